@@ -1,0 +1,58 @@
+"""A raw data set as it lies on the disk: cases, their files and what the data set declares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from autoseg.labels import Labels
+
+
+@dataclass(frozen=True)
+class Case:
+    """One annotated (or, for prediction, one unannotated) case.
+
+    Args:
+        name: as the data set calls it.
+        images: a file (or folder of DICOM slices) for each channel; None where that sequence was
+            not acquired. One file with several channels appears once, see `channel_in_file`.
+        label: its label map; None for prediction.
+        patient: cases of one patient stay in one fold; None = its own.
+        strata: values of the stratification columns, such as `{"lesion_type": "lytic"}`.
+        several_channels_in_one_file: `images` repeats one 4D file; channel i is its i-th.
+    """
+
+    name: str
+    images: tuple[Path | None, ...]
+    label: Path | None = None
+    patient: str | None = None
+    strata: dict[str, str] = field(default_factory=dict)
+    several_channels_in_one_file: bool = False
+
+    @property
+    def present(self) -> tuple[bool, ...]:
+        """For each channel whether the sequence was acquired."""
+        return tuple(image is not None for image in self.images)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Training cases of a raw data set.
+
+    Args:
+        name: of the data set.
+        layout: "nnunet", "decathlon" or "table".
+        channels: names of the channels (sequences), in order.
+        ct: for each channel whether it is CT (Hounsfield units).
+        labels: values and names of the classes.
+        cases: in the data set's order.
+        file_ending: of image files, for predictions (".nii.gz").
+    """
+
+    name: str
+    layout: str
+    channels: tuple[str, ...]
+    ct: tuple[bool, ...]
+    labels: Labels
+    cases: tuple[Case, ...]
+    file_ending: str = ".nii.gz"

@@ -1,0 +1,49 @@
+"""Errors that a user can cause.
+
+Each message names the file or case, says what is wrong and what to do about it. The command line
+prints the message without a traceback and exits with `exit_status`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class AutosegError(Exception):
+    """Base of every error that a user can cause and mend."""
+
+    exit_status = 2
+
+
+class DatasetError(AutosegError):
+    """A raw data set cannot be used; carries every problem that was found.
+
+    Args:
+        problems: one sentence each, naming the case or file; shown as a list.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class ImageError(AutosegError):
+    """An image or label file cannot be read or written."""
+
+
+class PlanError(AutosegError):
+    """A plan, fingerprint or splits file is malformed or asks for something impossible."""
+
+
+class RunFolderError(AutosegError):
+    """A RUN folder is missing a part, locked by another process, or damaged."""
+
+
+class InputError(AutosegError):
+    """A command was given inputs or options that do not fit together."""
+
+
+class PartialFailure(AutosegError):
+    """Some inputs could not be processed; the rest were. Exit status 1."""
+
+    exit_status = 1

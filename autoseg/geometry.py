@@ -1,0 +1,130 @@
+"""Where a voxel array lies in the patient: spacing, origin, directions and axis orientation.
+
+Array axes are (z, y, x) throughout; spacing is in mm in that order. World coordinates are LPS
+(x to the patient's left, y to posterior, z to superior), as ITK and DICOM have them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import permutations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Shape = tuple[int, int, int]
+Spacing = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Grid of a 3D image.
+
+    Args:
+        shape: voxels along the array axes (z, y, x).
+        spacing: mm between voxel centres along the array axes (z, y, x).
+        origin: LPS world position (x, y, z) in mm of the voxel (0, 0, 0).
+        direction: 3 rows; row `a` is the LPS unit vector along which array axis `a` grows.
+    """
+
+    shape: Shape
+    spacing: Spacing
+    origin: tuple[float, float, float]
+    direction: tuple[tuple[float, float, float], ...]
+
+    def axes(self) -> NDArray[np.float64]:
+        """(3, 3): row `a` is the world step in mm of one voxel along array axis `a`."""
+        return np.asarray(self.direction) * np.asarray(self.spacing)[:, None]
+
+    def to_world(self, index: NDArray[np.float64]) -> NDArray[np.float64]:
+        """World positions (..., 3) in LPS mm of array indices (..., 3) given as (z, y, x)."""
+        return np.asarray(index, dtype=float) @ self.axes() + np.asarray(self.origin)
+
+    def to_index(self, world: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Array indices (..., 3), as (z, y, x), of world positions (..., 3) in LPS mm."""
+        return (np.asarray(world, dtype=float) - np.asarray(self.origin)) @ np.linalg.inv(self.axes())
+
+    def largest_offset(self, other: Geometry) -> float:
+        """Largest distance, in voxels of `self`, between corresponding corner voxels of two grids.
+
+        Infinite where the shapes differ.
+        """
+        if self.shape != other.shape:
+            return float("inf")
+        corners = np.array(np.meshgrid(*[(0, n - 1) for n in self.shape], indexing="ij")).reshape(3, -1).T
+        moved = self.to_index(other.to_world(corners))
+        return float(np.abs(moved - corners).max())
+
+    def orientation(self) -> str:
+        """Anatomical letters towards which the array axes (z, y, x) grow, such as `SPL`."""
+        letters = (("R", "L"), ("A", "P"), ("I", "S"))
+        world = closest_world_axes(self)
+        return "".join(letters[axis][self.direction[a][axis] > 0] for a, axis in enumerate(world))
+
+
+def closest_world_axes(geometry: Geometry) -> tuple[int, int, int]:
+    """For each array axis the world axis (0 = x, 1 = y, 2 = z) it is closest to, each used once.
+
+    The assignment with the largest sum of cosines, so that an oblique image is well defined too.
+    """
+    cosines = np.abs(np.asarray(geometry.direction))
+    best = max(permutations(range(3)), key=lambda p: sum(cosines[a, p[a]] for a in range(3)))
+    return best[0], best[1], best[2]
+
+
+@dataclass(frozen=True)
+class Reorientation:
+    """Flips and a permutation of array axes; nothing is resampled.
+
+    Args:
+        permutation: new axis `a` is old axis `permutation[a]`.
+        flips: whether new axis `a` runs against the old one.
+    """
+
+    permutation: tuple[int, int, int]
+    flips: tuple[bool, bool, bool]
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether applying it changes nothing."""
+        return self.permutation == (0, 1, 2) and not any(self.flips)
+
+    def apply(self, array: NDArray) -> NDArray:
+        """Reorient the last three axes of `array` (…, z, y, x); a view where numpy can give one."""
+        lead = array.ndim - 3
+        array = array.transpose(*range(lead), *(lead + p for p in self.permutation))
+        return array[(Ellipsis, *(slice(None, None, -1) if f else slice(None) for f in self.flips))]
+
+    def undo(self, array: NDArray) -> NDArray:
+        """Inverse of `apply` on the last three axes of `array`."""
+        lead = array.ndim - 3
+        array = array[(Ellipsis, *(slice(None, None, -1) if f else slice(None) for f in self.flips))]
+        return array.transpose(*range(lead), *(lead + int(p) for p in np.argsort(self.permutation)))
+
+    def apply_to_geometry(self, geometry: Geometry) -> Geometry:
+        """The geometry of an array after `apply`."""
+        shape = [geometry.shape[p] for p in self.permutation]
+        directions = [np.asarray(geometry.direction[p]) for p in self.permutation]
+        spacing = [geometry.spacing[p] for p in self.permutation]
+        origin = np.asarray(geometry.origin, dtype=float)
+        for axis, flipped in enumerate(self.flips):
+            if flipped:
+                origin = origin + directions[axis] * spacing[axis] * (shape[axis] - 1)
+                directions[axis] = -directions[axis]
+        return Geometry(
+            shape=(shape[0], shape[1], shape[2]),
+            spacing=(spacing[0], spacing[1], spacing[2]),
+            origin=(float(origin[0]), float(origin[1]), float(origin[2])),
+            direction=tuple((float(d[0]), float(d[1]), float(d[2])) for d in directions),
+        )
+
+
+IDENTITY = Reorientation((0, 1, 2), (False, False, False))
+
+
+def to_canonical(geometry: Geometry) -> Reorientation:
+    """Reorientation that brings the array axes (z, y, x) closest to superior, posterior, left (LPS)."""
+    world = closest_world_axes(geometry)
+    permutation = (world.index(2), world.index(1), world.index(0))
+    flips = tuple(geometry.direction[p][axis] < 0 for p, axis in zip(permutation, (2, 1, 0), strict=True))
+    return Reorientation(permutation, (bool(flips[0]), bool(flips[1]), bool(flips[2])))

@@ -1,0 +1,178 @@
+"""Reading and writing of image files; the only place that knows SimpleITK and its axis order.
+
+In: any file SimpleITK reads, or a folder of DICOM slices. Out: `Image`, an array with axes
+(channel, z, y, x) and its `Geometry`. SimpleITK orders spacing, size and index as (x, y, z).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from autoseg.errors import ImageError
+from autoseg.geometry import Geometry
+from autoseg.run_folder import replaced_when_done
+
+
+@dataclass(frozen=True)
+class Image:
+    """Voxels and where they lie.
+
+    Args:
+        array: (channel, z, y, x).
+        geometry: grid of the last three axes.
+    """
+
+    array: NDArray
+    geometry: Geometry
+
+
+def read_image(path: Path) -> Image:
+    """Read a file or a folder of DICOM slices as float32, (channel, z, y, x).
+
+    A fourth dimension, or the components of a vector image, become channels.
+
+    Raises:
+        ImageError: the file is missing, unreadable, truncated or not three-dimensional.
+    """
+    image = _read(path)
+    array = sitk.GetArrayViewFromImage(image)
+    if image.GetNumberOfComponentsPerPixel() > 1:
+        array = np.moveaxis(array, -1, 0)
+    elif image.GetDimension() == 3:
+        array = array[None]
+    return Image(np.ascontiguousarray(array, dtype=np.float32), _geometry(image))
+
+
+def read_label(path: Path) -> Image:
+    """Read a label map, (1, z, y, x), in the file's own number type (integer or float).
+
+    Raises:
+        ImageError: as `read_image`, and where the file has more than one channel.
+    """
+    image = _read(path)
+    if image.GetNumberOfComponentsPerPixel() > 1 or image.GetDimension() == 4 and image.GetSize()[3] > 1:
+        raise ImageError(f"{path}: a label map must have one channel")
+    array = sitk.GetArrayFromImage(image)
+    return Image(array if array.ndim == 4 else array[None], _geometry(image))
+
+
+def read_geometry(path: Path) -> tuple[Geometry, int]:
+    """Geometry and number of channels from the header alone, without reading the voxels.
+
+    Raises:
+        ImageError: the file is missing or its header unreadable.
+    """
+    if Path(path).is_dir():
+        image = read_image(path)
+        return image.geometry, image.array.shape[0]
+    _require(path)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise ImageError(f"{path}: cannot be read as an image ({_short(error)})") from None
+    return _geometry(reader), _channels(reader)
+
+
+def write_image(path: Path, image: Image) -> None:
+    """Write `image`, (channel, z, y, x), atomically, in the format that the file's ending names.
+
+    Several channels become a vector image.
+
+    Raises:
+        ImageError: SimpleITK cannot write that format, or the disk refuses.
+    """
+    array = image.array[0] if image.array.shape[0] == 1 else np.moveaxis(image.array, 0, -1)
+    out = sitk.GetImageFromArray(np.ascontiguousarray(array), isVector=image.array.shape[0] > 1)
+    geometry = image.geometry
+    out.SetSpacing(geometry.spacing[::-1])
+    out.SetOrigin(geometry.origin)
+    out.SetDirection(np.asarray(geometry.direction)[::-1].T.ravel().tolist())
+    path = Path(path)
+    with replaced_when_done(path) as temporary:
+        try:
+            sitk.WriteImage(out, str(temporary), useCompression=True)
+        except RuntimeError as error:
+            raise ImageError(f"{path}: cannot be written ({_short(error)})") from None
+
+
+def resample_onto(image: Image, target: Geometry, *, nearest: bool = False) -> Image:
+    """Bring `image` onto another grid, in world coordinates; zero outside. Linear or nearest."""
+    interpolator = sitk.sitkNearestNeighbor if nearest else sitk.sitkLinear
+    reference = sitk.Image([int(n) for n in target.shape[::-1]], sitk.sitkUInt8)
+    reference.SetSpacing(target.spacing[::-1])
+    reference.SetOrigin(target.origin)
+    reference.SetDirection(np.asarray(target.direction)[::-1].T.ravel().tolist())
+    channels = []
+    for channel in image.array:
+        moving = sitk.GetImageFromArray(np.ascontiguousarray(channel))
+        moving.SetSpacing(image.geometry.spacing[::-1])
+        moving.SetOrigin(image.geometry.origin)
+        moving.SetDirection(np.asarray(image.geometry.direction)[::-1].T.ravel().tolist())
+        moved = sitk.Resample(moving, reference, sitk.Transform(), interpolator, 0.0)
+        channels.append(sitk.GetArrayFromImage(moved))
+    return Image(np.stack(channels), target)
+
+
+def _read(path: Path) -> sitk.Image:
+    _require(path)
+    try:
+        if Path(path).is_dir():
+            return _read_dicom_folder(Path(path))
+        image = sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        raise ImageError(f"{path}: cannot be read as an image ({_short(error)})") from None
+    if image.GetDimension() == 2:
+        image = sitk.JoinSeries(image)
+    if image.GetDimension() not in (3, 4):
+        raise ImageError(f"{path}: has {image.GetDimension()} dimensions, expected 3 (or 4 with channels)")
+    return image
+
+
+def _read_dicom_folder(folder: Path) -> sitk.Image:
+    series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
+    if not series:
+        raise ImageError(f"{folder}: no DICOM series in this folder")
+    if len(series) > 1:
+        raise ImageError(f"{folder}: holds {len(series)} DICOM series; give each its own folder")
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0]))
+    return reader.Execute()
+
+
+def _require(path: Path) -> None:
+    if not Path(path).exists():
+        raise ImageError(f"{path}: does not exist")
+
+
+def _channels(header: sitk.ImageFileReader) -> int:
+    size = header.GetSize()
+    return int(size[3]) if len(size) == 4 else int(header.GetNumberOfComponents())
+
+
+def _geometry(image: sitk.Image | sitk.ImageFileReader) -> Geometry:
+    """Geometry of the first three dimensions; a 2D header counts as one slice of 1 mm."""
+    n = image.GetDimension()
+    size, spacing, origin = list(image.GetSize()), list(image.GetSpacing()), list(image.GetOrigin())
+    columns = np.asarray(image.GetDirection(), dtype=float).reshape(n, n)
+    if n == 2:
+        size, spacing, origin = [*size, 1], [*spacing, 1.0], [*origin, 0.0]
+        columns = np.block([[columns, np.zeros((2, 1))], [np.zeros((1, 2)), np.ones((1, 1))]])
+    rows = columns[:3, :3].T[::-1]
+    return Geometry(
+        shape=(int(size[2]), int(size[1]), int(size[0])),
+        spacing=(float(spacing[2]), float(spacing[1]), float(spacing[0])),
+        origin=(float(origin[0]), float(origin[1]), float(origin[2])),
+        direction=tuple((float(r[0]), float(r[1]), float(r[2])) for r in rows),
+    )
+
+
+def _short(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1].removeprefix("sitk::ERROR: ") if lines else "unknown reason"

@@ -1,0 +1,306 @@
+"""The plan: every decision of a run, as a typed model, in a YAML file that a person can edit.
+
+Axes are (z, y, x) everywhere, spacing in mm. A 2D configuration has patch length 1 along its
+`slice_axis`; nothing else distinguishes it. Beside each value in `plan.yaml` stands its reason.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import YAMLError
+
+from autoseg.errors import PlanError
+from autoseg.geometry import Shape, Spacing
+from autoseg.labels import Labels
+from autoseg.run_folder import write_text
+
+SCHEMA_VERSION = 1
+Architecture = Literal["plain", "resenc_m", "resenc_l", "resenc_xl"]
+Normalization = Literal["ct", "z_score"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Decision(Generic[T]):
+    """A planned value and, in one sentence, why it is so."""
+
+    value: T
+    reason: str
+
+
+class PlanModel(BaseModel):
+    """Common settings: immutable, and a field that is not known is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ForegroundIntensity(PlanModel):
+    """Intensities of one channel over the foreground voxels of the training cases."""
+
+    mean: float
+    sd: float
+    median: float
+    percentile_00_5: float
+    percentile_99_5: float
+
+
+class Channel(PlanModel):
+    """One input channel: a sequence and how it is normalised.
+
+    Args:
+        name: the sequence, as the data set calls it.
+        normalization: `ct`: clip to the foreground percentiles, z-score by the foreground;
+            `z_score`: by each image's own mean and sd.
+        inside_nonzero_mask: compute and apply the z-score inside the non-zero mask only.
+        foreground: statistics for `ct`, and for warnings about unusual input.
+    """
+
+    name: str
+    normalization: Normalization
+    inside_nonzero_mask: bool
+    foreground: ForegroundIntensity
+
+
+class Network(PlanModel):
+    """U-Net of a configuration, stage by stage from full resolution down; axes (z, y, x).
+
+    Args:
+        architecture: `plain` convolutions or residual-encoder blocks.
+        features: channels of each stage.
+        strides: down-sampling at the entry of each stage; the first is (1, 1, 1).
+        kernel_sizes: convolution kernel of each stage.
+        encoder_blocks: convolutions (plain) or residual blocks of each encoder stage.
+        decoder_blocks: convolutions of each decoder stage, from full resolution down.
+    """
+
+    architecture: Architecture
+    features: tuple[int, ...]
+    strides: tuple[Shape, ...]
+    kernel_sizes: tuple[Shape, ...]
+    encoder_blocks: tuple[int, ...]
+    decoder_blocks: tuple[int, ...]
+
+    @model_validator(mode="after")
+    def _stages_agree(self) -> Network:
+        stages = {len(self.features), len(self.strides), len(self.kernel_sizes), len(self.encoder_blocks)}
+        if len(stages) != 1 or len(self.decoder_blocks) != len(self.features) - 1:
+            raise ValueError("features, strides, kernel_sizes and blocks must have one entry a stage")
+        return self
+
+
+class Training(PlanModel):
+    """How each fold of a configuration is trained.
+
+    Args:
+        iterations: optimiser steps of one fold; the learning rate is annealed to its end in them.
+        iterations_per_epoch: steps between two checkpoints and lines of `log.csv`.
+        optimizer: `sgd` (Nesterov momentum 0.99, polynomial decay) or `adamw` (one cycle).
+        learning_rate: its peak.
+        warmup: share of the iterations in which the rate rises to its peak.
+        weight_decay: as the optimiser takes it.
+        gradient_clip: largest norm of the gradient.
+        average_decay: decay of the exponential moving average of the weights; 0 turns it off.
+        oversample_foreground: share of a batch's patches centred on foreground.
+        batch_dice: pool the Dice loss over the batch instead of taking it per patch.
+        deep_supervision: loss at every decoder stage.
+        rotation: largest rotation in degrees about each axis (z, y, x).
+        scaling: smallest and largest zoom.
+        elastic: probability of an elastic deformation.
+        mirror: axes (0 = z, 1 = y, 2 = x) that may be mirrored.
+        validate_every: epochs between predictions of whole validation cases; 0 = at the end only.
+        seconds: time that one fold may take, its schedule shortens if it would not; None = no limit.
+    """
+
+    iterations: int = Field(ge=1)
+    iterations_per_epoch: int = Field(ge=1)
+    optimizer: Literal["sgd", "adamw"]
+    learning_rate: float = Field(gt=0)
+    warmup: float = Field(ge=0, lt=1)
+    weight_decay: float = Field(ge=0)
+    gradient_clip: float = Field(gt=0)
+    average_decay: float = Field(ge=0, lt=1)
+    oversample_foreground: float = Field(ge=0, le=1)
+    batch_dice: bool
+    deep_supervision: bool
+    rotation: Spacing
+    scaling: tuple[float, float]
+    elastic: float = Field(ge=0, le=1)
+    mirror: tuple[int, ...]
+    validate_every: int = Field(ge=0)
+    seconds: float | None
+
+
+class Prediction(PlanModel):
+    """How whole images are predicted.
+
+    Args:
+        overlap: share of the patch by which neighbouring windows overlap.
+        mirror: axes mirrored as test-time augmentation; empty turns it off.
+    """
+
+    overlap: float = Field(ge=0, lt=1)
+    mirror: tuple[int, ...]
+
+
+class Configuration(PlanModel):
+    """One way to train: input dimension, resolution, patch, network, schedule.
+
+    Args:
+        spacing: mm (z, y, x) to which cases are resampled; None along an axis that is kept as it is
+            (the `slice_axis` of a 2D configuration).
+        median_shape: median case in voxels at that spacing.
+        patch_size: voxels (z, y, x) that the network sees.
+        slice_axis: axis along which a 2D configuration takes single slices; None in 3D.
+    """
+
+    spacing: tuple[float | None, float | None, float | None]
+    median_shape: Spacing
+    patch_size: Shape
+    batch_size: int = Field(ge=1)
+    slice_axis: Literal[0, 1, 2] | None
+    network: Network
+    training: Training
+    prediction: Prediction
+
+    @model_validator(mode="after")
+    def _patch_fits_network(self) -> Configuration:
+        for axis in range(3):
+            stride = 1
+            for stage in self.network.strides:
+                stride *= stage[axis]
+            if self.patch_size[axis] % stride:
+                raise ValueError(
+                    f"patch_size[{axis}] = {self.patch_size[axis]} is not a multiple of the strides' product {stride}"
+                )
+        return self
+
+    def target_spacing(self, current: Spacing) -> Spacing:
+        """Spacing in mm (z, y, x) that a case of spacing `current` is resampled to."""
+        z, y, x = (c if s is None else s for s, c in zip(self.spacing, current, strict=True))
+        return z, y, x
+
+
+class Plan(PlanModel):
+    """All decisions of a run.
+
+    Args:
+        dataset: name of the data set.
+        orientation: `canonical` brings every image to LPS axes by flips and permutations;
+            `as_stored` leaves it.
+        transpose_forward: nnU-Net's axis order, coarsest axis first (for comparison and transfer of
+            weights; arrays here stay (z, y, x)).
+        memory_gb: planner's memory target.
+        device: device the plan was made for.
+        time_budget_seconds: time for a whole run; None = as long as the schedule takes.
+        seed: of the splits, the weights and every random draw.
+        configurations: by name: `2d`, `3d`, `3d_lowres`.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    dataset: str
+    orientation: Literal["canonical", "as_stored"]
+    transpose_forward: tuple[int, int, int]
+    memory_gb: float
+    device: str
+    time_budget_seconds: float | None
+    seed: int
+    channels: tuple[Channel, ...]
+    labels: Labels
+    configurations: dict[str, Configuration]
+
+    def configuration(self, name: str) -> Configuration:
+        """The configuration called `name`.
+
+        Raises:
+            PlanError: there is none; the message lists those there are.
+        """
+        if name not in self.configurations:
+            raise PlanError(f"configuration {name!r} is not planned; planned are {', '.join(self.configurations)}")
+        return self.configurations[name]
+
+
+def write_plan(path: Path, plan: Plan, reasons: dict[str, str]) -> None:
+    """Write a plan as YAML, with reasons as comments at the end of the lines.
+
+    Args:
+        reasons: sentence for a field, keyed by its dotted path such as `configurations.3d.spacing`.
+    """
+    write_text(path, plan_text(plan, reasons))
+
+
+def plan_text(plan: Plan, reasons: dict[str, str]) -> str:
+    """The YAML text of a plan, `reasons` beside the fields they explain."""
+    out = io.StringIO()
+    _yaml().dump(_commented(plan.model_dump(mode="json"), reasons, ""), out)
+    return out.getvalue()
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan.
+
+    Raises:
+        PlanError: the file is missing or malformed; names the file and the field or line.
+    """
+    document = _load(path)
+    try:
+        return Plan.model_validate(document)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise PlanError(f"{path}: {problems}") from None
+
+
+def read_reasons(path: Path) -> dict[str, str]:
+    """The reasons in a plan file, keyed by dotted path."""
+    reasons: dict[str, str] = {}
+
+    def walk(node: object, prefix: str) -> None:
+        if not isinstance(node, CommentedMap):
+            return
+        for key, value in node.items():
+            token = node.ca.items.get(key, [None] * 3)[2]
+            if token is not None and token.value.lstrip().startswith("#"):
+                reasons[prefix + str(key)] = token.value.splitlines()[0].strip().removeprefix("#").strip()
+            walk(value, f"{prefix}{key}.")
+
+    walk(_load(path), "")
+    return reasons
+
+
+def _yaml() -> YAML:
+    yaml = YAML()
+    yaml.width = 10_000
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    return yaml
+
+
+def _load(path: Path) -> object:
+    try:
+        return _yaml().load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PlanError(f"{path}: does not exist; `autoseg plan-and-preprocess` makes it") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise PlanError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+
+
+def _commented(value: object, reasons: dict[str, str], prefix: str) -> object:
+    if isinstance(value, dict):
+        node = CommentedMap()
+        for key, item in value.items():
+            node[key] = _commented(item, reasons, f"{prefix}{key}.")
+            if reason := reasons.get(prefix + key):
+                node.yaml_add_eol_comment(" ".join(reason.split()), key)
+        return node
+    if isinstance(value, list):
+        # lists of numbers on one line; lists of mappings as blocks
+        node = CommentedSeq([_commented(item, {}, "") for item in value])
+        if not any(isinstance(item, dict) for item in value):
+            node.fa.set_flow_style()
+        return node
+    return value

@@ -1,0 +1,174 @@
+"""Every path inside a RUN folder, and how files in it are written: atomically and under a lock."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from autoseg.errors import RunFolderError
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One self-contained run: what was read, planned, preprocessed, trained and evaluated.
+
+    Args:
+        path: the folder; need not exist yet.
+    """
+
+    path: Path
+
+    @property
+    def dataset(self) -> Path:
+        """What was read from the raw data set."""
+        return self.path / "dataset.json"
+
+    @property
+    def fingerprint(self) -> Path:
+        """Measured properties of the data set."""
+        return self.path / "fingerprint.json"
+
+    @property
+    def plan(self) -> Path:
+        """The plan that is followed; a person may edit it."""
+        return self.path / "plan.yaml"
+
+    @property
+    def planned(self) -> Path:
+        """The plan as autoseg last wrote it, to tell a person's edits from its own decisions."""
+        return self.path / "plan.as_planned.yaml"
+
+    @property
+    def reference_plan(self) -> Path:
+        """The plan by nnU-Net's rules, before hardware and time were considered."""
+        return self.path / "plan.reference.yaml"
+
+    @property
+    def splits(self) -> Path:
+        """Training and validation cases of each fold."""
+        return self.path / "splits.json"
+
+    @property
+    def time_spent(self) -> Path:
+        """Seconds that each stage has taken so far, over restarts."""
+        return self.path / "time_spent.json"
+
+    @property
+    def report(self) -> Path:
+        """Folder of metrics.csv, summary.json and report.html."""
+        return self.path / "report"
+
+    def preprocessed(self, configuration: str) -> Path:
+        """Folder of the preprocessed cases of a configuration."""
+        return self.path / "preprocessed" / configuration
+
+    def case(self, configuration: str, case: str) -> Path:
+        """Folder of one preprocessed case."""
+        return self.preprocessed(configuration) / case
+
+    def models(self, configuration: str) -> Path:
+        """Folder of the trained folds of a configuration."""
+        return self.path / "models" / configuration
+
+    def fold(self, configuration: str, fold: int) -> Path:
+        """Folder of one trained fold."""
+        return self.models(configuration) / f"fold_{fold}"
+
+    def weights(self, configuration: str, fold: int) -> Path:
+        """Weights that predict, apart from the training state."""
+        return self.fold(configuration, fold) / "weights.safetensors"
+
+    def finished(self, configuration: str, fold: int) -> Path:
+        """Marker and summary of a fold whose training has ended as planned."""
+        return self.fold(configuration, fold) / "finished.json"
+
+    def cross_validation(self, configuration: str) -> Path:
+        """Folder of label maps: each training case predicted by the model that did not see it."""
+        return self.path / "cross_validation" / configuration
+
+    def require(self, path: Path, command: str) -> Path:
+        """Return `path` if it exists.
+
+        Raises:
+            RunFolderError: it does not; the message names the command that makes it.
+        """
+        if not path.exists():
+            raise RunFolderError(f"{path}: does not exist; `{command}` makes it")
+        return path
+
+
+def sync(path: Path) -> None:
+    """Make the operating system write a file's content to disk now."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def replaced_when_done(path: Path) -> Iterator[Path]:
+    """Give a temporary file beside `path`, synced and renamed onto it if the block succeeds.
+
+    The temporary name keeps the file's endings, since writers choose a format by them. Whatever
+    interrupts the block, `path` holds either its old or its new content, whole.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        yield temporary
+        sync(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_replaced_when_done(path: Path) -> Iterator[Path]:
+    """Give a temporary folder beside `path`, renamed onto it if the block succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                sync(file)
+        shutil.rmtree(path, ignore_errors=True)
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically, UTF-8."""
+    with replaced_when_done(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def locked(path: Path, doing: str) -> Iterator[None]:
+    """Hold the lock file `path`; released by the operating system even after kill -9.
+
+    Args:
+        doing: what is being done, for the message to a second process.
+
+    Raises:
+        RunFolderError: another process holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunFolderError(
+            f"{path.parent}: another process is {doing} here; wait for it or stop it"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()

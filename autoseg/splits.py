@@ -1,0 +1,47 @@
+"""Which cases each fold trains on and validates on. `splits.json`, replaceable by the user's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from autoseg.errors import PlanError
+from autoseg.run_folder import write_text
+
+
+class Split(BaseModel):
+    """One fold.
+
+    Args:
+        train: names of the cases it learns from.
+        val: names of the cases it is judged on.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+
+
+_SPLITS = TypeAdapter(tuple[Split, ...])
+
+
+def write_splits(path: Path, splits: tuple[Split, ...]) -> None:
+    """Write the folds as a JSON list, nnU-Net's layout of splits_final.json."""
+    write_text(path, _SPLITS.dump_json(splits, indent=1).decode())
+
+
+def read_splits(path: Path) -> tuple[Split, ...]:
+    """Read the folds.
+
+    Raises:
+        PlanError: missing or malformed; names file and field.
+    """
+    try:
+        return _SPLITS.validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PlanError(f"{path}: does not exist; `autoseg plan-and-preprocess` makes it") from None
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise PlanError(f"{path}: {problems}") from None
