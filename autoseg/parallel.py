@@ -1,0 +1,66 @@
+"""Work over many cases: several processes, a progress bar with time left, errors that arrive."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import TypeVar
+
+import psutil
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def progress_bar(console: Console | None = None) -> Progress:
+    """The project's progress bar: what, how far, how long it took, how long it will take."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console or Console(stderr=True),
+    )
+
+
+def workers_within_memory(bytes_per_worker: int, at_most: int | None = None) -> int:
+    """As many workers as there are cores, and as fit into three quarters of the free memory."""
+    cores = len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else psutil.cpu_count() or 1
+    fitting = int(0.75 * psutil.virtual_memory().available / max(bytes_per_worker, 1))
+    return max(1, min(cores if at_most is None else at_most, fitting))
+
+
+def map_cases(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int, description: str
+) -> list[Result]:
+    """Apply a picklable `function` to every item in spawned processes; results in the items' order.
+
+    With one worker everything runs in this process. An exception of a worker is raised here.
+    """
+    results: dict[int, Result] = {}
+    with progress_bar() as bar:
+        task = bar.add_task(description, total=len(items))
+        for index, result in _completed(function, items, workers):
+            results[index] = result
+            bar.advance(task)
+    return [results[i] for i in range(len(items))]
+
+
+def _completed(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int
+) -> Iterable[tuple[int, Result]]:
+    if workers <= 1 or len(items) <= 1:
+        yield from ((i, function(item)) for i, item in enumerate(items))
+        return
+    with ProcessPoolExecutor(min(workers, len(items)), mp_context=multiprocessing.get_context("spawn")) as pool:
+        futures = {pool.submit(function, item): i for i, item in enumerate(items)}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
