@@ -55,7 +55,7 @@ def read_label(path: Path) -> Image:
         ImageError: as `read_image`, and where the file has more than one channel.
     """
     image = _read(path)
-    if image.GetNumberOfComponentsPerPixel() > 1 or image.GetDimension() == 4 and image.GetSize()[3] > 1:
+    if image.GetNumberOfComponentsPerPixel() > 1 or (image.GetDimension() == 4 and image.GetSize()[3] > 1):
         raise ImageError(f"{path}: a label map must have one channel")
     array = sitk.GetArrayFromImage(image)
     return Image(array if array.ndim == 4 else array[None], _geometry(image))

@@ -50,9 +50,7 @@ def map_cases(
     return [results[i] for i in range(len(items))]
 
 
-def _completed(
-    function: Callable[[Item], Result], items: Sequence[Item], workers: int
-) -> Iterable[tuple[int, Result]]:
+def _completed(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterable[tuple[int, Result]]:
     if workers <= 1 or len(items) <= 1:
         yield from ((i, function(item)) for i, item in enumerate(items))
         return

@@ -21,7 +21,6 @@ from autoseg.geometry import Shape, Spacing
 from autoseg.labels import Labels
 from autoseg.run_folder import write_text
 
-SCHEMA_VERSION = 1
 Architecture = Literal["plain", "resenc_m", "resenc_l", "resenc_xl"]
 Normalization = Literal["ct", "z_score"]
 T = TypeVar("T")
@@ -203,7 +202,7 @@ class Plan(PlanModel):
         configurations: by name: `2d`, `3d`, `3d_lowres`.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     dataset: str
     orientation: Literal["canonical", "as_stored"]
     transpose_forward: tuple[int, int, int]
@@ -230,6 +229,8 @@ def write_plan(path: Path, plan: Plan, reasons: dict[str, str]) -> None:
     """Write a plan as YAML, with reasons as comments at the end of the lines.
 
     Args:
+        path: file to write, replaced atomically.
+        plan: what to write.
         reasons: sentence for a field, keyed by its dotted path such as `configurations.3d.spacing`.
     """
     write_text(path, plan_text(plan, reasons))
@@ -299,8 +300,8 @@ def _commented(value: object, reasons: dict[str, str], prefix: str) -> object:
         return node
     if isinstance(value, list):
         # lists of numbers on one line; lists of mappings as blocks
-        node = CommentedSeq([_commented(item, {}, "") for item in value])
+        items = CommentedSeq([_commented(item, {}, "") for item in value])
         if not any(isinstance(item, dict) for item in value):
-            node.fa.set_flow_style()
-        return node
+            items.fa.set_flow_style()
+        return items
     return value

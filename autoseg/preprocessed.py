@@ -55,7 +55,7 @@ class CaseRecord(BaseModel):
     @property
     def cropped_shape(self) -> Shape:
         """Voxels of the crop, before resampling."""
-        z, y, x = (u - l for l, u in zip(self.crop_lower, self.crop_upper, strict=True))
+        z, y, x = (upper - lower for lower, upper in zip(self.crop_lower, self.crop_upper, strict=True))
         return z, y, x
 
 
@@ -96,8 +96,11 @@ def write_case(
     """Write the arrays of a case into an existing folder; `reference.nii.gz` is the caller's.
 
     Args:
+        folder: folder of the case.
+        record: the way back to the image as stored.
         image: (channel, z, y, x).
         label: (z, y, x).
+        foreground: voxels from which patches are drawn.
     """
     for name, array in (("image", image), ("label", label)):
         blosc2.asarray(

@@ -105,7 +105,7 @@ class RunFolder:
 
 def sync(path: Path) -> None:
     """Make the operating system write a file's content to disk now."""
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
@@ -121,7 +121,7 @@ def replaced_when_done(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         sync(temporary)
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -139,7 +139,7 @@ def folder_replaced_when_done(path: Path) -> Iterator[Path]:
             if file.is_file():
                 sync(file)
         shutil.rmtree(path, ignore_errors=True)
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -155,6 +155,7 @@ def locked(path: Path, doing: str) -> Iterator[None]:
     """Hold the lock file `path`; released by the operating system even after kill -9.
 
     Args:
+        path: the lock file.
         doing: what is being done, for the message to a second process.
 
     Raises:
@@ -165,9 +166,7 @@ def locked(path: Path, doing: str) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise RunFolderError(
-            f"{path.parent}: another process is {doing} here; wait for it or stop it"
-        ) from None
+        raise RunFolderError(f"{path.parent}: another process is {doing} here; wait for it or stop it") from None
     try:
         yield
     finally:

@@ -1,0 +1,40 @@
+"""Weights on disk, apart from any training state: one safetensors file a fold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from autoseg.errors import RunFolderError
+from autoseg.network.build import build_network
+from autoseg.network.unet import UNet
+from autoseg.plan import Plan
+from autoseg.run_folder import RunFolder, replaced_when_done
+
+
+def save_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:
+    """Write weights atomically, by parameter name."""
+    with replaced_when_done(path) as temporary:
+        save_file({k: v.detach().cpu().contiguous() for k, v in weights.items()}, temporary)
+
+
+def load_network(run: RunFolder, plan: Plan, configuration: str, fold: int, device: str | torch.device) -> UNet:
+    """The trained network of one fold, in evaluation mode on `device`.
+
+    Raises:
+        RunFolderError: the fold is not trained, its file is damaged, or the plan was changed since.
+    """
+    path = run.require(run.weights(configuration, fold), f"autoseg train {run.path} --fold {fold}")
+    module = build_network(plan.configuration(configuration).network, len(plan.channels), plan.labels.classes)
+    try:
+        module.load_state_dict(load_file(path))
+    except SafetensorError as error:
+        raise RunFolderError(f"{path}: damaged ({error}); train the fold again") from None
+    except RuntimeError:
+        raise RunFolderError(
+            f"{path}: does not fit the network in {run.plan}; undo the change of the plan or train again"
+        ) from None
+    return module.to(device).eval()

@@ -1,0 +1,146 @@
+"""Training state on disk: safetensors and JSON, whole or not at all, two generations kept.
+
+A checkpoint is a folder `checkpoint/step_00000250` with `tensors.safetensors` (weights, averaged
+weights, optimiser, random state) and `state.json`. Samples are drawn from (seed, fold, step, place in
+the batch), so the step is the sampler's whole state.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from autoseg.errors import RunFolderError
+from autoseg.run_folder import folder_replaced_when_done
+from trainer.schedule import Event
+
+GENERATIONS = 2
+
+
+class LogRow(BaseModel):
+    """One line of `log.csv`.
+
+    Args:
+        loss: mean over the epoch's steps.
+        train_dice: mean foreground Dice over the epoch's patches, pooled.
+        val_dice: mean foreground Dice of whole validation cases, where it was measured.
+        seconds: time of the whole fold so far.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epoch: int
+    step: int
+    learning_rate: float
+    loss: float
+    train_dice: float
+    val_dice: float | None
+    seconds: float
+
+
+class State(BaseModel):
+    """What of the training state is not a tensor.
+
+    Args:
+        step: optimiser steps done.
+        seconds: time spent on this fold over all restarts.
+        threads: torch's threads; the same number gives the same bits on a CPU.
+        loss_sum, counts: of the running epoch: summed loss; true positives, predicted and reference
+            voxels by class.
+        rows: lines of `log.csv` so far.
+        events: what changed the schedule.
+        loss_scale: of mixed precision in float16; None where it is not used.
+        sha256: of `tensors.safetensors`.
+    """
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+    schema_version: Literal[1] = 1
+    step: int
+    seconds: float
+    threads: int
+    torch_version: str
+    plan_sha256: str
+    loss_sum: float = 0.0
+    counts: list[list[float]] | None = None
+    rows: list[LogRow] = []
+    events: tuple[Event, ...] = ()
+    loss_scale: float | None = None
+    sha256: str = ""
+
+
+def save(
+    folder: Path, state: State, module: nn.Module, average: dict[str, torch.Tensor], optimizer: torch.optim.Optimizer
+) -> None:
+    """Write a checkpoint atomically, then drop all but the newest generations."""
+    tensors = {f"weights.{k}": v for k, v in module.state_dict().items()}
+    tensors |= {f"average.{k}": v for k, v in average.items()}
+    for index, values in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in values.items() if v is not None}
+    tensors["random_state"] = torch.get_rng_state()
+    tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    with folder_replaced_when_done(folder / f"step_{state.step:08d}") as temporary:
+        save_file(tensors, temporary / "tensors.safetensors")
+        state.sha256 = _sha256(temporary / "tensors.safetensors")
+        (temporary / "state.json").write_text(state.model_dump_json(indent=1), encoding="utf-8")
+    for old in generations(folder)[GENERATIONS:]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def generations(folder: Path) -> list[Path]:
+    """Checkpoints on disk, newest first."""
+    return sorted(folder.glob("step_*"), reverse=True)
+
+
+def load(folder: Path) -> tuple[State, dict[str, torch.Tensor]] | None:
+    """The newest checkpoint that is whole; None where there is none at all.
+
+    Raises:
+        RunFolderError: there are checkpoints, and every one is damaged.
+    """
+    found = generations(folder)
+    for generation in found:
+        try:
+            state = State.model_validate_json((generation / "state.json").read_text(encoding="utf-8"))
+            if _sha256(generation / "tensors.safetensors") == state.sha256:
+                return state, load_file(generation / "tensors.safetensors")
+        except (OSError, ValidationError, SafetensorError):
+            continue
+    if found:
+        raise RunFolderError(f"{folder}: every checkpoint is damaged; delete this folder to train from the start")
+    return None
+
+
+def restore(
+    tensors: dict[str, torch.Tensor],
+    module: nn.Module,
+    average: dict[str, torch.Tensor],
+    optimizer: torch.optim.Optimizer,
+) -> None:
+    """Put the tensors of a checkpoint back where `save` took them from."""
+    module.load_state_dict(_below(tensors, "weights."))
+    for name, value in _below(tensors, "average.").items():
+        average[name].copy_(value)
+    states: dict[int, dict[str, torch.Tensor]] = {}
+    for key, value in _below(tensors, "optimizer.").items():
+        index, _, name = key.partition(".")
+        states.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
+    torch.set_rng_state(tensors["random_state"])
+
+
+def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,82 @@
+"""Dice plus cross-entropy, at every decoder stage.
+
+Soft Dice without background (Drozdzal et al., arXiv:1608.04117, as nnU-Net has it) plus cross-entropy;
+deep supervision weighs each stage half as much as the finer one, the coarsest not at all (Isensee et
+al., Nature Methods 2021, supplement). Shapes: logits (B, K, z, y, x), labels (B, z, y, x).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch.nn import functional
+
+SMOOTH = 1e-5
+
+
+def dice_and_cross_entropy(logits: torch.Tensor, label: torch.Tensor, batch_dice: bool) -> torch.Tensor:
+    """Cross-entropy minus the mean soft Dice of the foreground classes; at best -1.
+
+    Args:
+        logits: (B, K, z, y, x).
+        label: (B, z, y, x) class indices.
+        batch_dice: pool each class over the batch before taking its Dice.
+    """
+    log_probabilities = functional.log_softmax(logits.float(), dim=1)
+    index = label.long()[:, None]
+    cross_entropy = -log_probabilities.gather(1, index).mean()
+    return cross_entropy - soft_dice(log_probabilities.exp(), index, batch_dice).mean()
+
+
+def soft_dice(probabilities: torch.Tensor, index: torch.Tensor, batch_dice: bool) -> torch.Tensor:
+    """Soft Dice of each foreground class: (K-1,) if pooled over the batch, else (B, K-1).
+
+    Args:
+        probabilities: (B, K, z, y, x).
+        index: (B, 1, z, y, x) class indices, int64.
+        batch_dice: pool over the batch.
+    """
+    truth = torch.zeros_like(probabilities).scatter_(1, index, 1)
+    axes = (0, 2, 3, 4) if batch_dice else (2, 3, 4)
+    intersection = (probabilities * truth).sum(axes)
+    total = probabilities.sum(axes) + truth.sum(axes)
+    dice = (2 * intersection + SMOOTH) / (total + SMOOTH).clamp_min(1e-8)
+    return dice[..., 1:]
+
+
+def stage_weights(stages: int) -> list[float]:
+    """Weights of the decoder stages, full resolution first, summing to one."""
+    weights = [0.5**i for i in range(stages)]
+    if stages > 1:
+        weights[-1] = 0.0
+    return [w / sum(weights) for w in weights]
+
+
+def deep_supervision_loss(logits: Sequence[torch.Tensor], label: torch.Tensor, batch_dice: bool) -> torch.Tensor:
+    """Weighted sum of the losses of all decoder stages.
+
+    Args:
+        logits: (B, K, …) of every stage, full resolution first.
+        label: (B, z, y, x) class indices at full resolution; taken to each stage's by nearest neighbour.
+        batch_dice: as in `dice_and_cross_entropy`.
+    """
+    total = logits[0].new_zeros(())
+    for stage, weight in zip(logits, stage_weights(len(logits)), strict=True):
+        if weight:
+            smaller = functional.interpolate(label[:, None].float(), size=stage.shape[2:], mode="nearest-exact")
+            total = total + weight * dice_and_cross_entropy(stage, smaller[:, 0], batch_dice)
+    return total
+
+
+@torch.no_grad()
+def foreground_counts(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    """(3, K-1): true positives, predicted and reference voxels of each foreground class."""
+    classes = logits.shape[1]
+    predicted = logits.argmax(1)
+    label = label.long()
+    hit = torch.bincount(predicted[predicted == label], minlength=classes)
+    counts = torch.stack(
+        [hit, torch.bincount(predicted.ravel(), minlength=classes), torch.bincount(label.ravel(), minlength=classes)]
+    )
+    return counts[:, 1:].float()
