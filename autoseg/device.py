@@ -1,0 +1,45 @@
+"""The device that torch computes on, from the name a person gives."""
+
+from __future__ import annotations
+
+import torch
+
+from autoseg.errors import InputError
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device called `name`; `auto` picks CUDA, else Apple's MPS, else the CPU.
+
+    Args:
+        name: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+
+    Raises:
+        InputError: unknown, or this machine has none.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InputError(f"device {name!r} is unknown; choose auto, cpu, cuda or mps") from None
+    if device.type == "cuda":
+        _require_cuda(device)
+    elif device.type == "mps" and not _has_mps():
+        raise InputError("device mps: this machine or this build of torch has no MPS; use --device cpu")
+    elif device.type not in ("cpu", "mps"):
+        raise InputError(f"device {name!r} is unknown; choose auto, cpu, cuda or mps")
+    return device
+
+
+def _require_cuda(device: torch.device) -> None:
+    if not torch.cuda.is_available():
+        build = f"torch {torch.__version__}"
+        why = "is a build without CUDA" if torch.version.cuda is None else "finds no usable GPU or driver"
+        raise InputError(f"device {device}: {build} {why}; install a CUDA build or use --device cpu")
+    count = torch.cuda.device_count()
+    if device.index is not None and device.index >= count:
+        raise InputError(f"device {device}: this machine has {count} CUDA device(s), counted from cuda:0")
+
+
+def _has_mps() -> bool:
+    return torch.backends.mps.is_available()

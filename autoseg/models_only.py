@@ -1,0 +1,67 @@
+"""Copying a RUN folder: all of it, or only what predicting needs, without the patients' images."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from autoseg.errors import RunFolderError
+from autoseg.fingerprint import Fingerprint, read_fingerprint, write_fingerprint
+from autoseg.plan import read_plan
+from autoseg.run_folder import RunFolder, folder_replaced_when_done
+from autoseg.run_state import read_record, write_record
+
+
+def copy_run(source: RunFolder, target: Path, *, models_only: bool) -> None:
+    """Copy a RUN folder; the copy appears whole or not at all.
+
+    Args:
+        source: the RUN folder.
+        target: the folder to make; may exist if it is empty.
+        models_only: copy the plan, the weights and summary of each fold, and `dataset.json` and
+            `fingerprint.json` without names of cases, patients and files; no image, no label map,
+            no prediction and no training state.
+
+    Raises:
+        RunFolderError: `source` is not a RUN folder, holds no trained fold where `models_only`
+            asks for them, or something else lies at `target`.
+    """
+    source.require(source.plan, "autoseg plan-and-preprocess")
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise RunFolderError(f"{target}: exists and is not empty; choose a new folder to copy to")
+    if target.resolve().is_relative_to(source.path.resolve()):
+        raise RunFolderError(f"{target}: lies inside {source.path}; choose a folder outside it")
+    with folder_replaced_when_done(target) as temporary:
+        if models_only:
+            _copy_models(source, RunFolder(temporary))
+        else:
+            shutil.copytree(source.path, temporary, dirs_exist_ok=True, ignore=_passing_files)
+
+
+def _copy_models(source: RunFolder, target: RunFolder) -> None:
+    weights = sorted((source.path / "models").glob("*/fold_*/weights.safetensors"))
+    if not weights:
+        raise RunFolderError(f"{source.path}: holds no trained fold; `autoseg train` makes them")
+    for file in weights:
+        copied = target.path / file.relative_to(source.path)
+        copied.parent.mkdir(parents=True)
+        shutil.copy2(file, copied)
+        if (finished := file.with_name("finished.json")).exists():
+            shutil.copy2(finished, copied.with_name("finished.json"))
+    for file in (source.plan, source.planned, source.reference_plan):
+        if file.exists():
+            shutil.copy2(file, target.path / file.name)
+    read_plan(target.plan)
+    write_record(target, read_record(source).model_copy(update={"cases": ()}))
+    write_fingerprint(target.fingerprint, _without_names(read_fingerprint(source.fingerprint)))
+
+
+def _without_names(fingerprint: Fingerprint) -> Fingerprint:
+    """The same measurements, cases numbered instead of named."""
+    cases = [case.model_copy(update={"case": f"case_{i:04d}"}) for i, case in enumerate(fingerprint.cases)]
+    return fingerprint.model_copy(update={"cases": tuple(cases)})
+
+
+def _passing_files(folder: str, names: list[str]) -> set[str]:
+    """Lock files and half-written ones: hidden, and of no use in a copy."""
+    return {name for name in names if name.startswith(".")}

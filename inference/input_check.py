@@ -1,0 +1,78 @@
+"""Whether an image can be predicted, and in what it lies far outside what the models were trained on."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from autoseg.dataset.load import LoadedCase
+from autoseg.errors import ImageError
+from autoseg.fingerprint import Fingerprint
+from autoseg.plan import Channel, Plan
+
+# A factor that no scanner setting explains away; narrower limits would warn about every second image.
+FAR_INTENSITY = 10.0
+FAR_SPACING = 2.0
+# Percentiles need no more voxels than this.
+_SAMPLE = 1_000_000
+
+
+def require_predictable(loaded: LoadedCase, channels: tuple[str, ...]) -> None:
+    """Refuse an image that says nothing.
+
+    Raises:
+        ImageError: a channel holds NaN or infinite voxels, or one value throughout; or every
+            sequence is absent.
+    """
+    if not any(loaded.present):
+        raise ImageError(f"no sequence is there; needed is at least one of {', '.join(channels)}")
+    for name, present, image in zip(channels, loaded.present, loaded.image, strict=True):
+        if not present:
+            continue
+        lowest, highest = float(image.min()), float(image.max())
+        if not (np.isfinite(lowest) and np.isfinite(highest)):
+            raise ImageError(f"{name}: has voxels that are NaN or infinite; repair or export the image again")
+        if lowest == highest:
+            raise ImageError(f"{name}: every voxel is {lowest:g}; export the image again")
+
+
+def unusual(loaded: LoadedCase, plan: Plan, fingerprint: Fingerprint) -> tuple[str, ...]:
+    """Sentences on what differs far from the training cases: intensities, spacing, sequences."""
+    found = _unusual_spacing(loaded, fingerprint)
+    for index, channel in enumerate(plan.channels):
+        if loaded.present[index]:
+            found += _unusual_intensity(loaded.image[index], channel)
+        elif all(case.present[index] for case in fingerprint.cases):
+            found.append(f"{channel.name} is absent, and every training case had it")
+    return tuple(found)
+
+
+def _unusual_spacing(loaded: LoadedCase, fingerprint: Fingerprint) -> list[str]:
+    trained = np.array([case.spacing for case in fingerprint.cases])
+    found = []
+    for axis, spacing in zip("zyx", range(3), strict=True):
+        lowest, highest = trained[:, spacing].min(), trained[:, spacing].max()
+        value = loaded.geometry.spacing[spacing]
+        if not lowest / FAR_SPACING <= value <= highest * FAR_SPACING:
+            found.append(f"spacing along {axis} is {value:.3g} mm, in training {lowest:.3g} to {highest:.3g} mm")
+    return found
+
+
+def _unusual_intensity(image: np.ndarray, channel: Channel) -> list[str]:
+    """Compare the image (z, y, x), apart from its zeros, with the foreground of the training cases.
+
+    An image holds more than foreground, so it may well reach further; far outside is one that misses
+    the foreground's range altogether, or whose scale is another.
+    """
+    voxels = image[image != 0]
+    low, high = np.percentile(voxels[:: max(1, voxels.size // _SAMPLE)], (0.5, 99.5))
+    trained = channel.foreground
+    bottom, top = trained.percentile_00_5, trained.percentile_99_5
+    width = max(top - bottom, 1e-6 * max(abs(top), abs(bottom), 1.0))
+    misses = high < bottom or low > top
+    other_scale = high > top + FAR_INTENSITY * width or high - low < width / FAR_INTENSITY
+    if not misses and not other_scale:
+        return []
+    return [
+        f"intensities of {channel.name} lie between {low:.4g} and {high:.4g} (0.5 and 99.5 percentile), "
+        f"those of the training foreground between {bottom:.4g} and {top:.4g}"
+    ]

@@ -1,0 +1,212 @@
+"""Images in, label maps out: every case through the ensemble, back to its own geometry and format.
+
+The models are loaded once. A case that cannot be predicted is reported and the rest go on; an output
+is written atomically, so what is there is whole.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from autoseg.dataset.case import Case
+from autoseg.dataset.load import load_case
+from autoseg.device import resolve_device
+from autoseg.errors import AutosegError, InputError
+from autoseg.fingerprint import Fingerprint, read_fingerprint
+from autoseg.image import write_image
+from autoseg.parallel import progress_bar
+from autoseg.plan import Configuration, Plan, read_plan
+from autoseg.preprocessing.prepare import prepare_case
+from autoseg.run_folder import RunFolder
+from autoseg.whole_image.export import export_labels, export_probabilities
+from autoseg.whole_image.sliding_window import predict_probabilities
+from inference.ensemble import Ensemble, choose_members
+from inference.input_check import require_predictable, unusual
+
+# Formats whose header and voxels are one file, which a label map can be stored in and renamed as.
+SINGLE_FILE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
+# What a format of two files is written as instead.
+_INSTEAD = {".mhd": ".mha", ".nhdr": ".nrrd"}
+DEFAULT_ENDING = ".nii.gz"
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """Everything that does not change from case to case.
+
+    Args:
+        mirror: axes mirrored as test-time augmentation.
+    """
+
+    plan: Plan
+    fingerprint: Fingerprint
+    configuration: Configuration
+    ensemble: Ensemble
+    mirror: tuple[int, ...]
+    save_probabilities: bool
+
+
+def predict_cases(
+    run: RunFolder,
+    cases: Sequence[Case],
+    output: Path,
+    *,
+    configuration: str,
+    folds: Sequence[int] | None = None,
+    device: str = "auto",
+    mirror: bool | None = None,
+    save_probabilities: bool = False,
+    console: Console | None = None,
+) -> tuple[str, ...]:
+    """Predict label maps `OUTPUT/CASE.ENDING` in the file format of each input.
+
+    Args:
+        run: where the models are.
+        cases: images to predict.
+        output: folder of the predictions, made where needed.
+        configuration: to predict with.
+        folds: members of the ensemble; None = all finished ones.
+        mirror: test-time augmentation along every axis the plan allows in training; None = as the
+            plan's prediction says.
+        save_probabilities: also write `OUTPUT/probabilities/CASE`.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        console: where warnings go.
+
+    Returns:
+        One sentence for each case that could not be predicted, naming it.
+
+    Raises:
+        RunFolderError, PlanError: nothing is trained, or the run is damaged.
+        InputError: outputs would overwrite each other or an input; the device is absent.
+    """
+    console = console or Console(stderr=True)
+    targets = output_files(cases, output)
+    plan = read_plan(run.plan)
+    planned = plan.configuration(configuration)
+    members = choose_members(run, configuration, folds)
+    _tell_members(configuration, members, console)
+    predictor = Predictor(
+        plan,
+        read_fingerprint(run.fingerprint),
+        planned,
+        Ensemble.load(run, plan, members, resolve_device(device)),
+        mirror_axes(planned, mirror),
+        save_probabilities,
+    )
+    problems = []
+    with progress_bar(console) as bar:
+        cases_task = bar.add_task("cases", total=len(cases))
+        windows_task = bar.add_task("windows", total=None)
+        for case, target in zip(cases, targets, strict=True):
+            bar.update(cases_task, description=f"cases ({case.name})")
+            bar.reset(windows_task, total=None)
+            problem = _attempt(predictor, case, target, bar.console, partial(_show, bar.update, windows_task))
+            problems += [problem] if problem else []
+            bar.advance(cases_task)
+        bar.update(cases_task, description="cases")
+        bar.remove_task(windows_task)
+    return tuple(problems)
+
+
+def output_files(cases: Sequence[Case], output: Path) -> tuple[Path, ...]:
+    """Where each case's label map goes.
+
+    Raises:
+        InputError: there is no case, two have one name, or an output would overwrite an input.
+    """
+    if not cases:
+        raise InputError("no image to predict was found")
+    targets = tuple(output / f"{case.name}{output_ending(case)}" for case in cases)
+    names = [case.name for case in cases]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"{', '.join(twice)}: several inputs have this name; predict them into separate folders")
+    inputs = {image.resolve() for case in cases for image in case.images if image is not None}
+    overwritten = [target for target in targets if target.resolve() in inputs]
+    if overwritten:
+        raise InputError(f"{overwritten[0]}: is an input and would be overwritten; choose another output folder")
+    return targets
+
+
+def output_ending(case: Case) -> str:
+    """File ending of a case's prediction: that of its first image; NIfTI for DICOM and other formats."""
+    image = next((image for image in case.images if image is not None), None)
+    if image is None or image.is_dir():
+        return DEFAULT_ENDING
+    name = image.name.lower()
+    for ending in SINGLE_FILE_ENDINGS:
+        if name.endswith(ending):
+            return ending
+    return _INSTEAD.get(image.suffix.lower(), DEFAULT_ENDING)
+
+
+def mirror_axes(configuration: Configuration, mirror: bool | None) -> tuple[int, ...]:
+    """Axes (0 = z, 1 = y, 2 = x) of test-time mirroring; never one that training did not mirror."""
+    if mirror is None:
+        return configuration.prediction.mirror
+    return configuration.training.mirror if mirror else ()
+
+
+def _attempt(
+    predictor: Predictor, case: Case, target: Path, console: Console, on_window: Callable[[int, int], None]
+) -> str | None:
+    """Predict one case; the sentence that says why it could not be done, if so."""
+    try:
+        _predict_case(predictor, case, target, console, on_window)
+    except (AutosegError, OSError, MemoryError) as error:
+        reason = str(error) or type(error).__name__
+    except Exception as error:
+        # not the user's doing: the rest go on all the same, and nothing of what is known is hidden
+        console.print(traceback.format_exc(), markup=False, highlight=False)
+        reason = f"unexpected {type(error).__name__}: {error}"
+    else:
+        return None
+    problem = f"{case.name}: {reason}"
+    console.print(f"[red]not predicted[/red] {problem}", highlight=False)
+    return problem
+
+
+def _predict_case(
+    predictor: Predictor, case: Case, target: Path, console: Console, on_window: Callable[[int, int], None]
+) -> None:
+    plan, configuration = predictor.plan, predictor.configuration
+    loaded = load_case(case, None, plan.orientation)
+    require_predictable(loaded, tuple(channel.name for channel in plan.channels))
+    for warning in (*loaded.warnings, *unusual(loaded, plan, predictor.fingerprint)):
+        console.print(f"[yellow]{case.name}[/yellow]: {warning}", highlight=False)
+    prepared = prepare_case(loaded, plan, configuration, case.name)
+    del loaded  # the image at full resolution is not needed any more, and may be large
+    probabilities = predict_probabilities(
+        predictor.ensemble,
+        prepared.image,
+        patch_size=configuration.patch_size,
+        classes=plan.labels.classes,
+        overlap=configuration.prediction.overlap,
+        mirror=predictor.mirror,
+        device=predictor.ensemble.device,
+        on_window=on_window,
+    )
+    record = prepared.record
+    del prepared
+    if predictor.save_probabilities:
+        folder = target.parent / "probabilities"
+        write_image(folder / target.name, export_probabilities(probabilities, record, plan.labels))
+    write_image(target, export_labels(probabilities, record, plan.labels))
+
+
+def _tell_members(configuration: str, members: Sequence, console: Console) -> None:
+    folds = ", ".join(str(member.fold) for member in members)
+    console.print(f"Predicting with {configuration}, fold {folds}.", highlight=False)
+    stopped = ", ".join(str(member.fold) for member in members if not member.finished)
+    if stopped:
+        console.print(f"[yellow]fold {stopped}: training was stopped before its end[/yellow]", highlight=False)
+
+
+def _show(update: Callable[..., None], task: object, done: int, total: int) -> None:
+    update(task, completed=done, total=total)
