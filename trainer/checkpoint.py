@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from autoseg.errors import RunFolderError
+from autoseg.plan import Training
 from autoseg.run_folder import folder_replaced_when_done
 from trainer.schedule import Event
 
@@ -46,11 +47,27 @@ class LogRow(BaseModel):
     seconds: float
 
 
+class Requested(BaseModel):
+    """What the user asked of one fold, instead of the plan's schedule; None = the plan's.
+
+    Args:
+        epochs: number of epochs.
+        seconds: time that training may take.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int | None = None
+    seconds: float | None = None
+
+
 class State(BaseModel):
     """What of the training state is not a tensor.
 
     Args:
         step: optimiser steps done.
+        training: what is followed: the plan's, or what `--epochs` and `--time-budget` made of it.
+        requested: those two flags, as given when the fold was begun.
         seconds: time spent on this fold over all restarts.
         threads: torch's threads; the same number gives the same bits on a CPU.
         loss_sum, counts: of the running epoch: summed loss; true positives, predicted and reference
@@ -65,6 +82,8 @@ class State(BaseModel):
 
     schema_version: Literal[1] = 1
     step: int
+    training: Training
+    requested: Requested
     seconds: float
     threads: int
     torch_version: str

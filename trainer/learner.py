@@ -1,0 +1,99 @@
+"""The network in training: one optimiser step at a time, and the average of its weights.
+
+CUDA uses automatic mixed precision; CPU and MPS single precision. Shapes: images (B, C, z, y, x),
+labels (B, z, y, x).
+"""
+
+from __future__ import annotations
+
+import torch
+
+from autoseg.network.build import build_network
+from autoseg.network.unet import UNet
+from autoseg.plan import Configuration, Plan, Training
+from trainer.loss import deep_supervision_loss, foreground_counts
+
+
+class Learner:
+    """Weights, their moving average, the optimiser and the loss of one fold.
+
+    Args:
+        plan: gives the number of channels and classes, and the seed of the weights.
+        configuration: network and training settings.
+        training: settings that are followed; may have another length than the plan's.
+        device: where to train.
+        seed: of the initial weights.
+    """
+
+    def __init__(
+        self, plan: Plan, configuration: Configuration, training: Training, device: torch.device, seed: int
+    ) -> None:
+        torch.manual_seed(seed)
+        network = build_network(
+            configuration.network,
+            len(plan.channels),
+            plan.labels.classes,
+            deep_supervision=training.deep_supervision,
+        )
+        self.device = device
+        self.training = training
+        self.module: UNet = network.to(device=device, memory_format=memory_format(device)).train()
+        self.optimizer = make_optimizer(training, self.module)
+        self.average = {k: v.detach().clone() for k, v in self.module.state_dict().items()}
+        self.mixed_precision = device.type == "cuda"
+        half = torch.bfloat16 if self.mixed_precision and torch.cuda.is_bf16_supported() else torch.float16
+        self.half = half
+        self.scaler = torch.amp.GradScaler(enabled=self.mixed_precision and half == torch.float16)
+
+    def step(self, image: torch.Tensor, label: torch.Tensor, rate: float, done: int) -> tuple[float, torch.Tensor]:
+        """One optimiser step.
+
+        Args:
+            image: (B, C, z, y, x) float32.
+            label: (B, z, y, x) class indices.
+            rate: learning rate.
+            done: steps done before; the average's decay grows with it.
+
+        Returns:
+            The loss, and true positives, predicted and reference voxels by class, (3, K-1). A loss
+            that is not finite changes nothing.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        image = image.to(self.device, non_blocking=True, memory_format=memory_format(self.device))
+        label = label.to(self.device, non_blocking=True)
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(self.device.type, self.half, enabled=self.mixed_precision):
+            logits = self.module(image)
+        loss = deep_supervision_loss(logits, label, self.training.batch_dice)
+        value = float(loss)
+        if value == value and abs(value) != float("inf"):
+            self.scaler.scale(loss).backward()
+            self.scaler.unscale_(self.optimizer)
+            torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.training.gradient_clip)
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+            self._update_average(done)
+        return value, foreground_counts(logits[0], label).cpu()
+
+    @torch.no_grad()
+    def _update_average(self, done: int) -> None:
+        # short runs could not forget the random start with a decay that is constant from step 0
+        decay = min(self.training.average_decay, (1 + done) / (10 + done))
+        weights = self.module.state_dict()
+        torch._foreach_lerp_(list(self.average.values()), [weights[k] for k in self.average], 1 - decay)
+
+
+def make_optimizer(training: Training, module: torch.nn.Module) -> torch.optim.Optimizer:
+    """The optimiser that the plan names."""
+    parameters = module.parameters()
+    if training.optimizer == "sgd":
+        return torch.optim.SGD(
+            parameters, training.learning_rate, momentum=0.99, nesterov=True, weight_decay=training.weight_decay
+        )
+    return torch.optim.AdamW(parameters, training.learning_rate, weight_decay=training.weight_decay, foreach=True)
+
+
+def memory_format(device: torch.device) -> torch.memory_format:
+    """Layout in which 3D convolutions are fastest on `device`."""
+    return torch.contiguous_format if device.type == "mps" else torch.channels_last_3d

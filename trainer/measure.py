@@ -1,0 +1,48 @@
+"""What one training step of a configuration costs on this machine, measured."""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+import psutil
+import torch
+
+from autoseg.device import resolve_device
+from autoseg.plan import Configuration, Plan
+from autoseg.step_cost import StepCost
+from trainer.learner import Learner
+
+
+def measure_step(plan: Plan, configuration: Configuration, device: str = "auto", steps: int = 3) -> StepCost:
+    """Time and memory of a forward and backward pass and an optimiser step, on random patches.
+
+    Args:
+        plan: gives the number of channels and classes.
+        configuration: patch, batch and network to measure.
+        device: where.
+        steps: counted steps, after one that is not counted; the median is taken.
+
+    Returns:
+        Seconds a step, and the peak memory; infinite seconds where it does not fit into memory.
+    """
+    where = resolve_device(device)
+    generator = torch.Generator().manual_seed(0)
+    shape = (configuration.batch_size, *configuration.patch_size)
+    label = torch.randint(0, plan.labels.classes, shape, generator=generator, dtype=torch.uint8)
+    image = torch.randn((shape[0], len(plan.channels), *shape[1:]), generator=generator)
+    before = psutil.Process().memory_info().rss
+    try:
+        learner = Learner(plan, configuration, configuration.training, where, seed=0)
+        seconds = []
+        for i in range(steps + 1):
+            start = time.perf_counter()
+            learner.step(image, label, 1e-4, i)
+            seconds.append(time.perf_counter() - start)
+    except (torch.OutOfMemoryError, MemoryError):
+        return StepCost(float("inf"), 0)
+    if where.type == "cuda":
+        peak = torch.cuda.max_memory_allocated(where)
+    else:
+        peak = max(0, psutil.Process().memory_info().rss - before)
+    return StepCost(statistics.median(seconds[1:]), peak)

@@ -1,0 +1,44 @@
+"""What a person sees of a fold in training: `log.csv`, `progress.png`, after every epoch."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from autoseg.run_folder import replaced_when_done, write_text
+from trainer.checkpoint import LogRow
+
+
+def write_log(folder: Path, rows: Sequence[LogRow]) -> None:
+    """Write `log.csv` and `progress.png` into the fold's folder."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(LogRow.model_fields), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(row.model_dump() for row in rows)
+    write_text(folder / "log.csv", text.getvalue())
+    _draw(folder / "progress.png", rows)
+
+
+def _draw(path: Path, rows: Sequence[LogRow]) -> None:
+    # the object interface: pyplot would keep global state and choose a screen
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 6), dpi=80)
+    loss, dice = figure.subplots(2, 1, sharex=True)
+    steps = [row.step for row in rows]
+    loss.plot(steps, [row.loss for row in rows], color="tab:blue")
+    loss.set_ylabel("loss")
+    rate = loss.twinx()
+    rate.plot(steps, [row.learning_rate for row in rows], color="0.7", linewidth=1)
+    rate.set_ylabel("learning rate", color="0.5")
+    dice.plot(steps, [row.train_dice for row in rows], label="training patches")
+    measured = [row for row in rows if row.val_dice is not None]
+    dice.plot([r.step for r in measured], [r.val_dice or 0.0 for r in measured], "o-", label="whole validation cases")
+    dice.set(xlabel="step", ylabel="foreground Dice", ylim=(0, 1))
+    dice.legend(loc="lower right")
+    figure.tight_layout()
+    with replaced_when_done(path) as temporary:
+        FigureCanvasAgg(figure).print_png(str(temporary))

@@ -1,0 +1,116 @@
+"""Validation on whole cases: at intervals at the plan's spacing, at the end at the image's own geometry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from autoseg.whole_image.export import export_labels
+from autoseg.whole_image.sliding_window import predict_probabilities
+
+from autoseg.image import read_label, write_image
+from autoseg.network.build import build_network
+from autoseg.network.unet import UNet
+from autoseg.parallel import progress_bar
+from autoseg.plan import Configuration, Plan
+from autoseg.preprocessed import PreprocessedCase, open_case
+from autoseg.run_folder import RunFolder
+
+
+def evaluation_network(
+    plan: Plan, configuration: Configuration, weights: dict[str, torch.Tensor], device: torch.device
+) -> UNet:
+    """A network in evaluation mode with the given weights."""
+    module = build_network(configuration.network, len(plan.channels), plan.labels.classes)
+    module.load_state_dict(weights)
+    return module.to(device).eval()
+
+
+def probabilities_of(module: UNet) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Function from patches (B, C, z, y, x) to class probabilities (B, K, z, y, x)."""
+
+    def predict(patches: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(patches.device.type, enabled=patches.device.type == "cuda"):
+            logits = module(patches)
+        return torch.softmax(logits.float(), dim=1)
+
+    return predict
+
+
+def dice_at_plan_spacing(
+    module: UNet, folders: Sequence[Path], configuration: Configuration, classes: int, device: torch.device
+) -> float:
+    """Mean foreground Dice over preprocessed cases, at the plan's spacing, without mirroring.
+
+    Counts of all cases are pooled by class; a class absent from reference and prediction is left out.
+    """
+    counts = np.zeros((3, classes))
+    for folder in folders:
+        case = open_case(folder)
+        probabilities = _predict(module, case, configuration, classes, device, mirror=())
+        predicted, reference = probabilities.argmax(0), case.label[:]
+        counts[0] += np.bincount(predicted[predicted == reference], minlength=classes)
+        counts[1] += np.bincount(predicted.ravel(), minlength=classes)
+        counts[2] += np.bincount(reference.ravel(), minlength=classes)
+    return pooled_dice(counts[:, 1:])
+
+
+def pooled_dice(counts: np.ndarray) -> float:
+    """Mean Dice over classes of (3, K) true positives, predicted and reference voxels.
+
+    A class that neither reference nor prediction has is left out; 0 if that leaves none.
+    """
+    total = counts[1] + counts[2]
+    return float((2 * counts[0][total > 0] / total[total > 0]).mean()) if (total > 0).any() else 0.0
+
+
+def predict_validation_cases(
+    run: RunFolder, plan: Plan, name: str, cases: Sequence[str], module: UNet, device: torch.device
+) -> dict[str, list[float | None]]:
+    """Predict each case whole and write it at its own geometry into `run.cross_validation(name)`.
+
+    Returns:
+        By case the Dice of each foreground class at the original resolution; None where neither
+        reference nor prediction has the class.
+    """
+    configuration = plan.configuration(name)
+    classes = plan.labels.classes
+    dice = {}
+    with progress_bar() as bar:
+        for case_name in bar.track(cases, description="Validation"):
+            case = open_case(run.case(name, case_name))
+            probabilities = _predict(module, case, configuration, classes, device, configuration.prediction.mirror)
+            predicted = export_labels(probabilities, case.record, plan.labels)
+            write_image(run.cross_validation(name) / f"{case_name}.nii.gz", predicted)
+            dice[case_name] = _dice(read_label(case.reference).array, predicted.array, plan.labels.values[1:])
+    return dice
+
+
+def _predict(
+    module: UNet,
+    case: PreprocessedCase,
+    configuration: Configuration,
+    classes: int,
+    device: torch.device,
+    mirror: tuple[int, ...],
+) -> np.ndarray:
+    return predict_probabilities(
+        probabilities_of(module),
+        case.image[:],
+        patch_size=configuration.patch_size,
+        classes=classes,
+        overlap=configuration.prediction.overlap,
+        mirror=mirror,
+        device=device,
+    )
+
+
+def _dice(reference: np.ndarray, predicted: np.ndarray, values: Sequence[int]) -> list[float | None]:
+    dice: list[float | None] = []
+    for value in values:
+        r, p = reference == value, predicted == value
+        total = int(r.sum()) + int(p.sum())
+        dice.append(2 * int((r & p).sum()) / total if total else None)
+    return dice
