@@ -26,6 +26,10 @@ class DatasetError(AutosegError):
         self.problems = tuple(problems)
         super().__init__("\n".join(self.problems))
 
+    def __reduce__(self) -> tuple[type[DatasetError], tuple[tuple[str, ...]]]:
+        # pickled on the way from a worker: by the problems, not by the joined message
+        return type(self), (self.problems,)
+
 
 class ImageError(AutosegError):
     """An image or label file cannot be read or written."""
@@ -37,6 +41,14 @@ class PlanError(AutosegError):
 
 class RunFolderError(AutosegError):
     """A RUN folder is missing a part, locked by another process, or damaged."""
+
+
+class TrainingDataError(AutosegError):
+    """Patches cannot be made from a preprocessed case, or the processes that make them ended."""
+
+
+class WorkerDied(AutosegError):
+    """A process that worked on a case ended without a result, twice."""
 
 
 class InputError(AutosegError):

@@ -1,0 +1,249 @@
+"""Training batches, prepared in worker processes while the network trains.
+
+In: folders of preprocessed cases and a configuration. Out: a `Batch` for every step, in order. A
+batch is a function of (seed, fold, step, place in the batch) alone: whatever the number of workers,
+and wherever training resumes, its bits are the same.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, TypeVar
+
+import numpy as np
+import psutil
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+
+from autoseg.errors import AutosegError, InputError, TrainingDataError
+from autoseg.plan import Configuration
+from trainer.augmentation import augmented_patch, plain_patch
+from trainer.case_store import CaseStore, StoredCase, has_foreground
+from trainer.sampling import Place, draw_case, is_foreground_place, place_anywhere, place_on_foreground
+
+LARGEST_CACHE_BYTES = 2**30
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the network sees in one step.
+
+    Args:
+        image: (B, C, z, y, x) float32.
+        label: (B, z, y, x) uint8 class indices.
+        step: of the training, from 0.
+    """
+
+    image: torch.Tensor
+    label: torch.Tensor
+    step: int
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """An error in a worker, on its way to the process that trains."""
+
+    message: str
+    details: str
+
+
+class BatchLoader:
+    """Batches of the steps `first_step` to `last_step` (excluded), in order; a context manager.
+
+    Args:
+        folders: preprocessed cases to train on; their order does not matter.
+        seed: of the plan.
+        fold: so that folds see different draws.
+        workers: processes that prepare batches; 0 prepares them in this one.
+        augment: otherwise patches are drawn in the same places and cut as they are.
+        pin_memory: batches in page-locked memory, from which a GPU copies faster.
+        start_method: how workers start; `spawn` works on every system.
+        cache_bytes: memory of each process for decompressed cases; by default a share of what is
+            free, at most 1 GiB.
+
+    Raises:
+        TrainingDataError: there is no case, or one is not preprocessed or damaged.
+    """
+
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        configuration: Configuration,
+        *,
+        seed: int,
+        fold: int,
+        first_step: int,
+        last_step: int,
+        workers: int,
+        augment: bool = True,
+        pin_memory: bool = False,
+        start_method: Literal["spawn", "fork", "forkserver"] = "spawn",
+        cache_bytes: int | None = None,
+    ) -> None:
+        if not folders:
+            raise TrainingDataError("there is no case to train on; the fold's training cases in splits.json are empty")
+        if workers < 0:
+            raise InputError(f"workers = {workers}: must be 0 (no process of their own) or more")
+        if cache_bytes is None:
+            cache_bytes = min(LARGEST_CACHE_BYTES, psutil.virtual_memory().available // (4 * max(workers, 1)))
+        cases = tuple(sorted(folders, key=lambda folder: folder.name))
+        self._steps = range(first_step, last_step)
+        self._dataset = _Batches(
+            cases, tuple(has_foreground(c) for c in cases), configuration, seed, fold, augment, cache_bytes
+        )
+        self._workers = workers
+        self._pin_memory = pin_memory
+        self._start_method = start_method
+        self._items: Iterator[tuple[torch.Tensor, torch.Tensor, int] | _Failure] | None = None
+
+    def __enter__(self) -> BatchLoader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the workers. A worker's sudden death, raised anywhere in the block, is explained."""
+        self._items = None
+        if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
+            raise TrainingDataError(
+                f"a process that prepares batches ended ({str(error).splitlines()[0]}); most often there was too "
+                f"little memory: train again with fewer than {self._workers} workers, which goes on from the checkpoint"
+            ) from error
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Batches from `first_step` on.
+
+        Raises:
+            TrainingDataError: a patch could not be made; names the case.
+        """
+        self._items = iter(self._loader())
+        for _ in self._steps:
+            # no name is bound to the items here, so that leaving the block ends the workers
+            if self._items is None:
+                return
+            item = next(self._items)
+            if isinstance(item, _Failure):
+                raise TrainingDataError(item.message) from RuntimeError(item.details)
+            yield Batch(*item)
+
+    def _loader(self) -> DataLoader:
+        several = self._workers > 0
+        return DataLoader(
+            self._dataset,
+            batch_size=None,
+            sampler=self._steps,
+            collate_fn=_unchanged,
+            num_workers=self._workers,
+            multiprocessing_context=multiprocessing.get_context(self._start_method) if several else None,
+            worker_init_fn=_begin_worker if several else None,
+            prefetch_factor=2 if several else None,
+            pin_memory=self._pin_memory,
+            # a generator of its own: the global one belongs to the training and is restored on resuming
+            generator=torch.Generator(),
+        )
+
+
+class _Batches(Dataset):
+    """Item `step` is that step's batch; a pure function of the step."""
+
+    def __init__(
+        self,
+        folders: tuple[Path, ...],
+        with_foreground: tuple[bool, ...],
+        configuration: Configuration,
+        seed: int,
+        fold: int,
+        augment: bool,
+        cache_bytes: int,
+    ) -> None:
+        self._folders = folders
+        self._with_foreground = with_foreground
+        self._configuration = configuration
+        self._seed = (seed, fold)
+        self._augment = augment
+        self._store = CaseStore(cache_bytes)
+
+    def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor, int] | _Failure:
+        """Image (B, C, z, y, x), label (B, z, y, x) and the step, or what went wrong."""
+        try:
+            with _one_thread():
+                patches = [self._patch(step, place) for place in range(self._configuration.batch_size)]
+        except AutosegError as error:
+            return _Failure(str(error), traceback.format_exc())
+        image = torch.from_numpy(np.stack([image for image, _ in patches]))
+        return image, torch.from_numpy(np.stack([label for _, label in patches])), step
+
+    def _patch(self, step: int, place: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        rng, *others = (np.random.default_rng(s) for s in np.random.SeedSequence((*self._seed, step, place)).spawn(3))
+        share = self._configuration.training.oversample_foreground
+        foreground = is_foreground_place(place, step, self._configuration.batch_size, share)
+        folder = self._folders[draw_case(rng, self._with_foreground, foreground)]
+        case = self._store.open(folder)
+        patch_size = self._configuration.patch_size
+        where = self._place(case, foreground, rng)
+        try:
+            if not self._augment:
+                return plain_patch(case.read, case.record, where, patch_size)
+            spatial, intensity = others
+            return augmented_patch(
+                case.read, case.record, where, patch_size, self._configuration.training, (spatial, intensity)
+            )
+        except AutosegError:
+            raise
+        except Exception as error:
+            raise TrainingDataError(
+                f"{folder}: no patch could be made of step {step} ({type(error).__name__}: {error}); "
+                "this is a defect of autoseg, please report it"
+            ) from error
+
+    def _place(self, case: StoredCase, foreground: bool, rng: np.random.Generator) -> Place:
+        patch_size = self._configuration.patch_size
+        if foreground and case.lesions.classes:
+            return place_on_foreground(rng, case.lesions, case.record.shape, patch_size)
+        return place_anywhere(rng, case.record.shape, patch_size)
+
+
+def _unchanged(item: Item) -> Item:
+    return item
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Resampling with one thread: its bits must not depend on the process it runs in."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _begin_worker(_: int) -> None:
+    """Make a worker end with its parent, and only with it.
+
+    Signals that a terminal or a scheduler sends to the whole group are left to the parent, which
+    still takes batches while it finishes its step.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    """Wait for the parent's end, however it came, and end this process at once."""
+    wait([sentinel])
+    os._exit(1)

@@ -1,0 +1,136 @@
+"""Where a training patch lies: case, class, lesion, voxel, then a random offset.
+
+In: the voxels to draw from (`Foreground` of every case), the patch size. Out: a `Place`, the case and
+the position of the patch in its arrays, without reading any image. Axes are (z, y, x).
+
+A foreground patch draws each level with equal chances, so that within a class a lesion of a few
+voxels is as likely as one that fills the image, and a rare class as likely as a common one. The
+share of foreground patches follows Isensee et al., Nature Methods 2021, supplementary note 2 (patch
+sampling).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoseg.geometry import Shape
+from autoseg.preprocessed import Foreground
+
+
+@dataclass(frozen=True)
+class Place:
+    """Position of a patch before augmentation.
+
+    Args:
+        lower: voxel (z, y, x) of the case at which the patch begins; negative where it hangs over.
+        pivot: voxel (z, y, x) of the case that keeps its place in the patch under rotation, scaling
+            and deformation: the foreground voxel that was drawn, else the middle of the patch.
+    """
+
+    lower: Shape
+    pivot: tuple[float, float, float]
+
+
+class LesionVoxels:
+    """The foreground voxels of one case, ordered so that a class and a lesion can be drawn.
+
+    Args:
+        foreground: of the case; class 0 in it is ignored.
+    """
+
+    def __init__(self, foreground: Foreground) -> None:
+        keep = np.flatnonzero(foreground.classes)
+        order = keep[np.lexsort((foreground.lesions[keep], foreground.classes[keep]))]
+        self._voxels = foreground.voxels[order]
+        keys = np.stack([foreground.classes[order].astype(np.int64), foreground.lesions[order].astype(np.int64)])
+        changes = np.flatnonzero(np.diff(keys, axis=1).any(axis=0)) + 1
+        bounds = np.concatenate([[0], changes, [len(order)]]) if len(order) else np.zeros(1, np.int64)
+        self._ranges: dict[int, list[tuple[int, int]]] = {}
+        for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+            self._ranges.setdefault(int(keys[0, start]), []).append((start, stop))
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """Classes of which there are voxels."""
+        return tuple(self._ranges)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held."""
+        return self._voxels.nbytes
+
+    def draw(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        """One voxel (z, y, x): class, lesion of the class, voxel of the lesion, each level uniform."""
+        lesions = self._ranges[self.classes[rng.integers(len(self._ranges))]]
+        start, stop = lesions[rng.integers(len(lesions))]
+        return self._voxels[rng.integers(start, stop)].astype(np.int64)
+
+
+def is_foreground_place(place: int, step: int, batch_size: int, share: float) -> bool:
+    """Whether the patch at `place` of the batch is centred on foreground.
+
+    The last places of a batch are, as many as it takes to reach `share`: rounded up, where nnU-Net
+    rounds to the nearest and so may stay below it. A batch of one alternates over the steps.
+    """
+    if batch_size == 1:
+        return math.ceil((step + 1) * share) > math.ceil(step * share)
+    # the margin keeps a product such as 3 * (1/3) from being rounded up by its last bit
+    return place >= batch_size - math.ceil(batch_size * share - 1e-9)
+
+
+def draw_case(rng: np.random.Generator, has_foreground: Sequence[bool], foreground: bool) -> int:
+    """Index of a case, uniform; for a foreground patch among the cases that have any."""
+    candidates = np.flatnonzero(has_foreground) if foreground and any(has_foreground) else len(has_foreground)
+    return int(rng.choice(candidates))
+
+
+def place_on_foreground(rng: np.random.Generator, lesions: LesionVoxels, shape: Shape, patch_size: Shape) -> Place:
+    """A patch around a drawn foreground voxel, which lies anywhere in the middle half of the patch.
+
+    That is where a voxel lies in the window that weighs most for it when whole images are predicted
+    with half-patch overlap. Nearer to the image's border than that, the patch ends at the border.
+
+    Args:
+        shape: voxels of the case (z, y, x).
+    """
+    voxel = lesions.draw(rng)
+    patch = np.asarray(patch_size)
+    margin = patch // 4
+    lowest, highest = _allowed(shape, patch_size)
+    first = np.clip(voxel - (patch - 1 - margin), lowest, highest)
+    last = np.clip(voxel - margin, lowest, highest)
+    lower = rng.integers(first, last + 1)
+    return Place(_shape(lower), _triple(voxel))
+
+
+def place_anywhere(rng: np.random.Generator, shape: Shape, patch_size: Shape) -> Place:
+    """A patch anywhere in the image, each position equally likely.
+
+    Args:
+        shape: voxels of the case (z, y, x).
+    """
+    lowest, highest = _allowed(shape, patch_size)
+    lower = rng.integers(lowest, highest + 1)
+    return Place(_shape(lower), _triple(lower + (np.asarray(patch_size) - 1) / 2))
+
+
+def _allowed(shape: Shape, patch_size: Shape) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Lowest and highest start of a patch: it stays in the image or, where larger, holds all of it.
+
+    As the windows do when whole images are predicted, and nnU-Net's patches before rotation.
+    """
+    slack = np.asarray(shape, dtype=np.int64) - np.asarray(patch_size, dtype=np.int64)
+    return np.minimum(slack, 0), np.maximum(slack, 0)
+
+
+def _shape(values: NDArray) -> Shape:
+    return int(values[0]), int(values[1]), int(values[2])
+
+
+def _triple(values: NDArray) -> tuple[float, float, float]:
+    return float(values[0]), float(values[1]), float(values[2])
