@@ -135,21 +135,22 @@ def reasons_of(target: Target, sized: SizedNetwork, median_shape: Sequence[float
         sized: the decisions.
         median_shape: voxels of the median case along each planned axis.
     """
-    share = f"{sized.elements / 1e6:.0f} million feature-map elements a patch, {target.memory_gb:g} GB hold "
-    held = f"{target.elements / 1e6:.0f} million at batch size {target.batch}"
-    median = " × ".join(f"{n:g}" for n in target.in_array_order(median_shape, 1))
     first = " × ".join(str(n) for n in sized.first_patch)
+    median = " × ".join(f"{n:g}" for n in target.in_array_order(median_shape, 1))
+    stages = len(sized.network.features)
     return {
-        "patch_size": f"from {first} (the images' aspect within the median case of {median} voxels): {share}{held}",
+        "patch_size": f"from {first} (sides equal in mm, within the median case of {median} voxels) shortened until it "
+        f"fits: {sized.elements / 1e6:.0f} million feature-map elements, of which {target.memory_gb:g} GB hold "
+        f"{target.elements / 1e6:.0f} million at batch size {target.batch}",
         "batch_size": f"memory allows {sized.batch_by_memory}, {target.model.dataset_share:.0%} of the data set's "
         f"voxels {sized.batch_by_dataset}, at least {SMALLEST_BATCH}",
-        "network.architecture": f"asked for; plain is the default ({len(sized.network.features)} stages follow)",
+        "network.architecture": f"asked for, or the default; the patch allows {stages} stages",
         "network.features": f"{FIRST_FEATURES}, doubled at each stage up to {MOST_FEATURES[len(target.axes)]}",
         "network.strides": "an axis is halved while no axis of the patch is over twice as fine and its feature map "
         f"keeps {SMALLEST_FEATURE_MAP} voxels",
         "network.kernel_sizes": "1 along an axis at least twice as coarse as the finest, 3 elsewhere and at the end",
-        "network.encoder_blocks": f"as {target.architecture} networks have",
-        "network.decoder_blocks": f"as {target.architecture} networks have",
+        "network.encoder_blocks": f"what the architecture {target.architecture} has at its {stages} stages",
+        "network.decoder_blocks": f"what the architecture {target.architecture} has at its {stages - 1} decoder stages",
     }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,9 +50,10 @@ class _Draft:
     spacing_reason: str
 
     @property
-    def slice_axis(self) -> int | None:
+    def slice_axis(self) -> Literal[0, 1, 2] | None:
         """The array axis that a 2D network does not see."""
-        return None if len(self.target.axes) == 3 else 3 - sum(self.target.axes)
+        unseen: set[Literal[0, 1, 2]] = {0, 1, 2}
+        return next(iter(unseen - set(self.target.axes)), None)
 
 
 def reference_plan(
@@ -109,7 +111,7 @@ def _configurations(
         target = Target(architecture, memory_gb, classes, axes)
         start = 3 - len(axes)
         along, median = planned_spacing[start:], planned_shape[start:]
-        return _Draft(target, along, median, size_network(target, along, median, voxels), spacing.reason)
+        return _Draft(target, along, median, size_network(target, along.tolist(), median, voxels), spacing.reason)
 
     drafts = {"2d": draft(order[1:])}
     # a data set of single slices has nothing for a 3D network
@@ -133,7 +135,7 @@ def low_resolution(full: _Draft, cases: int) -> _Draft | None:
         resampled = full.spacing / spacing * median
         voxels = float(np.prod(resampled))
         shape = tuple(max(1, round(n)) for n in resampled)
-        sized = size_network(full.target, spacing, shape, voxels * cases)
+        sized = size_network(full.target, spacing.tolist(), shape, voxels * cases)
     if math.prod(full.median_shape) / voxels < LOW_RESOLUTION_GAIN:
         return None
     share = math.prod(full.sized.patch_size) / math.prod(full.median_shape)
@@ -148,7 +150,8 @@ def _assembled(
     drafts: dict[str, _Draft], full_shape: Spacing, coarse_axis: int
 ) -> tuple[dict[str, Configuration], dict[str, str]]:
     """Configurations of the drafts and the reasons for each of their fields."""
-    configurations, reasons = {}, {}
+    configurations: dict[str, Configuration] = {}
+    reasons: dict[str, str] = {}
     for name, draft in drafts.items():
         batch_dice = pool_dice(name, "3d_lowres" in drafts)
         schedule = reference_schedule(draft.sized.patch_size, coarse_axis, draft.slice_axis, batch_dice)
@@ -171,9 +174,13 @@ def pool_dice(configuration: str, has_low_resolution: bool) -> Decision[bool]:
     """Whether the Dice loss pools over the batch: where a patch sees little of a case."""
     if configuration == "2d":
         return Decision(True, "a slice sees little of a case")
-    if configuration == "3d" and has_low_resolution:
-        return Decision(True, f"a patch sees under {LOW_RESOLUTION_BELOW:.0%} of the median case")
-    return Decision(False, f"a patch sees at least {LOW_RESOLUTION_BELOW:.0%} of the median case, or nearly")
+    if configuration == "3d_lowres":
+        return Decision(False, f"a patch sees at least {LOW_RESOLUTION_BELOW:.0%} of the median case")
+    if has_low_resolution:
+        return Decision(
+            True, f"a patch sees under {LOW_RESOLUTION_BELOW:.0%} of the median case, so 3d_lowres is planned"
+        )
+    return Decision(False, "a patch sees enough of a case for 3d_lowres not to be planned")
 
 
 def _draft_reasons(draft: _Draft) -> dict[str, str]:

@@ -99,17 +99,17 @@ def _about(axis: int, degrees: float) -> Spacing:
 
 _FIXED = {
     "iterations": f"nnU-Net's {EPOCHS} epochs of {ITERATIONS_PER_EPOCH}",
-    "iterations_per_epoch": "nnU-Net's",
+    "iterations_per_epoch": "nnU-Net's length of an epoch",
     "optimizer": "nnU-Net's: Nesterov momentum 0.99, polynomial decay to the power 0.9",
-    "learning_rate": "nnU-Net's",
+    "learning_rate": "nnU-Net's, at the start of its polynomial decay",
     "warmup": "nnU-Net has none",
-    "weight_decay": "nnU-Net's",
-    "gradient_clip": "nnU-Net's",
+    "weight_decay": "nnU-Net's, for SGD",
+    "gradient_clip": "nnU-Net's largest norm",
     "average_decay": "nnU-Net does not average weights",
     "oversample_foreground": "nnU-Net's: one patch in three is centred on foreground",
     "deep_supervision": "nnU-Net's: every decoder stage learns",
-    "scaling": "nnU-Net's",
-    "elastic": "nnU-Net deforms no more since it did not help",
+    "scaling": "nnU-Net's smallest and largest zoom",
+    "elastic": "nnU-Net does not deform elastically",
     "validate_every": "nnU-Net predicts whole cases at the end only",
     "seconds": "no limit: as long as the iterations take",
 }
