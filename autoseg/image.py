@@ -16,6 +16,13 @@ from numpy.typing import NDArray
 from autoseg.errors import ImageError
 from autoseg.geometry import Geometry
 from autoseg.run_folder import replaced_when_done
+from autoseg.truncation import require_bytes, require_whole
+
+# DICOM transfer syntaxes that store voxels uncompressed, so that a slice's length can be told
+_UNCOMPRESSED = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
+# share of the slice distance by which a slice may lie off an even grid; a missing slice moves its
+# neighbours by half of it at least
+_UNEVEN_SLICES = 0.25
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,7 @@ def read_image(path: Path) -> Image:
         ImageError: the file is missing, unreadable, truncated or not three-dimensional.
     """
     image = _read(path)
-    array = sitk.GetArrayViewFromImage(image)
+    array = sitk.GetArrayFromImage(image)  # a copy: a view would outlive its image
     if image.GetNumberOfComponentsPerPixel() > 1:
         array = np.moveaxis(array, -1, 0)
     elif image.GetDimension() == 3:
@@ -126,8 +133,9 @@ def _read(path: Path) -> sitk.Image:
         if Path(path).is_dir():
             return _read_dicom_folder(Path(path))
         image = sitk.ReadImage(str(path))
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         raise ImageError(f"{path}: cannot be read as an image ({_short(error)})") from None
+    require_whole(Path(path), _stored_bytes(image))
     if image.GetDimension() == 2:
         image = sitk.JoinSeries(image)
     if image.GetDimension() not in (3, 4):
@@ -143,7 +151,50 @@ def _read_dicom_folder(folder: Path) -> sitk.Image:
         raise ImageError(f"{folder}: holds {len(series)} DICOM series; give each its own folder")
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0]))
-    return reader.Execute()
+    reader.MetaDataDictionaryArrayUpdateOn()
+    image = reader.Execute()
+    _require_whole_slices(reader, image)
+    _require_even_slices(folder, reader, image)
+    return image
+
+
+def _require_whole_slices(reader: sitk.ImageSeriesReader, image: sitk.Image) -> None:
+    pixels = image.GetSize()[0] * image.GetSize()[1]
+    for i, file in enumerate(reader.GetFileNames()):
+        if _tag(reader, i, "0002|0010") in _UNCOMPRESSED and (bits := _tag(reader, i, "0028|0100")):
+            require_bytes(Path(file), Path(file).stat().st_size, pixels * int(bits) // 8)
+
+
+def _require_even_slices(folder: Path, reader: sitk.ImageSeriesReader, image: sitk.Image) -> None:
+    """Refuse a series with a slice missing or double, since ITK spreads the others evenly over the gap."""
+    texts = [_tag(reader, i, "0020|0032") for i in range(len(reader.GetFileNames()))]
+    if len(texts) < 3 or not all(texts):
+        return
+    positions = np.array([[float(number) for number in text.split("\\")] for text in texts])
+    along = np.linalg.norm(positions - positions[0], axis=1)
+    step = along[-1] / (len(along) - 1)
+    off = np.abs(along - step * np.arange(len(along)))
+    if off.max() > _UNEVEN_SLICES * step:
+        where = int(np.abs(np.diff(along) - np.median(np.diff(along))).argmax())
+        raise ImageError(
+            f"{folder}: its DICOM slices are not evenly spaced: one is missing or double after slice {where + 1} of "
+            f"{len(along)} (gap {np.diff(along)[where]:.2f} mm, otherwise {np.median(np.diff(along)):.2f} mm)"
+        )
+
+
+def _tag(reader: sitk.ImageSeriesReader, i: int, tag: str) -> str:
+    return str(reader.GetMetaData(i, tag)).strip(" \0") if reader.HasMetaDataKey(i, tag) else ""
+
+
+def _stored_bytes(image: sitk.Image) -> int:
+    """Bytes that header and voxels take in the file; NIfTI says itself how wide its numbers are."""
+    if image.HasMetaDataKey("bitpix") and image.HasMetaDataKey("vox_offset"):
+        width, offset = int(image.GetMetaData("bitpix")) // 8, int(float(image.GetMetaData("vox_offset")))
+        # an RGB voxel is one number of 24 bits for NIfTI, three components for ITK
+        rgb = image.GetMetaData("datatype") in ("128", "2304")
+        components = 1 if rgb else image.GetNumberOfComponentsPerPixel()
+        return offset + image.GetNumberOfPixels() * components * width
+    return image.GetNumberOfPixels() * image.GetNumberOfComponentsPerPixel() * image.GetSizeOfPixelComponent()
 
 
 def _require(path: Path) -> None:
@@ -174,5 +225,11 @@ def _geometry(image: sitk.Image | sitk.ImageFileReader) -> Geometry:
 
 
 def _short(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "it asks for more memory than there is"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1].removeprefix("sitk::ERROR: ") if lines else "unknown reason"
+    reason = lines[-1].removeprefix("sitk::ERROR: ") if lines else "unknown reason"
+    if reason.startswith("Unable to determine ImageIO reader"):
+        return "damaged, empty, or in a format that SimpleITK does not know"
+    # the MetaImage reader gives the last error of the system as its reason, whatever that was
+    return "damaged or truncated" if reason == "Reason: No such file or directory" else reason

@@ -1,0 +1,179 @@
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from autoseg.errors import RunFolderError
+from autoseg.image import read_geometry, read_label
+from autoseg.run_folder import RunFolder, locked
+from trainer import checkpoint
+from trainer.events import TrainingCollapsed
+from trainer.finished import Finished
+from trainer.fold import is_finished, train_fold
+from trainer.learner import Learner
+
+ROOT = Path(__file__).parents[2]
+
+
+def weights(run: RunFolder) -> dict[str, torch.Tensor]:
+    return load_file(run.weights("3d", 0))
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def start(run: RunFolder) -> subprocess.Popen:
+    code = (
+        "from pathlib import Path; from autoseg.run_folder import RunFolder; from trainer.fold import train_fold\n"
+        f"train_fold(RunFolder(Path({str(run.path)!r})), '3d', 0, device='cpu', workers=0)"
+    )
+    return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_checkpoint(run: RunFolder, process: subprocess.Popen) -> None:
+    end = time.monotonic() + 120
+    while not checkpoint.generations(run.fold("3d", 0) / "checkpoint"):
+        assert process.poll() is None and time.monotonic() < end, process.stderr.read() if process.stderr else ""
+        time.sleep(0.05)
+
+
+def test_learns_and_leaves_what_it_should(tiny_run) -> None:
+    run = tiny_run(iterations=60, iterations_per_epoch=20)
+    train_fold(run, "3d", 0, device="cpu", workers=0)
+    assert is_finished(run, "3d", 0)
+    summary = Finished.model_validate_json(run.finished("3d", 0).read_text())
+    assert summary.steps == 60 and summary.dice["ball_4"][0] > 0.8
+    predicted = run.cross_validation("3d") / "ball_4.nii.gz"
+    reference = run.case("3d", "ball_4") / "reference.nii.gz"
+    assert read_geometry(predicted)[0].largest_offset(read_geometry(reference)[0]) < 1e-5
+    p, r = read_label(predicted).array == 5, read_label(reference).array == 5
+    assert 2 * (p & r).sum() / (p.sum() + r.sum()) == pytest.approx(summary.dice["ball_4"][0])
+    rows = list(csv.DictReader((run.fold("3d", 0) / "log.csv").open()))
+    assert [int(row["step"]) for row in rows] == [20, 40, 60]
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+    assert (run.fold("3d", 0) / "progress.png").stat().st_size > 1000
+
+
+@pytest.mark.slow
+def test_killed_training_reaches_the_same_weights(tiny_run) -> None:
+    undisturbed = tiny_run("undisturbed", iterations=40)
+    train_fold(undisturbed, "3d", 0, device="cpu", workers=0)
+    run = tiny_run("killed", iterations=40)
+    process = start(run)
+    wait_for_checkpoint(run, process)
+    process.kill()
+    process.wait()
+    assert not is_finished(run, "3d", 0)
+    train_fold(run, "3d", 0, device="cpu", workers=1)
+    assert same(weights(run), weights(undisturbed))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_stop_it_saves_and_leaves_weights(tiny_run, number: int) -> None:
+    run = tiny_run(iterations=100_000)
+    process = start(run)
+    wait_for_checkpoint(run, process)
+    os.kill(process.pid, number)
+    _, errors = process.communicate(timeout=60)
+    assert "TrainingStopped" in errors and "same command goes on" in errors
+    assert run.weights("3d", 0).exists() and not is_finished(run, "3d", 0)
+    assert len(checkpoint.generations(run.fold("3d", 0) / "checkpoint")) <= 2
+
+
+def test_a_second_process_is_told(tiny_run) -> None:
+    run = tiny_run()
+    with (
+        locked(run.fold("3d", 0) / ".lock", "training fold 0"),
+        pytest.raises(RunFolderError, match="another process is training fold 0"),
+    ):
+        train_fold(run, "3d", 0, device="cpu", workers=0)
+
+
+def test_a_changed_plan_is_refused_for_a_begun_fold(tiny_run, monkeypatch) -> None:
+    run = tiny_run()
+    stop_after(monkeypatch, 6)
+    with pytest.raises(KeyboardInterrupt):
+        train_fold(run, "3d", 0, device="cpu", workers=0)
+    run.plan.write_text(run.plan.read_text().replace("weight_decay: 0.01", "weight_decay: 0.02"))
+    with pytest.raises(RunFolderError, match="changed since this fold was begun"):
+        train_fold(run, "3d", 0, device="cpu", workers=0)
+
+
+def test_the_last_whole_generation_is_used(tiny_run, monkeypatch) -> None:
+    undisturbed = tiny_run("undisturbed")
+    train_fold(undisturbed, "3d", 0, device="cpu", workers=0)
+    run = tiny_run("damaged")
+    with monkeypatch.context() as patch:
+        stop_after(patch, 10)
+        with pytest.raises(KeyboardInterrupt):
+            train_fold(run, "3d", 0, device="cpu", workers=0)
+    newest = checkpoint.generations(run.fold("3d", 0) / "checkpoint")[0] / "tensors.safetensors"
+    newest.write_bytes(newest.read_bytes()[:1000])
+    train_fold(run, "3d", 0, device="cpu", workers=0)
+    assert same(weights(run), weights(undisturbed))
+
+
+def stop_after(monkeypatch, steps: int) -> None:
+    """End training as abruptly as an exception can after so many steps."""
+    real = Learner.step
+
+    def step(self, image, label, rate, done):
+        if done == steps:
+            raise KeyboardInterrupt
+        return real(self, image, label, rate, done)
+
+    monkeypatch.setattr(Learner, "step", step)
+
+
+def test_a_loss_that_is_not_finite_goes_back_and_lowers_the_rate(tiny_run, monkeypatch) -> None:
+    run = tiny_run()
+    real = Learner.step
+    failures = []
+
+    def step(self, image, label, rate, done):
+        if done == 6 and not failures:
+            failures.append(done)
+            return float("nan"), torch.zeros((3, 1))
+        return real(self, image, label, rate, done)
+
+    monkeypatch.setattr(Learner, "step", step)
+    train_fold(run, "3d", 0, device="cpu", workers=0)
+    (event,) = Finished.model_validate_json(run.finished("3d", 0).read_text()).events
+    assert (event.kind, event.step, event.rate_factor) == ("restored", 4, 0.5)
+
+
+def test_training_that_keeps_collapsing_is_an_error(tiny_run, monkeypatch) -> None:
+    run = tiny_run()
+    real = Learner.step
+
+    def step(self, image, label, rate, done):
+        return (float("nan"), torch.zeros((3, 1))) if done == 6 else real(self, image, label, rate, done)
+
+    monkeypatch.setattr(Learner, "step", step)
+    with pytest.raises(TrainingCollapsed, match="learning_rate"):
+        train_fold(run, "3d", 0, device="cpu", workers=0)
+
+
+def test_a_fold_that_is_late_is_shortened_and_annealed(tiny_run, monkeypatch) -> None:
+    run = tiny_run(iterations=2000, seconds=3.0)
+    train_fold(run, "3d", 0, device="cpu", workers=0)
+    summary = Finished.model_validate_json(run.finished("3d", 0).read_text())
+    assert summary.events and all(e.kind == "shortened" for e in summary.events)
+    assert summary.steps == summary.events[-1].iterations < 2000
+    rows = list(csv.DictReader((run.fold("3d", 0) / "log.csv").open()))
+    assert float(rows[-1]["learning_rate"]) < 1e-5
+
+
+def test_epochs_given_by_hand(tiny_run) -> None:
+    run = tiny_run()
+    train_fold(run, "3d", 0, device="cpu", workers=0, epochs=1)
+    assert Finished.model_validate_json(run.finished("3d", 0).read_text()).steps == 4

@@ -1,0 +1,38 @@
+import pytest
+
+from trainer.schedule import Event, iterations_after, learning_rate, progress
+
+
+def shortened(step: int, iterations: int) -> Event:
+    return Event(kind="shortened", step=step, iterations=iterations, rate_factor=1.0, reason="slow")
+
+
+def test_sgd_is_polynomial(training) -> None:
+    settings = training(optimizer="sgd", learning_rate=0.01, iterations=1000)
+    for step in (0, 1, 500, 999):
+        assert learning_rate(step, settings, ()) == pytest.approx(0.01 * (1 - step / 1000) ** 0.9)
+
+
+def test_one_cycle_peaks_after_warmup_and_ends_low(training) -> None:
+    settings = training(optimizer="adamw", learning_rate=1e-3, warmup=0.1, iterations=1000)
+    rates = [learning_rate(step, settings, ()) for step in range(1000)]
+    assert max(rates) == pytest.approx(1e-3) and rates.index(max(rates)) == 100
+    assert rates[0] == pytest.approx(4e-5)
+    assert rates[-1] < 1e-6
+    assert rates[:101] == sorted(rates[:101]) and rates[100:] == sorted(rates[100:], reverse=True)
+
+
+def test_a_shortened_schedule_is_continuous_and_still_ends_at_one(training) -> None:
+    settings = training(iterations=1000)
+    events = (shortened(400, 700), shortened(500, 600))
+    assert progress(400, settings, events) == pytest.approx(0.4)
+    assert progress(499, settings, events) == pytest.approx(0.4 + 0.6 * 99 / 300)
+    assert progress(600, settings, events) == pytest.approx(1.0)
+    assert iterations_after(settings, events) == 600
+
+
+def test_a_restore_scales_the_rate_from_its_step_on(training) -> None:
+    settings = training(optimizer="sgd", iterations=100, learning_rate=0.01)
+    event = Event(kind="restored", step=10, iterations=100, rate_factor=0.5, reason="collapsed")
+    assert learning_rate(9, settings, (event,)) == learning_rate(9, settings, ())
+    assert learning_rate(10, settings, (event,)) == pytest.approx(0.5 * learning_rate(10, settings, ()))
