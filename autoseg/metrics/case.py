@@ -1,0 +1,158 @@
+"""All metrics of one case, class by class.
+
+Surfaces and components are computed inside the bounding box of reference and prediction of each
+class, so that a case of hundreds of slices and dozens of classes takes tens of seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import find_objects
+
+from autoseg.errors import InputError
+from autoseg.geometry import Spacing
+from autoseg.labels import Labels
+from autoseg.metrics.lesions import LesionMatch, match_lesions
+from autoseg.metrics.surface import TOLERANCE_MM, SurfaceMetrics, surface_metrics
+from autoseg.metrics.voxel import Counts, count_voxels, ratio
+
+
+@dataclass(frozen=True)
+class CaseMetrics:
+    """Metrics of one foreground class in one case; None = not defined, see each property.
+
+    Args:
+        case: its name.
+        class_name: name of the class.
+        voxel_ml: volume of one voxel in ml.
+        counts: voxels over the whole image.
+        surface: HD95 and surface Dice; None where they were not asked for.
+        lesions: detection of connected components.
+    """
+
+    case: str
+    class_name: str
+    voxel_ml: float
+    counts: Counts
+    surface: SurfaceMetrics | None
+    lesions: LesionMatch
+
+    @property
+    def dice(self) -> float | None:
+        """See `Counts.dice`: None where both are empty, 0 where one is."""
+        return self.counts.dice
+
+    @property
+    def sensitivity(self) -> float | None:
+        """See `Counts.sensitivity`: None where the reference is empty."""
+        return self.counts.sensitivity
+
+    @property
+    def specificity(self) -> float | None:
+        """See `Counts.specificity`."""
+        return self.counts.specificity
+
+    @property
+    def precision(self) -> float | None:
+        """See `Counts.precision`: None where the prediction is empty."""
+        return self.counts.precision
+
+    @property
+    def reference_ml(self) -> float:
+        """Volume of the class in the reference."""
+        return self.counts.reference * self.voxel_ml
+
+    @property
+    def prediction_ml(self) -> float:
+        """Volume of the class in the prediction."""
+        return self.counts.prediction * self.voxel_ml
+
+    @property
+    def volume_error_ml(self) -> float:
+        """Predicted minus reference volume: positive where too much was predicted."""
+        return (self.counts.prediction - self.counts.reference) * self.voxel_ml
+
+    @property
+    def volume_error_relative(self) -> float | None:
+        """Volume error / reference volume; None where the reference is empty."""
+        return ratio(self.counts.prediction - self.counts.reference, self.counts.reference)
+
+    @property
+    def hd95_mm(self) -> float | None:
+        """None where reference or prediction is empty: there is no distance to nothing."""
+        return self.surface.hd95_mm if self.surface else None
+
+    @property
+    def surface_dice(self) -> float | None:
+        """None where both are empty, 0 where one is."""
+        return self.surface.surface_dice if self.surface else None
+
+    @property
+    def reference_empty(self) -> bool:
+        """Whether the class does not occur in the reference."""
+        return self.counts.reference == 0
+
+    @property
+    def prediction_empty(self) -> bool:
+        """Whether the class does not occur in the prediction."""
+        return self.counts.prediction == 0
+
+
+def case_metrics(
+    case: str,
+    reference: NDArray,
+    prediction: NDArray,
+    spacing: Spacing,
+    labels: Labels,
+    *,
+    tolerance_mm: float = TOLERANCE_MM,
+    surfaces: bool = True,
+) -> list[CaseMetrics]:
+    """Compare two label maps on one grid; one row a foreground class, in the order of `labels`.
+
+    Args:
+        case: name of the case.
+        reference: (z, y, x) in file values.
+        prediction: (z, y, x) in file values.
+        spacing: mm (z, y, x).
+        labels: values and names of the classes.
+        tolerance_mm: of the surface Dice.
+        surfaces: compute HD95 and surface Dice, the slow part (it imports MONAI).
+
+    Raises:
+        InputError: the shapes differ.
+        DatasetError: a value that `labels` does not declare.
+    """
+    if reference.shape != prediction.shape:
+        raise InputError(f"case {case}: reference has shape {reference.shape}, prediction {prediction.shape} (z, y, x)")
+    truth, guess = labels.to_classes(reference), labels.to_classes(prediction)
+    boxes = zip(
+        find_objects(truth, max_label=labels.classes - 1),
+        find_objects(guess, max_label=labels.classes - 1),
+        strict=True,
+    )
+    rows = []
+    for index, (of_truth, of_guess) in enumerate(boxes, start=1):
+        box = _union(of_truth, of_guess)
+        masks = truth[box] == index, guess[box] == index
+        rows.append(
+            CaseMetrics(
+                case=case,
+                class_name=labels.names[index],
+                voxel_ml=float(np.prod(spacing)) / 1000,
+                counts=count_voxels(*masks, total=truth.size),
+                surface=surface_metrics(*masks, spacing, tolerance_mm) if surfaces else None,
+                lesions=match_lesions(*masks, spacing),
+            )
+        )
+    return rows
+
+
+def _union(a: tuple[slice, ...] | None, b: tuple[slice, ...] | None) -> tuple[slice, ...]:
+    """Smallest box that holds both; an empty one where both are absent."""
+    if a is None or b is None:
+        return a or b or (slice(0, 0),) * 3
+    return tuple(slice(min(s.start, t.start), max(s.stop, t.stop)) for s, t in zip(a, b, strict=True))

@@ -1,0 +1,112 @@
+"""Lesion-wise detection: connected components of reference and prediction, matched by overlap.
+
+A lesion is a connected component (26 neighbours) of a class. A lesion of the reference is *found*
+if the prediction marks at least one of its voxels as that class, else *missed*. A component of the
+prediction is *false* if it touches no voxel of the class in the reference. So one predicted
+component may find several lesions, and several may find one. Size is given as the diameter of the
+ball of equal volume.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import pi
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+
+from autoseg.geometry import Spacing
+
+BIN_EDGES_MM = (0.0, 5.0, 10.0, 20.0, float("inf"))
+"""Edges of the size bins: equivalent diameter in mm, lower edge included."""
+
+
+@dataclass(frozen=True)
+class Lesion:
+    """One lesion of the reference.
+
+    Args:
+        volume_ml: its volume.
+        overlap: share of its voxels that the prediction marks; it is found if this is above 0.
+        dice: of the lesion and all predicted components that touch it; 0 where it is missed.
+    """
+
+    volume_ml: float
+    overlap: float
+    dice: float
+
+    @property
+    def found(self) -> bool:
+        """Whether any voxel of it is predicted."""
+        return self.overlap > 0
+
+    @property
+    def diameter_mm(self) -> float:
+        """Diameter of the ball of equal volume."""
+        return equivalent_diameter(self.volume_ml)
+
+
+@dataclass(frozen=True)
+class LesionMatch:
+    """Detection of one class in one case.
+
+    Args:
+        lesions: of the reference, in cc3d's order.
+        predicted: number of components of the prediction.
+        false: those of them that touch no lesion.
+    """
+
+    lesions: tuple[Lesion, ...]
+    predicted: int
+    false: int
+
+    @property
+    def found(self) -> int:
+        """Lesions of the reference that the prediction touches."""
+        return sum(lesion.found for lesion in self.lesions)
+
+    @property
+    def missed(self) -> int:
+        """Lesions of the reference that it does not."""
+        return len(self.lesions) - self.found
+
+
+def equivalent_diameter(volume_ml: float) -> float:
+    """Diameter in mm of the ball of that volume."""
+    return (6000.0 * volume_ml / pi) ** (1 / 3)
+
+
+def match_lesions(reference: NDArray[np.bool_], prediction: NDArray[np.bool_], spacing: Spacing) -> LesionMatch:
+    """Find the connected components of two masks and match them.
+
+    Args:
+        reference: (z, y, x).
+        prediction: (z, y, x).
+        spacing: mm (z, y, x).
+    """
+    lesions, n_lesions = cc3d.connected_components(np.ascontiguousarray(reference), connectivity=26, return_N=True)
+    parts, n_parts = cc3d.connected_components(np.ascontiguousarray(prediction), connectivity=26, return_N=True)
+    sizes = np.bincount(lesions.ravel(), minlength=n_lesions + 1)
+    part_sizes = np.bincount(parts.ravel(), minlength=n_parts + 1)
+    both = reference & prediction
+    # voxels that each lesion shares with each component, summed by the sparse matrix
+    shared = coo_array(
+        (np.ones(np.count_nonzero(both), np.int64), (lesions[both], parts[both])), shape=(n_lesions + 1, n_parts + 1)
+    ).tocsr()
+    intersection: NDArray[np.int64] = np.asarray(shared.sum(axis=1))
+    touching: NDArray[np.int64] = np.asarray((shared > 0) @ part_sizes)
+    voxel_ml = float(np.prod(spacing)) / 1000
+    return LesionMatch(
+        lesions=tuple(
+            Lesion(
+                volume_ml=float(sizes[i] * voxel_ml),
+                overlap=float(intersection[i] / sizes[i]),
+                dice=float(2 * intersection[i] / (sizes[i] + touching[i])),
+            )
+            for i in range(1, n_lesions + 1)
+        ),
+        predicted=int(n_parts),
+        false=int(n_parts - np.count_nonzero(shared.sum(axis=0))),
+    )

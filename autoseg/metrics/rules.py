@@ -1,0 +1,32 @@
+"""How every number of an evaluation is defined, in sentences for its reader."""
+
+from __future__ import annotations
+
+
+def rules(tolerance_mm: float) -> tuple[str, ...]:
+    """The definitions, as `summary.json` and the report state them.
+
+    Args:
+        tolerance_mm: of the surface Dice.
+    """
+    return (
+        "Everything is measured on the images' own voxel grid, class by class, against the reference annotation.",
+        "Mean Dice is the mean over classes of the mean over cases. "
+        "Pooled values add up the voxels of all cases first, so that large structures weigh more.",
+        "Both reference and prediction empty: Dice, sensitivity, precision, HD95 and surface Dice are not defined. "
+        "Such cases are counted apart and enter no mean.",
+        "Only the reference empty (false positives alone): Dice, precision and surface Dice are 0; "
+        "sensitivity, HD95 and the relative volume error are not defined.",
+        "Only the prediction empty (missed whole): Dice, sensitivity and surface Dice are 0; "
+        "precision and HD95 are not defined. A mean HD95 therefore leaves out the cases that failed worst: "
+        "read it with its number of cases.",
+        "Specificity counts every voxel of the image, nearly all of them background, and so is close to 1.",
+        "Volume error is predicted minus reference volume; relative, divided by the reference volume.",
+        "HD95: the larger of the two 95th percentiles of the distances between boundary voxels, in mm.",
+        f"Surface Dice: the share of both surfaces, by area, that lies within {tolerance_mm:g} mm of the other.",
+        "A lesion is a connected component of a class (26 neighbours). It is found if at least one of its voxels "
+        "is predicted as that class, else missed; a predicted component that touches no lesion is false. "
+        "Lesion precision is the share of predicted components that touch a lesion; "
+        "F1 is the harmonic mean of lesion sensitivity and lesion precision.",
+        "The size of a lesion is the diameter of the ball of equal volume.",
+    )
