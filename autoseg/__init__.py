@@ -1,3 +1,41 @@
-"""autoseg: self-configuring segmentation of 3D medical images."""
+"""autoseg: self-configuring segmentation of 3D medical images.
+
+Every command is a function here: `autoseg.run("DATASET", "RUN")` is `autoseg run DATASET -o RUN`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from autoseg.pipeline.planning import plan_and_preprocess
+    from autoseg.pipeline.predicting import evaluate, predict
+    from autoseg.pipeline.training import train
+    from autoseg.pipeline.whole import copy, demo, phantom, run
 
 __version__ = "0.1.0"
+__all__ = ["copy", "demo", "evaluate", "phantom", "plan_and_preprocess", "predict", "run", "train"]
+
+_WHERE = {
+    "plan_and_preprocess": "autoseg.pipeline.planning",
+    "train": "autoseg.pipeline.training",
+    "predict": "autoseg.pipeline.predicting",
+    "evaluate": "autoseg.pipeline.predicting",
+    "run": "autoseg.pipeline.whole",
+    "phantom": "autoseg.pipeline.whole",
+    "demo": "autoseg.pipeline.whole",
+    "copy": "autoseg.pipeline.whole",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a function when it is first used, so that `import autoseg` and `--help` stay quick."""
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_WHERE[name]), name)
+
+
+def __dir__() -> list[str]:
+    """The public functions beside what the module holds."""
+    return sorted({*globals(), *__all__})

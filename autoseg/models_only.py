@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 from autoseg.errors import RunFolderError
 from autoseg.fingerprint import Fingerprint, read_fingerprint, write_fingerprint
 from autoseg.plan import read_plan
-from autoseg.run_folder import RunFolder, folder_replaced_when_done
+from autoseg.run_folder import RunFolder, folder_replaced_when_done, write_text
 from autoseg.run_state import read_record, write_record
 
 
@@ -47,7 +48,9 @@ def _copy_models(source: RunFolder, target: RunFolder) -> None:
         copied.parent.mkdir(parents=True)
         shutil.copy2(file, copied)
         if (finished := file.with_name("finished.json")).exists():
-            shutil.copy2(finished, copied.with_name("finished.json"))
+            summary = json.loads(finished.read_text(encoding="utf-8"))
+            # the fold's Dice is listed by case
+            write_text(copied.with_name("finished.json"), json.dumps(summary | {"dice": {}}, indent=1))
     for file in (source.plan, source.planned, source.reference_plan):
         if file.exists():
             shutil.copy2(file, target.path / file.name)

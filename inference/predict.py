@@ -167,7 +167,7 @@ def _attempt(
         reason = f"unexpected {type(error).__name__}: {error}"
     else:
         return None
-    problem = f"{case.name}: {reason}"
+    problem = reason if reason.startswith(f"{case.name}: ") else f"{case.name}: {reason}"
     console.print(f"[red]not predicted[/red] {problem}", highlight=False)
     return problem
 
@@ -180,8 +180,10 @@ def _predict_case(
     require_predictable(loaded, tuple(channel.name for channel in plan.channels))
     for warning in (*loaded.warnings, *unusual(loaded, plan, predictor.fingerprint)):
         console.print(f"[yellow]{case.name}[/yellow]: {warning}", highlight=False)
-    prepared = prepare_case(loaded, plan, configuration, case.name)
-    del loaded  # the image at full resolution is not needed any more, and may be large
+    # the list gives away the only reference to the whole image, which may be large
+    passed = [loaded]
+    del loaded
+    prepared = prepare_case(passed.pop(), plan, configuration, case.name)
     probabilities = predict_probabilities(
         predictor.ensemble,
         prepared.image,

@@ -1,0 +1,110 @@
+"""What the commands tell a person: the time budget, the plan beside the reference plan, results."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from autoseg.durations import format_duration
+from autoseg.plan import Configuration, Plan
+from autoseg.run_folder import RunFolder
+from autoseg.run_state import read_time_spent
+
+
+def say_budget(console: Console, budget: float | None, device: str, *, asked: bool) -> None:
+    """The first lines: how long a run may take, and what more time would buy.
+
+    Args:
+        console: where to.
+        budget: seconds for a whole run; None = no limit.
+        device: kind of device that is planned for.
+        asked: whether the person named the budget.
+    """
+    if budget is None:
+        console.print(
+            f"No time limit on {device}: every fold is trained as long as the reference plan says. "
+            "--time-budget 12h fits the plan into less."
+        )
+        return
+    chosen = "as asked" if asked else f"the default on {device}"
+    console.print(
+        f"Time budget: {format_duration(budget)} for the whole run ({chosen}), restarts included. More time buys "
+        f"finer spacing, larger networks and more iterations: --time-budget {_short(2 * budget)}."
+    )
+
+
+def say_plan(
+    console: Console, run: RunFolder, plan: Plan, reference: Plan, configurations: Sequence[str], folds: int
+) -> None:
+    """What was planned, beside nnU-Net's rules without a limit of time."""
+    for name in configurations:
+        planned, full = plan.configuration(name), reference.configuration(name)
+        table = Table("", "planned", "reference plan", title=f"{name}, {folds} folds")
+        for (row, ours), (_, theirs) in zip(_facts(planned), _facts(full), strict=True):
+            table.add_row(row, ours, theirs)
+        console.print(table)
+        seconds = planned.training.seconds
+        if seconds is not None:
+            console.print(
+                f"A fold is trained for {format_duration(seconds)}. The reference plan shows each fold "
+                f"{_times(patch_voxels(full) / patch_voxels(planned))} as many voxels: that is what more time buys.",
+                highlight=False,
+            )
+    console.print(f"Every decision and its reason: {run.plan}", highlight=False)
+
+
+def patch_voxels(configuration: Configuration) -> float:
+    """Voxels that the network sees while one fold is trained."""
+    return float(math.prod(configuration.patch_size)) * configuration.batch_size * configuration.training.iterations
+
+
+def edited_fields(before: Plan, after: Plan) -> list[str]:
+    """Dotted paths of the fields in which two plans differ."""
+
+    def walk(old: object, new: object, path: str) -> list[str]:
+        if old == new:
+            return []
+        if isinstance(old, dict) and isinstance(new, dict):
+            keys = dict.fromkeys([*old, *new])
+            return [field for key in keys for field in walk(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))]
+        return [path]
+
+    return walk(before.model_dump(), after.model_dump(), "")
+
+
+def _facts(configuration: Configuration) -> list[tuple[str, str]]:
+    training, network = configuration.training, configuration.network
+    spacing = " x ".join("as it is" if s is None else f"{s:.3g}" for s in configuration.spacing)
+    return [
+        ("spacing (z, y, x), mm", spacing),
+        ("patch (z, y, x)", " x ".join(map(str, configuration.patch_size))),
+        ("batch", str(configuration.batch_size)),
+        ("features", f"{network.features[0]} to {network.features[-1]} in {len(network.features)} stages"),
+        ("iterations a fold", f"{training.iterations:,}"),
+    ]
+
+
+def _times(factor: float) -> str:
+    return f"{factor:.0f} times" if factor >= 10 else f"{factor:.1f} times"
+
+
+def _short(seconds: float) -> str:
+    """A length of time as the option takes it."""
+    minutes = max(1, round(seconds / 60))
+    hours, rest = divmod(minutes, 60)
+    return f"{hours}h{rest}m" if hours and rest else f"{hours}h" if hours else f"{minutes}m"
+
+
+def say_time(console: Console, run: RunFolder, plan: Plan) -> None:
+    """Where the time went, and how it compares with the budget."""
+    spent = read_time_spent(run)
+    budget = plan.time_budget_seconds
+    table = Table("stage", "time", title="Time spent")
+    for stage, seconds in spent.seconds.items():
+        table.add_row(stage, format_duration(seconds))
+    of_budget = f" of {format_duration(budget)}" if budget is not None else ""
+    table.add_row("all", f"{format_duration(spent.total)}{of_budget}", style="bold")
+    console.print(table)

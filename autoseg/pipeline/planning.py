@@ -1,0 +1,211 @@
+"""The first stage: a raw data set becomes a fingerprint, a plan, folds and preprocessed cases."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from autoseg.dataset.case import Dataset
+from autoseg.errors import PlanError
+from autoseg.fingerprint import Fingerprint
+from autoseg.pipeline import messages
+from autoseg.pipeline.options import (
+    DEFAULT_CONFIGURATIONS,
+    DEFAULT_MEMORY_GB,
+    Asked,
+    asked,
+    configurations_of,
+    refuse_if_trained,
+    refuse_other_plan,
+    require_run_or_empty,
+)
+from autoseg.pipeline.reading import is_edited, keep_fingerprint, read_and_check, require_room
+from autoseg.plan import Architecture, Configuration, Plan, read_plan, write_plan
+from autoseg.run_folder import RunFolder, locked
+from autoseg.run_state import add_time, read_time_spent, timed
+from autoseg.splits import Split, read_splits, write_splits
+from autoseg.step_cost import StepCost
+
+
+def plan_and_preprocess(
+    dataset: Path | str,
+    output: Path | str,
+    *,
+    config: str | Sequence[str] = DEFAULT_CONFIGURATIONS,
+    time_budget: str | float | None = None,
+    memory: float | None = None,
+    device: str = "auto",
+    architecture: Architecture | None = None,
+    plan_only: bool = False,
+    replan: bool = False,
+    workers: int | None = None,
+) -> Plan:
+    """Check a data set, measure its fingerprint, plan, split and preprocess.
+
+    Again on the same RUN it keeps edits of `plan.yaml` and does only what they, or a changed data
+    set, make necessary.
+
+    Args:
+        dataset: folder in nnU-Net's or the Decathlon's layout, or a `cases.csv` (or its folder).
+        output: the RUN folder.
+        config: configurations to preprocess: `2d`, `3d`, `3d_lowres`. All are planned.
+        time_budget: for a whole run, such as `40m`, or seconds; None = 40 minutes on a CPU, and on a
+            GPU as long as the reference schedule takes.
+        memory: memory target in GB; None = 8.
+        device: the plan is made for: `auto`, `cpu`, `cuda` or `mps`.
+        architecture: None = `plain`.
+        plan_only: leave the preprocessing out.
+        replan: discard edits of `plan.yaml` and plan again.
+        workers: processes over cases; None = as many as cores and memory allow.
+
+    Returns:
+        The plan as it now stands in `plan.yaml`.
+
+    Raises:
+        DatasetError: every problem of the data set; nothing has been written.
+        PlanError: an edited plan, or the user's own folds, are not possible.
+        RunFolderError: RUN was planned with other options, or its models would not fit a new plan.
+        InputError: an option is malformed, or the disk has no room.
+    """
+    started = time.monotonic()
+    run, console = RunFolder(Path(output)), Console()
+    wanted, configurations = asked(time_budget, memory, device, architecture), configurations_of(config)
+    _refuse_conflicts(run, wanted, configurations, replan=replan)
+    where = _device_of_plan(run, wanted, replan=replan)
+    messages.say_budget(console, wanted.budget_on(where), where, asked=wanted.budget is not None)
+    count = workers or _default_workers()
+    read = read_and_check(Path(dataset), run, workers=count, console=console)
+    with locked(run.path / ".lock", "planning and preprocessing"):
+        if replan:
+            run.time_spent.unlink(missing_ok=True)
+        add_time(run, "check", time.monotonic() - started)
+        fingerprint = keep_fingerprint(run, read, workers=count)
+        if run.plan.exists() and not replan:
+            plan = _keep_plan(run, read.dataset, fingerprint, console)
+        else:
+            plan = _make_plan(run, read.dataset, fingerprint, wanted, where, configurations, console)
+        if not plan_only:
+            _preprocess(run, read.dataset, plan, configurations, count)
+    return plan
+
+
+def _refuse_conflicts(run: RunFolder, wanted: Asked, configurations: tuple[str, ...], *, replan: bool) -> None:
+    require_run_or_empty(run)
+    if replan:
+        refuse_if_trained(run, "--replan makes another plan")
+    elif run.plan.exists():
+        plan = read_plan(run.planned if run.planned.exists() else run.plan)
+        refuse_other_plan(run, wanted, plan, configurations)
+
+
+def _device_of_plan(run: RunFolder, wanted: Asked, *, replan: bool) -> str:
+    """Kind of device that the plan is or will be made for."""
+    from autoseg.device import resolve_device
+
+    if run.plan.exists() and not replan:
+        return read_plan(run.plan).device
+    return resolve_device(wanted.device_name).type
+
+
+def _default_workers() -> int:
+    from autoseg.parallel import workers_within_memory
+
+    # a case in memory, its float64 copies included, seldom takes more
+    return workers_within_memory(2 * 1024**3)
+
+
+def _keep_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, console: Console) -> Plan:
+    """The plan that stands, with the user's edits; refused where it does not belong to the data set."""
+    plan = read_plan(run.plan)
+    _splits(run, dataset, fingerprint, plan.seed, console)
+    if tuple(channel.name for channel in plan.channels) != dataset.channels or plan.labels != dataset.labels:
+        raise PlanError(f"{run.plan}: has other channels or labels than the data set; undo the change, or add --replan")
+    if is_edited(run, plan):
+        fields = messages.edited_fields(read_plan(run.planned), plan) if run.planned.exists() else ["all of it"]
+        console.print(f"Kept your edits of plan.yaml: {', '.join(fields)}", highlight=False)
+    return plan
+
+
+def _make_plan(
+    run: RunFolder,
+    dataset: Dataset,
+    fingerprint: Fingerprint,
+    wanted: Asked,
+    device: str,
+    configurations: tuple[str, ...],
+    console: Console,
+) -> Plan:
+    """Plan by nnU-Net's rules, then by what the hardware and the time can afford; both are written."""
+    from planner.reference import reference_plan
+    from planner.time_budget import fit_to_hardware
+
+    with timed(run, "plan"):
+        reference = reference_plan(
+            fingerprint,
+            memory_gb=wanted.memory_gb or DEFAULT_MEMORY_GB,
+            architecture=wanted.architecture or "plain",
+        )
+        for name in configurations:
+            reference.plan.configuration(name)
+        splits = _splits(run, dataset, fingerprint, reference.plan.seed, console)
+        decided = fit_to_hardware(
+            reference,
+            fingerprint,
+            splits,
+            configurations=configurations,
+            budget_seconds=wanted.budget_on(device),
+            spent_seconds=read_time_spent(run).total,
+            device=device,
+            measure=partial(_measure, device=device),
+        )
+        # what was asked for is kept as such: another wish on this RUN is told from it
+        plan = decided.plan.model_copy(
+            update={
+                "device": device,
+                "time_budget_seconds": wanted.budget_on(device),
+                "memory_gb": reference.plan.memory_gb,
+            }
+        )
+        write_plan(run.reference_plan, reference.plan, reference.reasons)
+        # before plan.yaml: a plan that is there has its counterpart to be compared with
+        write_plan(run.planned, plan, decided.reasons)
+        write_plan(run.plan, plan, decided.reasons)
+    messages.say_plan(console, run, plan, reference.plan, configurations, len(splits))
+    return plan
+
+
+def _measure(plan: Plan, configuration: Configuration, device: str) -> StepCost:
+    """Cost of a real training step; the trainer is handed to the planner here."""
+    from trainer.measure import measure_step
+
+    return measure_step(plan, configuration, device)
+
+
+def _splits(
+    run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, seed: int, console: Console
+) -> tuple[Split, ...]:
+    """The folds in `splits.json`, a user's own or ours; made where there are none."""
+    from planner.splits import check_splits, make_splits
+
+    if run.splits.exists():
+        splits = read_splits(run.splits)
+        check_splits(splits, dataset)
+        return splits
+    splits = make_splits(dataset, fingerprint, seed=seed)
+    write_splits(run.splits, splits)
+    console.print(f"{len(splits)} folds, in {run.splits}", highlight=False)
+    return splits
+
+
+def _preprocess(run: RunFolder, dataset: Dataset, plan: Plan, configurations: tuple[str, ...], workers: int) -> None:
+    from planner.preprocess import preprocess_dataset
+
+    require_room(run, plan, configurations, len(dataset.cases))
+    for name in configurations:
+        plan.configuration(name)
+        with timed(run, f"preprocess {name}"):
+            preprocess_dataset(dataset, plan, name, run, workers=workers)

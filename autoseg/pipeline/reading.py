@@ -1,0 +1,98 @@
+"""From a raw data set to `dataset.json` and `fingerprint.json`: read, check whole, show, measure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from autoseg.dataset.case import Dataset
+from autoseg.fingerprint import Fingerprint, read_fingerprint, write_fingerprint
+from autoseg.pipeline.options import refuse_if_trained
+from autoseg.plan import Plan, read_plan
+from autoseg.run_folder import RunFolder
+from autoseg.run_state import DatasetRecord, changed_cases, read_record, record_of, timed, write_record
+
+
+@dataclass(frozen=True)
+class Read:
+    """A data set that passed the check.
+
+    Args:
+        record: what `dataset.json` keeps of it.
+        changed: names of the cases that the RUN folder has not seen as they are now.
+    """
+
+    dataset: Dataset
+    record: DatasetRecord
+    changed: tuple[str, ...]
+
+
+def read_and_check(path: Path, run: RunFolder, *, workers: int, console: Console) -> Read:
+    """Read a raw data set, check it whole unless the RUN folder has seen it so, and show it. Writes nothing.
+
+    Raises:
+        DatasetError: every problem found.
+    """
+    from autoseg.dataset.check import check_dataset
+    from autoseg.dataset.read import read_dataset
+    from autoseg.dataset.summary import print_summary
+
+    dataset = read_dataset(path)
+    record = record_of(dataset, path if path.is_dir() else path.parent)
+    seen = read_record(run) if run.dataset.exists() else None
+    changed = tuple(case.name for case in record.cases) if seen is None else changed_cases(seen, record)
+    if changed:
+        check = check_dataset(dataset, workers=workers)
+        print_summary(dataset, check, console)
+    else:
+        console.print(f"Data set {dataset.name}: {len(dataset.cases)} cases, unchanged since they were checked.")
+    return Read(dataset, record, changed)
+
+
+def keep_fingerprint(run: RunFolder, read: Read, *, workers: int) -> Fingerprint:
+    """The data set's fingerprint, measured only where the data set has changed; writes `dataset.json` too.
+
+    An unedited plan of another fingerprint is removed, so that planning follows.
+
+    Raises:
+        RunFolderError: models are trained, and the data set is not what they were trained on any more.
+    """
+    from planner.fingerprint import measure_fingerprint
+
+    before = read_fingerprint(run.fingerprint) if run.fingerprint.exists() else None
+    if before is not None and not read.changed:
+        return before
+    with timed(run, "fingerprint"):
+        now = measure_fingerprint(read.dataset, workers=workers)
+    if before is not None and now != before:
+        refuse_if_trained(run, "the data set has changed, and another data set needs another plan")
+        if run.plan.exists() and not is_edited(run, read_plan(run.plan)):
+            run.plan.unlink()
+    write_fingerprint(run.fingerprint, now)
+    # last: as long as it is not written, a restart sees the data set as changed
+    write_record(run, read.record)
+    return now
+
+
+def is_edited(run: RunFolder, plan: Plan) -> bool:
+    """Whether a person has changed the plan since autoseg wrote it."""
+    return not run.planned.exists() or read_plan(run.planned) != plan
+
+
+def require_room(run: RunFolder, plan: Plan, configurations: Sequence[str], cases: int) -> None:
+    """Refuse to preprocess what the disk cannot hold beside what is preprocessed already.
+
+    Raises:
+        InputError: there is less room; names both amounts.
+    """
+    from autoseg.dataset.disk import estimate_bytes, require_disk_space
+
+    needed = 0
+    for name in configurations:
+        z, y, x = (max(1, round(n)) for n in plan.configuration(name).median_shape)
+        needed += estimate_bytes([(z, y, x)] * cases, len(plan.channels))
+    done = sum(file.stat().st_size for file in (run.path / "preprocessed").rglob("*") if file.is_file())
+    require_disk_space(run.path, max(0, needed - done))

@@ -1,0 +1,74 @@
+"""The tables of results that a command ends with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from autoseg.metrics.summary import ClassSummary, GroupSummary, Summary
+
+UNDEFINED = "not defined"
+
+
+def print_results(console: Console, summary: Summary, report: Path) -> None:
+    """Print results by class and, where there are folds, by fold; then where the report lies.
+
+    Args:
+        console: where to.
+        summary: of an evaluation.
+        report: folder of `report.html`.
+    """
+    console.print(_class_table(summary))
+    if summary.folds:
+        console.print(_fold_table(summary.folds))
+    dice = UNDEFINED if summary.mean_dice is None else f"{summary.mean_dice:.3f}"
+    console.print(f"Mean foreground Dice: [bold]{dice}[/bold] (mean over classes of the mean over cases)")
+    for line in (*summary.problems, *summary.warnings):
+        console.print(line, style="yellow", markup=False, highlight=False)
+    if summary.synthetic:
+        console.print("The images are synthetic: these numbers say nothing about patients.", style="bold")
+    console.print(f"Report: {report / 'report.html'}", highlight=False, soft_wrap=True)
+
+
+def _class_table(summary: Summary) -> Table:
+    title = f"{summary.dataset}, {summary.cases} cases"
+    if summary.configuration is not None:
+        title += f", {summary.configuration}, cross-validated"
+    table = Table("class", "Dice", "sensitivity", "HD95, mm", "surface Dice", "lesions found", title=title)
+    for row in summary.classes:
+        lesions = row.lesions
+        table.add_row(
+            row.name,
+            _mean(row, "dice", sd=True),
+            _mean(row, "sensitivity"),
+            _mean(row, "hd95_mm", digits=1),
+            _mean(row, "surface_dice"),
+            f"{lesions.found} of {lesions.reference}, {lesions.false} false",
+        )
+    return table
+
+
+def _fold_table(folds: tuple[GroupSummary, ...]) -> Table:
+    names = list(dict.fromkeys(name for fold in folds for name in fold.dice))
+    table = Table("", "cases", *names, "mean", title="Dice by fold")
+    for fold in folds:
+        means = [fold.dice[name].mean if name in fold.dice else None for name in names]
+        table.add_row(fold.name, str(fold.cases), *map(_number, means), _number(fold.mean_dice))
+    return table
+
+
+def _mean(row: ClassSummary, metric: str, *, digits: int = 3, sd: bool = False) -> str:
+    """Mean of a metric; how many cases do not define it stands beside it."""
+    spread = row.metrics[metric]
+    text = _number(spread.mean, digits)
+    if sd and spread.sd is not None:
+        text += f" ± {spread.sd:.{digits}f}"
+    if spread.n and spread.undefined:
+        text += f" (undefined in {spread.undefined})"
+    return text
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return UNDEFINED if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,174 @@
+"""The second stage: folds are trained one after the other, and reported on once all are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from autoseg.durations import parse_duration
+from autoseg.errors import InputError, RunFolderError
+from autoseg.pipeline.options import DEFAULT_CONFIGURATIONS, configurations_of, existing_run
+from autoseg.plan import Plan, read_plan
+from autoseg.run_folder import RunFolder
+from autoseg.run_state import read_time_spent, timed
+from autoseg.splits import Split, read_splits
+
+
+def train(
+    run: Path | str,
+    *,
+    fold: int | Literal["all"] = "all",
+    config: str | Sequence[str] = DEFAULT_CONFIGURATIONS,
+    device: str = "auto",
+    epochs: int | None = None,
+    time_budget: str | float | None = None,
+    workers: int | None = None,
+) -> None:
+    """Train one fold, or all in turn, going on where an earlier call stopped.
+
+    At its end a fold predicts and evaluates its validation cases. Once all folds of a configuration
+    are finished, `report/` is written.
+
+    Args:
+        run: a RUN folder with preprocessed cases; the raw data set is not needed.
+        fold: number of the fold, from 0, or `all`; finished ones are left as they are.
+        config: configurations to train.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        epochs: length of the schedule, instead of the plan's.
+        time_budget: of each fold alone, such as `10m`, or seconds, instead of the plan's.
+        workers: processes that draw and augment patches; None chooses by the cores.
+
+    Raises:
+        RunFolderError: the run is not planned or preprocessed, or the fold is being trained already.
+        InputError: there is no such fold, or an option is malformed.
+    """
+    folder = existing_run(run)
+    seconds = None if time_budget is None else parse_duration(time_budget)
+    if epochs is not None and epochs < 1:
+        raise InputError(f"--epochs {epochs}: at least one")
+    plan, splits = read_plan(folder.plan), read_splits(folder.splits)
+    folds = _folds(fold, len(splits))
+    configurations = configurations_of(config)
+    for name in configurations:
+        require_preprocessed(folder, plan, name, [splits[i] for i in folds])
+    for name in configurations:
+        for index in folds:
+            train_unless_finished(folder, name, index, device=device, workers=workers, epochs=epochs, seconds=seconds)
+        report_if_finished(folder, name, len(splits), Console())
+
+
+def train_unless_finished(
+    run: RunFolder,
+    configuration: str,
+    fold: int,
+    *,
+    device: str,
+    workers: int | None = None,
+    epochs: int | None = None,
+    seconds: float | None = None,
+) -> None:
+    """Train a fold to its end; the time counts towards the run.
+
+    Args:
+        run: the RUN folder.
+        configuration: to train.
+        fold: its number.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        workers: processes that draw and augment patches; None chooses by the cores.
+        epochs: length of the schedule; None = the plan's.
+        seconds: time of the fold; None = the plan's.
+    """
+    # imported within the time that counts: torch takes seconds to load
+    with timed(run, training_stage(configuration, fold)):
+        from trainer.fold import is_finished, train_fold
+
+        if is_finished(run, configuration, fold):
+            Console(stderr=True).print(
+                f"{configuration}, fold {fold}: finished; delete {run.fold(configuration, fold)} to train it anew",
+                highlight=False,
+            )
+            return
+        train_fold(run, configuration, fold, device=device, workers=workers, epochs=epochs, seconds=seconds)
+
+
+def training_stage(configuration: str, fold: int) -> str:
+    """Name in `time_spent.json` of a fold's training."""
+    return f"train {configuration} fold {fold}"
+
+
+def fair_share(
+    run: RunFolder, plan: Plan, configuration: str, fold: int, folds_left: Sequence[tuple[str, int]]
+) -> float | None:
+    """Seconds for a fold where what is left of the time budget is not enough for the plan's; else None.
+
+    The stages before training may have taken longer than planned. A fold that has begun keeps its
+    schedule, which it shortens itself if it must.
+
+    Args:
+        run: the RUN folder.
+        plan: its plan.
+        configuration: of the fold.
+        fold: about to be trained.
+        folds_left: every (configuration, fold) that is not finished, this one included.
+    """
+    planned = plan.configuration(configuration).training.seconds
+    begun = any((run.fold(configuration, fold) / "checkpoint").glob("step_*"))
+    if plan.time_budget_seconds is None or planned is None or begun:
+        return None
+    spent = read_time_spent(run)
+    of_these = spent.of([training_stage(name, index) for name, index in folds_left])
+    left = plan.time_budget_seconds - (spent.total - of_these)
+    needed = sum(plan.configuration(name).training.seconds or 0.0 for name, _ in folds_left)
+    if needed <= left:
+        return None
+    # a budget that is spent already still gets a model, of a tenth of the planned time
+    return planned * max(0.1, left / needed)
+
+
+def require_preprocessed(run: RunFolder, plan: Plan, configuration: str, splits: Sequence[Split]) -> None:
+    """Refuse to train on cases that are missing or were preprocessed by another plan.
+
+    Raises:
+        RunFolderError: names the first such case, and the command that mends it.
+    """
+    from autoseg.preprocessed import read_record
+
+    planned = plan.configuration(configuration)
+    for case in dict.fromkeys(case for split in splits for case in (*split.train, *split.val)):
+        record = read_record(run.case(configuration, case))
+        target = planned.target_spacing(record.reoriented.spacing)
+        if any(abs(s - t) > 1e-4 * t for s, t in zip(record.spacing, target, strict=True)):
+            raise RunFolderError(
+                f"{run.case(configuration, case)}: was preprocessed for a spacing of {record.spacing} mm, plan.yaml "
+                f"now says {target}; `autoseg plan-and-preprocess DATASET -o {run.path} --config {configuration}` "
+                "does it again"
+            )
+
+
+def report_if_finished(run: RunFolder, configuration: str, folds: int, console: Console) -> bool:
+    """Write `report/` and print its table, if every fold is finished.
+
+    Returns:
+        Whether it is.
+    """
+    if not all(run.finished(configuration, fold).exists() for fold in range(folds)):
+        return False
+    with timed(run, f"report {configuration}"):
+        from inference.evaluate import report_run
+
+        summary = report_run(run, configuration)
+    from autoseg.pipeline.results import print_results
+
+    print_results(console, summary, run.report)
+    return True
+
+
+def _folds(fold: int | Literal["all"], count: int) -> tuple[int, ...]:
+    if fold == "all":
+        return tuple(range(count))
+    if not 0 <= fold < count:
+        raise InputError(f"--fold {fold}: splits.json has folds 0 to {count - 1}")
+    return (fold,)

@@ -1,0 +1,137 @@
+"""All stages with one command; the phantom and the demonstration; copies of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from autoseg.models_only import copy_run
+from autoseg.pipeline.messages import say_time
+from autoseg.pipeline.options import DEFAULT_CONFIGURATIONS, configurations_of
+from autoseg.pipeline.planning import plan_and_preprocess
+from autoseg.pipeline.training import fair_share, report_if_finished, require_preprocessed, train_unless_finished
+from autoseg.plan import Architecture
+from autoseg.run_folder import RunFolder
+from autoseg.splits import read_splits
+
+DEMO_BUDGET = "8m"
+SYNTHETIC = (
+    "The demonstration's data are synthetic: autoseg draws them itself, no patient is in them. "
+    "Its numbers say that the software works, and nothing about patients."
+)
+
+
+def run(
+    dataset: Path | str,
+    output: Path | str,
+    *,
+    config: str | Sequence[str] = DEFAULT_CONFIGURATIONS,
+    time_budget: str | float | None = None,
+    memory: float | None = None,
+    device: str = "auto",
+    architecture: Architecture | None = None,
+    replan: bool = False,
+    workers: int | None = None,
+) -> None:
+    """Everything: check, plan, preprocess, train every fold, predict each case by the fold that did not see it, report.
+
+    The same call goes on where an earlier one stopped. Only training cases are used.
+
+    Args:
+        dataset: folder in nnU-Net's or the Decathlon's layout, or a `cases.csv` (or its folder).
+        output: the RUN folder.
+        config: configurations to train: `2d`, `3d`, `3d_lowres`.
+        time_budget: for all of it, such as `40m`, or seconds; None = 40 minutes on a CPU, and on a
+            GPU as long as the reference schedule takes.
+        memory: memory target in GB; None = 8.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        architecture: None = `plain`.
+        replan: discard edits of `plan.yaml` and plan again.
+        workers: processes over cases; None = as many as cores and memory allow.
+
+    Raises:
+        AutosegError: as `plan_and_preprocess` and `train`.
+    """
+    configurations = configurations_of(config)
+    plan = plan_and_preprocess(
+        dataset,
+        output,
+        config=configurations,
+        time_budget=time_budget,
+        memory=memory,
+        device=device,
+        architecture=architecture,
+        replan=replan,
+        workers=workers,
+    )
+    folder, console = RunFolder(Path(output)), Console()
+    splits = read_splits(folder.splits)
+    for name in configurations:
+        require_preprocessed(folder, plan, name, splits)
+    left = [(name, fold) for name in configurations for fold in range(len(splits))]
+    left = [(name, fold) for name, fold in left if not folder.finished(name, fold).exists()]
+    while left:
+        name, fold = left[0]
+        seconds = fair_share(folder, plan, name, fold, left)
+        train_unless_finished(folder, name, fold, device=device, seconds=seconds)
+        left.pop(0)
+    for name in configurations:
+        report_if_finished(folder, name, len(splits), console)
+    say_time(console, folder, plan)
+
+
+def phantom(output: Path | str, *, cases: int = 40, seed: int = 0, workers: int | None = None) -> Path:
+    """Draw a synthetic spine data set with metastases, in the layout of a table.
+
+    Args:
+        output: folder to make.
+        cases: how many.
+        seed: the same gives the same data.
+        workers: processes; None = as many as cores and memory allow.
+
+    Returns:
+        The folder, which holds `cases.csv`.
+
+    Raises:
+        InputError: the folder is not empty, or a number makes no sense.
+    """
+    from autoseg.synthetic_spine.write import make_phantom
+
+    return make_phantom(Path(output), cases=cases, seed=seed, workers=workers)
+
+
+def demo(
+    output: Path | str = "demo", *, cases: int = 40, time_budget: str | float = DEMO_BUDGET, device: str = "auto"
+) -> None:
+    """Draw the phantom and take it through the whole path.
+
+    Args:
+        output: folder to make; gets `dataset` and `run`. The same call goes on where one stopped.
+        cases: how many to draw.
+        time_budget: for the run.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+    """
+    console = Console()
+    console.print(f"[bold]{SYNTHETIC}[/bold]")
+    folder = Path(output)
+    if not (folder / "dataset" / "cases.csv").exists():
+        phantom(folder / "dataset", cases=cases)
+    run(folder / "dataset", folder / "run", time_budget=time_budget, device=device)
+    console.print(f"[bold]{SYNTHETIC}[/bold]")
+
+
+def copy(run: Path | str, output: Path | str, *, models_only: bool = False) -> None:
+    """Copy a RUN folder, whole or only what predicting needs.
+
+    Args:
+        run: the RUN folder.
+        output: the copy; must not exist, or be empty.
+        models_only: leave out everything with patients in it: images, labels, predictions, names of
+            cases and files.
+
+    Raises:
+        RunFolderError: there is no run, no model in it, or `output` is not empty.
+    """
+    copy_run(RunFolder(Path(run)), Path(output), models_only=models_only)
