@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import TypeVar
 
 import psutil
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from autoseg.worker_pool import completed
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -35,30 +35,36 @@ def workers_within_memory(bytes_per_worker: int, at_most: int | None = None) -> 
 
 
 def map_cases(
-    function: Callable[[Item], Result], items: Sequence[Item], workers: int, description: str
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    workers: int,
+    description: str,
+    *,
+    name: Callable[[Item], str] = str,
 ) -> list[Result]:
     """Apply a picklable `function` to every item in spawned processes; results in the items' order.
 
-    With one worker everything runs in this process. An exception of a worker is raised here.
+    With one worker everything runs in this process. An exception of a worker is raised here. A
+    worker that dies is named with its item and cause, and the item is tried once more, alone.
+
+    Args:
+        function: picklable, as are the items and results.
+        items: one call each.
+        workers: processes at most.
+        description: what is being done, beside the progress bar.
+        name: of an item, for messages.
+
+    Raises:
+        WorkerDied: the second try died too.
     """
     results: dict[int, Result] = {}
     with progress_bar() as bar:
         task = bar.add_task(description, total=len(items))
-        for index, result in _completed(function, items, workers):
+        if workers <= 1 or len(items) <= 1:
+            done: Iterable[tuple[int, Result]] = ((i, function(item)) for i, item in enumerate(items))
+        else:
+            done = completed(function, items, min(workers, len(items)), name=name, tell=bar.console.print)
+        for index, result in done:
             results[index] = result
             bar.advance(task)
     return [results[i] for i in range(len(items))]
-
-
-def _completed(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterable[tuple[int, Result]]:
-    if workers <= 1 or len(items) <= 1:
-        yield from ((i, function(item)) for i, item in enumerate(items))
-        return
-    with ProcessPoolExecutor(min(workers, len(items)), mp_context=multiprocessing.get_context("spawn")) as pool:
-        futures = {pool.submit(function, item): i for i, item in enumerate(items)}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise

@@ -1,0 +1,69 @@
+"""Voxels from which training patches are drawn, so that a small lesion is as likely as a large one."""
+
+from __future__ import annotations
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from autoseg.preprocessed import Foreground
+
+VOXELS_PER_CLASS = 5000
+
+
+def sample_foreground(
+    label: NDArray[np.uint8], rng: np.random.Generator, *, per_class: int = VOXELS_PER_CLASS
+) -> Foreground:
+    """Draw voxels of every foreground class, evenly over its connected components (26-neighbourhood).
+
+    A component with fewer voxels than its share gives all of them, and the others share what it
+    leaves; every component gives at least one, also where there are more of them than `per_class`.
+
+    Args:
+        label: (z, y, x) class indices, 0 = background.
+        rng: source of every draw.
+        per_class: voxels of each class, at most.
+    """
+    voxels, classes, lesions = [np.zeros((0, 3), np.int32)], [np.zeros(0, np.uint8)], [np.zeros(0, np.int32)]
+    for index, box in enumerate(ndimage.find_objects(label), start=1):
+        if box is None:
+            continue
+        found, component = _sample_class(label[box] == index, rng, per_class)
+        voxels.append((found + [part.start for part in box]).astype(np.int32))
+        classes.append(np.full(len(found), index, np.uint8))
+        lesions.append(component)
+    return Foreground(np.concatenate(voxels), np.concatenate(classes), np.concatenate(lesions))
+
+
+def shares(sizes: NDArray[np.integer], total: int) -> NDArray[np.int64]:
+    """How many of `total` voxels each component gives: equally many, as far as its size allows."""
+    given = np.zeros(len(sizes), dtype=np.int64)
+    left = total
+    # smallest first: what a small one cannot give goes to all that are left
+    for rank, component in enumerate(np.argsort(sizes, kind="stable")):
+        given[component] = min(int(sizes[component]), max(1, left // (len(sizes) - rank)))
+        left -= int(given[component])
+    return given
+
+
+def _sample_class(
+    mask: NDArray[np.bool_], rng: np.random.Generator, total: int
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Voxels (n, 3) drawn from a mask (z, y, x), and the component (n,) each belongs to, from 0."""
+    components, count = cc3d.connected_components(np.ascontiguousarray(mask), connectivity=26, return_N=True)
+    positions = np.flatnonzero(components)
+    member = components.ravel()[positions].astype(np.int64) - 1
+    sizes = np.bincount(member, minlength=count)
+    share = shares(sizes, total)
+    # thin out large components before sorting; far more than the share stay with certainty
+    chance = (2 * share + 50) / sizes
+    kept = rng.random(len(member), dtype=np.float32) < chance[member]
+    positions, member = positions[kept], member[kept]
+    order = rng.permutation(len(member))
+    order = order[np.argsort(member[order], kind="stable")]
+    positions, member = positions[order], member[order]
+    rank = np.arange(len(member)) - np.searchsorted(member, member)
+    chosen = rank < share[member]
+    voxels = np.stack(np.unravel_index(positions[chosen], mask.shape), axis=1)
+    return voxels, member[chosen].astype(np.int32)

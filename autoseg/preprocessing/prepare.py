@@ -1,0 +1,72 @@
+"""A loaded case to what the network sees: crop, normalise, resample. Training cases and new images alike.
+
+In that order, as nnU-Net has it: intensity statistics are those of the acquired voxels, not of
+interpolated ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoseg.dataset.load import LoadedCase
+from autoseg.plan import Configuration, Plan
+from autoseg.preprocessed import CaseRecord
+from autoseg.preprocessing.crop import box_of, nonzero_mask
+from autoseg.preprocessing.normalize import normalize
+from autoseg.preprocessing.resample import new_shape_for, resample_image, resample_label
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A case at a configuration's spacing.
+
+    Args:
+        record: the way back to the stored image.
+        image: (channel, z, y, x) float32, normalised; absent channels are zero.
+        label: (z, y, x) uint8 class indices; None where the case has none.
+    """
+
+    record: CaseRecord
+    image: NDArray[np.float32]
+    label: NDArray[np.uint8] | None
+
+
+def prepare_case(loaded: LoadedCase, plan: Plan, configuration: Configuration, name: str) -> Prepared:
+    """Crop to non-zero, normalise and resample a case.
+
+    Peak memory, in copies of the image: three, or one and twice the resampled image where that is
+    larger; see `benchmarks/memory_preprocess.py`.
+
+    Args:
+        loaded: the case in the plan's orientation. A caller that keeps no reference of its own to it
+            lets its voxels be freed as soon as they are normalised.
+        plan: its channels say how to normalise.
+        configuration: its spacing is the one to resample to.
+        name: the case's name, for its record.
+    """
+    mask = nonzero_mask(loaded.image, loaded.present)
+    lower, upper = box_of(mask)
+    box = tuple(slice(a, b) for a, b in zip(lower, upper, strict=True))
+    geometry = loaded.geometry
+    spacing = geometry.spacing
+    target = configuration.target_spacing(spacing)
+    shape = new_shape_for((upper[0] - lower[0], upper[1] - lower[1], upper[2] - lower[2]), spacing, target)
+    record = CaseRecord(
+        case=name,
+        stored=loaded.stored,
+        reorientation=loaded.reorientation,
+        crop_lower=lower,
+        crop_upper=upper,
+        spacing=target,
+        shape=shape,
+        present=loaded.present,
+    )
+    label = None if loaded.label is None else loaded.label[box]
+    image = normalize(loaded.image[(slice(None), *box)], mask[box], plan.channels, loaded.present)
+    del loaded, mask
+    if label is not None:
+        label = np.ascontiguousarray(resample_label(label, spacing, shape, target))
+    return Prepared(record, resample_image(image, spacing, shape, target), label)

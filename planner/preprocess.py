@@ -1,0 +1,202 @@
+"""Preprocessing of a data set for one configuration: every case into its folder in RUN, in parallel.
+
+A case's folder appears whole or not at all, and holds what decided its content (`decided_by.json`).
+So an interrupted run goes on where it was, and after an edit of the plan or of a source file only
+those cases are done again that it touches.
+"""
+
+from __future__ import annotations
+
+import shutil
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+from rich.console import Console
+
+from autoseg.dataset.case import Case, Dataset
+from autoseg.dataset.load import LoadedCase, load_case
+from autoseg.errors import DatasetError
+from autoseg.image import Image, read_geometry, write_image
+from autoseg.labels import Labels
+from autoseg.parallel import map_cases, workers_within_memory
+from autoseg.plan import Channel, Plan
+from autoseg.preprocessed import write_case
+from autoseg.preprocessing.foreground import sample_foreground
+from autoseg.preprocessing.prepare import prepare_case
+from autoseg.preprocessing.resample import new_shape_for
+from autoseg.run_folder import RunFolder, folder_replaced_when_done, locked
+
+MARKER = "decided_by.json"
+
+
+class SourceFile(BaseModel):
+    """A file of the raw data set, as it was when it was read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str
+    bytes: int
+    modified_ns: int
+
+
+class DecidedBy(BaseModel):
+    """Everything that a preprocessed case follows from.
+
+    Args:
+        channels: without the intensity statistics where the normalisation does not use them.
+        sources: files of the present channels, then the label.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    case: str
+    present: tuple[bool, ...]
+    several_channels_in_one_file: bool
+    sources: tuple[SourceFile, ...]
+    orientation: str
+    channels: tuple[dict[str, object], ...]
+    labels: Labels
+    spacing: tuple[float | None, float | None, float | None]
+    seed: int
+
+
+@dataclass(frozen=True)
+class _Task:
+    case: Case
+    plan: Plan
+    configuration: str
+    folder: Path
+
+
+def preprocess_dataset(
+    dataset: Dataset, plan: Plan, configuration: str, run: RunFolder, *, workers: int, console: Console | None = None
+) -> None:
+    """Preprocess the cases that are not yet as the plan and the source files have them.
+
+    Folders of cases that the data set no longer holds are removed.
+
+    Args:
+        dataset: checked before.
+        plan: as it stands in RUN, a person's edits included.
+        configuration: its name.
+        run: where the cases go.
+        workers: processes at most; fewer are used where memory is short.
+        console: for warnings about cases; standard error if None.
+
+    Raises:
+        DatasetError: a case cannot be read or has no label.
+        PlanError: there is no such configuration.
+        RunFolderError: another process is preprocessing here.
+        WorkerDied: a case could not be processed, probably for want of memory.
+    """
+    plan.configuration(configuration)
+    folder = run.preprocessed(configuration)
+    with locked(folder.parent / f".{configuration}.lock", "preprocessing"):
+        _remove_leftovers(folder, {case.name for case in dataset.cases})
+        tasks = [_Task(case, plan, configuration, run.case(configuration, case.name)) for case in dataset.cases]
+        tasks = [task for task in tasks if not _is_done(task)]
+        if not tasks:
+            return
+        workers = workers_within_memory(max(map(_bytes_needed, tasks)), at_most=workers) if workers > 1 else 1
+        warnings = map_cases(
+            _preprocess, tasks, workers, f"Preprocessing {configuration}", name=lambda task: task.case.name
+        )
+    for warning in [w for of_case in warnings for w in of_case]:
+        (console or Console(stderr=True)).print(f"Warning: {warning}", markup=False, highlight=False)
+
+
+def _preprocess(task: _Task) -> tuple[str, ...]:
+    """Preprocess one case; the warnings that reading it gave."""
+    case, plan = task.case, task.plan
+    decided_by = _decided_by(task)
+    if case.label is None:
+        raise DatasetError([f"{case.name}: has no label and cannot be trained on"])
+    loaded = load_case(case, plan.labels, plan.orientation)
+    warnings = loaded.warnings
+    with folder_replaced_when_done(task.folder) as folder:
+        write_image(folder / "reference.nii.gz", _reference(loaded, plan.labels))
+        # the list gives away its only reference, so that the voxels are freed once they are normalised
+        passed = [loaded]
+        del loaded
+        prepared = prepare_case(passed.pop(), plan, plan.configuration(task.configuration), case.name)
+        assert prepared.label is not None
+        rng = np.random.default_rng([plan.seed, zlib.crc32(case.name.encode())])
+        foreground = sample_foreground(prepared.label, rng)
+        write_case(folder, prepared.record, prepared.image, prepared.label, foreground)
+        (folder / MARKER).write_text(decided_by.model_dump_json(indent=1), encoding="utf-8")
+    return warnings
+
+
+def _reference(loaded: LoadedCase, labels: Labels) -> Image:
+    """The label map in the data set's values, (1, z, y, x), at the stored geometry."""
+    assert loaded.label is not None
+    return Image(labels.to_values(loaded.reorientation.undo(loaded.label))[None], loaded.stored)
+
+
+def _is_done(task: _Task) -> bool:
+    """Whether the case's folder holds what the plan and the source files now lead to."""
+    try:
+        made_by = DecidedBy.model_validate_json((task.folder / MARKER).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValidationError):
+        return False
+    return made_by == _decided_by(task)
+
+
+def _decided_by(task: _Task) -> DecidedBy:
+    case, plan = task.case, task.plan
+    paths = [image for image in case.images if image is not None]
+    return DecidedBy(
+        case=case.name,
+        present=case.present,
+        several_channels_in_one_file=case.several_channels_in_one_file,
+        sources=tuple(_source(path, case) for path in [*paths, *([case.label] if case.label else [])]),
+        orientation=plan.orientation,
+        channels=tuple(_deciding_fields(channel) for channel in plan.channels),
+        labels=plan.labels,
+        spacing=plan.configuration(task.configuration).spacing,
+        seed=plan.seed,
+    )
+
+
+def _deciding_fields(channel: Channel) -> dict[str, object]:
+    unused = {"foreground"} if channel.normalization == "z_score" else {"inside_nonzero_mask"}
+    return channel.model_dump(mode="json", exclude=unused)
+
+
+def _source(path: Path, case: Case) -> SourceFile:
+    """Size and time of a file; of a folder of slices, their sum and the latest."""
+    try:
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        states = [file.stat() for file in files]
+    except OSError as error:
+        raise DatasetError([f"{case.name}: {path} cannot be read ({error.strerror})"]) from None
+    return SourceFile(
+        path=str(path.resolve()),
+        bytes=sum(state.st_size for state in states),
+        modified_ns=max((state.st_mtime_ns for state in states), default=0),
+    )
+
+
+def _bytes_needed(task: _Task) -> int:
+    """Estimate of a worker's peak memory for a case, as `benchmarks/memory_preprocess.py` measures it."""
+    geometry, _ = read_geometry(next(image for image in task.case.images if image is not None))
+    target = task.plan.configuration(task.configuration).target_spacing(geometry.spacing)
+    before = float(np.prod(geometry.shape))
+    after = float(np.prod(new_shape_for(geometry.shape, geometry.spacing, target)))
+    channels = len(task.plan.channels)
+    return int(300e6 + before * (10 * channels + 14) + after * (4 * channels + 10))
+
+
+def _remove_leftovers(folder: Path, cases: set[str]) -> None:
+    """Remove what killed processes left unfinished, and cases that are no longer in the data set.
+
+    Called under the lock: no other process is writing here.
+    """
+    for path in list(folder.iterdir()) if folder.is_dir() else []:
+        if path.is_dir() and path.name not in cases:
+            shutil.rmtree(path)

@@ -1,0 +1,228 @@
+"""Preprocessing of a data set: content of RUN, resuming, redoing only what changed, death of processes."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autoseg.dataset.case import Case, Dataset
+from autoseg.errors import DatasetError, PlanError, RunFolderError
+from autoseg.geometry import Geometry
+from autoseg.image import Image, read_label, write_image
+from autoseg.labels import Labels
+from autoseg.preprocessed import open_case
+from autoseg.run_folder import RunFolder, locked
+from planner.preprocess import preprocess_dataset
+from tests.autoseg.preprocessing.example_plan import CT_FOREGROUND, LABELS, channel, plan
+
+AXES = ((0.0, 0.0, -1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    """Four small cases stored with z downwards, each with a large and a one-voxel lesion."""
+    cases = []
+    for index in range(4):
+        rng = np.random.default_rng(index)
+        image = rng.normal(100, 20, (12, 20, 18)).astype(np.float32)
+        label = np.zeros(image.shape, dtype=np.uint8)
+        label[3:8, 4:12, 5:11] = 1
+        label[10, 17, 2 + index] = 2
+        geometry = Geometry((12, 20, 18), (2.0, 1.0, 1.0), (5.0, -3.0, 10.0 * index), AXES)
+        paths = tmp_path / "raw" / f"case{index}_image.nii.gz", tmp_path / "raw" / f"case{index}_label.nii.gz"
+        write_image(paths[0], Image(image[None], geometry))
+        write_image(paths[1], Image(label[None], geometry))
+        cases.append(Case(f"case{index}", (paths[0],), paths[1]))
+    return Dataset("example", "nnunet", ("MR",), (False,), LABELS, tuple(cases))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    return RunFolder(tmp_path / "run")
+
+
+def written(run: RunFolder) -> dict[str, int]:
+    """When each case's folder was last made."""
+    return {path.parent.name: path.stat().st_mtime_ns for path in run.preprocessed("3d").glob("*/case.json")}
+
+
+def test_a_case_holds_its_arrays_and_what_evaluation_needs(dataset: Dataset, run: RunFolder) -> None:
+    preprocess_dataset(dataset, plan((2.0, 1.0, 1.0)), "3d", run, workers=1)
+    case = open_case(run.case("3d", "case2"))
+    stored = read_label(dataset.cases[2].label)
+    # stored z runs downwards, canonical z upwards; the spacing is the plan's, so nothing is resampled
+    np.testing.assert_array_equal(case.label[:], stored.array[0, ::-1])
+    reference = read_label(case.reference)
+    np.testing.assert_array_equal(reference.array, stored.array)
+    assert stored.geometry.largest_offset(reference.geometry) < 1e-5
+    assert case.image[:].mean() == pytest.approx(0, abs=1e-5)
+    assert case.image[:].std() == pytest.approx(1, abs=1e-5)
+
+
+def test_references_hold_the_values_of_the_data_set(dataset: Dataset, run: RunFolder) -> None:
+    values = Labels(values=(0, 200, 600), names=("background", "body", "lesion"))
+    for case in dataset.cases:
+        label = read_label(case.label)
+        array = np.asarray(values.values, dtype=np.int16)[label.array]
+        write_image(case.label, Image(array, label.geometry))
+    preprocess_dataset(replace(dataset, labels=values), plan((2.0, 1.0, 1.0), labels=values), "3d", run, workers=1)
+    case = open_case(run.case("3d", "case0"))
+    assert np.unique(case.label[:]).tolist() == [0, 1, 2]
+    np.testing.assert_array_equal(read_label(case.reference).array, read_label(dataset.cases[0].label).array)
+
+
+def test_parallel_processes_write_the_same_as_one(dataset: Dataset, run: RunFolder, tmp_path: Path) -> None:
+    other = RunFolder(tmp_path / "other")
+    preprocess_dataset(dataset, plan(), "3d", run, workers=1)
+    preprocess_dataset(dataset, plan(), "3d", other, workers=2)
+    for case in dataset.cases:
+        one, two = open_case(run.case("3d", case.name)), open_case(other.case("3d", case.name))
+        assert one.record == two.record
+        np.testing.assert_allclose(one.image[:], two.image[:], atol=1e-5)
+        np.testing.assert_array_equal(one.label[:], two.label[:])
+        np.testing.assert_array_equal(one.foreground.voxels, two.foreground.voxels)
+
+
+def test_nothing_is_done_twice(dataset: Dataset, run: RunFolder) -> None:
+    preprocess_dataset(dataset, plan(), "3d", run, workers=1)
+    before = written(run)
+    preprocess_dataset(dataset, plan(), "3d", run, workers=1)
+    assert written(run) == before
+
+
+def test_an_edit_that_does_not_touch_the_voxels_redoes_nothing(dataset: Dataset, run: RunFolder) -> None:
+    preprocess_dataset(dataset, plan(), "3d", run, workers=1)
+    before = written(run)
+    edited = plan()
+    three_d = edited.configurations["3d"].model_copy(update={"batch_size": 7})
+    # a z-scored channel does not use the foreground's statistics
+    other_statistics = channel().model_copy(update={"foreground": CT_FOREGROUND.model_copy(update={"mean": 3.0})})
+    edited = edited.model_copy(update={"configurations": {"3d": three_d}, "channels": (other_statistics,)})
+    preprocess_dataset(dataset, edited, "3d", run, workers=1)
+    assert written(run) == before
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        plan((1.5, 1.5, 1.5)),
+        plan(channels=(channel("ct"),)),
+        plan(channels=(channel(inside=True),)),
+        plan(seed=2),
+        plan().model_copy(update={"orientation": "as_stored"}),
+    ],
+    ids=["spacing", "normalisation", "mask", "seed", "orientation"],
+)
+def test_an_edit_that_touches_the_voxels_redoes_all(dataset: Dataset, run: RunFolder, edited) -> None:
+    preprocess_dataset(dataset, plan(), "3d", run, workers=1)
+    before = written(run)
+    preprocess_dataset(dataset, edited, "3d", run, workers=1)
+    after = written(run)
+    assert all(after[name] != before[name] for name in before)
+
+
+def test_a_changed_source_file_redoes_its_case_alone(dataset: Dataset, run: RunFolder) -> None:
+    preprocess_dataset(dataset, plan(), "3d", run, workers=1)
+    before = written(run)
+    label = read_label(dataset.cases[1].label)
+    write_image(dataset.cases[1].label, Image(np.minimum(label.array, 1), label.geometry))
+    preprocess_dataset(dataset, plan(), "3d", run, workers=1)
+    after = written(run)
+    assert [name for name in sorted(after) if after[name] != before[name]] == ["case1"]
+    assert open_case(run.case("3d", "case1")).label[:].max() == 1
+
+
+def test_what_is_no_longer_a_case_is_removed(dataset: Dataset, run: RunFolder) -> None:
+    preprocess_dataset(dataset, plan(), "3d", run, workers=1)
+    (run.preprocessed("3d") / ".4711.case0").mkdir()
+    preprocess_dataset(replace(dataset, cases=dataset.cases[:3]), plan(), "3d", run, workers=1)
+    assert sorted(path.name for path in run.preprocessed("3d").iterdir()) == ["case0", "case1", "case2"]
+
+
+def test_every_lesion_gives_voxels(dataset: Dataset, run: RunFolder) -> None:
+    preprocess_dataset(dataset, plan((2.0, 1.0, 1.0)), "3d", run, workers=1)
+    case = open_case(run.case("3d", "case0"))
+    label, foreground = case.label[:], case.foreground
+    assert (label[tuple(foreground.voxels.T)] == foreground.classes).all()
+    assert np.bincount(foreground.classes).tolist() == [0, 240, 1]
+
+
+def test_a_case_without_a_label_is_named(dataset: Dataset, run: RunFolder) -> None:
+    cases = (*dataset.cases[:2], replace(dataset.cases[2], label=None))
+    with pytest.raises(DatasetError, match="case2: has no label"):
+        preprocess_dataset(replace(dataset, cases=cases), plan(), "3d", run, workers=1)
+
+
+def test_a_configuration_that_is_not_planned_is_named(dataset: Dataset, run: RunFolder) -> None:
+    with pytest.raises(PlanError, match=r"'2d' is not planned; planned are 3d"):
+        preprocess_dataset(dataset, plan(), "2d", run, workers=1)
+
+
+def test_a_second_process_is_refused(dataset: Dataset, run: RunFolder) -> None:
+    with (
+        locked(run.preprocessed("3d").parent / ".3d.lock", "preprocessing"),
+        pytest.raises(RunFolderError, match="another process is preprocessing here"),
+    ):
+        preprocess_dataset(dataset, plan(), "3d", run, workers=1)
+
+
+def test_an_error_in_a_worker_names_the_case(dataset: Dataset, run: RunFolder) -> None:
+    shutil.copy(dataset.cases[0].label, dataset.cases[1].label)
+    with pytest.raises(DatasetError, match="case1"):
+        preprocess_dataset(dataset, plan(), "3d", run, workers=2)
+
+
+@pytest.mark.slow
+def test_killed_preprocessing_goes_on_where_it_was(dataset: Dataset, run: RunFolder, tmp_path: Path) -> None:
+    undisturbed = RunFolder(tmp_path / "undisturbed")
+    preprocess_dataset(dataset, plan(), "3d", undisturbed, workers=1)
+    cases = [(case.name, str(case.images[0]), str(case.label)) for case in dataset.cases]
+    script = tmp_path / "slow_preprocessing.py"
+    script.write_text(
+        textwrap.dedent(f"""
+        import time
+        from pathlib import Path
+        import planner.preprocess as preprocess
+        from autoseg.dataset.case import Case, Dataset
+        from autoseg.run_folder import RunFolder
+        from tests.autoseg.preprocessing.example_plan import LABELS, plan
+
+        write = preprocess.write_case
+
+        def slow_write(*args):
+            write(*args)
+            time.sleep(0.5)
+
+        preprocess.write_case = slow_write
+        cases = tuple(Case(name, (Path(image),), Path(label)) for name, image, label in {cases!r})
+        dataset = Dataset("example", "nnunet", ("MR",), (False,), LABELS, cases)
+        preprocess.preprocess_dataset(dataset, plan(), "3d", RunFolder(Path({str(run.path)!r})), workers=1)
+        """)
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen([sys.executable, str(script)], env=environment, stderr=subprocess.DEVNULL)
+    give_up = time.monotonic() + 60
+    # the second case is being written
+    while len(written(run)) < 1 or not list(run.preprocessed("3d").glob(".*.case1/case.json")):
+        assert time.monotonic() < give_up and process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    whole = written(run)
+    assert set(whole) - {name for name in whole if name.startswith(".")} == {"case0"}
+    preprocess_dataset(dataset, plan(), "3d", run, workers=1)
+    after = written(run)
+    assert sorted(after) == [case.name for case in dataset.cases]
+    assert after["case0"] == whole["case0"]
+    for case in dataset.cases:
+        resumed, plain = open_case(run.case("3d", case.name)), open_case(undisturbed.case("3d", case.name))
+        np.testing.assert_array_equal(resumed.image[:], plain.image[:])
+        np.testing.assert_array_equal(resumed.label[:], plain.label[:])
