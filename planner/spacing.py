@@ -1,6 +1,6 @@
 """Target spacing, axis order and median shape: to what resolution cases are resampled.
 
-Facts in, decisions out; arrays axes are (z, y, x), spacing in mm. The rules are nnU-Net's (Isensee et
+Facts in, decisions out; array axes are (z, y, x), spacing in mm. The rules are nnU-Net's (Isensee et
 al., Nature Methods 2021, supplement "Target spacing"; where text and release 2.8.1 differ, the release).
 """
 
@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.fingerprint import Fingerprint
-from autoseg.geometry import Shape, Spacing
+from autoseg.geometry import Spacing
 from autoseg.plan import Decision
+from autoseg.preprocessing.resample import new_shape_for
 
 AXIS = ("z", "y", "x")
 
@@ -77,14 +78,8 @@ def axis_order(spacing: Spacing) -> Decision[tuple[int, int, int]]:
 
 def median_shape(fingerprint: Fingerprint, spacing: Spacing) -> Spacing:
     """Median over the cases, axis by axis, of their voxels (z, y, x) once resampled to `spacing`."""
-    shapes = [resampled_shape(case.cropped_shape, case.spacing, spacing) for case in fingerprint.cases]
+    shapes = [new_shape_for(case.cropped_shape, case.spacing, spacing) for case in fingerprint.cases]
     return _three(np.median(shapes, axis=0))
-
-
-def resampled_shape(shape: Shape, spacing: Spacing, new_spacing: Spacing) -> Shape:
-    """Voxels (z, y, x) of an array of `shape` and `spacing` at `new_spacing`, at least one an axis."""
-    z, y, x = (max(1, round(s / new * n)) for n, s, new in zip(shape, spacing, new_spacing, strict=True))
-    return z, y, x
 
 
 def coarser_spacing(spacing: NDArray[np.float64]) -> NDArray[np.float64]:

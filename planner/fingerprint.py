@@ -1,0 +1,228 @@
+"""Measuring the fingerprint: what the planner needs to know of a data set, case by case in parallel.
+
+Shapes, spacings and orientations; intensities of foreground voxels; the crop to non-zero; volume,
+connected components and left-right position of every class; which sequences are present. What nnU-Net
+measures too is measured as it does (Isensee et al., Nature Methods 2021; release 2.8.1).
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from autoseg.dataset.case import Case, Dataset
+from autoseg.dataset.load import LoadedCase, load_case
+from autoseg.errors import DatasetError
+from autoseg.fingerprint import CaseFingerprint, ClassFingerprint, Fingerprint
+from autoseg.geometry import Geometry, closest_world_axes
+from autoseg.image import read_geometry
+from autoseg.labels import Labels
+from autoseg.parallel import map_cases, workers_within_memory
+from autoseg.plan import ForegroundIntensity
+from autoseg.preprocessing.crop import box_of, nonzero_mask
+
+Orientation = Literal["canonical", "as_stored"]
+Box = tuple[slice, slice, slice]
+
+SAMPLED_VOXELS = 10_000_000
+"""Foreground voxels of each channel that the intensity statistics rest on, over the whole data set.
+
+A tenth of nnU-Net's: the percentiles change by less than they do from one case more or less.
+"""
+
+SEED = 1234
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What a worker needs to measure one case."""
+
+    case: Case
+    labels: Labels
+    orientation: Orientation
+    samples: int
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """One case: its part of the fingerprint, and for each channel sampled intensities (n,) of foreground."""
+
+    fingerprint: CaseFingerprint
+    intensities: tuple[NDArray[np.float32], ...]
+
+
+def measure_fingerprint(dataset: Dataset, *, workers: int, orientation: Orientation = "canonical") -> Fingerprint:
+    """Measure a data set.
+
+    Args:
+        dataset: training cases, each with a label.
+        workers: processes at most; fewer are used where memory is short.
+        orientation: axes in which shapes and spacings are given, as the plan will have it.
+
+    Raises:
+        DatasetError: a case cannot be read or has no label, no case has foreground, or a sequence is
+            in no case that has.
+        WorkerDied: a case could not be processed, probably for want of memory.
+    """
+    unlabelled = [f"{case.name}: has no label and cannot be trained on" for case in dataset.cases if case.label is None]
+    if unlabelled or not dataset.cases:
+        raise DatasetError(unlabelled or [f"{dataset.name}: has no training cases"])
+    samples = max(1, SAMPLED_VOXELS // len(dataset.cases))
+    tasks = [_Task(case, dataset.labels, orientation, samples) for case in dataset.cases]
+    if workers > 1:
+        workers = workers_within_memory(max(_bytes_needed(case) for case in dataset.cases), at_most=workers)
+    measured = map_cases(_measure, tasks, workers, "Measuring the fingerprint", name=lambda task: task.case.name)
+    cases = tuple(m.fingerprint for m in measured)
+    return Fingerprint(
+        dataset=dataset.name,
+        channels=dataset.channels,
+        modality=tuple("ct" if ct else "other" for ct in dataset.ct),
+        labels=dataset.labels,
+        intensities=_intensities(dataset.channels, [m.intensities for m in measured]),
+        median_relative_size_after_crop=float(
+            np.median([math.prod(case.cropped_shape) / math.prod(case.shape) for case in cases])
+        ),
+        cases=cases,
+    )
+
+
+def measure_case(name: str, loaded: LoadedCase, crop: Box, labels: Labels) -> CaseFingerprint:
+    """The part of a fingerprint that one case gives.
+
+    Args:
+        name: of the case.
+        loaded: with its label.
+        crop: to non-zero, (z, y, x).
+        labels: of the data set.
+    """
+    assert loaded.label is not None
+    z, y, x = loaded.label[crop].shape
+    return CaseFingerprint(
+        case=name,
+        shape=loaded.geometry.shape,
+        cropped_shape=(z, y, x),
+        spacing=loaded.geometry.spacing,
+        orientation=loaded.stored.orientation(),
+        present=loaded.present,
+        classes=measure_classes(loaded.label, loaded.geometry, labels),
+    )
+
+
+def measure_classes(label: NDArray[np.uint8], geometry: Geometry, labels: Labels) -> dict[str, ClassFingerprint]:
+    """Volume, connected components (26-neighbourhood) and left-right position of each foreground class.
+
+    Args:
+        label: (z, y, x) class indices.
+        geometry: of its grid.
+        labels: of the data set.
+    """
+    voxel = math.prod(geometry.spacing)
+    boxes = ndimage.find_objects(label, max_label=labels.classes - 1)
+    classes = {}
+    for index, (name, box) in enumerate(zip(labels.foreground, boxes, strict=True), start=1):
+        if box is None:
+            classes[name] = ClassFingerprint(volume_mm3=0, components_mm3=(), centroid_x=None)
+            continue
+        mask = np.ascontiguousarray(label[box] == index)
+        sizes = np.bincount(cc3d.connected_components(mask, connectivity=26).ravel())[1:]
+        classes[name] = ClassFingerprint(
+            volume_mm3=float(sizes.sum() * voxel),
+            components_mm3=tuple(float(size * voxel) for size in np.sort(sizes)[::-1]),
+            centroid_x=left_share(mask, [part.start for part in box], geometry),
+        )
+    return classes
+
+
+def left_share(mask: NDArray[np.bool_], start: Sequence[int], geometry: Geometry) -> float:
+    """Mean position of a mask from the patient's right (0) to left (1), as a share of the image's width.
+
+    Args:
+        mask: (z, y, x), a part of the image, not empty.
+        start: index (z, y, x) of its first voxel in the image.
+        geometry: of the image.
+    """
+    axis = closest_world_axes(geometry).index(0)
+    counts = mask.sum(axis=tuple(a for a in range(3) if a != axis))
+    centre = start[axis] + float(np.average(np.arange(len(counts)), weights=counts)) + 0.5
+    share = centre / geometry.shape[axis]
+    return share if geometry.direction[axis][0] > 0 else 1 - share
+
+
+def sample_intensities(
+    loaded: LoadedCase, crop: Box, samples: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], ...]:
+    """Intensities (n,) of foreground voxels, for each channel; none of an absent one or without foreground.
+
+    Drawn with replacement, so that cases with little foreground weigh as much as the others. Foreground
+    outside the crop to non-zero does not count, as it is not trained on.
+
+    Args:
+        loaded: with its label.
+        crop: to non-zero, (z, y, x).
+        samples: how many of each channel.
+        rng: draws them.
+    """
+    assert loaded.label is not None
+    foreground = loaded.label[crop] > 0
+    none = np.zeros(0, dtype=np.float32)
+    if not foreground.any():
+        return (none,) * len(loaded.present)
+    return tuple(
+        rng.choice(channel[crop][foreground], samples) if there else none
+        for channel, there in zip(loaded.image, loaded.present, strict=True)
+    )
+
+
+def _measure(task: _Task) -> _Measured:
+    loaded = load_case(task.case, task.labels, task.orientation)
+    rng = np.random.default_rng([SEED, zlib.crc32(task.case.name.encode())])
+    lower, upper = box_of(nonzero_mask(loaded.image, loaded.present))
+    z, y, x = (slice(a, b) for a, b in zip(lower, upper, strict=True))
+    return _Measured(
+        measure_case(task.case.name, loaded, (z, y, x), task.labels),
+        sample_intensities(loaded, (z, y, x), task.samples, rng),
+    )
+
+
+def _intensities(
+    channels: Sequence[str], by_case: Sequence[Sequence[NDArray[np.float32]]]
+) -> tuple[ForegroundIntensity, ...]:
+    """Statistics of each channel over the samples of all cases."""
+    statistics, problems = [], []
+    for name, samples in zip(channels, zip(*by_case, strict=True), strict=True):
+        values = np.concatenate(samples)
+        if values.size:
+            statistics.append(_statistics(values))
+        else:
+            problems.append(f"channel {name}: no case in which it was acquired has foreground to learn from")
+    if problems:
+        raise DatasetError(problems)
+    return tuple(statistics)
+
+
+def _statistics(values: NDArray[np.float32]) -> ForegroundIntensity:
+    lowest, median, highest = np.percentile(values, (0.5, 50, 99.5))
+    return ForegroundIntensity(
+        mean=float(values.mean(dtype=np.float64)),
+        sd=float(values.std(dtype=np.float64)),
+        median=float(median),
+        percentile_00_5=float(lowest),
+        percentile_99_5=float(highest),
+    )
+
+
+def _bytes_needed(case: Case) -> int:
+    """Estimate of a worker's peak memory: reading a case, its mask and its components."""
+    image = next((image for image in case.images if image is not None), None)
+    if image is None:
+        return 0
+    geometry, _ = read_geometry(image)
+    return int(300e6 + math.prod(geometry.shape) * (10 * len(case.images) + 14))
