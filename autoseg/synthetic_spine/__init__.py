@@ -1,0 +1,27 @@
+"""A synthetic data set of sagittal spine MR with metastases: the phantom.
+
+`make_phantom` writes a table data set (`cases.csv`, NIfTI files) that anybody may have: no patient
+is in it. Each case has T1, T2 and STIR on one anisotropic sagittal grid (some lack a sequence),
+vertebral bodies and arches, discs, cord and cerebrospinal fluid, and one to six metastases, from a
+few voxels to half a vertebra. The label holds the metastases, as they lie in the first sequence; the
+patient moves a little between sequences.
+
+Signs of contrast against normal fatty marrow:
+
+- lytic: low in T1, high in T2 and STIR, since tumour replaces fat and holds water;
+- sclerotic: low in T1 and T2, since mineral has no signal; in STIR anything from occult to high, by
+  how much live tumour is between the bone. (Vanel et al., European Radiology 1998, 8:1345-1351;
+  Shah and Salzman, International Journal of Surgical Oncology 2011, 769753; Hanrahan and Shah,
+  American Journal of Roentgenology 2011, 197:1309-1321. STIR misses a fifth or more of the
+  metastases that T1 shows: Ohlmann-Knafo et al., RöFo 2015, 187:924-932.)
+
+What looks alike and is not labelled: haemangiomas (bright in T2 and STIR like a lytic metastasis,
+but fatty, so bright in T1 too), degenerate endplates (types 1, 2 and 3 of Modic et al., Radiology
+1988, 166:193-199: low/high, high/high and low/low in T1/T2; type 1 high in STIR), basivertebral
+veins and islands of fat. Fluid, vessels, muscle and discs share the lesions' intensities. So no
+threshold, and no rule that looks at single voxels, finds the lesions.
+"""
+
+from autoseg.synthetic_spine.write import make_phantom
+
+__all__ = ["make_phantom"]

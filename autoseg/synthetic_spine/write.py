@@ -1,0 +1,110 @@
+"""Writes the synthetic data set: images, labels and the table that lists them."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from autoseg.errors import InputError
+from autoseg.geometry import Geometry
+from autoseg.image import Image, write_image
+from autoseg.parallel import map_cases, workers_within_memory
+from autoseg.run_folder import folder_replaced_when_done
+from autoseg.synthetic_spine.cohort import DEFAULT_SHAPE, CasePlan, draw_grid, draw_scene, lesion_type, plan_cohort
+from autoseg.synthetic_spine.signals import SEQUENCES, Motion, Scene, acquire, draw_motion, lesion_masks
+
+COLUMNS = ("case", *SEQUENCES, "label", "patient", "lesion_type")
+FEWEST_VOXELS = 3
+BYTES_PER_VOXEL = 500  # of a worker, measured
+
+ABOUT = """This data set is synthetic: autoseg drew it from seed {seed}. No patient is in it.
+
+Sagittal spine MR (T1, T2, STIR; an empty field in cases.csv is a sequence that was not acquired) with
+metastases: label 1, by type lytic, sclerotic or mixed. It is for trying and testing software; results
+on it say nothing about results on patients.
+"""
+
+
+def make_phantom(
+    output: Path,
+    *,
+    cases: int = 40,
+    seed: int = 0,
+    shape: tuple[int, int, int] = DEFAULT_SHAPE,
+    workers: int | None = None,
+) -> Path:
+    """Write a synthetic spine data set with metastases, as a table data set.
+
+    The same arguments give the same files, bit for bit, whatever the number of workers.
+
+    Args:
+        output: folder to make; it appears only when the data set is whole.
+        cases: number of cases; every sixth is the second one of a patient.
+        seed: of everything that is random.
+        shape: voxels (z, y, x) of each case: slices, rows, columns.
+        workers: processes; None = as many as cores and free memory allow.
+
+    Returns:
+        `output`, which holds `cases.csv`, `labels.json`, `images/` and `labels/`.
+
+    Raises:
+        InputError: the folder exists and is not empty, or a number makes no sense.
+    """
+    output = Path(output)
+    _check(output, cases, seed, shape)
+    plans = plan_cohort(cases, seed, shape)
+    count = workers or workers_within_memory(BYTES_PER_VOXEL * int(np.prod(shape)))
+    with folder_replaced_when_done(output) as folder:
+        rows = map_cases(partial(write_case, folder=folder), plans, count, "Drawing synthetic cases")
+        with (folder / "cases.csv").open("w", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            table.writeheader()
+            table.writerows(rows)
+        (folder / "README.txt").write_text(ABOUT.format(seed=seed), encoding="utf-8")
+    return output
+
+
+def write_case(plan: CasePlan, folder: Path) -> dict[str, str]:
+    """Draw a case and write its files into `folder`; returns its row of the table."""
+    grid = draw_grid(plan)
+    scene, masks = visible(draw_scene(plan), grid)
+    row = {"case": plan.name, "patient": f"patient_{plan.patient + 1:03d}"}
+    for number, sequence in enumerate(plan.sequences):
+        rng = plan.rng(1 + SEQUENCES.index(sequence))
+        # the label belongs to the first sequence, so that one lies still
+        motion = draw_motion(rng) if number else Motion()
+        row[sequence] = f"images/{plan.name}_{sequence}.nii.gz"
+        write_image(folder / row[sequence], Image(acquire(scene, sequence, grid, motion, rng)[None], grid))
+    row["label"] = f"labels/{plan.name}.nii.gz"
+    write_image(folder / row["label"], Image(masks.any(axis=0)[None].astype(np.uint8), grid))
+    row["lesion_type"] = lesion_type({focus.kind for focus in scene.metastases})
+    return row
+
+
+def visible(scene: Scene, grid: Geometry) -> tuple[Scene, np.ndarray]:
+    """The scene with each metastasis at least a few voxels large, and their masks (lesion, z, y, x).
+
+    A metastasis that falls between two slices grows until it fills some voxels by more than half.
+    """
+    while True:
+        masks = lesion_masks(scene, grid)
+        small = np.array([mask.sum() < FEWEST_VOXELS for mask in masks])
+        if not small.any():
+            return scene, masks
+        grown = [focus.grown(1.15) if s else focus for focus, s in zip(scene.metastases, small, strict=True)]
+        scene = replace(scene, metastases=tuple(grown))
+
+
+def _check(output: Path, cases: int, seed: int, shape: tuple[int, int, int]) -> None:
+    if output.is_file() or (output.is_dir() and any(output.iterdir())):
+        raise InputError(f"{output}: exists and is not empty; name another folder or delete it")
+    if cases < 1:
+        raise InputError(f"cases = {cases}: at least one case is needed")
+    if seed < 0:
+        raise InputError(f"seed = {seed}: must not be negative")
+    if len(shape) != 3 or shape[0] < 4 or min(shape[1:]) < 32:
+        raise InputError(f"shape = {shape}: needs three numbers (z, y, x), at least 4 slices of 32 x 32 voxels")
