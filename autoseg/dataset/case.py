@@ -15,11 +15,13 @@ class Case:
     Args:
         name: as the data set calls it.
         images: a file (or folder of DICOM slices) for each channel; None where that sequence was
-            not acquired. One file with several channels appears once, see `channel_in_file`.
+            not acquired.
         label: its label map; None for prediction.
         patient: cases of one patient stay in one fold; None = its own.
         strata: values of the stratification columns, such as `{"lesion_type": "lytic"}`.
         several_channels_in_one_file: `images` repeats one 4D file; channel i is its i-th.
+        problems: what was found wrong when the data set was listed, one sentence each; the check
+            reports them with all others, and reading the case raises them.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Case:
     patient: str | None = None
     strata: dict[str, str] = field(default_factory=dict)
     several_channels_in_one_file: bool = False
+    problems: tuple[str, ...] = ()
 
     @property
     def present(self) -> tuple[bool, ...]:
@@ -47,6 +50,8 @@ class Dataset:
         labels: values and names of the classes.
         cases: in the data set's order.
         file_ending: of image files, for predictions (".nii.gz").
+        problems: what was found wrong when it was listed and belongs to no case.
+        warnings: what was found odd when it was listed.
     """
 
     name: str
@@ -56,3 +61,5 @@ class Dataset:
     labels: Labels
     cases: tuple[Case, ...]
     file_ending: str = ".nii.gz"
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,149 @@
+"""The check of a whole data set before anything runs: every case in parallel, every problem at once.
+
+Nothing is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from autoseg.dataset.case import Case, Dataset
+from autoseg.dataset.voxels import Findings, read_channels, read_label_map
+from autoseg.errors import DatasetError
+from autoseg.geometry import Geometry
+from autoseg.labels import Labels
+from autoseg.parallel import map_cases
+
+USUAL_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class CheckedCase:
+    """One case as its files have it.
+
+    Args:
+        geometry: as stored, of the first present channel.
+        present: for each channel whether the sequence was acquired.
+        voxels: by class name, how many voxels the label has; background included.
+    """
+
+    name: str
+    geometry: Geometry
+    present: tuple[bool, ...]
+    voxels: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Check:
+    """What the check of a sound data set found.
+
+    Args:
+        warnings: one sentence each.
+        cases: a row for each case, in the data set's order.
+    """
+
+    warnings: tuple[str, ...]
+    cases: tuple[CheckedCase, ...]
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What one worker found."""
+
+    row: CheckedCase | None
+    digest: bytes
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def check_dataset(dataset: Dataset, *, workers: int) -> Check:
+    """Read every file of a data set and report all that is wrong, together.
+
+    Args:
+        dataset: as `read_dataset` gives it.
+        workers: processes; each holds one case.
+
+    Raises:
+        DatasetError: every problem found, by case: missing, unreadable or truncated files, wrong
+            numbers of channels, NaN, infinite or constant images, channels that do not overlap,
+            labels on another grid or with fractional or undeclared values, duplicates, too few cases.
+    """
+    results = map_cases(partial(_check_case, labels=dataset.labels), dataset.cases, workers, "Checking cases")
+    problems = [*dataset.problems, *_too_few(dataset)]
+    problems += [problem for result in results for problem in result.problems]
+    if problems:
+        raise DatasetError(problems)
+    rows = tuple(result.row for result in results if result.row is not None)
+    warnings = [*dataset.warnings, *_few(dataset)]
+    warnings += [warning for result in results for warning in result.warnings]
+    warnings += _absent_classes(dataset.labels, rows)
+    warnings += _same_voxels(dataset.cases, [result.digest for result in results])
+    return Check(tuple(warnings), rows)
+
+
+def _check_case(case: Case, labels: Labels) -> _Result:
+    findings = Findings(case.name, problems=[f"{case.name}: {problem}" for problem in case.problems])
+    case = _without_missing(case)
+    image = read_channels(case, findings) if any(case.present) else None
+    label = None
+    if case.label is not None:
+        label = read_label_map(case.label, labels, None if image is None else image.geometry, findings)
+    row, digest = None, b""
+    if image is not None and label is not None:
+        names = dict(zip(labels.values, labels.names, strict=True))
+        voxels = {names[int(value)]: count for value, count in label.counts.items()}
+        row = CheckedCase(case.name, image.geometry, case.present, voxels)
+        digest = hashlib.blake2b(np.ascontiguousarray(image.array).data, digest_size=16).digest()
+    return _Result(row, digest, tuple(findings.problems), tuple(findings.warnings))
+
+
+def _without_missing(case: Case) -> Case:
+    """The case without the files that do not exist, which its listing has reported."""
+    images = tuple(image if image is not None and image.exists() else None for image in case.images)
+    return replace(case, images=images, label=case.label if case.label is not None and case.label.exists() else None)
+
+
+def _too_few(dataset: Dataset) -> list[str]:
+    count = len(dataset.cases)
+    if count < 2:
+        return [f"{dataset.name}: has {count} case{'s'[count:]}; cross-validation needs two at least"]
+    patients = {case.patient for case in dataset.cases}
+    if len(patients) == 1 and None not in patients:
+        return [f"{dataset.name}: all {count} cases are of patient {patients.pop()}; cross-validation needs two"]
+    return []
+
+
+def _few(dataset: Dataset) -> list[str]:
+    groups = {case.patient or f"\0{case.name}" for case in dataset.cases}
+    if len(groups) >= USUAL_FOLDS:
+        return []
+    of = "cases" if len(groups) == len(dataset.cases) else "patients"
+    return [f"{dataset.name}: only {len(groups)} {of}, so {len(groups)} folds instead of {USUAL_FOLDS}"]
+
+
+def _absent_classes(labels: Labels, rows: tuple[CheckedCase, ...]) -> list[str]:
+    found = {name for row in rows for name, count in row.voxels.items() if count}
+    return [
+        f"label {name} ({value}) is declared, but no case has it; it cannot be learned"
+        for value, name in zip(labels.values, labels.names, strict=True)
+        if name not in found and value != labels.values[0]
+    ]
+
+
+def _same_voxels(cases: tuple[Case, ...], digests: list[bytes]) -> list[str]:
+    """Images that equal each other voxel by voxel: in different folds they make the scores too good."""
+    groups: defaultdict[bytes, list[Case]] = defaultdict(list)
+    for case, digest in zip(cases, digests, strict=True):
+        groups[digest].append(case)
+    return [
+        f"{', '.join(case.name for case in same)}: their images are identical, voxel by voxel; if they fall into "
+        "different folds, cross-validation is too favourable. Keep one, or give them one patient in a table"
+        for same in groups.values()
+        if len(same) > 1 and len({case.patient or f"\0{case.name}" for case in same}) > 1
+    ]

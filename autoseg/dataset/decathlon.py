@@ -1,0 +1,88 @@
+"""Medical Segmentation Decathlon's layout: `dataset.json` lists an image and a label for each case.
+
+An image with several channels is one 4D file (Simpson et al., arXiv:1902.09063).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from autoseg.dataset.case import Case, Dataset
+from autoseg.dataset.declaration import FILE_NAME, ChannelNames, Declaration, LabelValues, is_ct, labels_of, parse
+from autoseg.dataset.listing import Found, checked_cases, missing
+from autoseg.dataset.names import split_ending
+
+
+class TrainingCase(BaseModel):
+    """Files of one case, relative to the data set's folder."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    image: str = Field(min_length=1)
+    label: str = Field(min_length=1)
+
+
+class DecathlonDeclaration(Declaration):
+    """The Decathlon's `dataset.json`.
+
+    Args:
+        channel_names: in order; the file calls them `modality`.
+        training: the training cases.
+        training_count: how many it says they are.
+    """
+
+    channel_names: ChannelNames = Field(validation_alias="modality")
+    labels: LabelValues
+    training: tuple[TrainingCase, ...]
+    training_count: int | None = Field(None, validation_alias="numTraining")
+
+
+def read_decathlon(folder: Path, document: Mapping[str, Any]) -> Dataset:
+    """Read a data set in the Decathlon's layout; voxels stay unread, `imagesTs` unseen.
+
+    Args:
+        folder: of the data set.
+        document: content of its `dataset.json`.
+
+    Raises:
+        DatasetError: `dataset.json` is malformed.
+    """
+    path = folder / FILE_NAME
+    declared = parse(DecathlonDeclaration, document, path)
+    labels = labels_of(declared.labels, path)
+    found = [
+        _found(folder, files, len(declared.channel_names), f"{FILE_NAME}, field training.{i}")
+        for i, files in enumerate(declared.training)
+        # macOS leaves such files beside the real ones, and some published lists name them
+        if not PurePosixPath(files.image).name.startswith("._")
+    ]
+    warnings = []
+    if declared.training_count is not None and declared.training_count != len(found):
+        warnings.append(f"{path}, field numTraining: {declared.training_count}, but training lists {len(found)} cases")
+    first = next((image for item in found for image in item.case.images if image is not None), None)
+    return Dataset(
+        name=declared.name or folder.absolute().name,
+        layout="decathlon",
+        channels=declared.channel_names,
+        ct=tuple(is_ct(channel) for channel in declared.channel_names),
+        labels=labels,
+        cases=checked_cases(found),
+        file_ending=(split_ending(first)[1] if first else "") or ".nii.gz",
+        warnings=tuple(warnings),
+    )
+
+
+def _found(folder: Path, files: TrainingCase, channels: int, where: str) -> Found:
+    image, label = folder / PurePosixPath(files.image), folder / PurePosixPath(files.label)
+    case = Case(
+        name=split_ending(image)[0],
+        images=(image,) * channels,
+        label=label,
+        several_channels_in_one_file=channels > 1,
+        problems=(*missing(image, f"{where}.image"), *missing(label, f"{where}.label")),
+    )
+    return Found(case, where)

@@ -1,0 +1,54 @@
+"""Room on the disk: how much a run needs, and whether it is there."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from autoseg.errors import InputError
+from autoseg.geometry import Shape
+
+# 4 for a float32 channel; compression gains about what resampling to a finer grid may cost
+_BYTES_PER_IMAGE_VOXEL = 4
+# preprocessed label, reference label and cross-validated prediction, the latter two compressed
+_BYTES_PER_LABEL_VOXEL = 2
+
+
+def estimate_bytes(shapes: Iterable[Shape], channels: int) -> int:
+    """Bytes that preprocessing and cross-validation of cases of these `shapes` (z, y, x) take, for one configuration.
+
+    At the images' own spacing; a plan with a finer one needs more.
+    """
+    voxels = sum(z * y * x for z, y, x in shapes)
+    return voxels * (_BYTES_PER_IMAGE_VOXEL * channels + _BYTES_PER_LABEL_VOXEL)
+
+
+def require_disk_space(folder: Path, bytes_needed: int) -> None:
+    """Refuse to begin what the disk cannot hold.
+
+    Args:
+        folder: where it will be written; need not exist yet.
+        bytes_needed: such as `estimate_bytes` gives.
+
+    Raises:
+        InputError: less is free; names both amounts.
+    """
+    existing = folder.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    free = shutil.disk_usage(existing).free
+    if free < bytes_needed:
+        raise InputError(
+            f"{folder}: about {_readable(bytes_needed)} are needed on this disk, {_readable(free)} are free; "
+            "free some, or choose a folder on another disk"
+        )
+
+
+def _readable(size: int) -> str:
+    number = float(size)
+    for unit in ("bytes", "KB", "MB"):
+        if number < 1000:
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:.1f} GB"

@@ -1,0 +1,81 @@
+"""What all layouts have in common once their cases are listed: names, duplicates, shared files."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from autoseg.dataset.case import Case
+from autoseg.dataset.names import why_unsafe
+
+
+@dataclass(frozen=True)
+class Found:
+    """A case and where it was found, such as "cases.csv, line 7", for messages."""
+
+    case: Case
+    where: str
+
+
+def checked_cases(found: Sequence[Found], *, training: bool = True) -> tuple[Case, ...]:
+    """The cases, each with the problems of its name, its duplicates and, in training, files it shares with others.
+
+    A problem with several cases is given to all but the first of them.
+    """
+    problems: dict[int, list[str]] = {i: list(item.case.problems) for i, item in enumerate(found)}
+    for i, item in enumerate(found):
+        if reason := why_unsafe(item.case.name):
+            problems[i].append(
+                f"{item.where}: the name {item.case.name!r} {reason}; files will bear it, rename the case"
+            )
+    for same in _groups((item.case.name.casefold(), i) for i, item in enumerate(found)):
+        _add(problems, same, _duplicate([found[i] for i in same]))
+    if training:
+        for same in _groups((file, i) for i, item in enumerate(found) for file in _images(item.case)):
+            _add(problems, same, _shared([found[i] for i in same], "image"))
+        for same in _groups((item.case.label, i) for i, item in enumerate(found) if item.case.label is not None):
+            _add(problems, same, _shared([found[i] for i in same], "label"))
+    return tuple(replace(item.case, problems=tuple(problems[i])) for i, item in enumerate(found))
+
+
+def missing(file: Path | None, where: str) -> list[str]:
+    """The problem of a file that does not exist, if it does not."""
+    return [] if file is None or file.exists() else [f"missing file: {where}: {file} does not exist"]
+
+
+def _add(problems: dict[int, list[str]], same: list[int], problem: str | None) -> None:
+    for i in same[1:]:
+        if problem is not None:
+            problems[i].append(problem)
+
+
+def _duplicate(same: list[Found]) -> str:
+    spellings = sorted({item.case.name for item in same})
+    places = " and ".join(item.where for item in same)
+    if len(spellings) == 1:
+        return f"duplicate case: found in {places}; remove or rename all but one"
+    return f"duplicate case: {' and '.join(spellings)} differ only in upper and lower case ({places}); rename one"
+
+
+def _shared(same: list[Found], kind: str) -> str | None:
+    patients = {item.case.patient for item in same}
+    # one image annotated twice is sound as long as it stays in one fold
+    sound = kind == "image" and len(patients) == 1 and None not in patients
+    if sound or len({item.case.name.casefold() for item in same}) == 1:
+        return None
+    names = ", ".join(item.case.name for item in same)
+    return f"duplicate case: {names} have the same {kind} file ({same[-1].where})"
+
+
+def _images(case: Case) -> set[Path]:
+    return {image.absolute() for image in case.images if image is not None}
+
+
+def _groups(keyed: Iterable[tuple[Hashable, int]]) -> list[list[int]]:
+    """Indices that share a key, where there are two or more."""
+    groups: defaultdict[Hashable, list[int]] = defaultdict(list)
+    for key, i in keyed:
+        groups[key].append(i)
+    return [group for group in groups.values() if len(group) > 1]

@@ -1,0 +1,146 @@
+"""nnU-Net v2's raw layout: `dataset.json`, `imagesTr/CASE_0000.nii.gz`, `labelsTr/CASE.nii.gz`.
+
+The optional field `dataset` of `dataset.json`, which lists the files of each case, is followed too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+
+from autoseg.dataset.case import Case, Dataset
+from autoseg.dataset.declaration import FILE_NAME, ChannelNames, Declaration, LabelValues, is_ct, labels_of, parse
+from autoseg.dataset.listing import Found, checked_cases, missing
+from autoseg.dataset.names import entries, split_channel
+from autoseg.errors import DatasetError
+
+
+class CaseFiles(BaseModel):
+    """Files of one case, relative to the data set's folder."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    images: tuple[str, ...]
+    label: str
+
+
+class NnunetDeclaration(Declaration):
+    """nnU-Net's `dataset.json`.
+
+    Args:
+        channel_names: in order; nnU-Net also takes the older `modality`.
+        file_ending: of images and labels, such as ".nii.gz".
+        training_count: number of training cases, to compare with what is found.
+        dataset: files of each case, instead of the naming convention.
+    """
+
+    channel_names: ChannelNames = Field(validation_alias=AliasChoices("channel_names", "modality"))
+    labels: LabelValues
+    file_ending: str = Field(pattern=r"^\..+")
+    training_count: int | None = Field(None, validation_alias="numTraining")
+    dataset: dict[str, CaseFiles] | None = None
+
+
+def read_nnunet(folder: Path, document: Mapping[str, Any]) -> Dataset:
+    """Read a data set in nnU-Net's layout; voxels stay unread.
+
+    Args:
+        folder: of the data set.
+        document: content of its `dataset.json`.
+
+    Raises:
+        DatasetError: `dataset.json` is malformed, or there is no `imagesTr`.
+    """
+    path = folder / FILE_NAME
+    declared = parse(NnunetDeclaration, document, path)
+    labels = labels_of(declared.labels, path)
+    channels = declared.channel_names
+    problems: list[str] = []
+    if declared.dataset is not None:
+        found = _listed(folder, declared.dataset, channels)
+    else:
+        found, problems = _by_convention(folder, channels, declared.file_ending)
+    warnings = []
+    if declared.training_count is not None and declared.training_count != len(found):
+        warnings.append(f"{path}, field numTraining: {declared.training_count}, but {len(found)} cases were found")
+    return Dataset(
+        name=declared.name or folder.absolute().name,
+        layout="nnunet",
+        channels=channels,
+        ct=tuple(is_ct(channel) for channel in channels),
+        labels=labels,
+        cases=checked_cases(found),
+        file_ending=declared.file_ending,
+        problems=tuple(problems),
+        warnings=tuple(warnings),
+    )
+
+
+def _listed(folder: Path, files: Mapping[str, CaseFiles], channels: tuple[str, ...]) -> list[Found]:
+    found = []
+    for name, case in files.items():
+        images, label = tuple(folder / image for image in case.images), folder / case.label
+        where = f"{FILE_NAME}, field dataset.{name}"
+        problems = [text for i, image in enumerate(images) for text in missing(image, f"{where}.images.{i}")]
+        problems += missing(label, f"{where}.label")
+        if len(case.images) != len(channels):
+            problems.append(
+                f"wrong number of channels: {where}.images lists {len(case.images)} files, "
+                f"declared are {len(channels)} channels"
+            )
+        found.append(Found(Case(name, images, label, problems=tuple(problems)), where))
+    return found
+
+
+def _by_convention(folder: Path, channels: tuple[str, ...], ending: str) -> tuple[list[Found], list[str]]:
+    """Cases of `imagesTr` and `labelsTr`; problems that belong to no case."""
+    images, labels = folder / "imagesTr", folder / "labelsTr"
+    absent = [part for part in (images, labels) if not part.is_dir()]
+    if absent:
+        raise DatasetError([f"{part}: does not exist; the training cases are expected there" for part in absent])
+    numbered: dict[str, dict[int, Path]] = {}
+    problems = []
+    for name, file in _with_ending(images, ending):
+        split = split_channel(name)
+        if split is None:
+            problems.append(f"{file}: its name lacks the number of the channel, such as {name}_0000{ending}")
+        else:
+            numbered.setdefault(split[0], {})[split[1]] = file
+    annotated = dict(_with_ending(labels, ending))
+    found = []
+    for name in sorted(set(numbered) | set(annotated)):
+        case = _case(name, numbered.get(name, {}), annotated.get(name), channels, images, labels / f"{name}{ending}")
+        found.append(Found(case, "imagesTr"))
+    if not found:
+        problems.append(f"{images}: holds no image that ends in {ending} (field file_ending of {FILE_NAME})")
+    return found, problems
+
+
+def _case(
+    name: str, files: dict[int, Path], label: Path | None, channels: tuple[str, ...], folder: Path, expected: Path
+) -> Case:
+    lacking = [f"{channel} (_{i:04d})" for i, channel in enumerate(channels) if i not in files]
+    extra = [file.name for i, file in sorted(files.items()) if i >= len(channels)]
+    problems = []
+    if not files:
+        problems.append(f"missing file: has the label {label}, but no image in {folder}")
+    elif lacking:
+        problems.append(f"wrong number of channels: no file in {folder} for {', '.join(lacking)}")
+    if extra:
+        problems.append(
+            f"wrong number of channels: {', '.join(extra)}, but {FILE_NAME} declares {len(channels)} "
+            f"({', '.join(channels)})"
+        )
+    if label is None:
+        problems.append(f"missing file: has no label, {expected} does not exist")
+    return Case(name, tuple(files.get(i) for i in range(len(channels))), label, problems=tuple(problems))
+
+
+def _with_ending(folder: Path, ending: str) -> Iterable[tuple[str, Path]]:
+    """Name without its ending, and path, of the files in a folder that have it."""
+    for entry in entries(folder):
+        if entry.name.endswith(ending) and len(entry.name) > len(ending):
+            yield entry.name[: -len(ending)], entry

@@ -1,0 +1,90 @@
+"""What was understood of a data set, as a table on the terminal, so that a misreading is seen at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from autoseg.dataset.case import Dataset
+from autoseg.dataset.check import Check
+from autoseg.geometry import to_canonical
+
+_SHOWN_VALUES = 12
+_LAYOUTS = {"nnunet": "nnU-Net v2", "decathlon": "Medical Segmentation Decathlon", "table": "cases.csv"}
+
+
+def print_summary(dataset: Dataset, check: Check, console: Console) -> None:
+    """Print cases, channels, labels, spacings, shapes, orientations, sequences present and strata; then warnings."""
+    table = Table(title=Text(f"Data set {dataset.name}"), show_header=False, title_justify="left")
+    table.add_column(style="bold")
+    table.add_column()
+    for name, text in summary_rows(dataset, check):
+        table.add_row(Text(name), Text(text))
+    console.print(table)
+    for warning in check.warnings:
+        console.print(Text.assemble(("Warning: ", "yellow"), warning))
+
+
+def summary_rows(dataset: Dataset, check: Check) -> list[tuple[str, str]]:
+    """Rows of the summary: a name and what was understood."""
+    patients = {case.patient for case in dataset.cases if case.patient is not None}
+    # one axis order for all, else ranges would mix axes
+    turned = [to_canonical(case.geometry).apply_to_geometry(case.geometry) for case in check.cases]
+    rows = [
+        ("layout", f"{_LAYOUTS.get(dataset.layout, dataset.layout)}, files {dataset.file_ending}"),
+        ("cases", f"{len(dataset.cases)}" + (f" of {len(patients)} patients" if patients else "")),
+        ("channels", _channels(dataset)),
+        ("labels", _labels(dataset, check)),
+        ("spacing", _range([geometry.spacing for geometry in turned], "mm")),
+        ("shape", _range([geometry.shape for geometry in turned], "voxels")),
+        (
+            "orientations",
+            _counted(case.geometry.orientation() for case in check.cases) + " (stored z, y, x grow towards)",
+        ),
+        ("sequences present", _sequences(dataset)),
+    ]
+    for column in dict.fromkeys(column for case in dataset.cases for column in case.strata):
+        rows.append((column, _counted(case.strata.get(column) or "(empty)" for case in dataset.cases)))
+    return rows
+
+
+def _channels(dataset: Dataset) -> str:
+    named = [f"{name} (CT)" if ct else name for name, ct in zip(dataset.channels, dataset.ct, strict=True)]
+    return "\n".join(f"{i}: {name}" for i, name in enumerate(named))
+
+
+def _labels(dataset: Dataset, check: Check) -> str:
+    lines = []
+    for value, name in zip(dataset.labels.values, dataset.labels.names, strict=True):
+        having = sum(case.voxels.get(name, 0) > 0 for case in check.cases)
+        lines.append(f"{value}: {name}" + ("" if value == dataset.labels.values[0] else f", in {having} cases"))
+    return "\n".join(lines)
+
+
+def _sequences(dataset: Dataset) -> str:
+    total = len(dataset.cases)
+    present = [sum(case.present[i] for case in dataset.cases) for i in range(len(dataset.channels))]
+    if all(count == total for count in present):
+        return "all in every case"
+    lines = [f"{name}: {count} of {total}" for name, count in zip(dataset.channels, present, strict=True)]
+    complete = sum(all(case.present) for case in dataset.cases)
+    return "\n".join([*lines, f"all: {complete} of {total}"])
+
+
+def _range(triples: Sequence[tuple[float, float, float]], unit: str) -> str:
+    """Smallest to largest along each axis, (z, y, x)."""
+    parts = []
+    for values in zip(*triples, strict=True):
+        low, high = f"{min(values):.4g}", f"{max(values):.4g}"
+        parts.append(low if low == high else f"{low} to {high}")
+    return f"{' × '.join(parts)} {unit} (z × y × x, turned to LPS)"
+
+
+def _counted(values: Iterable[str]) -> str:
+    counts = Counter(values).most_common()
+    shown = ", ".join(f"{value}: {count}" for value, count in counts[:_SHOWN_VALUES])
+    return shown + (f" and {len(counts) - _SHOWN_VALUES} more" if len(counts) > _SHOWN_VALUES else "")

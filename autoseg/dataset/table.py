@@ -1,0 +1,140 @@
+"""A data set as a table: `cases.csv` with a column for each sequence, `label`, and what folds need to know.
+
+Columns: `case`; one for each sequence (a path relative to the table or absolute, empty where it was
+not acquired); `label`; optionally `patient`; all others are stratification columns. A `dataset.json`
+beside it may give `name`, `channel_names` (which columns are sequences, in which order) and `labels`;
+without it every value found in the label files is a class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from autoseg.dataset.case import Case, Dataset
+from autoseg.dataset.csv_rows import CASE, LABEL, PATIENT, RESERVED, Row, Table, read_table
+from autoseg.dataset.declaration import FILE_NAME, Declaration, is_ct, labels_of, parse, read_json
+from autoseg.dataset.listing import Found, checked_cases, missing
+from autoseg.dataset.names import split_ending
+from autoseg.dataset.voxels import count_values
+from autoseg.errors import DatasetError, ImageError
+from autoseg.image import read_label
+from autoseg.labels import Labels
+from autoseg.parallel import map_cases, workers_within_memory
+
+# bytes of memory that counting the values of a label file takes for each byte of the file
+_MEMORY_PER_FILE_BYTE = 400
+
+
+def read_table_dataset(path: Path) -> Dataset:
+    """Read a data set from its `cases.csv`; of the voxels only labels that nothing declares.
+
+    Args:
+        path: the table.
+
+    Raises:
+        DatasetError: the table or the `dataset.json` beside it is malformed.
+    """
+    table = read_table(path)
+    if LABEL not in table.columns:
+        raise DatasetError([f"{path}, line 1: has no column `{LABEL}`; training needs a label map for each case"])
+    declared = path.parent / FILE_NAME
+    declaration = parse(Declaration, read_json(declared), declared) if declared.exists() else Declaration()
+    channels = _channels(table, declaration)
+    strata = [column for column in table.columns if column not in (*RESERVED, *channels)]
+    found = [Found(_case(table, row, channels, strata), table.where(row)) for row in table.rows]
+    cases = checked_cases(found)
+    labels = (
+        _labels_found([case.label for case in cases if case.label is not None], path)
+        if declaration.labels is None
+        else labels_of(declaration.labels, declared)
+    )
+    first = next((image for case in cases for image in case.images if image is not None), None)
+    return Dataset(
+        name=declaration.name or path.absolute().parent.name,
+        layout="table",
+        channels=channels,
+        ct=tuple(is_ct(channel) for channel in channels),
+        labels=labels,
+        cases=cases,
+        file_ending=(split_ending(first)[1] if first else "") or ".nii.gz",
+        problems=tuple(table.malformed.values()),
+        warnings=_empty_columns(table, strata),
+    )
+
+
+def match_channels(columns: Sequence[str], channels: Sequence[str]) -> tuple[str | None, ...]:
+    """For each channel the column of its name, exactly or but for upper and lower case; None where there is none."""
+    by_fold = {column.casefold(): column for column in columns if column not in RESERVED}
+    return tuple(channel if channel in columns else by_fold.get(channel.casefold()) for channel in channels)
+
+
+def _channels(table: Table, declaration: Declaration) -> tuple[str, ...]:
+    if declaration.channel_names is None:
+        channels = table.sequence_columns()
+        if not channels:
+            raise DatasetError([f"{table.path}: no column names image files; add one for each sequence, such as `T1`"])
+        return channels
+    missing = [name for name in declaration.channel_names if name not in table.columns]
+    if missing:
+        raise DatasetError(
+            [
+                f"{table.path}, line 1: has no column {name!r}, which {FILE_NAME} declares in channel_names"
+                for name in missing
+            ]
+        )
+    return declaration.channel_names
+
+
+def _case(table: Table, row: Row, channels: tuple[str, ...], strata: list[str]) -> Case:
+    images = tuple(table.file(row, channel) for channel in channels)
+    named = zip((*channels, LABEL), (*images, table.file(row, LABEL)), strict=True)
+    problems = [text for column, file in named for text in missing(file, table.where(row, column))]
+    if not row.cells[CASE]:
+        problems.append(f"{table.where(row, CASE)}: is empty, each case needs a name")
+    given = [image for image in images if image is not None]
+    if len(set(given)) < len(given):
+        problems.append(f"{table.where(row)}: two sequences name the same file")
+    if not row.cells[LABEL]:
+        problems.append(f"missing file: {table.where(row, LABEL)}: is empty, training needs a label map")
+    if not given:
+        problems.append(f"missing file: {table.where(row)}: names no image")
+    return Case(
+        name=table.case_name(row),
+        images=images,
+        label=table.file(row, LABEL),
+        patient=row.cells.get(PATIENT) or None,
+        strata={column: row.cells[column] for column in strata},
+        problems=tuple(problems),
+    )
+
+
+def _empty_columns(table: Table, strata: list[str]) -> tuple[str, ...]:
+    return tuple(
+        f"{table.path}: column {column!r} is empty in every row; it is taken for a stratification column"
+        for column in strata
+        if not any(row.cells[column] for row in table.rows)
+    )
+
+
+def _labels_found(files: list[Path], table: Path) -> Labels:
+    """Labels by the values in the files; what cannot be read or is fractional is left to the check."""
+    largest = max((file.stat().st_size for file in files if file.is_file()), default=0)
+    workers = workers_within_memory(_MEMORY_PER_FILE_BYTE * largest) if len(files) > 50 else 1
+    values = {0}.union(*map_cases(_values_in, files, workers, "Values of the labels"))
+    if len(values) < 2:
+        raise DatasetError(
+            [
+                f"{table}: no label file holds a value beside 0; "
+                f"declare the labels in a {FILE_NAME} beside the table, or check the label files"
+            ]
+        )
+    ordered = [0, *sorted(values - {0})]
+    return labels_of({"background" if value == 0 else f"label {value}": value for value in ordered}, table)
+
+
+def _values_in(file: Path) -> set[int]:
+    try:
+        return {int(value) for value in count_values(read_label(file).array) if value.is_integer()}
+    except ImageError:
+        return set()

@@ -1,0 +1,225 @@
+"""One case's voxels: its channels on one grid, its label as class indices, and all that is wrong with them.
+
+The check of a data set and the reading of a case share this code, so that what passed the check can
+be read: the check lists the problems, reading raises them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoseg.dataset.case import Case
+from autoseg.dataset.grids import covered_share, difference, on_grid, overlap
+from autoseg.errors import DatasetError, ImageError
+from autoseg.geometry import Geometry
+from autoseg.image import Image, read_image, read_label, resample_onto
+from autoseg.labels import Labels
+
+# label maps with a wider range of values are counted by sorting instead of by a table
+_LARGEST_TABLE = 1 << 16
+_SHOWN = 8
+
+
+@dataclass
+class Findings:
+    """What was found wrong or odd with one case; each sentence begins with the case's name."""
+
+    case: str
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def problem(self, text: str) -> None:
+        """Add a problem: the case cannot be used."""
+        self.problems.append(f"{self.case}: {text}")
+
+    def warn(self, text: str) -> None:
+        """Add a warning: the case can be used."""
+        self.warnings.append(f"{self.case}: {text}")
+
+    def raise_problems(self) -> None:
+        """Raise the problems, if there are any.
+
+        Raises:
+            DatasetError: with all of them.
+        """
+        if self.problems:
+            raise DatasetError(self.problems)
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """A label map on its image's grid.
+
+    Args:
+        array: (z, y, x) in the file's values.
+        counts: voxels of each value.
+    """
+
+    array: NDArray
+    counts: Mapping[float, int]
+
+
+def read_channels(case: Case, findings: Findings) -> Image | None:
+    """All channels of a case on the grid of the first present one, (C, z, y, x) float32; absent ones are zero.
+
+    A channel on another grid that overlaps is resampled (linear), with a warning.
+
+    Returns:
+        None where problems were added to `findings`.
+    """
+    before = len(findings.problems)
+    if not any(case.present):
+        findings.problem("has no image; at least one sequence must be given")
+        return None
+    image = _from_one_file(case, findings) if case.several_channels_in_one_file else _from_files(case, findings)
+    return image if len(findings.problems) == before else None
+
+
+def read_label_map(path: Path, labels: Labels, geometry: Geometry | None, findings: Findings) -> LabelMap | None:
+    """The label map at `path`, brought to the axis order of its image.
+
+    Args:
+        path: of the label map.
+        labels: values that may occur.
+        geometry: of the image; None where it could not be read, then only the values are checked.
+        findings: takes what is wrong.
+
+    Returns:
+        None where problems were added to `findings`.
+    """
+    before = len(findings.problems)
+    try:
+        label = read_label(path)
+    except ImageError as error:
+        findings.problem(f"label: {error}")
+        return None
+    counts = count_values(label.array)
+    _check_values(path, counts, labels, findings)
+    placed = label if geometry is None else on_grid(label, geometry)
+    if placed is None and geometry is not None:
+        findings.problem(
+            f"label {path} is not on the grid of the image: {difference(label.geometry, geometry)}; "
+            "export it again on the image's own grid, or resample it (nearest neighbour)"
+        )
+    if placed is None or len(findings.problems) > before:
+        return None
+    return LabelMap(placed.array[0], counts)
+
+
+def count_values(array: NDArray) -> dict[float, int]:
+    """How often each value occurs in a label map, smallest value first; NaN is one value."""
+    lowest, highest = (array.min(), array.max()) if array.size else (0, 0)
+    whole = array.dtype.kind in "iu" or bool(np.isfinite([lowest, highest]).all() and (np.rint(array) == array).all())
+    if whole and int(highest) - int(lowest) < _LARGEST_TABLE:
+        counts = np.zeros(int(highest) - int(lowest) + 1, np.int64)
+        # slice by slice, since bincount needs eight bytes for each voxel
+        for part in array.reshape(-1, *array.shape[-2:]):
+            counts += np.bincount((part.astype(np.int64) - int(lowest)).ravel(), minlength=len(counts))
+        return {float(value + int(lowest)): int(counts[value]) for value in np.flatnonzero(counts)}
+    values, occurrences = np.unique(array, return_counts=True)
+    return {float(v): int(n) for v, n in zip(values, occurrences, strict=True)}
+
+
+def _from_one_file(case: Case, findings: Findings) -> Image | None:
+    path = next(image for image in case.images if image is not None)
+    image = _read(path, findings)
+    if image is None:
+        return None
+    if image.array.shape[0] != len(case.images):
+        _wrong_channels(path, image.array.shape[0], len(case.images), findings)
+        return None
+    for channel, voxels in enumerate(image.array):
+        _check_voxels(f"channel {channel} of {path}", voxels, findings)
+    return image
+
+
+def _from_files(case: Case, findings: Findings) -> Image | None:
+    """Read the channels one after the other into one array, so that memory holds each voxel about once."""
+    out: NDArray[np.float32] | None = None
+    first: tuple[Path, Geometry] | None = None
+    for channel, path in enumerate(case.images):
+        image = None if path is None else _read(path, findings)
+        if path is None or image is None:
+            continue
+        if image.array.shape[0] != 1:
+            _wrong_channels(path, image.array.shape[0], 1, findings)
+            continue
+        _check_voxels(str(path), image.array[0], findings)
+        if first is None or out is None:
+            first = path, image.geometry
+            out = np.zeros((len(case.images), *image.geometry.shape), np.float32)
+        placed = _placed(path, image, *first, findings)
+        if placed is not None:
+            out[channel] = placed.array[0]
+    return None if out is None or first is None else Image(out, first[1])
+
+
+def _placed(path: Path, image: Image, first: Path, target: Geometry, findings: Findings) -> Image | None:
+    """A channel on the grid of the first one."""
+    placed = on_grid(image, target)
+    if placed is not None:
+        return placed
+    if not overlap(target, image.geometry):
+        findings.problem(
+            f"{path} and {first} do not overlap in space; are they of the same patient and examination, "
+            "and are their positions (origin, direction) right?"
+        )
+        return None
+    findings.warn(
+        f"{path} is on another grid than {first} ({difference(image.geometry, target)}): resampled onto it, "
+        f"covers {100 * covered_share(target, image.geometry):.0f} % of it"
+    )
+    return resample_onto(image, target)
+
+
+def _read(path: Path, findings: Findings) -> Image | None:
+    try:
+        return read_image(path)
+    except ImageError as error:
+        findings.problem(str(error))
+        return None
+
+
+def _wrong_channels(path: Path, found: int, expected: int, findings: Findings) -> None:
+    findings.problem(f"wrong number of channels: {path} holds {found}, expected {expected}")
+
+
+def _check_voxels(what: str, voxels: NDArray[np.float32], findings: Findings) -> None:
+    finite = np.isfinite(voxels)
+    if not finite.all():
+        wrong = int(voxels.size - np.count_nonzero(finite))
+        where = tuple(int(i) for i in np.argwhere(~finite)[0])
+        findings.problem(
+            f"{what}: {wrong} of {voxels.size} voxels are NaN or infinite, the first at (z, y, x) = {where}; "
+            "replace them by a number (0 for background)"
+        )
+    elif voxels.min() == voxels.max():
+        findings.problem(f"{what}: constant image, every voxel is {voxels.flat[0]:g}; replace it or leave it out")
+
+
+def _check_values(path: Path, counts: Mapping[float, int], labels: Labels, findings: Findings) -> None:
+    fractional = [value for value in counts if not float(value).is_integer()]
+    undeclared = [value for value in counts if float(value).is_integer() and value not in labels.values]
+    if fractional:
+        voxels = sum(counts[value] for value in fractional)
+        findings.problem(
+            f"label {path}: fractional values {_listed(fractional)} in {voxels} voxels; a label map holds whole "
+            "numbers (was it resampled with interpolation?)"
+        )
+    if undeclared:
+        declared = ", ".join(f"{value} ({name})" for value, name in zip(labels.values, labels.names, strict=True))
+        found = ", ".join(f"{value:g} ({counts[value]} voxels)" for value in undeclared[:_SHOWN])
+        more = f" and {len(undeclared) - _SHOWN} more" if len(undeclared) > _SHOWN else ""
+        findings.problem(f"label {path}: label value not declared: {found}{more}; declared are {declared}")
+    if not fractional and not undeclared and set(counts) <= {labels.values[0]}:
+        findings.warn(f"label {path} is empty: background only")
+
+
+def _listed(values: list[float]) -> str:
+    more = f" and {len(values) - _SHOWN} more" if len(values) > _SHOWN else ""
+    return ", ".join(f"{value:g}" for value in values[:_SHOWN]) + more
