@@ -1,0 +1,161 @@
+"""Configurations that cost less than the reference, richest first: fewer features, then coarser.
+
+What is given up first was chosen by measurement (docs/experiments.md): width down to 16 features at
+the first stage; then resolution, as far as the smallest structure stays well resolved; then width again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from autoseg.errors import PlanError
+from autoseg.fingerprint import Fingerprint
+from autoseg.geometry import Spacing
+from autoseg.plan import Configuration, Network
+from planner.network_size import Target, network_of
+from planner.spacing import axis_order, coarser_spacing, median_shape
+from planner.topology import Topology, first_patch, next_smaller, plan_topology
+
+BATCH = 2
+SLICES = 8
+"""Batch sizes of 3D and 2D configurations that must save time: many small steps beat few large ones."""
+
+WIDE, NARROW = (32, 24, 16), (12, 8)
+"""Features of the first stage, before and after resolution is given up."""
+
+MOST_FEATURES = 320
+VOXELS_ACROSS = 12.0
+"""The smallest structure's diameter in voxels under which resolution is not given up."""
+
+SEEN = 0.25
+"""Smallest share of the median case's volume that a 3D patch sees (nnU-Net's rule for 3d_lowres)."""
+
+COARSENINGS_A_LEVEL = 8
+"""Steps of 3 % between two resolutions that are tried: a factor of 1.27."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A configuration and what was given up for it.
+
+    Args:
+        features: of the first stage.
+        coarsening: factor on the finest spacing; 1 = the reference's.
+        share: of the median case's voxels that a patch sees.
+    """
+
+    configuration: Configuration
+    features: int
+    coarsening: float
+    share: float
+
+
+def structure_diameter(fingerprint: Fingerprint) -> float:
+    """Diameter in mm of the ball as large as the smallest structure that matters.
+
+    Of each class the median over the cases of its largest component (a class in many pieces: of the
+    lower quartile of all its components of at least eight voxels); of the classes the smallest.
+    """
+    volumes = []
+    for name in fingerprint.labels.foreground:
+        found = [(case.classes[name].components_mm3, math.prod(case.spacing)) for case in fingerprint.cases]
+        largest = [max(components) for components, _ in found if components]
+        pieces = [v for components, voxel in found for v in components if v >= 8 * voxel]
+        if not largest:
+            continue
+        in_pieces = len(pieces) > 1.5 * len(largest)
+        volumes.append(float(np.percentile(pieces, 25) if in_pieces else np.median(largest)))
+    return (6 * min(volumes) / math.pi) ** (1 / 3) if volumes else 0.0
+
+
+def candidates(reference: Configuration, fingerprint: Fingerprint) -> Iterator[Candidate]:
+    """Configurations in the order in which they are preferred, each cheaper than the one before or coarser.
+
+    Args:
+        reference: the configuration by nnU-Net's rules.
+        fingerprint: gives the cases' shapes and the size of the structures.
+    """
+    spacings = list(_spacings(reference, fingerprint))
+    for features in WIDE:
+        yield from _at(reference, fingerprint, spacings[0], features)
+    for spacing in spacings[1:]:
+        yield from _at(reference, fingerprint, spacing, WIDE[-1])
+    for features in NARROW:
+        yield from _at(reference, fingerprint, spacings[-1], features)
+
+
+def _spacings(reference: Configuration, fingerprint: Fingerprint) -> Iterator[Spacing]:
+    """The reference's spacing and coarser ones, the finest axes first, while structures stay resolved."""
+    full = _complete(reference, fingerprint)
+    yield full
+    largest = structure_diameter(fingerprint) / VOXELS_ACROSS
+    spacing = np.array(full)
+    while True:
+        before = spacing
+        for _ in range(COARSENINGS_A_LEVEL):
+            spacing = coarser_spacing(spacing)
+        if (spacing[spacing > before] > largest).any():
+            return
+        yield float(spacing[0]), float(spacing[1]), float(spacing[2])
+
+
+def _complete(reference: Configuration, fingerprint: Fingerprint) -> Spacing:
+    median = np.median([case.spacing for case in fingerprint.cases], axis=0)
+    return reference.target_spacing((float(median[0]), float(median[1]), float(median[2])))
+
+
+def _at(reference: Configuration, fingerprint: Fingerprint, spacing: Spacing, features: int) -> Iterator[Candidate]:
+    """Patches at one resolution and width, from the reference's share of a case downwards."""
+    order = axis_order(spacing).value
+    axes = order if reference.slice_axis is None else tuple(a for a in order if a != reference.slice_axis)
+    shape = median_shape(fingerprint, spacing)
+    along, median = [spacing[a] for a in axes], [shape[a] for a in axes]
+    target = Target(reference.network.architecture, 0.0, fingerprint.labels.classes, axes)
+    topology = plan_topology(along, first_patch(along, median))
+    at_most = math.prod(reference.patch_size)
+    while True:
+        share = math.prod(topology.patch_size) / math.prod(median)
+        if math.prod(topology.patch_size) <= at_most:
+            yield _candidate(reference, fingerprint, spacing, target, topology, features, share)
+        try:
+            topology = next_smaller(topology, along, median)
+        except PlanError:
+            return
+        if math.prod(topology.patch_size) < SEEN * math.prod(median) or reference.slice_axis is not None:
+            return
+
+
+def _candidate(
+    reference: Configuration,
+    fingerprint: Fingerprint,
+    spacing: Spacing,
+    target: Target,
+    topology: Topology,
+    features: int,
+    share: float,
+) -> Candidate:
+    network = narrowed(network_of(target, topology), features)
+    flat = reference.slice_axis
+    kept = [None if axis == flat else s for axis, s in enumerate(spacing)]
+    configuration = reference.model_copy(
+        update={
+            "spacing": (kept[0], kept[1], kept[2]),
+            "median_shape": median_shape(fingerprint, spacing),
+            "patch_size": target.in_array_order(topology.patch_size, 1),
+            "batch_size": min(reference.batch_size, BATCH if flat is None else SLICES),
+            "network": network,
+        }
+    )
+    full = _complete(reference, fingerprint)
+    return Candidate(configuration, features, max(s / f for s, f in zip(spacing, full, strict=True)), share)
+
+
+def narrowed(network: Network, features: int) -> Network:
+    """The network with `features` at its first stage, doubling from stage to stage."""
+    return network.model_copy(
+        update={"features": tuple(min(MOST_FEATURES, features * 2**i) for i in range(len(network.features)))}
+    )

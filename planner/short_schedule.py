@@ -1,0 +1,82 @@
+"""How to train when time, not accuracy at any price, is given.
+
+AdamW with one cycle (Smith & Topin, arXiv:1708.07120) and an average of the weights, annealed to its
+end within the steps that the time affords; few and gentle augmentations, since a short run sees every
+case but a few dozen times. Measured against other choices in docs/experiments.md.
+"""
+
+from __future__ import annotations
+
+from autoseg.fingerprint import Fingerprint
+from autoseg.plan import Decision, Prediction, Training
+
+STEPS_FOR_MIRRORING = 20_000
+"""Shorter schedules do without mirroring: they would spend their steps on images that never come."""
+
+EPOCHS = 20
+LEARNING_RATE = 2e-3
+LATERAL = 0.15
+"""Distance from the middle, as a share of the width, from which a class counts as one side's."""
+
+
+def short_training(reference: Training, steps: int, seconds: float, fingerprint: Fingerprint) -> Training:
+    """The training of one fold that takes `steps` steps in `seconds`.
+
+    Args:
+        reference: nnU-Net's, for what the time does not change.
+        steps: that the time affords.
+        seconds: of training a fold, validation at its end not included.
+        fingerprint: says whether classes lie on one side.
+    """
+    per_epoch = max(1, -(-steps // EPOCHS))
+    return reference.model_copy(
+        update={
+            "iterations": steps,
+            "iterations_per_epoch": per_epoch,
+            "optimizer": "adamw",
+            "learning_rate": LEARNING_RATE,
+            "warmup": 0.1,
+            "weight_decay": 0.01,
+            "average_decay": 0.99,
+            "oversample_foreground": 0.5,
+            "rotation": tuple(min(r, 30.0) for r in reference.rotation),
+            "scaling": (0.75, 1.3),
+            "mirror": mirrored_axes(reference, steps, fingerprint).value,
+            "validate_every": EPOCHS // 4,
+            "seconds": seconds,
+        }
+    )
+
+
+def mirrored_axes(reference: Training, steps: int, fingerprint: Fingerprint) -> Decision[tuple[int, ...]]:
+    """Axes mirrored in training; never x where the classes differ by side."""
+    if steps < STEPS_FOR_MIRRORING:
+        return Decision((), f"{steps} steps, under {STEPS_FOR_MIRRORING}: too few to learn mirrored images as well")
+    sided = [name for name in fingerprint.labels.foreground if _is_lateral(name, fingerprint)]
+    if sided:
+        axes = tuple(axis for axis in reference.mirror if axis != 2)
+        return Decision(axes, f"not from left to right: {', '.join(sided)} lie on one side")
+    return Decision(reference.mirror, "no class lies on one side")
+
+
+def short_prediction(reference: Prediction) -> Prediction:
+    """Prediction without mirroring, which costs as much again for each mirrored image."""
+    return reference.model_copy(update={"mirror": ()})
+
+
+def _is_lateral(name: str, fingerprint: Fingerprint) -> bool:
+    sides = [c for case in fingerprint.cases if (c := case.classes[name].centroid_x) is not None]
+    return bool(sides) and (min(sides) > 0.5 + LATERAL / 2 or max(sides) < 0.5 - LATERAL / 2)
+
+
+REASONS = {
+    "optimizer": "converges in fewer steps than SGD where time is short",
+    "learning_rate": "peak of one cycle",
+    "warmup": "a tenth of the steps",
+    "weight_decay": "decoupled, AdamW's default",
+    "average_decay": "the average of the last hundred steps or so predicts better than the last step",
+    "oversample_foreground": "half of the patches are centred on foreground",
+    "scaling": "gentler than nnU-Net's for a short schedule",
+    "rotation": "at most 30 degrees: few steps",
+    "validate_every": "whole validation cases are looked at three times on the way",
+}
