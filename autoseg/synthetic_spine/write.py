@@ -49,7 +49,7 @@ def make_phantom(
         workers: processes; None = as many as cores and free memory allow.
 
     Returns:
-        `output`, which holds `cases.csv`, `labels.json`, `images/` and `labels/`.
+        `output`, which holds `cases.csv`, `images/` and `labels/`.
 
     Raises:
         InputError: the folder exists and is not empty, or a number makes no sense.
@@ -80,7 +80,7 @@ def write_case(plan: CasePlan, folder: Path) -> dict[str, str]:
         row[sequence] = f"images/{plan.name}_{sequence}.nii.gz"
         write_image(folder / row[sequence], Image(acquire(scene, sequence, grid, motion, rng)[None], grid))
     row["label"] = f"labels/{plan.name}.nii.gz"
-    write_image(folder / row["label"], Image(masks.any(axis=0)[None].astype(np.uint8), grid))
+    write_image(folder / row["label"], Image(np.any(masks, axis=0, keepdims=True).astype(np.uint8), grid))
     row["lesion_type"] = lesion_type({focus.kind for focus in scene.metastases})
     return row
 
