@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from autoseg.dataset.case import Dataset
+from autoseg.dataset.disk import estimate_bytes, require_disk_space
 from autoseg.errors import PlanError
 from autoseg.fingerprint import Fingerprint
 from autoseg.pipeline import messages
@@ -23,7 +24,7 @@ from autoseg.pipeline.options import (
     refuse_other_plan,
     require_run_or_empty,
 )
-from autoseg.pipeline.reading import is_edited, keep_fingerprint, read_and_check, require_room
+from autoseg.pipeline.reading import default_workers, is_edited, keep_fingerprint, read_and_check, require_room
 from autoseg.plan import Architecture, Configuration, Plan, read_plan, write_plan
 from autoseg.run_folder import RunFolder, locked
 from autoseg.run_state import add_time, read_time_spent, timed
@@ -77,8 +78,10 @@ def plan_and_preprocess(
     _refuse_conflicts(run, wanted, configurations, replan=replan)
     where = _device_of_plan(run, wanted, replan=replan)
     messages.say_budget(console, wanted.budget_on(where), where, asked=wanted.budget is not None)
-    count = workers or _default_workers()
-    read = read_and_check(Path(dataset), run, workers=count, console=console)
+    read = read_and_check(Path(dataset), run, workers=workers, console=console)
+    if not plan_only:
+        require_disk_space(run.path, estimate_bytes(read.shapes, len(read.dataset.channels)))
+    count = workers or default_workers(read.dataset)
     with locked(run.path / ".lock", "planning and preprocessing"):
         if replan:
             run.time_spent.unlink(missing_ok=True)
@@ -109,13 +112,6 @@ def _device_of_plan(run: RunFolder, wanted: Asked, *, replan: bool) -> str:
     if run.plan.exists() and not replan:
         return read_plan(run.plan).device
     return resolve_device(wanted.device_name).type
-
-
-def _default_workers() -> int:
-    from autoseg.parallel import workers_within_memory
-
-    # a case in memory, its float64 copies included, seldom takes more
-    return workers_within_memory(2 * 1024**3)
 
 
 def _keep_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, console: Console) -> Plan:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from autoseg.dataset.case import Dataset
+from autoseg.errors import ImageError
 from autoseg.fingerprint import Fingerprint, read_fingerprint, write_fingerprint
+from autoseg.geometry import Shape
+from autoseg.parallel import workers_within_memory
 from autoseg.pipeline.options import refuse_if_trained
 from autoseg.plan import Plan, read_plan
 from autoseg.run_folder import RunFolder
 from autoseg.run_state import DatasetRecord, changed_cases, read_record, record_of, timed, write_record
+
+# what the interpreter and the libraries of a worker take before the first case
+_PROCESS_BYTES = 300_000_000
 
 
 @dataclass(frozen=True)
@@ -23,14 +31,16 @@ class Read:
     Args:
         record: what `dataset.json` keeps of it.
         changed: names of the cases that the RUN folder has not seen as they are now.
+        shapes: voxels (z, y, x) of every case, where they were checked now.
     """
 
     dataset: Dataset
     record: DatasetRecord
     changed: tuple[str, ...]
+    shapes: tuple[Shape, ...]
 
 
-def read_and_check(path: Path, run: RunFolder, *, workers: int, console: Console) -> Read:
+def read_and_check(path: Path, run: RunFolder, *, workers: int | None, console: Console) -> Read:
     """Read a raw data set, check it whole unless the RUN folder has seen it so, and show it. Writes nothing.
 
     Raises:
@@ -44,12 +54,27 @@ def read_and_check(path: Path, run: RunFolder, *, workers: int, console: Console
     record = record_of(dataset, path if path.is_dir() else path.parent)
     seen = read_record(run) if run.dataset.exists() else None
     changed = tuple(case.name for case in record.cases) if seen is None else changed_cases(seen, record)
-    if changed:
-        check = check_dataset(dataset, workers=workers)
-        print_summary(dataset, check, console)
-    else:
+    if not changed:
         console.print(f"Data set {dataset.name}: {len(dataset.cases)} cases, unchanged since they were checked.")
-    return Read(dataset, record, changed)
+        return Read(dataset, record, (), ())
+    check = check_dataset(dataset, workers=workers or default_workers(dataset))
+    print_summary(dataset, check, console)
+    return Read(dataset, record, changed, tuple(case.geometry.shape for case in check.cases))
+
+
+def default_workers(dataset: Dataset) -> int:
+    """As many processes over cases as there are cores, and as free memory holds of the largest case."""
+    from autoseg.image import read_geometry
+
+    voxels = 0
+    for case in dataset.cases:
+        for image in case.images[:1] if case.several_channels_in_one_file else case.images:
+            # what cannot be read is reported by the check
+            with suppress(ImageError):
+                voxels = max(voxels, math.prod(read_geometry(image)[0].shape) if image is not None else 0)
+    # float32 channels twice, a label in float64, and masks of it
+    per_voxel = 8 * len(dataset.channels) + 16
+    return workers_within_memory(_PROCESS_BYTES + per_voxel * voxels)
 
 
 def keep_fingerprint(run: RunFolder, read: Read, *, workers: int) -> Fingerprint:

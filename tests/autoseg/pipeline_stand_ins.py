@@ -1,0 +1,62 @@
+"""Stand-ins for the slow stages: planning for the time at hand, training, reporting."""
+
+import sys
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+from planner.reference import PlannedDecisions
+
+FOLD_SECONDS = 60.0
+
+
+@dataclass
+class Calls:
+    """What the pipeline asked of the stages."""
+
+    fitted: list = field(default_factory=list)
+    trained: list = field(default_factory=list)
+    reported: list = field(default_factory=list)
+
+
+def fitting(calls: Calls):
+    """A planner for the time at hand that shortens the schedule of the asked configurations."""
+
+    def fit_to_hardware(decisions, fingerprint, splits, *, configurations, budget_seconds, **rest):
+        calls.fitted.append({"splits": splits, "configurations": configurations, "budget": budget_seconds, **rest})
+        plan = decisions.plan
+        for name in configurations if budget_seconds is not None else ():
+            planned = plan.configurations[name]
+            training = planned.training.model_copy(update={"iterations": 100, "seconds": FOLD_SECONDS})
+            changed = {**plan.configurations, name: planned.model_copy(update={"training": training})}
+            plan = plan.model_copy(update={"configurations": changed})
+        return PlannedDecisions(plan, decisions.reasons)
+
+    return fit_to_hardware
+
+
+def install(monkeypatch) -> Calls:
+    """Put the stand-ins where the pipeline imports them from."""
+    calls = Calls()
+
+    def train_fold(run, configuration, fold, **options):
+        calls.trained.append((configuration, fold, options))
+        weights = run.weights(configuration, fold)
+        weights.parent.mkdir(parents=True, exist_ok=True)
+        weights.write_bytes(b"weights")
+        run.finished(configuration, fold).write_text('{"dice": {"ball_0": [0.9]}}')
+
+    def report_run(run, configuration):
+        calls.reported.append(configuration)
+        return SimpleNamespace()
+
+    modules = {
+        "planner.time_budget": SimpleNamespace(fit_to_hardware=fitting(calls)),
+        "trainer.fold": SimpleNamespace(
+            train_fold=train_fold, is_finished=lambda run, name, fold: run.finished(name, fold).exists()
+        ),
+        "inference.evaluate": SimpleNamespace(report_run=report_run),
+    }
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr("autoseg.pipeline.results.print_results", lambda *arguments: None)
+    return calls

@@ -1,0 +1,360 @@
+import json
+import os
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+import autoseg
+from autoseg.errors import DatasetError, InputError, PlanError, RunFolderError
+from autoseg.fingerprint import read_fingerprint
+from autoseg.image import Image, write_image
+from autoseg.pipeline.training import fair_share
+from autoseg.plan import read_plan
+from autoseg.preprocessed import read_record
+from autoseg.run_folder import RunFolder
+from autoseg.run_state import add_time, read_time_spent
+from autoseg.splits import Split, read_splits, write_splits
+from tests.autoseg.pipeline_stand_ins import FOLD_SECONDS, install
+from tests.autoseg.small_dataset import draw_case, geometry, make_dataset
+
+CASES = [f"ball_{i}" for i in range(5)]
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory):
+    return make_dataset(tmp_path_factory.mktemp("data") / "balls")
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    return install(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def planned_once(dataset, tmp_path_factory):
+    """A planned and preprocessed run, made once."""
+    with pytest.MonkeyPatch.context() as patch:
+        install(patch)
+        path = tmp_path_factory.mktemp("planned") / "run"
+        autoseg.plan_and_preprocess(dataset, path, device="cpu", workers=1)
+    return path
+
+
+@pytest.fixture
+def run(planned_once, tmp_path):
+    """A copy of it that the test may change."""
+    shutil.copytree(planned_once, tmp_path / "run")
+    return RunFolder(tmp_path / "run")
+
+
+def again(dataset, run, **options):
+    return autoseg.plan_and_preprocess(dataset, run.path, workers=1, **options)
+
+
+def edit(run, pattern, replacement):
+    text = run.plan.read_text()
+    changed = re.sub(pattern, replacement, text, count=1)
+    assert changed != text
+    run.plan.write_text(changed)
+
+
+def preprocessed_times(run, configuration="3d"):
+    return {case: (run.case(configuration, case) / "image.b2nd").stat().st_mtime_ns for case in CASES}
+
+
+def test_planning_writes_all_that_later_stages_read(run):
+    for path in (run.dataset, run.fingerprint, run.plan, run.planned, run.reference_plan, run.splits, run.time_spent):
+        assert path.exists(), path
+    assert sorted(p.name for p in run.preprocessed("3d").iterdir() if not p.name.startswith(".")) == CASES
+    assert not run.preprocessed("2d").exists()
+    assert sorted(case for split in read_splits(run.splits) for case in split.val) == CASES
+    plan, reference = read_plan(run.plan), read_plan(run.reference_plan)
+    assert plan == read_plan(run.planned)
+    assert plan.time_budget_seconds == 40 * 60, "the default on a CPU"
+    assert (plan.device, plan.memory_gb) == ("cpu", 8)
+    assert plan.configurations["3d"].training.seconds == FOLD_SECONDS
+    assert reference.configurations["3d"].training.seconds is None
+    stages = read_time_spent(run).seconds
+    assert {"check", "fingerprint", "plan", "preprocess 3d"} <= set(stages)
+
+
+def test_the_planner_is_given_time_spent_budget_and_a_real_measurement(calls, dataset, tmp_path):
+    add_time(RunFolder(tmp_path / "run"), "check", 100.0)
+    autoseg.plan_and_preprocess(dataset, tmp_path / "run", time_budget="10m", device="cpu", plan_only=True, workers=1)
+    (asked,) = calls.fitted
+    assert asked["budget"] == 600
+    assert 100 < asked["spent_seconds"] < 200
+    assert asked["configurations"] == ("3d",)
+    assert len(asked["splits"]) == 5
+    plan = read_plan(tmp_path / "run" / "plan.yaml")
+    small = plan.configurations["3d"].model_copy(update={"batch_size": 1, "patch_size": (16, 16, 16)})
+    network = small.network.model_copy(
+        update={
+            "features": (2, 2),
+            "strides": ((1, 1, 1), (2, 2, 2)),
+            "kernel_sizes": ((3, 3, 3),) * 2,
+            "encoder_blocks": (1, 1),
+            "decoder_blocks": (1,),
+        }
+    )
+    cost = asked["measure"](plan, small.model_copy(update={"network": network}))
+    assert 0 < cost.seconds < 30
+    assert not (tmp_path / "run" / "preprocessed").exists(), "--plan-only"
+
+
+def test_a_bad_data_set_is_refused_whole_and_nothing_is_written(calls, dataset, tmp_path):
+    bad = shutil.copytree(dataset, tmp_path / "bad")
+    (bad / "imagesTr" / "ball_0_0000.nii.gz").unlink()
+    image, label = draw_case(3)
+    label[0, 0, 0] = 7
+    write_image(bad / "labelsTr" / "ball_3.nii.gz", Image(label[None], geometry()))
+    image = np.full_like(image, 3.0)
+    write_image(bad / "imagesTr" / "ball_4_0000.nii.gz", Image(image[None], geometry()))
+    with pytest.raises(DatasetError) as caught:
+        autoseg.plan_and_preprocess(bad, tmp_path / "run", device="cpu", workers=1)
+    problems = "\n".join(caught.value.problems)
+    for case in ("ball_0", "ball_3", "ball_4"):
+        assert case in problems
+    assert not (tmp_path / "run").exists()
+    assert calls.fitted == []
+
+
+def test_again_nothing_is_done_again(calls, dataset, run, monkeypatch):
+    before, fingerprint = preprocessed_times(run), run.fingerprint.stat().st_mtime_ns
+    monkeypatch.setattr("planner.fingerprint.measure_fingerprint", None)
+    monkeypatch.setattr("autoseg.dataset.check.check_dataset", None)
+    again(dataset, run)
+    assert preprocessed_times(run) == before
+    assert run.fingerprint.stat().st_mtime_ns == fingerprint
+    assert calls.fitted == []
+
+
+def test_edits_are_kept_and_only_what_they_touch_is_done_again(calls, dataset, run, capsys):
+    before = preprocessed_times(run)
+    edit(run, r"iterations: 100\b", "iterations: 77")
+    plan = again(dataset, run)
+    assert plan.configurations["3d"].training.iterations == 77
+    assert preprocessed_times(run) == before, "a schedule does not touch preprocessing"
+    assert "configurations.3d.training.iterations" in capsys.readouterr().out
+
+    spacing = read_plan(run.plan).configurations["3d"].spacing
+    text = run.plan.read_text()
+    start = text.index("\n  3d:")
+    run.plan.write_text(text[:start] + re.sub(r"spacing: \[.*?\]", "spacing: [3.0, 2.0, 2.0]", text[start:], count=1))
+    again(dataset, run)
+    assert all(now > before[case] for case, now in preprocessed_times(run).items())
+    assert spacing != (3.0, 2.0, 2.0)
+    assert read_record(run.case("3d", "ball_0")).spacing == (3.0, 2.0, 2.0)
+    assert calls.fitted == []
+
+
+def test_a_malformed_edit_names_file_and_field(calls, dataset, run):
+    edit(run, r"batch_size: \d+", "batch_size: many")
+    with pytest.raises(PlanError, match=r"plan\.yaml.*batch_size"):
+        again(dataset, run)
+
+
+def test_replan_discards_edits(calls, dataset, run):
+    edit(run, r"iterations: 100\b", "iterations: 77")
+    plan = again(dataset, run, replan=True, time_budget="20m", device="cpu")
+    assert plan.configurations["3d"].training.iterations == 100
+    assert plan.time_budget_seconds == 1200
+    assert len(calls.fitted) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"time_budget": "20m"}, "20 min"),
+        ({"memory": 24}, "24"),
+        ({"architecture": "resenc_m"}, "resenc_m"),
+        ({"device": "cuda"}, "cuda"),
+        ({"config": ["3d", "2d"]}, "2d"),
+    ],
+)
+def test_other_wishes_on_an_existing_run_ask_for_replan(calls, dataset, run, options, named):
+    before = run.plan.read_bytes()
+    with pytest.raises(RunFolderError, match=f"{named}.*--replan"):
+        again(dataset, run, **options)
+    assert run.plan.read_bytes() == before
+
+
+def test_the_same_wishes_again_are_no_others(calls, dataset, run):
+    again(dataset, run, time_budget="40m", memory=8, architecture="plain", device="cpu")
+
+
+def test_a_trained_model_is_not_orphaned_by_another_plan(calls, dataset, run):
+    autoseg.train(run.path, fold=1)
+    with pytest.raises(RunFolderError, match="3d fold 1"):
+        again(dataset, run, replan=True)
+
+
+def test_a_users_own_folds_are_used(calls, dataset, tmp_path):
+    own = (Split(train=("ball_0", "ball_1"), val=("ball_2",)), Split(train=("ball_2", "ball_3"), val=("ball_0",)))
+    write_splits(tmp_path / "run" / "splits.json", own)
+    autoseg.plan_and_preprocess(dataset, tmp_path / "run", plan_only=True, device="cpu", workers=1)
+    assert read_splits(tmp_path / "run" / "splits.json") == own
+    assert calls.fitted[0]["splits"] == own
+
+
+def test_folds_that_share_a_case_are_refused(calls, dataset, run):
+    write_splits(run.splits, (Split(train=("ball_0", "ball_1"), val=("ball_1",)),))
+    with pytest.raises(PlanError, match=r"splits\.json.*ball_1"):
+        again(dataset, run)
+
+
+def test_a_folder_of_other_things_is_left_alone(calls, dataset, tmp_path):
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(RunFolderError, match=r"thesis\.txt"):
+        autoseg.plan_and_preprocess(dataset, tmp_path, device="cpu")
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_changed_data_set_is_measured_and_planned_again(calls, dataset, run, tmp_path):
+    larger = shutil.copytree(dataset, tmp_path / "larger")
+    image, label = draw_case(9)
+    write_image(larger / "imagesTr" / "ball_9_0000.nii.gz", Image(image[None], geometry()))
+    write_image(larger / "labelsTr" / "ball_9.nii.gz", Image(label[None], geometry()))
+    declared = json.loads((larger / "dataset.json").read_text())
+    (larger / "dataset.json").write_text(json.dumps(declared | {"numTraining": 6}))
+    run.splits.unlink()
+    again(larger, run)
+    assert len(read_fingerprint(run.fingerprint).cases) == 6
+    assert len(calls.fitted) == 1
+    assert run.case("3d", "ball_9").exists()
+
+
+def test_touched_files_are_measured_but_their_models_stay(calls, dataset, run, tmp_path):
+    """A copy of the data set has other file times; equal measurements mean that it has not changed."""
+    autoseg.train(run.path)
+    copied = shutil.copytree(dataset, tmp_path / "copied")
+    os.utime(copied / "imagesTr" / "ball_0_0000.nii.gz", (5, 5))
+    again(copied, run)
+    image, label = draw_case(0)
+    write_image(copied / "imagesTr" / "ball_0_0000.nii.gz", Image(2 * image[None], geometry()))
+    with pytest.raises(RunFolderError, match=r"data set has changed.*3d fold 0"):
+        again(copied, run)
+
+
+def test_run_does_everything_and_then_nothing_again(calls, dataset, run):
+    autoseg.run(dataset, run.path, device="cpu", workers=1)
+    assert [(name, fold) for name, fold, _ in calls.trained] == [("3d", fold) for fold in range(5)]
+    assert calls.reported == ["3d"]
+    assert calls.trained[0][2]["device"] == "cpu"
+    assert {f"train 3d fold {fold}" for fold in range(5)} <= set(read_time_spent(run).seconds)
+    autoseg.run(dataset, run.path, workers=1)
+    assert len(calls.trained) == 5
+
+
+def test_run_trains_only_the_folds_that_are_left(calls, dataset, run):
+    autoseg.train(run.path, fold=3)
+    autoseg.run(dataset, run.path, workers=1)
+    assert [fold for _, fold, _ in calls.trained] == [3, 0, 1, 2, 4]
+
+
+def test_run_never_touches_the_test_images(calls, dataset, run, monkeypatch):
+    opened = []
+    real = autoseg.image._read if hasattr(autoseg, "image") else None
+    assert real is not None
+
+    def read(path):
+        opened.append(str(path))
+        return real(path)
+
+    monkeypatch.setattr("autoseg.image._read", read)
+    shutil.rmtree(run.path)
+    autoseg.run(dataset, run.path, device="cpu", workers=1)
+    assert any("imagesTr" in path for path in opened)
+    assert not any("imagesTs" in path or "labelsTs" in path for path in opened)
+
+
+def test_a_fold_gets_its_planned_time_while_the_budget_lasts(run):
+    plan = read_plan(run.plan)
+    left = [("3d", fold) for fold in range(5)]
+    assert fair_share(run, plan, "3d", 0, left) is None
+    # of 2400 s 2250 are gone: 150 s are shared by 5 folds of 60 s
+    add_time(run, "check", 2250 - read_time_spent(run).total)
+    assert fair_share(run, plan, "3d", 0, left) == pytest.approx(30, abs=0.1)
+    # what a fold that was stopped has used already counts as its own
+    add_time(run, "train 3d fold 0", 20)
+    assert fair_share(run, plan, "3d", 1, left) == pytest.approx(30, abs=0.1)
+    add_time(run, "check", 500)
+    assert fair_share(run, plan, "3d", 0, left) == pytest.approx(6)
+    (run.fold("3d", 0) / "checkpoint" / "step_00000010").mkdir(parents=True)
+    assert fair_share(run, plan, "3d", 0, left) is None, "a fold that has begun keeps its schedule"
+
+
+def test_training_what_is_not_there_says_what_to_do(calls, dataset, run, tmp_path):
+    with pytest.raises(RunFolderError, match="is not a folder"):
+        autoseg.train(tmp_path / "nothing")
+    with pytest.raises(RunFolderError, match="plan-and-preprocess"):
+        autoseg.train(dataset)
+    with pytest.raises(InputError, match="folds 0 to 4"):
+        autoseg.train(run.path, fold=5)
+    with pytest.raises(PlanError, match="'3d_lowres' is not planned"):
+        autoseg.train(run.path, config="3d_lowres")
+    with pytest.raises(RunFolderError, match="not preprocessed"):
+        autoseg.train(run.path, config="2d")
+    with pytest.raises(InputError, match="epochs"):
+        autoseg.train(run.path, epochs=0)
+    assert calls.trained == []
+
+
+def test_training_on_cases_of_another_spacing_is_refused(calls, run):
+    text = run.plan.read_text()
+    start = text.index("\n  3d:")
+    run.plan.write_text(text[:start] + re.sub(r"spacing: \[.*?\]", "spacing: [3.0, 2.0, 2.0]", text[start:], count=1))
+    with pytest.raises(RunFolderError, match="plan-and-preprocess"):
+        autoseg.train(run.path, fold=0)
+
+
+def test_training_all_folds_ends_with_the_report(calls, run):
+    autoseg.train(run.path, fold=0, time_budget="5m", epochs=3)
+    assert calls.trained[0][2] == {"device": "auto", "workers": None, "epochs": 3, "seconds": 300}
+    assert calls.reported == []
+    autoseg.train(run.path)
+    assert [fold for _, fold, _ in calls.trained] == [0, 1, 2, 3, 4]
+    assert calls.reported == ["3d"]
+
+
+def test_models_only_holds_nothing_of_the_patients(calls, dataset, run, tmp_path):
+    autoseg.train(run.path)
+    autoseg.copy(run.path, tmp_path / "models", models_only=True)
+    copied = RunFolder(tmp_path / "models")
+    files = sorted(str(p.relative_to(copied.path)) for p in copied.path.rglob("*") if p.is_file())
+    folds = [f"models/3d/fold_{i}/{name}" for i in range(5) for name in ("finished.json", "weights.safetensors")]
+    plans = ["plan.as_planned.yaml", "plan.reference.yaml", "plan.yaml"]
+    assert files == ["dataset.json", "fingerprint.json", *folds, *plans]
+    for file in files:
+        assert b"ball_" not in (copied.path / file).read_bytes(), file
+    assert read_plan(copied.plan) == read_plan(run.plan)
+    assert len(read_fingerprint(copied.fingerprint).cases) == 5
+
+
+def test_a_whole_copy_goes_on_as_the_original(calls, dataset, run, tmp_path):
+    autoseg.copy(run.path, tmp_path / "moved")
+    shutil.rmtree(run.path)
+    autoseg.train(tmp_path / "moved", fold=0)
+    assert calls.trained[0][1] == 0
+
+
+def test_copies_do_not_overwrite(calls, run, tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "a").touch()
+    with pytest.raises(RunFolderError, match="not empty"):
+        autoseg.copy(run.path, tmp_path / "full")
+    with pytest.raises(RunFolderError, match="inside"):
+        autoseg.copy(run.path, run.path / "copy")
+    with pytest.raises(RunFolderError, match="no trained fold"):
+        autoseg.copy(run.path, tmp_path / "models", models_only=True)
+    assert not (tmp_path / "models").exists()
+
+
+def test_every_public_function_is_documented_with_its_arguments():
+    for name in autoseg.__all__:
+        assert "Args:" in getattr(autoseg, name).__doc__, name
+        assert name in dir(autoseg)
+    with pytest.raises(AttributeError, match="nonsense"):
+        autoseg.nonsense  # noqa: B018
