@@ -147,6 +147,7 @@ def _serve(connection: Connection, function: Callable) -> None:
     with threadpool_limits(limits=1), contextlib.suppress(EOFError, OSError):
         while True:
             item = connection.recv()
+            answer: tuple[object, Exception | None, str]
             try:
                 answer = (function(item), None, "")
             except Exception as error:

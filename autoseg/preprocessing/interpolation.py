@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from scipy import ndimage
 
 # Entries dropped from a matrix sum to less than 2e-6 of the data's range.
 NEGLIGIBLE = 1e-7
+Order = Literal[0, 1, 3]
 # Outputs computed by one product: small enough to leave out most of the band's zeros.
 BLOCK = 32
 
@@ -81,7 +83,7 @@ class Interpolation:
 
 
 @lru_cache(maxsize=64)
-def interpolation(inputs: int, outputs: int, order: int) -> Interpolation:
+def interpolation(inputs: int, outputs: int, order: Order) -> Interpolation:
     """Interpolation by splines of `order` 0 (nearest), 1 or 3; a copy where the size stays."""
     if inputs == outputs:
         index = np.arange(inputs)
@@ -91,16 +93,15 @@ def interpolation(inputs: int, outputs: int, order: int) -> Interpolation:
         centres = (np.arange(outputs) + 0.5) * (inputs / outputs) - 0.5
         nearest = ndimage.map_coordinates(np.arange(inputs), centres[None], order=0, mode="nearest")
         return Interpolation(inputs, outputs, nearest, nearest + 1, None)
-    impulses = np.eye(inputs)
-    responses = [
-        ndimage.zoom(impulse, outputs / inputs, order=order, mode="nearest", grid_mode=True) for impulse in impulses
-    ]
-    matrix = np.stack(responses, axis=1)
+    matrix = np.empty((outputs, inputs))
+    for position, impulse in enumerate(np.eye(inputs)):
+        zoomed = ndimage.zoom(impulse, outputs / inputs, order=order, mode="nearest", grid_mode=True)
+        matrix[:, position] = zoomed
     used = np.abs(matrix) > NEGLIGIBLE
-    matrix = np.where(used, matrix, 0.0).astype(np.float32)
+    weights = np.where(used, matrix, 0.0).astype(np.float32)
     first = used.argmax(axis=1)
     last = inputs - used[:, ::-1].argmax(axis=1)
-    return Interpolation(inputs, outputs, first, last, matrix)
+    return Interpolation(inputs, outputs, first, last, weights)
 
 
 def _along(array: NDArray, axis: int, part: slice) -> NDArray:

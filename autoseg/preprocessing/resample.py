@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.geometry import Shape, Spacing
-from autoseg.preprocessing.interpolation import Interpolation, interpolation
+from autoseg.preprocessing.interpolation import Interpolation, Order, interpolation
 
 ANISOTROPIC = 3.0
 SLAB_BYTES = 64 * 2**20
@@ -89,7 +89,7 @@ def resample_label(
     return out
 
 
-def interpolations(shape: Shape, spacing: Spacing, new_shape: Shape, new_spacing: Spacing, *, order: int) -> Axes:
+def interpolations(shape: Shape, spacing: Spacing, new_shape: Shape, new_spacing: Spacing, *, order: Order) -> Axes:
     """Interpolation of each axis (z, y, x): of `order`, but of order 0 along an axis treated apart."""
     apart = separate_axis(spacing, new_spacing)
     z, y, x = (

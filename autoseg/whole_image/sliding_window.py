@@ -1,0 +1,175 @@
+"""Class probabilities of a whole image from those of overlapping patches.
+
+Windows are worked off in order along one axis. Only the slab that the current windows reach is held
+in single precision; planes behind it are finished, normalised and stored in half precision. So
+memory is the result itself and a slab one patch thick.
+
+Voxels outside the image, where it is smaller than the patch, are zero: the mean of a z-scored image,
+and what training pads with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import product
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from autoseg.geometry import Shape
+from autoseg.whole_image.windows import axis_weights, mirrorings, streaming_axis, summed_weights, window_starts
+
+# share of a device's free memory that the slab may take; otherwise it is held by the CPU
+DEVICE_SHARE = 0.5
+
+
+class Sliceable(Protocol):
+    """An array (channel, z, y, x) that is read where it is sliced: numpy, blosc2."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its size along each axis."""
+
+    def __getitem__(self, index: tuple[slice, ...]) -> NDArray[np.float32]:
+        """Part of it."""
+
+
+@torch.inference_mode()
+def predict_probabilities(
+    predict_patch: Callable[[torch.Tensor], torch.Tensor],
+    image: Sliceable,
+    *,
+    patch_size: Shape,
+    classes: int,
+    overlap: float,
+    mirror: tuple[int, ...],
+    batch_size: int = 1,
+    device: str | torch.device = "cpu",
+    on_window: Callable[[int, int], None] | None = None,
+) -> NDArray[np.float16]:
+    """Predict an image window by window.
+
+    Args:
+        predict_patch: (B, C, z, y, x) float32 to probabilities (B, K, z, y, x), any float type.
+        image: (C, z, y, x) float32, prepared.
+        patch_size: voxels (z, y, x) of a window; 1 along the slice axis of a 2D configuration.
+        classes: K, background included.
+        overlap: share of the patch by which neighbouring windows overlap at least.
+        mirror: axes (0 = z, 1 = y, 2 = x) mirrored; the mean over all their combinations is taken.
+        batch_size: windows predicted at once.
+        device: where `predict_patch` wants its input.
+        on_window: called with the number of windows done and of all of them.
+
+    Returns:
+        (K, z, y, x) float16.
+    """
+    shape = (image.shape[1], image.shape[2], image.shape[3])
+    starts = [window_starts(n, p, overlap) for n, p in zip(shape, patch_size, strict=True)]
+    accumulator = _Accumulator(shape, patch_size, starts, classes, torch.device(device))
+    windows = sorted(product(*starts), key=lambda window: window[accumulator.axis])
+    flips = mirrorings(mirror)
+    for begin in range(0, len(windows), batch_size):
+        batch = windows[begin : begin + batch_size]
+        patches = np.stack([_padded_patch(image, window, patch_size) for window in batch])
+        predicted = _mirrored_mean(predict_patch, torch.from_numpy(patches).to(device), flips)
+        for window, probabilities in zip(batch, predicted, strict=True):
+            accumulator.add(window, probabilities)
+        if on_window is not None:
+            on_window(begin + len(batch), len(windows))
+    return accumulator.finish()
+
+
+def _mirrored_mean(
+    predict_patch: Callable[[torch.Tensor], torch.Tensor], patches: torch.Tensor, flips: Sequence[tuple[int, ...]]
+) -> torch.Tensor:
+    """Mean over mirrorings of the probabilities (B, K, z, y, x) of patches (B, C, z, y, x)."""
+    total: torch.Tensor | None = None
+    for axes in flips:
+        dims = [axis + 2 for axis in axes]
+        predicted = predict_patch(patches.flip(dims)).float().flip(dims)
+        total = predicted if total is None else total + predicted
+    assert total is not None
+    return total / len(flips)
+
+
+def _padded_patch(image: Sliceable, start: Sequence[int], patch_size: Shape) -> NDArray[np.float32]:
+    """The window (C, *patch_size) that begins at `start`, zero outside the image."""
+    inside = [slice(max(s, 0), min(s + p, n)) for s, p, n in zip(start, patch_size, image.shape[1:], strict=True)]
+    patch = np.zeros((image.shape[0], *patch_size), dtype=np.float32)
+    placed = tuple(slice(part.start - s, part.stop - s) for part, s in zip(inside, start, strict=True))
+    patch[(slice(None), *placed)] = image[(slice(None), *inside)]
+    return patch
+
+
+class _Accumulator:
+    """Weighted sum of predictions over a moving slab, and the finished planes behind it.
+
+    Args:
+        axis: the one along which the slab moves; windows must come in order along it.
+    """
+
+    def __init__(
+        self, shape: Shape, patch_size: Shape, starts: Sequence[Sequence[int]], classes: int, device: torch.device
+    ) -> None:
+        self.axis = streaming_axis(shape, patch_size)
+        self._shape, self._patch_size = shape, patch_size
+        self._totals = [summed_weights(n, p, s) for n, p, s in zip(shape, patch_size, starts, strict=True)]
+        self._result = np.zeros((classes, *shape), dtype=np.float16)
+        slab = list(shape)
+        slab[self.axis] = min(patch_size[self.axis], shape[self.axis])
+        device = _slab_device(device, 4 * classes * int(np.prod(slab)))
+        self._slab = torch.zeros((classes, *slab), dtype=torch.float32, device=device)
+        self._begin = 0  # image plane at which the slab begins
+        z, y, x = (torch.from_numpy(axis_weights(p)).to(device) for p in patch_size)
+        self._weights = z[:, None, None] * y[:, None] * x
+
+    def add(self, start: Sequence[int], probabilities: torch.Tensor) -> None:
+        """Add the probabilities (K, *patch_size) of the window that begins at `start`."""
+        self._move_to(max(start[self.axis], 0))
+        inside = [slice(max(s, 0), min(s + p, n)) for s, p, n in zip(start, self._patch_size, self._shape, strict=True)]
+        used = tuple(slice(part.start - s, part.stop - s) for part, s in zip(inside, start, strict=True))
+        moved = inside[self.axis]
+        inside[self.axis] = slice(moved.start - self._begin, moved.stop - self._begin)
+        weighted = probabilities[(slice(None), *used)].to(self._slab.device) * self._weights[used]
+        self._slab[(slice(None), *inside)] += weighted
+
+    def finish(self) -> NDArray[np.float16]:
+        """Store the last planes and give the result."""
+        self._store(self._shape[self.axis] - self._begin)
+        return self._result
+
+    def _move_to(self, plane: int) -> None:
+        """Let the slab begin at `plane`: store the planes before it and move the others up."""
+        step = plane - self._begin
+        if step <= 0:
+            return
+        self._store(step)
+        length = self._slab.shape[self.axis + 1]
+        kept = length - step
+        for channel in self._slab:
+            if kept > 0:
+                # a copy of one class at a time, since source and target overlap
+                channel.narrow(self.axis, 0, kept).copy_(channel.narrow(self.axis, step, kept).clone())
+            channel.narrow(self.axis, max(kept, 0), min(step, length)).zero_()
+        self._begin = plane
+
+    def _store(self, count: int) -> None:
+        """Normalise the first `count` planes of the slab into the result."""
+        planes = slice(self._begin, self._begin + count)
+        totals = [total[planes] if axis == self.axis else total for axis, total in enumerate(self._totals)]
+        z, y, x = (torch.from_numpy(total).to(self._slab.device) for total in totals)
+        sums = z[:, None, None] * y[:, None] * x
+        target: list[slice] = [slice(None)] * 3
+        target[self.axis] = planes
+        for channel, result in zip(self._slab, self._result, strict=True):
+            finished = channel.narrow(self.axis, 0, count) / sums
+            result[tuple(target)] = finished.to(torch.float16).cpu().numpy()
+
+
+def _slab_device(device: torch.device, size: int) -> torch.device:
+    """The device itself where its free memory takes the slab, else the CPU."""
+    if device.type == "cuda" and size < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
+        return device
+    return torch.device("cpu")
