@@ -110,10 +110,9 @@ def write_case(
             mode="w",
             cparams=blosc2.CParams(codec=blosc2.Codec.ZSTD, clevel=3, nthreads=1),
         )
-    save_file(
-        {"voxels": foreground.voxels, "classes": foreground.classes, "lesions": foreground.lesions},
-        folder / "foreground.safetensors",
-    )
+    # safetensors writes the memory of an array as it lies, whatever its strides
+    drawn = {"voxels": foreground.voxels, "classes": foreground.classes, "lesions": foreground.lesions}
+    save_file({k: np.ascontiguousarray(v) for k, v in drawn.items()}, folder / "foreground.safetensors")
     (folder / "case.json").write_text(record.model_dump_json(indent=1), encoding="utf-8")
 
 

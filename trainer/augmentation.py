@@ -38,6 +38,10 @@ def augmented_patch(
 
     Args:
         read: gives image and label of a box inside the case.
+        record: of the case: its shape, spacing and present channels.
+        place: where the patch lies before it is transformed.
+        patch_size: voxels (z, y, x).
+        training: ranges of the spatial transforms and axes that may be mirrored.
         rngs: for the spatial transforms and mirroring, and for the intensity transforms.
     """
     spatial, intensity = rngs

@@ -117,10 +117,7 @@ class BatchLoader:
         """End the workers. A worker's sudden death, raised anywhere in the block, is explained."""
         self._items = None
         if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
-            raise TrainingDataError(
-                f"a process that prepares batches ended ({str(error).splitlines()[0]}); most often there was too "
-                f"little memory: train again with fewer than {self._workers} workers, which goes on from the checkpoint"
-            ) from error
+            raise self._worker_ended(error) from error
 
     def __iter__(self) -> Iterator[Batch]:
         """Batches from `first_step` on.
@@ -133,10 +130,20 @@ class BatchLoader:
             # no name is bound to the items here, so that leaving the block ends the workers
             if self._items is None:
                 return
-            item = next(self._items)
+            try:
+                item = next(self._items)
+            except (OSError, EOFError) as error:
+                # a connection to a worker broke in the middle of a batch
+                raise self._worker_ended(error) from error
             if isinstance(item, _Failure):
                 raise TrainingDataError(item.message) from RuntimeError(item.details)
             yield Batch(*item)
+
+    def _worker_ended(self, error: BaseException) -> TrainingDataError:
+        return TrainingDataError(
+            f"a process that prepares batches ended ({str(error).splitlines()[0]}); most often there was too "
+            f"little memory: train again with fewer than {self._workers} workers, which goes on from the checkpoint"
+        )
 
     def _loader(self) -> DataLoader:
         several = self._workers > 0
@@ -202,6 +209,8 @@ class _Batches(Dataset):
             )
         except AutosegError:
             raise
+        except MemoryError:
+            raise TrainingDataError(f"{folder}: too little memory for a patch of it; use fewer workers") from None
         except Exception as error:
             raise TrainingDataError(
                 f"{folder}: no patch could be made of step {step} ({type(error).__name__}: {error}); "

@@ -45,6 +45,8 @@ def change_gamma(channel: Patch, gamma: float, inverted: bool) -> Patch:
     """Raise the values, scaled to [0, 1], to the power `gamma`; mean and sd stay as they were.
 
     Args:
+        channel: (z, y, x).
+        gamma: the exponent; below 1 it spreads dark values.
         inverted: on the negative image, so that bright values are spread and not dark ones.
     """
     source = -channel if inverted else channel
@@ -65,8 +67,11 @@ def augment_intensity(
     """Change a patch (C, z, y, x) in place; channels that are not present stay as they are.
 
     Args:
+        image: the patch, written to.
+        present: for each channel whether it was acquired.
         axes: along which the resolution may be lowered: those within the slices where slices are
             treated as 2D images.
+        rng: draws everything.
     """
     channels = [c for c, there in enumerate(present) if there]
     if rng.random() < 0.1:

@@ -96,7 +96,10 @@ def place_on_foreground(rng: np.random.Generator, lesions: LesionVoxels, shape: 
     with half-patch overlap. Nearer to the image's border than that, the patch ends at the border.
 
     Args:
+        rng: draws voxel and offset.
+        lesions: of the case.
         shape: voxels of the case (z, y, x).
+        patch_size: voxels (z, y, x).
     """
     voxel = lesions.draw(rng)
     patch = np.asarray(patch_size)
@@ -112,7 +115,9 @@ def place_anywhere(rng: np.random.Generator, shape: Shape, patch_size: Shape) ->
     """A patch anywhere in the image, each position equally likely.
 
     Args:
+        rng: draws the position.
         shape: voxels of the case (z, y, x).
+        patch_size: voxels (z, y, x).
     """
     lowest, highest = _allowed(shape, patch_size)
     lower = rng.integers(lowest, highest + 1)

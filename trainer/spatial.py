@@ -60,6 +60,7 @@ def resampled_axes(rotation: Spacing, patch_size: Shape) -> tuple[int, ...]:
 
     Args:
         rotation: largest rotation in degrees about each axis (z, y, x).
+        patch_size: voxels (z, y, x); along an axis of length 1 there is nothing to resample.
     """
     rotating = [axis for axis in range(3) if rotation[axis] > 0]
     across_slices = rotating if len(rotating) == 1 else []
@@ -71,7 +72,7 @@ def affine_matrix(angles: Spacing, zoom: float, spacing: Spacing) -> NDArray[np.
 
     Args:
         angles: degrees about (z, y, x); a positive angle turns the first of the two other axes
-            towards the second, applied about z first, then y, then x.
+            towards the second. The product is Rz Ry Rx.
         zoom: factor by which things appear larger in the patch.
         spacing: mm (z, y, x).
     """
@@ -137,6 +138,9 @@ def cut_patch(
         read: gives image (C, z, y, x) and label (z, y, x) between a lower and an upper (excluded)
             voxel inside the case.
         shape: voxels of the case.
+        place: where the patch lies before it is transformed.
+        patch_size: voxels (z, y, x).
+        transform: `IDENTITY` cuts the patch as it is.
 
     Returns:
         image (C, *patch_size), linearly interpolated; label (patch_size), from the nearest voxel.
