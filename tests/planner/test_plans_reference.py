@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from autoseg.fingerprint import CaseFingerprint, Fingerprint
-from autoseg.labels import Labels
-from autoseg.plan import Architecture, Configuration, ForegroundIntensity
+from autoseg.errors import PlanError
+from autoseg.fingerprint import Fingerprint
+from autoseg.plan import Architecture, Configuration
 from planner.reference import PlannedDecisions, reference_plan
+from tests.planner.fingerprints import fingerprint
 
 ARCHITECTURES: tuple[Architecture, ...] = ("plain", "resenc_m")
 OUR_NAME = {"2d": "2d", "3d_fullres": "3d", "3d_lowres": "3d_lowres"}
@@ -17,28 +18,13 @@ OUR_NAME = {"2d": "2d", "3d_fullres": "3d", "3d_lowres": "3d_lowres"}
 
 def fingerprint_of(name: str, entry: dict) -> Fingerprint:
     """The fingerprint that an entry of the file describes; what it leaves out does not touch these decisions."""
-    cases = tuple(
-        CaseFingerprint(
-            case=f"{name}_{i}",
-            shape=shape,
-            cropped_shape=shape,
-            spacing=spacing,
-            orientation="SPL",
-            present=(True,) * entry["channels"],
-            classes={},
-        )
-        for i, (spacing, shape) in enumerate(zip(entry["spacings"], entry["shapes"], strict=True))
-    )
-    assert len(cases) == entry["n_cases"]
-    intensity = ForegroundIntensity(mean=0, sd=1, median=0, percentile_00_5=-1, percentile_99_5=1)
-    return Fingerprint(
-        dataset=name,
-        channels=tuple(f"channel {i}" for i in range(entry["channels"])),
-        modality=("ct" if entry["modality"] == "CT" else "other",) * entry["channels"],
-        labels=Labels(values=tuple(range(entry["labels"])), names=tuple(f"class {i}" for i in range(entry["labels"]))),
-        intensities=(intensity,) * entry["channels"],
-        median_relative_size_after_crop=1.0,
-        cases=cases,
+    assert len(entry["spacings"]) == entry["n_cases"]
+    return fingerprint(
+        entry["spacings"],
+        entry["shapes"],
+        name=name,
+        modalities=("ct" if entry["modality"] == "CT" else "other",) * entry["channels"],
+        classes=entry["labels"],
     )
 
 
@@ -121,3 +107,45 @@ def missing_reasons(planned: PlannedDecisions) -> list[str]:
         return [path]
 
     return walk(planned.plan.model_dump(mode="json"), "")
+
+
+def test_planning_is_pure(test_data: Path) -> None:
+    entry = json.loads((test_data / "plans_reference.json").read_text(encoding="utf-8"))["prostate_like"]
+    measured = fingerprint_of("prostate_like", entry)
+    assert reference_plan(measured) == reference_plan(measured.model_copy(deep=True))
+
+
+def test_single_slices_get_a_2d_configuration_only() -> None:
+    plan = reference_plan(fingerprint([(999, 0.5, 0.5)] * 4, [(1, 300, 400)] * 4)).plan
+    assert set(plan.configurations) == {"2d"}
+    assert plan.configurations["2d"].slice_axis == 0
+
+
+@pytest.mark.parametrize("memory_gb", [0.0, -1.0, 1e-6])
+def test_a_memory_target_that_nothing_fits_is_refused(memory_gb: float) -> None:
+    measured = fingerprint([(1, 1, 1)] * 4, [(100, 100, 100)] * 4)
+    with pytest.raises(PlanError, match="--memory"):
+        reference_plan(measured, memory_gb=memory_gb)
+
+
+def test_a_fingerprint_without_cases_is_refused() -> None:
+    with pytest.raises(PlanError, match="no cases"):
+        reference_plan(fingerprint([], []))
+
+
+@pytest.mark.parametrize("architecture", ["plain", "resenc_m", "resenc_l", "resenc_xl"])
+def test_more_memory_never_plans_a_smaller_batch_volume(architecture: Architecture) -> None:
+    measured = fingerprint([(3, 0.8, 0.9)] * 30, [(60, 400, 380)] * 30)
+    volumes = []
+    for memory_gb in (4, 8, 16, 32):
+        ours = reference_plan(measured, memory_gb=memory_gb, architecture=architecture).plan.configurations["3d"]
+        volumes.append(math.prod(ours.patch_size) * ours.batch_size)
+    assert volumes == sorted(volumes)
+    assert volumes[0] < volumes[-1]
+
+
+def test_dice_is_pooled_where_a_patch_sees_little_of_a_case() -> None:
+    small = reference_plan(fingerprint([(1, 1, 1)] * 9, [(60, 60, 60)] * 9)).plan.configurations
+    assert {name: c.training.batch_dice for name, c in small.items()} == {"2d": True, "3d": False}
+    large = reference_plan(fingerprint([(1, 1, 1)] * 9, [(400, 400, 400)] * 9)).plan.configurations
+    assert {name: c.training.batch_dice for name, c in large.items()} == {"2d": True, "3d": True, "3d_lowres": False}
