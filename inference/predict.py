@@ -74,7 +74,7 @@ def predict_cases(
         folds: members of the ensemble; None = all finished ones.
         mirror: test-time augmentation along every axis the plan allows in training; None = as the
             plan's prediction says.
-        save_probabilities: also write `OUTPUT/probabilities/CASE`.
+        save_probabilities: also write the probability of each class, `OUTPUT/probabilities/CASE/label_VALUE`.
         device: `auto`, `cpu`, `cuda` or `mps`.
         console: where warnings go.
 
@@ -197,8 +197,9 @@ def _predict_case(
     record = prepared.record
     del prepared
     if predictor.save_probabilities:
-        folder = target.parent / "probabilities"
-        write_image(folder / target.name, export_probabilities(probabilities, record, plan.labels))
+        folder = target.parent / "probabilities" / case.name
+        for value, probability in export_probabilities(probabilities, record, plan.labels):
+            write_image(folder / f"label_{value}{target.name.removeprefix(case.name)}", probability)
     write_image(target, export_labels(probabilities, record, plan.labels))
 
 
