@@ -1,0 +1,51 @@
+# From nothing but Python 3.11, pip and make: `make demo` and `make test` set up .venv by themselves.
+#
+#   make demo                                                torch from the default package index
+#   make demo INDEX=https://download.pytorch.org/whl/cpu     PyTorch's build for the CPU alone
+#   make test PYTHON=/path/to/python3.11                     another interpreter
+
+PYTHON ?= python3.11
+INDEX ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+# one mark for each index, so that naming another one installs its torch
+INSTALLED := $(VENV)/.installed$(subst /,_,$(subst :,_,$(INDEX)))
+PACKAGES := autoseg planner trainer inference tests benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint clean
+
+help:
+	@echo "make demo    a synthetic data set through the whole path, in under 10 minutes on 2 cores"
+	@echo "make test    every test"
+	@echo "make lint    format, style, types, imports between the packages"
+	@echo "make clean   remove the virtual environment and what tools left behind"
+	@echo "INDEX=URL    package index to take torch from"
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name it with PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+ifneq ($(INDEX),)
+	$(BIN)/python -m pip install --no-deps --force-reinstall --index-url $(INDEX) -c constraints.txt torch
+endif
+	$(BIN)/python -m pip install -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/autoseg demo
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff format --check $(PACKAGES)
+	$(BIN)/ruff check $(PACKAGES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
