@@ -33,6 +33,7 @@ from trainer.case_store import CaseStore, StoredCase, has_foreground
 from trainer.sampling import Place, draw_case, is_foreground_place, place_anywhere, place_on_foreground
 
 LARGEST_CACHE_BYTES = 2**30
+SECONDS_AFTER_SIGTERM = 60.0
 Item = TypeVar("Item")
 
 
@@ -140,8 +141,9 @@ class BatchLoader:
             yield Batch(*item)
 
     def _worker_ended(self, error: BaseException) -> TrainingDataError:
+        cause = str(error).partition("\n")[0] or type(error).__name__
         return TrainingDataError(
-            f"a process that prepares batches ended ({str(error).splitlines()[0]}); most often there was too "
+            f"a process that prepares batches ended ({cause}); most often there was too "
             f"little memory: train again with fewer than {self._workers} workers, which goes on from the checkpoint"
         )
 
@@ -240,16 +242,22 @@ def _one_thread() -> Iterator[None]:
 
 
 def _begin_worker(_: int) -> None:
-    """Make a worker end with its parent, and only with it.
+    """Make a worker end with its parent and not before.
 
     Signals that a terminal or a scheduler sends to the whole group are left to the parent, which
     still takes batches while it finishes its step.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end_later)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_later(*_: object) -> None:
+    timer = threading.Timer(SECONDS_AFTER_SIGTERM, os._exit, args=(1,))
+    timer.daemon = True
+    timer.start()
 
 
 def _end_with(sentinel: int) -> None:

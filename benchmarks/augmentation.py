@@ -1,0 +1,200 @@
+"""Augmented patches per second on one core, beside batchgenerators with the same transforms.
+
+    python -m benchmarks.augmentation [--batches 40]
+
+Ours is timed from the files on (sampling, reading, augmentation, stacking), with cases kept in memory
+and read from disk. batchgenerators is given patches that are already in memory and already enlarged
+for rotation, with nnU-Net's probabilities and ranges, linear and third-order interpolation; so the
+comparison favours it. Processor time, one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from batchgenerators.transforms.abstract_transforms import Compose
+from batchgenerators.transforms.color_transforms import (
+    BrightnessMultiplicativeTransform,
+    ContrastAugmentationTransform,
+    GammaTransform,
+)
+from batchgenerators.transforms.noise_transforms import GaussianBlurTransform, GaussianNoiseTransform
+from batchgenerators.transforms.resample_transforms import SimulateLowResolutionTransform
+from batchgenerators.transforms.spatial_transforms import MirrorTransform, SpatialTransform
+from rich.console import Console
+from rich.table import Table
+
+from autoseg.geometry import IDENTITY, Geometry, Shape, Spacing
+from autoseg.plan import Configuration, Network, Prediction, Training
+from autoseg.preprocessed import CaseRecord, Foreground, write_case
+from trainer.batches import BatchLoader
+
+BATCH = 2
+SETTINGS: tuple[tuple[str, Shape, Shape, Spacing], ...] = (
+    ("hippocampus, 3D", (40, 56, 40), (35, 51, 36), (30.0, 30.0, 30.0)),
+    ("abdomen, slices apart", (32, 112, 112), (40, 200, 200), (180.0, 0.0, 0.0)),
+    ("abdomen, 3D", (32, 112, 112), (40, 200, 200), (30.0, 30.0, 30.0)),
+)
+
+
+def configuration(patch: Shape, rotation: Spacing) -> Configuration:
+    training = Training(
+        iterations=1,
+        iterations_per_epoch=1,
+        optimizer="sgd",
+        learning_rate=0.01,
+        warmup=0,
+        weight_decay=0,
+        gradient_clip=12,
+        average_decay=0,
+        oversample_foreground=0.33,
+        batch_dice=False,
+        deep_supervision=True,
+        rotation=rotation,
+        scaling=(0.7, 1.4),
+        elastic=0,
+        mirror=(0, 1, 2),
+        validate_every=0,
+        seconds=None,
+    )
+    network = Network(
+        architecture="plain",
+        features=(16, 32),
+        strides=((1, 1, 1), (2, 2, 2)),
+        kernel_sizes=((3, 3, 3), (3, 3, 3)),
+        encoder_blocks=(2, 2),
+        decoder_blocks=(2,),
+    )
+    return Configuration(
+        spacing=(1.0, 1.0, 1.0),
+        median_shape=(float(patch[0]), float(patch[1]), float(patch[2])),
+        patch_size=patch,
+        batch_size=BATCH,
+        slice_axis=None,
+        network=network,
+        training=training,
+        prediction=Prediction(overlap=0.5, mirror=()),
+    )
+
+
+def write_cases(root: Path, shape: Shape, cases: int = 3) -> list[Path]:
+    geometry = Geometry(shape, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0)))
+    for number in range(cases):
+        folder = root / f"case{number}"
+        folder.mkdir()
+        image = np.random.default_rng(number).standard_normal((1, *shape)).astype(np.float32)
+        label = np.zeros(shape, np.uint8)
+        label[tuple(slice(n // 3, n // 2) for n in shape)] = 1
+        voxels = np.argwhere(label).astype(np.int32)
+        record = CaseRecord(
+            case=folder.name,
+            stored=geometry,
+            reorientation=IDENTITY,
+            crop_lower=(0, 0, 0),
+            crop_upper=shape,
+            spacing=(1.0, 1.0, 1.0),
+            shape=shape,
+            present=(True,),
+        )
+        ones = np.ones(len(voxels), np.uint8)
+        write_case(folder, record, image, label, Foreground(voxels, ones, np.zeros(len(voxels), np.int32)))
+    return sorted(root.iterdir())
+
+
+def seconds_each(step: Callable[[], object], times: int) -> float:
+    step()
+    begin = time.process_time()
+    for _ in range(times):
+        step()
+    return (time.process_time() - begin) / times
+
+
+def ours(folders: list[Path], config: Configuration, batches: int, cache_bytes: int) -> float:
+    options = {"seed": 0, "fold": 0, "first_step": 0, "last_step": batches + 1}
+    with BatchLoader(folders, config, workers=0, cache_bytes=cache_bytes, **options) as loader:
+        steps = iter(loader)
+        return seconds_each(lambda: next(steps), batches)
+
+
+def batchgenerators(patch: Shape, rotation: Spacing, batches: int, order: int) -> float:
+    flat = rotation.count(0.0) == 2
+    axes = (1, 2) if flat else (0, 1, 2)
+    turning = dict(
+        zip(("angle_x", "angle_y", "angle_z"), ((-np.deg2rad(r), np.deg2rad(r)) for r in rotation), strict=True)
+    )
+    spatial = SpatialTransform(
+        patch[1:] if flat else patch,
+        patch_center_dist_from_border=None,
+        do_elastic_deform=False,
+        **turning,
+        scale=(0.7, 1.4),
+        p_rot_per_sample=0.2,
+        p_scale_per_sample=0.2,
+        border_mode_data="constant",
+        border_cval_seg=0,
+        order_data=order,
+        order_seg=0,
+        random_crop=False,
+    )
+    intensity = Compose(
+        [
+            GaussianNoiseTransform(p_per_sample=0.1),
+            GaussianBlurTransform((0.5, 1.0), p_per_sample=0.2, p_per_channel=0.5),
+            BrightnessMultiplicativeTransform((0.75, 1.25), p_per_sample=0.15),
+            ContrastAugmentationTransform(p_per_sample=0.15),
+            SimulateLowResolutionTransform(
+                (0.5, 1), True, 0.5, p_per_sample=0.25, order_downsample=0, order_upsample=order,
+                ignore_axes=(0,) if flat else None,
+            ),
+            GammaTransform((0.7, 1.5), True, True, retain_stats=True, p_per_sample=0.1),
+            GammaTransform((0.7, 1.5), False, True, retain_stats=True, p_per_sample=0.3),
+            MirrorTransform((0, 1, 2)),
+        ]
+    )  # fmt: skip
+    enlarged = tuple(round(n * 1.5) if axis in axes else n for axis, n in enumerate(patch))
+    image = np.random.default_rng(0).standard_normal((BATCH, 1, *enlarged)).astype(np.float32)
+    label = np.zeros(image.shape, np.int16)
+
+    def step() -> None:
+        batch = {"data": image.copy(), "seg": label.copy()}
+        if flat:
+            batch = {k: v.reshape(BATCH, -1, *v.shape[3:]) for k, v in batch.items()}
+        batch = spatial(**batch)
+        if flat:
+            batch = {k: v.reshape(BATCH, 1, *patch) for k, v in batch.items()}
+        intensity(**batch)
+
+    np.random.seed(0)
+    return seconds_each(step, batches)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batches", type=int, default=40)
+    batches = parser.parse_args().batches
+    torch.set_num_threads(1)
+    table = Table("patch", "augmentation", "ms a batch of 2", "patches a second")
+    for name, patch, shape, rotation in SETTINGS:
+        with tempfile.TemporaryDirectory() as root:
+            folders = write_cases(Path(root), shape)
+            config = configuration(patch, rotation)
+            rows = {
+                "ours, cases in memory": ours(folders, config, batches, 2**30),
+                "ours, from disk": ours(folders, config, batches, 0),
+                "batchgenerators, linear": batchgenerators(patch, rotation, batches, 1),
+                "batchgenerators, third order": batchgenerators(patch, rotation, batches, 3),
+            }
+        for label, seconds in rows.items():
+            size = "×".join(map(str, patch))
+            table.add_row(f"{name} {size}", label, f"{1000 * seconds:.1f}", f"{BATCH / seconds:.0f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
