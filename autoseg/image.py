@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 from autoseg.errors import ImageError
 from autoseg.geometry import Geometry
 from autoseg.run_folder import replaced_when_done
-from autoseg.truncation import require_bytes, require_whole
+from autoseg.stored_voxels import Layout, inspect, require_bytes
 
 # DICOM transfer syntaxes that store voxels uncompressed, so that a slice's length can be told
 _UNCOMPRESSED = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
+# NIfTI's numbers for types of voxels: float32 and float64; RGB and RGBA, one number for NIfTI
+_NIFTI_FLOATS = ("16", "64")
+_NIFTI_COLOURS = ("128", "2304")
 # share of the slice distance by which a slice may lie off an even grid; a missing slice moves its
 # neighbours by half of it at least
 _UNEVEN_SLICES = 0.25
@@ -46,13 +49,13 @@ def read_image(path: Path) -> Image:
     Raises:
         ImageError: the file is missing, unreadable, truncated or not three-dimensional.
     """
-    image = _read(path)
+    image, not_finite = _read(path)
     array = sitk.GetArrayFromImage(image)  # a copy: a view would outlive its image
     if image.GetNumberOfComponentsPerPixel() > 1:
         array = np.moveaxis(array, -1, 0)
     elif image.GetDimension() == 3:
         array = array[None]
-    return Image(np.ascontiguousarray(array, dtype=np.float32), _geometry(image))
+    return Image(_restored(np.ascontiguousarray(array, dtype=np.float32), not_finite), _geometry(image))
 
 
 def read_label(path: Path) -> Image:
@@ -61,10 +64,10 @@ def read_label(path: Path) -> Image:
     Raises:
         ImageError: as `read_image`, and where the file has more than one channel.
     """
-    image = _read(path)
+    image, not_finite = _read(path)
     if image.GetNumberOfComponentsPerPixel() > 1 or (image.GetDimension() == 4 and image.GetSize()[3] > 1):
         raise ImageError(f"{path}: a label map must have one channel")
-    array = sitk.GetArrayFromImage(image)
+    array = _restored(sitk.GetArrayFromImage(image), not_finite)
     return Image(array if array.ndim == 4 else array[None], _geometry(image))
 
 
@@ -127,20 +130,28 @@ def resample_onto(image: Image, target: Geometry, *, nearest: bool = False) -> I
     return Image(np.stack(channels), target)
 
 
-def _read(path: Path) -> sitk.Image:
+def _read(path: Path) -> tuple[sitk.Image, NDArray[np.bool_] | None]:
+    """The image, and for each voxel whether it is NaN or infinite in the file; None where all are finite."""
     _require(path)
     try:
         if Path(path).is_dir():
-            return _read_dicom_folder(Path(path))
+            return _read_dicom_folder(Path(path)), None
         image = sitk.ReadImage(str(path))
     except (RuntimeError, MemoryError) as error:
         raise ImageError(f"{path}: cannot be read as an image ({_short(error)})") from None
-    require_whole(Path(path), _stored_bytes(image))
+    not_finite = inspect(Path(path), _layout(image))
     if image.GetDimension() == 2:
         image = sitk.JoinSeries(image)
     if image.GetDimension() not in (3, 4):
         raise ImageError(f"{path}: has {image.GetDimension()} dimensions, expected 3 (or 4 with channels)")
-    return image
+    return image, not_finite
+
+
+def _restored(array: NDArray, not_finite: NDArray[np.bool_] | None) -> NDArray:
+    """`array`, contiguous, with NaN where the file holds numbers that ITK replaced by zeros."""
+    if not_finite is not None:
+        array.reshape(-1)[not_finite] = np.nan
+    return array
 
 
 def _read_dicom_folder(folder: Path) -> sitk.Image:
@@ -186,15 +197,18 @@ def _tag(reader: sitk.ImageSeriesReader, i: int, tag: str) -> str:
     return str(reader.GetMetaData(i, tag)).strip(" \0") if reader.HasMetaDataKey(i, tag) else ""
 
 
-def _stored_bytes(image: sitk.Image) -> int:
-    """Bytes that header and voxels take in the file; NIfTI says itself how wide its numbers are."""
-    if image.HasMetaDataKey("bitpix") and image.HasMetaDataKey("vox_offset"):
-        width, offset = int(image.GetMetaData("bitpix")) // 8, int(float(image.GetMetaData("vox_offset")))
-        # an RGB voxel is one number of 24 bits for NIfTI, three components for ITK
-        rgb = image.GetMetaData("datatype") in ("128", "2304")
-        components = 1 if rgb else image.GetNumberOfComponentsPerPixel()
-        return offset + image.GetNumberOfPixels() * components * width
-    return image.GetNumberOfPixels() * image.GetNumberOfComponentsPerPixel() * image.GetSizeOfPixelComponent()
+def _layout(image: sitk.Image) -> Layout:
+    """How the voxels lie in the file; NIfTI says itself how wide its numbers are."""
+    components = image.GetNumberOfComponentsPerPixel()
+    if not (image.HasMetaDataKey("bitpix") and image.HasMetaDataKey("vox_offset")):
+        return Layout(0, image.GetNumberOfPixels() * components, image.GetSizeOfPixelComponent())
+    kind = image.GetMetaData("datatype")
+    return Layout(
+        offset=int(float(image.GetMetaData("vox_offset"))),
+        voxels=image.GetNumberOfPixels() * (1 if kind in _NIFTI_COLOURS else components),
+        width=int(image.GetMetaData("bitpix")) // 8,
+        floating=kind in _NIFTI_FLOATS,
+    )
 
 
 def _require(path: Path) -> None:

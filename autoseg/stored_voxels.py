@@ -1,0 +1,120 @@
+"""What a file really holds, where ITK's readers keep silent about it.
+
+ITK fills what a truncated NIfTI, GIPL, VTK or DICOM file lacks with zeros and says nothing, and it
+replaces NaN and infinite numbers of NIfTI files by zeros. So the bytes are counted, and the numbers
+looked at, here. The readers of NRRD and MetaImage refuse truncated files by themselves.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoseg.errors import ImageError
+
+# formats that store voxels as they are, gzipped as a whole or not at all
+_PLAIN_ENDINGS = (".nii", ".img", ".gipl", ".vtk")
+# a multiple of every number's width
+_BLOCK_BYTES = 1 << 22
+# length of the NIfTI-1 and NIfTI-2 header, the first number in it, which tells the byte order
+_NIFTI_HEADER_BYTES = (348, 540)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a file's voxels lie.
+
+    Args:
+        offset: bytes before them.
+        voxels: how many there are, channels counted.
+        width: bytes of each.
+        floating: whether they are NIfTI floating-point numbers, which ITK alters.
+    """
+
+    offset: int
+    voxels: int
+    width: int
+    floating: bool = False
+
+
+def inspect(path: Path, layout: Layout) -> NDArray[np.bool_] | None:
+    """Refuse a truncated or damaged file, and find the numbers of a NIfTI file that are not finite.
+
+    Args:
+        path: of the image; files whose readers notice by themselves pass unread.
+        layout: from its header.
+
+    Returns:
+        (voxels,) in the file's order (x fastest, then y, z, channel), whether each is NaN or
+        infinite; None where none is.
+
+    Raises:
+        ImageError: the file is truncated or damaged.
+    """
+    voxel_file = _voxel_file(path)
+    name = voxel_file.name.lower()
+    if not name.endswith((*_PLAIN_ENDINGS, *(ending + ".gz" for ending in _PLAIN_ENDINGS))):
+        return None
+    wrong = None
+    if name.endswith(".gz") or layout.floating:
+        found, wrong = _scan(voxel_file, layout, _byte_order(path) if layout.floating else None)
+    else:
+        found = voxel_file.stat().st_size
+    require_bytes(path, found, layout.offset + layout.voxels * layout.width)
+    return wrong
+
+
+def require_bytes(path: Path, found: int, expected: int) -> None:
+    """Refuse a file of fewer bytes than its header promises.
+
+    Raises:
+        ImageError: it is truncated.
+    """
+    if found < expected:
+        raise ImageError(
+            f"{path}: truncated, holds {found} of {expected} bytes of header and voxels; copy or download it again"
+        )
+
+
+def _scan(file: Path, layout: Layout, byte_order: str | None) -> tuple[int, NDArray[np.bool_] | None]:
+    """Number of bytes up to the end, so that a gzip file's checksum is verified, and what is not finite."""
+    wrong: NDArray[np.bool_] | None = None
+    try:
+        with gzip.open(file) if file.name.lower().endswith(".gz") else file.open("rb") as opened:
+            found = len(opened.read(layout.offset))
+            while block := opened.read(_BLOCK_BYTES):
+                if byte_order is not None:
+                    numbers = np.frombuffer(block, f"{byte_order}f{layout.width}", len(block) // layout.width)
+                    finite = np.isfinite(numbers)
+                    if not finite.all():
+                        wrong = np.zeros(layout.voxels, bool) if wrong is None else wrong
+                        first = (found - layout.offset) // layout.width
+                        part = wrong[first : first + len(numbers)]
+                        part |= ~finite[: len(part)]
+                found += len(block)
+    except EOFError:
+        raise ImageError(f"{file}: truncated, its compressed data break off; copy or download it again") from None
+    except (OSError, zlib.error) as error:
+        raise ImageError(f"{file}: damaged, its compressed data are wrong ({error}); copy it again") from None
+    return found, wrong
+
+
+def _byte_order(header_file: Path) -> str:
+    with gzip.open(header_file) if header_file.name.lower().endswith(".gz") else header_file.open("rb") as opened:
+        return "<" if int.from_bytes(opened.read(4), "little") in _NIFTI_HEADER_BYTES else ">"
+
+
+def _voxel_file(path: Path) -> Path:
+    """The file with the voxels, where a header has a file of its own (`.hdr` beside `.img`)."""
+    name = path.name.lower()
+    for ending in (".hdr", ".hdr.gz"):
+        if name.endswith(ending):
+            stem = path.name[: -len(ending)]
+            beside = [path.with_name(stem + voxels) for voxels in (".img", ".img.gz")]
+            return next((file for file in beside if file.exists()), path)
+    return path

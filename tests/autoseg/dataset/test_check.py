@@ -1,0 +1,250 @@
+"""The check finds every problem of a data set, and passes sound ones."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autoseg.dataset.check import Check, check_dataset
+from autoseg.dataset.read import read_dataset
+from autoseg.errors import DatasetError
+from tests.autoseg.dataset import build
+
+
+def check(path: Path) -> Check:
+    return check_dataset(read_dataset(path), workers=1)
+
+
+def problems_of(path: Path) -> tuple[str, ...]:
+    before = sorted(path.rglob("*"))
+    with pytest.raises(DatasetError) as error:
+        check(path)
+    assert error.value.exit_status == 2
+    assert sorted(path.rglob("*")) == before, "nothing is written"
+    return error.value.problems
+
+
+def image(folder: Path, case: int = 1) -> Path:
+    return folder / "imagesTr" / f"case_{case}_0000.nii.gz"
+
+
+def label(folder: Path, case: int = 1) -> Path:
+    return folder / "labelsTr" / f"case_{case}.nii.gz"
+
+
+@pytest.mark.parametrize("make", [build.nnunet, build.decathlon])
+def test_sound_data_set_passes_without_warnings(tmp_path, make):
+    result = check(make(tmp_path))
+    assert result.warnings == ()
+    assert [case.name for case in result.cases] == [f"case_{i}" for i in range(5)]
+    assert result.cases[0].geometry.shape == build.SHAPE
+    assert result.cases[0].geometry.spacing == pytest.approx((3.0, 1.5, 1.0))
+    assert result.cases[0].voxels == {"background": 4 * 5 * 6 - 8, "lesion": 8}
+
+
+@pytest.mark.parametrize("name", ["hippocampus40", "abdomen20"])
+def test_real_data_sets_pass(test_data, name):
+    dataset = read_dataset(test_data / name)
+    result = check_dataset(dataset, workers=2)
+    assert len(result.cases) == len(dataset.cases)
+    assert all(count > 0 for case in result.cases for count in case.voxels.values())
+
+
+def truncate(folder: Path) -> None:
+    content = image(folder).read_bytes()
+    image(folder).write_bytes(content[: len(content) // 2])
+
+
+def with_nan(folder: Path) -> None:
+    array = build.voxels()
+    array[2, 3, 4] = np.nan
+    array[0, 0, 0] = np.inf
+    build.write(image(folder), array)
+
+
+def fractional(folder: Path) -> None:
+    array = build.label_voxels().astype(np.float32)
+    array[1, 1, 2] = 0.5
+    build.write(label(folder), array)
+
+
+BAD_INPUTS = {
+    "missing image": (lambda f: image(f).unlink(), "missing file: has the label"),
+    "missing label": (lambda f: label(f).unlink(), "missing file: has no label"),
+    "unreadable image": (lambda f: image(f).write_bytes(b"not an image"), "cannot be read as an image"),
+    "empty file": (lambda f: label(f).write_bytes(b""), "cannot be read as an image"),
+    "truncated image": (truncate, "truncated"),
+    "label shifted": (
+        lambda f: build.write(label(f), build.label_voxels(), origin=(10, -20, 30.01)),
+        "corners up to 0.01 mm (0.00333 voxels) apart",
+    ),
+    "label of other shape": (
+        lambda f: build.write(label(f), build.label_voxels()[:3]),
+        "3 × 5 × 6 against 4 × 5 × 6 voxels",
+    ),
+    "label of other spacing": (
+        lambda f: build.write(label(f), build.label_voxels(), spacing=(1, 1.5, 3.3)),
+        "spacing 3.3 × 1.5 × 1 against 3 × 1.5 × 1 mm",
+    ),
+    "label in other direction": (
+        lambda f: build.write(label(f), build.label_voxels(), direction=np.diag([-1, -1, 1])),
+        "is not on the grid of the image",
+    ),
+    "label value not declared": (
+        lambda f: build.write(label(f), build.label_voxels(7)),
+        "label value not declared: 7 (8 voxels); declared are 0 (background), 1 (lesion)",
+    ),
+    "fractional label": (fractional, "fractional values 0.5 in 1 voxels"),
+    "label with channels": (
+        lambda f: build.write(label(f), np.stack([build.label_voxels()] * 2)),
+        "a label map must have one channel",
+    ),
+    "NaN and infinite voxels": (with_nan, "2 of 120 voxels are NaN or infinite, the first at (z, y, x) = (0, 0, 0)"),
+    "constant image": (
+        lambda f: build.write(image(f), np.full(build.SHAPE, 3, np.float32)),
+        "constant image, every voxel is 3",
+    ),
+    "too many channel files": (
+        lambda f: build.write(f / "imagesTr" / "case_1_0001.nii.gz", build.voxels()),
+        "wrong number of channels: case_1_0001.nii.gz, but dataset.json declares 1 (T1)",
+    ),
+    "channels in one file": (
+        lambda f: build.write(image(f), build.voxels(0, (2, *build.SHAPE))),
+        "wrong number of channels",
+    ),
+    "duplicate by case": (
+        lambda f: (
+            shutil.copy(image(f), f / "imagesTr" / "CASE_1_0000.nii.gz"),
+            shutil.copy(label(f), f / "labelsTr" / "CASE_1.nii.gz"),
+        ),
+        "duplicate case: CASE_1 and case_1 differ only in upper and lower case",
+    ),
+    "unsafe name": (lambda f: image(f).rename(f / "imagesTr" / "a:b_0000.nii.gz"), "the name 'a:b' holds one of"),
+}
+
+
+@pytest.mark.parametrize("spoil, told", BAD_INPUTS.values(), ids=BAD_INPUTS.keys())
+def test_bad_input_is_named_with_its_case(tmp_path, spoil, told):
+    folder = build.nnunet(tmp_path)
+    spoil(folder)
+    matching = [problem for problem in problems_of(folder) if told in problem]
+    assert matching
+    assert matching[0].startswith(("case_1: ", "a:b: "))
+
+
+def test_every_problem_is_reported_together_in_the_order_of_cases(tmp_path):
+    folder = build.nnunet(tmp_path, channels=("T1", "T2"))
+    image(folder, 0).write_bytes(b"x")
+    build.write(label(folder, 0), build.label_voxels(9))
+    with_nan(folder)
+    (folder / "imagesTr" / "case_2_0001.nii.gz").unlink()
+    fractional(folder)
+    build.write(folder / "imagesTr" / "stray.nii.gz", build.voxels())
+    problems = problems_of(folder)
+    told = (
+        ("stray.nii.gz: its name lacks", "case_0: "),
+        ("case_0: ", "cannot be read"),
+        ("case_0: ", "not declared: 9"),
+        ("case_1: ", "NaN"),
+        ("case_1: ", "fractional"),
+        ("case_2: ", "no file in", "T2 (_0001)"),
+    )
+    assert len(problems) == len(told)
+    assert "stray.nii.gz: its name lacks" in problems[0]
+    for problem, (case, *words) in zip(problems[1:], told[1:], strict=True):
+        assert problem.startswith(case) and all(word in problem for word in words)
+
+
+def test_several_processes_report_the_same(tmp_path):
+    folder = build.nnunet(tmp_path)
+    with_nan(folder)
+    build.write(label(folder, 3), build.label_voxels(9))
+    dataset = read_dataset(folder)
+    found = []
+    for workers in (1, 2):
+        with pytest.raises(DatasetError) as error:
+            check_dataset(dataset, workers=workers)
+        found.append(error.value.problems)
+    assert found[0] == found[1] and len(found[0]) == 2
+
+
+def test_decathlon_problems_name_the_field(tmp_path):
+    listed = [{"image": f"./imagesTr/case_{i}.nii.gz", "label": f"./labelsTr/case_{i}.nii.gz"} for i in (0, 1, 1)]
+    folder = build.decathlon(tmp_path, channels=("FLAIR", "T1w"), training=listed, numTraining=3)
+    (folder / "imagesTr" / "case_0.nii.gz").unlink()
+    build.write(folder / "imagesTr" / "case_1.nii.gz", build.voxels(0, (3, *build.SHAPE)))
+    problems = problems_of(folder)
+    assert any("case_0: missing file: dataset.json, field training.0.image" in problem for problem in problems)
+    assert any("case_1: duplicate case: found in dataset.json, field training.1" in problem for problem in problems)
+    assert any("wrong number of channels" in problem and "holds 3, expected 2" in problem for problem in problems)
+
+
+def test_table_problems_name_line_and_column(tmp_path):
+    rows = build.table(tmp_path)
+    rows[0]["T1"] = "T1/nowhere.nii.gz"
+    rows[1]["label"] = ""
+    rows[2]["T1"] = rows[2]["STIR"] = ""
+    rows[3]["case"] = "case_4"
+    rows[4]["STIR"] = rows[0]["STIR"]
+    path = build.write_table(tmp_path, rows)
+    path.write_text(path.read_text() + "one,cell,too,many,here,and,there\n")
+    text = "\n".join(problems_of(tmp_path))
+    assert "line 2, column T1" in text and "nowhere.nii.gz does not exist" in text
+    assert "line 3, column label: is empty" in text
+    assert "line 4: names no image" in text
+    assert "case_4: duplicate case: found in" in text and "line 5 and" in text
+    assert "case_4: duplicate case: case_0, case_4 have the same image file" in text
+    assert "line 7: has 7 cells, the header has 6 columns" in text
+
+
+def test_one_image_annotated_twice_is_sound_within_a_patient(tmp_path):
+    rows = build.table(tmp_path, channels=("T1",))
+    rows[1]["T1"], rows[1]["patient"] = rows[0]["T1"], rows[0]["patient"]
+    build.write_table(tmp_path, rows)
+    assert [warning for warning in check(tmp_path).warnings if "identical" in warning] == []
+
+
+def test_channels_that_do_not_overlap_are_an_error_others_a_warning(tmp_path):
+    rows = build.table(tmp_path)
+    build.write(tmp_path / rows[0]["STIR"], build.voxels(), origin=(10.5, -20, 30))
+    path = build.write_table(tmp_path, rows)
+    warnings = check(path.parent).warnings
+    assert len(warnings) == 1 and warnings[0].startswith("case_0: ")
+    assert "STIR/case_0.nii.gz is on another grid than" in warnings[0] and "T1/case_0.nii.gz" in warnings[0]
+    build.write(tmp_path / rows[0]["STIR"], build.voxels(), origin=(500, -20, 30))
+    assert any("do not overlap in space" in problem for problem in problems_of(tmp_path))
+
+
+def test_one_case_is_an_error_few_cases_a_warning(tmp_path):
+    assert "has 1 case; cross-validation needs two" in problems_of(build.nnunet(tmp_path / "one", cases=1))[0]
+    warnings = check(build.nnunet(tmp_path / "three", cases=3)).warnings
+    assert warnings == ("three: only 3 cases, so 3 folds instead of 5",)
+
+
+def test_patients_count_where_a_table_names_them(tmp_path):
+    rows = build.table(tmp_path, cases=6)
+    for i, row in enumerate(rows):
+        row["patient"] = f"patient_{i % 2}"
+    build.write_table(tmp_path, rows)
+    assert any("only 2 patients, so 2 folds" in warning for warning in check(tmp_path).warnings)
+    for row in rows:
+        row["patient"] = "patient_0"
+    build.write_table(tmp_path, rows)
+    assert "all 6 cases are of patient patient_0" in problems_of(tmp_path)[0]
+
+
+def test_empty_label_absent_class_and_identical_images_are_warnings(tmp_path):
+    folder = build.nnunet(tmp_path, labels={"background": 0, "lesion": 1, "cord": 2})
+    build.write(label(folder), np.zeros(build.SHAPE, np.uint8))
+    shutil.copy(image(folder, 2), image(folder, 3))
+    warnings = "\n".join(check(folder).warnings)
+    assert "case_1: label" in warnings and "is empty" in warnings
+    assert "label cord (2) is declared, but no case has it" in warnings
+    assert "case_2, case_3: their images are identical" in warnings
+
+
+def test_differences_below_a_thousandth_of_a_voxel_pass(tmp_path):
+    folder = build.nnunet(tmp_path)
+    build.write(label(folder), build.label_voxels(), origin=(10, -20, 30.0029))
+    assert check(folder).warnings == ()

@@ -1,0 +1,174 @@
+"""The three layouts give the cases, channels and labels that they declare."""
+
+from pathlib import Path
+
+import pytest
+
+from autoseg.dataset.read import read_dataset
+from autoseg.errors import DatasetError
+from tests.autoseg.dataset import build
+
+
+def problems_of(path: Path) -> str:
+    with pytest.raises(DatasetError) as error:
+        read_dataset(path)
+    return "\n".join(error.value.problems)
+
+
+def test_nnunet_groups_channels_by_their_numbers(tmp_path):
+    labels = {"background": 0, "cord": 600, "disc": 200}
+    folder = build.nnunet(tmp_path / "spine", channels=("T1", "ct"), labels=labels)
+    (folder / "imagesTr" / "._case_0_0000.nii.gz").write_bytes(b"macOS")
+    dataset = read_dataset(folder)
+    assert (dataset.layout, dataset.name, dataset.file_ending) == ("nnunet", "spine", ".nii.gz")
+    assert dataset.channels == ("T1", "ct") and dataset.ct == (False, True)
+    assert dataset.labels.values == (0, 200, 600) and dataset.labels.names == ("background", "disc", "cord")
+    assert [case.name for case in dataset.cases] == [f"case_{i}" for i in range(5)]
+    assert dataset.cases[3].images == tuple(folder / "imagesTr" / f"case_3_{c:04d}.nii.gz" for c in range(2))
+    assert dataset.cases[3].label == folder / "labelsTr" / "case_3.nii.gz"
+    assert dataset.warnings == () and dataset.problems == ()
+
+
+def test_nnunet_follows_files_listed_in_dataset_json(tmp_path):
+    folder = build.nnunet(tmp_path, cases=2)
+    listed = {"first": {"images": ["imagesTr/case_1_0000.nii.gz"], "label": "labelsTr/case_1.nii.gz"}}
+    dataset = read_dataset(build.nnunet(folder, cases=2, dataset=listed, numTraining=2))
+    assert [case.name for case in dataset.cases] == ["first"]
+    assert dataset.cases[0].images == (folder / "imagesTr/case_1_0000.nii.gz",)
+    assert "numTraining" in dataset.warnings[0]
+
+
+def test_decathlon_several_channels_are_one_4d_file(tmp_path):
+    folder = build.decathlon(tmp_path, channels=("FLAIR", "T1w"))
+    dataset = read_dataset(folder / "dataset.json")
+    assert (dataset.layout, dataset.name, dataset.file_ending) == ("decathlon", "tiny", ".nii.gz")
+    assert dataset.channels == ("FLAIR", "T1w")
+    case = dataset.cases[2]
+    assert case.name == "case_2" and case.several_channels_in_one_file
+    assert case.images == (folder / "imagesTr" / "case_2.nii.gz",) * 2
+
+
+def test_decathlon_modality_ct_and_macos_files_in_its_list(tmp_path):
+    listed = [
+        {"image": f"./imagesTr/{name}.nii.gz", "label": f"./labelsTr/{name}.nii.gz"} for name in ("case_0", "._case_0")
+    ]
+    dataset = read_dataset(build.decathlon(tmp_path, cases=1, channels=("CT",), training=listed))
+    assert dataset.ct == (True,)
+    assert [case.name for case in dataset.cases] == ["case_0"]
+    assert not dataset.cases[0].several_channels_in_one_file
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_table_tells_sequences_from_stratification_columns(tmp_path, delimiter):
+    rows = build.table(tmp_path)
+    rows[1]["STIR"] = ""
+    rows[2]["T1"] = str(tmp_path / "T1" / "case_2.nii.gz")
+    dataset = read_dataset(build.write_table(tmp_path, rows, delimiter).parent)
+    assert dataset.layout == "table" and dataset.channels == ("T1", "STIR")
+    assert dataset.cases[1].present == (True, False)
+    assert dataset.cases[2].images == (tmp_path / "T1/case_2.nii.gz", tmp_path / "STIR/case_2.nii.gz")
+    assert dataset.cases[3].strata == {"lesion_type": "lytic"} and dataset.cases[3].patient == "patient_3"
+    assert dataset.labels.values == (0, 1), "found in the label files"
+
+
+def test_table_with_declared_labels_and_order_of_channels(tmp_path):
+    path = build.write_table(tmp_path, build.table(tmp_path))
+    declared = {
+        "name": "metastases",
+        "labels": {"background": 0, "metastasis": 1},
+        "channel_names": {"0": "STIR", "1": "T1"},
+    }
+    build.write_json(tmp_path / "dataset.json", declared)
+    dataset = read_dataset(path)
+    assert dataset.name == "metastases" and dataset.channels == ("STIR", "T1")
+    assert dataset.labels.names == ("background", "metastasis")
+    assert dataset.cases[0].images == (tmp_path / "STIR/case_0.nii.gz", tmp_path / "T1/case_0.nii.gz")
+
+
+def test_table_finds_label_values_that_are_not_consecutive(tmp_path):
+    rows = build.table(tmp_path, cases=2)
+    build.write(tmp_path / rows[0]["label"], build.label_voxels(600))
+    build.write(tmp_path / rows[1]["label"], build.label_voxels(200).astype("float32"))
+    dataset = read_dataset(build.write_table(tmp_path, rows))
+    assert dataset.labels.values == (0, 200, 600)
+
+
+@pytest.mark.parametrize(("name", "layout", "cases"), [("hippocampus40", "decathlon", 40), ("abdomen20", "nnunet", 20)])
+def test_real_data_sets(test_data, name, layout, cases):
+    dataset = read_dataset(test_data / name)
+    assert (dataset.layout, len(dataset.cases)) == (layout, cases)
+    assert not dataset.problems and not any(case.problems for case in dataset.cases)
+    assert all(case.label is not None and case.label.exists() for case in dataset.cases)
+    assert not any("imagesTs" in str(image) for case in dataset.cases for image in case.images)
+
+
+def test_neither_json_nor_table(tmp_path):
+    assert "neither a dataset.json" in problems_of(tmp_path)
+    assert "does not exist" in problems_of(tmp_path / "nowhere")
+    build.write_json(tmp_path / "dataset.json", {"name": "x"})
+    assert "channel_names" in problems_of(tmp_path)
+
+
+def test_json_syntax_error_names_its_line(tmp_path):
+    (tmp_path / "dataset.json").write_text('{\n "channel_names": {"0": "T1"},\n "labels": {,}\n}')
+    assert "dataset.json, line 3" in problems_of(tmp_path)
+
+
+def test_json_fields_all_wrong_ones_named_with_their_lines(tmp_path):
+    build.nnunet(tmp_path, labels={"background": 0, "lesion": "one"}, channel_names={"1": "T1"}, file_ending=3)
+    text = problems_of(tmp_path)
+    lines = (tmp_path / "dataset.json").read_text().splitlines()
+    for field, key in (("labels.lesion", "lesion"), ("channel_names", "channel_names"), ("file_ending", "file_ending")):
+        line = next(i for i, content in enumerate(lines, 1) if f'"{key}"' in content)
+        assert f"line {line}, field {field}:" in text
+
+
+def test_decathlon_field_in_a_list_named_with_its_line(tmp_path):
+    build.decathlon(tmp_path, training=[{"image": "a.nii.gz", "label": "b.nii.gz"}, {"image": "c.nii.gz"}])
+    text = problems_of(tmp_path)
+    assert "field training.1.label: Field required" in text and ", line " in text
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        ({"background": 0, "whole": [1, 2]}, "labels.whole: regions"),
+        ({"background": 0, "lesion": 1, "ignore": 2}, '"ignore" label is not supported yet'),
+        ({"background": 0, "lesion": 1, "other": 1}, "value 1 is given to two labels"),
+        ({"lesion": 1}, "no label has the value 0"),
+        ({"background": 1, "lesion": 0}, "the background must have the value 0"),
+        ({"background": 0}, "declare one label beside"),
+        ({"background": 0, "lesion": 1.5}, "labels.lesion"),
+    ],
+)
+def test_labels_that_cannot_be_used(tmp_path, labels, told):
+    assert told in problems_of(build.nnunet(tmp_path, cases=2, labels=labels))
+
+
+def test_json_field_given_twice(tmp_path):
+    build.nnunet(tmp_path, cases=2)
+    (tmp_path / "dataset.json").write_text('{"labels": {"lesion": 1, "lesion": 2}}')
+    assert "'lesion' is given twice" in problems_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("name,T1,label\na,b.nii.gz,c.nii.gz\n", "line 1: has no column `case`"),
+        ("case,T1\na,b.nii.gz\n", "line 1: has no column `label`"),
+        ("case,T1,T1,label\na,b,c,d\n", "line 1: column 'T1' is given twice"),
+        ("case,T1,,label\na,b,c,d\n", "line 1: column 3 has no name"),
+        ("case,T1,label\n", "lists no case"),
+        ("", "line 1: has no column `case`"),
+        ('case,T1,label\na,"b.nii.gz,c\n', "line 2: not a table"),
+        ("case,grade,label\na,high,c.nii.gz\n", "no column names image files"),
+    ],
+)
+def test_table_malformed_as_a_whole(tmp_path, text, told):
+    (tmp_path / "cases.csv").write_text(text)
+    assert told in problems_of(tmp_path)
+
+
+def test_table_not_utf8_names_its_line(tmp_path):
+    (tmp_path / "cases.csv").write_bytes("case,T1,label\na,b,c\nMüller,b,c\n".encode("latin-1"))
+    assert "line 3: not UTF-8" in problems_of(tmp_path)
