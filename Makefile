@@ -17,7 +17,7 @@ PACKAGES := autoseg planner trainer inference tests benchmarks
 .PHONY: help install demo test lint clean
 
 help:
-	@echo "make demo    a synthetic data set through the whole path, in under 10 minutes on 2 cores"
+	@echo "make demo    a synthetic data set through the whole path, planned to end within 10 minutes"
 	@echo "make test    every test"
 	@echo "make lint    format, style, types, imports between the packages"
 	@echo "make clean   remove the virtual environment and what tools left behind"
