@@ -55,7 +55,7 @@ def completed(
             died.append(index)
         else:
             yield index, result
-    for index, result in _work_off(function, items, died, 1):
+    for index, result in _work_off(function, items, sorted(died), 1):
         if isinstance(result, _Death):
             raise WorkerDied(
                 f"{name(items[index])}: its process {result.cause}, also when it was tried once more alone; "

@@ -102,7 +102,8 @@ def preprocess_dataset(
         tasks = [task for task in tasks if not _is_done(task)]
         if not tasks:
             return
-        workers = workers_within_memory(max(map(_bytes_needed, tasks)), at_most=workers) if workers > 1 else 1
+        largest = max(bytes_needed(task.case, plan, configuration) for task in tasks)
+        workers = workers_within_memory(largest, at_most=workers)
         warnings = map_cases(
             _preprocess, tasks, workers, f"Preprocessing {configuration}", name=lambda task: task.case.name
         )
@@ -182,13 +183,13 @@ def _source(path: Path, case: Case) -> SourceFile:
     )
 
 
-def _bytes_needed(task: _Task) -> int:
-    """Estimate of a worker's peak memory for a case, as `benchmarks/memory_preprocess.py` measures it."""
-    geometry, _ = read_geometry(next(image for image in task.case.images if image is not None))
-    target = task.plan.configuration(task.configuration).target_spacing(geometry.spacing)
+def bytes_needed(case: Case, plan: Plan, configuration: str) -> int:
+    """Estimate of a process's peak memory for a case, as `benchmarks/memory_preprocess.py` measures it."""
+    geometry, _ = read_geometry(next(image for image in case.images if image is not None))
+    target = plan.configuration(configuration).target_spacing(geometry.spacing)
     before = float(np.prod(geometry.shape))
     after = float(np.prod(new_shape_for(geometry.shape, geometry.spacing, target)))
-    channels = len(task.plan.channels)
+    channels = len(plan.channels)
     return int(300e6 + before * (10 * channels + 14) + after * (4 * channels + 10))
 
 

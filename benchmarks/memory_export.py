@@ -1,0 +1,74 @@
+"""Peak memory and time of exporting one large prediction.
+
+An image of 512 x 512 x 300 voxels whose plan is twice as coarse in plane, 25 classes: probabilities
+of (25, 300, 256, 256) in half precision back to a label map of the image. The whole process is to
+stay under 4 GiB. Run it as `python -m benchmarks.memory_export`.
+"""
+
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from autoseg.geometry import IDENTITY, Geometry
+from autoseg.image import write_image
+from autoseg.labels import Labels
+from autoseg.preprocessed import CaseRecord
+from autoseg.whole_image.export import export_labels
+
+CLASSES = 25
+AXES = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
+LIMIT_GIB = 4.0
+
+
+def organs(shape: tuple[int, int, int]) -> np.ndarray:
+    """Probabilities (CLASSES, z, y, x) of soft-edged balls in a background, float16."""
+    probabilities = np.zeros((CLASSES, *shape), np.float16)
+    probabilities[0] = 1
+    rng = np.random.default_rng(0)
+    for index in range(1, CLASSES):
+        radius = int(rng.integers(8, 40))
+        centre = [int(rng.integers(radius, n - radius)) for n in shape]
+        z, y, x = np.ogrid[tuple(slice(-radius, radius) for _ in range(3))]
+        ball = np.clip((radius - np.sqrt(z**2 + y**2 + x**2)) / 4, 0, 1).astype(np.float16)
+        box = tuple(slice(c - radius, c + radius) for c in centre)
+        probabilities[(slice(None), *box)] *= 1 - ball
+        probabilities[(index, *box)] += ball
+    return probabilities
+
+
+def peak_gib() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**30 if sys.platform == "darwin" else peak / 2**20
+
+
+def main() -> None:
+    stored = Geometry((300, 512, 512), (1.0, 0.7, 0.7), (0.0, 0.0, 0.0), AXES)
+    record = CaseRecord(
+        case="large",
+        stored=stored,
+        reorientation=IDENTITY,
+        crop_lower=(0, 0, 0),
+        crop_upper=stored.shape,
+        spacing=(1.0, 1.4, 1.4),
+        shape=(300, 256, 256),
+        present=(True,),
+    )
+    labels = Labels(values=tuple(range(CLASSES)), names=tuple(f"class {k}" for k in range(CLASSES)))
+    probabilities = organs(record.shape)
+    print(f"probabilities: {probabilities.nbytes / 2**30:.2f} GiB, peak so far {peak_gib():.2f} GiB")
+    start = time.perf_counter()
+    image = export_labels(probabilities, record, labels)
+    print(f"export: {time.perf_counter() - start:.1f} s, peak {peak_gib():.2f} GiB")
+    with tempfile.TemporaryDirectory() as folder:
+        write_image(Path(folder) / "large.nii.gz", image)
+    print(f"written: {time.perf_counter() - start:.1f} s, peak {peak_gib():.2f} GiB, limit {LIMIT_GIB} GiB")
+    if peak_gib() > LIMIT_GIB:
+        sys.exit("more memory than promised")
+
+
+if __name__ == "__main__":
+    main()
