@@ -1,0 +1,204 @@
+"""Evaluation: predicted label maps against references, at original resolution; writes a report folder.
+
+In: two folders of label files, or a RUN folder whose folds have predicted their validation cases.
+Out: `metrics.csv` (one line a case and class), `summary.json` (`autoseg.metrics.Summary`) and
+`report.html`. What the numbers mean is stated in `autoseg.metrics` and in `docs/metrics.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from autoseg.errors import PartialFailure, RunFolderError
+from autoseg.labels import Labels
+from autoseg.metrics import CaseMetrics, Summary, summarize
+from autoseg.plan import Plan, read_plan
+from autoseg.preprocessed import read_record as read_case_record
+from autoseg.run_folder import RunFolder
+from autoseg.run_state import read_record
+from autoseg.splits import Split, read_splits
+from inference.compare import Compared, Pair, compare_all
+from inference.folders import declaration_beside, image_of, labels_declared, labels_found, match_folders
+from inference.report.background import Background, from_file, from_preprocessed
+from inference.report.facts import run_facts
+from inference.report.pictures import chosen_pictures
+from inference.report.write import write_report
+
+
+class IncompleteEvaluation(PartialFailure):
+    """Some cases could not be evaluated; the report of the others is written.
+
+    Args:
+        summary: of the others; its `problems` say what is missing.
+        report: the folder it was written to.
+    """
+
+    def __init__(self, summary: Summary, report: Path) -> None:
+        self.summary = summary
+        count, listed = len(summary.problems), "\n".join(summary.problems)
+        super().__init__(
+            f"{count} {'case' if count == 1 else 'cases'} could not be evaluated; "
+            f"the other {summary.cases} are in {report / 'report.html'}\n{listed}"
+        )
+
+
+def evaluate_folders(
+    reference: Path,
+    prediction: Path,
+    output: Path,
+    *,
+    labels: Labels | None = None,
+    images: Path | None = None,
+    workers: int | None = None,
+) -> Summary:
+    """Compare predicted label maps with references of the same names and write a report.
+
+    Files are matched by name without its ending. A prediction without a reference is a warning; a
+    reference without a prediction, or one on another grid, is a problem: the report of the rest is
+    written, names it, and the evaluation fails.
+
+    Args:
+        reference: folder of reference label maps.
+        prediction: folder of predicted ones.
+        output: folder for `metrics.csv`, `summary.json` and `report.html`.
+        labels: values and names of the classes; None = those of the `dataset.json` in or beside the
+            reference folder, or else the values that occur in the references.
+        images: folder of the images, to show under the outlines.
+        workers: processes; None = as many as fit.
+
+    Raises:
+        InputError: the folders hold no label maps of the same names.
+        DatasetError: the `dataset.json` is malformed.
+        IncompleteEvaluation: some cases could not be evaluated.
+    """
+    matched = match_folders(reference, prediction)
+    declared = declaration_beside(reference)
+    if labels is None and declared is not None:
+        labels = labels_declared(declared[0], declared[2])
+    if labels is None:
+        labels = labels_found(matched.pairs)
+    name = (declared[0].name if declared else None) or reference.absolute().parent.name
+    compared = compare_all(matched.pairs, labels, workers=workers)
+    rows = _rows(compared)
+    summary = summarize(
+        rows,
+        dataset=name,
+        synthetic=is_synthetic(name) or bool(declared and declared[1]),
+        problems=[*(f"case {c}: has no prediction in {prediction}" for c in matched.missing), *_problems(compared)],
+        warnings=[f"case {c}: is predicted, but has no reference; left out" for c in matched.extra],
+    )
+    backgrounds = _backgrounds(matched.pairs, images)
+    pictures = chosen_pictures(rows, {p.case: p for p in matched.pairs}, labels, backgrounds)
+    write_report(output, summary, rows, pictures=pictures, facts=None)
+    return _complete(summary, output)
+
+
+def report_run(run: RunFolder, configuration: str, *, workers: int | None = None) -> Summary:
+    """Evaluate a run's cross-validation against the references kept with the preprocessed cases.
+
+    Needs neither the raw data nor the models. Cases of folds that are not finished yet are left out,
+    with a warning.
+
+    Args:
+        run: the RUN folder; the report goes to `run.report`.
+        configuration: name of the configuration.
+        workers: processes; None = as many as fit.
+
+    Raises:
+        PlanError: the plan or the splits are missing or malformed.
+        RunFolderError: no case is predicted yet.
+        IncompleteEvaluation: some predictions are missing or unreadable.
+    """
+    plan, splits = read_plan(run.plan), read_splits(run.splits)
+    plan.configuration(configuration)
+    folds = {case: index for index, split in enumerate(splits) for case in split.val}
+    pairs, unfinished, lost = _cross_validated(run, configuration, splits)
+    if not pairs:
+        raise RunFolderError(
+            f"{run.cross_validation(configuration)}: no case is predicted yet; `autoseg train {run.path} --fold all` "
+            "predicts the cases that each fold did not see"
+        )
+    compared = compare_all(pairs, plan.labels, workers=workers)
+    rows = _rows(compared)
+    record = read_record(run) if run.dataset.exists() else None
+    summary = summarize(
+        rows,
+        dataset=plan.dataset,
+        configuration=configuration,
+        synthetic=is_synthetic(plan.dataset),
+        folds=folds,
+        strata={case.name: case.strata for case in record.cases} if record else None,
+        problems=[*(f"case {case}: its prediction is missing" for case in lost), *_problems(compared)],
+        warnings=_unfinished_warning(unfinished, len(folds)),
+    )
+    pictures = chosen_pictures(
+        rows, {pair.case: pair for pair in pairs}, plan.labels, _preprocessed(run, configuration, plan, pairs)
+    )
+    facts = run_facts(run, plan, configuration, splits)
+    write_report(run.report, summary, rows, pictures=pictures, facts=facts, folds=folds)
+    return _complete(summary, run.report)
+
+
+def is_synthetic(dataset: str) -> bool:
+    """Whether a data set's name says that its images are made up."""
+    return any(word in dataset.casefold() for word in ("phantom", "synthetic"))
+
+
+def _cross_validated(
+    run: RunFolder, configuration: str, splits: Sequence[Split]
+) -> tuple[list[Pair], list[int], list[str]]:
+    """Predicted cases, folds that are not finished, and cases that a finished fold should have predicted."""
+    pairs, unfinished, lost = [], [], []
+    for index, split in enumerate(splits):
+        finished = run.finished(configuration, index).exists()
+        predicted = {c: run.cross_validation(configuration) / f"{c}.nii.gz" for c in split.val}
+        pairs += [
+            Pair(case, run.case(configuration, case) / "reference.nii.gz", file)
+            for case, file in predicted.items()
+            if file.exists()
+        ]
+        absent = [case for case, file in predicted.items() if not file.exists()]
+        if absent and finished:
+            lost += absent
+        elif absent:
+            unfinished.append(index)
+    return pairs, unfinished, lost
+
+
+def _unfinished_warning(unfinished: Sequence[int], cases: int) -> list[str]:
+    if not unfinished:
+        return []
+    folds = ", ".join(map(str, unfinished))
+    return [f"fold {folds}: not finished; its cases are missing here, of {cases} cases in all"]
+
+
+def _preprocessed(run: RunFolder, configuration: str, plan: Plan, pairs: Sequence[Pair]) -> dict[str, Background]:
+    names = tuple(channel.name for channel in plan.channels)
+    folders = {pair.case: run.case(configuration, pair.case) for pair in pairs}
+    return {
+        case: from_preprocessed(folder, read_case_record(folder), names)
+        for case, folder in folders.items()
+        if (folder / "image.b2nd").exists()
+    }
+
+
+def _backgrounds(pairs: Sequence[Pair], images: Path | None) -> dict[str, Background]:
+    if images is None:
+        return {}
+    files = {pair.case: image_of(images, pair.case) for pair in pairs}
+    return {case: from_file(file) for case, file in files.items() if file is not None}
+
+
+def _rows(compared: Sequence[Compared]) -> list[CaseMetrics]:
+    return [row for one in compared for row in one.rows]
+
+
+def _problems(compared: Sequence[Compared]) -> list[str]:
+    return [one.problem for one in compared if one.problem is not None]
+
+
+def _complete(summary: Summary, report: Path) -> Summary:
+    if summary.problems:
+        raise IncompleteEvaluation(summary, report)
+    return summary

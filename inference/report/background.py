@@ -1,0 +1,97 @@
+"""The image under the outlines: one slice of a case, from its own file or from the preprocessed case.
+
+Slices are taken in canonical axes (z, y, x growing to superior, posterior, left) on the grid of the
+label map, whatever the image's own spacing, so that outlines keep their full resolution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import zoom
+
+from autoseg.geometry import Geometry, to_canonical
+from autoseg.image import read_image, resample_onto
+from autoseg.preprocessed import CaseRecord, open_case
+
+_SAME_GRID = 1e-3
+
+
+@dataclass(frozen=True)
+class Background:
+    """Where the image of a case comes from.
+
+    Args:
+        read: called with the label map's stored geometry, a canonical axis (0 = z, 1 = y, 2 = x) and
+            an index along it; gives (channel, rows, columns) on the label map's grid, NaN where the
+            image is not known, and the channels' names.
+    """
+
+    read: Callable[[Geometry, int, int], tuple[NDArray[np.float32], tuple[str, ...]]]
+
+
+def from_file(path: Path) -> Background:
+    """The image in a file; resampled where it is not on the label map's grid."""
+
+    def read(geometry: Geometry, axis: int, index: int) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+        image = read_image(path)
+        if image.geometry.largest_offset(geometry) > _SAME_GRID:
+            image = resample_onto(image, geometry)
+        canonical = to_canonical(geometry).apply(image.array)
+        plane = np.take(canonical, index, axis=axis + 1)
+        count = plane.shape[0]
+        names = ("image",) if count == 1 else tuple(f"channel {i}" for i in range(count))
+        return np.array(plane, np.float32), names
+
+    return Background(read)
+
+
+def from_preprocessed(folder: Path, record: CaseRecord, channels: tuple[str, ...]) -> Background:
+    """The preprocessed image of a case: cropped to non-zero, resampled, normalised.
+
+    Args:
+        folder: of the preprocessed case; only one slice of its image is read.
+        record: the way back from it.
+        channels: names of its channels; absent ones are left out.
+    """
+    present = [i for i, there in enumerate(record.present) if there]
+
+    def read(geometry: Geometry, axis: int, index: int) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+        turn = to_canonical(record.reoriented)
+        along = turn.permutation[axis]
+        length = record.reoriented.shape[along]
+        place = (length - 1 - index if turn.flips[axis] else index) - record.crop_lower[along]
+        share = (place + 0.5) / record.cropped_shape[along]
+        position = int(np.clip(share * record.shape[along], 0, record.shape[along] - 1))
+        where = [slice(None)] * 3
+        where[along] = slice(position, position + 1)
+        # only the chunks of this slice are decompressed
+        thin = np.stack([open_case(folder).image[(i, *where)] for i in present])
+        whole = _onto_whole(thin, record, along)
+        return np.take(turn.apply(whole), 0, axis=axis + 1), tuple(channels[i] for i in present)
+
+    return Background(read)
+
+
+def _onto_whole(thin: NDArray[np.float32], record: CaseRecord, along: int) -> NDArray[np.float32]:
+    """A slice of one voxel along `along`, brought to the voxels of the whole reoriented image.
+
+    Args:
+        thin: (channel, z, y, x) of the preprocessed grid.
+        record: of the case.
+        along: reoriented axis across the slice.
+    """
+    shape = list(record.reoriented.shape)
+    cropped, lower = list(record.cropped_shape), list(record.crop_lower)
+    shape[along] = cropped[along] = 1
+    lower[along] = 0
+    whole = np.full((thin.shape[0], *shape), np.nan, np.float32)
+    box = tuple(slice(low, low + n) for low, n in zip(lower, cropped, strict=True))
+    factors = [n / m for n, m in zip(cropped, thin.shape[1:], strict=True)]
+    for channel, target in zip(thin, whole, strict=True):
+        target[box] = zoom(channel, factors, order=1, mode="nearest", grid_mode=True)
+    return whole

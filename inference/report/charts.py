@@ -1,0 +1,147 @@
+"""Charts of the report: box plots, Dice against size, the course of the training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from autoseg.metrics import BIN_EDGES_MM, CaseMetrics
+from autoseg.metrics.summary import by_class
+from inference.report.facts import FoldLog
+
+INK, GRID, POINTS = "#1d2a33", "#e3e8eb", "#0f766e"
+_BOXES = (
+    ("dice", "Dice", 1.0),
+    ("surface_dice", "surface Dice", 1.0),
+    ("hd95_mm", "HD95, mm", 1.0),
+    ("volume_error_relative", "volume error, % of the reference", 100.0),
+)
+MOST_COLOURS = 10
+
+
+def box_plots(rows: Sequence[CaseMetrics]) -> Figure:
+    """Four metrics over the cases, a box a class: quartiles, median, whiskers to 1.5 times their distance."""
+    classes = by_class(rows)
+    figure = Figure(figsize=(9.6, 2 * (1.0 + 0.34 * len(classes))))
+    panels = figure.subplots(2, 2, sharey=True).ravel()
+    for panel, (metric, title, factor) in zip(panels, _BOXES, strict=True):
+        values = [[factor * v for r in c if (v := getattr(r, metric)) is not None] for c in classes.values()]
+        _boxes(panel, values)
+        panel.set_title(title, fontsize=10, color=INK, loc="left", fontweight="bold")
+        panel.set_yticks(range(len(classes)), list(classes))
+        panel.set_ylim(len(classes) - 0.4, -0.6)
+        if metric.endswith("dice"):
+            panel.set_xlim(-0.02, 1.02)
+        elif metric == "hd95_mm":
+            panel.set_xlim(left=-0.03 * max((max(v) for v in values if v), default=1.0))
+        else:
+            panel.axvline(0, color=INK, lw=0.8)
+    figure.tight_layout()
+    return figure
+
+
+def dice_by_size(rows: Sequence[CaseMetrics]) -> Figure:
+    """Dice of every case and class against its reference volume.
+
+    Beside it, where classes come in several pieces, Dice of every lesion against its diameter.
+    """
+    several = any(len(row.lesions.lesions) > 1 for row in rows)
+    figure = Figure(figsize=(9.6, 3.9))
+    panels = figure.subplots(1, 2 if several else 1, squeeze=False)[0]
+    colours = class_colours(rows)
+    for name, of_class in by_class(rows).items():
+        seen = [row for row in of_class if row.reference_ml > 0]
+        _points(panels[0], [r.reference_ml for r in seen], [r.dice or 0.0 for r in seen], colours[name], name)
+        if several:
+            lesions = [lesion for row in of_class for lesion in row.lesions.lesions]
+            _points(panels[1], [x.diameter_mm for x in lesions], [x.dice for x in lesions], colours[name], name)
+    _size_axis(panels[0], "volume in the reference, ml", "Each case and class")
+    if several:
+        _size_axis(panels[1], "equivalent diameter of the lesion, mm", "Each lesion (0 = missed)")
+        for edge in BIN_EDGES_MM[1:-1]:
+            panels[1].axvline(edge, color=GRID, lw=1.2, zorder=0)
+    if len(colours) <= MOST_COLOURS:
+        panels[-1].legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5), handletextpad=0.2)
+    figure.tight_layout()
+    return figure
+
+
+def training_curves(logs: Mapping[int, FoldLog]) -> Figure:
+    """Loss and Dice of each fold over the steps of its training."""
+    figure = Figure(figsize=(9.6, 3.2))
+    loss, dice = figure.subplots(1, 2)
+    for fold, log in logs.items():
+        colour = colormaps["tab10"](fold % 10)
+        loss.plot(log.step, log.loss, color=colour, lw=1.3, label=f"fold {fold}")
+        dice.plot(log.step, log.train_dice, color=colour, lw=0.9, alpha=0.55)
+        measured = [(step, value) for step, value in zip(log.step, log.val_dice, strict=True) if value is not None]
+        dice.plot([s for s, _ in measured], [v for _, v in measured], "o-", ms=3, lw=1.3, color=colour)
+    for panel, title in ((loss, "loss"), (dice, "Dice: line = training patches, dots = whole validation cases")):
+        _plain(panel)
+        panel.set_title(title, fontsize=10, color=INK, loc="left", fontweight="bold")
+        panel.set_xlabel("training step", fontsize=9, color=INK)
+    dice.set_ylim(0, 1)
+    loss.legend(fontsize=8, frameon=False)
+    figure.tight_layout()
+    return figure
+
+
+def class_colours(rows: Sequence[CaseMetrics]) -> dict[str, tuple[float, ...] | str]:
+    """A colour for each class; one for all where there are more than can be told apart."""
+    names = list(by_class(rows))
+    if len(names) > MOST_COLOURS:
+        return dict.fromkeys(names, POINTS)
+    return {name: colormaps["tab10"](i) for i, name in enumerate(names)}
+
+
+def _boxes(panel: Axes, values: Sequence[Sequence[float]]) -> None:
+    _plain(panel, grid="x")
+    random = np.random.default_rng(0)
+    for place, of_class in enumerate(values):
+        if not of_class:
+            continue
+        heights = place + random.uniform(-0.17, 0.17, len(of_class))
+        panel.plot(of_class, heights, "o", color=POINTS, ms=2.8, alpha=0.45, mew=0, zorder=3)
+        panel.boxplot(
+            [of_class],
+            positions=[place],
+            orientation="horizontal",
+            widths=0.55,
+            showfliers=False,
+            patch_artist=True,
+            boxprops={"facecolor": "#d7ece9", "edgecolor": INK, "lw": 0.9},
+            medianprops={"color": INK, "lw": 1.8},
+            whiskerprops={"color": INK, "lw": 0.9},
+            capprops={"color": INK, "lw": 0.9},
+        )
+
+
+def _points(panel: Axes, x: Sequence[float], y: Sequence[float], colour: object, name: str) -> None:
+    panel.plot(x, y, "o", color=colour, ms=4, alpha=0.65, mew=0, label=name, clip_on=False)
+
+
+def _size_axis(panel: Axes, label: str, title: str) -> None:
+    _plain(panel)
+    panel.set_xscale("log")
+    panel.set_ylim(-0.03, 1.03)
+    panel.set_xlabel(label, fontsize=9, color=INK)
+    panel.set_ylabel("Dice", fontsize=9, color=INK)
+    panel.set_title(title, fontsize=10, color=INK, loc="left", fontweight="bold")
+    panel.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    panel.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _plain(panel: Axes, grid: Literal["both", "x", "y"] = "both") -> None:
+    panel.grid(True, axis=grid, color=GRID, lw=0.8)
+    panel.set_axisbelow(True)
+    panel.tick_params(labelsize=8.5, colors=INK, length=0)
+    for side in ("top", "right", "left"):
+        panel.spines[side].set_visible(False)
+    panel.spines["bottom"].set_color("#9aa7ae")

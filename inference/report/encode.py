@@ -1,0 +1,26 @@
+"""Figures as data URIs, so that a page carries them itself."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from io import BytesIO
+
+import matplotlib as mpl
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+
+def png(figure: Figure) -> str:
+    """A figure of images, as pixels."""
+    out = BytesIO()
+    FigureCanvasAgg(figure).print_png(out)
+    return f"data:image/png;base64,{b64encode(out.getvalue()).decode()}"
+
+
+def svg(figure: Figure) -> str:
+    """A chart, as lines and letters that stay sharp; the same figure gives the same text."""
+    out = BytesIO()
+    with mpl.rc_context({"svg.hashsalt": "autoseg"}):
+        FigureCanvasSVG(figure).print_svg(out, metadata={"Date": None})
+    return f"data:image/svg+xml;base64,{b64encode(out.getvalue()).decode()}"

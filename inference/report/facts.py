@@ -1,0 +1,243 @@
+"""What was trained on what: read from the files of a RUN folder, as tables for the report.
+
+A part that is not there (a copy without the fingerprint, a fold that still trains) is left out.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from autoseg.durations import format_duration
+from autoseg.fingerprint import Fingerprint, read_fingerprint
+from autoseg.plan import Configuration, Plan, read_reasons
+from autoseg.run_folder import RunFolder
+from autoseg.run_state import DatasetRecord, read_record, read_time_spent
+from autoseg.splits import Split
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One line of a table: what, which value, and why where a reason is known."""
+
+    what: str
+    value: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class FoldFacts:
+    """How a fold was trained; empty strings where that is not known yet."""
+
+    fold: int
+    train: int
+    validation: int
+    steps: str
+    time: str
+    device: str
+    events: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FoldLog:
+    """The lines of a fold's `log.csv`, column by column."""
+
+    step: tuple[float, ...]
+    loss: tuple[float, ...]
+    train_dice: tuple[float, ...]
+    val_dice: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """All facts of a run.
+
+    Args:
+        data: about the images.
+        plan: about the configuration.
+        folds: one a fold.
+        logs: by fold, where there is one.
+        times: seconds of each stage, as text.
+    """
+
+    data: tuple[Fact, ...]
+    plan: tuple[Fact, ...]
+    folds: tuple[FoldFacts, ...]
+    logs: dict[int, FoldLog]
+    times: tuple[Fact, ...]
+
+
+class _Finished(BaseModel):
+    """What the report takes from a fold's `finished.json`; other fields are the trainer's own."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    steps: int | None = None
+    seconds_training: float | None = None
+    device: str | None = None
+    torch_version: str | None = None
+    events: tuple[dict[str, Any], ...] = ()
+
+
+def run_facts(run: RunFolder, plan: Plan, configuration: str, splits: Sequence[Split]) -> RunFacts:
+    """Collect the facts of a configuration.
+
+    Args:
+        run: the RUN folder.
+        plan: its plan.
+        configuration: name of the configuration.
+        splits: its folds.
+
+    Raises:
+        RunFolderError, PlanError: a file is there, but malformed.
+    """
+    record = read_record(run) if run.dataset.exists() else None
+    fingerprint = read_fingerprint(run.fingerprint) if run.fingerprint.exists() else None
+    spent = read_time_spent(run)
+    logs = {i: log for i in range(len(splits)) if (log := read_log(run.fold(configuration, i) / "log.csv"))}
+    return RunFacts(
+        data=(*_record_facts(plan, record), *_fingerprint_facts(fingerprint)),
+        plan=_plan_facts(plan, configuration, read_reasons(run.plan)),
+        folds=tuple(_fold_facts(run, configuration, i, split) for i, split in enumerate(splits)),
+        logs=logs,
+        times=tuple(Fact(stage, format_duration(seconds)) for stage, seconds in spent.seconds.items()),
+    )
+
+
+def read_log(path: Path) -> FoldLog | None:
+    """The course of a fold's training; None where there is none, or none that can be read."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        log = FoldLog(
+            step=tuple(float(row["step"]) for row in rows),
+            loss=tuple(float(row["loss"]) for row in rows),
+            train_dice=tuple(float(row["train_dice"] or "nan") for row in rows),
+            val_dice=tuple(float(row["val_dice"]) if row["val_dice"] else None for row in rows),
+        )
+    except (OSError, KeyError, ValueError, TypeError):
+        # a picture less, and no reason to lose the report
+        return None
+    return log if rows else None
+
+
+def _record_facts(plan: Plan, record: DatasetRecord | None) -> list[Fact]:
+    facts = [Fact("data set", plan.dataset)]
+    if record is not None:
+        patients = {case.patient or case.name for case in record.cases}
+        count = f"{len(record.cases)} cases"
+        facts.append(
+            Fact("annotated", count + (f" of {len(patients)} patients" if len(patients) < len(record.cases) else ""))
+        )
+        acquired = [sum(case.images[i] is not None for case in record.cases) for i in range(len(record.channels))]
+        channels = [
+            name + ("" if n == len(record.cases) else f" (in {n} of {len(record.cases)} cases)")
+            for name, n in zip(record.channels, acquired, strict=True)
+        ]
+        facts.append(Fact("sequences", ", ".join(channels)))
+    else:
+        facts.append(Fact("sequences", ", ".join(channel.name for channel in plan.channels)))
+    facts.append(Fact("classes", ", ".join(plan.labels.foreground)))
+    return facts
+
+
+def _fingerprint_facts(fingerprint: Fingerprint | None) -> list[Fact]:
+    if fingerprint is None or not fingerprint.cases:
+        return []
+    cases = fingerprint.cases
+    spacing = [_range([case.spacing[axis] for case in cases], 2) for axis in range(3)]
+    size = [_range([float(case.shape[axis]) for case in cases], 0) for axis in range(3)]
+    orientations = Counter(case.orientation for case in cases)
+    facts = [
+        Fact("voxel size (z, y, x)", " × ".join(spacing) + " mm"),
+        Fact("image size (z, y, x)", " × ".join(size) + " voxels"),
+        Fact("stored orientation", ", ".join(f"{name} ({n} cases)" for name, n in orientations.most_common())),
+    ]
+    for name in fingerprint.labels.foreground:
+        of_class = [case.classes[name] for case in cases if name in case.classes]
+        volumes = [c.volume_mm3 / 1000 for c in of_class if c.volume_mm3 > 0]
+        if volumes:
+            pieces = sum(len(c.components_mm3) for c in of_class)
+            text = f"in {len(volumes)} cases, {_range(volumes, 2)} ml, {pieces} connected pieces"
+            facts.append(Fact(f"{name}", text))
+    return facts
+
+
+def _plan_facts(plan: Plan, name: str, reasons: dict[str, str]) -> tuple[Fact, ...]:
+    c = plan.configuration(name)
+
+    def fact(what: str, value: str, *fields: str) -> Fact:
+        found = (reasons.get(f"configurations.{name}.{field}") or reasons.get(field) for field in fields)
+        return Fact(what, value, next((reason for reason in found if reason), ""))
+
+    spacing = " × ".join("as it is" if s is None else f"{s:.3g}" for s in c.spacing)
+    t = c.training
+    mirrored = ", ".join("zyx"[axis] for axis in t.mirror) or "none"
+    averaged = ", ".join("zyx"[axis] for axis in c.prediction.mirror) or "off"
+    return (
+        Fact("configuration", name),
+        fact("voxel size for training (z, y, x)", f"{spacing} mm", "spacing"),
+        fact("patch (z, y, x)", f"{_times(c.patch_size)} voxels", "patch_size"),
+        fact("batch", f"{c.batch_size} patches", "batch_size"),
+        fact("network", _network(c), "network.features", "network"),
+        fact("normalisation", ", ".join(sorted({ch.normalization for ch in plan.channels})), "channels"),
+        fact("training steps of a fold", f"{t.iterations}", "training.iterations", "training"),
+        fact("optimiser", f"{t.optimizer}, peak learning rate {t.learning_rate:g}", "training.optimizer"),
+        fact("mirrored in training along", mirrored, "training.mirror"),
+        fact("mirrored in prediction along", averaged, "prediction.mirror"),
+        fact("planned for", f"{plan.device}, {plan.memory_gb:g} GB", "device"),
+        *(
+            [fact("time budget", format_duration(plan.time_budget_seconds), "time_budget_seconds")]
+            if plan.time_budget_seconds
+            else []
+        ),
+    )
+
+
+def _network(c: Configuration) -> str:
+    features = " – ".join(map(str, c.network.features))
+    down = [prod(stage[axis] for stage in c.network.strides) for axis in range(3)]
+    stages = f"{len(c.network.features)} stages of {features} features"
+    return f"{c.network.architecture} U-Net, {stages}, pooled {_times(down)}"
+
+
+def _fold_facts(run: RunFolder, configuration: str, fold: int, split: Split) -> FoldFacts:
+    path = run.finished(configuration, fold)
+    finished = None
+    if path.exists():
+        try:
+            finished = _Finished.model_validate_json(path.read_text(encoding="utf-8"))
+        except ValidationError:
+            finished = _Finished()
+    if finished is None:
+        return FoldFacts(fold, len(split.train), len(split.val), "not finished", "", "", ())
+    seconds = finished.seconds_training
+    return FoldFacts(
+        fold=fold,
+        train=len(split.train),
+        validation=len(split.val),
+        steps="" if finished.steps is None else str(finished.steps),
+        time="" if seconds is None else format_duration(seconds),
+        device=", ".join(
+            t for t in (finished.device, finished.torch_version and f"torch {finished.torch_version}") if t
+        ),
+        events=tuple(str(event["reason"]) for event in finished.events if event.get("reason")),
+    )
+
+
+def _range(values: Sequence[float], digits: int) -> str:
+    """The median, and the range where there is one."""
+    low, middle, high = (f"{v:.{digits}f}" for v in (min(values), median(values), max(values)))
+    return middle if low == high else f"{middle} ({low}–{high})"
+
+
+def _times(values: Sequence[int]) -> str:
+    return " × ".join(map(str, values))

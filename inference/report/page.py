@@ -1,0 +1,98 @@
+"""`report.html`: one file that needs neither network nor other files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from importlib.metadata import PackageNotFoundError, version
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from autoseg.metrics import CaseMetrics, Summary
+from autoseg.metrics.summary import Spread
+from inference.report.charts import box_plots, dice_by_size, training_curves
+from inference.report.encode import svg
+from inference.report.facts import RunFacts
+from inference.report.pictures import PREDICTION_COLOUR, REFERENCE_COLOUR, Picture
+
+NOT_DEFINED = "–"
+# parts of class names whose number of pieces found is said at the top
+_LESIONS = ("lesion", "metasta", "tumor", "tumour", "nodule")
+
+
+def page(
+    summary: Summary,
+    rows: Sequence[CaseMetrics],
+    *,
+    pictures: Sequence[Picture],
+    facts: RunFacts | None,
+    folds: Mapping[str, int],
+) -> str:
+    """The text of the page.
+
+    Args:
+        summary: of `rows`.
+        rows: metrics of every case and class.
+        pictures: of chosen cases.
+        facts: what was trained on what; None where folders were compared.
+        folds: fold that each case was validated in.
+    """
+    environment = Environment(
+        loader=PackageLoader("inference", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=number, signed=signed, value=measure, percent=percent, spread=spread)
+    return environment.get_template("template.html").render(
+        summary=summary,
+        rows=rows,
+        pictures=pictures,
+        facts=facts,
+        folds=folds,
+        boxes=svg(box_plots(rows)) if rows else None,
+        sizes=svg(dice_by_size(rows)) if any(row.reference_ml > 0 for row in rows) else None,
+        curves=svg(training_curves(facts.logs)) if facts and facts.logs else None,
+        lesion_classes=[c for c in summary.classes if any(word in c.name.casefold() for word in _LESIONS)],
+        several_lesions=any(len(row.lesions.lesions) > 1 for row in rows),
+        reference_colour=REFERENCE_COLOUR,
+        prediction_colour=PREDICTION_COLOUR,
+        today=date.today().isoformat(),
+        version=_version(),
+    )
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number, or the sign for "not defined"."""
+    return NOT_DEFINED if value is None else f"{value:.{digits}f}"
+
+
+def measure(value: float | None, digits: int, sign: bool) -> str:
+    """A number, signed where it is a difference."""
+    return signed(value, digits) if sign else number(value, digits)
+
+
+def signed(value: float | None, digits: int = 2) -> str:
+    """A number with its sign; zero has none."""
+    if value is None:
+        return NOT_DEFINED
+    text = f"{value:+.{digits}f}"
+    return (text if float(text) else text[1:]).replace("-", "−")
+
+
+def percent(value: float | None, digits: int = 0) -> str:
+    """A share, in percent."""
+    return NOT_DEFINED if value is None else f"{100 * value:.{digits}f} %"
+
+
+def spread(of: Spread, digits: int = 3) -> str:
+    """Mean ± standard deviation."""
+    return number(of.mean, digits) + ("" if of.sd is None else f" ± {of.sd:.{digits}f}")
+
+
+def _version() -> str:
+    try:
+        return version("autoseg-framework")
+    except PackageNotFoundError:
+        return ""

@@ -1,0 +1,252 @@
+"""Pictures of the best, median and worst case: outlines of reference and prediction on one slice.
+
+The slice is the one with the most foreground, across the coarsest axis (the plane in which the
+images were acquired), shown as radiologists read it: the patient's right on the left, anterior up in
+axial slices and left in sagittal ones, superior up otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from autoseg.geometry import Geometry, to_canonical
+from autoseg.image import Image
+from autoseg.labels import Labels
+from autoseg.metrics import CaseMetrics
+from autoseg.metrics.summary import by_case
+from inference.compare import Pair, read_pair
+from inference.report.background import Background
+from inference.report.encode import png
+
+REFERENCE_COLOUR = "#35c8ff"
+PREDICTION_COLOUR = "#ff9a1f"
+PLANES = ("axial", "coronal", "sagittal")
+MOST_CHANNELS = 3
+_ISOTROPIC = 1.5
+_MARGIN_MM = 12.0
+_WORTH_A_ZOOM = 0.6
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawn case.
+
+    Args:
+        case: its name.
+        place: "best", "median" or "worst".
+        dice: mean over its classes.
+        caption: which slice is shown.
+        rows: its metrics, by class.
+        source: the picture as a data URI.
+    """
+
+    case: str
+    place: str
+    dice: float
+    caption: str
+    rows: tuple[CaseMetrics, ...]
+    source: str
+
+
+@dataclass(frozen=True)
+class Slice:
+    """What is drawn; arrays are (rows, columns) from the upper left.
+
+    Args:
+        image: (channel, rows, columns), NaN where unknown; None without an image.
+        channels: their names.
+        reference: class indices.
+        prediction: class indices.
+        spacing: mm (rows, columns).
+        axis: canonical axis across the slice (0 = z, 1 = y, 2 = x).
+        number: of the slice along that axis, counted from 1, and how many there are.
+    """
+
+    image: NDArray[np.float32] | None
+    channels: tuple[str, ...]
+    reference: NDArray[np.uint8]
+    prediction: NDArray[np.uint8]
+    spacing: tuple[float, float]
+    axis: int
+    number: tuple[int, int]
+
+
+def chosen_pictures(
+    rows: Sequence[CaseMetrics], pairs: Mapping[str, Pair], labels: Labels, backgrounds: Mapping[str, Background]
+) -> list[Picture]:
+    """Draw the best, the median and the worst case by mean Dice over their classes.
+
+    Args:
+        rows: metrics of all cases.
+        pairs: their files.
+        labels: values of the classes.
+        backgrounds: images of cases; a case without one is drawn as outlines alone.
+    """
+    pictures = []
+    for place, case, dice in chosen_cases(rows):
+        shown = slice_of(*read_pair(pairs[case]), labels, backgrounds.get(case))
+        count = f"slice {shown.number[0]} of {shown.number[1]}"
+        of_case = tuple(row for row in rows if row.case == case)
+        caption = f"{PLANES[shown.axis]}, {count}"
+        pictures.append(Picture(case, place, dice, caption, of_case, png(draw(shown))))
+    return pictures
+
+
+def chosen_cases(rows: Sequence[CaseMetrics]) -> list[tuple[str, str, float]]:
+    """Place, name and mean Dice of the best, median and worst case; fewer where there are fewer."""
+    defined = {case: [r.dice for r in of_case if r.dice is not None] for case, of_case in by_case(rows).items()}
+    ranked = sorted(((mean(d), case) for case, d in defined.items() if d), key=lambda pair: (-pair[0], pair[1]))
+    if not ranked:
+        return []
+    places = {0: "best", (len(ranked) - 1) // 2: "median", len(ranked) - 1: "worst"}
+    if len(ranked) == 2:
+        places = {0: "best", 1: "worst"}
+    if len(ranked) == 1:
+        places = {0: "only"}
+    return [(place, ranked[i][1], ranked[i][0]) for i, place in places.items()]
+
+
+def slice_of(reference: Image, prediction: Image, labels: Labels, background: Background | None) -> Slice:
+    """The slice with the most foreground of the reference (of the prediction, where that is empty)."""
+    turn = to_canonical(reference.geometry)
+    geometry = turn.apply_to_geometry(reference.geometry)
+    truth, guess = (turn.apply(labels.to_classes(image.array[0])) for image in (reference, prediction))
+    axis = slice_axis(geometry)
+    others = tuple(a for a in range(3) if a != axis)
+    foreground = truth if truth.any() else guess
+    index = int(np.count_nonzero(foreground, axis=others).argmax())
+    image, channels = background.read(reference.geometry, axis, index) if background else (None, ())
+    spacing = geometry.spacing[others[0]], geometry.spacing[others[1]]
+    return Slice(
+        image=None if image is None else _upright(image[:MOST_CHANNELS], axis),
+        channels=channels[:MOST_CHANNELS],
+        reference=_upright(np.take(truth, index, axis), axis),
+        prediction=_upright(np.take(guess, index, axis), axis),
+        spacing=spacing,
+        axis=axis,
+        number=(index + 1, geometry.shape[axis]),
+    )
+
+
+def slice_axis(geometry: Geometry) -> int:
+    """The clearly coarsest axis, across which slices were acquired; z where there is none."""
+    coarsest = int(np.argmax(geometry.spacing))
+    return coarsest if geometry.spacing[coarsest] > _ISOTROPIC * sorted(geometry.spacing)[1] else 0
+
+
+def draw(shown: Slice) -> Figure:
+    """Panels side by side: where in the image, the image alone, and every channel with outlines."""
+    box = zoom_box(shown)
+    whole = _extent(shown, (0, shown.reference.shape[0], 0, shown.reference.shape[1]))
+    close = _extent(shown, box)
+    located = _area(close) < _WORTH_A_ZOOM * _area(whole) and shown.image is not None
+    channels: tuple[str | None, ...] = shown.channels or (None,)
+    titles = [*(["Where"] if located else []), *([shown.channels[0]] if shown.image is not None else [])]
+    views = [whole] * located + [close] * (len(titles) - located + len(channels))
+    height = 3.3
+    widths = [max(0.55, min(2.0, (v[1] - v[0]) / (v[2] - v[3]))) for v in views]
+    figure = Figure(figsize=(height * sum(widths), height), dpi=140, facecolor="black")
+    panels = figure.subplots(1, len(views), width_ratios=widths, squeeze=False)[0]
+    figure.subplots_adjust(0.005, 0.01, 0.995, 0.93, wspace=0.02)
+    for i, (panel, view) in enumerate(zip(panels, views, strict=True)):
+        outlined = i - len(titles)
+        channel = max(outlined, 0)
+        _show(panel, shown, channel, whole, view)
+        if outlined >= 0:
+            _outline(panel, shown)
+            title = f"{channels[channel]}, outlined" if channels[channel] else "outlines"
+        else:
+            title = titles[i]
+        if located and i == 0:
+            left, right, bottom, top = close
+            panel.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, color="white", lw=0.9))
+        panel.set_title(title, color="white", fontsize=8, pad=3)
+    _mark_directions(panels[0], shown.axis)
+    _scale_bar(panels[-1], views[-1])
+    return figure
+
+
+def zoom_box(shown: Slice) -> tuple[int, int, int, int]:
+    """Rows and columns (first, end, first, end) around all foreground, with a margin of some millimetres."""
+    foreground = (shown.reference > 0) | (shown.prediction > 0)
+    box: list[int] = []
+    for axis, (length, mm) in enumerate(zip(foreground.shape, shown.spacing, strict=True)):
+        hit = np.flatnonzero(foreground.any(axis=1 - axis))
+        first, end = (int(hit[0]), int(hit[-1]) + 1) if hit.size else (0, length)
+        margin = max(_MARGIN_MM / mm, 0.2 * (end - first))
+        box += [max(0, int(first - margin)), min(length, int(np.ceil(end + margin)))]
+    return box[0], box[1], box[2], box[3]
+
+
+def _upright(plane: NDArray, axis: int) -> NDArray:
+    """Superior up in coronal and sagittal planes; axial ones have anterior up already."""
+    return plane if axis == 0 else plane[..., ::-1, :]
+
+
+def _extent(shown: Slice, box: tuple[int, int, int, int]) -> tuple[float, float, float, float]:
+    """Left, right, bottom, top in mm."""
+    rows, columns = shown.spacing
+    return box[2] * columns, box[3] * columns, box[1] * rows, box[0] * rows
+
+
+def _area(extent: tuple[float, float, float, float]) -> float:
+    return (extent[1] - extent[0]) * (extent[2] - extent[3])
+
+
+def _show(
+    panel: Axes,
+    shown: Slice,
+    channel: int,
+    whole: tuple[float, float, float, float],
+    view: tuple[float, float, float, float],
+) -> None:
+    panel.set_facecolor("black")
+    if shown.image is not None:
+        plane = shown.image[channel]
+        known = plane[np.isfinite(plane)]
+        low, high = np.percentile(known, (1, 99.5)) if known.size else (0, 1)
+        panel.imshow(plane, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), extent=whole, interpolation="bilinear")
+    panel.set(xlim=view[:2], ylim=view[2:], xticks=[], yticks=[], aspect="equal")
+    for spine in panel.spines.values():
+        spine.set_visible(False)
+
+
+def _outline(panel: Axes, shown: Slice) -> None:
+    rows, columns = shown.spacing
+    # the reference is the wider line, so that it shows where both agree
+    for labels, colour, width in (
+        (shown.reference, REFERENCE_COLOUR, 2.4),
+        (shown.prediction, PREDICTION_COLOUR, 1.0),
+    ):
+        # a margin closes the outlines of what touches the slice's edge
+        y, x = ((np.arange(n + 2) - 0.5) * mm for n, mm in zip(labels.shape, (rows, columns), strict=True))
+        for index in np.unique(labels[labels > 0]):
+            mask = np.pad(labels == index, 1).astype(float)
+            panel.contour(x, y, mask, levels=[0.5], colors=[colour], linewidths=width)
+
+
+def _mark_directions(panel: Axes, axis: int) -> None:
+    """R, A … at the edges of the first panel, as on a film."""
+    left, top = (("R", "A"), ("R", "S"), ("A", "S"))[axis]
+    where = panel.transAxes
+    panel.text(0.015, 0.5, left, va="center", ha="left", color="white", fontsize=7, transform=where)
+    panel.text(0.5, 0.985, top, va="top", ha="center", color="white", fontsize=7, transform=where)
+
+
+def _scale_bar(panel: Axes, view: tuple[float, float, float, float]) -> None:
+    """A bar of a round length, about a quarter of the panel's width."""
+    width = view[1] - view[0]
+    length = max((mm for mm in (1, 2, 5, 10, 20, 50, 100) if mm <= width / 3), default=1)
+    right, bottom = view[1] - 0.04 * width, view[2] - 0.04 * (view[2] - view[3])
+    panel.plot([right - length, right], [bottom, bottom], color="white", lw=1.6, solid_capstyle="butt")
+    panel.text(
+        right - length / 2, bottom - 0.015 * (view[2] - view[3]), f"{length} mm", color="white", fontsize=7, ha="center"
+    )
