@@ -164,6 +164,25 @@ def test_motion_moves_the_image_content():
     assert int(np.argmax(likeness)) - 8 == 4
 
 
+def test_noise_in_air_is_rayleigh_distributed():
+    plan = plan_cohort(1, 5, SHAPE)[0]
+    behind = Motion(shift=(0, 200, 0))
+    air = acquire(draw_scene(plan), "T2", draw_grid(plan), behind, np.random.default_rng(0))
+    # Rician without signal: mean over standard deviation of a Rayleigh distribution
+    assert air.mean() / air.std() == pytest.approx(np.sqrt(np.pi / (4 - np.pi)), rel=0.02)
+
+
+def test_label_volume_is_that_of_the_ellipsoid():
+    plan = plan_cohort(1, 5, SHAPE)[0]
+    grid, scene = draw_grid(plan), draw_scene(plan)
+    middle = int(np.abs(scene.spine.centres).argmin())
+    ellipsoid = replace(
+        scene.metastases[0], level=middle, centre=(0, 0, 0), radii=(9, 10, 11), lobes=np.zeros((2, 4)), edge=1.5
+    )
+    (mask,) = lesion_masks(replace(scene, metastases=(ellipsoid,)), grid)
+    assert mask.sum() * np.prod(grid.spacing) == pytest.approx(4 / 3 * np.pi * 9 * 10 * 11, rel=0.08)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_same_seed_same_files(tmp_path, workers):
     shape = (6, 48, 40)
