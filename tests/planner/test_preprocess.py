@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import textwrap
@@ -11,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from autoseg.dataset.case import Case, Dataset
@@ -181,11 +181,41 @@ def test_an_error_in_a_worker_names_the_case(dataset: Dataset, run: RunFolder) -
 
 
 @pytest.mark.slow
-def test_killed_preprocessing_goes_on_where_it_was(dataset: Dataset, run: RunFolder, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_killed_preprocessing_goes_on_where_it_was(
+    dataset: Dataset, run: RunFolder, tmp_path: Path, workers: int
+) -> None:
     undisturbed = RunFolder(tmp_path / "undisturbed")
     preprocess_dataset(dataset, plan(), "3d", undisturbed, workers=1)
+    process = start_slow_preprocessing(dataset, run, tmp_path, workers)
+    give_up = time.monotonic() + 60
+    # one case is whole, another all but whole
+    while not whole_cases(run) or not list(run.preprocessed("3d").glob(".*/case.json")):
+        assert time.monotonic() < give_up and process.poll() is None
+        time.sleep(0.02)
+    writers = [int(path.name.split(".")[1]) for path in run.preprocessed("3d").glob(".*")]
+    process.kill()
+    process.wait()
+    while any(map(psutil.pid_exists, writers)):
+        assert time.monotonic() < give_up, "a worker outlived its parent"
+        time.sleep(0.02)
+    whole = whole_cases(run)
+    assert 1 <= len(whole) < 4 and list(run.preprocessed("3d").glob(".*"))
+
+    preprocess_dataset(dataset, plan(), "3d", run, workers=workers)
+    after = whole_cases(run)
+    assert sorted(path.name for path in run.preprocessed("3d").iterdir()) == [case.name for case in dataset.cases]
+    assert {name: after[name] for name in whole} == whole
+    for case in dataset.cases:
+        resumed, plain = open_case(run.case("3d", case.name)), open_case(undisturbed.case("3d", case.name))
+        np.testing.assert_allclose(resumed.image[:], plain.image[:], atol=1e-5)
+        np.testing.assert_array_equal(resumed.label[:], plain.label[:])
+
+
+def start_slow_preprocessing(dataset: Dataset, run: RunFolder, folder: Path, workers: int) -> subprocess.Popen:
+    """Preprocess in a process of its own, resting before each case is complete."""
     cases = [(case.name, str(case.images[0]), str(case.label)) for case in dataset.cases]
-    script = tmp_path / "slow_preprocessing.py"
+    script = folder / "slow_preprocessing.py"
     script.write_text(
         textwrap.dedent(f"""
         import time
@@ -197,32 +227,22 @@ def test_killed_preprocessing_goes_on_where_it_was(dataset: Dataset, run: RunFol
 
         write = preprocess.write_case
 
-        def slow_write(*args):
-            write(*args)
-            time.sleep(0.5)
+        def slow_write(folder, record, *args):
+            write(folder, record, *args)
+            time.sleep(0.5 + 0.2 * int(record.case[-1]))
 
         preprocess.write_case = slow_write
-        cases = tuple(Case(name, (Path(image),), Path(label)) for name, image, label in {cases!r})
-        dataset = Dataset("example", "nnunet", ("MR",), (False,), LABELS, cases)
-        preprocess.preprocess_dataset(dataset, plan(), "3d", RunFolder(Path({str(run.path)!r})), workers=1)
+        if __name__ == "__main__":
+            cases = tuple(Case(name, (Path(image),), Path(label)) for name, image, label in {cases!r})
+            dataset = Dataset("example", "nnunet", ("MR",), (False,), LABELS, cases)
+            run = RunFolder(Path({str(run.path)!r}))
+            preprocess.preprocess_dataset(dataset, plan(), "3d", run, workers={workers})
         """)
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    process = subprocess.Popen([sys.executable, str(script)], env=environment, stderr=subprocess.DEVNULL)
-    give_up = time.monotonic() + 60
-    # the second case is being written
-    while len(written(run)) < 1 or not list(run.preprocessed("3d").glob(".*.case1/case.json")):
-        assert time.monotonic() < give_up and process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    whole = written(run)
-    assert set(whole) - {name for name in whole if name.startswith(".")} == {"case0"}
-    preprocess_dataset(dataset, plan(), "3d", run, workers=1)
-    after = written(run)
-    assert sorted(after) == [case.name for case in dataset.cases]
-    assert after["case0"] == whole["case0"]
-    for case in dataset.cases:
-        resumed, plain = open_case(run.case("3d", case.name)), open_case(undisturbed.case("3d", case.name))
-        np.testing.assert_array_equal(resumed.image[:], plain.image[:])
-        np.testing.assert_array_equal(resumed.label[:], plain.label[:])
+    return subprocess.Popen([sys.executable, str(script)], env=environment, stderr=subprocess.DEVNULL)
+
+
+def whole_cases(run: RunFolder) -> dict[str, int]:
+    """The cases that are whole, and when they were made."""
+    return {name: made for name, made in written(run).items() if not name.startswith(".")}
