@@ -6,6 +6,7 @@ In: any file SimpleITK reads, or a folder of DICOM slices. Out: `Image`, an arra
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from autoseg.errors import ImageError
 from autoseg.geometry import Geometry
 from autoseg.run_folder import replaced_when_done
-from autoseg.stored_voxels import Layout, inspect, require_bytes
+from autoseg.stored_voxels import Layout, inspect, is_dicom_file, require_bytes
 
 # DICOM transfer syntaxes that store voxels uncompressed, so that a slice's length can be told
 _UNCOMPRESSED = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
@@ -162,11 +163,21 @@ def _read_dicom_folder(folder: Path) -> sitk.Image:
         raise ImageError(f"{folder}: holds {len(series)} DICOM series; give each its own folder")
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0]))
+    _require_complete(folder, reader.GetFileNames())
     reader.MetaDataDictionaryArrayUpdateOn()
     image = reader.Execute()
     _require_whole_slices(reader, image)
     _require_even_slices(folder, reader, image)
     return image
+
+
+def _require_complete(folder: Path, slices: Sequence[str]) -> None:
+    """Refuse a folder with a DICOM file that GDCM left out of the series because it cannot read it."""
+    known = {Path(name).name for name in slices}
+    for file in sorted(folder.iterdir()):
+        hidden = file.name.startswith(".") or file.name.upper() == "DICOMDIR"
+        if file.is_file() and not hidden and file.name not in known and is_dicom_file(file):
+            raise ImageError(f"{file}: cannot be read as a DICOM slice, damaged or truncated; copy it again")
 
 
 def _require_whole_slices(reader: sitk.ImageSeriesReader, image: sitk.Image) -> None:

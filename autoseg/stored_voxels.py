@@ -21,6 +21,8 @@ from autoseg.errors import ImageError
 _PLAIN_ENDINGS = (".nii", ".img", ".gipl", ".vtk")
 # a multiple of every number's width
 _BLOCK_BYTES = 1 << 22
+_GIPL_HEADER_BYTES = 256
+_DICOM_ENDINGS = (".dcm", ".ima")
 # length of the NIfTI-1 and NIfTI-2 header, the first number in it, which tells the byte order
 _NIFTI_HEADER_BYTES = (348, 540)
 
@@ -61,11 +63,14 @@ def inspect(path: Path, layout: Layout) -> NDArray[np.bool_] | None:
     if not name.endswith((*_PLAIN_ENDINGS, *(ending + ".gz" for ending in _PLAIN_ENDINGS))):
         return None
     wrong = None
+    before = max(layout.offset, _header_bytes(voxel_file))
+    if name.endswith(".vtk") and not before:
+        return None
     if name.endswith(".gz") or layout.floating:
         found, wrong = _scan(voxel_file, layout, _byte_order(path) if layout.floating else None)
     else:
         found = voxel_file.stat().st_size
-    require_bytes(path, found, layout.offset + layout.voxels * layout.width)
+    require_bytes(path, found, before + layout.voxels * layout.width)
     return wrong
 
 
@@ -79,6 +84,31 @@ def require_bytes(path: Path, found: int, expected: int) -> None:
         raise ImageError(
             f"{path}: truncated, holds {found} of {expected} bytes of header and voxels; copy or download it again"
         )
+
+
+def is_dicom_file(path: Path) -> bool:
+    """Whether a file is DICOM, told by its ending or the mark at byte 128."""
+    if path.suffix.lower() in _DICOM_ENDINGS:
+        return True
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+def _header_bytes(file: Path) -> int:
+    """Length of a GIPL or binary VTK header; 0 where the format says it elsewhere, or is text."""
+    name = file.name.lower()
+    if name.endswith((".gipl", ".gipl.gz")):
+        return _GIPL_HEADER_BYTES
+    if not name.endswith(".vtk"):
+        return 0
+    with file.open("rb") as opened:
+        start = opened.read(4096)
+    lines = start.split(b"\n")
+    if len(lines) < 3 or lines[2].strip() != b"BINARY":
+        return 0
+    # the last line of the header names the table of colours, or the kind of vectors
+    last = max(start.find(b"LOOKUP_TABLE"), start.find(b"VECTORS"), 0)
+    return start.find(b"\n", last) + 1
 
 
 def _scan(file: Path, layout: Layout, byte_order: str | None) -> tuple[int, NDArray[np.bool_] | None]:

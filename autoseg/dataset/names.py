@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from autoseg.stored_voxels import is_dicom_file
+
 # longest first, so that `.nii.gz` is not taken for `.gz`
 IMAGE_ENDINGS = (
     *(".nii.gz", ".gipl.gz", ".hdr.gz"),
     *(".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr", ".gipl", ".vtk", ".dcm", ".ima", ".mnc", ".mrc", ".mgh"),
     *(".mgz", ".tiff", ".tif", ".png", ".jpg", ".bmp", ".hdf5", ".h5"),
 )
-_DICOM_ENDINGS = (".dcm", ".ima")
 _UNSAFE = re.compile(r'[/\\:*?"<>|\x00-\x1f]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _NUMBERED = re.compile(r"(?P<name>.+)_(?P<channel>\d{4})")
@@ -54,13 +55,6 @@ def entries(folder: Path) -> list[Path]:
 
 
 def is_dicom_folder(folder: Path) -> bool:
-    """Whether a folder holds DICOM slices, told by the first file's ending or its mark at byte 128."""
+    """Whether a folder holds DICOM slices, told by the first files' endings or their mark at byte 128."""
     files = [entry for entry in entries(folder) if entry.is_file() and entry.name.upper() != "DICOMDIR"]
-    return any(_is_dicom(file) for file in files[:5])
-
-
-def _is_dicom(file: Path) -> bool:
-    if file.suffix.lower() in _DICOM_ENDINGS:
-        return True
-    with file.open("rb") as opened:
-        return opened.read(132)[128:] == b"DICM"
+    return any(is_dicom_file(file) for file in files[:5])

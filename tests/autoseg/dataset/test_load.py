@@ -79,9 +79,7 @@ def test_label_stored_in_another_axis_order_is_turned_to_its_image(tmp_path, ori
 
 def test_channel_on_another_grid_is_resampled_onto_the_first(tmp_path):
     first = build.write(tmp_path / "T1.nrrd", build.voxels(0))
-    second = build.write(
-        tmp_path / "T2.nrrd", build.voxels(1, (8, 7, 9)), spacing=(0.9, 1.1, 1.7), origin=(9, -21, 29)
-    )
+    second = build.write(tmp_path / "T2.nrrd", build.voxels(1, (8, 7, 9)), spacing=(0.9, 1.1, 1.7), origin=(9, -21, 29))
     loaded = load_case(Case("a", (first, second)), None, "as_stored")
     expected = sitk.Resample(
         sitk.ReadImage(str(second)), sitk.ReadImage(str(first)), sitk.Transform(), sitk.sitkLinear, 0.0
@@ -131,7 +129,9 @@ def test_what_is_wrong_is_raised_together(tmp_path):
     with pytest.raises(DatasetError) as error:
         load_case(Case("a", (image, Path("nowhere.nii.gz")), label), LABELS, "canonical")
     text = str(error.value)
-    assert "120 of 120 voxels are NaN" in text and "nowhere.nii.gz: does not exist" in text and "not declared: 3" in text
+    assert (
+        "120 of 120 voxels are NaN" in text and "nowhere.nii.gz: does not exist" in text and "not declared: 3" in text
+    )
 
 
 def test_problems_of_the_listing_are_raised_on_reading(tmp_path):

@@ -1,0 +1,160 @@
+"""Images to predict, however they are given."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autoseg.dataset.case import Case
+from autoseg.dataset.inputs import read_inputs
+from autoseg.dataset.load import load_case
+from autoseg.errors import AutosegError, DatasetError, InputError
+from tests.autoseg.dataset import build
+
+
+def files(folder: Path, *names: str) -> Path:
+    for i, name in enumerate(names):
+        build.write(folder / name, build.voxels(i))
+    return folder
+
+
+def by_name(cases: tuple[Case, ...]) -> dict[str, Case]:
+    assert len({case.name for case in cases}) == len(cases)
+    return {case.name: case for case in cases}
+
+
+def test_plain_names_with_one_channel(tmp_path):
+    folder = files(tmp_path, "a.nii.gz", "b.nrrd", "c_0000.mha", ".hidden.nii.gz")
+    (folder / "notes.txt").write_text("not an image")
+    cases = by_name(read_inputs([folder], ("T1",)))
+    assert {name: case.images for name, case in cases.items()} == {
+        "a": (folder / "a.nii.gz",),
+        "b": (folder / "b.nrrd",),
+        "c_0000": (folder / "c_0000.mha",),
+    }
+    assert all(case.label is None for case in cases.values())
+
+
+def test_suffixes_where_all_files_carry_them(tmp_path):
+    folder = files(tmp_path, "a_0000.nii.gz", "b_0000.nii.gz")
+    assert [case.name for case in read_inputs([folder], ("T1",))] == ["a", "b"]
+
+
+def test_four_digits_of_one_channel_models_may_be_case_numbers(tmp_path):
+    folder = files(tmp_path, "case_0000.nii.gz", "case_0001.nii.gz", "case_0002.nii.gz")
+    assert [case.name for case in read_inputs([folder], ("T1",))] == ["case_0000", "case_0001", "case_0002"]
+
+
+def test_several_channels_grouped_by_suffix_beside_a_4d_file(tmp_path):
+    folder = files(tmp_path, "a_0000.nii.gz", "a_0001.nii.gz")
+    array = build.voxels(5, (2, *build.SHAPE))
+    build.write(folder / "whole.nii.gz", array)
+    cases = by_name(read_inputs([folder], ("T1", "T2")))
+    assert cases["a"].images == (folder / "a_0000.nii.gz", folder / "a_0001.nii.gz")
+    assert not cases["a"].several_channels_in_one_file
+    np.testing.assert_array_equal(load_case(cases["whole"], None, "as_stored").image, array)
+
+
+def test_list_of_files_and_a_file_given_twice(tmp_path):
+    files(tmp_path, "a_0000.nii.gz", "a_0001.nii.gz")
+    paths = [tmp_path / "a_0001.nii.gz", tmp_path / "a_0000.nii.gz", tmp_path / "a_0001.nii.gz"]
+    (case,) = read_inputs(paths, ("T1", "T2"))
+    assert case.images == (tmp_path / "a_0000.nii.gz", tmp_path / "a_0001.nii.gz") and not case.problems
+
+
+def test_single_file(tmp_path):
+    path = build.write(tmp_path / "a.v2.nii.gz", build.voxels())
+    (case,) = read_inputs([path], ("T1",))
+    assert (case.name, case.images) == ("a.v2", (path,))
+
+
+def test_dicom_folder_and_folder_of_dicom_folders(tmp_path):
+    array = np.random.default_rng(0).integers(0, 1000, build.SHAPE)
+    for name in ("first", "second"):
+        build.dicom(tmp_path / name, array)
+    (case,) = read_inputs([tmp_path / "first"], ("T1",))
+    assert (case.name, case.images) == ("first", (tmp_path / "first",))
+    assert [case.name for case in read_inputs([tmp_path], ("T1",))] == ["first", "second"]
+    np.testing.assert_array_equal(load_case(case, None, "canonical").image[0], array)
+
+
+def test_dicom_files_without_an_ending(tmp_path):
+    folder = build.dicom(tmp_path / "scan", np.random.default_rng(0).integers(0, 9, build.SHAPE))
+    for file in folder.iterdir():
+        file.rename(file.with_suffix(""))
+    (case,) = read_inputs([folder], ("T1",))
+    assert case.images == (folder,)
+
+
+def test_table_matches_channels_by_name_and_leaves_missing_ones_out(tmp_path):
+    rows = build.table(tmp_path, cases=2, channels=("stir", "T1"))
+    for row in rows:
+        del row["label"]
+    rows[1]["T1"] = ""
+    path = build.write_table(tmp_path, rows)
+    for given in (path, path.parent):
+        cases = read_inputs([given], ("T1", "T2", "STIR"))
+        assert cases[0].images == (tmp_path / "T1/case_0.nii.gz", None, tmp_path / "stir/case_0.nii.gz")
+        assert cases[1].present == (False, False, True)
+        assert not any(case.problems for case in cases)
+
+
+def test_one_wrong_case_does_not_stop_the_others(tmp_path):
+    files(tmp_path, "a_0000.nii.gz", "a_0001.nii.gz", "b_0000.nii.gz", "c_0000.nii.gz", "c_0001.nii.gz")
+    files(tmp_path, "c_0002.nii.gz")
+    (tmp_path / "d_0000.nii.gz").write_bytes(b"nothing")
+    files(tmp_path, "d_0001.nii.gz")
+    cases = by_name(read_inputs([tmp_path, tmp_path / "e_0000.nii.gz"], ("T1", "T2")))
+    assert load_case(cases["a"], None, "canonical").image.shape[0] == 2
+    told = {"b": "no file for T2", "c": "c_0002.nii.gz, but the model has 2", "d": "cannot be read", "e": "no file for"}
+    for name, text in told.items():
+        with pytest.raises(AutosegError, match=text):
+            load_case(cases[name], None, "canonical")
+
+
+def test_missing_file_among_files_is_a_problem_of_its_case(tmp_path):
+    files(tmp_path, "a.nii.gz")
+    cases = by_name(read_inputs([tmp_path / "a.nii.gz", tmp_path / "gone.nii.gz"], ("T1",)))
+    assert load_case(cases["a"], None, "canonical").image.shape == (1, *build.SHAPE)
+    with pytest.raises(AutosegError, match=r"gone\.nii\.gz: does not exist"):
+        load_case(cases["gone"], None, "canonical")
+
+
+def test_rows_that_are_wrong_keep_to_themselves(tmp_path):
+    rows = build.table(tmp_path, cases=4, channels=("T1",))
+    rows[1]["T1"] = "gone.nii.gz"
+    rows[2]["T1"] = ""
+    path = build.write_table(tmp_path, rows)
+    path.write_text(path.read_text() + "too,short\n")
+    cases = read_inputs([path], ("T1",))
+    assert [bool(case.problems) for case in cases] == [False, True, True, False, True]
+    assert "line 3, column T1" in cases[1].problems[0]
+    assert "line 4: names no image" in cases[2].problems[0]
+    assert "line 6: has 2 cells" in cases[4].problems[0]
+
+
+def test_same_name_from_two_folders_would_overwrite_a_prediction(tmp_path):
+    first, second, third = (build.write(tmp_path / f / "a.nii.gz", build.voxels()) for f in "xyz")
+    cases = read_inputs([first, second, third], ("T1",))
+    assert [len(case.problems) for case in cases] == [0, 1, 1]
+    assert "duplicate case" in cases[2].problems[0]
+
+
+def test_nothing_to_predict(tmp_path):
+    with pytest.raises(InputError, match="holds no image"):
+        read_inputs([tmp_path], ("T1",))
+    with pytest.raises(InputError, match="does not exist"):
+        read_inputs([tmp_path / "nowhere"], ("T1",))
+    (tmp_path / "cases.csv").write_text("case,FLAIR\na,b.nii.gz\n")
+    with pytest.raises(InputError, match=r"no column is named like a channel of the model \(T1\)"):
+        read_inputs([tmp_path], ("T1",))
+    (tmp_path / "cases.csv").write_text("FLAIR\nb.nii.gz\n")
+    with pytest.raises(DatasetError, match="no column `case`"):
+        read_inputs([tmp_path], ("FLAIR",))
+
+
+def test_real_data(test_data):
+    cases = read_inputs([test_data / "hippocampus40" / "imagesTs"], ("MRI",))
+    assert len(cases) == 10 and all(case.name.startswith("hippocampus_") for case in cases)
+    cases = read_inputs([test_data / "abdomen20" / "imagesTr"], ("T2-SPIR",))
+    assert [case.name for case in cases][:2] == ["abdomen_01", "abdomen_02"]
