@@ -188,7 +188,15 @@ def predict(
 
 
 @app.command(help_epilogue=_with_example("autoseg evaluate --reference labelsTs --prediction predictions -o report"))
-def evaluate(*, reference: Path, prediction: Path, output: Output, run: Path | None = None) -> None:
+def evaluate(
+    *,
+    reference: Path,
+    prediction: Path,
+    output: Output,
+    run: Path | None = None,
+    images: Path | None = None,
+    workers: int | None = None,
+) -> None:
     """Compare predicted label maps with references, by case, class and lesion.
 
     Parameters
@@ -200,9 +208,13 @@ def evaluate(*, reference: Path, prediction: Path, output: Output, run: Path | N
     output
         Folder for metrics.csv, summary.json and report.html.
     run
-        RUN folder that knows the names of the classes.
+        RUN folder that knows the names of the classes [default: dataset.json beside the references].
+    images
+        Folder of the images, to show under the outlines.
+    workers
+        Processes over cases [default: as many as cores and memory allow].
     """
-    autoseg.evaluate(reference, prediction, output, run=run)
+    autoseg.evaluate(reference, prediction, output, run=run, images=images, workers=workers)
 
 
 @app.command(help_epilogue=_with_example("autoseg run hippocampus -o RUN --time-budget 40m"))
@@ -272,8 +284,8 @@ def phantom(*, output: Output, cases: int = 40, seed: int = 0, workers: int | No
     workers
         Processes [default: as many as cores and memory allow].
     """
-    folder = autoseg.phantom(output, cases=cases, seed=seed, workers=workers)
-    Console().print(f"{cases} synthetic cases: {folder / 'cases.csv'}", highlight=False, soft_wrap=True)
+    autoseg.phantom(output, cases=cases, seed=seed, workers=workers)
+    Console().print(f"{cases} synthetic cases: {output / 'cases.csv'}", highlight=False, soft_wrap=True)
 
 
 @app.command(help_epilogue=_with_example("autoseg demo"))

@@ -191,6 +191,8 @@ def _predict_case(
         classes=plan.labels.classes,
         overlap=configuration.prediction.overlap,
         mirror=predictor.mirror,
+        # a CPU is no faster with several windows at once
+        batch_size=1 if predictor.ensemble.device.type == "cpu" else configuration.batch_size,
         device=predictor.ensemble.device,
         on_window=on_window,
     )

@@ -9,19 +9,20 @@ from rich.console import Console
 from rich.table import Table
 
 from autoseg.durations import format_duration
+from autoseg.pipeline.options import Asked
 from autoseg.plan import Configuration, Plan
 from autoseg.run_folder import RunFolder
 from autoseg.run_state import read_time_spent
 
 
-def say_budget(console: Console, budget: float | None, device: str, *, asked: bool) -> None:
+def say_budget(console: Console, budget: float | None, device: str, wanted: Asked) -> None:
     """The first lines: how long a run may take, and what more time would buy.
 
     Args:
         console: where to.
         budget: seconds for a whole run; None = no limit.
         device: kind of device that is planned for.
-        asked: whether the person named the budget.
+        wanted: what the person asked for.
     """
     if budget is None:
         console.print(
@@ -29,7 +30,8 @@ def say_budget(console: Console, budget: float | None, device: str, *, asked: bo
             "--time-budget 12h fits the plan into less."
         )
         return
-    chosen = "as asked" if asked else f"the default on {device}"
+    is_default = wanted.budget is None and budget == wanted.budget_on(device)
+    chosen = f"the default on {device}" if is_default else "as asked"
     console.print(
         f"Time budget: {format_duration(budget)} for the whole run ({chosen}), restarts included. More time buys "
         f"finer spacing, larger networks and more iterations: --time-budget {_short(2 * budget)}."

@@ -11,6 +11,7 @@ from autoseg.durations import format_duration, parse_duration
 from autoseg.errors import InputError, RunFolderError
 from autoseg.plan import Architecture, Plan
 from autoseg.run_folder import RunFolder
+from autoseg.splits import read_splits
 
 DEFAULT_CONFIGURATIONS = ("3d",)
 DEFAULT_MEMORY_GB = 8.0
@@ -147,7 +148,7 @@ def refuse_other_plan(run: RunFolder, asked: Asked, planned: Plan, configuration
     architectures = {c.network.architecture for c in planned.configurations.values()}
     if asked.architecture is not None and asked.architecture not in architectures:
         differences.append(f"with the architecture {', '.join(sorted(architectures))}, not {asked.architecture}")
-    differences += _outside_the_budget(planned, configurations)
+    differences += _beyond_the_budget(run, planned, configurations)
     if differences:
         raise RunFolderError(
             f"{run.path}: was planned {'; '.join(differences)}; add --replan to plan again "
@@ -155,9 +156,14 @@ def refuse_other_plan(run: RunFolder, asked: Asked, planned: Plan, configuration
         )
 
 
-def _outside_the_budget(planned: Plan, configurations: Sequence[str]) -> list[str]:
-    """Configurations that the time budget was not shared out to when the plan was made."""
-    if planned.time_budget_seconds is None:
+def _beyond_the_budget(run: RunFolder, planned: Plan, configurations: Sequence[str]) -> list[str]:
+    """Whether the folds of all these configurations together take longer than the time budget.
+
+    It is shared out to those that were asked for when the plan was made.
+    """
+    if planned.time_budget_seconds is None or not run.splits.exists():
         return []
-    without = [c for c in configurations if planned.configuration(c).training.seconds is None]
-    return [f"without {', '.join(without)} in its time budget"] if without else []
+    of_one_fold = sum(planned.configuration(name).training.seconds or 0.0 for name in configurations)
+    if len(read_splits(run.splits)) * of_one_fold <= planned.time_budget_seconds:
+        return []
+    return [f"without time for {' and '.join(configurations)} together"]

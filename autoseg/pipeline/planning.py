@@ -76,8 +76,9 @@ def plan_and_preprocess(
     run, console = RunFolder(Path(output)), Console()
     wanted, configurations = asked(time_budget, memory, device, architecture), configurations_of(config)
     _refuse_conflicts(run, wanted, configurations, replan=replan)
-    where = _device_of_plan(run, wanted, replan=replan)
-    messages.say_budget(console, wanted.budget_on(where), where, asked=wanted.budget is not None)
+    planned = read_plan(run.plan) if run.plan.exists() and not replan else None
+    where = planned.device if planned else _device(wanted)
+    messages.say_budget(console, planned.time_budget_seconds if planned else wanted.budget_on(where), where, wanted)
     read = read_and_check(Path(dataset), run, workers=workers, console=console)
     if not plan_only:
         require_disk_space(run.path, estimate_bytes(read.shapes, len(read.dataset.channels)))
@@ -105,12 +106,10 @@ def _refuse_conflicts(run: RunFolder, wanted: Asked, configurations: tuple[str, 
         refuse_other_plan(run, wanted, plan, configurations)
 
 
-def _device_of_plan(run: RunFolder, wanted: Asked, *, replan: bool) -> str:
-    """Kind of device that the plan is or will be made for."""
+def _device(wanted: Asked) -> str:
+    """Kind of device that the plan will be made for."""
     from autoseg.device import resolve_device
 
-    if run.plan.exists() and not replan:
-        return read_plan(run.plan).device
     return resolve_device(wanted.device_name).type
 
 
@@ -158,20 +157,12 @@ def _make_plan(
             device=device,
             measure=partial(_measure, device=device),
         )
-        # what was asked for is kept as such: another wish on this RUN is told from it
-        plan = decided.plan.model_copy(
-            update={
-                "device": device,
-                "time_budget_seconds": wanted.budget_on(device),
-                "memory_gb": reference.plan.memory_gb,
-            }
-        )
         write_plan(run.reference_plan, reference.plan, reference.reasons)
         # before plan.yaml: a plan that is there has its counterpart to be compared with
-        write_plan(run.planned, plan, decided.reasons)
-        write_plan(run.plan, plan, decided.reasons)
-    messages.say_plan(console, run, plan, reference.plan, configurations, len(splits))
-    return plan
+        write_plan(run.planned, decided.plan, decided.reasons)
+        write_plan(run.plan, decided.plan, decided.reasons)
+    messages.say_plan(console, run, decided.plan, reference.plan, configurations, len(splits))
+    return decided.plan
 
 
 def _measure(plan: Plan, configuration: Configuration, device: str) -> StepCost:

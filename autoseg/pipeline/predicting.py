@@ -77,7 +77,13 @@ def predict(
 
 
 def evaluate(
-    reference: Path | str, prediction: Path | str, output: Path | str, *, run: Path | str | None = None
+    reference: Path | str,
+    prediction: Path | str,
+    output: Path | str,
+    *,
+    run: Path | str | None = None,
+    images: Path | str | None = None,
+    workers: int | None = None,
 ) -> Summary:
     """Compare predicted label maps with references of the same names.
 
@@ -85,19 +91,33 @@ def evaluate(
         reference: folder of reference label maps.
         prediction: folder of predicted ones.
         output: folder for `metrics.csv`, `summary.json` and `report.html`.
-        run: RUN folder whose plan names the classes; None = the values in the files.
+        run: RUN folder whose plan names the classes; None = the `dataset.json` beside the references, or
+            the values in them.
+        images: folder of the images, to show under the outlines.
+        workers: processes over cases; None = as many as cores and memory allow.
 
     Returns:
         What `summary.json` holds.
 
     Raises:
         InputError: the folders hold no label maps of the same names.
+        PartialFailure: some cases could not be evaluated; the report of the others is written.
     """
     labels = None if run is None else read_plan(existing_run(run).plan).labels
-    from inference.evaluate import evaluate_folders
-
-    summary = evaluate_folders(Path(reference), Path(prediction), Path(output), labels=labels)
     from autoseg.pipeline.results import print_results
+    from inference.evaluate import IncompleteEvaluation, evaluate_folders
 
+    try:
+        summary = evaluate_folders(
+            Path(reference),
+            Path(prediction),
+            Path(output),
+            labels=labels,
+            images=None if images is None else Path(images),
+            workers=workers,
+        )
+    except IncompleteEvaluation as incomplete:
+        print_results(Console(), incomplete.summary, Path(output))
+        raise
     print_results(Console(), summary, Path(output))
     return summary

@@ -100,7 +100,12 @@ def training_stage(configuration: str, fold: int) -> str:
 
 
 def fair_share(
-    run: RunFolder, plan: Plan, configuration: str, fold: int, folds_left: Sequence[tuple[str, int]]
+    run: RunFolder,
+    plan: Plan,
+    configuration: str,
+    fold: int,
+    folds_left: Sequence[tuple[str, int]],
+    configurations: Sequence[str],
 ) -> float | None:
     """Seconds for a fold where what is left of the time budget is not enough for the plan's; else None.
 
@@ -113,6 +118,7 @@ def fair_share(
         configuration: of the fold.
         fold: about to be trained.
         folds_left: every (configuration, fold) that is not finished, this one included.
+        configurations: of this run; the time that others took on the same RUN does not count.
     """
     planned = plan.configuration(configuration).training.seconds
     begun = any((run.fold(configuration, fold) / "checkpoint").glob("step_*"))
@@ -120,7 +126,9 @@ def fair_share(
         return None
     spent = read_time_spent(run)
     of_these = spent.of([training_stage(name, index) for name, index in folds_left])
-    left = plan.time_budget_seconds - (spent.total - of_these)
+    others = set(plan.configurations) - set(configurations)
+    of_others = spent.of([stage for stage in spent.seconds if others & set(stage.split())])
+    left = plan.time_budget_seconds - (spent.total - of_these - of_others)
     needed = sum(plan.configuration(name).training.seconds or 0.0 for name, _ in folds_left)
     if needed <= left:
         return None
@@ -156,12 +164,16 @@ def report_if_finished(run: RunFolder, configuration: str, folds: int, console: 
     """
     if not all(run.finished(configuration, fold).exists() for fold in range(folds)):
         return False
-    with timed(run, f"report {configuration}"):
-        from inference.evaluate import report_run
-
-        summary = report_run(run, configuration)
     from autoseg.pipeline.results import print_results
 
+    with timed(run, f"report {configuration}"):
+        from inference.evaluate import IncompleteEvaluation, report_run
+
+        try:
+            summary = report_run(run, configuration)
+        except IncompleteEvaluation as incomplete:
+            print_results(console, incomplete.summary, run.report)
+            raise
     print_results(console, summary, run.report)
     return True
 

@@ -74,7 +74,7 @@ def run(
     left = [(name, fold) for name, fold in left if not folder.finished(name, fold).exists()]
     while left:
         name, fold = left[0]
-        seconds = fair_share(folder, plan, name, fold, left)
+        seconds = fair_share(folder, plan, name, fold, left, configurations)
         train_unless_finished(folder, name, fold, device=device, seconds=seconds)
         left.pop(0)
     for name in configurations:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from planner.reference import PlannedDecisions
 
-FOLD_SECONDS = 60.0
+FOLD_SECONDS = 300.0
 
 
 @dataclass
@@ -19,12 +19,12 @@ class Calls:
 
 
 def fitting(calls: Calls):
-    """A planner for the time at hand that shortens the schedule of the asked configurations."""
+    """A planner for the time at hand that shortens the schedule of every configuration."""
 
     def fit_to_hardware(decisions, fingerprint, splits, *, configurations, budget_seconds, **rest):
         calls.fitted.append({"splits": splits, "configurations": configurations, "budget": budget_seconds, **rest})
-        plan = decisions.plan
-        for name in configurations if budget_seconds is not None else ():
+        plan = decisions.plan.model_copy(update={"device": rest["device"], "time_budget_seconds": budget_seconds})
+        for name in plan.configurations if budget_seconds is not None else ():
             planned = plan.configurations[name]
             training = planned.training.model_copy(update={"iterations": 100, "seconds": FOLD_SECONDS})
             changed = {**plan.configurations, name: planned.model_copy(update={"training": training})}
@@ -54,7 +54,7 @@ def install(monkeypatch) -> Calls:
         "trainer.fold": SimpleNamespace(
             train_fold=train_fold, is_finished=lambda run, name, fold: run.finished(name, fold).exists()
         ),
-        "inference.evaluate": SimpleNamespace(report_run=report_run),
+        "inference.evaluate": SimpleNamespace(report_run=report_run, IncompleteEvaluation=ValueError),
     }
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)

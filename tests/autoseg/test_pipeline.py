@@ -54,8 +54,10 @@ def again(dataset, run, **options):
 
 
 def edit(run, pattern, replacement):
+    """Edit the configuration 3d of plan.yaml, as a person would in a text editor."""
     text = run.plan.read_text()
-    changed = re.sub(pattern, replacement, text, count=1)
+    start = text.index("\n  3d:")
+    changed = text[:start] + re.sub(pattern, replacement, text[start:], count=1)
     assert changed != text
     run.plan.write_text(changed)
 
@@ -140,9 +142,7 @@ def test_edits_are_kept_and_only_what_they_touch_is_done_again(calls, dataset, r
     assert "configurations.3d.training.iterations" in capsys.readouterr().out
 
     spacing = read_plan(run.plan).configurations["3d"].spacing
-    text = run.plan.read_text()
-    start = text.index("\n  3d:")
-    run.plan.write_text(text[:start] + re.sub(r"spacing: \[.*?\]", "spacing: [3.0, 2.0, 2.0]", text[start:], count=1))
+    edit(run, r"spacing: \[.*?\]", "spacing: [3.0, 2.0, 2.0]")
     again(dataset, run)
     assert all(now > before[case] for case, now in preprocessed_times(run).items())
     assert spacing != (3.0, 2.0, 2.0)
@@ -232,7 +232,7 @@ def test_touched_files_are_measured_but_their_models_stay(calls, dataset, run, t
     copied = shutil.copytree(dataset, tmp_path / "copied")
     os.utime(copied / "imagesTr" / "ball_0_0000.nii.gz", (5, 5))
     again(copied, run)
-    image, label = draw_case(0)
+    image, _ = draw_case(0)
     write_image(copied / "imagesTr" / "ball_0_0000.nii.gz", Image(2 * image[None], geometry()))
     with pytest.raises(RunFolderError, match=r"data set has changed.*3d fold 0"):
         again(copied, run)
@@ -273,17 +273,22 @@ def test_run_never_touches_the_test_images(calls, dataset, run, monkeypatch):
 def test_a_fold_gets_its_planned_time_while_the_budget_lasts(run):
     plan = read_plan(run.plan)
     left = [("3d", fold) for fold in range(5)]
-    assert fair_share(run, plan, "3d", 0, left) is None
-    # of 2400 s 2250 are gone: 150 s are shared by 5 folds of 60 s
-    add_time(run, "check", 2250 - read_time_spent(run).total)
-    assert fair_share(run, plan, "3d", 0, left) == pytest.approx(30, abs=0.1)
-    # what a fold that was stopped has used already counts as its own
+
+    def share(fold):
+        return fair_share(run, plan, "3d", fold, left, ["3d"])
+
+    assert share(0) is None
+    # of 2400 s 1650 are gone: 750 s are shared by 5 folds of 300 s
+    add_time(run, "check", 1650 - read_time_spent(run).total)
+    assert share(0) == pytest.approx(150, abs=0.1)
+    # what a fold that was stopped has used already counts as its own; what another configuration took, not at all
     add_time(run, "train 3d fold 0", 20)
-    assert fair_share(run, plan, "3d", 1, left) == pytest.approx(30, abs=0.1)
-    add_time(run, "check", 500)
-    assert fair_share(run, plan, "3d", 0, left) == pytest.approx(6)
+    add_time(run, "train 2d fold 0", 1000)
+    assert share(1) == pytest.approx(150, abs=0.1)
+    add_time(run, "check", 1000)
+    assert share(0) == pytest.approx(30)
     (run.fold("3d", 0) / "checkpoint" / "step_00000010").mkdir(parents=True)
-    assert fair_share(run, plan, "3d", 0, left) is None, "a fold that has begun keeps its schedule"
+    assert share(0) is None, "a fold that has begun keeps its schedule"
 
 
 def test_training_what_is_not_there_says_what_to_do(calls, dataset, run, tmp_path):
@@ -303,9 +308,7 @@ def test_training_what_is_not_there_says_what_to_do(calls, dataset, run, tmp_pat
 
 
 def test_training_on_cases_of_another_spacing_is_refused(calls, run):
-    text = run.plan.read_text()
-    start = text.index("\n  3d:")
-    run.plan.write_text(text[:start] + re.sub(r"spacing: \[.*?\]", "spacing: [3.0, 2.0, 2.0]", text[start:], count=1))
+    edit(run, r"spacing: \[.*?\]", "spacing: [3.0, 2.0, 2.0]")
     with pytest.raises(RunFolderError, match="plan-and-preprocess"):
         autoseg.train(run.path, fold=0)
 
