@@ -116,8 +116,9 @@ def seconds_each(step: Callable[[], object], times: int) -> float:
 
 
 def ours(folders: list[Path], config: Configuration, batches: int, cache_bytes: int) -> float:
-    options = {"seed": 0, "fold": 0, "first_step": 0, "last_step": batches + 1}
-    with BatchLoader(folders, config, workers=0, cache_bytes=cache_bytes, **options) as loader:
+    with BatchLoader(
+        folders, config, seed=0, fold=0, first_step=0, last_step=batches + 1, workers=0, cache_bytes=cache_bytes
+    ) as loader:
         steps = iter(loader)
         return seconds_each(lambda: next(steps), batches)
 
@@ -162,7 +163,7 @@ def batchgenerators(patch: Shape, rotation: Spacing, batches: int, order: int) -
     label = np.zeros(image.shape, np.int16)
 
     def step() -> None:
-        batch = {"data": image.copy(), "seg": label.copy()}
+        batch: dict[str, np.ndarray] = {"data": image.copy(), "seg": label.copy()}
         if flat:
             batch = {k: v.reshape(BATCH, -1, *v.shape[3:]) for k, v in batch.items()}
         batch = spatial(**batch)

@@ -75,10 +75,10 @@ def test_quarter_turns_equal_rot90(noise: Recorder, axis: int, turns: int) -> No
     angles[axis] = 90.0 * turns
     matrix = affine_matrix((angles[0], angles[1], angles[2]), 1.0, (1.0, 1.0, 1.0))
     image, label = cut_patch(noise, SHAPE, CENTRE, PATCH, SpatialTransform((0, 1, 2), matrix))
-    plane = tuple(a for a in range(3) if a != axis)
-    expected = np.rot90(noise.image[:, 6:17, 8:19, 10:21], turns, (plane[0] + 1, plane[1] + 1))
+    first, second = (a for a in range(3) if a != axis)
+    expected = np.rot90(noise.image[:, 6:17, 8:19, 10:21], turns, (first + 1, second + 1))
     np.testing.assert_allclose(image, expected, atol=2e-5)
-    np.testing.assert_array_equal(label, np.rot90(noise.label[6:17, 8:19, 10:21], turns, plane))
+    np.testing.assert_array_equal(label, np.rot90(noise.label[6:17, 8:19, 10:21], turns, (first, second)))
 
 
 @pytest.mark.parametrize("place", [CENTRE, Place((0, 0, 0), (2.0, 9.0, 3.0)), Place((-4, 17, 21), (3.0, 20.0, 29.0))])

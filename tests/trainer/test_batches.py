@@ -4,6 +4,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -62,13 +63,13 @@ def test_number_of_threads_and_the_global_random_state_do_not_matter(folders: li
     whole = load(folders)
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
-    state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()
+    state, numpy_state = torch.get_rng_state(), np.random.get_state(legacy=False)
     try:
         torch.manual_seed(99)
         reseeded = torch.get_rng_state()
         assert same(load(folders), whole)
         assert torch.equal(torch.get_rng_state(), reseeded)
-        assert (np.random.get_state()[1] == numpy_state).all()
+        np.testing.assert_equal(np.random.get_state(legacy=False), numpy_state)
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(threads)
@@ -179,7 +180,7 @@ PARENT = """
 
 
 @pytest.fixture
-def parent(folders: list[Path], tmp_path: Path):
+def parent(folders: list[Path], tmp_path: Path) -> Iterator[tuple[subprocess.Popen, list[psutil.Process]]]:
     """A process that takes batches of two workers, and the workers."""
     script = tmp_path / "parent.py"
     script.write_text(textwrap.dedent(PARENT), encoding="utf-8")
@@ -203,16 +204,7 @@ def parent(folders: list[Path], tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_workers_end_with_a_killed_parent(parent: tuple[subprocess.Popen, list[psutil.Process]]) -> None:
-    process, workers = parent
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    _, alive = psutil.wait_procs(workers, timeout=5)
-    assert not [w for w in alive if w.status() != psutil.STATUS_ZOMBIE]
-
-
-@pytest.mark.slow
-def test_signals_to_the_group_leave_the_workers_at_work(
+def test_workers_end_with_a_killed_parent_but_not_by_signals_to_the_group(
     parent: tuple[subprocess.Popen, list[psutil.Process]],
 ) -> None:
     process, workers = parent
@@ -222,6 +214,10 @@ def test_signals_to_the_group_leave_the_workers_at_work(
     time.sleep(1)
     assert all(w.is_running() and w.status() != psutil.STATUS_ZOMBIE for w in workers)
     assert process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    _, alive = psutil.wait_procs(workers, timeout=5)
+    assert not [w for w in alive if w.status() != psutil.STATUS_ZOMBIE]
 
 
 @pytest.mark.slow
