@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from autoseg.errors import DatasetError
 
+_INTEGERS = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.int64)
+
 
 class Labels(BaseModel):
     """Values in the files and names of the classes, background first.
@@ -42,16 +44,25 @@ class Labels(BaseModel):
         Raises:
             DatasetError: a value that is not declared, or a fractional one.
         """
-        found = np.unique(array)
-        undeclared = [v for v in found.tolist() if v not in self.values]
-        if undeclared:
-            raise DatasetError([f"label value {v:g} is not declared" for v in undeclared])
-        # searchsorted over the declared values: exact for integers and integer-valued floats alike
         order = np.argsort(self.values)
         sorted_values = np.asarray(self.values)[order]
-        return order.astype(np.uint8)[np.searchsorted(sorted_values, array)]
+        classes = np.empty(array.shape, np.uint8)
+        undeclared: set[float] = set()
+        # searchsorted over the declared values is exact for integers and integer-valued floats alike;
+        # slice by slice, since its indices take eight times the room of the classes
+        slices = array.reshape(-1, *array.shape[-2:]) if array.ndim > 2 else array[None]
+        for found, out in zip(slices, classes.reshape(slices.shape), strict=True):
+            place = np.searchsorted(sorted_values, found).clip(max=len(order) - 1)
+            wrong = sorted_values[place] != found
+            if wrong.any():
+                undeclared.update(np.unique(found[wrong]).tolist())
+            out[...] = order[place]
+        if undeclared:
+            raise DatasetError([f"label value {value:g} is not declared" for value in sorted(undeclared)])
+        return classes
 
     def to_values(self, classes: NDArray) -> NDArray:
         """Class indices to file values, in the smallest integer type that holds every value."""
-        dtype = np.result_type(*(np.min_scalar_type(v) for v in self.values))
+        low, high = min(self.values), max(self.values)
+        dtype = next(t for t in _INTEGERS if np.iinfo(t).min <= low and high <= np.iinfo(t).max)
         return np.asarray(self.values, dtype=dtype)[classes]
