@@ -1,0 +1,124 @@
+"""The main job on real data: forty MR cases in, an evaluated two-fold ensemble out."""
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+import autoseg
+from autoseg.durations import format_duration, parse_duration
+from autoseg.run_folder import RunFolder
+from autoseg.run_state import read_time_spent
+from autoseg.splits import Split, read_splits, write_splits
+
+BUDGET = "7m"
+"""For two folds of three minutes each, and all that goes before and after."""
+
+
+def two_folds(cases: list[str]) -> tuple[Split, ...]:
+    """Halves of the cases, drawn from a seed; each is judged by the model of the other."""
+    shuffled = random.Random(0).sample(sorted(cases), len(cases))
+    one, other = tuple(shuffled[::2]), tuple(shuffled[1::2])
+    return Split(train=one, val=other), Split(train=other, val=one)
+
+
+def command(*arguments: object) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", "autoseg.cli", *map(str, arguments)], capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def dataset(test_data) -> Path:
+    folder = test_data / "hippocampus40"
+    if not folder.is_dir():
+        pytest.skip(f"hippocampus40 is not in {test_data}")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(dataset, tmp_path_factory) -> RunFolder:
+    run = RunFolder(tmp_path_factory.mktemp("hippocampus") / "run")
+    declared = json.loads((dataset / "dataset.json").read_text())
+    cases = [Path(case["image"]).name.removesuffix(".nii.gz") for case in declared["training"]]
+    write_splits(run.splits, two_folds(cases))
+    autoseg.run(dataset, run.path, time_budget=BUDGET, device="cpu")
+    return run
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_run_holds_what_it_promises(run):
+    splits = read_splits(run.splits)
+    assert len(splits) == 2
+    cases = sorted(case for split in splits for case in split.val)
+    assert len(cases) == 40
+    for path in (run.dataset, run.fingerprint, run.plan, run.reference_plan):
+        assert path.is_file()
+    assert sorted(p.name.removesuffix(".nii.gz") for p in run.cross_validation("3d").glob("*.nii.gz")) == cases
+    for fold in range(2):
+        folder = run.fold("3d", fold)
+        assert run.weights("3d", fold).is_file() and run.finished("3d", fold).is_file()
+        assert (folder / "log.csv").is_file() and (folder / "progress.png").is_file()
+    for name in ("metrics.csv", "summary.json", "report.html"):
+        assert (run.report / name).is_file()
+
+
+@pytest.mark.slow
+def test_the_cross_validated_dice_is_that_of_a_useful_model(run, dataset):
+    """By the report, and computed again here from the files with SimpleITK."""
+    summary = json.loads((run.report / "summary.json").read_text())
+    assert summary["mean_dice"] >= 0.80
+    by_class: dict[int, list[float]] = {1: [], 2: []}
+    for prediction in sorted(run.cross_validation("3d").glob("*.nii.gz")):
+        reference = sitk.ReadImage(str(dataset / "labelsTr" / prediction.name), sitk.sitkUInt8)
+        overlap = sitk.LabelOverlapMeasuresImageFilter()
+        overlap.SetGlobalDefaultCoordinateTolerance(1e-3)
+        overlap.Execute(reference, sitk.ReadImage(str(prediction), sitk.sitkUInt8))
+        for label, values in by_class.items():
+            values.append(overlap.GetDiceCoefficient(label))
+    mean = np.mean([np.mean(values) for values in by_class.values()])
+    assert summary["mean_dice"] == pytest.approx(mean, abs=1e-6)
+
+
+@pytest.mark.slow
+def test_the_run_kept_to_its_budget_and_used_it(run):
+    spent, budget = read_time_spent(run).total, parse_duration(BUDGET)
+    assert 0.6 * budget <= spent <= 1.05 * budget, format_duration(spent)
+
+
+@pytest.mark.slow
+def test_the_ensemble_predicts_new_images_at_their_geometry(run, dataset, tmp_path):
+    images = sorted((dataset / "imagesTs").glob("*.nii.gz"))[:3]
+    (tmp_path / "broken.nii.gz").write_bytes(b"not an image")
+    done = command("predict", run.path, "-i", *images, tmp_path / "broken.nii.gz", "-o", tmp_path / "out")
+    assert done.returncode == 1, done.stderr
+    assert "broken" in done.stderr and "Traceback" not in done.stderr
+    assert sorted(p.name for p in (tmp_path / "out").glob("*.nii.gz")) == sorted(p.name for p in images)
+    for image in images:
+        given, predicted = sitk.ReadImage(str(image)), sitk.ReadImage(str(tmp_path / "out" / image.name))
+        assert given.GetSize() == predicted.GetSize()
+        for get in ("GetOrigin", "GetSpacing", "GetDirection"):
+            assert np.allclose(getattr(given, get)(), getattr(predicted, get)(), rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_same_command_again_trains_nothing(run, dataset):
+    before = {fold: run.weights("3d", fold).stat().st_mtime_ns for fold in range(2)}
+    done = command("run", dataset, "-o", run.path)
+    assert done.returncode == 0, done.stderr
+    assert {fold: run.weights("3d", fold).stat().st_mtime_ns for fold in range(2)} == before
+    assert "report.html" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_copy_of_the_models_predicts_the_same(run, dataset, tmp_path):
+    image = sorted((dataset / "imagesTs").glob("*.nii.gz"))[0]
+    assert command("copy", run.path, "-o", tmp_path / "models", "--models-only").returncode == 0
+    for source, output in ((run.path, "one"), (tmp_path / "models", "other")):
+        assert command("predict", source, "-i", image, "-o", tmp_path / output).returncode == 0
+    one, other = (sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / o / image.name))) for o in ("one", "other"))
+    assert np.array_equal(one, other) and one.any()
