@@ -82,7 +82,7 @@ def training_curves(logs: Mapping[int, FoldLog]) -> Figure:
         dice.plot(log.step, log.train_dice, color=colour, lw=0.9, alpha=0.55)
         measured = [(step, value) for step, value in zip(log.step, log.val_dice, strict=True) if value is not None]
         dice.plot([s for s, _ in measured], [v for _, v in measured], "o-", ms=3, lw=1.3, color=colour)
-    for panel, title in ((loss, "loss"), (dice, "Dice: line = training patches, dots = whole validation cases")):
+    for panel, title in ((loss, "loss"), (dice, "Dice")):
         _plain(panel)
         panel.set_title(title, fontsize=10, color=INK, loc="left", fontweight="bold")
         panel.set_xlabel("training step", fontsize=9, color=INK)
@@ -141,7 +141,7 @@ def _size_axis(panel: Axes, label: str, title: str) -> None:
 def _plain(panel: Axes, grid: Literal["both", "x", "y"] = "both") -> None:
     panel.grid(True, axis=grid, color=GRID, lw=0.8)
     panel.set_axisbelow(True)
-    panel.tick_params(labelsize=8.5, colors=INK, length=0)
+    panel.tick_params(which="both", labelsize=8.5, colors=INK, length=0)
     for side in ("top", "right", "left"):
         panel.spines[side].set_visible(False)
     panel.spines["bottom"].set_color("#9aa7ae")

@@ -23,6 +23,8 @@ from autoseg.run_folder import RunFolder
 from autoseg.run_state import DatasetRecord, read_record, read_time_spent
 from autoseg.splits import Split
 
+_DIRECTIONS = ("z (head–foot)", "y (front–back)", "x (left–right)")
+
 
 @dataclass(frozen=True)
 class Fact:
@@ -180,8 +182,9 @@ def _plan_facts(plan: Plan, name: str, reasons: dict[str, str]) -> tuple[Fact, .
 
     spacing = " × ".join("as it is" if s is None else f"{s:.3g}" for s in c.spacing)
     t = c.training
-    mirrored = ", ".join("zyx"[axis] for axis in t.mirror) or "none"
-    averaged = ", ".join("zyx"[axis] for axis in c.prediction.mirror) or "off"
+    axes = _DIRECTIONS if plan.orientation == "canonical" else ("z", "y", "x")
+    mirrored = ", ".join(axes[axis] for axis in t.mirror) or "none"
+    averaged = ", ".join(axes[axis] for axis in c.prediction.mirror) or "off"
     return (
         Fact("configuration", name),
         fact("voxel size for training (z, y, x)", f"{spacing} mm", "spacing"),

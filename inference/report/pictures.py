@@ -1,7 +1,7 @@
 """Pictures of the best, median and worst case: outlines of reference and prediction on one slice.
 
-The slice is the one with the most foreground, across the coarsest axis (the plane in which the
-images were acquired), shown as radiologists read it: the patient's right on the left, anterior up in
+The slice is the one that holds most of the reference, across the coarsest axis (the plane in which
+the images were acquired), shown as radiologists read it: the patient's right on the left, anterior up in
 axial slices and left in sagittal ones, superior up otherwise.
 """
 
@@ -115,14 +115,13 @@ def chosen_cases(rows: Sequence[CaseMetrics]) -> list[tuple[str, str, float]]:
 
 
 def slice_of(reference: Image, prediction: Image, labels: Labels, background: Background | None) -> Slice:
-    """The slice with the most foreground of the reference (of the prediction, where that is empty)."""
+    """The fullest slice of the reference (of the prediction, where that is empty)."""
     turn = to_canonical(reference.geometry)
     geometry = turn.apply_to_geometry(reference.geometry)
     truth, guess = (turn.apply(labels.to_classes(image.array[0])) for image in (reference, prediction))
     axis = slice_axis(geometry)
     others = tuple(a for a in range(3) if a != axis)
-    foreground = truth if truth.any() else guess
-    index = int(np.count_nonzero(foreground, axis=others).argmax())
+    index = fullest_slice(truth if truth.any() else guess, axis)
     image, channels = background.read(reference.geometry, axis, index) if background else (None, ())
     spacing = geometry.spacing[others[0]], geometry.spacing[others[1]]
     return Slice(
@@ -134,6 +133,20 @@ def slice_of(reference: Image, prediction: Image, labels: Labels, background: Ba
         axis=axis,
         number=(index + 1, geometry.shape[axis]),
     )
+
+
+def fullest_slice(classes: NDArray[np.uint8], axis: int) -> int:
+    """The slice across `axis` that holds most of the foreground, every class counting alike.
+
+    Each class counts by the share of its voxels that lies in the slice, so that small lesions are not
+    outweighed by a large organ; with one class it is the slice with most foreground.
+    """
+    others = tuple(a for a in range(3) if a != axis)
+    shares = np.zeros(classes.shape[axis])
+    for index in np.unique(classes[classes > 0]):
+        voxels = np.count_nonzero(classes == index, axis=others)
+        shares += voxels / voxels.sum()
+    return int(shares.argmax())
 
 
 def slice_axis(geometry: Geometry) -> int:
@@ -223,8 +236,8 @@ def _outline(panel: Axes, shown: Slice) -> None:
     rows, columns = shown.spacing
     # the reference is the wider line, so that it shows where both agree
     for labels, colour, width in (
-        (shown.reference, REFERENCE_COLOUR, 2.4),
-        (shown.prediction, PREDICTION_COLOUR, 1.0),
+        (shown.reference, REFERENCE_COLOUR, 2.0),
+        (shown.prediction, PREDICTION_COLOUR, 0.9),
     ):
         # a margin closes the outlines of what touches the slice's edge
         y, x = ((np.arange(n + 2) - 0.5) * mm for n, mm in zip(labels.shape, (rows, columns), strict=True))

@@ -1,0 +1,206 @@
+"""Evaluation of folders and of a run: what is matched, what is an error, what is written."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autoseg.errors import InputError, RunFolderError
+from autoseg.geometry import Geometry
+from autoseg.image import Image, read_label, write_image
+from autoseg.labels import Labels
+from autoseg.metrics import Summary
+from inference.compare import Pair, compare
+from inference.evaluate import IncompleteEvaluation, evaluate_folders, report_run
+from tests.inference.run_fixture import CASES, make_run, reference_of
+
+GRID = Geometry((6, 20, 20), (3.0, 1.0, 1.0), (0.0, 0.0, 0.0), ((0, 0, 1), (0, 1, 0), (1, 0, 0)))
+
+
+def box(first: int, value: int = 1) -> np.ndarray:
+    label = np.zeros(GRID.shape, np.uint8)
+    label[2:4, first : first + 8, 4:12] = value
+    return label
+
+
+def write(folder: Path, name: str, array: np.ndarray, geometry: Geometry = GRID) -> None:
+    write_image(folder / name, Image(array[None], geometry))
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path, Path]:
+    reference, prediction = tmp_path / "data" / "labelsTs", tmp_path / "predicted"
+    for i, shift in enumerate((4, 6, 8)):
+        write(reference, f"case_{i}.nii.gz", box(4))
+        write(prediction, f"case_{i}.nrrd", box(shift))
+    return reference, prediction, tmp_path / "report"
+
+
+def test_folders_are_matched_by_name_whatever_the_format(folders: tuple[Path, Path, Path]) -> None:
+    summary = evaluate_folders(*folders)
+    assert summary.mean_dice == pytest.approx((1 + 6 / 8 + 4 / 8) / 3)
+    assert [c.name for c in summary.classes] == ["label 1"]
+    assert summary.problems == () and summary.warnings == ()
+    assert Summary.model_validate_json((folders[2] / "summary.json").read_text()) == summary
+    with (folders[2] / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(r["case"], r["class"], float(r["dice"])) for r in rows] == [
+        ("case_0", "label 1", 1.0),
+        ("case_1", "label 1", 0.75),
+        ("case_2", "label 1", 0.5),
+    ]
+
+
+def test_the_page_needs_no_other_file_and_no_network(folders: tuple[Path, Path, Path]) -> None:
+    evaluate_folders(*folders)
+    text = (folders[2] / "report.html").read_text()
+    sources = re.findall(r"""(?:src|href|url\()\s*=?\s*["']?([^"')>\s]+)""", text)
+    assert sources and all(source.startswith("data:") for source in sources)
+    assert text.count("data:image/png") == 3
+    assert "http://" not in text and "https://" not in text
+
+
+def test_labels_are_named_by_the_dataset_json_beside_the_references(folders: tuple[Path, Path, Path]) -> None:
+    declared = {"name": "Spines", "labels": {"background": 0, "body": 1, "lesion": 2}, "synthetic": True}
+    (folders[0].parent / "dataset.json").write_text(json.dumps(declared))
+    summary = evaluate_folders(*folders)
+    assert (summary.dataset, summary.synthetic) == ("Spines", True)
+    assert [c.name for c in summary.classes] == ["body", "lesion"]
+    assert summary.classes[1].both_empty == 3
+    assert summary.classes_without_dice == ("lesion",)
+    assert "Synthetic data." in (folders[2] / "report.html").read_text()
+
+
+def test_a_missing_prediction_is_an_error_that_names_it_and_the_rest_is_reported(
+    folders: tuple[Path, Path, Path],
+) -> None:
+    (folders[1] / "case_1.nrrd").unlink()
+    with pytest.raises(IncompleteEvaluation, match=r"case case_1: has no prediction in .*predicted") as raised:
+        evaluate_folders(*folders)
+    assert raised.value.exit_status == 1
+    assert raised.value.summary.cases == 2
+    assert raised.value.summary.mean_dice == pytest.approx((1 + 4 / 8) / 2)
+    assert "case_1: has no prediction" in (folders[2] / "report.html").read_text()
+
+
+def test_a_prediction_without_reference_is_a_warning(folders: tuple[Path, Path, Path]) -> None:
+    write(folders[1], "other.nii.gz", box(4))
+    summary = evaluate_folders(*folders)
+    assert summary.cases == 3
+    assert [w for w in summary.warnings if "case other" in w]
+
+
+@pytest.mark.parametrize(
+    ("geometry", "message"),
+    [
+        (Geometry(GRID.shape, GRID.spacing, (0.01, 0.0, 0.0), GRID.direction), "0.01 voxels away"),
+        (Geometry(GRID.shape, (3.0, 1.0, 1.001), GRID.origin, GRID.direction), "voxels away"),
+    ],
+)
+def test_a_prediction_on_another_grid_is_an_error(
+    folders: tuple[Path, Path, Path], geometry: Geometry, message: str
+) -> None:
+    write(folders[1], "case_2.nrrd", box(4), geometry)
+    with pytest.raises(IncompleteEvaluation, match=rf"case case_2: .*{message}"):
+        evaluate_folders(*folders)
+
+
+def test_a_shift_below_a_thousandth_of_a_voxel_passes(folders: tuple[Path, Path, Path]) -> None:
+    near = Geometry(GRID.shape, GRID.spacing, (0.0009, 0.0, 0.0), GRID.direction)
+    write(folders[1], "case_2.nrrd", box(4), near)
+    assert evaluate_folders(*folders).cases == 3
+
+
+def test_another_shape_an_undeclared_value_and_a_broken_file_are_named(folders: tuple[Path, Path, Path]) -> None:
+    write(folders[1], "case_0.nrrd", box(4)[:5], Geometry((5, 20, 20), GRID.spacing, GRID.origin, GRID.direction))
+    write(folders[1], "case_1.nrrd", box(4, value=7))
+    (folders[1] / "case_2.nrrd").write_bytes(b"no image")
+    with pytest.raises(IncompleteEvaluation) as raised:
+        evaluate_folders(*folders)
+    shape, value, broken = raised.value.summary.problems
+    assert "case_0" in shape and "shape (5, 20, 20) instead of (6, 20, 20)" in shape
+    assert "case_1" in value and "7" in value
+    assert "case_2" in broken and "case_2.nrrd" in broken
+    assert raised.value.summary.mean_dice is None
+
+
+def test_folders_that_do_not_fit_are_refused(folders: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(InputError, match="holds no label file"):
+        evaluate_folders(empty, folders[1], folders[2])
+    with pytest.raises(InputError, match=r"no file has the name of a reference .*case_0"):
+        evaluate_folders(folders[0], empty, folders[2])
+    with pytest.raises(InputError, match="is not a folder"):
+        evaluate_folders(tmp_path / "absent", folders[1], folders[2])
+    write(folders[1], "case_0.nii.gz", box(4))
+    with pytest.raises(InputError, match="are both named case_0"):
+        evaluate_folders(*folders)
+    assert not folders[2].exists()
+
+
+def test_spawned_workers_give_what_one_process_gives(folders: tuple[Path, Path, Path]) -> None:
+    assert evaluate_folders(*folders, workers=2) == evaluate_folders(*folders, workers=1)
+
+
+def test_a_run_is_evaluated_without_the_raw_data(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    summary = report_run(run, "3d")
+    assert (summary.cases, summary.configuration, summary.synthetic) == (6, "3d", False)
+    bodies = [2 * np.sum((a == 3) & (b == 3)) / (np.sum(a == 3) + np.sum(b == 3)) for a, b in _maps(run.path)]
+    assert summary.classes[0].metrics["dice"].mean == pytest.approx(np.mean(bodies))
+    lesion = summary.classes[1]
+    assert (lesion.lesions.reference, lesion.lesions.found, lesion.both_empty) == (6, 3, 3)
+    assert [(f.name, f.cases) for f in summary.folds] == [("fold 0", 3), ("fold 1", 3)]
+    assert {s.name for s in summary.strata["lesion_type"]} == {"lytic", "none"}
+    text = (run.report / "report.html").read_text()
+    for said in ("spine &lt;test&gt;", "twice as coarse: it is a test", "STIR (in 5 of 6 cases)", "1 min 15 s"):
+        assert said in text
+    with (run.report / "metrics.csv").open() as file:
+        folds = {row["case"]: row["fold"] for row in csv.DictReader(file)}
+    assert folds == {case: str(i // 3) for i, case in enumerate(CASES)}
+
+
+def test_an_unfinished_fold_is_left_out_with_a_warning(tmp_path: Path) -> None:
+    summary = report_run(make_run(tmp_path / "run", finished=1), "3d")
+    assert summary.cases == 3
+    assert [w for w in summary.warnings if w.startswith("fold 1: not finished")]
+
+
+def test_a_run_without_any_prediction_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match=r"no case is predicted yet; `autoseg train"):
+        report_run(make_run(tmp_path / "run", finished=0), "3d")
+
+
+def test_a_lost_prediction_of_a_finished_fold_is_an_error(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    (run.cross_validation("3d") / "spine_4.nii.gz").unlink()
+    with pytest.raises(IncompleteEvaluation, match="case spine_4: its prediction is missing"):
+        report_run(run, "3d")
+
+
+def test_a_run_is_reported_without_fingerprint_dataset_and_logs(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    run.dataset.unlink()
+    (run.fold("3d", 0) / "log.csv").write_text("step\nnonsense\n")
+    (run.fold("3d", 1) / "log.csv").unlink()
+    (run.case("3d", "spine_1") / "image.b2nd").unlink()
+    assert report_run(run, "3d").cases == 6
+
+
+def test_real_labels_against_themselves_are_perfect(test_data: Path) -> None:
+    labels = Labels(values=(0, 1, 2), names=("background", "anterior", "posterior"))
+    file = test_data / "hippocampus40" / "labelsTr" / "hippocampus_001.nii.gz"
+    compared = compare(Pair("hippocampus_001", file, file), labels)
+    assert compared.problem is None
+    for row in compared.rows:
+        assert (row.dice, row.hd95_mm, row.volume_error_ml) == (1.0, 0.0, 0.0)
+        assert row.surface_dice == pytest.approx(1.0)
+
+
+def _maps(run: Path) -> list[tuple[np.ndarray, np.ndarray]]:
+    predictions = run / "cross_validation" / "3d"
+    return [(reference_of(i), read_label(predictions / f"{c}.nii.gz").array[0]) for i, c in enumerate(CASES)]
