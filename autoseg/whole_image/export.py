@@ -103,8 +103,8 @@ def _decide(probabilities: NDArray[np.floating], axes: Axes, planes: slice, out:
     enough = ALMOST / len(probabilities)
     best = np.zeros(out.shape, dtype=np.float32)
     for index, of_class in enumerate(probabilities):
-        likely = of_class[needed] >= enough
-        rows, columns = likely.any(axis=(0, 2)).nonzero()[0], likely.any(axis=(0, 1)).nonzero()[0]
+        likely = _at_least(of_class[needed], enough)
+        rows, columns = np.flatnonzero(likely.any(axis=(0, 2))), np.flatnonzero(likely.any(axis=(0, 1)))
         if rows.size == 0:
             continue
         box = (
@@ -117,3 +117,11 @@ def _decide(probabilities: NDArray[np.floating], axes: Axes, planes: slice, out:
         wins = interpolated > best_here
         np.copyto(best_here, interpolated, where=wins)
         np.copyto(out_here, np.uint8(index), where=wins)
+
+
+def _at_least(array: NDArray[np.floating], value: float) -> NDArray[np.bool_]:
+    """Where an array of non-negative numbers reaches a positive value."""
+    if array.dtype == np.float16:
+        # their bits, read as integers, are in the same order and compare seven times as fast
+        return array.view(np.uint16) >= np.float16(value).view(np.uint16)
+    return array >= value

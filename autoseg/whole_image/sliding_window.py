@@ -85,13 +85,12 @@ def _mirrored_mean(
     predict_patch: Callable[[torch.Tensor], torch.Tensor], patches: torch.Tensor, flips: Sequence[tuple[int, ...]]
 ) -> torch.Tensor:
     """Mean over mirrorings of the probabilities (B, K, z, y, x) of patches (B, C, z, y, x)."""
-    total: torch.Tensor | None = None
-    for axes in flips:
-        dims = [axis + 2 for axis in axes]
-        predicted = predict_patch(patches.flip(dims)).float().flip(dims)
-        total = predicted if total is None else total + predicted
-    assert total is not None
-    return total / len(flips)
+    # flip copies, so that the sum never changes a tensor of the caller's
+    dims = [[axis + 2 for axis in axes] for axes in flips]
+    total = predict_patch(patches.flip(dims[0])).float().flip(dims[0])
+    for axes in dims[1:]:
+        total += predict_patch(patches.flip(axes)).float().flip(axes)
+    return total.div_(len(flips))
 
 
 def _padded_patch(image: Sliceable, start: Sequence[int], patch_size: Shape) -> NDArray[np.float32]:
@@ -132,8 +131,8 @@ class _Accumulator:
         used = tuple(slice(part.start - s, part.stop - s) for part, s in zip(inside, start, strict=True))
         moved = inside[self.axis]
         inside[self.axis] = slice(moved.start - self._begin, moved.stop - self._begin)
-        weighted = probabilities[(slice(None), *used)].to(self._slab.device) * self._weights[used]
-        self._slab[(slice(None), *inside)] += weighted
+        target = self._slab[(slice(None), *inside)]
+        target.addcmul_(probabilities[(slice(None), *used)].to(target.device), self._weights[used])
 
     def finish(self) -> NDArray[np.float16]:
         """Store the last planes and give the result."""
