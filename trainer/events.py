@@ -62,12 +62,17 @@ def go_back(folder: Path, learner: Learner, state: State, console: Console, why:
     checkpoint.save(folder / "checkpoint", state, learner.module, learner.average, learner.optimizer)
 
 
-def shorten_if_late(state: State, console: Console) -> None:
+def shorten_if_late(state: State, limit: float | None, console: Console) -> None:
     """Shorten the schedule where at the present pace it would end after its time.
 
     The pace is that of the last epochs, so that a machine that slowed down shows.
+
+    Args:
+        state: gets the event.
+        limit: seconds of training, of `state.seconds`; None = as long as it takes.
+        console: tells the user.
     """
-    limit, length = state.training.seconds, iterations_after(state.training, state.events)
+    length = iterations_after(state.training, state.events)
     if limit is None or state.step >= length:
         return
     recent = state.rows[-4:]

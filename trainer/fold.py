@@ -56,7 +56,10 @@ class Fold:
         learner: network and optimiser.
         state: the rest of the training state.
         workers: processes that draw and augment patches.
+        console: for messages.
+        limit: seconds, of `state.seconds`, at which training must end even if its plan gave it more.
         saved_at: clock of the last checkpoint.
+        clock: up to when `state.seconds` counts.
     """
 
     run: RunFolder
@@ -68,7 +71,14 @@ class Fold:
     state: State
     workers: int
     console: Console
+    limit: float | None
     saved_at: float
+    clock: float
+
+    def count_time(self) -> None:
+        """Bring `state.seconds` up to now."""
+        now = time.monotonic()
+        self.state.seconds, self.clock = self.state.seconds + now - self.clock, now
 
     @property
     def folder(self) -> Path:
@@ -95,6 +105,7 @@ def train_fold(
     workers: int | None = None,
     epochs: int | None = None,
     seconds: float | None = None,
+    at_most: float | None = None,
 ) -> None:
     """Train one fold, or go on with it, then predict and evaluate its validation cases.
 
@@ -106,6 +117,8 @@ def train_fold(
         workers: processes that draw and augment patches; None chooses by the cores.
         epochs: length of the schedule instead of the plan's.
         seconds: time for the training instead of the plan's; the schedule's length follows.
+        at_most: time from now that training may take at most, such as what is left of the budget of
+            the whole run; the schedule shortens only where it would take more.
 
     Raises:
         RunFolderError: something it reads is missing, or another process trains this fold.
@@ -165,7 +178,9 @@ def _open(
             f"Fold {index}: going on at step {state.step} of {iterations_after(state.training, state.events)}"
         )
     count = default_workers(device) if workers is None else workers
-    return Fold(run, plan, name, index, splits[index], learner, state, count, console, time.monotonic())
+    return Fold(
+        run, plan, name, index, splits[index], learner, state, count, console, None, time.monotonic(), time.monotonic()
+    )
 
 
 def default_workers(device: torch.device) -> int:
@@ -222,17 +237,14 @@ def _train(task: Fold, stop: StopRequest) -> None:
     )
     with loader, _bar(task.console) as bar:
         line = bar.add_task(f"Fold {task.index}", total=task.length, completed=state.step, loss="", dice="")
-        clock = time.monotonic()
         for batch in loader:
             if not _step(task, batch):
                 return
-            now = time.monotonic()
-            state.seconds, clock = state.seconds + now - clock, now
             if state.step % state.training.iterations_per_epoch == 0 or state.step == task.length:
                 if not _end_epoch(task):
                     return
                 bar.update(line, total=task.length)
-            elif now - task.saved_at > SECONDS_BETWEEN_CHECKPOINTS:
+            elif time.monotonic() - task.saved_at > SECONDS_BETWEEN_CHECKPOINTS:
                 _save(task)
             _show(bar, line, state)
             if stop.requested:
@@ -258,7 +270,6 @@ def _step(task: Fold, batch: Batch) -> bool:
 def _end_epoch(task: Fold) -> bool:
     """Log, look at whole cases, shorten if late, save; False where training collapsed and was set back."""
     state, training = task.state, task.state.training
-    started = time.monotonic()
     epoch = -(-state.step // training.iterations_per_epoch)
     steps = state.step - (epoch - 1) * training.iterations_per_epoch
     dice = pooled_dice(torch.tensor(state.counts).numpy())
@@ -266,19 +277,20 @@ def _end_epoch(task: Fold) -> bool:
         events.go_back(task.folder, task.learner, state, task.console, "no foreground is predicted any more")
         return False
     due = training.validate_every and epoch % training.validate_every == 0 and state.step < task.length
+    val_dice = _look_at_whole_cases(task) if due else None
+    task.count_time()
     row = LogRow(
         epoch=epoch,
         step=state.step,
         learning_rate=learning_rate(state.step - 1, training, state.events),
         loss=state.loss_sum / steps,
         train_dice=dice,
-        val_dice=_look_at_whole_cases(task) if due else None,
-        seconds=state.seconds + time.monotonic() - started,
+        val_dice=val_dice,
+        seconds=state.seconds,
     )
     state.rows = [*state.rows, row]
     state.loss_sum, state.counts = 0.0, None
-    state.seconds = row.seconds
-    events.shorten_if_late(state, task.console)
+    events.shorten_if_late(state, task.limit, task.console)
     _save(task)
     write_log(task.folder, state.rows)
     return True
@@ -292,6 +304,7 @@ def _look_at_whole_cases(task: Fold) -> float:
 
 def _save(task: Fold) -> None:
     learner = task.learner
+    task.count_time()
     checkpoint.save(task.folder / "checkpoint", task.state, learner.module, learner.average, learner.optimizer)
     task.saved_at = time.monotonic()
 

@@ -66,7 +66,7 @@ class Learner:
         with torch.autocast(self.device.type, self.half, enabled=self.mixed_precision):
             logits = self.module(image)
         loss = deep_supervision_loss(logits, label, self.training.batch_dice)
-        value = float(loss)
+        value = loss.item()
         if value == value and abs(value) != float("inf"):
             self.scaler.scale(loss).backward()
             self.scaler.unscale_(self.optimizer)
