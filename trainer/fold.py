@@ -127,9 +127,10 @@ def train_fold(
     if is_finished(run, configuration, fold):
         return
     with locked(run.fold(configuration, fold) / ".lock", f"training fold {fold}"):
-        task = _open(
-            run, configuration, fold, resolve_device(device), workers, Requested(epochs=epochs, seconds=seconds)
-        )
+        requested = Requested(epochs=epochs, seconds=seconds)
+        task = _open(run, configuration, fold, resolve_device(device), workers, requested)
+        limits = [task.state.training.seconds, None if at_most is None else task.state.seconds + at_most]
+        task.limit = min((limit for limit in limits if limit is not None), default=None)
         with StopRequest() as stop:
             while task.state.step < task.length:
                 _train(task, stop)

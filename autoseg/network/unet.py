@@ -20,7 +20,7 @@ class ConvolutionBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, kernel: Shape, stride: Shape, activate: bool = True) -> None:
         super().__init__()
-        self.conv = nn.Conv3d(inputs, outputs, kernel, stride, padding=tuple(k // 2 for k in kernel))
+        self.conv = nn.Conv3d(inputs, outputs, kernel, stride, padding=(kernel[0] // 2, kernel[1] // 2, kernel[2] // 2))
         self.norm = nn.InstanceNorm3d(outputs, eps=1e-5, affine=True)
         self.activation = nn.LeakyReLU(0.01, inplace=True) if activate else nn.Identity()
 
