@@ -31,6 +31,8 @@ from autoseg.preprocessing.resample import new_shape_for
 from autoseg.run_folder import RunFolder, folder_replaced_when_done, locked
 
 MARKER = "decided_by.json"
+# a process with the libraries it imports, before it reads anything
+INTERPRETER_BYTES = 400 * 2**20
 
 
 class SourceFile(BaseModel):
@@ -184,13 +186,19 @@ def _source(path: Path, case: Case) -> SourceFile:
 
 
 def bytes_needed(case: Case, plan: Plan, configuration: str) -> int:
-    """Estimate of a process's peak memory for a case, as `benchmarks/memory_preprocess.py` measures it."""
+    """A process's peak memory for a case, at most; `benchmarks/memory_preprocess.py` measures it.
+
+    The peak is either in reading and cropping (the image, one channel in the file's number type, and
+    the components of its holes) or in resampling (the image before and after).
+    """
     geometry, _ = read_geometry(next(image for image in case.images if image is not None))
     target = plan.configuration(configuration).target_spacing(geometry.spacing)
     before = float(np.prod(geometry.shape))
     after = float(np.prod(new_shape_for(geometry.shape, geometry.spacing, target)))
     channels = len(plan.channels)
-    return int(300e6 + before * (10 * channels + 14) + after * (4 * channels + 10))
+    reading = before * (4 * channels + 12)
+    resampling = before * (4 * channels + 1) + after * (4 * channels + 3)
+    return int(INTERPRETER_BYTES + max(reading, resampling))
 
 
 def _remove_leftovers(folder: Path, cases: set[str]) -> None:

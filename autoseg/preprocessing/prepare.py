@@ -37,8 +37,7 @@ class Prepared:
 def prepare_case(loaded: LoadedCase, plan: Plan, configuration: Configuration, name: str) -> Prepared:
     """Crop to non-zero, normalise and resample a case.
 
-    Peak memory, in copies of the image: three, or one and twice the resampled image where that is
-    larger; see `benchmarks/memory_preprocess.py`.
+    Peak memory is the image before and after resampling; see `benchmarks/memory_preprocess.py`.
 
     Args:
         loaded: the case in the plan's orientation. A caller that keeps no reference of its own to it
