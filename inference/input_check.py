@@ -40,7 +40,7 @@ def unusual(loaded: LoadedCase, plan: Plan, fingerprint: Fingerprint) -> tuple[s
     found = _unusual_spacing(loaded, fingerprint)
     for index, channel in enumerate(plan.channels):
         if loaded.present[index]:
-            found += _unusual_intensity(loaded.image[index], channel)
+            found += unusual_intensity(loaded.image[index], channel)
         elif all(case.present[index] for case in fingerprint.cases):
             found.append(f"{channel.name} is absent, and every training case had it")
     return tuple(found)
@@ -57,11 +57,12 @@ def _unusual_spacing(loaded: LoadedCase, fingerprint: Fingerprint) -> list[str]:
     return found
 
 
-def _unusual_intensity(image: np.ndarray, channel: Channel) -> list[str]:
+def unusual_intensity(image: np.ndarray, channel: Channel) -> list[str]:
     """Compare the image (z, y, x), apart from its zeros, with the foreground of the training cases.
 
     An image holds more than foreground, so it may well reach further; far outside is one that misses
-    the foreground's range altogether, or whose scale is another.
+    the foreground's range altogether, or whose scale is another. Scanners scale MR as they like: a range
+    much narrower than that of all training cases together is odd in CT alone.
     """
     voxels = image[image != 0]
     low, high = np.percentile(voxels[:: max(1, voxels.size // _SAMPLE)], (0.5, 99.5))
@@ -69,8 +70,9 @@ def _unusual_intensity(image: np.ndarray, channel: Channel) -> list[str]:
     bottom, top = trained.percentile_00_5, trained.percentile_99_5
     width = max(top - bottom, 1e-6 * max(abs(top), abs(bottom), 1.0))
     misses = high < bottom or low > top
-    other_scale = high > top + FAR_INTENSITY * width or high - low < width / FAR_INTENSITY
-    if not misses and not other_scale:
+    wider = high > top + FAR_INTENSITY * width
+    narrower = channel.normalization == "ct" and high - low < width / FAR_INTENSITY
+    if not (misses or wider or narrower):
         return []
     return [
         f"intensities of {channel.name} lie between {low:.4g} and {high:.4g} (0.5 and 99.5 percentile), "

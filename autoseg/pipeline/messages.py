@@ -14,6 +14,9 @@ from autoseg.plan import Configuration, Plan
 from autoseg.run_folder import RunFolder
 from autoseg.run_state import read_time_spent
 
+FEW_ITERATIONS = 100
+"""Iterations of a fold under which a network has hardly begun to learn."""
+
 
 def say_budget(console: Console, budget: float | None, device: str, wanted: Asked) -> None:
     """The first lines: how long a run may take, and what more time would buy.
@@ -49,7 +52,13 @@ def say_plan(
             table.add_row(row, ours, theirs)
         console.print(table)
         seconds = planned.training.seconds
-        if seconds is not None:
+        if planned.training.iterations < FEW_ITERATIONS:
+            console.print(
+                f"{planned.training.iterations} iterations a fold are too few for a useful model: give more time "
+                "(--time-budget, with --replan)",
+                style="yellow",
+            )
+        elif seconds is not None:
             console.print(
                 f"A fold is trained for {format_duration(seconds)}. The reference plan shows each fold "
                 f"{_times(patch_voxels(full) / patch_voxels(planned))} as many voxels: that is what more time buys.",

@@ -16,8 +16,9 @@ from autoseg.fingerprint import CaseFingerprint, ClassFingerprint, Fingerprint, 
 from autoseg.geometry import Geometry
 from autoseg.image import Image, read_image, read_label, write_image
 from autoseg.labels import Labels
-from autoseg.plan import ForegroundIntensity, write_plan
+from autoseg.plan import Channel, ForegroundIntensity, write_plan
 from autoseg.run_folder import RunFolder
+from inference.input_check import unusual_intensity
 from inference.predict import mirror_axes, output_ending, predict_cases
 from planner.reference import reference_plan
 
@@ -306,6 +307,28 @@ def test_inputs_far_from_the_training_cases_are_warned_of(run, tmp_path, change,
         assert "spacing" not in shown and "intensities" not in shown
     else:
         assert f"a: {named}" in shown
+
+
+def channel(normalization, bottom, top):
+    """A channel whose training foreground lay between two intensities."""
+    foreground = ForegroundIntensity(mean=0, sd=1, median=0, percentile_00_5=bottom, percentile_99_5=top)
+    return Channel(name="A", normalization=normalization, inside_nonzero_mask=False, foreground=foreground)
+
+
+@pytest.mark.parametrize(
+    ("normalization", "low", "high", "warned"),
+    [
+        # training cases whose scales differ a thousandfold, as in hippocampus40: one of them is not unusual
+        ("z_score", 40, 1150, False),
+        ("z_score", 1, 20, True),
+        ("z_score", 1e6, 1e7, True),
+        ("ct", 40, 1150, True),
+        ("ct", 31, 200_000, False),
+    ],
+)
+def test_scales_are_judged_by_modality(normalization, low, high, warned):
+    image = np.linspace(low, high, 1000, dtype=np.float32).reshape(10, 10, 10)
+    assert bool(unusual_intensity(image, channel(normalization, 31, 256_600))) is warned
 
 
 def test_an_output_never_overwrites_an_input(run, tmp_path):
