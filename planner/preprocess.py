@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 from rich.console import Console
+from threadpoolctl import threadpool_limits
 
 from autoseg.dataset.case import Case, Dataset
 from autoseg.dataset.load import LoadedCase, load_case
@@ -126,7 +127,9 @@ def _preprocess(task: _Task) -> tuple[str, ...]:
         # the list gives away its only reference, so that the voxels are freed once they are normalised
         passed = [loaded]
         del loaded
-        prepared = prepare_case(passed.pop(), plan, plan.configuration(task.configuration), case.name)
+        # one thread in every process: the same bits whatever the number of workers
+        with threadpool_limits(limits=1):
+            prepared = prepare_case(passed.pop(), plan, plan.configuration(task.configuration), case.name)
         assert prepared.label is not None
         rng = np.random.default_rng([plan.seed, zlib.crc32(case.name.encode())])
         foreground = sample_foreground(prepared.label, rng)
