@@ -6,9 +6,10 @@ class is empty, is stated beside the function that computes it and, for readers,
 `docs/metrics.md`. `None` always means "not defined here"; it is never counted as a number.
 """
 
+from autoseg.metrics.aggregate import by_case, by_class, mean_dice, summarize
 from autoseg.metrics.case import CaseMetrics, case_metrics
 from autoseg.metrics.lesions import BIN_EDGES_MM, Lesion, LesionMatch, match_lesions
-from autoseg.metrics.summary import Summary, mean_dice, summarize
+from autoseg.metrics.summary import Summary
 from autoseg.metrics.surface import TOLERANCE_MM, SurfaceMetrics, surface_metrics
 from autoseg.metrics.voxel import Counts, count_voxels
 
@@ -21,6 +22,8 @@ __all__ = [
     "LesionMatch",
     "Summary",
     "SurfaceMetrics",
+    "by_case",
+    "by_class",
     "case_metrics",
     "count_voxels",
     "match_lesions",

@@ -11,8 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from autoseg.metrics import BIN_EDGES_MM, CaseMetrics
-from autoseg.metrics.summary import by_class
+from autoseg.metrics import BIN_EDGES_MM, CaseMetrics, by_class
 from inference.report.facts import FoldLog
 
 INK, GRID, POINTS = "#1d2a33", "#e3e8eb", "#0f766e"

@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from autoseg.geometry import Geometry, to_canonical
 from autoseg.image import Image
 from autoseg.labels import Labels
-from autoseg.metrics import CaseMetrics
-from autoseg.metrics.summary import by_case
+from autoseg.metrics import CaseMetrics, by_case
 from inference.compare import Pair, read_pair
 from inference.report.background import Background
 from inference.report.encode import png

@@ -1,0 +1,197 @@
+"""From the metrics of many cases to one `Summary`: means over cases, pooled counts, groups of cases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from statistics import mean, median, stdev
+
+from autoseg.metrics.case import CaseMetrics
+from autoseg.metrics.lesions import BIN_EDGES_MM, Lesion
+from autoseg.metrics.rules import rules
+from autoseg.metrics.summary import (
+    METRICS,
+    ClassSummary,
+    GroupSummary,
+    LesionBin,
+    LesionSummary,
+    Pooled,
+    Spread,
+    Summary,
+)
+from autoseg.metrics.surface import TOLERANCE_MM
+from autoseg.metrics.voxel import Counts, ratio
+
+
+def mean_dice(rows: Sequence[CaseMetrics]) -> float | None:
+    """Mean over classes of the mean over cases, undefined values left out; None where none is defined."""
+    means = (_spread([row.dice for row in of_class]).mean for of_class in by_class(rows).values())
+    return _mean(means)
+
+
+def by_class(rows: Iterable[CaseMetrics]) -> dict[str, list[CaseMetrics]]:
+    """Rows by class name, in the order in which classes first appear."""
+    groups: dict[str, list[CaseMetrics]] = {}
+    for row in rows:
+        groups.setdefault(row.class_name, []).append(row)
+    return groups
+
+
+def by_case(rows: Iterable[CaseMetrics]) -> dict[str, list[CaseMetrics]]:
+    """Rows by case name, in the order in which cases first appear."""
+    groups: dict[str, list[CaseMetrics]] = {}
+    for row in rows:
+        groups.setdefault(row.case, []).append(row)
+    return groups
+
+
+def summarize(
+    rows: Sequence[CaseMetrics],
+    *,
+    dataset: str,
+    configuration: str | None = None,
+    synthetic: bool = False,
+    tolerance_mm: float = TOLERANCE_MM,
+    folds: Mapping[str, int] | None = None,
+    strata: Mapping[str, Mapping[str, str]] | None = None,
+    problems: Sequence[str] = (),
+    warnings: Sequence[str] = (),
+) -> Summary:
+    """Summarise the metrics of all cases.
+
+    Args:
+        rows: of all cases and classes.
+        dataset: its name.
+        configuration: what was trained; None where folders are compared.
+        synthetic: whether the images are made up.
+        tolerance_mm: with which the surface Dice in `rows` was computed.
+        folds: fold that each case was validated in.
+        strata: for each case its stratification values by column.
+        problems: what could not be evaluated, by case.
+        warnings: what the reader should know.
+    """
+    classes = tuple(_class_summary(name, of_class) for name, of_class in by_class(rows).items())
+    return Summary(
+        dataset=dataset,
+        configuration=configuration,
+        synthetic=synthetic,
+        cases=len({row.case for row in rows}),
+        mean_dice=mean_dice(rows),
+        pooled_mean_dice=_mean(c.pooled.dice for c in classes),
+        classes_without_dice=tuple(c.name for c in classes if c.metrics["dice"].n == 0),
+        tolerance_mm=tolerance_mm,
+        classes=classes,
+        folds=_groups(rows, {case: f"fold {fold}" for case, fold in (folds or {}).items()}),
+        strata={
+            column: _groups(rows, {case: values[column] for case, values in (strata or {}).items() if column in values})
+            for column in dict.fromkeys(column for values in (strata or {}).values() for column in values)
+        },
+        problems=tuple(problems),
+        warnings=tuple(warnings),
+        rules=rules(tolerance_mm),
+    )
+
+
+def lesion_summary(rows: Sequence[CaseMetrics]) -> LesionSummary:
+    """Detection pooled over rows; the cases are counted once."""
+    lesions = [lesion for row in rows for lesion in row.lesions.lesions]
+    found = sum(lesion.found for lesion in lesions)
+    predicted = sum(row.lesions.predicted for row in rows)
+    false = sum(row.lesions.false for row in rows)
+    sensitivity, precision = ratio(found, len(lesions)), ratio(predicted - false, predicted)
+    return LesionSummary(
+        reference=len(lesions),
+        found=found,
+        missed=len(lesions) - found,
+        predicted=predicted,
+        false=false,
+        false_per_case=false / max(len({row.case for row in rows}), 1),
+        sensitivity=sensitivity,
+        precision=precision,
+        f1=_harmonic(sensitivity, precision),
+        by_size=tuple(_bin(lesions, lower, upper) for lower, upper in pairwise(BIN_EDGES_MM)),
+    )
+
+
+def _class_summary(name: str, rows: Sequence[CaseMetrics]) -> ClassSummary:
+    return ClassSummary(
+        name=name,
+        cases=len(rows),
+        both_empty=sum(r.reference_empty and r.prediction_empty for r in rows),
+        only_reference_empty=sum(r.reference_empty and not r.prediction_empty for r in rows),
+        only_prediction_empty=sum(r.prediction_empty and not r.reference_empty for r in rows),
+        metrics={metric: _spread([getattr(row, metric) for row in rows]) for metric in METRICS},
+        pooled=_pooled(rows),
+        lesions=lesion_summary(rows),
+    )
+
+
+def _pooled(rows: Sequence[CaseMetrics]) -> Pooled:
+    counts = sum((row.counts for row in rows), Counts(0, 0, 0, 0))
+    reference, prediction = sum(r.reference_ml for r in rows), sum(r.prediction_ml for r in rows)
+    return Pooled(
+        tp=counts.tp,
+        fp=counts.fp,
+        fn=counts.fn,
+        tn=counts.tn,
+        dice=counts.dice,
+        sensitivity=counts.sensitivity,
+        specificity=counts.specificity,
+        precision=counts.precision,
+        reference_ml=reference,
+        prediction_ml=prediction,
+        volume_error_ml=prediction - reference,
+        volume_error_relative=ratio(prediction - reference, reference),
+    )
+
+
+def _groups(rows: Sequence[CaseMetrics], group_of: Mapping[str, str]) -> tuple[GroupSummary, ...]:
+    groups = []
+    for name in sorted(set(group_of.values())):
+        members = [row for row in rows if group_of.get(row.case) == name]
+        if members:
+            groups.append(
+                GroupSummary(
+                    name=name,
+                    cases=len({row.case for row in members}),
+                    mean_dice=mean_dice(members),
+                    dice={c: _spread([r.dice for r in of_class]) for c, of_class in by_class(members).items()},
+                )
+            )
+    return tuple(groups)
+
+
+def _spread(values: Sequence[float | None]) -> Spread:
+    defined = [value for value in values if value is not None]
+    return Spread(
+        n=len(defined),
+        undefined=len(values) - len(defined),
+        mean=mean(defined) if defined else None,
+        sd=stdev(defined) if len(defined) > 1 else None,
+        median=median(defined) if defined else None,
+        minimum=min(defined, default=None),
+        maximum=max(defined, default=None),
+    )
+
+
+def _bin(lesions: Sequence[Lesion], lower: float, upper: float) -> LesionBin:
+    inside = [lesion for lesion in lesions if lower <= lesion.diameter_mm < upper]
+    found = sum(lesion.found for lesion in inside)
+    return LesionBin(
+        lower_mm=lower,
+        upper_mm=None if upper == float("inf") else upper,
+        reference=len(inside),
+        found=found,
+        sensitivity=ratio(found, len(inside)),
+    )
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    defined = [value for value in values if value is not None]
+    return mean(defined) if defined else None
+
+
+def _harmonic(a: float | None, b: float | None) -> float | None:
+    if a is None or b is None:
+        return None
+    return 2 * a * b / (a + b) if a + b else 0.0
