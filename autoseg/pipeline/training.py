@@ -13,8 +13,17 @@ from autoseg.errors import InputError, RunFolderError
 from autoseg.pipeline.options import DEFAULT_CONFIGURATIONS, configurations_of, existing_run
 from autoseg.plan import Plan, read_plan
 from autoseg.run_folder import RunFolder
-from autoseg.run_state import read_time_spent, timed
+from autoseg.run_state import TimeSpent, read_time_spent, timed
 from autoseg.splits import Split, read_splits
+
+SHARE_FOR_THE_REPORT = 0.02
+"""Of a time budget, kept for the evaluation at its end."""
+
+SHARE_FOR_VALIDATION = 0.1
+"""Of a fold's training time, for predicting its validation cases, until a fold has shown what it takes."""
+
+LEAST_SHARE = 0.1
+"""Of a fold's planned time, that it gets even where the budget is spent."""
 
 
 def train(
@@ -69,6 +78,7 @@ def train_unless_finished(
     workers: int | None = None,
     epochs: int | None = None,
     seconds: float | None = None,
+    at_most: float | None = None,
 ) -> None:
     """Train a fold to its end; the time counts towards the run.
 
@@ -80,6 +90,7 @@ def train_unless_finished(
         workers: processes that draw and augment patches; None chooses by the cores.
         epochs: length of the schedule; None = the plan's.
         seconds: time of the fold; None = the plan's.
+        at_most: time from now that it may train at most; None = as the schedule has it.
     """
     # imported within the time that counts: torch takes seconds to load
     with timed(run, training_stage(configuration, fold)):
@@ -91,7 +102,16 @@ def train_unless_finished(
                 highlight=False,
             )
             return
-        train_fold(run, configuration, fold, device=device, workers=workers, epochs=epochs, seconds=seconds)
+        train_fold(
+            run,
+            configuration,
+            fold,
+            device=device,
+            workers=workers,
+            epochs=epochs,
+            seconds=seconds,
+            at_most=at_most,
+        )
 
 
 def training_stage(configuration: str, fold: int) -> str:
@@ -99,41 +119,50 @@ def training_stage(configuration: str, fold: int) -> str:
     return f"train {configuration} fold {fold}"
 
 
-def fair_share(
-    run: RunFolder,
-    plan: Plan,
-    configuration: str,
-    fold: int,
-    folds_left: Sequence[tuple[str, int]],
-    configurations: Sequence[str],
+def time_left_for_fold(
+    run: RunFolder, plan: Plan, folds_left: Sequence[tuple[str, int]], configurations: Sequence[str]
 ) -> float | None:
-    """Seconds for a fold where what is left of the time budget is not enough for the plan's; else None.
+    """Seconds that the next fold may train from now on, where the budget no longer affords all that is planned.
 
-    The stages before training may have taken longer than planned. A fold that has begun keeps its
-    schedule, which it shortens itself if it must.
+    None where it does: the fold then keeps the plan's schedule. Otherwise the folds share what is
+    left, in proportion to what each still has to do.
 
     Args:
         run: the RUN folder.
         plan: its plan.
-        configuration: of the fold.
-        fold: about to be trained.
-        folds_left: every (configuration, fold) that is not finished, this one included.
+        folds_left: every (configuration, fold) that is not finished; the first is the next.
         configurations: of this run; the time that others took on the same RUN does not count.
     """
-    planned = plan.configuration(configuration).training.seconds
-    begun = any((run.fold(configuration, fold) / "checkpoint").glob("step_*"))
-    if plan.time_budget_seconds is None or planned is None or begun:
+    if plan.time_budget_seconds is None:
         return None
     spent = read_time_spent(run)
-    of_these = spent.of([training_stage(name, index) for name, index in folds_left])
     others = set(plan.configurations) - set(configurations)
     of_others = spent.of([stage for stage in spent.seconds if others & set(stage.split())])
-    left = plan.time_budget_seconds - (spent.total - of_these - of_others)
-    needed = sum(plan.configuration(name).training.seconds or 0.0 for name, _ in folds_left)
-    if needed <= left:
+    to_do = [
+        max(0.0, (plan.configuration(name).training.seconds or 0.0) - spent.of([training_stage(name, fold)]))
+        for name, fold in folds_left
+    ]
+    kept = SHARE_FOR_THE_REPORT * plan.time_budget_seconds + _seconds_of_validation(run, plan, folds_left, spent)
+    left = plan.time_budget_seconds - (spent.total - of_others) - kept
+    if sum(to_do) <= left:
         return None
-    # a budget that is spent already still gets a model, of a tenth of the planned time
-    return planned * max(0.1, left / needed)
+    planned = plan.configuration(folds_left[0][0]).training.seconds or 0.0
+    # a budget that is spent already still gets a model
+    return max(LEAST_SHARE * planned, to_do[0] * left / sum(to_do))
+
+
+def _seconds_of_validation(
+    run: RunFolder, plan: Plan, folds_left: Sequence[tuple[str, int]], spent: TimeSpent
+) -> float:
+    """What predicting the validation cases of the folds that are left will take, by those that are finished."""
+    seconds = 0.0
+    for name in dict.fromkeys(name for name, _ in folds_left):
+        planned = plan.configuration(name).training.seconds or 0.0
+        done = [f for f in range(len(read_splits(run.splits))) if run.finished(name, f).exists()]
+        took = [spent.of([training_stage(name, fold)]) - planned for fold in done]
+        each = max(0.0, sum(took) / len(took)) if took else SHARE_FOR_VALIDATION * planned
+        seconds += each * sum(other == name for other, _ in folds_left)
+    return seconds
 
 
 def require_preprocessed(run: RunFolder, plan: Plan, configuration: str, splits: Sequence[Split]) -> None:

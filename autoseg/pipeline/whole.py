@@ -11,7 +11,12 @@ from autoseg.models_only import copy_run
 from autoseg.pipeline.messages import say_time
 from autoseg.pipeline.options import DEFAULT_CONFIGURATIONS, configurations_of
 from autoseg.pipeline.planning import plan_and_preprocess
-from autoseg.pipeline.training import fair_share, report_if_finished, require_preprocessed, train_unless_finished
+from autoseg.pipeline.training import (
+    report_if_finished,
+    require_preprocessed,
+    time_left_for_fold,
+    train_unless_finished,
+)
 from autoseg.plan import Architecture
 from autoseg.run_folder import RunFolder
 from autoseg.splits import read_splits
@@ -74,8 +79,8 @@ def run(
     left = [(name, fold) for name, fold in left if not folder.finished(name, fold).exists()]
     while left:
         name, fold = left[0]
-        seconds = fair_share(folder, plan, name, fold, left, configurations)
-        train_unless_finished(folder, name, fold, device=device, seconds=seconds)
+        at_most = time_left_for_fold(folder, plan, left, configurations)
+        train_unless_finished(folder, name, fold, device=device, at_most=at_most)
         left.pop(0)
     for name in configurations:
         report_if_finished(folder, name, len(splits), console)

@@ -10,7 +10,7 @@ import autoseg
 from autoseg.errors import DatasetError, InputError, PlanError, RunFolderError
 from autoseg.fingerprint import read_fingerprint
 from autoseg.image import Image, write_image
-from autoseg.pipeline.training import fair_share
+from autoseg.pipeline.training import time_left_for_fold
 from autoseg.plan import read_plan
 from autoseg.preprocessed import read_record
 from autoseg.run_folder import RunFolder
@@ -270,25 +270,37 @@ def test_run_never_touches_the_test_images(calls, dataset, run, monkeypatch):
     assert not any("imagesTs" in path or "labelsTs" in path for path in opened)
 
 
-def test_a_fold_gets_its_planned_time_while_the_budget_lasts(run):
+def test_a_fold_keeps_its_schedule_while_the_budget_lasts_and_then_shares_what_is_left(run):
     plan = read_plan(run.plan)
     left = [("3d", fold) for fold in range(5)]
 
-    def share(fold):
-        return fair_share(run, plan, "3d", fold, left, ["3d"])
+    def allowed():
+        return time_left_for_fold(run, plan, left, ["3d"])
 
-    assert share(0) is None
-    # of 2400 s 1650 are gone: 750 s are shared by 5 folds of 300 s
-    add_time(run, "check", 1650 - read_time_spent(run).total)
-    assert share(0) == pytest.approx(150, abs=0.1)
-    # what a fold that was stopped has used already counts as its own; what another configuration took, not at all
-    add_time(run, "train 3d fold 0", 20)
+    assert allowed() is None
+    # 2400 s, of which 48 are kept for the report and 5 x 30 for validation: 752 s for 5 folds of 300 s
+    add_time(run, "check", 1450 - read_time_spent(run).total)
+    assert allowed() == pytest.approx(752 / 5, abs=0.1)
+    # what another configuration took on this RUN does not count
     add_time(run, "train 2d fold 0", 1000)
-    assert share(1) == pytest.approx(150, abs=0.1)
+    assert allowed() == pytest.approx(752 / 5, abs=0.1)
+    # a fold that was stopped has 200 s still to do, of 1400 s of all
+    add_time(run, "train 3d fold 0", 100)
+    assert allowed() == pytest.approx(200 / 1400 * 652, abs=0.1)
+    # it finished, having taken 60 s longer than planned: its sort of validation is expected of the others
+    add_time(run, "train 3d fold 0", 260)
+    run.finished("3d", 0).parent.mkdir(parents=True)
+    run.finished("3d", 0).touch()
+    left.pop(0)
+    assert allowed() == pytest.approx((2400 - 48 - 4 * 60 - 1450 - 360) / 4, abs=0.1)
     add_time(run, "check", 1000)
-    assert share(0) == pytest.approx(30)
-    (run.fold("3d", 0) / "checkpoint" / "step_00000010").mkdir(parents=True)
-    assert share(0) is None, "a fold that has begun keeps its schedule"
+    assert allowed() == pytest.approx(30), "a tenth of the plan even where nothing is left"
+
+
+def test_without_a_budget_every_fold_keeps_its_schedule(run):
+    plan = read_plan(run.plan).model_copy(update={"time_budget_seconds": None})
+    add_time(run, "check", 1e6)
+    assert time_left_for_fold(run, plan, [("3d", 0)], ["3d"]) is None
 
 
 def test_training_what_is_not_there_says_what_to_do(calls, dataset, run, tmp_path):
@@ -315,7 +327,7 @@ def test_training_on_cases_of_another_spacing_is_refused(calls, run):
 
 def test_training_all_folds_ends_with_the_report(calls, run):
     autoseg.train(run.path, fold=0, time_budget="5m", epochs=3)
-    assert calls.trained[0][2] == {"device": "auto", "workers": None, "epochs": 3, "seconds": 300}
+    assert calls.trained[0][2] == {"device": "auto", "workers": None, "epochs": 3, "seconds": 300, "at_most": None}
     assert calls.reported == []
     autoseg.train(run.path)
     assert [fold for _, fold, _ in calls.trained] == [0, 1, 2, 3, 4]
