@@ -17,15 +17,23 @@ from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 import autoseg
+from autoseg.cli_options import (
+    Architecture,
+    Configs,
+    DatasetFolder,
+    Device,
+    Folds,
+    Images,
+    Memory,
+    ModelsOnly,
+    PlanOnly,
+    Replan,
+    RunBudget,
+    RunFolderToMake,
+    SaveProbabilities,
+    Workers,
+)
 from autoseg.errors import AutosegError, DatasetError, InputError
-
-Config = Literal["2d", "3d", "3d_lowres"]
-Device = Literal["auto", "cpu", "cuda", "mps"]
-Network = Literal["plain", "resenc_m", "resenc_l", "resenc_xl"]
-Output = Annotated[Path, Parameter(name=["--output", "-o"])]
-Configs = Annotated[list[Config] | None, Parameter(name="--config", negative=())]
-Budget = Annotated[str | None, Parameter(name="--time-budget")]
-Switch = Parameter(negative=())
 
 app = App(
     name="autoseg",
@@ -43,45 +51,22 @@ def _with_example(example: str) -> str:
 
 @app.command(help_epilogue=_with_example("autoseg plan-and-preprocess hippocampus -o RUN --time-budget 40m"))
 def plan_and_preprocess(
-    dataset: Path,
+    dataset: DatasetFolder,
     /,
     *,
-    output: Output,
+    output: RunFolderToMake,
     config: Configs = None,
-    time_budget: Budget = None,
-    memory: float | None = None,
+    time_budget: RunBudget = None,
+    memory: Memory = None,
     device: Device = "auto",
-    architecture: Network | None = None,
-    plan_only: Annotated[bool, Switch] = False,
-    replan: Annotated[bool, Switch] = False,
-    workers: int | None = None,
+    architecture: Architecture = None,
+    plan_only: PlanOnly = False,
+    replan: Replan = False,
+    workers: Workers = None,
 ) -> None:
     """Check a data set, measure its fingerprint, plan, split and preprocess it.
 
     Again on the same RUN, edits of plan.yaml are kept, and only what they touch is done again.
-
-    Parameters
-    ----------
-    dataset
-        Folder in nnU-Net's or the Decathlon's layout, or a cases.csv.
-    output
-        The RUN folder.
-    config
-        Configuration to preprocess; give the option several times for several [default: 3d].
-    time_budget
-        Time for a whole run, as 90s, 40m or 1h30m [default: 40m on a CPU, none on a GPU].
-    memory
-        Memory in GB that training may take [default: 8].
-    device
-        Device that the plan is made for.
-    architecture
-        Kind of U-Net [default: plain].
-    plan_only
-        Plan, and leave the preprocessing out.
-    replan
-        Discard edits of plan.yaml and plan again.
-    workers
-        Processes over cases [default: as many as cores and memory allow].
     """
     autoseg.plan_and_preprocess(
         dataset,
@@ -99,35 +84,21 @@ def plan_and_preprocess(
 
 @app.command(help_epilogue=_with_example("autoseg train RUN --fold 0"))
 def train(
-    run: Path,
+    run: Annotated[Path, Parameter(help="A RUN folder with preprocessed cases.")],
     /,
     *,
-    fold: int | Literal["all"] = "all",
+    fold: Annotated[int | Literal["all"], Parameter(help="Number of the fold, from 0, or all.")] = "all",
     config: Configs = None,
     device: Device = "auto",
-    epochs: int | None = None,
-    time_budget: Budget = None,
-    workers: int | None = None,
+    epochs: Annotated[int | None, Parameter(help="Length of the schedule in epochs [default: as planned].")] = None,
+    time_budget: Annotated[
+        str | None, Parameter(name="--time-budget", help="Time for each fold alone, as 10m [default: as planned].")
+    ] = None,
+    workers: Annotated[
+        int | None, Parameter(help="Processes that draw and augment patches [default: by the cores].")
+    ] = None,
 ) -> None:
-    """Train one fold, or all in turn; stopped or killed, the same command goes on.
-
-    Parameters
-    ----------
-    run
-        A RUN folder with preprocessed cases.
-    fold
-        Number of the fold, from 0, or all.
-    config
-        Configuration to train; give the option several times for several [default: 3d].
-    device
-        Where to train.
-    epochs
-        Length of the schedule in epochs [default: as planned].
-    time_budget
-        Time for each fold alone, as 10m [default: as planned].
-    workers
-        Processes that draw and augment patches [default: by the cores].
-    """
+    """Train one fold, or all in turn; stopped or killed, the same command goes on."""
     autoseg.train(
         run,
         fold=fold,
@@ -141,39 +112,20 @@ def train(
 
 @app.command(help_epilogue=_with_example("autoseg predict RUN -i imagesTs -o predictions"))
 def predict(
-    run: Path,
+    run: Annotated[Path, Parameter(help="A RUN folder, or a copy of its models.")],
     /,
     *,
-    images: Annotated[list[Path], Parameter(name=["--images", "-i"], consume_multiple=True, negative=())],
-    output: Output,
+    images: Images,
+    output: Annotated[Path, Parameter(name=["--output", "-o"], help="Folder for the predictions.")],
     config: Configs = None,
-    fold: Annotated[list[int] | None, Parameter(negative=())] = None,
+    fold: Folds = None,
     device: Device = "auto",
-    mirror: bool | None = None,
-    save_probabilities: Annotated[bool, Switch] = False,
+    mirror: Annotated[bool | None, Parameter(help="Average over mirrored images too [default: as planned].")] = None,
+    save_probabilities: SaveProbabilities = False,
 ) -> None:
     """Predict images with all finished folds together.
 
     Each prediction has its input's name, format and geometry. Exit status 1 if an input failed.
-
-    Parameters
-    ----------
-    run
-        A RUN folder, or a copy of its models.
-    images
-        A folder, a file, several files, or a cases.csv.
-    output
-        Folder for the predictions.
-    config
-        Configuration to predict with; several get a subfolder each [default: 3d].
-    fold
-        Predict with this fold only; give the option several times for several [default: all finished].
-    device
-        Where to predict.
-    mirror
-        Average over mirrored images too [default: as planned].
-    save_probabilities
-        Also write the probability of every class.
     """
     autoseg.predict(
         run,
@@ -190,71 +142,39 @@ def predict(
 @app.command(help_epilogue=_with_example("autoseg evaluate --reference labelsTs --prediction predictions -o report"))
 def evaluate(
     *,
-    reference: Path,
-    prediction: Path,
-    output: Output,
-    run: Path | None = None,
-    images: Path | None = None,
-    workers: int | None = None,
+    reference: Annotated[Path, Parameter(help="Folder of reference label maps.")],
+    prediction: Annotated[Path, Parameter(help="Folder of predictions of the same names.")],
+    output: Annotated[
+        Path, Parameter(name=["--output", "-o"], help="Folder for metrics.csv, summary.json and report.html.")
+    ],
+    run: Annotated[
+        Path | None,
+        Parameter(help="RUN folder that knows the names of the classes [default: dataset.json beside the references]."),
+    ] = None,
+    images: Annotated[Path | None, Parameter(help="Folder of the images, to show under the outlines.")] = None,
+    workers: Workers = None,
 ) -> None:
-    """Compare predicted label maps with references, by case, class and lesion.
-
-    Parameters
-    ----------
-    reference
-        Folder of reference label maps.
-    prediction
-        Folder of predictions of the same names.
-    output
-        Folder for metrics.csv, summary.json and report.html.
-    run
-        RUN folder that knows the names of the classes [default: dataset.json beside the references].
-    images
-        Folder of the images, to show under the outlines.
-    workers
-        Processes over cases [default: as many as cores and memory allow].
-    """
+    """Compare predicted label maps with references, by case, class and lesion."""
     autoseg.evaluate(reference, prediction, output, run=run, images=images, workers=workers)
 
 
 @app.command(help_epilogue=_with_example("autoseg run hippocampus -o RUN --time-budget 40m"))
 def run(
-    dataset: Path,
+    dataset: DatasetFolder,
     /,
     *,
-    output: Output,
+    output: RunFolderToMake,
     config: Configs = None,
-    time_budget: Budget = None,
-    memory: float | None = None,
+    time_budget: RunBudget = None,
+    memory: Memory = None,
     device: Device = "auto",
-    architecture: Network | None = None,
-    replan: Annotated[bool, Switch] = False,
-    workers: int | None = None,
+    architecture: Architecture = None,
+    replan: Replan = False,
+    workers: Workers = None,
 ) -> None:
     """Everything: check, plan, preprocess, train all folds, cross-validate, report.
 
     Stopped or killed, the same command goes on. Uses the training cases only.
-
-    Parameters
-    ----------
-    dataset
-        Folder in nnU-Net's or the Decathlon's layout, or a cases.csv.
-    output
-        The RUN folder.
-    config
-        Configuration to train; give the option several times for several [default: 3d].
-    time_budget
-        Time for all of it, as 90s, 40m or 1h30m [default: 40m on a CPU, none on a GPU].
-    memory
-        Memory in GB that training may take [default: 8].
-    device
-        Where to train.
-    architecture
-        Kind of U-Net [default: plain].
-    replan
-        Discard edits of plan.yaml and plan again.
-    workers
-        Processes over cases [default: as many as cores and memory allow].
     """
     autoseg.run(
         dataset,
@@ -270,20 +190,14 @@ def run(
 
 
 @app.command(help_epilogue=_with_example("autoseg phantom -o spine --cases 40"))
-def phantom(*, output: Output, cases: int = 40, seed: int = 0, workers: int | None = None) -> None:
-    """Draw a synthetic spine data set with metastases: T1, T2 and STIR, labels, cases.csv.
-
-    Parameters
-    ----------
-    output
-        Folder to make.
-    cases
-        How many.
-    seed
-        The same seed gives the same data.
-    workers
-        Processes [default: as many as cores and memory allow].
-    """
+def phantom(
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"], help="Folder to make.")],
+    cases: Annotated[int, Parameter(help="How many.")] = 40,
+    seed: Annotated[int, Parameter(help="The same seed gives the same data.")] = 0,
+    workers: Workers = None,
+) -> None:
+    """Draw a synthetic spine data set with metastases: T1, T2 and STIR, labels, cases.csv."""
     autoseg.phantom(output, cases=cases, seed=seed, workers=workers)
     Console().print(f"{cases} synthetic cases: {output / 'cases.csv'}", highlight=False, soft_wrap=True)
 
@@ -291,40 +205,26 @@ def phantom(*, output: Output, cases: int = 40, seed: int = 0, workers: int | No
 @app.command(help_epilogue=_with_example("autoseg demo"))
 def demo(
     *,
-    output: Output = Path("demo"),
-    cases: int = 40,
-    time_budget: Annotated[str, Parameter(name="--time-budget")] = "8m",
+    output: Annotated[
+        Path, Parameter(name=["--output", "-o"], help="Folder to make: the data set and the run.")
+    ] = Path("demo"),
+    cases: Annotated[int, Parameter(help="How many cases to draw.")] = 40,
+    time_budget: Annotated[str, Parameter(name="--time-budget", help="Time for the run.")] = "8m",
     device: Device = "auto",
 ) -> None:
-    """Draw synthetic cases and take them through the whole path, on any machine.
-
-    Parameters
-    ----------
-    output
-        Folder to make: the data set and the run.
-    cases
-        How many cases to draw.
-    time_budget
-        Time for the run.
-    device
-        Where to train.
-    """
+    """Draw synthetic cases and take them through the whole path, on any machine."""
     autoseg.demo(output, cases=cases, time_budget=time_budget, device=device)
 
 
 @app.command(help_epilogue=_with_example("autoseg copy RUN -o MODELS --models-only"))
-def copy(run: Path, /, *, output: Output, models_only: Annotated[bool, Switch] = False) -> None:
-    """Copy a RUN folder; with --models-only without patients' images.
-
-    Parameters
-    ----------
-    run
-        The RUN folder.
-    output
-        The copy; must not exist yet.
-    models_only
-        Copy only what predicting needs: plan and weights; no image, label, prediction or case name.
-    """
+def copy(
+    run: Annotated[Path, Parameter(help="The RUN folder.")],
+    /,
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"], help="The copy; must not exist yet.")],
+    models_only: ModelsOnly = False,
+) -> None:
+    """Copy a RUN folder; with --models-only without patients' images."""
     autoseg.copy(run, output, models_only=models_only)
 
 
@@ -369,7 +269,8 @@ def _message(error: AutosegError) -> str:
 
 
 def _say(console: Console, text: str) -> None:
-    console.print("Error:" if not text.startswith("Stopped") else "", end=" " if not text.startswith("Stopped") else "")
+    # what was stopped on purpose is no error
+    text = text if text.startswith("Stopped") else f"Error: {text}"
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -1,4 +1,3 @@
-import inspect
 import os
 import re
 import resource
@@ -47,9 +46,8 @@ def test_help_explains_itself_with_an_example(name, capsys):
     shown = capsys.readouterr().out
     example = re.search(r"Example:\s+autoseg (\S+)", shown)
     assert example and example.group(1) == name
-    function = getattr(cli, name.replace("-", "_"))
-    for argument in inspect.signature(function).parameters:
-        assert re.search(rf"^    {argument}\n        \w", function.__doc__, re.MULTILINE), argument
+    for argument in cli.app[name].assemble_argument_collection(parse_docstring=True):
+        assert argument.parameter.help, argument.name
 
 
 @pytest.mark.parametrize("name", COMMANDS)

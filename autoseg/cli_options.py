@@ -1,0 +1,64 @@
+"""Options that several commands share, each with its words of help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+
+def _switch(help: str) -> Parameter:
+    """A flag that is off unless given; it has no `--no-` form."""
+    return Parameter(negative=(), help=help)
+
+
+DatasetFolder = Annotated[
+    Path, Parameter(help="Folder in nnU-Net's or the Decathlon's layout, or a cases.csv (or its folder).")
+]
+RunFolderToMake = Annotated[
+    Path, Parameter(name=["--output", "-o"], help="The RUN folder; an existing one is gone on with.")
+]
+Configs = Annotated[
+    list[Literal["2d", "3d", "3d_lowres"]] | None,
+    Parameter(
+        name="--config", negative=(), help="Configuration; give the option several times for several [default: 3d]."
+    ),
+]
+RunBudget = Annotated[
+    str | None,
+    Parameter(
+        name="--time-budget", help="Time for a whole run, as 90s, 40m or 1h30m [default: 40m on a CPU, none on a GPU]."
+    ),
+]
+Memory = Annotated[float | None, Parameter(help="Memory in GB that training may take [default: 8].")]
+Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], Parameter(help="Where to compute.")]
+Architecture = Annotated[
+    Literal["plain", "resenc_m", "resenc_l", "resenc_xl"] | None, Parameter(help="Kind of U-Net [default: plain].")
+]
+Replan = Annotated[bool, _switch("Discard edits of plan.yaml and plan again.")]
+PlanOnly = Annotated[bool, _switch("Plan, and leave the preprocessing out.")]
+ModelsOnly = Annotated[
+    bool, _switch("Copy only what predicting needs: plan and weights; no image, label, prediction or case name.")
+]
+SaveProbabilities = Annotated[bool, _switch("Also write the probability of every class.")]
+Workers = Annotated[
+    int | None, Parameter(help="Processes over cases [default: as many as cores and free memory allow].")
+]
+Images = Annotated[
+    list[Path],
+    Parameter(
+        name=["--images", "-i"],
+        consume_multiple=True,
+        negative=(),
+        help="A folder, a file, several files, or a cases.csv.",
+    ),
+]
+Folds = Annotated[
+    list[int] | None,
+    Parameter(
+        name="--fold",
+        negative=(),
+        help="Predict with this fold only; give the option several times for several [default: all finished].",
+    ),
+]
