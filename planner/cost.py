@@ -31,7 +31,7 @@ def multiply_adds(network: Network, patch_size: Shape, channels: int, classes: i
         entering = features
     for stage, blocks in enumerate(network.decoder_blocks):
         here, below = network.features[stage], network.features[stage + 1]
-        kernel = math.prod(network.kernel_sizes[stage])
+        kernel_voxels = math.prod(network.kernel_sizes[stage])
         # the transposed convolution's kernel is its stride: every output voxel sees one input voxel
-        total += voxels[stage] * here * (below + kernel * (2 * here + (blocks - 1) * here))
+        total += voxels[stage] * here * (below + kernel_voxels * (2 * here + (blocks - 1) * here))
     return total + voxels[0] * network.features[0] * classes

@@ -37,7 +37,13 @@ class Learner:
         )
         self.device = device
         self.training = training
-        self.module: UNet = network.to(device=device, memory_format=memory_format(device)).train()
+        self.module: UNet = (
+            network.to(device)
+            .to(  # type: ignore[call-overload]
+                memory_format=memory_format(device)
+            )
+            .train()
+        )
         self.optimizer = make_optimizer(training, self.module)
         self.average = {k: v.detach().clone() for k, v in self.module.state_dict().items()}
         self.mixed_precision = device.type == "cuda"

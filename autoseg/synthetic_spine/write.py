@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,14 @@ from autoseg.synthetic_spine.signals import SEQUENCES, Motion, Scene, acquire, d
 COLUMNS = ("case", *SEQUENCES, "label", "patient", "lesion_type")
 FEWEST_VOXELS = 3
 BYTES_PER_VOXEL = 500  # of a worker, measured
+
+# the name marks every plan and report of a run on it as synthetic
+DECLARATION = {
+    "name": "synthetic spine phantom",
+    "synthetic": True,
+    "channel_names": {str(i): name for i, name in enumerate(SEQUENCES)},
+    "labels": {"background": 0, "metastasis": 1},
+}
 
 ABOUT = """This data set is synthetic: autoseg drew it from seed {seed}. No patient is in it.
 
@@ -49,7 +58,7 @@ def make_phantom(
         workers: processes; None = as many as cores and free memory allow.
 
     Returns:
-        `output`, which holds `cases.csv`, `images/` and `labels/`.
+        `output`, which holds `cases.csv`, `dataset.json`, `images/` and `labels/`.
 
     Raises:
         InputError: the folder exists and is not empty, or a number makes no sense.
@@ -64,6 +73,7 @@ def make_phantom(
             table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
             table.writeheader()
             table.writerows(rows)
+        (folder / "dataset.json").write_text(json.dumps(DECLARATION, indent=1), encoding="utf-8")
         (folder / "README.txt").write_text(ABOUT.format(seed=seed), encoding="utf-8")
     return output
 
