@@ -161,7 +161,7 @@ def _beyond_the_budget(run: RunFolder, planned: Plan, configurations: Sequence[s
 
     It is shared out to those that were asked for when the plan was made.
     """
-    if planned.time_budget_seconds is None or not run.splits.exists():
+    if planned.time_budget_seconds is None or len(configurations) == 1 or not run.splits.exists():
         return []
     of_one_fold = sum(planned.configuration(name).training.seconds or 0.0 for name in configurations)
     if len(read_splits(run.splits)) * of_one_fold <= planned.time_budget_seconds:

@@ -22,6 +22,9 @@ from autoseg.run_folder import RunFolder
 from autoseg.splits import read_splits
 
 DEMO_BUDGET = "8m"
+SYNTHETIC_NAME = "synthetic_spine"
+"""Folder of the demonstration's data set, by which reports call it."""
+
 SYNTHETIC = (
     "The demonstration's data are synthetic: autoseg draws them itself, no patient is in them. "
     "Its numbers say that the software works, and nothing about patients."
@@ -113,7 +116,7 @@ def demo(
     """Draw the phantom and take it through the whole path.
 
     Args:
-        output: folder to make; gets `dataset` and `run`. The same call goes on where one stopped.
+        output: folder to make; gets `synthetic_spine` and `run`. The same call goes on where one stopped.
         cases: how many to draw.
         time_budget: for the run.
         device: `auto`, `cpu`, `cuda` or `mps`.
@@ -121,9 +124,9 @@ def demo(
     console = Console()
     console.print(f"[bold]{SYNTHETIC}[/bold]")
     folder = Path(output)
-    if not (folder / "dataset" / "cases.csv").exists():
-        phantom(folder / "dataset", cases=cases)
-    run(folder / "dataset", folder / "run", time_budget=time_budget, device=device)
+    if not (folder / SYNTHETIC_NAME / "cases.csv").exists():
+        phantom(folder / SYNTHETIC_NAME, cases=cases)
+    run(folder / SYNTHETIC_NAME, folder / "run", time_budget=time_budget, device=device)
     console.print(f"[bold]{SYNTHETIC}[/bold]")
 
 

@@ -373,3 +373,15 @@ def test_every_public_function_is_documented_with_its_arguments():
         assert name in dir(autoseg)
     with pytest.raises(AttributeError, match="nonsense"):
         autoseg.nonsense  # noqa: B018
+
+
+def test_the_demonstration_draws_its_cases_runs_and_says_that_they_are_synthetic(calls, tmp_path, capsys):
+    autoseg.demo(tmp_path / "demo", cases=5, device="cpu")
+    assert len(calls.trained) == 5 and calls.reported == ["3d"]
+    assert calls.fitted[0]["budget"] == 8 * 60
+    shown = " ".join(capsys.readouterr().out.split())
+    assert shown.count("data are synthetic") == 2, "at the beginning and at the end"
+    table = tmp_path / "demo" / "synthetic_spine" / "cases.csv"
+    drawn = table.stat().st_mtime_ns
+    autoseg.demo(tmp_path / "demo", cases=5, device="cpu")
+    assert table.stat().st_mtime_ns == drawn and len(calls.trained) == 5

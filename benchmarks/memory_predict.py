@@ -1,0 +1,97 @@
+"""Peak memory and time of predicting one large image, from file to file.
+
+An image of 512 x 512 x 300 voxels whose plan is twice as coarse in plane, 25 classes. The network is
+the smallest that answers with 25 classes, so that what is measured is all else. The whole process is
+to stay under 4 GiB. Run it as `python -m benchmarks.memory_predict`.
+"""
+
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from autoseg.dataset.case import Case
+from autoseg.fingerprint import CaseFingerprint, ClassFingerprint, Fingerprint, write_fingerprint
+from autoseg.geometry import Geometry
+from autoseg.image import Image, write_image
+from autoseg.labels import Labels
+from autoseg.network.build import build_network
+from autoseg.network.weights import save_weights
+from autoseg.plan import ForegroundIntensity, Plan, write_plan
+from autoseg.run_folder import RunFolder
+from inference.predict import predict_cases
+from planner.reference import reference_plan
+
+CLASSES = 25
+SHAPE = (300, 512, 512)
+SPACING = (1.0, 0.7, 0.7)
+AXES = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
+LIMIT_GIB = 4.0
+
+
+def plan_and_fingerprint() -> tuple[Plan, Fingerprint]:
+    """A plan at half the resolution in plane, with a network of two features a stage."""
+    names = tuple(f"class {k}" for k in range(CLASSES))
+    of_class = ClassFingerprint(volume_mm3=1e4, components_mm3=(1e4,), centroid_x=0.5)
+    case = CaseFingerprint(
+        case="a",
+        shape=SHAPE,
+        cropped_shape=SHAPE,
+        spacing=SPACING,
+        orientation="SPL",
+        present=(True,),
+        classes=dict.fromkeys(names[1:], of_class),
+    )
+    intensity = ForegroundIntensity(mean=100, sd=30, median=100, percentile_00_5=0, percentile_99_5=200)
+    fingerprint = Fingerprint(
+        dataset="large",
+        channels=("CT",),
+        modality=("ct",),
+        labels=Labels(values=tuple(range(CLASSES)), names=names),
+        intensities=(intensity,),
+        median_relative_size_after_crop=1.0,
+        cases=(case, case.model_copy(update={"case": "b"})),
+    )
+    plan = reference_plan(fingerprint).plan
+    full = plan.configurations["3d"]
+    network = full.network.model_copy(update={"features": (2,) * len(full.network.features)})
+    coarse = full.model_copy(
+        update={
+            "spacing": (1.0, 1.4, 1.4),
+            "network": network,
+            "prediction": full.prediction.model_copy(update={"mirror": ()}),
+        }
+    )
+    return plan.model_copy(update={"configurations": {"3d": coarse}}), fingerprint
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        run = RunFolder(Path(folder) / "run")
+        plan, fingerprint = plan_and_fingerprint()
+        write_plan(run.plan, plan, {})
+        write_fingerprint(run.fingerprint, fingerprint)
+        network = build_network(plan.configurations["3d"].network, 1, CLASSES)
+        save_weights(run.weights("3d", 0), network.state_dict())
+        image = Path(folder) / "large.nii.gz"
+        voxels = np.random.default_rng(0).integers(0, 200, SHAPE, dtype=np.int16)
+        write_image(image, Image(voxels[None], Geometry(SHAPE, SPACING, (0.0, 0.0, 0.0), AXES)))
+        del voxels
+        print(f"before: peak {peak_gib():.2f} GiB")
+        start = time.perf_counter()
+        problems = predict_cases(run, [Case("large", (image,))], Path(folder) / "out", configuration="3d", device="cpu")
+        print(f"predicted in {time.perf_counter() - start:.0f} s, peak {peak_gib():.2f} GiB, limit {LIMIT_GIB} GiB")
+    if problems or peak_gib() > LIMIT_GIB:
+        sys.exit("; ".join(problems) or "more memory than promised")
+
+
+def peak_gib() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**30 if sys.platform == "darwin" else peak / 2**20
+
+
+if __name__ == "__main__":
+    main()
