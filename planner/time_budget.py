@@ -30,8 +30,8 @@ SECONDS_A_FOLD = 12.0
 SHARE_UNPLANNED = 0.03
 """Time kept back: preprocessing and report by case, start-up and validation by fold, and the unforeseen."""
 
-AUGMENTATION = 1.12
-"""How much slower a step is while patches are prepared on the same cores."""
+AUGMENTATION = 1.06
+"""How much slower a step is with the preparation of its patches, the log and the checkpoints."""
 
 FORWARD_SHARE = 1 / 3
 GPU_PASSES = 600
@@ -225,7 +225,7 @@ def _reasons(reference: Configuration, choice: Choice, time: TimeForTraining) ->
         "batch_size": f"{reference.batch_size} in the reference plan: more steps are better than larger ones",
         "network": f"{candidate.features} features at the first stage, as many as the time affords",
         "training.iterations": (
-            f"{step}, {AUGMENTATION:.2f} times that with augmentation: what {choice.training_seconds:.0f} s afford"
+            f"{step}, {AUGMENTATION:.2f} times that with augmentation and checkpoints: what {choice.training_seconds:.0f} s afford"
         ),
         "training.iterations_per_epoch": "a twentieth of the steps",
         "training.seconds": f"a fold has {time.fold_seconds:.0f} s, less the prediction of its validation cases",

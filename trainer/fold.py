@@ -185,9 +185,15 @@ def _open(
 
 
 def default_workers(device: torch.device) -> int:
-    """Augmentation processes: one beside a network that itself fills the cores, many beside a GPU."""
+    """Augmentation processes: many beside a GPU; beside a network that fills the cores itself one or none.
+
+    A process of its own on a core that the network's threads share slows every step by more than
+    preparing a batch takes (benchmarks/augmentation.py).
+    """
     cores = torch.get_num_threads()
-    return max(1, min(12, cores - 1)) if device.type == "cuda" else max(1, cores // 4)
+    if device.type == "cuda":
+        return max(1, min(12, cores - 1))
+    return 1 if cores >= 4 else 0
 
 
 def _requested_training(

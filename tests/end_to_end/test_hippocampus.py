@@ -1,52 +1,21 @@
 """The main job on real data: forty MR cases in, an evaluated two-fold ensemble out."""
 
 import json
-import random
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
-import autoseg
 from autoseg.durations import format_duration, parse_duration
-from autoseg.run_folder import RunFolder
 from autoseg.run_state import read_time_spent
-from autoseg.splits import Split, read_splits, write_splits
-
-BUDGET = "7m"
-"""For two folds of three minutes each, and all that goes before and after."""
-
-
-def two_folds(cases: list[str]) -> tuple[Split, ...]:
-    """Halves of the cases, drawn from a seed; each is judged by the model of the other."""
-    shuffled = random.Random(0).sample(sorted(cases), len(cases))
-    one, other = tuple(shuffled[::2]), tuple(shuffled[1::2])
-    return Split(train=one, val=other), Split(train=other, val=one)
+from autoseg.splits import read_splits
+from tests.end_to_end.conftest import BUDGET
 
 
 def command(*arguments: object) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, "-m", "autoseg.cli", *map(str, arguments)], capture_output=True, text=True)
-
-
-@pytest.fixture(scope="module")
-def dataset(test_data) -> Path:
-    folder = test_data / "hippocampus40"
-    if not folder.is_dir():
-        pytest.skip(f"hippocampus40 is not in {test_data}")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def run(dataset, tmp_path_factory) -> RunFolder:
-    run = RunFolder(tmp_path_factory.mktemp("hippocampus") / "run")
-    declared = json.loads((dataset / "dataset.json").read_text())
-    cases = [Path(case["image"]).name.removesuffix(".nii.gz") for case in declared["training"]]
-    write_splits(run.splits, two_folds(cases))
-    autoseg.run(dataset, run.path, time_budget=BUDGET, device="cpu")
-    return run
 
 
 @pytest.mark.slow

@@ -1,0 +1,77 @@
+"""Predictions do not depend on how an image happens to be stored."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+import autoseg
+from autoseg.run_folder import RunFolder
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+ORIENTATIONS = ("LPS", "RAI", "SLA", "PSR", "ILA", "AIR")
+
+
+@pytest.fixture(scope="module")
+def case(dataset: Path) -> tuple[sitk.Image, sitk.Image]:
+    """A test image and its label, at origins and directions as they are stored."""
+    image = sorted((dataset / "imagesTs").glob("hippocampus*.nii.gz"))[0]
+    return sitk.ReadImage(str(image), sitk.sitkFloat32), sitk.ReadImage(str(dataset / "labelsTs" / image.name))
+
+
+def predicted(run: RunFolder, image: sitk.Image, folder: Path) -> sitk.Image:
+    folder.mkdir()
+    sitk.WriteImage(image, str(folder / "case.nii.gz"))
+    autoseg.predict(run.path, folder / "case.nii.gz", folder / "out", device="cpu")
+    return sitk.ReadImage(str(folder / "out" / "case.nii.gz"))
+
+
+def dice(a: sitk.Image, b: sitk.Image) -> float:
+    """Mean over the two classes."""
+    x, y = sitk.GetArrayFromImage(a), sitk.GetArrayFromImage(b)
+    return float(np.mean([2 * ((x == c) & (y == c)).sum() / ((x == c).sum() + (y == c).sum()) for c in (1, 2)]))
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_flips_and_axis_orders_give_the_same_labels(run, case, tmp_path, orientation):
+    image, _ = case
+    plain = predicted(run, image, tmp_path / "plain")
+    turned = predicted(run, sitk.DICOMOrient(image, orientation), tmp_path / "turned")
+    assert turned.GetDirection() == pytest.approx(sitk.DICOMOrient(image, orientation).GetDirection())
+    back = sitk.Resample(turned, plain, sitk.Transform(), sitk.sitkNearestNeighbor)
+    assert np.array_equal(sitk.GetArrayFromImage(back), sitk.GetArrayFromImage(plain))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_an_oblique_grid_costs_little(run, case, tmp_path, axis):
+    """The image resampled onto a grid that is turned by 15 degrees about one of its axes."""
+    image, label = case
+    plain = dice(predicted(run, image, tmp_path / "plain"), label)
+    grid = oblique_grid(image, axis, np.deg2rad(15))
+    outside = float(sitk.GetArrayViewFromImage(image).min())
+    turned = sitk.Resample(image, grid, sitk.Transform(), sitk.sitkBSpline, outside, sitk.sitkFloat32)
+    reference = sitk.Resample(label, grid, sitk.Transform(), sitk.sitkNearestNeighbor)
+    assert dice(predicted(run, turned, tmp_path / "turned"), reference) >= plain - 0.02
+
+
+def oblique_grid(image: sitk.Image, axis: int, angle: float) -> sitk.Image:
+    """A grid about the image's centre, turned, large enough to hold it whole."""
+    size, spacing = np.array(image.GetSize()), np.array(image.GetSpacing())
+    centre = np.array(image.TransformContinuousIndexToPhysicalPoint(((size - 1) / 2).tolist()))
+    first, second = (a for a in range(3) if a != axis)
+    turn = np.eye(3)
+    turn[[first, first, second, second], [first, second, first, second]] = (
+        np.cos(angle),
+        -np.sin(angle),
+        np.sin(angle),
+        np.cos(angle),
+    )
+    direction = np.array(image.GetDirection()).reshape(3, 3) @ turn
+    larger = np.ceil(size * 1.3).astype(int)
+    grid = sitk.Image(larger.tolist(), sitk.sitkUInt8)
+    grid.SetSpacing(image.GetSpacing())
+    grid.SetDirection(direction.ravel().tolist())
+    grid.SetOrigin((centre - direction @ (spacing * (larger - 1) / 2)).tolist())
+    return grid
