@@ -6,19 +6,17 @@ Axes are (z, y, x) everywhere, spacing in mm. A 2D configuration has patch lengt
 
 from __future__ import annotations
 
-import io
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import YAMLError
 
 from autoseg.errors import PlanError
 from autoseg.geometry import Shape, Spacing
 from autoseg.labels import Labels
+from autoseg.plan_yaml import commented_text, comments, read_yaml
 from autoseg.run_folder import write_text
 
 Architecture = Literal["plain", "resenc_m", "resenc_l", "resenc_xl"]
@@ -170,14 +168,17 @@ class Configuration(PlanModel):
 
     @model_validator(mode="after")
     def _patch_fits_network(self) -> Configuration:
-        for axis in range(3):
-            stride = 1
-            for stage in self.network.strides:
-                stride *= stage[axis]
-            if self.patch_size[axis] % stride:
-                raise ValueError(
-                    f"patch_size[{axis}] = {self.patch_size[axis]} is not a multiple of the strides' product {stride}"
+        problems = []
+        for axis, length in enumerate(self.patch_size):
+            factor = math.prod(stage[axis] for stage in self.network.strides)
+            if length < 1 or length % factor:
+                below = length // factor * factor
+                nearest = " or ".join(str(n) for n in (below, below + factor) if n > 0)
+                problems.append(
+                    f"patch_size[{axis}] = {length} cannot be pooled by {factor}; the nearest that can: {nearest}"
                 )
+        if problems:
+            raise ValueError("; ".join(problems))
         return self
 
     def target_spacing(self, current: Spacing) -> Spacing:
@@ -238,9 +239,7 @@ def write_plan(path: Path, plan: Plan, reasons: dict[str, str]) -> None:
 
 def plan_text(plan: Plan, reasons: dict[str, str]) -> str:
     """The YAML text of a plan, `reasons` beside the fields they explain."""
-    out = io.StringIO()
-    _yaml().dump(_commented(plan.model_dump(mode="json"), reasons, ""), out)
-    return out.getvalue()
+    return commented_text(plan.model_dump(mode="json"), reasons)
 
 
 def read_plan(path: Path) -> Plan:
@@ -249,7 +248,7 @@ def read_plan(path: Path) -> Plan:
     Raises:
         PlanError: the file is missing or malformed; names the file and the field or line.
     """
-    document = _load(path)
+    document = read_yaml(path)
     try:
         return Plan.model_validate(document)
     except ValidationError as error:
@@ -259,49 +258,4 @@ def read_plan(path: Path) -> Plan:
 
 def read_reasons(path: Path) -> dict[str, str]:
     """The reasons in a plan file, keyed by dotted path."""
-    reasons: dict[str, str] = {}
-
-    def walk(node: object, prefix: str) -> None:
-        if not isinstance(node, CommentedMap):
-            return
-        for key, value in node.items():
-            token = node.ca.items.get(key, [None] * 3)[2]
-            if token is not None and token.value.lstrip().startswith("#"):
-                reasons[prefix + str(key)] = token.value.splitlines()[0].strip().removeprefix("#").strip()
-            walk(value, f"{prefix}{key}.")
-
-    walk(_load(path), "")
-    return reasons
-
-
-def _yaml() -> YAML:
-    yaml = YAML()
-    yaml.width = 10_000
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    return yaml
-
-
-def _load(path: Path) -> object:
-    try:
-        return _yaml().load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise PlanError(f"{path}: does not exist; `autoseg plan-and-preprocess` makes it") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise PlanError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
-
-
-def _commented(value: object, reasons: dict[str, str], prefix: str) -> object:
-    if isinstance(value, dict):
-        node = CommentedMap()
-        for key, item in value.items():
-            node[key] = _commented(item, reasons, f"{prefix}{key}.")
-            if reason := reasons.get(prefix + key):
-                node.yaml_add_eol_comment(" ".join(reason.split()), key)
-        return node
-    if isinstance(value, list):
-        # lists of numbers on one line; lists of mappings as blocks
-        items = CommentedSeq([_commented(item, {}, "") for item in value])
-        if not any(isinstance(item, dict) for item in value):
-            items.fa.set_flow_style()
-        return items
-    return value
+    return comments(read_yaml(path))

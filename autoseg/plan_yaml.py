@@ -1,0 +1,83 @@
+"""YAML with a comment beside a value: how a plan is written, read, and asked for its reasons.
+
+Fields are named by dotted paths such as `configurations.3d.spacing`.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import YAMLError
+
+from autoseg.errors import PlanError
+
+
+def commented_text(document: Mapping[str, object], reasons: Mapping[str, str]) -> str:
+    """The text of a document.
+
+    Args:
+        document: mappings, lists and plain values.
+        reasons: sentence that stands at the end of a field's line, keyed by its dotted path.
+    """
+    out = io.StringIO()
+    _yaml().dump(_commented(dict(document), reasons, ""), out)
+    return out.getvalue()
+
+
+def read_yaml(path: Path) -> object:
+    """The document in a plan file, comments kept.
+
+    Raises:
+        PlanError: the file is missing or not YAML.
+    """
+    try:
+        return _yaml().load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PlanError(f"{path}: does not exist; `autoseg plan-and-preprocess` makes it") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise PlanError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+
+
+def comments(document: object) -> dict[str, str]:
+    """The comments at the end of lines in a document that `read_yaml` gave, keyed by dotted path."""
+    found: dict[str, str] = {}
+
+    def walk(node: object, prefix: str) -> None:
+        if not isinstance(node, CommentedMap):
+            return
+        for key, value in node.items():
+            token = node.ca.items.get(key, [None] * 3)[2]
+            if token is not None and token.value.lstrip().startswith("#"):
+                found[prefix + str(key)] = token.value.splitlines()[0].strip().removeprefix("#").strip()
+            walk(value, f"{prefix}{key}.")
+
+    walk(document, "")
+    return found
+
+
+def _yaml() -> YAML:
+    yaml = YAML()
+    yaml.width = 10_000
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    return yaml
+
+
+def _commented(value: object, reasons: Mapping[str, str], prefix: str) -> object:
+    if isinstance(value, dict):
+        node = CommentedMap()
+        for key, item in value.items():
+            node[key] = _commented(item, reasons, f"{prefix}{key}.")
+            if reason := reasons.get(prefix + key):
+                node.yaml_add_eol_comment(" ".join(reason.split()), key)
+        return node
+    if isinstance(value, list):
+        # lists of numbers on one line; lists of mappings as blocks
+        items = CommentedSeq([_commented(item, {}, "") for item in value])
+        if not any(isinstance(item, dict) for item in value):
+            items.fa.set_flow_style()
+        return items
+    return value
