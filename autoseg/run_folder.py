@@ -105,7 +105,8 @@ class RunFolder:
 
 def sync(path: Path) -> None:
     """Make the operating system write a file's content to disk now."""
-    with path.open("rb") as file:
+    # Windows syncs only what is open for writing; elsewhere a copied file may be read-only
+    with path.open("r+b" if os.name == "nt" else "rb") as file:
         os.fsync(file.fileno())
 
 
