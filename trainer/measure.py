@@ -32,6 +32,9 @@ def measure_step(plan: Plan, configuration: Configuration, device: str = "auto",
     label = torch.randint(0, plan.labels.classes, shape, generator=generator, dtype=torch.uint8)
     image = torch.randn((shape[0], len(plan.channels), *shape[1:]), generator=generator)
     before = psutil.Process().memory_info().rss
+    if where.type == "cuda":
+        # the peak is of the whole process: an earlier measurement must not stand for this one
+        torch.cuda.reset_peak_memory_stats(where)
     try:
         learner = Learner(plan, configuration, configuration.training, where, seed=0)
         seconds = []
