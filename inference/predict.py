@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from autoseg.dataset.case import Case
 from autoseg.dataset.load import load_case
@@ -104,7 +105,7 @@ def predict_cases(
         cases_task = bar.add_task("cases", total=len(cases))
         windows_task = bar.add_task("windows", total=None)
         for case, target in zip(cases, targets, strict=True):
-            bar.update(cases_task, description=f"cases ({case.name})")
+            bar.update(cases_task, description=f"cases ({escape(case.name)})")
             bar.reset(windows_task, total=None)
             problem = _attempt(predictor, case, target, bar.console, partial(_show, bar.update, windows_task))
             problems += [problem] if problem else []
@@ -168,7 +169,7 @@ def _attempt(
     else:
         return None
     problem = reason if reason.startswith(f"{case.name}: ") else f"{case.name}: {reason}"
-    console.print(f"[red]not predicted[/red] {problem}", highlight=False)
+    console.print(f"[red]not predicted[/red] {escape(problem)}", highlight=False)
     return problem
 
 
@@ -179,7 +180,7 @@ def _predict_case(
     loaded = load_case(case, None, plan.orientation)
     require_predictable(loaded, tuple(channel.name for channel in plan.channels))
     for warning in (*loaded.warnings, *unusual(loaded, plan, predictor.fingerprint)):
-        console.print(f"[yellow]{case.name}[/yellow]: {warning}", highlight=False)
+        console.print(f"[yellow]{escape(case.name)}[/yellow]: {escape(warning)}", highlight=False)
     # the list gives away the only reference to the whole image, which may be large
     passed = [loaded]
     del loaded
