@@ -7,16 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from autoseg.whole_image.export import export_labels
-from autoseg.whole_image.sliding_window import predict_probabilities
 
 from autoseg.image import read_label, write_image
+from autoseg.metrics import count_voxels
 from autoseg.network.build import build_network
 from autoseg.network.unet import UNet
 from autoseg.parallel import progress_bar
 from autoseg.plan import Configuration, Plan
 from autoseg.preprocessed import PreprocessedCase, open_case
 from autoseg.run_folder import RunFolder
+from autoseg.whole_image.export import export_labels
+from autoseg.whole_image.sliding_window import predict_probabilities
 
 
 def evaluation_network(
@@ -84,7 +85,10 @@ def predict_validation_cases(
             probabilities = _predict(module, case, configuration, classes, device, configuration.prediction.mirror)
             predicted = export_labels(probabilities, case.record, plan.labels)
             write_image(run.cross_validation(name) / f"{case_name}.nii.gz", predicted)
-            dice[case_name] = _dice(read_label(case.reference).array, predicted.array, plan.labels.values[1:])
+            reference = read_label(case.reference).array
+            dice[case_name] = [
+                count_voxels(reference == value, predicted.array == value).dice for value in plan.labels.values[1:]
+            ]
     return dice
 
 
@@ -105,12 +109,3 @@ def _predict(
         mirror=mirror,
         device=device,
     )
-
-
-def _dice(reference: np.ndarray, predicted: np.ndarray, values: Sequence[int]) -> list[float | None]:
-    dice: list[float | None] = []
-    for value in values:
-        r, p = reference == value, predicted == value
-        total = int(r.sum()) + int(p.sum())
-        dice.append(2 * int((r & p).sum()) / total if total else None)
-    return dice
