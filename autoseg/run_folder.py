@@ -61,7 +61,7 @@ class RunFolder:
 
     @property
     def report(self) -> Path:
-        """Folder of metrics.csv, summary.json and report.html."""
+        """Folder of metrics.csv, summary.json and report.html; `report_folder` says of which configuration."""
         return self.path / "report"
 
     def preprocessed(self, configuration: str) -> Path:

@@ -16,7 +16,7 @@ from autoseg.metrics import CaseMetrics, Summary, summarize
 from autoseg.plan import Plan, read_plan
 from autoseg.preprocessed import read_record as read_case_record
 from autoseg.run_folder import RunFolder
-from autoseg.run_state import read_record
+from autoseg.run_state import read_record, report_folder
 from autoseg.splits import Split, read_splits
 from inference.compare import Compared, Pair, compare_all
 from inference.folders import declaration_beside, image_of, labels_declared, labels_found, match_folders
@@ -101,7 +101,7 @@ def report_run(run: RunFolder, configuration: str, *, workers: int | None = None
     with a warning.
 
     Args:
-        run: the RUN folder; the report goes to `run.report`.
+        run: the RUN folder; the report goes to `report_folder`.
         configuration: name of the configuration.
         workers: processes; None = as many as fit.
 
@@ -136,8 +136,9 @@ def report_run(run: RunFolder, configuration: str, *, workers: int | None = None
         rows, {pair.case: pair for pair in pairs}, plan.labels, _preprocessed(run, configuration, plan, pairs)
     )
     facts = run_facts(run, plan, configuration, splits)
-    write_report(run.report, summary, rows, pictures=pictures, facts=facts, folds=folds)
-    return _complete(summary, run.report)
+    report = report_folder(run, configuration)
+    write_report(report, summary, rows, pictures=pictures, facts=facts, folds=folds)
+    return _complete(summary, report)
 
 
 def is_synthetic(dataset: str) -> bool:

@@ -17,6 +17,7 @@ from autoseg.dataset.case import Case, Dataset
 from autoseg.errors import DatasetError, PlanError
 from autoseg.fingerprint import CaseFingerprint, Fingerprint
 from autoseg.plan import Decision
+from autoseg.run_state import CaseSource, DatasetRecord
 from autoseg.splits import Split
 
 MOST_VOLUME_BINS = 4
@@ -95,8 +96,12 @@ def volume_bins(volumes: Sequence[float], folds: int) -> list[int]:
     return [int(r) * bins // len(volumes) for r in rank]
 
 
-def check_splits(splits: Sequence[Split], dataset: Dataset) -> None:
+def check_splits(splits: Sequence[Split], dataset: Dataset | DatasetRecord) -> None:
     """Refuse folds that are not possible or would let a patient be learned from and judged on.
+
+    Args:
+        splits: the folds.
+        dataset: as it was read now, or as a RUN folder remembers it.
 
     Raises:
         PlanError: every problem found, naming fold, cases and patients.
@@ -138,7 +143,7 @@ def _within_fold(split: Split, patient_of: dict[str, Hashable], names: dict[Hash
     return problems
 
 
-def _patient(case: Case) -> Hashable:
+def _patient(case: Case | CaseSource) -> Hashable:
     """The patient of a case; one of its own where the data set names none."""
     return ("case", case.name) if case.patient is None else ("patient", case.patient)
 

@@ -181,6 +181,14 @@ def _splits(
     if run.splits.exists():
         splits = read_splits(run.splits)
         check_splits(splits, dataset)
+        used = {case for split in splits for case in (*split.train, *split.val)}
+        if unused := [case.name for case in dataset.cases if case.name not in used]:
+            console.print(
+                f"{run.splits} names no fold for {', '.join(unused)}: not used; delete it to have folds made anew",
+                style="yellow",
+                markup=False,
+                highlight=False,
+            )
         return splits
     splits = make_splits(dataset, fingerprint, seed=seed)
     write_splits(run.splits, splits)

@@ -13,7 +13,7 @@ from autoseg.errors import InputError, RunFolderError
 from autoseg.pipeline.options import DEFAULT_CONFIGURATIONS, configurations_of, existing_run
 from autoseg.plan import Plan, read_plan
 from autoseg.run_folder import RunFolder
-from autoseg.run_state import TimeSpent, read_time_spent, timed
+from autoseg.run_state import TimeSpent, read_record, read_time_spent, report_folder, timed
 from autoseg.splits import Split, read_splits
 
 SHARE_FOR_THE_REPORT = 0.02
@@ -39,7 +39,7 @@ def train(
     """Train one fold, or all in turn, going on where an earlier call stopped.
 
     At its end a fold predicts and evaluates its validation cases. Once all folds of a configuration
-    are finished, `report/` is written.
+    are finished, its report is written.
 
     Args:
         run: a RUN folder with preprocessed cases; the raw data set is not needed.
@@ -52,6 +52,7 @@ def train(
 
     Raises:
         RunFolderError: the run is not planned or preprocessed, or the fold is being trained already.
+        PlanError: the plan or the folds were edited to something impossible.
         InputError: there is no such fold, or an option is malformed.
     """
     folder = existing_run(run)
@@ -60,6 +61,7 @@ def train(
         raise InputError(f"--epochs {epochs}: at least one")
     plan, splits = read_plan(folder.plan), read_splits(folder.splits)
     folds = _folds(fold, len(splits))
+    _refuse_unsound(folder, splits)
     configurations = configurations_of(config)
     for name in configurations:
         require_preprocessed(folder, plan, name, [splits[i] for i in folds])
@@ -144,9 +146,10 @@ def time_left_for_fold(
     ]
     kept = SHARE_FOR_THE_REPORT * plan.time_budget_seconds + _seconds_of_validation(run, plan, folds_left, spent)
     left = plan.time_budget_seconds - (spent.total - of_others) - kept
-    if sum(to_do) <= left:
+    planned = plan.configuration(folds_left[0][0]).training.seconds
+    # nothing to share out: only validations are left, or the plan was edited to have no limit
+    if sum(to_do) <= max(0.0, left) or planned is None:
         return None
-    planned = plan.configuration(folds_left[0][0]).training.seconds or 0.0
     # a budget that is spent already still gets a model
     return max(LEAST_SHARE * planned, to_do[0] * left / sum(to_do))
 
@@ -186,11 +189,12 @@ def require_preprocessed(run: RunFolder, plan: Plan, configuration: str, splits:
 
 
 def report_if_finished(run: RunFolder, configuration: str, folds: int, console: Console) -> bool:
-    """Write `report/` and print its table, if every fold is finished.
+    """Write the report of a configuration and print its table, if every fold is finished.
 
     Returns:
         Whether it is.
     """
+    report = report_folder(run, configuration)
     if not all(run.finished(configuration, fold).exists() for fold in range(folds)):
         return False
     from autoseg.pipeline.results import print_results
@@ -201,10 +205,22 @@ def report_if_finished(run: RunFolder, configuration: str, folds: int, console: 
         try:
             summary = report_run(run, configuration)
         except IncompleteEvaluation as incomplete:
-            print_results(console, incomplete.summary, run.report)
+            print_results(console, incomplete.summary, report)
             raise
-    print_results(console, summary, run.report)
+    print_results(console, summary, report)
     return True
+
+
+def _refuse_unsound(run: RunFolder, splits: Sequence[Split]) -> None:
+    """Refuse folds in `splits.json` that a person replaced since they were last looked at.
+
+    Raises:
+        PlanError: a patient would be learned from and judged on, or a case does not exist.
+    """
+    from planner.splits import check_splits
+
+    if run.dataset.exists():
+        check_splits(splits, read_record(run))
 
 
 def _folds(fold: int | Literal["all"], count: int) -> tuple[int, ...]:

@@ -385,3 +385,26 @@ def test_the_demonstration_draws_its_cases_runs_and_says_that_they_are_synthetic
     drawn = table.stat().st_mtime_ns
     autoseg.demo(tmp_path / "demo", cases=5, device="cpu")
     assert table.stat().st_mtime_ns == drawn and len(calls.trained) == 5
+
+
+def test_replaced_folds_are_checked_before_training(calls, run):
+    write_splits(run.splits, (Split(train=("ball_0", "ball_1"), val=("ball_1",)),))
+    with pytest.raises(PlanError, match=r"splits\.json.*ball_1"):
+        autoseg.train(run.path, fold=0)
+    assert calls.trained == []
+
+
+def test_a_case_in_no_fold_is_told(calls, dataset, run, capsys):
+    folds = read_splits(run.splits)
+    without = [
+        Split(train=[c for c in f.train if c != "ball_4"], val=[c for c in f.val if c != "ball_4"]) for f in folds
+    ]
+    write_splits(run.splits, tuple(f for f in without if f.val))
+    again(dataset, run)
+    assert "ball_4" in capsys.readouterr().out
+
+
+def test_with_only_validations_left_an_overdrawn_budget_is_no_error(run):
+    plan = read_plan(run.plan)
+    add_time(run, "train 3d fold 0", 2 * plan.time_budget_seconds)
+    assert time_left_for_fold(run, plan, [("3d", 0)], ["3d"]) is None

@@ -16,6 +16,7 @@ from autoseg.run_state import (
     read_record,
     read_time_spent,
     record_of,
+    report_folder,
     timed,
     write_record,
 )
@@ -105,3 +106,12 @@ def test_a_damaged_record_names_file_and_field(tmp_path):
     run.dataset.write_text('{"name": 3}')
     with pytest.raises(RunFolderError, match=r"dataset\.json.*channels"):
         read_record(run)
+
+
+def test_the_configuration_reported_first_keeps_the_report(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    assert report_folder(run, "3d") == run.report
+    run.report.mkdir(parents=True)
+    (run.report / "summary.json").write_text('{"configuration": "3d", "cases": 4}')
+    assert report_folder(run, "3d") == run.report
+    assert report_folder(run, "2d") == run.report / "2d"
