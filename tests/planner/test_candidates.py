@@ -1,6 +1,7 @@
 """Cheaper configurations: what is given up, in which order, and what is never given up."""
 
 import math
+from itertools import pairwise
 
 import pytest
 
@@ -112,14 +113,15 @@ def test_patches_of_one_width_and_resolution_get_cheaper(
     found: tuple[Fingerprint, Configuration, list[Candidate]],
 ) -> None:
     _, ref, listed = found
-    for before, after in zip(listed, listed[1:], strict=False):
+    for before, after in pairwise(listed):
         if (before.features, before.coarsening) != (after.features, after.coarsening):
             continue
         first, second = before.configuration, after.configuration
         assert math.prod(second.patch_size) < math.prod(first.patch_size)
-        work = [multiply_adds(c.network, c.patch_size, 1, 2) * c.batch_size for c in (first, second)]
         # a patch that allows one pooling less may cost a little more than the larger one before it
-        assert work[1] < 1.05 * work[0]
+        work = [multiply_adds(c.network, c.patch_size, 1, 2) * c.batch_size for c in (first, second)]
+        poolings = [len(c.network.strides) for c in (first, second)]
+        assert work[1] < work[0] or poolings[1] < poolings[0]
     assert all(math.prod(c.configuration.patch_size) <= math.prod(ref.patch_size) for c in listed)
     assert all(c.configuration.batch_size <= ref.batch_size for c in listed)
 

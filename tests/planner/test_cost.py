@@ -44,20 +44,22 @@ def counted_by_torch(described: Network, patch_size: Shape, channels: int, class
     return counter.get_total_flops() / 2
 
 
-CASES = [
-    pytest.param(ISOTROPIC, (3, 3, 3), (16, 24, 16), id="isotropic"),
-    pytest.param(ANISOTROPIC, (1, 3, 3), (8, 24, 16), id="anisotropic"),
-    pytest.param(FLAT, (1, 3, 3), (1, 32, 24), id="2d"),
+# strides, first kernel, patch
+CASES: list[tuple[tuple[Shape, ...], Shape, Shape]] = [
+    (ISOTROPIC, (3, 3, 3), (16, 24, 16)),
+    (ANISOTROPIC, (1, 3, 3), (8, 24, 16)),
+    (FLAT, (1, 3, 3), (1, 32, 24)),
 ]
+IDS = ("isotropic", "anisotropic", "2d")
 
 
-@pytest.mark.parametrize(("strides", "kernel", "patch_size"), CASES)
+@pytest.mark.parametrize(("strides", "kernel", "patch_size"), CASES, ids=IDS)
 def test_plain_networks_are_counted_exactly(strides: tuple[Shape, ...], kernel: Shape, patch_size: Shape) -> None:
     described = network("plain", strides, kernel)
     assert multiply_adds(described, patch_size, 2, 4) == counted_by_torch(described, patch_size, 2, 4)
 
 
-@pytest.mark.parametrize(("strides", "kernel", "patch_size"), CASES)
+@pytest.mark.parametrize(("strides", "kernel", "patch_size"), CASES, ids=IDS)
 def test_residual_networks_are_counted_but_for_their_projections(
     strides: tuple[Shape, ...], kernel: Shape, patch_size: Shape
 ) -> None:
@@ -70,7 +72,7 @@ def test_residual_networks_are_counted_but_for_their_projections(
 def test_networks_drawn_at_random_are_counted_exactly() -> None:
     draw = random.Random(0)
     for _ in range(8):
-        strides, kernel, patch_size = draw.choice(CASES).values
+        strides, kernel, patch_size = draw.choice(CASES)
         described = network(
             "plain",
             strides,
