@@ -11,7 +11,7 @@ import shutil
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -144,13 +144,31 @@ def _reference(loaded: LoadedCase, labels: Labels) -> Image:
     return Image(labels.to_values(loaded.reorientation.undo(loaded.label))[None], loaded.stored)
 
 
+def follows_plan(folder: Path, plan: Plan, configuration: str) -> bool:
+    """Whether a preprocessed case is as the plan now has it; the source files need not be there.
+
+    Args:
+        folder: of the case.
+        plan: as it stands in RUN.
+        configuration: its name.
+    """
+    made_by = _made_by(folder)
+    if made_by is None:
+        return False
+    return all(getattr(made_by, field) == value for field, value in _plan_part(plan, configuration).items())
+
+
 def _is_done(task: _Task) -> bool:
     """Whether the case's folder holds what the plan and the source files now lead to."""
+    return _made_by(task.folder) == _decided_by(task)
+
+
+def _made_by(folder: Path) -> DecidedBy | None:
+    """What decided the content of a case's folder; None where that is not known."""
     try:
-        made_by = DecidedBy.model_validate_json((task.folder / MARKER).read_text(encoding="utf-8"))
+        return DecidedBy.model_validate_json((folder / MARKER).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValidationError):
-        return False
-    return made_by == _decided_by(task)
+        return None
 
 
 def _decided_by(task: _Task) -> DecidedBy:
@@ -161,12 +179,19 @@ def _decided_by(task: _Task) -> DecidedBy:
         present=case.present,
         several_channels_in_one_file=case.several_channels_in_one_file,
         sources=tuple(_source(path, case) for path in [*paths, *([case.label] if case.label else [])]),
-        orientation=plan.orientation,
-        channels=tuple(_deciding_fields(channel) for channel in plan.channels),
-        labels=plan.labels,
-        spacing=plan.configuration(task.configuration).spacing,
-        seed=plan.seed,
+        **_plan_part(plan, task.configuration),
     )
+
+
+def _plan_part(plan: Plan, configuration: str) -> dict[str, Any]:
+    """The fields of `DecidedBy` that follow from the plan."""
+    return {
+        "orientation": plan.orientation,
+        "channels": tuple(_deciding_fields(channel) for channel in plan.channels),
+        "labels": plan.labels,
+        "spacing": plan.configuration(configuration).spacing,
+        "seed": plan.seed,
+    }
 
 
 def _deciding_fields(channel: Channel) -> dict[str, object]:

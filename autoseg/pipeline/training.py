@@ -174,17 +174,18 @@ def require_preprocessed(run: RunFolder, plan: Plan, configuration: str, splits:
     Raises:
         RunFolderError: names the first such case, and the command that mends it.
     """
-    from autoseg.preprocessed import read_record
+    from autoseg.preprocessed import read_record as read_case_record
+    from planner.preprocess import follows_plan
 
-    planned = plan.configuration(configuration)
+    plan.configuration(configuration)
     for case in dict.fromkeys(case for split in splits for case in (*split.train, *split.val)):
-        record = read_record(run.case(configuration, case))
-        target = planned.target_spacing(record.reoriented.spacing)
-        if any(abs(s - t) > 1e-4 * t for s, t in zip(record.spacing, target, strict=True)):
+        folder = run.case(configuration, case)
+        read_case_record(folder)
+        if not follows_plan(folder, plan, configuration):
             raise RunFolderError(
-                f"{run.case(configuration, case)}: was preprocessed for a spacing of {record.spacing} mm, plan.yaml "
-                f"now says {target}; `autoseg plan-and-preprocess DATASET -o {run.path} --config {configuration}` "
-                "does it again"
+                f"{folder}: was preprocessed by another plan than plan.yaml now holds (spacing, orientation, "
+                f"normalisation, labels or seed); `autoseg plan-and-preprocess DATASET -o {run.path} "
+                f"--config {configuration}` does it again"
             )
 
 

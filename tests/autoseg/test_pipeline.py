@@ -325,6 +325,15 @@ def test_training_on_cases_of_another_spacing_is_refused(calls, run):
         autoseg.train(run.path, fold=0)
 
 
+def test_training_on_cases_normalised_otherwise_is_refused(calls, run):
+    text = run.plan.read_text()
+    changed = text.replace("normalization: z_score", "normalization: ct")
+    assert changed != text
+    run.plan.write_text(changed)
+    with pytest.raises(RunFolderError, match=r"normalisation.*plan-and-preprocess"):
+        autoseg.train(run.path, fold=0)
+
+
 def test_training_all_folds_ends_with_the_report(calls, run):
     autoseg.train(run.path, fold=0, time_budget="5m", epochs=3)
     assert calls.trained[0][2] == {"device": "auto", "workers": None, "epochs": 3, "seconds": 300, "at_most": None}
