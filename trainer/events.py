@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from autoseg.errors import AutosegError
 from trainer import checkpoint
-from trainer.checkpoint import State
+from trainer.checkpoint import LogRow, State
 from trainer.learner import Learner
 from trainer.schedule import Event, iterations_after
 
@@ -17,6 +19,7 @@ RATE_FACTOR_AFTER_COLLAPSE = 0.5
 # below: as good as no foreground; a fold that once was above `LEARNED` has collapsed
 NO_FOREGROUND, LEARNED = 0.001, 0.1
 TOLERATED_OVERRUN = 1.02
+RECENT_EPOCHS = 3
 
 
 class TrainingCollapsed(AutosegError):
@@ -65,7 +68,8 @@ def go_back(folder: Path, learner: Learner, state: State, console: Console, why:
 def shorten_if_late(state: State, limit: float | None, console: Console) -> None:
     """Shorten the schedule where at the present pace it would end after its time.
 
-    The pace is that of the last epochs, so that a machine that slowed down shows.
+    The pace is that of the last epochs, so that a machine that slowed down shows. Looks at whole cases
+    count for what is still to come of them, not as slow steps.
 
     Args:
         state: gets the event.
@@ -75,18 +79,50 @@ def shorten_if_late(state: State, limit: float | None, console: Console) -> None
     length = iterations_after(state.training, state.events)
     if limit is None or state.step >= length:
         return
-    recent = state.rows[-4:]
-    start_step, start_seconds = (recent[0].step, recent[0].seconds) if len(recent) > 1 else (0, 0.0)
-    pace = (state.seconds - start_seconds) / max(state.step - start_step, 1)
-    if state.seconds + pace * (length - state.step) <= limit * TOLERATED_OVERRUN:
+    of_step, of_look = pace(state.rows)
+    looking = of_look * _looks_to_come(state, length)
+    if state.seconds + of_step * (length - state.step) + looking <= limit * TOLERATED_OVERRUN:
         return
-    affordable = max(1, int((limit - state.seconds) / pace))
+    affordable = max(1, int((limit - state.seconds - looking) / of_step))
+    # a shorter schedule has fewer looks, which leaves time for steps
+    looking = of_look * _looks_to_come(state, state.step + affordable)
+    affordable = max(1, int((limit - state.seconds - looking) / of_step))
     event = Event(
         kind="shortened",
         step=state.step,
         iterations=state.step + affordable,
         rate_factor=1.0,
-        reason=f"a step takes {pace:.2f} s, more than planned: {state.step + affordable} instead of {length} steps",
+        reason=f"a step takes {of_step:.2f} s, more than planned: {state.step + affordable} instead of {length} steps",
     )
     console.print(f"Late: {event.reason}")
     state.events = (*state.events, event)
+
+
+def pace(rows: Sequence[LogRow]) -> tuple[float, float]:
+    """Seconds that a step takes, by the last epochs, and seconds of a look at whole cases.
+
+    The first epoch, in which things warm up, counts only as long as there is no other. Where every
+    epoch ends with a look, it is part of the step's time.
+
+    Args:
+        rows: of the log, at least one.
+    """
+    before = [(0, 0.0), *((row.step, row.seconds) for row in rows[:-1])]
+    epochs = [
+        (row.step - step, row.seconds - seconds, row.val_dice is not None)
+        for row, (step, seconds) in zip(rows, before, strict=True)
+    ]
+    plain = [epoch for epoch in epochs if not epoch[2]]
+    recent = (plain[1:] or plain or epochs)[-RECENT_EPOCHS:]
+    of_step = sum(seconds for _, seconds, _ in recent) / sum(steps for steps, _, _ in recent)
+    looks = [max(0.0, seconds - of_step * steps) for steps, seconds, looked in epochs if looked]
+    return of_step, sum(looks) / len(looks) if looks and plain else 0.0
+
+
+def _looks_to_come(state: State, length: int) -> int:
+    """Epochs before the last one after which whole cases are looked at."""
+    every, per_epoch = state.training.validate_every, state.training.iterations_per_epoch
+    if not every:
+        return 0
+    done, last = math.ceil(state.step / per_epoch), math.ceil(length / per_epoch)
+    return max(0, (last - 1) // every - done // every)
