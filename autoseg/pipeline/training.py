@@ -19,9 +19,6 @@ from autoseg.splits import Split, read_splits
 SHARE_FOR_THE_REPORT = 0.02
 """Of a time budget, kept for the evaluation at its end."""
 
-SHARE_FOR_VALIDATION = 0.1
-"""Of a fold's training time, for predicting its validation cases, until a fold has shown what it takes."""
-
 LEAST_SHARE = 0.1
 """Of a fold's planned time, that it gets even where the budget is spent."""
 
@@ -163,7 +160,8 @@ def _seconds_of_validation(
         planned = plan.configuration(name).training.seconds or 0.0
         done = [f for f in range(len(read_splits(run.splits))) if run.finished(name, f).exists()]
         took = [spent.of([training_stage(name, fold)]) - planned for fold in done]
-        each = max(0.0, sum(took) / len(took)) if took else SHARE_FOR_VALIDATION * planned
+        # before a fold has finished the plan, which kept time for it, is taken at its word
+        each = max(0.0, sum(took) / len(took)) if took else 0.0
         seconds += each * sum(other == name for other, _ in folds_left)
     return seconds
 
