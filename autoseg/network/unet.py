@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from autoseg.geometry import Shape
+from autoseg.network.instance_norm import InstanceNorm
 
 
 class ConvolutionBlock(nn.Module):
@@ -21,7 +22,7 @@ class ConvolutionBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, kernel: Shape, stride: Shape, activate: bool = True) -> None:
         super().__init__()
         self.conv = nn.Conv3d(inputs, outputs, kernel, stride, padding=(kernel[0] // 2, kernel[1] // 2, kernel[2] // 2))
-        self.norm = nn.InstanceNorm3d(outputs, eps=1e-5, affine=True)
+        self.norm = InstanceNorm(outputs)
         self.activation = nn.LeakyReLU(0.01, inplace=True) if activate else nn.Identity()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -41,7 +42,7 @@ class ResidualBlock(nn.Module):
         if any(s > 1 for s in stride):
             shortcut.append(nn.AvgPool3d(stride, stride))
         if inputs != outputs:
-            shortcut += [nn.Conv3d(inputs, outputs, 1, bias=False), nn.InstanceNorm3d(outputs, eps=1e-5, affine=True)]
+            shortcut += [nn.Conv3d(inputs, outputs, 1, bias=False), InstanceNorm(outputs)]
         self.shortcut = nn.Sequential(*shortcut)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
