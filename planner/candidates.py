@@ -116,16 +116,19 @@ def _at(reference: Configuration, fingerprint: Fingerprint, spacing: Spacing, fe
     along, median = [spacing[a] for a in axes], [shape[a] for a in axes]
     target = Target(reference.network.architecture, 0.0, fingerprint.labels.classes, axes)
     topology = plan_topology(along, first_patch(along, median))
-    at_most = math.prod(reference.patch_size)
+    at_most, given = math.prod(reference.patch_size), 0
     while True:
-        share = math.prod(topology.patch_size) / math.prod(median)
-        if math.prod(topology.patch_size) <= at_most:
+        voxels = math.prod(topology.patch_size)
+        share = voxels / math.prod(median)
+        # where even the reference's patch sees less than it should, that one alone is tried
+        if given and (share < SEEN or reference.slice_axis is not None):
+            return
+        if voxels <= at_most:
             yield _candidate(reference, fingerprint, spacing, target, topology, features, share)
+            given += 1
         try:
             topology = next_smaller(topology, along, median)
         except PlanError:
-            return
-        if math.prod(topology.patch_size) < SEEN * math.prod(median) or reference.slice_axis is not None:
             return
 
 

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from autoseg.fingerprint import Fingerprint
 from autoseg.plan import Decision, Prediction, Training
+from planner.sides import allowed_axes
 
 STEPS_FOR_MIRRORING = 20_000
 """Shorter schedules do without mirroring: they would spend their steps on images that never come."""
 
 EPOCHS = 20
 LEARNING_RATE = 2e-3
-LATERAL = 0.15
-"""Distance from the middle, as a share of the width, from which a class counts as one side's."""
 
 
-def short_training(reference: Training, steps: int, seconds: float, fingerprint: Fingerprint) -> Training:
+def short_training(
+    reference: Training, steps: int, seconds: float, fingerprint: Fingerprint, *, looks: int = 3
+) -> Training:
     """The training of one fold that takes `steps` steps in `seconds`.
 
     Args:
@@ -27,6 +28,7 @@ def short_training(reference: Training, steps: int, seconds: float, fingerprint:
         steps: that the time affords.
         seconds: of training a fold, validation at its end not included.
         fingerprint: says whether classes lie on one side.
+        looks: at whole validation cases on the way.
     """
     per_epoch = max(1, -(-steps // EPOCHS))
     return reference.model_copy(
@@ -42,7 +44,7 @@ def short_training(reference: Training, steps: int, seconds: float, fingerprint:
             "rotation": tuple(min(r, 30.0) for r in reference.rotation),
             "scaling": (0.75, 1.3),
             "mirror": mirrored_axes(reference, steps, fingerprint).value,
-            "validate_every": EPOCHS // 4,
+            "validate_every": EPOCHS // (looks + 1) if looks else 0,
             "seconds": seconds,
         }
     )
@@ -52,21 +54,12 @@ def mirrored_axes(reference: Training, steps: int, fingerprint: Fingerprint) -> 
     """Axes mirrored in training; never x where the classes differ by side."""
     if steps < STEPS_FOR_MIRRORING:
         return Decision((), f"{steps} steps, under {STEPS_FOR_MIRRORING}: too few to learn mirrored images as well")
-    sided = [name for name in fingerprint.labels.foreground if _is_lateral(name, fingerprint)]
-    if sided:
-        axes = tuple(axis for axis in reference.mirror if axis != 2)
-        return Decision(axes, f"not from left to right: {', '.join(sided)} lie on one side")
-    return Decision(reference.mirror, "no class lies on one side")
+    return allowed_axes(reference.mirror, fingerprint)
 
 
 def short_prediction(reference: Prediction) -> Prediction:
     """Prediction without mirroring, which costs as much again for each mirrored image."""
     return reference.model_copy(update={"mirror": ()})
-
-
-def _is_lateral(name: str, fingerprint: Fingerprint) -> bool:
-    sides = [c for case in fingerprint.cases if (c := case.classes[name].centroid_x) is not None]
-    return bool(sides) and (min(sides) > 0.5 + LATERAL / 2 or max(sides) < 0.5 - LATERAL / 2)
 
 
 REASONS = {
@@ -78,5 +71,4 @@ REASONS = {
     "oversample_foreground": "half of the patches are centred on foreground",
     "scaling": "gentler than nnU-Net's for a short schedule",
     "rotation": "at most 30 degrees: few steps",
-    "validate_every": "whole validation cases are looked at three times on the way",
 }

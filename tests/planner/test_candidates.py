@@ -186,7 +186,6 @@ def test_median_shape_is_the_cases_at_the_candidates_spacing(
         assert candidate.share == pytest.approx(math.prod(patch) / math.prod(median))
 
 
-@pytest.mark.xfail(strict=True, reason="no patch is tried that sees less than a quarter of the median case")
 def test_small_structures_in_large_images_have_candidates_too() -> None:
     measured = dataset("large, of a large organ", lesion=[ball(VOXELS_ACROSS / 2)])
     ref = reference(measured, "3d")

@@ -1,0 +1,146 @@
+"""The richest candidate that affords enough training steps, found with few measurements."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from autoseg.fingerprint import Fingerprint
+from autoseg.geometry import Shape, Spacing
+from autoseg.plan import Configuration, Plan
+from autoseg.step_cost import StepCost
+from planner.candidates import Candidate
+from planner.cost import multiply_adds
+
+Measure = Callable[[Plan, Configuration], StepCost]
+
+ENOUGH_STEPS = 400
+"""Steps of a fold under which a cheaper candidate is taken; see docs/experiments.md."""
+
+AUGMENTATION = 1.06
+"""How much slower a step is with the preparation of its patches, the log and the checkpoints."""
+
+FORWARD_SHARE = 1 / 3
+"""Of a training step's time, what its forward pass alone takes."""
+
+MOST_LOOKS, CASES_A_LOOK = 3, 4
+"""Whole validation cases predicted on the way."""
+
+SHARE_FOR_LOOKS = 0.05
+"""Of a fold's training time, that these may take."""
+
+MOST_MEASUREMENTS = 8
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A candidate and what the time affords with it.
+
+    Args:
+        step_seconds: time of a training step, measured or estimated.
+        steps: of a fold.
+        training_seconds: of a fold.
+        looks: at whole validation cases on the way.
+    """
+
+    candidate: Candidate
+    step_seconds: float
+    steps: int
+    training_seconds: float
+    looks: int
+
+
+class Chooser:
+    """Chooses among candidates for one configuration.
+
+    Args:
+        plan: gives channels, classes and the memory target.
+        fingerprint: gives the cases that are predicted at a fold's end.
+        validation_cases: of a fold.
+        seconds: for a fold, its validation included.
+        measure: costs of a training step.
+    """
+
+    def __init__(
+        self, plan: Plan, fingerprint: Fingerprint, validation_cases: int, seconds: float, measure: Measure
+    ) -> None:
+        self.plan = plan
+        self.fingerprint = fingerprint
+        self.validation_cases = validation_cases
+        self.seconds = seconds
+        self.measure = measure
+        self.measured: dict[Candidate, StepCost] = {}
+
+    def choose(self, found: list[Candidate]) -> Choice:
+        """The first candidate with enough steps; where none has, the cheapest.
+
+        Estimates come from what was measured so far, so that each measurement is of a candidate that
+        may well be the one.
+        """
+        cheapest = min(found, key=self._work)
+        self._cost(cheapest)
+        while len(self.measured) < MOST_MEASUREMENTS:
+            promising = next((c for c in found if self._affords(c, self._estimate(c))), cheapest)
+            if promising in self.measured:
+                return self._choice(promising, self._cost(promising).seconds)
+            self._cost(promising)
+        affordable = (c for c in found if c in self.measured and self._affords(c, self._cost(c).seconds))
+        taken = next(affordable, cheapest)
+        return self._choice(taken, self._cost(taken).seconds)
+
+    def _affords(self, candidate: Candidate, step_seconds: float) -> bool:
+        return math.isfinite(step_seconds) and self._choice(candidate, step_seconds).steps >= ENOUGH_STEPS
+
+    def _work(self, candidate: Candidate) -> int:
+        c = candidate.configuration
+        return c.batch_size * multiply_adds(c.network, c.patch_size, len(self.plan.channels), self.plan.labels.classes)
+
+    def _cost(self, candidate: Candidate) -> StepCost:
+        """The measured cost; infinite where the memory target is exceeded."""
+        if candidate not in self.measured:
+            cost = self.measure(self.plan, candidate.configuration)
+            if cost.peak_bytes > self.plan.memory_gb * 2**30:
+                cost = StepCost(math.inf, cost.peak_bytes)
+            self.measured[candidate] = cost
+        return self.measured[candidate]
+
+    def _estimate(self, candidate: Candidate) -> float:
+        """Seconds of a step, measured or by a line through what was measured; an overhead, and a rate of work."""
+        if candidate in self.measured:
+            return self.measured[candidate].seconds
+        points = [(self._work(c), cost.seconds) for c, cost in self.measured.items() if math.isfinite(cost.seconds)]
+        if not points:
+            return math.inf if self._work(candidate) >= min(map(self._work, self.measured)) else 0.0
+        work, seconds = np.array(points, dtype=float).T
+        if len(points) == 1:
+            # a small network spends much of its time on other things than work
+            return float(seconds[0] * max(0.5 * self._work(candidate) / work[0], 1.0))
+        rate, overhead = np.polyfit(work, seconds, 1)
+        return float(max(overhead, 0.0) + max(rate, 0.0) * self._work(candidate))
+
+    def _choice(self, candidate: Candidate, step_seconds: float) -> Choice:
+        if not math.isfinite(step_seconds):
+            return Choice(candidate, step_seconds, 1, self.seconds, 0)
+        configuration = candidate.configuration
+        windows = sum(_windows(case.cropped_shape, case.spacing, configuration) for case in self.fingerprint.cases)
+        a_case = windows / len(self.fingerprint.cases) * step_seconds * FORWARD_SHARE / configuration.batch_size
+        training = max(1.0, self.seconds - a_case * self.validation_cases)
+        a_look = a_case * min(CASES_A_LOOK, self.validation_cases)
+        looks = min(MOST_LOOKS, int(SHARE_FOR_LOOKS * training / a_look))
+        steps = max(1, int((training - looks * a_look) / (AUGMENTATION * step_seconds)))
+        return Choice(candidate, step_seconds, steps, training, looks)
+
+
+def _windows(shape: Shape, spacing: Spacing, configuration: Configuration) -> int:
+    """Windows of a whole-image prediction of one case."""
+    target = configuration.target_spacing(spacing)
+    count = 1
+    for axis in range(3):
+        voxels = shape[axis] * spacing[axis] / target[axis]
+        patch = configuration.patch_size[axis]
+        step = max(1.0, patch * (1 - configuration.prediction.overlap))
+        count *= 1 + max(0, math.ceil((voxels - patch) / step - 1e-6))
+    return count

@@ -1,0 +1,78 @@
+"""The reference plan on a GPU without a limit of time: does it fit, how long is it trained."""
+
+from __future__ import annotations
+
+import math
+
+from autoseg.errors import PlanError
+from autoseg.fingerprint import Fingerprint
+from autoseg.plan import Configuration, Decision, Plan
+from planner.candidates import candidates
+from planner.chooser import Measure
+
+PASSES = 600
+FEWEST_STEPS, MOST_STEPS = 12_500, 250_000
+"""Default length of a fold: so many passes over the data set's voxels, within these bounds."""
+
+
+def default_length(configuration: Configuration, fingerprint: Fingerprint) -> Decision[int]:
+    """Steps of a fold where no time is given: whole epochs, by the size of the data set."""
+    voxels = 0.0
+    for case in fingerprint.cases:
+        target = configuration.target_spacing(case.spacing)
+        voxels += math.prod(n * s / t for n, s, t in zip(case.cropped_shape, case.spacing, target, strict=True))
+    batch = configuration.batch_size * math.prod(configuration.patch_size)
+    wanted = min(max(PASSES * voxels / batch, FEWEST_STEPS), MOST_STEPS)
+    per_epoch = configuration.training.iterations_per_epoch
+    return Decision(
+        math.ceil(wanted / per_epoch) * per_epoch,
+        f"{PASSES} passes over the data set's {voxels / 1e6:.0f} million voxels, "
+        f"between {FEWEST_STEPS} and {MOST_STEPS} steps",
+    )
+
+
+def fitting(plan: Plan, name: str, fingerprint: Fingerprint, measure: Measure) -> Decision[Configuration] | None:
+    """The configuration lowered to what fits into memory, by measured forward and backward passes.
+
+    The batch first, then the patch. None where it fits as it is.
+
+    Raises:
+        PlanError: not even the smallest patch fits.
+    """
+    reference = plan.configurations[name]
+    if _fits(plan, reference, measure):
+        return None
+    if reference.batch_size > 1 and _fits(plan, _with_batch(reference, 1), measure):
+        batch = _largest_batch(plan, reference, measure)
+        return Decision(_with_batch(reference, batch), "what a measured forward and backward pass fits into memory")
+    width = reference.network.features[0]
+    for candidate in candidates(reference, fingerprint):
+        smaller = _with_batch(candidate.configuration, 1)
+        less = math.prod(smaller.patch_size) < math.prod(reference.patch_size)
+        if candidate.features == width and candidate.coarsening == 1 and less and _fits(plan, smaller, measure):
+            return Decision(smaller, "the largest patch that a measured forward and backward pass fits into memory")
+    raise PlanError(
+        f"configuration {name}: no patch fits into {plan.memory_gb:g} GB on this device; give more with --memory, "
+        "a --time-budget, which plans smaller networks, or another --device"
+    )
+
+
+def _largest_batch(plan: Plan, reference: Configuration, measure: Measure) -> int:
+    """Bisection between 1, which fits, and the reference's batch, which does not."""
+    fits, too_large = 1, reference.batch_size
+    while too_large - fits > 1:
+        middle = (fits + too_large) // 2
+        if _fits(plan, _with_batch(reference, middle), measure):
+            fits = middle
+        else:
+            too_large = middle
+    return fits
+
+
+def _with_batch(configuration: Configuration, batch: int) -> Configuration:
+    return configuration.model_copy(update={"batch_size": batch})
+
+
+def _fits(plan: Plan, configuration: Configuration, measure: Measure) -> bool:
+    cost = measure(plan, configuration)
+    return math.isfinite(cost.seconds) and cost.peak_bytes <= plan.memory_gb * 2**30
