@@ -31,6 +31,17 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
+def half_precision(device: torch.device) -> torch.dtype | None:
+    """Number type of mixed precision on a device, in training and prediction alike.
+
+    Returns:
+        bfloat16 on GPUs that compute in it, float16 on older ones; None on CPU and MPS: single precision.
+    """
+    if device.type != "cuda":
+        return None
+    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+
+
 def _require_cuda(device: torch.device) -> None:
     if not torch.cuda.is_available():
         build = f"torch {torch.__version__}"

@@ -12,6 +12,7 @@ from autoseg.errors import RunFolderError
 from autoseg.network.weights import load_network
 from autoseg.plan import Plan
 from autoseg.run_folder import RunFolder
+from autoseg.whole_image.patch_probabilities import mean_probabilities
 
 
 @dataclass(frozen=True, order=True)
@@ -81,13 +82,6 @@ class Ensemble:
         """
         return cls([load_network(run, plan, m.configuration, m.fold, device) for m in members], device)
 
-    @torch.inference_mode()
     def __call__(self, patch: torch.Tensor) -> torch.Tensor:
         """Probabilities (B, K, z, y, x) float32 of a patch (B, C, z, y, x): mean over members' soft-max."""
-        patch = patch.to(self.device)
-        with torch.autocast(self.device.type, enabled=self.device.type == "cuda"):
-            logits = (network(patch).float() for network in self._networks)
-            total = next(logits).softmax(1)
-            for other in logits:
-                total += other.softmax(1)
-        return total / len(self._networks)
+        return mean_probabilities(self._networks, patch.to(self.device))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import torch
 
+from autoseg.device import half_precision
 from autoseg.network.build import build_network
 from autoseg.network.unet import UNet
 from autoseg.plan import Configuration, Plan, Training
@@ -46,10 +47,9 @@ class Learner:
         )
         self.optimizer = make_optimizer(training, self.module)
         self.average = {k: v.detach().clone() for k, v in self.module.state_dict().items()}
-        self.mixed_precision = device.type == "cuda"
-        half = torch.bfloat16 if self.mixed_precision and torch.cuda.is_bf16_supported() else torch.float16
-        self.half = half
-        self.scaler = torch.amp.GradScaler(enabled=self.mixed_precision and half == torch.float16)
+        self.half = half_precision(device)
+        # bfloat16 reaches as far as single precision and needs no scaling
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.half == torch.float16)
 
     def step(self, image: torch.Tensor, label: torch.Tensor, rate: float, done: int) -> tuple[float, torch.Tensor]:
         """One optimiser step.
@@ -69,7 +69,7 @@ class Learner:
         image = image.to(self.device, non_blocking=True, memory_format=memory_format(self.device))
         label = label.to(self.device, non_blocking=True)
         self.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(self.device.type, self.half, enabled=self.mixed_precision):
+        with torch.autocast(self.device.type, self.half, enabled=self.half is not None):
             logits = self.module(image)
         loss = deep_supervision_loss(logits, label, self.training.batch_dice)
         value = loss.item()

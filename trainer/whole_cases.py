@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from autoseg.plan import Configuration, Plan
 from autoseg.preprocessed import PreprocessedCase, open_case
 from autoseg.run_folder import RunFolder
 from autoseg.whole_image.export import export_labels
+from autoseg.whole_image.patch_probabilities import mean_probabilities
 from autoseg.whole_image.sliding_window import predict_probabilities
 
 
@@ -27,17 +29,6 @@ def evaluation_network(
     module = build_network(configuration.network, len(plan.channels), plan.labels.classes)
     module.load_state_dict(weights)
     return module.to(device).eval()
-
-
-def probabilities_of(module: UNet) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Function from patches (B, C, z, y, x) to class probabilities (B, K, z, y, x)."""
-
-    def predict(patches: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(patches.device.type, enabled=patches.device.type == "cuda"):
-            logits = module(patches)
-        return torch.softmax(logits.float(), dim=1)
-
-    return predict
 
 
 def dice_at_plan_spacing(
@@ -101,7 +92,7 @@ def _predict(
     mirror: tuple[int, ...],
 ) -> np.ndarray:
     return predict_probabilities(
-        probabilities_of(module),
+        partial(mean_probabilities, (module,)),
         case.image[:],
         patch_size=configuration.patch_size,
         classes=classes,
