@@ -16,12 +16,12 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
 
 from autoseg.errors import RunFolderError
+from autoseg.finished import Event
 from autoseg.plan import Training
 from autoseg.run_folder import folder_replaced_when_done
-from trainer.schedule import Event
+from trainer.learner import Learner
 
 GENERATIONS = 2
 
@@ -74,7 +74,8 @@ class State(BaseModel):
             voxels by class.
         rows: lines of `log.csv` so far.
         events: what changed the schedule.
-        loss_scale: of mixed precision in float16; None where it is not used.
+        loss_scale: state of the gradient scaler of mixed precision in float16; empty elsewhere.
+        plan_sha256: of what the plan decides for this fold, and of its cases.
         sha256: of `tensors.safetensors`.
     """
 
@@ -92,20 +93,19 @@ class State(BaseModel):
     counts: list[list[float]] | None = None
     rows: list[LogRow] = []
     events: tuple[Event, ...] = ()
-    loss_scale: float | None = None
+    loss_scale: dict[str, float | int] = {}
     sha256: str = ""
 
 
-def save(
-    folder: Path, state: State, module: nn.Module, average: dict[str, torch.Tensor], optimizer: torch.optim.Optimizer
-) -> None:
+def save(folder: Path, state: State, learner: Learner) -> None:
     """Write a checkpoint atomically, then drop all but the newest generations."""
-    tensors = {f"weights.{k}": v for k, v in module.state_dict().items()}
-    tensors |= {f"average.{k}": v for k, v in average.items()}
-    for index, values in optimizer.state_dict()["state"].items():
+    tensors = {f"weights.{k}": v for k, v in learner.module.state_dict().items()}
+    tensors |= {f"average.{k}": v for k, v in learner.average.items()}
+    for index, values in learner.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in values.items() if v is not None}
     tensors["random_state"] = torch.get_rng_state()
     tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    state.loss_scale = learner.scaler.state_dict()
     with folder_replaced_when_done(folder / f"step_{state.step:08d}") as temporary:
         save_file(tensors, temporary / "tensors.safetensors")
         state.sha256 = _sha256(temporary / "tensors.safetensors")
@@ -138,21 +138,20 @@ def load(folder: Path) -> tuple[State, dict[str, torch.Tensor]] | None:
     return None
 
 
-def restore(
-    tensors: dict[str, torch.Tensor],
-    module: nn.Module,
-    average: dict[str, torch.Tensor],
-    optimizer: torch.optim.Optimizer,
-) -> None:
-    """Put the tensors of a checkpoint back where `save` took them from."""
-    module.load_state_dict(_below(tensors, "weights."))
+def restore(state: State, tensors: dict[str, torch.Tensor], learner: Learner) -> None:
+    """Put what a checkpoint holds of the learner back where `save` took it from."""
+    learner.module.load_state_dict(_below(tensors, "weights."))
     for name, value in _below(tensors, "average.").items():
-        average[name].copy_(value)
+        learner.average[name].copy_(value)
     states: dict[int, dict[str, torch.Tensor]] = {}
     for key, value in _below(tensors, "optimizer.").items():
         index, _, name = key.partition(".")
         states.setdefault(int(index), {})[name] = value
-    optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
+    groups = learner.optimizer.state_dict()["param_groups"]
+    learner.optimizer.load_state_dict({"state": states, "param_groups": groups})
+    # empty where the checkpoint was written without a scale: the present one is kept
+    if state.loss_scale:
+        learner.scaler.load_state_dict(state.loss_scale)
     torch.set_rng_state(tensors["random_state"])
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from rich.console import Console
 
 from autoseg.errors import AutosegError
+from autoseg.finished import Event
 from trainer import checkpoint
 from trainer.checkpoint import LogRow, State
 from trainer.learner import Learner
-from trainer.schedule import Event, iterations_after
+from trainer.schedule import iterations_after
 
 MOST_RESTORES = 3
 RATE_FACTOR_AFTER_COLLAPSE = 0.5
@@ -40,7 +41,7 @@ def go_back(folder: Path, learner: Learner, state: State, console: Console, why:
     """Put learner and state back to the last checkpoint, with half the learning rate from there on.
 
     Raises:
-        TrainingCollapsed: for the fourth time, or before there is any checkpoint.
+        TrainingCollapsed: for the fourth time.
     """
     found = checkpoint.load(folder / "checkpoint")
     restores = sum(e.kind == "restored" for e in state.events)
@@ -50,7 +51,7 @@ def go_back(folder: Path, learner: Learner, state: State, console: Console, why:
             "rates; lower `learning_rate` in plan.yaml, and look at the images for extreme intensities"
         )
     before, tensors = found
-    checkpoint.restore(tensors, learner.module, learner.average, learner.optimizer)
+    checkpoint.restore(before, tensors, learner)
     event = Event(
         kind="restored",
         step=before.step,
@@ -62,7 +63,7 @@ def go_back(folder: Path, learner: Learner, state: State, console: Console, why:
     state.step, state.rows = before.step, before.rows
     state.loss_sum, state.counts = before.loss_sum, before.counts
     state.events = (*state.events, event)
-    checkpoint.save(folder / "checkpoint", state, learner.module, learner.average, learner.optimizer)
+    checkpoint.save(folder / "checkpoint", state, learner)
 
 
 def shorten_if_late(state: State, limit: float | None, console: Console) -> None:

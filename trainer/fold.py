@@ -7,30 +7,23 @@ on a CPU to the same bits.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import time
-from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from autoseg.device import resolve_device
-from autoseg.errors import RunFolderError
+from autoseg.finished import Finished, write_finished
 from autoseg.network.weights import save_weights
-from autoseg.plan import Configuration, Plan, Training, read_plan
-from autoseg.run_folder import RunFolder, locked, write_text
-from autoseg.splits import Split, read_splits
+from autoseg.run_folder import RunFolder, locked
 from trainer import checkpoint, events
 from trainer.batches import Batch, BatchLoader
 from trainer.checkpoint import LogRow, Requested, State
-from trainer.finished import Finished
-from trainer.learner import Learner
-from trainer.measure import measure_step
+from trainer.opening import Fold, open_fold
 from trainer.progress_log import write_log
-from trainer.schedule import iterations_after, learning_rate
+from trainer.schedule import learning_rate
 from trainer.stop import StopRequest, TrainingStopped
 from trainer.whole_cases import (
     dice_at_plan_spacing,
@@ -41,59 +34,6 @@ from trainer.whole_cases import (
 
 SECONDS_BETWEEN_CHECKPOINTS = 180.0
 CASES_LOOKED_AT_BETWEEN = 4
-
-
-@dataclass
-class Fold:
-    """Everything that training a fold needs at hand.
-
-    Args:
-        run: the RUN folder.
-        plan: its plan.
-        name: of the configuration.
-        index: of the fold.
-        split: its cases.
-        learner: network and optimiser.
-        state: the rest of the training state.
-        workers: processes that draw and augment patches.
-        console: for messages.
-        limit: seconds, of `state.seconds`, at which training must end even if its plan gave it more.
-        saved_at: clock of the last checkpoint.
-        clock: up to when `state.seconds` counts.
-    """
-
-    run: RunFolder
-    plan: Plan
-    name: str
-    index: int
-    split: Split
-    learner: Learner
-    state: State
-    workers: int
-    console: Console
-    limit: float | None
-    saved_at: float
-    clock: float
-
-    def count_time(self) -> None:
-        """Bring `state.seconds` up to now."""
-        now = time.monotonic()
-        self.state.seconds, self.clock = self.state.seconds + now - self.clock, now
-
-    @property
-    def folder(self) -> Path:
-        """Where the fold's model lies."""
-        return self.run.fold(self.name, self.index)
-
-    @property
-    def configuration(self) -> Configuration:
-        """The configuration that is trained."""
-        return self.plan.configuration(self.name)
-
-    @property
-    def length(self) -> int:
-        """Steps of the schedule, as it now stands."""
-        return iterations_after(self.state.training, self.state.events)
 
 
 def train_fold(
@@ -128,9 +68,12 @@ def train_fold(
         return
     with locked(run.fold(configuration, fold) / ".lock", f"training fold {fold}"):
         requested = Requested(epochs=epochs, seconds=seconds)
-        task = _open(run, configuration, fold, resolve_device(device), workers, requested)
+        task = open_fold(run, configuration, fold, resolve_device(device), workers, requested)
         limits = [task.state.training.seconds, None if at_most is None else task.state.seconds + at_most]
         task.limit = min((limit for limit in limits if limit is not None), default=None)
+        if not checkpoint.generations(task.folder / "checkpoint"):
+            # a loss that is not finite in the first epoch goes back to this
+            _save(task)
         with StopRequest() as stop:
             while task.state.step < task.length:
                 _train(task, stop)
@@ -141,92 +84,6 @@ def train_fold(
 def is_finished(run: RunFolder, configuration: str, fold: int) -> bool:
     """Whether the fold has been trained to its end and its validation cases are predicted."""
     return run.finished(configuration, fold).exists()
-
-
-def _open(
-    run: RunFolder, name: str, index: int, device: torch.device, workers: int | None, requested: Requested
-) -> Fold:
-    plan = read_plan(run.plan)
-    configuration = plan.configuration(name)
-    splits = read_splits(run.splits)
-    if not 0 <= index < len(splits):
-        raise RunFolderError(f"{run.splits}: has folds 0 to {len(splits) - 1}, not {index}")
-    for case in (*splits[index].train, *splits[index].val):
-        run.require(run.case(name, case), f"autoseg plan-and-preprocess DATASET -o {run.path} --config {name}")
-    console = Console(stderr=True)
-    folder = run.fold(name, index)
-    plan_hash = _hash(plan, configuration)
-    found = checkpoint.load(folder / "checkpoint")
-    if found is None:
-        training = _requested_training(plan, configuration, requested, device)
-        state = State(
-            step=0,
-            training=training,
-            requested=requested,
-            seconds=0.0,
-            threads=torch.get_num_threads(),
-            torch_version=torch.__version__,
-            plan_sha256=plan_hash,
-        )
-    else:
-        state = found[0]
-        _check_same(folder, state, plan_hash, requested, console)
-        torch.set_num_threads(state.threads)
-    learner = Learner(plan, configuration, state.training, device, seed=plan.seed + index)
-    if found is not None:
-        checkpoint.restore(found[1], learner.module, learner.average, learner.optimizer)
-        console.print(
-            f"Fold {index}: going on at step {state.step} of {iterations_after(state.training, state.events)}"
-        )
-    count = default_workers(device) if workers is None else workers
-    return Fold(
-        run, plan, name, index, splits[index], learner, state, count, console, None, time.monotonic(), time.monotonic()
-    )
-
-
-def default_workers(device: torch.device) -> int:
-    """Augmentation processes: many beside a GPU; beside a network that fills the cores itself one or none.
-
-    A process of its own on a core that the network's threads share slows every step by more than
-    preparing a batch takes (benchmarks/augmentation.py).
-    """
-    cores = torch.get_num_threads()
-    if device.type == "cuda":
-        return max(1, min(12, cores - 1))
-    return 1 if cores >= 4 else 0
-
-
-def _requested_training(
-    plan: Plan, configuration: Configuration, requested: Requested, device: torch.device
-) -> Training:
-    training = configuration.training
-    if requested.epochs is not None:
-        iterations = requested.epochs * training.iterations_per_epoch
-        return training.model_copy(update={"iterations": iterations, "seconds": requested.seconds})
-    if requested.seconds is not None:
-        cost = measure_step(plan, configuration, device.type)
-        iterations = max(1, int(0.9 * requested.seconds / cost.seconds))
-        return training.model_copy(update={"iterations": iterations, "seconds": requested.seconds})
-    return training
-
-
-def _hash(plan: Plan, configuration: Configuration) -> str:
-    decided = configuration.model_dump_json() + plan.labels.model_dump_json() + str(plan.seed)
-    return hashlib.sha256(decided.encode()).hexdigest()
-
-
-def _check_same(folder: Path, state: State, plan_hash: str, requested: Requested, console: Console) -> None:
-    if state.plan_sha256 != plan_hash:
-        raise RunFolderError(
-            f"{folder}: plan.yaml was changed since this fold was begun; undo the change, or delete this folder "
-            "to train it anew"
-        )
-    if requested != Requested() and requested != state.requested:
-        raise RunFolderError(
-            f"{folder}: was begun with other --epochs or --time-budget; give the same, or delete this folder"
-        )
-    if state.torch_version != torch.__version__:
-        console.print(f"Begun with torch {state.torch_version}, going on with {torch.__version__}: bits may differ")
 
 
 def _train(task: Fold, stop: StopRequest) -> None:
@@ -241,6 +98,7 @@ def _train(task: Fold, stop: StopRequest) -> None:
         first_step=state.step,
         last_step=task.length,
         workers=task.workers,
+        pin_memory=task.learner.device.type == "cuda",
     )
     with loader, _bar(task.console) as bar:
         line = bar.add_task(f"Fold {task.index}", total=task.length, completed=state.step, loss="", dice="")
@@ -254,8 +112,8 @@ def _train(task: Fold, stop: StopRequest) -> None:
             elif time.monotonic() - task.saved_at > SECONDS_BETWEEN_CHECKPOINTS:
                 _save(task)
             _show(bar, line, state)
-            if stop.requested:
-                _stop(task)
+            if stop.number is not None:
+                _stop(task, stop.number)
             if state.step >= task.length:
                 return
 
@@ -310,18 +168,18 @@ def _look_at_whole_cases(task: Fold) -> float:
 
 
 def _save(task: Fold) -> None:
-    learner = task.learner
     task.count_time()
-    checkpoint.save(task.folder / "checkpoint", task.state, learner.module, learner.average, learner.optimizer)
+    checkpoint.save(task.folder / "checkpoint", task.state, task.learner)
     task.saved_at = time.monotonic()
 
 
-def _stop(task: Fold) -> None:
+def _stop(task: Fold, number: int) -> None:
     _save(task)
     save_weights(task.run.weights(task.name, task.index), task.learner.average)
     raise TrainingStopped(
         f"Stopped at step {task.state.step} of {task.length}, saved in {task.folder}. The same command goes on; "
-        "the weights so far predict."
+        "the weights so far predict.",
+        number,
     )
 
 
@@ -340,10 +198,11 @@ def _finish(task: Fold) -> None:
         threads=state.threads,
         torch_version=torch.__version__,
         events=state.events,
+        train=task.split.train,
         dice=dice,
         classes=task.plan.labels.foreground,
     )
-    write_text(task.run.finished(task.name, task.index), summary.model_dump_json(indent=1))
+    write_finished(task.run, task.name, task.index, summary)
     shutil.rmtree(task.folder / "checkpoint", ignore_errors=True)
 
 

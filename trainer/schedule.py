@@ -8,32 +8,9 @@ to 1, so that a schedule shortened on the way still anneals to its end.
 from __future__ import annotations
 
 import math
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from autoseg.finished import Event
 from autoseg.plan import Training
-
-
-class Event(BaseModel):
-    """Something that changed the schedule of a fold; stored in its checkpoint.
-
-    Args:
-        kind: `shortened`: fewer iterations, to end in time; `restored`: training collapsed, went back
-            to an earlier state and goes on with a smaller rate.
-        step: first step to which it applies.
-        iterations: the schedule's length from then on.
-        rate_factor: factor on the learning rate from then on.
-        reason: sentence for the user.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: Literal["shortened", "restored"]
-    step: int
-    iterations: int
-    rate_factor: float
-    reason: str
 
 
 def iterations_after(training: Training, events: tuple[Event, ...]) -> int:

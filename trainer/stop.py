@@ -10,19 +10,26 @@ from autoseg.errors import AutosegError
 
 
 class TrainingStopped(AutosegError):
-    """The user asked training to stop; what was reached is saved."""
+    """The user asked training to stop; what was reached is saved.
 
-    exit_status = 130
+    Args:
+        message: says where, and how to go on.
+        number: of the signal that asked.
+    """
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.exit_status = 128 + number
 
 
 class StopRequest:
-    """Context in which Ctrl-C and SIGTERM set `requested` instead of ending the process.
+    """Context in which Ctrl-C and SIGTERM set `number`, the signal's, instead of ending the process.
 
     A second one ends it at once. Outside the main thread signals are left alone.
     """
 
     def __init__(self) -> None:
-        self.requested = False
+        self.number: int | None = None
         self._before: dict[int, signal.Handlers] = {}
 
     def __enter__(self) -> StopRequest:
@@ -39,5 +46,5 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _request(self, number: int, frame: FrameType | None) -> None:
-        self.requested = True
+        self.number = number
         signal.signal(number, self._before[number])

@@ -11,11 +11,13 @@ import torch
 from safetensors.torch import load_file
 
 from autoseg.errors import RunFolderError
+from autoseg.finished import Finished
 from autoseg.image import read_geometry, read_label
 from autoseg.run_folder import RunFolder, locked
+from autoseg.splits import Split, write_splits
+from autoseg.step_cost import StepCost
 from trainer import checkpoint
 from trainer.events import TrainingCollapsed
-from trainer.finished import Finished
 from trainer.fold import is_finished, train_fold
 from trainer.learner import Learner
 
@@ -32,15 +34,22 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 def start(run: RunFolder) -> subprocess.Popen:
     code = (
-        "from pathlib import Path; from autoseg.run_folder import RunFolder; from trainer.fold import train_fold\n"
-        f"train_fold(RunFolder(Path({str(run.path)!r})), '3d', 0, device='cpu', workers=0)"
+        "import sys; from pathlib import Path\n"
+        "from autoseg.errors import AutosegError; from autoseg.run_folder import RunFolder\n"
+        "from trainer.fold import train_fold\n"
+        "try:\n"
+        f"    train_fold(RunFolder(Path({str(run.path)!r})), '3d', 0, device='cpu', workers=0)\n"
+        "except AutosegError as error:\n"
+        "    print(error, file=sys.stderr)\n"
+        "    sys.exit(error.exit_status)\n"
     )
     return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for_checkpoint(run: RunFolder, process: subprocess.Popen) -> None:
     end = time.monotonic() + 120
-    while not checkpoint.generations(run.fold("3d", 0) / "checkpoint"):
+    # one after some steps: that of step 0 is written before there is anything to lose
+    while not (run.fold("3d", 0) / "log.csv").exists():
         assert process.poll() is None and time.monotonic() < end, process.stderr.read() if process.stderr else ""
         time.sleep(0.05)
 
@@ -51,6 +60,7 @@ def test_learns_and_leaves_what_it_should(tiny_run) -> None:
     assert is_finished(run, "3d", 0)
     summary = Finished.model_validate_json(run.finished("3d", 0).read_text())
     assert summary.steps == 150 and summary.dice["ball_4"][0] > 0.8
+    assert summary.train == ("ball_0", "ball_1", "ball_2", "ball_3")
     predicted = run.cross_validation("3d") / "ball_4.nii.gz"
     reference = run.case("3d", "ball_4") / "reference.nii.gz"
     assert read_geometry(predicted)[0].largest_offset(read_geometry(reference)[0]) < 1e-5
@@ -84,7 +94,8 @@ def test_asked_to_stop_it_saves_and_leaves_weights(tiny_run, number: int) -> Non
     wait_for_checkpoint(run, process)
     os.kill(process.pid, number)
     _, errors = process.communicate(timeout=60)
-    assert "TrainingStopped" in errors and "same command goes on" in errors
+    assert process.returncode == 128 + number
+    assert "Stopped at step" in errors and "same command goes on" in errors
     assert run.weights("3d", 0).exists() and not is_finished(run, "3d", 0)
     assert len(checkpoint.generations(run.fold("3d", 0) / "checkpoint")) <= 2
 
@@ -105,6 +116,16 @@ def test_a_changed_plan_is_refused_for_a_begun_fold(tiny_run, monkeypatch) -> No
         train_fold(run, "3d", 0, device="cpu", workers=0)
     run.plan.write_text(run.plan.read_text().replace("weight_decay: 0.01", "weight_decay: 0.02"))
     with pytest.raises(RunFolderError, match="changed since this fold was begun"):
+        train_fold(run, "3d", 0, device="cpu", workers=0)
+
+
+def test_other_folds_are_refused_for_a_begun_fold(tiny_run, monkeypatch) -> None:
+    run = tiny_run()
+    stop_after(monkeypatch, 6)
+    with pytest.raises(KeyboardInterrupt):
+        train_fold(run, "3d", 0, device="cpu", workers=0)
+    write_splits(run.splits, (Split(train=("ball_1", "ball_2", "ball_3", "ball_4"), val=("ball_0",)),))
+    with pytest.raises(RunFolderError, match=r"splits\.json, was changed since this fold was begun"):
         train_fold(run, "3d", 0, device="cpu", workers=0)
 
 
@@ -134,13 +155,16 @@ def stop_after(monkeypatch, steps: int) -> None:
     monkeypatch.setattr(Learner, "step", step)
 
 
-def test_a_loss_that_is_not_finite_goes_back_and_lowers_the_rate(tiny_run, monkeypatch) -> None:
+@pytest.mark.parametrize(("fails_at", "back_to"), [(2, 0), (6, 4)], ids=["first epoch", "second epoch"])
+def test_a_loss_that_is_not_finite_goes_back_and_lowers_the_rate(
+    tiny_run, monkeypatch, fails_at: int, back_to: int
+) -> None:
     run = tiny_run()
     real = Learner.step
     failures = []
 
     def step(self, image, label, rate, done):
-        if done == 6 and not failures:
+        if done == fails_at and not failures:
             failures.append(done)
             return float("nan"), torch.zeros((3, 1))
         return real(self, image, label, rate, done)
@@ -148,15 +172,16 @@ def test_a_loss_that_is_not_finite_goes_back_and_lowers_the_rate(tiny_run, monke
     monkeypatch.setattr(Learner, "step", step)
     train_fold(run, "3d", 0, device="cpu", workers=0)
     (event,) = Finished.model_validate_json(run.finished("3d", 0).read_text()).events
-    assert (event.kind, event.step, event.rate_factor) == ("restored", 4, 0.5)
+    assert (event.kind, event.step, event.rate_factor) == ("restored", back_to, 0.5)
 
 
-def test_training_that_keeps_collapsing_is_an_error(tiny_run, monkeypatch) -> None:
+@pytest.mark.parametrize("fails_at", [0, 6])
+def test_training_that_keeps_collapsing_is_an_error(tiny_run, monkeypatch, fails_at: int) -> None:
     run = tiny_run()
     real = Learner.step
 
     def step(self, image, label, rate, done):
-        return (float("nan"), torch.zeros((3, 1))) if done == 6 else real(self, image, label, rate, done)
+        return (float("nan"), torch.zeros((3, 1))) if done == fails_at else real(self, image, label, rate, done)
 
     monkeypatch.setattr(Learner, "step", step)
     with pytest.raises(TrainingCollapsed, match="learning_rate"):
@@ -178,3 +203,12 @@ def test_epochs_given_by_hand(tiny_run) -> None:
     run = tiny_run()
     train_fold(run, "3d", 0, device="cpu", workers=0, epochs=1)
     assert Finished.model_validate_json(run.finished("3d", 0).read_text()).steps == 4
+
+
+def test_a_fold_that_is_given_time_has_epochs_to_be_shortened_at(tiny_run, monkeypatch) -> None:
+    run = tiny_run(iterations=1000, iterations_per_epoch=250)
+    # 0.9 * 20 s at 0.5 s a step are 36 steps: epochs of 2
+    monkeypatch.setattr("trainer.opening.measure_step", lambda *_: StepCost(0.5, 0))
+    train_fold(run, "3d", 0, device="cpu", workers=0, seconds=20.0)
+    rows = list(csv.DictReader((run.fold("3d", 0) / "log.csv").open()))
+    assert [int(row["step"]) for row in rows] == list(range(2, 37, 2))

@@ -1,0 +1,113 @@
+"""`finished.json`: how the training of a fold went, and on which cases; written by the trainer, read by all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from autoseg.errors import RunFolderError
+from autoseg.run_folder import RunFolder, write_text
+from autoseg.splits import Split
+
+
+class Event(BaseModel):
+    """Something that changed the schedule of a fold; stored in its checkpoint and in `finished.json`.
+
+    Args:
+        kind: `shortened`: fewer iterations, to end in time; `restored`: training collapsed, went back
+            to an earlier state and goes on with a smaller rate.
+        step: first step to which it applies.
+        iterations: the schedule's length from then on.
+        rate_factor: factor on the learning rate from then on.
+        reason: sentence for the user.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["shortened", "restored"]
+    step: int
+    iterations: int
+    rate_factor: float
+    reason: str
+
+
+class Finished(BaseModel):
+    """Summary of a fold that ended as planned.
+
+    Args:
+        steps: optimiser steps.
+        seconds_training: time of the training, over restarts.
+        seconds_validation: time of the whole-case predictions at the end.
+        events: what changed the schedule on the way.
+        train: names of the cases it was trained on; None in a copy without names.
+        dice: by validation case, the Dice of each foreground class at original resolution; None where
+            neither reference nor prediction has it.
+        classes: names of the foreground classes.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    fold: int
+    steps: int
+    seconds_training: float
+    seconds_validation: float
+    device: str
+    threads: int
+    torch_version: str
+    events: tuple[Event, ...]
+    train: tuple[str, ...] | None = None
+    dice: dict[str, list[float | None]]
+    classes: tuple[str, ...]
+
+    def without_names(self) -> Finished:
+        """The same without names of cases, for a copy that goes to others."""
+        return self.model_copy(update={"train": None, "dice": {}})
+
+
+def write_finished(run: RunFolder, configuration: str, fold: int, finished: Finished) -> None:
+    """Write `finished.json` of a fold, atomically."""
+    write_text(run.finished(configuration, fold), finished.model_dump_json(indent=1))
+
+
+def read_finished(run: RunFolder, configuration: str, fold: int) -> Finished | None:
+    """How a fold's training went; None where it has not finished.
+
+    Raises:
+        RunFolderError: the file is malformed; names file and field.
+    """
+    path = run.finished(configuration, fold)
+    try:
+        return Finished.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise RunFolderError(f"{path}: {problems}; delete {path.parent} to train the fold anew") from None
+
+
+def refuse_other_splits(run: RunFolder, configuration: str, splits: Sequence[Split]) -> None:
+    """Refuse to judge a fold on cases that it may have learned from.
+
+    Args:
+        run: the RUN folder.
+        configuration: whose finished folds are looked at.
+        splits: as `splits.json` now has them.
+
+    Raises:
+        RunFolderError: a finished fold was trained on other cases than its split now names.
+    """
+    for fold, split in enumerate(splits):
+        finished = read_finished(run, configuration, fold)
+        if finished is None or finished.train is None or set(finished.train) == set(split.train):
+            continue
+        differing = sorted(set(finished.train) ^ set(split.train))
+        learned_from = sorted(set(finished.train) & set(split.val))
+        leak = f"; it has learned from {', '.join(learned_from)}, which it would be judged on" if learned_from else ""
+        raise RunFolderError(
+            f"{run.fold(configuration, fold)}: fold {fold} of {configuration} was trained with another split than "
+            f"{run.splits} now holds (differing: {', '.join(differing)}){leak}; put the former splits.json back, or "
+            "delete this folder to train the fold anew"
+        )

@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import torch
+
+from tests.trainer.conftest import make_plan, make_training
+from trainer import checkpoint
+from trainer.checkpoint import Requested, State
+from trainer.learner import Learner
+
+
+def make_learner() -> Learner:
+    training = make_training()
+    plan = make_plan(training)
+    return Learner(plan, plan.configurations["3d"], training, torch.device("cpu"), seed=1)
+
+
+def make_state() -> State:
+    return State(
+        step=3,
+        training=make_training(),
+        requested=Requested(),
+        seconds=1.0,
+        threads=1,
+        torch_version="2",
+        plan_sha256="",
+    )
+
+
+def saved_and_restored(folder: Path, learner: Learner, other: Learner) -> None:
+    checkpoint.save(folder, make_state(), learner)
+    found = checkpoint.load(folder)
+    assert found is not None
+    checkpoint.restore(*found, other)
+
+
+def test_the_loss_scale_of_half_precision_goes_on(tmp_path: Path) -> None:
+    learner, other = make_learner(), make_learner()
+    learner.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=3)
+    other.scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+    weight = torch.nn.Parameter(torch.ones(()))
+    optimizer = torch.optim.SGD([weight], 0.0)
+    for gradient in (float("inf"), 1.0, 1.0):
+        learner.scaler.scale(weight * gradient).backward()
+        learner.scaler.step(optimizer)
+        learner.scaler.update()
+        optimizer.zero_grad()
+    saved_and_restored(tmp_path, learner, other)
+    assert other.scaler.get_scale() == 512.0, "halved by the gradient that was not finite"
+    # two of the three steps after which it grows were done before
+    other.scaler.scale(weight * 1.0).backward()
+    other.scaler.step(optimizer)
+    other.scaler.update()
+    assert other.scaler.get_scale() == 1024.0
+
+
+def test_without_half_precision_there_is_no_scale(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, make_state(), make_learner())
+    found = checkpoint.load(tmp_path)
+    assert found is not None and found[0].loss_scale == {}
+    other = make_learner()
+    other.scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+    checkpoint.restore(*found, other)
+    assert other.scaler.get_scale() == 8.0

@@ -1,0 +1,17 @@
+import os
+import signal
+
+import pytest
+
+from trainer.stop import StopRequest, TrainingStopped
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_exit_status_tells_the_signal(number: int, status: int) -> None:
+    before = signal.getsignal(number)
+    with StopRequest() as stop:
+        assert stop.number is None
+        os.kill(os.getpid(), number)
+        assert stop.number == number
+        assert signal.getsignal(number) == before, "a second one ends the process at once"
+    assert TrainingStopped("Stopped", number).exit_status == status

@@ -1,0 +1,183 @@
+"""What the training of a fold needs at hand: from its checkpoint, or, where there is none, anew."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from autoseg.errors import RunFolderError
+from autoseg.plan import Configuration, Plan, Training, read_plan
+from autoseg.run_folder import RunFolder
+from autoseg.splits import Split, read_splits
+from trainer import checkpoint
+from trainer.checkpoint import Requested, State
+from trainer.learner import Learner
+from trainer.measure import measure_step
+from trainer.schedule import iterations_after
+
+EPOCHS_IN_A_GIVEN_TIME = 20
+"""Of a fold that is given seconds: between epochs it can be shortened where it is late."""
+
+
+@dataclass
+class Fold:
+    """Everything that training a fold needs at hand.
+
+    Args:
+        run: the RUN folder.
+        plan: its plan.
+        name: of the configuration.
+        index: of the fold.
+        split: its cases.
+        learner: network and optimiser.
+        state: the rest of the training state.
+        workers: processes that draw and augment patches.
+        console: for messages.
+        limit: seconds, of `state.seconds`, at which training must end even if its plan gave it more.
+        saved_at: clock of the last checkpoint.
+        clock: up to when `state.seconds` counts.
+    """
+
+    run: RunFolder
+    plan: Plan
+    name: str
+    index: int
+    split: Split
+    learner: Learner
+    state: State
+    workers: int
+    console: Console
+    limit: float | None
+    saved_at: float
+    clock: float
+
+    def count_time(self) -> None:
+        """Bring `state.seconds` up to now."""
+        now = time.monotonic()
+        self.state.seconds, self.clock = self.state.seconds + now - self.clock, now
+
+    @property
+    def folder(self) -> Path:
+        """Where the fold's model lies."""
+        return self.run.fold(self.name, self.index)
+
+    @property
+    def configuration(self) -> Configuration:
+        """The configuration that is trained."""
+        return self.plan.configuration(self.name)
+
+    @property
+    def length(self) -> int:
+        """Steps of the schedule, as it now stands."""
+        return iterations_after(self.state.training, self.state.events)
+
+
+def open_fold(
+    run: RunFolder, name: str, index: int, device: torch.device, workers: int | None, requested: Requested
+) -> Fold:
+    """A fold that can be trained: as its last checkpoint left it, or from the start.
+
+    Args:
+        run: folder with plan, splits and preprocessed cases.
+        name: of the configuration.
+        index: of the fold.
+        device: where it is trained.
+        workers: processes that draw and augment patches; None chooses by the cores.
+        requested: length of the schedule, instead of the plan's.
+
+    Raises:
+        RunFolderError: something it reads is missing, or the fold was begun with another plan, split
+            or length.
+    """
+    plan = read_plan(run.plan)
+    configuration = plan.configuration(name)
+    splits = read_splits(run.splits)
+    if not 0 <= index < len(splits):
+        raise RunFolderError(f"{run.splits}: has folds 0 to {len(splits) - 1}, not {index}")
+    for case in (*splits[index].train, *splits[index].val):
+        run.require(run.case(name, case), f"autoseg plan-and-preprocess DATASET -o {run.path} --config {name}")
+    console = Console(stderr=True)
+    folder = run.fold(name, index)
+    decided_by = _hash(plan, configuration, splits[index])
+    found = checkpoint.load(folder / "checkpoint")
+    if found is None:
+        training = _requested_training(plan, configuration, requested, device)
+        state = State(
+            step=0,
+            training=training,
+            requested=requested,
+            seconds=0.0,
+            threads=torch.get_num_threads(),
+            torch_version=torch.__version__,
+            plan_sha256=decided_by,
+        )
+    else:
+        state = found[0]
+        _check_same(folder, state, decided_by, requested, console)
+        torch.set_num_threads(state.threads)
+    learner = Learner(plan, configuration, state.training, device, seed=plan.seed + index)
+    if found is not None:
+        checkpoint.restore(state, found[1], learner)
+        console.print(
+            f"Fold {index}: going on at step {state.step} of {iterations_after(state.training, state.events)}"
+        )
+    count = default_workers(device) if workers is None else workers
+    return Fold(
+        run, plan, name, index, splits[index], learner, state, count, console, None, time.monotonic(), time.monotonic()
+    )
+
+
+def default_workers(device: torch.device) -> int:
+    """Augmentation processes: many beside a GPU; beside a network that fills the cores itself one or none.
+
+    A process of its own on a core that the network's threads share slows every step by more than
+    preparing a batch takes (benchmarks/augmentation.py).
+    """
+    cores = torch.get_num_threads()
+    if device.type == "cuda":
+        return max(1, min(12, cores - 1))
+    return 1 if cores >= 4 else 0
+
+
+def _requested_training(
+    plan: Plan, configuration: Configuration, requested: Requested, device: torch.device
+) -> Training:
+    """The plan's training settings, with the length that was asked for; an epoch of `epochs` is the plan's."""
+    training = configuration.training
+    if requested.epochs is not None:
+        iterations = requested.epochs * training.iterations_per_epoch
+        return training.model_copy(update={"iterations": iterations, "seconds": requested.seconds})
+    if requested.seconds is not None:
+        cost = measure_step(plan, configuration, device.type)
+        iterations = max(1, int(0.9 * requested.seconds / cost.seconds))
+        per_epoch = math.ceil(iterations / EPOCHS_IN_A_GIVEN_TIME)
+        return training.model_copy(
+            update={"iterations": iterations, "iterations_per_epoch": per_epoch, "seconds": requested.seconds}
+        )
+    return training
+
+
+def _hash(plan: Plan, configuration: Configuration, split: Split) -> str:
+    """Of everything that must stay as it is from a fold's beginning to its end."""
+    decided = configuration.model_dump_json() + plan.labels.model_dump_json() + str(plan.seed) + split.model_dump_json()
+    return hashlib.sha256(decided.encode()).hexdigest()
+
+
+def _check_same(folder: Path, state: State, decided_by: str, requested: Requested, console: Console) -> None:
+    if state.plan_sha256 != decided_by:
+        raise RunFolderError(
+            f"{folder}: plan.yaml, or this fold in splits.json, was changed since this fold was begun; undo the "
+            "change, or delete this folder to train it anew"
+        )
+    if requested != Requested() and requested != state.requested:
+        raise RunFolderError(
+            f"{folder}: was begun with other --epochs or --time-budget; give the same, or delete this folder"
+        )
+    if state.torch_version != torch.__version__:
+        console.print(f"Begun with torch {state.torch_version}, going on with {torch.__version__}: bits may differ")
