@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
 from autoseg.errors import RunFolderError
 from autoseg.fingerprint import Fingerprint, read_fingerprint, write_fingerprint
+from autoseg.finished import read_finished, write_finished
 from autoseg.plan import read_plan
-from autoseg.run_folder import RunFolder, folder_replaced_when_done, write_text
+from autoseg.run_folder import RunFolder, folder_replaced_when_done
 from autoseg.run_state import read_record, write_record
 
 
@@ -47,10 +47,9 @@ def _copy_models(source: RunFolder, target: RunFolder) -> None:
         copied = target.path / file.relative_to(source.path)
         copied.parent.mkdir(parents=True)
         shutil.copy2(file, copied)
-        if (finished := file.with_name("finished.json")).exists():
-            summary = json.loads(finished.read_text(encoding="utf-8"))
-            # the fold's Dice is listed by case
-            write_text(copied.with_name("finished.json"), json.dumps(summary | {"dice": {}}, indent=1))
+        configuration, fold = file.parts[-3], int(file.parts[-2].removeprefix("fold_"))
+        if (finished := read_finished(source, configuration, fold)) is not None:
+            write_finished(target, configuration, fold, finished.without_names())
     for file in (source.plan, source.planned, source.reference_plan):
         if file.exists():
             shutil.copy2(file, target.path / file.name)

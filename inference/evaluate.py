@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from autoseg.errors import PartialFailure, RunFolderError
+from autoseg.finished import refuse_other_splits
 from autoseg.labels import Labels
 from autoseg.metrics import CaseMetrics, Summary, summarize
 from autoseg.plan import Plan, read_plan
@@ -107,11 +108,13 @@ def report_run(run: RunFolder, configuration: str, *, workers: int | None = None
 
     Raises:
         PlanError: the plan or the splits are missing or malformed.
-        RunFolderError: no case is predicted yet.
+        RunFolderError: no case is predicted yet, or a fold was trained with another split than
+            `splits.json` now holds.
         IncompleteEvaluation: some predictions are missing or unreadable.
     """
     plan, splits = read_plan(run.plan), read_splits(run.splits)
     plan.configuration(configuration)
+    refuse_other_splits(run, configuration, splits)
     folds = {case: index for index, split in enumerate(splits) for case in split.val}
     pairs, unfinished, lost = _cross_validated(run, configuration, splits)
     if not pairs:

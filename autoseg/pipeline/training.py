@@ -10,6 +10,7 @@ from rich.console import Console
 
 from autoseg.durations import parse_duration
 from autoseg.errors import InputError, RunFolderError
+from autoseg.finished import read_finished, refuse_other_splits
 from autoseg.pipeline.options import DEFAULT_CONFIGURATIONS, configurations_of, existing_run
 from autoseg.plan import Plan, read_plan
 from autoseg.run_folder import RunFolder
@@ -48,7 +49,8 @@ def train(
         workers: processes that draw and augment patches; None chooses by the cores.
 
     Raises:
-        RunFolderError: the run is not planned or preprocessed, or the fold is being trained already.
+        RunFolderError: the run is not planned or preprocessed, the fold is being trained already, or
+            a finished one was trained with another split than `splits.json` now holds.
         PlanError: the plan or the folds were edited to something impossible.
         InputError: there is no such fold, or an option is malformed.
     """
@@ -61,6 +63,7 @@ def train(
     _refuse_unsound(folder, splits)
     configurations = configurations_of(config)
     for name in configurations:
+        refuse_other_splits(folder, name, splits)
         require_preprocessed(folder, plan, name, [splits[i] for i in folds])
     for name in configurations:
         for index in folds:
@@ -141,7 +144,7 @@ def time_left_for_fold(
         max(0.0, (plan.configuration(name).training.seconds or 0.0) - spent.of([training_stage(name, fold)]))
         for name, fold in folds_left
     ]
-    kept = SHARE_FOR_THE_REPORT * plan.time_budget_seconds + _seconds_of_validation(run, plan, folds_left, spent)
+    kept = SHARE_FOR_THE_REPORT * plan.time_budget_seconds + _seconds_of_validation(run, folds_left, spent)
     left = plan.time_budget_seconds - (spent.total - of_others) - kept
     planned = plan.configuration(folds_left[0][0]).training.seconds
     # nothing to share out: only validations are left, or the plan was edited to have no limit
@@ -151,15 +154,13 @@ def time_left_for_fold(
     return max(LEAST_SHARE * planned, to_do[0] * left / sum(to_do))
 
 
-def _seconds_of_validation(
-    run: RunFolder, plan: Plan, folds_left: Sequence[tuple[str, int]], spent: TimeSpent
-) -> float:
+def _seconds_of_validation(run: RunFolder, folds_left: Sequence[tuple[str, int]], spent: TimeSpent) -> float:
     """What predicting the validation cases of the folds that are left will take, by those that are finished."""
     seconds = 0.0
     for name in dict.fromkeys(name for name, _ in folds_left):
-        planned = plan.configuration(name).training.seconds or 0.0
-        done = [f for f in range(len(read_splits(run.splits))) if run.finished(name, f).exists()]
-        took = [spent.of([training_stage(name, fold)]) - planned for fold in done]
+        folds = range(len(read_splits(run.splits)))
+        finished = {fold: done for fold in folds if (done := read_finished(run, name, fold)) is not None}
+        took = [spent.of([training_stage(name, fold)]) - done.seconds_training for fold, done in finished.items()]
         # before a fold has finished the plan, which kept time for it, is taken at its word
         each = max(0.0, sum(took) / len(took)) if took else 0.0
         seconds += each * sum(other == name for other, _ in folds_left)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from autoseg.finished import refuse_other_splits
 from autoseg.models_only import copy_run
 from autoseg.pipeline.messages import say_time
 from autoseg.pipeline.options import DEFAULT_CONFIGURATIONS, configurations_of
@@ -77,6 +78,7 @@ def run(
     folder, console = RunFolder(Path(output)), Console()
     splits = read_splits(folder.splits)
     for name in configurations:
+        refuse_other_splits(folder, name, splits)
         require_preprocessed(folder, plan, name, splits)
     left = [(name, fold) for name in configurations for fold in range(len(splits))]
     left = [(name, fold) for name, fold in left if not folder.finished(name, fold).exists()]

@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from statistics import median
-from typing import Any
-
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from autoseg.durations import format_duration
 from autoseg.fingerprint import Fingerprint, read_fingerprint
+from autoseg.finished import read_finished
 from autoseg.plan import Configuration, Plan, read_reasons
 from autoseg.run_folder import RunFolder
 from autoseg.run_state import DatasetRecord, read_record, read_time_spent
@@ -75,18 +73,6 @@ class RunFacts:
     folds: tuple[FoldFacts, ...]
     logs: dict[int, FoldLog]
     times: tuple[Fact, ...]
-
-
-class _Finished(BaseModel):
-    """What the report takes from a fold's `finished.json`; other fields are the trainer's own."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    steps: int | None = None
-    seconds_training: float | None = None
-    device: str | None = None
-    torch_version: str | None = None
-    events: tuple[dict[str, Any], ...] = ()
 
 
 def run_facts(run: RunFolder, plan: Plan, configuration: str, splits: Sequence[Split]) -> RunFacts:
@@ -213,26 +199,17 @@ def _network(c: Configuration) -> str:
 
 
 def _fold_facts(run: RunFolder, configuration: str, fold: int, split: Split) -> FoldFacts:
-    path = run.finished(configuration, fold)
-    finished = None
-    if path.exists():
-        try:
-            finished = _Finished.model_validate_json(path.read_text(encoding="utf-8"))
-        except ValidationError:
-            finished = _Finished()
+    finished = read_finished(run, configuration, fold)
     if finished is None:
         return FoldFacts(fold, len(split.train), len(split.val), "not finished", "", "", ())
-    seconds = finished.seconds_training
     return FoldFacts(
         fold=fold,
         train=len(split.train),
         validation=len(split.val),
-        steps="" if finished.steps is None else str(finished.steps),
-        time="" if seconds is None else format_duration(seconds),
-        device=", ".join(
-            t for t in (finished.device, finished.torch_version and f"torch {finished.torch_version}") if t
-        ),
-        events=tuple(str(event["reason"]) for event in finished.events if event.get("reason")),
+        steps=str(finished.steps),
+        time=format_duration(finished.seconds_training),
+        device=f"{finished.device}, torch {finished.torch_version}",
+        events=tuple(event.reason for event in finished.events),
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 import autoseg
 from autoseg.errors import DatasetError, InputError, PlanError, RunFolderError
 from autoseg.fingerprint import read_fingerprint
+from autoseg.finished import read_finished, write_finished
 from autoseg.image import Image, write_image
 from autoseg.pipeline.training import time_left_for_fold
 from autoseg.plan import read_plan
@@ -16,7 +17,7 @@ from autoseg.preprocessed import read_record
 from autoseg.run_folder import RunFolder
 from autoseg.run_state import add_time, read_time_spent
 from autoseg.splits import Split, read_splits, write_splits
-from tests.autoseg.pipeline_stand_ins import FOLD_SECONDS, install
+from tests.autoseg.pipeline_stand_ins import FOLD_SECONDS, finished, install
 from tests.autoseg.small_dataset import draw_case, geometry, make_dataset
 
 CASES = [f"ball_{i}" for i in range(5)]
@@ -287,12 +288,11 @@ def test_a_fold_keeps_its_schedule_while_the_budget_lasts_and_then_shares_what_i
     # a fold that was stopped has 200 s still to do, of 1400 s of all
     add_time(run, "train 3d fold 0", 100)
     assert allowed() == pytest.approx(200 / 1400 * 802, abs=0.1)
-    # it finished, having taken 60 s longer than planned: its sort of validation is expected of the others
-    add_time(run, "train 3d fold 0", 260)
-    run.finished("3d", 0).parent.mkdir(parents=True)
-    run.finished("3d", 0).touch()
+    # it finished, having been shortened; 60 s went into its validation, which is expected of the others
+    add_time(run, "train 3d fold 0", 110)
+    write_finished(run, "3d", 0, finished(0, read_splits(run.splits)[0], seconds_training=150.0))
     left.pop(0)
-    assert allowed() == pytest.approx((2400 - 48 - 4 * 60 - 1450 - 360) / 4, abs=0.1)
+    assert allowed() == pytest.approx((2400 - 48 - 4 * 60 - 1450 - 210) / 4, abs=0.1)
     add_time(run, "check", 1000)
     assert allowed() == pytest.approx(30), "a tenth of the plan even where nothing is left"
 
@@ -355,6 +355,8 @@ def test_models_only_holds_nothing_of_the_patients(calls, dataset, run, tmp_path
         assert b"ball_" not in (copied.path / file).read_bytes(), file
     assert read_plan(copied.plan) == read_plan(run.plan)
     assert len(read_fingerprint(copied.fingerprint).cases) == 5
+    before, after = read_finished(run, "3d", 3), read_finished(copied, "3d", 3)
+    assert (after.train, after.dice, after.steps) == (None, {}, before.steps)
 
 
 def test_a_whole_copy_goes_on_as_the_original(calls, dataset, run, tmp_path):
@@ -401,6 +403,17 @@ def test_replaced_folds_are_checked_before_training(calls, run):
     with pytest.raises(PlanError, match=r"splits\.json.*ball_1"):
         autoseg.train(run.path, fold=0)
     assert calls.trained == []
+
+
+def test_a_fold_that_learned_from_its_new_validation_cases_is_refused(calls, dataset, run):
+    autoseg.train(run.path, fold=0)
+    splits = read_splits(run.splits)
+    write_splits(run.splits, splits[::-1])
+    with pytest.raises(RunFolderError, match=r"fold_0.*another split.*learned from"):
+        autoseg.train(run.path)
+    with pytest.raises(RunFolderError, match=r"fold_0.*another split.*learned from"):
+        autoseg.run(dataset, run.path, workers=1)
+    assert len(calls.trained) == 1
 
 
 def test_a_case_in_no_fold_is_told(calls, dataset, run, capsys):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from autoseg.finished import Event, Finished, write_finished
 from autoseg.geometry import Geometry, to_canonical
 from autoseg.image import Image, write_image
 from autoseg.labels import Labels
@@ -124,11 +125,21 @@ def make_run(path: Path, *, finished: int = 2) -> RunFolder:
             prediction[5, 42:47, 25:27] = np.where(prediction[5, 42:47, 25:27] == 8, 3, prediction[5, 42:47, 25:27])
             write_image(run.cross_validation("3d") / f"{name}.nii.gz", Image(prediction[None], STORED))
     for fold in range(finished):
-        run.fold("3d", fold).mkdir(parents=True)
-        run.finished("3d", fold).write_text(
-            '{"steps": 100, "seconds_training": 75.0, "device": "cpu", "torch_version": "2.8.0", "unknown": 1, '
-            '"events": [{"kind": "shortened", "reason": "the machine slowed down"}]}'
+        event = Event(kind="shortened", step=50, iterations=100, rate_factor=1, reason="the machine slowed down")
+        done = Finished(
+            fold=fold,
+            steps=100,
+            seconds_training=75.0,
+            seconds_validation=9.0,
+            device="cpu",
+            threads=1,
+            torch_version="2.8.0",
+            events=(event,),
+            train=splits[fold].train,
+            dice={case: [0.5, None] for case in splits[fold].val},
+            classes=LABELS.foreground,
         )
+        write_finished(run, "3d", fold, done)
         (run.fold("3d", fold) / "log.csv").write_text(
             "epoch,step,learning_rate,loss,train_dice,val_dice,seconds\n1,50,0.01,0.9,0.3,,30\n2,100,0.0,0.4,0.7,0.65,75\n"
         )

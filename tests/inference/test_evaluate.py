@@ -13,6 +13,7 @@ from autoseg.geometry import Geometry
 from autoseg.image import Image, read_label, write_image
 from autoseg.labels import Labels
 from autoseg.metrics import Summary
+from autoseg.splits import read_splits, write_splits
 from inference.compare import Pair, compare
 from inference.evaluate import IncompleteEvaluation, evaluate_folders, report_run
 from tests.inference.run_fixture import CASES, make_run, reference_of
@@ -179,6 +180,28 @@ def test_a_lost_prediction_of_a_finished_fold_is_an_error(tmp_path: Path) -> Non
     run = make_run(tmp_path / "run")
     (run.cross_validation("3d") / "spine_4.nii.gz").unlink()
     with pytest.raises(IncompleteEvaluation, match="case spine_4: its prediction is missing"):
+        report_run(run, "3d")
+
+
+def test_folds_that_learned_from_the_cases_they_would_be_judged_on_are_refused(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    splits = read_splits(run.splits)
+    write_splits(run.splits, splits[::-1])
+    with pytest.raises(RunFolderError, match=r"fold 0 of 3d was trained with another split .* learned from spine_3"):
+        report_run(run, "3d")
+    assert not run.report.exists()
+    write_splits(run.splits, (splits[0], splits[1].model_copy(update={"train": splits[1].train[:-1]})))
+    with pytest.raises(RunFolderError, match=r"fold 1 of 3d was trained .*differing: spine_2\)"):
+        report_run(run, "3d")
+    # another order of the same cases is the same split
+    write_splits(run.splits, tuple(s.model_copy(update={"train": s.train[::-1]}) for s in splits))
+    assert report_run(run, "3d").cases == 6
+
+
+def test_a_damaged_summary_of_a_fold_is_named(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    run.finished("3d", 1).write_text('{"fold": 1}')
+    with pytest.raises(RunFolderError, match=r"fold_1.finished\.json: steps"):
         report_run(run, "3d")
 
 
