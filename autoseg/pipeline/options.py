@@ -46,6 +46,22 @@ class Asked:
         return self.budget or (DEFAULT_CPU_BUDGET if device == "cpu" else None)
 
 
+def carried_over(wanted: Asked, former: Plan) -> Asked:
+    """What to plan for where a plan is made anew, not because of other options but of other data.
+
+    Args:
+        wanted: what the person asks for now; it goes before the former plan.
+        former: the plan as it was made before.
+    """
+    architecture = next((c.network.architecture for c in former.configurations.values()), None)
+    return Asked(
+        budget=wanted.budget or former.time_budget_seconds,
+        memory_gb=wanted.memory_gb or former.memory_gb,
+        device=wanted.device or former.device,
+        architecture=wanted.architecture or architecture,
+    )
+
+
 def asked(
     time_budget: str | float | None, memory: float | None, device: str, architecture: Architecture | None
 ) -> Asked:

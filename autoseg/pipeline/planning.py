@@ -19,6 +19,7 @@ from autoseg.pipeline.options import (
     DEFAULT_MEMORY_GB,
     Asked,
     asked,
+    carried_over,
     configurations_of,
     refuse_if_trained,
     refuse_other_plan,
@@ -76,9 +77,10 @@ def plan_and_preprocess(
     run, console = RunFolder(Path(output)), Console()
     wanted, configurations = asked(time_budget, memory, device, architecture), configurations_of(config)
     _refuse_conflicts(run, wanted, configurations, replan=replan)
-    planned = read_plan(run.plan) if run.plan.exists() and not replan else None
-    where = planned.device if planned else _device(wanted)
-    messages.say_budget(console, planned.time_budget_seconds if planned else wanted.budget_on(where), where, wanted)
+    former = None if replan else _former_plan(run, wanted)
+    to_plan_for = carried_over(wanted, former) if former else wanted
+    where = former.device if former else _device(wanted)
+    messages.say_budget(console, former.time_budget_seconds if former else wanted.budget_on(where), where, wanted)
     read = read_and_check(Path(dataset), run, workers=workers, console=console)
     if not plan_only:
         require_disk_space(run.path, estimate_bytes(read.shapes, len(read.dataset.channels)))
@@ -91,7 +93,7 @@ def plan_and_preprocess(
         if run.plan.exists() and not replan:
             plan = _keep_plan(run, read.dataset, fingerprint, console)
         else:
-            plan = _make_plan(run, read.dataset, fingerprint, wanted, where, configurations, console)
+            plan = _make_plan(run, read.dataset, fingerprint, to_plan_for, where, configurations, console)
         if not plan_only:
             _preprocess(run, read.dataset, plan, configurations, count)
     return plan
@@ -104,6 +106,14 @@ def _refuse_conflicts(run: RunFolder, wanted: Asked, configurations: tuple[str, 
     elif run.plan.exists():
         plan = read_plan(run.planned if run.planned.exists() else run.plan)
         refuse_other_plan(run, wanted, plan, configurations)
+
+
+def _former_plan(run: RunFolder, wanted: Asked) -> Plan | None:
+    """The plan that stands, or that stood until the data set changed; None where it was for another device."""
+    plan = next((read_plan(path) for path in (run.plan, run.planned) if path.exists()), None)
+    if plan is None or (wanted.device is not None and wanted.device.split(":")[0] != plan.device):
+        return None
+    return plan
 
 
 def _device(wanted: Asked) -> str:

@@ -221,10 +221,22 @@ def test_a_changed_data_set_is_measured_and_planned_again(calls, dataset, run, t
     declared = json.loads((larger / "dataset.json").read_text())
     (larger / "dataset.json").write_text(json.dumps(declared | {"numTraining": 6}))
     run.splits.unlink()
-    again(larger, run)
+    again(dataset, run, replan=True, time_budget="20m", memory=24, architecture="resenc_m", device="cpu")
+    run.splits.unlink()
+    plan = again(larger, run)
     assert len(read_fingerprint(run.fingerprint).cases) == 6
-    assert len(calls.fitted) == 1
+    assert len(calls.fitted) == 2
     assert run.case("3d", "ball_9").exists()
+    # what the former plan was made for, and not the defaults
+    assert (plan.time_budget_seconds, plan.memory_gb, plan.device) == (1200, 24, "cpu")
+    assert {c.network.architecture for c in plan.configurations.values()} == {"resenc_m"}
+
+
+def test_a_stop_between_a_changed_data_set_and_its_plan_forgets_no_wish(calls, dataset, run, monkeypatch):
+    again(dataset, run, replan=True, time_budget="20m", memory=24, device="cpu")
+    run.plan.unlink()
+    plan = again(dataset, run)
+    assert (plan.time_budget_seconds, plan.memory_gb) == (1200, 24)
 
 
 def test_touched_files_are_measured_but_their_models_stay(calls, dataset, run, tmp_path):
