@@ -78,8 +78,8 @@ class DatasetRecord(StateModel):
     cases: tuple[CaseSource, ...]
 
 
-def record_of(dataset: Dataset, folder: Path) -> DatasetRecord:
-    """What `dataset.json` keeps of a data set read from `folder`; reads no voxels."""
+def record_of(dataset: Dataset) -> DatasetRecord:
+    """What `dataset.json` keeps of a data set; reads no voxels."""
     return DatasetRecord(
         name=dataset.name,
         layout=dataset.layout,
@@ -87,7 +87,7 @@ def record_of(dataset: Dataset, folder: Path) -> DatasetRecord:
         ct=dataset.ct,
         labels=dataset.labels,
         file_ending=dataset.file_ending,
-        cases=tuple(_source(case, folder) for case in dataset.cases),
+        cases=tuple(_source(case, dataset.folder) for case in dataset.cases),
     )
 
 
@@ -212,12 +212,13 @@ def _source(case: Case, folder: Path) -> CaseSource:
         name=case.name,
         patient=case.patient,
         strata=case.strata,
-        images=tuple(None if image is None else _file(image, folder) for image in case.images),
-        label=None if case.label is None else _file(case.label, folder),
+        images=tuple(None if image is None else file_record(image, folder) for image in case.images),
+        label=None if case.label is None else file_record(case.label, folder),
     )
 
 
-def _file(path: Path, folder: Path) -> FileRecord:
+def file_record(path: Path, folder: Path) -> FileRecord:
+    """Name, size and time of a file, or of a folder of slices, of a data set that lies in `folder`."""
     files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
     facts = [file.stat() for file in files if file.exists()]
     absolute, root = path.absolute(), folder.absolute()

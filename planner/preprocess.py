@@ -30,20 +30,11 @@ from autoseg.preprocessing.foreground import sample_foreground
 from autoseg.preprocessing.prepare import prepare_case
 from autoseg.preprocessing.resample import new_shape_for
 from autoseg.run_folder import RunFolder, folder_replaced_when_done, locked
+from autoseg.run_state import FileRecord, file_record
 
 MARKER = "decided_by.json"
 # a process with the libraries it imports, before it reads anything
 INTERPRETER_BYTES = 400 * 2**20
-
-
-class SourceFile(BaseModel):
-    """A file of the raw data set, as it was when it was read."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    path: str
-    bytes: int
-    modified_ns: int
 
 
 class DecidedBy(BaseModel):
@@ -60,7 +51,7 @@ class DecidedBy(BaseModel):
     case: str
     present: tuple[bool, ...]
     several_channels_in_one_file: bool
-    sources: tuple[SourceFile, ...]
+    sources: tuple[FileRecord, ...]
     orientation: str
     channels: tuple[dict[str, object], ...]
     labels: Labels
@@ -74,6 +65,7 @@ class _Task:
     plan: Plan
     configuration: str
     folder: Path
+    root: Path
 
 
 def preprocess_dataset(
@@ -101,7 +93,10 @@ def preprocess_dataset(
     folder = run.preprocessed(configuration)
     with locked(folder.parent / f".{configuration}.lock", "preprocessing"):
         _remove_leftovers(folder, {case.name for case in dataset.cases})
-        tasks = [_Task(case, plan, configuration, run.case(configuration, case.name)) for case in dataset.cases]
+        tasks = [
+            _Task(case, plan, configuration, run.case(configuration, case.name), dataset.folder)
+            for case in dataset.cases
+        ]
         tasks = [task for task in tasks if not _is_done(task)]
         if not tasks:
             return
@@ -178,7 +173,7 @@ def _decided_by(task: _Task) -> DecidedBy:
         case=case.name,
         present=case.present,
         several_channels_in_one_file=case.several_channels_in_one_file,
-        sources=tuple(_source(path, case) for path in [*paths, *([case.label] if case.label else [])]),
+        sources=tuple(file_record(path, task.root) for path in [*paths, *([case.label] if case.label else [])]),
         **_plan_part(plan, task.configuration),
     )
 
@@ -197,20 +192,6 @@ def _plan_part(plan: Plan, configuration: str) -> dict[str, Any]:
 def _deciding_fields(channel: Channel) -> dict[str, object]:
     unused = {"foreground"} if channel.normalization == "z_score" else {"inside_nonzero_mask"}
     return channel.model_dump(mode="json", exclude=unused)
-
-
-def _source(path: Path, case: Case) -> SourceFile:
-    """Size and time of a file; of a folder of slices, their sum and the latest."""
-    try:
-        files = sorted(path.iterdir()) if path.is_dir() else [path]
-        states = [file.stat() for file in files]
-    except OSError as error:
-        raise DatasetError([f"{case.name}: {path} cannot be read ({error.strerror})"]) from None
-    return SourceFile(
-        path=str(path.resolve()),
-        bytes=sum(state.st_size for state in states),
-        modified_ns=max((state.st_mtime_ns for state in states), default=0),
-    )
 
 
 def bytes_needed(case: Case, plan: Plan, configuration: str) -> int:

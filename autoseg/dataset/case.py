@@ -50,6 +50,7 @@ class Dataset:
         labels: values and names of the classes.
         cases: in the data set's order.
         file_ending: of image files, for predictions (".nii.gz").
+        folder: that it lies in; paths are remembered relative to it, so that the data set can be moved.
         problems: what was found wrong when it was listed and belongs to no case.
         warnings: what was found odd when it was listed.
     """
@@ -61,5 +62,6 @@ class Dataset:
     labels: Labels
     cases: tuple[Case, ...]
     file_ending: str = ".nii.gz"
+    folder: Path = Path()
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

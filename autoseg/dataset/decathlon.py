@@ -72,6 +72,7 @@ def read_decathlon(folder: Path, document: Mapping[str, Any]) -> Dataset:
         labels=labels,
         cases=checked_cases(found),
         file_ending=(split_ending(first)[1] if first else "") or ".nii.gz",
+        folder=folder,
         warnings=tuple(warnings),
     )
 

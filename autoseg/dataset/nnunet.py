@@ -74,6 +74,7 @@ def read_nnunet(folder: Path, document: Mapping[str, Any]) -> Dataset:
         labels=labels,
         cases=checked_cases(found),
         file_ending=declared.file_ending,
+        folder=folder,
         problems=tuple(problems),
         warnings=tuple(warnings),
     )

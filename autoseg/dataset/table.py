@@ -58,6 +58,7 @@ def read_table_dataset(path: Path) -> Dataset:
         labels=labels,
         cases=cases,
         file_ending=(split_ending(first)[1] if first else "") or ".nii.gz",
+        folder=path.parent,
         problems=tuple(table.malformed.values()),
         warnings=_empty_columns(table, strata),
     )

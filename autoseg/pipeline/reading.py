@@ -51,7 +51,7 @@ def read_and_check(path: Path, run: RunFolder, *, workers: int | None, console: 
     from autoseg.dataset.summary import print_summary
 
     dataset = read_dataset(path)
-    record = record_of(dataset, path if path.is_dir() else path.parent)
+    record = record_of(dataset)
     seen = read_record(run) if run.dataset.exists() else None
     changed = tuple(case.name for case in record.cases) if seen is None else changed_cases(seen, record)
     if not changed:

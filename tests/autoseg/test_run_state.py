@@ -67,7 +67,7 @@ def test_a_failure_inside_still_counts_and_passes(tmp_path):
 def test_the_record_survives_the_disk_and_names_no_absolute_path(tmp_path):
     folder = make_dataset(tmp_path / "data", cases=3)
     run = RunFolder(tmp_path / "run")
-    record = record_of(read_dataset(folder), folder)
+    record = record_of(read_dataset(folder))
     write_record(run, record)
     assert read_record(run) == record
     assert str(tmp_path) not in run.dataset.read_text()
@@ -78,23 +78,23 @@ def test_the_record_survives_the_disk_and_names_no_absolute_path(tmp_path):
 def test_changed_new_and_missing_cases_are_named(tmp_path):
     folder = make_dataset(tmp_path / "data", cases=4)
     dataset = read_dataset(folder)
-    before = record_of(dataset, folder)
-    assert changed_cases(before, record_of(dataset, folder)) == ()
+    before = record_of(dataset)
+    assert changed_cases(before, record_of(dataset)) == ()
     os.utime(folder / "labelsTr" / "ball_2.nii.gz", (1, 1))
     without = replace(dataset, cases=dataset.cases[1:])
-    assert changed_cases(before, record_of(without, folder)) == ("ball_0", "ball_2")
+    assert changed_cases(before, record_of(without)) == ("ball_0", "ball_2")
 
 
 def test_a_data_set_that_moved_has_not_changed(tmp_path):
     folder = make_dataset(tmp_path / "data", cases=2)
-    before = record_of(read_dataset(folder), folder)
+    before = record_of(read_dataset(folder))
     moved = folder.rename(tmp_path / "elsewhere")
-    assert changed_cases(before, record_of(read_dataset(moved), moved)) == ()
+    assert changed_cases(before, record_of(read_dataset(moved))) == ()
 
 
 def test_other_labels_change_every_case(tmp_path):
     folder = make_dataset(tmp_path / "data", cases=2)
-    record = record_of(read_dataset(folder), folder)
+    record = record_of(read_dataset(folder))
     other = record.model_copy(update={"channels": ("T2",)})
     assert changed_cases(record, other) == ("ball_0", "ball_1")
 

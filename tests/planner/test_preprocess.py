@@ -20,7 +20,7 @@ from autoseg.image import Image, read_label, write_image
 from autoseg.labels import Labels
 from autoseg.preprocessed import open_case
 from autoseg.run_folder import RunFolder, locked
-from planner.preprocess import preprocess_dataset
+from planner.preprocess import MARKER, preprocess_dataset
 from tests.autoseg.preprocessing.example_plan import CT_FOREGROUND, LABELS, channel, plan
 
 AXES = ((0.0, 0.0, -1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
@@ -41,7 +41,7 @@ def dataset(tmp_path: Path) -> Dataset:
         write_image(paths[0], Image(image[None], geometry))
         write_image(paths[1], Image(label[None], geometry))
         cases.append(Case(f"case{index}", (paths[0],), paths[1]))
-    return Dataset("example", "nnunet", ("MR",), (False,), LABELS, tuple(cases))
+    return Dataset("example", "nnunet", ("MR",), (False,), LABELS, tuple(cases), folder=tmp_path / "raw")
 
 
 @pytest.fixture
@@ -138,6 +138,18 @@ def test_a_changed_source_file_redoes_its_case_alone(dataset: Dataset, run: RunF
     after = written(run)
     assert [name for name in sorted(after) if after[name] != before[name]] == ["case1"]
     assert open_case(run.case("3d", "case1")).label[:].max() == 1
+
+
+def test_a_data_set_that_moved_is_not_preprocessed_again(dataset: Dataset, run: RunFolder, tmp_path: Path) -> None:
+    preprocess_dataset(dataset, plan(), "3d", run, workers=1)
+    before = written(run)
+    moved = dataset.folder.rename(tmp_path / "elsewhere")
+    cases = tuple(
+        replace(case, images=(moved / case.images[0].name,), label=moved / case.label.name) for case in dataset.cases
+    )
+    preprocess_dataset(replace(dataset, cases=cases, folder=moved), plan(), "3d", run, workers=1)
+    assert written(run) == before
+    assert str(tmp_path) not in (run.case("3d", "case0") / MARKER).read_text()
 
 
 def test_what_is_no_longer_a_case_is_removed(dataset: Dataset, run: RunFolder) -> None:
