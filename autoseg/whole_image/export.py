@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from autoseg.image import Image
 from autoseg.labels import Labels
 from autoseg.preprocessed import CaseRecord
-from autoseg.preprocessing.resample import Axes, interpolations, resample_box, resample_label, slabs
+from autoseg.preprocessing.resample import Axes, interpolations, resample_box, slabs
 
 # leaves room for the rounding of probabilities in half precision
 ALMOST = 0.9
@@ -71,14 +71,6 @@ def export_probability(probabilities: NDArray[np.floating], record: CaseRecord, 
             probabilities[index], axes, (planes, _all(axes[1].outputs), _all(axes[2].outputs))
         )
     return Image(np.ascontiguousarray(record.reorientation.undo(whole))[None], record.stored)
-
-
-def restore_label(label: NDArray[np.uint8], record: CaseRecord) -> NDArray[np.uint8]:
-    """A prepared label map (z, y, x) of class indices at the stored geometry, class indices too."""
-    classes = np.zeros(record.reoriented.shape, dtype=np.uint8)
-    crop = resample_label(label, record.spacing, record.cropped_shape, record.reoriented.spacing)
-    classes[_crop(record)] = crop
-    return np.ascontiguousarray(record.reorientation.undo(classes))
 
 
 def _axes_back(record: CaseRecord) -> Axes:
