@@ -10,7 +10,7 @@ from rich.table import Table
 
 from autoseg.durations import format_duration
 from autoseg.pipeline.options import Asked
-from autoseg.plan import Configuration, Plan
+from autoseg.plan import Configuration, Plan, read_reasons
 from autoseg.run_folder import RunFolder
 from autoseg.run_state import read_time_spent
 
@@ -29,7 +29,7 @@ def say_budget(console: Console, budget: float | None, device: str, wanted: Aske
     """
     if budget is None:
         console.print(
-            f"No time limit on {device}: every fold is trained as long as the reference plan says. "
+            f"No time limit on {device}: the length of training follows from the data set and is stated with the plan. "
             "--time-budget 12h fits the plan into less."
         )
         return
@@ -45,6 +45,7 @@ def say_plan(
     console: Console, run: RunFolder, plan: Plan, reference: Plan, configurations: Sequence[str], folds: int
 ) -> None:
     """What was planned, beside nnU-Net's rules without a limit of time."""
+    reasons = read_reasons(run.plan)
     for name in configurations:
         planned, full = plan.configuration(name), reference.configuration(name)
         table = Table("", "planned", "reference plan", title=f"{name}, {folds} folds")
@@ -63,6 +64,13 @@ def say_plan(
                 f"A fold is trained for {format_duration(seconds)}. The reference plan shows each fold "
                 f"{_times(patch_voxels(full) / patch_voxels(planned))} as many voxels: that is what more time buys.",
                 highlight=False,
+            )
+        else:
+            reason = reasons.get(f"configurations.{name}.training.iterations")
+            console.print(
+                f"A fold is trained for {planned.training.iterations:,} steps{f': {reason}' if reason else ''}.",
+                highlight=False,
+                markup=False,
             )
     console.print(f"Every decision and its reason: {run.plan}", highlight=False)
 
