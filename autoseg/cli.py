@@ -33,6 +33,7 @@ from autoseg.cli_options import (
     SaveProbabilities,
     Workers,
 )
+from autoseg.defaults import DEFAULT_CONFIGURATIONS, DEMO_BUDGET
 from autoseg.errors import AutosegError, DatasetError, InputError
 
 app = App(
@@ -71,7 +72,7 @@ def plan_and_preprocess(
     autoseg.plan_and_preprocess(
         dataset,
         output,
-        config=config or ["3d"],
+        config=config or DEFAULT_CONFIGURATIONS,
         time_budget=time_budget,
         memory=memory,
         device=device,
@@ -102,7 +103,7 @@ def train(
     autoseg.train(
         run,
         fold=fold,
-        config=config or ["3d"],
+        config=config or DEFAULT_CONFIGURATIONS,
         device=device,
         epochs=epochs,
         time_budget=time_budget,
@@ -131,7 +132,7 @@ def predict(
         run,
         images,
         output,
-        config=config or ["3d"],
+        config=config or DEFAULT_CONFIGURATIONS,
         fold=fold,
         device=device,
         mirror=mirror,
@@ -179,7 +180,7 @@ def run(
     autoseg.run(
         dataset,
         output,
-        config=config or ["3d"],
+        config=config or DEFAULT_CONFIGURATIONS,
         time_budget=time_budget,
         memory=memory,
         device=device,
@@ -209,7 +210,7 @@ def demo(
         Path, Parameter(name=["--output", "-o"], help="Folder to make: the data set and the run.")
     ] = Path("demo"),
     cases: Annotated[int, Parameter(help="How many cases to draw.")] = 40,
-    time_budget: Annotated[str, Parameter(name="--time-budget", help="Time for the run.")] = "8m",
+    time_budget: Annotated[str, Parameter(name="--time-budget", help="Time for the run.")] = DEMO_BUDGET,
     device: Device = "auto",
 ) -> None:
     """Draw synthetic cases and take them through the whole path, on any machine."""

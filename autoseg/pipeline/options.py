@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from autoseg.defaults import DEFAULT_CPU_BUDGET
 from autoseg.durations import format_duration, parse_duration
 from autoseg.errors import InputError, RunFolderError
 from autoseg.plan import Architecture, Plan
 from autoseg.run_folder import RunFolder
 from autoseg.splits import read_splits
 
-DEFAULT_CONFIGURATIONS = ("3d",)
-DEFAULT_MEMORY_GB = 8.0
-DEFAULT_CPU_BUDGET = 40 * 60.0
 # What may lie in a folder before its first plan: a user's own folds, and what a stopped start left.
 _BEFORE_THE_PLAN = {"splits.json", "time_spent.json", "dataset.json", "fingerprint.json"}
 

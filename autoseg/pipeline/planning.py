@@ -11,12 +11,11 @@ from rich.console import Console
 
 from autoseg.dataset.case import Dataset
 from autoseg.dataset.disk import estimate_bytes, require_disk_space
+from autoseg.defaults import DEFAULT_CONFIGURATIONS, DEFAULT_MEMORY_GB
 from autoseg.errors import PlanError
 from autoseg.fingerprint import Fingerprint
 from autoseg.pipeline import messages
 from autoseg.pipeline.options import (
-    DEFAULT_CONFIGURATIONS,
-    DEFAULT_MEMORY_GB,
     Asked,
     asked,
     carried_over,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from autoseg.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.errors import InputError, PartialFailure
-from autoseg.pipeline.options import DEFAULT_CONFIGURATIONS, configurations_of, existing_run
+from autoseg.pipeline.options import configurations_of, existing_run
 from autoseg.plan import read_plan
 
 if TYPE_CHECKING:

@@ -8,10 +8,11 @@ from typing import Literal
 
 from rich.console import Console
 
+from autoseg.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.durations import parse_duration
 from autoseg.errors import InputError, RunFolderError
 from autoseg.finished import read_finished, refuse_other_splits
-from autoseg.pipeline.options import DEFAULT_CONFIGURATIONS, configurations_of, existing_run
+from autoseg.pipeline.options import configurations_of, existing_run
 from autoseg.plan import Plan, read_plan
 from autoseg.run_folder import RunFolder
 from autoseg.run_state import TimeSpent, read_record, read_time_spent, report_folder, timed

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from autoseg.defaults import DEFAULT_CONFIGURATIONS, DEMO_BUDGET
 from autoseg.finished import refuse_other_splits
 from autoseg.models_only import copy_run
 from autoseg.pipeline.messages import say_time
-from autoseg.pipeline.options import DEFAULT_CONFIGURATIONS, configurations_of
+from autoseg.pipeline.options import configurations_of
 from autoseg.pipeline.planning import plan_and_preprocess
 from autoseg.pipeline.training import (
     report_if_finished,
@@ -22,7 +23,6 @@ from autoseg.plan import Architecture
 from autoseg.run_folder import RunFolder
 from autoseg.splits import read_splits
 
-DEMO_BUDGET = "8m"
 SYNTHETIC_NAME = "synthetic_spine"
 """Folder of the demonstration's data set, by which reports call it."""
 

@@ -94,7 +94,7 @@ def test_options_arrive(asked):
 
 def test_configuration_is_3d_unless_named(asked):
     cli.status_of(["train", "RUN"])
-    assert asked[0][2]["config"] == ["3d"]
+    assert asked[0][2]["config"] == ("3d",)
     assert asked[0][2]["fold"] == "all"
 
 
