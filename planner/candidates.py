@@ -1,7 +1,8 @@
-"""Configurations that cost less than the reference, richest first: fewer features, then coarser.
+"""Configurations that cost less than the reference, richest first: fewer convolutions and features, then coarser.
 
-What is given up first was chosen by measurement (docs/experiments.md): width down to 16 features at
-the first stage; then resolution, as far as the smallest structure stays well resolved; then width again.
+What is given up first was chosen by measurement (docs/experiments.md): the second convolutions of the
+decoder and of the first encoder stage; width down to 16 features at the first stage; then resolution,
+as far as the smallest structure stays well resolved; then width again.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ def candidates(reference: Configuration, fingerprint: Fingerprint) -> Iterator[C
         fingerprint: gives the cases' shapes and the size of the structures.
     """
     spacings = list(_spacings(reference, fingerprint))
+    yield from _at(reference, fingerprint, spacings[0], reference.network.features[0], slim=False)
     for features in WIDE:
         yield from _at(reference, fingerprint, spacings[0], features)
     for spacing in spacings[1:]:
@@ -108,7 +110,9 @@ def _complete(reference: Configuration, fingerprint: Fingerprint) -> Spacing:
     return reference.target_spacing((float(median[0]), float(median[1]), float(median[2])))
 
 
-def _at(reference: Configuration, fingerprint: Fingerprint, spacing: Spacing, features: int) -> Iterator[Candidate]:
+def _at(
+    reference: Configuration, fingerprint: Fingerprint, spacing: Spacing, features: int, *, slim: bool = True
+) -> Iterator[Candidate]:
     """Patches at one resolution and width, from the reference's share of a case downwards."""
     order = axis_order(spacing).value
     axes = order if reference.slice_axis is None else tuple(a for a in order if a != reference.slice_axis)
@@ -124,7 +128,10 @@ def _at(reference: Configuration, fingerprint: Fingerprint, spacing: Spacing, fe
         if given and (share < SEEN or reference.slice_axis is not None):
             return
         if voxels <= at_most:
-            yield _candidate(reference, fingerprint, spacing, target, topology, features, share)
+            network = narrowed(network_of(target, topology), features)
+            yield _candidate(
+                reference, fingerprint, spacing, target, topology, slimmed(network) if slim else network, share
+            )
             given += 1
         try:
             topology = next_smaller(topology, along, median)
@@ -138,10 +145,9 @@ def _candidate(
     spacing: Spacing,
     target: Target,
     topology: Topology,
-    features: int,
+    network: Network,
     share: float,
 ) -> Candidate:
-    network = narrowed(network_of(target, topology), features)
     flat = reference.slice_axis
     kept = [None if axis == flat else s for axis, s in enumerate(spacing)]
     configuration = reference.model_copy(
@@ -154,11 +160,27 @@ def _candidate(
         }
     )
     full = _complete(reference, fingerprint)
-    return Candidate(configuration, features, max(s / f for s, f in zip(spacing, full, strict=True)), share)
+    return Candidate(configuration, network.features[0], max(s / f for s, f in zip(spacing, full, strict=True)), share)
 
 
 def narrowed(network: Network, features: int) -> Network:
     """The network with `features` at its first stage, doubling from stage to stage."""
     return network.model_copy(
         update={"features": tuple(min(MOST_FEATURES, features * 2**i) for i in range(len(network.features)))}
+    )
+
+
+def slimmed(network: Network) -> Network:
+    """A plain network with one convolution at its first encoder stage and at each decoder stage.
+
+    Half of a network's work is at full resolution; this spares a third of all for little (residual
+    encoders have one convolution a decoder stage anyway, arXiv:2404.09556).
+    """
+    if network.architecture != "plain":
+        return network
+    return network.model_copy(
+        update={
+            "encoder_blocks": (1, *network.encoder_blocks[1:]),
+            "decoder_blocks": (1,) * len(network.decoder_blocks),
+        }
     )

@@ -17,7 +17,7 @@ from planner.cost import multiply_adds
 
 Measure = Callable[[Plan, Configuration], StepCost]
 
-ENOUGH_STEPS = 400
+ENOUGH_STEPS = 600
 """Steps of a fold under which a cheaper candidate is taken; see docs/experiments.md."""
 
 AUGMENTATION = 1.06

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from autoseg.fingerprint import Fingerprint
-from autoseg.plan import Configuration
+from autoseg.plan import Configuration, Network
 from autoseg.splits import Split
 from planner.candidates import candidates
 from planner.chooser import AUGMENTATION, Choice, Chooser, Measure
@@ -165,6 +165,8 @@ def _reasons(
         "patch_size": f"sees {min(candidate.share, 1):.0%} of the median case",
         "batch_size": f"{reference.batch_size} in the reference plan: more steps are better than larger ones",
         "network.architecture": f"{len(network.features)} stages, by nnU-Net's rules for this patch",
+        "network.encoder_blocks": _blocks(network, network.encoder_blocks[0]),
+        "network.decoder_blocks": _blocks(network, network.decoder_blocks[0]),
         "network.features": f"{candidate.features} at the first stage: as many as the time affords",
         "training.iterations": (
             f"a step takes {choice.step_seconds:.3g} s, {AUGMENTATION:.2f} times that with augmentation and "
@@ -176,3 +178,9 @@ def _reasons(
         "training.mirror": mirrored_axes(reference.training, choice.steps, fingerprint).reason,
         "prediction.mirror": "off: each mirrored image costs as much again",
     }
+
+
+def _blocks(network: Network, blocks: int) -> str:
+    if network.architecture == "plain" and blocks == 1:
+        return "one convolution instead of two where the work is greatest, to save time"
+    return f"what the architecture {network.architecture} has"
