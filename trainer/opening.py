@@ -107,16 +107,7 @@ def open_fold(
     decided_by = _hash(plan, configuration, splits[index])
     found = checkpoint.load(folder / "checkpoint")
     if found is None:
-        training = _requested_training(plan, configuration, requested, device)
-        state = State(
-            step=0,
-            training=training,
-            requested=requested,
-            seconds=0.0,
-            threads=torch.get_num_threads(),
-            torch_version=torch.__version__,
-            plan_sha256=decided_by,
-        )
+        state = _new_state(_requested_training(plan, configuration, requested, device), requested, decided_by)
     else:
         state = found[0]
         _check_same(folder, state, decided_by, requested, console)
@@ -143,6 +134,18 @@ def default_workers(device: torch.device) -> int:
     if device.type == "cuda":
         return max(1, min(12, cores - 1))
     return 1 if cores >= 4 else 0
+
+
+def _new_state(training: Training, requested: Requested, decided_by: str) -> State:
+    return State(
+        step=0,
+        training=training,
+        requested=requested,
+        seconds=0.0,
+        threads=torch.get_num_threads(),
+        torch_version=torch.__version__,
+        plan_sha256=decided_by,
+    )
 
 
 def _requested_training(
