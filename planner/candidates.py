@@ -1,8 +1,9 @@
 """Configurations that cost less than the reference, richest first: fewer convolutions and features, then coarser.
 
 What is given up first was chosen by measurement (docs/experiments.md): the second convolutions of the
-decoder and of the first encoder stage; width down to 16 features at the first stage; then resolution,
-as far as the smallest structure stays well resolved; then width again.
+decoder and of the first encoder stage; width down to 16 features at the first stage; then the patch,
+to a quarter of a case; then resolution, as far as the smallest structure stays well resolved, with
+patches from large to small at each; then width again.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -81,9 +83,11 @@ def candidates(reference: Configuration, fingerprint: Fingerprint) -> Iterator[C
         fingerprint: gives the cases' shapes and the size of the structures.
     """
     spacings = list(_spacings(reference, fingerprint))
-    yield from _at(reference, fingerprint, spacings[0], reference.network.features[0], slim=False)
-    for features in WIDE:
-        yield from _at(reference, fingerprint, spacings[0], features)
+    full, widest = spacings[0], reference.network.features[0]
+    yield from islice(_at(reference, fingerprint, full, widest, slim=False), 1)
+    for features in WIDE[:-1]:
+        yield from islice(_at(reference, fingerprint, full, features), 1)
+    yield from _at(reference, fingerprint, full, WIDE[-1])
     for spacing in spacings[1:]:
         yield from _at(reference, fingerprint, spacing, WIDE[-1])
     for features in NARROW:
