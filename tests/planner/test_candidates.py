@@ -109,12 +109,29 @@ def test_width_goes_first_then_resolution_then_width_again(
     assert [c.configuration.network.features[0] for c in listed] == features
 
 
+def test_convolutions_are_spared_before_width_and_width_before_the_patch(
+    found: tuple[Fingerprint, Configuration, list[Candidate]],
+) -> None:
+    _, ref, listed = found
+    first, *others = listed
+    assert first.configuration.network.decoder_blocks == ref.network.decoder_blocks
+    for candidate in others:
+        assert set(candidate.configuration.network.decoder_blocks) == {1}
+        assert candidate.configuration.network.encoder_blocks[0] == 1
+    wide = [c for c in others if c.features > WIDE[-1]]
+    assert len({c.configuration.patch_size for c in (first, *wide)}) == 1
+    costs = [multiply_adds(c.configuration.network, c.configuration.patch_size, 1, 2) for c in (first, *wide)]
+    assert costs == sorted(costs, reverse=True)
+
+
 def test_patches_of_one_width_and_resolution_get_cheaper(
     found: tuple[Fingerprint, Configuration, list[Candidate]],
 ) -> None:
     _, ref, listed = found
     for before, after in pairwise(listed):
         if (before.features, before.coarsening) != (after.features, after.coarsening):
+            continue
+        if before.configuration.network.decoder_blocks[0] != after.configuration.network.decoder_blocks[0]:
             continue
         first, second = before.configuration, after.configuration
         assert math.prod(second.patch_size) < math.prod(first.patch_size)

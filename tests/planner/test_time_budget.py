@@ -258,7 +258,7 @@ def test_the_plan_says_why() -> None:
     assert fitted.plan.device == "cpu"
     training = fitted.plan.configurations["3d"].training
     step = Machine().cost(fitted.plan, fitted.plan.configurations["3d"]).seconds
-    assert f"{step:.2f} s" in fitted.reasons["configurations.3d.training.iterations"]
+    assert f"{step:.3g} s" in fitted.reasons["configurations.3d.training.iterations"]
     assert f"{training.seconds:.0f} s" in fitted.reasons["configurations.3d.training.iterations"]
     changed = ["spacing", "patch_size", "batch_size", "network.features", "training.seconds", "training.optimizer"]
     reference = reference_plan(dataset("thick slices")).reasons
