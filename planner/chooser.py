@@ -20,7 +20,7 @@ Measure = Callable[[Plan, Configuration], StepCost]
 ENOUGH_STEPS = 600
 """Steps of a fold under which a cheaper candidate is taken; see docs/experiments.md."""
 
-AUGMENTATION = 1.06
+AUGMENTATION = 1.03
 """How much slower a step is with the preparation of its patches, the log and the checkpoints."""
 
 FORWARD_SHARE = 1 / 3
