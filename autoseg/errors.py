@@ -7,6 +7,10 @@ prints the message without a traceback and exits with `exit_status`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class AutosegError(Exception):
@@ -59,3 +63,8 @@ class PartialFailure(AutosegError):
     """Some inputs could not be processed; the rest were. Exit status 1."""
 
     exit_status = 1
+
+
+def wrong_fields(error: ValidationError) -> str:
+    """What is wrong in a file that a pydantic model does not accept: every field by its path, and why."""
+    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from autoseg.errors import PlanError
+from autoseg.errors import PlanError, wrong_fields
 from autoseg.geometry import Shape, Spacing
 from autoseg.labels import Labels
 from autoseg.plan import ForegroundIntensity
@@ -92,5 +92,4 @@ def read_fingerprint(path: Path) -> Fingerprint:
     except FileNotFoundError:
         raise PlanError(f"{path}: does not exist; `autoseg plan-and-preprocess` makes it") from None
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise PlanError(f"{path}: {problems}") from None
+        raise PlanError(f"{path}: {wrong_fields(error)}") from None

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from autoseg.errors import RunFolderError
+from autoseg.errors import RunFolderError, wrong_fields
 from autoseg.run_folder import RunFolder, write_text
 from autoseg.splits import Split
 
@@ -84,8 +84,7 @@ def read_finished(run: RunFolder, configuration: str, fold: int) -> Finished | N
     except FileNotFoundError:
         return None
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise RunFolderError(f"{path}: {problems}; delete {path.parent} to train the fold anew") from None
+        raise RunFolderError(f"{path}: {wrong_fields(error)}; delete {path.parent} to train the fold anew") from None
 
 
 def refuse_other_splits(run: RunFolder, configuration: str, splits: Sequence[Split]) -> None:

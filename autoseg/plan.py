@@ -13,7 +13,7 @@ from typing import Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from autoseg.errors import PlanError
+from autoseg.errors import PlanError, wrong_fields
 from autoseg.geometry import Shape, Spacing
 from autoseg.labels import Labels
 from autoseg.plan_yaml import commented_text, comments, read_yaml
@@ -252,8 +252,7 @@ def read_plan(path: Path) -> Plan:
     try:
         return Plan.model_validate(document)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise PlanError(f"{path}: {problems}") from None
+        raise PlanError(f"{path}: {wrong_fields(error)}") from None
 
 
 def read_reasons(path: Path) -> dict[str, str]:

@@ -18,7 +18,7 @@ from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from autoseg.dataset.case import Case, Dataset
-from autoseg.errors import RunFolderError
+from autoseg.errors import RunFolderError, wrong_fields
 from autoseg.labels import Labels
 from autoseg.run_folder import RunFolder, write_text
 
@@ -233,5 +233,4 @@ def _read(path: Path, model: type[Model]) -> Model:
     try:
         return model.model_validate_json(path.read_text(encoding="utf-8"))
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise RunFolderError(f"{path}: {problems}") from None
+        raise RunFolderError(f"{path}: {wrong_fields(error)}") from None

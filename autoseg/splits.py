@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from autoseg.errors import PlanError
+from autoseg.errors import PlanError, wrong_fields
 from autoseg.run_folder import write_text
 
 
@@ -43,5 +43,4 @@ def read_splits(path: Path) -> tuple[Split, ...]:
     except FileNotFoundError:
         raise PlanError(f"{path}: does not exist; `autoseg plan-and-preprocess` makes it") from None
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise PlanError(f"{path}: {problems}") from None
+        raise PlanError(f"{path}: {wrong_fields(error)}") from None
