@@ -1,8 +1,9 @@
 """Training state on disk: safetensors and JSON, whole or not at all, two generations kept.
 
-A checkpoint is a folder `checkpoint/step_00000250` with `tensors.safetensors` (weights, averaged
-weights, optimiser, random state) and `state.json`. Samples are drawn from (seed, fold, step, place in
-the batch), so the step is the sampler's whole state.
+Of the two, the older one ends an epoch, where training is judged: a collapse within an epoch cannot
+push out the last good state. A checkpoint is a folder `checkpoint/step_00000250` with
+`tensors.safetensors` (weights, averaged weights, optimiser, random state) and `state.json`. Samples
+are drawn from (seed, fold, step, place in the batch), so the step is the sampler's whole state.
 """
 
 from __future__ import annotations
@@ -22,8 +23,6 @@ from autoseg.finished import Event
 from autoseg.plan import Training
 from autoseg.run_folder import folder_replaced_when_done
 from trainer.learner import Learner
-
-GENERATIONS = 2
 
 
 class LogRow(BaseModel):
@@ -98,7 +97,7 @@ class State(BaseModel):
 
 
 def save(folder: Path, state: State, learner: Learner) -> None:
-    """Write a checkpoint atomically, then drop all but the newest generations."""
+    """Write a checkpoint atomically, then drop all others but the last one before it that ends an epoch."""
     tensors = {f"weights.{k}": v for k, v in learner.module.state_dict().items()}
     tensors |= {f"average.{k}": v for k, v in learner.average.items()}
     for index, values in learner.optimizer.state_dict()["state"].items():
@@ -106,12 +105,17 @@ def save(folder: Path, state: State, learner: Learner) -> None:
     tensors["random_state"] = torch.get_rng_state()
     tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     state.loss_scale = learner.scaler.state_dict()
-    with folder_replaced_when_done(folder / f"step_{state.step:08d}") as temporary:
+    written = folder / f"step_{state.step:08d}"
+    with folder_replaced_when_done(written) as temporary:
         save_file(tensors, temporary / "tensors.safetensors")
         state.sha256 = _sha256(temporary / "tensors.safetensors")
         (temporary / "state.json").write_text(state.model_dump_json(indent=1), encoding="utf-8")
-    for old in generations(folder)[GENERATIONS:]:
-        shutil.rmtree(old, ignore_errors=True)
+    judged = judged_generations(folder, state.training.iterations_per_epoch)
+    kept = next((generation for generation in judged if generation.name < written.name), None)
+    # later ones too: they are damaged, or of training that was set back
+    for other in generations(folder):
+        if other not in (written, kept):
+            shutil.rmtree(other, ignore_errors=True)
 
 
 def generations(folder: Path) -> list[Path]:
@@ -119,13 +123,22 @@ def generations(folder: Path) -> list[Path]:
     return sorted(folder.glob("step_*"), reverse=True)
 
 
-def load(folder: Path) -> tuple[State, dict[str, torch.Tensor]] | None:
+def judged_generations(folder: Path, iterations_per_epoch: int) -> list[Path]:
+    """Those of the checkpoints that were written at the end of an epoch (or before the first), newest first."""
+    return [g for g in generations(folder) if int(g.name.removeprefix("step_")) % iterations_per_epoch == 0]
+
+
+def load(folder: Path, *, judged_every: int = 1) -> tuple[State, dict[str, torch.Tensor]] | None:
     """The newest checkpoint that is whole; None where there is none at all.
+
+    Args:
+        folder: of the checkpoints.
+        judged_every: steps of an epoch: only checkpoints at the end of one are considered.
 
     Raises:
         RunFolderError: there are checkpoints, and every one is damaged.
     """
-    found = generations(folder)
+    found = judged_generations(folder, judged_every)
     for generation in found:
         try:
             state = State.model_validate_json((generation / "state.json").read_text(encoding="utf-8"))

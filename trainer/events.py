@@ -38,12 +38,14 @@ def collapsed(state: State, dice: float) -> bool:
 
 
 def go_back(folder: Path, learner: Learner, state: State, console: Console, why: str) -> None:
-    """Put learner and state back to the last checkpoint, with half the learning rate from there on.
+    """Put learner and state back to the last end of an epoch, with half the learning rate from there on.
+
+    Checkpoints within an epoch may hold the collapse already.
 
     Raises:
         TrainingCollapsed: for the fourth time.
     """
-    found = checkpoint.load(folder / "checkpoint")
+    found = checkpoint.load(folder / "checkpoint", judged_every=state.training.iterations_per_epoch)
     restores = sum(e.kind == "restored" for e in state.events)
     if found is None or restores >= MOST_RESTORES:
         raise TrainingCollapsed(

@@ -141,6 +141,9 @@ def _end_epoch(task: Fold) -> bool:
     if events.collapsed(state, dice):
         events.go_back(task.folder, task.learner, state, task.console, "no foreground is predicted any more")
         return False
+    if not task.learner.is_finite():
+        events.go_back(task.folder, task.learner, state, task.console, "the weights are not finite")
+        return False
     due = training.validate_every and epoch % training.validate_every == 0 and state.step < task.length
     val_dice = _look_at_whole_cases(task) if due else None
     task.count_time()

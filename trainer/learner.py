@@ -82,6 +82,10 @@ class Learner:
             self._update_average(done)
         return value, foreground_counts(logits[0], label).cpu()
 
+    def is_finite(self) -> bool:
+        """Whether every weight is a number; a gradient may overflow where the loss did not."""
+        return all(bool(torch.isfinite(weight).all()) for weight in self.module.state_dict().values())
+
     @torch.no_grad()
     def _update_average(self, done: int) -> None:
         # short runs could not forget the random start with a decay that is constant from step 0

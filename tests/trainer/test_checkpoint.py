@@ -14,9 +14,9 @@ def make_learner() -> Learner:
     return Learner(plan, plan.configurations["3d"], training, torch.device("cpu"), seed=1)
 
 
-def make_state() -> State:
+def make_state(step: int = 3) -> State:
     return State(
-        step=3,
+        step=step,
         training=make_training(),
         requested=Requested(),
         seconds=1.0,
@@ -61,3 +61,19 @@ def test_without_half_precision_there_is_no_scale(tmp_path: Path) -> None:
     other.scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
     checkpoint.restore(*found, other)
     assert other.scaler.get_scale() == 8.0
+
+
+def test_checkpoints_within_an_epoch_leave_the_last_end_of_an_epoch(tmp_path: Path) -> None:
+    learner = make_learner()
+    assert make_state().training.iterations_per_epoch == 4
+    left = []
+    for step in (0, 4, 6, 7, 8, 9):
+        checkpoint.save(tmp_path, make_state(step), learner)
+        left.append([int(folder.name.removeprefix("step_")) for folder in checkpoint.generations(tmp_path)])
+    assert left == [[0], [4, 0], [6, 4], [7, 4], [8, 4], [9, 8]]
+    newest, judged = checkpoint.load(tmp_path), checkpoint.load(tmp_path, judged_every=4)
+    assert newest is not None and judged is not None
+    assert (newest[0].step, judged[0].step) == (9, 8)
+    # set back to where the epoch began, what came after is gone
+    checkpoint.save(tmp_path, make_state(8), learner)
+    assert [folder.name for folder in checkpoint.generations(tmp_path)] == ["step_00000008"]

@@ -16,7 +16,7 @@ from autoseg.image import read_geometry, read_label
 from autoseg.run_folder import RunFolder, locked
 from autoseg.splits import Split, write_splits
 from autoseg.step_cost import StepCost
-from trainer import checkpoint
+from trainer import checkpoint, events
 from trainer.events import TrainingCollapsed
 from trainer.fold import is_finished, train_fold
 from trainer.learner import Learner
@@ -173,6 +173,34 @@ def test_a_loss_that_is_not_finite_goes_back_and_lowers_the_rate(
     train_fold(run, "3d", 0, device="cpu", workers=0)
     (event,) = Finished.model_validate_json(run.finished("3d", 0).read_text()).events
     assert (event.kind, event.step, event.rate_factor) == ("restored", back_to, 0.5)
+
+
+def test_a_collapse_goes_back_behind_the_checkpoints_of_its_own_epoch(tiny_run, monkeypatch) -> None:
+    run = tiny_run()
+    monkeypatch.setattr("trainer.fold.SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+    real = Learner.step
+    poisoned = []
+
+    def step(self, image, label, rate, done):
+        outcome = real(self, image, label, rate, done)
+        if done == 5 and not poisoned:
+            poisoned.append(done)
+            with torch.no_grad():
+                next(self.module.parameters()).fill_(float("inf"))
+        # a loss that hides it, so that the checkpoint after this step holds it
+        return (0.5, outcome[1]) if poisoned and done in (6, 7) and len(poisoned) == 1 else outcome
+
+    def go_back(*arguments):
+        poisoned.append(-1)
+        return real_go_back(*arguments)
+
+    real_go_back = events.go_back
+    monkeypatch.setattr(events, "go_back", go_back)
+    monkeypatch.setattr(Learner, "step", step)
+    train_fold(run, "3d", 0, device="cpu", workers=0)
+    (event,) = Finished.model_validate_json(run.finished("3d", 0).read_text()).events
+    assert (event.kind, event.step) == ("restored", 4) and "weights are not finite at step 8" in event.reason
+    assert all(bool(torch.isfinite(weight).all()) for weight in weights(run).values())
 
 
 @pytest.mark.parametrize("fails_at", [0, 6])
