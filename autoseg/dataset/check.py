@@ -72,14 +72,22 @@ def check_dataset(dataset: Dataset, *, workers: int) -> Check:
     Raises:
         DatasetError: every problem found, by case: missing, unreadable or truncated files, wrong
             numbers of channels, NaN, infinite or constant images, channels that do not overlap,
-            labels on another grid or with fractional or undeclared values, duplicates, too few cases.
+            labels on another grid or with fractional or undeclared values, duplicates, too few cases,
+            nothing to learn from.
     """
-    results = map_cases(partial(_check_case, labels=dataset.labels), dataset.cases, workers, "Checking cases")
+    results = map_cases(
+        partial(_check_case, labels=dataset.labels),
+        dataset.cases,
+        workers,
+        "Checking cases",
+        name=lambda case: case.name,
+    )
     problems = [*dataset.problems, *_too_few(dataset)]
     problems += [problem for result in results for problem in result.problems]
-    if problems:
-        raise DatasetError(problems)
     rows = tuple(result.row for result in results if result.row is not None)
+    # where cases could not be read, what is missing may be in these
+    if problems := problems or _nothing_to_learn(dataset, rows):
+        raise DatasetError(problems)
     warnings = [*dataset.warnings, *_few(dataset)]
     warnings += [warning for result in results for warning in result.warnings]
     warnings += _absent_classes(dataset.labels, rows)
@@ -125,6 +133,19 @@ def _few(dataset: Dataset) -> list[str]:
         return []
     of = "cases" if len(groups) == len(dataset.cases) else "patients"
     return [f"{dataset.name}: only {len(groups)} {of}, so {len(groups)} folds instead of {USUAL_FOLDS}"]
+
+
+def _nothing_to_learn(dataset: Dataset, rows: tuple[CheckedCase, ...]) -> list[str]:
+    """Labels that are all empty, and sequences of which no case with foreground gives statistics."""
+    background = dataset.labels.names[0]
+    annotated = [row for row in rows if any(n for name, n in row.voxels.items() if name != background)]
+    if not annotated:
+        return [f"{dataset.name}: every label is empty; there is nothing to learn"]
+    return [
+        f"{dataset.name}: no case with foreground has the sequence {channel}; add some, or leave the sequence out"
+        for i, channel in enumerate(dataset.channels)
+        if not any(row.present[i] for row in annotated)
+    ]
 
 
 def _absent_classes(labels: Labels, rows: tuple[CheckedCase, ...]) -> list[str]:

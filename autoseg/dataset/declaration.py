@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import YAMLError
 
 from autoseg.errors import DatasetError
@@ -93,16 +94,20 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         DatasetError: not JSON (the line is named), a field given twice, or not an object.
     """
+    text = ""
 
     def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise DatasetError([f"{path}: field {name!r} is given twice in one object" for name in twice])
+            raise DatasetError(
+                [f"{path}{_line_of_second(name, text)}: field {name!r} is given twice in one object" for name in twice]
+            )
         return dict(pairs)
 
     try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=without_duplicates)
+        text = path.read_text(encoding="utf-8-sig")
+        document = json.loads(text, object_pairs_hook=without_duplicates)
     except json.JSONDecodeError as error:
         raise DatasetError([f"{path}, line {error.lineno}, column {error.colno}: not JSON ({error.msg})"]) from None
     except (OSError, UnicodeDecodeError) as error:
@@ -140,7 +145,7 @@ def labels_of(values: Mapping[str, int], path: Path) -> Labels:
     Raises:
         DatasetError: no background, no other label, a value twice, or too many.
     """
-    where = f"{path}, field labels"
+    where = f"{_place(path, ('labels',))}, field labels"
     problems = []
     names = {value: name for name, value in values.items()}
     if len(names) < len(values):
@@ -150,7 +155,8 @@ def labels_of(values: Mapping[str, int], path: Path) -> Labels:
     if 0 not in names:
         problems.append(f"{where}: no label has the value 0, which is the background's")
     elif background and values[background[0]] != 0:
-        problems.append(f"{where}.{background[0]}: the background must have the value 0")
+        place = _place(path, ("labels", background[0]))
+        problems.append(f"{place}, field labels.{background[0]}: the background must have the value 0")
     if len(names) < 2:
         problems.append(f"{where}: declare one label beside the background at least")
     if len(names) > _MOST_LABELS:
@@ -164,6 +170,17 @@ def labels_of(values: Mapping[str, int], path: Path) -> Labels:
 def is_ct(channel: str) -> bool:
     """Whether a channel holds Hounsfield units: called "CT" in whatever case, nnU-Net's rule."""
     return channel.casefold() == "ct"
+
+
+def _line_of_second(field: str, text: str) -> str:
+    """Where a field is given for the second time, as `, line 7`; nothing where that cannot be told."""
+    try:
+        YAML().load(text)  # JSON is YAML, whose reader knows lines and refuses a key given twice
+    except DuplicateKeyError as error:
+        return f", line {error.problem_mark.line + 1}" if f'key "{field}"' in str(error.problem) else ""
+    except YAMLError:
+        pass
+    return ""
 
 
 def _dotted(location: Sequence[int | str]) -> str:

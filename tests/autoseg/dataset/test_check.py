@@ -244,6 +244,20 @@ def test_empty_label_absent_class_and_identical_images_are_warnings(tmp_path):
     assert "case_2, case_3: their images are identical" in warnings
 
 
+def test_a_data_set_without_foreground_or_with_a_sequence_that_no_case_has_is_refused(tmp_path):
+    folder = build.nnunet(tmp_path / "empty", cases=3)
+    for i in range(3):
+        build.write(label(folder, i), np.zeros(build.SHAPE, np.uint8))
+    assert problems_of(folder) == ("empty: every label is empty; there is nothing to learn",)
+    rows = build.table(tmp_path / "table", cases=3)
+    for row in rows[1:]:
+        row["STIR"] = ""
+    build.write(tmp_path / "table" / rows[0]["label"], np.zeros(build.SHAPE, np.uint8))
+    build.write_table(tmp_path / "table", rows)
+    (problem,) = problems_of(tmp_path / "table")
+    assert "no case with foreground has the sequence STIR" in problem
+
+
 def test_differences_below_a_thousandth_of_a_voxel_pass(tmp_path):
     folder = build.nnunet(tmp_path)
     build.write(label(folder), build.label_voxels(), origin=(10, -20, 30.0029))

@@ -1,5 +1,6 @@
 """The three layouts give the cases, channels and labels that they declare."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -142,13 +143,17 @@ def test_decathlon_field_in_a_list_named_with_its_line(tmp_path):
     ],
 )
 def test_labels_that_cannot_be_used(tmp_path, labels, told):
-    assert told in problems_of(build.nnunet(tmp_path, cases=2, labels=labels))
+    text = problems_of(build.nnunet(tmp_path, cases=2, labels=labels))
+    assert told in text
+    lines = (tmp_path / "dataset.json").read_text().splitlines()
+    first = next(i for i, content in enumerate(lines, 1) if '"labels"' in content)
+    assert re.search(rf"dataset\.json, line ({first}|{first + 1}|{first + 2}|{first + 3}), field labels", text)
 
 
 def test_json_field_given_twice(tmp_path):
     build.nnunet(tmp_path, cases=2)
-    (tmp_path / "dataset.json").write_text('{"labels": {"lesion": 1, "lesion": 2}}')
-    assert "'lesion' is given twice" in problems_of(tmp_path)
+    (tmp_path / "dataset.json").write_text('{"labels": {"lesion": 1,\n "cord": 2,\n "lesion": 3}}')
+    assert "dataset.json, line 3: field 'lesion' is given twice" in problems_of(tmp_path)
 
 
 @pytest.mark.parametrize(
