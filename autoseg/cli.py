@@ -6,6 +6,7 @@ traceback: 2 for what has to be mended, 1 where some inputs failed, 130 and 143 
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 from collections.abc import Sequence
@@ -35,6 +36,9 @@ from autoseg.cli_options import (
 )
 from autoseg.defaults import DEFAULT_CONFIGURATIONS, DEMO_BUDGET
 from autoseg.errors import AutosegError, DatasetError, InputError
+
+# What a disk refuses: nothing that a program could have done better.
+_REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 
 app = App(
     name="autoseg",
@@ -254,6 +258,15 @@ def status_of(arguments: Sequence[str] | None = None) -> int:
     except AutosegError as error:
         _say(errors, _message(error))
         return error.exit_status
+    except OSError as error:
+        if error.errno not in _REFUSALS:
+            raise
+        _say(
+            errors,
+            f"{error.filename or 'the disk'}: {error.strerror}; what is finished is kept, the same command "
+            "goes on once this is mended",
+        )
+        return AutosegError.exit_status
     except KeyboardInterrupt as error:
         _say(errors, "Stopped. What is finished is kept; the same command goes on from there.")
         return 128 + (signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT)
