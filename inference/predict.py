@@ -92,6 +92,8 @@ def predict_cases(
     planned = plan.configuration(configuration)
     members = choose_members(run, configuration, folds)
     _tell_members(configuration, members, console)
+    if mirror and not planned.training.mirror:
+        console.print("[yellow]not mirrored[/yellow]: no axis was mirrored in training, so mirroring would mislead")
     predictor = Predictor(
         plan,
         read_fingerprint(run.fingerprint),

@@ -288,6 +288,16 @@ def test_an_axis_that_training_did_not_mirror_is_not_mirrored(run):
     assert mirror_axes(sided, None) == sided.prediction.mirror
 
 
+def test_mirroring_that_was_asked_for_and_cannot_be_is_told(run, tmp_path):
+    decided = reference_plan(fingerprint())
+    planned = decided.plan.configurations["3d"]
+    still = planned.model_copy(update={"training": planned.training.model_copy(update={"mirror": ()})})
+    write_plan(run.plan, decided.plan.model_copy(update={"configurations": {"3d": still}}), {})
+    cases = read_inputs([write(tmp_path / "a.nii.gz", voxels())], ("T1",))
+    assert "not mirrored" in predict(run, cases, tmp_path / "asked", mirror=True)[1]
+    assert "not mirrored" not in predict(run, cases, tmp_path / "plain")[1]
+
+
 @pytest.mark.parametrize(
     ("change", "spacing", "named"),
     [
