@@ -79,16 +79,9 @@ def read_geometry(path: Path) -> tuple[Geometry, int]:
         ImageError: the file is missing or its header unreadable.
     """
     if Path(path).is_dir():
-        image = read_image(path)
-        return image.geometry, image.array.shape[0]
-    _require(path)
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise ImageError(f"{path}: cannot be read as an image ({_short(error)})") from None
-    return _geometry(reader), _channels(reader)
+        return _dicom_geometry(Path(path))
+    header = _header(path)
+    return _geometry(header), _channels(header)
 
 
 def write_image(path: Path, image: Image) -> None:
@@ -155,14 +148,42 @@ def _restored(array: NDArray, not_finite: NDArray[np.bool_] | None) -> NDArray:
     return array
 
 
-def _read_dicom_folder(folder: Path) -> sitk.Image:
+def _header(path: Path) -> sitk.ImageFileReader:
+    _require(path)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise ImageError(f"{path}: cannot be read as an image ({_short(error)})") from None
+    return reader
+
+
+def _dicom_geometry(folder: Path) -> tuple[Geometry, int]:
+    """Geometry of evenly spaced slices, and number of channels, from the headers of the first and last one."""
+    slices = _dicom_slices(folder)
+    header, last = _header(Path(slices[0])), _header(Path(slices[-1]))
+    first = _geometry(header)
+    if len(slices) == 1:
+        return first, _channels(header)
+    (_, rows, columns), (_, y, x) = first.shape, first.spacing
+    z = float(np.linalg.norm(np.subtract(_geometry(last).origin, first.origin))) / (len(slices) - 1)
+    return Geometry((len(slices), rows, columns), (z, y, x), first.origin, first.direction), _channels(header)
+
+
+def _dicom_slices(folder: Path) -> tuple[str, ...]:
+    """The files of the one series in a folder, in the order of their positions."""
     series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
     if not series:
         raise ImageError(f"{folder}: no DICOM series in this folder")
     if len(series) > 1:
         raise ImageError(f"{folder}: holds {len(series)} DICOM series; give each its own folder")
+    return tuple(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0]))
+
+
+def _read_dicom_folder(folder: Path) -> sitk.Image:
     reader = sitk.ImageSeriesReader()
-    reader.SetFileNames(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0]))
+    reader.SetFileNames(_dicom_slices(folder))
     _require_complete(folder, reader.GetFileNames())
     reader.MetaDataDictionaryArrayUpdateOn()
     image = reader.Execute()

@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from autoseg.dataset.case import Case
 from autoseg.dataset.load import load_case
 from autoseg.errors import AutosegError, DatasetError
+from autoseg.image import read_geometry
 from autoseg.labels import Labels
 from tests.autoseg.dataset import build
 
@@ -121,6 +122,8 @@ def test_dicom_folder(tmp_path):
     loaded = load_case(Case("a", (folder,)), None, "canonical")
     np.testing.assert_array_equal(loaded.image[0], array)
     assert loaded.geometry.spacing == pytest.approx((4, 0.5, 0.5))
+    header, channels = read_geometry(folder)
+    assert header.largest_offset(loaded.stored) < 1e-6 and channels == 1
 
 
 def test_what_is_wrong_is_raised_together(tmp_path):
