@@ -68,7 +68,9 @@ def make_phantom(
     plans = plan_cohort(cases, seed, shape)
     count = workers or workers_within_memory(BYTES_PER_VOXEL * int(np.prod(shape)))
     with folder_replaced_when_done(output) as folder:
-        rows = map_cases(partial(write_case, folder=folder), plans, count, "Drawing synthetic cases")
+        rows = map_cases(
+            partial(write_case, folder=folder), plans, count, "Drawing synthetic cases", name=lambda plan: plan.name
+        )
         with (folder / "cases.csv").open("w", newline="", encoding="utf-8") as file:
             table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
             table.writeheader()
