@@ -1,5 +1,6 @@
 """What a user sees of a data set that cannot be used: every problem by case, exit status 2, nothing written."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import numpy as np
 import pytest
 
 from autoseg.cli import status_of
+from autoseg.splits import read_splits
 from tests.autoseg.dataset import build
+from tests.autoseg.pipeline_stand_ins import install
 
 
 def image(folder: Path, case: int) -> Path:
@@ -45,6 +48,25 @@ def twice(folder: Path) -> None:
 def broken_line(folder: Path) -> None:
     path = build.write_table(folder, build.table(folder))
     path.write_text(path.read_text() + "case_5,too short\n")
+
+
+def moved_channel(millimetres: float) -> Callable[[Path], object]:
+    def spoil(folder: Path) -> None:
+        rows = build.table(folder)
+        build.write(folder / rows[1]["STIR"], build.voxels(), origin=(10 + millimetres, -20, 30))
+        build.write_table(folder, rows)
+        (folder / "dataset.json").unlink()
+
+    return spoil
+
+
+def without_cases(first: int) -> Callable[[Path], object]:
+    def spoil(folder: Path) -> None:
+        for i in range(first, 5):
+            image(folder, i).unlink()
+            label(folder, i).unlink()
+
+    return spoil
 
 
 BAD = {
@@ -90,9 +112,21 @@ BAD = {
         lambda f: (f / "cases.csv").write_text("T1,label\na,b\n"),
         ["cases.csv", "line 1", "no column `case`"],
     ),
-    "one case": (
-        lambda f: [image(f, i).unlink() or label(f, i).unlink() for i in range(1, 5)],
-        ["has 1 case; cross-validation needs two"],
+    "channels apart": (moved_channel(500), ["case_1", "STIR/case_1.nii.gz", "do not overlap in space"]),
+    "one case": (without_cases(1), ["has 1 case; cross-validation needs two"]),
+}
+ODD = {
+    "empty label": (
+        lambda f: build.write(label(f, 1), np.zeros(build.SHAPE, np.uint8)),
+        ["case_1", "is empty: background only"],
+        5,
+    ),
+    "fewer cases than folds": (without_cases(3), ["only 3 cases, so 3 folds instead of 5"], 3),
+    "two cases": (without_cases(2), ["only 2 cases, so 2 folds instead of 5"], 2),
+    "a channel on another grid": (
+        moved_channel(0.5),
+        ["case_1", "STIR/case_1.nii.gz", "T1/case_1.nii.gz", "resampled onto it"],
+        5,
     ),
 }
 
@@ -119,4 +153,27 @@ def test_all_problems_of_all_cases_at_once(tmp_path, capfd):
     assert status_of(["run", str(folder), "-o", str(tmp_path / "run"), "--device", "cpu"]) == 2
     shown = capfd.readouterr().err
     assert all(f"case_{case}: " in shown for case in (1, 2, 3))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("spoil", "told", "folds"), ODD.values(), ids=ODD.keys())
+def test_what_is_odd_is_a_warning_and_goes_on(tmp_path, monkeypatch, capfd, spoil, told, folds):
+    install(monkeypatch)
+    folder = build.nnunet(tmp_path / "data")
+    spoil(folder)
+    arguments = ["plan-and-preprocess", str(folder), "-o", str(tmp_path / "run"), "--device", "cpu", "--workers", "1"]
+    assert status_of([*arguments, "--plan-only"]) == 0
+    shown = "".join(capfd.readouterr().out.split())
+    assert all(part.replace(" ", "") in shown for part in ("Warning:", *told)), shown
+    assert len(read_splits(tmp_path / "run" / "splits.json")) == folds
+
+
+def test_a_disk_without_room_is_told_before_anything_is_written(tmp_path, monkeypatch, capfd):
+    folder = build.nnunet(tmp_path / "data")
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr("autoseg.dataset.disk.shutil.disk_usage", lambda path: usage._replace(free=1000))
+    arguments = ["plan-and-preprocess", str(folder), "-o", str(tmp_path / "run"), "--device", "cpu", "--workers", "1"]
+    assert status_of(arguments) == 2
+    # 5 cases of 120 voxels, six bytes each
+    assert "about 3.6 KB are needed on this disk, 1 KB are free" in capfd.readouterr().err
     assert not (tmp_path / "run").exists()
