@@ -1,0 +1,124 @@
+"""The whole path in seconds: a table with a sequence missing, labels 0, 200, 500, 600 as floats, in 2D and in 3D."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+import autoseg
+from autoseg.plan import Configuration
+from autoseg.preprocessed import open_case
+from autoseg.run_folder import RunFolder
+from autoseg.splits import Split, write_splits
+from planner.reference import PlannedDecisions
+from tests.autoseg.dataset import build
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+VALUES = np.array([0, 200, 500, 600])
+SHAPE = (8, 24, 28)
+SPACING = (1.0, 1.0, 4.0)
+CASES = tuple(f"case_{i}" for i in range(4))
+NETWORKS = {
+    "2d": {"patch_size": (1, 24, 28), "batch_size": 12, "strides": (1, 2, 2), "kernel": (1, 3, 3)},
+    "3d": {"patch_size": (8, 24, 28), "batch_size": 2, "strides": (1, 2, 2), "kernel": (3, 3, 3)},
+}
+
+
+def draw(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """T1, STIR and class indices (z, y, x): three boxes of different signal, a little noise."""
+    rng = np.random.default_rng(seed)
+    classes = np.zeros(SHAPE, np.uint8)
+    for index, (y, x) in enumerate([((3, 10), (3, 11)), ((13, 20), (4, 12)), ((5, 18), (15, 24))], start=1):
+        shift = rng.integers(-1, 2, 2)
+        classes[1:6, y[0] + shift[0] : y[1] + shift[0], x[0] + shift[1] : x[1] + shift[1]] = index
+    t1, stir = (100 + sign * 60 * classes + rng.normal(0, 8, SHAPE) for sign in (1.0, -1.0))
+    return t1.astype(np.float32), (stir + 300).astype(np.float32), classes
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    folder, rows = tmp_path / "data", []
+    for seed, case in enumerate(CASES):
+        t1, stir, classes = draw(seed)
+        row = {"case": case, "T1": f"{case}_t1.nii.gz", "STIR": f"{case}_stir.nii.gz", "label": f"{case}_seg.nii.gz"}
+        # every second case is stored from left to right and from head to foot
+        direction = np.diag([-1.0, 1.0, -1.0]) if seed % 2 else None
+        build.write(folder / row["T1"], t1, spacing=SPACING, direction=direction)
+        build.write(folder / row["label"], VALUES[classes].astype(np.float32), spacing=SPACING, direction=direction)
+        if case == "case_1":
+            row["STIR"] = ""
+        else:
+            build.write(folder / row["STIR"], stir, spacing=SPACING, direction=direction)
+        rows.append(row)
+    build.write_table(folder, rows)
+    return folder
+
+
+def shrunk(name: str, reference: Configuration) -> Configuration:
+    """A network and a schedule that take seconds."""
+    small = NETWORKS[name]
+    network = {
+        "architecture": "plain",
+        "features": (8, 16),
+        "strides": ((1, 1, 1), small["strides"]),
+        "kernel_sizes": (small["kernel"],) * 2,
+        "encoder_blocks": (1, 1),
+        "decoder_blocks": (1,),
+    }
+    training = {"iterations": 200, "iterations_per_epoch": 100, "optimizer": "adamw", "learning_rate": 0.02}
+    training |= {"warmup": 0.1, "average_decay": 0.9, "mirror": (), "validate_every": 1}
+    changed = reference.model_dump()
+    changed |= {"patch_size": small["patch_size"], "batch_size": small["batch_size"], "network": network}
+    changed |= {"training": changed["training"] | training, "prediction": {"overlap": 0.5, "mirror": ()}}
+    return Configuration.model_validate(changed)
+
+
+def fit(decisions: PlannedDecisions, *arguments: object, device: str, **options: object) -> PlannedDecisions:
+    """In place of planning for the time at hand."""
+    planned = {name: shrunk(name, c) for name, c in decisions.plan.configurations.items() if name in NETWORKS}
+    plan = decisions.plan.model_copy(update={"configurations": planned, "device": device})
+    return PlannedDecisions(plan, decisions.reasons)
+
+
+def agreement(file: Path, classes: np.ndarray) -> float:
+    """Mean Dice over the three structures; the file must hold the data set's values in a type that does."""
+    image = sitk.ReadImage(str(file))
+    assert image.GetPixelID() == sitk.sitkUInt16
+    predicted = sitk.GetArrayFromImage(image)
+    assert set(np.unique(predicted)) <= set(VALUES)
+    pairs = [(predicted == value, classes == index) for index, value in enumerate(VALUES[1:], start=1)]
+    return float(np.mean([2 * (a & b).sum() / (a.sum() + b.sum()) for a, b in pairs]))
+
+
+@pytest.mark.parametrize("configuration", ["2d", "3d"])
+def test_from_a_table_to_predictions(dataset, tmp_path, monkeypatch, configuration):
+    monkeypatch.setattr("planner.time_budget.fit_to_hardware", fit)
+    run = RunFolder(tmp_path / "run")
+    write_splits(run.splits, (Split(train=CASES[:2], val=CASES[2:]), Split(train=CASES[2:], val=CASES[:2])))
+    autoseg.run(dataset, run.path, config=configuration, device="cpu", workers=1)
+
+    prepared = open_case(run.case(configuration, "case_1"))
+    assert prepared.record.present == (True, False) and not prepared.image[1].any() and prepared.image[0].any()
+    assert prepared.record.shape == SHAPE
+    for seed, case in enumerate(CASES):
+        assert agreement(run.cross_validation(configuration) / f"{case}.nii.gz", draw(seed)[2]) > 0.8, case
+    summary = json.loads((run.report / "summary.json").read_text())
+    assert summary["mean_dice"] > 0.8 and summary["cases"] == 4
+    assert [c["name"] for c in summary["classes"]] == ["label 200", "label 500", "label 600"]
+
+    t1, stir, classes = draw(9)
+    build.write(tmp_path / "new" / "t1.mha", t1, spacing=SPACING)
+    build.write(tmp_path / "new" / "stir.mha", stir, spacing=SPACING)
+    build.dicom(tmp_path / "new" / "series", np.rint(t1), spacing=SPACING)
+    rows = [
+        {"case": "both", "T1": "t1.mha", "STIR": "stir.mha"},
+        {"case": "slices", "T1": "series", "STIR": ""},
+    ]
+    build.write_table(tmp_path / "new", rows)
+    autoseg.predict(run.path, tmp_path / "new", tmp_path / "out", config=configuration, device="cpu")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["both.mha", "slices.nii.gz"]
+    assert agreement(tmp_path / "out" / "both.mha", classes) > 0.8
+    assert agreement(tmp_path / "out" / "slices.nii.gz", classes) > 0.8
