@@ -59,7 +59,7 @@ def completed(
         if isinstance(result, _Death):
             raise WorkerDied(
                 f"{name(items[index])}: its process {result.cause}, also when it was tried once more alone; "
-                "free some memory or leave this case out"
+                f"{result.advice}"
             )
         yield index, result
 
@@ -69,6 +69,10 @@ class _Death:
 
     def __init__(self, exit_code: int | None) -> None:
         self.cause = f"ended by itself with status {exit_code}"
+        self.advice = "free some memory or leave this case out"
+        if exit_code == 1:
+            # a spawned process imports the script that started it, and ends so where that starts processes again
+            self.advice += '; in a script of your own call autoseg below `if __name__ == "__main__":`'
         if exit_code is not None and exit_code < 0:
             self.cause = f"was ended by {signal.Signals(-exit_code).name}"
             if exit_code == -9:

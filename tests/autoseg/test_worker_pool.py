@@ -143,3 +143,11 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     while any(map(psutil.pid_exists, workers)):
         assert time.monotonic() < give_up, "a worker outlived its parent"
         time.sleep(0.05)
+
+
+def test_a_script_without_a_main_guard_is_told_of_it(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(f"import autoseg\nautoseg.phantom({str(tmp_path / 'data')!r}, cases=2, workers=2)\n")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    assert done.returncode != 0
+    assert 'call autoseg below `if __name__ == "__main__":`' in done.stderr
