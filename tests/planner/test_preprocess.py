@@ -246,7 +246,8 @@ def start_slow_preprocessing(dataset: Dataset, run: RunFolder, folder: Path, wor
         preprocess.write_case = slow_write
         if __name__ == "__main__":
             cases = tuple(Case(name, (Path(image),), Path(label)) for name, image, label in {cases!r})
-            dataset = Dataset("example", "nnunet", ("MR",), (False,), LABELS, cases)
+            folder = Path({str(dataset.folder)!r})
+            dataset = Dataset("example", "nnunet", ("MR",), (False,), LABELS, cases, folder=folder)
             run = RunFolder(Path({str(run.path)!r}))
             preprocess.preprocess_dataset(dataset, plan(), "3d", run, workers={workers})
         """)
