@@ -103,7 +103,7 @@ def dry_run(*arguments):
     """What make would do from nothing, in a copy without a virtual environment."""
     environment = {name: value for name, value in os.environ.items() if name not in ("INDEX", "PYTHON", "MAKEFLAGS")}
     command = ["make", "--dry-run", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+    return subprocess.run(command, check=True, capture_output=True, text=True, encoding="utf-8", env=environment).stdout
 
 
 @needs_make

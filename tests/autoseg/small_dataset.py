@@ -39,5 +39,5 @@ def make_dataset(folder: Path, cases: int = 5) -> Path:
         "numTraining": cases,
         "file_ending": ".nii.gz",
     }
-    (folder / "dataset.json").write_text(json.dumps(declared))
+    (folder / "dataset.json").write_text(json.dumps(declared), encoding="utf-8")
     return folder

@@ -19,7 +19,11 @@ COMMANDS = ["plan-and-preprocess", "train", "predict", "evaluate", "run", "phant
 
 def command(*arguments, **options):
     return subprocess.run(
-        [sys.executable, "-m", "autoseg.cli", *map(str, arguments)], capture_output=True, text=True, **options
+        [sys.executable, "-m", "autoseg.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        **options,
     )
 
 
@@ -66,7 +70,7 @@ def test_help_is_quick_and_leaves_torch_alone():
     # the processor's seconds, since other processes may be at work on this machine
     assert after.children_user + after.children_system - before.children_user - before.children_system < 0.9
     code = "import sys; from autoseg import cli; cli.status_of(['run', '--help']); print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8")
     assert done.stdout.splitlines()[-1] == "False"
 
 
@@ -178,7 +182,9 @@ def test_sigterm_ends_in_a_message():
         "def run(*a, **k): print('begun', flush=True); time.sleep(60)\n"
         "autoseg.run = run; cli.main(['run', 'data', '-o', 'RUN'])"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+    )
     assert process.stdout.readline() == "begun\n"
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=30)

@@ -56,11 +56,11 @@ def again(dataset, run, **options):
 
 def edit(run, pattern, replacement):
     """Edit the configuration 3d of plan.yaml, as a person would in a text editor."""
-    text = run.plan.read_text()
+    text = run.plan.read_text(encoding="utf-8")
     start = text.index("\n  3d:")
     changed = text[:start] + re.sub(pattern, replacement, text[start:], count=1)
     assert changed != text
-    run.plan.write_text(changed)
+    run.plan.write_text(changed, encoding="utf-8")
 
 
 def preprocessed_times(run, configuration="3d"):
@@ -207,7 +207,7 @@ def test_folds_that_share_a_case_are_refused(calls, dataset, run):
 
 
 def test_a_folder_of_other_things_is_left_alone(calls, dataset, tmp_path):
-    (tmp_path / "thesis.txt").write_text("precious")
+    (tmp_path / "thesis.txt").write_text("precious", encoding="utf-8")
     with pytest.raises(RunFolderError, match=r"thesis\.txt"):
         autoseg.plan_and_preprocess(dataset, tmp_path, device="cpu")
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
@@ -218,8 +218,8 @@ def test_a_changed_data_set_is_measured_and_planned_again(calls, dataset, run, t
     image, label = draw_case(9)
     write_image(larger / "imagesTr" / "ball_9_0000.nii.gz", Image(image[None], geometry()))
     write_image(larger / "labelsTr" / "ball_9.nii.gz", Image(label[None], geometry()))
-    declared = json.loads((larger / "dataset.json").read_text())
-    (larger / "dataset.json").write_text(json.dumps(declared | {"numTraining": 6}))
+    declared = json.loads((larger / "dataset.json").read_text(encoding="utf-8"))
+    (larger / "dataset.json").write_text(json.dumps(declared | {"numTraining": 6}), encoding="utf-8")
     run.splits.unlink()
     again(dataset, run, replan=True, time_budget="20m", memory=24, architecture="resenc_m", device="cpu")
     run.splits.unlink()
@@ -338,10 +338,10 @@ def test_training_on_cases_of_another_spacing_is_refused(calls, run):
 
 
 def test_training_on_cases_normalised_otherwise_is_refused(calls, run):
-    text = run.plan.read_text()
+    text = run.plan.read_text(encoding="utf-8")
     changed = text.replace("normalization: z_score", "normalization: ct")
     assert changed != text
-    run.plan.write_text(changed)
+    run.plan.write_text(changed, encoding="utf-8")
     with pytest.raises(RunFolderError, match=r"normalisation.*plan-and-preprocess"):
         autoseg.train(run.path, fold=0)
 

@@ -70,7 +70,7 @@ def test_the_record_survives_the_disk_and_names_no_absolute_path(tmp_path):
     record = record_of(read_dataset(folder))
     write_record(run, record)
     assert read_record(run) == record
-    assert str(tmp_path) not in run.dataset.read_text()
+    assert str(tmp_path) not in run.dataset.read_text(encoding="utf-8")
     assert [case.name for case in record.cases] == ["ball_0", "ball_1", "ball_2"]
     assert record.cases[0].images[0].size == (folder / "imagesTr" / "ball_0_0000.nii.gz").stat().st_size
 
@@ -103,7 +103,7 @@ def test_a_damaged_record_names_file_and_field(tmp_path):
     run = RunFolder(tmp_path)
     with pytest.raises(RunFolderError, match="plan-and-preprocess"):
         read_record(run)
-    run.dataset.write_text('{"name": 3}')
+    run.dataset.write_text('{"name": 3}', encoding="utf-8")
     with pytest.raises(RunFolderError, match=r"dataset\.json.*channels"):
         read_record(run)
 
@@ -112,6 +112,6 @@ def test_the_configuration_reported_first_keeps_the_report(tmp_path):
     run = RunFolder(tmp_path / "run")
     assert report_folder(run, "3d") == run.report
     run.report.mkdir(parents=True)
-    (run.report / "summary.json").write_text('{"configuration": "3d", "cases": 4}')
+    (run.report / "summary.json").write_text('{"configuration": "3d", "cases": 4}', encoding="utf-8")
     assert report_folder(run, "3d") == run.report
     assert report_folder(run, "2d") == run.report / "2d"

@@ -197,7 +197,7 @@ def test_same_seed_same_files(tmp_path, workers):
 
 
 def test_refuses_a_folder_that_is_not_empty(tmp_path):
-    (tmp_path / "mine.txt").write_text("keep")
+    (tmp_path / "mine.txt").write_text("keep", encoding="utf-8")
     with pytest.raises(InputError, match="not empty"):
         make_phantom(tmp_path, cases=1)
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]

@@ -84,7 +84,7 @@ def test_an_item_that_kills_twice_is_an_error_after_the_others_are_done(tmp_path
         for result in completed(partial(die_once, folder=tmp_path), [3, 0, 1], 2, name=name, tell=lambda _: None):
             results.append(result)
     assert sorted(results) == [(1, 0), (2, 1)]
-    assert (tmp_path / "tried_3").read_text() == "xx"
+    assert (tmp_path / "tried_3").read_text(encoding="utf-8") == "xx"
 
 
 def test_the_status_of_a_process_that_left_is_told() -> None:
@@ -147,7 +147,9 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
 
 def test_a_script_without_a_main_guard_is_told_of_it(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
-    script.write_text(f"import autoseg\nautoseg.phantom({str(tmp_path / 'data')!r}, cases=2, workers=2)\n")
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    script.write_text(
+        f"import autoseg\nautoseg.phantom({str(tmp_path / 'data')!r}, cases=2, workers=2)\n", encoding="utf-8"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, encoding="utf-8", timeout=120)
     assert done.returncode != 0
     assert 'call autoseg below `if __name__ == "__main__":`' in done.stderr

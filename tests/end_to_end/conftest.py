@@ -32,7 +32,7 @@ def dataset(test_data) -> Path:
 @pytest.fixture(scope="session")
 def run(dataset, tmp_path_factory) -> RunFolder:
     run = RunFolder(tmp_path_factory.mktemp("hippocampus") / "run")
-    declared = json.loads((dataset / "dataset.json").read_text())
+    declared = json.loads((dataset / "dataset.json").read_text(encoding="utf-8"))
     cases = [Path(case["image"]).name.removesuffix(".nii.gz") for case in declared["training"]]
     write_splits(run.splits, two_folds(cases))
     autoseg.run(dataset, run.path, time_budget=BUDGET, device="cpu")

@@ -15,7 +15,9 @@ from tests.end_to_end.conftest import BUDGET
 
 
 def command(*arguments: object) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "autoseg.cli", *map(str, arguments)], capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-m", "autoseg.cli", *map(str, arguments)], capture_output=True, text=True, encoding="utf-8"
+    )
 
 
 @pytest.mark.slow
@@ -39,7 +41,7 @@ def test_the_run_holds_what_it_promises(run):
 @pytest.mark.slow
 def test_the_cross_validated_dice_is_that_of_a_useful_model(run, dataset):
     """By the report, and computed again here from the files with SimpleITK."""
-    summary = json.loads((run.report / "summary.json").read_text())
+    summary = json.loads((run.report / "summary.json").read_text(encoding="utf-8"))
     assert summary["mean_dice"] >= 0.80
     by_class: dict[int, list[float]] = {1: [], 2: []}
     for prediction in sorted(run.cross_validation("3d").glob("*.nii.gz")):

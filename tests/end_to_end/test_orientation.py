@@ -45,19 +45,23 @@ def test_flips_and_axis_orders_give_the_same_labels(run, case, tmp_path, orienta
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_an_oblique_grid_costs_little(run, case, tmp_path, axis):
-    """The image resampled onto a grid that is turned by 15 degrees about one of its axes."""
-    image, label = case
-    plain = dice(predicted(run, image, tmp_path / "plain"), label)
-    grid = oblique_grid(image, axis, np.deg2rad(15))
-    outside = float(sitk.GetArrayViewFromImage(image).min())
-    turned = sitk.Resample(image, grid, sitk.Transform(), sitk.sitkBSpline, outside, sitk.sitkFloat32)
-    reference = sitk.Resample(label, grid, sitk.Transform(), sitk.sitkNearestNeighbor)
-    assert dice(predicted(run, turned, tmp_path / "turned"), reference) >= plain - 0.02
+def test_an_oblique_grid_costs_little(run, dataset, tmp_path, axis):
+    """Images resampled onto a grid that is turned by 15 degrees about one of its axes."""
+    plain, turned = [], []
+    for path in sorted((dataset / "imagesTs").glob("hippocampus*.nii.gz"))[:4]:
+        image = sitk.ReadImage(str(path), sitk.sitkFloat32)
+        label = sitk.ReadImage(str(dataset / "labelsTs" / path.name))
+        grid = oblique_grid(image, axis, np.deg2rad(15))
+        # these images are cut close: outside what was scanned its nearest voxel goes on, as tissue would
+        oblique = sitk.Resample(image, grid, sitk.Transform(), sitk.sitkBSpline, 0.0, sitk.sitkFloat32, True)
+        reference = sitk.Resample(label, grid, sitk.Transform(), sitk.sitkLabelGaussian)
+        plain.append(dice(predicted(run, image, tmp_path / f"{path.name}.plain"), label))
+        turned.append(dice(predicted(run, oblique, tmp_path / f"{path.name}.turned"), reference))
+    assert np.mean(turned) >= np.mean(plain) - 0.02
 
 
 def oblique_grid(image: sitk.Image, axis: int, angle: float) -> sitk.Image:
-    """A grid about the image's centre, turned, large enough to hold it whole."""
+    """A grid of the image's size about its centre, turned."""
     size, spacing = np.array(image.GetSize()), np.array(image.GetSpacing())
     centre = np.array(image.TransformContinuousIndexToPhysicalPoint(((size - 1) / 2).tolist()))
     first, second = (a for a in range(3) if a != axis)
@@ -69,9 +73,8 @@ def oblique_grid(image: sitk.Image, axis: int, angle: float) -> sitk.Image:
         np.cos(angle),
     )
     direction = np.array(image.GetDirection()).reshape(3, 3) @ turn
-    larger = np.ceil(size * 1.3).astype(int)
-    grid = sitk.Image(larger.tolist(), sitk.sitkUInt8)
+    grid = sitk.Image(image.GetSize(), sitk.sitkUInt8)
     grid.SetSpacing(image.GetSpacing())
     grid.SetDirection(direction.ravel().tolist())
-    grid.SetOrigin((centre - direction @ (spacing * (larger - 1) / 2)).tolist())
+    grid.SetOrigin((centre - direction @ (spacing * (size - 1) / 2)).tolist())
     return grid

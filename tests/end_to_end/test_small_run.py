@@ -105,7 +105,7 @@ def test_from_a_table_to_predictions(dataset, tmp_path, monkeypatch, configurati
     assert prepared.record.shape == SHAPE
     for seed, case in enumerate(CASES):
         assert agreement(run.cross_validation(configuration) / f"{case}.nii.gz", draw(seed)[2]) > 0.8, case
-    summary = json.loads((run.report / "summary.json").read_text())
+    summary = json.loads((run.report / "summary.json").read_text(encoding="utf-8"))
     assert summary["mean_dice"] > 0.8 and summary["cases"] == 4
     assert [c["name"] for c in summary["classes"]] == ["label 200", "label 500", "label 600"]
 

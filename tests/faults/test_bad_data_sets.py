@@ -36,7 +36,7 @@ def with_numbers(value: float) -> Callable[[Path], object]:
 
 
 def json_text(text: str) -> Callable[[Path], object]:
-    return lambda folder: (folder / "dataset.json").write_text(text)
+    return lambda folder: (folder / "dataset.json").write_text(text, encoding="utf-8")
 
 
 def twice(folder: Path) -> None:
@@ -47,7 +47,7 @@ def twice(folder: Path) -> None:
 
 def broken_line(folder: Path) -> None:
     path = build.write_table(folder, build.table(folder))
-    path.write_text(path.read_text() + "case_5,too short\n")
+    path.write_text(path.read_text(encoding="utf-8") + "case_5,too short\n")
 
 
 def moved_channel(millimetres: float) -> Callable[[Path], object]:
@@ -109,7 +109,7 @@ BAD = {
     ),
     "cases.csv has a broken line": (broken_line, ["cases.csv", "line 7", "2 cells", "6 columns"]),
     "cases.csv lacks a column": (
-        lambda f: (f / "cases.csv").write_text("T1,label\na,b\n"),
+        lambda f: (f / "cases.csv").write_text("T1,label\na,b\n", encoding="utf-8"),
         ["cases.csv", "line 1", "no column `case`"],
     ),
     "channels apart": (moved_channel(500), ["case_1", "STIR/case_1.nii.gz", "do not overlap in space"]),

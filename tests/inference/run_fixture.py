@@ -141,7 +141,8 @@ def make_run(path: Path, *, finished: int = 2) -> RunFolder:
         )
         write_finished(run, "3d", fold, done)
         (run.fold("3d", fold) / "log.csv").write_text(
-            "epoch,step,learning_rate,loss,train_dice,val_dice,seconds\n1,50,0.01,0.9,0.3,,30\n2,100,0.0,0.4,0.7,0.65,75\n"
+            "epoch,step,learning_rate,loss,train_dice,val_dice,seconds\n1,50,0.01,0.9,0.3,,30\n2,100,0.0,0.4,0.7,0.65,75\n",
+            encoding="utf-8",
         )
     return run
 

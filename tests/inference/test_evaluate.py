@@ -45,8 +45,8 @@ def test_folders_are_matched_by_name_whatever_the_format(folders: tuple[Path, Pa
     assert summary.mean_dice == pytest.approx((1 + 6 / 8 + 4 / 8) / 3)
     assert [c.name for c in summary.classes] == ["label 1"]
     assert summary.problems == () and summary.warnings == ()
-    assert Summary.model_validate_json((folders[2] / "summary.json").read_text()) == summary
-    with (folders[2] / "metrics.csv").open() as file:
+    assert Summary.model_validate_json((folders[2] / "summary.json").read_text(encoding="utf-8")) == summary
+    with (folders[2] / "metrics.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [(r["case"], r["class"], float(r["dice"])) for r in rows] == [
         ("case_0", "label 1", 1.0),
@@ -57,7 +57,7 @@ def test_folders_are_matched_by_name_whatever_the_format(folders: tuple[Path, Pa
 
 def test_the_page_needs_no_other_file_and_no_network(folders: tuple[Path, Path, Path]) -> None:
     evaluate_folders(*folders)
-    text = (folders[2] / "report.html").read_text()
+    text = (folders[2] / "report.html").read_text(encoding="utf-8")
     sources = re.findall(r"""(?:src|href|url\()\s*=?\s*["']?([^"')>\s]+)""", text)
     assert sources and all(source.startswith("data:") for source in sources)
     assert text.count("data:image/png") == 3
@@ -66,13 +66,13 @@ def test_the_page_needs_no_other_file_and_no_network(folders: tuple[Path, Path, 
 
 def test_labels_are_named_by_the_dataset_json_beside_the_references(folders: tuple[Path, Path, Path]) -> None:
     declared = {"name": "Spines", "labels": {"background": 0, "body": 1, "lesion": 2}, "synthetic": True}
-    (folders[0].parent / "dataset.json").write_text(json.dumps(declared))
+    (folders[0].parent / "dataset.json").write_text(json.dumps(declared), encoding="utf-8")
     summary = evaluate_folders(*folders)
     assert (summary.dataset, summary.synthetic) == ("Spines", True)
     assert [c.name for c in summary.classes] == ["body", "lesion"]
     assert summary.classes[1].both_empty == 3
     assert summary.classes_without_dice == ("lesion",)
-    assert "Synthetic data." in (folders[2] / "report.html").read_text()
+    assert "Synthetic data." in (folders[2] / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_missing_prediction_is_an_error_that_names_it_and_the_rest_is_reported(
@@ -84,7 +84,7 @@ def test_a_missing_prediction_is_an_error_that_names_it_and_the_rest_is_reported
     assert raised.value.exit_status == 1
     assert raised.value.summary.cases == 2
     assert raised.value.summary.mean_dice == pytest.approx((1 + 4 / 8) / 2)
-    assert "case_1: has no prediction" in (folders[2] / "report.html").read_text()
+    assert "case_1: has no prediction" in (folders[2] / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_prediction_without_reference_is_a_warning(folders: tuple[Path, Path, Path]) -> None:
@@ -157,10 +157,10 @@ def test_a_run_is_evaluated_without_the_raw_data(tmp_path: Path) -> None:
     assert (lesion.lesions.reference, lesion.lesions.found, lesion.both_empty) == (6, 3, 3)
     assert [(f.name, f.cases) for f in summary.folds] == [("fold 0", 3), ("fold 1", 3)]
     assert {s.name for s in summary.strata["lesion_type"]} == {"lytic", "none"}
-    text = (run.report / "report.html").read_text()
+    text = (run.report / "report.html").read_text(encoding="utf-8")
     for said in ("spine &lt;test&gt;", "twice as coarse: it is a test", "STIR (in 5 of 6 cases)", "1 min 15 s"):
         assert said in text
-    with (run.report / "metrics.csv").open() as file:
+    with (run.report / "metrics.csv").open(encoding="utf-8") as file:
         folds = {row["case"]: row["fold"] for row in csv.DictReader(file)}
     assert folds == {case: str(i // 3) for i, case in enumerate(CASES)}
 
@@ -200,7 +200,7 @@ def test_folds_that_learned_from_the_cases_they_would_be_judged_on_are_refused(t
 
 def test_a_damaged_summary_of_a_fold_is_named(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
-    run.finished("3d", 1).write_text('{"fold": 1}')
+    run.finished("3d", 1).write_text('{"fold": 1}', encoding="utf-8")
     with pytest.raises(RunFolderError, match=r"fold_1.finished\.json: steps"):
         report_run(run, "3d")
 
@@ -208,7 +208,7 @@ def test_a_damaged_summary_of_a_fold_is_named(tmp_path: Path) -> None:
 def test_a_run_is_reported_without_fingerprint_dataset_and_logs(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     run.dataset.unlink()
-    (run.fold("3d", 0) / "log.csv").write_text("step\nnonsense\n")
+    (run.fold("3d", 0) / "log.csv").write_text("step\nnonsense\n", encoding="utf-8")
     (run.fold("3d", 1) / "log.csv").unlink()
     (run.case("3d", "spine_1") / "image.b2nd").unlink()
     assert report_run(run, "3d").cases == 6

@@ -149,7 +149,7 @@ def test_a_data_set_that_moved_is_not_preprocessed_again(dataset: Dataset, run: 
     )
     preprocess_dataset(replace(dataset, cases=cases, folder=moved), plan(), "3d", run, workers=1)
     assert written(run) == before
-    assert str(tmp_path) not in (run.case("3d", "case0") / MARKER).read_text()
+    assert str(tmp_path) not in (run.case("3d", "case0") / MARKER).read_text(encoding="utf-8")
 
 
 def test_what_is_no_longer_a_case_is_removed(dataset: Dataset, run: RunFolder) -> None:

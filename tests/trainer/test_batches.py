@@ -190,6 +190,7 @@ def parent(folders: list[Path], tmp_path: Path) -> Iterator[tuple[subprocess.Pop
         env=os.environ | {"PYTHONPATH": str(root)},
         stdout=subprocess.PIPE,
         text=True,
+        encoding="utf-8",
     )
     assert process.stdout is not None
     pids = [int(pid) for pid in process.stdout.readline().split()]

@@ -43,7 +43,7 @@ def start(run: RunFolder) -> subprocess.Popen:
         "    print(error, file=sys.stderr)\n"
         "    sys.exit(error.exit_status)\n"
     )
-    return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE, text=True, encoding="utf-8")
 
 
 def wait_for_checkpoint(run: RunFolder, process: subprocess.Popen) -> None:
@@ -58,7 +58,7 @@ def test_learns_and_leaves_what_it_should(tiny_run) -> None:
     run = tiny_run(iterations=150, iterations_per_epoch=50, learning_rate=0.02)
     train_fold(run, "3d", 0, device="cpu", workers=0)
     assert is_finished(run, "3d", 0)
-    summary = Finished.model_validate_json(run.finished("3d", 0).read_text())
+    summary = Finished.model_validate_json(run.finished("3d", 0).read_text(encoding="utf-8"))
     assert summary.steps == 150 and summary.dice["ball_4"][0] > 0.8
     assert summary.train == ("ball_0", "ball_1", "ball_2", "ball_3")
     predicted = run.cross_validation("3d") / "ball_4.nii.gz"
@@ -66,7 +66,7 @@ def test_learns_and_leaves_what_it_should(tiny_run) -> None:
     assert read_geometry(predicted)[0].largest_offset(read_geometry(reference)[0]) < 1e-5
     p, r = read_label(predicted).array == 5, read_label(reference).array == 5
     assert 2 * (p & r).sum() / (p.sum() + r.sum()) == pytest.approx(summary.dice["ball_4"][0])
-    rows = list(csv.DictReader((run.fold("3d", 0) / "log.csv").open()))
+    rows = list(csv.DictReader((run.fold("3d", 0) / "log.csv").open(encoding="utf-8")))
     assert [int(row["step"]) for row in rows] == [50, 100, 150]
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
     assert (run.fold("3d", 0) / "progress.png").stat().st_size > 1000
@@ -114,7 +114,7 @@ def test_a_changed_plan_is_refused_for_a_begun_fold(tiny_run, monkeypatch) -> No
     stop_after(monkeypatch, 6)
     with pytest.raises(KeyboardInterrupt):
         train_fold(run, "3d", 0, device="cpu", workers=0)
-    run.plan.write_text(run.plan.read_text().replace("weight_decay: 0.01", "weight_decay: 0.02"))
+    run.plan.write_text(run.plan.read_text(encoding="utf-8").replace("weight_decay: 0.01", "weight_decay: 0.02"))
     with pytest.raises(RunFolderError, match="changed since this fold was begun"):
         train_fold(run, "3d", 0, device="cpu", workers=0)
 
@@ -171,7 +171,7 @@ def test_a_loss_that_is_not_finite_goes_back_and_lowers_the_rate(
 
     monkeypatch.setattr(Learner, "step", step)
     train_fold(run, "3d", 0, device="cpu", workers=0)
-    (event,) = Finished.model_validate_json(run.finished("3d", 0).read_text()).events
+    (event,) = Finished.model_validate_json(run.finished("3d", 0).read_text(encoding="utf-8")).events
     assert (event.kind, event.step, event.rate_factor) == ("restored", back_to, 0.5)
 
 
@@ -198,7 +198,7 @@ def test_a_collapse_goes_back_behind_the_checkpoints_of_its_own_epoch(tiny_run, 
     monkeypatch.setattr(events, "go_back", go_back)
     monkeypatch.setattr(Learner, "step", step)
     train_fold(run, "3d", 0, device="cpu", workers=0)
-    (event,) = Finished.model_validate_json(run.finished("3d", 0).read_text()).events
+    (event,) = Finished.model_validate_json(run.finished("3d", 0).read_text(encoding="utf-8")).events
     assert (event.kind, event.step) == ("restored", 4) and "weights are not finite at step 8" in event.reason
     assert all(bool(torch.isfinite(weight).all()) for weight in weights(run).values())
 
@@ -219,10 +219,10 @@ def test_training_that_keeps_collapsing_is_an_error(tiny_run, monkeypatch, fails
 def test_a_fold_that_is_late_is_shortened_and_annealed(tiny_run, monkeypatch) -> None:
     run = tiny_run(iterations=20000, iterations_per_epoch=20, seconds=8.0)
     train_fold(run, "3d", 0, device="cpu", workers=0)
-    summary = Finished.model_validate_json(run.finished("3d", 0).read_text())
+    summary = Finished.model_validate_json(run.finished("3d", 0).read_text(encoding="utf-8"))
     assert summary.events and all(e.kind == "shortened" for e in summary.events)
     assert summary.steps == summary.events[-1].iterations < 20000
-    rows = list(csv.DictReader((run.fold("3d", 0) / "log.csv").open()))
+    rows = list(csv.DictReader((run.fold("3d", 0) / "log.csv").open(encoding="utf-8")))
     assert float(rows[-1]["learning_rate"]) < 0.02 * 3e-3
     assert summary.seconds_training < 12
 
@@ -230,7 +230,7 @@ def test_a_fold_that_is_late_is_shortened_and_annealed(tiny_run, monkeypatch) ->
 def test_epochs_given_by_hand(tiny_run) -> None:
     run = tiny_run()
     train_fold(run, "3d", 0, device="cpu", workers=0, epochs=1)
-    assert Finished.model_validate_json(run.finished("3d", 0).read_text()).steps == 4
+    assert Finished.model_validate_json(run.finished("3d", 0).read_text(encoding="utf-8")).steps == 4
 
 
 def test_a_fold_that_is_given_time_has_epochs_to_be_shortened_at(tiny_run, monkeypatch) -> None:
@@ -238,5 +238,5 @@ def test_a_fold_that_is_given_time_has_epochs_to_be_shortened_at(tiny_run, monke
     # 0.9 * 20 s at 0.5 s a step are 36 steps: epochs of 2
     monkeypatch.setattr("trainer.opening.measure_step", lambda *_: StepCost(0.5, 0))
     train_fold(run, "3d", 0, device="cpu", workers=0, seconds=20.0)
-    rows = list(csv.DictReader((run.fold("3d", 0) / "log.csv").open()))
+    rows = list(csv.DictReader((run.fold("3d", 0) / "log.csv").open(encoding="utf-8")))
     assert [int(row["step"]) for row in rows] == list(range(2, 37, 2))

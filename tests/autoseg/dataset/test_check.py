@@ -188,7 +188,7 @@ def test_table_problems_name_line_and_column(tmp_path):
     rows[3]["case"] = "case_4"
     rows[4]["STIR"] = rows[0]["STIR"]
     path = build.write_table(tmp_path, rows)
-    path.write_text(path.read_text() + "one,cell,too,many,here,and,there\n")
+    path.write_text(path.read_text(encoding="utf-8") + "one,cell,too,many,here,and,there\n")
     text = "\n".join(problems_of(tmp_path))
     assert "line 2, column T1" in text and "nowhere.nii.gz does not exist" in text
     assert "line 3, column label: is empty" in text

@@ -25,7 +25,7 @@ def by_name(cases: tuple[Case, ...]) -> dict[str, Case]:
 
 def test_plain_names_with_one_channel(tmp_path):
     folder = files(tmp_path, "a.nii.gz", "b.nrrd", "c_0000.mha", ".hidden.nii.gz")
-    (folder / "notes.txt").write_text("not an image")
+    (folder / "notes.txt").write_text("not an image", encoding="utf-8")
     cases = by_name(read_inputs([folder], ("T1",)))
     assert {name: case.images for name, case in cases.items()} == {
         "a": (folder / "a.nii.gz",),
@@ -125,7 +125,7 @@ def test_rows_that_are_wrong_keep_to_themselves(tmp_path):
     rows[1]["T1"] = "gone.nii.gz"
     rows[2]["T1"] = ""
     path = build.write_table(tmp_path, rows)
-    path.write_text(path.read_text() + "too,short\n")
+    path.write_text(path.read_text(encoding="utf-8") + "too,short\n")
     cases = read_inputs([path], ("T1",))
     assert [bool(case.problems) for case in cases] == [False, True, True, False, True]
     assert "line 3, column T1" in cases[1].problems[0]
@@ -145,10 +145,10 @@ def test_nothing_to_predict(tmp_path):
         read_inputs([tmp_path], ("T1",))
     with pytest.raises(InputError, match="does not exist"):
         read_inputs([tmp_path / "nowhere"], ("T1",))
-    (tmp_path / "cases.csv").write_text("case,FLAIR\na,b.nii.gz\n")
+    (tmp_path / "cases.csv").write_text("case,FLAIR\na,b.nii.gz\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"no column is named like a channel of the model \(T1\)"):
         read_inputs([tmp_path], ("T1",))
-    (tmp_path / "cases.csv").write_text("FLAIR\nb.nii.gz\n")
+    (tmp_path / "cases.csv").write_text("FLAIR\nb.nii.gz\n", encoding="utf-8")
     with pytest.raises(DatasetError, match="no column `case`"):
         read_inputs([tmp_path], ("FLAIR",))
 

@@ -111,14 +111,14 @@ def test_neither_json_nor_table(tmp_path):
 
 
 def test_json_syntax_error_names_its_line(tmp_path):
-    (tmp_path / "dataset.json").write_text('{\n "channel_names": {"0": "T1"},\n "labels": {,}\n}')
+    (tmp_path / "dataset.json").write_text('{\n "channel_names": {"0": "T1"},\n "labels": {,}\n}', encoding="utf-8")
     assert "dataset.json, line 3" in problems_of(tmp_path)
 
 
 def test_json_fields_all_wrong_ones_named_with_their_lines(tmp_path):
     build.nnunet(tmp_path, labels={"background": 0, "lesion": "one"}, channel_names={"1": "T1"}, file_ending=3)
     text = problems_of(tmp_path)
-    lines = (tmp_path / "dataset.json").read_text().splitlines()
+    lines = (tmp_path / "dataset.json").read_text(encoding="utf-8").splitlines()
     for field, key in (("labels.lesion", "lesion"), ("channel_names", "channel_names"), ("file_ending", "file_ending")):
         line = next(i for i, content in enumerate(lines, 1) if f'"{key}"' in content)
         assert f"line {line}, field {field}:" in text
@@ -145,14 +145,14 @@ def test_decathlon_field_in_a_list_named_with_its_line(tmp_path):
 def test_labels_that_cannot_be_used(tmp_path, labels, told):
     text = problems_of(build.nnunet(tmp_path, cases=2, labels=labels))
     assert told in text
-    lines = (tmp_path / "dataset.json").read_text().splitlines()
+    lines = (tmp_path / "dataset.json").read_text(encoding="utf-8").splitlines()
     first = next(i for i, content in enumerate(lines, 1) if '"labels"' in content)
     assert re.search(rf"dataset\.json, line ({first}|{first + 1}|{first + 2}|{first + 3}), field labels", text)
 
 
 def test_json_field_given_twice(tmp_path):
     build.nnunet(tmp_path, cases=2)
-    (tmp_path / "dataset.json").write_text('{"labels": {"lesion": 1,\n "cord": 2,\n "lesion": 3}}')
+    (tmp_path / "dataset.json").write_text('{"labels": {"lesion": 1,\n "cord": 2,\n "lesion": 3}}', encoding="utf-8")
     assert "dataset.json, line 3: field 'lesion' is given twice" in problems_of(tmp_path)
 
 
@@ -170,7 +170,7 @@ def test_json_field_given_twice(tmp_path):
     ],
 )
 def test_table_malformed_as_a_whole(tmp_path, text, told):
-    (tmp_path / "cases.csv").write_text(text)
+    (tmp_path / "cases.csv").write_text(text, encoding="utf-8")
     assert told in problems_of(tmp_path)
 
 
