@@ -11,7 +11,9 @@ import numpy as np
 from autoseg.fingerprint import Fingerprint
 from autoseg.geometry import Shape, Spacing
 from autoseg.plan import Configuration, Plan
+from autoseg.preprocessing.resample import new_shape_for
 from autoseg.step_cost import StepCost
+from autoseg.whole_image.windows import window_starts
 from planner.candidates import Candidate
 from planner.cost import multiply_adds
 
@@ -136,11 +138,7 @@ class Chooser:
 
 def _windows(shape: Shape, spacing: Spacing, configuration: Configuration) -> int:
     """Windows of a whole-image prediction of one case."""
-    target = configuration.target_spacing(spacing)
-    count = 1
-    for axis in range(3):
-        voxels = shape[axis] * spacing[axis] / target[axis]
-        patch = configuration.patch_size[axis]
-        step = max(1.0, patch * (1 - configuration.prediction.overlap))
-        count *= 1 + max(0, math.ceil((voxels - patch) / step - 1e-6))
-    return count
+    resampled = new_shape_for(shape, spacing, configuration.target_spacing(spacing))
+    overlap = configuration.prediction.overlap
+    axes = zip(resampled, configuration.patch_size, strict=True)
+    return math.prod(len(window_starts(voxels, patch, overlap)) for voxels, patch in axes)

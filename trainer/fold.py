@@ -7,6 +7,7 @@ on a CPU to the same bits.
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 
@@ -123,7 +124,7 @@ def _step(task: Fold, batch: Batch) -> bool:
     state = task.state
     rate = learning_rate(state.step, state.training, state.events)
     loss, counts = task.learner.step(batch.image, batch.label, rate, state.step)
-    if loss != loss or abs(loss) == float("inf"):
+    if not math.isfinite(loss):
         events.go_back(task.folder, task.learner, state, task.console, "the loss is not finite")
         return False
     state.step += 1

@@ -6,6 +6,8 @@ labels (B, z, y, x).
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from autoseg.device import half_precision
@@ -73,7 +75,7 @@ class Learner:
             logits = self.module(image)
         loss = deep_supervision_loss(logits, label, self.training.batch_dice)
         value = loss.item()
-        if value == value and abs(value) != float("inf"):
+        if math.isfinite(value):
             self.scaler.scale(loss).backward()
             self.scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.training.gradient_clip)
