@@ -105,6 +105,10 @@ class Training(PlanModel):
         gradient_clip: largest norm of the gradient.
         average_decay: decay of the exponential moving average of the weights; 0 turns it off.
         oversample_foreground: share of a batch's patches centred on foreground.
+        sample_by: how the voxel that a foreground patch is centred on is drawn: `lesion`: each connected
+            component of a class is as likely; `voxel`: each voxel of a class is.
+        sequence_dropout: probability of a training patch to lose some of its sequences, never all.
+        lesion_loss: weight of the lesion-wise loss beside Dice and cross-entropy; 0 turns it off.
         batch_dice: pool the Dice loss over the batch instead of taking it per patch.
         deep_supervision: loss at every decoder stage.
         rotation: largest rotation in degrees about each axis (z, y, x).
@@ -124,6 +128,9 @@ class Training(PlanModel):
     gradient_clip: float = Field(gt=0)
     average_decay: float = Field(ge=0, lt=1)
     oversample_foreground: float = Field(ge=0, le=1)
+    sample_by: Literal["lesion", "voxel"] = "lesion"
+    sequence_dropout: float = Field(default=0.0, ge=0, le=1)
+    lesion_loss: float = Field(default=0.0, ge=0)
     batch_dice: bool
     deep_supervision: bool
     rotation: Spacing
@@ -155,6 +162,11 @@ class Configuration(PlanModel):
         median_shape: median case in voxels at that spacing.
         patch_size: voxels (z, y, x) that the network sees.
         slice_axis: axis along which a 2D configuration takes single slices; None in 3D.
+        neighbours: slices on each side along `slice_axis` that are channels of the input too (2.5D).
+        sequences: those that the network sees, names of the plan's channels; None = all.
+        availability_code: give the network a constant channel a sequence: 1 where the case has it, else 0.
+        preprocessed_as: configuration whose preprocessed cases this one reads, of the same spacing;
+            None = its own.
     """
 
     spacing: tuple[float | None, float | None, float | None]
@@ -162,6 +174,10 @@ class Configuration(PlanModel):
     patch_size: Shape
     batch_size: int = Field(ge=1)
     slice_axis: Literal[0, 1, 2] | None
+    neighbours: int = Field(default=0, ge=0)
+    sequences: tuple[str, ...] | None = None
+    availability_code: bool = False
+    preprocessed_as: str | None = None
     network: Network
     training: Training
     prediction: Prediction
