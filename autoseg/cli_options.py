@@ -20,9 +20,26 @@ RunFolderToMake = Annotated[
     Path, Parameter(name=["--output", "-o"], help="The RUN folder; an existing one is gone on with.")
 ]
 Configs = Annotated[
-    list[Literal["2d", "3d", "3d_lowres"]] | None,
+    list[Literal["2d", "2.5d", "3d", "3d_lowres"]] | None,
     Parameter(
         name="--config", negative=(), help="Configuration; give the option several times for several [default: 3d]."
+    ),
+]
+PlannedConfigs = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--config",
+        negative=(),
+        help="Name of a configuration in plan.yaml; give the option several times for several [default: 3d].",
+    ),
+]
+Sequences = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--sequences",
+        consume_multiple=True,
+        negative=(),
+        help="Predict from these sequences alone, such as T1; the others are treated as absent.",
     ),
 ]
 RunBudget = Annotated[

@@ -197,6 +197,12 @@ class Configuration(PlanModel):
             raise ValueError("; ".join(problems))
         return self
 
+    @model_validator(mode="after")
+    def _neighbours_have_an_axis(self) -> Configuration:
+        if self.neighbours and self.slice_axis is None:
+            raise ValueError("neighbours: a 3D configuration (slice_axis: null) has none")
+        return self
+
     def target_spacing(self, current: Spacing) -> Spacing:
         """Spacing in mm (z, y, x) that a case of spacing `current` is resampled to."""
         z, y, x = (c if s is None else s for s, c in zip(self.spacing, current, strict=True))
@@ -216,7 +222,7 @@ class Plan(PlanModel):
         device: device the plan was made for.
         time_budget_seconds: time for a whole run; None = as long as the schedule takes.
         seed: of the splits, the weights and every random draw.
-        configurations: by name: `2d`, `3d`, `3d_lowres`.
+        configurations: by name: `2d`, `2.5d`, `3d`, `3d_lowres`.
     """
 
     schema_version: Literal[1] = 1
@@ -231,6 +237,17 @@ class Plan(PlanModel):
     labels: Labels
     configurations: dict[str, Configuration]
 
+    @model_validator(mode="after")
+    def _inputs_are_there(self) -> Plan:
+        names = [channel.name for channel in self.channels]
+        problems = []
+        for name, configuration in self.configurations.items():
+            problems += [f"{name}.{text}" for text in _wrong_sequences(configuration, names)]
+            problems += [f"{name}.{text}" for text in _wrong_source(name, configuration, self.configurations)]
+        if problems:
+            raise ValueError("; ".join(f"configurations.{problem}" for problem in problems))
+        return self
+
     def configuration(self, name: str) -> Configuration:
         """The configuration called `name`.
 
@@ -240,6 +257,38 @@ class Plan(PlanModel):
         if name not in self.configurations:
             raise PlanError(f"configuration {name!r} is not planned; planned are {', '.join(self.configurations)}")
         return self.configurations[name]
+
+    def preprocessed_as(self, name: str) -> str:
+        """Name under which the preprocessed cases lie that the configuration `name` reads.
+
+        Raises:
+            PlanError: there is no such configuration.
+        """
+        return self.configuration(name).preprocessed_as or name
+
+
+def _wrong_sequences(configuration: Configuration, channels: list[str]) -> list[str]:
+    chosen = configuration.sequences
+    if chosen is None:
+        return []
+    if not chosen:
+        return ["sequences: is empty; null stands for all"]
+    unknown = [sequence for sequence in chosen if sequence not in channels]
+    if unknown:
+        return [f"sequences: no channel is called {', '.join(unknown)}; there are {', '.join(channels)}"]
+    return ["sequences: names one twice"] if len(set(chosen)) < len(chosen) else []
+
+
+def _wrong_source(name: str, configuration: Configuration, others: dict[str, Configuration]) -> list[str]:
+    """Preprocessed cases are shared by configurations of one spacing, and belong to one that has its own."""
+    source = configuration.preprocessed_as
+    if source is None or source == name or source not in others:
+        return []
+    if others[source].preprocessed_as not in (None, source):
+        return [f"preprocessed_as: {source} has no preprocessed cases of its own"]
+    if others[source].spacing != configuration.spacing:
+        return [f"spacing: is not that of {source}, whose preprocessed cases it reads (preprocessed_as)"]
+    return []
 
 
 def write_plan(path: Path, plan: Plan, reasons: dict[str, str]) -> None:

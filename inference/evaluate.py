@@ -19,6 +19,7 @@ from autoseg.preprocessed import read_record as read_case_record
 from autoseg.run_folder import RunFolder
 from autoseg.run_state import read_record, report_folder
 from autoseg.splits import Split, read_splits
+from autoseg.taking_part import splits_of
 from inference.compare import Compared, Pair, compare_all
 from inference.folders import declaration_beside, image_of, labels_declared, labels_found, match_folders
 from inference.report.background import Background, from_file, from_preprocessed
@@ -112,11 +113,11 @@ def report_run(run: RunFolder, configuration: str, *, workers: int | None = None
             `splits.json` now holds.
         IncompleteEvaluation: some predictions are missing or unreadable.
     """
-    plan, splits = read_plan(run.plan), read_splits(run.splits)
-    plan.configuration(configuration)
+    plan, all_splits = read_plan(run.plan), read_splits(run.splits)
+    splits = splits_of(run, plan, configuration, all_splits)
     refuse_other_splits(run, configuration, splits)
     folds = {case: index for index, split in enumerate(splits) for case in split.val}
-    pairs, unfinished, lost = _cross_validated(run, configuration, splits)
+    pairs, unfinished, lost = _cross_validated(run, plan, configuration, splits)
     if not pairs:
         raise RunFolderError(
             f"{run.cross_validation(configuration)}: no case is predicted yet; `autoseg train {run.path} --fold all` "
@@ -133,7 +134,7 @@ def report_run(run: RunFolder, configuration: str, *, workers: int | None = None
         folds=folds,
         strata={case.name: case.strata for case in record.cases} if record else None,
         problems=[*(f"case {case}: its prediction is missing" for case in lost), *_problems(compared)],
-        warnings=_unfinished_warning(unfinished, len(folds)),
+        warnings=[*_unfinished_warning(unfinished, len(folds)), *_left_out_warning(all_splits, splits)],
     )
     pictures = chosen_pictures(
         rows, {pair.case: pair for pair in pairs}, plan.labels, _preprocessed(run, configuration, plan, pairs)
@@ -150,15 +151,16 @@ def is_synthetic(dataset: str) -> bool:
 
 
 def _cross_validated(
-    run: RunFolder, configuration: str, splits: Sequence[Split]
+    run: RunFolder, plan: Plan, configuration: str, splits: Sequence[Split]
 ) -> tuple[list[Pair], list[int], list[str]]:
     """Predicted cases, folds that are not finished, and cases that a finished fold should have predicted."""
     pairs, unfinished, lost = [], [], []
+    source = plan.preprocessed_as(configuration)
     for index, split in enumerate(splits):
         finished = run.finished(configuration, index).exists()
         predicted = {c: run.cross_validation(configuration) / f"{c}.nii.gz" for c in split.val}
         pairs += [
-            Pair(case, run.case(configuration, case) / "reference.nii.gz", file)
+            Pair(case, run.case(source, case) / "reference.nii.gz", file)
             for case, file in predicted.items()
             if file.exists()
         ]
@@ -177,9 +179,18 @@ def _unfinished_warning(unfinished: Sequence[int], cases: int) -> list[str]:
     return [f"fold {folds}: not finished; its cases are missing here, of {cases} cases in all"]
 
 
+def _left_out_warning(all_splits: Sequence[Split], splits: Sequence[Split]) -> list[str]:
+    """Cases that have none of the sequences that the configuration sees."""
+    every, judged = ({case for split in some for case in split.val} for some in (all_splits, splits))
+    if every == judged:
+        return []
+    left_out = ", ".join(sorted(every - judged))
+    return [f"{len(judged)} of {len(every)} cases take part; none of the sequences that the network sees: {left_out}"]
+
+
 def _preprocessed(run: RunFolder, configuration: str, plan: Plan, pairs: Sequence[Pair]) -> dict[str, Background]:
     names = tuple(channel.name for channel in plan.channels)
-    folders = {pair.case: run.case(configuration, pair.case) for pair in pairs}
+    folders = {pair.case: run.case(plan.preprocessed_as(configuration), pair.case) for pair in pairs}
     return {
         case: from_preprocessed(folder, read_case_record(folder), names)
         for case, folder in folders.items()

@@ -7,7 +7,8 @@ import numpy as np
 from autoseg.dataset.load import LoadedCase
 from autoseg.errors import ImageError
 from autoseg.fingerprint import Fingerprint
-from autoseg.plan import Channel, Plan
+from autoseg.network_input import InputLayout, seen_sequences
+from autoseg.plan import Channel, Configuration, Plan
 
 # A factor that no scanner setting explains away; narrower limits would warn about every second image.
 FAR_INTENSITY = 10.0
@@ -35,13 +36,33 @@ def require_predictable(loaded: LoadedCase, channels: tuple[str, ...]) -> None:
             raise ImageError(f"{name}: every voxel is {lowest:g}; export the image again")
 
 
-def unusual(loaded: LoadedCase, plan: Plan, fingerprint: Fingerprint) -> tuple[str, ...]:
-    """Sentences on what differs far from the training cases: intensities, spacing, sequences."""
+def require_seen(loaded: LoadedCase, layout: InputLayout) -> None:
+    """Refuse an image that has none of the sequences that the network sees.
+
+    Raises:
+        ImageError: it has not.
+    """
+    if not any(layout.available(loaded.present)):
+        raise ImageError(f"no sequence is there that the network sees: {', '.join(layout.sequences)}")
+
+
+def unusual(
+    loaded: LoadedCase, plan: Plan, fingerprint: Fingerprint, configuration: Configuration
+) -> tuple[str, ...]:
+    """Sentences on what differs far from the training cases: intensities, spacing, sequences.
+
+    Args:
+        loaded: the image.
+        plan: names the channels, and knows the foreground's intensities in each.
+        fingerprint: of the training cases.
+        configuration: says which sequences its network sees, and whether it has learned to do without some.
+    """
     found = _unusual_spacing(loaded, fingerprint)
+    needed = () if configuration.training.sequence_dropout else seen_sequences(plan, configuration)
     for index, channel in enumerate(plan.channels):
         if loaded.present[index]:
             found += unusual_intensity(loaded.image[index], channel)
-        elif all(case.present[index] for case in fingerprint.cases):
+        elif channel.name in needed and all(case.present[index] for case in fingerprint.cases):
             found.append(f"{channel.name} is absent, and every training case had it")
     return tuple(found)
 

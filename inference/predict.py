@@ -21,6 +21,7 @@ from autoseg.device import resolve_device
 from autoseg.errors import AutosegError, InputError
 from autoseg.fingerprint import Fingerprint, read_fingerprint
 from autoseg.image import write_image
+from autoseg.network_input import InputLayout
 from autoseg.parallel import progress_bar
 from autoseg.plan import Configuration, Plan, read_plan
 from autoseg.preprocessing.prepare import prepare_case
@@ -28,7 +29,7 @@ from autoseg.run_folder import RunFolder
 from autoseg.whole_image.export import export_labels, export_probabilities
 from autoseg.whole_image.sliding_window import predict_probabilities
 from inference.ensemble import Ensemble, choose_members
-from inference.input_check import require_predictable, unusual
+from inference.input_check import require_predictable, require_seen, unusual
 
 # Formats whose header and voxels are one file, which a label map can be stored in and renamed as.
 SINGLE_FILE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
@@ -181,7 +182,8 @@ def _predict_case(
     plan, configuration = predictor.plan, predictor.configuration
     loaded = load_case(case, None, plan.orientation)
     require_predictable(loaded, tuple(channel.name for channel in plan.channels))
-    for warning in (*loaded.warnings, *unusual(loaded, plan, predictor.fingerprint)):
+    require_seen(loaded, InputLayout.of(plan, configuration))
+    for warning in (*loaded.warnings, *unusual(loaded, plan, predictor.fingerprint, configuration)):
         console.print(f"[yellow]{escape(case.name)}[/yellow]: {escape(warning)}", highlight=False)
     # the list gives away the only reference to the whole image, which may be large
     passed = [loaded]
@@ -194,6 +196,8 @@ def _predict_case(
         classes=plan.labels.classes,
         overlap=configuration.prediction.overlap,
         mirror=predictor.mirror,
+        layout=InputLayout.of(plan, configuration),
+        present=prepared.record.present,
         # a CPU is no faster with several windows at once
         batch_size=1 if predictor.ensemble.device.type == "cpu" else configuration.batch_size,
         device=predictor.ensemble.device,

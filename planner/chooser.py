@@ -10,6 +10,7 @@ import numpy as np
 
 from autoseg.fingerprint import Fingerprint
 from autoseg.geometry import Shape, Spacing
+from autoseg.network_input import input_channels
 from autoseg.plan import Configuration, Plan
 from autoseg.preprocessing.resample import new_shape_for
 from autoseg.step_cost import StepCost
@@ -59,7 +60,7 @@ class Chooser:
     """Chooses among candidates for one configuration.
 
     Args:
-        plan: gives channels, classes and the memory target.
+        plan: gives sequences, classes and the memory target.
         fingerprint: gives the cases that are predicted at a fold's end.
         validation_cases: of a fold.
         seconds: for a fold, its validation included.
@@ -98,7 +99,8 @@ class Chooser:
 
     def _work(self, candidate: Candidate) -> int:
         c = candidate.configuration
-        return c.batch_size * multiply_adds(c.network, c.patch_size, len(self.plan.channels), self.plan.labels.classes)
+        channels = len(input_channels(self.plan, c))
+        return c.batch_size * multiply_adds(c.network, c.patch_size, channels, self.plan.labels.classes)
 
     def _cost(self, candidate: Candidate) -> StepCost:
         """The measured cost; infinite where the memory target is exceeded."""

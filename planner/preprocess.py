@@ -78,7 +78,7 @@ def preprocess_dataset(
     Args:
         dataset: checked before.
         plan: as it stands in RUN, a person's edits included.
-        configuration: its name.
+        configuration: its name; the cases go where it reads them, once for all that share them.
         run: where the cases go.
         workers: processes at most; fewer are used where memory is short.
         console: for warnings about cases; standard error if None.
@@ -89,12 +89,12 @@ def preprocess_dataset(
         RunFolderError: another process is preprocessing here.
         WorkerDied: a case could not be processed, probably for want of memory.
     """
-    plan.configuration(configuration)
-    folder = run.preprocessed(configuration)
-    with locked(folder.parent / f".{configuration}.lock", "preprocessing"):
+    source = plan.preprocessed_as(configuration)
+    folder = run.preprocessed(source)
+    with locked(folder.parent / f".{source}.lock", "preprocessing"):
         _remove_leftovers(folder, {case.name for case in dataset.cases})
         tasks = [
-            _Task(case, plan, configuration, run.case(configuration, case.name), dataset.folder)
+            _Task(case, plan, configuration, run.case(source, case.name), dataset.folder)
             for case in dataset.cases
         ]
         tasks = [task for task in tasks if not _is_done(task)]

@@ -189,8 +189,16 @@ def _draft_reasons(draft: _Draft) -> dict[str, str]:
     reasons["spacing"] = draft.spacing_reason if axis is None else f"{draft.spacing_reason}; {AXIS[axis]} as it is"
     reasons["median_shape"] = "voxels of the median case at this spacing"
     reasons["slice_axis"] = "a 3D network has none" if axis is None else f"{AXIS[axis]} is the coarsest axis"
-    return reasons
+    return reasons | _INPUT_REASONS
 
+
+_INPUT_REASONS = {
+    "neighbours": "none: a 2D network sees one slice, a 3D network sees them all",
+    "sequences": "all that the data set has",
+    "availability_code": "every case has every sequence, or nnU-Net would not take it",
+    "preprocessed_as": "cases of its own",
+    "training.sequence_dropout": "nnU-Net wants every sequence of every case",
+}
 
 _PLAN_REASONS = {
     "dataset": "name of the data set",

@@ -7,17 +7,21 @@ the richest candidate is taken whose measured step allows enough steps in each f
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from autoseg.fingerprint import Fingerprint
-from autoseg.plan import Configuration, Network
+from autoseg.plan import Configuration, Network, Plan
 from autoseg.splits import Split
-from planner.candidates import candidates
+from planner.candidates import Candidate, candidates
 from planner.chooser import AUGMENTATION, Choice, Chooser, Measure
 from planner.memory_check import default_length, fitting
 from planner.reference import PlannedDecisions
 from planner.short_schedule import REASONS, mirrored_axes, short_prediction, short_training
 from planner.sides import allowed_axes
+
+INPUT_FIELDS = ("neighbours", "sequences", "availability_code", "preprocessed_as")
+"""Fields of a configuration that say what its network sees."""
 
 SECONDS_A_CASE = 0.4
 SECONDS_A_FOLD = 6.0
@@ -76,7 +80,7 @@ def fit_to_hardware(
     if budget_seconds is not None:
         time = divide_time(budget_seconds, spent_seconds, len(fingerprint.cases), len(splits), len(configurations))
     # a configuration that is not trained now is planned as if it had one's share of the time
-    for name in fitted.plan.configurations if time else configurations:
+    for name in _sources_first(fitted.plan) if time else configurations:
         if time:
             fitted = _fitted_to_time(fitted, name, fingerprint, splits, time, measure)
         else:
@@ -102,14 +106,39 @@ def _fitted_to_time(
     reference = decisions.plan.configurations[name]
     validation_cases = max(len(split.val) for split in splits)
     chooser = Chooser(decisions.plan, fingerprint, validation_cases, time.fold_seconds, measure)
-    choice = chooser.choose(list(candidates(reference, fingerprint)))
+    follows = _following(decisions.plan, name)
+    choice = chooser.choose([follows] if follows else list(candidates(reference, fingerprint)))
     training = short_training(
         reference.training, choice.steps, choice.training_seconds, fingerprint, looks=choice.looks
     )
     configuration = choice.candidate.configuration.model_copy(
         update={"training": training, "prediction": short_prediction(reference.prediction)}
     )
-    return _replaced(decisions, name, configuration, _reasons(reference, choice, time, fingerprint))
+    reasons = _reasons(reference, choice, time, fingerprint)
+    if follows:
+        reasons |= _reasons_to_follow(decisions.plan.preprocessed_as(name), configuration)
+    return _replaced(decisions, name, configuration, reasons)
+
+
+def _sources_first(plan: Plan) -> list[str]:
+    """Names of all configurations, those that read another one's preprocessed cases after it."""
+    return sorted(plan.configurations, key=lambda name: plan.preprocessed_as(name) != name)
+
+
+def _following(plan: Plan, name: str) -> Candidate | None:
+    """The only candidate of a configuration that reads another one's preprocessed cases; None where it has its own.
+
+    It has the spacing of that one, which is planned already, and also its patch and network, so that
+    the two differ in what the network sees alone; the number of steps is what its own step affords.
+    """
+    source = plan.configurations.get(plan.preprocessed_as(name))
+    own = plan.configurations[name]
+    if source is None or source is own:
+        return None
+    kept = {field: getattr(own, field) for field in INPUT_FIELDS}
+    configuration = source.model_copy(update=kept)
+    share = math.prod(configuration.patch_size) / math.prod(configuration.median_shape)
+    return Candidate(configuration, configuration.network.features[0], 1.0, share)
 
 
 def _fitted_to_memory(
@@ -178,6 +207,12 @@ def _reasons(
         "training.mirror": mirrored_axes(reference.training, choice.steps, fingerprint).reason,
         "prediction.mirror": "off: each mirrored image costs as much again",
     }
+
+
+def _reasons_to_follow(source: str, configuration: Configuration) -> dict[str, str]:
+    same = f"as {source}: the two differ in what the network sees alone"
+    fields = ("patch_size", "batch_size", *(f"network.{field}" for field in type(configuration.network).model_fields))
+    return dict.fromkeys(fields, same) | {"spacing": f"that of {source}, whose preprocessed cases it reads"}
 
 
 def _blocks(network: Network, blocks: int) -> str:

@@ -27,10 +27,13 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from autoseg.errors import AutosegError, InputError, TrainingDataError
+from autoseg.network_input import InputLayout
 from autoseg.plan import Configuration
+from autoseg.preprocessed import read_record
 from trainer.augmentation import augmented_patch, plain_patch
 from trainer.case_store import CaseStore, StoredCase, has_foreground
 from trainer.sampling import Place, draw_case, is_foreground_place, place_anywhere, place_on_foreground
+from trainer.sequence_dropout import drop_sequences
 
 LARGEST_CACHE_BYTES = 2**30
 SECONDS_AFTER_SIGTERM = 60.0
@@ -65,6 +68,7 @@ class BatchLoader:
 
     Args:
         folders: preprocessed cases to train on; their order does not matter.
+        layout: of the network's input; None = the preprocessed channels as they are.
         seed: of the plan.
         fold: so that folds see different draws.
         workers: processes that prepare batches; 0 prepares them in this one.
@@ -88,6 +92,7 @@ class BatchLoader:
         first_step: int,
         last_step: int,
         workers: int,
+        layout: InputLayout | None = None,
         augment: bool = True,
         pin_memory: bool = False,
         start_method: Literal["spawn", "fork", "forkserver"] = "spawn",
@@ -101,9 +106,9 @@ class BatchLoader:
             cache_bytes = min(LARGEST_CACHE_BYTES, psutil.virtual_memory().available // (4 * max(workers, 1)))
         cases = tuple(sorted(folders, key=lambda folder: folder.name))
         self._steps = range(first_step, last_step)
-        self._dataset = _Batches(
-            cases, tuple(has_foreground(c) for c in cases), configuration, seed, fold, augment, cache_bytes
-        )
+        with_foreground = tuple(has_foreground(c) for c in cases)
+        layout = layout or InputLayout.plain(len(read_record(cases[0]).present))
+        self._dataset = _Batches(cases, with_foreground, configuration, layout, seed, fold, augment, cache_bytes)
         self._workers = workers
         self._pin_memory = pin_memory
         self._start_method = start_method
@@ -172,6 +177,7 @@ class _Batches(Dataset):
         folders: tuple[Path, ...],
         with_foreground: tuple[bool, ...],
         configuration: Configuration,
+        layout: InputLayout,
         seed: int,
         fold: int,
         augment: bool,
@@ -180,9 +186,10 @@ class _Batches(Dataset):
         self._folders = folders
         self._with_foreground = with_foreground
         self._configuration = configuration
+        self._layout = layout
         self._seed = (seed, fold)
         self._augment = augment
-        self._store = CaseStore(cache_bytes)
+        self._store = CaseStore(cache_bytes, layout.places)
 
     def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor, int] | _Failure:
         """Image (B, C, z, y, x), label (B, z, y, x) and the step, or what went wrong."""
@@ -195,20 +202,26 @@ class _Batches(Dataset):
         return image, torch.from_numpy(np.stack([label for _, label in patches])), step
 
     def _patch(self, step: int, place: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        rng, *others = (np.random.default_rng(s) for s in np.random.SeedSequence((*self._seed, step, place)).spawn(3))
-        share = self._configuration.training.oversample_foreground
+        seeds = np.random.SeedSequence((*self._seed, step, place)).spawn(4)
+        rng, spatial, intensity, dropout = (np.random.default_rng(seed) for seed in seeds)
+        training, halo = self._configuration.training, self._layout.halo
+        share = training.oversample_foreground
         foreground = is_foreground_place(place, step, self._configuration.batch_size, share)
         folder = self._folders[draw_case(rng, self._with_foreground, foreground)]
         case = self._store.open(folder)
         patch_size = self._configuration.patch_size
         where = self._place(case, foreground, rng)
+        available = self._layout.available(case.record.present)
         try:
-            if not self._augment:
-                return plain_patch(case.read, case.record, where, patch_size)
-            spatial, intensity = others
-            return augmented_patch(
-                case.read, case.record, where, patch_size, self._configuration.training, (spatial, intensity)
-            )
+            if self._augment:
+                available = drop_sequences(dropout, available, training.sequence_dropout)
+                rngs = (spatial, intensity)
+                image, label = augmented_patch(
+                    case.read, case.record, where, patch_size, training, rngs, halo=halo, present=available
+                )
+            else:
+                image, label = plain_patch(case.read, case.record, where, patch_size, halo)
+            return self._layout.assemble(image, available), label
         except AutosegError:
             raise
         except MemoryError:

@@ -28,6 +28,7 @@ class StoredCase:
 
     Args:
         image: (C, z, y, x), in memory or on disk, where it is read box by box.
+        channels: those of `image` that are read, in order.
         label: (z, y, x), likewise.
         lesions: its foreground voxels.
     """
@@ -35,18 +36,19 @@ class StoredCase:
     folder: Path
     record: CaseRecord
     image: NDArray[np.float32] | blosc2.NDArray
+    channels: tuple[int, ...]
     label: NDArray[np.uint8] | blosc2.NDArray
     lesions: LesionVoxels
 
     def read(self, lower: Shape, upper: Shape) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        """Copies of image (C, z, y, x) and label (z, y, x) from `lower` to `upper` (excluded).
+        """Copies of image (C, z, y, x), of `channels` alone, and label (z, y, x) from `lower` to `upper` (excluded).
 
         Raises:
             TrainingDataError: a file is damaged.
         """
         box = tuple(slice(first, last) for first, last in zip(lower, upper, strict=True))
         with damage_named(self.folder):
-            image = np.array(self.image[(slice(None), *box)], dtype=np.float32)
+            image = np.concatenate([self.image[(slice(c, c + 1), *box)] for c in self.channels], dtype=np.float32)
             return image, np.array(self.label[box], dtype=np.uint8)
 
 
@@ -58,10 +60,12 @@ class CaseStore:
 
     Args:
         cache_bytes: memory for decompressed cases.
+        channels: those that are read; the others are not kept in memory either.
     """
 
-    def __init__(self, cache_bytes: int) -> None:
+    def __init__(self, cache_bytes: int, channels: tuple[int, ...]) -> None:
         self._room = cache_bytes
+        self._channels = channels
         self._kept: dict[Path, StoredCase] = {}
 
     def open(self, folder: Path) -> StoredCase:
@@ -74,10 +78,14 @@ class CaseStore:
             return self._kept[folder]
         with damage_named(folder):
             opened = open_case(folder)
-            case = StoredCase(folder, opened.record, opened.image, opened.label, LesionVoxels(opened.foreground))
-            needed = opened.image.nbytes + opened.label.nbytes + case.lesions.nbytes
+            lesions = LesionVoxels(opened.foreground)
+            case = StoredCase(folder, opened.record, opened.image, self._channels, opened.label, lesions)
+            needed = opened.image.nbytes * len(self._channels) // len(opened.record.present)
+            needed += opened.label.nbytes + lesions.nbytes
             if needed <= self._room:
-                case = StoredCase(folder, opened.record, opened.image[:], opened.label[:], case.lesions)
+                image = np.concatenate([opened.image[c : c + 1] for c in self._channels])
+                kept = tuple(range(len(self._channels)))
+                case = StoredCase(folder, opened.record, image, kept, opened.label[:], lesions)
                 self._room -= needed
                 self._kept[folder] = case
         return case

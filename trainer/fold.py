@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from autoseg.device import resolve_device
 from autoseg.finished import Finished, write_finished
 from autoseg.network.weights import save_weights
+from autoseg.network_input import InputLayout
 from autoseg.run_folder import RunFolder, locked
 from trainer import checkpoint, events
 from trainer.batches import Batch, BatchLoader
@@ -90,10 +91,10 @@ def is_finished(run: RunFolder, configuration: str, fold: int) -> bool:
 def _train(task: Fold, stop: StopRequest) -> None:
     """Steps until the schedule ends, or until training is set back to an earlier state."""
     state = task.state
-    folders = [task.run.case(task.name, case) for case in task.split.train]
     loader = BatchLoader(
-        folders,
+        [task.case(case) for case in task.split.train],
         task.configuration,
+        layout=InputLayout.of(task.plan, task.configuration),
         seed=task.plan.seed,
         fold=task.index,
         first_step=state.step,
@@ -167,8 +168,8 @@ def _end_epoch(task: Fold) -> bool:
 
 def _look_at_whole_cases(task: Fold) -> float:
     module = evaluation_network(task.plan, task.configuration, task.learner.average, task.learner.device)
-    folders = [task.run.case(task.name, case) for case in task.split.val[:CASES_LOOKED_AT_BETWEEN]]
-    return dice_at_plan_spacing(module, folders, task.configuration, task.plan.labels.classes, task.learner.device)
+    folders = [task.case(case) for case in task.split.val[:CASES_LOOKED_AT_BETWEEN]]
+    return dice_at_plan_spacing(module, folders, task.plan, task.configuration, task.learner.device)
 
 
 def _save(task: Fold) -> None:

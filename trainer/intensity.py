@@ -62,7 +62,12 @@ def change_gamma(channel: Patch, gamma: float, inverted: bool) -> Patch:
 
 
 def augment_intensity(
-    image: NDArray[np.float32], present: tuple[bool, ...], axes: tuple[int, ...], rng: np.random.Generator
+    image: NDArray[np.float32],
+    present: tuple[bool, ...],
+    axes: tuple[int, ...],
+    rng: np.random.Generator,
+    *,
+    unblurred: tuple[int, ...] = (),
 ) -> None:
     """Change a patch (C, z, y, x) in place; channels that are not present stay as they are.
 
@@ -72,6 +77,7 @@ def augment_intensity(
         axes: along which the resolution may be lowered: those within the slices where slices are
             treated as 2D images.
         rng: draws everything.
+        unblurred: axes along which nothing is blurred: across slices that are channels of their own.
     """
     channels = [c for c, there in enumerate(present) if there]
     if rng.random() < 0.1:
@@ -81,7 +87,7 @@ def augment_intensity(
             image[c] = add_noise(image[c], sd, rng)
     if rng.random() < 0.2:
         for c in _some(channels, rng):
-            z, y, x = rng.uniform(0.5, 1, 3)
+            z, y, x = (0.0 if axis in unblurred else s for axis, s in enumerate(rng.uniform(0.5, 1, 3)))
             image[c] = blur(image[c], (z, y, x))
     if rng.random() < 0.15:
         for c in channels:

@@ -13,6 +13,7 @@ import torch
 from autoseg.device import half_precision
 from autoseg.network.build import build_network
 from autoseg.network.unet import UNet
+from autoseg.network_input import input_channels
 from autoseg.plan import Configuration, Plan, Training
 from trainer.loss import deep_supervision_loss, foreground_counts
 
@@ -21,7 +22,7 @@ class Learner:
     """Weights, their moving average, the optimiser and the loss of one fold.
 
     Args:
-        plan: gives the number of channels and classes, and the seed of the weights.
+        plan: gives the sequences and classes, and the seed of the weights.
         configuration: network and training settings.
         training: settings that are followed; may have another length than the plan's.
         device: where to train.
@@ -34,7 +35,7 @@ class Learner:
         torch.manual_seed(seed)
         network = build_network(
             configuration.network,
-            len(plan.channels),
+            len(input_channels(plan, configuration)),
             plan.labels.classes,
             deep_supervision=training.deep_supervision,
         )

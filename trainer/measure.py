@@ -9,6 +9,7 @@ import psutil
 import torch
 
 from autoseg.device import resolve_device
+from autoseg.network_input import input_channels
 from autoseg.plan import Configuration, Plan
 from autoseg.step_cost import StepCost
 from trainer.learner import Learner
@@ -18,8 +19,8 @@ def measure_step(plan: Plan, configuration: Configuration, device: str = "auto",
     """Time and memory of a forward and backward pass and an optimiser step, on random patches.
 
     Args:
-        plan: gives the number of channels and classes.
-        configuration: patch, batch and network to measure.
+        plan: gives the sequences and classes.
+        configuration: input, patch, batch and network to measure.
         device: where.
         steps: counted steps, after one that is not counted; the median is taken.
 
@@ -30,7 +31,7 @@ def measure_step(plan: Plan, configuration: Configuration, device: str = "auto",
     generator = torch.Generator().manual_seed(0)
     shape = (configuration.batch_size, *configuration.patch_size)
     label = torch.randint(0, plan.labels.classes, shape, generator=generator, dtype=torch.uint8)
-    image = torch.randn((shape[0], len(plan.channels), *shape[1:]), generator=generator)
+    image = torch.randn((shape[0], len(input_channels(plan, configuration)), *shape[1:]), generator=generator)
     before = psutil.Process().memory_info().rss
     if where.type == "cuda":
         # the peak is of the whole process: an earlier measurement must not stand for this one

@@ -15,6 +15,7 @@ from autoseg.errors import RunFolderError
 from autoseg.plan import Configuration, Plan, Training, read_plan
 from autoseg.run_folder import RunFolder
 from autoseg.splits import Split, read_splits
+from autoseg.taking_part import splits_of
 from trainer import checkpoint
 from trainer.checkpoint import Requested, State
 from trainer.learner import Learner
@@ -34,7 +35,7 @@ class Fold:
         plan: its plan.
         name: of the configuration.
         index: of the fold.
-        split: its cases.
+        split: its cases, those that have a sequence that the network sees.
         learner: network and optimiser.
         state: the rest of the training state.
         workers: processes that draw and augment patches.
@@ -61,6 +62,10 @@ class Fold:
         """Bring `state.seconds` up to now."""
         now = time.monotonic()
         self.state.seconds, self.clock = self.state.seconds + now - self.clock, now
+
+    def case(self, case: str) -> Path:
+        """Where a preprocessed case lies."""
+        return self.run.case(self.plan.preprocessed_as(self.name), case)
 
     @property
     def folder(self) -> Path:
@@ -100,11 +105,15 @@ def open_fold(
     splits = read_splits(run.splits)
     if not 0 <= index < len(splits):
         raise RunFolderError(f"{run.splits}: has folds 0 to {len(splits) - 1}, not {index}")
+    source = plan.preprocessed_as(name)
     for case in (*splits[index].train, *splits[index].val):
-        run.require(run.case(name, case), f"autoseg plan-and-preprocess DATASET -o {run.path} --config {name}")
+        run.require(run.case(source, case), f"autoseg plan-and-preprocess DATASET -o {run.path} --config {name}")
+    split = splits_of(run, plan, name, splits)[index]
+    if not split.train:
+        raise RunFolderError(f"{run.splits}: fold {index} of {name} has no training case with a sequence that it sees")
     console = Console(stderr=True)
     folder = run.fold(name, index)
-    decided_by = _hash(plan, configuration, splits[index])
+    decided_by = _hash(plan, configuration, split)
     found = checkpoint.load(folder / "checkpoint")
     if found is None:
         state = _new_state(_requested_training(plan, configuration, requested, device), requested, decided_by)
@@ -120,7 +129,7 @@ def open_fold(
         )
     count = default_workers(device) if workers is None else workers
     return Fold(
-        run, plan, name, index, splits[index], learner, state, count, console, None, time.monotonic(), time.monotonic()
+        run, plan, name, index, split, learner, state, count, console, None, time.monotonic(), time.monotonic()
     )
 
 

@@ -13,6 +13,7 @@ from autoseg.image import read_label, write_image
 from autoseg.metrics import count_voxels
 from autoseg.network.build import build_network
 from autoseg.network.unet import UNet
+from autoseg.network_input import InputLayout, input_channels
 from autoseg.parallel import progress_bar
 from autoseg.plan import Configuration, Plan
 from autoseg.preprocessed import PreprocessedCase, open_case
@@ -26,22 +27,23 @@ def evaluation_network(
     plan: Plan, configuration: Configuration, weights: dict[str, torch.Tensor], device: torch.device
 ) -> UNet:
     """A network in evaluation mode with the given weights."""
-    module = build_network(configuration.network, len(plan.channels), plan.labels.classes)
+    module = build_network(configuration.network, len(input_channels(plan, configuration)), plan.labels.classes)
     module.load_state_dict(weights)
     return module.to(device).eval()
 
 
 def dice_at_plan_spacing(
-    module: UNet, folders: Sequence[Path], configuration: Configuration, classes: int, device: torch.device
+    module: UNet, folders: Sequence[Path], plan: Plan, configuration: Configuration, device: torch.device
 ) -> float:
     """Mean foreground Dice over preprocessed cases, at the plan's spacing, without mirroring.
 
     Counts of all cases are pooled by class; a class absent from reference and prediction is left out.
     """
+    classes = plan.labels.classes
     counts = np.zeros((3, classes))
     for folder in folders:
         case = open_case(folder)
-        probabilities = _predict(module, case, configuration, classes, device, mirror=())
+        probabilities = _predict(module, case, plan, configuration, device, mirror=())
         predicted, reference = probabilities.argmax(0), case.label[:]
         counts[0] += np.bincount(predicted[predicted == reference], minlength=classes)
         counts[1] += np.bincount(predicted.ravel(), minlength=classes)
@@ -68,12 +70,11 @@ def predict_validation_cases(
         reference nor prediction has the class.
     """
     configuration = plan.configuration(name)
-    classes = plan.labels.classes
     dice = {}
     with progress_bar() as bar:
         for case_name in bar.track(cases, description="Validation"):
-            case = open_case(run.case(name, case_name))
-            probabilities = _predict(module, case, configuration, classes, device, configuration.prediction.mirror)
+            case = open_case(run.case(plan.preprocessed_as(name), case_name))
+            probabilities = _predict(module, case, plan, configuration, device, configuration.prediction.mirror)
             predicted = export_labels(probabilities, case.record, plan.labels)
             write_image(run.cross_validation(name) / f"{case_name}.nii.gz", predicted)
             reference = read_label(case.reference).array
@@ -86,8 +87,8 @@ def predict_validation_cases(
 def _predict(
     module: UNet,
     case: PreprocessedCase,
+    plan: Plan,
     configuration: Configuration,
-    classes: int,
     device: torch.device,
     mirror: tuple[int, ...],
 ) -> np.ndarray:
@@ -95,7 +96,9 @@ def _predict(
         partial(mean_probabilities, (module,)),
         case.image[:],
         patch_size=configuration.patch_size,
-        classes=classes,
+        classes=plan.labels.classes,
+        layout=InputLayout.of(plan, configuration),
+        present=case.record.present,
         overlap=configuration.prediction.overlap,
         mirror=mirror,
         device=device,

@@ -19,7 +19,8 @@ class Case:
         label: its label map; None for prediction.
         patient: cases of one patient stay in one fold; None = its own.
         strata: values of the stratification columns, such as `{"lesion_type": "lytic"}`.
-        several_channels_in_one_file: `images` repeats one 4D file; channel i is its i-th.
+        several_channels_in_one_file: `images` repeats one 4D file; channel i is its i-th, or, where
+            some are None, the i-th of those that are not.
         problems: what was found wrong when the data set was listed, one sentence each; the check
             reports them with all others, and reading the case raises them.
     """

@@ -6,6 +6,7 @@ Only names are looked at. A wrong case keeps its problem to itself: reading it r
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from autoseg.dataset.case import Case
@@ -17,7 +18,28 @@ from autoseg.dataset.table import match_channels
 from autoseg.errors import InputError
 
 
-def read_inputs(paths: Sequence[Path], channels: tuple[str, ...]) -> tuple[Case, ...]:
+@dataclass(frozen=True)
+class _Channels:
+    """Channels of the model.
+
+    Args:
+        names: of all.
+        used: for each whether a file of it is read.
+        needed: for each whether a file must be there where names number the channels.
+    """
+
+    names: tuple[str, ...]
+    used: tuple[bool, ...]
+    needed: tuple[bool, ...]
+
+
+def read_inputs(
+    paths: Sequence[Path],
+    channels: tuple[str, ...],
+    *,
+    sequences: Sequence[str] | None = None,
+    needed: Sequence[str] | None = None,
+) -> tuple[Case, ...]:
     """List the cases in some paths.
 
     Files named by nnU-Net's convention, `CASE_0000.nii.gz`, are grouped into cases: where all are,
@@ -28,20 +50,28 @@ def read_inputs(paths: Sequence[Path], channels: tuple[str, ...]) -> tuple[Case,
     Args:
         paths: folders, image files, folders of DICOM slices, tables; in any mixture.
         channels: names of the model's channels.
+        sequences: those of the channels that are used; the others are treated as not acquired, and their
+            files need not be there. A file that is a case of its own holds all channels, or these alone.
+            None = all.
+        needed: those of `sequences` without whose files a case cannot be predicted, where names number
+            the channels; None = all of them.
 
     Raises:
         InputError: a path is nothing that can be predicted, or there is no case.
         DatasetError: a table is malformed.
     """
+    used = tuple(sequences is None or name in sequences for name in channels)
+    must = tuple(there and (needed is None or name in needed) for name, there in zip(channels, used, strict=True))
+    model = _Channels(channels, used, must)
     found: list[Found] = []
     images: list[Path] = []
     for path in dict.fromkeys(Path(path) for path in paths):
         table = path / TABLE_NAME if path.is_dir() else path
         if table.suffix.lower() == ".csv" and table.is_file():
-            found += _from_table(read_table(table), channels)
+            found += _from_table(read_table(table), model)
         else:
             images += _images(path)
-    found += _from_names(list(dict.fromkeys(images)), channels)
+    found += _from_names(list(dict.fromkeys(images)), model)
     if not found:
         raise InputError(f"{', '.join(map(str, paths))}: holds no image to predict")
     return checked_cases(found, training=False)
@@ -66,13 +96,13 @@ def _images(path: Path) -> list[Path]:
     return images
 
 
-def _from_names(images: Sequence[Path], channels: tuple[str, ...]) -> list[Found]:
+def _from_names(images: Sequence[Path], channels: _Channels) -> list[Found]:
     """Cases by the names of their files."""
-    count = len(channels)
+    count, first = len(channels.names), channels.needed.index(True)
     splits = {image: split_channel(split_ending(image)[0]) for image in images}
     numbers = {split[1] for split in splits.values() if split is not None}
-    # CASE_0001, CASE_0002 … of a model with one channel, or without any _0000, are numbered cases
-    follows = 0 in numbers and (count > 1 or (None not in splits.values() and numbers == {0}))
+    # CASE_0001, CASE_0002 … of a model with one channel, or without any of the first one, are numbered cases
+    follows = first in numbers and (count > 1 or (None not in splits.values() and numbers == {0}))
     grouped: dict[str, dict[int, Path]] = {}
     found = []
     for image, split in splits.items():
@@ -82,27 +112,30 @@ def _from_names(images: Sequence[Path], channels: tuple[str, ...]) -> list[Found
                 found.append(_twice(split, image, files[split[1]], count))
             files[split[1]] = image
         else:
-            found.append(Found(_whole(image, count), str(image)))
+            found.append(Found(_whole(image, channels.used), str(image)))
     found += [Found(_numbered(name, files, channels), str(files[min(files)])) for name, files in grouped.items()]
     return found
 
 
-def _whole(image: Path, count: int) -> Case:
-    return Case(split_ending(image)[0], (image,) * count, several_channels_in_one_file=count > 1)
+def _whole(image: Path, used: tuple[bool, ...]) -> Case:
+    images = tuple(image if there else None for there in used)
+    return Case(split_ending(image)[0], images, several_channels_in_one_file=len(used) > 1)
 
 
-def _numbered(name: str, files: dict[int, Path], channels: tuple[str, ...]) -> Case:
+def _numbered(name: str, files: dict[int, Path], channels: _Channels) -> Case:
     problems = []
-    lacking = [f"{channel} (_{i:04d})" for i, channel in enumerate(channels) if i not in files]
-    extra = [str(file) for i, file in sorted(files.items()) if i >= len(channels)]
+    must = zip(channels.names, channels.needed, strict=True)
+    lacking = [f"{name} (_{i:04d})" for i, (name, needed) in enumerate(must) if needed and i not in files]
+    extra = [str(file) for i, file in sorted(files.items()) if i >= len(channels.names)]
     if lacking:
         problems.append(
             f"wrong number of channels: no file for {', '.join(lacking)} beside {files[min(files)]}; "
-            f"a sequence that was not acquired is left out in a {TABLE_NAME}"
+            f"a sequence that was not acquired is left out in a {TABLE_NAME}, or by --sequences"
         )
     if extra:
-        problems.append(f"wrong number of channels: {', '.join(extra)}, but the model has {len(channels)}")
-    return Case(name, tuple(files.get(i) for i in range(len(channels))), problems=tuple(problems))
+        problems.append(f"wrong number of channels: {', '.join(extra)}, but the model has {len(channels.names)}")
+    images = tuple(files.get(i) if there else None for i, there in enumerate(channels.used))
+    return Case(name, images, problems=tuple(problems))
 
 
 def _twice(split: tuple[str, int], image: Path, other: Path, count: int) -> Found:
@@ -110,16 +143,18 @@ def _twice(split: tuple[str, int], image: Path, other: Path, count: int) -> Foun
     return Found(Case(split[0], (image,) + (None,) * (count - 1), problems=(problem,)), str(image))
 
 
-def _from_table(table: Table, channels: tuple[str, ...]) -> list[Found]:
-    columns = match_channels(table.columns, channels)
+def _from_table(table: Table, channels: _Channels) -> list[Found]:
+    matched = match_channels(table.columns, channels.names)
+    columns = tuple(column if there else None for column, there in zip(matched, channels.used, strict=True))
     if not any(columns):
+        wanted = ", ".join(name for name, there in zip(channels.names, channels.used, strict=True) if there)
         raise InputError(
-            f"{table.path}, line 1: no column is named like a channel of the model ({', '.join(channels)}); "
+            f"{table.path}, line 1: no column is named like a channel of the model ({wanted}); "
             f"found {', '.join(table.columns)}"
         )
     found = [Found(_from_row(table, row, columns), table.where(row)) for row in table.rows]
     # a line that cannot be read is a case that cannot be predicted
-    none = (None,) * len(channels)
+    none = (None,) * len(channels.names)
     found += [
         Found(Case(f"(line {line})", none, problems=(problem,)), f"{table.path}, line {line}")
         for line, problem in table.malformed.items()

@@ -130,12 +130,20 @@ def _from_one_file(case: Case, findings: Findings) -> Image | None:
     image = _read(path, findings)
     if image is None:
         return None
-    if image.array.shape[0] != len(case.images):
-        _wrong_channels(path, image.array.shape[0], len(case.images), findings)
+    present = np.flatnonzero(case.present)
+    held = image.array.shape[0]
+    # a file of which some sequences are to be used may hold them alone
+    if held not in (len(case.images), len(present)):
+        _wrong_channels(path, held, len(case.images), findings)
         return None
-    for channel, voxels in enumerate(image.array):
+    used = image.array if held == len(present) else image.array[present]
+    for channel, voxels in zip(present, used, strict=True):
         _check_voxels(f"channel {channel} of {path}", voxels, findings)
-    return image
+    if len(present) == len(case.images):
+        return image
+    out = np.zeros((len(case.images), *image.geometry.shape), np.float32)
+    out[present] = used
+    return Image(out, image.geometry)
 
 
 def _from_files(case: Case, findings: Findings) -> Image | None:

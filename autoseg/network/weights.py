@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from autoseg.errors import RunFolderError
 from autoseg.network.build import build_network
 from autoseg.network.unet import UNet
+from autoseg.network_input import input_channels
 from autoseg.plan import Plan
 from autoseg.run_folder import RunFolder, replaced_when_done
 
@@ -28,7 +29,8 @@ def load_network(run: RunFolder, plan: Plan, configuration: str, fold: int, devi
         RunFolderError: the fold is not trained, its file is damaged, or the plan was changed since.
     """
     path = run.require(run.weights(configuration, fold), f"autoseg train {run.path} --fold {fold}")
-    module = build_network(plan.configuration(configuration).network, len(plan.channels), plan.labels.classes)
+    planned = plan.configuration(configuration)
+    module = build_network(planned.network, len(input_channels(plan, planned)), plan.labels.classes)
     try:
         module.load_state_dict(load_file(path))
     except SafetensorError as error:

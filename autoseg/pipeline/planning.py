@@ -53,7 +53,7 @@ def plan_and_preprocess(
     Args:
         dataset: folder in nnU-Net's or the Decathlon's layout, or a `cases.csv` (or its folder).
         output: the RUN folder.
-        config: configurations to preprocess: `2d`, `3d`, `3d_lowres`. All are planned.
+        config: configurations to preprocess: `2d`, `2.5d`, `3d`, `3d_lowres`. All are planned.
         time_budget: for a whole run, such as `40m`, or seconds; None = 40 minutes on a CPU, and on a
             GPU as long as the reference schedule takes.
         memory: memory target in GB; None = 8.
@@ -144,15 +144,17 @@ def _make_plan(
     console: Console,
 ) -> Plan:
     """Plan by nnU-Net's rules, then by what the hardware and the time can afford; both are written."""
+    from planner.network_input import with_inputs
     from planner.reference import reference_plan
     from planner.time_budget import fit_to_hardware
 
     with timed(run, "plan"):
-        reference = reference_plan(
+        by_rules = reference_plan(
             fingerprint,
             memory_gb=wanted.memory_gb or DEFAULT_MEMORY_GB,
             architecture=wanted.architecture or "plain",
         )
+        reference = with_inputs(by_rules, fingerprint)
         for name in configurations:
             reference.plan.configuration(name)
         splits = _splits(run, dataset, fingerprint, reference.plan.seed, console)
@@ -208,8 +210,11 @@ def _splits(
 def _preprocess(run: RunFolder, dataset: Dataset, plan: Plan, configurations: tuple[str, ...], workers: int) -> None:
     from planner.preprocess import preprocess_dataset
 
-    require_room(run, plan, configurations, len(dataset.cases))
+    # one of those that share their cases
+    chosen: dict[str, str] = {}
     for name in configurations:
-        plan.configuration(name)
+        chosen.setdefault(plan.preprocessed_as(name), name)
+    require_room(run, plan, tuple(chosen.values()), len(dataset.cases))
+    for name in chosen.values():
         with timed(run, f"preprocess {name}"):
             preprocess_dataset(dataset, plan, name, run, workers=workers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from rich.console import Console
 
 from autoseg.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.errors import InputError, PartialFailure
+from autoseg.network_input import seen_sequences
 from autoseg.pipeline.options import configurations_of, existing_run
 from autoseg.plan import read_plan
 
@@ -24,6 +25,7 @@ def predict(
     *,
     config: str | Sequence[str] = DEFAULT_CONFIGURATIONS,
     fold: int | Sequence[int] | None = None,
+    sequences: str | Sequence[str] | None = None,
     device: str = "auto",
     mirror: bool | None = None,
     save_probabilities: bool = False,
@@ -39,6 +41,8 @@ def predict(
         output: folder for the predictions; several configurations get a subfolder each.
         config: configurations to predict with.
         fold: only these folds; None = all that are finished.
+        sequences: predict from these alone, such as `T1`; the others are treated as absent, and their
+            files need not be there. None = all that an input has.
         device: `auto`, `cpu`, `cuda` or `mps`.
         mirror: average over mirrored images too; None = as the plan says.
         save_probabilities: also write the probability of every class.
@@ -59,7 +63,11 @@ def predict(
     paths = [Path(images)] if isinstance(images, (str, Path)) else [Path(image) for image in images]
     if not paths:
         raise InputError("no image to predict was given")
-    cases = read_inputs(paths, tuple(channel.name for channel in plan.channels))
+    channels = tuple(channel.name for channel in plan.channels)
+    seen = {name: seen_sequences(plan, plan.configuration(name)) for name in configurations}
+    used = _used_sequences(channels, seen, sequences)
+    needed = [name for name in used if any(name in of_one for of_one in seen.values())]
+    cases = read_inputs(paths, channels, sequences=used, needed=needed)
     problems: list[str] = []
     for name in configurations:
         problems += predict_cases(
@@ -75,6 +83,30 @@ def predict(
     if problems:
         listed = "\n".join(dict.fromkeys(problems))
         raise PartialFailure(f"{len(problems)} of {len(cases) * len(configurations)} could not be predicted:\n{listed}")
+
+
+def _used_sequences(
+    channels: Sequence[str], seen: Mapping[str, Sequence[str]], asked: str | Sequence[str] | None
+) -> tuple[str, ...]:
+    """Names of the sequences to predict from.
+
+    Args:
+        channels: names of the plan's.
+        seen: by configuration to predict with, those that its network sees.
+        asked: by the person; None = all.
+
+    Raises:
+        InputError: there is no such sequence, or a configuration sees none of those that were asked for.
+    """
+    if asked is None:
+        return tuple(channels)
+    used = (asked,) if isinstance(asked, str) else tuple(asked)
+    if unknown := [name for name in used if name not in channels]:
+        raise InputError(f"--sequences {' '.join(unknown)}: the models know {', '.join(channels)}")
+    for name, sequences in seen.items():
+        if not set(sequences) & set(used):
+            raise InputError(f"--sequences {' '.join(used)}: {name} sees only {', '.join(sequences)}")
+    return used
 
 
 def evaluate(

@@ -17,6 +17,7 @@ from autoseg.plan import Plan, read_plan
 from autoseg.run_folder import RunFolder
 from autoseg.run_state import TimeSpent, read_record, read_time_spent, report_folder, timed
 from autoseg.splits import Split, read_splits
+from autoseg.taking_part import splits_of
 
 SHARE_FOR_THE_REPORT = 0.02
 """Of a time budget, kept for the evaluation at its end."""
@@ -64,7 +65,7 @@ def train(
     _refuse_unsound(folder, splits)
     configurations = configurations_of(config)
     for name in configurations:
-        refuse_other_splits(folder, name, splits)
+        refuse_other_splits(folder, name, splits_of(folder, plan, name, splits))
         require_preprocessed(folder, plan, name, [splits[i] for i in folds])
     for name in configurations:
         for index in folds:
@@ -177,9 +178,9 @@ def require_preprocessed(run: RunFolder, plan: Plan, configuration: str, splits:
     from autoseg.preprocessed import read_record as read_case_record
     from planner.preprocess import follows_plan
 
-    plan.configuration(configuration)
+    source = plan.preprocessed_as(configuration)
     for case in dict.fromkeys(case for split in splits for case in (*split.train, *split.val)):
-        folder = run.case(configuration, case)
+        folder = run.case(source, case)
         read_case_record(folder)
         if not follows_plan(folder, plan, configuration):
             raise RunFolderError(

@@ -22,6 +22,7 @@ from autoseg.pipeline.training import (
 from autoseg.plan import Architecture
 from autoseg.run_folder import RunFolder
 from autoseg.splits import read_splits
+from autoseg.taking_part import splits_of
 
 SYNTHETIC_NAME = "synthetic_spine"
 """Folder of the demonstration's data set, by which reports call it."""
@@ -51,7 +52,7 @@ def run(
     Args:
         dataset: folder in nnU-Net's or the Decathlon's layout, or a `cases.csv` (or its folder).
         output: the RUN folder.
-        config: configurations to train: `2d`, `3d`, `3d_lowres`.
+        config: configurations to train: `2d`, `2.5d`, `3d`, `3d_lowres`.
         time_budget: for all of it, such as `40m`, or seconds; None = 40 minutes on a CPU, and on a
             GPU as long as the reference schedule takes.
         memory: memory target in GB; None = 8.
@@ -78,7 +79,7 @@ def run(
     folder, console = RunFolder(Path(output)), Console()
     splits = read_splits(folder.splits)
     for name in configurations:
-        refuse_other_splits(folder, name, splits)
+        refuse_other_splits(folder, name, splits_of(folder, plan, name, splits))
         require_preprocessed(folder, plan, name, splits)
     left = [(name, fold) for name in configurations for fold in range(len(splits))]
     left = [(name, fold) for name, fold in left if not folder.finished(name, fold).exists()]

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from autoseg.geometry import Shape
+from autoseg.network_input import InputLayout
 from autoseg.whole_image.windows import axis_weights, mirrorings, streaming_axis, summed_weights, window_starts
 
 # share of a device's free memory that the slab may take; otherwise it is held by the CPU
@@ -45,6 +46,8 @@ def predict_probabilities(
     classes: int,
     overlap: float,
     mirror: tuple[int, ...],
+    layout: InputLayout | None = None,
+    present: Sequence[bool] | None = None,
     batch_size: int = 1,
     device: str | torch.device = "cpu",
     on_window: Callable[[int, int], None] | None = None,
@@ -53,11 +56,13 @@ def predict_probabilities(
 
     Args:
         predict_patch: (B, C, z, y, x) float32 to probabilities (B, K, z, y, x), any float type.
-        image: (C, z, y, x) float32, prepared.
+        image: (channel, z, y, x) float32, prepared.
         patch_size: voxels (z, y, x) of a window; 1 along the slice axis of a 2D configuration.
         classes: K, background included.
         overlap: share of the patch by which neighbouring windows overlap at least.
         mirror: axes (0 = z, 1 = y, 2 = x) mirrored; the mean over all their combinations is taken.
+        layout: of the network's input; None = the channels of `image` as they are.
+        present: for each channel of `image` whether the case has it; None = all.
         batch_size: windows predicted at once.
         device: where `predict_patch` wants its input.
         on_window: called with the number of windows done and of all of them.
@@ -66,13 +71,16 @@ def predict_probabilities(
         (K, z, y, x) float16.
     """
     shape = (image.shape[1], image.shape[2], image.shape[3])
+    layout = layout or InputLayout.plain(image.shape[0])
+    available = layout.available(present or (True,) * image.shape[0])
     starts = [window_starts(n, p, overlap) for n, p in zip(shape, patch_size, strict=True)]
     accumulator = _Accumulator(shape, patch_size, starts, classes, torch.device(device))
     windows = sorted(product(*starts), key=lambda window: window[accumulator.axis])
     flips = mirrorings(mirror)
     for begin in range(0, len(windows), batch_size):
         batch = windows[begin : begin + batch_size]
-        patches = np.stack([_padded_patch(image, window, patch_size) for window in batch])
+        regions = (_padded_region(image, window, patch_size, layout) for window in batch)
+        patches = np.stack([layout.assemble(region, available) for region in regions])
         predicted = _mirrored_mean(predict_patch, torch.from_numpy(patches).to(device), flips)
         for window, probabilities in zip(batch, predicted, strict=True):
             accumulator.add(window, probabilities)
@@ -93,13 +101,18 @@ def _mirrored_mean(
     return total.div_(len(flips))
 
 
-def _padded_patch(image: Sliceable, start: Sequence[int], patch_size: Shape) -> NDArray[np.float32]:
-    """The window (C, *patch_size) that begins at `start`, zero outside the image."""
-    inside = [slice(max(s, 0), min(s + p, n)) for s, p, n in zip(start, patch_size, image.shape[1:], strict=True)]
-    patch = np.zeros((image.shape[0], *patch_size), dtype=np.float32)
-    placed = tuple(slice(part.start - s, part.stop - s) for part, s in zip(inside, start, strict=True))
-    patch[(slice(None), *placed)] = image[(slice(None), *inside)]
-    return patch
+def _padded_region(
+    image: Sliceable, start: Sequence[int], patch_size: Shape, layout: InputLayout
+) -> NDArray[np.float32]:
+    """The layout's sequences in the window that begins at `start` and its halo, zero outside the image."""
+    lower = [first - margin for first, margin in zip(start, layout.halo, strict=True)]
+    size = [n + 2 * margin for n, margin in zip(patch_size, layout.halo, strict=True)]
+    inside = [slice(max(a, 0), min(a + n, end)) for a, n, end in zip(lower, size, image.shape[1:], strict=True)]
+    placed = tuple(slice(part.start - a, part.stop - a) for part, a in zip(inside, lower, strict=True))
+    region = np.zeros((len(layout.places), *size), dtype=np.float32)
+    for target, place in zip(region, layout.places, strict=True):
+        target[placed] = image[(slice(place, place + 1), *inside)][0]
+    return region
 
 
 class _Accumulator:

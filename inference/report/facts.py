@@ -16,6 +16,7 @@ from statistics import median
 from autoseg.durations import format_duration
 from autoseg.fingerprint import Fingerprint, read_fingerprint
 from autoseg.finished import read_finished
+from autoseg.network_input import seen_sequences
 from autoseg.plan import Configuration, Plan, read_reasons
 from autoseg.run_folder import RunFolder
 from autoseg.run_state import DatasetRecord, read_record, read_time_spent
@@ -173,6 +174,7 @@ def _plan_facts(plan: Plan, name: str, reasons: dict[str, str]) -> tuple[Fact, .
     averaged = ", ".join(axes[axis] for axis in c.prediction.mirror) or "off"
     return (
         Fact("configuration", name),
+        fact("the network sees", _input(plan, c), "neighbours", "sequences"),
         fact("voxel size for training (z, y, x)", f"{spacing} mm", "spacing"),
         fact("patch (z, y, x)", f"{_times(c.patch_size)} voxels", "patch_size"),
         fact("batch", f"{c.batch_size} patches", "batch_size"),
@@ -180,6 +182,11 @@ def _plan_facts(plan: Plan, name: str, reasons: dict[str, str]) -> tuple[Fact, .
         fact("normalisation", ", ".join(sorted({ch.normalization for ch in plan.channels})), "channels"),
         fact("training steps of a fold", f"{t.iterations}", "training.iterations", "training"),
         fact("optimiser", f"{t.optimizer}, peak learning rate {t.learning_rate:g}", "training.optimizer"),
+        *(
+            [fact("patches that lose sequences", f"{t.sequence_dropout:.0%}", "training.sequence_dropout")]
+            if t.sequence_dropout
+            else []
+        ),
         fact("mirrored in training along", mirrored, "training.mirror"),
         fact("mirrored in prediction along", averaged, "prediction.mirror"),
         fact("planned for", f"{plan.device}, {plan.memory_gb:g} GB", "device"),
@@ -189,6 +196,13 @@ def _plan_facts(plan: Plan, name: str, reasons: dict[str, str]) -> tuple[Fact, .
             else []
         ),
     )
+
+
+def _input(plan: Plan, c: Configuration) -> str:
+    parts = [", ".join(seen_sequences(plan, c))]
+    if c.slice_axis is not None:
+        parts.append("one slice" if not c.neighbours else f"{2 * c.neighbours + 1} neighbouring slices")
+    return "; ".join([*parts, "which sequences there are"] if c.availability_code else parts)
 
 
 def _network(c: Configuration) -> str:
