@@ -67,4 +67,6 @@ class PartialFailure(AutosegError):
 
 def wrong_fields(error: ValidationError) -> str:
     """What is wrong in a file that a pydantic model does not accept: every field by its path, and why."""
-    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+    # what concerns the whole file has no path
+    told = [(".".join(map(str, e["loc"])), e["msg"]) for e in error.errors()]
+    return "; ".join(f"{path}: {text}" if path else text for path, text in told)

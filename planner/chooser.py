@@ -99,7 +99,8 @@ class Chooser:
 
     def _work(self, candidate: Candidate) -> int:
         c = candidate.configuration
-        channels = len(input_channels(self.plan, c))
+        # an availability code costs nothing: it is no image
+        channels = sum(channel.kind == "image" for channel in input_channels(self.plan, c))
         return c.batch_size * multiply_adds(c.network, c.patch_size, channels, self.plan.labels.classes)
 
     def _cost(self, candidate: Candidate) -> StepCost:

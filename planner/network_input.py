@@ -42,12 +42,12 @@ def neighbours(slice_spacing: float) -> Decision[int]:
     """
     wanted = round(REACH / slice_spacing)
     count = min(max(wanted, 1), MOST_NEIGHBOURS)
-    reason = f"slices are {slice_spacing:.3g} mm apart: {count} on each side "
-    if count < wanted:
-        return Decision(count, f"{reason}are the most; {wanted} would reach {REACH:g} mm")
-    if count > wanted:
-        return Decision(count, f"{reason}is the least, and reaches beyond {REACH:g} mm")
-    return Decision(count, f"{reason}reach about {REACH:g} mm")
+    apart = f"slices are {slice_spacing:.3g} mm apart"
+    if wanted > count:
+        return Decision(count, f"{apart}: {count} on each side, the most, though {wanted} would reach {REACH:g} mm")
+    if wanted < count:
+        return Decision(count, f"{apart}, more than {REACH:g} mm: {count} on each side, the least")
+    return Decision(count, f"{apart}: {count} on each side comes nearest to {REACH:g} mm")
 
 
 def sequence_dropout(fingerprint: Fingerprint) -> Decision[float]:

@@ -11,9 +11,8 @@ import math
 import torch
 
 from autoseg.device import half_precision
-from autoseg.network.build import build_network
+from autoseg.network.build import network_of
 from autoseg.network.unet import UNet
-from autoseg.network_input import input_channels
 from autoseg.plan import Configuration, Plan, Training
 from trainer.loss import deep_supervision_loss, foreground_counts
 
@@ -33,12 +32,7 @@ class Learner:
         self, plan: Plan, configuration: Configuration, training: Training, device: torch.device, seed: int
     ) -> None:
         torch.manual_seed(seed)
-        network = build_network(
-            configuration.network,
-            len(input_channels(plan, configuration)),
-            plan.labels.classes,
-            deep_supervision=training.deep_supervision,
-        )
+        network = network_of(plan, configuration, deep_supervision=training.deep_supervision)
         self.device = device
         self.training = training
         self.module: UNet = (

@@ -11,9 +11,9 @@ import torch
 
 from autoseg.image import read_label, write_image
 from autoseg.metrics import count_voxels
-from autoseg.network.build import build_network
+from autoseg.network.build import network_of
 from autoseg.network.unet import UNet
-from autoseg.network_input import InputLayout, input_channels
+from autoseg.network_input import InputLayout
 from autoseg.parallel import progress_bar
 from autoseg.plan import Configuration, Plan
 from autoseg.preprocessed import PreprocessedCase, open_case
@@ -27,7 +27,7 @@ def evaluation_network(
     plan: Plan, configuration: Configuration, weights: dict[str, torch.Tensor], device: torch.device
 ) -> UNet:
     """A network in evaluation mode with the given weights."""
-    module = build_network(configuration.network, len(input_channels(plan, configuration)), plan.labels.classes)
+    module = network_of(plan, configuration)
     module.load_state_dict(weights)
     return module.to(device).eval()
 

@@ -6,21 +6,44 @@ import torch
 from torch import nn
 
 from autoseg.network.unet import Decoder, Encoder, UNet
-from autoseg.plan import Network
+from autoseg.network_input import input_channels
+from autoseg.plan import Configuration, Network, Plan
 
 
-def build_network(network: Network, in_channels: int, classes: int, *, deep_supervision: bool = True) -> UNet:
+def network_of(plan: Plan, configuration: Configuration, *, deep_supervision: bool = True) -> UNet:
+    """The network of a configuration, with freshly drawn weights.
+
+    Args:
+        plan: names the sequences and the classes.
+        configuration: its input and its network.
+        deep_supervision: whether training mode gives logits of every decoder stage.
+    """
+    channels = input_channels(plan, configuration)
+    codes = sum(channel.kind == "availability" for channel in channels)
+    return build_network(
+        configuration.network,
+        len(channels) - codes,
+        plan.labels.classes,
+        codes=codes,
+        deep_supervision=deep_supervision,
+    )
+
+
+def build_network(
+    network: Network, in_channels: int, classes: int, *, codes: int = 0, deep_supervision: bool = True
+) -> UNet:
     """A U-Net with freshly drawn weights (He et al., arXiv:1502.01852, as nnU-Net draws them).
 
     Args:
         network: stages, features, strides, kernels and blocks.
-        in_channels: channels of the input.
+        in_channels: channels of the input that hold images.
         classes: channels of the output, background included.
+        codes: further channels of the input, after the images, that are the same in every voxel.
         deep_supervision: whether training mode gives logits of every decoder stage.
     """
     residual = network.architecture != "plain"
     encoder = Encoder(
-        in_channels, network.features, network.strides, network.kernel_sizes, network.encoder_blocks, residual
+        in_channels, network.features, network.strides, network.kernel_sizes, network.encoder_blocks, residual, codes
     )
     decoder = Decoder(classes, network.features, network.strides, network.kernel_sizes, network.decoder_blocks)
     unet = UNet(encoder, decoder, deep_supervision)

@@ -30,6 +30,26 @@ class ConvolutionBlock(nn.Module):
         return self.activation(self.norm(self.conv(x)))
 
 
+class CodedConvolutionBlock(ConvolutionBlock):
+    """The first block of a network whose last input channels are codes, the same in every voxel.
+
+    Through the convolution they would add a constant, which instance norm takes away again. So they
+    shift the features after the norm, before the activation, as in conditional instance normalisation
+    (Dumoulin et al., arXiv:1610.07629); at first by nothing.
+    """
+
+    def __init__(self, inputs: int, codes: int, outputs: int, kernel: Shape, stride: Shape) -> None:
+        super().__init__(inputs, outputs, kernel, stride)
+        self.inputs = inputs
+        self.shift = nn.Linear(codes, outputs, bias=False)
+        nn.init.zeros_(self.shift.weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, inputs + codes, z, y, x) to (B, out, z', y', x')."""
+        shift = self.shift(x[:, self.inputs :, 0, 0, 0])[:, :, None, None, None]
+        return self.activation(self.norm(self.conv(x[:, : self.inputs])) + shift)
+
+
 class ResidualBlock(nn.Module):
     """Two convolutions and a shortcut (ResNet-D: average pooling, then 1x1x1 convolution)."""
 
@@ -51,7 +71,10 @@ class ResidualBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Stages from full resolution down; gives the output of each."""
+    """Stages from full resolution down; gives the output of each.
+
+    Its input has `channels` of images, and after them `codes`.
+    """
 
     def __init__(
         self,
@@ -61,15 +84,23 @@ class Encoder(nn.Module):
         kernels: Sequence[Shape],
         blocks: Sequence[int],
         residual: bool,
+        codes: int = 0,
     ) -> None:
         super().__init__()
+
+        def entry(outputs: int, kernel: Shape, stride: Shape) -> ConvolutionBlock:
+            if codes:
+                return CodedConvolutionBlock(channels, codes, outputs, kernel, stride)
+            return ConvolutionBlock(channels, outputs, kernel, stride)
+
         # residual encoders of nnU-Net begin with one plain convolution at the first stage's width
-        self.stem = ConvolutionBlock(channels, features[0], kernels[0], (1, 1, 1)) if residual else nn.Identity()
+        self.stem = entry(features[0], kernels[0], (1, 1, 1)) if residual else nn.Identity()
         block = ResidualBlock if residual else ConvolutionBlock
         inputs = features[0] if residual else channels
-        stages = []
+        stages: list[nn.Sequential] = []
         for outputs, stride, kernel, count in zip(features, strides, kernels, blocks, strict=True):
-            first = block(inputs, outputs, kernel, stride)
+            enters = not residual and not stages
+            first = entry(outputs, kernel, stride) if enters else block(inputs, outputs, kernel, stride)
             rest = [block(outputs, outputs, kernel, (1, 1, 1)) for _ in range(count - 1)]
             stages.append(nn.Sequential(first, *rest))
             inputs = outputs

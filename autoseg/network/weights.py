@@ -9,9 +9,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from autoseg.errors import RunFolderError
-from autoseg.network.build import build_network
+from autoseg.network.build import network_of
 from autoseg.network.unet import UNet
-from autoseg.network_input import input_channels
 from autoseg.plan import Plan
 from autoseg.run_folder import RunFolder, replaced_when_done
 
@@ -29,8 +28,7 @@ def load_network(run: RunFolder, plan: Plan, configuration: str, fold: int, devi
         RunFolderError: the fold is not trained, its file is damaged, or the plan was changed since.
     """
     path = run.require(run.weights(configuration, fold), f"autoseg train {run.path} --fold {fold}")
-    planned = plan.configuration(configuration)
-    module = build_network(planned.network, len(input_channels(plan, planned)), plan.labels.classes)
+    module = network_of(plan, plan.configuration(configuration))
     try:
         module.load_state_dict(load_file(path))
     except SafetensorError as error:

@@ -101,6 +101,8 @@ def _used_sequences(
     if asked is None:
         return tuple(channels)
     used = (asked,) if isinstance(asked, str) else tuple(asked)
+    if not used:
+        raise InputError("--sequences: name at least one")
     if unknown := [name for name in used if name not in channels]:
         raise InputError(f"--sequences {' '.join(unknown)}: the models know {', '.join(channels)}")
     for name, sequences in seen.items():

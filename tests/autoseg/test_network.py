@@ -55,3 +55,35 @@ def test_a_2d_network_never_mixes_slices() -> None:
                 assert module.kernel_size[0] == 1
         image = torch.randn(1, 1, 1, 16, 16)
         assert network(image).shape == (1, 2, 1, 16, 16)
+
+
+@pytest.mark.parametrize("architecture", ["plain", "resenc_m"])
+def test_codes_reach_the_output_once_they_are_learned(architecture: str) -> None:
+    """A constant channel through a convolution would not: instance norm takes its part away."""
+    torch.manual_seed(0)
+    network = build_network(describe(architecture), in_channels=2, classes=3, codes=2).eval()
+    without = build_network(describe(architecture), in_channels=2, classes=3)
+    assert sum(p.numel() for p in network.parameters()) == sum(p.numel() for p in without.parameters()) + 2 * 4
+    image = torch.randn(1, 2, 4, 16, 24)
+
+    def coded(one: float, other: float) -> torch.Tensor:
+        codes = torch.tensor([one, other])[None, :, None, None, None].expand(1, 2, *image.shape[2:])
+        return network(torch.cat([image, codes], dim=1))
+
+    without.load_state_dict({k: v for k, v in network.state_dict().items() if ".shift." not in k})
+    with torch.no_grad():
+        torch.testing.assert_close(coded(1, 0), without.eval()(image), msg="nothing at first")
+        (shift,) = [p for name, p in network.named_parameters() if ".shift." in name]
+        shift.normal_()
+        assert (coded(1, 0) - coded(1, 1)).abs().mean() > 1e-2 * coded(1, 1).abs().mean()
+        torch.testing.assert_close(coded(0, 0), without(image))
+
+
+def test_codes_are_learned() -> None:
+    torch.manual_seed(0)
+    network = build_network(describe(), in_channels=1, classes=2, codes=1).train()
+    codes = torch.tensor([0.0, 1.0])[:, None, None, None, None].expand(2, 1, 4, 16, 24)
+    image = torch.cat([torch.randn(2, 1, 4, 16, 24), codes], dim=1)
+    network(image)[0].square().mean().backward()
+    (shift,) = [p for name, p in network.named_parameters() if ".shift." in name]
+    assert shift.grad is not None and shift.grad.abs().sum() > 0

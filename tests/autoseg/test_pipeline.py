@@ -331,6 +331,20 @@ def test_training_what_is_not_there_says_what_to_do(calls, dataset, run, tmp_pat
     assert calls.trained == []
 
 
+def test_cases_that_configurations_share_are_preprocessed_once(calls, dataset, tmp_path):
+    run = RunFolder(tmp_path / "run")
+    autoseg.plan_and_preprocess(dataset, run.path, config=["2.5d", "2d"], device="cpu", workers=1)
+    assert [p.name for p in (run.path / "preprocessed").iterdir() if not p.name.startswith(".")] == ["2d"]
+    assert calls.fitted[0]["configurations"] == ("2.5d", "2d")
+    assert [s for s in read_time_spent(run).seconds if s.startswith("preprocess")] == ["preprocess 2.5d"]
+    before = preprocessed_times(run, "2d")
+    autoseg.plan_and_preprocess(dataset, run.path, config="2.5d", workers=1)
+    assert preprocessed_times(run, "2d") == before
+    autoseg.train(run.path, config="2.5d", fold=0)
+    assert calls.trained[0][:2] == ("2.5d", 0)
+
+
+
 def test_training_on_cases_of_another_spacing_is_refused(calls, run):
     edit(run, r"spacing: \[.*?\]", "spacing: [3.0, 2.0, 2.0]")
     with pytest.raises(RunFolderError, match="plan-and-preprocess"):

@@ -1,4 +1,4 @@
-"""The whole path in seconds: a table with a sequence missing, labels 0, 200, 500, 600 as floats, in 2D and in 3D."""
+"""The whole path in seconds: a table with a sequence missing, labels 0, 200, 500, 600 as floats, in 2D, 2.5D and 3D."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 import SimpleITK as sitk
 
 import autoseg
-from autoseg.plan import Configuration
+from autoseg.plan import Configuration, read_plan
 from autoseg.preprocessed import open_case
 from autoseg.run_folder import RunFolder
 from autoseg.splits import Split, write_splits
@@ -23,6 +23,7 @@ SPACING = (1.0, 1.0, 4.0)
 CASES = tuple(f"case_{i}" for i in range(4))
 NETWORKS = {
     "2d": {"patch_size": (1, 24, 28), "batch_size": 12, "strides": (1, 2, 2), "kernel": (1, 3, 3)},
+    "2.5d": {"patch_size": (1, 24, 28), "batch_size": 12, "strides": (1, 2, 2), "kernel": (1, 3, 3)},
     "3d": {"patch_size": (8, 24, 28), "batch_size": 2, "strides": (1, 2, 2), "kernel": (3, 3, 3)},
 }
 
@@ -93,14 +94,14 @@ def agreement(file: Path, classes: np.ndarray) -> float:
     return float(np.mean([2 * (a & b).sum() / (a.sum() + b.sum()) for a, b in pairs]))
 
 
-@pytest.mark.parametrize("configuration", ["2d", "3d"])
+@pytest.mark.parametrize("configuration", ["2d", "2.5d", "3d"])
 def test_from_a_table_to_predictions(dataset, tmp_path, monkeypatch, configuration):
     monkeypatch.setattr("planner.time_budget.fit_to_hardware", fit)
     run = RunFolder(tmp_path / "run")
     write_splits(run.splits, (Split(train=CASES[:2], val=CASES[2:]), Split(train=CASES[2:], val=CASES[:2])))
     autoseg.run(dataset, run.path, config=configuration, device="cpu", workers=1)
 
-    prepared = open_case(run.case(configuration, "case_1"))
+    prepared = open_case(run.case(read_plan(run.plan).preprocessed_as(configuration), "case_1"))
     assert prepared.record.present == (True, False) and not prepared.image[1].any() and prepared.image[0].any()
     assert prepared.record.shape == SHAPE
     for seed, case in enumerate(CASES):

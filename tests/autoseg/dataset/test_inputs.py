@@ -158,3 +158,57 @@ def test_real_data(test_data):
     assert len(cases) == 10 and all(case.name.startswith("hippocampus_") for case in cases)
     cases = read_inputs([test_data / "abdomen20" / "imagesTr"], ("T2-SPIR",))
     assert [case.name for case in cases][:2] == ["abdomen_01", "abdomen_02"]
+
+
+CHANNELS = ("T1", "T2", "STIR")
+
+
+def test_files_of_sequences_that_are_not_used_need_not_be_there(tmp_path):
+    folder = files(tmp_path, "a_0000.nii.gz", "a_0001.nii.gz", "b_0001.nii.gz", "b_0002.nii.gz")
+    cases = by_name(read_inputs([folder], CHANNELS, sequences=("T2",)))
+    assert {name: case.images for name, case in cases.items()} == {
+        "a": (None, folder / "a_0001.nii.gz", None),
+        "b": (None, folder / "b_0001.nii.gz", None),
+    }
+    assert not any(case.problems for case in cases.values())
+    cases = by_name(read_inputs([folder], CHANNELS, sequences=("T1", "T2")))
+    assert not cases["a"].problems
+    (problem,) = cases["b"].problems
+    assert "T1 (_0000)" in problem and "STIR" not in problem and "--sequences" in problem
+
+
+def test_files_that_are_not_needed_are_used_where_they_are(tmp_path):
+    folder = files(tmp_path, "a_0000.nii.gz", "a_0001.nii.gz", "b_0001.nii.gz")
+    cases = by_name(read_inputs([folder], CHANNELS, needed=("T2",)))
+    assert cases["a"].present == (True, True, False)
+    assert cases["b"].present == (False, True, False)
+    assert not any(case.problems for case in cases.values())
+
+
+def test_columns_of_sequences_that_are_not_used_are_left_out(tmp_path):
+    rows = build.table(tmp_path, cases=2, channels=CHANNELS)
+    rows[1]["T2"] = ""
+    path = build.write_table(tmp_path, rows)
+    first, second = read_inputs([path], CHANNELS, sequences=("T2", "STIR"))
+    assert first.present == (False, True, True) and second.present == (False, False, True)
+    _, lacking = read_inputs([path], CHANNELS, sequences=("T2",))
+    assert "names no image" in " ".join(lacking.problems)
+    with pytest.raises(InputError, match=r"channel of the model \(FLAIR\)"):
+        read_inputs([path], (*CHANNELS, "FLAIR"), sequences=("FLAIR",))
+
+
+def test_one_file_holds_all_channels_or_those_that_are_used(tmp_path):
+    array = build.voxels(5, (3, *build.SHAPE))
+    build.write(tmp_path / "all.nii.gz", array)
+    build.write(tmp_path / "two.nii.gz", array[[0, 2]])
+    build.write(tmp_path / "one.nii.gz", array[0])
+    cases = by_name(read_inputs([tmp_path], CHANNELS, sequences=("T1", "STIR")))
+    expected = array * np.array([1, 0, 1], np.float32)[:, None, None, None]
+    for name in ("all", "two"):
+        loaded = load_case(cases[name], None, "as_stored")
+        assert loaded.present == (True, False, True)
+        np.testing.assert_array_equal(loaded.image, expected)
+    with pytest.raises(DatasetError, match="wrong number of channels"):
+        load_case(cases["one"], None, "as_stored")
+    (alone,) = read_inputs([tmp_path / "one.nii.gz"], CHANNELS, sequences=("STIR",))
+    np.testing.assert_array_equal(load_case(alone, None, "as_stored").image[2], array[0])
