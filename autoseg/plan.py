@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from autoseg.errors import PlanError, wrong_fields
 from autoseg.geometry import Shape, Spacing
 from autoseg.labels import Labels
+from autoseg.plan_inputs import input_problems
 from autoseg.plan_yaml import commented_text, comments, read_yaml
 from autoseg.run_folder import write_text
 
@@ -197,12 +198,6 @@ class Configuration(PlanModel):
             raise ValueError("; ".join(problems))
         return self
 
-    @model_validator(mode="after")
-    def _neighbours_have_an_axis(self) -> Configuration:
-        if self.neighbours and self.slice_axis is None:
-            raise ValueError("neighbours: a 3D configuration (slice_axis: null) has none")
-        return self
-
     def target_spacing(self, current: Spacing) -> Spacing:
         """Spacing in mm (z, y, x) that a case of spacing `current` is resampled to."""
         z, y, x = (c if s is None else s for s, c in zip(self.spacing, current, strict=True))
@@ -238,14 +233,9 @@ class Plan(PlanModel):
     configurations: dict[str, Configuration]
 
     @model_validator(mode="after")
-    def _inputs_are_there(self) -> Plan:
-        names = [channel.name for channel in self.channels]
-        problems = []
-        for name, configuration in self.configurations.items():
-            problems += [f"{name}.{text}" for text in _wrong_sequences(configuration, names)]
-            problems += [f"{name}.{text}" for text in _wrong_source(name, configuration, self.configurations)]
-        if problems:
-            raise ValueError("; ".join(f"configurations.{problem}" for problem in problems))
+    def _inputs_can_be_made(self) -> Plan:
+        if problems := input_problems(self.configurations, [channel.name for channel in self.channels]):
+            raise ValueError("; ".join(problems))
         return self
 
     def configuration(self, name: str) -> Configuration:
@@ -266,29 +256,6 @@ class Plan(PlanModel):
         """
         return self.configuration(name).preprocessed_as or name
 
-
-def _wrong_sequences(configuration: Configuration, channels: list[str]) -> list[str]:
-    chosen = configuration.sequences
-    if chosen is None:
-        return []
-    if not chosen:
-        return ["sequences: is empty; null stands for all"]
-    unknown = [sequence for sequence in chosen if sequence not in channels]
-    if unknown:
-        return [f"sequences: no channel is called {', '.join(unknown)}; there are {', '.join(channels)}"]
-    return ["sequences: names one twice"] if len(set(chosen)) < len(chosen) else []
-
-
-def _wrong_source(name: str, configuration: Configuration, others: dict[str, Configuration]) -> list[str]:
-    """Preprocessed cases are shared by configurations of one spacing, and belong to one that has its own."""
-    source = configuration.preprocessed_as
-    if source is None or source == name or source not in others:
-        return []
-    if others[source].preprocessed_as not in (None, source):
-        return [f"preprocessed_as: {source} has no preprocessed cases of its own"]
-    if others[source].spacing != configuration.spacing:
-        return [f"spacing: is not that of {source}, whose preprocessed cases it reads (preprocessed_as)"]
-    return []
 
 
 def write_plan(path: Path, plan: Plan, reasons: dict[str, str]) -> None:
