@@ -257,7 +257,6 @@ class Plan(PlanModel):
         return self.configuration(name).preprocessed_as or name
 
 
-
 def write_plan(path: Path, plan: Plan, reasons: dict[str, str]) -> None:
     """Write a plan as YAML, with reasons as comments at the end of the lines.
 
