@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import blosc2
 import numpy as np
@@ -58,23 +59,31 @@ class CaseStore:
 
     Args:
         cache_bytes: memory for decompressed cases.
+        sample_by: how their foreground voxels are drawn, as in the plan.
     """
 
-    def __init__(self, cache_bytes: int) -> None:
+    def __init__(self, cache_bytes: int, sample_by: Literal["lesion", "voxel"] = "lesion") -> None:
         self._room = cache_bytes
+        self._sample_by = sample_by
         self._kept: dict[Path, StoredCase] = {}
 
     def open(self, folder: Path) -> StoredCase:
         """The case in `folder`.
 
         Raises:
-            TrainingDataError: it is not preprocessed or damaged.
+            TrainingDataError: it is not preprocessed or damaged, or lacks what `sample_by` needs.
         """
         if folder in self._kept:
             return self._kept[folder]
         with damage_named(folder):
             opened = open_case(folder)
-            case = StoredCase(folder, opened.record, opened.image, opened.label, LesionVoxels(opened.foreground))
+            if self._sample_by == "voxel" and opened.foreground.weights is None:
+                raise TrainingDataError(
+                    f"{folder}: preprocessed by an earlier version, without what `sample_by: voxel` needs; "
+                    "delete this folder and run `autoseg plan-and-preprocess` again"
+                )
+            lesions = LesionVoxels(opened.foreground, self._sample_by)
+            case = StoredCase(folder, opened.record, opened.image, opened.label, lesions)
             needed = opened.image.nbytes + opened.label.nbytes + case.lesions.nbytes
             if needed <= self._room:
                 case = StoredCase(folder, opened.record, opened.image[:], opened.label[:], case.lesions)
