@@ -183,6 +183,8 @@ def _plan_facts(plan: Plan, name: str, reasons: dict[str, str]) -> tuple[Fact, .
         fact("normalisation", ", ".join(sorted({ch.normalization for ch in plan.channels})), "channels"),
         fact("training steps of a fold", f"{t.iterations}", "training.iterations", "training"),
         fact("optimiser", f"{t.optimizer}, peak learning rate {t.learning_rate:g}", "training.optimizer"),
+        fact("lesion-wise loss", f"weight {t.lesion_loss:g}" if t.lesion_loss else "off", "training.lesion_loss"),
+        fact("foreground patches are drawn by", t.sample_by, "training.sample_by"),
         fact("mirrored in training along", mirrored, "training.mirror"),
         fact("mirrored in prediction along", averaged, "prediction.mirror"),
         fact("planned for", f"{plan.device}, {plan.memory_gb:g} GB", "device"),
