@@ -5,6 +5,7 @@ Axes are (z, y, x) after canonical orientation (or as stored, if the plan says s
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Literal
 
@@ -38,6 +39,27 @@ class ClassFingerprint(FingerprintModel):
     centroid_x: float | None
 
 
+class Displacement(FingerprintModel):
+    """By how much a sequence of a case lies apart from the case's first one, told by edges.
+
+    Args:
+        channel: name of the sequence.
+        reference: name of the case's first sequence, onto whose grid it was brought.
+        own_grid: whether it was drawn on a grid of its own, and resampled.
+        mm: along the axes (z, y, x); None where edges cannot tell.
+    """
+
+    channel: str
+    reference: str
+    own_grid: bool
+    mm: Spacing | None
+
+    @property
+    def distance_mm(self) -> float | None:
+        """Length of the displacement; None where edges cannot tell."""
+        return None if self.mm is None else math.hypot(*self.mm)
+
+
 class CaseFingerprint(FingerprintModel):
     """One case.
 
@@ -47,6 +69,8 @@ class CaseFingerprint(FingerprintModel):
         orientation: anatomical letters towards which the stored axes (z, y, x) grow.
         present: for each channel whether the sequence was acquired.
         classes: by class name, foreground only.
+        displacements: of every sequence after the first, where each has its own file; none in
+            fingerprints measured before they were.
     """
 
     case: str
@@ -56,6 +80,7 @@ class CaseFingerprint(FingerprintModel):
     orientation: str
     present: tuple[bool, ...]
     classes: dict[str, ClassFingerprint]
+    displacements: tuple[Displacement, ...] = ()
 
 
 class Fingerprint(FingerprintModel):

@@ -67,11 +67,14 @@ class Foreground:
         voxels: (n, 3) indices (z, y, x) into the preprocessed arrays.
         classes: (n,) class index of each.
         lesions: (n,) connected component of each, numbered within its class from 0.
+        weights: (n,) voxels of its component that each stands for, itself included; None where the case
+            was preprocessed before they were kept.
     """
 
     voxels: NDArray[np.int32]
     classes: NDArray[np.uint8]
     lesions: NDArray[np.int32]
+    weights: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -111,8 +114,15 @@ def write_case(
             cparams=blosc2.CParams(codec=blosc2.Codec.ZSTD, clevel=3, nthreads=1),
         )
     # safetensors writes the memory of an array as it lies, whatever its strides
-    drawn = {"voxels": foreground.voxels, "classes": foreground.classes, "lesions": foreground.lesions}
-    save_file({k: np.ascontiguousarray(v) for k, v in drawn.items()}, folder / "foreground.safetensors")
+    drawn = {
+        "voxels": foreground.voxels,
+        "classes": foreground.classes,
+        "lesions": foreground.lesions,
+        "weights": foreground.weights,
+    }
+    save_file(
+        {k: np.ascontiguousarray(v) for k, v in drawn.items() if v is not None}, folder / "foreground.safetensors"
+    )
     (folder / "case.json").write_text(record.model_dump_json(indent=1), encoding="utf-8")
 
 

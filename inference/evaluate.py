@@ -1,8 +1,9 @@
 """Evaluation: predicted label maps against references, at original resolution; writes a report folder.
 
 In: two folders of label files, or a RUN folder whose folds have predicted their validation cases.
-Out: `metrics.csv` (one line a case and class), `summary.json` (`autoseg.metrics.Summary`) and
-`report.html`. What the numbers mean is stated in `autoseg.metrics` and in `docs/metrics.md`.
+Out: `metrics.csv` (one line a case and class), `strata.csv` (one line a stratum and class),
+`summary.json` (`autoseg.metrics.Summary`) and `report.html`. What the numbers mean is stated in
+`autoseg.metrics` and in `docs/metrics.md`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from autoseg.run_state import read_record, report_folder
 from autoseg.splits import Split, read_splits
 from autoseg.taking_part import splits_of
 from inference.compare import Compared, Pair, compare_all
-from inference.folders import declaration_beside, image_of, labels_declared, labels_found, match_folders
+from inference.folders import declaration_beside, image_of, labels_declared, labels_found, match_folders, strata_beside
 from inference.report.background import Background, from_file, from_preprocessed
 from inference.report.facts import run_facts
 from inference.report.pictures import chosen_pictures
@@ -58,7 +59,8 @@ def evaluate_folders(
 
     Files are matched by name without its ending. A prediction without a reference is a warning; a
     reference without a prediction, or one on another grid, is a problem: the report of the rest is
-    written, names it, and the evaluation fails.
+    written, names it, and the evaluation fails. Stratification columns of a `cases.csv` in or beside the
+    reference folder split the results.
 
     Args:
         reference: folder of reference label maps.
@@ -71,7 +73,7 @@ def evaluate_folders(
 
     Raises:
         InputError: the folders hold no label maps of the same names.
-        DatasetError: the `dataset.json` is malformed.
+        DatasetError: the `dataset.json` or `cases.csv` in or beside the reference folder is malformed.
         IncompleteEvaluation: some cases could not be evaluated.
     """
     matched = match_folders(reference, prediction)
@@ -81,18 +83,20 @@ def evaluate_folders(
     if labels is None:
         labels = labels_found(matched.pairs)
     name = (declared[0].name if declared else None) or reference.absolute().parent.name
+    strata = strata_beside(reference)
     compared = compare_all(matched.pairs, labels, workers=workers)
     rows = _rows(compared)
     summary = summarize(
         rows,
         dataset=name,
         synthetic=is_synthetic(name) or bool(declared and declared[1]),
+        strata=strata,
         problems=[*(f"case {c}: has no prediction in {prediction}" for c in matched.missing), *_problems(compared)],
         warnings=[f"case {c}: is predicted, but has no reference; left out" for c in matched.extra],
     )
     backgrounds = _backgrounds(matched.pairs, images)
     pictures = chosen_pictures(rows, {p.case: p for p in matched.pairs}, labels, backgrounds)
-    write_report(output, summary, rows, pictures=pictures, facts=None)
+    write_report(output, summary, rows, pictures=pictures, facts=None, strata=strata)
     return _complete(summary, output)
 
 
@@ -126,13 +130,14 @@ def report_run(run: RunFolder, configuration: str, *, workers: int | None = None
     compared = compare_all(pairs, plan.labels, workers=workers)
     rows = _rows(compared)
     record = read_record(run) if run.dataset.exists() else None
+    strata = {case.name: case.strata for case in record.cases} if record else {}
     summary = summarize(
         rows,
         dataset=plan.dataset,
         configuration=configuration,
         synthetic=is_synthetic(plan.dataset),
         folds=folds,
-        strata={case.name: case.strata for case in record.cases} if record else None,
+        strata=strata,
         problems=[*(f"case {case}: its prediction is missing" for case in lost), *_problems(compared)],
         warnings=[*_unfinished_warning(unfinished, len(folds)), *_left_out_warning(all_splits, splits)],
     )
@@ -141,7 +146,7 @@ def report_run(run: RunFolder, configuration: str, *, workers: int | None = None
     )
     facts = run_facts(run, plan, configuration, splits)
     report = report_folder(run, configuration)
-    write_report(report, summary, rows, pictures=pictures, facts=facts, folds=folds)
+    write_report(report, summary, rows, pictures=pictures, facts=facts, folds=folds, strata=strata)
     return _complete(summary, report)
 
 

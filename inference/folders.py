@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoseg.dataset.csv_rows import LABEL, RESERVED, read_table
 from autoseg.dataset.declaration import FILE_NAME, Declaration, labels_of, parse, read_json
 from autoseg.dataset.names import entries, split_channel, split_ending
+from autoseg.dataset.read import TABLE_NAME
 from autoseg.errors import InputError
 from autoseg.labels import Labels
 from autoseg.parallel import map_cases
@@ -107,3 +109,24 @@ def labels_found(pairs: Sequence[Pair]) -> Labels:
     if not values:
         raise InputError(f"{pairs[0].reference.parent}: the references are empty, there is nothing to evaluate against")
     return Labels(values=(0, *values), names=("background", *(f"label {value}" for value in values)))
+
+
+def strata_beside(folder: Path) -> dict[str, dict[str, str]]:
+    """Stratification values by column of each label file, by its name without ending.
+
+    From the `cases.csv` in a folder of labels or beside it; none where there is no such table.
+
+    Raises:
+        DatasetError: the table is malformed.
+    """
+    for path in (folder / TABLE_NAME, folder.absolute().parent / TABLE_NAME):
+        if path.is_file():
+            table = read_table(path)
+            columns = [c for c in table.columns if c not in (*RESERVED, *table.sequence_columns())]
+            named = [(table.file(row, LABEL), row) for row in table.rows]
+            return {
+                split_ending(file)[0]: {column: row.cells[column] for column in columns}
+                for file, row in named
+                if file is not None
+            }
+    return {}

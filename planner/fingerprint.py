@@ -1,8 +1,9 @@
 """Measuring the fingerprint: what the planner needs to know of a data set, case by case in parallel.
 
 Shapes, spacings and orientations; intensities of foreground voxels; the crop to non-zero; volume,
-connected components and left-right position of every class; which sequences are present. What nnU-Net
-measures too is measured as it does (Isensee et al., Nature Methods 2021; release 2.8.1).
+connected components and left-right position of every class; which sequences are present, and by how
+much they lie apart. What nnU-Net measures too is measured as it does (Isensee et al., Nature Methods
+2021; release 2.8.1).
 """
 
 from __future__ import annotations
@@ -19,15 +20,17 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from autoseg.dataset.case import Case, Dataset
+from autoseg.dataset.grids import same_voxels
 from autoseg.dataset.load import LoadedCase, load_case
 from autoseg.errors import DatasetError
-from autoseg.fingerprint import CaseFingerprint, ClassFingerprint, Fingerprint
+from autoseg.fingerprint import CaseFingerprint, ClassFingerprint, Displacement, Fingerprint
 from autoseg.geometry import Geometry, closest_world_axes
 from autoseg.image import read_geometry
 from autoseg.labels import Labels
 from autoseg.parallel import map_cases, workers_within_memory
 from autoseg.plan import ForegroundIntensity
 from autoseg.preprocessing.crop import box_of, nonzero_mask
+from autoseg.preprocessing.displacement import displacement
 
 Orientation = Literal["canonical", "as_stored"]
 Box = tuple[slice, slice, slice]
@@ -46,6 +49,7 @@ class _Task:
     """What a worker needs to measure one case."""
 
     case: Case
+    channels: tuple[str, ...]
     labels: Labels
     orientation: Orientation
     samples: int
@@ -76,7 +80,7 @@ def measure_fingerprint(dataset: Dataset, *, workers: int, orientation: Orientat
     if unlabelled or not dataset.cases:
         raise DatasetError(unlabelled or [f"{dataset.name}: has no training cases"])
     samples = max(1, SAMPLED_VOXELS // len(dataset.cases))
-    tasks = [_Task(case, dataset.labels, orientation, samples) for case in dataset.cases]
+    tasks = [_Task(case, dataset.channels, dataset.labels, orientation, samples) for case in dataset.cases]
     if workers > 1:
         workers = workers_within_memory(max(_bytes_needed(case) for case in dataset.cases), at_most=workers)
     measured = map_cases(_measure, tasks, workers, "Measuring the fingerprint", name=lambda task: task.case.name)
@@ -156,6 +160,34 @@ def left_share(mask: NDArray[np.bool_], start: Sequence[int], geometry: Geometry
     return share if geometry.direction[axis][0] > 0 else 1 - share
 
 
+def measure_displacements(case: Case, loaded: LoadedCase, channels: Sequence[str]) -> tuple[Displacement, ...]:
+    """How far the sequences of a case lie from its first one.
+
+    Channels of one file were acquired or registered as one, and are not measured.
+
+    Args:
+        case: says which files the channels come from.
+        loaded: the same case.
+        channels: names of the channels.
+    """
+    first, *others = (i for i, there in enumerate(loaded.present) if there)
+    if case.several_channels_in_one_file:
+        return ()
+    found = []
+    for i in others:
+        path = case.images[i]
+        assert path is not None
+        found.append(
+            Displacement(
+                channel=channels[i],
+                reference=channels[first],
+                own_grid=not same_voxels(read_geometry(path)[0], loaded.stored),
+                mm=displacement(loaded.image[first], loaded.image[i], loaded.geometry.spacing),
+            )
+        )
+    return tuple(found)
+
+
 def sample_intensities(
     loaded: LoadedCase, crop: Box, samples: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], ...]:
@@ -186,8 +218,9 @@ def _measure(task: _Task) -> _Measured:
     rng = np.random.default_rng([SEED, zlib.crc32(task.case.name.encode())])
     lower, upper = box_of(nonzero_mask(loaded.image, loaded.present))
     z, y, x = (slice(a, b) for a, b in zip(lower, upper, strict=True))
+    apart = measure_displacements(task.case, loaded, task.channels)
     return _Measured(
-        measure_case(task.case.name, loaded, (z, y, x), task.labels),
+        measure_case(task.case.name, loaded, (z, y, x), task.labels).model_copy(update={"displacements": apart}),
         sample_intensities(loaded, (z, y, x), task.samples, rng),
     )
 

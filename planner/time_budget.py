@@ -15,6 +15,7 @@ from autoseg.plan import Configuration, Network, Plan
 from autoseg.splits import Split
 from planner.candidates import Candidate, candidates
 from planner.chooser import AUGMENTATION, Choice, Chooser, Measure
+from planner.lesions import with_lesion_loss
 from planner.memory_check import default_length, fitting
 from planner.reference import PlannedDecisions
 from planner.short_schedule import REASONS, mirrored_axes, short_prediction, short_training
@@ -76,6 +77,8 @@ def fit_to_hardware(
             "time_budget_seconds": "for the whole run, restarts included" if budget_seconds else "no limit was given",
         },
     )
+    # before a step is measured, of which it takes its share
+    fitted = with_lesion_loss(fitted, fingerprint)
     time = None
     if budget_seconds is not None:
         time = divide_time(budget_seconds, spent_seconds, len(fingerprint.cases), len(splits), len(configurations))

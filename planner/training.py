@@ -107,6 +107,8 @@ _FIXED = {
     "gradient_clip": "nnU-Net's largest norm",
     "average_decay": "nnU-Net does not average weights",
     "oversample_foreground": "nnU-Net's: one patch in three is centred on foreground",
+    "sample_by": "a small lesion is centred on as often as a large one; nnU-Net draws voxels, so mostly large ones",
+    "lesion_loss": "nnU-Net's loss is by voxel alone",
     "deep_supervision": "nnU-Net's: every decoder stage learns",
     "scaling": "nnU-Net's smallest and largest zoom",
     "elastic": "nnU-Net does not deform elastically",

@@ -189,7 +189,7 @@ class _Batches(Dataset):
         self._layout = layout
         self._seed = (seed, fold)
         self._augment = augment
-        self._store = CaseStore(cache_bytes, layout.places)
+        self._store = CaseStore(cache_bytes, layout.places, configuration.training.sample_by)
 
     def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor, int] | _Failure:
         """Image (B, C, z, y, x), label (B, z, y, x) and the step, or what went wrong."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import blosc2
 import numpy as np
@@ -61,24 +62,33 @@ class CaseStore:
     Args:
         cache_bytes: memory for decompressed cases.
         channels: those that are read; the others are not kept in memory either.
+        sample_by: how their foreground voxels are drawn, as in the plan.
     """
 
-    def __init__(self, cache_bytes: int, channels: tuple[int, ...]) -> None:
+    def __init__(
+        self, cache_bytes: int, channels: tuple[int, ...], sample_by: Literal["lesion", "voxel"] = "lesion"
+    ) -> None:
         self._room = cache_bytes
         self._channels = channels
+        self._sample_by = sample_by
         self._kept: dict[Path, StoredCase] = {}
 
     def open(self, folder: Path) -> StoredCase:
         """The case in `folder`.
 
         Raises:
-            TrainingDataError: it is not preprocessed or damaged.
+            TrainingDataError: it is not preprocessed or damaged, or lacks what `sample_by` needs.
         """
         if folder in self._kept:
             return self._kept[folder]
         with damage_named(folder):
             opened = open_case(folder)
-            lesions = LesionVoxels(opened.foreground)
+            if self._sample_by == "voxel" and opened.foreground.weights is None:
+                raise TrainingDataError(
+                    f"{folder}: preprocessed by an earlier version, without what `sample_by: voxel` needs; "
+                    "delete this folder and run `autoseg plan-and-preprocess` again"
+                )
+            lesions = LesionVoxels(opened.foreground, self._sample_by)
             case = StoredCase(folder, opened.record, opened.image, self._channels, opened.label, lesions)
             needed = opened.image.nbytes * len(self._channels) // len(opened.record.present)
             needed += opened.label.nbytes + lesions.nbytes

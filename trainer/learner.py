@@ -14,6 +14,7 @@ from autoseg.device import half_precision
 from autoseg.network.build import network_of
 from autoseg.network.unet import UNet
 from autoseg.plan import Configuration, Plan, Training
+from trainer.lesion_loss import lesion_regions, lesion_wise_loss
 from trainer.loss import deep_supervision_loss, foreground_counts
 
 
@@ -35,6 +36,8 @@ class Learner:
         network = network_of(plan, configuration, deep_supervision=training.deep_supervision)
         self.device = device
         self.training = training
+        # along an axis that is kept as it is a patch has one voxel, and no distance depends on its length
+        self.spacing = configuration.target_spacing((1.0, 1.0, 1.0))
         self.module: UNet = (
             network.to(device)
             .to(  # type: ignore[call-overload]
@@ -53,7 +56,7 @@ class Learner:
 
         Args:
             image: (B, C, z, y, x) float32.
-            label: (B, z, y, x) class indices.
+            label: (B, z, y, x) uint8 class indices, on the CPU.
             rate: learning rate.
             done: steps done before; the average's decay grows with it.
 
@@ -64,11 +67,16 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         image = image.to(self.device, non_blocking=True, memory_format=memory_format(self.device))
+        voxels = label.numpy()
         label = label.to(self.device, non_blocking=True)
         self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, self.half, enabled=self.half is not None):
             logits = self.module(image)
         loss = deep_supervision_loss(logits, label, self.training.batch_dice)
+        if self.training.lesion_loss:
+            # lesions are found on the CPU, while a GPU is busy with the network
+            lesions = lesion_regions(voxels, self.spacing)
+            loss = loss + self.training.lesion_loss * lesion_wise_loss(logits[0], label, lesions)
         value = loss.item()
         if math.isfinite(value):
             self.scaler.scale(loss).backward()

@@ -30,7 +30,7 @@ def measure_step(plan: Plan, configuration: Configuration, device: str = "auto",
     where = resolve_device(device)
     generator = torch.Generator().manual_seed(0)
     shape = (configuration.batch_size, *configuration.patch_size)
-    label = torch.randint(0, plan.labels.classes, shape, generator=generator, dtype=torch.uint8)
+    label = _small_pieces(shape, plan.labels.classes, generator)
     image = torch.randn((shape[0], len(input_channels(plan, configuration)), *shape[1:]), generator=generator)
     before = psutil.Process().memory_info().rss
     if where.type == "cuda":
@@ -50,3 +50,11 @@ def measure_step(plan: Plan, configuration: Configuration, device: str = "auto",
     else:
         peak = max(0, psutil.Process().memory_info().rss - before)
     return StepCost(statistics.median(seconds[1:]), peak)
+
+
+def _small_pieces(shape: tuple[int, ...], classes: int, generator: torch.Generator) -> torch.Tensor:
+    """A label (B, z, y, x) of many small pieces of every class, at which a loss by lesion costs what it may cost."""
+    label = torch.zeros(shape, dtype=torch.uint8)
+    pieces = label[:, ::8, ::8, ::8]
+    pieces[:] = torch.randint(1, classes, pieces.shape, generator=generator, dtype=torch.uint8)
+    return label

@@ -4,9 +4,9 @@ In: the voxels to draw from (`Foreground` of every case), the patch size. Out: a
 the position of the patch in its arrays, without reading any image. Axes are (z, y, x).
 
 A foreground patch draws each level with equal chances, so that within a class a lesion of a few
-voxels is as likely as one that fills the image, and a rare class as likely as a common one. The
-share of foreground patches follows Isensee et al., Nature Methods 2021, supplementary note 2 (patch
-sampling).
+voxels is as likely as one that fills the image, and a rare class as likely as a common one; or, by
+`voxel`, each voxel of a class with equal chances, as nnU-Net has it. The share of foreground patches
+follows Isensee et al., Nature Methods 2021, supplementary note 2 (patch sampling).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,9 +42,11 @@ class LesionVoxels:
 
     Args:
         foreground: of the case; class 0 in it is ignored.
+        by: `lesion`: each lesion of a class is as likely; `voxel`: each voxel of a class is,
+            where those given stand for as many as their weights say, or for themselves without weights.
     """
 
-    def __init__(self, foreground: Foreground) -> None:
+    def __init__(self, foreground: Foreground, by: Literal["lesion", "voxel"] = "lesion") -> None:
         keep = np.flatnonzero(foreground.classes)
         order = keep[np.lexsort((foreground.lesions[keep], foreground.classes[keep]))]
         self._voxels = foreground.voxels[order]
@@ -53,6 +56,8 @@ class LesionVoxels:
         self._ranges: dict[int, list[tuple[int, int]]] = {}
         for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
             self._ranges.setdefault(int(keys[0, start]), []).append((start, stop))
+        weights = np.ones(len(foreground.classes)) if foreground.weights is None else foreground.weights
+        self._voxels_up_to = np.cumsum(weights[order], dtype=np.float64) if by == "voxel" else None
 
     @property
     def classes(self) -> tuple[int, ...]:
@@ -62,13 +67,23 @@ class LesionVoxels:
     @property
     def nbytes(self) -> int:
         """Memory held."""
-        return self._voxels.nbytes
+        return self._voxels.nbytes + (0 if self._voxels_up_to is None else self._voxels_up_to.nbytes)
 
     def draw(self, rng: np.random.Generator) -> NDArray[np.int64]:
-        """One voxel (z, y, x): class, lesion of the class, voxel of the lesion, each level uniform."""
+        """One voxel (z, y, x): class uniform, then lesion and voxel of the lesion, or voxel of the class."""
         lesions = self._ranges[self.classes[rng.integers(len(self._ranges))]]
+        if self._voxels_up_to is not None:
+            return self._voxels[self._draw_by_weight(rng, lesions[0][0], lesions[-1][1])].astype(np.int64)
         start, stop = lesions[rng.integers(len(lesions))]
         return self._voxels[rng.integers(start, stop)].astype(np.int64)
+
+    def _draw_by_weight(self, rng: np.random.Generator, first: int, last: int) -> int:
+        """Place of a voxel from `first` to `last` (excluded), each as likely as its weight says."""
+        assert self._voxels_up_to is not None
+        before = self._voxels_up_to[first - 1] if first else 0.0
+        aim = before + rng.random() * (self._voxels_up_to[last - 1] - before)
+        # rounding may carry the aim to the very end
+        return min(int(np.searchsorted(self._voxels_up_to, aim, side="right")), last - 1)
 
 
 def is_foreground_place(place: int, step: int, batch_size: int, share: float) -> bool:

@@ -20,11 +20,16 @@ def on_grid(image: Image, target: Geometry) -> Image | None:
     """
     if target.largest_offset(image.geometry) <= TOLERANCE_VOXELS:
         return Image(image.array, target)
-    theirs, ours = to_canonical(image.geometry), to_canonical(target)
-    canonical = ours.apply_to_geometry(target)
-    if canonical.largest_offset(theirs.apply_to_geometry(image.geometry)) > TOLERANCE_VOXELS:
+    if not same_voxels(image.geometry, target):
         return None
+    theirs, ours = to_canonical(image.geometry), to_canonical(target)
     return Image(ours.undo(theirs.apply(image.array)), target)
+
+
+def same_voxels(a: Geometry, b: Geometry) -> bool:
+    """Whether two grids have the same voxels, in whatever axis order."""
+    turned_a, turned_b = (to_canonical(grid).apply_to_geometry(grid) for grid in (a, b))
+    return a.largest_offset(b) <= TOLERANCE_VOXELS or turned_b.largest_offset(turned_a) <= TOLERANCE_VOXELS
 
 
 def overlap(a: Geometry, b: Geometry) -> bool:

@@ -7,7 +7,7 @@ from itertools import pairwise
 from statistics import mean, median, stdev
 
 from autoseg.metrics.case import CaseMetrics
-from autoseg.metrics.lesions import BIN_EDGES_MM, Lesion
+from autoseg.metrics.lesions import BIN_EDGES_MM, Lesion, f_beta
 from autoseg.metrics.rules import rules
 from autoseg.metrics.summary import (
     METRICS,
@@ -21,6 +21,9 @@ from autoseg.metrics.summary import (
 )
 from autoseg.metrics.surface import TOLERANCE_MM
 from autoseg.metrics.voxel import Counts, ratio
+
+NOT_STATED = "not stated"
+"""Name of the stratum of cases whose cell in a stratification column is empty."""
 
 
 def mean_dice(rows: Sequence[CaseMetrics]) -> float | None:
@@ -83,7 +86,14 @@ def summarize(
         classes=classes,
         folds=_groups(rows, {case: f"fold {fold}" for case, fold in (folds or {}).items()}),
         strata={
-            column: _groups(rows, {case: values[column] for case, values in (strata or {}).items() if column in values})
+            column: _groups(
+                rows,
+                {
+                    case: values[column] or NOT_STATED
+                    for case, values in (strata or {}).items()
+                    if column in values
+                },
+            )
             for column in dict.fromkeys(column for values in (strata or {}).values() for column in values)
         },
         problems=tuple(problems),
@@ -108,7 +118,8 @@ def lesion_summary(rows: Sequence[CaseMetrics]) -> LesionSummary:
         false_per_case=false / max(len({row.case for row in rows}), 1),
         sensitivity=sensitivity,
         precision=precision,
-        f1=_harmonic(sensitivity, precision),
+        f1=f_beta(sensitivity, precision, 1),
+        f2=f_beta(sensitivity, precision, 2),
         by_size=tuple(_bin(lesions, lower, upper) for lower, upper in pairwise(BIN_EDGES_MM)),
     )
 
@@ -156,6 +167,7 @@ def _groups(rows: Sequence[CaseMetrics], group_of: Mapping[str, str]) -> tuple[G
                     cases=len({row.case for row in members}),
                     mean_dice=mean_dice(members),
                     dice={c: _spread([r.dice for r in of_class]) for c, of_class in by_class(members).items()},
+                    classes=tuple(_class_summary(c, of_class) for c, of_class in by_class(members).items()),
                 )
             )
     return tuple(groups)
@@ -189,9 +201,3 @@ def _bin(lesions: Sequence[Lesion], lower: float, upper: float) -> LesionBin:
 def _mean(values: Iterable[float | None]) -> float | None:
     defined = [value for value in values if value is not None]
     return mean(defined) if defined else None
-
-
-def _harmonic(a: float | None, b: float | None) -> float | None:
-    if a is None or b is None:
-        return None
-    return 2 * a * b / (a + b) if a + b else 0.0

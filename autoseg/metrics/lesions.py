@@ -78,6 +78,22 @@ def equivalent_diameter(volume_ml: float) -> float:
     return (6000.0 * volume_ml / pi) ** (1 / 3)
 
 
+def f_beta(sensitivity: float | None, precision: float | None, beta: float) -> float | None:
+    """Weighted harmonic mean in which sensitivity counts `beta` times as much as precision.
+
+    (1 + beta²) precision sensitivity / (beta² precision + sensitivity) (van Rijsbergen 1979); 0 where both are.
+
+    Args:
+        sensitivity: found / all lesions; None = not defined, and so is the mean.
+        precision: predicted components that touch a lesion / all of them; likewise.
+        beta: 1 for F1, 2 for F2.
+    """
+    if sensitivity is None or precision is None:
+        return None
+    below = beta**2 * precision + sensitivity
+    return (1 + beta**2) * precision * sensitivity / below if below else 0.0
+
+
 def match_lesions(reference: NDArray[np.bool_], prediction: NDArray[np.bool_], spacing: Spacing) -> LesionMatch:
     """Find the connected components of two masks and match them.
 

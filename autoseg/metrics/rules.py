@@ -27,6 +27,7 @@ def rules(tolerance_mm: float) -> tuple[str, ...]:
         "A lesion is a connected component of a class (26 neighbours). It is found if at least one of its voxels "
         "is predicted as that class, else missed; a predicted component that touches no lesion is false. "
         "Lesion precision is the share of predicted components that touch a lesion; "
-        "F1 is the harmonic mean of lesion sensitivity and lesion precision.",
+        "F1 is the harmonic mean of lesion sensitivity and lesion precision; in F2 sensitivity counts twice as much. "
+        "All of these, and the false components a case, pool the lesions of the cases that are named beside them.",
         "The size of a lesion is the diameter of the ball of equal volume.",
     )

@@ -88,6 +88,7 @@ class LesionSummary(SummaryModel):
         false_per_case: false components a case.
         precision: share of the predicted components that touch a lesion.
         f1: harmonic mean of sensitivity and precision.
+        f2: the same, where sensitivity counts twice as much as precision; None in summaries written before it was.
     """
 
     reference: int
@@ -99,6 +100,7 @@ class LesionSummary(SummaryModel):
     sensitivity: float | None
     precision: float | None
     f1: float | None
+    f2: float | None = None
     by_size: tuple[LesionBin, ...]
 
 
@@ -124,17 +126,20 @@ class ClassSummary(SummaryModel):
 
 
 class GroupSummary(SummaryModel):
-    """Dice of some of the cases: a fold, or a value of a stratification column.
+    """Some of the cases: a fold, or a value of a stratification column.
 
     Args:
         mean_dice: mean over classes of the mean over the group's cases.
         dice: by class.
+        classes: everything that is said of a class over all cases, over these; none in summaries
+            written before it was.
     """
 
     name: str
     cases: int
     mean_dice: float | None
     dice: dict[str, Spread]
+    classes: tuple[ClassSummary, ...] = ()
 
 
 class Summary(SummaryModel):
@@ -147,8 +152,8 @@ class Summary(SummaryModel):
         mean_dice: mean over classes of the mean over cases; None where no class has a defined Dice.
         pooled_mean_dice: mean over classes of the Dice of all voxels pooled.
         classes_without_dice: classes that count in neither, since no case defines their Dice.
-        folds: Dice of each fold.
-        strata: by stratification column, Dice of each of its values.
+        folds: the results of each fold.
+        strata: by stratification column, the results of each of its values.
         problems: what could not be evaluated, by case.
         warnings: what the reader should know.
         rules: how every number was computed.

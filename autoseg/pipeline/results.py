@@ -7,13 +7,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from autoseg.metrics.summary import ClassSummary, GroupSummary, Summary
+from autoseg.metrics.summary import ClassSummary, GroupSummary, LesionSummary, Summary
 
 UNDEFINED = "not defined"
+_LESION_HEADS = ("lesions found", "false (per case)", "lesion F1, F2")
 
 
 def print_results(console: Console, summary: Summary, report: Path) -> None:
-    """Print results by class and, where there are folds, by fold; then where the report lies.
+    """Print results by class, by fold and by stratum, where there are some; then where the report lies.
 
     Args:
         console: where to.
@@ -23,6 +24,9 @@ def print_results(console: Console, summary: Summary, report: Path) -> None:
     console.print(_class_table(summary))
     if summary.folds:
         console.print(_fold_table(summary.folds))
+    for column, strata in summary.strata.items():
+        if strata:
+            console.print(_strata_table(column, strata))
     dice = UNDEFINED if summary.mean_dice is None else f"{summary.mean_dice:.3f}"
     console.print(f"Mean foreground Dice: [bold]{dice}[/bold] (mean over classes of the mean over cases)")
     for line in (*summary.problems, *summary.warnings):
@@ -36,16 +40,15 @@ def _class_table(summary: Summary) -> Table:
     title = f"{summary.dataset}, {summary.cases} cases"
     if summary.configuration is not None:
         title += f", {summary.configuration}, cross-validated"
-    table = Table("class", "Dice", "sensitivity", "HD95, mm", "surface Dice", "lesions found", title=title)
+    table = Table("class", "Dice", "sensitivity", "HD95, mm", "surface Dice", *_LESION_HEADS, title=title)
     for row in summary.classes:
-        lesions = row.lesions
         table.add_row(
             row.name,
             _mean(row, "dice", sd=True),
             _mean(row, "sensitivity"),
             _mean(row, "hd95_mm", digits=1),
             _mean(row, "surface_dice"),
-            f"{lesions.found} of {lesions.reference}, {lesions.false} false",
+            *_lesions(row.lesions),
         )
     return table
 
@@ -57,6 +60,23 @@ def _fold_table(folds: tuple[GroupSummary, ...]) -> Table:
         means = [fold.dice[name].mean if name in fold.dice else None for name in names]
         table.add_row(fold.name, str(fold.cases), *map(_number, means), _number(fold.mean_dice))
     return table
+
+
+def _strata_table(column: str, strata: tuple[GroupSummary, ...]) -> Table:
+    """Results by the values of a stratification column, with the cases behind them."""
+    heads = ("cases", "class", "Dice", "sensitivity", *_LESION_HEADS)
+    table = Table("", *heads, title=f"Results by {column.replace('_', ' ')}")
+    for stratum in strata:
+        for row in stratum.classes:
+            figures = _mean(row, "dice", sd=True), _mean(row, "sensitivity")
+            table.add_row(stratum.name, str(row.cases), row.name, *figures, *_lesions(row.lesions))
+    return table
+
+
+def _lesions(found: LesionSummary) -> tuple[str, str, str]:
+    """Cells of a line under `_LESION_HEADS`."""
+    f_scores = f"{_number(found.f1, 2)}, {_number(found.f2, 2)}"
+    return f"{found.found} of {found.reference}", f"{found.false} ({found.false_per_case:.2f})", f_scores
 
 
 def _mean(row: ClassSummary, metric: str, *, digits: int = 3, sd: bool = False) -> str:

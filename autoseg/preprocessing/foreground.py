@@ -19,6 +19,7 @@ def sample_foreground(
 
     A component with fewer voxels than its share gives all of them, and the others share what it
     leaves; every component gives at least one, also where there are more of them than `per_class`.
+    The weight of a drawn voxel is how many voxels of its component it stands for.
 
     Args:
         label: (z, y, x) class indices, 0 = background.
@@ -26,14 +27,16 @@ def sample_foreground(
         per_class: voxels of each class, at most.
     """
     voxels, classes, lesions = [np.zeros((0, 3), np.int32)], [np.zeros(0, np.uint8)], [np.zeros(0, np.int32)]
+    weights = [np.zeros(0, np.float32)]
     for index, box in enumerate(ndimage.find_objects(label), start=1):
         if box is None:
             continue
-        found, component = _sample_class(label[box] == index, rng, per_class)
+        found, component, weight = _sample_class(label[box] == index, rng, per_class)
         voxels.append((found + [part.start for part in box]).astype(np.int32))
         classes.append(np.full(len(found), index, np.uint8))
         lesions.append(component)
-    return Foreground(np.concatenate(voxels), np.concatenate(classes), np.concatenate(lesions))
+        weights.append(weight)
+    return Foreground(*(np.concatenate(parts) for parts in (voxels, classes, lesions, weights)))
 
 
 def shares(sizes: NDArray[np.integer], total: int) -> NDArray[np.int64]:
@@ -49,8 +52,8 @@ def shares(sizes: NDArray[np.integer], total: int) -> NDArray[np.int64]:
 
 def _sample_class(
     mask: NDArray[np.bool_], rng: np.random.Generator, total: int
-) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Voxels (n, 3) drawn from a mask (z, y, x), and the component (n,) each belongs to, from 0."""
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
+    """Voxels (n, 3) drawn from a mask (z, y, x), the component (n,) of each, from 0, and its weight (n,)."""
     components, count = cc3d.connected_components(np.ascontiguousarray(mask), connectivity=26, return_N=True)
     positions = np.flatnonzero(components)
     member = components.ravel()[positions].astype(np.int64) - 1
@@ -65,5 +68,7 @@ def _sample_class(
     positions, member = positions[order], member[order]
     rank = np.arange(len(member)) - np.searchsorted(member, member)
     chosen = rank < share[member]
-    voxels = np.stack(np.unravel_index(positions[chosen], mask.shape), axis=1)
-    return voxels, member[chosen].astype(np.int32)
+    positions, member = positions[chosen], member[chosen]
+    voxels = np.stack(np.unravel_index(positions, mask.shape), axis=1)
+    weights = sizes / np.maximum(np.bincount(member, minlength=count), 1)
+    return voxels, member.astype(np.int32), weights[member].astype(np.float32)

@@ -21,8 +21,10 @@ from autoseg.plan import Configuration, Plan, read_reasons
 from autoseg.run_folder import RunFolder
 from autoseg.run_state import DatasetRecord, read_record, read_time_spent
 from autoseg.splits import Split
+from inference.report.apart import sequences_apart
 
 _DIRECTIONS = ("z (head–foot)", "y (front–back)", "x (left–right)")
+_APART = "the patient's movement between sequences, measured where edges of both agree"
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,7 @@ def _fingerprint_facts(fingerprint: Fingerprint | None) -> list[Fact]:
         Fact("voxel size (z, y, x)", " × ".join(spacing) + " mm"),
         Fact("image size (z, y, x)", " × ".join(size) + " voxels"),
         Fact("stored orientation", ", ".join(f"{name} ({n} cases)" for name, n in orientations.most_common())),
+        *(Fact(pair, text, _APART) for pair, text in sequences_apart(fingerprint).items()),
     ]
     for name in fingerprint.labels.foreground:
         of_class = [case.classes[name] for case in cases if name in case.classes]
@@ -187,6 +190,8 @@ def _plan_facts(plan: Plan, name: str, reasons: dict[str, str]) -> tuple[Fact, .
             if t.sequence_dropout
             else []
         ),
+        fact("lesion-wise loss", f"weight {t.lesion_loss:g}" if t.lesion_loss else "off", "training.lesion_loss"),
+        fact("foreground patches are drawn by", t.sample_by, "training.sample_by"),
         fact("mirrored in training along", mirrored, "training.mirror"),
         fact("mirrored in prediction along", averaged, "prediction.mirror"),
         fact("planned for", f"{plan.device}, {plan.memory_gb:g} GB", "device"),

@@ -165,6 +165,54 @@ def test_a_run_is_evaluated_without_the_raw_data(tmp_path: Path) -> None:
     assert folds == {case: str(i // 3) for i, case in enumerate(CASES)}
 
 
+def test_a_run_is_split_by_its_strata_in_every_file(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    summary = report_run(run, "3d")
+    lytic = next(group for group in summary.strata["lesion_type"] if group.name == "lytic")
+    assert (lytic.cases, lytic.classes[1].lesions.reference, lytic.classes[1].lesions.found) == (3, 6, 3)
+    with (run.report / "metrics.csv").open(encoding="utf-8") as file:
+        kinds = {row["case"]: row["lesion_type"] for row in csv.DictReader(file)}
+    assert kinds == {case: "lytic" if i % 2 else "none" for i, case in enumerate(CASES)}
+    with (run.report / "strata.csv").open(encoding="utf-8") as file:
+        lines = {(r["column"], r["stratum"], r["class"]): r for r in csv.DictReader(file)}
+    assert set(lines) == {
+        (column, stratum, name)
+        for column, stratum in (("", "all"), ("lesion_type", "lytic"), ("lesion_type", "none"))
+        for name in ("body", "lesion")
+    }
+    line = lines["lesion_type", "lytic", "lesion"]
+    assert (line["cases"], line["dice_n"], line["lesions_reference"], line["lesions_found"]) == ("3", "3", "6", "3")
+    assert float(line["dice_mean"]) == pytest.approx(lytic.dice["lesion"].mean, abs=1e-6)
+    assert float(line["lesions_f2"]) == pytest.approx(lytic.classes[1].lesions.f2, abs=1e-6)
+    sizes = [int(line[f"lesions_{size}_reference"]) for size in ("0_to_5_mm", "5_to_10_mm", "10_to_20_mm", "from_20_mm")]
+    assert sum(sizes) == 6
+    page = (run.report / "report.html").read_text(encoding="utf-8")
+    assert "Results by lesion type" in page and "<td>lytic</td>" in page
+
+
+def test_folders_are_split_by_the_table_beside_them(folders: tuple[Path, Path, Path]) -> None:
+    table = "case,T1,label,lesion_type,fold\n"
+    kinds = ("lytic", "", "lytic")
+    table += "".join(f"name {i},T1_{i}.nii.gz,labelsTs/case_{i}.nii.gz,{kind},{i}\n" for i, kind in enumerate(kinds))
+    (folders[0].parent / "cases.csv").write_text(table, encoding="utf-8")
+    summary = evaluate_folders(*folders)
+    assert set(summary.strata) == {"lesion_type", "fold"}
+    assert [(group.name, group.cases, group.mean_dice) for group in summary.strata["lesion_type"]] == [
+        ("lytic", 2, pytest.approx(0.75)),
+        ("not stated", 1, pytest.approx(0.75)),
+    ]
+    with (folders[2] / "metrics.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(r["lesion_type"], r["fold"], r["stratum_fold"]) for r in rows] == [
+        ("lytic", "", "0"),
+        ("not stated", "", "1"),
+        ("lytic", "", "2"),
+    ]
+    (folders[0].parent / "cases.csv").unlink()
+    evaluate_folders(*folders)
+    assert not (folders[2] / "strata.csv").exists()
+
+
 def test_an_unfinished_fold_is_left_out_with_a_warning(tmp_path: Path) -> None:
     summary = report_run(make_run(tmp_path / "run", finished=1), "3d")
     assert summary.cases == 3

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from autoseg.dataset.case import Case, Dataset
 from autoseg.dataset.read import read_dataset
 from autoseg.errors import DatasetError
 from autoseg.fingerprint import Fingerprint, read_fingerprint, write_fingerprint
-from autoseg.geometry import Geometry
-from autoseg.image import Image, write_image
+from autoseg.geometry import Geometry, Reorientation
+from autoseg.image import Image, read_image, write_image
 from autoseg.labels import Labels
 from planner.fingerprint import measure_fingerprint
 
@@ -202,3 +203,38 @@ def test_real_organs_lie_on_their_sides(test_data: Path) -> None:
         places = {name: found.centroid_x for name, found in case.classes.items()}
         assert places["right kidney"] < 0.5 < places["left kidney"]
         assert places["liver"] < 0.5 < places["spleen"]
+
+
+def test_sequences_on_grids_of_their_own_are_told_and_measured(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    tissue = ndimage.zoom(rng.integers(0, 4, (4, 8, 8)), (3, 8, 8), order=0)
+    label = np.zeros(tissue.shape, int)
+    label[4:7, 20:30, 20:30] = 200
+    still, moved = tissue[:, 2:58, 2:58], tissue[:, 4:60, 1:57]
+    contrasts = (np.array(s)[t] + rng.normal(0, 3, t.shape) for s, t in (((10, 90, 40, 150), still), ((200, 50, 120, 20), moved)))
+    case = write_case(tmp_path, "a", list(contrasts), label[:, 2:58, 2:58], spacing=(4.0, 1.0, 1.0))
+    # the same voxels of the second channel, said to lie half a voxel further down, and in another axis order
+    path = case.images[1]
+    assert path is not None
+    image = read_image(path)
+    apart = replace(image.geometry, origin=(3.0, -6.5, 11.0))
+    write_image(tmp_path / "apart.nii.gz", Image(image.array, apart))
+    turned = Reorientation((2, 0, 1), (True, False, False))
+    write_image(tmp_path / "turned.nii.gz", Image(turned.apply(image.array), turned.apply_to_geometry(image.geometry)))
+    cases = [replace(case, name=name, images=(case.images[0], file)) for name, file in (
+        ("same", path), ("apart", tmp_path / "apart.nii.gz"), ("turned", tmp_path / "turned.nii.gz"), ("alone", None)
+    )]
+    measured = measure_fingerprint(dataset_of(*cases, channels=2), workers=1)
+    same, own, turned_too, alone = (found.displacements for found in measured.cases)
+    assert alone == ()
+    assert [(d.channel, d.reference, d.own_grid) for d in (*same, *own, *turned_too)] == [
+        ("channel 1", "channel 0", False),
+        ("channel 1", "channel 0", True),
+        ("channel 1", "channel 0", False),
+    ]
+    assert same[0].mm == pytest.approx((0, -2, 1), abs=0.3)
+    assert own[0].mm == pytest.approx((0, -1.5, 1), abs=0.3)
+    assert turned_too[0].mm == pytest.approx((0, -2, 1), abs=0.3)
+    path = tmp_path / "fingerprint.json"
+    write_fingerprint(path, measured)
+    assert read_fingerprint(path) == measured

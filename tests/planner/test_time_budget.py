@@ -362,3 +362,15 @@ def test_overhead_of_a_step_does_not_hide_what_is_affordable() -> None:
     machine = Machine(overhead=0.02)
     plan = fit(measured, machine, 2 / 3 * HOUR, configurations=("2d",)).plan
     assert plan.configurations["2d"].training.iterations < 4 * ENOUGH_STEPS
+
+
+@pytest.mark.parametrize("budget", [None, HOUR])
+def test_small_lesions_get_their_loss_before_steps_are_measured(budget: float | None) -> None:
+    measured = with_structures(dataset("thick slices"), {"lesion": [900.0, 300.0, 90.0]})
+    machine = Machine()
+    fitted = fit(measured, machine, budget)
+    assert fitted.plan.configurations["3d"].training.lesion_loss > 0
+    assert "lesion" in fitted.reasons["configurations.3d.training.lesion_loss"]
+    assert machine.measured and all(c.training.lesion_loss > 0 for c in machine.measured)
+    plain = fit(dataset("thick slices"), Machine(), budget)
+    assert plain.plan.configurations["3d"].training.lesion_loss == 0

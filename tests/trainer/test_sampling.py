@@ -103,3 +103,27 @@ def test_a_batch_of_one_alternates() -> None:
     chosen = [is_foreground_place(0, step, 1, 1 / 3) for step in range(300)]
     assert 100 <= sum(chosen) <= 101
     assert sum(chosen[:4]) == 2
+
+
+def test_by_voxel_every_voxel_of_a_class_is_drawn_equally_often() -> None:
+    lesions = LesionVoxels(foreground((1, 0, 45), (1, 1, 1), (1, 2, 7), (3, 0, 2)), "voxel")
+    rng = np.random.default_rng(1)
+    voxels = np.array([lesions.draw(rng) for _ in range(4 * DRAWS)])
+    drawn = np.bincount(voxels[:, 0], minlength=4)
+    # class 1 or 3 with one half; within class 1 as many as each lesion has voxels
+    expected = np.array([45 / 53, 1 / 53, 7 / 53, 1]) / 2
+    assert chisquare(drawn, expected * 4 * DRAWS).pvalue > 1e-3
+    of_first = np.bincount(voxels[voxels[:, 0] == 0, 2], minlength=45)
+    assert chisquare(of_first).pvalue > 1e-3
+
+
+def test_by_voxel_a_voxel_is_drawn_as_often_as_it_stands_for() -> None:
+    few = Foreground(
+        np.array([(0, 0, 0), (1, 0, 0), (2, 0, 0)], np.int32),
+        np.array([2, 1, 2], np.uint8),
+        np.array([0, 0, 1], np.int32),
+        np.array([9, 5, 1], np.float32),
+    )
+    lesions, rng = LesionVoxels(few, "voxel"), np.random.default_rng(1)
+    drawn = np.bincount([lesions.draw(rng)[0] for _ in range(DRAWS)], minlength=3)
+    assert chisquare(drawn, np.array([0.45, 0.5, 0.05]) * DRAWS).pvalue > 1e-3

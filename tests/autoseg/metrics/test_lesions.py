@@ -5,8 +5,9 @@ from math import pi
 import numpy as np
 import pytest
 from scipy import ndimage
+from sklearn.metrics import fbeta_score
 
-from autoseg.metrics import match_lesions
+from autoseg.metrics import f_beta, match_lesions
 from autoseg.metrics.lesions import equivalent_diameter
 
 
@@ -67,3 +68,17 @@ def test_no_lesions_at_all() -> None:
 
 def test_diameter_is_that_of_the_ball_of_equal_volume() -> None:
     assert equivalent_diameter(pi / 6) == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize("beta", [1, 2])
+@pytest.mark.parametrize(("found", "missed", "false"), [(5, 2, 1), (1, 9, 0), (3, 0, 30), (0, 4, 2)])
+def test_f_beta_agrees_with_scikit_learn(beta: float, found: int, missed: int, false: int) -> None:
+    truth = [1] * (found + missed) + [0] * false
+    guess = [1] * found + [0] * missed + [1] * false
+    expected = fbeta_score(truth, guess, beta=beta)
+    assert f_beta(found / (found + missed), found / (found + false), beta) == pytest.approx(expected)
+
+
+def test_f_beta_is_not_defined_where_its_parts_are_not() -> None:
+    assert f_beta(None, 0.5, 2) is None
+    assert f_beta(0.0, None, 2) is None

@@ -61,7 +61,7 @@ def test_pooled_metrics_add_up_voxels_first(rows: list[CaseMetrics]) -> None:
 def test_lesions_are_pooled_and_binned_by_size(rows: list[CaseMetrics]) -> None:
     lesions = summarize(rows, dataset="x").classes[1].lesions
     assert (lesions.reference, lesions.found, lesions.missed, lesions.predicted, lesions.false) == (2, 1, 1, 2, 1)
-    assert (lesions.sensitivity, lesions.precision, lesions.f1) == (0.5, 0.5, 0.5)
+    assert (lesions.sensitivity, lesions.precision, lesions.f1, lesions.f2) == (0.5, 0.5, 0.5, 0.5)
     assert lesions.false_per_case == 0.25
     assert [(b.lower_mm, b.upper_mm, b.reference, b.found) for b in lesions.by_size] == [
         (0, 5, 2, 1),
@@ -92,6 +92,19 @@ def test_folds_and_strata(rows: list[CaseMetrics]) -> None:
     assert summary.folds[0].mean_dice == pytest.approx(((dice(10, 30) + 1) / 2 + 1) / 2)
     assert [(s.name, s.cases) for s in summary.strata["lesion_type"]] == [("lytic", 2), ("none", 2)]
     assert summary.strata["lesion_type"][1].dice["lesion"].n == 1
+
+
+def test_everything_said_of_all_cases_is_said_of_a_stratum_as_of_its_cases_alone(rows: list[CaseMetrics]) -> None:
+    kinds = {"a": "lytic", "b": "lytic", "c": "", "d": "sclerotic"}
+    summary = summarize(rows, dataset="x", strata={name: {"lesion_type": kind} for name, kind in kinds.items()})
+    groups = {group.name: group for group in summary.strata["lesion_type"]}
+    assert {name: group.cases for name, group in groups.items()} == {"lytic": 2, "not stated": 1, "sclerotic": 1}
+    for name, cases in (("lytic", "ab"), ("not stated", "c"), ("sclerotic", "d")):
+        alone = summarize([row for row in rows if row.case in cases], dataset="x")
+        assert groups[name].classes == alone.classes
+    lesions = groups["sclerotic"].classes[1].lesions
+    assert (lesions.reference, lesions.found, lesions.f2) == (1, 0, None)
+    assert [c.cases for c in groups["lytic"].classes] == [2, 2]
 
 
 def test_the_summary_survives_its_file(rows: list[CaseMetrics]) -> None:

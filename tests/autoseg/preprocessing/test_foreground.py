@@ -78,3 +78,15 @@ def test_no_foreground_is_no_voxel() -> None:
 )
 def test_shares_are_even(sizes: list[int], total: int, expected: list[int]) -> None:
     assert shares(np.array(sizes, dtype=int), total).tolist() == expected
+
+
+def test_the_voxels_drawn_of_a_lesion_stand_for_all_of_it() -> None:
+    label = label_with_lesions()
+    drawn = sample_foreground(label, np.random.default_rng(0), per_class=300)
+    assert drawn.weights is not None
+    for index in (1, 2, 5):
+        components, count = ndimage.label(label == index, structure=np.ones((3, 3, 3)))
+        of_class = drawn.classes == index
+        stood_for = np.bincount(drawn.lesions[of_class], drawn.weights[of_class])
+        assert sorted(stood_for) == pytest.approx(sorted(np.bincount(components.ravel())[1:]), rel=1e-5)
+        assert len(stood_for) == count

@@ -1,0 +1,182 @@
+"""By how much two sequences of a case lie apart, measured on their edges.
+
+In: two images of one patient on one grid, whatever their contrasts. Out: the displacement of the second
+in mm, or None where edges cannot tell. A patient moves between sequences, and grids that agree in world
+coordinates do not show it.
+
+An edge is where tissues meet, in every contrast, bright to dark or dark to bright: so the magnitudes of
+the gradients are compared, by their normalised cross-correlation within what both images show (masked,
+by Fourier transforms: Padfield, IEEE Trans Image Process 2012, 21:2706-2718), and a parabola through the
+peak and its neighbours gives parts of a voxel. The measure is believed only if both halves of the image,
+taken for themselves, say the same, which two without common edges hardly ever do.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft, ndimage
+
+from autoseg.geometry import Shape, Spacing
+from autoseg.preprocessing.crop import nonzero_mask
+
+SEARCH_MM = 12.0
+"""Displacement up to which is searched along each axis; two voxels at least."""
+
+SMOOTHING_MM = 1.0
+"""Standard deviation of the Gaussian before the gradient: noise has edges too."""
+
+AGREEMENT_MM = 1.0
+"""Difference between the halves of an image, along each axis, up to which they agree; half a voxel at least."""
+
+MOST_VOXELS = 2**18
+"""Larger images are averaged over blocks first, along their finest axes."""
+
+SMALLEST_OVERLAP = 0.5
+"""Share of the voxels compared without displacement that must still be compared with one."""
+
+RIM_MM = 2.5
+"""Rim of an image's content that is left out, a voxel at least: where voxels end is an edge, but no tissue's."""
+
+
+@dataclass(frozen=True)
+class _Edges:
+    """Gradient magnitudes (z, y, x), standardised, 0 outside; and the mask of what the image shows."""
+
+    magnitude: NDArray[np.float32]
+    inside: NDArray[np.bool_]
+
+
+def displacement(reference: NDArray[np.float32], moved: NDArray[np.float32], spacing: Spacing) -> Spacing | None:
+    """How far `moved` lies from `reference` along the array axes (z, y, x), in mm.
+
+    What is at a place in `reference` is at the place plus the displacement in `moved`. A constant zero
+    around an image is taken for outside of it.
+
+    Args:
+        reference: (z, y, x).
+        moved: (z, y, x), the same grid.
+        spacing: mm (z, y, x).
+
+    Returns:
+        None where the edges of the two do not correspond well enough to tell, or lie further apart than
+        `SEARCH_MM`. 0 along an axis of too few voxels.
+    """
+    factors = _block(reference.shape, spacing)
+    coarse = (spacing[0] * factors[0], spacing[1] * factors[1], spacing[2] * factors[2])
+    fixed, moving = (_edges(_averaged(image, factors), coarse) for image in (reference, moved))
+    if fixed is None or moving is None:
+        return None
+    reach = _reach(fixed.magnitude.shape, coarse)
+    halves = _halves(fixed.inside, coarse)
+    found = [_peak(_correlation(fixed, moving, part, reach)) for part in (fixed.inside, *halves)]
+    whole, *parts = found
+    if whole is None or any(part is None for part in parts):
+        return None
+    tolerance = np.maximum(AGREEMENT_MM, 0.5 * np.asarray(coarse))
+    first, second = (np.multiply(part, coarse) for part in parts if part is not None)
+    if (np.abs(first - second) > tolerance).any():
+        return None
+    z, y, x = (round(float(v), 2) for v in np.multiply(whole, coarse))
+    return z, y, x
+
+
+def _block(shape: tuple[int, ...], spacing: Spacing) -> Shape:
+    """Voxels (z, y, x) of the blocks to average over, so that few enough are left."""
+    factors = np.ones(3, np.int64)
+    while math.prod(-(-n // f) for n, f in zip(shape, factors.tolist(), strict=True)) > MOST_VOXELS:
+        factors[int(np.argmin(np.asarray(spacing) * factors))] *= 2
+    return int(factors[0]), int(factors[1]), int(factors[2])
+
+
+def _averaged(image: NDArray[np.float32], factors: Shape) -> NDArray[np.float32]:
+    """Means over whole blocks; a rest at the upper ends is left out."""
+    if factors == (1, 1, 1):
+        return image
+    kept = [n // f * f for n, f in zip(image.shape, factors, strict=True)]
+    blocks = image[: kept[0], : kept[1], : kept[2]].reshape(
+        [part for n, f in zip(kept, factors, strict=True) for part in (n // f, f)]
+    )
+    return blocks.mean(axis=(1, 3, 5), dtype=np.float32)
+
+
+def _edges(image: NDArray[np.float32], spacing: Spacing) -> _Edges | None:
+    """The edges of an image; None where it has none."""
+    content = nonzero_mask(image[None], (True,))
+    rim = [2 * max(1, math.ceil(RIM_MM / s)) + 1 for s in spacing]
+    inside = ndimage.minimum_filter(content.view(np.uint8), rim, mode="nearest").astype(bool)
+    if not inside.any():
+        return None
+    smooth = ndimage.gaussian_filter(image, [SMOOTHING_MM / s for s in spacing])
+    squares = np.zeros(image.shape, np.float32)
+    for axis, step in enumerate(spacing):
+        if image.shape[axis] > 1:
+            squares += np.gradient(smooth, step, axis=axis) ** 2
+    magnitude = np.sqrt(squares)
+    # a few vessels or metal artefacts must not outweigh all else
+    magnitude = np.minimum(magnitude, np.percentile(magnitude[inside], 99))
+    sd = float(magnitude[inside].std())
+    if sd == 0:
+        return None
+    return _Edges(np.where(inside, (magnitude - magnitude[inside].mean()) / sd, 0).astype(np.float32), inside)
+
+
+def _reach(shape: tuple[int, ...], spacing: Spacing) -> Shape:
+    """Voxels (z, y, x) up to which a displacement is searched, each way."""
+    z, y, x = (min(max(2, math.ceil(SEARCH_MM / s)), (n - 1) // 3) for n, s in zip(shape, spacing, strict=True))
+    return z, y, x
+
+
+def _halves(inside: NDArray[np.bool_], spacing: Spacing) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """A mask in two parts of about as many voxels, cut across its longest axis."""
+    axis = int(np.argmax(np.multiply(inside.shape, spacing)))
+    counts = inside.sum(axis=tuple(a for a in range(3) if a != axis))
+    cut = int(np.searchsorted(np.cumsum(counts), counts.sum() / 2)) + 1
+    lower = np.zeros_like(inside)
+    np.moveaxis(lower, axis, 0)[:cut] = True
+    return inside & lower, inside & ~lower
+
+
+def _correlation(fixed: _Edges, moving: _Edges, part: NDArray[np.bool_], reach: Shape) -> NDArray[np.float64]:
+    """Correlation coefficient of the edges for every displacement, (2 reach + 1) along each axis.
+
+    Each over the voxels of `part` that both show; -1 where those are too few.
+    """
+    size = [fft.next_fast_len(n + r, real=True) for n, r in zip(part.shape, reach, strict=True)]
+    a, b = np.where(part, fixed.magnitude, 0), moving.magnitude
+    of_fixed = [fft.rfftn(v.astype(np.float32), size).conj() for v in (part, a, a * a)]
+    of_moving = [fft.rfftn(v.astype(np.float32), size) for v in (moving.inside, b, b * b)]
+
+    def total(i: int, j: int) -> NDArray[np.float64]:
+        """Sum over the voxels of the i-th of the fixed image times the j-th of the displaced one."""
+        sums = fft.irfftn(of_fixed[i] * of_moving[j], size)
+        return sums[np.ix_(*(np.arange(-r, r + 1) % n for r, n in zip(reach, size, strict=True)))].astype(np.float64)
+
+    voxels, of_a, of_b = np.maximum(total(0, 0), 1), total(1, 0), total(0, 1)
+    spread_a = np.maximum(total(2, 0) - of_a**2 / voxels, 1e-6 * voxels)
+    spread_b = np.maximum(total(0, 2) - of_b**2 / voxels, 1e-6 * voxels)
+    coefficient = (total(1, 1) - of_a * of_b / voxels) / np.sqrt(spread_a * spread_b)
+    return np.where(voxels >= SMALLEST_OVERLAP * voxels[reach], coefficient, -1.0)
+
+
+def _peak(correlation: NDArray[np.float64]) -> tuple[float, float, float] | None:
+    """Displacement (z, y, x) in voxels at which a correlation is highest; None where that is at its rim."""
+    top = np.unravel_index(int(np.argmax(correlation)), correlation.shape)
+    found = []
+    for axis, (at, n) in enumerate(zip(top, correlation.shape, strict=True)):
+        if n == 1:
+            found.append(0.0)
+            continue
+        if at in (0, n - 1):
+            return None
+        below, here, above = np.moveaxis(correlation, axis, 0)[(slice(at - 1, at + 2), *_others(top, axis))]
+        curvature = below - 2 * here + above
+        found.append(float(at - n // 2 + (0.5 * (below - above) / curvature if curvature < 0 else 0.0)))
+    return found[0], found[1], found[2]
+
+
+def _others(place: tuple[np.intp, ...], axis: int) -> tuple[np.intp, ...]:
+    return tuple(at for a, at in enumerate(place) if a != axis)

@@ -1,0 +1,135 @@
+"""The tables of a report: `metrics.csv`, a line a case and class; `strata.csv`, a line a stratum and class."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from autoseg.metrics import NOT_STATED, CaseMetrics, Summary
+from autoseg.metrics.summary import METRICS, ClassSummary
+
+COLUMNS = (
+    "case",
+    "class",
+    "fold",
+    *METRICS,
+    "reference_ml",
+    "prediction_ml",
+    "tp",
+    "fp",
+    "fn",
+    "tn",
+    "reference_empty",
+    "prediction_empty",
+    "lesions_reference",
+    "lesions_found",
+    "lesions_missed",
+    "lesions_predicted",
+    "lesions_false",
+)
+"""Columns of `metrics.csv`, before those of the strata; an empty field is a metric that is not defined there."""
+
+STRATA_COLUMNS = (
+    "column",
+    "stratum",
+    "class",
+    "cases",
+    *(f"{metric}_{part}" for metric in METRICS for part in ("n", "mean", "sd", "median")),
+    "pooled_dice",
+    "lesions_reference",
+    "lesions_found",
+    "lesions_predicted",
+    "lesions_false",
+    "lesions_false_per_case",
+    "lesions_sensitivity",
+    "lesions_precision",
+    "lesions_f1",
+    "lesions_f2",
+)
+"""Columns of `strata.csv`: `cases` of the stratum, and for each metric the `n` of them that define it.
+
+For each group of sizes follow its lesions and how many of them were found.
+"""
+
+
+def metrics_csv(
+    rows: Sequence[CaseMetrics],
+    folds: Mapping[str, int],
+    strata: Mapping[str, Mapping[str, str]] | None = None,
+) -> str:
+    """The text of `metrics.csv`: one line a case and class, columns as in `COLUMNS`, then the strata.
+
+    Args:
+        rows: metrics of every case and class.
+        folds: fold that each case was validated in.
+        strata: for each case its stratification values by column; one column each, `stratum_…` where its
+            name is taken.
+    """
+    values = strata or {}
+    columns = tuple(dict.fromkeys(column for of_case in values.values() for column in of_case))
+    names = [f"stratum_{column}" if column in COLUMNS else column for column in columns]
+    return _text(
+        [*COLUMNS, *names],
+        (
+            [*_case_cells(row, folds), *(values.get(row.case, {}).get(column) or NOT_STATED for column in columns)]
+            for row in rows
+        ),
+    )
+
+
+def strata_csv(summary: Summary) -> str:
+    """The text of `strata.csv`: one line a stratification column, value and class; the first lines are all cases."""
+    sizes = [_size(b.lower_mm, b.upper_mm) for c in summary.classes[:1] for b in c.lesions.by_size]
+    header = [*STRATA_COLUMNS, *(f"lesions_{size}_{part}" for size in sizes for part in ("reference", "found"))]
+    return _text(header, _strata_rows(summary))
+
+
+def _strata_rows(summary: Summary) -> Iterator[list[object]]:
+    for of_class in summary.classes:
+        yield ["", "all", *_class_cells(of_class)]
+    for column, groups in summary.strata.items():
+        for group in groups:
+            for of_class in group.classes:
+                yield [column, group.name, *_class_cells(of_class)]
+
+
+def _class_cells(of_class: ClassSummary) -> list[object]:
+    spreads = [of_class.metrics[metric] for metric in METRICS]
+    cells: list[object] = [of_class.name, of_class.cases]
+    cells += [cell for s in spreads for cell in (s.n, _cell(s.mean), _cell(s.sd), _cell(s.median))]
+    found = of_class.lesions
+    cells += [_cell(of_class.pooled.dice), found.reference, found.found, found.predicted, found.false]
+    cells += [_cell(v) for v in (found.false_per_case, found.sensitivity, found.precision, found.f1, found.f2)]
+    return cells + [cell for b in found.by_size for cell in (b.reference, b.found)]
+
+
+def _case_cells(row: CaseMetrics, folds: Mapping[str, int]) -> list[object]:
+    counts, found = row.counts, row.lesions
+    return [
+        row.case,
+        row.class_name,
+        folds.get(row.case, ""),
+        *(_cell(getattr(row, metric)) for metric in METRICS),
+        _cell(row.reference_ml),
+        _cell(row.prediction_ml),
+        *(counts.tp, counts.fp, counts.fn, counts.tn),
+        *(int(row.reference_empty), int(row.prediction_empty)),
+        *(len(found.lesions), found.found, found.missed, found.predicted, found.false),
+    ]
+
+
+def _size(lower: float, upper: float | None) -> str:
+    return f"from_{lower:g}_mm" if upper is None else f"{lower:g}_to_{upper:g}_mm"
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.7g}"
+
+
+def _text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return out.getvalue()
