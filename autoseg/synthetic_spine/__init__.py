@@ -3,8 +3,8 @@
 `make_phantom` writes a table data set (`cases.csv`, NIfTI files) that anybody may have: no patient
 is in it. Each case has T1, T2 and STIR on one anisotropic sagittal grid (some lack a sequence),
 vertebral bodies and arches, discs, cord and cerebrospinal fluid, and one to six metastases, from a
-few voxels to half a vertebra; in the kind `small`, small ones alone in thick slices. The label holds the metastases, as they lie in the first sequence; the
-patient moves a little between sequences.
+few voxels to half a vertebra; in the kind `small`, small ones alone in thick slices. The label holds
+the metastases, as they lie in the first sequence; the patient moves a little between sequences.
 
 Signs of contrast against normal fatty marrow:
 
