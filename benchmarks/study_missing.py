@@ -86,6 +86,8 @@ def plan_alike(data: dict[str, Path], runs: dict[str, Path], config: str, minute
             data[model], runs[model], config=config, time_budget=FOLDS * minutes * 60, plan_only=True
         )
     with_gaps = read_plan(RunFolder(runs["gaps"]).plan).configuration(config)
+    dropout, code = with_gaps.training.sequence_dropout, with_gaps.availability_code
+    Console().print(f"planned for gaps: sequence dropout {dropout:g}, availability code {code}", highlight=False)
     plain = with_gaps.training.model_copy(update={"sequence_dropout": 0.0})
     set_configuration(
         runs["complete"], config, with_gaps.model_copy(update={"training": plain, "availability_code": False})
