@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +81,7 @@ def phantom(folder: Path, cases: int, seed: int, missing: float) -> Path:
 
 
 def plan_alike(data: dict[str, Path], runs: dict[str, Path], config: str, minutes: float) -> None:
-    """Plan both models; `complete` gets the configuration of `gaps`, but nothing that deals with gaps."""
+    """Plan both models; `complete` gets the folds and the configuration of `gaps`, but nothing that deals with gaps."""
     for model in MODELS:
         autoseg.plan_and_preprocess(
             data[model], runs[model], config=config, time_budget=FOLDS * minutes * 60, plan_only=True
@@ -92,6 +93,8 @@ def plan_alike(data: dict[str, Path], runs: dict[str, Path], config: str, minute
     set_configuration(
         runs["complete"], config, with_gaps.model_copy(update={"training": plain, "availability_code": False})
     )
+    # both learn from the same patients
+    shutil.copyfile(RunFolder(runs["gaps"]).splits, RunFolder(runs["complete"]).splits)
 
 
 def set_configuration(run: Path, name: str, configuration: Configuration) -> None:
