@@ -26,8 +26,10 @@ from autoseg.cli_options import (
     Folds,
     Images,
     Memory,
+    Missing,
     ModelsOnly,
     PlannedConfigs,
+    PhantomKind,
     PlanOnly,
     Replan,
     RunBudget,
@@ -204,10 +206,12 @@ def phantom(
     output: Annotated[Path, Parameter(name=["--output", "-o"], help="Folder to make.")],
     cases: Annotated[int, Parameter(help="How many.")] = 40,
     seed: Annotated[int, Parameter(help="The same seed gives the same data.")] = 0,
+    kind: PhantomKind = "spine",
+    missing: Missing = None,
     workers: Workers = None,
 ) -> None:
     """Draw a synthetic spine data set with metastases: T1, T2 and STIR, labels, cases.csv."""
-    autoseg.phantom(output, cases=cases, seed=seed, workers=workers)
+    autoseg.phantom(output, cases=cases, seed=seed, kind=kind, missing=missing, workers=workers)
     Console().print(f"{cases} synthetic cases: {output / 'cases.csv'}", highlight=False, soft_wrap=True)
 
 

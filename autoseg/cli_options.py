@@ -58,6 +58,14 @@ PlanOnly = Annotated[bool, _switch("Plan, and leave the preprocessing out.")]
 ModelsOnly = Annotated[
     bool, _switch("Copy only what predicting needs: plan and weights; no image, label, prediction or case name.")
 ]
+PhantomKind = Annotated[
+    Literal["spine", "small"],
+    Parameter(help="small: 6 mm slices of 0.7 mm voxels, small metastases alone, 0.1 % of the voxels."),
+]
+Missing = Annotated[
+    float | None,
+    Parameter(help="Share of the cases that lack each sequence, 0 to 0.5 [default: every fourth case lacks one]."),
+]
 SaveProbabilities = Annotated[bool, _switch("Also write the probability of every class.")]
 Workers = Annotated[
     int | None, Parameter(help="Processes over cases [default: as many as cores and free memory allow].")

@@ -93,13 +93,23 @@ def run(
     say_time(console, folder, plan)
 
 
-def phantom(output: Path | str, *, cases: int = 40, seed: int = 0, workers: int | None = None) -> Path:
+def phantom(
+    output: Path | str,
+    *,
+    cases: int = 40,
+    seed: int = 0,
+    kind: str = "spine",
+    missing: float | None = None,
+    workers: int | None = None,
+) -> Path:
     """Draw a synthetic spine data set with metastases, in the layout of a table.
 
     Args:
         output: folder to make.
         cases: how many.
         seed: the same gives the same data.
+        kind: `spine`, or `small`: thick slices, small metastases alone, 0.1 % of the voxels.
+        missing: share of the cases that lack each sequence, from 0 to 0.5; None = every fourth case lacks one.
         workers: processes; None = as many as cores and memory allow.
 
     Returns:
@@ -110,7 +120,7 @@ def phantom(output: Path | str, *, cases: int = 40, seed: int = 0, workers: int 
     """
     from autoseg.synthetic_spine.write import make_phantom
 
-    return make_phantom(Path(output), cases=cases, seed=seed, workers=workers)
+    return make_phantom(Path(output), cases=cases, seed=seed, kind=kind, missing=missing, workers=workers)
 
 
 def demo(

@@ -14,12 +14,13 @@ from scipy.spatial.transform import Rotation
 from autoseg.geometry import Geometry
 from autoseg.synthetic_spine.anatomy import Spine, draw_spine
 from autoseg.synthetic_spine.foci import Focus, draw_confounders, draw_metastases
+from autoseg.synthetic_spine.kinds import KINDS, PhantomKind
 from autoseg.synthetic_spine.signals import SEQUENCES, Scene
 
 FOLLOW_UP = 5  # every fifth patient is imaged twice
-ABSENT = 0.25  # share of the cases that lack a sequence
+ABSENT = 0.25  # share of the cases that lack a sequence, where nothing else is asked for
+MOST_MISSING = 0.5
 PATIENT, CASE, COHORT = 0, 1, 2  # what a random stream belongs to
-DEFAULT_SHAPE = (14, 160, 96)
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class CasePlan:
         sequences: those acquired, in order; the label belongs to the first.
         shape: voxels (z, y, x).
         seed: of the data set.
+        kind: of the phantom, a key of `KINDS`.
     """
 
     name: str
@@ -43,23 +45,32 @@ class CasePlan:
     sequences: tuple[str, ...]
     shape: tuple[int, int, int]
     seed: int
+    kind: str = "spine"
 
     def rng(self, stream: int) -> np.random.Generator:
         """Random generator of one of this case's streams."""
         return np.random.default_rng([self.seed, CASE, self.number, stream])
 
 
-def plan_cohort(cases: int, seed: int, shape: tuple[int, int, int]) -> list[CasePlan]:
-    """Which cases there are, whose they are, and which sequences they have."""
+def plan_cohort(
+    cases: int, seed: int, shape: tuple[int, int, int], *, kind: str = "spine", missing: float | None = None
+) -> list[CasePlan]:
+    """Which cases there are, whose they are, and which sequences they have.
+
+    Args:
+        cases: their number.
+        seed: of the data set.
+        shape: voxels (z, y, x) of each case.
+        kind: of the phantom.
+        missing: share of the cases that lack each sequence; None = every fourth case lacks one.
+    """
     rng = np.random.default_rng([seed, COHORT])
-    absent: dict[int, str] = {}
-    for i, case in enumerate(rng.permutation(cases)[: round(ABSENT * cases)]):
-        absent[int(case)] = SEQUENCES[::-1][i % len(SEQUENCES)]
+    absent = _one_absent(rng, cases) if missing is None else _absent(rng, cases, missing)
     plans: list[CasePlan] = []
     patient = visit = 0
     for number in range(cases):
-        sequences = tuple(s for s in SEQUENCES if s != absent.get(number))
-        plans.append(CasePlan(f"spine_{number + 1:03d}", number, patient, visit, sequences, shape, seed))
+        sequences = tuple(s for s in SEQUENCES if s not in absent[number])
+        plans.append(CasePlan(f"spine_{number + 1:03d}", number, patient, visit, sequences, shape, seed, kind))
         if patient % FOLLOW_UP == FOLLOW_UP - 1 and visit == 0:
             visit = 1
         else:
@@ -67,15 +78,36 @@ def plan_cohort(cases: int, seed: int, shape: tuple[int, int, int]) -> list[Case
     return plans
 
 
+def _one_absent(rng: np.random.Generator, cases: int) -> list[set[str]]:
+    """Sequences that each case lacks: one at most, each sequence as often as the others."""
+    absent: list[set[str]] = [set() for _ in range(cases)]
+    for i, case in enumerate(rng.permutation(cases)[: round(ABSENT * cases)]):
+        absent[case].add(SEQUENCES[::-1][i % len(SEQUENCES)])
+    return absent
+
+
+def _absent(rng: np.random.Generator, cases: int, share: float) -> list[set[str]]:
+    """Sequences that each case lacks: each is missing from the same share of the cases, never all from one.
+
+    Which cases lack a sequence does not depend on whether they lack another, but that one is left.
+    """
+    absent: list[set[str]] = [set() for _ in range(cases)]
+    for sequence in SEQUENCES:
+        may = [case for case in rng.permutation(cases) if len(absent[case]) < len(SEQUENCES) - 1]
+        for case in may[: round(share * cases)]:
+            absent[case].add(sequence)
+    return absent
+
+
 def draw_grid(plan: CasePlan) -> Geometry:
     """A sagittal grid: slices across the patient, rows downwards, columns to the back; slightly oblique.
 
-    A smaller shape sees the same field of view, about 58 x 176 x 106 mm, more coarsely.
+    Another shape sees the same field of view, about 58 x 176 x 106 mm, more coarsely or finely.
     """
-    rng = plan.rng(0)
+    rng, kind = plan.rng(0), KINDS[plan.kind]
     slices, rows, _ = plan.shape
-    in_plane = float(rng.choice([1.05, 1.1, 1.15])) * DEFAULT_SHAPE[1] / rows
-    thickness = float(rng.choice([4.0, 4.2, 4.4])) * DEFAULT_SHAPE[0] / slices
+    in_plane = float(rng.choice(kind.in_plane)) * kind.shape[1] / rows
+    thickness = float(rng.choice(kind.thickness)) * kind.shape[0] / slices
     left = 1.0 if rng.random() < 0.5 else -1.0  # scanners number the slices either way
     axes = np.array([[left, 0, 0], [0, 0, -1], [0, 1, 0]], dtype=float)
     axes = Rotation.from_euler("xyz", rng.normal(0, 2, 3), degrees=True).apply(axes)
@@ -90,9 +122,9 @@ def draw_grid(plan: CasePlan) -> Geometry:
 
 def draw_scene(plan: CasePlan) -> Scene:
     """The patient as he or she is at this visit; at a second one the metastases have grown."""
-    rng = np.random.default_rng([plan.seed, PATIENT, plan.patient])
+    rng, kind = np.random.default_rng([plan.seed, PATIENT, plan.patient]), KINDS[plan.kind]
     spine = draw_spine(rng)
-    first = draw_metastases(rng, spine, _kinds(rng), reach=80)
+    first = draw_metastases(rng, spine, _types(rng, kind), kind, reach=80)
     confounders = draw_confounders(rng, spine)
     fat = rng.normal()
     marrow = (1 + 0.12 * fat, 1 + 0.08 * fat, max(0.5, 1 - 0.25 * fat))
@@ -105,9 +137,10 @@ def lesion_type(kinds: set[str]) -> str:
     return "mixed" if len(kinds) > 1 else next(iter(kinds))
 
 
-def _kinds(rng: np.random.Generator) -> tuple[str, ...]:
-    """Kind of each metastasis of a patient: most tumours make one kind, some both."""
-    number = int(rng.integers(1, 7))
+def _types(rng: np.random.Generator, kind: PhantomKind) -> tuple[str, ...]:
+    """Type of each metastasis of a patient: most tumours make one type, some both."""
+    fewest, most = kind.metastases
+    number = int(rng.integers(fewest, most + 1))
     tumour = rng.random()
     if tumour < 0.4:
         return ("lytic",) * number

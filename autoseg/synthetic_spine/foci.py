@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.synthetic_spine.anatomy import Array, Place, Spine, cover
+from autoseg.synthetic_spine.kinds import PhantomKind
 
 METASTASES = ("lytic", "sclerotic")
+LARGEST_IN_ARCH = 6.0  # mm, radius of a metastasis in pedicles and spinous processes
 # lowest and highest signal of each kind in T1, T2 and STIR
 SIGNALS: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float, float]]] = {
     "lytic": ((220, 340), (560, 780), (430, 780)),
@@ -26,8 +28,6 @@ SIGNALS: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float, 
     "Modic 3": ((130, 270), (130, 260), (60, 130)),
     "basivertebral vein": ((230, 380), (480, 680), (300, 560)),
 }
-SMALLEST, LARGEST = 1.8, 12.5  # mm, radius of a metastasis
-LEADING = 6.0  # mm, least radius of a patient's first one, so that no case holds specks alone
 
 
 @dataclass(frozen=True)
@@ -74,22 +74,25 @@ class Focus:
         return cover((distance - lobed) * np.float32(min(self.radii)), self.edge)
 
 
-def draw_metastases(rng: np.random.Generator, spine: Spine, kinds: tuple[str, ...], reach: float) -> list[Focus]:
-    """One metastasis for each entry of `kinds`, apart from each other, with its centre in view.
+def draw_metastases(
+    rng: np.random.Generator, spine: Spine, types: tuple[str, ...], kind: PhantomKind, reach: float
+) -> list[Focus]:
+    """One metastasis for each entry of `types`, apart from each other, with its centre in view.
 
     Fewer where the vertebrae in view have no room for more; always at least one.
 
     Args:
         rng: source of everything random.
         spine: where they grow.
-        kinds: `lytic` or `sclerotic`, one entry a metastasis.
+        types: `lytic` or `sclerotic`, one entry a metastasis.
+        kind: of the phantom: how large they are.
         reach: mm above and below the middle of the image in which they may lie.
     """
     levels = np.flatnonzero(np.abs(spine.centres) + 0.5 * spine.half_heights < reach)
     found: list[Focus] = []
-    for kind in kinds:
-        smallest = SMALLEST if found else LEADING
-        candidates = (_draw_metastasis(rng, spine, kind, levels, smallest) for _ in range(40))
+    for type_ in types:
+        first = not found
+        candidates = (_draw_metastasis(rng, spine, type_, levels, kind, first=first) for _ in range(40))
         free = next((c for c in candidates if all(_apart(spine, c, other) for other in found)), None)
         if free is not None:
             found.append(free)
@@ -126,22 +129,23 @@ def _endplates(rng: np.random.Generator, spine: Spine, level: int) -> list[Focus
 
 
 def _draw_metastasis(
-    rng: np.random.Generator, spine: Spine, kind: str, levels: NDArray[np.intp], smallest: float
+    rng: np.random.Generator, spine: Spine, type_: str, levels: NDArray[np.intp], kind: PhantomKind, *, first: bool
 ) -> Focus:
+    smallest, largest = (kind.leading if first else kind.radius[0]), kind.radius[1]
     level = int(rng.choice(levels))
     half, depth = float(spine.half_heights[level]), float(spine.half_depths[level])
-    if smallest == LEADING or rng.random() < 0.85:
+    if first or rng.random() < 0.85:
         # bodies: seeded by blood, so anywhere in them
         centre = (rng.uniform(-0.75, 0.75) * half, rng.uniform(-0.7, 0.75) * depth, rng.uniform(-14, 14))
-        radius = _log_uniform(rng, smallest, LARGEST)
+        radius = _log_uniform(rng, smallest, largest)
     elif rng.random() < 0.5:
         centre = (0.3 * half + rng.uniform(-2, 2), depth + rng.uniform(2, 8), float(rng.choice([-12.5, 12.5])))
-        radius = _log_uniform(rng, smallest, 6)
+        radius = _log_uniform(rng, smallest, min(largest, LARGEST_IN_ARCH))
     else:
         back = rng.uniform(25, 38)
         centre = (-8 - 0.3 * (back - 32), depth + back, rng.uniform(-1, 1))
-        radius = _log_uniform(rng, smallest, 6)
-    return _focus(rng, kind, level, centre, _radii(rng, radius))
+        radius = _log_uniform(rng, smallest, min(largest, LARGEST_IN_ARCH))
+    return _focus(rng, type_, level, centre, _radii(rng, radius))
 
 
 def _focus(

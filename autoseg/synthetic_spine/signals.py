@@ -22,6 +22,7 @@ from autoseg.synthetic_spine.foci import Focus
 
 SEQUENCES = ("T1", "T2", "STIR")
 SUB_SLICES = 3
+NOISE = (14.0, 30.0)  # standard deviation in either part of the complex signal; one is drawn for an image
 BEHIND = 15.0  # mm from the vertebral bodies' centres to the image's middle, so that the arches are in view
 # arbitrary units, T1, T2 (fast spin echo without fat suppression, so fat is bright) and STIR; the
 # order of the tissues is that of clinical spine protocols
@@ -89,7 +90,7 @@ def acquire(scene: Scene, sequence: str, grid: Geometry, motion: Motion, rng: np
     image = np.mean(slabs, axis=0).reshape(grid.shape)
     image = gaussian_filter(image, (0, 0.45, 0.45))
     image = image * _bias(grid.shape, rng)
-    noise = rng.uniform(14, 30)
+    noise = rng.uniform(*NOISE)
     image = np.hypot(image + rng.normal(0, noise, grid.shape), rng.normal(0, noise, grid.shape))
     return np.rint(image * rng.uniform(0.5, 2)).astype(np.int16)
 

@@ -15,8 +15,10 @@ from autoseg.geometry import Geometry
 from autoseg.image import Image, write_image
 from autoseg.parallel import map_cases, workers_within_memory
 from autoseg.run_folder import folder_replaced_when_done
-from autoseg.synthetic_spine.cohort import DEFAULT_SHAPE, CasePlan, draw_grid, draw_scene, lesion_type, plan_cohort
+from autoseg.synthetic_spine.cohort import MOST_MISSING, CasePlan, draw_grid, draw_scene, lesion_type, plan_cohort
+from autoseg.synthetic_spine.kinds import KINDS
 from autoseg.synthetic_spine.signals import SEQUENCES, Motion, Scene, acquire, draw_motion, lesion_masks
+from autoseg.synthetic_spine.statement import state
 
 COLUMNS = ("case", *SEQUENCES, "label", "patient", "lesion_type")
 FEWEST_VOXELS = 3
@@ -35,6 +37,8 @@ ABOUT = """This data set is synthetic: autoseg drew it from seed {seed}. No pati
 Sagittal spine MR (T1, T2, STIR; an empty field in cases.csv is a sequence that was not acquired) with
 metastases: label 1, by type lytic, sclerotic or mixed. It is for trying and testing software; results
 on it say nothing about results on patients.
+
+{statement}
 """
 
 
@@ -43,7 +47,9 @@ def make_phantom(
     *,
     cases: int = 40,
     seed: int = 0,
-    shape: tuple[int, int, int] = DEFAULT_SHAPE,
+    kind: str = "spine",
+    missing: float | None = None,
+    shape: tuple[int, int, int] | None = None,
     workers: int | None = None,
 ) -> Path:
     """Write a synthetic spine data set with metastases, as a table data set.
@@ -54,7 +60,10 @@ def make_phantom(
         output: folder to make; it appears only when the data set is whole.
         cases: number of cases; every sixth is the second one of a patient.
         seed: of everything that is random.
-        shape: voxels (z, y, x) of each case: slices, rows, columns.
+        kind: `spine`, or `small`: thick slices, small metastases alone, 0.1 % of the voxels.
+        missing: share of the cases that lack each sequence, one regardless of the other but that one is
+            left; None = every fourth case lacks one.
+        shape: voxels (z, y, x) of each case: slices, rows, columns; None = as the kind has it.
         workers: processes; None = as many as cores and free memory allow.
 
     Returns:
@@ -64,8 +73,10 @@ def make_phantom(
         InputError: the folder exists and is not empty, or a number makes no sense.
     """
     output = Path(output)
-    _check(output, cases, seed, shape)
-    plans = plan_cohort(cases, seed, shape)
+    _check(output, cases, seed, kind, missing, shape)
+    shape = shape or KINDS[kind].shape
+    plans = plan_cohort(cases, seed, shape, kind=kind, missing=missing)
+    statement = state(kind, seed, missing, shape)
     count = workers or workers_within_memory(BYTES_PER_VOXEL * int(np.prod(shape)))
     with folder_replaced_when_done(output) as folder:
         rows = map_cases(
@@ -75,8 +86,9 @@ def make_phantom(
             table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
             table.writeheader()
             table.writerows(rows)
-        (folder / "dataset.json").write_text(json.dumps(DECLARATION, indent=1), encoding="utf-8")
-        (folder / "README.txt").write_text(ABOUT.format(seed=seed), encoding="utf-8")
+        declaration = DECLARATION | {"phantom": statement.model_dump(mode="json")}
+        (folder / "dataset.json").write_text(json.dumps(declaration, indent=1), encoding="utf-8")
+        (folder / "README.txt").write_text(ABOUT.format(seed=seed, statement=statement.text()), encoding="utf-8")
     return output
 
 
@@ -111,12 +123,18 @@ def visible(scene: Scene, grid: Geometry) -> tuple[Scene, np.ndarray]:
         scene = replace(scene, metastases=tuple(grown))
 
 
-def _check(output: Path, cases: int, seed: int, shape: tuple[int, int, int]) -> None:
+def _check(
+    output: Path, cases: int, seed: int, kind: str, missing: float | None, shape: tuple[int, int, int] | None
+) -> None:
     if output.is_file() or (output.is_dir() and any(output.iterdir())):
         raise InputError(f"{output}: exists and is not empty; name another folder or delete it")
     if cases < 1:
         raise InputError(f"cases = {cases}: at least one case is needed")
     if seed < 0:
         raise InputError(f"seed = {seed}: must not be negative")
-    if len(shape) != 3 or shape[0] < 4 or min(shape[1:]) < 32:
+    if kind not in KINDS:
+        raise InputError(f"kind = {kind!r}: there are {', '.join(KINDS)}")
+    if missing is not None and not 0 <= missing <= MOST_MISSING:
+        raise InputError(f"missing = {missing:g}: a share from 0 to {MOST_MISSING:g} is needed")
+    if shape is not None and (len(shape) != 3 or shape[0] < 4 or min(shape[1:]) < 32):
         raise InputError(f"shape = {shape}: needs three numbers (z, y, x), at least 4 slices of 32 x 32 voxels")

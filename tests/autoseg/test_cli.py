@@ -166,6 +166,13 @@ def test_a_path_below_a_file_is_one_message(tmp_path):
     assert str(tmp_path / "file") in done.stderr and "Traceback" not in done.stderr
 
 
+def test_the_phantom_is_drawn_as_asked(asked):
+    assert cli.status_of(["phantom", "-o", "data", "--seed", "3", "--kind", "small", "--missing", "0.3"]) == 0
+    ((name, _, options),) = asked
+    assert name == "phantom"
+    assert options == {"cases": 40, "seed": 3, "kind": "small", "missing": 0.3, "workers": None}
+
+
 def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys):
     assert failing(monkeypatch, KeyboardInterrupt()) == 130
     assert "same command goes on" in capsys.readouterr().err

@@ -1,0 +1,154 @@
+"""Sequences that differ from case to case: what a model that knows of gaps costs, and what it saves.
+
+    python -m benchmarks.study_missing FOLDER [--minutes 20] [--cases 40] [--test-cases 20] [--config 3d]
+
+Two models on the same synthetic patients, of one plan (patch, network, length of the schedule):
+
+- `gaps`: from cases each sequence of which is missing from 30 %, trained as planned for such data
+  (sequence dropout, availability code);
+- `complete`: from the same cases with nothing missing, trained plainly; it never saw a gap.
+
+Fold 0 of each predicts test patients of another seed: with all sequences, and with each left out in
+turn. Printed and written to FOLDER/missing.csv: the Dice of both, and the mean of the paired difference over
+test cases, gaps minus complete, with its 95 % bootstrap interval. To be shown is that `gaps` is no worse
+with all sequences, and that `complete` breaks without one where `gaps` does not.
+
+The label lies as T1 does, and the other sequences moved by up to a millimetre, so that without T1 no
+model can be as good as with it. Stopped or killed, the same command goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from scipy.stats import bootstrap
+
+import autoseg
+from autoseg.plan import Configuration, read_plan, read_reasons, write_plan
+from autoseg.run_folder import RunFolder
+
+SEQUENCES = ("T1", "T2", "STIR")
+MISSING = 0.3
+SEED, TEST_SEED = 100, 200
+FOLDS = 5  # that the time is planned for; one is trained
+MODELS = ("gaps", "complete")
+
+
+def main() -> None:
+    options = parse()
+    folder: Path = options.folder
+    data = {
+        "gaps": phantom(folder / "data_gaps", options.cases, SEED, MISSING),
+        "complete": phantom(folder / "data_complete", options.cases, SEED, 0.0),
+        "test": phantom(folder / "data_test", options.test_cases, TEST_SEED, 0.0),
+    }
+    runs = {model: folder / f"run_{model}" for model in MODELS}
+    plan_alike(data, runs, options.config, options.minutes)
+    for model in MODELS:
+        # again on the same run: keeps the plan as it stands, and preprocesses by it
+        autoseg.plan_and_preprocess(data[model], runs[model], config=options.config)
+        autoseg.train(runs[model], fold=0, config=options.config)
+    scores = pd.concat(
+        score(runs[model], data["test"], left_out, folder / f"predicted_{model}", options.config).assign(model=model)
+        for model in MODELS
+        for left_out in (None, *SEQUENCES)
+    )
+    scores.to_csv(folder / "missing.csv", index=False)
+    show(scores)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="where everything goes")
+    parser.add_argument("--minutes", type=float, default=20, help="that a fold of each model may take")
+    parser.add_argument("--cases", type=int, default=40)
+    parser.add_argument("--test-cases", type=int, default=20)
+    parser.add_argument("--config", default="3d")
+    return parser.parse_args()
+
+
+def phantom(folder: Path, cases: int, seed: int, missing: float) -> Path:
+    if not folder.exists():
+        autoseg.phantom(folder, cases=cases, seed=seed, missing=missing)
+    return folder
+
+
+def plan_alike(data: dict[str, Path], runs: dict[str, Path], config: str, minutes: float) -> None:
+    """Plan both models; `complete` gets the folds and the configuration of `gaps`, but nothing that deals with gaps."""
+    for model in MODELS:
+        autoseg.plan_and_preprocess(
+            data[model], runs[model], config=config, time_budget=FOLDS * minutes * 60, plan_only=True
+        )
+    with_gaps = read_plan(RunFolder(runs["gaps"]).plan).configuration(config)
+    dropout, code = with_gaps.training.sequence_dropout, with_gaps.availability_code
+    Console().print(f"planned for gaps: sequence dropout {dropout:g}, availability code {code}", highlight=False)
+    plain = with_gaps.training.model_copy(update={"sequence_dropout": 0.0})
+    set_configuration(
+        runs["complete"], config, with_gaps.model_copy(update={"training": plain, "availability_code": False})
+    )
+    # both learn from the same patients
+    shutil.copyfile(RunFolder(runs["gaps"]).splits, RunFolder(runs["complete"]).splits)
+
+
+def set_configuration(run: Path, name: str, configuration: Configuration) -> None:
+    """Write a configuration into `plan.yaml`, as a person would edit it."""
+    path = RunFolder(run).plan
+    plan = read_plan(path)
+    edited = plan.model_copy(update={"configurations": {**plan.configurations, name: configuration}})
+    write_plan(path, edited, read_reasons(path))
+
+
+def score(run: Path, test: Path, left_out: str | None, output: Path, config: str) -> pd.DataFrame:
+    """Dice of each test case, predicted without one sequence: columns case, left_out, dice."""
+    name = left_out or "nothing"
+    predicted, report = output / name, output / f"{name}_report"
+    if not (report / "metrics.csv").exists():
+        table = without(test, left_out, output.parent)
+        autoseg.predict(run, table, predicted, config=config, fold=0)
+        autoseg.evaluate(test / "labels", predicted, report, run=run)
+    rows = pd.read_csv(report / "metrics.csv")
+    return rows[["case", "dice", "lesions_reference", "lesions_found", "lesions_false"]].assign(left_out=name)
+
+
+def without(test: Path, left_out: str | None, folder: Path) -> Path:
+    """The test cases as a table in which one sequence was not acquired."""
+    with (test / "cases.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    table = folder / f"test_without_{left_out or 'nothing'}.csv"
+    with table.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ("case", *SEQUENCES))
+        writer.writeheader()
+        for row in rows:
+            images = {s: "" if s == left_out else (test / row[s]).resolve() for s in SEQUENCES}
+            writer.writerow({"case": row["case"], **images})
+    return table
+
+
+def show(scores: pd.DataFrame) -> None:
+    shown = Table("left out", *MODELS, "gaps - complete", "95 % interval", "cases")
+    for left_out in ("nothing", *SEQUENCES):
+        of_cases = scores[scores["left_out"] == left_out].pivot(index="case", columns="model", values="dice")
+        difference = (of_cases["gaps"] - of_cases["complete"]).dropna().to_numpy()
+        low, high = interval(difference)
+        means = [f"{of_cases[model].mean():.3f}" for model in MODELS]
+        shown.add_row(
+            left_out, *means, f"{difference.mean():+.3f}", f"{low:+.3f} to {high:+.3f}", str(len(difference))
+        )
+    Console().print(shown)
+
+
+def interval(difference: np.ndarray) -> tuple[float, float]:
+    """95 % interval of the mean, bias-corrected bootstrap over the cases."""
+    found = bootstrap((difference,), np.mean, n_resamples=9999, rng=np.random.default_rng(0)).confidence_interval
+    return float(found.low), float(found.high)
+
+
+if __name__ == "__main__":
+    main()
