@@ -25,6 +25,15 @@ Configs = Annotated[
         name="--config", negative=(), help="Configuration; give the option several times for several [default: 3d]."
     ),
 ]
+MemberConfigs = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--config",
+        consume_multiple=True,
+        negative=(),
+        help="Configurations, averaged, without post-processing [default: what was selected, else 3d].",
+    ),
+]
 RunBudget = Annotated[
     str | None,
     Parameter(
@@ -42,6 +51,7 @@ ModelsOnly = Annotated[
     bool, _switch("Copy only what predicting needs: plan and weights; no image, label, prediction or case name.")
 ]
 SaveProbabilities = Annotated[bool, _switch("Also write the probability of every class.")]
+NoPostProcessing = Annotated[bool, _switch("Leave out the post-processing that was selected.")]
 Workers = Annotated[
     int | None, Parameter(help="Processes over cases [default: as many as cores and free memory allow].")
 ]
