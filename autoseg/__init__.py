@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from autoseg.pipeline.planning import plan_and_preprocess
     from autoseg.pipeline.predicting import evaluate, predict
+    from autoseg.pipeline.selecting import select
     from autoseg.pipeline.training import train
     from autoseg.pipeline.whole import copy, demo, phantom, run
 
 __version__ = "0.1.0"
-__all__ = ["copy", "demo", "evaluate", "phantom", "plan_and_preprocess", "predict", "run", "train"]
+__all__ = ["copy", "demo", "evaluate", "phantom", "plan_and_preprocess", "predict", "run", "select", "train"]
 
 _WHERE = {
     "plan_and_preprocess": "autoseg.pipeline.planning",
     "train": "autoseg.pipeline.training",
     "predict": "autoseg.pipeline.predicting",
     "evaluate": "autoseg.pipeline.predicting",
+    "select": "autoseg.pipeline.selecting",
     "run": "autoseg.pipeline.whole",
     "phantom": "autoseg.pipeline.whole",
     "demo": "autoseg.pipeline.whole",

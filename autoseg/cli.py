@@ -25,11 +25,13 @@ from autoseg.cli_options import (
     Device,
     Folds,
     Images,
+    MemberConfigs,
     Memory,
     Missing,
     ModelsOnly,
-    PlannedConfigs,
+    NoPostProcessing,
     PhantomKind,
+    PlannedConfigs,
     PlanOnly,
     Replan,
     RunBudget,
@@ -126,14 +128,15 @@ def predict(
     *,
     images: Images,
     output: Annotated[Path, Parameter(name=["--output", "-o"], help="Folder for the predictions.")],
-    config: PlannedConfigs = None,
+    config: MemberConfigs = None,
     fold: Folds = None,
     sequences: Sequences = None,
     device: Device = "auto",
     mirror: Annotated[bool | None, Parameter(help="Average over mirrored images too [default: as planned].")] = None,
     save_probabilities: SaveProbabilities = False,
+    no_post_processing: NoPostProcessing = False,
 ) -> None:
-    """Predict images with all finished folds together.
+    """Predict images with all finished folds together, as `autoseg select` chose.
 
     Each prediction has its input's name, format and geometry. Exit status 1 if an input failed.
     """
@@ -141,13 +144,36 @@ def predict(
         run,
         images,
         output,
-        config=config or DEFAULT_CONFIGURATIONS,
+        config=config,
         fold=fold,
         sequences=sequences,
         device=device,
         mirror=mirror,
         save_probabilities=save_probabilities,
+        post_processing=not no_post_processing,
     )
+
+
+@app.command(help_epilogue=_with_example("autoseg select RUN"))
+def select(
+    run: Annotated[Path, Parameter(help="A RUN folder with trained configurations.")],
+    /,
+    *,
+    config: Annotated[
+        list[str] | None,
+        Parameter(name="--config", consume_multiple=True, negative=(), help="Choose from these [default: all]."),
+    ] = None,
+    operating_point: Annotated[
+        str,
+        Parameter(help="What threshold and minimal size are for: dice, or of lesions f2 or sensitivity=0.9."),
+    ] = "dice",
+    workers: Workers = None,
+) -> None:
+    """Choose the configuration or pair that is best in cross-validation, and its post-processing.
+
+    Post-processing is chosen only where it helps cases that it was not fitted to. `predict` applies the choice.
+    """
+    autoseg.select(run, config=config, operating_point=operating_point, workers=workers)
 
 
 @app.command(help_epilogue=_with_example("autoseg evaluate --reference labelsTs --prediction predictions -o report"))

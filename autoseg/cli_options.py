@@ -42,6 +42,15 @@ Sequences = Annotated[
         help="Predict from these sequences alone, such as T1; the others are treated as absent.",
     ),
 ]
+MemberConfigs = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--config",
+        consume_multiple=True,
+        negative=(),
+        help="Configurations, averaged, without post-processing [default: what was selected, else 3d].",
+    ),
+]
 RunBudget = Annotated[
     str | None,
     Parameter(
@@ -67,6 +76,7 @@ Missing = Annotated[
     Parameter(help="Share of the cases that lack each sequence, 0 to 0.5 [default: every fourth case lacks one]."),
 ]
 SaveProbabilities = Annotated[bool, _switch("Also write the probability of every class.")]
+NoPostProcessing = Annotated[bool, _switch("Leave out the post-processing that was selected.")]
 Workers = Annotated[
     int | None, Parameter(help="Processes over cases [default: as many as cores and free memory allow].")
 ]

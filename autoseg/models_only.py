@@ -11,6 +11,7 @@ from autoseg.finished import read_finished, write_finished
 from autoseg.plan import read_plan
 from autoseg.run_folder import RunFolder, folder_replaced_when_done
 from autoseg.run_state import read_record, write_record
+from autoseg.selection import read_selection, write_selection
 
 
 def copy_run(source: RunFolder, target: Path, *, models_only: bool) -> None:
@@ -19,7 +20,7 @@ def copy_run(source: RunFolder, target: Path, *, models_only: bool) -> None:
     Args:
         source: the RUN folder.
         target: the folder to make; may exist if it is empty.
-        models_only: copy the plan, the weights and summary of each fold, and `dataset.json` and
+        models_only: copy the plan, what was selected, the weights and summary of each fold, and `dataset.json` and
             `fingerprint.json` without names of cases, patients and files; no image, no label map,
             no prediction and no training state.
 
@@ -53,7 +54,9 @@ def _copy_models(source: RunFolder, target: RunFolder) -> None:
     for file in (source.plan, source.planned, source.reference_plan):
         if file.exists():
             shutil.copy2(file, target.path / file.name)
-    read_plan(target.plan)
+    plan = read_plan(target.plan)
+    if (selection := read_selection(source, plan)) is not None:
+        write_selection(target, selection)
     write_record(target, read_record(source).model_copy(update={"cases": ()}))
     write_fingerprint(target.fingerprint, _without_names(read_fingerprint(source.fingerprint)))
 

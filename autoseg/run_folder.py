@@ -60,6 +60,11 @@ class RunFolder:
         return self.path / "time_spent.json"
 
     @property
+    def selected(self) -> Path:
+        """What predicts, chosen by cross-validation; a person may edit it."""
+        return self.path / "selected.json"
+
+    @property
     def report(self) -> Path:
         """Folder of metrics.csv, summary.json and report.html; `report_folder` says of which configuration."""
         return self.path / "report"
@@ -91,6 +96,10 @@ class RunFolder:
     def cross_validation(self, configuration: str) -> Path:
         """Folder of label maps: each training case predicted by the model that did not see it."""
         return self.path / "cross_validation" / configuration
+
+    def probabilities(self, configuration: str) -> Path:
+        """Folder of the class probabilities behind those label maps."""
+        return self.cross_validation(configuration) / "probabilities"
 
     def require(self, path: Path, command: str) -> Path:
         """Return `path` if it exists.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from autoseg.dataset.load import LoadedCase
 from autoseg.errors import ImageError
 from autoseg.fingerprint import Fingerprint
-from autoseg.network_input import InputLayout, seen_sequences
+from autoseg.network_input import seen_sequences
 from autoseg.plan import Channel, Configuration, Plan
 
 # A factor that no scanner setting explains away; narrower limits would warn about every second image.
@@ -36,18 +38,8 @@ def require_predictable(loaded: LoadedCase, channels: tuple[str, ...]) -> None:
             raise ImageError(f"{name}: every voxel is {lowest:g}; export the image again")
 
 
-def require_seen(loaded: LoadedCase, layout: InputLayout) -> None:
-    """Refuse an image that has none of the sequences that the network sees.
-
-    Raises:
-        ImageError: it has not.
-    """
-    if not any(layout.available(loaded.present)):
-        raise ImageError(f"no sequence is there that the network sees: {', '.join(layout.sequences)}")
-
-
 def unusual(
-    loaded: LoadedCase, plan: Plan, fingerprint: Fingerprint, configuration: Configuration
+    loaded: LoadedCase, plan: Plan, fingerprint: Fingerprint, configurations: Sequence[Configuration]
 ) -> tuple[str, ...]:
     """Sentences on what differs far from the training cases: intensities, spacing, sequences.
 
@@ -55,10 +47,12 @@ def unusual(
         loaded: the image.
         plan: names the channels, and knows the foreground's intensities in each.
         fingerprint: of the training cases.
-        configuration: says which sequences its network sees, and whether it has learned to do without some.
+        configurations: of the models: which sequences each sees, and whether it has learned to do without some.
     """
     found = _unusual_spacing(loaded, fingerprint)
-    needed = () if configuration.training.sequence_dropout else seen_sequences(plan, configuration)
+    needed = {
+        name for c in configurations if not c.training.sequence_dropout for name in seen_sequences(plan, c)
+    }
     for index, channel in enumerate(plan.channels):
         if loaded.present[index]:
             found += unusual_intensity(loaded.image[index], channel)

@@ -1,5 +1,8 @@
 """Images in, label maps out: every case through the ensemble, back to its own geometry and format.
 
+An ensemble may mix configurations: each prepares the image in its own way, and the means over their
+folds are averaged on the grid of the image. Post-processing follows from the rule of each class.
+
 The models are loaded once. A case that cannot be predicted is reported and the rest go on; an output
 is written atomically, so what is there is whole.
 """
@@ -16,20 +19,24 @@ from rich.console import Console
 from rich.markup import escape
 
 from autoseg.dataset.case import Case
-from autoseg.dataset.load import load_case
+from autoseg.dataset.load import LoadedCase, load_case
 from autoseg.device import resolve_device
 from autoseg.errors import AutosegError, InputError
 from autoseg.fingerprint import Fingerprint, read_fingerprint
 from autoseg.image import write_image
 from autoseg.network_input import InputLayout
 from autoseg.parallel import progress_bar
-from autoseg.plan import Configuration, Plan, read_plan
+from autoseg.plan import Plan, read_plan
 from autoseg.preprocessing.prepare import prepare_case
 from autoseg.run_folder import RunFolder
-from autoseg.whole_image.export import export_labels, export_probabilities
+from autoseg.selection import ClassRule, rules_by_class
+from autoseg.whole_image.export import export_mean_probabilities, label_image
+from autoseg.whole_image.mixture import most_probable
+from autoseg.whole_image.predicted import Predicted, quantized
 from autoseg.whole_image.sliding_window import predict_probabilities
-from inference.ensemble import Ensemble, choose_members
-from inference.input_check import require_predictable, require_seen, unusual
+from inference.groups import Group, groups_that_see, load_group
+from inference.input_check import require_predictable, unusual
+from inference.postprocess import class_weights, remove_components
 
 # Formats whose header and voxels are one file, which a label map can be stored in and renamed as.
 SINGLE_FILE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
@@ -43,14 +50,14 @@ class Predictor:
     """Everything that does not change from case to case.
 
     Args:
-        mirror: axes mirrored as test-time augmentation.
+        groups: whose probabilities are averaged on the grid of the image, one a configuration.
+        rules: post-processing of each foreground class.
     """
 
     plan: Plan
     fingerprint: Fingerprint
-    configuration: Configuration
-    ensemble: Ensemble
-    mirror: tuple[int, ...]
+    groups: tuple[Group, ...]
+    rules: tuple[ClassRule, ...]
     save_probabilities: bool
 
 
@@ -59,8 +66,9 @@ def predict_cases(
     cases: Sequence[Case],
     output: Path,
     *,
-    configuration: str,
+    configuration: str | Sequence[str],
     folds: Sequence[int] | None = None,
+    rules: Sequence[ClassRule] = (),
     device: str = "auto",
     mirror: bool | None = None,
     save_probabilities: bool = False,
@@ -72,8 +80,9 @@ def predict_cases(
         run: where the models are.
         cases: images to predict.
         output: folder of the predictions, made where needed.
-        configuration: to predict with.
-        folds: members of the ensemble; None = all finished ones.
+        configuration: to predict with; of several the mean of their probabilities.
+        folds: members of the ensemble, of each configuration; None = all finished ones.
+        rules: post-processing, by class; a class that none names is left as predicted.
         mirror: test-time augmentation along every axis the plan allows in training; None = as the
             plan's prediction says.
         save_probabilities: also write the probability of each class, `OUTPUT/probabilities/CASE/label_VALUE`.
@@ -90,17 +99,13 @@ def predict_cases(
     console = console or Console(stderr=True)
     targets = output_files(cases, output)
     plan = read_plan(run.plan)
-    planned = plan.configuration(configuration)
-    members = choose_members(run, configuration, folds)
-    _tell_members(configuration, members, console)
-    if mirror and not planned.training.mirror:
-        console.print("[yellow]not mirrored[/yellow]: no axis was mirrored in training, so mirroring would mislead")
+    names = (configuration,) if isinstance(configuration, str) else tuple(configuration)
+    where = resolve_device(device)
     predictor = Predictor(
         plan,
         read_fingerprint(run.fingerprint),
-        planned,
-        Ensemble.load(run, plan, members, resolve_device(device)),
-        mirror_axes(planned, mirror),
+        tuple(load_group(run, plan, name, folds, device=where, mirror=mirror, console=console) for name in names),
+        rules_by_class(rules, plan.labels),
         save_probabilities,
     )
     problems = []
@@ -150,13 +155,6 @@ def output_ending(case: Case) -> str:
     return _INSTEAD.get(image.suffix.lower(), DEFAULT_ENDING)
 
 
-def mirror_axes(configuration: Configuration, mirror: bool | None) -> tuple[int, ...]:
-    """Axes (0 = z, 1 = y, 2 = x) of test-time mirroring; never one that training did not mirror."""
-    if mirror is None:
-        return configuration.prediction.mirror
-    return configuration.training.mirror if mirror else ()
-
-
 def _attempt(
     predictor: Predictor, case: Case, target: Path, console: Console, on_window: Callable[[int, int], None]
 ) -> str | None:
@@ -179,45 +177,54 @@ def _attempt(
 def _predict_case(
     predictor: Predictor, case: Case, target: Path, console: Console, on_window: Callable[[int, int], None]
 ) -> None:
-    plan, configuration = predictor.plan, predictor.configuration
+    plan = predictor.plan
     loaded = load_case(case, None, plan.orientation)
     require_predictable(loaded, tuple(channel.name for channel in plan.channels))
-    require_seen(loaded, InputLayout.of(plan, configuration))
-    for warning in (*loaded.warnings, *unusual(loaded, plan, predictor.fingerprint, configuration)):
+    seeing = [group.configuration for group in predictor.groups]
+    for warning in (*loaded.warnings, *unusual(loaded, plan, predictor.fingerprint, seeing)):
         console.print(f"[yellow]{escape(case.name)}[/yellow]: {escape(warning)}", highlight=False)
-    # the list gives away the only reference to the whole image, which may be large
-    passed = [loaded]
+    groups = groups_that_see(predictor.groups, plan, loaded, console)
+    # a reference for each group, taken by it: the last one's is the only one to the whole image, which may be large
+    waiting = [loaded] * len(groups)
     del loaded
-    prepared = prepare_case(passed.pop(), plan, configuration, case.name)
+    predicted = [_predict_group(predictor, group, waiting, case.name, on_window) for group in groups]
+    if predictor.save_probabilities:
+        folder = target.parent / "probabilities" / case.name
+        for value, probability in export_mean_probabilities(predicted, plan.labels):
+            write_image(folder / f"label_{value}{target.name.removeprefix(case.name)}", probability)
+    record = predicted[0].record
+    classes = most_probable(predicted, class_weights(predictor.rules))
+    del predicted
+    remove_components(classes, predictor.rules, record.reoriented.spacing)
+    write_image(target, label_image(classes, record, plan.labels))
+
+
+def _predict_group(
+    predictor: Predictor, group: Group, waiting: list[LoadedCase], case: str, on_window: Callable[[int, int], None]
+) -> Predicted:
+    """Probabilities of the image that it takes from `waiting`; in 8 bit where others are to be held beside them.
+
+    So they are when a mixture is selected, too.
+    """
+    plan, configuration, device = predictor.plan, group.configuration, group.ensemble.device
+    prepared = prepare_case(waiting.pop(), plan, configuration, case)
     probabilities = predict_probabilities(
-        predictor.ensemble,
+        group.ensemble,
         prepared.image,
         patch_size=configuration.patch_size,
         classes=plan.labels.classes,
         overlap=configuration.prediction.overlap,
-        mirror=predictor.mirror,
+        mirror=group.mirror,
         layout=InputLayout.of(plan, configuration),
         present=prepared.record.present,
         # a CPU is no faster with several windows at once
-        batch_size=1 if predictor.ensemble.device.type == "cpu" else configuration.batch_size,
-        device=predictor.ensemble.device,
+        batch_size=1 if device.type == "cpu" else configuration.batch_size,
+        device=device,
         on_window=on_window,
     )
     record = prepared.record
     del prepared
-    if predictor.save_probabilities:
-        folder = target.parent / "probabilities" / case.name
-        for value, probability in export_probabilities(probabilities, record, plan.labels):
-            write_image(folder / f"label_{value}{target.name.removeprefix(case.name)}", probability)
-    write_image(target, export_labels(probabilities, record, plan.labels))
-
-
-def _tell_members(configuration: str, members: Sequence, console: Console) -> None:
-    folds = ", ".join(str(member.fold) for member in members)
-    console.print(f"Predicting with {configuration}, fold {folds}.", highlight=False)
-    stopped = ", ".join(str(member.fold) for member in members if not member.finished)
-    if stopped:
-        console.print(f"[yellow]fold {stopped}: training was stopped before its end[/yellow]", highlight=False)
+    return Predicted(quantized(probabilities) if len(predictor.groups) > 1 else probabilities, record)
 
 
 def _show(update: Callable[..., None], task: object, done: int, total: int) -> None:

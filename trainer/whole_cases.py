@@ -14,6 +14,7 @@ from autoseg.metrics import count_voxels
 from autoseg.network.build import network_of
 from autoseg.network.unet import UNet
 from autoseg.network_input import InputLayout
+from autoseg.out_of_fold import write_probabilities
 from autoseg.parallel import progress_bar
 from autoseg.plan import Configuration, Plan
 from autoseg.preprocessed import PreprocessedCase, open_case
@@ -63,7 +64,7 @@ def pooled_dice(counts: np.ndarray) -> float:
 def predict_validation_cases(
     run: RunFolder, plan: Plan, name: str, cases: Sequence[str], module: UNet, device: torch.device
 ) -> dict[str, list[float | None]]:
-    """Predict each case whole and write it at its own geometry into `run.cross_validation(name)`.
+    """Predict each case whole; write its label map at its own geometry, and its probabilities at the plan's spacing.
 
     Returns:
         By case the Dice of each foreground class at the original resolution; None where neither
@@ -75,6 +76,7 @@ def predict_validation_cases(
         for case_name in bar.track(cases, description="Validation"):
             case = open_case(run.case(plan.preprocessed_as(name), case_name))
             probabilities = _predict(module, case, plan, configuration, device, configuration.prediction.mirror)
+            write_probabilities(run.probabilities(name), case.record, probabilities)
             predicted = export_labels(probabilities, case.record, plan.labels)
             write_image(run.cross_validation(name) / f"{case_name}.nii.gz", predicted)
             reference = read_label(case.reference).array

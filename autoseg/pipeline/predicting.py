@@ -13,6 +13,7 @@ from autoseg.errors import InputError, PartialFailure
 from autoseg.network_input import seen_sequences
 from autoseg.pipeline.options import configurations_of, existing_run
 from autoseg.plan import read_plan
+from autoseg.selection import read_selection
 
 if TYPE_CHECKING:
     from autoseg.metrics.summary import Summary
@@ -23,14 +24,17 @@ def predict(
     images: Path | str | Sequence[Path | str],
     output: Path | str,
     *,
-    config: str | Sequence[str] = DEFAULT_CONFIGURATIONS,
+    config: str | Sequence[str] | None = None,
     fold: int | Sequence[int] | None = None,
     sequences: str | Sequence[str] | None = None,
     device: str = "auto",
     mirror: bool | None = None,
     save_probabilities: bool = False,
+    post_processing: bool = True,
 ) -> None:
     """Predict label maps with all finished folds together.
+
+    What `select` chose is applied: its configurations and its post-processing.
 
     A prediction has its input's name, file format (NIfTI for DICOM) and geometry. An input that cannot
     be predicted is reported, and the rest go on.
@@ -38,14 +42,16 @@ def predict(
     Args:
         run: a RUN folder, or a copy of its models.
         images: a folder, a file, several of them, or a `cases.csv`.
-        output: folder for the predictions; several configurations get a subfolder each.
-        config: configurations to predict with.
-        fold: only these folds; None = all that are finished.
+        output: folder for the predictions.
+        config: configurations to predict with, of several the mean of their probabilities, without
+            post-processing; None = what was selected, or else `3d`.
+        fold: only these folds of each configuration; None = all that are finished.
         sequences: predict from these alone, such as `T1`; the others are treated as absent, and their
             files need not be there. None = all that an input has.
         device: `auto`, `cpu`, `cuda` or `mps`.
         mirror: average over mirrored images too; None = as the plan says.
         save_probabilities: also write the probability of every class.
+        post_processing: apply that which was selected.
 
     Raises:
         PartialFailure: some inputs could not be predicted; lists them.
@@ -54,7 +60,11 @@ def predict(
     """
     folder = existing_run(run)
     plan = read_plan(folder.plan)
-    configurations = configurations_of(config)
+    selection = read_selection(folder, plan) if config is None else None
+    if selection is not None and not post_processing:
+        selection = selection.model_copy(update={"post_processing": ()})
+    wanted = DEFAULT_CONFIGURATIONS if config is None else config
+    configurations = configurations_of(wanted) if selection is None else selection.configurations
     for name in configurations:
         plan.configuration(name)
     from autoseg.dataset.inputs import read_inputs
@@ -68,21 +78,24 @@ def predict(
     used = _used_sequences(channels, seen, sequences)
     needed = [name for name in used if any(name in of_one for of_one in seen.values())]
     cases = read_inputs(paths, channels, sequences=used, needed=needed)
-    problems: list[str] = []
-    for name in configurations:
-        problems += predict_cases(
-            folder,
-            cases,
-            Path(output) / name if len(configurations) > 1 else Path(output),
-            configuration=name,
-            folds=(fold,) if isinstance(fold, int) else fold,
-            device=device,
-            mirror=mirror,
-            save_probabilities=save_probabilities,
+    if selection is not None:
+        Console(stderr=True).print(
+            f"Selected by cross-validation: {selection.text()}", highlight=False, markup=False, soft_wrap=True
         )
+    problems = predict_cases(
+        folder,
+        cases,
+        Path(output),
+        configuration=configurations,
+        folds=(fold,) if isinstance(fold, int) else fold,
+        rules=() if selection is None else selection.post_processing,
+        device=device,
+        mirror=mirror,
+        save_probabilities=save_probabilities,
+    )
     if problems:
         listed = "\n".join(dict.fromkeys(problems))
-        raise PartialFailure(f"{len(problems)} of {len(cases) * len(configurations)} could not be predicted:\n{listed}")
+        raise PartialFailure(f"{len(problems)} of {len(cases)} could not be predicted:\n{listed}")
 
 
 def _used_sequences(

@@ -20,6 +20,7 @@ from autoseg.network_input import seen_sequences
 from autoseg.plan import Configuration, Plan, read_reasons
 from autoseg.run_folder import RunFolder
 from autoseg.run_state import DatasetRecord, read_record, read_time_spent
+from autoseg.selection import Selection, read_selection
 from autoseg.splits import Split
 from inference.report.apart import sequences_apart
 
@@ -69,6 +70,7 @@ class RunFacts:
         folds: one a fold.
         logs: by fold, where there is one.
         times: seconds of each stage, as text.
+        selected: what predicts, by cross-validation; empty where nothing was selected.
     """
 
     data: tuple[Fact, ...]
@@ -76,6 +78,7 @@ class RunFacts:
     folds: tuple[FoldFacts, ...]
     logs: dict[int, FoldLog]
     times: tuple[Fact, ...]
+    selected: tuple[Fact, ...] = ()
 
 
 def run_facts(run: RunFolder, plan: Plan, configuration: str, splits: Sequence[Split]) -> RunFacts:
@@ -100,7 +103,27 @@ def run_facts(run: RunFolder, plan: Plan, configuration: str, splits: Sequence[S
         folds=tuple(_fold_facts(run, configuration, i, split) for i, split in enumerate(splits)),
         logs=logs,
         times=tuple(Fact(stage, format_duration(seconds)) for stage, seconds in spent.seconds.items()),
+        selected=selection_facts(read_selection(run, plan)),
     )
+
+
+def selection_facts(selection: Selection | None) -> tuple[Fact, ...]:
+    """What was selected, and what the choice rests on."""
+    if selection is None:
+        return ()
+    facts = [Fact("configurations", " + ".join(selection.configurations))]
+    if selection.candidates:
+        scores = [f"{' + '.join(c.configurations)} {_dice(c.mean_dice)}" for c in selection.candidates[:5]]
+        compared = f"mean Dice over the same {selection.cases} cases; {len(selection.candidates)} were compared"
+        facts.append(Fact("the best candidates", ", ".join(scores), compared))
+    facts += [Fact(f"post-processing of {rule.name}", rule.text()) for rule in selection.post_processing]
+    if not selection.post_processing:
+        facts.append(Fact("post-processing", "none"))
+    elif selection.post_processed is not None:
+        reason = "fitted for each fold to the cases of the others"
+        facts.append(Fact("mean Dice after post-processing", _dice(selection.post_processed.mean_dice), reason))
+    facts.append(Fact("operating point", selection.operating_point))
+    return (*facts, *(Fact("note", note) for note in selection.notes))
 
 
 def read_log(path: Path) -> FoldLog | None:
@@ -230,6 +253,10 @@ def _fold_facts(run: RunFolder, configuration: str, fold: int, split: Split) -> 
         device=f"{finished.device}, torch {finished.torch_version}",
         events=tuple(event.reason for event in finished.events),
     )
+
+
+def _dice(value: float | None) -> str:
+    return "not defined" if value is None else f"{value:.3f}"
 
 
 def _range(values: Sequence[float], digits: int) -> str:

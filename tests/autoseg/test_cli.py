@@ -14,7 +14,7 @@ from autoseg.errors import DatasetError, PartialFailure, PlanError
 from autoseg.image import Image, write_image
 from tests.autoseg.small_dataset import draw_case, geometry, make_dataset
 
-COMMANDS = ["plan-and-preprocess", "train", "predict", "evaluate", "run", "phantom", "demo", "copy"]
+COMMANDS = ["plan-and-preprocess", "train", "predict", "evaluate", "select", "run", "phantom", "demo", "copy"]
 
 
 def command(*arguments, **options):
@@ -113,6 +113,21 @@ def test_mirroring_is_planned_unless_asked(asked, typed, mirror):
     assert cli.status_of(["predict", "RUN", "-i", "a.nii.gz", "b.nii.gz", "-o", "OUT", *typed]) == 0
     assert asked[0][2]["mirror"] is mirror
     assert [str(path) for path in asked[0][1][1]] == ["a.nii.gz", "b.nii.gz"]
+
+
+def test_several_configurations_predict_together(asked):
+    line = "predict RUN -i a.nii.gz -o OUT --config 2d T1+T2.3d --no-post-processing"
+    assert cli.status_of(line.split()) == 0
+    assert asked[0][2]["config"] == ["2d", "T1+T2.3d"] and asked[0][2]["post_processing"] is False
+    cli.status_of(["predict", "RUN", "-i", "a.nii.gz", "-o", "OUT"])
+    assert asked[1][2]["config"] is None and asked[1][2]["post_processing"] is True
+
+
+def test_options_of_the_selection_arrive(asked):
+    line = "select RUN --config 2d 3d --operating-point sensitivity=0.9 --workers 2"
+    assert cli.status_of(line.split()) == 0
+    assert str(asked[0][1][0]) == "RUN"
+    assert asked[0][2] == {"config": ["2d", "3d"], "operating_point": "sensitivity=0.9", "workers": 2}
 
 
 @pytest.mark.parametrize(

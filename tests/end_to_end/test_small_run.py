@@ -123,3 +123,25 @@ def test_from_a_table_to_predictions(dataset, tmp_path, monkeypatch, configurati
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["both.mha", "slices.nii.gz"]
     assert agreement(tmp_path / "out" / "both.mha", classes) > 0.8
     assert agreement(tmp_path / "out" / "slices.nii.gz", classes) > 0.8
+
+
+def test_both_are_trained_the_better_is_selected_and_predicts(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr("planner.time_budget.fit_to_hardware", fit)
+    run = RunFolder(tmp_path / "run")
+    write_splits(run.splits, (Split(train=CASES[:2], val=CASES[2:]), Split(train=CASES[2:], val=CASES[:2])))
+    autoseg.run(dataset, run.path, config=["2d", "3d"], device="cpu", workers=1)
+    selection = autoseg.select(run.path, workers=1)
+    by_name = {candidate.configurations: candidate.mean_dice for candidate in selection.candidates}
+    assert set(by_name) == {("2d",), ("3d",), ("2d", "3d")} and selection.cases == 4
+    assert max(by_name.values()) == by_name[selection.configurations] > 0.8
+    summaries = [run.report / "summary.json", run.report / "3d" / "summary.json"]
+    reported = [json.loads(file.read_text(encoding="utf-8"))["mean_dice"] for file in summaries]
+    assert [by_name[("2d",)], by_name[("3d",)]] == pytest.approx(reported, abs=5e-3)
+    t1, stir, classes = draw(9)
+    build.write(tmp_path / "new" / "t1.nii.gz", t1, spacing=SPACING)
+    build.write(tmp_path / "new" / "stir.nii.gz", stir, spacing=SPACING)
+    build.write_table(tmp_path / "new", [{"case": "both", "T1": "t1.nii.gz", "STIR": "stir.nii.gz"}])
+    autoseg.predict(run.path, tmp_path / "new", tmp_path / "selected", device="cpu")
+    autoseg.predict(run.path, tmp_path / "new", tmp_path / "mixed", config=["2d", "3d"], device="cpu")
+    for folder in ("selected", "mixed"):
+        assert agreement(tmp_path / folder / "both.nii.gz", classes) > 0.8

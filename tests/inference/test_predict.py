@@ -18,8 +18,9 @@ from autoseg.image import Image, read_image, read_label, write_image
 from autoseg.labels import Labels
 from autoseg.plan import Channel, ForegroundIntensity, write_plan
 from autoseg.run_folder import RunFolder
+from inference.groups import mirror_axes
 from inference.input_check import unusual_intensity
-from inference.predict import mirror_axes, output_ending, predict_cases
+from inference.predict import output_ending, predict_cases
 from planner.reference import reference_plan
 
 SHAPE = (18, 20, 22)

@@ -13,9 +13,12 @@ from safetensors.torch import load_file
 from autoseg.errors import RunFolderError
 from autoseg.finished import Finished
 from autoseg.image import read_geometry, read_label
+from autoseg.out_of_fold import read_probabilities
+from autoseg.preprocessed import read_record
 from autoseg.run_folder import RunFolder, locked
 from autoseg.splits import Split, write_splits
 from autoseg.step_cost import StepCost
+from autoseg.whole_image.predicted import LEVELS
 from trainer import checkpoint, events
 from trainer.events import TrainingCollapsed
 from trainer.fold import is_finished, train_fold
@@ -66,6 +69,10 @@ def test_learns_and_leaves_what_it_should(tiny_run) -> None:
     assert read_geometry(predicted)[0].largest_offset(read_geometry(reference)[0]) < 1e-5
     p, r = read_label(predicted).array == 5, read_label(reference).array == 5
     assert 2 * (p & r).sum() / (p.sum() + r.sum()) == pytest.approx(summary.dice["ball_4"][0])
+    kept = read_probabilities(run.probabilities("3d"), "ball_4")
+    foreground = kept.probabilities[1] > LEVELS / 2
+    assert (foreground != p[0]).sum() <= 0.01 * p.sum(), "its own geometry is the plan's, so nothing is interpolated"
+    assert kept.record == read_record(run.case("3d", "ball_4"))
     rows = list(csv.DictReader((run.fold("3d", 0) / "log.csv").open(encoding="utf-8")))
     assert [int(row["step"]) for row in rows] == [50, 100, 150]
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])

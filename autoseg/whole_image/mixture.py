@@ -1,0 +1,148 @@
+"""The mean of several configurations' probabilities of one image, on the image's own grid.
+
+Each member has a spacing of its own. Its probabilities are interpolated linearly (nearest along an
+anisotropic axis, nnU-Net's rule) to the voxels of the crop, where members are averaged and the
+largest mean decides. All this goes slab by slab and class by class: beyond the probabilities as they
+were predicted, only a slab is held at full resolution, never all classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoseg.preprocessed import CaseRecord
+from autoseg.preprocessing.resample import Axes, Box, interpolations, resample_box, slabs
+from autoseg.whole_image.predicted import Predicted
+
+# leaves room for the rounding of probabilities in half precision
+ALMOST = 0.9
+
+
+class _Member(NamedTuple):
+    probabilities: NDArray
+    axes: Axes
+    unit: float
+
+
+class Mixture:
+    """Mean of the members' probabilities on the grid of the image's crop, reoriented.
+
+    Args:
+        members: of one image; at least one.
+
+    Raises:
+        ValueError: there is none, or they are not of one image, one crop and one number of classes.
+    """
+
+    def __init__(self, members: Sequence[Predicted]) -> None:
+        if len({(_image_of(member.record), len(member.probabilities)) for member in members}) != 1:
+            raise ValueError("a mixture needs members of one image, one crop and one number of classes")
+        self.record = members[0].record
+        self.classes = len(members[0].probabilities)
+        self._members = [_Member(m.probabilities, _axes_back(m.record), m.unit) for m in members]
+
+    def slabs(self) -> list[slice]:
+        """Ranges of planes of the crop along z within which memory is bounded for every member."""
+        return max((list(slabs(member.axes)) for member in self._members), key=len)
+
+    def mean(self, index: int, box: Box) -> NDArray[np.float32]:
+        """Mean probability of class `index` in a part `box` (z, y, x) of the crop."""
+        count = len(self._members)
+        total: NDArray[np.float32] | None = None
+        for member in self._members:
+            part = resample_box(member.probabilities[index], member.axes, box)
+            if count * member.unit != 1:
+                part = part * np.float32(1 / (count * member.unit))
+            total = part if total is None else total + part
+        assert total is not None
+        return total
+
+    def likely(self, index: int, planes: slice, enough: float) -> Box | None:
+        """The box in `planes` outside of which the mean of class `index` stays below `enough`; None if everywhere.
+
+        Linear interpolation never exceeds the values it is made of, and no mean the largest of its
+        members: only the surroundings of voxels in which some member reaches `enough` count.
+        """
+        rows, columns = [], []
+        for member in self._members:
+            source = member.probabilities[index][member.axes[0].needed(planes)]
+            reached = _at_least(source, enough * member.unit)
+            y, x = np.flatnonzero(reached.any(axis=(0, 2))), np.flatnonzero(reached.any(axis=(0, 1)))
+            if y.size:
+                rows.append(member.axes[1].touched(slice(int(y[0]), int(y[-1]) + 1)))
+                columns.append(member.axes[2].touched(slice(int(x[0]), int(x[-1]) + 1)))
+        return (planes, _hull(rows), _hull(columns)) if rows else None
+
+
+def most_probable(members: Sequence[Predicted], weights: Sequence[float] | None = None) -> NDArray[np.uint8]:
+    """Class of each voxel of the whole reoriented image; background outside the crop.
+
+    Args:
+        members: probabilities of one image, averaged.
+        weights: positive factor on the probability of each class before the largest one decides (the
+            first of equal ones); None = 1 for all.
+
+    Returns:
+        (z, y, x) class indices.
+    """
+    mixture = Mixture(members)
+    factors = [1.0] * mixture.classes if weights is None else [float(weight) for weight in weights]
+    classes = np.zeros(mixture.record.reoriented.shape, dtype=np.uint8)
+    target = classes[crop_of(mixture.record)]
+    for planes in mixture.slabs():
+        _decide(mixture, factors, planes, target[planes])
+    return classes
+
+
+def crop_of(record: CaseRecord) -> Box:
+    """The crop (z, y, x) in the reoriented image."""
+    z, y, x = (slice(a, b) for a, b in zip(record.crop_lower, record.crop_upper, strict=True))
+    return z, y, x
+
+
+def _image_of(record: CaseRecord) -> tuple[object, ...]:
+    return record.stored, record.reorientation, record.crop_lower, record.crop_upper
+
+
+def _axes_back(record: CaseRecord) -> Axes:
+    return interpolations(record.shape, record.spacing, record.cropped_shape, record.reoriented.spacing, order=1)
+
+
+def _hull(ranges: Sequence[slice]) -> slice:
+    return slice(min(part.start for part in ranges), max(part.stop for part in ranges))
+
+
+def _decide(mixture: Mixture, weights: Sequence[float], planes: slice, out: NDArray[np.uint8]) -> None:
+    """Write the class of the largest weighted probability (the first of equal ones) of `planes` into `out`.
+
+    The most probable of K classes has 1/K at least, so that the largest weighted probability is no
+    less than 1/K of the smallest weight: a class is interpolated only around voxels that reach that.
+    """
+    enough = ALMOST * min(weights) / len(weights)
+    best = np.zeros(out.shape, dtype=np.float32)
+    for index, weight in enumerate(weights):
+        box = mixture.likely(index, planes, enough / weight)
+        if box is None:
+            continue
+        score = mixture.mean(index, box)
+        if weight != 1:
+            score = score * np.float32(weight)
+        best_here, out_here = best[:, box[1], box[2]], out[:, box[1], box[2]]
+        wins = score > best_here
+        np.copyto(best_here, score, where=wins)
+        np.copyto(out_here, np.uint8(index), where=wins)
+
+
+def _at_least(array: NDArray, value: float) -> NDArray[np.bool_]:
+    """Where an array of non-negative numbers reaches a positive value."""
+    if array.dtype == np.uint8:
+        # a level may stand for half a level more
+        return array >= np.uint8(min(int(value), 255))
+    if array.dtype == np.float16:
+        # their bits, read as integers, are in the same order and compare seven times as fast
+        return array.view(np.uint16) >= np.float16(value).view(np.uint16)
+    return array >= value

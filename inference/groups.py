@@ -1,0 +1,97 @@
+"""The members of an ensemble by configuration: what they need of an image, and who can see a case."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from rich.console import Console
+from rich.markup import escape
+
+from autoseg.dataset.load import LoadedCase
+from autoseg.errors import ImageError
+from autoseg.network_input import seen_sequences
+from autoseg.plan import Configuration, Plan
+from autoseg.run_folder import RunFolder
+from inference.ensemble import Ensemble, Member, choose_members
+
+
+@dataclass(frozen=True)
+class Group:
+    """Members of one configuration: they see an image prepared in one way, and are averaged patch by patch.
+
+    Args:
+        name: of the configuration.
+        mirror: axes mirrored as test-time augmentation.
+    """
+
+    name: str
+    configuration: Configuration
+    ensemble: Ensemble
+    mirror: tuple[int, ...]
+
+
+def load_group(
+    run: RunFolder,
+    plan: Plan,
+    name: str,
+    folds: Sequence[int] | None,
+    *,
+    device: torch.device,
+    mirror: bool | None,
+    console: Console,
+) -> Group:
+    """Load the members of one configuration, and say which they are.
+
+    Args:
+        run: where the models are.
+        plan: its plan.
+        name: of the configuration.
+        folds: these; None = all that are finished.
+        device: where they predict.
+        mirror: as in `mirror_axes`.
+        console: where to say it.
+
+    Raises:
+        RunFolderError, PlanError: it is not planned, not trained, or damaged.
+    """
+    planned = plan.configuration(name)
+    members = choose_members(run, name, folds)
+    _tell_members(name, members, console)
+    if mirror and not planned.training.mirror:
+        console.print("[yellow]not mirrored[/yellow]: no axis was mirrored in training, so mirroring would mislead")
+    return Group(name, planned, Ensemble.load(run, plan, members, device), mirror_axes(planned, mirror))
+
+
+def mirror_axes(configuration: Configuration, mirror: bool | None) -> tuple[int, ...]:
+    """Axes (0 = z, 1 = y, 2 = x) of test-time mirroring; never one that training did not mirror."""
+    if mirror is None:
+        return configuration.prediction.mirror
+    return configuration.training.mirror if mirror else ()
+
+
+def groups_that_see(groups: Sequence[Group], plan: Plan, loaded: LoadedCase, console: Console) -> tuple[Group, ...]:
+    """The groups that see a sequence of the case; the others cannot speak of it, which is told.
+
+    Raises:
+        ImageError: none does.
+    """
+    there = {channel.name for channel, present in zip(plan.channels, loaded.present, strict=True) if present}
+    seeing = tuple(group for group in groups if there.intersection(seen_sequences(plan, group.configuration)))
+    if not seeing:
+        needed = dict.fromkeys(sequence for group in groups for sequence in seen_sequences(plan, group.configuration))
+        raise ImageError(f"has none of the sequences that the models see: {', '.join(needed)}")
+    if blind := [group.name for group in groups if group not in seeing]:
+        console.print(
+            f"[yellow]{escape(', '.join(blind))} left out[/yellow]: the case has none of its sequences", highlight=False
+        )
+    return seeing
+
+
+def _tell_members(configuration: str, members: Sequence[Member], console: Console) -> None:
+    folds = ", ".join(str(member.fold) for member in members)
+    console.print(f"Predicting with {configuration}, fold {folds}.", highlight=False)
+    stopped = ", ".join(str(member.fold) for member in members if not member.finished)
+    if stopped:
+        console.print(f"[yellow]fold {stopped}: training was stopped before its end[/yellow]", highlight=False)
