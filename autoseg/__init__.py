@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from autoseg.pipeline.planning import plan_and_preprocess
     from autoseg.pipeline.predicting import evaluate, predict
+    from autoseg.pipeline.study import study
     from autoseg.pipeline.training import train
     from autoseg.pipeline.whole import copy, demo, phantom, run
 
 __version__ = "0.1.0"
-__all__ = ["copy", "demo", "evaluate", "phantom", "plan_and_preprocess", "predict", "run", "train"]
+__all__ = ["copy", "demo", "evaluate", "phantom", "plan_and_preprocess", "predict", "run", "study", "train"]
 
 _WHERE = {
     "plan_and_preprocess": "autoseg.pipeline.planning",
@@ -24,6 +25,7 @@ _WHERE = {
     "predict": "autoseg.pipeline.predicting",
     "evaluate": "autoseg.pipeline.predicting",
     "run": "autoseg.pipeline.whole",
+    "study": "autoseg.pipeline.study",
     "phantom": "autoseg.pipeline.whole",
     "demo": "autoseg.pipeline.whole",
     "copy": "autoseg.pipeline.whole",
