@@ -56,10 +56,11 @@ def with_cells(decisions: PlannedDecisions, cells: Sequence[Cell], fingerprint: 
     }
     shared = "configurations of one spacing share their preprocessed cases"
     reasons = decisions.reasons | {f"configurations.{name}.preprocessed_as": shared for name in configurations}
+    of_dimensions = dict(reasons)
     for cell in cells:
         configuration, of_cell = _configuration(cell, configurations[cell.dimension], homes, fingerprint)
         prefix = f"configurations.{cell.dimension}."
-        inherited = {k.removeprefix(prefix): why for k, why in decisions.reasons.items() if k.startswith(prefix)}
+        inherited = {k.removeprefix(prefix): why for k, why in of_dimensions.items() if k.startswith(prefix)}
         configurations[cell.name] = configuration
         reasons |= {f"configurations.{cell.name}.{field}": why for field, why in (inherited | of_cell).items()}
     return PlannedDecisions(decisions.plan.model_copy(update={"configurations": configurations}), reasons)

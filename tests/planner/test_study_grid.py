@@ -4,6 +4,8 @@ import pytest
 
 from autoseg.cells import Grid
 from autoseg.errors import PlanError
+from autoseg.plan import Plan, read_plan, read_reasons, write_plan
+from planner.network_input import with_inputs
 from planner.reference import PlannedDecisions, reference_plan
 from planner.study_grid import dimensions_of, shared_cases, with_cells
 from planner.time_budget import fit_to_hardware
@@ -28,7 +30,7 @@ def measured(*, without_last: int = 0):
 def planned(found, cells, *, budget: float | None = BUDGET, machine: Machine | None = None) -> PlannedDecisions:
     return with_cells(
         fit_to_hardware(
-            dimensions_of(reference_plan(found), cells),
+            dimensions_of(with_inputs(reference_plan(found), found), cells),
             found,
             folds(found),
             configurations=tuple(cell.dimension for cell in cells),
@@ -42,7 +44,7 @@ def planned(found, cells, *, budget: float | None = BUDGET, machine: Machine | N
     )
 
 
-CELLS = Grid(("channel 0", "channel 1+channel 2", "all"), ("2d", "3d")).cells(SEQUENCES)
+CELLS = Grid(("channel 0", "channel 1+channel 2", "all"), ("2d", "2.5d", "3d")).cells(SEQUENCES)
 
 
 @pytest.mark.parametrize("budget", [BUDGET, None])
@@ -62,7 +64,7 @@ def test_the_budget_is_for_the_whole_study():
     # the rest is for validation, preprocessing and the report
     assert 0.5 * BUDGET < seconds < BUDGET
     alone = planned(measured(), CELLS[:1]).plan.configurations[CELLS[0].name].training.seconds
-    assert alone > 4 * plan.configurations[CELLS[0].name].training.seconds
+    assert alone > 6 * plan.configurations[CELLS[0].name].training.seconds
 
 
 def test_the_step_is_measured_with_the_most_sequences():
@@ -74,6 +76,7 @@ def test_the_step_is_measured_with_the_most_sequences():
 def test_cells_share_the_preprocessed_cases_of_their_spacing():
     configurations = planned(measured(), CELLS).plan.configurations
     assert {configurations[cell.name].preprocessed_as for cell in CELLS} == {"2d", "3d"}
+    assert configurations["all.2.5d"].preprocessed_as == "2d" and configurations["all.2.5d"].neighbours > 0
     flat, deep = configurations["2d"], configurations["3d"]
     coarser = flat.model_copy(update={"spacing": (None, 1.1, 1.1)})
     several = {"2d": flat, "2.5d": flat, "3d": deep, "other": coarser}
@@ -82,18 +85,7 @@ def test_cells_share_the_preprocessed_cases_of_their_spacing():
 
 def test_dropout_and_code_stay_only_where_a_case_of_the_cell_lacks_a_sequence():
     found = measured(without_last=3)
-    decisions = dimensions_of(reference_plan(found), CELLS)
-    on = {
-        name: c.model_copy(
-            update={
-                "availability_code": True,
-                "training": c.training.model_copy(update={"sequence_dropout": 0.5}),
-            }
-        )
-        for name, c in decisions.plan.configurations.items()
-    }
-    decisions = PlannedDecisions(decisions.plan.model_copy(update={"configurations": on}), decisions.reasons)
-    decided = with_cells(decisions, CELLS, found)
+    decided = with_cells(dimensions_of(with_inputs(reference_plan(found), found), CELLS), CELLS, found)
     kept = {cell.name: decided.plan.configurations[cell.name] for cell in CELLS if cell.dimension == "2d"}
     assert [c.availability_code for c in kept.values()] == [False, True, True]
     assert [c.training.sequence_dropout for c in kept.values()] == [0, 0.5, 0.5]
@@ -116,3 +108,19 @@ def test_a_sequence_that_no_case_has_is_refused():
 def test_a_dimension_that_is_not_planned_is_refused():
     with pytest.raises(PlanError, match="3d_lowres"):
         dimensions_of(reference_plan(measured()), Grid(("all",), ("3d_lowres",)).cells(SEQUENCES))
+
+
+def test_neighbouring_slices_without_the_single_ones_have_cases_of_their_own():
+    cells = Grid(("all",), ("2.5d",)).cells(SEQUENCES)
+    plan = planned(measured(), cells).plan
+    assert set(plan.configurations) == {"2.5d", "all.2.5d"}
+    assert plan.preprocessed_as("all.2.5d") == "2.5d"
+    assert Plan.model_validate(plan.model_dump()) == plan
+
+
+def test_the_plan_can_be_written_and_read(tmp_path):
+    decided = planned(measured(without_last=3), CELLS)
+    write_plan(tmp_path / "plan.yaml", decided.plan, decided.reasons)
+    assert read_plan(tmp_path / "plan.yaml") == decided.plan
+    reasons = read_reasons(tmp_path / "plan.yaml")
+    assert reasons["configurations.all.2.5d.preprocessed_as"].startswith("configurations of one spacing")
