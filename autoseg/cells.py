@@ -40,15 +40,6 @@ class Cell:
         """Name of its configuration, such as `T1+T2.2d`."""
         return f"{self.label}.{self.dimension}"
 
-    def takes_part(self, channels: Sequence[str], present: Sequence[bool]) -> bool:
-        """Whether a case has at least one of the cell's sequences.
-
-        Args:
-            channels: names of the data set's channels.
-            present: for each whether the case has it.
-        """
-        return any(there and name in self.sequences for name, there in zip(channels, present, strict=True))
-
 
 @dataclass(frozen=True)
 class Grid:

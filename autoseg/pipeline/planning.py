@@ -113,7 +113,7 @@ def prepare(
         AutosegError: as `plan_and_preprocess`.
     """
     started, console = time.monotonic(), Console()
-    _refuse_conflicts(run, wanted, configurations, replan=replan)
+    _refuse_conflicts(run, wanted, () if grid else configurations, replan=replan)
     former = None if replan else _former_plan(run, wanted)
     to_plan_for = carried_over(wanted, former) if former else wanted
     where = former.device if former else _device(wanted)

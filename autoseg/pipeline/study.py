@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from autoseg.cells import Cell, Grid
+from autoseg.cells import Cell, Grid, cells_in
 from autoseg.defaults import DEFAULT_DIMENSIONS
 from autoseg.errors import AutosegError, PartialFailure
 from autoseg.finished import refuse_other_splits
@@ -78,7 +78,8 @@ def study(
     with timed(run, "study report"):
         from inference.study.write import write_study
 
-        results = write_study(run, cells, failures=failures, workers=workers)
+        # where a part of the grid was asked for, the page still shows all of it
+        results = write_study(run, cells_in(plan), failures=failures, workers=workers)
     print_study(console, results)
     say_time(console, run, plan)
     if results.problems:

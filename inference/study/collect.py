@@ -13,10 +13,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 from autoseg.cells import Cell
+from autoseg.errors import RunFolderError
 from autoseg.metrics import CaseMetrics
 from autoseg.plan import Plan
 from autoseg.run_folder import RunFolder
 from autoseg.run_state import DatasetRecord
+from autoseg.splits import read_splits
 from inference.compare import Compared, Pair, compare_all
 from inference.cross_validated import CrossValidated, cross_validated
 from inference.report.write import metrics_csv
@@ -54,19 +56,25 @@ def collect(run: RunFolder, plan: Plan, cells: Sequence[Cell], *, workers: int |
     Args:
         run: the STUDY folder.
         plan: its plan.
-        cells: to evaluate; one without predictions comes out without rows.
+        cells: to evaluate; one without predictions, or that learned from other folds, comes out without rows.
         workers: processes; None = as many as fit.
-
-    Raises:
-        RunFolderError: a fold was trained with another split than `splits.json` now holds.
     """
-    found = [cross_validated(run, plan, cell.name) for cell in cells]
+    found: list[CrossValidated] = []
+    refused: list[list[str]] = []
+    for cell in cells:
+        try:
+            found.append(cross_validated(run, plan, cell.name))
+            refused.append([])
+        except RunFolderError as error:
+            of_run = read_splits(run.splits)
+            found.append(CrossValidated(of_run, of_run, (), (), ()))
+            refused.append([str(error)])
     pairs = [pair for of_cell in found for pair in of_cell.pairs]
     compared = iter(compare_all(pairs, plan.labels, workers=workers) if pairs else [])
     collected = []
-    for cell, of_cell in zip(cells, found, strict=True):
+    for cell, of_cell, problems in zip(cells, found, refused, strict=True):
         done: list[Compared] = [next(compared) for _ in of_cell.pairs]
-        problems = [f"case {case}: its prediction is missing" for case in of_cell.lost]
+        problems += [f"case {case}: its prediction is missing" for case in of_cell.lost]
         problems += [one.problem for one in done if one.problem is not None]
         rows = tuple(row for one in done for row in one.rows)
         collected.append(CellRows(cell, of_cell, rows, tuple(f"{cell.name}: {problem}" for problem in problems)))

@@ -109,7 +109,7 @@ def draw_grid(panels: Mapping[Cell, Panel]) -> Figure:
         outline(axes, panel.shown)
         dice = "" if panel.dice is None else f"  {panel.dice:.3f}"
         axes.set_title(f"{cell.name}{dice}", color="white", fontsize=7, pad=3)
-    scale_bar(grid[-1, -1], view)
+    scale_bar(axes, view)
     figure.subplots_adjust(0.005, 0.005, 0.995, 1 - 0.2 / size[1], wspace=0.02, hspace=0.2 / PANEL_HEIGHT)
     return figure
 

@@ -137,7 +137,8 @@ def study_results(
         compared=compared,
         orders=orders(wide, cells, compared, of_class),
         facts=facts,
-        problems=(*problems, *(problem for of_cell in collected for problem in of_cell.problems)),
+        # a cell that could not be trained for its folds cannot be evaluated for the same reason
+        problems=tuple(dict.fromkeys([*problems, *(problem for one in collected for problem in one.problems)])),
         warnings=tuple(warning for of_cell, fact in zip(collected, facts, strict=True) for warning in _told(of_cell, fact)),
     )
 

@@ -1,6 +1,6 @@
 import pytest
 
-from autoseg.cells import Cell, Grid, cells_in
+from autoseg.cells import Grid, cells_in
 from autoseg.errors import InputError
 from tests.inference.run_fixture import make_plan
 
@@ -49,12 +49,6 @@ def test_what_cannot_be_is_refused_by_name(sequences, dimensions, named):
 def test_two_sets_of_one_folder_name_are_refused():
     with pytest.raises(InputError, match="one name"):
         Grid(("T2 a", "T2/a"), ("2d",)).cells(["T2 a", "T2/a"])
-
-
-def test_a_case_takes_part_with_any_of_the_sequences():
-    cell = Cell("T1+STIR", ("T1", "STIR"), "2d")
-    assert cell.takes_part(CHANNELS, (False, True, True))
-    assert not cell.takes_part(CHANNELS, (False, True, False))
 
 
 def test_cells_are_found_again_in_the_plan():

@@ -99,10 +99,15 @@ def test_it_goes_on_by_cell_and_fold(calls, dataset, tmp_path):
     assert len(calls.fitted) == 1 and len(calls.written) == 2
 
 
-def test_a_part_of_the_grid_may_be_gone_on_with(calls, dataset, tmp_path):
+def test_a_part_of_the_grid_may_be_gone_on_with_and_all_of_it_is_shown(calls, dataset, tmp_path):
     autoseg.study(dataset, tmp_path / "study", **ASKED)
-    autoseg.study(dataset, tmp_path / "study", **(ASKED | {"sequences": ["T2"]}))
-    assert calls.written[-1] == (["T2.2d", "T2.3d"], {})
+    run = RunFolder(tmp_path / "study")
+    for cell in ("T1.2d", "T2.2d"):
+        run.finished(cell, 0).unlink()
+    calls.trained.clear()
+    autoseg.study(dataset, run.path, **(ASKED | {"sequences": ["T2"]}))
+    assert trained(calls) == [("T2.2d", 0)]
+    assert calls.written[-1] == (CELLS, {})
 
 
 @pytest.mark.parametrize("error", [RunFolderError("no such case"), RuntimeError("out of memory")])

@@ -131,3 +131,13 @@ def test_without_any_prediction_there_is_no_study(tmp_path):
     run = make_study(tmp_path / "study", finished=0)
     with pytest.raises(RunFolderError, match="out of memory"):
         write_study(run, CELLS, failures={"T1.3d": "fold 0: out of memory"}, workers=1)
+
+
+def test_a_cell_that_learned_from_other_folds_is_left_out(tmp_path):
+    run = make_study(tmp_path / "study")
+    path = run.finished("T1.3d", 0)
+    path.write_text(path.read_text(encoding="utf-8").replace('"spine_3"', '"spine_9"'), encoding="utf-8")
+    results = write_study(run, CELLS, failures={}, workers=1)
+    (problem,) = results.problems
+    assert problem.startswith("T1.3d: ") and "another split" in problem
+    assert set(results.frame["cell"]) == {"STIR.3d", "all.3d"}
