@@ -26,6 +26,9 @@ from inference.report.write import metrics_csv
 STRATUM = "stratum_"
 """What the columns of strata begin with in `results.csv`, so that none is taken for another column."""
 
+NOT_STATED = "not stated"
+"""The value of a case whose field in a stratification column is empty."""
+
 
 @dataclass(frozen=True)
 class CellRows:
@@ -100,8 +103,8 @@ def results_frame(collected: Sequence[CellRows], record: DatasetRecord | None) -
     # a case that the record has lost is its own patient
     frame.insert(3, "patient", [patients.get(case, case) for case in frame["case"]])
     for place, column in enumerate(columns, start=4):
-        values = [sources[case].strata.get(column, "") if case in sources else "" for case in frame["case"]]
-        frame.insert(place, STRATUM + column, values)
+        values = {name: source.strata.get(column) for name, source in sources.items()}
+        frame.insert(place, STRATUM + column, [values.get(case) or NOT_STATED for case in frame["case"]])
     return frame
 
 

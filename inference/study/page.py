@@ -65,9 +65,8 @@ def strata_of(results: StudyResults) -> dict[str, list[tuple[str, int]]]:
     frame = results.frame
     counted = {}
     for column in (c for c in frame.columns if c.startswith(STRATUM)):
-        cases = frame[frame[column] != ""].groupby(column)["case"].nunique()
-        if len(cases):
-            counted[column.removeprefix(STRATUM)] = [(str(value), int(n)) for value, n in cases.items()]
+        cases = frame.groupby(column)["case"].nunique()
+        counted[column.removeprefix(STRATUM)] = [(str(value), int(n)) for value, n in cases.items()]
     return counted
 
 

@@ -114,14 +114,11 @@ def paper_table(long: pd.DataFrame) -> pd.DataFrame:
 def strata_tables(frame: pd.DataFrame, metrics: Sequence[str] = PAPER_METRICS) -> pd.DataFrame:
     """`figures` by every stratification column and value; columns `column` and `value` say which.
 
-    Cases without a value are left out of that column. Empty where there are no strata.
+    Empty where there are no strata.
     """
     parts = []
     for column in (c for c in frame.columns if c.startswith(STRATUM)):
-        known = frame[frame[column] != ""]
-        if known.empty:
-            continue
-        part = figures(known, [column], metrics).rename(columns={column: "value"})
+        part = figures(frame, [column], metrics).rename(columns={column: "value"})
         part.insert(0, "column", column.removeprefix(STRATUM))
         parts.append(part.sort_values("value", kind="stable", ignore_index=True))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
