@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from autoseg.pipeline.planning import plan_and_preprocess
     from autoseg.pipeline.predicting import evaluate, predict
     from autoseg.pipeline.selecting import select
+    from autoseg.pipeline.study import study
     from autoseg.pipeline.training import train
     from autoseg.pipeline.whole import copy, demo, phantom, run
 
 __version__ = "0.1.0"
-__all__ = ["copy", "demo", "evaluate", "phantom", "plan_and_preprocess", "predict", "run", "select", "train"]
+__all__ = ["copy", "demo", "evaluate", "phantom", "plan_and_preprocess", "predict", "run", "select", "study", "train"]
 
 _WHERE = {
     "plan_and_preprocess": "autoseg.pipeline.planning",
@@ -26,6 +27,7 @@ _WHERE = {
     "evaluate": "autoseg.pipeline.predicting",
     "select": "autoseg.pipeline.selecting",
     "run": "autoseg.pipeline.whole",
+    "study": "autoseg.pipeline.study",
     "phantom": "autoseg.pipeline.whole",
     "demo": "autoseg.pipeline.whole",
     "copy": "autoseg.pipeline.whole",

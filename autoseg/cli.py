@@ -38,9 +38,12 @@ from autoseg.cli_options import (
     RunFolderToMake,
     SaveProbabilities,
     Sequences,
+    StudyBudget,
+    StudyDimensions,
+    StudySequences,
     Workers,
 )
-from autoseg.defaults import DEFAULT_CONFIGURATIONS, DEMO_BUDGET
+from autoseg.defaults import DEFAULT_CONFIGURATIONS, DEFAULT_DIMENSIONS, DEMO_BUDGET
 from autoseg.errors import AutosegError, DatasetError, InputError
 
 # What a disk refuses: nothing that a program could have done better.
@@ -218,6 +221,44 @@ def run(
         output,
         config=config or DEFAULT_CONFIGURATIONS,
         time_budget=time_budget,
+        memory=memory,
+        device=device,
+        architecture=architecture,
+        replan=replan,
+        workers=workers,
+    )
+
+
+@app.command(help_epilogue=_with_example("autoseg study spine -o STUDY --sequences T1 T2 all --dimensions 2d 3d"))
+def study(
+    dataset: DatasetFolder,
+    /,
+    *,
+    output: Annotated[
+        Path, Parameter(name=["--output", "-o"], help="The STUDY folder, a RUN folder; an existing one is gone on with.")
+    ],
+    sequences: StudySequences = None,
+    dimensions: StudyDimensions = None,
+    time_budget: StudyBudget = None,
+    folds: Annotated[int | None, Parameter(help="How many [default: 5, or those in splits.json].")] = None,
+    memory: Memory = None,
+    device: Device = "auto",
+    architecture: Architecture = None,
+    replan: Replan = False,
+    workers: Workers = None,
+) -> None:
+    """Compare sequences and input dimensions: one network for each, over the same cases and folds.
+
+    Stopped or killed, the same command goes on, fold by fold. Writes STUDY/study/study.html, results.csv and
+    the tables. Exit status 1 if a part failed.
+    """
+    autoseg.study(
+        dataset,
+        output,
+        sequences=sequences,
+        dimensions=dimensions or DEFAULT_DIMENSIONS,
+        time_budget=time_budget,
+        folds=folds,
         memory=memory,
         device=device,
         architecture=architecture,

@@ -97,3 +97,27 @@ Folds = Annotated[
         help="Predict with this fold only; give the option several times for several [default: all finished].",
     ),
 ]
+StudySequences = Annotated[
+    list[str] | None,
+    Parameter(
+        consume_multiple=True,
+        negative=(),
+        help="Sets of sequences to compare, as T1 T1+T2 all [default: each sequence alone, and all].",
+    ),
+]
+StudyDimensions = Annotated[
+    list[Literal["2d", "2.5d", "3d", "3d_lowres"]] | None,
+    Parameter(
+        consume_multiple=True,
+        negative=(),
+        help="Input dimensions to compare: slices, slices with their neighbours, volumes [default: 2d 2.5d 3d].",
+    ),
+]
+StudyBudget = Annotated[
+    str | None,
+    Parameter(
+        name="--time-budget",
+        help="Time for the whole study, as 40m or 2h, in equal parts for every fold of every cell "
+        "[default: 40m on a CPU, none on a GPU].",
+    ),
+]

@@ -69,6 +69,11 @@ class RunFolder:
         """Folder of metrics.csv, summary.json and report.html; `report_folder` says of which configuration."""
         return self.path / "report"
 
+    @property
+    def study(self) -> Path:
+        """Folder of study.html, results.csv and the tables of a study."""
+        return self.path / "study"
+
     def preprocessed(self, configuration: str) -> Path:
         """Folder of the preprocessed cases of a configuration."""
         return self.path / "preprocessed" / configuration

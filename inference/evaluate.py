@@ -12,16 +12,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from autoseg.errors import PartialFailure, RunFolderError
-from autoseg.finished import refuse_other_splits
 from autoseg.labels import Labels
 from autoseg.metrics import CaseMetrics, Summary, summarize
 from autoseg.plan import Plan, read_plan
 from autoseg.preprocessed import read_record as read_case_record
 from autoseg.run_folder import RunFolder
 from autoseg.run_state import read_record, report_folder
-from autoseg.splits import Split, read_splits
-from autoseg.taking_part import splits_of
+from autoseg.splits import Split
 from inference.compare import Compared, Pair, compare_all
+from inference.cross_validated import cross_validated
 from inference.folders import declaration_beside, image_of, labels_declared, labels_found, match_folders, strata_beside
 from inference.report.background import Background, from_file, from_preprocessed
 from inference.report.facts import run_facts
@@ -117,11 +116,9 @@ def report_run(run: RunFolder, configuration: str, *, workers: int | None = None
             `splits.json` now holds.
         IncompleteEvaluation: some predictions are missing or unreadable.
     """
-    plan, all_splits = read_plan(run.plan), read_splits(run.splits)
-    splits = splits_of(run, plan, configuration, all_splits)
-    refuse_other_splits(run, configuration, splits)
-    folds = {case: index for index, split in enumerate(splits) for case in split.val}
-    pairs, unfinished, lost = _cross_validated(run, plan, configuration, splits)
+    plan = read_plan(run.plan)
+    found = cross_validated(run, plan, configuration)
+    folds, pairs = found.folds, found.pairs
     if not pairs:
         raise RunFolderError(
             f"{run.cross_validation(configuration)}: no case is predicted yet; `autoseg train {run.path} --fold all` "
@@ -138,13 +135,12 @@ def report_run(run: RunFolder, configuration: str, *, workers: int | None = None
         synthetic=is_synthetic(plan.dataset),
         folds=folds,
         strata=strata,
-        problems=[*(f"case {case}: its prediction is missing" for case in lost), *_problems(compared)],
-        warnings=[*_unfinished_warning(unfinished, len(folds)), *_left_out_warning(all_splits, splits)],
+        problems=[*(f"case {case}: its prediction is missing" for case in found.lost), *_problems(compared)],
+        warnings=[*_unfinished_warning(found.unfinished, len(folds)), *_left_out_warning(found.of_run, found.splits)],
     )
-    pictures = chosen_pictures(
-        rows, {pair.case: pair for pair in pairs}, plan.labels, _preprocessed(run, configuration, plan, pairs)
-    )
-    facts = run_facts(run, plan, configuration, splits)
+    backgrounds = preprocessed_backgrounds(run, configuration, plan, pairs)
+    pictures = chosen_pictures(rows, {pair.case: pair for pair in pairs}, plan.labels, backgrounds)
+    facts = run_facts(run, plan, configuration, found.splits)
     report = report_folder(run, configuration)
     write_report(report, summary, rows, pictures=pictures, facts=facts, folds=folds, strata=strata)
     return _complete(summary, report)
@@ -153,28 +149,6 @@ def report_run(run: RunFolder, configuration: str, *, workers: int | None = None
 def is_synthetic(dataset: str) -> bool:
     """Whether a data set's name says that its images are made up."""
     return any(word in dataset.casefold() for word in ("phantom", "synthetic"))
-
-
-def _cross_validated(
-    run: RunFolder, plan: Plan, configuration: str, splits: Sequence[Split]
-) -> tuple[list[Pair], list[int], list[str]]:
-    """Predicted cases, folds that are not finished, and cases that a finished fold should have predicted."""
-    pairs, unfinished, lost = [], [], []
-    source = plan.preprocessed_as(configuration)
-    for index, split in enumerate(splits):
-        finished = run.finished(configuration, index).exists()
-        predicted = {c: run.cross_validation(configuration) / f"{c}.nii.gz" for c in split.val}
-        pairs += [
-            Pair(case, run.case(source, case) / "reference.nii.gz", file)
-            for case, file in predicted.items()
-            if file.exists()
-        ]
-        absent = [case for case, file in predicted.items() if not file.exists()]
-        if absent and finished:
-            lost += absent
-        elif absent:
-            unfinished.append(index)
-    return pairs, unfinished, lost
 
 
 def _unfinished_warning(unfinished: Sequence[int], cases: int) -> list[str]:
@@ -193,7 +167,10 @@ def _left_out_warning(all_splits: Sequence[Split], splits: Sequence[Split]) -> l
     return [f"{len(judged)} of {len(every)} cases take part; none of the sequences that the network sees: {left_out}"]
 
 
-def _preprocessed(run: RunFolder, configuration: str, plan: Plan, pairs: Sequence[Pair]) -> dict[str, Background]:
+def preprocessed_backgrounds(
+    run: RunFolder, configuration: str, plan: Plan, pairs: Sequence[Pair]
+) -> dict[str, Background]:
+    """The preprocessed images of the cases that still have one."""
     names = tuple(channel.name for channel in plan.channels)
     folders = {pair.case: run.case(plan.preprocessed_as(configuration), pair.case) for pair in pairs}
     return {

@@ -60,7 +60,8 @@ def fit_to_hardware(
         decisions: the reference plan.
         fingerprint: of the data set.
         splits: the folds, which share the time.
-        configurations: those that will be trained, which share it too.
+        configurations: those that will be trained, which share it too; one that several cells of a study are
+            made from is there once for each of them.
         budget_seconds: for the whole run; None = no limit.
         spent_seconds: of it, so far.
         device: type of the device, such as `cpu`.
@@ -83,7 +84,7 @@ def fit_to_hardware(
     if budget_seconds is not None:
         time = divide_time(budget_seconds, spent_seconds, len(fingerprint.cases), len(splits), len(configurations))
     # a configuration that is not trained now is planned as if it had one's share of the time
-    for name in _sources_first(fitted.plan) if time else configurations:
+    for name in _sources_first(fitted.plan) if time else dict.fromkeys(configurations):
         if time:
             fitted = _fitted_to_time(fitted, name, fingerprint, splits, time, measure)
         else:

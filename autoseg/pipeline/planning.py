@@ -9,10 +9,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from autoseg.cells import Cell, Grid
 from autoseg.dataset.case import Dataset
 from autoseg.dataset.disk import estimate_bytes, require_disk_space
-from autoseg.defaults import DEFAULT_CONFIGURATIONS, DEFAULT_MEMORY_GB
-from autoseg.errors import PlanError
+from autoseg.defaults import DEFAULT_CONFIGURATIONS, DEFAULT_FOLDS, DEFAULT_MEMORY_GB
+from autoseg.errors import PlanError, RunFolderError
 from autoseg.fingerprint import Fingerprint
 from autoseg.pipeline import messages
 from autoseg.pipeline.options import (
@@ -72,15 +73,53 @@ def plan_and_preprocess(
         RunFolderError: RUN was planned with other options, or its models would not fit a new plan.
         InputError: an option is malformed, or the disk has no room.
     """
-    started = time.monotonic()
-    run, console = RunFolder(Path(output)), Console()
-    wanted, configurations = asked(time_budget, memory, device, architecture), configurations_of(config)
-    _refuse_conflicts(run, wanted, configurations, replan=replan)
+    return prepare(
+        Path(dataset),
+        RunFolder(Path(output)),
+        asked(time_budget, memory, device, architecture),
+        configurations_of(config),
+        plan_only=plan_only,
+        replan=replan,
+        workers=workers,
+    )
+
+
+def prepare(
+    dataset: Path,
+    run: RunFolder,
+    wanted: Asked,
+    configurations: tuple[str, ...],
+    *,
+    grid: Grid | None = None,
+    folds: int | None = None,
+    plan_only: bool = False,
+    replan: bool = False,
+    workers: int | None = None,
+) -> Plan:
+    """What `plan_and_preprocess` and `study` have in common.
+
+    Args:
+        dataset: folder or table of the raw data set.
+        run: the RUN folder.
+        wanted: options that decide the plan.
+        configurations: to preprocess and, later, to train; with a grid its dimensions.
+        grid: of a study: the plan gets a configuration for each of its cells.
+        folds: how many; None = those in `splits.json`, or else five.
+        plan_only: leave the preprocessing out.
+        replan: discard edits of `plan.yaml` and plan again.
+        workers: processes over cases; None = as many as cores and memory allow.
+
+    Raises:
+        AutosegError: as `plan_and_preprocess`.
+    """
+    started, console = time.monotonic(), Console()
+    _refuse_conflicts(run, wanted, () if grid else configurations, replan=replan)
     former = None if replan else _former_plan(run, wanted)
     to_plan_for = carried_over(wanted, former) if former else wanted
     where = former.device if former else _device(wanted)
     messages.say_budget(console, former.time_budget_seconds if former else wanted.budget_on(where), where, wanted)
-    read = read_and_check(Path(dataset), run, workers=workers, console=console)
+    read = read_and_check(dataset, run, workers=workers, console=console)
+    cells = grid.cells(read.dataset.channels) if grid else ()
     if not plan_only:
         require_disk_space(run.path, estimate_bytes(read.shapes, len(read.dataset.channels)))
     count = workers or default_workers(read.dataset)
@@ -90,11 +129,15 @@ def plan_and_preprocess(
         add_time(run, "check", time.monotonic() - started)
         fingerprint = keep_fingerprint(run, read, workers=count)
         if run.plan.exists() and not replan:
-            plan = _keep_plan(run, read.dataset, fingerprint, console)
+            plan = _keep_plan(run, read.dataset, fingerprint, console, folds)
+            _refuse_other_cells(run, plan, cells)
         else:
-            plan = _make_plan(run, read.dataset, fingerprint, to_plan_for, where, configurations, console)
+            trained = tuple(cell.dimension for cell in cells) or configurations
+            plan = _make_plan(run, read.dataset, fingerprint, to_plan_for, where, trained, console, cells, folds)
         if not plan_only:
-            _preprocess(run, read.dataset, plan, configurations, count)
+            names = [cell.name for cell in cells] or configurations
+            sources = tuple(dict.fromkeys(map(plan.preprocessed_as, names)))
+            _preprocess(run, read.dataset, plan, sources, count)
     return plan
 
 
@@ -122,16 +165,26 @@ def _device(wanted: Asked) -> str:
     return resolve_device(wanted.device_name).type
 
 
-def _keep_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, console: Console) -> Plan:
+def _keep_plan(
+    run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, console: Console, folds: int | None
+) -> Plan:
     """The plan that stands, with the user's edits; refused where it does not belong to the data set."""
     plan = read_plan(run.plan)
-    _splits(run, dataset, fingerprint, plan.seed, console)
+    _splits(run, dataset, fingerprint, plan.seed, console, folds)
     if tuple(channel.name for channel in plan.channels) != dataset.channels or plan.labels != dataset.labels:
         raise PlanError(f"{run.plan}: has other channels or labels than the data set; undo the change, or add --replan")
     if is_edited(run, plan):
         fields = messages.edited_fields(read_plan(run.planned), plan) if run.planned.exists() else ["all of it"]
         console.print(f"Kept your edits of plan.yaml: {', '.join(fields)}", highlight=False)
     return plan
+
+
+def _refuse_other_cells(run: RunFolder, plan: Plan, cells: Sequence[Cell]) -> None:
+    if missing := [cell.name for cell in cells if cell.name not in plan.configurations]:
+        raise RunFolderError(
+            f"{run.path}: was planned without {', '.join(missing)}; add --replan to plan again "
+            "(this discards edits of plan.yaml), or use a new folder for this study"
+        )
 
 
 def _make_plan(
@@ -142,10 +195,13 @@ def _make_plan(
     device: str,
     configurations: tuple[str, ...],
     console: Console,
+    cells: tuple[Cell, ...],
+    folds: int | None,
 ) -> Plan:
     """Plan by nnU-Net's rules, then by what the hardware and the time can afford; both are written."""
     from planner.network_input import with_inputs
     from planner.reference import reference_plan
+    from planner.study_grid import dimensions_of, with_cells
     from planner.time_budget import fit_to_hardware
 
     with timed(run, "plan"):
@@ -157,7 +213,9 @@ def _make_plan(
         reference = with_inputs(by_rules, fingerprint)
         for name in configurations:
             reference.plan.configuration(name)
-        splits = _splits(run, dataset, fingerprint, reference.plan.seed, console)
+        if cells:
+            reference = dimensions_of(reference, cells)
+        splits = _splits(run, dataset, fingerprint, reference.plan.seed, console, folds)
         decided = fit_to_hardware(
             reference,
             fingerprint,
@@ -168,11 +226,13 @@ def _make_plan(
             device=device,
             measure=partial(_measure, device=device),
         )
+        if cells:
+            decided = with_cells(decided, cells, fingerprint)
         write_plan(run.reference_plan, reference.plan, reference.reasons)
         # before plan.yaml: a plan that is there has its counterpart to be compared with
         write_plan(run.planned, decided.plan, decided.reasons)
         write_plan(run.plan, decided.plan, decided.reasons)
-    messages.say_plan(console, run, decided.plan, reference.plan, configurations, len(splits))
+    messages.say_plan(console, run, decided.plan, reference.plan, tuple(dict.fromkeys(configurations)), len(splits))
     return decided.plan
 
 
@@ -184,14 +244,19 @@ def _measure(plan: Plan, configuration: Configuration, device: str) -> StepCost:
 
 
 def _splits(
-    run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, seed: int, console: Console
+    run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, seed: int, console: Console, folds: int | None
 ) -> tuple[Split, ...]:
     """The folds in `splits.json`, a user's own or ours; made where there are none."""
-    from planner.splits import check_splits, make_splits
+    from planner.splits import check_splits, make_splits, number_of_folds
 
     if run.splits.exists():
         splits = read_splits(run.splits)
         check_splits(splits, dataset)
+        if folds is not None and number_of_folds(dataset, folds).value != len(splits):
+            raise RunFolderError(
+                f"{run.splits}: has {len(splits)} folds, not {folds}; delete it to have folds made anew, "
+                "or use a new RUN folder"
+            )
         used = {case for split in splits for case in (*split.train, *split.val)}
         if unused := [case.name for case in dataset.cases if case.name not in used]:
             console.print(
@@ -201,7 +266,7 @@ def _splits(
                 highlight=False,
             )
         return splits
-    splits = make_splits(dataset, fingerprint, seed=seed)
+    splits = make_splits(dataset, fingerprint, folds=folds or DEFAULT_FOLDS, seed=seed)
     write_splits(run.splits, splits)
     console.print(f"{len(splits)} folds, in {run.splits}", highlight=False)
     return splits

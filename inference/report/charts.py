@@ -31,7 +31,7 @@ def box_plots(rows: Sequence[CaseMetrics]) -> Figure:
     panels = figure.subplots(2, 2, sharey=True).ravel()
     for panel, (metric, title, factor) in zip(panels, _BOXES, strict=True):
         values = [[factor * v for r in c if (v := getattr(r, metric)) is not None] for c in classes.values()]
-        _boxes(panel, values)
+        horizontal_boxes(panel, values)
         panel.set_title(title, fontsize=10, color=INK, loc="left", fontweight="bold")
         panel.set_yticks(range(len(classes)), list(classes))
         panel.set_ylim(len(classes) - 0.4, -0.6)
@@ -82,7 +82,7 @@ def training_curves(logs: Mapping[int, FoldLog]) -> Figure:
         measured = [(step, value) for step, value in zip(log.step, log.val_dice, strict=True) if value is not None]
         dice.plot([s for s, _ in measured], [v for _, v in measured], "o-", ms=3, lw=1.3, color=colour)
     for panel, title in ((loss, "loss"), (dice, "Dice")):
-        _plain(panel)
+        plain_axes(panel)
         panel.set_title(title, fontsize=10, color=INK, loc="left", fontweight="bold")
         panel.set_xlabel("training step", fontsize=9, color=INK)
     dice.set_ylim(0, 1)
@@ -99,8 +99,9 @@ def class_colours(rows: Sequence[CaseMetrics]) -> dict[str, tuple[float, ...] | 
     return {name: colormaps["tab10"](i) for i, name in enumerate(names)}
 
 
-def _boxes(panel: Axes, values: Sequence[Sequence[float]]) -> None:
-    _plain(panel, grid="x")
+def horizontal_boxes(panel: Axes, values: Sequence[Sequence[float]]) -> None:
+    """A box and its dots for every group, from the top down at heights 0, 1, 2 …"""
+    plain_axes(panel, grid="x")
     random = np.random.default_rng(0)
     for place, of_class in enumerate(values):
         if not of_class:
@@ -126,7 +127,7 @@ def _points(panel: Axes, x: Sequence[float], y: Sequence[float], colour: object,
 
 
 def _size_axis(panel: Axes, label: str, title: str) -> None:
-    _plain(panel)
+    plain_axes(panel)
     panel.set_xscale("log")
     panel.set_ylim(-0.03, 1.03)
     panel.set_xlabel(label, fontsize=9, color=INK)
@@ -137,7 +138,8 @@ def _size_axis(panel: Axes, label: str, title: str) -> None:
     panel.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _plain(panel: Axes, grid: Literal["both", "x", "y"] = "both") -> None:
+def plain_axes(panel: Axes, grid: Literal["both", "x", "y"] = "both") -> None:
+    """Axes without frame and ticks, on a pale grid."""
     panel.grid(True, axis=grid, color=GRID, lw=0.8)
     panel.set_axisbelow(True)
     panel.tick_params(which="both", labelsize=8.5, colors=INK, length=0)

@@ -59,7 +59,7 @@ def page(
         reference_colour=REFERENCE_COLOUR,
         prediction_colour=PREDICTION_COLOUR,
         today=date.today().isoformat(),
-        version=_version(),
+        version=installed_version(),
     )
 
 
@@ -91,7 +91,8 @@ def spread(of: Spread, digits: int = 3) -> str:
     return number(of.mean, digits) + ("" if of.sd is None else f" ± {of.sd:.{digits}f}")
 
 
-def _version() -> str:
+def installed_version() -> str:
+    """Version of autoseg; empty where it is not installed."""
     try:
         return version("autoseg-framework")
     except PackageNotFoundError:

@@ -157,8 +157,8 @@ def slice_axis(geometry: Geometry) -> int:
 def draw(shown: Slice) -> Figure:
     """Panels side by side: where in the image, the image alone, and every channel with outlines."""
     box = zoom_box(shown)
-    whole = _extent(shown, (0, shown.reference.shape[0], 0, shown.reference.shape[1]))
-    close = _extent(shown, box)
+    whole = extent_of(shown, (0, shown.reference.shape[0], 0, shown.reference.shape[1]))
+    close = extent_of(shown, box)
     located = _area(close) < _WORTH_A_ZOOM * _area(whole) and shown.image is not None
     channels: tuple[str | None, ...] = shown.channels or (None,)
     titles = [*(["Where"] if located else []), *([shown.channels[0]] if shown.image is not None else [])]
@@ -171,9 +171,9 @@ def draw(shown: Slice) -> Figure:
     for i, (panel, view) in enumerate(zip(panels, views, strict=True)):
         outlined = i - len(titles)
         channel = max(outlined, 0)
-        _show(panel, shown, channel, whole, view)
+        show_plane(panel, shown, channel, whole, view)
         if outlined >= 0:
-            _outline(panel, shown)
+            outline(panel, shown)
             title = f"{channels[channel]}, outlined" if channels[channel] else "outlines"
         else:
             title = titles[i]
@@ -182,7 +182,7 @@ def draw(shown: Slice) -> Figure:
             panel.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, color="white", lw=0.9))
         panel.set_title(title, color="white", fontsize=8, pad=3)
     _mark_directions(panels[0], shown.axis)
-    _scale_bar(panels[-1], views[-1])
+    scale_bar(panels[-1], views[-1])
     return figure
 
 
@@ -203,8 +203,8 @@ def _upright(plane: NDArray, axis: int) -> NDArray:
     return plane if axis == 0 else plane[..., ::-1, :]
 
 
-def _extent(shown: Slice, box: tuple[int, int, int, int]) -> tuple[float, float, float, float]:
-    """Left, right, bottom, top in mm."""
+def extent_of(shown: Slice, box: tuple[int, int, int, int]) -> tuple[float, float, float, float]:
+    """Left, right, bottom, top in mm of a box of rows and columns."""
     rows, columns = shown.spacing
     return box[2] * columns, box[3] * columns, box[1] * rows, box[0] * rows
 
@@ -213,13 +213,14 @@ def _area(extent: tuple[float, float, float, float]) -> float:
     return (extent[1] - extent[0]) * (extent[2] - extent[3])
 
 
-def _show(
+def show_plane(
     panel: Axes,
     shown: Slice,
     channel: int,
     whole: tuple[float, float, float, float],
     view: tuple[float, float, float, float],
 ) -> None:
+    """Draw one channel in grey; `whole` and `view` are left, right, bottom, top in mm."""
     panel.set_facecolor("black")
     if shown.image is not None:
         plane = shown.image[channel]
@@ -231,7 +232,8 @@ def _show(
         spine.set_visible(False)
 
 
-def _outline(panel: Axes, shown: Slice) -> None:
+def outline(panel: Axes, shown: Slice) -> None:
+    """Draw the outlines of reference and prediction."""
     rows, columns = shown.spacing
     # the reference is the wider line, so that it shows where both agree
     for labels, colour, width in (
@@ -253,7 +255,7 @@ def _mark_directions(panel: Axes, axis: int) -> None:
     panel.text(0.5, 0.985, top, va="top", ha="center", color="white", fontsize=7, transform=where)
 
 
-def _scale_bar(panel: Axes, view: tuple[float, float, float, float]) -> None:
+def scale_bar(panel: Axes, view: tuple[float, float, float, float]) -> None:
     """A bar of a round length, about a quarter of the panel's width."""
     width = view[1] - view[0]
     length = max((mm for mm in (1, 2, 5, 10, 20, 50, 100) if mm <= width / 3), default=1)

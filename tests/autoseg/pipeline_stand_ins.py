@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 from autoseg.finished import Finished, write_finished
+from autoseg.plan import read_plan
 from autoseg.splits import Split, read_splits
+from autoseg.taking_part import splits_of
 from planner.reference import PlannedDecisions
 
 FOLD_SECONDS = 300.0
@@ -62,7 +64,7 @@ def install(monkeypatch) -> Calls:
         weights = run.weights(configuration, fold)
         weights.parent.mkdir(parents=True, exist_ok=True)
         weights.write_bytes(b"weights")
-        split = read_splits(run.splits)[fold]
+        split = splits_of(run, read_plan(run.plan), configuration, read_splits(run.splits))[fold]
         write_finished(run, configuration, fold, finished(fold, split))
 
     def report_run(run, configuration):

@@ -14,7 +14,7 @@ from autoseg.errors import DatasetError, PartialFailure, PlanError
 from autoseg.image import Image, write_image
 from tests.autoseg.small_dataset import draw_case, geometry, make_dataset
 
-COMMANDS = ["plan-and-preprocess", "train", "predict", "evaluate", "select", "run", "phantom", "demo", "copy"]
+COMMANDS = ["plan-and-preprocess", "train", "predict", "evaluate", "select", "run", "study", "phantom", "demo", "copy"]
 
 
 def command(*arguments, **options):

@@ -1,0 +1,60 @@
+"""What cross-validation has predicted so far: each case by the model of the fold that did not see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from autoseg.finished import refuse_other_splits
+from autoseg.plan import Plan
+from autoseg.run_folder import RunFolder
+from autoseg.splits import Split, read_splits
+from autoseg.taking_part import splits_of
+from inference.compare import Pair
+
+
+@dataclass(frozen=True)
+class CrossValidated:
+    """The predictions of one configuration.
+
+    Args:
+        of_run: the folds in `splits.json`.
+        splits: the folds of the configuration, of each the cases that take part.
+        pairs: reference and prediction of every predicted case.
+        unfinished: folds that have not predicted all their cases yet.
+        lost: cases that a finished fold should have predicted.
+    """
+
+    of_run: tuple[Split, ...]
+    splits: tuple[Split, ...]
+    pairs: tuple[Pair, ...]
+    unfinished: tuple[int, ...]
+    lost: tuple[str, ...]
+
+    @property
+    def folds(self) -> dict[str, int]:
+        """Fold that each case is validated in."""
+        return {case: index for index, split in enumerate(self.splits) for case in split.val}
+
+
+def cross_validated(run: RunFolder, plan: Plan, configuration: str) -> CrossValidated:
+    """Find the predictions of a configuration and the references that were kept at preprocessing.
+
+    Raises:
+        PlanError: there is no such configuration, or the splits are missing or malformed.
+        RunFolderError: a fold was trained with another split than `splits.json` now holds.
+    """
+    of_run = read_splits(run.splits)
+    splits = splits_of(run, plan, configuration, of_run)
+    refuse_other_splits(run, configuration, splits)
+    source = plan.preprocessed_as(configuration)
+    pairs: list[Pair] = []
+    unfinished, lost = [], []
+    for index, split in enumerate(splits):
+        files = {c: run.cross_validation(configuration) / f"{c}.nii.gz" for c in split.val}
+        pairs += [Pair(c, run.case(source, c) / "reference.nii.gz", file) for c, file in files.items() if file.exists()]
+        absent = [case for case, file in files.items() if not file.exists()]
+        if absent and run.finished(configuration, index).exists():
+            lost += absent
+        elif absent:
+            unfinished.append(index)
+    return CrossValidated(of_run, splits, tuple(pairs), tuple(unfinished), tuple(lost))

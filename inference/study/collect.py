@@ -1,0 +1,144 @@
+"""From the predictions of every cell to one table: a row a cell, fold, case and class.
+
+In: a STUDY folder whose cells have predicted their validation cases. Out: `CellRows` a cell and the
+data frame of `results.csv`. Metrics are those of `autoseg.metrics`, at the images' own geometry.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from autoseg.cells import Cell
+from autoseg.errors import RunFolderError
+from autoseg.metrics import CaseMetrics
+from autoseg.plan import Plan
+from autoseg.run_folder import RunFolder
+from autoseg.run_state import DatasetRecord
+from autoseg.splits import read_splits
+from inference.compare import Compared, Pair, compare_all
+from inference.cross_validated import CrossValidated, cross_validated
+from inference.report.write import metrics_csv
+
+STRATUM = "stratum_"
+"""What the columns of strata begin with in `results.csv`, so that none is taken for another column."""
+
+NOT_STATED = "not stated"
+"""The value of a case whose field in a stratification column is empty."""
+
+
+@dataclass(frozen=True)
+class CellRows:
+    """What came of one cell.
+
+    Args:
+        cell: which.
+        found: its predictions.
+        rows: metrics of every predicted case and class.
+        problems: what could not be evaluated.
+    """
+
+    cell: Cell
+    found: CrossValidated
+    rows: tuple[CaseMetrics, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def pairs(self) -> dict[str, Pair]:
+        """Files of every case that could be evaluated."""
+        evaluated = {row.case for row in self.rows}
+        return {pair.case: pair for pair in self.found.pairs if pair.case in evaluated}
+
+
+def collect(run: RunFolder, plan: Plan, cells: Sequence[Cell], *, workers: int | None = None) -> list[CellRows]:
+    """Compare the predictions of every cell with the references, all in one pool of processes.
+
+    Args:
+        run: the STUDY folder.
+        plan: its plan.
+        cells: to evaluate; one without predictions, or that learned from other folds, comes out without rows.
+        workers: processes; None = as many as fit.
+    """
+    found: list[CrossValidated] = []
+    refused: list[list[str]] = []
+    for cell in cells:
+        try:
+            found.append(cross_validated(run, plan, cell.name))
+            refused.append([])
+        except RunFolderError as error:
+            of_run = read_splits(run.splits)
+            found.append(CrossValidated(of_run, of_run, (), (), ()))
+            refused.append([str(error)])
+    pairs = [pair for of_cell in found for pair in of_cell.pairs]
+    compared = iter(compare_all(pairs, plan.labels, workers=workers) if pairs else [])
+    collected = []
+    for cell, of_cell, problems in zip(cells, found, refused, strict=True):
+        done: list[Compared] = [next(compared) for _ in of_cell.pairs]
+        problems += [f"case {case}: its prediction is missing" for case in of_cell.lost]
+        problems += [one.problem for one in done if one.problem is not None]
+        rows = tuple(row for one in done for row in one.rows)
+        collected.append(CellRows(cell, of_cell, rows, tuple(f"{cell.name}: {problem}" for problem in problems)))
+    return collected
+
+
+def results_frame(collected: Sequence[CellRows], record: DatasetRecord | None) -> pd.DataFrame:
+    """The table of `results.csv`: a row a cell, fold, case and class.
+
+    Args:
+        collected: the cells, one at least with rows.
+        record: gives the patient and the strata of each case; None where it is lost.
+
+    Returns:
+        Columns `cell`, `sequences` (the set's label), `dimension`, `patient`, a `stratum_NAME` for every
+        stratification column, then those of `metrics.csv`. An undefined metric is NaN.
+    """
+    # an empty frame has no types of its own and would spoil those of the others
+    frame = pd.concat([_frame(of_cell) for of_cell in collected if of_cell.rows], ignore_index=True)
+    sources = {case.name: case for case in record.cases} if record else {}
+    patients = {name: source.patient or name for name, source in sources.items()}
+    columns = dict.fromkeys(column for source in sources.values() for column in source.strata)
+    # a case that the record has lost is its own patient
+    frame.insert(3, "patient", [patients.get(case, case) for case in frame["case"]])
+    for place, column in enumerate(columns, start=4):
+        values = {name: source.strata.get(column) for name, source in sources.items()}
+        frame.insert(place, STRATUM + column, [values.get(case) or NOT_STATED for case in frame["case"]])
+    return frame
+
+
+def lesions_frame(collected: Sequence[CellRows]) -> pd.DataFrame:
+    """The table of `lesions.csv`: a row a cell and lesion (connected component) of the references."""
+    rows = [
+        (
+            of_cell.cell.name,
+            of_cell.cell.label,
+            of_cell.cell.dimension,
+            of_cell.found.folds[row.case],
+            row.case,
+            row.class_name,
+            number,
+            lesion.diameter_mm,
+            lesion.volume_ml,
+            lesion.overlap,
+            lesion.dice,
+            int(lesion.found),
+        )
+        for of_cell in collected
+        for row in of_cell.rows
+        for number, lesion in enumerate(row.lesions.lesions)
+    ]
+    columns = ["cell", "sequences", "dimension", "fold", "case", "class", "lesion"]
+    return pd.DataFrame(rows, columns=[*columns, "diameter_mm", "volume_ml", "overlap", "dice", "found"])
+
+
+def _frame(of_cell: CellRows) -> pd.DataFrame:
+    text = metrics_csv(of_cell.rows, of_cell.found.folds)
+    # names of cases and classes stay text, even those that look like numbers or like "NA"
+    frame = pd.read_csv(io.StringIO(text), dtype={"case": str, "class": str}, keep_default_na=False, na_values=[""])
+    for place, (column, value) in enumerate(
+        (("cell", of_cell.cell.name), ("sequences", of_cell.cell.label), ("dimension", of_cell.cell.dimension))
+    ):
+        frame.insert(place, column, value)
+    return frame

@@ -1,0 +1,88 @@
+"""`study.html`: one file that needs neither network nor other files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+from autoseg.metrics.aggregate import lesion_summary
+from inference.report.encode import svg
+from inference.report.page import installed_version, number, percent, signed
+from inference.report.pictures import PREDICTION_COLOUR, REFERENCE_COLOUR
+from inference.study.charts import MOST_CLASSES, box_plots, heat_map, lesion_curves
+from inference.study.collect import STRATUM, CellRows
+from inference.study.pictures import CasePicture
+from inference.study.results import StudyResults
+from inference.study.tables import PAPER_METRICS, Figure, lookup
+
+_LEAST_P = 0.001
+
+
+def page(results: StudyResults, collected: Sequence[CellRows], pictures: Sequence[CasePicture]) -> str:
+    """The text of the page.
+
+    Args:
+        results: of the study.
+        collected: of each cell, for what is said of lesions.
+        pictures: of chosen cases.
+    """
+    environment = Environment(
+        # the style is the report's
+        loader=ChoiceLoader([PackageLoader("inference", "study"), PackageLoader("inference", "report")]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=number, signed=signed, percent=percent, p=p_value)
+    curves = lesion_curves(collected)
+    return environment.get_template("study.html").render(
+        results=results,
+        metrics=PAPER_METRICS,
+        strata=strata_of(results),
+        at_stratum=lambda column, value, label, dimension, metric: at_stratum(
+            results, column, value, label, dimension, metric
+        ),
+        main_comparisons=[pair for pair in results.compared if pair.class_name == results.main_class],
+        other_comparisons=[pair for pair in results.compared if pair.class_name != results.main_class],
+        lesions=[(of_cell.cell, lesion_summary(of_cell.rows)) for of_cell in collected if of_cell.rows],
+        boxes=svg(box_plots(results)),
+        boxed_classes=min(len(results.classes), MOST_CLASSES),
+        heat=svg(heat_map(results)),
+        curves=None if curves is None else svg(curves),
+        pictures=pictures,
+        reference_colour=REFERENCE_COLOUR,
+        prediction_colour=PREDICTION_COLOUR,
+        today=date.today().isoformat(),
+        version=installed_version(),
+    )
+
+
+def strata_of(results: StudyResults) -> dict[str, list[tuple[str, int]]]:
+    """By stratification column its values, each with its number of cases."""
+    frame = results.frame
+    counted = {}
+    for column in (c for c in frame.columns if c.startswith(STRATUM)):
+        cases = frame.groupby(column)["case"].nunique()
+        counted[column.removeprefix(STRATUM)] = [(str(value), int(n)) for value, n in cases.items()]
+    return counted
+
+
+def at_stratum(results: StudyResults, column: str, value: str, label: str, dimension: str, metric: str) -> Figure:
+    """Mean ± sd of a cell over the cases of a stratum; of the main class."""
+    return lookup(
+        results.strata,
+        column=column,
+        value=value,
+        class_=results.main_class,
+        sequences=label,
+        dimension=dimension,
+        metric=metric,
+    )
+
+
+def p_value(p: float | None) -> str:
+    """A p as it is printed: `0.031`, `< 0.001`."""
+    return number(p) if p is None or p >= _LEAST_P else f"< {_LEAST_P:g}"

@@ -1,0 +1,132 @@
+"""The same cases through all cells, side by side: a grid of panels, rows sequences, columns dimensions.
+
+Every panel shows the same slice of the reference, with the outlines of reference and of that cell's
+prediction, on the first sequence that the cell sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean
+
+from matplotlib.figure import Figure
+
+from autoseg.cells import Cell
+from autoseg.labels import Labels
+from autoseg.metrics import CaseMetrics
+from inference.compare import read_pair
+from inference.report.background import Background
+from inference.report.encode import png
+from inference.report.pictures import (
+    PLANES,
+    Slice,
+    chosen_cases,
+    extent_of,
+    outline,
+    scale_bar,
+    show_plane,
+    slice_of,
+    zoom_box,
+)
+from inference.study.collect import CellRows
+
+PANEL_HEIGHT = 2.1
+
+
+@dataclass(frozen=True)
+class CasePicture:
+    """A case through the cells.
+
+    Args:
+        case: its name.
+        place: "best", "median" or "worst" by mean Dice over all cells.
+        dice: that mean.
+        caption: which slice is shown.
+        source: the picture as a data URI.
+    """
+
+    case: str
+    place: str
+    dice: float
+    caption: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One cell's slice of a case, and the mean Dice of the whole case over its classes."""
+
+    shown: Slice
+    dice: float | None
+
+
+def side_by_side(
+    collected: Sequence[CellRows], labels: Labels, backgrounds: Mapping[str, Background]
+) -> list[CasePicture]:
+    """Draw the best, the median and the worst case, through every cell.
+
+    Chosen among the cases with foreground that all cells have predicted, or, where there is none, that any has.
+
+    Args:
+        collected: the cells.
+        labels: values of the classes.
+        backgrounds: images of cases; a case without one is drawn as outlines alone.
+    """
+    pictures = []
+    for place, case, dice in chosen_cases(_eligible(collected)):
+        panels = {}
+        for of_cell in collected:
+            if case in of_cell.pairs:
+                shown = slice_of(*read_pair(of_cell.pairs[case]), labels, backgrounds.get(case))
+                panels[of_cell.cell] = Panel(shown, _dice([row for row in of_cell.rows if row.case == case]))
+        first = next(iter(panels.values())).shown
+        caption = f"{PLANES[first.axis]}, slice {first.number[0]} of {first.number[1]}"
+        pictures.append(CasePicture(case, place, dice, caption, png(draw_grid(panels))))
+    return pictures
+
+
+def draw_grid(panels: Mapping[Cell, Panel]) -> Figure:
+    """The panels of a case; a cell that has not predicted it leaves its place empty."""
+    labels = list(dict.fromkeys(cell.label for cell in panels))
+    dimensions = list(dict.fromkeys(cell.dimension for cell in panels))
+    slices = [panel.shown for panel in panels.values()]
+    boxes = [zoom_box(shown) for shown in slices]
+    # one box for all, so that the panels can be compared
+    box = tuple(choose(of_cell[i] for of_cell in boxes) for i, choose in enumerate((min, max, min, max)))
+    view = extent_of(slices[0], (box[0], box[1], box[2], box[3]))
+    whole = extent_of(slices[0], (0, slices[0].reference.shape[0], 0, slices[0].reference.shape[1]))
+    width = PANEL_HEIGHT * max(0.55, min(2.0, (view[1] - view[0]) / (view[2] - view[3])))
+    size = (width * len(dimensions), (PANEL_HEIGHT + 0.2) * len(labels))
+    figure = Figure(figsize=size, dpi=110, facecolor="black")
+    grid = figure.subplots(len(labels), len(dimensions), squeeze=False)
+    for axes in grid.ravel():
+        axes.set_axis_off()
+    for cell, panel in panels.items():
+        axes = grid[labels.index(cell.label), dimensions.index(cell.dimension)]
+        axes.set_axis_on()
+        show_plane(axes, panel.shown, _channel(cell, panel.shown), whole, view)
+        outline(axes, panel.shown)
+        dice = "" if panel.dice is None else f"  {panel.dice:.3f}"
+        axes.set_title(f"{cell.name}{dice}", color="white", fontsize=7, pad=3)
+    scale_bar(axes, view)
+    figure.subplots_adjust(0.005, 0.005, 0.995, 1 - 0.2 / size[1], wspace=0.02, hspace=0.2 / PANEL_HEIGHT)
+    return figure
+
+
+def _channel(cell: Cell, shown: Slice) -> int:
+    """The first shown channel that the cell sees."""
+    return next((i for i, name in enumerate(shown.channels) if name in cell.sequences), 0)
+
+
+def _eligible(collected: Sequence[CellRows]) -> list[CaseMetrics]:
+    rows = [row for of_cell in collected for row in of_cell.rows]
+    filled = {row.case for row in rows if not row.reference_empty}
+    predicted = [set(of_cell.pairs) for of_cell in collected if of_cell.rows]
+    common = filled & set.intersection(*predicted) if predicted else set()
+    return [row for row in rows if row.case in (common or filled)]
+
+
+def _dice(rows: Sequence[CaseMetrics]) -> float | None:
+    defined = [row.dice for row in rows if row.dice is not None]
+    return mean(defined) if defined else None

@@ -1,0 +1,173 @@
+"""Everything that a study found, in the form in which page and console show it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from autoseg.cells import DIMENSIONS, Cell
+from autoseg.durations import format_duration
+from autoseg.finished import read_finished
+from autoseg.metrics.summary import METRICS
+from autoseg.plan import Plan
+from autoseg.run_folder import RunFolder
+from autoseg.run_state import DatasetRecord
+from inference.study.collect import CellRows, results_frame
+from inference.study.ordering import Order, orders
+from inference.study.statistics import Comparison, compare_cells
+from inference.study.tables import Figure, figures, lookup, main_class, strata_tables, with_mean_of_classes
+
+TABLE_METRICS = ("dice", "sensitivity", "specificity", "precision")
+
+
+@dataclass(frozen=True)
+class CellFacts:
+    """What stands behind a cell's numbers.
+
+    Args:
+        cases: evaluated, of `of_cases` that take part.
+        folds: finished, of `of_folds`.
+        steps: of training a fold, as text.
+        time: of training all its folds, as text.
+        shortened: folds whose schedule was cut to end in time.
+    """
+
+    cell: Cell
+    cases: int
+    of_cases: int
+    folds: int
+    of_folds: int
+    steps: str
+    time: str
+    shortened: int
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """The results of a study.
+
+    Args:
+        folder: where they are written.
+        cells: all that were asked for, those without results included.
+        frame: as `results.csv`.
+        main_class: the class that charts and orders speak of.
+        long: `tables.figures` of every class.
+        strata: `tables.strata_tables`; empty where there are no strata.
+        compared: every pair of cells by Dice.
+        orders: of the cells.
+        facts: one a cell.
+        problems: what failed or is missing.
+        warnings: what the reader should know.
+    """
+
+    folder: Path
+    dataset: str
+    synthetic: bool
+    cells: tuple[Cell, ...]
+    frame: pd.DataFrame
+    main_class: str
+    long: pd.DataFrame
+    strata: pd.DataFrame
+    compared: tuple[Comparison, ...]
+    orders: tuple[Order, ...]
+    facts: tuple[CellFacts, ...]
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The sets of sequences, in the order in which they were asked for."""
+        return tuple(dict.fromkeys(cell.label for cell in self.cells))
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """The input dimensions, from 2d up."""
+        asked = {cell.dimension for cell in self.cells}
+        return tuple(dimension for dimension in DIMENSIONS if dimension in asked)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes, the mean of them first where there are several."""
+        return tuple(dict.fromkeys(self.long["class"]))
+
+    def figure(self, label: str, dimension: str, metric: str, class_name: str | None = None) -> Figure:
+        """Mean ± sd of a cell; of the main class unless one is named."""
+        of_class = self.main_class if class_name is None else class_name
+        return lookup(self.long, class_=of_class, sequences=label, dimension=dimension, metric=metric)
+
+
+def study_results(
+    run: RunFolder,
+    plan: Plan,
+    cells: Sequence[Cell],
+    collected: Sequence[CellRows],
+    record: DatasetRecord | None,
+    *,
+    synthetic: bool,
+    problems: Sequence[str],
+) -> StudyResults:
+    """Analyse what was collected.
+
+    Args:
+        run: the STUDY folder.
+        plan: its plan.
+        cells: of the study.
+        collected: of each cell, in the same order; one at least with rows.
+        record: `dataset.json`; None where it is lost.
+        synthetic: whether the images are made up.
+        problems: what failed before.
+    """
+    frame = results_frame(collected, record)
+    wide = with_mean_of_classes(frame, METRICS)
+    compared = tuple(compare_cells(wide, seed=plan.seed))
+    facts = tuple(_facts(run, of_cell) for of_cell in collected)
+    of_class = main_class(frame)
+    return StudyResults(
+        folder=run.study,
+        dataset=plan.dataset,
+        synthetic=synthetic,
+        cells=tuple(cells),
+        frame=frame,
+        main_class=of_class,
+        long=figures(wide, metrics=TABLE_METRICS),
+        strata=strata_tables(wide),
+        compared=compared,
+        orders=orders(wide, cells, compared, of_class),
+        facts=facts,
+        # a cell that could not be trained for its folds cannot be evaluated for the same reason
+        problems=tuple(dict.fromkeys([*problems, *(problem for one in collected for problem in one.problems)])),
+        warnings=tuple(warning for of_cell, fact in zip(collected, facts, strict=True) for warning in _told(of_cell, fact)),
+    )
+
+
+def _facts(run: RunFolder, of_cell: CellRows) -> CellFacts:
+    cell, splits = of_cell.cell, of_cell.found.splits
+    finished = [done for i in range(len(splits)) if (done := read_finished(run, cell.name, i)) is not None]
+    steps = [done.steps for done in finished]
+    low, high = min(steps, default=0), max(steps, default=0)
+    return CellFacts(
+        cell=cell,
+        cases=len(of_cell.pairs),
+        of_cases=len(of_cell.found.folds),
+        folds=len(finished),
+        of_folds=len(splits),
+        steps=f"{low:,}" if low == high else f"{low:,} to {high:,}",
+        time=format_duration(sum(done.seconds_training for done in finished)),
+        shortened=sum(any(event.kind == "shortened" for event in done.events) for done in finished),
+    )
+
+
+def _told(of_cell: CellRows, facts: CellFacts) -> list[str]:
+    told = []
+    if facts.folds < facts.of_folds:
+        told.append(f"{facts.cell.name}: {facts.folds} of {facts.of_folds} folds are finished")
+    if empty := [str(i) for i, split in enumerate(of_cell.found.splits) if not (split.train and split.val)]:
+        told.append(f"{facts.cell.name}: no case to learn from, or none to judge, in fold {', '.join(empty)}; left out")
+    if facts.shortened:
+        told.append(
+            f"{facts.cell.name}: {facts.shortened} of {facts.folds} folds took fewer steps than planned, to end in time"
+        )
+    return told

@@ -1,0 +1,62 @@
+"""The files of a study: `results.csv`, `lesions.csv`, the tables, `comparisons.csv` and `study.html`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from autoseg.cells import Cell
+from autoseg.errors import RunFolderError
+from autoseg.plan import read_plan
+from autoseg.run_folder import RunFolder, write_text
+from autoseg.run_state import read_record
+from inference.evaluate import is_synthetic, preprocessed_backgrounds
+from inference.study.collect import collect, lesions_frame
+from inference.study.page import page
+from inference.study.pictures import side_by_side
+from inference.study.results import StudyResults, study_results
+from inference.study.statistics import comparisons_frame
+from inference.study.tables import paper_table
+
+
+def write_study(
+    run: RunFolder, cells: Sequence[Cell], *, failures: Mapping[str, str], workers: int | None = None
+) -> StudyResults:
+    """Evaluate all cells of a study and write its results into `run.study`.
+
+    Needs neither the raw data nor the models.
+
+    Args:
+        run: the STUDY folder.
+        cells: of the study; those without predictions are said to have none.
+        failures: by name of a cell that failed what went wrong.
+        workers: processes; None = as many as fit.
+
+    Raises:
+        RunFolderError: no cell has predicted a case, or the folder is damaged.
+    """
+    plan = read_plan(run.plan)
+    collected = collect(run, plan, cells, workers=workers)
+    problems = [f"{name}: {why}" for name, why in failures.items()]
+    if not any(of_cell.rows for of_cell in collected):
+        lines = "\n".join([*problems, *(p for of_cell in collected for p in of_cell.problems)])
+        raise RunFolderError(f"{run.path}: no cell has predicted a case, so there is nothing to compare\n{lines}")
+    record = read_record(run) if run.dataset.exists() else None
+    synthetic = is_synthetic(plan.dataset)
+    results = study_results(run, plan, cells, collected, record, synthetic=synthetic, problems=problems)
+    pairs = {pair.case: pair for of_cell in collected for pair in of_cell.found.pairs}
+    backgrounds = preprocessed_backgrounds(run, cells[0].name, plan, list(pairs.values()))
+    pictures = side_by_side(collected, plan.labels, backgrounds)
+    _write_csv(run, "results.csv", results.frame)
+    _write_csv(run, "lesions.csv", lesions_frame(collected))
+    _write_csv(run, "table.csv", paper_table(results.long))
+    _write_csv(run, "comparisons.csv", comparisons_frame(results.compared))
+    if not results.strata.empty:
+        _write_csv(run, "table_by_stratum.csv", paper_table(results.strata))
+    write_text(run.study / "study.html", page(results, collected, pictures))
+    return results
+
+
+def _write_csv(run: RunFolder, name: str, frame: pd.DataFrame) -> None:
+    write_text(run.study / name, frame.to_csv(index=False, float_format="%.7g", lineterminator="\n"))

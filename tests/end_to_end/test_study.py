@@ -1,0 +1,60 @@
+"""The study in seconds: a table with a sequence missing, two sets of sequences in 2D and 2.5D, and on from a stop."""
+
+import pandas as pd
+import pytest
+
+import autoseg
+from autoseg.plan import Configuration, read_plan
+from autoseg.run_folder import RunFolder
+from autoseg.splits import Split, write_splits
+from planner.reference import PlannedDecisions
+from tests.end_to_end.test_small_run import CASES, dataset, shrunk
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+__all__ = ["dataset"]
+
+CELLS = ["STIR.2d", "STIR.2.5d", "all.2d", "all.2.5d"]
+
+
+def shortened(configuration: Configuration) -> Configuration:
+    small = shrunk("2d", configuration)
+    training = small.training.model_copy(update={"iterations": 80, "iterations_per_epoch": 40, "validate_every": 0})
+    return small.model_copy(update={"training": training})
+
+
+def fit(decisions: PlannedDecisions, *arguments: object, device: str, **options: object) -> PlannedDecisions:
+    """In place of planning for the time at hand."""
+    planned = {name: shortened(c) for name, c in decisions.plan.configurations.items()}
+    plan = decisions.plan.model_copy(update={"configurations": planned, "device": device})
+    return PlannedDecisions(plan, decisions.reasons)
+
+
+def test_a_study_from_a_table_to_its_page(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr("planner.time_budget.fit_to_hardware", fit)
+    run = RunFolder(tmp_path / "study")
+    write_splits(run.splits, (Split(train=CASES[:2], val=CASES[2:]), Split(train=CASES[2:], val=CASES[:2])))
+
+    def study() -> None:
+        autoseg.study(
+            dataset, run.path, sequences=["STIR", "all"], dimensions=["2d", "2.5d"], device="cpu", workers=1
+        )
+
+    study()
+    plan = read_plan(run.plan)
+    assert set(CELLS) < set(plan.configurations)
+    assert [p.name for p in (run.path / "preprocessed").iterdir() if p.is_dir()] == ["2d"]
+    frame = pd.read_csv(run.study / "results.csv")
+    assert list(frame["cell"].unique()) == CELLS
+    # case_1 has no STIR
+    assert frame.groupby("cell")["case"].nunique().to_dict() == dict(zip(CELLS, (3, 3, 4, 4), strict=True))
+    assert frame["dice"].mean() > 0.5
+    assert (run.study / "study.html").stat().st_size > 50_000
+
+    weights = run.weights("all.2d", 1)
+    before = {cell: run.weights(cell, 0).stat().st_mtime_ns for cell in CELLS}
+    learned = weights.read_bytes()
+    run.finished("all.2d", 1).unlink()
+    weights.unlink()
+    study()
+    assert {cell: run.weights(cell, 0).stat().st_mtime_ns for cell in CELLS} == before
+    assert weights.read_bytes() == learned, "the fold that was lost is learned anew to the same bits"
