@@ -72,9 +72,14 @@ class Mixture:
             source = member.probabilities[index][member.axes[0].needed(planes)]
             reached = _at_least(source, enough * member.unit)
             y, x = np.flatnonzero(reached.any(axis=(0, 2))), np.flatnonzero(reached.any(axis=(0, 1)))
-            if y.size:
-                rows.append(member.axes[1].touched(slice(int(y[0]), int(y[-1]) + 1)))
-                columns.append(member.axes[2].touched(slice(int(x[0]), int(x[-1]) + 1)))
+            if y.size == 0:
+                continue
+            row = member.axes[1].touched(slice(int(y[0]), int(y[-1]) + 1))
+            column = member.axes[2].touched(slice(int(x[0]), int(x[-1]) + 1))
+            # a coarser grid may pass between two of its own voxels
+            if row.start < row.stop and column.start < column.stop:
+                rows.append(row)
+                columns.append(column)
         return (planes, _hull(rows), _hull(columns)) if rows else None
 
 

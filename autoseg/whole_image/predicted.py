@@ -39,7 +39,7 @@ def quantized(probabilities: NDArray[np.floating]) -> NDArray[np.uint8]:
     """
     levels = np.empty(probabilities.shape, dtype=np.uint8)
     for z in range(probabilities.shape[1]):
-        levels[1:, z] = np.rint(probabilities[1:, z].astype(np.float32) * LEVELS)
+        levels[1:, z] = np.minimum(np.rint(probabilities[1:, z].astype(np.float32) * LEVELS), LEVELS)
         levels[0, z] = rest_of(levels[1:, z])
     return levels
 
