@@ -235,7 +235,8 @@ def study(
     /,
     *,
     output: Annotated[
-        Path, Parameter(name=["--output", "-o"], help="The STUDY folder, a RUN folder; an existing one is gone on with.")
+        Path,
+        Parameter(name=["--output", "-o"], help="The STUDY folder, a RUN folder; an existing one is gone on with."),
     ],
     sequences: StudySequences = None,
     dimensions: StudyDimensions = None,

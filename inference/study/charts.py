@@ -91,9 +91,8 @@ def lesion_curves(collected: Sequence[CellRows]) -> Figure | None:
         style = _STYLES[cell.dimension]
         shares = [_share_found(in_bin) for in_bin in _by_size(of_cell)]
         places = [i for i, share in enumerate(shares) if share is not None]
-        by_size.plot(
-            places, [s for s in shares if s is not None], style, marker="o", ms=3.5, color=colour, lw=1.4, label=cell.name
-        )
+        found = [share for share in shares if share is not None]
+        by_size.plot(places, found, style, marker="o", ms=3.5, color=colour, lw=1.4, label=cell.name)
         dice = np.sort([lesion.dice for lesion in of_cell])
         at_least = np.linspace(0.01, 1, 100)
         by_dice.plot(at_least, 1 - np.searchsorted(dice, at_least) / len(dice), style, color=colour, lw=1.4)

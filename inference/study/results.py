@@ -125,6 +125,7 @@ def study_results(
     compared = tuple(compare_cells(wide, seed=plan.seed))
     facts = tuple(_facts(run, of_cell) for of_cell in collected)
     of_class = main_class(frame)
+    told = [line for of_cell, fact in zip(collected, facts, strict=True) for line in _told(of_cell, fact)]
     return StudyResults(
         folder=run.study,
         dataset=plan.dataset,
@@ -139,7 +140,7 @@ def study_results(
         facts=facts,
         # a cell that could not be trained for its folds cannot be evaluated for the same reason
         problems=tuple(dict.fromkeys([*problems, *(problem for one in collected for problem in one.problems)])),
-        warnings=tuple(warning for of_cell, fact in zip(collected, facts, strict=True) for warning in _told(of_cell, fact)),
+        warnings=tuple(told),
     )
 
 

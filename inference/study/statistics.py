@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -109,7 +110,8 @@ def bootstrap_interval(differences: NDArray[np.float64], seed: int) -> tuple[flo
     with warnings.catch_warnings():
         # where the distribution is degenerate there is no correction of its bias: the percentiles stand
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-        for method in ("BCa", "percentile"):
+        methods: tuple[Literal["BCa", "percentile"], ...] = ("BCa", "percentile")
+        for method in methods:
             interval = stats.bootstrap(
                 (differences,),
                 np.mean,

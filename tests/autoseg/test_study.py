@@ -136,8 +136,9 @@ def test_a_stop_or_a_full_disk_ends_the_study(calls, dataset, tmp_path, monkeypa
 def test_a_fold_trained_with_another_split_fails_its_cell_alone(calls, dataset, tmp_path):
     autoseg.study(dataset, tmp_path / "study", **ASKED)
     run = RunFolder(tmp_path / "study")
-    path = run.finished("T2.3d", 0)
-    path.write_text(path.read_text(encoding="utf-8").replace('"ball_1"', '"ball_9"'), encoding="utf-8")
+    path, learned_from = run.finished("T2.3d", 0), read_finished(run, "T2.3d", 0).train[0]
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace(f'"{learned_from}"', '"ball_9"'), encoding="utf-8")
     with pytest.raises(PartialFailure, match="T2.3d: .*another split"):
         autoseg.study(dataset, tmp_path / "study", **ASKED)
 
