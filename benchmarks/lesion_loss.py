@@ -1,0 +1,43 @@
+"""What the lesion-wise loss adds to a training step, on this machine.
+
+    python -m benchmarks.lesion_loss RUN [--config 3d] [--device auto] [--steps 10]
+
+RUN is any planned run (`autoseg plan-and-preprocess DATASET -o RUN --plan-only`). Both steps are measured
+as the planner measures them, on patches full of small pieces, so that this is about the most it costs.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from autoseg.plan import read_plan
+from autoseg.run_folder import RunFolder
+from trainer.measure import measure_step
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--config", default="3d")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--steps", type=int, default=10)
+    options = parser.parse_args()
+    plan = read_plan(RunFolder(options.run).plan)
+    configuration = plan.configuration(options.config)
+    table = Table("loss", "ms a step", "of the plain one", title=f"{options.config}, patch {configuration.patch_size}")
+    plain = 0.0
+    for name, weight in (("plain", 0.0), ("and by lesion", 1.0)):
+        training = configuration.training.model_copy(update={"lesion_loss": weight})
+        changed = configuration.model_copy(update={"training": training})
+        seconds = measure_step(plan, changed, options.device, options.steps).seconds
+        plain = plain or seconds
+        table.add_row(name, f"{1000 * seconds:.1f}", f"{seconds / plain:.0%}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
