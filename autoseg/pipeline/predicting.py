@@ -11,6 +11,7 @@ from rich.console import Console
 from autoseg.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.errors import InputError, PartialFailure
 from autoseg.pipeline.options import configurations_of, existing_run
+from autoseg.pipeline.results import Report, show_report
 from autoseg.plan import read_plan
 
 if TYPE_CHECKING:
@@ -105,7 +106,6 @@ def evaluate(
         PartialFailure: some cases could not be evaluated; the report of the others is written.
     """
     labels = None if run is None else read_plan(existing_run(run).plan).labels
-    from autoseg.pipeline.results import print_results
     from inference.evaluate import IncompleteEvaluation, evaluate_folders
 
     try:
@@ -117,8 +117,8 @@ def evaluate(
             images=None if images is None else Path(images),
             workers=workers,
         )
+        report = Report(summary, Path(output), None)
     except IncompleteEvaluation as incomplete:
-        print_results(Console(), incomplete.summary, Path(output))
-        raise
-    print_results(Console(), summary, Path(output))
-    return summary
+        report = Report(incomplete.summary, Path(output), incomplete)
+    show_report(Console(), report)
+    return report.summary
