@@ -81,7 +81,7 @@ def groups_that_see(groups: Sequence[Group], plan: Plan, loaded: LoadedCase, con
     seeing = tuple(group for group in groups if there.intersection(seen_sequences(plan, group.configuration)))
     if not seeing:
         needed = dict.fromkeys(sequence for group in groups for sequence in seen_sequences(plan, group.configuration))
-        raise ImageError(f"has none of the sequences that the models see: {', '.join(needed)}")
+        raise ImageError(f"no sequence is there that the network sees: {', '.join(needed)}")
     if blind := [group.name for group in groups if group not in seeing]:
         console.print(
             f"[yellow]{escape(', '.join(blind))} left out[/yellow]: the case has none of its sequences", highlight=False

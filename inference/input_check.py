@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from autoseg.dataset.load import LoadedCase
@@ -39,7 +37,7 @@ def require_predictable(loaded: LoadedCase, channels: tuple[str, ...]) -> None:
 
 
 def unusual(
-    loaded: LoadedCase, plan: Plan, fingerprint: Fingerprint, configurations: Sequence[Configuration]
+    loaded: LoadedCase, plan: Plan, fingerprint: Fingerprint, configuration: Configuration
 ) -> tuple[str, ...]:
     """Sentences on what differs far from the training cases: intensities, spacing, sequences.
 
@@ -47,12 +45,10 @@ def unusual(
         loaded: the image.
         plan: names the channels, and knows the foreground's intensities in each.
         fingerprint: of the training cases.
-        configurations: of the models: which sequences each sees, and whether it has learned to do without some.
+        configuration: says which sequences its network sees, and whether it has learned to do without some.
     """
     found = _unusual_spacing(loaded, fingerprint)
-    needed = {
-        name for c in configurations if not c.training.sequence_dropout for name in seen_sequences(plan, c)
-    }
+    needed = () if configuration.training.sequence_dropout else seen_sequences(plan, configuration)
     for index, channel in enumerate(plan.channels):
         if loaded.present[index]:
             found += unusual_intensity(loaded.image[index], channel)

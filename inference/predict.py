@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from rich.console import Console
@@ -180,10 +181,10 @@ def _predict_case(
     plan = predictor.plan
     loaded = load_case(case, None, plan.orientation)
     require_predictable(loaded, tuple(channel.name for channel in plan.channels))
-    seeing = [group.configuration for group in predictor.groups]
-    for warning in (*loaded.warnings, *unusual(loaded, plan, predictor.fingerprint, seeing)):
-        console.print(f"[yellow]{escape(case.name)}[/yellow]: {escape(warning)}", highlight=False)
     groups = groups_that_see(predictor.groups, plan, loaded, console)
+    odd = [unusual(loaded, plan, predictor.fingerprint, group.configuration) for group in groups]
+    for warning in dict.fromkeys((*loaded.warnings, *chain.from_iterable(odd))):
+        console.print(f"[yellow]{escape(case.name)}[/yellow]: {escape(warning)}", highlight=False)
     # a reference for each group, taken by it: the last one's is the only one to the whole image, which may be large
     waiting = [loaded] * len(groups)
     del loaded

@@ -1,4 +1,4 @@
-"""The reference plan on a GPU without a limit of time: does it fit, how long is it trained."""
+"""Does the reference plan fit into memory; if not, what of it does."""
 
 from __future__ import annotations
 
@@ -9,26 +9,6 @@ from autoseg.fingerprint import Fingerprint
 from autoseg.plan import Configuration, Decision, Plan
 from planner.candidates import candidates
 from planner.chooser import Measure
-
-PASSES = 600
-FEWEST_STEPS, MOST_STEPS = 12_500, 250_000
-"""Default length of a fold: so many passes over the data set's voxels, within these bounds."""
-
-
-def default_length(configuration: Configuration, fingerprint: Fingerprint) -> Decision[int]:
-    """Steps of a fold where no time is given: whole epochs, by the size of the data set."""
-    voxels = 0.0
-    for case in fingerprint.cases:
-        target = configuration.target_spacing(case.spacing)
-        voxels += math.prod(n * s / t for n, s, t in zip(case.cropped_shape, case.spacing, target, strict=True))
-    batch = configuration.batch_size * math.prod(configuration.patch_size)
-    wanted = min(max(PASSES * voxels / batch, FEWEST_STEPS), MOST_STEPS)
-    per_epoch = configuration.training.iterations_per_epoch
-    return Decision(
-        math.ceil(wanted / per_epoch) * per_epoch,
-        f"{PASSES} passes over the data set's {voxels / 1e6:.0f} million voxels, "
-        f"between {FEWEST_STEPS} and {MOST_STEPS} steps",
-    )
 
 
 def fitting(plan: Plan, name: str, fingerprint: Fingerprint, measure: Measure) -> Decision[Configuration] | None:

@@ -16,10 +16,10 @@ from autoseg.splits import Split
 from planner.candidates import Candidate, candidates
 from planner.chooser import AUGMENTATION, Choice, Chooser, Measure
 from planner.lesions import with_lesion_loss
-from planner.memory_check import default_length, fitting
+from planner.long_schedule import long_schedule
+from planner.memory_check import fitting
 from planner.reference import PlannedDecisions
 from planner.short_schedule import REASONS, mirrored_axes, short_prediction, short_training
-from planner.sides import allowed_axes
 
 INPUT_FIELDS = ("neighbours", "sequences", "availability_code", "preprocessed_as")
 """Fields of a configuration that say what its network sees."""
@@ -84,11 +84,11 @@ def fit_to_hardware(
     if budget_seconds is not None:
         time = divide_time(budget_seconds, spent_seconds, len(fingerprint.cases), len(splits), len(configurations))
     # a configuration that is not trained now is planned as if it had one's share of the time
-    for name in _sources_first(fitted.plan) if time else dict.fromkeys(configurations):
+    for name in _sources_first(fitted.plan):
         if time:
             fitted = _fitted_to_time(fitted, name, fingerprint, splits, time, measure)
         else:
-            fitted = _fitted_to_memory(fitted, name, fingerprint, measure)
+            fitted = _without_limit(fitted, name, fingerprint, measure if name in configurations else None)
     return fitted
 
 
@@ -145,30 +145,26 @@ def _following(plan: Plan, name: str) -> Candidate | None:
     return Candidate(configuration, configuration.network.features[0], 1.0, share)
 
 
-def _fitted_to_memory(
-    decisions: PlannedDecisions, name: str, fingerprint: Fingerprint, measure: Measure
+def _without_limit(
+    decisions: PlannedDecisions, name: str, fingerprint: Fingerprint, measure: Measure | None
 ) -> PlannedDecisions:
-    """The reference configuration, its length by the data, never mirrored where that turns a class into another."""
-    reasons: dict[str, str] = {}
+    """The reference configuration, its length by the data, never mirrored where that turns a class into another.
+
+    Args:
+        decisions: the reference plan.
+        name: of the configuration.
+        fingerprint: of the data set.
+        measure: tells whether it fits into memory; None for one that is not trained now, which need not.
+    """
     configuration = decisions.plan.configurations[name]
-    lowered = fitting(decisions.plan, name, fingerprint, measure)
+    lowered = None if measure is None else fitting(decisions.plan, name, fingerprint, measure)
+    reasons: dict[str, str] = {}
     if lowered is not None:
         configuration = lowered.value
         reasons |= {"patch_size": lowered.reason, "batch_size": lowered.reason}
-    length = default_length(configuration, fingerprint)
-    mirror = allowed_axes(configuration.training.mirror, fingerprint)
-    configuration = configuration.model_copy(
-        update={
-            "training": configuration.training.model_copy(update={"iterations": length.value, "mirror": mirror.value}),
-            "prediction": configuration.prediction.model_copy(update={"mirror": mirror.value}),
-        }
-    )
-    reasons |= {
-        "training.iterations": length.reason,
-        "training.mirror": mirror.reason,
-        "prediction.mirror": f"as in training: {mirror.reason}",
-    }
-    return _replaced(decisions, name, configuration, reasons)
+    schedule = long_schedule(configuration, fingerprint)
+    configuration = configuration.model_copy(update={"training": schedule.training, "prediction": schedule.prediction})
+    return _replaced(decisions, name, configuration, reasons | schedule.reasons)
 
 
 def _replaced(

@@ -103,5 +103,7 @@ def _predict(
         present=case.record.present,
         overlap=configuration.prediction.overlap,
         mirror=mirror,
+        # a CPU is no faster with several windows at once
+        batch_size=1 if device.type == "cpu" else configuration.batch_size,
         device=device,
     )

@@ -60,7 +60,7 @@ def read_table_dataset(path: Path) -> Dataset:
         file_ending=(split_ending(first)[1] if first else "") or ".nii.gz",
         folder=path.parent,
         problems=tuple(table.malformed.values()),
-        warnings=_empty_columns(table, strata),
+        warnings=(*_empty_columns(table, strata), *_columns_of_lost_files(table, strata)),
     )
 
 
@@ -116,6 +116,20 @@ def _empty_columns(table: Table, strata: list[str]) -> tuple[str, ...]:
         for column in strata
         if not any(row.cells[column] for row in table.rows)
     )
+
+
+def _columns_of_lost_files(table: Table, strata: list[str]) -> tuple[str, ...]:
+    """A warning for each column that might have been meant for images: of paths, none of which exists."""
+    warnings = []
+    for column in strata:
+        filled = [row.cells[column] for row in table.rows if row.cells[column]]
+        # a group that folds are balanced by has more than one case
+        if filled and len(set(filled)) == len(filled) and all("/" in text or "\\" in text for text in filled):
+            warnings.append(
+                f"{table.path}: no file or folder in column {column!r} exists (such as {filled[0]}); "
+                "it is taken for a stratification column; if it is a sequence, mend its paths"
+            )
+    return tuple(warnings)
 
 
 def _labels_found(files: list[Path], table: Path) -> Labels:

@@ -30,6 +30,7 @@ def say_budget(console: Console, budget: float | None, device: str, wanted: Aske
     if budget is None:
         console.print(
             f"No time limit on {device}: the length of training follows from the data set and is stated with the plan. "
+            "More time buys more steps, up to the reference plan's (training.iterations in plan.yaml); "
             "--time-budget 12h fits the plan into less."
         )
         return
@@ -68,7 +69,8 @@ def say_plan(
         else:
             reason = reasons.get(f"configurations.{name}.training.iterations")
             console.print(
-                f"A fold is trained for {planned.training.iterations:,} steps{f': {reason}' if reason else ''}.",
+                f"A fold is trained for {planned.training.iterations:,} steps{f': {reason}' if reason else ''}. "
+                f"The reference plan's {full.training.iterations:,} are what more time buys.",
                 highlight=False,
                 markup=False,
             )

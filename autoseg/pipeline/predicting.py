@@ -12,6 +12,7 @@ from autoseg.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.errors import InputError, PartialFailure
 from autoseg.network_input import seen_sequences
 from autoseg.pipeline.options import configurations_of, existing_run
+from autoseg.pipeline.results import Report, show_report
 from autoseg.plan import read_plan
 from autoseg.selection import read_selection
 
@@ -109,7 +110,7 @@ def _used_sequences(
         asked: by the person; None = all.
 
     Raises:
-        InputError: there is no such sequence, or a configuration sees none of those that were asked for.
+        InputError: there is no such sequence, or no configuration sees any of those that were asked for.
     """
     if asked is None:
         return tuple(channels)
@@ -118,9 +119,9 @@ def _used_sequences(
         raise InputError("--sequences: name at least one")
     if unknown := [name for name in used if name not in channels]:
         raise InputError(f"--sequences {' '.join(unknown)}: the models know {', '.join(channels)}")
-    for name, sequences in seen.items():
-        if not set(sequences) & set(used):
-            raise InputError(f"--sequences {' '.join(used)}: {name} sees only {', '.join(sequences)}")
+    if not any(set(sequences) & set(used) for sequences in seen.values()):
+        sights = "; ".join(f"{name} sees only {', '.join(sequences)}" for name, sequences in seen.items())
+        raise InputError(f"--sequences {' '.join(used)}: {sights}")
     return used
 
 
@@ -152,7 +153,6 @@ def evaluate(
         PartialFailure: some cases could not be evaluated; the report of the others is written.
     """
     labels = None if run is None else read_plan(existing_run(run).plan).labels
-    from autoseg.pipeline.results import print_results
     from inference.evaluate import IncompleteEvaluation, evaluate_folders
 
     try:
@@ -164,8 +164,8 @@ def evaluate(
             images=None if images is None else Path(images),
             workers=workers,
         )
+        report = Report(summary, Path(output), None)
     except IncompleteEvaluation as incomplete:
-        print_results(Console(), incomplete.summary, Path(output))
-        raise
-    print_results(Console(), summary, Path(output))
-    return summary
+        report = Report(incomplete.summary, Path(output), incomplete)
+    show_report(Console(), report)
+    return report.summary

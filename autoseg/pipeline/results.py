@@ -1,16 +1,63 @@
-"""The tables of results that a command ends with."""
+"""The report that a command ends with: written once every fold is finished, then shown as tables."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-from autoseg.metrics.summary import ClassSummary, GroupSummary, LesionSummary, Summary
+from autoseg.errors import PartialFailure
+from autoseg.run_folder import RunFolder
+from autoseg.run_state import report_folder, timed
+
+if TYPE_CHECKING:
+    # imports libraries that take seconds to load
+    from autoseg.metrics.summary import ClassSummary, GroupSummary, LesionSummary, Summary
 
 UNDEFINED = "not defined"
 _LESION_HEADS = ("lesions found", "false (per case)", "lesion F1, F2")
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report that is written.
+
+    Args:
+        folder: of `report.html`.
+        problem: that some cases could not be evaluated; raised once the others have been shown.
+    """
+
+    summary: Summary
+    folder: Path
+    problem: PartialFailure | None
+
+
+def report_if_finished(run: RunFolder, configuration: str, folds: int) -> Report | None:
+    """Write the report of a configuration if every fold is finished; None where one is not."""
+    if not all(run.finished(configuration, fold).exists() for fold in range(folds)):
+        return None
+    folder = report_folder(run, configuration)
+    with timed(run, f"report {configuration}"):
+        from inference.evaluate import IncompleteEvaluation, report_run
+
+        try:
+            return Report(report_run(run, configuration), folder, None)
+        except IncompleteEvaluation as incomplete:
+            return Report(incomplete.summary, folder, incomplete)
+
+
+def show_report(console: Console, report: Report) -> None:
+    """Print the results, and where the report lies.
+
+    Raises:
+        PartialFailure: some cases could not be evaluated.
+    """
+    print_results(console, report.summary, report.folder)
+    if report.problem is not None:
+        raise report.problem
 
 
 def print_results(console: Console, summary: Summary, report: Path) -> None:

@@ -13,9 +13,10 @@ from autoseg.durations import parse_duration
 from autoseg.errors import InputError, RunFolderError
 from autoseg.finished import read_finished, refuse_other_splits
 from autoseg.pipeline.options import configurations_of, existing_run
+from autoseg.pipeline.results import report_if_finished, show_report
 from autoseg.plan import Plan, read_plan
 from autoseg.run_folder import RunFolder
-from autoseg.run_state import TimeSpent, read_record, read_time_spent, report_folder, timed
+from autoseg.run_state import TimeSpent, read_record, read_time_spent, timed
 from autoseg.splits import Split, read_splits
 from autoseg.taking_part import splits_of
 
@@ -70,7 +71,9 @@ def train(
     for name in configurations:
         for index in folds:
             train_unless_finished(folder, name, index, device=device, workers=workers, epochs=epochs, seconds=seconds)
-        report_if_finished(folder, name, len(splits), Console())
+        report = report_if_finished(folder, name, len(splits))
+        if report is not None:
+            show_report(Console(), report)
 
 
 def train_unless_finished(
@@ -188,29 +191,6 @@ def require_preprocessed(run: RunFolder, plan: Plan, configuration: str, splits:
                 f"normalisation, labels or seed); `autoseg plan-and-preprocess DATASET -o {run.path} "
                 f"--config {configuration}` does it again"
             )
-
-
-def report_if_finished(run: RunFolder, configuration: str, folds: int, console: Console) -> bool:
-    """Write the report of a configuration and print its table, if every fold is finished.
-
-    Returns:
-        Whether it is.
-    """
-    report = report_folder(run, configuration)
-    if not all(run.finished(configuration, fold).exists() for fold in range(folds)):
-        return False
-    from autoseg.pipeline.results import print_results
-
-    with timed(run, f"report {configuration}"):
-        from inference.evaluate import IncompleteEvaluation, report_run
-
-        try:
-            summary = report_run(run, configuration)
-        except IncompleteEvaluation as incomplete:
-            print_results(console, incomplete.summary, report)
-            raise
-    print_results(console, summary, report)
-    return True
 
 
 def _refuse_unsound(run: RunFolder, splits: Sequence[Split]) -> None:

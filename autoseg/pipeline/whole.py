@@ -13,8 +13,8 @@ from autoseg.models_only import copy_run
 from autoseg.pipeline.messages import say_time
 from autoseg.pipeline.options import configurations_of
 from autoseg.pipeline.planning import plan_and_preprocess
+from autoseg.pipeline.results import report_if_finished, show_report
 from autoseg.pipeline.training import (
-    report_if_finished,
     require_preprocessed,
     time_left_for_fold,
     train_unless_finished,
@@ -88,9 +88,12 @@ def run(
         at_most = time_left_for_fold(folder, plan, left, configurations)
         train_unless_finished(folder, name, fold, device=device, at_most=at_most)
         left.pop(0)
-    for name in configurations:
-        report_if_finished(folder, name, len(splits), console)
+    reports = [report_if_finished(folder, name, len(splits)) for name in configurations]
+    # first, so that the results and the report's path stand last
     say_time(console, folder, plan)
+    for report in reports:
+        if report is not None:
+            show_report(console, report)
 
 
 def phantom(
@@ -140,7 +143,6 @@ def demo(
     if not (folder / SYNTHETIC_NAME / "cases.csv").exists():
         phantom(folder / SYNTHETIC_NAME, cases=cases)
     run(folder / SYNTHETIC_NAME, folder / "run", time_budget=time_budget, device=device)
-    console.print(f"[bold]{SYNTHETIC}[/bold]")
 
 
 def copy(run: Path | str, output: Path | str, *, models_only: bool = False) -> None:

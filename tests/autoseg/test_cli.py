@@ -62,6 +62,11 @@ def test_examples_of_the_help_are_valid(name, capsys, asked):
     assert asked[0][0] == name.replace("-", "_")
 
 
+def test_the_package_is_the_command_too():
+    done = subprocess.run([sys.executable, "-m", "autoseg", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == autoseg.__version__
+
+
 def test_help_is_quick_and_leaves_torch_alone():
     before = os.times()
     done = command("run", "--help")

@@ -155,7 +155,7 @@ def test_a_case_without_what_a_cell_sees_is_reported(tmp_path: Path, shown: list
     write(tmp_path / "in", "t1.nii.gz", "t2.nii.gz")
     rows = [{"case": "one", "T1": "t1.nii.gz", "T2": ""}, {"case": "two", "T1": "", "T2": "t2.nii.gz"}]
     build.write_table(tmp_path / "in", rows)
-    with pytest.raises(PartialFailure, match="one: has none of the sequences that the models see: T2"):
+    with pytest.raises(PartialFailure, match="one: no sequence is there that the network sees: T2"):
         autoseg.predict(run.path, tmp_path / "in", tmp_path / "out", config="T2.2d", device="cpu")
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["two.nii.gz"]
 

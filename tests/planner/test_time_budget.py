@@ -1,99 +1,18 @@
 """What a budget buys, on a machine whose step costs what the network's multiply-adds say."""
 
 import math
-from dataclasses import dataclass, field
 
 import pytest
 
 from autoseg.fingerprint import Fingerprint
 from autoseg.plan import Configuration, Plan
-from autoseg.splits import Split
-from autoseg.step_cost import StepCost
 from autoseg.whole_image.windows import window_starts
 from planner.candidates import candidates
 from planner.chooser import AUGMENTATION, ENOUGH_STEPS
 from planner.cost import multiply_adds
-from planner.reference import PlannedDecisions, reference_plan
-from planner.time_budget import divide_time, fit_to_hardware
-from tests.planner.fingerprints import fingerprint
-from tests.planner.structures import with_structures
-
-CASES, FOLDS = 20, 5
-HOUR = 3600.0
-DATASETS = {
-    "isotropic": ((1.0, 1.0, 1.0), (36, 50, 35), 25.0),
-    "thick slices": ((5.0, 1.2, 1.2), (40, 256, 256), 60.0),
-    "large": ((1.0, 0.77, 0.77), (430, 512, 512), 150.0),
-}
-
-
-@dataclass
-class Machine:
-    """A stand-in for measuring: cost proportional to multiply-adds, all calls remembered.
-
-    Args:
-        speed: multiply-adds a second of a training step, three times as dear as a forward pass.
-        overhead: seconds a step, whatever the network.
-        sample_bytes: memory for each patch of a batch.
-        most_work: multiply-adds of the largest step that fits into memory.
-    """
-
-    speed: float = 3e11
-    overhead: float = 0.0
-    sample_bytes: int = 0
-    most_work: float = math.inf
-    measured: list[Configuration] = field(default_factory=list)
-
-    def __call__(self, plan: Plan, configuration: Configuration) -> StepCost:
-        self.measured.append(configuration)
-        return self.cost(plan, configuration)
-
-    def cost(self, plan: Plan, configuration: Configuration) -> StepCost:
-        """Cost of a step, without remembering."""
-        c = configuration
-        forward = c.batch_size * multiply_adds(c.network, c.patch_size, len(plan.channels), plan.labels.classes)
-        seconds = self.overhead + 3 * forward / self.speed if forward <= self.most_work else math.inf
-        return StepCost(seconds, self.sample_bytes * c.batch_size)
-
-
-def dataset(name: str) -> Fingerprint:
-    """Equal cases, each with a ball in the middle."""
-    spacing, shape, diameter = DATASETS[name]
-    measured = fingerprint([spacing] * CASES, [shape] * CASES)
-    return with_structures(measured, {"organ": [math.pi / 6 * diameter**3]})
-
-
-def folds(measured: Fingerprint, count: int = FOLDS) -> tuple[Split, ...]:
-    """Folds of equal size."""
-    names = tuple(case.case for case in measured.cases)
-    return tuple(
-        Split(train=tuple(n for i, n in enumerate(names) if i % count != fold), val=names[fold::count])
-        for fold in range(count)
-    )
-
-
-def fit(
-    measured: Fingerprint,
-    machine: Machine,
-    budget: float | None,
-    *,
-    configurations: tuple[str, ...] = ("3d",),
-    spent: float = 0.0,
-    count: int = FOLDS,
-    device: str = "cpu",
-    reference: PlannedDecisions | None = None,
-) -> PlannedDecisions:
-    """The plan for a machine and a budget."""
-    return fit_to_hardware(
-        reference or reference_plan(measured),
-        measured,
-        folds(measured, count),
-        configurations=configurations,
-        budget_seconds=budget,
-        spent_seconds=spent,
-        device=device,
-        measure=machine,
-    )
+from planner.reference import reference_plan
+from planner.time_budget import divide_time
+from tests.planner.machine import CASES, DATASETS, FOLDS, HOUR, Machine, dataset, fit
 
 
 def windows(measured: Fingerprint, configuration: Configuration) -> int:
@@ -270,72 +189,6 @@ def test_short_predictions_are_not_mirrored() -> None:
     assert fit(dataset("isotropic"), Machine(), HOUR).plan.configurations["3d"].prediction.mirror == ()
 
 
-def without_length(configuration: Configuration) -> Configuration:
-    """The configuration with a batch size and a number of iterations that are always the same."""
-    training = configuration.training.model_copy(update={"iterations": 1})
-    return configuration.model_copy(update={"batch_size": 1, "training": training})
-
-
-def test_without_a_budget_the_reference_stands() -> None:
-    measured = dataset("isotropic")
-    reference = reference_plan(measured)
-    machine = Machine(sample_bytes=1)
-    plan = fit(measured, machine, None, device="cuda", reference=reference).plan
-    ours, theirs = plan.configurations["3d"], reference.plan.configurations["3d"]
-    assert without_length(ours) == without_length(theirs)
-    assert ours.batch_size == theirs.batch_size
-    assert plan.device == "cuda"
-    assert plan.time_budget_seconds is None
-    assert plan.configurations["2d"] == reference.plan.configurations["2d"]
-    assert len(machine.measured) == 1
-    assert machine.measured[0].batch_size == theirs.batch_size
-
-
-def with_batch(measured: Fingerprint, batch: int) -> PlannedDecisions:
-    """The reference plan with another batch size."""
-    reference = reference_plan(measured)
-    configuration = reference.plan.configurations["3d"].model_copy(update={"batch_size": batch})
-    configurations = reference.plan.configurations | {"3d": configuration}
-    return PlannedDecisions(
-        reference.plan.model_copy(update={"configurations": configurations}), dict(reference.reasons)
-    )
-
-
-@pytest.mark.parametrize(("gigabytes", "fits"), [(0.5, 12), (1.0, 8), (1.5, 5), (3.0, 2), (5.0, 1)])
-def test_only_the_batch_is_lowered_where_memory_is_short(gigabytes: float, fits: int) -> None:
-    measured = dataset("isotropic")
-    reference = with_batch(measured, 12)
-    assert reference.plan.memory_gb == 8
-    machine = Machine(sample_bytes=round(gigabytes * 2**30))
-    fitted = fit(measured, machine, None, device="cuda", reference=reference)
-    ours, theirs = fitted.plan.configurations["3d"], reference.plan.configurations["3d"]
-    assert ours.batch_size == fits
-    assert without_length(ours) == without_length(theirs)
-    said = fitted.reasons["configurations.3d.batch_size"]
-    assert ("measured" in said) == (fits < 12)
-
-
-def test_a_step_that_does_not_fit_at_all_lowers_the_batch() -> None:
-    measured = dataset("isotropic")
-    reference = with_batch(measured, 4)
-    configuration = reference.plan.configurations["3d"]
-    one = multiply_adds(configuration.network, configuration.patch_size, 1, 2)
-    fitted = fit(measured, Machine(most_work=2.5 * one), None, device="cuda", reference=reference)
-    assert fitted.plan.configurations["3d"].batch_size == 2
-
-
-def test_larger_data_sets_are_trained_longer_within_bounds() -> None:
-    small, large = (
-        fit(dataset(data), Machine(), None, device="cuda").plan.configurations["3d"].training
-        for data in ("isotropic", "large")
-    )
-    assert small.iterations < large.iterations
-    for training in (small, large):
-        assert training.iterations % training.iterations_per_epoch == 0
-        # nnU-Net's 1000 epochs of 250 steps are the most
-        assert training.iterations <= 250_000
-
-
 def test_with_a_budget_a_candidate_that_does_not_fit_is_passed_over() -> None:
     measured = dataset("isotropic")
     reference = reference_plan(measured)
@@ -347,14 +200,6 @@ def test_with_a_budget_a_candidate_that_does_not_fit_is_passed_over() -> None:
     plan = fit(measured, Machine(most_work=most), 24 * HOUR, device="cuda", reference=reference).plan
     c = plan.configurations["3d"]
     assert c.batch_size * multiply_adds(c.network, c.patch_size, 1, 2) <= most
-
-
-def test_large_batches_are_lowered_in_few_measurements() -> None:
-    measured = dataset("isotropic")
-    machine = Machine(sample_bytes=2**28)
-    fitted = fit(measured, machine, None, device="cuda", reference=with_batch(measured, 366)).plan
-    assert fitted.configurations["3d"].batch_size == 32
-    assert len(machine.measured) <= 12
 
 
 def test_overhead_of_a_step_does_not_hide_what_is_affordable() -> None:

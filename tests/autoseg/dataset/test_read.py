@@ -72,6 +72,17 @@ def test_table_tells_sequences_from_stratification_columns(tmp_path, delimiter):
     assert dataset.labels.values == (0, 1), "found in the label files"
 
 
+def test_table_warns_of_a_sequence_none_of_whose_folders_exists(tmp_path):
+    rows = build.table(tmp_path)
+    for number, row in enumerate(rows):
+        row["T2"] = f"dicom/case_{number}/T2"
+        row["scanner"] = "1.5T/body"
+    dataset = read_dataset(build.write_table(tmp_path, rows))
+    assert dataset.channels == ("T1", "STIR")
+    (warning,) = dataset.warnings
+    assert "'T2'" in warning and "dicom/case_0/T2" in warning
+
+
 def test_table_with_declared_labels_and_order_of_channels(tmp_path):
     path = build.write_table(tmp_path, build.table(tmp_path))
     declared = {
