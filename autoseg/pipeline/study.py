@@ -80,8 +80,9 @@ def study(
 
         # where a part of the grid was asked for, the page still shows all of it
         results = write_study(run, cells_in(plan), failures=failures, workers=workers)
-    print_study(console, results)
+    # first, so that the results and the page stand last
     say_time(console, run, plan)
+    print_study(console, results)
     if results.problems:
         raise PartialFailure(
             f"{len(results.problems)} {'part' if len(results.problems) == 1 else 'parts'} of the study failed; "

@@ -14,20 +14,17 @@ import pandas as pd
 
 from autoseg.cells import Cell
 from autoseg.errors import RunFolderError
-from autoseg.metrics import CaseMetrics
+from autoseg.metrics import NOT_STATED, CaseMetrics
 from autoseg.plan import Plan
 from autoseg.run_folder import RunFolder
 from autoseg.run_state import DatasetRecord
 from autoseg.splits import read_splits
 from inference.compare import Compared, Pair, compare_all
 from inference.cross_validated import CrossValidated, cross_validated
-from inference.report.write import metrics_csv
+from inference.report.tables import metrics_csv
 
 STRATUM = "stratum_"
 """What the columns of strata begin with in `results.csv`, so that none is taken for another column."""
-
-NOT_STATED = "not stated"
-"""The value of a case whose field in a stratification column is empty."""
 
 
 @dataclass(frozen=True)
