@@ -34,9 +34,7 @@ def splits_of(run: RunFolder, plan: Plan, name: str, splits: Sequence[Split]) ->
         return tuple(splits)
     layout, source = InputLayout.of(plan, configuration), plan.preprocessed_as(name)
     cases = dict.fromkeys(case for split in splits for case in (*split.train, *split.val))
-    taking_part = {
-        case for case in cases if any(layout.available(read_record(run.case(source, case)).present))
-    }
+    taking_part = {case for case in cases if any(layout.available(read_record(run.case(source, case)).present))}
     return tuple(
         Split(
             train=tuple(case for case in split.train if case in taking_part),

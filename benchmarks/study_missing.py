@@ -138,9 +138,7 @@ def show(scores: pd.DataFrame) -> None:
         difference = (of_cases["gaps"] - of_cases["complete"]).dropna().to_numpy()
         low, high = interval(difference)
         means = [f"{of_cases[model].mean():.3f}" for model in MODELS]
-        shown.add_row(
-            left_out, *means, f"{difference.mean():+.3f}", f"{low:+.3f} to {high:+.3f}", str(len(difference))
-        )
+        shown.add_row(left_out, *means, f"{difference.mean():+.3f}", f"{low:+.3f} to {high:+.3f}", str(len(difference)))
     Console().print(shown)
 
 

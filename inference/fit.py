@@ -169,9 +169,7 @@ def fit_class(name: str, table: Table, folds: NDArray[np.int64], aim: Aim) -> Fi
     return Fitted(rule_of(name, fit(table, aim, taken)), by_fold, tuple(scores))
 
 
-def judge(
-    name: str, table: Table, folds: NDArray[np.int64], aim: Aim, taken: Sequence[Step], step: Step
-) -> StepScore:
+def judge(name: str, table: Table, folds: NDArray[np.int64], aim: Aim, taken: Sequence[Step], step: Step) -> StepScore:
     """What a step adds to those taken already, on cases that neither was fitted to."""
     before, after = (table.at(held_out(table, folds, aim, steps)) for steps in (taken, [*taken, step]))
     gain = float(after.score(aim) - before.score(aim))

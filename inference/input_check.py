@@ -36,9 +36,7 @@ def require_predictable(loaded: LoadedCase, channels: tuple[str, ...]) -> None:
             raise ImageError(f"{name}: every voxel is {lowest:g}; export the image again")
 
 
-def unusual(
-    loaded: LoadedCase, plan: Plan, fingerprint: Fingerprint, configuration: Configuration
-) -> tuple[str, ...]:
+def unusual(loaded: LoadedCase, plan: Plan, fingerprint: Fingerprint, configuration: Configuration) -> tuple[str, ...]:
     """Sentences on what differs far from the training cases: intensities, spacing, sequences.
 
     Args:

@@ -164,4 +164,3 @@ def _components(mask: NDArray[np.bool_], lesions: NDArray[np.integer], count: in
     touches = np.zeros((count, parts_count), dtype=bool)
     touches[of_lesion - 1, of_part - 1] = True
     return _Components(sizes, right, touches)
-

@@ -170,9 +170,7 @@ def judge_case(
     classes = most_probable(members, class_weights(rules))
     remove_components(classes, rules, spacing)
     truth = files.read_reference(record, labels)
-    return case_metrics(
-        files.case, labels.to_values(truth), labels.to_values(classes), spacing, labels, surfaces=False
-    )
+    return case_metrics(files.case, labels.to_values(truth), labels.to_values(classes), spacing, labels, surfaces=False)
 
 
 def _performance(rows: Sequence[CaseMetrics]) -> Performance:
@@ -205,9 +203,7 @@ def _held_out_choice(
     candidates: Sequence[Candidate], dice: NDArray[np.float64], folds: NDArray[np.int64]
 ) -> HeldOutChoice:
     chosen, best_single = chosen_without(candidates, dice, folds)
-    return HeldOutChoice(
-        folds=len(np.unique(folds)), chosen=mean_dice(chosen), best_single=mean_dice(best_single)
-    )
+    return HeldOutChoice(folds=len(np.unique(folds)), chosen=mean_dice(chosen), best_single=mean_dice(best_single))
 
 
 def _name(files: CaseFiles) -> str:

@@ -94,8 +94,7 @@ def preprocess_dataset(
     with locked(folder.parent / f".{source}.lock", "preprocessing"):
         _remove_leftovers(folder, {case.name for case in dataset.cases})
         tasks = [
-            _Task(case, plan, configuration, run.case(source, case.name), dataset.folder)
-            for case in dataset.cases
+            _Task(case, plan, configuration, run.case(source, case.name), dataset.folder) for case in dataset.cases
         ]
         tasks = [task for task in tasks if not _is_done(task)]
         if not tasks:

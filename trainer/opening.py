@@ -128,9 +128,7 @@ def open_fold(
             f"Fold {index}: going on at step {state.step} of {iterations_after(state.training, state.events)}"
         )
     count = default_workers(device) if workers is None else workers
-    return Fold(
-        run, plan, name, index, split, learner, state, count, console, None, time.monotonic(), time.monotonic()
-    )
+    return Fold(run, plan, name, index, split, learner, state, count, console, None, time.monotonic(), time.monotonic())
 
 
 def default_workers(device: torch.device) -> int:

@@ -165,9 +165,7 @@ def _device(wanted: Asked) -> str:
     return resolve_device(wanted.device_name).type
 
 
-def _keep_plan(
-    run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, console: Console, folds: int | None
-) -> Plan:
+def _keep_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, console: Console, folds: int | None) -> Plan:
     """The plan that stands, with the user's edits; refused where it does not belong to the data set."""
     plan = read_plan(run.plan)
     _splits(run, dataset, fingerprint, plan.seed, console, folds)

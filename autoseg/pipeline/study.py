@@ -91,9 +91,7 @@ def study(
         )
 
 
-def train_cells(
-    run: RunFolder, plan: Plan, cells: Sequence[Cell], *, device: str, console: Console
-) -> dict[str, str]:
+def train_cells(run: RunFolder, plan: Plan, cells: Sequence[Cell], *, device: str, console: Console) -> dict[str, str]:
     """Train every fold that is left, cell by cell.
 
     A fold that has no case to learn from, or none to be judged on, is left out.

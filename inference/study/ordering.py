@@ -66,9 +66,7 @@ def orders(
     return tuple(_order(title, values, group, pairs) for title, group in groups.items() if len(group) > 1)
 
 
-def _order(
-    title: str, values: pd.DataFrame, cells: Sequence[Cell], pairs: dict[frozenset[str], Comparison]
-) -> Order:
+def _order(title: str, values: pd.DataFrame, cells: Sequence[Cell], pairs: dict[frozenset[str], Comparison]) -> Order:
     common = values[[cell.name for cell in cells]].dropna()
     means = {cell.name: float(common[cell.name].mean()) for cell in cells}
     ranked = sorted(cells, key=lambda cell: -means[cell.name]) if len(common) else []

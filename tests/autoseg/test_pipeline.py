@@ -336,13 +336,12 @@ def test_cases_that_configurations_share_are_preprocessed_once(calls, dataset, t
     autoseg.plan_and_preprocess(dataset, run.path, config=["2.5d", "2d"], device="cpu", workers=1)
     assert [p.name for p in (run.path / "preprocessed").iterdir() if not p.name.startswith(".")] == ["2d"]
     assert calls.fitted[0]["configurations"] == ("2.5d", "2d")
-    assert [s for s in read_time_spent(run).seconds if s.startswith("preprocess")] == ["preprocess 2.5d"]
+    assert [s for s in read_time_spent(run).seconds if s.startswith("preprocess")] == ["preprocess 2d"]
     before = preprocessed_times(run, "2d")
     autoseg.plan_and_preprocess(dataset, run.path, config="2.5d", workers=1)
     assert preprocessed_times(run, "2d") == before
     autoseg.train(run.path, config="2.5d", fold=0)
     assert calls.trained[0][:2] == ("2.5d", 0)
-
 
 
 def test_training_on_cases_of_another_spacing_is_refused(calls, run):

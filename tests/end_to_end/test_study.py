@@ -35,9 +35,7 @@ def test_a_study_from_a_table_to_its_page(dataset, tmp_path, monkeypatch):
     write_splits(run.splits, (Split(train=CASES[:2], val=CASES[2:]), Split(train=CASES[2:], val=CASES[:2])))
 
     def study() -> None:
-        autoseg.study(
-            dataset, run.path, sequences=["STIR", "all"], dimensions=["2d", "2.5d"], device="cpu", workers=1
-        )
+        autoseg.study(dataset, run.path, sequences=["STIR", "all"], dimensions=["2d", "2.5d"], device="cpu", workers=1)
 
     study()
     plan = read_plan(run.plan)

@@ -7,7 +7,7 @@ from planner.network_input import DROPOUT, MOST_NEIGHBOURS, REACH, neighbours, s
 from planner.reference import PlannedDecisions, reference_plan
 from planner.time_budget import INPUT_FIELDS
 from tests.planner.fingerprints import fingerprint
-from tests.planner.test_time_budget import FOLDS, HOUR, Machine, dataset, fit
+from tests.planner.machine import FOLDS, HOUR, Machine, dataset, fit
 
 STACKED = "configurations.2.5d."
 
@@ -18,9 +18,7 @@ def planned(measured: Fingerprint) -> PlannedDecisions:
 
 def lacking(measured: Fingerprint, cases: int) -> Fingerprint:
     """The same, with two sequences, of which the first cases lack the second."""
-    changed = [
-        case.model_copy(update={"present": (True, i >= cases)}) for i, case in enumerate(measured.cases)
-    ]
+    changed = [case.model_copy(update={"present": (True, i >= cases)}) for i, case in enumerate(measured.cases)]
     return measured.model_copy(
         update={
             "channels": ("T1", "STIR"),

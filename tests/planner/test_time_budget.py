@@ -13,6 +13,7 @@ from planner.cost import multiply_adds
 from planner.reference import reference_plan
 from planner.time_budget import divide_time
 from tests.planner.machine import CASES, DATASETS, FOLDS, HOUR, Machine, dataset, fit
+from tests.planner.structures import with_structures
 
 
 def windows(measured: Fingerprint, configuration: Configuration) -> int:

@@ -56,9 +56,7 @@ def test_neighbours_are_the_slices_beside_it_and_zero_beyond_the_image(tmp_path,
             np.testing.assert_array_equal(label[box], expected)
             for sequence in range(2):
                 for offset in range(-2, 3):
-                    lower = [
-                        s + h + offset * (h > 0) for s, h in zip((z, y, x), halo, strict=True)
-                    ]
+                    lower = [s + h + offset * (h > 0) for s, h in zip((z, y, x), halo, strict=True)]
                     moved = tuple(slice(s, s + n) for s, n in zip(lower, patch, strict=True))
                     np.testing.assert_array_equal(patches[5 * sequence + offset + 2], padded[sequence][moved])
             at_edge += not patches[0].any()
@@ -114,7 +112,9 @@ def test_sequences_that_are_not_seen_are_not_read(tmp_path) -> None:
     image, _ = write_noise_case(tmp_path / "a", SHAPE, seed=2, present=(True, True, True))
     patch = (4, 12, 12)
     for cache_bytes in (0, 2**20):
-        for batch in load([tmp_path / "a"], make_configuration(patch), layout((1,)), augment=False, cache_bytes=cache_bytes):
+        for batch in load(
+            [tmp_path / "a"], make_configuration(patch), layout((1,)), augment=False, cache_bytes=cache_bytes
+        ):
             assert batch.image.shape == (2, 1, *patch)
             z, y, x = np.argwhere(image[1] == batch.image[0, 0, 0, 0, 0].item())[0]
             np.testing.assert_array_equal(batch.image[0, 0], image[1, z : z + 4, y : y + 12, x : x + 12])
