@@ -88,11 +88,7 @@ def summarize(
         strata={
             column: _groups(
                 rows,
-                {
-                    case: values[column] or NOT_STATED
-                    for case, values in (strata or {}).items()
-                    if column in values
-                },
+                {case: values[column] or NOT_STATED for case, values in (strata or {}).items() if column in values},
             )
             for column in dict.fromkeys(column for values in (strata or {}).values() for column in values)
         },

@@ -184,7 +184,9 @@ def test_a_run_is_split_by_its_strata_in_every_file(tmp_path: Path) -> None:
     assert (line["cases"], line["dice_n"], line["lesions_reference"], line["lesions_found"]) == ("3", "3", "6", "3")
     assert float(line["dice_mean"]) == pytest.approx(lytic.dice["lesion"].mean, abs=1e-6)
     assert float(line["lesions_f2"]) == pytest.approx(lytic.classes[1].lesions.f2, abs=1e-6)
-    sizes = [int(line[f"lesions_{size}_reference"]) for size in ("0_to_5_mm", "5_to_10_mm", "10_to_20_mm", "from_20_mm")]
+    sizes = [
+        int(line[f"lesions_{size}_reference"]) for size in ("0_to_5_mm", "5_to_10_mm", "10_to_20_mm", "from_20_mm")
+    ]
     assert sum(sizes) == 6
     page = (run.report / "report.html").read_text(encoding="utf-8")
     assert "Results by lesion type" in page and "<td>lytic</td>" in page

@@ -211,7 +211,9 @@ def test_sequences_on_grids_of_their_own_are_told_and_measured(tmp_path: Path) -
     label = np.zeros(tissue.shape, int)
     label[4:7, 20:30, 20:30] = 200
     still, moved = tissue[:, 2:58, 2:58], tissue[:, 4:60, 1:57]
-    contrasts = (np.array(s)[t] + rng.normal(0, 3, t.shape) for s, t in (((10, 90, 40, 150), still), ((200, 50, 120, 20), moved)))
+    contrasts = (
+        np.array(s)[t] + rng.normal(0, 3, t.shape) for s, t in (((10, 90, 40, 150), still), ((200, 50, 120, 20), moved))
+    )
     case = write_case(tmp_path, "a", list(contrasts), label[:, 2:58, 2:58], spacing=(4.0, 1.0, 1.0))
     # the same voxels of the second channel, said to lie half a voxel further down, and in another axis order
     path = case.images[1]
@@ -221,9 +223,15 @@ def test_sequences_on_grids_of_their_own_are_told_and_measured(tmp_path: Path) -
     write_image(tmp_path / "apart.nii.gz", Image(image.array, apart))
     turned = Reorientation((2, 0, 1), (True, False, False))
     write_image(tmp_path / "turned.nii.gz", Image(turned.apply(image.array), turned.apply_to_geometry(image.geometry)))
-    cases = [replace(case, name=name, images=(case.images[0], file)) for name, file in (
-        ("same", path), ("apart", tmp_path / "apart.nii.gz"), ("turned", tmp_path / "turned.nii.gz"), ("alone", None)
-    )]
+    cases = [
+        replace(case, name=name, images=(case.images[0], file))
+        for name, file in (
+            ("same", path),
+            ("apart", tmp_path / "apart.nii.gz"),
+            ("turned", tmp_path / "turned.nii.gz"),
+            ("alone", None),
+        )
+    ]
     measured = measure_fingerprint(dataset_of(*cases, channels=2), workers=1)
     same, own, turned_too, alone = (found.displacements for found in measured.cases)
     assert alone == ()
