@@ -36,7 +36,7 @@ def sample_foreground(
         classes.append(np.full(len(found), index, np.uint8))
         lesions.append(component)
         weights.append(weight)
-    return Foreground(*(np.concatenate(parts) for parts in (voxels, classes, lesions, weights)))
+    return Foreground(np.concatenate(voxels), np.concatenate(classes), np.concatenate(lesions), np.concatenate(weights))
 
 
 def shares(sizes: NDArray[np.integer], total: int) -> NDArray[np.int64]:

@@ -41,7 +41,7 @@ FIRST, SECOND = (100.0, 500.0, 300.0, 700.0, 250.0), (600.0, 150.0, 420.0, 80.0,
 def test_a_known_displacement_is_found_in_another_contrast(moved: Spacing) -> None:
     found = displacement(scan(tissues(), FIRST, 1), scan(tissues(moved=moved), SECOND, 2), SPACING)
     assert found is not None
-    assert found == pytest.approx(moved, abs=0.4)
+    assert found == pytest.approx(moved, abs=0.3)
 
 
 def test_parts_of_a_slice_are_found_to_a_third_of_it() -> None:
@@ -50,7 +50,7 @@ def test_parts_of_a_slice_are_found_to_a_third_of_it() -> None:
 
 
 def test_large_images_are_averaged_and_still_told() -> None:
-    spacing, shape = (2.0, 0.4, 0.4), (28, 190, 170)
+    spacing, shape = (4.0, 0.4, 0.4), (14, 190, 170)
     still, moved = tissues(spacing, shape), tissues(spacing, shape, (0, 1.5, -2.5))
     found = displacement(scan(still, FIRST, 1), scan(moved, SECOND, 2), spacing)
     assert found == pytest.approx((0, 1.5, -2.5), abs=0.4)
@@ -98,5 +98,5 @@ def test_the_motion_of_a_synthetic_spine_is_found(sequence: str, shift: tuple[fl
     expected = -np.asarray(grid.direction) @ np.asarray(shift)
     found = displacement(still, moved, grid.spacing)
     assert found is not None
-    assert found[1:] == pytest.approx(expected[1:], abs=0.5)
+    assert found[1:] == pytest.approx(expected[1:], abs=0.3)
     assert found[0] == pytest.approx(expected[0], abs=0.4 * grid.spacing[0])
