@@ -121,7 +121,7 @@ class InputLayout:
             if channel.kind == "availability":
                 target[...] = 1
             else:
-                target[...] = region[(index, *self._shifted(channel.offset, size))]
+                target[...] = region[index][self._shifted(channel.offset, size)]
         return out
 
     def _shifted(self, offset: int, size: Sequence[int]) -> tuple[slice, ...]:

@@ -1,4 +1,4 @@
-"""Whether the inputs of a plan's configurations can be made: sequences, neighbours, preprocessed cases that are shared."""
+"""Whether the inputs of a plan's configurations can be made: sequences, neighbours, shared preprocessed cases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small lesions in thick slices: are they found, and what do the lesion-wise loss and sampling by lesion give?
+"""Whether small lesions in thick slices are found, and what the lesion-wise loss and sampling by lesion give.
 
     python -m benchmarks.study_small_lesions FOLDER [--minutes 30] [--cases 40] [--test-cases 20] [--config 3d]
 

@@ -100,7 +100,7 @@ def class_colours(rows: Sequence[CaseMetrics]) -> dict[str, tuple[float, ...] | 
 
 
 def horizontal_boxes(panel: Axes, values: Sequence[Sequence[float]]) -> None:
-    """A box and its dots for every group, from the top down at heights 0, 1, 2 …"""
+    """A box and its dots for every group, from the top down at heights 0, 1, 2 and so on."""
     plain_axes(panel, grid="x")
     random = np.random.default_rng(0)
     for place, of_class in enumerate(values):

@@ -122,8 +122,8 @@ def _channel(cell: Cell, shown: Slice) -> int:
 def _eligible(collected: Sequence[CellRows]) -> list[CaseMetrics]:
     rows = [row for of_cell in collected for row in of_cell.rows]
     filled = {row.case for row in rows if not row.reference_empty}
-    predicted = [set(of_cell.pairs) for of_cell in collected if of_cell.rows]
-    common = filled & set.intersection(*predicted) if predicted else set()
+    predicted = [of_cell.pairs for of_cell in collected if of_cell.rows]
+    common = {case for case in filled if predicted and all(case in pairs for pairs in predicted)}
     return [row for row in rows if row.case in (common or filled)]
 
 

@@ -102,10 +102,14 @@ def paper_table(long: pd.DataFrame) -> pd.DataFrame:
     """
     values = ["mean", "sd", "cases", "undefined"]
     keys = [c for c in long.columns if c not in ("dimension", *values)]
-    wide = long.set_index([*keys, "dimension"])[["mean", "sd", "cases"]].unstack("dimension")
-    dimensions = list(dict.fromkeys(long["dimension"]))
-    wide = wide[[(value, dimension) for dimension in dimensions for value in ("mean", "sd", "cases")]]
-    wide.columns = [f"{dimension} {value}" for value, dimension in wide.columns]
+    by_dimension = {dimension: rows for dimension, rows in long.groupby("dimension", sort=False)}
+    wide = pd.concat(
+        [
+            rows.set_index(keys)[["mean", "sd", "cases"]].add_prefix(f"{dimension} ")
+            for dimension, rows in by_dimension.items()
+        ],
+        axis=1,
+    )
     # the order in which classes, metrics and sequences were met, not that of the alphabet
     rows = long[keys].drop_duplicates()
     return rows.merge(wide.reset_index(), on=keys, how="left", sort=False).reset_index(drop=True)

@@ -105,7 +105,7 @@ def test_the_data_set_states_what_it_was_drawn_with(tmp_path):
             assert stated["contrasts"][kind][sequence] == pytest.approx(bounds, abs=0.006)
     words = (folder / "README.txt").read_text(encoding="utf-8")
     (line,) = (line for line in words.splitlines() if line.startswith("lytic"))
-    assert line.split() == "lytic 0.44 to 0.68 1.40 to 1.95 2.87 to 5.20".split()
+    assert " ".join(line.split()) == "lytic 0.44 to 0.68 1.40 to 1.95 2.87 to 5.20"
     image = sitk.ReadImage(str(folder / table(folder)[0]["T1"]))
     x, _, z = image.GetSpacing()
     assert z == pytest.approx(8.4, abs=0.401) and x == pytest.approx(2.2, abs=0.101)

@@ -139,7 +139,7 @@ def test_a_fold_trained_with_another_split_fails_its_cell_alone(calls, dataset, 
     path, learned_from = run.finished("T2.3d", 0), read_finished(run, "T2.3d", 0).train[0]
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace(f'"{learned_from}"', '"ball_9"'), encoding="utf-8")
-    with pytest.raises(PartialFailure, match="T2.3d: .*another split"):
+    with pytest.raises(PartialFailure, match=r"T2\.3d: .*another split"):
         autoseg.study(dataset, tmp_path / "study", **ASKED)
 
 

@@ -49,8 +49,8 @@ def test_what_helps_only_the_cases_it_was_fitted_to_is_not_applied() -> None:
     """Each fold has a setting of its own that helps it and harms the others: the best of all is bait."""
     bait = table()
     for fold in range(FOLDS):
-        bait.dice[FOLD == fold, :, 0, 3 + fold] += 0.2
-        bait.dice[FOLD != fold, :, 0, 3 + fold] -= 0.05
+        bait.dice[fold == FOLD, :, 0, 3 + fold] += 0.2
+        bait.dice[fold != FOLD, :, 0, 3 + fold] -= 0.05
     # fitted and judged on the same cases it would seem to help
     seeming = bait.dice[:, PLAIN[0], 0].mean(0)
     assert seeming.max() > seeming[0]

@@ -37,7 +37,7 @@ def run(made_once, tmp_path) -> RunFolder:
 
 def test_the_pair_of_independent_configurations_is_chosen(selection) -> None:
     assert selection.configurations == ("2d", "3d")
-    assert [c.configurations for c in selection.candidates][0] == ("2d", "3d")
+    assert selection.candidates[0].configurations == ("2d", "3d")
     assert {c.configurations for c in selection.candidates} == {("2d",), ("3d",), ("2d", "3d")}
     best, *singles = (c.mean_dice for c in selection.candidates)
     assert best > max(singles) + 0.02

@@ -101,7 +101,7 @@ def test_every_cell_has_the_reasons_of_its_dimension():
 
 
 def test_a_sequence_that_no_case_has_is_refused():
-    with pytest.raises(PlanError, match="channel_2.2d: no case has channel 2"):
+    with pytest.raises(PlanError, match=r"channel_2\.2d: no case has channel 2"):
         planned(measured(without_last=12), Grid(("channel 2",), ("2d",)).cells(SEQUENCES))
 
 
