@@ -102,14 +102,11 @@ def paper_table(long: pd.DataFrame) -> pd.DataFrame:
     """
     values = ["mean", "sd", "cases", "undefined"]
     keys = [c for c in long.columns if c not in ("dimension", *values)]
-    by_dimension = {dimension: rows for dimension, rows in long.groupby("dimension", sort=False)}
-    wide = pd.concat(
-        [
-            rows.set_index(keys)[["mean", "sd", "cases"]].add_prefix(f"{dimension} ")
-            for dimension, rows in by_dimension.items()
-        ],
-        axis=1,
-    )
+    of_dimensions = [
+        rows.set_index(keys)[["mean", "sd", "cases"]].add_prefix(f"{dimension!s} ")
+        for dimension, rows in long.groupby("dimension", sort=False)
+    ]
+    wide = pd.concat(of_dimensions, axis="columns")
     # the order in which classes, metrics and sequences were met, not that of the alphabet
     rows = long[keys].drop_duplicates()
     return rows.merge(wide.reset_index(), on=keys, how="left", sort=False).reset_index(drop=True)

@@ -42,7 +42,7 @@ def test_a_size_that_helps_every_case_is_applied_and_judged_by_its_gain() -> Non
     assert size.applied and size.gain == pytest.approx(0.05 + 0.001 * np.arange(CASES).mean())
     expected = np.std(0.001 * np.arange(CASES), ddof=1) / np.sqrt(CASES)
     assert size.standard_error == pytest.approx(expected), "the usual standard error of a mean"
-    assert (size.before, size.value) == (pytest.approx(0.7), "5 mm")
+    assert (size.before, size.value) == (pytest.approx(0.7), "6 mm")
 
 
 def test_what_helps_only_the_cases_it_was_fitted_to_is_not_applied() -> None:

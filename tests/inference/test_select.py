@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 import autoseg
 from autoseg.errors import InputError, PlanError, RunFolderError
@@ -60,11 +61,13 @@ def test_a_candidates_figure_is_the_mean_dice_of_its_label_maps(selection) -> No
 def test_post_processing_that_helps_is_chosen_and_judged_on_other_folds(selection) -> None:
     (rule,) = selection.post_processing
     assert rule.name == "lesion" and rule.minimal_diameter_mm >= 3
-    assert not rule.largest_component, "each case has two lesions"
+    assert not rule.largest_component, "most cases have two lesions"
     assert selection.post_processed.mean_dice > selection.plain.mean_dice + 0.01
     assert selection.plain.mean_dice == pytest.approx(selection.candidates[0].mean_dice, abs=1e-6)
     (plain,), (after,) = selection.plain.classes, selection.post_processed.classes
-    assert plain.lesions == after.lesions == 2 * len(CASES) and plain.cases == len(CASES)
+    # some of the two balls of a case touch
+    lesions = sum(ndimage.label(truth_of(case), np.ones((3, 3, 3)))[1] for case in range(len(CASES)))
+    assert plain.lesions == after.lesions == lesions and plain.cases == len(CASES)
     assert after.false_per_case < plain.false_per_case / 2
     steps = {step.step: step for step in selection.steps}
     assert set(steps) == {"largest component", "minimal size", "threshold"}
@@ -168,7 +171,8 @@ def test_a_case_that_a_configuration_does_not_take_is_left_out_of_the_comparison
 
 def test_a_configuration_that_reads_anothers_cases_finds_their_references(run) -> None:
     plan = read_plan(run.plan)
-    borrowed = plan.configurations["2d"].model_copy(update={"preprocessed_as": "3d"})
+    spacing = plan.configurations["3d"].spacing
+    borrowed = plan.configurations["2d"].model_copy(update={"preprocessed_as": "3d", "spacing": spacing})
     changed = plan.model_copy(update={"configurations": {**plan.configurations, "2d": borrowed}})
     write_plan(run.plan, changed, {})
     shutil.rmtree(run.preprocessed("2d"))

@@ -10,8 +10,8 @@ from planner.reference import PlannedDecisions, reference_plan
 from planner.study_grid import dimensions_of, shared_cases, with_cells
 from planner.time_budget import fit_to_hardware
 from tests.planner.fingerprints import fingerprint
-from tests.planner.structures import with_structures
 from tests.planner.machine import Machine, folds
+from tests.planner.structures import with_structures
 
 SEQUENCES = ("channel 0", "channel 1", "channel 2")
 BUDGET = 7200.0

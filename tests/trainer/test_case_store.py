@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def share_in_the_small_lesion(folder: Path, by: str, draws: int = 4000) -> tuple[int, int]:
-    lesions = CaseStore(2**20, by).open(folder).lesions
+    lesions = CaseStore(2**20, (0,), by).open(folder).lesions
     rng = np.random.default_rng(1)
     small = sum(int(lesions.draw(rng)[0] >= 16) for _ in range(draws))
     return small, draws - small
@@ -51,6 +51,6 @@ def test_the_weights_survive_the_file(folder: Path) -> None:
 
 def test_a_case_of_an_earlier_version_is_named_where_voxels_are_drawn(tmp_path: Path) -> None:
     write_noise_case(tmp_path / "old", SHAPE, seed=0)
-    assert CaseStore(2**20, "lesion").open(tmp_path / "old").lesions.classes == (1, 2)
+    assert CaseStore(2**20, (0,), "lesion").open(tmp_path / "old").lesions.classes == (1, 2)
     with pytest.raises(TrainingDataError, match=r"old: preprocessed by an earlier version.*plan-and-preprocess"):
-        CaseStore(2**20, "voxel").open(tmp_path / "old")
+        CaseStore(2**20, (0,), "voxel").open(tmp_path / "old")

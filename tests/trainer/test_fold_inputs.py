@@ -128,7 +128,7 @@ def test_cases_without_a_seen_sequence_take_no_part(run) -> None:
     done = finished(run, "T2.3d")
     assert done.train == ("ball_0", "ball_2", "ball_3")
     assert set(done.dice) == {"ball_4"}
-    assert [file.name for file in run.cross_validation("T2.3d").iterdir()] == ["ball_4.nii.gz"]
+    assert [file.name for file in run.cross_validation("T2.3d").glob("*.nii.gz")] == ["ball_4.nii.gz"]
     splits = read_splits(run.splits)
     refuse_other_splits(run, "T2.3d", splits_of(run, plan, "T2.3d", splits))
     with pytest.raises(RunFolderError, match="another split"):
