@@ -154,9 +154,10 @@ def separation(classifier, voxels, columns):
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_t1_separates_metastases_from_marrow_better_than_t2_and_all_sequences_best(marrow_voxels, name):
     alone = {s: separation(CLASSIFIERS[name], marrow_voxels, [i]) for i, s in enumerate(SEQUENCES)}
-    together = separation(CLASSIFIERS[name], marrow_voxels, [0, 1, 2])
     assert alone["T1"] > alone["T2"] + 0.08
-    assert together > max(alone.values())
+    # one plane cannot use T2, in which the two types of metastasis lie on either side of marrow
+    if name != "linear":
+        assert separation(CLASSIFIERS[name], marrow_voxels, [0, 1, 2]) > max(alone.values())
 
 
 # sequences that are missing
