@@ -41,7 +41,7 @@ from inference.candidates import (
     mean_dice,
     ranked,
 )
-from inference.fit import Aim, Fitted, Table, f_beta, fit_class, parse_aim
+from inference.fit import Aim, Fitted, Table, fit_class, parse_aim
 from inference.judged import Judged, judged_cases
 from inference.outcomes import outcomes_of_case
 from inference.postprocess import class_weights, remove_components
@@ -178,7 +178,6 @@ def _performance(rows: Sequence[CaseMetrics]) -> Performance:
     for name, of_class in by_class(rows).items():
         defined = [row.dice for row in of_class if row.dice is not None]
         lesions = lesion_summary(of_class)
-        both = lesions.sensitivity is not None and lesions.precision is not None
         classes.append(
             ClassPerformance(
                 name=name,
@@ -187,7 +186,7 @@ def _performance(rows: Sequence[CaseMetrics]) -> Performance:
                 lesions=lesions.reference,
                 sensitivity=lesions.sensitivity,
                 false_per_case=lesions.false_per_case,
-                f2=float(f_beta(lesions.sensitivity or 0.0, lesions.precision or 0.0, 2.0)) if both else None,
+                f2=lesions.f2,
             )
         )
     return Performance(mean_dice=mean_dice_of_rows(rows), classes=tuple(classes))

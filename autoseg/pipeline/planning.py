@@ -271,13 +271,10 @@ def _splits(
 
 
 def _preprocess(run: RunFolder, dataset: Dataset, plan: Plan, configurations: tuple[str, ...], workers: int) -> None:
+    """Preprocess the cases of configurations that have cases of their own."""
     from planner.preprocess import preprocess_dataset
 
-    # one of those that share their cases
-    chosen: dict[str, str] = {}
+    require_room(run, plan, configurations, len(dataset.cases))
     for name in configurations:
-        chosen.setdefault(plan.preprocessed_as(name), name)
-    require_room(run, plan, tuple(chosen.values()), len(dataset.cases))
-    for name in chosen.values():
         with timed(run, f"preprocess {name}"):
             preprocess_dataset(dataset, plan, name, run, workers=workers)

@@ -84,6 +84,11 @@ def write_ball(run: RunFolder, name: str, rng: np.random.Generator) -> None:
     centre = rng.uniform(4, np.array(SHAPE) - 4)
     label = (np.linalg.norm(grid - centre, axis=-1) < 3.5).astype(np.uint8)
     image = (3.0 * label + rng.normal(0, 0.5, SHAPE)).astype(np.float32)
+    store_case(run, name, image[None], label, (True,))
+
+
+def store_case(run: RunFolder, name: str, image: np.ndarray, label: np.ndarray, present: tuple[bool, ...]) -> None:
+    """A preprocessed case of `3d`: image (channel, z, y, x), label (z, y, x) of one lesion, 5 in the reference."""
     geometry = Geometry(SHAPE, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0)))
     record = CaseRecord(
         case=name,
@@ -93,13 +98,13 @@ def write_ball(run: RunFolder, name: str, rng: np.random.Generator) -> None:
         crop_upper=SHAPE,
         spacing=(1.0, 1.0, 1.0),
         shape=SHAPE,
-        present=(True,),
+        present=present,
     )
     voxels = np.argwhere(label).astype(np.int32)
     ones = np.ones(len(voxels), dtype=np.uint8)
     folder = run.case("3d", name)
     folder.mkdir(parents=True)
-    write_case(folder, record, image[None], label, Foreground(voxels, ones, np.zeros(len(voxels), dtype=np.int32)))
+    write_case(folder, record, image, label, Foreground(voxels, ones, np.zeros(len(voxels), dtype=np.int32)))
     write_image(folder / "reference.nii.gz", Image(label[None] * np.uint8(5), geometry))
 
 

@@ -9,16 +9,14 @@ from safetensors.torch import load_file
 
 from autoseg.errors import RunFolderError
 from autoseg.finished import Finished, read_finished, refuse_other_splits
-from autoseg.geometry import IDENTITY, Geometry
-from autoseg.image import Image, read_label, write_image
+from autoseg.image import read_label
 from autoseg.network.weights import load_network
 from autoseg.network_input import InputLayout, input_channels
 from autoseg.plan import Configuration, Network, Plan, read_plan, write_plan
-from autoseg.preprocessed import CaseRecord, Foreground, write_case
 from autoseg.run_folder import RunFolder
 from autoseg.splits import Split, read_splits, write_splits
 from autoseg.taking_part import splits_of
-from tests.trainer.conftest import SHAPE, make_plan, make_training
+from tests.trainer.conftest import SHAPE, make_plan, make_training, store_case
 from trainer.fold import train_fold
 from trainer.measure import measure_step
 
@@ -69,23 +67,7 @@ def write_ball(run: RunFolder, name: str, rng: np.random.Generator) -> None:
     image[0] += 3 * label
     present = (True, name not in LACKS_T2)
     image[~np.array(present)] = 0
-    geometry = Geometry(SHAPE, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0)))
-    record = CaseRecord(
-        case=name,
-        stored=geometry,
-        reorientation=IDENTITY,
-        crop_lower=(0, 0, 0),
-        crop_upper=SHAPE,
-        spacing=(1.0, 1.0, 1.0),
-        shape=SHAPE,
-        present=present,
-    )
-    voxels = np.argwhere(label).astype(np.int32)
-    foreground = Foreground(voxels, np.ones(len(voxels), np.uint8), np.zeros(len(voxels), np.int32))
-    folder = run.case("3d", name)
-    folder.mkdir(parents=True)
-    write_case(folder, record, image, label, foreground)
-    write_image(folder / "reference.nii.gz", Image(label[None] * np.uint8(5), geometry))
+    store_case(run, name, image, label, present)
 
 
 @pytest.fixture
