@@ -17,6 +17,7 @@ from autoseg.parallel import workers_within_memory
 from autoseg.plan import Plan
 from autoseg.run_folder import RunFolder
 from autoseg.splits import Split
+from autoseg.taking_part import splits_of
 from inference.candidates import CaseFiles
 
 # the probabilities in 8 bit come on top
@@ -67,12 +68,12 @@ def judged_cases(run: RunFolder, plan: Plan, splits: Sequence[Split], configurat
     """
     trained = trained_configurations(run, plan, len(splits))
     names = tuple(dict.fromkeys(configurations)) if configurations else trained
+    of_each = {name: splits_of(run, plan, name, splits) for name in names}
     for name in names:
-        plan.configuration(name)
-        refuse_other_splits(run, name, splits)
+        refuse_other_splits(run, name, of_each[name])
     if not names:
         raise RunFolderError(f"{run.path}: no fold is trained to its end; `autoseg train {run.path}` does it")
-    predicted = [_predicted_cases(run, name, splits) for name in names]
+    predicted = [_predicted_cases(run, name, of_each[name]) for name in names]
     common = {case: fold for case, fold in predicted[0].items() if all(case in other for other in predicted)}
     if not common:
         raise RunFolderError(
@@ -83,7 +84,7 @@ def judged_cases(run: RunFolder, plan: Plan, splits: Sequence[Split], configurat
         CaseFiles(
             case,
             # the same file for every configuration that learned from the case
-            run.case(plan.configuration(names[0]).preprocessed_as or names[0], case) / "reference.nii.gz",
+            run.case(plan.preprocessed_as(names[0]), case) / "reference.nii.gz",
             {name: run.probabilities(name) for name in names},
         )
         for case in common

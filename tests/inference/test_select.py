@@ -10,6 +10,7 @@ from scipy import ndimage
 import autoseg
 from autoseg.errors import InputError, PlanError, RunFolderError
 from autoseg.fingerprint import CaseFingerprint, Fingerprint, write_fingerprint
+from autoseg.finished import read_finished, write_finished
 from autoseg.plan import ForegroundIntensity, read_plan, write_plan
 from autoseg.run_folder import RunFolder
 from autoseg.run_state import DatasetRecord, write_record
@@ -17,7 +18,7 @@ from autoseg.selection import Selection, read_selection
 from autoseg.splits import read_splits, write_splits
 from inference.evaluate import report_run
 from inference.select import select_configurations
-from tests.inference.selectable import CASES, CROP, FOLDS, LABELS, make_selectable, probability_of, truth_of
+from tests.inference.selectable import CASES, CROP, FOLDS, LABELS, make_selectable, probability_of, record_of, truth_of
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +178,22 @@ def test_a_configuration_that_reads_anothers_cases_finds_their_references(run) -
     write_plan(run.plan, changed, {})
     shutil.rmtree(run.preprocessed("2d"))
     assert select_configurations(run, configurations=("2d",), workers=1).cases == len(CASES)
+
+
+def test_a_case_without_a_seen_sequence_is_left_out_and_its_fold_is_not_another(run) -> None:
+    plan = read_plan(run.plan)
+    sees_t1 = plan.configurations["2d"].model_copy(update={"sequences": ("T1",)})
+    write_plan(run.plan, plan.model_copy(update={"configurations": {**plan.configurations, "2d": sees_t1}}), {})
+    lacking = CASES[0]
+    for number, case in enumerate(CASES):
+        record = record_of(number, "2d").model_copy(update={"present": (case != lacking, True)})
+        (run.case("2d", case) / "case.json").write_text(record.model_dump_json(), encoding="utf-8")
+    for fold in range(FOLDS):
+        done = read_finished(run, "2d", fold)
+        assert done is not None
+        train = tuple(case for case in done.train if case != lacking)
+        write_finished(run, "2d", fold, done.model_copy(update={"train": train}))
+    assert select_configurations(run, workers=1).cases == len(CASES) - 1
 
 
 def write_facts(run: RunFolder) -> None:
