@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated, Literal
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, MissingArgumentError, Parameter
 from rich.console import Console
 
 import autoseg
@@ -307,6 +307,8 @@ def copy(
 ) -> None:
     """Copy a RUN folder; with --models-only without patients' images."""
     autoseg.copy(run, output, models_only=models_only)
+    what = "Models, without cases" if models_only else "Copied"
+    Console().print(f"{what}: {output}", highlight=False, soft_wrap=True, markup=False)
 
 
 class _Terminated(KeyboardInterrupt):
@@ -329,7 +331,7 @@ def status_of(arguments: Sequence[str] | None = None) -> int:
     try:
         app(arguments, exit_on_error=False, print_error=False, result_action="return_none")
     except CycloptsError as error:
-        _say(errors, f"{error}\n`autoseg --help` and `autoseg COMMAND --help` explain the options.")
+        _say(errors, f"{_misuse(error)}\n`autoseg --help` and `autoseg COMMAND --help` explain the options.")
         return InputError.exit_status
     except AutosegError as error:
         _say(errors, _message(error))
@@ -347,6 +349,15 @@ def status_of(arguments: Sequence[str] | None = None) -> int:
         _say(errors, "Stopped. What is finished is kept; the same command goes on from there.")
         return 128 + (signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT)
     return 0
+
+
+def _misuse(error: CycloptsError) -> str:
+    """What is wrong with a command line."""
+    # of an option that was not given at all cyclopts says that it requires an argument
+    if isinstance(error, MissingArgumentError) and error.argument is not None:
+        given = error.keyword is not None or error.argument.tokens
+        return str(error) if given else f"{error.argument.name} is missing"
+    return str(error)
 
 
 def _message(error: AutosegError) -> str:

@@ -57,7 +57,7 @@ def _copy_models(source: RunFolder, target: RunFolder) -> None:
     plan = read_plan(target.plan)
     if (selection := read_selection(source, plan)) is not None:
         write_selection(target, selection)
-    write_record(target, read_record(source).model_copy(update={"cases": ()}))
+    write_record(target, read_record(source).model_copy(update={"cases": (), "description": ""}))
     write_fingerprint(target.fingerprint, _without_names(read_fingerprint(source.fingerprint)))
 
 

@@ -66,10 +66,12 @@ class DatasetRecord(StateModel):
         layout: "nnunet", "decathlon" or "table".
         ct: for each channel whether it is CT (Hounsfield units).
         file_ending: of its image files.
+        description: in the words of its own `dataset.json`; may be empty.
     """
 
     schema_version: Literal[1] = 1
     name: str
+    description: str = ""
     layout: str
     channels: tuple[str, ...]
     ct: tuple[bool, ...]
@@ -82,6 +84,7 @@ def record_of(dataset: Dataset) -> DatasetRecord:
     """What `dataset.json` keeps of a data set; reads no voxels."""
     return DatasetRecord(
         name=dataset.name,
+        description=dataset.description,
         layout=dataset.layout,
         channels=dataset.channels,
         ct=dataset.ct,

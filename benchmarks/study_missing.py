@@ -24,15 +24,14 @@ import csv
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
-from scipy.stats import bootstrap
 
 import autoseg
 from autoseg.plan import Configuration, read_plan, read_reasons, write_plan
 from autoseg.run_folder import RunFolder
+from inference.study.statistics import bootstrap_interval
 
 SEQUENCES = ("T1", "T2", "STIR")
 MISSING = 0.3
@@ -136,16 +135,16 @@ def show(scores: pd.DataFrame) -> None:
     for left_out in ("nothing", *SEQUENCES):
         of_cases = scores[scores["left_out"] == left_out].pivot(index="case", columns="model", values="dice")
         difference = (of_cases["gaps"] - of_cases["complete"]).dropna().to_numpy()
-        low, high = interval(difference)
+        low, high = bootstrap_interval(difference, 0)
         means = [f"{of_cases[model].mean():.3f}" for model in MODELS]
-        shown.add_row(left_out, *means, f"{difference.mean():+.3f}", f"{low:+.3f} to {high:+.3f}", str(len(difference)))
+        shown.add_row(
+            left_out,
+            *means,
+            f"{difference.mean():+.3f}",
+            f"{low:+.3f} to {high:+.3f}" if low is not None else "",
+            str(len(difference)),
+        )
     Console().print(shown)
-
-
-def interval(difference: np.ndarray) -> tuple[float, float]:
-    """95 % interval of the mean, bias-corrected bootstrap over the cases."""
-    found = bootstrap((difference,), np.mean, n_resamples=9999, rng=np.random.default_rng(0)).confidence_interval
-    return float(found.low), float(found.high)
 
 
 if __name__ == "__main__":

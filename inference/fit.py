@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.errors import InputError
+from autoseg.metrics.lesions import f_betas
 from autoseg.selection import ClassRule, StepScore
 from inference.outcomes import GRID, PLAIN, THRESHOLDS, Outcomes, Setting, rule_of
 
@@ -125,13 +126,7 @@ class Table:
             return np.where(sensitivity >= aim.least - 1e-12, reached, sensitivity)
         predicted = self.predicted.sum(axis=0)
         precision = (predicted - false) / np.maximum(predicted, 1)
-        return f_beta(sensitivity, precision, 2.0)
-
-
-def f_beta(sensitivity: NDArray | float, precision: NDArray | float, beta: float) -> NDArray[np.float64]:
-    """(1 + β²) P S / (β² P + S), 0 where both are 0 (van Rijsbergen 1979)."""
-    weighted = np.asarray(beta**2 * precision + sensitivity, dtype=np.float64)
-    return np.asarray((1 + beta**2) * precision * sensitivity / np.where(weighted > 0, weighted, 1.0))
+        return f_betas(sensitivity, precision, 2.0)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, find_objects
 
 from autoseg.geometry import Spacing
+from autoseg.metrics.lesions import equivalent_diameters
 from autoseg.selection import ClassRule
 
 _NEIGHBOURS = np.ones((3, 3, 3), dtype=bool)
@@ -49,16 +50,11 @@ def kept_components(sizes: NDArray[np.int64], rule: ClassRule, spacing: Spacing)
         rule: of their class.
         spacing: mm (z, y, x).
     """
-    kept = equivalent_diameters(sizes, spacing) >= rule.minimal_diameter_mm
+    kept = equivalent_diameters(sizes * float(np.prod(spacing)) / 1000) >= rule.minimal_diameter_mm
     if rule.largest_component and sizes.size:
         # of equal ones the first
         kept &= np.arange(sizes.size) == sizes.argmax()
     return kept
-
-
-def equivalent_diameters(sizes: NDArray[np.int64], spacing: Spacing) -> NDArray[np.float64]:
-    """Diameter in mm of the ball of equal volume, of components of so many voxels."""
-    return np.cbrt(6 / np.pi * float(np.prod(spacing)) * sizes)
 
 
 def _remove_of_class(classes: NDArray[np.uint8], index: int, rule: ClassRule, spacing: Spacing) -> None:

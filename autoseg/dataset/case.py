@@ -54,6 +54,7 @@ class Dataset:
         folder: that it lies in; paths are remembered relative to it, so that the data set can be moved.
         problems: what was found wrong when it was listed and belongs to no case.
         warnings: what was found odd when it was listed.
+        description: in the words of its `dataset.json`; may be empty.
     """
 
     name: str
@@ -66,3 +67,4 @@ class Dataset:
     folder: Path = Path()
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    description: str = ""

@@ -74,6 +74,7 @@ def read_decathlon(folder: Path, document: Mapping[str, Any]) -> Dataset:
         file_ending=(split_ending(first)[1] if first else "") or ".nii.gz",
         folder=folder,
         warnings=tuple(warnings),
+        description=declared.description,
     )
 
 

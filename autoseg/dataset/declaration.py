@@ -59,6 +59,11 @@ def _labels(value: object) -> object:
     return value
 
 
+def _text_if_any(value: object) -> object:
+    # said for people alone, so one that is no text is no reason to refuse a data set
+    return value.strip() if isinstance(value, str) else ""
+
+
 def _as_number(text: str) -> object:
     try:
         return int(text)
@@ -79,11 +84,13 @@ class Declaration(BaseModel):
         name: of the data set.
         channel_names: in order; the Decathlon calls them `modality`.
         labels: file value of each name.
+        description: of the data set, in words.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str | None = None
+    description: Annotated[str, BeforeValidator(_text_if_any)] = ""
     channel_names: ChannelNames | None = Field(default=None, validation_alias=AliasChoices("channel_names", "modality"))
     labels: LabelValues | None = None
 

@@ -77,6 +77,7 @@ def read_nnunet(folder: Path, document: Mapping[str, Any]) -> Dataset:
         folder=folder,
         problems=tuple(problems),
         warnings=tuple(warnings),
+        description=declared.description,
     )
 
 

@@ -75,7 +75,12 @@ class LesionMatch:
 
 def equivalent_diameter(volume_ml: float) -> float:
     """Diameter in mm of the ball of that volume."""
-    return (6000.0 * volume_ml / pi) ** (1 / 3)
+    return float(equivalent_diameters(np.asarray(volume_ml)))
+
+
+def equivalent_diameters(volumes_ml: NDArray[np.number]) -> NDArray[np.float64]:
+    """Diameters in mm of the balls of these volumes."""
+    return np.cbrt(6000.0 / pi * volumes_ml)
 
 
 def f_beta(sensitivity: float | None, precision: float | None, beta: float) -> float | None:
@@ -90,8 +95,13 @@ def f_beta(sensitivity: float | None, precision: float | None, beta: float) -> f
     """
     if sensitivity is None or precision is None:
         return None
-    below = beta**2 * precision + sensitivity
-    return (1 + beta**2) * precision * sensitivity / below if below else 0.0
+    return float(f_betas(np.asarray(sensitivity), np.asarray(precision), beta))
+
+
+def f_betas(sensitivity: NDArray[np.float64], precision: NDArray[np.float64], beta: float) -> NDArray[np.float64]:
+    """`f_beta` of each pair, all of them defined."""
+    below = np.asarray(beta**2 * precision + sensitivity)
+    return np.asarray((1 + beta**2) * precision * sensitivity / np.where(below > 0, below, 1.0))
 
 
 def match_lesions(reference: NDArray[np.bool_], prediction: NDArray[np.bool_], spacing: Spacing) -> LesionMatch:

@@ -164,9 +164,26 @@ def refuse_other_plan(run: RunFolder, asked: Asked, planned: Plan, configuration
         differences.append(f"with the architecture {', '.join(sorted(architectures))}, not {asked.architecture}")
     differences += _beyond_the_budget(run, planned, configurations)
     if differences:
+        raise RunFolderError(f"{run.path}: was planned {'; '.join(differences)}; {how_to_plan_anew(run)}")
+
+
+def how_to_plan_anew(run: RunFolder) -> str:
+    """What a person can do who wants another plan: `--replan`, which is refused once a fold has been trained."""
+    if trained_folds(run):
+        return "its models were trained by that plan, so use a new RUN folder"
+    return "add --replan to plan again (this discards edits of plan.yaml), or use a new RUN folder"
+
+
+def refuse_models_alone(run: RunFolder) -> None:
+    """Refuse a copy that was made with `--models-only`, where folds and cases are needed.
+
+    Raises:
+        RunFolderError: it is one.
+    """
+    if trained_folds(run) and not run.splits.exists():
         raise RunFolderError(
-            f"{run.path}: was planned {'; '.join(differences)}; add --replan to plan again "
-            "(this discards edits of plan.yaml), or use a new RUN folder"
+            f"{run.path}: holds models alone, to predict with, and no cases to train on; "
+            "train in the RUN folder that it was copied from"
         )
 
 

@@ -21,6 +21,7 @@ from autoseg.pipeline.options import (
     asked,
     carried_over,
     configurations_of,
+    how_to_plan_anew,
     refuse_if_trained,
     refuse_other_plan,
     require_run_or_empty,
@@ -179,10 +180,7 @@ def _keep_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, conso
 
 def _refuse_other_cells(run: RunFolder, plan: Plan, cells: Sequence[Cell]) -> None:
     if missing := [cell.name for cell in cells if cell.name not in plan.configurations]:
-        raise RunFolderError(
-            f"{run.path}: was planned without {', '.join(missing)}; add --replan to plan again "
-            "(this discards edits of plan.yaml), or use a new folder for this study"
-        )
+        raise RunFolderError(f"{run.path}: was planned without {', '.join(missing)}; {how_to_plan_anew(run)}")
 
 
 def _make_plan(

@@ -89,6 +89,8 @@ def keep_fingerprint(run: RunFolder, read: Read, *, workers: int) -> Fingerprint
 
     before = read_fingerprint(run.fingerprint) if run.fingerprint.exists() else None
     if before is not None and not read.changed:
+        # its description may be another, or its files lie elsewhere
+        write_record(run, read.record)
         return before
     with timed(run, "fingerprint"):
         now = measure_fingerprint(read.dataset, workers=workers)

@@ -12,7 +12,7 @@ from autoseg.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.durations import parse_duration
 from autoseg.errors import InputError, RunFolderError
 from autoseg.finished import read_finished, refuse_other_splits
-from autoseg.pipeline.options import configurations_of, existing_run
+from autoseg.pipeline.options import configurations_of, existing_run, refuse_models_alone
 from autoseg.pipeline.results import report_if_finished, show_report
 from autoseg.plan import Plan, read_plan
 from autoseg.run_folder import RunFolder
@@ -61,6 +61,7 @@ def train(
     seconds = None if time_budget is None else parse_duration(time_budget)
     if epochs is not None and epochs < 1:
         raise InputError(f"--epochs {epochs}: at least one")
+    refuse_models_alone(folder)
     plan, splits = read_plan(folder.plan), read_splits(folder.splits)
     folds = _folds(fold, len(splits))
     _refuse_unsound(folder, splits)

@@ -86,9 +86,10 @@ def make_phantom(
             table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
             table.writeheader()
             table.writerows(rows)
-        declaration = DECLARATION | {"phantom": statement.model_dump(mode="json")}
+        about = ABOUT.format(seed=seed, statement=statement.text())
+        declaration = DECLARATION | {"description": about, "phantom": statement.model_dump(mode="json")}
         (folder / "dataset.json").write_text(json.dumps(declaration, indent=1), encoding="utf-8")
-        (folder / "README.txt").write_text(ABOUT.format(seed=seed, statement=statement.text()), encoding="utf-8")
+        (folder / "README.txt").write_text(about, encoding="utf-8")
     return output
 
 

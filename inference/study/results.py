@@ -59,6 +59,7 @@ class StudyResults:
         compared: every pair of cells by Dice.
         orders: of the cells.
         facts: one a cell.
+        description: of the data set, in its own words; may be empty.
         problems: what failed or is missing.
         warnings: what the reader should know.
     """
@@ -74,6 +75,7 @@ class StudyResults:
     compared: tuple[Comparison, ...]
     orders: tuple[Order, ...]
     facts: tuple[CellFacts, ...]
+    description: str
     problems: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -138,6 +140,7 @@ def study_results(
         compared=compared,
         orders=orders(wide, cells, compared, of_class),
         facts=facts,
+        description=record.description if record else "",
         # a cell that could not be trained for its folds cannot be evaluated for the same reason
         problems=tuple(dict.fromkeys([*problems, *(problem for one in collected for problem in one.problems)])),
         warnings=tuple(told),

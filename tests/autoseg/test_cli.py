@@ -138,12 +138,13 @@ def test_options_of_the_selection_arrive(asked):
 @pytest.mark.parametrize(
     ("line", "named"),
     [
-        ("run data", "--output"),
+        ("run data", "--output is missing"),
+        ("run data -o", "requires an argument"),
         ("run data -o RUN --config 4d", "4d"),
         ("run data -o RUN --nonsense", "--nonsense"),
         ("train RUN --fold first", "first"),
         ("trian RUN", "trian"),
-        ("evaluate --reference a -o b", "--prediction"),
+        ("evaluate --reference a -o b", "--prediction is missing"),
     ],
 )
 def test_a_mistyped_command_exits_with_2_and_names_the_mistake(asked, line, named, capsys):

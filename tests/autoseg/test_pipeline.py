@@ -15,7 +15,8 @@ from autoseg.pipeline.training import time_left_for_fold
 from autoseg.plan import read_plan
 from autoseg.preprocessed import read_record
 from autoseg.run_folder import RunFolder
-from autoseg.run_state import add_time, read_time_spent
+from autoseg.run_state import add_time, read_time_spent, write_record
+from autoseg.run_state import read_record as read_data_set_record
 from autoseg.splits import Split, read_splits, write_splits
 from tests.autoseg.pipeline_stand_ins import FOLD_SECONDS, finished, install
 from tests.autoseg.small_dataset import draw_case, geometry, make_dataset
@@ -190,6 +191,10 @@ def test_a_trained_model_is_not_orphaned_by_another_plan(calls, dataset, run):
     autoseg.train(run.path, fold=1)
     with pytest.raises(RunFolderError, match="3d fold 1"):
         again(dataset, run, replan=True)
+    # so it is not what a message asks for
+    with pytest.raises(RunFolderError, match=r"without time|time budget") as refused:
+        again(dataset, run, time_budget="3h")
+    assert "use a new RUN folder" in str(refused.value) and "--replan" not in str(refused.value)
 
 
 def test_a_users_own_folds_are_used(calls, dataset, tmp_path):
@@ -370,6 +375,8 @@ def test_training_all_folds_ends_with_the_report(calls, run):
 
 def test_models_only_holds_nothing_of_the_patients(calls, dataset, run, tmp_path):
     autoseg.train(run.path)
+    # whatever a clinic may have written there
+    write_record(run, read_data_set_record(run).model_copy(update={"description": "ball_ 0 to 4, of Mrs Ball"}))
     autoseg.copy(run.path, tmp_path / "models", models_only=True)
     copied = RunFolder(tmp_path / "models")
     files = sorted(str(p.relative_to(copied.path)) for p in copied.path.rglob("*") if p.is_file())
@@ -382,6 +389,13 @@ def test_models_only_holds_nothing_of_the_patients(calls, dataset, run, tmp_path
     assert len(read_fingerprint(copied.fingerprint).cases) == 5
     before, after = read_finished(run, "3d", 3), read_finished(copied, "3d", 3)
     assert (after.train, after.dice, after.steps) == (None, {}, before.steps)
+
+
+def test_models_alone_say_that_they_cannot_be_trained(calls, run, tmp_path):
+    autoseg.train(run.path, fold=0)
+    autoseg.copy(run.path, tmp_path / "models", models_only=True)
+    with pytest.raises(RunFolderError, match=r"models alone.*train in the RUN folder"):
+        autoseg.train(tmp_path / "models")
 
 
 def test_a_whole_copy_goes_on_as_the_original(calls, dataset, run, tmp_path):

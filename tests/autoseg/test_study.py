@@ -151,7 +151,7 @@ def test_what_the_data_set_does_not_have_is_refused_before_anything_is_planned(c
 
 def test_more_cells_or_other_folds_than_planned_are_refused(calls, dataset, tmp_path):
     autoseg.study(dataset, tmp_path / "study", **ASKED)
-    with pytest.raises(RunFolderError, match=r"T1\+T2\.2d.*--replan"):
+    with pytest.raises(RunFolderError, match=r"T1\+T2\.2d.*new RUN folder"):
         autoseg.study(dataset, tmp_path / "study", **(ASKED | {"sequences": ["T1+T2"]}))
     with pytest.raises(RunFolderError, match="5 folds, not 3"):
         autoseg.study(dataset, tmp_path / "study", **ASKED, folds=3)

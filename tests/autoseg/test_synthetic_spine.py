@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 
+from autoseg.dataset.read import read_dataset
 from autoseg.errors import InputError
 from autoseg.synthetic_spine import make_phantom
 from autoseg.synthetic_spine.cohort import draw_grid, draw_scene, plan_cohort
@@ -40,6 +41,13 @@ def test_table_lists_every_file_and_nothing_else(phantom, rows):
     written = {p.relative_to(phantom).as_posix() for p in phantom.rglob("*.nii.gz")}
     assert listed == written
     assert len({row["case"] for row in rows}) == 12
+
+
+def test_what_it_was_drawn_with_is_its_description(phantom):
+    described = read_dataset(phantom).description
+    assert described == (phantom / "README.txt").read_text(encoding="utf-8").strip()
+    for part in ("seed 3", f"Voxels: {SHAPE[0]} slices", "Noise: Rician", "lytic", "sclerotic"):
+        assert part in described, part
 
 
 def test_some_cases_lack_a_sequence_and_each_has_two_at_least(rows):

@@ -110,6 +110,7 @@ def make_run(path: Path, *, finished: int = 2) -> RunFolder:
         run,
         DatasetRecord(
             name="spine <test>",
+            description="Voxels: 4 mm <slices>.",
             layout="table",
             channels=("T1", "STIR"),
             ct=(False, False),

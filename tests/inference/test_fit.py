@@ -5,7 +5,7 @@ import pytest
 
 from autoseg.errors import InputError
 from autoseg.selection import ClassRule
-from inference.fit import Aim, Table, f_beta, fit, fit_class, parse_aim
+from inference.fit import Aim, Table, fit, fit_class, parse_aim
 from inference.outcomes import DIAMETERS_MM, GRID, PLAIN, THRESHOLDS, Outcomes
 
 CASES, FOLDS = 12, 4
@@ -132,7 +132,6 @@ def test_f2_is_that_of_all_lesions_pooled() -> None:
     precision = 1 - made.false.sum(0) / made.predicted.sum(0)
     f2 = 5 * precision * sensitivity / (4 * precision + sensitivity)
     assert f2[:, 0][setting[0], setting[2]] == pytest.approx(f2[:, 0].max())
-    assert float(f_beta(0.0, 0.0, 2.0)) == 0
 
 
 def test_a_threshold_that_makes_all_one_component_is_no_operating_point() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from autoseg.dataset.read import read_dataset
 from autoseg.errors import DatasetError
+from autoseg.run_state import record_of
 from tests.autoseg.dataset import build
 
 
@@ -37,6 +38,12 @@ def test_nnunet_follows_files_listed_in_dataset_json(tmp_path):
     assert [case.name for case in dataset.cases] == ["first"]
     assert dataset.cases[0].images == (folder / "imagesTr/case_1_0000.nii.gz",)
     assert "numTraining" in dataset.warnings[0]
+
+
+@pytest.mark.parametrize(("stated", "read"), [("Spines.\nAll adult. ", "Spines.\nAll adult."), (None, ""), ([1], "")])
+def test_description_is_kept_and_one_that_is_no_text_is_no_error(tmp_path, stated, read):
+    dataset = read_dataset(build.nnunet(tmp_path, cases=1, description=stated))
+    assert dataset.description == record_of(dataset).description == read
 
 
 def test_decathlon_several_channels_are_one_4d_file(tmp_path):

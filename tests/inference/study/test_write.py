@@ -94,7 +94,14 @@ def test_the_page_shows_everything_and_needs_no_network(written):
     assert "http://" not in text and "https://" not in text
     assert text.count("data:image/svg+xml") == 3, "heat map, box plots, lesions"
     assert text.count("data:image/png") == 3, "best, median and worst case"
-    for part in ("The table", "By lesion type", "Cell against cell", "lytic: 3 cases", "spine &lt;test&gt;"):
+    for part in (
+        "The table",
+        "By lesion type",
+        "Cell against cell",
+        "lytic: 3 cases",
+        "spine &lt;test&gt;",
+        "4 mm &lt;slices&gt;",
+    ):
         assert part in text, part
 
 
