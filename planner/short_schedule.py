@@ -14,6 +14,10 @@ from planner.sides import allowed_axes
 STEPS_FOR_MIRRORING = 20_000
 """Shorter schedules do without mirroring: they would spend their steps on images that never come."""
 
+STEPS_FOR_DROPOUT = 3_000
+"""Schedules from here on lose sequences as often as planned, shorter ones in proportion less: a network that
+cannot use all sequences yet does not learn it faster from some of them (docs/experiments.md)."""
+
 EPOCHS = 20
 LEARNING_RATE = 2e-3
 
@@ -44,6 +48,7 @@ def short_training(
             "rotation": tuple(min(r, 30.0) for r in reference.rotation),
             "scaling": (0.75, 1.3),
             "mirror": mirrored_axes(reference, steps, fingerprint).value,
+            "sequence_dropout": affordable_dropout(reference, steps).value,
             "validate_every": EPOCHS // (looks + 1) if looks else 0,
             "seconds": seconds,
         }
@@ -55,6 +60,15 @@ def mirrored_axes(reference: Training, steps: int, fingerprint: Fingerprint) -> 
     if steps < STEPS_FOR_MIRRORING:
         return Decision((), f"{steps} steps, under {STEPS_FOR_MIRRORING}: too few to learn mirrored images as well")
     return allowed_axes(reference.mirror, fingerprint)
+
+
+def affordable_dropout(reference: Training, steps: int) -> Decision[float]:
+    """Probability of a patch to lose sequences, in proportion to the steps up to `STEPS_FOR_DROPOUT`."""
+    full = reference.sequence_dropout
+    if steps >= STEPS_FOR_DROPOUT:
+        return Decision(full, f"{steps} steps, at least {STEPS_FOR_DROPOUT}")
+    less = round(full * steps / STEPS_FOR_DROPOUT, 3)
+    return Decision(less, f"{steps} of the {STEPS_FOR_DROPOUT} steps from which it would be {full:g}")
 
 
 def short_prediction(reference: Prediction) -> Prediction:

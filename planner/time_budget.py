@@ -19,7 +19,7 @@ from planner.lesions import with_lesion_loss
 from planner.long_schedule import long_schedule
 from planner.memory_check import fitting
 from planner.reference import PlannedDecisions
-from planner.short_schedule import REASONS, mirrored_axes, short_prediction, short_training
+from planner.short_schedule import REASONS, affordable_dropout, mirrored_axes, short_prediction, short_training
 
 INPUT_FIELDS = ("neighbours", "sequences", "availability_code", "preprocessed_as")
 """Fields of a configuration that say what its network sees."""
@@ -119,6 +119,10 @@ def _fitted_to_time(
         update={"training": training, "prediction": short_prediction(reference.prediction)}
     )
     reasons = _reasons(reference, choice, time, fingerprint)
+    if reference.training.sequence_dropout:
+        field = "training.sequence_dropout"
+        why = decisions.reasons[f"configurations.{name}.{field}"]
+        reasons[field] = f"{why}; {affordable_dropout(reference.training, choice.steps).reason}"
     if follows:
         reasons |= _reasons_to_follow(decisions.plan.preprocessed_as(name), configuration)
     return _replaced(decisions, name, configuration, reasons)

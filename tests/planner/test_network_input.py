@@ -5,6 +5,7 @@ from autoseg.plan import Configuration, Plan
 from planner.chooser import AUGMENTATION
 from planner.network_input import DROPOUT, MOST_NEIGHBOURS, REACH, neighbours, sequence_dropout, with_inputs
 from planner.reference import PlannedDecisions, reference_plan
+from planner.short_schedule import STEPS_FOR_DROPOUT
 from planner.time_budget import INPUT_FIELDS
 from tests.planner.fingerprints import fingerprint
 from tests.planner.machine import FOLDS, HOUR, Machine, dataset, fit
@@ -134,7 +135,9 @@ def test_a_cell_keeps_its_sequences_and_dropout_in_a_time_budget() -> None:
     followed, follower = found.configurations["3d"], found.configurations["STIR.3d"]
     assert network_and_place(follower) == network_and_place(followed)
     assert follower.sequences == ("STIR",) and followed.sequences is None
-    assert follower.availability_code and follower.training.sequence_dropout == DROPOUT
+    assert follower.availability_code
+    planned_for = DROPOUT * min(1, follower.training.iterations / STEPS_FOR_DROPOUT)
+    assert follower.training.sequence_dropout == pytest.approx(planned_for, abs=1e-3)
 
 
 def test_without_a_budget_2_5d_is_fitted_to_memory_alone() -> None:

@@ -5,7 +5,14 @@ import pytest
 from autoseg.fingerprint import Fingerprint
 from autoseg.plan import Training
 from planner.reference import reference_plan
-from planner.short_schedule import STEPS_FOR_MIRRORING, mirrored_axes, short_prediction, short_training
+from planner.short_schedule import (
+    STEPS_FOR_DROPOUT,
+    STEPS_FOR_MIRRORING,
+    affordable_dropout,
+    mirrored_axes,
+    short_prediction,
+    short_training,
+)
 from tests.planner.fingerprints import fingerprint
 from tests.planner.structures import with_structures
 
@@ -104,3 +111,12 @@ def test_prediction_is_not_mirrored_and_overlaps_as_before() -> None:
     reference = reference_plan(CASES).plan.configurations["3d"].prediction
     assert reference.mirror
     assert short_prediction(reference) == reference.model_copy(update={"mirror": ()})
+
+
+def test_sequences_are_dropped_in_proportion_to_the_steps(reference: Training) -> None:
+    planned = reference.model_copy(update={"sequence_dropout": 0.4})
+    expected = {1: 0.0, STEPS_FOR_DROPOUT // 10: 0.04, STEPS_FOR_DROPOUT: 0.4, 10 * STEPS_FOR_DROPOUT: 0.4}
+    for steps, probability in expected.items():
+        assert short_training(planned, steps, 60.0, CASES).sequence_dropout == probability
+        assert f"{steps} " in affordable_dropout(planned, steps).reason
+    assert short_training(reference, 300, 60.0, CASES).sequence_dropout == 0
