@@ -121,8 +121,11 @@ def _fitted_to_time(
     reasons = _reasons(reference, choice, time, fingerprint)
     if reference.training.sequence_dropout:
         field = "training.sequence_dropout"
-        why = decisions.reasons[f"configurations.{name}.{field}"]
-        reasons[field] = f"{why}; {affordable_dropout(reference.training, choice.steps).reason}"
+        why = (
+            decisions.reasons.get(f"configurations.{name}.{field}"),
+            affordable_dropout(reference.training, choice.steps).reason,
+        )
+        reasons[field] = "; ".join(filter(None, why))
     if follows:
         reasons |= _reasons_to_follow(decisions.plan.preprocessed_as(name), configuration)
     return _replaced(decisions, name, configuration, reasons)

@@ -114,9 +114,10 @@ def test_prediction_is_not_mirrored_and_overlaps_as_before() -> None:
 
 
 def test_sequences_are_dropped_in_proportion_to_the_steps(reference: Training) -> None:
+    cases = structures({"spine": 0.5})
     planned = reference.model_copy(update={"sequence_dropout": 0.4})
     expected = {1: 0.0, STEPS_FOR_DROPOUT // 10: 0.04, STEPS_FOR_DROPOUT: 0.4, 10 * STEPS_FOR_DROPOUT: 0.4}
     for steps, probability in expected.items():
-        assert short_training(planned, steps, 60.0, CASES).sequence_dropout == probability
+        assert short_training(planned, steps, 60.0, cases).sequence_dropout == probability
         assert f"{steps} " in affordable_dropout(planned, steps).reason
-    assert short_training(reference, 300, 60.0, CASES).sequence_dropout == 0
+    assert short_training(reference, 300, 60.0, cases).sequence_dropout == 0
