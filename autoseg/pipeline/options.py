@@ -148,7 +148,7 @@ def refuse_other_plan(run: RunFolder, asked: Asked, planned: Plan, configuration
     """Compare options with those that an existing plan was made for.
 
     Raises:
-        RunFolderError: they ask for another plan; the message lists each difference and `--replan`.
+        RunFolderError: they ask for another plan; the message lists each difference, and says what to do.
     """
     differences = []
     if asked.budget is not None and asked.budget != planned.time_budget_seconds:
