@@ -41,7 +41,8 @@ class CodedConvolutionBlock(ConvolutionBlock):
     def __init__(self, inputs: int, codes: int, outputs: int, kernel: Shape, stride: Shape) -> None:
         super().__init__(inputs, outputs, kernel, stride)
         self.inputs = inputs
-        self.shift = nn.Linear(codes, outputs, bias=False)
+        # drawing no weights: those of the other layers are a network's without codes, from the same seed
+        self.shift = nn.utils.skip_init(nn.Linear, codes, outputs, bias=False)
         nn.init.zeros_(self.shift.weight)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

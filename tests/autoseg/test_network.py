@@ -79,6 +79,15 @@ def test_codes_reach_the_output_once_they_are_learned(architecture: str) -> None
         torch.testing.assert_close(coded(0, 0), without(image))
 
 
+@pytest.mark.parametrize("architecture", ["plain", "resenc_m"])
+def test_codes_leave_the_initial_weights_as_they_are_without(architecture: str) -> None:
+    torch.manual_seed(0)
+    without = build_network(describe(architecture), in_channels=2, classes=3).state_dict()
+    torch.manual_seed(0)
+    coded = build_network(describe(architecture), in_channels=2, classes=3, codes=2).state_dict()
+    assert all(torch.equal(coded[name], weight) for name, weight in without.items())
+
+
 def test_codes_are_learned() -> None:
     torch.manual_seed(0)
     network = build_network(describe(), in_channels=1, classes=2, codes=1).train()
