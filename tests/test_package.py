@@ -133,3 +133,11 @@ def test_ci_runs_the_readmes_test_command():
     assert os.access(script, os.X_OK)
     text = script.read_text(encoding="utf-8")
     assert "set -euo pipefail" in text and "make lint" in text and "make test" in text
+
+
+def test_every_public_function_is_documented_with_its_arguments():
+    for name in autoseg.__all__:
+        assert "Args:" in getattr(autoseg, name).__doc__, name
+        assert name in dir(autoseg)
+    with pytest.raises(AttributeError, match="nonsense"):
+        autoseg.nonsense  # noqa: B018

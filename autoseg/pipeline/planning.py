@@ -171,7 +171,9 @@ def _keep_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, conso
     plan = read_plan(run.plan)
     _splits(run, dataset, fingerprint, plan.seed, console, folds)
     if tuple(channel.name for channel in plan.channels) != dataset.channels or plan.labels != dataset.labels:
-        raise PlanError(f"{run.plan}: has other channels or labels than the data set; undo the change, or add --replan")
+        raise PlanError(
+            f"{run.plan}: has other channels or labels than the data set; undo the change, or: {how_to_plan_anew(run)}"
+        )
     if is_edited(run, plan):
         fields = messages.edited_fields(read_plan(run.planned), plan) if run.planned.exists() else ["all of it"]
         console.print(f"Kept your edits of plan.yaml: {', '.join(fields)}", highlight=False)

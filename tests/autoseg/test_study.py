@@ -14,7 +14,7 @@ from autoseg.run_folder import RunFolder
 from autoseg.run_state import read_time_spent
 from autoseg.splits import read_splits
 from tests.autoseg.dataset import build
-from tests.autoseg.pipeline_stand_ins import install
+from tests.autoseg.pipeline.stand_ins import install
 from tests.autoseg.small_dataset import draw_case, geometry
 from trainer.stop import TrainingStopped
 

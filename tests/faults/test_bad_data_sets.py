@@ -10,7 +10,7 @@ import pytest
 from autoseg.cli import status_of
 from autoseg.splits import read_splits
 from tests.autoseg.dataset import build
-from tests.autoseg.pipeline_stand_ins import install
+from tests.autoseg.pipeline.stand_ins import install
 
 
 def image(folder: Path, case: int) -> Path:
