@@ -66,11 +66,15 @@ class CandidateScore(SelectionModel):
     Args:
         mean_dice: mean over classes of the mean over the cases that all candidates have.
         dice: mean over cases, by class; None where no case defines it.
+        gain: of several on the best single configuration; None of a single one.
+        standard_error: of the gain, by leaving out case after case.
     """
 
     configurations: tuple[str, ...]
     mean_dice: float | None
     dice: dict[str, float | None]
+    gain: float | None = None
+    standard_error: float | None = None
 
 
 class StepScore(SelectionModel):

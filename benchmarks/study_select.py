@@ -60,8 +60,8 @@ def score(options: argparse.Namespace, name: str, config: str | None, *, post_pr
 
 
 def show(selection: Selection, scores: pd.DataFrame) -> None:
-    by_validation = {" + ".join(c.configurations): c.mean_dice for c in selection.candidates}
-    by_validation |= {WITHOUT: selection.candidates[0].mean_dice} if selection.candidates else {}
+    by_validation: dict[str, float | None] = {" + ".join(c.configurations): c.mean_dice for c in selection.candidates}
+    by_validation[WITHOUT] = selection.plain.mean_dice
     wide = scores.pivot(index="case", columns="predicted_by", values="dice")
     shown = Table("predicted by", "cross-validated Dice", "Dice of test cases", "chosen - it", "95 % interval")
     for name in scores["predicted_by"].drop_duplicates():

@@ -25,9 +25,13 @@ from autoseg.preprocessing.resample import Box
 from autoseg.whole_image.mixture import Mixture, crop_of
 from autoseg.whole_image.predicted import Predicted
 from inference.compare import LARGEST_OFFSET
+from inference.jackknife import jackknife_error
 
 Candidate = tuple[str, ...]
 """Names of the configurations that predict together."""
+
+STANDARD_ERRORS = 2.0
+"""As many of the gain's a pair has to gain on the best single configuration."""
 
 # leaves room for the rounding of interpolation
 _HALF = 0.501
@@ -109,13 +113,43 @@ def mean_dice(dice: NDArray[np.float64]) -> float | None:
 
 
 def best_candidate(candidates: Sequence[Candidate], dice: NDArray[np.float64]) -> int:
-    """The candidate of the largest mean Dice; of equal ones that of fewest configurations, then the first.
+    """The single configuration of the largest mean Dice, or the pair that gains most on it.
+
+    A pair takes twice the time to predict, and of many pairs one is a little better by chance: it has to gain more
+    than two standard errors of the gain (in the manner of the one-standard-error rule of Breiman et al.,
+    Classification and Regression Trees 1984, section 3.4.3; docs/experiments.md compares numbers of them).
 
     Args:
-        candidates: as they are.
+        candidates: as they are; one at least is single.
         dice: (candidate, case, class).
     """
-    return ranked(candidates, dice)[0]
+    order = ranked(candidates, dice)
+    single = best_single(candidates, order)
+    for i in order[: order.index(single)]:
+        gain, error = gain_over(dice[single], dice[i])
+        if gain > STANDARD_ERRORS * error + 1e-12:
+            return i
+    return single
+
+
+def best_single(candidates: Sequence[Candidate], order: Sequence[int]) -> int:
+    """The first in the order that is one configuration."""
+    return next(i for i in order if len(candidates[i]) == 1)
+
+
+def gain_over(single: NDArray[np.float64], pair: NDArray[np.float64]) -> tuple[float, float]:
+    """How much the second mean Dice is above the first, and the standard error of it by leaving out case after case.
+
+    Args:
+        single: Dice (case, class).
+        pair: the same of the same cases.
+    """
+
+    def gain(kept: NDArray[np.intp]) -> float:
+        return (mean_dice(pair[kept]) or 0.0) - (mean_dice(single[kept]) or 0.0)
+
+    cases = np.arange(len(single))
+    return gain(cases), jackknife_error([gain(cases[cases != i]) for i in cases])
 
 
 def ranked(candidates: Sequence[Candidate], dice: NDArray[np.float64]) -> list[int]:
@@ -135,14 +169,13 @@ def chosen_without(
         dice: (candidate, case, class).
         folds: fold of each case; two different ones at least.
     """
-    single = [i for i, candidate in enumerate(candidates) if len(candidate) == 1]
-    chosen, best_single = np.empty(dice.shape[1:]), np.empty(dice.shape[1:])
+    chosen, single = np.empty(dice.shape[1:]), np.empty(dice.shape[1:])
     for fold in np.unique(folds):
         inside, others = folds == fold, folds != fold
-        chosen[inside] = dice[best_candidate(candidates, dice[:, others])][inside]
-        best = single[best_candidate([candidates[i] for i in single], dice[single][:, others])]
-        best_single[inside] = dice[best][inside]
-    return chosen, best_single
+        of_others = dice[:, others]
+        chosen[inside] = dice[best_candidate(candidates, of_others)][inside]
+        single[inside] = dice[best_single(candidates, ranked(candidates, of_others))][inside]
+    return chosen, single
 
 
 def _count_slab(

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from autoseg.errors import InputError
 from autoseg.metrics.lesions import f_betas
 from autoseg.selection import ClassRule, StepScore
+from inference.jackknife import jackknife_error
 from inference.outcomes import GRID, PLAIN, THRESHOLDS, Outcomes, Setting, rule_of
 
 Step = Literal["largest component", "minimal size", "threshold"]
@@ -170,8 +171,7 @@ def judge(name: str, table: Table, folds: NDArray[np.int64], aim: Aim, taken: Se
     gain = float(after.score(aim) - before.score(aim))
     cases = np.arange(len(folds))
     left_out = [float(after.cases(cases != i).score(aim) - before.cases(cases != i).score(aim)) for i in cases]
-    # the jackknife's, which of a mean is the usual standard error
-    error = float(np.sqrt((len(cases) - 1) * np.var(left_out)))
+    error = jackknife_error(left_out)
     fitted = rule_of(name, fit(table, aim, [*taken, step]))
     return StepScore(
         class_name=name,

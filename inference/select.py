@@ -1,7 +1,8 @@
 """The choice of what predicts: the best configuration or pair by cross-validation, and its post-processing.
 
 Reads the out-of-fold probabilities of every trained configuration and the references; predicts
-nothing. Candidates are compared over the cases that all of them have, by mean Dice as in evaluation.
+nothing. Candidates are compared over the cases that all of them have, by mean Dice as in evaluation; a pair
+must gain more than two standard errors of the gain.
 """
 
 from __future__ import annotations
@@ -34,10 +35,13 @@ from autoseg.whole_image.mixture import most_probable
 from inference.candidates import (
     Candidate,
     CaseFiles,
+    best_candidate,
+    best_single,
     candidates_of,
     chosen_without,
     count_case,
     dice_table,
+    gain_over,
     mean_dice,
     ranked,
 )
@@ -82,7 +86,8 @@ def select_configurations(
     )
     dice = dice_table(counts)
     order = ranked(candidates, dice)
-    best = candidates[order[0]]
+    best = candidates[best_candidate(candidates, dice)]
+    reference = dice[best_single(candidates, order)]
     plain = _performance(_judge(judged, best, labels, None, count))
     fitted = _fit(judged, best, labels, aim, count) if judged.several_folds else ()
     post_processed, notes = _post_processed(judged, best, labels, aim, fitted, plain, count)
@@ -91,7 +96,7 @@ def select_configurations(
         post_processing=() if post_processed is None else tuple(f.rule for f in fitted if not f.rule.is_plain),
         operating_point=operating_point,
         cases=len(judged.files),
-        candidates=tuple(_score(candidates[i], dice[i], labels) for i in order),
+        candidates=tuple(_score(candidates[i], dice[i], reference, labels) for i in order),
         held_out_choice=_held_out_choice(candidates, dice, judged.folds) if judged.several_folds else None,
         steps=_steps(fitted, dropped=post_processed is None),
         plain=plain,
@@ -192,17 +197,22 @@ def _performance(rows: Sequence[CaseMetrics]) -> Performance:
     return Performance(mean_dice=mean_dice_of_rows(rows), classes=tuple(classes))
 
 
-def _score(candidate: Candidate, dice: NDArray[np.float64], labels: Labels) -> CandidateScore:
-    """The score of a candidate by its Dice (case, class)."""
+def _score(
+    candidate: Candidate, dice: NDArray[np.float64], single: NDArray[np.float64], labels: Labels
+) -> CandidateScore:
+    """The score of a candidate by its Dice (case, class), and that of the best single configuration."""
     by_name = {name: mean_dice(dice[:, [index]]) for index, name in enumerate(labels.foreground)}
-    return CandidateScore(configurations=candidate, mean_dice=mean_dice(dice), dice=by_name)
+    gain, error = gain_over(single, dice) if len(candidate) > 1 else (None, None)
+    return CandidateScore(
+        configurations=candidate, mean_dice=mean_dice(dice), dice=by_name, gain=gain, standard_error=error
+    )
 
 
 def _held_out_choice(
     candidates: Sequence[Candidate], dice: NDArray[np.float64], folds: NDArray[np.int64]
 ) -> HeldOutChoice:
-    chosen, best_single = chosen_without(candidates, dice, folds)
-    return HeldOutChoice(folds=len(np.unique(folds)), chosen=mean_dice(chosen), best_single=mean_dice(best_single))
+    chosen, single = chosen_without(candidates, dice, folds)
+    return HeldOutChoice(folds=len(np.unique(folds)), chosen=mean_dice(chosen), best_single=mean_dice(single))
 
 
 def _name(files: CaseFiles) -> str:

@@ -11,7 +11,7 @@ from rich.table import Table
 from autoseg.pipeline.options import configurations_of, existing_run
 from autoseg.run_folder import RunFolder
 from autoseg.run_state import report_folder, timed
-from autoseg.selection import Performance, Selection, write_selection
+from autoseg.selection import CandidateScore, Performance, Selection, write_selection
 
 UNDEFINED = "not defined"
 CANDIDATES_SHOWN = 10
@@ -69,10 +69,10 @@ def print_selection(console: Console, run: RunFolder, selection: Selection) -> N
     shown = selection.candidates[:CANDIDATES_SHOWN]
     classes = list(shown[0].dice) if shown else []
     title = f"Cross-validated Dice, the same {selection.cases} cases"
-    table = Table("candidate", "mean Dice", *classes, title=title)
+    table = Table("candidate", "mean Dice", "gain on the best single", *classes, title=title)
     for score in shown:
         style = "bold" if score.configurations == selection.configurations else None
-        cells = [_number(score.mean_dice), *(_number(score.dice[name]) for name in classes)]
+        cells = [_number(score.mean_dice), _gain(score), *(_number(score.dice[name]) for name in classes)]
         table.add_row(" + ".join(score.configurations), *cells, style=style)
     console.print(table)
     if (held_out := selection.held_out_choice) is not None and len(selection.candidates) > 1:
@@ -85,6 +85,13 @@ def print_selection(console: Console, run: RunFolder, selection: Selection) -> N
     for note in selection.notes:
         console.print(note, style="yellow", markup=False, highlight=False)
     console.print(f"predict applies {run.selected}; it may be edited.", highlight=False, soft_wrap=True, markup=False)
+
+
+def _gain(score: CandidateScore) -> str:
+    """What a pair gains, which has to be more than two standard errors."""
+    if score.gain is None or score.standard_error is None:
+        return ""
+    return f"{score.gain:+.3f} (standard error {score.standard_error:.3f})"
 
 
 def _performance_table(selection: Selection) -> Table:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy import ndimage
+from scipy import ndimage, stats
 
 from autoseg.errors import ImageError
 from autoseg.geometry import Geometry
@@ -17,6 +17,7 @@ from inference.candidates import (
     chosen_without,
     count_case,
     dice_table,
+    gain_over,
     mean_dice,
     ranked,
 )
@@ -85,6 +86,28 @@ def test_of_equal_candidates_the_smaller_is_taken() -> None:
     assert ranked(candidates, dice) == [2, 1, 0, 3]
     dice[2] = np.nan
     assert ranked(candidates, dice)[-1] == 2
+
+
+def test_a_pair_must_gain_more_than_two_standard_errors() -> None:
+    """Against the usual standard error of a mean: one class, a Dice in every case."""
+    candidates = (("a",), ("b",), ("a", "b"))
+    single = np.random.default_rng(0).uniform(0.6, 0.9, 12)
+    gains = np.random.default_rng(1).normal(0, 0.05, 12)
+    gains -= gains.mean()
+    error = stats.sem(gains)
+    for gain, chosen in ((1.9 * error, 0), (2.1 * error, 2)):
+        dice = np.stack([single, single - 0.1, single + gains + gain])[:, :, None]
+        assert gain_over(dice[0], dice[2]) == pytest.approx((gain, error))
+        assert best_candidate(candidates, dice) == chosen
+        assert ranked(candidates, dice)[0] == 2
+
+
+def test_a_smaller_but_surer_gain_is_taken() -> None:
+    candidates = (("a",), ("b",), ("c",), ("a", "b"), ("a", "c"))
+    wavering = 0.03 + 0.2 * np.array([1, -1] * 5)
+    dice = np.stack([np.full(10, 0.7), *[np.full(10, 0.6)] * 2, 0.7 + wavering, np.full(10, 0.72)])[:, :, None]
+    assert ranked(candidates, dice)[:2] == [3, 4]
+    assert best_candidate(candidates, dice) == 4
 
 
 def test_the_choice_without_a_fold_is_judged_on_it() -> None:
