@@ -1,0 +1,71 @@
+"""autoseg beside nnU-Net v2, on the same machine and data: one table, and benchmarks/RESULTS.md.
+
+    python -m benchmarks --data DATA --nnunet ENVIRONMENT [--folder FOLDER] [ROW ...]
+
+DATA holds the folders hippocampus40 and abdomen20. ENVIRONMENT is a virtual environment in which nnU-Net
+v2 is installed (`pip install nnunetv2`), unmodified. Each row is measured once and kept in FOLDER; given again,
+the command measures what is missing, and `--again` all rows that are named. Nothing else may compute meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.beside import preprocess
+from benchmarks.beside.bench import Bench
+from benchmarks.beside.figures import HEADS, Figure, Row, as_markdown, machine, our_versions, read_row, write_row
+from benchmarks.beside.rival import Rival
+
+RESULTS = Path(__file__).parent / "RESULTS.md"
+ROWS: dict[str, Callable[[Bench], list[Figure]]] = {"preprocess": preprocess.figures}
+
+
+def main() -> None:
+    options = parse()
+    folder: Path = options.folder.resolve()
+    bench = Bench(options.data.resolve(), folder, Rival(options.nnunet.absolute(), folder / "nnunet"))
+    for name in options.rows or ROWS:
+        path = kept(folder, name)
+        if options.again or not path.exists():
+            versions = our_versions() | bench.rival.versions
+            figures = tuple(ROWS[name](bench))
+            write_row(path, Row(name=name, machine=machine(), versions=versions, figures=figures))
+    rows = [read_row(kept(folder, name)) for name in ROWS if kept(folder, name).exists()]
+    RESULTS.write_text(f"# autoseg beside nnU-Net v2\n\n{as_markdown(rows)}", encoding="utf-8")
+    show(rows)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)} [default: all]")
+    parser.add_argument("--data", type=Path, required=True, help="folder of hippocampus40 and abdomen20")
+    parser.add_argument("--nnunet", type=Path, required=True, help="virtual environment of nnU-Net v2")
+    parser.add_argument("--folder", type=Path, default=Path("benchmark_runs"), help="for runs, logs and results")
+    parser.add_argument("--again", action="store_true", help="measure rows that have been measured")
+    options = parser.parse_args()
+    if unknown := set(options.rows) - set(ROWS):
+        parser.error(f"there is no row {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
+    return options
+
+
+def kept(folder: Path, name: str) -> Path:
+    return folder / "rows" / f"{name}.json"
+
+
+def show(rows: list[Row]) -> None:
+    table = Table(*HEADS)
+    for row in rows:
+        for figure in row.figures:
+            table.add_row(*figure.cells())
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

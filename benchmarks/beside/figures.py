@@ -1,0 +1,116 @@
+"""What a row of the comparison found, as it is kept in a file and printed in the table."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+import psutil
+from pydantic import BaseModel, ConfigDict
+
+from autoseg.run_folder import write_text
+
+
+class Figure(BaseModel):
+    """One line of the table.
+
+    Args:
+        what: that was measured, with its unit.
+        dataset: on which data.
+        ours, theirs: each run; empty where one was not or could not be measured.
+        better: whether less or more is better.
+        goal: that the ratio should reach.
+        note: what a reader has to know.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    what: str
+    dataset: str
+    ours: tuple[float, ...]
+    theirs: tuple[float, ...]
+    better: str
+    goal: str
+    note: str = ""
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times better ours is, by the medians."""
+        if not self.ours or not self.theirs:
+            return None
+        a, b = median(self.ours), median(self.theirs)
+        return b / a if self.better == "less" else a / b
+
+    def cells(self) -> tuple[str, ...]:
+        """The line's text: what, data set, ours, theirs, ratio, goal, note."""
+        ratio = "" if self.ratio is None else f"{self.ratio:.2f}×"
+        return self.what, self.dataset, _number(self.ours), _number(self.theirs), ratio, self.goal, self.note
+
+
+class Row(BaseModel):
+    """The result of one script.
+
+    Args:
+        name: of the script.
+        machine: processor, cores, memory.
+        versions: of what was compared.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    machine: str
+    versions: dict[str, str]
+    figures: tuple[Figure, ...]
+
+
+HEADS = ("what", "data", "autoseg", "nnU-Net v2", "times better", "goal", "note")
+
+
+def write_row(path: Path, row: Row) -> None:
+    """Keep a row."""
+    write_text(path, row.model_dump_json(indent=1) + "\n")
+
+
+def read_row(path: Path) -> Row:
+    """A row that was kept."""
+    return Row.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+def as_markdown(rows: Sequence[Row]) -> str:
+    """The table of all rows, with machine and versions under it."""
+    lines = ["| " + " | ".join(HEADS) + " |", "|" + " --- |" * len(HEADS)]
+    lines += ["| " + " | ".join(figure.cells()) + " |" for row in rows for figure in row.figures]
+    lines.append("")
+    for row in rows:
+        versions = ", ".join(f"{name} {number}" for name, number in row.versions.items())
+        lines.append(f"- {row.name}: {row.machine}; {versions}")
+    return "\n".join(lines) + "\n"
+
+
+def machine() -> str:
+    """The processor, the cores that may be used, and the memory."""
+    processor = platform.processor() or platform.machine()
+    listed = Path("/proc/cpuinfo")
+    if listed.exists():
+        names = [line.partition(":")[2].strip() for line in listed.read_text().splitlines() if "model name" in line]
+        processor = names[0] if names else processor
+    cores = len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else psutil.cpu_count()
+    return f"{processor}, {cores} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB"
+
+
+def our_versions() -> dict[str, str]:
+    """Autoseg's version and commit, and torch's."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return {"autoseg": f"{version('autoseg')} ({commit.stdout.strip() or 'no commit'})", "torch": version("torch")}
+
+
+def _number(values: Sequence[float]) -> str:
+    if not values:
+        return "not measured"
+    middle = f"{median(values):.3g}"
+    return middle if len(values) == 1 else f"{middle} ({min(values):.3g} to {max(values):.3g})"

@@ -1,0 +1,62 @@
+"""Plan and preprocess from raw data: wall time, and peak memory of the process tree.
+
+Both check nothing beforehand that the other does not have to (nnU-Net's check of the data set, which is an
+option of its, is left out; autoseg's is always part of it), prepare the 3D configuration of full
+resolution, and take as many processes as there are cores. autoseg plans for its default time, for which it measures
+training steps. Runs are interleaved, each from nothing.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+
+from benchmarks.beside.bench import DATASETS, Bench
+from benchmarks.beside.figures import Figure
+from benchmarks.process import measure
+
+REPEATS = 3
+MIB = 2**20
+
+
+def figures(bench: Bench) -> list[Figure]:
+    """Time and memory on both data sets."""
+    found = []
+    for name, number in DATASETS.items():
+        bench.rival.add_dataset(number, bench.data / name)
+        ours, theirs = [], []
+        for repeat in range(REPEATS):
+            run = bench.folder / "preprocess" / name
+            shutil.rmtree(run, ignore_errors=True)
+            command = [sys.executable, "-m", "autoseg", "plan-and-preprocess", bench.data / name, "-o", run]
+            ours.append(
+                measure([*command, "--config", "3d"], bench.folder / "logs" / f"preprocess_{name}_{repeat}.txt")
+            )
+            bench.rival.forget_preprocessed(number)
+            processes = str(bench.cores)
+            theirs.append(
+                bench.rival.call(
+                    "nnUNetv2_plan_and_preprocess",
+                    ["-d", str(number), "-c", "3d_fullres", "-np", processes, "-npfp", processes],
+                    f"preprocess_{name}_{repeat}",
+                )
+            )
+        found += [
+            Figure(
+                what="plan and preprocess, s",
+                dataset=name,
+                ours=[one.seconds for one in ours],
+                theirs=[one.seconds for one in theirs],
+                better="less",
+                goal="4×",
+            ),
+            Figure(
+                what="plan and preprocess, peak MiB",
+                dataset=name,
+                ours=[one.peak_bytes / MIB for one in ours],
+                theirs=[one.peak_bytes / MIB for one in theirs],
+                better="less",
+                goal="3×",
+            ),
+        ]
+    return found

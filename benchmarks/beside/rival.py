@@ -1,0 +1,88 @@
+"""nnU-Net v2 as it is installed in a virtual environment of its own, unmodified, and called by its own commands.
+
+Its three folders are given to its processes as environment variables, in which it wants them.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoseg.dataset.read import read_dataset
+from benchmarks.process import Measured, measure
+
+
+@dataclass(frozen=True)
+class Rival:
+    """nnU-Net and its folders.
+
+    Args:
+        environment: its virtual environment.
+        folder: for all that it reads and writes.
+    """
+
+    environment: Path
+    folder: Path
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Where it looks for raw and preprocessed data and writes models."""
+        return {f"nnUNet_{kind}": str(self.folder / kind) for kind in ("raw", "preprocessed", "results")}
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Of it and of the torch beside it."""
+        code = "from importlib.metadata import version as v; print(v('nnunetv2'), v('torch'))"
+        python = self.environment / "bin" / "python"
+        told = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+        return {"nnU-Net v2": told[0], "its torch": told[1]}
+
+    def call(self, command: str, arguments: Sequence[str | Path], log: str) -> Measured:
+        """Run one of its commands, such as `nnUNetv2_train`.
+
+        Raises:
+            CommandFailed: it did not end well.
+        """
+        program = self.environment / "bin" / command
+        return measure([program, *arguments], self.folder / "logs" / f"{log}.txt", environment=self.variables)
+
+    def add_dataset(self, number: int, source: Path) -> Path:
+        """Bring a data set into its layout, as links to the same files; the folder.
+
+        Args:
+            number: by which it calls it.
+            source: in any layout that autoseg reads.
+        """
+        dataset = read_dataset(source)
+        folder = self.folder / "raw" / f"Dataset{number:03d}_{source.name}"
+        if (folder / "dataset.json").exists():
+            return folder
+        ending = dataset.file_ending
+        for name in ("imagesTr", "labelsTr"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        for case in dataset.cases:
+            for channel, image in enumerate(case.images):
+                _link(image, folder / "imagesTr" / f"{case.name}_{channel:04d}{ending}")
+            _link(case.label, folder / "labelsTr" / f"{case.name}{ending}")
+        declared = {
+            "channel_names": {str(i): name for i, name in enumerate(dataset.channels)},
+            "labels": dict(zip(dataset.labels.names, dataset.labels.values, strict=True)),
+            "numTraining": len(dataset.cases),
+            "file_ending": ending,
+        }
+        (folder / "dataset.json").write_text(json.dumps(declared, indent=1), encoding="utf-8")
+        return folder
+
+    def forget_preprocessed(self, number: int) -> None:
+        """Remove what it made of a data set, so that it is made anew."""
+        for folder in (self.folder / "preprocessed").glob(f"Dataset{number:03d}_*"):
+            shutil.rmtree(folder)
+
+
+def _link(file: Path | None, link: Path) -> None:
+    if file is not None and not link.exists():
+        link.symlink_to(file.resolve())

@@ -1,0 +1,104 @@
+"""A command measured as a user sees it: wall time, and peak memory of the process and all that it starts.
+
+Memory is the sum over the process tree of the proportional set size, in which a page that several
+processes share counts once; looked at several times a second, so a shorter peak can be missed.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+SECONDS_BETWEEN_LOOKS = 0.1
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a command took.
+
+    Args:
+        seconds: wall time.
+        peak_bytes: of the process tree.
+    """
+
+    seconds: float
+    peak_bytes: int
+
+
+class CommandFailed(RuntimeError):
+    """The command ended with another status than 0; its output is in the log."""
+
+
+def measure(command: Sequence[str | Path], log: Path, *, environment: Mapping[str, str] | None = None) -> Measured:
+    """Run a command to its end.
+
+    Args:
+        command: program and arguments.
+        log: file for all that it prints.
+        environment: variables beside those of this process.
+
+    Raises:
+        CommandFailed: it did not end with status 0.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=os.environ | dict(environment or {}),
+        )
+        watch = _Watch(process.pid)
+        watch.start()
+        status = process.wait()
+        seconds = time.perf_counter() - start
+        watch.end()
+    if status:
+        raise CommandFailed(f"{' '.join(map(str, command))}\nended with status {status}; its output is in {log}")
+    return Measured(seconds, watch.peak)
+
+
+class _Watch(threading.Thread):
+    """Looks at the memory of a process tree until it is told to end."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self._root = psutil.Process(pid)
+        self._ended = threading.Event()
+        self.peak = 0
+
+    def run(self) -> None:
+        while not self._ended.wait(SECONDS_BETWEEN_LOOKS):
+            self.peak = max(self.peak, self._now())
+
+    def end(self) -> None:
+        self._ended.set()
+        self.join()
+
+    def _now(self) -> int:
+        total = 0
+        try:
+            for process in (self._root, *self._root.children(recursive=True)):
+                total += _memory(process)
+        except psutil.NoSuchProcess:
+            return total
+        return total
+
+
+def _memory(process: psutil.Process) -> int:
+    """Bytes of one process; none of one that has just ended."""
+    try:
+        full = process.memory_full_info()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return 0
+    # only Linux tells the proportional size
+    return int(getattr(full, "pss", full.rss))
