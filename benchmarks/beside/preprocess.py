@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from pathlib import Path
 
 from benchmarks.beside.bench import DATASETS, Bench
 from benchmarks.beside.figures import Figure
@@ -28,7 +29,7 @@ def figures(bench: Bench) -> list[Figure]:
         for repeat in range(REPEATS):
             run = bench.folder / "preprocess" / name
             shutil.rmtree(run, ignore_errors=True)
-            command = [sys.executable, "-m", "autoseg", "plan-and-preprocess", bench.data / name, "-o", run]
+            command: list[str | Path] = [sys.executable, "-m", "autoseg", "plan-and-preprocess", bench.data / name, "-o", run]
             ours.append(
                 measure([*command, "--config", "3d"], bench.folder / "logs" / f"preprocess_{name}_{repeat}.txt")
             )
@@ -45,16 +46,16 @@ def figures(bench: Bench) -> list[Figure]:
             Figure(
                 what="plan and preprocess, s",
                 dataset=name,
-                ours=[one.seconds for one in ours],
-                theirs=[one.seconds for one in theirs],
+                ours=tuple(one.seconds for one in ours),
+                theirs=tuple(one.seconds for one in theirs),
                 better="less",
                 goal="4×",
             ),
             Figure(
                 what="plan and preprocess, peak MiB",
                 dataset=name,
-                ours=[one.peak_bytes / MIB for one in ours],
-                theirs=[one.peak_bytes / MIB for one in theirs],
+                ours=tuple(one.peak_bytes / MIB for one in ours),
+                theirs=tuple(one.peak_bytes / MIB for one in theirs),
                 better="less",
                 goal="3×",
             ),
