@@ -2,16 +2,19 @@
 
     python -m benchmarks.study_missing FOLDER [--minutes 20] [--cases 40] [--test-cases 20] [--config 3d]
 
-Two models on the same synthetic patients, of one plan (patch, network, length of the schedule):
+Three models on the same synthetic patients, of one plan (patch, network, length of the schedule):
 
 - `gaps`: from cases each sequence of which is missing from 30 %, trained as planned for such data
   (sequence dropout, availability code);
-- `complete`: from the same cases with nothing missing, trained plainly; it never saw a gap.
+- `complete_cases`: from those of its cases that lack nothing, trained plainly: what is left of such data to who cannot
+  learn from gaps; it never saw one;
+- `complete`: from all cases with nothing missing, trained plainly: it never saw a gap either, and saw images that
+  the other two are denied.
 
 Fold 0 of each predicts test patients of another seed: with all sequences, and with each left out in
-turn. Printed and written to FOLDER/missing.csv: the Dice of both, and the mean of the paired difference over
-test cases, gaps minus complete, with its 95 % bootstrap interval. To be shown is that `gaps` is no worse
-with all sequences, and that `complete` breaks without one where `gaps` does not.
+turn. Printed and written to FOLDER/missing.csv: the Dice of each, and the mean of the paired difference over
+test cases, gaps minus each other one, with its 95 % bootstrap interval. To be shown is that `gaps` is no worse
+with all sequences, and that the others break without one where `gaps` does not.
 
 The label lies as T1 does, and the other sequences moved by up to a millimetre, so that without T1 no
 model can be as good as with it. Stopped or killed, the same command goes on.
@@ -21,7 +24,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -29,15 +31,17 @@ from rich.console import Console
 from rich.table import Table
 
 import autoseg
+from autoseg.dataset.read import read_dataset
 from autoseg.plan import Configuration, read_plan, read_reasons, write_plan
 from autoseg.run_folder import RunFolder
+from autoseg.splits import read_splits, write_splits
 from inference.study.statistics import bootstrap_interval
 
 SEQUENCES = ("T1", "T2", "STIR")
 MISSING = 0.3
 SEED, TEST_SEED = 100, 200
 FOLDS = 5  # that the time is planned for; one is trained
-MODELS = ("gaps", "complete")
+MODELS = ("gaps", "complete_cases", "complete")
 
 
 def main() -> None:
@@ -45,6 +49,7 @@ def main() -> None:
     folder: Path = options.folder
     data = {
         "gaps": phantom(folder / "data_gaps", options.cases, SEED, MISSING),
+        "complete_cases": phantom(folder / "data_gaps", options.cases, SEED, MISSING),
         "complete": phantom(folder / "data_complete", options.cases, SEED, 0.0),
         "test": phantom(folder / "data_test", options.test_cases, TEST_SEED, 0.0),
     }
@@ -80,7 +85,7 @@ def phantom(folder: Path, cases: int, seed: int, missing: float) -> Path:
 
 
 def plan_alike(data: dict[str, Path], runs: dict[str, Path], config: str, minutes: float) -> None:
-    """Plan both models; `complete` gets the folds and the configuration of `gaps`, but nothing that deals with gaps."""
+    """Plan all models; the others get the folds and the configuration of `gaps`, but nothing that deals with gaps."""
     for model in MODELS:
         autoseg.plan_and_preprocess(
             data[model], runs[model], config=config, time_budget=FOLDS * minutes * 60, plan_only=True
@@ -89,11 +94,15 @@ def plan_alike(data: dict[str, Path], runs: dict[str, Path], config: str, minute
     dropout, code = with_gaps.training.sequence_dropout, with_gaps.availability_code
     Console().print(f"planned for gaps: sequence dropout {dropout:g}, availability code {code}", highlight=False)
     plain = with_gaps.training.model_copy(update={"sequence_dropout": 0.0})
-    set_configuration(
-        runs["complete"], config, with_gaps.model_copy(update={"training": plain, "availability_code": False})
+    without_means = with_gaps.model_copy(update={"training": plain, "availability_code": False})
+    splits = read_splits(RunFolder(runs["gaps"]).splits)
+    complete = {case.name for case in read_dataset(data["gaps"]).cases if all(case.present)}
+    of_complete = tuple(
+        split.model_copy(update={"train": tuple(c for c in split.train if c in complete)}) for split in splits
     )
-    # both learn from the same patients
-    shutil.copyfile(RunFolder(runs["gaps"]).splits, RunFolder(runs["complete"]).splits)
+    for model, folds in (("complete_cases", of_complete), ("complete", splits)):
+        set_configuration(runs[model], config, without_means)
+        write_splits(RunFolder(runs[model]).splits, folds)
 
 
 def set_configuration(run: Path, name: str, configuration: Configuration) -> None:
@@ -131,20 +140,21 @@ def without(test: Path, left_out: str | None, folder: Path) -> Path:
 
 
 def show(scores: pd.DataFrame) -> None:
-    shown = Table("left out", *MODELS, "gaps - complete", "95 % interval", "cases")
+    others = MODELS[1:]
+    shown = Table("left out", *MODELS, *(f"gaps - {other}, 95 % interval" for other in others), "cases")
     for left_out in ("nothing", *SEQUENCES):
         of_cases = scores[scores["left_out"] == left_out].pivot(index="case", columns="model", values="dice")
-        difference = (of_cases["gaps"] - of_cases["complete"]).dropna().to_numpy()
-        low, high = bootstrap_interval(difference, 0)
         means = [f"{of_cases[model].mean():.3f}" for model in MODELS]
-        shown.add_row(
-            left_out,
-            *means,
-            f"{difference.mean():+.3f}",
-            f"{low:+.3f} to {high:+.3f}" if low is not None else "",
-            str(len(difference)),
-        )
+        differences = [difference(of_cases["gaps"] - of_cases[other]) for other in others]
+        shown.add_row(left_out, *means, *differences, str(len(of_cases)))
     Console().print(shown)
+
+
+def difference(of_cases: pd.Series) -> str:
+    """Mean and interval of a paired difference."""
+    values = of_cases.dropna().to_numpy()
+    low, high = bootstrap_interval(values, 0)
+    return f"{values.mean():+.3f}" + (f" ({low:+.3f} to {high:+.3f})" if low is not None else "")
 
 
 if __name__ == "__main__":

@@ -29,10 +29,9 @@ def figures(bench: Bench) -> list[Figure]:
         for repeat in range(REPEATS):
             run = bench.folder / "preprocess" / name
             shutil.rmtree(run, ignore_errors=True)
-            command: list[str | Path] = [sys.executable, "-m", "autoseg", "plan-and-preprocess", bench.data / name, "-o", run]
-            ours.append(
-                measure([*command, "--config", "3d"], bench.folder / "logs" / f"preprocess_{name}_{repeat}.txt")
-            )
+            command: list[str | Path] = ["plan-and-preprocess", bench.data / name, "-o", run, "--config", "3d"]
+            log = bench.folder / "logs" / f"preprocess_{name}_{repeat}.txt"
+            ours.append(measure([sys.executable, "-m", "autoseg", *command], log))
             bench.rival.forget_preprocessed(number)
             processes = str(bench.cores)
             theirs.append(
