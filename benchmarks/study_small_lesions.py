@@ -31,7 +31,7 @@ from autoseg.run_folder import RunFolder
 SEED, TEST_SEED = 100, 200
 FOLDS = 5  # that the time is planned for; one is trained
 DIAMETER_MM = 6.0
-WEIGHT = 1.0  # of the lesion-wise loss, where the plan has none
+WEIGHT = 0.3  # of the lesion-wise loss, where the plan has none
 # folder of each model: whether it has the lesion-wise loss, and how its patches are drawn
 ARMS = {
     "lesion_loss_by_lesion": (True, "lesion"),

@@ -14,7 +14,7 @@ from planner.sides import allowed_axes
 STEPS_FOR_MIRRORING = 20_000
 """Shorter schedules do without mirroring: they would spend their steps on images that never come."""
 
-STEPS_FOR_DROPOUT = 3_000
+STEPS_FOR_DROPOUT = 1_200
 """Schedules from here on lose sequences as often as planned, shorter ones in proportion less: a network that
 cannot use all sequences yet does not learn it faster from some of them (docs/experiments.md)."""
 
