@@ -27,11 +27,15 @@ def progress_bar(console: Console | None = None) -> Progress:
     )
 
 
+def available_cores() -> int:
+    """Cores that this process may use, which can be fewer than the machine has."""
+    return len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else psutil.cpu_count() or 1
+
+
 def workers_within_memory(bytes_per_worker: int, at_most: int | None = None) -> int:
     """As many workers as there are cores, and as fit into three quarters of the free memory."""
-    cores = len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else psutil.cpu_count() or 1
     fitting = int(0.75 * psutil.virtual_memory().available / max(bytes_per_worker, 1))
-    return max(1, min(cores if at_most is None else at_most, fitting))
+    return max(1, min(available_cores() if at_most is None else at_most, fitting))
 
 
 def map_cases(

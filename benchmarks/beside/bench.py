@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from benchmarks.beside.rival import Rival
 
 DATASETS = {"hippocampus40": 4, "abdomen20": 20}
@@ -26,8 +24,3 @@ class Bench:
     data: Path
     folder: Path
     rival: Rival
-
-    @property
-    def cores(self) -> int:
-        """That this process may use."""
-        return len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else psutil.cpu_count()

@@ -12,6 +12,7 @@ from statistics import median
 import psutil
 from pydantic import BaseModel, ConfigDict
 
+from autoseg.parallel import available_cores
 from autoseg.run_folder import write_text
 
 
@@ -99,8 +100,7 @@ def machine() -> str:
     if listed.exists():
         names = [line.partition(":")[2].strip() for line in listed.read_text().splitlines() if "model name" in line]
         processor = names[0] if names else processor
-    cores = len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else psutil.cpu_count()
-    return f"{processor}, {cores} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB"
+    return f"{processor}, {available_cores()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB"
 
 
 def our_versions() -> dict[str, str]:

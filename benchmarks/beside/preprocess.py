@@ -1,8 +1,7 @@
 """Plan and preprocess from raw data: wall time, and peak memory of the process tree.
 
-Both check nothing beforehand that the other does not have to (nnU-Net's check of the data set, which is an
-option of its, is left out; autoseg's is always part of it), prepare the 3D configuration of full
-resolution, and take as many processes as there are cores. autoseg plans for its default time, for which it measures
+Both prepare the 3D configuration of full resolution and take as many processes as there are cores. nnU-Net's
+check of the data set is an option and left out; autoseg's is always part of it. autoseg plans for its default time, for which it measures
 training steps. Runs are interleaved, each from nothing.
 """
 
@@ -12,6 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from autoseg.parallel import available_cores
 from benchmarks.beside.bench import DATASETS, Bench
 from benchmarks.beside.figures import Figure
 from benchmarks.process import measure
@@ -33,7 +33,7 @@ def figures(bench: Bench) -> list[Figure]:
             log = bench.folder / "logs" / f"preprocess_{name}_{repeat}.txt"
             ours.append(measure([sys.executable, "-m", "autoseg", *command], log))
             bench.rival.forget_preprocessed(number)
-            processes = str(bench.cores)
+            processes = str(available_cores())
             theirs.append(
                 bench.rival.call(
                     "nnUNetv2_plan_and_preprocess",
