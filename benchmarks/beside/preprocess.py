@@ -1,8 +1,8 @@
 """Plan and preprocess from raw data: wall time, and peak memory of the process tree.
 
 Both prepare the 3D configuration of full resolution and take as many processes as there are cores. nnU-Net's
-check of the data set is an option and left out; autoseg's is always part of it. autoseg plans for its default time, for which it measures
-training steps. Runs are interleaved, each from nothing.
+check of the data set is an option and left out; autoseg's is always part of it, and it plans for its
+default time, for which it measures training steps. Runs are interleaved, each from nothing.
 """
 
 from __future__ import annotations
