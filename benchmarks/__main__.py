@@ -16,19 +16,30 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.beside import preprocess
+from benchmarks.beside import augmentation, curve, export, iteration, predict, predict_memory, preprocess, size
 from benchmarks.beside.bench import Bench
 from benchmarks.beside.figures import HEADS, Figure, Row, as_markdown, machine, our_versions, read_row, write_row
 from benchmarks.beside.rival import Rival
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
-ROWS: dict[str, Callable[[Bench], list[Figure]]] = {"preprocess": preprocess.figures}
+ROWS: dict[str, Callable[[Bench], list[Figure]]] = {
+    "preprocess": preprocess.figures,
+    "augmentation": augmentation.figures,
+    "iteration": iteration.figures,
+    "curve": curve.figures,
+    "predict": predict.figures,
+    "predict_memory": predict_memory.figures,
+    "export": export.figures,
+    "size": size.figures,
+}
 
 
 def main() -> None:
     options = parse()
     folder: Path = options.folder.resolve()
-    bench = Bench(options.data.resolve(), folder, Rival(options.nnunet.absolute(), folder / "nnunet"))
+    bench = Bench(
+        options.data.resolve(), folder, Rival(options.nnunet.absolute(), folder / "nnunet"), options.most_epochs
+    )
     for name in options.rows or ROWS:
         path = kept(folder, name)
         if options.again or not path.exists():
@@ -48,6 +59,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder of hippocampus40 and abdomen20")
     parser.add_argument("--nnunet", type=Path, required=True, help="virtual environment of nnU-Net v2")
     parser.add_argument("--folder", type=Path, default=Path("benchmark_runs"), help="for runs, logs and results")
+    parser.add_argument(
+        "--most-epochs",
+        type=int,
+        default=20,
+        help="longest of nnU-Net's trainers to run; 20 epochs take over two hours",
+    )
     parser.add_argument("--again", action="store_true", help="measure rows that have been measured")
     options = parser.parse_args()
     if unknown := set(options.rows) - set(ROWS):

@@ -24,19 +24,20 @@ AXES = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
 LIMIT_GIB = 4.0
 
 
-def organs(shape: tuple[int, int, int]) -> np.ndarray:
-    """Probabilities (CLASSES, z, y, x) of soft-edged balls in a background, float16."""
-    probabilities = np.zeros((CLASSES, *shape), np.float16)
+def organs(shape: tuple[int, int, int], classes: int = CLASSES) -> np.ndarray:
+    """Probabilities (classes, z, y, x) of soft-edged balls in a background, float16."""
+    probabilities = np.zeros((classes, *shape), np.float16)
     probabilities[0] = 1
     rng = np.random.default_rng(0)
-    for index in range(1, CLASSES):
-        radius = int(rng.integers(8, 40))
+    for index in range(1, classes):
+        radius = int(rng.integers(8, min(40, min(shape) // 2)))
         centre = [int(rng.integers(radius, n - radius)) for n in shape]
-        z, y, x = np.ogrid[tuple(slice(-radius, radius) for _ in range(3))]
+        z, y, x = np.ogrid[-radius:radius, -radius:radius, -radius:radius]
         ball = np.clip((radius - np.sqrt(z**2 + y**2 + x**2)) / 4, 0, 1).astype(np.float16)
         box = tuple(slice(c - radius, c + radius) for c in centre)
-        probabilities[(slice(None), *box)] *= 1 - ball
-        probabilities[(index, *box)] += ball
+        for one in probabilities:
+            one[box] *= 1 - ball
+        probabilities[index][box] += ball
     return probabilities
 
 

@@ -68,6 +68,12 @@ def plan_and_fingerprint() -> tuple[Plan, Fingerprint]:
     return plan.model_copy(update={"configurations": {"3d": coarse}}), fingerprint
 
 
+def large_image() -> Image:
+    """An image of noise."""
+    voxels = np.random.default_rng(0).integers(0, 200, SHAPE, dtype=np.int16)
+    return Image(voxels[None], Geometry(SHAPE, SPACING, (0.0, 0.0, 0.0), AXES))
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder(Path(folder) / "run")
@@ -77,9 +83,7 @@ def main() -> None:
         network = build_network(plan.configurations["3d"].network, 1, CLASSES)
         save_weights(run.weights("3d", 0), network.state_dict())
         image = Path(folder) / "large.nii.gz"
-        voxels = np.random.default_rng(0).integers(0, 200, SHAPE, dtype=np.int16)
-        write_image(image, Image(voxels[None], Geometry(SHAPE, SPACING, (0.0, 0.0, 0.0), AXES)))
-        del voxels
+        write_image(image, large_image())
         print(f"before: peak {peak_gib():.2f} GiB")
         start = time.perf_counter()
         problems = predict_cases(run, [Case("large", (image,))], Path(folder) / "out", configuration="3d", device="cpu")

@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,16 +37,28 @@ class CommandFailed(RuntimeError):
     """The command ended with another status than 0; its output is in the log."""
 
 
-def measure(command: Sequence[str | Path], log: Path, *, environment: Mapping[str, str] | None = None) -> Measured:
+class OutOfMemory(RuntimeError):
+    """The command was ended because it took more memory than it was given."""
+
+
+def measure(
+    command: Sequence[str | Path],
+    log: Path,
+    *,
+    environment: Mapping[str, str] | None = None,
+    most_bytes: int | None = None,
+) -> Measured:
     """Run a command to its end.
 
     Args:
         command: program and arguments.
         log: file for all that it prints.
         environment: variables beside those of this process.
+        most_bytes: of the process tree; at more it is ended, before the machine is.
 
     Raises:
         CommandFailed: it did not end with status 0.
+        OutOfMemory: it took more than `most_bytes`.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
@@ -57,28 +70,41 @@ def measure(command: Sequence[str | Path], log: Path, *, environment: Mapping[st
             stderr=subprocess.STDOUT,
             env=os.environ | dict(environment or {}),
         )
-        watch = _Watch(process.pid)
+        watch = _Watch(process.pid, most_bytes)
         watch.start()
         status = process.wait()
         seconds = time.perf_counter() - start
         watch.end()
+    if watch.ended_it:
+        raise OutOfMemory(f"{' '.join(map(str, command))}\ntook more than {most_bytes} bytes")
     if status:
         raise CommandFailed(f"{' '.join(map(str, command))}\nended with status {status}; its output is in {log}")
     return Measured(seconds, watch.peak)
 
 
 class _Watch(threading.Thread):
-    """Looks at the memory of a process tree until it is told to end."""
+    """Looks at the memory of a process tree until it is told to end, or the tree takes more than it may."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, most_bytes: int | None) -> None:
         super().__init__(daemon=True)
         self._root = psutil.Process(pid)
+        self._most_bytes = most_bytes
         self._ended = threading.Event()
         self.peak = 0
+        self.ended_it = False
 
     def run(self) -> None:
         while not self._ended.wait(SECONDS_BETWEEN_LOOKS):
             self.peak = max(self.peak, self._now())
+            if self._most_bytes is not None and self.peak > self._most_bytes:
+                self.ended_it = True
+                self._kill()
+                return
+
+    def _kill(self) -> None:
+        for process in (*self._root.children(recursive=True), self._root):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
     def end(self) -> None:
         self._ended.set()

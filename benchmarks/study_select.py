@@ -61,7 +61,7 @@ def score(options: argparse.Namespace, name: str, config: str | None, *, post_pr
 
 def show(selection: Selection, scores: pd.DataFrame) -> None:
     by_validation: dict[str, float | None] = {" + ".join(c.configurations): c.mean_dice for c in selection.candidates}
-    by_validation[WITHOUT] = selection.plain.mean_dice
+    by_validation[WITHOUT] = selection.plain.mean_dice if selection.plain else None
     wide = scores.pivot(index="case", columns="predicted_by", values="dice")
     shown = Table("predicted by", "cross-validated Dice", "Dice of test cases", "chosen - it", "95 % interval")
     for name in scores["predicted_by"].drop_duplicates():

@@ -8,13 +8,9 @@ default time, for which it measures training steps. Runs are interleaved, each f
 from __future__ import annotations
 
 import shutil
-import sys
-from pathlib import Path
 
-from autoseg.parallel import available_cores
 from benchmarks.beside.bench import DATASETS, Bench
 from benchmarks.beside.figures import Figure
-from benchmarks.process import measure
 
 REPEATS = 3
 MIB = 2**20
@@ -29,18 +25,10 @@ def figures(bench: Bench) -> list[Figure]:
         for repeat in range(REPEATS):
             run = bench.folder / "preprocess" / name
             shutil.rmtree(run, ignore_errors=True)
-            command: list[str | Path] = ["plan-and-preprocess", bench.data / name, "-o", run, "--config", "3d"]
-            log = bench.folder / "logs" / f"preprocess_{name}_{repeat}.txt"
-            ours.append(measure([sys.executable, "-m", "autoseg", *command], log))
+            log = f"preprocess_{name}_{repeat}"
+            ours.append(bench.autoseg(["plan-and-preprocess", bench.data / name, "-o", run, "--config", "3d"], log))
             bench.rival.forget_preprocessed(number)
-            processes = str(available_cores())
-            theirs.append(
-                bench.rival.call(
-                    "nnUNetv2_plan_and_preprocess",
-                    ["-d", str(number), "-c", "3d_fullres", "-np", processes, "-npfp", processes],
-                    f"preprocess_{name}_{repeat}",
-                )
-            )
+            theirs.append(bench.rival.preprocess(number, log))
         found += [
             Figure(
                 what="plan and preprocess, s",

@@ -11,8 +11,10 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from autoseg.dataset.read import read_dataset
+from autoseg.parallel import available_cores
 from benchmarks.process import Measured, measure
 
 
@@ -41,14 +43,49 @@ class Rival:
         told = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.split()
         return {"nnU-Net v2": told[0], "its torch": told[1]}
 
-    def call(self, command: str, arguments: Sequence[str | Path], log: str) -> Measured:
+    def call(
+        self, command: str, arguments: Sequence[str | Path], log: str, *, most_bytes: int | None = None
+    ) -> Measured:
         """Run one of its commands, such as `nnUNetv2_train`.
+
+        Args:
+            command: its name.
+            arguments: as its user would give them.
+            log: name of the file for what it prints.
+            most_bytes: of memory, at which it is ended.
 
         Raises:
             CommandFailed: it did not end well.
+            OutOfMemory: it took more than it may.
         """
-        program = self.environment / "bin" / command
-        return measure([program, *arguments], self.folder / "logs" / f"{log}.txt", environment=self.variables)
+        return measure(
+            [self.environment / "bin" / command, *arguments],
+            self.folder / "logs" / f"{log}.txt",
+            environment=self.variables,
+            most_bytes=most_bytes,
+        )
+
+    def ask(self, script: str, arguments: Sequence[str | Path], *, most_bytes: int | None = None) -> Any:
+        """Run one of the scripts in `inside_rival` in its environment; what that answers."""
+        answer = self.folder / "answers" / f"{script}.json"
+        answer.parent.mkdir(parents=True, exist_ok=True)
+        path = Path(__file__).parent / "inside_rival" / f"{script}.py"
+        self.call("python", [path, *arguments, answer], script, most_bytes=most_bytes)
+        return json.loads(answer.read_text(encoding="utf-8"))
+
+    def preprocessed(self, number: int) -> Path:
+        """Folder of what it made of a data set, in which its plan is."""
+        return next((self.folder / "preprocessed").glob(f"Dataset{number:03d}_*"))
+
+    def preprocess(self, number: int, log: str) -> Measured:
+        """Fingerprint, plan and preprocess the 3D configuration of full resolution."""
+        processes = str(available_cores())
+        arguments = ["-d", str(number), "-c", "3d_fullres", "-np", processes, "-npfp", processes]
+        return self.call("nnUNetv2_plan_and_preprocess", arguments, log)
+
+    def give_splits(self, number: int, splits: Path) -> None:
+        """Make it train and validate on the folds of a `splits.json`, which has the layout of its own file."""
+        shutil.copyfile(splits, self.preprocessed(number) / "splits_final.json")
 
     def add_dataset(self, number: int, source: Path) -> Path:
         """Bring a data set into its layout, as links to the same files; the folder.

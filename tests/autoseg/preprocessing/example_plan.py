@@ -6,6 +6,7 @@ from autoseg.plan import (
     Configuration,
     ForegroundIntensity,
     Network,
+    Normalization,
     Plan,
     Prediction,
     Training,
@@ -15,7 +16,7 @@ CT_FOREGROUND = ForegroundIntensity(mean=80.0, sd=40.0, median=85.0, percentile_
 LABELS = Labels(values=(0, 1, 2), names=("background", "anterior", "posterior"))
 
 
-def channel(normalization: str = "z_score", *, inside: bool = False, name: str = "MR") -> Channel:
+def channel(normalization: Normalization = "z_score", *, inside: bool = False, name: str = "MR") -> Channel:
     return Channel(name=name, normalization=normalization, inside_nonzero_mask=inside, foreground=CT_FOREGROUND)
 
 

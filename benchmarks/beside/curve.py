@@ -1,0 +1,186 @@
+"""Dice over wall time: fold 0 from raw data to the Dice of its validation cases, for lengths of training.
+
+nnU-Net by its own trainers of 1, 5, 10 and 20 epochs, each annealed to its end; autoseg by time budgets. Time
+is from raw data on: nnU-Net's preprocessing, then `nnUNetv2_train` until its validation has ended; autoseg's
+`plan-and-preprocess` and `train --fold 0`. Both have the same folds. Dice is of whole validation cases at
+original geometry, the mean over classes of the mean over cases, from the label maps that each wrote,
+computed here for both by the same code. On abdomen20 autoseg stands alone: one epoch of nnU-Net is said by
+the time of its training step. Every training is kept, so that the row goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+from scipy.stats import wilcoxon
+
+import autoseg
+from autoseg.run_folder import RunFolder, write_text
+from autoseg.splits import read_splits
+from benchmarks.beside.bench import DATASETS, Bench
+from benchmarks.beside.figures import Figure
+
+FOLDS = 5  # that a budget is divided by; one is trained
+EPOCHS = (1, 5, 10, 20)
+FOLD_MINUTES = {"hippocampus40": (0.5, 1, 2, 4, 8, 16), "abdomen20": (2, 4, 8, 16)}
+GOALS = {"hippocampus40": (0.83, 0.85, 0.86), "abdomen20": (0.75, 0.80, 0.85)}
+TRAINER = {1: "nnUNetTrainer_1epoch"} | {n: f"nnUNetTrainer_{n}epochs" for n in EPOCHS[1:]}
+
+
+class Point(BaseModel):
+    """One training of fold 0.
+
+    Args:
+        length: what was asked for.
+        seconds: from raw data to its validation Dice.
+        peak_bytes: of the training's process tree.
+        dice: of each validation case, the mean over classes.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    length: str
+    seconds: float
+    peak_bytes: int
+    dice: dict[str, float]
+
+    @property
+    def mean(self) -> float:
+        """Over the validation cases."""
+        return float(np.nanmean(list(self.dice.values())))
+
+
+def figures(bench: Bench) -> list[Figure]:
+    """Time to each Dice, and Dice at each time."""
+    ours = {name: [our_point(bench, name, m) for m in minutes] for name, minutes in FOLD_MINUTES.items()}
+    name = "hippocampus40"
+    theirs = [rivals_point(bench, epochs) for epochs in EPOCHS if epochs <= bench.most_epochs]
+    return [
+        *(time_to(goal, name, ours[name], theirs) for goal in GOALS[name]),
+        *(time_to(goal, "abdomen20", ours["abdomen20"], []) for goal in GOALS["abdomen20"]),
+        *(dice_at(point, name, ours[name]) for point in theirs),
+    ]
+
+
+def our_point(bench: Bench, name: str, minutes: float) -> Point:
+    """Fold 0 in so many minutes."""
+    kept = bench.folder / "curve" / f"{name}_autoseg_{minutes:g}min.json"
+    if not kept.exists():
+        run = bench.folder / "curve" / name / f"{minutes:g}min"
+        shutil.rmtree(run, ignore_errors=True)
+        budget = ["--time-budget", f"{minutes * 60 * FOLDS:.0f}s", "--config", "3d"]
+        log = f"curve_{name}_{minutes:g}min"
+        planned = bench.autoseg(["plan-and-preprocess", bench.data / name, "-o", run, *budget], f"{log}_plan")
+        trained = bench.autoseg(["train", run, "--fold", "0", "--config", "3d"], f"{log}_train")
+        dice = dice_of(bench, name, RunFolder(run).cross_validation("3d"))
+        seconds = planned.seconds + trained.seconds
+        keep(kept, Point(length=f"{minutes:g} min", seconds=seconds, peak_bytes=trained.peak_bytes, dice=dice))
+    return read(kept)
+
+
+def rivals_point(bench: Bench, epochs: int) -> Point:
+    """Fold 0 in so many epochs."""
+    name = "hippocampus40"
+    kept = bench.folder / "curve" / f"{name}_nnunet_{epochs}epochs.json"
+    if not kept.exists():
+        number = DATASETS[name]
+        bench.rival.add_dataset(number, bench.data / name)
+        bench.rival.forget_preprocessed(number)
+        prepared = bench.rival.preprocess(number, f"curve_{name}_preprocess")
+        bench.rival.give_splits(number, bench.planned(name).splits)
+        command = [str(number), "3d_fullres", "0", "-tr", TRAINER[epochs], "-device", "cpu"]
+        trained = bench.rival.call("nnUNetv2_train", command, f"curve_{name}_{epochs}epochs")
+        dice = dice_of(bench, name, trained_by_rival(bench, epochs) / "validation")
+        seconds = prepared.seconds + trained.seconds
+        keep(kept, Point(length=f"{epochs} epochs", seconds=seconds, peak_bytes=trained.peak_bytes, dice=dice))
+    return read(kept)
+
+
+def trained_by_rival(bench: Bench, epochs: int) -> Path:
+    """Folder of nnU-Net's fold 0 of hippocampus40, which the curve trains."""
+    results = bench.rival.folder / "results" / f"Dataset{DATASETS['hippocampus40']:03d}_hippocampus40"
+    return results / f"{TRAINER[epochs]}__nnUNetPlans__3d_fullres" / "fold_0"
+
+
+def dice_of(bench: Bench, name: str, predicted: Path) -> dict[str, float]:
+    """Mean over classes of the Dice of each validation case of fold 0."""
+    run = bench.planned(name)
+    cases = read_splits(run.splits)[0].val
+    only = bench.folder / "evaluated"
+    shutil.rmtree(only, ignore_errors=True)
+    (only / "predicted").mkdir(parents=True)
+    for case in cases:
+        (file,) = (path for path in predicted.iterdir() if path.name.split(".")[0] == case)
+        (only / "predicted" / file.name).symlink_to(file.resolve())
+    autoseg.evaluate(bench.data / name / "labelsTr", only / "predicted", only / "report", run=run.path)
+    rows = pd.read_csv(only / "report" / "metrics.csv", dtype={"case": str})
+    return {str(case): float(dice) for case, dice in rows.groupby("case")["dice"].mean().items()}
+
+
+def time_to(goal: float, name: str, ours: list[Point], theirs: list[Point]) -> Figure:
+    """Wall time of the shortest training that reached a Dice."""
+    reached = {which: first(points, goal) for which, points in (("autoseg", ours), ("nnU-Net", theirs))}
+    best = [
+        f"{which}: best {max(point.mean for point in points):.3f}"
+        for which, points in (("autoseg", ours), ("nnU-Net", theirs))
+        if points and reached[which] is None
+    ]
+    lengths = [f"{which}: {point.length}, {point.mean:.3f}" for which, point in reached.items() if point]
+    a, b = reached["autoseg"], reached["nnU-Net"]
+    return Figure(
+        what=f"raw data to fold 0's Dice of {goal}, s",
+        dataset=name,
+        ours=(a.seconds,) if a else (),
+        theirs=(b.seconds,) if b else (),
+        better="less",
+        goal="10×" if theirs else "",
+        note="; ".join(lengths + best),
+    )
+
+
+def first(points: list[Point], goal: float) -> Point | None:
+    """The quickest that reached the goal."""
+    return min((point for point in points if point.mean >= goal), key=lambda point: point.seconds, default=None)
+
+
+def dice_at(theirs: Point, name: str, ours: list[Point]) -> Figure:
+    """Dice at the time at which a training of nnU-Net ended: autoseg's longest that had ended by then."""
+    in_time = max(
+        (point for point in ours if point.seconds <= theirs.seconds), key=lambda point: point.seconds, default=None
+    )
+    note = f"nnU-Net: {theirs.seconds:.0f} s, {theirs.peak_bytes / 2**30:.1f} GiB"
+    if in_time:
+        note += f"; autoseg: {in_time.length}, {in_time.seconds:.0f} s, {in_time.peak_bytes / 2**30:.1f} GiB"
+        note += f"; Wilcoxon over {len(theirs.dice)} cases p = {paired(in_time, theirs):.3f}"
+    return Figure(
+        what=f"Dice when {theirs.length} of nnU-Net end",
+        dataset=name,
+        ours=(in_time.mean,) if in_time else (),
+        theirs=(theirs.mean,),
+        better="more",
+        goal="more",
+        note=note,
+    )
+
+
+def paired(a: Point, b: Point) -> float:
+    """P of the paired test over cases."""
+    differences = [a.dice[case] - b.dice[case] for case in a.dice]
+    return float(wilcoxon(differences).pvalue) if any(not math.isclose(d, 0) for d in differences) else 1.0
+
+
+def keep(path: Path, point: Point) -> None:
+    """Write a point, atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(point.model_dump(), indent=1) + "\n")
+
+
+def read(path: Path) -> Point:
+    """A point that was kept."""
+    return Point.model_validate_json(path.read_text(encoding="utf-8"))

@@ -1,0 +1,56 @@
+"""One training step of the same network, patch and batch: nnU-Net's plan, which autoseg's reference plan equals.
+
+Both on random patches: forward and backward pass with deep supervision, loss, clipped gradients, SGD with Nesterov
+momentum; autoseg's step also averages the weights where its plan says so. Each round gives the
+median of its steps, and the two take turns.
+"""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import Any
+
+from autoseg.plan import Configuration, Plan, read_plan
+from benchmarks.beside.bench import DATASETS, Bench
+from benchmarks.beside.figures import Figure
+from trainer.measure import measure_step
+
+ROUNDS = 3
+STEPS = 4
+
+
+def figures(bench: Bench) -> list[Figure]:
+    """Seconds a step on both data sets."""
+    return [of_dataset(bench, name) for name in DATASETS]
+
+
+def of_dataset(bench: Bench, name: str) -> Figure:
+    theirs_at = bench.preprocessed_by_rival(name)
+    plan = read_plan(bench.planned(name).reference_plan)
+    configuration = plan.configuration("3d")
+    ours, theirs = [], []
+    for _ in range(ROUNDS):
+        ours.append(measure_step(plan, configuration, device="cpu", steps=STEPS).seconds)
+        told = bench.rival.ask(
+            "training_step", [theirs_at / "nnUNetPlans.json", theirs_at / "dataset.json", str(STEPS)]
+        )
+        require_the_same(plan, configuration, told)
+        theirs.append(median(told["seconds"]))
+    size = "×".join(map(str, configuration.patch_size))
+    return Figure(
+        what="training step of the same network, s",
+        dataset=name,
+        ours=tuple(ours),
+        theirs=tuple(theirs),
+        better="less",
+        goal="1.3×",
+        note=f"patch {size}, batch {configuration.batch_size}, {configuration.network.features[0]} features",
+    )
+
+
+def require_the_same(plan: Plan, configuration: Configuration, told: dict[str, Any]) -> None:
+    """Stop unless both trained the same network on patches of the same size."""
+    ours = sorted(configuration.patch_size), configuration.batch_size
+    theirs = sorted(told["patch"]), told["batch"]
+    if ours != theirs:
+        raise ValueError(f"autoseg's reference plan has patch and batch {ours}, nnU-Net's plan {theirs}")

@@ -1,0 +1,130 @@
+"""Peak memory of predicting an image of 512×512×300 voxels with 25 classes, from file to file.
+
+The plan is twice as coarse in plane, the network the smallest that answers with 25 classes, one fold's worth of
+it for autoseg (`benchmarks/memory_predict.py`) and one fold of nnU-Net: so what is measured is all else.
+Both without mirroring, which takes no memory. A program that takes more than MOST_BYTES is ended.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from autoseg.image import write_image
+from benchmarks.beside.bench import Bench
+from benchmarks.beside.figures import Figure
+from benchmarks.memory_predict import CLASSES, SHAPE, large_image, plan_and_fingerprint
+from benchmarks.process import OutOfMemory, measure
+
+MOST_BYTES = 20 * 2**30
+GIB = 2**30
+NUMBER = 900
+NAME = f"Dataset{NUMBER}_large"
+
+
+def figures(bench: Bench) -> list[Figure]:
+    """GiB of the process tree, and seconds."""
+    folder = bench.folder / "large"
+    ours = measure([sys.executable, "-m", "benchmarks.memory_predict"], bench.folder / "logs" / "predict_memory.txt")
+    image = folder / "images" / "large_0000.nii.gz"
+    if not image.exists():
+        image.parent.mkdir(parents=True, exist_ok=True)
+        write_image(image, large_image())
+    declare(bench)
+    command: list[str | Path] = [
+        "-d",
+        str(NUMBER),
+        "-i",
+        image.parent,
+        "-o",
+        folder / "predicted",
+        "-c",
+        "3d_fullres",
+        "-f",
+        "0",
+    ]
+    note = ""
+    their_bytes: tuple[float, ...] = ()
+    their_seconds: tuple[float, ...] = ()
+    try:
+        theirs = bench.rival.call(
+            "nnUNetv2_predict",
+            [*command, "-device", "cpu", "--disable_tta"],
+            "predict_memory",
+            most_bytes=MOST_BYTES,
+        )
+        their_bytes, their_seconds = (theirs.peak_bytes / GIB,), (theirs.seconds,)
+    except OutOfMemory:
+        note = f"nnU-Net: {said_out_of_memory()}"
+    what = f"predict {'×'.join(map(str, reversed(SHAPE)))} voxels, {CLASSES} classes"
+    return [
+        Figure(
+            what=f"{what}, peak GiB",
+            dataset="noise",
+            ours=(ours.peak_bytes / GIB,),
+            theirs=their_bytes,
+            better="less",
+            goal="3×",
+            note=note,
+        ),
+        Figure(
+            what=f"{what}, s",
+            dataset="noise",
+            ours=(ours.seconds,),
+            theirs=their_seconds,
+            better="less",
+            goal="",
+            note="autoseg's includes drawing the image",
+        ),
+    ]
+
+
+def said_out_of_memory() -> str:
+    """For a note."""
+    return f"ended at more than {MOST_BYTES / GIB:.0f} GiB"
+
+
+def declare(bench: Bench) -> None:
+    """Give nnU-Net a plan like autoseg's, and a model of the weights that it would start from."""
+    results = bench.rival.folder / "results" / NAME
+    if results.exists():
+        return
+    template = json.loads((bench.preprocessed_by_rival("hippocampus40") / "nnUNetPlans.json").read_text())
+    declared = json.loads((bench.preprocessed_by_rival("hippocampus40") / "dataset.json").read_text())
+    folder = bench.rival.folder / "preprocessed" / NAME
+    # a file by whose ending nnU-Net tells how cases are stored
+    stored = folder / "nnUNetPlans_3d_fullres" / "none.b2nd"
+    stored.parent.mkdir(parents=True, exist_ok=True)
+    stored.touch()
+    plans, dataset = folder / "nnUNetPlans.json", folder / "dataset.json"
+    plans.write_text(json.dumps(like_ours(template)), encoding="utf-8")
+    declared["labels"] = {f"class {k}" if k else "background": k for k in range(CLASSES)}
+    dataset.write_text(json.dumps(declared | {"channel_names": {"0": "CT"}}), encoding="utf-8")
+    bench.rival.ask("untrained", [plans, dataset])
+
+
+def like_ours(template: dict[str, object]) -> dict[str, object]:
+    """nnU-Net's plan with the spacing, patch and network of autoseg's for the large image."""
+    ours = plan_and_fingerprint()[0].configuration("3d")
+    network = ours.network
+    planned = json.loads(json.dumps(template))
+    planned["dataset_name"] = NAME
+    planned["transpose_forward"] = planned["transpose_backward"] = [0, 1, 2]
+    planned["configurations"] = {"3d_fullres": planned["configurations"]["3d_fullres"]}
+    configuration = planned["configurations"]["3d_fullres"]
+    configuration |= {
+        "spacing": ours.spacing,
+        "patch_size": ours.patch_size,
+        "normalization_schemes": ["CTNormalization"],
+        "use_mask_for_norm": [False],
+    }
+    configuration["architecture"]["arch_kwargs"] |= {
+        "n_stages": len(network.features),
+        "features_per_stage": network.features,
+        "strides": network.strides,
+        "kernel_sizes": network.kernel_sizes,
+        "n_conv_per_stage": network.encoder_blocks,
+        "n_conv_per_stage_decoder": network.decoder_blocks,
+    }
+    return planned

@@ -1,0 +1,47 @@
+"""Size on disk of a trained model of one fold, without data: what has to be kept to predict.
+
+nnU-Net's is the folder of a fold that its own command trained (the row `curve` trains one), autoseg's what
+`autoseg copy --models-only` makes of five folds, divided by five.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from benchmarks.beside.bench import Bench
+from benchmarks.beside.curve import trained_by_rival
+from benchmarks.beside.figures import Figure
+from benchmarks.beside.untrained import FOLDS, planned_network, reference_network
+
+MIB = 2**20
+NAME = "hippocampus40"
+
+
+def figures(bench: Bench) -> list[Figure]:
+    """MiB of a fold, for the same network and for what autoseg plans by default."""
+    theirs = bytes_in(trained_by_rival(bench, epochs=1))
+    found = []
+    for what, run in (
+        ("the same network", reference_network(bench, NAME)),
+        ("each as planned by default", planned_network(bench, NAME)),
+    ):
+        copy = bench.folder / "copied"
+        shutil.rmtree(copy, ignore_errors=True)
+        bench.autoseg(["copy", run.path, "-o", copy, "--models-only"], "copy")
+        found.append(
+            Figure(
+                what=f"model of one fold on disk, {what}, MiB",
+                dataset=NAME,
+                ours=(bytes_in(copy) / FOLDS / MIB,),
+                theirs=(theirs / MIB,),
+                better="less",
+                goal="2×",
+            )
+        )
+    return found
+
+
+def bytes_in(folder: Path) -> int:
+    """Of all files."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,58 @@
+"""Five folds that were never trained: they predict as fast, and take as much memory, as trained ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from autoseg.network.build import network_of
+from autoseg.network.weights import save_weights
+from autoseg.plan import Plan, read_plan, read_reasons, write_plan
+from autoseg.run_folder import RunFolder
+from benchmarks.beside.bench import DATASETS, Bench
+
+FOLDS = 5
+CONFIGURATION = "3d"
+
+
+def planned_network(bench: Bench, name: str) -> RunFolder:
+    """Autoseg's five folds of the network that it plans for its default time."""
+    run = bench.planned(name)
+    _write_weights(run, read_plan(run.plan))
+    return run
+
+
+def reference_network(bench: Bench, name: str) -> RunFolder:
+    """Autoseg's five folds of the network that nnU-Net plans, with its mirroring."""
+    planned = bench.planned(name)
+    run = RunFolder(bench.folder / "reference" / name)
+    plan = read_plan(planned.reference_plan)
+    for source, target in ((planned.fingerprint, run.fingerprint), (planned.dataset, run.dataset)):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(source.read_bytes())
+    write_plan(run.plan, plan, read_reasons(planned.reference_plan))
+    _write_weights(run, plan)
+    return run
+
+
+def rivals_network(bench: Bench, name: str) -> Path:
+    """nnU-Net's five folds; the folder of its model."""
+    preprocessed = bench.preprocessed_by_rival(name)
+    results = bench.rival.folder / "results" / preprocessed.name / "nnUNetTrainer__nnUNetPlans__3d_fullres"
+    if not (results / f"fold_{FOLDS - 1}" / "checkpoint_final.pth").exists():
+        bench.rival.ask("untrained", [preprocessed / "nnUNetPlans.json", preprocessed / "dataset.json"])
+    return results
+
+
+def number_of(name: str) -> str:
+    """What nnU-Net calls a data set by, as its commands want it."""
+    return str(DATASETS[name])
+
+
+def _write_weights(run: RunFolder, plan: Plan) -> None:
+    for fold in range(FOLDS):
+        if not run.weights(CONFIGURATION, fold).exists():
+            torch.manual_seed(fold)
+            network = network_of(plan, plan.configuration(CONFIGURATION))
+            save_weights(run.weights(CONFIGURATION, fold), network.state_dict())
