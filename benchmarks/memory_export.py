@@ -5,7 +5,6 @@ of (25, 300, 256, 256) in half precision back to a label map of the image. The w
 stay under 4 GiB. Run it as `python -m benchmarks.memory_export`.
 """
 
-import resource
 import sys
 import tempfile
 import time
@@ -18,10 +17,12 @@ from autoseg.image import write_image
 from autoseg.labels import Labels
 from autoseg.preprocessed import CaseRecord
 from autoseg.whole_image.export import export_labels
+from benchmarks.process import own_peak_bytes
 
 CLASSES = 25
 AXES = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
 LIMIT_GIB = 4.0
+GIB = 2**30
 
 
 def organs(shape: tuple[int, int, int], classes: int = CLASSES) -> np.ndarray:
@@ -41,11 +42,6 @@ def organs(shape: tuple[int, int, int], classes: int = CLASSES) -> np.ndarray:
     return probabilities
 
 
-def peak_gib() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**30 if sys.platform == "darwin" else peak / 2**20
-
-
 def main() -> None:
     stored = Geometry((300, 512, 512), (1.0, 0.7, 0.7), (0.0, 0.0, 0.0), AXES)
     record = CaseRecord(
@@ -60,14 +56,14 @@ def main() -> None:
     )
     labels = Labels(values=tuple(range(CLASSES)), names=tuple(f"class {k}" for k in range(CLASSES)))
     probabilities = organs(record.shape)
-    print(f"probabilities: {probabilities.nbytes / 2**30:.2f} GiB, peak so far {peak_gib():.2f} GiB")
+    print(f"probabilities: {probabilities.nbytes / GIB:.2f} GiB, peak so far {own_peak_bytes() / GIB:.2f} GiB")
     start = time.perf_counter()
     image = export_labels(probabilities, record, labels)
-    print(f"export: {time.perf_counter() - start:.1f} s, peak {peak_gib():.2f} GiB")
+    print(f"export: {time.perf_counter() - start:.1f} s, peak {own_peak_bytes() / GIB:.2f} GiB")
     with tempfile.TemporaryDirectory() as folder:
         write_image(Path(folder) / "large.nii.gz", image)
-    print(f"written: {time.perf_counter() - start:.1f} s, peak {peak_gib():.2f} GiB, limit {LIMIT_GIB} GiB")
-    if peak_gib() > LIMIT_GIB:
+    print(f"written: {time.perf_counter() - start:.1f} s, peak {own_peak_bytes() / GIB:.2f} GiB, limit {LIMIT_GIB} GiB")
+    if own_peak_bytes() / GIB > LIMIT_GIB:
         sys.exit("more memory than promised")
 
 

@@ -6,8 +6,6 @@ is the one that decides how many cases are preprocessed at once.
 """
 
 import argparse
-import resource
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -19,6 +17,7 @@ from autoseg.geometry import Geometry
 from autoseg.image import Image, write_image
 from autoseg.preprocessed import read_record
 from autoseg.run_folder import RunFolder
+from benchmarks.process import own_peak_bytes
 from planner.preprocess import bytes_needed, preprocess_dataset
 from tests.autoseg.preprocessing.example_plan import LABELS, channel, plan
 
@@ -49,7 +48,7 @@ def preprocess(case: Case, spacing: tuple[float, float, float], run: RunFolder) 
     start = time.perf_counter()
     preprocess_dataset(dataset, settings, "3d", run, workers=1)
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    peak = own_peak_bytes()
     shape = read_record(run.case("3d", case.name)).shape
     estimate = bytes_needed(case, settings, "3d")
     print(f"{shape}: {seconds:.0f} s, peak {peak / 2**30:.2f} GiB, estimated {estimate / 2**30:.2f} GiB")

@@ -7,7 +7,9 @@ processes share counts once; looked at several times a second, so a shorter peak
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -39,6 +41,12 @@ class CommandFailed(RuntimeError):
 
 class OutOfMemory(RuntimeError):
     """The command was ended because it took more memory than it was given."""
+
+
+def own_peak_bytes() -> int:
+    """Peak memory of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def measure(
