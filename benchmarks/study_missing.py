@@ -87,12 +87,17 @@ def phantom(folder: Path, cases: int, seed: int, missing: float) -> Path:
 
 
 def plan_alike(data: dict[str, Path], runs: dict[str, Path], config: str, minutes: float) -> None:
-    """Plan all models; the others get the folds and the configuration of `gaps`, but nothing that deals with gaps."""
+    """Plan all models; the others get the folds and the configuration of `gaps`, but nothing that deals with gaps.
+
+    All do the planned steps, whatever those take: a machine that slows one down must not shorten its schedule.
+    """
     for model in MODELS:
         autoseg.plan_and_preprocess(
             data[model], runs[model], config=config, time_budget=FOLDS * minutes * 60, plan_only=True
         )
-    with_gaps = read_plan(RunFolder(runs["gaps"]).plan).configuration(config)
+    planned = read_plan(RunFolder(runs["gaps"]).plan).configuration(config)
+    with_gaps = planned.model_copy(update={"training": planned.training.model_copy(update={"seconds": None})})
+    set_configuration(runs["gaps"], config, with_gaps)
     dropout, code = with_gaps.training.sequence_dropout, with_gaps.availability_code
     Console().print(f"planned for gaps: sequence dropout {dropout:g}, availability code {code}", highlight=False)
     plain = with_gaps.training.model_copy(update={"sequence_dropout": 0.0})
