@@ -1,4 +1,4 @@
-"""Reading and writing of image files; the only place that knows SimpleITK and its axis order.
+"""Reading and writing of image files, and resampling; the only place that knows SimpleITK's axis order.
 
 In: any file SimpleITK reads, or a folder of DICOM slices. Out: `Image`, an array with axes
 (channel, z, y, x) and its `Geometry`. SimpleITK orders spacing, size and index as (x, y, z).
@@ -6,7 +6,6 @@ In: any file SimpleITK reads, or a folder of DICOM slices. Out: `Image`, an arra
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,19 +13,15 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from autoseg.dicom_series import read_series, slices_of
 from autoseg.errors import ImageError
-from autoseg.geometry import Geometry
+from autoseg.geometry import Geometry, Shape
 from autoseg.run_folder import replaced_when_done
-from autoseg.stored_voxels import Layout, inspect, is_dicom_file, require_bytes
+from autoseg.stored_voxels import Layout, inspect
 
-# DICOM transfer syntaxes that store voxels uncompressed, so that a slice's length can be told
-_UNCOMPRESSED = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
 # NIfTI's numbers for types of voxels: float32 and float64; RGB and RGBA, one number for NIfTI
 _NIFTI_FLOATS = ("16", "64")
 _NIFTI_COLOURS = ("128", "2304")
-# share of the slice distance by which a slice may lie off an even grid; a missing slice moves its
-# neighbours by half of it at least
-_UNEVEN_SLICES = 0.25
 
 
 @dataclass(frozen=True)
@@ -124,12 +119,35 @@ def resample_onto(image: Image, target: Geometry, *, nearest: bool = False) -> I
     return Image(np.stack(channels), target)
 
 
+def resample_affinely(
+    array: NDArray, matrix: NDArray[np.float64], offset: NDArray[np.float64], size: Shape, *, nearest: bool = False
+) -> NDArray:
+    """Resample (z, y, x) by an affine map in voxels; zero outside. Linear or nearest, in this thread alone.
+
+    Args:
+        array: (z, y, x) of any number type, which the result has too.
+        matrix: (3, 3); voxel v of the result shows voxel `matrix @ v + offset` of the array.
+        offset: (3,).
+        size: voxels (z, y, x) of the result.
+        nearest: the nearest voxel, as labels need it.
+    """
+    transform = sitk.AffineTransform(3)
+    transform.SetMatrix(matrix[::-1, ::-1].ravel().tolist())
+    transform.SetTranslation(offset[::-1].tolist())
+    resampling = sitk.ResampleImageFilter()
+    resampling.SetSize([int(n) for n in size[::-1]])
+    resampling.SetTransform(transform)
+    resampling.SetInterpolator(sitk.sitkNearestNeighbor if nearest else sitk.sitkLinear)
+    resampling.SetNumberOfWorkUnits(1)
+    return sitk.GetArrayFromImage(resampling.Execute(sitk.GetImageFromArray(array)))
+
+
 def _read(path: Path) -> tuple[sitk.Image, NDArray[np.bool_] | None]:
     """The image, and for each voxel whether it is NaN or infinite in the file; None where all are finite."""
     _require(path)
     try:
         if Path(path).is_dir():
-            return _read_dicom_folder(Path(path)), None
+            return read_series(Path(path)), None
         image = sitk.ReadImage(str(path))
     except (RuntimeError, MemoryError) as error:
         raise ImageError(f"{path}: cannot be read as an image ({_short(error)})") from None
@@ -161,7 +179,7 @@ def _header(path: Path) -> sitk.ImageFileReader:
 
 def _dicom_geometry(folder: Path) -> tuple[Geometry, int]:
     """Geometry of evenly spaced slices, and number of channels, from the headers of the first and last one."""
-    slices = _dicom_slices(folder)
+    slices = slices_of(folder)
     header, last = _header(Path(slices[0])), _header(Path(slices[-1]))
     first = _geometry(header)
     if len(slices) == 1:
@@ -169,64 +187,6 @@ def _dicom_geometry(folder: Path) -> tuple[Geometry, int]:
     (_, rows, columns), (_, y, x) = first.shape, first.spacing
     z = float(np.linalg.norm(np.subtract(_geometry(last).origin, first.origin))) / (len(slices) - 1)
     return Geometry((len(slices), rows, columns), (z, y, x), first.origin, first.direction), _channels(header)
-
-
-def _dicom_slices(folder: Path) -> tuple[str, ...]:
-    """The files of the one series in a folder, in the order of their positions."""
-    series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
-    if not series:
-        raise ImageError(f"{folder}: no DICOM series in this folder")
-    if len(series) > 1:
-        raise ImageError(f"{folder}: holds {len(series)} DICOM series; give each its own folder")
-    return tuple(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0]))
-
-
-def _read_dicom_folder(folder: Path) -> sitk.Image:
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames(_dicom_slices(folder))
-    _require_complete(folder, reader.GetFileNames())
-    reader.MetaDataDictionaryArrayUpdateOn()
-    image = reader.Execute()
-    _require_whole_slices(reader, image)
-    _require_even_slices(folder, reader, image)
-    return image
-
-
-def _require_complete(folder: Path, slices: Sequence[str]) -> None:
-    """Refuse a folder with a DICOM file that GDCM left out of the series because it cannot read it."""
-    known = {Path(name).name for name in slices}
-    for file in sorted(folder.iterdir()):
-        hidden = file.name.startswith(".") or file.name.upper() == "DICOMDIR"
-        if file.is_file() and not hidden and file.name not in known and is_dicom_file(file):
-            raise ImageError(f"{file}: cannot be read as a DICOM slice, damaged or truncated; copy it again")
-
-
-def _require_whole_slices(reader: sitk.ImageSeriesReader, image: sitk.Image) -> None:
-    pixels = image.GetSize()[0] * image.GetSize()[1]
-    for i, file in enumerate(reader.GetFileNames()):
-        if _tag(reader, i, "0002|0010") in _UNCOMPRESSED and (bits := _tag(reader, i, "0028|0100")):
-            require_bytes(Path(file), Path(file).stat().st_size, pixels * int(bits) // 8)
-
-
-def _require_even_slices(folder: Path, reader: sitk.ImageSeriesReader, image: sitk.Image) -> None:
-    """Refuse a series with a slice missing or double, since ITK spreads the others evenly over the gap."""
-    texts = [_tag(reader, i, "0020|0032") for i in range(len(reader.GetFileNames()))]
-    if len(texts) < 3 or not all(texts):
-        return
-    positions = np.array([[float(number) for number in text.split("\\")] for text in texts])
-    along = np.linalg.norm(positions - positions[0], axis=1)
-    step = along[-1] / (len(along) - 1)
-    off = np.abs(along - step * np.arange(len(along)))
-    if off.max() > _UNEVEN_SLICES * step:
-        where = int(np.abs(np.diff(along) - np.median(np.diff(along))).argmax())
-        raise ImageError(
-            f"{folder}: its DICOM slices are not evenly spaced: one is missing or double after slice {where + 1} of "
-            f"{len(along)} (gap {np.diff(along)[where]:.2f} mm, otherwise {np.median(np.diff(along)):.2f} mm)"
-        )
-
-
-def _tag(reader: sitk.ImageSeriesReader, i: int, tag: str) -> str:
-    return str(reader.GetMetaData(i, tag)).strip(" \0") if reader.HasMetaDataKey(i, tag) else ""
 
 
 def _layout(image: sitk.Image) -> Layout:

@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from autoseg.geometry import Shape, Spacing
+from autoseg.image import resample_affinely
 from autoseg.plan import Training
 from trainer.sampling import Place
 
@@ -147,13 +148,34 @@ def cut_patch(
     """
     if not transform.axes:
         return _read_padded(read, shape, place.lower, _end(place.lower, patch_size))
+    if transform.displacement is None:
+        return _cut_affinely(read, shape, place, patch_size, transform)
+    return _cut_deformed(read, shape, place, patch_size, transform)
+
+
+def _cut_affinely(
+    read: ReadRegion, shape: Shape, place: Place, patch_size: Shape, transform: SpatialTransform
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    matrix = np.eye(3)
+    matrix[np.ix_(transform.axes, transform.axes)] = transform.matrix
+    # the pivot stays where it is in the patch
+    start = np.array(place.pivot) - matrix @ (np.array(place.pivot) - np.array(place.lower))
+    corner = matrix * (np.array(patch_size) - 1)
+    lowest, highest = start + np.minimum(corner, 0).sum(axis=1), start + np.maximum(corner, 0).sum(axis=1)
+    lower, upper = _reached(place, patch_size, shape, {a: (lowest[a], highest[a]) for a in transform.axes})
+    image, label = _read_padded(read, shape, lower, upper)
+    offset = start - np.array(lower)
+    resampled = np.stack([resample_affinely(channel, matrix, offset, patch_size) for channel in image])
+    return resampled, resample_affinely(label, matrix, offset, patch_size, nearest=True)
+
+
+def _cut_deformed(
+    read: ReadRegion, shape: Shape, place: Place, patch_size: Shape, transform: SpatialTransform
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     coordinates = _coordinates(place, patch_size, transform)
-    lower, upper = list(place.lower), list(_end(place.lower, patch_size))
-    for axis, along in zip(transform.axes, coordinates, strict=True):
-        # what lies outside the image is zero anyway; at least one voxel must be left to read
-        lower[axis] = int(np.clip(np.floor(along.min()), 0, shape[axis] - 1))
-        upper[axis] = int(np.clip(np.ceil(along.max()) + 1, lower[axis] + 1, shape[axis]))
-    image, label = _read_padded(read, shape, tuple(lower), tuple(upper))
+    extent = {a: (float(c.min()), float(c.max())) for a, c in zip(transform.axes, coordinates, strict=True)}
+    lower, upper = _reached(place, patch_size, shape, extent)
+    image, label = _read_padded(read, shape, lower, upper)
     normalised = [
         (2 * (along - lower[axis]) + 1) / (upper[axis] - lower[axis]) - 1
         for axis, along in zip(transform.axes, coordinates, strict=True)
@@ -162,6 +184,18 @@ def cut_patch(
     grid = torch.from_numpy(np.stack(normalised[::-1], axis=-1).astype(np.float32))
     resampled = _resample(image, grid, transform.axes, "bilinear")
     return resampled, _resample(label[None].astype(np.float32), grid, transform.axes, "nearest")[0].astype(np.uint8)
+
+
+def _reached(
+    place: Place, patch_size: Shape, shape: Shape, extent: dict[int, tuple[float, float]]
+) -> tuple[Shape, Shape]:
+    """The box to read, where along some axes a transform reaches from a lowest to a highest position."""
+    lower, upper = list(place.lower), list(_end(place.lower, patch_size))
+    for axis, (lowest, highest) in extent.items():
+        # one voxel of the zeros outside, towards which the border is interpolated; one inside must be left to read
+        lower[axis] = int(np.clip(np.floor(lowest), -1, shape[axis] - 1))
+        upper[axis] = int(np.clip(np.ceil(highest) + 1, max(lower[axis] + 1, 1), shape[axis] + 1))
+    return (lower[0], lower[1], lower[2]), (upper[0], upper[1], upper[2])
 
 
 def _end(lower: Shape, size: Shape) -> Shape:
