@@ -14,6 +14,9 @@ from autoseg.plan import Configuration, Plan
 from autoseg.step_cost import StepCost
 from trainer.learner import Learner
 
+ENOUGH_SECONDS = 2.0
+"""After so much time no further step is taken."""
+
 
 def measure_step(plan: Plan, configuration: Configuration, device: str = "auto", steps: int = 3) -> StepCost:
     """Time and memory of a forward and backward pass and an optimiser step, on random patches.
@@ -22,7 +25,8 @@ def measure_step(plan: Plan, configuration: Configuration, device: str = "auto",
         plan: gives the sequences and classes.
         configuration: input, patch, batch and network to measure.
         device: where.
-        steps: counted steps, after one that is not counted; the median is taken.
+        steps: counted steps at most, after one that is not counted; the median is taken. Slow ones, of which one
+            tells as much as several fast ones, are counted once.
 
     Returns:
         Seconds a step, and the peak memory; infinite seconds where it does not fit into memory.
@@ -38,10 +42,10 @@ def measure_step(plan: Plan, configuration: Configuration, device: str = "auto",
         torch.cuda.reset_peak_memory_stats(where)
     try:
         learner = Learner(plan, configuration, configuration.training, where, seed=0)
-        seconds = []
-        for i in range(steps + 1):
+        seconds: list[float] = []
+        while len(seconds) < 2 or (len(seconds) <= steps and sum(seconds) < ENOUGH_SECONDS):
             start = time.perf_counter()
-            learner.step(image, label, 1e-4, i)
+            learner.step(image, label, 1e-4, len(seconds))
             seconds.append(time.perf_counter() - start)
     except (torch.OutOfMemoryError, MemoryError):
         return StepCost(float("inf"), 0)
