@@ -3,8 +3,9 @@
     python -m benchmarks --data DATA --nnunet ENVIRONMENT [--folder FOLDER] [ROW ...]
 
 DATA holds the folders hippocampus40 and abdomen20. ENVIRONMENT is a virtual environment in which nnU-Net
-v2 is installed (`pip install nnunetv2`), unmodified. Each row is measured once and kept in FOLDER; given again,
-the command measures what is missing, and `--again` all rows that are named. Nothing else may compute meanwhile.
+v2 is installed (`pip install nnunetv2`), unmodified. Each row is measured once and kept in benchmarks/measured; given
+again, the command measures what is missing, and `--again` all rows that are named. Runs and logs are in FOLDER.
+Nothing else may compute meanwhile.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from benchmarks.beside.figures import HEADS, Figure, Row, as_markdown, machine, 
 from benchmarks.beside.rival import Rival
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
+MEASURED = Path(__file__).parent / "measured"
 ROWS: dict[str, Callable[[Bench], list[Figure]]] = {
     "preprocess": preprocess.figures,
     "augmentation": augmentation.figures,
@@ -38,15 +40,19 @@ def main() -> None:
     options = parse()
     folder: Path = options.folder.resolve()
     bench = Bench(
-        options.data.resolve(), folder, Rival(options.nnunet.absolute(), folder / "nnunet"), options.most_epochs
+        data=options.data.resolve(),
+        folder=folder,
+        measured=MEASURED,
+        rival=Rival(options.nnunet.absolute(), folder / "nnunet"),
+        most_epochs=options.most_epochs,
     )
     for name in options.rows or ROWS:
-        path = kept(folder, name)
+        path = kept(name)
         if options.again or not path.exists():
             versions = our_versions() | bench.rival.versions
             figures = tuple(ROWS[name](bench))
             write_row(path, Row(name=name, machine=machine(), versions=versions, figures=figures))
-    rows = [read_row(kept(folder, name)) for name in ROWS if kept(folder, name).exists()]
+    rows = [read_row(kept(name)) for name in ROWS if kept(name).exists()]
     RESULTS.write_text(f"# autoseg beside nnU-Net v2\n\n{as_markdown(rows)}", encoding="utf-8")
     show(rows)
 
@@ -58,7 +64,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)} [default: all]")
     parser.add_argument("--data", type=Path, required=True, help="folder of hippocampus40 and abdomen20")
     parser.add_argument("--nnunet", type=Path, required=True, help="virtual environment of nnU-Net v2")
-    parser.add_argument("--folder", type=Path, default=Path("benchmark_runs"), help="for runs, logs and results")
+    parser.add_argument("--folder", type=Path, default=Path("benchmark_runs"), help="for runs and logs")
     parser.add_argument(
         "--most-epochs",
         type=int,
@@ -72,8 +78,8 @@ def parse() -> argparse.Namespace:
     return options
 
 
-def kept(folder: Path, name: str) -> Path:
-    return folder / "rows" / f"{name}.json"
+def kept(name: str) -> Path:
+    return MEASURED / f"{name}.json"
 
 
 def show(rows: list[Row]) -> None:

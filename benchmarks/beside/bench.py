@@ -21,13 +21,15 @@ class Bench:
 
     Args:
         data: folder of the data sets.
-        folder: for runs, logs and results; what is in it is not measured again.
+        folder: for runs and logs.
+        measured: for what was measured, which is not measured again.
         rival: nnU-Net.
         most_epochs: of its trainers the longest that is run.
     """
 
     data: Path
     folder: Path
+    measured: Path
     rival: Rival
     most_epochs: int
 

@@ -24,7 +24,8 @@ import autoseg
 from autoseg.run_folder import RunFolder, write_text
 from autoseg.splits import read_splits
 from benchmarks.beside.bench import DATASETS, Bench
-from benchmarks.beside.figures import Figure
+from benchmarks.beside.figures import Figure, machine, our_versions
+from benchmarks.process import Measured
 
 FOLDS = 5  # that a budget is divided by; one is trained
 EPOCHS = (1, 5, 10, 20)
@@ -39,8 +40,10 @@ class Point(BaseModel):
     Args:
         length: what was asked for.
         seconds: from raw data to its validation Dice.
-        peak_bytes: of the training's process tree.
+        peak_bytes: of the process tree.
         dice: of each validation case, the mean over classes.
+        machine: on which.
+        versions: of autoseg and torch.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,6 +52,8 @@ class Point(BaseModel):
     seconds: float
     peak_bytes: int
     dice: dict[str, float]
+    machine: str
+    versions: dict[str, str]
 
     @property
     def mean(self) -> float:
@@ -70,7 +75,7 @@ def figures(bench: Bench) -> list[Figure]:
 
 def our_point(bench: Bench, name: str, minutes: float) -> Point:
     """Fold 0 in so many minutes."""
-    kept = bench.folder / "curve" / f"{name}_autoseg_{minutes:g}min.json"
+    kept = bench.measured / "curve" / f"{name}_autoseg_{minutes:g}min.json"
     if not kept.exists():
         run = bench.folder / "curve" / name / f"{minutes:g}min"
         shutil.rmtree(run, ignore_errors=True)
@@ -79,15 +84,14 @@ def our_point(bench: Bench, name: str, minutes: float) -> Point:
         planned = bench.autoseg(["plan-and-preprocess", bench.data / name, "-o", run, *budget], f"{log}_plan")
         trained = bench.autoseg(["train", run, "--fold", "0", "--config", "3d"], f"{log}_train")
         dice = dice_of(bench, name, RunFolder(run).cross_validation("3d"))
-        seconds = planned.seconds + trained.seconds
-        keep(kept, Point(length=f"{minutes:g} min", seconds=seconds, peak_bytes=trained.peak_bytes, dice=dice))
+        keep(kept, point(f"{minutes:g} min", [planned, trained], dice))
     return read(kept)
 
 
 def rivals_point(bench: Bench, epochs: int) -> Point:
     """Fold 0 in so many epochs."""
     name = "hippocampus40"
-    kept = bench.folder / "curve" / f"{name}_nnunet_{epochs}epochs.json"
+    kept = bench.measured / "curve" / f"{name}_nnunet_{epochs}epochs.json"
     if not kept.exists():
         number = DATASETS[name]
         bench.rival.add_dataset(number, bench.data / name)
@@ -97,9 +101,20 @@ def rivals_point(bench: Bench, epochs: int) -> Point:
         command = [str(number), "3d_fullres", "0", "-tr", TRAINER[epochs], "-device", "cpu"]
         trained = bench.rival.call("nnUNetv2_train", command, f"curve_{name}_{epochs}epochs")
         dice = dice_of(bench, name, trained_by_rival(bench, epochs) / "validation")
-        seconds = prepared.seconds + trained.seconds
-        keep(kept, Point(length=f"{epochs} epochs", seconds=seconds, peak_bytes=trained.peak_bytes, dice=dice))
+        keep(kept, point(f"{epochs} epochs", [prepared, trained], dice))
     return read(kept)
+
+
+def point(length: str, commands: list[Measured], dice: dict[str, float]) -> Point:
+    """What one training gave, by the commands from raw data on."""
+    return Point(
+        length=length,
+        seconds=sum(command.seconds for command in commands),
+        peak_bytes=max(command.peak_bytes for command in commands),
+        dice=dice,
+        machine=machine(),
+        versions=our_versions(),
+    )
 
 
 def trained_by_rival(bench: Bench, epochs: int) -> Path:

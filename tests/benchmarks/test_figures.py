@@ -34,7 +34,7 @@ def test_a_row_is_kept_and_read_as_it_was(tmp_path: Path) -> None:
 
 def point(seconds: float, *dice: float) -> Point:
     cases = {str(number): value for number, value in enumerate(dice)}
-    return Point(length=f"{seconds:g} s", seconds=seconds, peak_bytes=0, dice=cases)
+    return Point(length=f"{seconds:g} s", seconds=seconds, peak_bytes=0, dice=cases, machine="m", versions={})
 
 
 OURS = [point(10, 0.7, 0.8), point(30, 0.8, 0.9), point(60, 0.9, 0.9)]
