@@ -14,7 +14,7 @@ from autoseg.plan import Configuration, Plan
 from autoseg.step_cost import StepCost
 from trainer.learner import Learner
 
-ENOUGH_SECONDS = 2.0
+ENOUGH_SECONDS = 1.0
 """After so much time no further step is taken."""
 
 
