@@ -12,24 +12,26 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.beside import augmentation, curve, export, iteration, predict, predict_memory, preprocess, size
-from benchmarks.beside.bench import Bench
+from benchmarks.beside.bench import DATASETS, Bench
 from benchmarks.beside.figures import HEADS, Figure, Row, as_markdown, machine, our_versions, read_row, write_row
 from benchmarks.beside.rival import Rival
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 MEASURED = Path(__file__).parent / "measured"
+BY_DATASET = {"preprocess": preprocess, "iteration": iteration, "curve": curve, "predict": predict}
 ROWS: dict[str, Callable[[Bench], list[Figure]]] = {
-    "preprocess": preprocess.figures,
+    f"{name}-{dataset}": partial(module.figures, name=dataset)
+    for name, module in BY_DATASET.items()
+    for dataset in DATASETS
+} | {
     "augmentation": augmentation.figures,
-    "iteration": iteration.figures,
-    "curve": curve.figures,
-    "predict": predict.figures,
     "predict_memory": predict_memory.figures,
     "export": export.figures,
     "size": size.figures,

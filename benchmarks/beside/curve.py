@@ -31,6 +31,7 @@ FOLDS = 5  # that a budget is divided by; one is trained
 EPOCHS = (1, 5, 10, 20)
 FOLD_MINUTES = {"hippocampus40": (0.5, 1, 2, 4, 8, 16), "abdomen20": (2, 4, 8, 16)}
 GOALS = {"hippocampus40": (0.83, 0.85, 0.86), "abdomen20": (0.75, 0.80, 0.85)}
+RIVALS_DATASET = "hippocampus40"
 TRAINER = {1: "nnUNetTrainer_1epoch"} | {n: f"nnUNetTrainer_{n}epochs" for n in EPOCHS[1:]}
 
 
@@ -61,15 +62,14 @@ class Point(BaseModel):
         return float(np.nanmean(list(self.dice.values())))
 
 
-def figures(bench: Bench) -> list[Figure]:
-    """Time to each Dice, and Dice at each time."""
-    ours = {name: [our_point(bench, name, m) for m in minutes] for name, minutes in FOLD_MINUTES.items()}
-    name = "hippocampus40"
-    theirs = [rivals_point(bench, epochs) for epochs in EPOCHS if epochs <= bench.most_epochs]
+def figures(bench: Bench, name: str) -> list[Figure]:
+    """Time to each Dice, and Dice at each time at which a training of nnU-Net ends."""
+    ours = [our_point(bench, name, minutes) for minutes in FOLD_MINUTES[name]]
+    epochs = [n for n in EPOCHS if n <= bench.most_epochs] if name == RIVALS_DATASET else []
+    theirs = [rivals_point(bench, n) for n in epochs]
     return [
-        *(time_to(goal, name, ours[name], theirs) for goal in GOALS[name]),
-        *(time_to(goal, "abdomen20", ours["abdomen20"], []) for goal in GOALS["abdomen20"]),
-        *(dice_at(point, name, ours[name]) for point in theirs),
+        *(time_to(goal, name, ours, theirs) for goal in GOALS[name]),
+        *(dice_at(point, name, ours) for point in theirs),
     ]
 
 
@@ -90,7 +90,7 @@ def our_point(bench: Bench, name: str, minutes: float) -> Point:
 
 def rivals_point(bench: Bench, epochs: int) -> Point:
     """Fold 0 in so many epochs."""
-    name = "hippocampus40"
+    name = RIVALS_DATASET
     kept = bench.measured / "curve" / f"{name}_nnunet_{epochs}epochs.json"
     if not kept.exists():
         number = DATASETS[name]
@@ -119,7 +119,7 @@ def point(length: str, commands: list[Measured], dice: dict[str, float]) -> Poin
 
 def trained_by_rival(bench: Bench, epochs: int) -> Path:
     """Folder of nnU-Net's fold 0 of hippocampus40, which the curve trains."""
-    results = bench.rival.folder / "results" / f"Dataset{DATASETS['hippocampus40']:03d}_hippocampus40"
+    results = bench.rival.folder / "results" / f"Dataset{DATASETS[RIVALS_DATASET]:03d}_{RIVALS_DATASET}"
     return results / f"{TRAINER[epochs]}__nnUNetPlans__3d_fullres" / "fold_0"
 
 

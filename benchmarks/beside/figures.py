@@ -106,7 +106,10 @@ def machine() -> str:
 def our_versions() -> dict[str, str]:
     """Autoseg's version and commit, and torch's."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return {"autoseg": f"{version('autoseg-framework')} ({commit.stdout.strip() or 'no commit'})", "torch": version("torch")}
+    return {
+        "autoseg": f"{version('autoseg-framework')} ({commit.stdout.strip() or 'no commit'})",
+        "torch": version("torch"),
+    }
 
 
 def _number(values: Sequence[float]) -> str:

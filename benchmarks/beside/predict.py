@@ -15,19 +15,15 @@ from autoseg.dataset.case import Case
 from autoseg.dataset.read import read_dataset
 from autoseg.fingerprint import read_fingerprint
 from autoseg.run_folder import RunFolder
-from benchmarks.beside.bench import DATASETS, Bench
+from benchmarks.beside.bench import Bench
 from benchmarks.beside.figures import Figure
 from benchmarks.beside.untrained import CONFIGURATION, number_of, planned_network, reference_network, rivals_network
 
 ROUNDS = {"hippocampus40": 3, "abdomen20": 1}
 
 
-def figures(bench: Bench) -> list[Figure]:
-    """Seconds on both data sets."""
-    return [figure for name in DATASETS for figure in of_dataset(bench, name)]
-
-
-def of_dataset(bench: Bench, name: str) -> list[Figure]:
+def figures(bench: Bench, name: str) -> list[Figure]:
+    """Seconds on one data set."""
     same, planned = reference_network(bench, name), planned_network(bench, name)
     rivals_network(bench, name)
     images = one_case(bench, name, planned)

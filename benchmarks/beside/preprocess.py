@@ -16,35 +16,32 @@ REPEATS = 3
 MIB = 2**20
 
 
-def figures(bench: Bench) -> list[Figure]:
-    """Time and memory on both data sets."""
-    found = []
-    for name, number in DATASETS.items():
-        bench.rival.add_dataset(number, bench.data / name)
-        ours, theirs = [], []
-        for repeat in range(REPEATS):
-            run = bench.folder / "preprocess" / name
-            shutil.rmtree(run, ignore_errors=True)
-            log = f"preprocess_{name}_{repeat}"
-            ours.append(bench.autoseg(["plan-and-preprocess", bench.data / name, "-o", run, "--config", "3d"], log))
-            bench.rival.forget_preprocessed(number)
-            theirs.append(bench.rival.preprocess(number, log))
-        found += [
-            Figure(
-                what="plan and preprocess, s",
-                dataset=name,
-                ours=tuple(one.seconds for one in ours),
-                theirs=tuple(one.seconds for one in theirs),
-                better="less",
-                goal="4×",
-            ),
-            Figure(
-                what="plan and preprocess, peak MiB",
-                dataset=name,
-                ours=tuple(one.peak_bytes / MIB for one in ours),
-                theirs=tuple(one.peak_bytes / MIB for one in theirs),
-                better="less",
-                goal="3×",
-            ),
-        ]
-    return found
+def figures(bench: Bench, name: str) -> list[Figure]:
+    """Time and memory on one data set."""
+    bench.rival.add_dataset(DATASETS[name], bench.data / name)
+    ours, theirs = [], []
+    for repeat in range(REPEATS):
+        run = bench.folder / "preprocess" / name
+        shutil.rmtree(run, ignore_errors=True)
+        log = f"preprocess_{name}_{repeat}"
+        ours.append(bench.autoseg(["plan-and-preprocess", bench.data / name, "-o", run, "--config", "3d"], log))
+        bench.rival.forget_preprocessed(DATASETS[name])
+        theirs.append(bench.rival.preprocess(DATASETS[name], log))
+    return [
+        Figure(
+            what="plan and preprocess, s",
+            dataset=name,
+            ours=tuple(one.seconds for one in ours),
+            theirs=tuple(one.seconds for one in theirs),
+            better="less",
+            goal="4×",
+        ),
+        Figure(
+            what="plan and preprocess, peak MiB",
+            dataset=name,
+            ours=tuple(one.peak_bytes / MIB for one in ours),
+            theirs=tuple(one.peak_bytes / MIB for one in theirs),
+            better="less",
+            goal="3×",
+        ),
+    ]
