@@ -2,14 +2,16 @@
 
     python -m benchmarks.study_missing FOLDER [--minutes 5] [--folds 5] [--cases 40] [--test-cases 20] [--config 3d]
 
-Three models on the same synthetic patients, of one plan (patch, network, length of the schedule):
+Four models on the same synthetic patients, of one plan (patch, network, length of the schedule):
 
 - `gaps`: from cases each sequence of which is missing from 30 %, trained as planned for such data
   (sequence dropout, availability code);
 - `complete_cases`: from those of its cases that lack nothing, trained plainly: what is left of such data to who cannot
   learn from gaps; it never saw one;
+- `fewer`: from 70 % of the cases with nothing missing, trained plainly: it never saw a gap, and has as many images
+  of each sequence as `gaps`;
 - `complete`: from all cases with nothing missing, trained plainly: it never saw a gap either, and saw images that
-  the other two are denied.
+  the others are denied.
 
 The folds of each together predict test patients of another seed: with all sequences, and with each left out in
 turn. Printed and written to FOLDER/missing.csv: the Dice of each, and the mean of the paired difference over
@@ -26,6 +28,7 @@ import argparse
 import csv
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
@@ -41,7 +44,7 @@ SEQUENCES = ("T1", "T2", "STIR")
 MISSING = 0.3
 SEED, TEST_SEED = 100, 200
 FOLDS = 5  # that the time is planned for
-MODELS = ("gaps", "complete_cases", "complete")
+MODELS = ("gaps", "complete_cases", "fewer", "complete")
 
 
 def main() -> None:
@@ -50,6 +53,7 @@ def main() -> None:
     data = {
         "gaps": phantom(folder / "data_gaps", options.cases, SEED, MISSING),
         "complete_cases": phantom(folder / "data_gaps", options.cases, SEED, MISSING),
+        "fewer": phantom(folder / "data_complete", options.cases, SEED, 0.0),
         "complete": phantom(folder / "data_complete", options.cases, SEED, 0.0),
         "test": phantom(folder / "data_test", options.test_cases, TEST_SEED, 0.0),
     }
@@ -107,9 +111,16 @@ def plan_alike(data: dict[str, Path], runs: dict[str, Path], config: str, minute
     of_complete = tuple(
         split.model_copy(update={"train": tuple(c for c in split.train if c in complete)}) for split in splits
     )
-    for model, folds in (("complete_cases", of_complete), ("complete", splits)):
+    of_fewer = tuple(split.model_copy(update={"train": thinned(split.train)}) for split in splits)
+    for model, folds in (("complete_cases", of_complete), ("fewer", of_fewer), ("complete", splits)):
         set_configuration(runs[model], config, without_means)
         write_splits(RunFolder(runs[model]).splits, folds)
+
+
+def thinned(cases: tuple[str, ...]) -> tuple[str, ...]:
+    """As many of the cases as have a sequence where it is missing from some, drawn at random."""
+    drawn = np.random.default_rng(0).permutation(len(cases))[: round((1 - MISSING) * len(cases))]
+    return tuple(cases[index] for index in sorted(drawn))
 
 
 def set_configuration(run: Path, name: str, configuration: Configuration) -> None:
