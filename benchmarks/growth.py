@@ -4,7 +4,7 @@
 
 Cases of hippocampus40, tiled to 1, 2, 4 and 8 times their voxels, in data sets of 10 cases; and data sets of
 10, 20 and 40 cases of their own size (the real ones). Measured: checking, fingerprint and plan; preprocessing; one
-epoch of training; and prediction of one image (for cases: of as many images as there are cases). The plan's
+epoch of training; and prediction of the images of all cases with its fold. The plan's
 patch, network and length of an epoch are kept the same, so that what grows is the data. Written are
 FOLDER/growth.csv, and the plot benchmarks/growth.svg. What has been measured is not measured again.
 """
@@ -84,13 +84,12 @@ def measured(source: Path, folder: Path, setting: Setting) -> list[dict[str, obj
             "--time-budget",
             "5m",
         ]
-        images = dataset / ("imagesTr" if setting.cases > 1 else "one")
         predicted = run.path / "predicted"
         commands: list[list[str | Path]] = [
             [*planning, "--plan-only"],
             planning,
             ["train", run.path, "--fold", "0", "--config", "3d"],
-            ["predict", run.path, "-i", images, "-o", predicted, "--config", "3d", "--fold", "0"],
+            ["predict", run.path, "-i", dataset / "imagesTr", "-o", predicted, "--config", "3d", "--fold", "0"],
         ]
         rows = []
         for stage, command in zip(STAGES, commands, strict=True):
@@ -115,9 +114,6 @@ def tiled(source: Path, folder: Path, setting: Setting) -> Path:
                 image = read_image(source / relative)
                 (making / relative).parent.mkdir(parents=True, exist_ok=True)
                 write_image(making / relative, tile(image, TILES[setting.voxels]))
-        one = Path(cases[0]["image"])
-        (making / "one").mkdir()
-        shutil.copyfile(making / one, making / "one" / one.name)
         told = declared | {"training": cases, "numTraining": len(cases), "test": [], "numTest": 0}
         (making / "dataset.json").write_text(json.dumps(told), encoding="utf-8")
     return folder
