@@ -89,10 +89,7 @@ def write_image(path: Path, image: Image) -> None:
     """
     array = image.array[0] if image.array.shape[0] == 1 else np.moveaxis(image.array, 0, -1)
     out = sitk.GetImageFromArray(np.ascontiguousarray(array), isVector=image.array.shape[0] > 1)
-    geometry = image.geometry
-    out.SetSpacing(geometry.spacing[::-1])
-    out.SetOrigin(geometry.origin)
-    out.SetDirection(np.asarray(geometry.direction)[::-1].T.ravel().tolist())
+    _place(out, image.geometry)
     path = Path(path)
     with replaced_when_done(path) as temporary:
         try:
@@ -105,15 +102,11 @@ def resample_onto(image: Image, target: Geometry, *, nearest: bool = False) -> I
     """Bring `image` onto another grid, in world coordinates; zero outside. Linear or nearest."""
     interpolator = sitk.sitkNearestNeighbor if nearest else sitk.sitkLinear
     reference = sitk.Image([int(n) for n in target.shape[::-1]], sitk.sitkUInt8)
-    reference.SetSpacing(target.spacing[::-1])
-    reference.SetOrigin(target.origin)
-    reference.SetDirection(np.asarray(target.direction)[::-1].T.ravel().tolist())
+    _place(reference, target)
     channels = []
     for channel in image.array:
         moving = sitk.GetImageFromArray(np.ascontiguousarray(channel))
-        moving.SetSpacing(image.geometry.spacing[::-1])
-        moving.SetOrigin(image.geometry.origin)
-        moving.SetDirection(np.asarray(image.geometry.direction)[::-1].T.ravel().tolist())
+        _place(moving, image.geometry)
         moved = sitk.Resample(moving, reference, sitk.Transform(), interpolator, 0.0)
         channels.append(sitk.GetArrayFromImage(moved))
     return Image(np.stack(channels), target)
@@ -211,6 +204,13 @@ def _require(path: Path) -> None:
 def _channels(header: sitk.ImageFileReader) -> int:
     size = header.GetSize()
     return int(size[3]) if len(size) == 4 else int(header.GetNumberOfComponents())
+
+
+def _place(image: sitk.Image, geometry: Geometry) -> None:
+    """Give SimpleITK's image a geometry; the inverse of `_geometry`."""
+    image.SetSpacing(geometry.spacing[::-1])
+    image.SetOrigin(geometry.origin)
+    image.SetDirection(np.asarray(geometry.direction)[::-1].T.ravel().tolist())
 
 
 def _geometry(image: sitk.Image | sitk.ImageFileReader) -> Geometry:

@@ -148,7 +148,7 @@ def cut_patch(
     """
     if not transform.axes:
         return _read_padded(read, shape, place.lower, _end(place.lower, patch_size))
-    # in three dimensions SimpleITK is twice as fast, within slices torch is, and it alone takes a displacement
+    # SimpleITK is faster in three dimensions, torch within slices; torch's alone takes a displacement
     if len(transform.axes) == 3 and transform.displacement is None:
         return _cut_affinely(read, shape, place, patch_size, transform)
     return _cut_by_grid(read, shape, place, patch_size, transform)

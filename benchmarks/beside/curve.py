@@ -10,7 +10,6 @@ the time of its training step. Every training is kept, so that the row goes on w
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from pathlib import Path
@@ -192,8 +191,7 @@ def paired(a: Point, b: Point) -> float:
 
 def keep(path: Path, point: Point) -> None:
     """Write a point, atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps(point.model_dump(), indent=1) + "\n")
+    write_text(path, point.model_dump_json(indent=1) + "\n")
 
 
 def read(path: Path) -> Point:

@@ -15,9 +15,9 @@ from autoseg.dataset.case import Case
 from autoseg.dataset.read import read_dataset
 from autoseg.fingerprint import read_fingerprint
 from autoseg.run_folder import RunFolder
-from benchmarks.beside.bench import Bench
+from benchmarks.beside.bench import DATASETS, Bench
 from benchmarks.beside.figures import Figure
-from benchmarks.beside.untrained import CONFIGURATION, number_of, planned_network, reference_network, rivals_network
+from benchmarks.beside.untrained import CONFIGURATION, planned_network, reference_network, rivals_network
 
 ROUNDS = {"hippocampus40": 3, "abdomen20": 1}
 
@@ -46,7 +46,7 @@ def figures(bench: Bench, name: str) -> list[Figure]:
             seconds[which].append(bench.autoseg(command, f"{log}_{which}").seconds)
         theirs: list[str | Path] = [
             "-d",
-            number_of(name),
+            str(DATASETS[name]),
             "-i",
             images,
             "-o",

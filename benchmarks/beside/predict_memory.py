@@ -15,7 +15,7 @@ from autoseg.image import write_image
 from benchmarks.beside.bench import Bench
 from benchmarks.beside.figures import Figure
 from benchmarks.memory_predict import CLASSES, SHAPE, large_image, plan_and_fingerprint
-from benchmarks.process import OutOfMemory, measure
+from benchmarks.process import Measured, OutOfMemory, measure
 
 MOST_BYTES = 20 * 2**30
 GIB = 2**30
@@ -25,59 +25,45 @@ NAME = f"Dataset{NUMBER}_large"
 
 def figures(bench: Bench) -> list[Figure]:
     """GiB of the process tree, and seconds."""
-    folder = bench.folder / "large"
     ours = measure([sys.executable, "-m", "benchmarks.memory_predict"], bench.folder / "logs" / "predict_memory.txt")
-    image = folder / "images" / "large_0000.nii.gz"
-    if not image.exists():
-        image.parent.mkdir(parents=True, exist_ok=True)
-        write_image(image, large_image())
-    declare(bench)
-    command: list[str | Path] = [
-        "-d",
-        str(NUMBER),
-        "-i",
-        image.parent,
-        "-o",
-        folder / "predicted",
-        "-c",
-        "3d_fullres",
-        "-f",
-        "0",
-    ]
-    note = ""
-    their_bytes: tuple[float, ...] = ()
-    their_seconds: tuple[float, ...] = ()
-    try:
-        theirs = bench.rival.call(
-            "nnUNetv2_predict",
-            [*command, "-device", "cpu", "--disable_tta"],
-            "predict_memory",
-            most_bytes=MOST_BYTES,
-        )
-        their_bytes, their_seconds = (theirs.peak_bytes / GIB,), (theirs.seconds,)
-    except OutOfMemory:
-        note = f"nnU-Net: {said_out_of_memory()}"
+    theirs = rivals(bench)
     what = f"predict {'×'.join(map(str, reversed(SHAPE)))} voxels, {CLASSES} classes"
     return [
         Figure(
             what=f"{what}, peak GiB",
             dataset="noise",
             ours=(ours.peak_bytes / GIB,),
-            theirs=their_bytes,
+            theirs=(theirs.peak_bytes / GIB,) if theirs else (),
             better="less",
             goal="3×",
-            note=note,
+            note="" if theirs else f"nnU-Net: {said_out_of_memory()}",
         ),
         Figure(
             what=f"{what}, s",
             dataset="noise",
             ours=(ours.seconds,),
-            theirs=their_seconds,
+            theirs=(theirs.seconds,) if theirs else (),
             better="less",
             goal="",
             note="autoseg's includes drawing the image",
         ),
     ]
+
+
+def rivals(bench: Bench) -> Measured | None:
+    """What nnU-Net took; None where that was more memory than it may take."""
+    image = bench.folder / "large" / "images" / "large_0000.nii.gz"
+    if not image.exists():
+        image.parent.mkdir(parents=True, exist_ok=True)
+        write_image(image, large_image())
+    declare(bench)
+    output = bench.folder / "large" / "predicted"
+    command: list[str | Path] = ["-d", str(NUMBER), "-i", image.parent, "-o", output, "-c", "3d_fullres", "-f", "0"]
+    options = ["-device", "cpu", "--disable_tta"]
+    try:
+        return bench.rival.call("nnUNetv2_predict", [*command, *options], "predict_memory", most_bytes=MOST_BYTES)
+    except OutOfMemory:
+        return None
 
 
 def said_out_of_memory() -> str:

@@ -10,7 +10,7 @@ from autoseg.network.build import network_of
 from autoseg.network.weights import save_weights
 from autoseg.plan import Plan, read_plan, read_reasons, write_plan
 from autoseg.run_folder import RunFolder
-from benchmarks.beside.bench import DATASETS, Bench
+from benchmarks.beside.bench import Bench
 
 FOLDS = 5
 CONFIGURATION = "3d"
@@ -43,11 +43,6 @@ def rivals_network(bench: Bench, name: str) -> Path:
     if not (results / f"fold_{FOLDS - 1}" / "checkpoint_final.pth").exists():
         bench.rival.ask("untrained", [preprocessed / "nnUNetPlans.json", preprocessed / "dataset.json"])
     return results
-
-
-def number_of(name: str) -> str:
-    """What nnU-Net calls a data set by, as its commands want it."""
-    return str(DATASETS[name])
 
 
 def _write_weights(run: RunFolder, plan: Plan) -> None:

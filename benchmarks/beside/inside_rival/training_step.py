@@ -43,8 +43,6 @@ def main() -> None:
         "seconds": seconds[1:],
         "patch": [int(n) for n in patch],
         "batch": trainer.batch_size,
-        "parameters": sum(p.numel() for p in trainer.network.parameters()),
-        "threads": torch.get_num_threads(),
     }
     Path(answer).write_text(json.dumps(told))
 
