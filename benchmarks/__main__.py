@@ -18,6 +18,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from autoseg.run_folder import write_text
 from benchmarks.beside import augmentation, curve, export, iteration, predict, predict_memory, preprocess, size
 from benchmarks.beside.bench import DATASETS, Bench
 from benchmarks.beside.figures import HEADS, Figure, Row, as_markdown, machine, our_versions, read_row, write_row
@@ -47,6 +48,7 @@ def main() -> None:
         measured=MEASURED,
         rival=Rival(options.nnunet.absolute(), folder / "nnunet"),
         most_epochs=options.most_epochs,
+        most_minutes=options.most_minutes,
     )
     for name in options.rows or ROWS:
         path = kept(name)
@@ -55,7 +57,8 @@ def main() -> None:
             figures = tuple(ROWS[name](bench))
             write_row(path, Row(name=name, machine=machine(), versions=versions, figures=figures))
     rows = [read_row(kept(name)) for name in ROWS if kept(name).exists()]
-    RESULTS.write_text(f"# autoseg beside nnU-Net v2\n\n{as_markdown(rows)}", encoding="utf-8")
+    missing = [name for name in ROWS if not kept(name).exists()]
+    write_text(RESULTS, f"# autoseg beside nnU-Net v2\n\n{as_markdown(rows, missing)}")
     show(rows)
 
 
@@ -72,6 +75,9 @@ def parse() -> argparse.Namespace:
         type=int,
         default=20,
         help="longest of nnU-Net's trainers to run; 20 epochs take over two hours",
+    )
+    parser.add_argument(
+        "--most-minutes", type=float, default=16, help="longest of autoseg's budgets for a fold in the curve"
     )
     parser.add_argument("--again", action="store_true", help="measure rows that have been measured")
     options = parser.parse_args()

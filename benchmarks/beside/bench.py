@@ -25,6 +25,7 @@ class Bench:
         measured: for what was measured, which is not measured again.
         rival: nnU-Net.
         most_epochs: of its trainers the longest that is run.
+        most_minutes: of autoseg's budgets for a fold the longest that is run.
     """
 
     data: Path
@@ -32,6 +33,7 @@ class Bench:
     measured: Path
     rival: Rival
     most_epochs: int
+    most_minutes: float
 
     def autoseg(self, arguments: Sequence[str | Path], log: str) -> Measured:
         """Run a command of autoseg's, as its user would.

@@ -23,7 +23,8 @@ import autoseg
 from autoseg.run_folder import RunFolder, write_text
 from autoseg.splits import read_splits
 from benchmarks.beside.bench import DATASETS, Bench
-from benchmarks.beside.figures import Figure, machine, our_versions
+from benchmarks.beside.figures import Figure, machine, our_versions, read_row
+from benchmarks.beside.iteration import epoch_hours
 from benchmarks.process import Measured
 
 FOLDS = 5  # that a budget is divided by; one is trained
@@ -31,6 +32,9 @@ EPOCHS = (1, 5, 10, 20)
 FOLD_MINUTES = {"hippocampus40": (0.5, 1, 2, 4, 8, 16), "abdomen20": (2, 4, 8, 16)}
 GOALS = {"hippocampus40": (0.83, 0.85, 0.86), "abdomen20": (0.75, 0.80, 0.85)}
 RIVALS_DATASET = "hippocampus40"
+MOST_HOURS = 3
+"""Of a training of nnU-Net; where its shortest takes longer none is run."""
+
 TRAINER = {1: "nnUNetTrainer_1epoch"} | {n: f"nnUNetTrainer_{n}epochs" for n in EPOCHS[1:]}
 
 
@@ -63,13 +67,23 @@ class Point(BaseModel):
 
 def figures(bench: Bench, name: str) -> list[Figure]:
     """Time to each Dice, and Dice at each time at which a training of nnU-Net ends."""
-    ours = [our_point(bench, name, minutes) for minutes in FOLD_MINUTES[name]]
     epochs = [n for n in EPOCHS if n <= bench.most_epochs] if name == RIVALS_DATASET else []
     theirs = [rivals_point(bench, n) for n in epochs]
+    ours = [our_point(bench, name, minutes) for minutes in FOLD_MINUTES[name] if minutes <= bench.most_minutes]
+    instead = "" if theirs else beyond_the_limit(bench, name)
     return [
-        *(time_to(goal, name, ours, theirs) for goal in GOALS[name]),
+        *(time_to(goal, name, ours, theirs, instead) for goal in GOALS[name]),
         *(dice_at(point, name, ours) for point in theirs),
     ]
+
+
+def beyond_the_limit(bench: Bench, name: str) -> str:
+    """What is said of nnU-Net where its shortest trainer takes too long, by the time of its training step."""
+    kept = bench.measured / f"iteration-{name}.json"
+    if not kept.exists():
+        return ""
+    hours = epoch_hours(read_row(kept).figures[0].theirs)
+    return f"> {MOST_HOURS} h" if hours > MOST_HOURS else ""
 
 
 def our_point(bench: Bench, name: str, minutes: float) -> Point:
@@ -137,8 +151,8 @@ def dice_of(bench: Bench, name: str, predicted: Path) -> dict[str, float]:
     return {str(case): float(dice) for case, dice in rows.groupby("case")["dice"].mean().items()}
 
 
-def time_to(goal: float, name: str, ours: list[Point], theirs: list[Point]) -> Figure:
-    """Wall time of the shortest training that reached a Dice."""
+def time_to(goal: float, name: str, ours: list[Point], theirs: list[Point], instead: str = "") -> Figure:
+    """Wall time of the shortest training that reached a Dice; `instead` is said of nnU-Net where none was run."""
     reached = {which: first(points, goal) for which, points in (("autoseg", ours), ("nnU-Net", theirs))}
     best = [
         f"{which}: best {max(point.mean for point in points):.3f}"
@@ -155,6 +169,7 @@ def time_to(goal: float, name: str, ours: list[Point], theirs: list[Point]) -> F
         better="less",
         goal="10×" if theirs else "",
         note="; ".join(lengths + best),
+        instead=instead,
     )
 
 

@@ -19,7 +19,7 @@ from autoseg.preprocessed import CaseRecord
 from autoseg.whole_image.export import export_labels
 from benchmarks.beside.bench import Bench
 from benchmarks.beside.figures import Figure
-from benchmarks.beside.predict_memory import MOST_BYTES, said_out_of_memory
+from benchmarks.beside.predict_memory import MOST_BYTES, OUT_OF_MEMORY
 from benchmarks.memory_export import AXES, organs
 from benchmarks.process import OutOfMemory
 
@@ -51,11 +51,11 @@ def figures(bench: Bench) -> list[Figure]:
 def of_size(bench: Bench, size: Size) -> Figure:
     probabilities = organs(size.plan_shape, size.classes)
     ours = [our_seconds(probabilities, size) for _ in range(size.repeats)]
-    note = f"{size.classes} classes, {size.plan_shape} to {size.stored_shape} voxels"
+    instead = ""
     try:
         theirs = their_seconds(bench, probabilities, size)
     except OutOfMemory:
-        theirs, note = [], f"{note}; nnU-Net: {said_out_of_memory()}"
+        theirs, instead = [], OUT_OF_MEMORY
     return Figure(
         what="export, s",
         dataset=size.name,
@@ -63,7 +63,8 @@ def of_size(bench: Bench, size: Size) -> Figure:
         theirs=tuple(theirs),
         better="less",
         goal="20×",
-        note=note,
+        note=f"{size.classes} classes, {size.plan_shape} to {size.stored_shape} voxels",
+        instead=instead,
     )
 
 

@@ -26,6 +26,7 @@ class Figure(BaseModel):
         better: whether less or more is better.
         goal: that the ratio should reach.
         note: what a reader has to know.
+        instead: what stands for theirs where it was not measured, and why is known.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,6 +38,7 @@ class Figure(BaseModel):
     better: str
     goal: str
     note: str = ""
+    instead: str = ""
 
     @property
     def ratio(self) -> float | None:
@@ -49,7 +51,8 @@ class Figure(BaseModel):
     def cells(self) -> tuple[str, ...]:
         """The line's text: what, data set, ours, theirs, ratio, goal, note."""
         ratio = "" if self.ratio is None else f"{self.ratio:.2f}×"
-        return self.what, self.dataset, _number(self.ours), _number(self.theirs), ratio, self.goal, self.note
+        theirs = _number(self.theirs) if self.theirs or not self.instead else self.instead
+        return self.what, self.dataset, _number(self.ours), theirs, ratio, self.goal, self.note
 
 
 class Row(BaseModel):
@@ -82,14 +85,22 @@ def read_row(path: Path) -> Row:
     return Row.model_validate_json(path.read_text(encoding="utf-8"))
 
 
-def as_markdown(rows: Sequence[Row]) -> str:
-    """The table of all rows, with machine and versions under it."""
+def as_markdown(rows: Sequence[Row], missing: Sequence[str] = ()) -> str:
+    """The table of all rows, with machine and versions under it.
+
+    Args:
+        rows: that were measured.
+        missing: names of those that were not.
+    """
     lines = ["| " + " | ".join(HEADS) + " |", "|" + " --- |" * len(HEADS)]
     lines += ["| " + " | ".join(figure.cells()) + " |" for row in rows for figure in row.figures]
     lines.append("")
     for row in rows:
         versions = ", ".join(f"{name} {number}" for name, number in row.versions.items())
         lines.append(f"- {row.name}: {row.machine}; {versions}")
+    lines += ["", "All on a CPU; on a GPU nothing was measured."]
+    if missing:
+        lines.append(f"Not measured yet: {', '.join(missing)}.")
     return "\n".join(lines) + "\n"
 
 

@@ -17,8 +17,9 @@ from benchmarks.beside.figures import Figure
 from benchmarks.memory_predict import CLASSES, SHAPE, large_image, plan_and_fingerprint
 from benchmarks.process import Measured, OutOfMemory, measure
 
-MOST_BYTES = 20 * 2**30
 GIB = 2**30
+MOST_BYTES = 20 * GIB
+OUT_OF_MEMORY = f"> {MOST_BYTES / GIB:.0f} GiB"
 NUMBER = 900
 NAME = f"Dataset{NUMBER}_large"
 
@@ -36,7 +37,7 @@ def figures(bench: Bench) -> list[Figure]:
             theirs=(theirs.peak_bytes / GIB,) if theirs else (),
             better="less",
             goal="3×",
-            note="" if theirs else f"nnU-Net: {said_out_of_memory()}",
+            instead="" if theirs else OUT_OF_MEMORY,
         ),
         Figure(
             what=f"{what}, s",
@@ -64,11 +65,6 @@ def rivals(bench: Bench) -> Measured | None:
         return bench.rival.call("nnUNetv2_predict", [*command, *options], "predict_memory", most_bytes=MOST_BYTES)
     except OutOfMemory:
         return None
-
-
-def said_out_of_memory() -> str:
-    """For a note."""
-    return f"ended at more than {MOST_BYTES / GIB:.0f} GiB"
 
 
 def declare(bench: Bench) -> None:

@@ -25,6 +25,17 @@ def test_there_is_no_ratio_where_one_was_not_measured(ours: tuple[float, ...], t
     assert cells[4] == ""
 
 
+def test_what_is_known_of_a_time_that_was_not_measured_stands_in_its_place() -> None:
+    known = figure((1.0,), ()).model_copy(update={"instead": "> 3 h"})
+    assert known.cells()[3:5] == ("> 3 h", "")
+    assert figure((1.0,), (2.0,)).model_copy(update={"instead": "> 3 h"}).cells()[3] == "2"
+
+
+def test_rows_that_are_missing_are_named_below_the_table() -> None:
+    assert "b-row, c-row" in as_markdown([], ["b-row", "c-row"])
+    assert "Not measured yet" not in as_markdown([])
+
+
 def test_a_row_is_kept_and_read_as_it_was(tmp_path: Path) -> None:
     row = Row(name="r", machine="m", versions={"autoseg": "1"}, figures=(figure((1.0,), (2.0,)),))
     write_row(tmp_path / "rows" / "r.json", row)
