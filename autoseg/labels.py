@@ -65,4 +65,7 @@ class Labels(BaseModel):
         """Class indices to file values, in the smallest integer type that holds every value."""
         low, high = min(self.values), max(self.values)
         dtype = next(t for t in _INTEGERS if np.iinfo(t).min <= low and high <= np.iinfo(t).max)
+        if self.values == tuple(range(len(self.values))):
+            # the values are the indices: nothing to look up
+            return classes.astype(dtype)
         return np.asarray(self.values, dtype=dtype)[classes]

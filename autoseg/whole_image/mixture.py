@@ -125,21 +125,30 @@ def _decide(mixture: Mixture, weights: Sequence[float], planes: slice, out: NDAr
     """Write the class of the largest weighted probability (the first of equal ones) of `planes` into `out`.
 
     The most probable of K classes has 1/K at least, so that the largest weighted probability is no
-    less than 1/K of the smallest weight: a class is interpolated only around voxels that reach that.
+    less than 1/K of the smallest weight: a class is interpolated only around voxels that reach that,
+    and the background only where another class is. `out` holds the background, 0, at first.
     """
     enough = ALMOST * min(weights) / len(weights)
+    boxes = {k: mixture.likely(k, planes, enough / weights[k]) for k in range(1, len(weights))}
+    foreground = {k: box for k, box in boxes.items() if box is not None}
+    if not foreground:
+        return
+    # where no other class is likely the background wins, whatever its probability
+    around = (planes, _hull([box[1] for box in foreground.values()]), _hull([box[2] for box in foreground.values()]))
     best = np.zeros(out.shape, dtype=np.float32)
-    for index, weight in enumerate(weights):
-        box = mixture.likely(index, planes, enough / weight)
-        if box is None:
-            continue
-        score = mixture.mean(index, box)
-        if weight != 1:
-            score = score * np.float32(weight)
+    best[:, around[1], around[2]] = _score(mixture, 0, weights[0], around)
+    for index, box in foreground.items():
+        score = _score(mixture, index, weights[index], box)
         best_here, out_here = best[:, box[1], box[2]], out[:, box[1], box[2]]
         wins = score > best_here
         np.copyto(best_here, score, where=wins)
         np.copyto(out_here, np.uint8(index), where=wins)
+
+
+def _score(mixture: Mixture, index: int, weight: float, box: Box) -> NDArray[np.float32]:
+    """Weighted mean probability of a class in a box."""
+    score = mixture.mean(index, box)
+    return score if weight == 1 else score * np.float32(weight)
 
 
 def _at_least(array: NDArray, value: float) -> NDArray[np.bool_]:
