@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from autoseg.geometry import Shape
+from autoseg.network.convolution import Convolution
 from autoseg.network.instance_norm import InstanceNorm
 
 
@@ -21,7 +22,9 @@ class ConvolutionBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, kernel: Shape, stride: Shape, activate: bool = True) -> None:
         super().__init__()
-        self.conv = nn.Conv3d(inputs, outputs, kernel, stride, padding=(kernel[0] // 2, kernel[1] // 2, kernel[2] // 2))
+        self.conv = Convolution(
+            inputs, outputs, kernel, stride, padding=(kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
+        )
         self.norm = InstanceNorm(outputs)
         self.activation = nn.LeakyReLU(0.01, inplace=True) if activate else nn.Identity()
 
@@ -63,7 +66,7 @@ class ResidualBlock(nn.Module):
         if any(s > 1 for s in stride):
             shortcut.append(nn.AvgPool3d(stride, stride))
         if inputs != outputs:
-            shortcut += [nn.Conv3d(inputs, outputs, 1, bias=False), InstanceNorm(outputs)]
+            shortcut += [Convolution(inputs, outputs, 1, bias=False), InstanceNorm(outputs)]
         self.shortcut = nn.Sequential(*shortcut)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -136,7 +139,7 @@ class Decoder(nn.Module):
             first = ConvolutionBlock(2 * here, here, kernels[level], (1, 1, 1))
             rest = [ConvolutionBlock(here, here, kernels[level], (1, 1, 1)) for _ in range(blocks[level] - 1)]
             stages.append(nn.Sequential(first, *rest))
-            heads.append(nn.Conv3d(here, classes, 1))
+            heads.append(Convolution(here, classes, 1))
         self.stages = nn.ModuleList(stages)
         self.ups = nn.ModuleList(ups)
         self.heads = nn.ModuleList(heads)
