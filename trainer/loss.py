@@ -73,7 +73,8 @@ def deep_supervision_loss(logits: Sequence[torch.Tensor], label: torch.Tensor, b
 def foreground_counts(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
     """(3, K-1): true positives, predicted and reference voxels of each foreground class."""
     classes = logits.shape[1]
-    predicted = logits.argmax(1)
+    # of contiguous logits `argmax` takes eight times as long
+    predicted = logits.max(1).indices
     label = label.long()
     hit = torch.bincount(predicted[predicted == label], minlength=classes)
     counts = torch.stack(
