@@ -1,0 +1,68 @@
+"""Forward pass of a run's 3D network in prediction: seconds a patch, by batch, with torch's convolution and with ours.
+
+    python -m benchmarks.forward RUN [--config 3d] [--threads 2] [--reference]
+
+The weights are drawn; the two take turns, and the quickest of each counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from autoseg.network.build import network_of
+from autoseg.network.convolution import Convolution
+from autoseg.network_input import input_channels
+from autoseg.plan import read_plan
+from autoseg.run_folder import RunFolder
+
+BATCHES = (1, 2, 8)
+ROUNDS = 5
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--config", default="3d")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--reference", action="store_true", help="the network of the reference plan")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    run = RunFolder(options.run)
+    plan = read_plan(run.reference_plan if options.reference else run.plan)
+    configuration = plan.configuration(options.config)
+    ours, torchs = (network_of(plan, configuration).eval() for _ in range(2))
+    for module in torchs.modules():
+        if isinstance(module, Convolution):
+            module.__class__ = nn.Conv3d
+    channels = len(input_channels(plan, configuration))
+    table = Table("batch", "torch's, s a patch", "ours, s a patch", title=f"patch {configuration.patch_size}")
+    for batch in BATCHES:
+        patches = torch.randn((batch, channels, *configuration.patch_size))
+        seconds = [min(times) for times in zip(*(rounds(torchs, ours, patches)), strict=True)]
+        table.add_row(str(batch), *(f"{s / batch:.3f}" for s in seconds))
+    Console().print(table)
+
+
+@torch.inference_mode()
+def rounds(first: nn.Module, second: nn.Module, patches: torch.Tensor) -> list[tuple[float, ...]]:
+    """Seconds of both, in turns."""
+    found = []
+    for _ in range(ROUNDS):
+        times = []
+        for module in (first, second):
+            start = time.perf_counter()
+            module(patches)
+            times.append(time.perf_counter() - start)
+        found.append(tuple(times))
+    return found
+
+
+if __name__ == "__main__":
+    main()
