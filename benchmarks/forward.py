@@ -40,7 +40,7 @@ def main() -> None:
     ours, torchs = (network_of(plan, configuration).eval() for _ in range(2))
     for module in torchs.modules():
         if isinstance(module, Convolution):
-            module.__class__ = nn.Conv3d
+            module.__class__ = nn.Conv3d  # type: ignore[assignment]
     channels = len(input_channels(plan, configuration))
     table = Table("batch", "torch's, s a patch", "ours, s a patch", title=f"patch {configuration.patch_size}")
     for batch in BATCHES:
