@@ -50,6 +50,9 @@ from inference.judged import Judged, judged_cases
 from inference.outcomes import outcomes_of_case
 from inference.postprocess import class_weights, remove_components
 
+WEAK = 0.2
+"""Mean Dice under which a choice of post-processing follows the errors of a model that has learned next to nothing."""
+
 
 def select_configurations(
     run: RunFolder,
@@ -101,8 +104,15 @@ def select_configurations(
         steps=_steps(fitted, dropped=post_processed is None),
         plain=plain,
         post_processed=post_processed,
-        notes=(*judged.notes, *notes),
+        notes=(*judged.notes, *notes, *_weakness(plain)),
     )
+
+
+def _weakness(plain: Performance) -> tuple[str, ...]:
+    """A note where what was chosen finds too little for the choice to mean anything."""
+    if plain.mean_dice is None or plain.mean_dice >= WEAK:
+        return ()
+    return (f"mean Dice {plain.mean_dice:.3f}: too weak a model to choose by; train for longer and select again",)
 
 
 def _fit(judged: Judged, best: Candidate, labels: Labels, aim: Aim, workers: int) -> tuple[Fitted, ...]:

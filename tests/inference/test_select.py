@@ -11,6 +11,7 @@ import autoseg
 from autoseg.errors import InputError, PlanError, RunFolderError
 from autoseg.fingerprint import CaseFingerprint, Fingerprint, write_fingerprint
 from autoseg.finished import read_finished, write_finished
+from autoseg.out_of_fold import write_probabilities
 from autoseg.plan import ForegroundIntensity, read_plan, write_plan
 from autoseg.run_folder import RunFolder
 from autoseg.run_state import DatasetRecord, write_record
@@ -141,6 +142,16 @@ def test_one_fold_alone_allows_no_post_processing(tmp_path) -> None:
     selection = select_configurations(run, workers=1)
     assert selection.post_processing == () and selection.post_processed is None and selection.steps == ()
     assert selection.held_out_choice is None and "one fold alone" in selection.notes[0]
+
+
+def test_a_model_that_has_learned_nothing_is_called_too_weak_to_choose_by(run, selection) -> None:
+    for case in range(len(CASES)):
+        # everywhere a quarter: no lesion is found
+        nothing = np.full(probability_of(case, "2d").shape, 0.25)
+        write_probabilities(run.probabilities("2d"), record_of(case, "2d"), np.stack([1 - nothing, nothing]))
+    weak = select_configurations(run, configurations=("2d",), workers=1)
+    assert "mean Dice 0.000: too weak" in weak.notes[-1]
+    assert selection.notes == ()
 
 
 def test_what_cannot_be_compared_says_what_to_do(run, tmp_path) -> None:
