@@ -20,11 +20,8 @@ REACH = 5.0
 MOST_NEIGHBOURS = 3
 """Slices on each side at most: thinner ones differ too little to be worth a channel each."""
 
-PATCHES_WITH_GAPS = 0.5
-"""Share of the patches that should lack a sequence, be it not acquired or dropped: the others show them all."""
-
-LEAST_DROPOUT = 0.1
-"""Where the cases alone lack that much: combinations that none of them has are still seen now and then."""
+DROPOUT = 0.5
+"""Share of the patches that lose sequences: half of them show all that the case has. Short schedules lower it."""
 
 
 def with_inputs(decisions: PlannedDecisions, fingerprint: Fingerprint) -> PlannedDecisions:
@@ -54,20 +51,15 @@ def neighbours(slice_spacing: float) -> Decision[int]:
 
 
 def sequence_dropout(fingerprint: Fingerprint) -> Decision[float]:
-    """Probability of a training patch to lose some of its sequences, as soon as a case lacks one.
-
-    Cases that lack one count: dropout adds to them until half of the patches lack something. What
-    more costs with every sequence there is measured in docs/experiments.md. Short schedules lower it.
-    """
-    cases = len(fingerprint.cases)
+    """Probability of a training patch to lose some of its sequences: one half as soon as a case lacks one."""
     lacking = sum(not all(case.present) for case in fingerprint.cases)
     if not lacking:
         return Decision(0.0, "every case has every sequence")
-    counted = f"{lacking} of {cases} cases lack a sequence: "
-    added = (PATCHES_WITH_GAPS * cases - lacking) / max(cases - lacking, 1)
-    if added <= LEAST_DROPOUT:
-        return Decision(LEAST_DROPOUT, counted + "gaps enough to learn from, the least is dropped beside them")
-    return Decision(round(added, 3), counted + "with those that are dropped, half of the patches do")
+    return Decision(
+        DROPOUT,
+        f"{lacking} of {len(fingerprint.cases)} cases lack a sequence: half of the patches lose some too, "
+        "so that any set of them can be predicted from",
+    )
 
 
 def _with_neighbours(decisions: PlannedDecisions, fingerprint: Fingerprint) -> PlannedDecisions:

@@ -88,7 +88,7 @@ def test_dropout_and_code_stay_only_where_a_case_of_the_cell_lacks_a_sequence():
     decided = with_cells(dimensions_of(with_inputs(reference_plan(found), found), CELLS), CELLS, found)
     kept = {cell.name: decided.plan.configurations[cell.name] for cell in CELLS if cell.dimension == "2d"}
     assert [c.availability_code for c in kept.values()] == [False, True, True]
-    assert [c.training.sequence_dropout for c in kept.values()] == [0, 0.333, 0.333]
+    assert [c.training.sequence_dropout for c in kept.values()] == [0, 0.5, 0.5]
     assert "12 of the 12 cases" in decided.reasons["configurations.channel_0.2d.training.sequence_dropout"]
     assert "12 of 12 cases" in decided.reasons["configurations.channel_1+channel_2.2d.sequences"]
 
