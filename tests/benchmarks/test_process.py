@@ -15,10 +15,10 @@ def python(code: str) -> list[str]:
 
 
 def test_time_and_memory_are_those_of_the_command_and_what_it_starts(tmp_path: Path) -> None:
-    held = "block = b'x' * (200 * 2**20); import time; time.sleep(1)"
+    held = "block = b'x' * (200 * 2**20); import time; time.sleep(3)"
     child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {held!r}], check=True)"
     took = measure(python(child), tmp_path / "log.txt")
-    assert took.seconds >= 1
+    assert took.seconds >= 3
     assert 200 * MIB < took.peak_bytes < 400 * MIB
 
 
