@@ -44,7 +44,7 @@ class Point(BaseModel):
     Args:
         length: what was asked for.
         seconds: from raw data to its validation Dice.
-        peak_bytes: of the process tree.
+        peak_bytes: of the process tree; None where it was not looked at.
         dice: of each validation case, the mean over classes.
         machine: on which.
         versions: of autoseg and torch.
@@ -54,7 +54,7 @@ class Point(BaseModel):
 
     length: str
     seconds: float
-    peak_bytes: int
+    peak_bytes: int | None
     dice: dict[str, float]
     machine: str
     versions: dict[str, str]
@@ -142,11 +142,13 @@ def dice_of(bench: Bench, name: str, predicted: Path) -> dict[str, float]:
     cases = read_splits(run.splits)[0].val
     only = bench.folder / "evaluated"
     shutil.rmtree(only, ignore_errors=True)
-    (only / "predicted").mkdir(parents=True)
-    for case in cases:
-        (file,) = (path for path in predicted.iterdir() if path.name.split(".")[0] == case)
-        (only / "predicted" / file.name).symlink_to(file.resolve())
-    autoseg.evaluate(bench.data / name / "labelsTr", only / "predicted", only / "report", run=run.path)
+    # of the validation cases alone: an evaluation that lacks predictions of others is no complete one
+    for what, folder in (("labels", bench.data / name / "labelsTr"), ("predicted", predicted)):
+        (only / what).mkdir(parents=True)
+        for case in cases:
+            (file,) = (path for path in folder.iterdir() if path.name.split(".")[0] == case)
+            (only / what / file.name).symlink_to(file.resolve())
+    autoseg.evaluate(only / "labels", only / "predicted", only / "report", run=run.path)
     rows = pd.read_csv(only / "report" / "metrics.csv", dtype={"case": str})
     return {str(case): float(dice) for case, dice in rows.groupby("case")["dice"].mean().items()}
 
@@ -183,9 +185,9 @@ def dice_at(theirs: Point, name: str, ours: list[Point]) -> Figure:
     in_time = max(
         (point for point in ours if point.seconds <= theirs.seconds), key=lambda point: point.seconds, default=None
     )
-    note = f"nnU-Net: {theirs.seconds:.0f} s, {theirs.peak_bytes / 2**30:.1f} GiB"
+    note = f"nnU-Net: {taken(theirs)}"
     if in_time:
-        note += f"; autoseg: {in_time.length}, {in_time.seconds:.0f} s, {in_time.peak_bytes / 2**30:.1f} GiB"
+        note += f"; autoseg: {in_time.length}, {taken(in_time)}"
         note += f"; Wilcoxon over {len(theirs.dice)} cases p = {paired(in_time, theirs):.3f}"
     return Figure(
         what=f"Dice when {theirs.length} of nnU-Net end",
@@ -196,6 +198,12 @@ def dice_at(theirs: Point, name: str, ours: list[Point]) -> Figure:
         goal="more",
         note=note,
     )
+
+
+def taken(point: Point) -> str:
+    """Time and, where it was looked at, memory."""
+    seconds = f"{point.seconds:.0f} s"
+    return seconds if point.peak_bytes is None else f"{seconds}, {point.peak_bytes / 2**30:.1f} GiB"
 
 
 def paired(a: Point, b: Point) -> float:
