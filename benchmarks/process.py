@@ -1,7 +1,8 @@
 """A command measured as a user sees it: wall time, and peak memory of the process and all that it starts.
 
 Memory is the sum over the process tree of the proportional set size, in which a page that several
-processes share counts once; looked at ten times a second at most, and less often where a look takes long, so a shorter peak can be missed.
+processes share counts once; looked at ten times a second at most, and less often where a look takes
+long, so a shorter peak can be missed.
 """
 
 from __future__ import annotations
