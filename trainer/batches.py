@@ -11,9 +11,10 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -37,6 +38,7 @@ from trainer.sequence_dropout import drop_sequences
 
 LARGEST_CACHE_BYTES = 2**30
 SECONDS_AFTER_SIGTERM = 60.0
+SECONDS_FOR_SIGNAL = 0.5
 Item = TypeVar("Item")
 
 
@@ -139,7 +141,10 @@ class BatchLoader:
             try:
                 item = next(self._items)
             except (OSError, EOFError) as error:
-                # a connection to a worker broke in the middle of a batch
+                # a connection to a worker broke in the middle of a batch; torch tells of the same death by a signal,
+                # which may come a little later: better here than while the error is told
+                with suppress(RuntimeError):
+                    time.sleep(SECONDS_FOR_SIGNAL)
                 raise self._worker_ended(error) from error
             if isinstance(item, _Failure):
                 raise TrainingDataError(item.message) from RuntimeError(item.details)
