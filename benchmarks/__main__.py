@@ -51,13 +51,14 @@ def main() -> None:
         most_minutes=options.most_minutes,
     )
     for name in options.rows or ROWS:
-        path = kept(name)
+        path = bench.row_file(name)
         if options.again or not path.exists():
             versions = our_versions() | bench.rival.versions
             figures = tuple(ROWS[name](bench))
             write_row(path, Row(name=name, machine=machine(), versions=versions, figures=figures))
-    rows = [read_row(kept(name)) for name in ROWS if kept(name).exists()]
-    missing = [name for name in ROWS if not kept(name).exists()]
+    measured = [name for name in ROWS if bench.row_file(name).exists()]
+    rows = [read_row(bench.row_file(name)) for name in measured]
+    missing = [name for name in ROWS if name not in measured]
     write_text(RESULTS, f"# autoseg beside nnU-Net v2\n\n{as_markdown(rows, missing)}")
     show(rows)
 
@@ -84,10 +85,6 @@ def parse() -> argparse.Namespace:
     if unknown := set(options.rows) - set(ROWS):
         parser.error(f"there is no row {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
     return options
-
-
-def kept(name: str) -> Path:
-    return MEASURED / f"{name}.json"
 
 
 def show(rows: list[Row]) -> None:

@@ -45,7 +45,7 @@ def main() -> None:
     table = Table("batch", "torch's, s a patch", "ours, s a patch", title=f"patch {configuration.patch_size}")
     for batch in BATCHES:
         patches = torch.randn((batch, channels, *configuration.patch_size))
-        seconds = [min(times) for times in zip(*(rounds(torchs, ours, patches)), strict=True)]
+        seconds = [min(times) for times in zip(*rounds(torchs, ours, patches), strict=True)]
         table.add_row(str(batch), *(f"{s / batch:.3f}" for s in seconds))
     Console().print(table)
 

@@ -35,6 +35,10 @@ class Bench:
     most_epochs: int
     most_minutes: float
 
+    def row_file(self, row: str) -> Path:
+        """Where the result of a row is kept."""
+        return self.measured / f"{row}.json"
+
     def autoseg(self, arguments: Sequence[str | Path], log: str) -> Measured:
         """Run a command of autoseg's, as its user would.
 

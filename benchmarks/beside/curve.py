@@ -48,6 +48,7 @@ class Point(BaseModel):
         dice: of each validation case, the mean over classes.
         machine: on which.
         versions: of autoseg and torch.
+        remark: what a reader has to know of the time.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -58,6 +59,7 @@ class Point(BaseModel):
     dice: dict[str, float]
     machine: str
     versions: dict[str, str]
+    remark: str = ""
 
     @property
     def mean(self) -> float:
@@ -79,7 +81,7 @@ def figures(bench: Bench, name: str) -> list[Figure]:
 
 def beyond_the_limit(bench: Bench, name: str) -> str:
     """What is said of nnU-Net where its shortest trainer takes too long, by the time of its training step."""
-    kept = bench.measured / f"iteration-{name}.json"
+    kept = bench.row_file(f"iteration-{name}")
     if not kept.exists():
         return ""
     hours = epoch_hours(read_row(kept).figures[0].theirs)
@@ -161,7 +163,7 @@ def time_to(goal: float, name: str, ours: list[Point], theirs: list[Point], inst
         for which, points in (("autoseg", ours), ("nnU-Net", theirs))
         if points and reached[which] is None
     ]
-    lengths = [f"{which}: {point.length}, {point.mean:.3f}" for which, point in reached.items() if point]
+    lengths = [f"{which}: {point.length}, {point.mean:.3f}{said(point)}" for which, point in reached.items() if point]
     a, b = reached["autoseg"], reached["nnU-Net"]
     return Figure(
         what=f"raw data to fold 0's Dice of {goal}, s",
@@ -202,8 +204,13 @@ def dice_at(theirs: Point, name: str, ours: list[Point]) -> Figure:
 
 def taken(point: Point) -> str:
     """Time and, where it was looked at, memory."""
-    seconds = f"{point.seconds:.0f} s"
+    seconds = f"{point.seconds:.0f} s{said(point)}"
     return seconds if point.peak_bytes is None else f"{seconds}, {point.peak_bytes / 2**30:.1f} GiB"
+
+
+def said(point: Point) -> str:
+    """The remark on a point's time, in brackets."""
+    return f" ({point.remark})" if point.remark else ""
 
 
 def paired(a: Point, b: Point) -> float:
