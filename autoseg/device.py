@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 
 from autoseg.errors import InputError
@@ -35,11 +37,31 @@ def half_precision(device: torch.device) -> torch.dtype | None:
     """Number type of mixed precision on a device, in training and prediction alike.
 
     Returns:
-        bfloat16 on GPUs that compute in it, float16 on older ones; None on CPU and MPS: single precision.
+        bfloat16 on GPUs that compute in it and on CPUs with matrix units for it, float16 on older GPUs;
+        None elsewhere: single precision.
     """
+    if device.type == "cpu":
+        return torch.bfloat16 if _cpu_multiplies_in_bfloat16() else None
     if device.type != "cuda":
         return None
     return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+
+
+def precision(device: torch.device) -> str:
+    """The number type that a network computes in on a device, as files name it: `float32`, `bfloat16`, `float16`."""
+    return str(half_precision(device) or torch.float32).removeprefix("torch.")
+
+
+def _cpu_multiplies_in_bfloat16() -> bool:
+    """Whether convolutions in it are faster than in single precision: by AMX (measured in docs/experiments.md).
+
+    Processors without it can emulate bfloat16, more slowly than they compute in single precision.
+    """
+    if not torch.backends.mkldnn.is_available():
+        return False
+    # older releases of torch do not tell
+    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("amx_bf16", False))
 
 
 def _require_cuda(device: torch.device) -> None:

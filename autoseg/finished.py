@@ -40,6 +40,7 @@ class Finished(BaseModel):
         steps: optimiser steps.
         seconds_training: time of the training, over restarts.
         seconds_validation: time of the whole-case predictions at the end.
+        precision: number type that the network computed in; None in files of earlier releases.
         events: what changed the schedule on the way.
         train: names of the cases it was trained on; None in a copy without names.
         dice: by validation case, the Dice of each foreground class at original resolution; None where
@@ -57,6 +58,7 @@ class Finished(BaseModel):
     device: str
     threads: int
     torch_version: str
+    precision: str | None = None
     events: tuple[Event, ...]
     train: tuple[str, ...] | None = None
     dice: dict[str, list[float | None]]

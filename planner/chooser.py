@@ -6,17 +6,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from autoseg.fingerprint import Fingerprint
 from autoseg.geometry import Shape, Spacing
-from autoseg.network_input import input_channels
 from autoseg.plan import Configuration, Plan
 from autoseg.preprocessing.resample import new_shape_for
 from autoseg.step_cost import StepCost
 from autoseg.whole_image.windows import window_starts
 from planner.candidates import Candidate
-from planner.cost import multiply_adds
+from planner.cost import estimated_seconds, work_of_a_step
 
 Measure = Callable[[Plan, Configuration], StepCost]
 
@@ -97,11 +94,12 @@ class Chooser:
     def _affords(self, candidate: Candidate, step_seconds: float) -> bool:
         return math.isfinite(step_seconds) and self._choice(candidate, step_seconds).steps >= ENOUGH_STEPS
 
+    def points(self) -> list[tuple[int, float]]:
+        """Multiply-adds of a step and its seconds, of all that were measured and fit into memory."""
+        return [(self._work(c), cost.seconds) for c, cost in self.measured.items() if math.isfinite(cost.seconds)]
+
     def _work(self, candidate: Candidate) -> int:
-        c = candidate.configuration
-        # an availability code costs nothing: it is no image
-        channels = sum(channel.kind == "image" for channel in input_channels(self.plan, c))
-        return c.batch_size * multiply_adds(c.network, c.patch_size, channels, self.plan.labels.classes)
+        return work_of_a_step(self.plan, candidate.configuration)
 
     def _cost(self, candidate: Candidate) -> StepCost:
         """The measured cost; infinite where the memory target is exceeded."""
@@ -113,18 +111,13 @@ class Chooser:
         return self.measured[candidate]
 
     def _estimate(self, candidate: Candidate) -> float:
-        """Seconds of a step, measured or by a line through what was measured; an overhead, and a rate of work."""
+        """Seconds of a step, measured, or estimated from those that were measured."""
         if candidate in self.measured:
             return self.measured[candidate].seconds
-        points = [(self._work(c), cost.seconds) for c, cost in self.measured.items() if math.isfinite(cost.seconds)]
+        points = self.points()
         if not points:
             return math.inf if self._work(candidate) >= min(map(self._work, self.measured)) else 0.0
-        work, seconds = np.array(points, dtype=float).T
-        if len(points) == 1:
-            # a small network spends much of its time on other things than work
-            return float(seconds[0] * max(0.5 * self._work(candidate) / work[0], 1.0))
-        rate, overhead = np.polyfit(work, seconds, 1)
-        return float(max(overhead, 0.0) + max(rate, 0.0) * self._work(candidate))
+        return estimated_seconds(self._work(candidate), points)
 
     def _choice(self, candidate: Candidate, step_seconds: float) -> Choice:
         if not math.isfinite(step_seconds):

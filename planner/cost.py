@@ -1,11 +1,38 @@
-"""What a network costs, counted: multiply-adds of a forward pass."""
+"""What a network costs, counted: multiply-adds of a forward pass, and the time of a step estimated from them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+
+import numpy as np
 
 from autoseg.geometry import Shape
-from autoseg.plan import Network
+from autoseg.network_input import input_channels
+from autoseg.plan import Configuration, Network, Plan
+
+
+def work_of_a_step(plan: Plan, configuration: Configuration) -> int:
+    """Multiply-adds of the forward pass of one batch."""
+    # an availability code costs nothing: it is no image
+    channels = sum(channel.kind == "image" for channel in input_channels(plan, configuration))
+    a_patch = multiply_adds(configuration.network, configuration.patch_size, channels, plan.labels.classes)
+    return configuration.batch_size * a_patch
+
+
+def estimated_seconds(work: int, measured: Sequence[tuple[int, float]]) -> float:
+    """Estimated time of a step: an overhead, and a rate of work, fitted to what was measured.
+
+    Args:
+        work: multiply-adds of its forward pass.
+        measured: work and seconds of other steps; at least one.
+    """
+    known, seconds = np.array(measured, dtype=float).T
+    if len(measured) == 1:
+        # a small network spends much of its time on other things than work
+        return float(seconds[0] * max(0.5 * work / known[0], 1.0))
+    rate, overhead = np.polyfit(known, seconds, 1)
+    return float(max(overhead, 0.0) + max(rate, 0.0) * work)
 
 
 def multiply_adds(network: Network, patch_size: Shape, channels: int, classes: int) -> int:

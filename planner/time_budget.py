@@ -8,13 +8,16 @@ the richest candidate is taken whose measured step allows enough steps in each f
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autoseg.fingerprint import Fingerprint
 from autoseg.plan import Configuration, Network, Plan
 from autoseg.splits import Split
+from autoseg.step_cost import StepCost
 from planner.candidates import Candidate, candidates
 from planner.chooser import AUGMENTATION, Choice, Chooser, Measure
+from planner.cost import estimated_seconds, work_of_a_step
 from planner.lesions import with_lesion_loss
 from planner.long_schedule import long_schedule
 from planner.memory_check import fitting
@@ -83,12 +86,18 @@ def fit_to_hardware(
     time = None
     if budget_seconds is not None:
         time = divide_time(budget_seconds, spent_seconds, len(fingerprint.cases), len(splits), len(configurations))
-    # a configuration that is not trained now is planned as if it had one's share of the time
-    for name in _sources_first(fitted.plan):
-        if time:
-            fitted = _fitted_to_time(fitted, name, fingerprint, splits, time, measure)
-        else:
+    trained = {*configurations, *map(fitted.plan.preprocessed_as, configurations)}
+    known: list[tuple[int, float]] = []
+    for name in _in_order(fitted.plan, trained):
+        if not time:
             fitted = _without_limit(fitted, name, fingerprint, measure if name in configurations else None)
+        elif name in trained or len(known) < 2:
+            fitted, points = _fitted_to_time(fitted, name, fingerprint, splits, time, measure)
+            known += points
+        else:
+            # one that is not trained now is planned as if it had one's share of the time
+            fitted, _ = _fitted_to_time(fitted, name, fingerprint, splits, time, _estimated_from(known))
+            fitted = _told_as_estimated(fitted, name)
     return fitted
 
 
@@ -106,7 +115,8 @@ def _fitted_to_time(
     splits: tuple[Split, ...],
     time: TimeForTraining,
     measure: Measure,
-) -> PlannedDecisions:
+) -> tuple[PlannedDecisions, list[tuple[int, float]]]:
+    """The decisions with one configuration that uses its time, and the work and seconds of all steps it looked at."""
     reference = decisions.plan.configurations[name]
     validation_cases = max(len(split.val) for split in splits)
     chooser = Chooser(decisions.plan, fingerprint, validation_cases, time.fold_seconds, measure)
@@ -128,12 +138,27 @@ def _fitted_to_time(
         reasons[field] = "; ".join(filter(None, why))
     if follows:
         reasons |= _reasons_to_follow(decisions.plan.preprocessed_as(name), configuration)
-    return _replaced(decisions, name, configuration, reasons)
+    return _replaced(decisions, name, configuration, reasons), chooser.points()
 
 
-def _sources_first(plan: Plan) -> list[str]:
-    """Names of all configurations, those that read another one's preprocessed cases after it."""
-    return sorted(plan.configurations, key=lambda name: plan.preprocessed_as(name) != name)
+def _in_order(plan: Plan, trained: set[str]) -> list[str]:
+    """Names of all configurations: the trained ones first, and what reads another one's preprocessed cases after it."""
+    return sorted(plan.configurations, key=lambda name: (name not in trained, plan.preprocessed_as(name) != name))
+
+
+def _estimated_from(points: Sequence[tuple[int, float]]) -> Measure:
+    """Costs by the steps of other configurations that were measured; of memory nothing is known."""
+
+    def estimate(plan: Plan, configuration: Configuration) -> StepCost:
+        return StepCost(estimated_seconds(work_of_a_step(plan, configuration), points), 0)
+
+    return estimate
+
+
+def _told_as_estimated(decisions: PlannedDecisions, name: str) -> PlannedDecisions:
+    field = "training.iterations"
+    why = f"{decisions.reasons[f'configurations.{name}.{field}']}; estimated by the steps of what is trained now"
+    return _replaced(decisions, name, decisions.plan.configurations[name], {field: why})
 
 
 def _following(plan: Plan, name: str) -> Candidate | None:

@@ -69,6 +69,7 @@ class State(BaseModel):
         requested: those two flags, as given when the fold was begun.
         seconds: time spent on this fold over all restarts.
         threads: torch's threads; the same number gives the same bits on a CPU.
+        precision: number type that the network computes in; None in checkpoints of earlier releases.
         loss_sum, counts: of the running epoch: summed loss; true positives, predicted and reference
             voxels by class.
         rows: lines of `log.csv` so far.
@@ -87,6 +88,7 @@ class State(BaseModel):
     seconds: float
     threads: int
     torch_version: str
+    precision: str | None = None
     plan_sha256: str
     loss_sum: float = 0.0
     counts: list[list[float]] | None = None

@@ -202,6 +202,7 @@ def _finish(task: Fold) -> None:
         device=str(task.learner.device),
         threads=state.threads,
         torch_version=torch.__version__,
+        precision=state.precision,
         events=state.events,
         train=task.split.train,
         dice=dice,

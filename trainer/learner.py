@@ -1,7 +1,7 @@
 """The network in training: one optimiser step at a time, and the average of its weights.
 
-CUDA uses automatic mixed precision; CPU and MPS single precision. Shapes: images (B, C, z, y, x),
-labels (B, z, y, x).
+GPUs, and CPUs with matrix units for it, use automatic mixed precision, the others single precision.
+Shapes: images (B, C, z, y, x), labels (B, z, y, x).
 """
 
 from __future__ import annotations

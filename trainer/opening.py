@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from autoseg.device import precision
 from autoseg.errors import RunFolderError
 from autoseg.plan import Configuration, Plan, Training, read_plan
 from autoseg.run_folder import RunFolder
@@ -116,10 +117,12 @@ def open_fold(
     decided_by = _hash(plan, configuration, split)
     found = checkpoint.load(folder / "checkpoint")
     if found is None:
-        state = _new_state(_requested_training(plan, configuration, requested, device), requested, decided_by)
+        training = _requested_training(plan, configuration, requested, device)
+        state = _new_state(training, requested, decided_by, precision(device))
     else:
         state = found[0]
-        _check_same(folder, state, decided_by, requested, console)
+        _check_same(folder, state, decided_by, requested)
+        _tell_other_bits(state, precision(device), console)
         torch.set_num_threads(state.threads)
     learner = Learner(plan, configuration, state.training, device, seed=plan.seed + index)
     if found is not None:
@@ -143,7 +146,7 @@ def default_workers(device: torch.device) -> int:
     return 1 if cores >= 4 else 0
 
 
-def _new_state(training: Training, requested: Requested, decided_by: str) -> State:
+def _new_state(training: Training, requested: Requested, decided_by: str, number_type: str) -> State:
     return State(
         step=0,
         training=training,
@@ -151,6 +154,7 @@ def _new_state(training: Training, requested: Requested, decided_by: str) -> Sta
         seconds=0.0,
         threads=torch.get_num_threads(),
         torch_version=torch.__version__,
+        precision=number_type,
         plan_sha256=decided_by,
     )
 
@@ -179,7 +183,7 @@ def _hash(plan: Plan, configuration: Configuration, split: Split) -> str:
     return hashlib.sha256(decided.encode()).hexdigest()
 
 
-def _check_same(folder: Path, state: State, decided_by: str, requested: Requested, console: Console) -> None:
+def _check_same(folder: Path, state: State, decided_by: str, requested: Requested) -> None:
     if state.plan_sha256 != decided_by:
         raise RunFolderError(
             f"{folder}: plan.yaml, or this fold in splits.json, was changed since this fold was begun; undo the "
@@ -189,5 +193,11 @@ def _check_same(folder: Path, state: State, decided_by: str, requested: Requeste
         raise RunFolderError(
             f"{folder}: was begun with other --epochs or --time-budget; give the same, or delete this folder"
         )
+
+
+def _tell_other_bits(state: State, number_type: str, console: Console) -> None:
     if state.torch_version != torch.__version__:
         console.print(f"Begun with torch {state.torch_version}, going on with {torch.__version__}: bits may differ")
+    if state.precision not in (number_type, None):
+        console.print(f"Begun in {state.precision}, going on in {number_type}, as this device does: bits differ")
+    state.precision = number_type

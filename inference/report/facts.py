@@ -250,7 +250,7 @@ def _fold_facts(run: RunFolder, configuration: str, fold: int, split: Split) -> 
         validation=len(split.val),
         steps=str(finished.steps),
         time=format_duration(finished.seconds_training),
-        device=f"{finished.device}, torch {finished.torch_version}",
+        device=", ".join(filter(None, (finished.device, finished.precision, f"torch {finished.torch_version}"))),
         events=tuple(event.reason for event in finished.events),
     )
 

@@ -32,3 +32,22 @@ def test_values_and_gradients_are_those_of_torch(layout: torch.memory_format, sh
 def test_the_layout_is_kept() -> None:
     x = torch.randn(2, 8, 4, 4, 4).contiguous(memory_format=torch.channels_last_3d)
     assert pair(8)[0](x).is_contiguous(memory_format=torch.channels_last_3d)
+
+
+def test_gradients_in_half_precision_are_within_its_rounding() -> None:
+    generator = torch.Generator().manual_seed(0)
+    image = (5 + 2 * torch.randn((2, 5, 6, 7, 8), generator=generator)).bfloat16()
+    weights = torch.randn(image.shape, generator=generator).bfloat16()
+    ours, torchs = pair(5)
+    x, exact = image.clone().requires_grad_(), image.double().requires_grad_()
+    y = ours(x)
+    y.backward(weights)
+    torchs.double()(exact).backward(weights.double())
+    assert y.dtype == x.grad.dtype == torch.bfloat16
+    for found, expected in (
+        (x.grad, exact.grad),
+        (ours.weight.grad, torchs.weight.grad),
+        (ours.bias.grad, torchs.bias.grad),
+    ):
+        # a relative rounding of 2^-9, of values that are sums of a few such
+        assert (found.double() - expected).norm() < 2**-8 * expected.norm()

@@ -172,6 +172,20 @@ def test_few_steps_are_measured(data: str, overhead: float) -> None:
         assert len(machine.measured) <= len(planned.configurations) + 8
 
 
+@pytest.mark.parametrize("overhead", [0.0, 0.02])
+def test_what_is_not_trained_is_planned_by_the_steps_of_what_is(overhead: float) -> None:
+    measured, machine = dataset("thick slices"), Machine(overhead=overhead)
+    planned = fit(measured, machine, HOUR, configurations=("3d",))
+    assert all(c.slice_axis is None for c in machine.measured)
+    # such a machine's steps cost what their work says, so that measuring would have said the same
+    apart = fit(measured, Machine(overhead=overhead), HOUR, configurations=("2d",)).plan.configurations["2d"]
+    flat = planned.plan.configurations["2d"]
+    assert (flat.network, flat.patch_size) == (apart.network, apart.patch_size)
+    assert flat.training.iterations == pytest.approx(apart.training.iterations, rel=0.01)
+    assert "estimated" in planned.reasons["configurations.2d.training.iterations"]
+    assert "estimated" not in planned.reasons["configurations.3d.training.iterations"]
+
+
 def test_the_plan_says_why() -> None:
     fitted = fit(dataset("thick slices"), Machine(), HOUR)
     assert fitted.plan.time_budget_seconds == HOUR

@@ -136,6 +136,19 @@ def test_other_folds_are_refused_for_a_begun_fold(tiny_run, monkeypatch) -> None
         train_fold(run, "3d", 0, device="cpu", workers=0)
 
 
+def test_a_number_type_other_than_at_the_beginning_is_told(tiny_run, monkeypatch, capfd) -> None:
+    run = tiny_run()
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"amx_bf16": False}, raising=False)
+    with monkeypatch.context() as patch:
+        stop_after(patch, 6)
+        with pytest.raises(KeyboardInterrupt):
+            train_fold(run, "3d", 0, device="cpu", workers=0)
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"amx_bf16": True}, raising=False)
+    train_fold(run, "3d", 0, device="cpu", workers=0)
+    assert "Begun in float32, going on in bfloat16" in capfd.readouterr().err
+    assert Finished.model_validate_json(run.finished("3d", 0).read_text(encoding="utf-8")).precision == "bfloat16"
+
+
 def test_the_last_whole_generation_is_used(tiny_run, monkeypatch) -> None:
     undisturbed = tiny_run("undisturbed")
     train_fold(undisturbed, "3d", 0, device="cpu", workers=0)

@@ -27,13 +27,19 @@ def test_the_mean_of_probabilities_and_not_of_logits(networks: int) -> None:
     np.testing.assert_allclose(found.numpy(), np.mean([softmax(one, axis=1) for one in logits], axis=0), rtol=1e-5)
 
 
-def test_single_precision_where_there_is_no_gpu() -> None:
-    assert half_precision(torch.device("cpu")) is None
+@pytest.mark.parametrize("units", [True, False])
+def test_a_cpu_predicts_in_half_precision_where_it_has_units_for_it(monkeypatch, units: bool) -> None:
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"amx_bf16": units}, raising=False)
     seen = []
     network = Fixed(np.zeros((1, 2, 1, 1, 1), np.float32))
     network.register_forward_pre_hook(lambda *_: seen.append(torch.is_autocast_enabled("cpu")))
     mean_probabilities([network], torch.zeros((1, 1, 1, 1, 1)))
-    assert seen == [False]
+    assert seen == [units]
+
+
+def test_a_cpu_that_emulates_half_precision_computes_in_single(monkeypatch) -> None:
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
+    assert half_precision(torch.device("cpu")) is None
 
 
 @pytest.mark.parametrize(("native", "expected"), [(True, torch.bfloat16), (False, torch.float16)])

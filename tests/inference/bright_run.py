@@ -1,0 +1,101 @@
+"""A run whose network needs no training, and inputs for it."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+import inference.ensemble
+from autoseg.fingerprint import CaseFingerprint, ClassFingerprint, Fingerprint, write_fingerprint
+from autoseg.geometry import Geometry
+from autoseg.image import Image, write_image
+from autoseg.labels import Labels
+from autoseg.plan import ForegroundIntensity, write_plan
+from autoseg.run_folder import RunFolder
+from inference.predict import predict_cases
+from planner.reference import reference_plan
+
+SHAPE = (18, 20, 22)
+LABELS = Labels(values=(0, 500), names=("background", "bright"))
+STRAIGHT = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
+
+
+class AboveMean(torch.nn.Module):
+    """A network that finds the voxels brighter than their image's mean (0 after the z-score)."""
+
+    def __init__(self, sign: float = 1.0, log: list | None = None):
+        super().__init__()
+        self.sign, self.log = sign, log
+
+    def forward(self, x):
+        if self.log is not None:
+            self.log.append(tuple(x.shape))
+        bright = 20 * self.sign * x[:, :1]
+        return torch.cat([-bright, bright], 1)
+
+
+def fingerprint() -> Fingerprint:
+    of_class = ClassFingerprint(volume_mm3=100.0, components_mm3=(100.0,), centroid_x=0.5)
+    cases = [
+        CaseFingerprint(
+            case=f"train_{i}",
+            shape=SHAPE,
+            cropped_shape=SHAPE,
+            spacing=(1.0, 1.0, 1.0),
+            orientation="SPL",
+            present=(True,),
+            classes={"bright": of_class},
+        )
+        for i in range(3)
+    ]
+    return Fingerprint(
+        dataset="made up",
+        channels=("T1",),
+        modality=("other",),
+        labels=LABELS,
+        intensities=(ForegroundIntensity(mean=100, sd=20, median=100, percentile_00_5=50, percentile_99_5=150),),
+        median_relative_size_after_crop=1.0,
+        cases=tuple(cases),
+    )
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A run with two finished folds and one that was stopped; every model is `AboveMean`."""
+    run = RunFolder(tmp_path / "run")
+    run.path.mkdir()
+    write_fingerprint(run.fingerprint, fingerprint())
+    decided = reference_plan(fingerprint())
+    write_plan(run.plan, decided.plan, decided.reasons)
+    for fold in range(3):
+        run.fold("3d", fold).mkdir(parents=True)
+        run.weights("3d", fold).touch()
+        if fold < 2:
+            run.finished("3d", fold).touch()
+    monkeypatch.setattr(inference.ensemble, "load_network", lambda *arguments: AboveMean())
+    return run
+
+
+def voxels(seed=0, shape=SHAPE):
+    """Intensities from 50 to 150, none of them zero or close to the mean."""
+    rng = np.random.default_rng(seed)
+    return np.where(rng.random(shape) < 0.4, rng.uniform(120, 150, shape), rng.uniform(50, 80, shape)).astype(
+        np.float32
+    )
+
+
+def straight(shape=SHAPE, spacing=(1.0, 1.0, 1.0)):
+    return Geometry(shape, spacing, (-11.5, 20.25, 3.0), STRAIGHT)
+
+
+def predict(run, cases, output, **options):
+    errors = Console(file=io.StringIO(), width=200)
+    problems = predict_cases(run, cases, output, configuration="3d", device="cpu", console=errors, **options)
+    return problems, errors.file.getvalue()
+
+
+def write(path, array, geometry=None):
+    write_image(path, Image(array[None], geometry or straight(array.shape)))
+    return path

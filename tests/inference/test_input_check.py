@@ -1,0 +1,54 @@
+"""Inputs that are unlike the training cases are predicted, with a warning."""
+
+import numpy as np
+import pytest
+
+from autoseg.dataset.inputs import read_inputs
+from autoseg.plan import Channel, ForegroundIntensity
+from inference.input_check import unusual_intensity
+from tests.inference.bright_run import predict, run, straight, voxels, write
+
+__all__ = ["run"]
+
+
+@pytest.mark.parametrize(
+    ("change", "spacing", "named"),
+    [
+        (lambda a: a, (1.0, 1.0, 1.0), None),
+        (lambda a: a, (1.0, 1.0, 2.5), "spacing along x"),
+        (lambda a: a, (0.3, 1.0, 1.0), "spacing along z"),
+        (lambda a: 100 * a, (1.0, 1.0, 1.0), "intensities of T1"),
+        (lambda a: a / 1000, (1.0, 1.0, 1.0), "intensities of T1"),
+        (lambda a: a - 1024, (1.0, 1.0, 1.0), "intensities of T1"),
+    ],
+)
+def test_inputs_far_from_the_training_cases_are_warned_of(run, tmp_path, change, spacing, named):
+    image = write(tmp_path / "a.nii.gz", change(voxels()), straight(spacing=spacing))
+    problems, shown = predict(run, read_inputs([image], ("T1",)), tmp_path / "out")
+    assert problems == ()
+    if named is None:
+        assert "spacing" not in shown and "intensities" not in shown
+    else:
+        assert f"a: {named}" in shown
+
+
+def channel(normalization, bottom, top):
+    """A channel whose training foreground lay between two intensities."""
+    foreground = ForegroundIntensity(mean=0, sd=1, median=0, percentile_00_5=bottom, percentile_99_5=top)
+    return Channel(name="A", normalization=normalization, inside_nonzero_mask=False, foreground=foreground)
+
+
+@pytest.mark.parametrize(
+    ("normalization", "low", "high", "warned"),
+    [
+        # training cases whose scales differ a thousandfold, as in hippocampus40: one of them is not unusual
+        ("z_score", 40, 1150, False),
+        ("z_score", 1, 20, True),
+        ("z_score", 1e6, 1e7, True),
+        ("ct", 40, 1150, True),
+        ("ct", 31, 200_000, False),
+    ],
+)
+def test_scales_are_judged_by_modality(normalization, low, high, warned):
+    image = np.linspace(low, high, 1000, dtype=np.float32).reshape(10, 10, 10)
+    assert bool(unusual_intensity(image, channel(normalization, 31, 256_600))) is warned
