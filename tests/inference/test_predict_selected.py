@@ -15,11 +15,11 @@ from autoseg.errors import ImageError, RunFolderError
 from autoseg.image import read_image, read_label
 from autoseg.selection import ClassRule, Selection, write_selection
 from inference.groups import Group, groups_that_see
-from tests.inference import test_predict as single
+from tests.inference.bright_run import AboveMean, predict, run, voxels, write
 from tests.inference.run_fixture import make_plan
-from tests.inference.test_predict import AboveMean, predict, voxels, write
 
-run = single.run
+__all__ = ["run"]
+
 SIGNS = {"2d": 0.02, "3d": 0.1}
 
 
