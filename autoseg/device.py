@@ -47,6 +47,11 @@ def half_precision(device: torch.device) -> torch.dtype | None:
     return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
 
 
+def memory_format(device: torch.device) -> torch.memory_format:
+    """Layout in which 3D convolutions are fastest on a device."""
+    return torch.contiguous_format if device.type == "mps" else torch.channels_last_3d
+
+
 def precision(device: torch.device) -> str:
     """The number type that a network computes in on a device, as files name it: `float32`, `bfloat16`, `float16`."""
     return str(half_precision(device) or torch.float32).removeprefix("torch.")

@@ -10,8 +10,8 @@ import math
 
 import torch
 
-from autoseg.device import half_precision
-from autoseg.network.build import network_of
+from autoseg.device import half_precision, memory_format
+from autoseg.network.build import network_of, on_device
 from autoseg.network.unet import UNet
 from autoseg.plan import Configuration, Plan, Training
 from trainer.lesion_loss import lesion_regions, lesion_wise_loss
@@ -38,13 +38,7 @@ class Learner:
         self.training = training
         # along an axis that is kept as it is a patch has one voxel, and no distance depends on its length
         self.spacing = configuration.target_spacing((1.0, 1.0, 1.0))
-        self.module: UNet = (
-            network.to(device)
-            .to(  # type: ignore[call-overload]
-                memory_format=memory_format(device)
-            )
-            .train()
-        )
+        self.module: UNet = on_device(network, device).train()
         self.optimizer = make_optimizer(training, self.module)
         self.average = {k: v.detach().clone() for k, v in self.module.state_dict().items()}
         self.half = half_precision(device)
@@ -107,8 +101,3 @@ def make_optimizer(training: Training, module: torch.nn.Module) -> torch.optim.O
             parameters, training.learning_rate, momentum=0.99, nesterov=True, weight_decay=training.weight_decay
         )
     return torch.optim.AdamW(parameters, training.learning_rate, weight_decay=training.weight_decay, foreach=True)
-
-
-def memory_format(device: torch.device) -> torch.memory_format:
-    """Layout in which 3D convolutions are fastest on `device`."""
-    return torch.contiguous_format if device.type == "mps" else torch.channels_last_3d

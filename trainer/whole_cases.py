@@ -11,7 +11,7 @@ import torch
 
 from autoseg.image import read_label, write_image
 from autoseg.metrics import count_voxels
-from autoseg.network.build import network_of
+from autoseg.network.build import network_of, on_device
 from autoseg.network.unet import UNet
 from autoseg.network_input import InputLayout
 from autoseg.out_of_fold import write_probabilities
@@ -30,7 +30,7 @@ def evaluation_network(
     """A network in evaluation mode with the given weights."""
     module = network_of(plan, configuration)
     module.load_state_dict(weights)
-    return module.to(device).eval()
+    return on_device(module, device).eval()
 
 
 def dice_at_plan_spacing(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from autoseg.device import memory_format
 from autoseg.network.unet import Decoder, Encoder, UNet
 from autoseg.network_input import input_channels
 from autoseg.plan import Configuration, Network, Plan
@@ -49,6 +50,12 @@ def build_network(
     unet = UNet(encoder, decoder, deep_supervision)
     unet.apply(_initialize)
     return unet
+
+
+def on_device(network: UNet, device: torch.device) -> UNet:
+    """The network on a device, its weights in the layout in which it is fastest there; patches follow them."""
+    moved: UNet = network.to(device).to(memory_format=memory_format(device))  # type: ignore[call-overload]
+    return moved
 
 
 def _initialize(module: nn.Module) -> None:

@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from autoseg.errors import RunFolderError
-from autoseg.network.build import network_of
+from autoseg.network.build import network_of, on_device
 from autoseg.network.unet import UNet
 from autoseg.plan import Plan
 from autoseg.run_folder import RunFolder, replaced_when_done
@@ -37,4 +37,4 @@ def load_network(run: RunFolder, plan: Plan, configuration: str, fold: int, devi
         raise RunFolderError(
             f"{path}: does not fit the network in {run.plan}; undo the change of the plan or train again"
         ) from None
-    return module.to(device).eval()
+    return on_device(module, torch.device(device)).eval()
