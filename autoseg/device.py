@@ -60,13 +60,15 @@ def precision(device: torch.device) -> str:
 def _cpu_multiplies_in_bfloat16() -> bool:
     """Whether convolutions in it are faster than in single precision: by AMX (measured in docs/experiments.md).
 
-    Processors without it can emulate bfloat16, more slowly than they compute in single precision.
+    AVX-512's instructions for bfloat16, which oneDNN takes without these units, are slower than single precision.
     """
     if not torch.backends.mkldnn.is_available():
         return False
     # older releases of torch do not tell
     capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("amx_bf16", False))
+    # a system may keep the units from programs, which is known when one asks for them
+    ask_for_units = getattr(torch.cpu, "_init_amx", lambda: False)
+    return bool(capabilities.get("amx_bf16", False)) and bool(ask_for_units())
 
 
 def _require_cuda(device: torch.device) -> None:

@@ -40,7 +40,8 @@ class Finished(BaseModel):
         steps: optimiser steps.
         seconds_training: time of the training, over restarts.
         seconds_validation: time of the whole-case predictions at the end.
-        precision: number type that the network computed in; None in files of earlier releases.
+        precision: number type that the network computed in, or, where it changed, all in order; None in files
+            of earlier releases.
         events: what changed the schedule on the way.
         train: names of the cases it was trained on; None in a copy without names.
         dice: by validation case, the Dice of each foreground class at original resolution; None where

@@ -91,12 +91,12 @@ class Chooser:
         taken = next(affordable, cheapest)
         return self._choice(taken, self._cost(taken).seconds)
 
-    def _affords(self, candidate: Candidate, step_seconds: float) -> bool:
-        return math.isfinite(step_seconds) and self._choice(candidate, step_seconds).steps >= ENOUGH_STEPS
-
     def points(self) -> list[tuple[int, float]]:
         """Multiply-adds of a step and its seconds, of all that were measured and fit into memory."""
         return [(self._work(c), cost.seconds) for c, cost in self.measured.items() if math.isfinite(cost.seconds)]
+
+    def _affords(self, candidate: Candidate, step_seconds: float) -> bool:
+        return math.isfinite(step_seconds) and self._choice(candidate, step_seconds).steps >= ENOUGH_STEPS
 
     def _work(self, candidate: Candidate) -> int:
         return work_of_a_step(self.plan, candidate.configuration)

@@ -11,6 +11,9 @@ from autoseg.geometry import Shape
 from autoseg.network_input import input_channels
 from autoseg.plan import Configuration, Network, Plan
 
+SPREAD = 1.5
+"""Between the least and the most work of measured steps, from which a line is drawn through them."""
+
 
 def work_of_a_step(plan: Plan, configuration: Configuration) -> int:
     """Multiply-adds of the forward pass of one batch."""
@@ -28,11 +31,17 @@ def estimated_seconds(work: int, measured: Sequence[tuple[int, float]]) -> float
         measured: work and seconds of other steps; at least one.
     """
     known, seconds = np.array(measured, dtype=float).T
-    if len(measured) == 1:
+    if not tell_a_line(measured):
         # a small network spends much of its time on other things than work
-        return float(seconds[0] * max(0.5 * work / known[0], 1.0))
+        return float(seconds[-1] * max(0.5 * work / known[-1], 1.0))
     rate, overhead = np.polyfit(known, seconds, 1)
     return float(max(overhead, 0.0) + max(rate, 0.0) * work)
+
+
+def tell_a_line(measured: Sequence[tuple[int, float]]) -> bool:
+    """Whether the work of measured steps differs by enough that noise of their times does not decide the slope."""
+    works = [work for work, _ in measured]
+    return bool(works) and max(works) >= SPREAD * min(works)
 
 
 def multiply_adds(network: Network, patch_size: Shape, channels: int, classes: int) -> int:

@@ -17,7 +17,7 @@ from autoseg.splits import Split
 from autoseg.step_cost import StepCost
 from planner.candidates import Candidate, candidates
 from planner.chooser import AUGMENTATION, Choice, Chooser, Measure
-from planner.cost import estimated_seconds, work_of_a_step
+from planner.cost import estimated_seconds, tell_a_line, work_of_a_step
 from planner.lesions import with_lesion_loss
 from planner.long_schedule import long_schedule
 from planner.memory_check import fitting
@@ -68,7 +68,8 @@ def fit_to_hardware(
         budget_seconds: for the whole run; None = no limit.
         spent_seconds: of it, so far.
         device: type of the device, such as `cpu`.
-        measure: measures a training step of a configuration on it.
+        measure: measures a training step of a configuration on it; of those that are not trained now steps are
+            estimated from it, where what was measured tells a line.
 
     Raises:
         PlanError: nothing fits into memory.
@@ -86,12 +87,13 @@ def fit_to_hardware(
     time = None
     if budget_seconds is not None:
         time = divide_time(budget_seconds, spent_seconds, len(fingerprint.cases), len(splits), len(configurations))
-    trained = {*configurations, *map(fitted.plan.preprocessed_as, configurations)}
+    # one that reads another's cases has its patch and network too, which must have been measured
+    measured = {*configurations, *map(fitted.plan.preprocessed_as, configurations)}
     known: list[tuple[int, float]] = []
-    for name in _in_order(fitted.plan, trained):
+    for name in _in_order(fitted.plan, measured):
         if not time:
             fitted = _without_limit(fitted, name, fingerprint, measure if name in configurations else None)
-        elif name in trained or len(known) < 2:
+        elif name in measured or not tell_a_line(known):
             fitted, points = _fitted_to_time(fitted, name, fingerprint, splits, time, measure)
             known += points
         else:
@@ -141,9 +143,9 @@ def _fitted_to_time(
     return _replaced(decisions, name, configuration, reasons), chooser.points()
 
 
-def _in_order(plan: Plan, trained: set[str]) -> list[str]:
-    """Names of all configurations: the trained ones first, and what reads another one's preprocessed cases after it."""
-    return sorted(plan.configurations, key=lambda name: (name not in trained, plan.preprocessed_as(name) != name))
+def _in_order(plan: Plan, measured: set[str]) -> list[str]:
+    """All configurations: the measured ones first, and what reads another one's preprocessed cases after it."""
+    return sorted(plan.configurations, key=lambda name: (name not in measured, plan.preprocessed_as(name) != name))
 
 
 def _estimated_from(points: Sequence[tuple[int, float]]) -> Measure:
@@ -157,7 +159,8 @@ def _estimated_from(points: Sequence[tuple[int, float]]) -> Measure:
 
 def _told_as_estimated(decisions: PlannedDecisions, name: str) -> PlannedDecisions:
     field = "training.iterations"
-    why = f"{decisions.reasons[f'configurations.{name}.{field}']}; estimated by the steps of what is trained now"
+    planned = decisions.reasons[f"configurations.{name}.{field}"]
+    why = f"{planned}; estimated by the steps of what is trained now, its memory not checked"
     return _replaced(decisions, name, decisions.plan.configurations[name], {field: why})
 
 

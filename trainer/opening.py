@@ -122,7 +122,7 @@ def open_fold(
     else:
         state = found[0]
         _check_same(folder, state, decided_by, requested)
-        _tell_other_bits(state, precision(device), console)
+        _keep_versions(state, device, console)
         torch.set_num_threads(state.threads)
     learner = Learner(plan, configuration, state.training, device, seed=plan.seed + index)
     if found is not None:
@@ -195,9 +195,14 @@ def _check_same(folder: Path, state: State, decided_by: str, requested: Requeste
         )
 
 
-def _tell_other_bits(state: State, number_type: str, console: Console) -> None:
+def _keep_versions(state: State, device: torch.device, console: Console) -> None:
+    """Tell where torch or the number type is another than so far; of the number types all are kept."""
     if state.torch_version != torch.__version__:
         console.print(f"Begun with torch {state.torch_version}, going on with {torch.__version__}: bits may differ")
-    if state.precision not in (number_type, None):
-        console.print(f"Begun in {state.precision}, going on in {number_type}, as this device does: bits differ")
-    state.precision = number_type
+    # earlier releases did not say, and computed in single precision on every CPU
+    so_far = state.precision or ("float32" if device.type == "cpu" else precision(device))
+    last = so_far.rpartition(", ")[2]
+    if last != precision(device):
+        console.print(f"Trained in {last} so far, going on in {precision(device)}, as this device does: bits differ")
+        so_far += f", {precision(device)}"
+    state.precision = so_far

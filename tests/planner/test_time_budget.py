@@ -8,8 +8,9 @@ from autoseg.fingerprint import Fingerprint
 from autoseg.plan import Configuration, Plan
 from autoseg.whole_image.windows import window_starts
 from planner.candidates import candidates
-from planner.chooser import AUGMENTATION, ENOUGH_STEPS
-from planner.cost import multiply_adds
+from planner.chooser import AUGMENTATION, ENOUGH_STEPS, MOST_MEASUREMENTS
+from planner.cost import estimated_seconds, multiply_adds
+from planner.network_input import with_inputs
 from planner.reference import reference_plan
 from planner.time_budget import divide_time
 from tests.planner.machine import CASES, DATASETS, FOLDS, HOUR, Machine, dataset, fit
@@ -168,8 +169,8 @@ def test_few_steps_are_measured(data: str, overhead: float) -> None:
     for hours in (0.2, 0.7, 3, 24):
         machine = Machine(overhead=overhead)
         planned = fit(measured, machine, hours * HOUR).plan
-        # one calibration for each configuration, and the few that come close to what is affordable
-        assert len(machine.measured) <= len(planned.configurations) + 8
+        assert len(machine.measured) <= MOST_MEASUREMENTS
+        assert {c.slice_axis for c in machine.measured} == {planned.configurations["3d"].slice_axis}
 
 
 @pytest.mark.parametrize("overhead", [0.0, 0.02])
@@ -184,6 +185,23 @@ def test_what_is_not_trained_is_planned_by_the_steps_of_what_is(overhead: float)
     assert flat.training.iterations == pytest.approx(apart.training.iterations, rel=0.01)
     assert "estimated" in planned.reasons["configurations.2d.training.iterations"]
     assert "estimated" not in planned.reasons["configurations.3d.training.iterations"]
+
+
+def test_what_a_trained_configuration_follows_is_measured_before_it() -> None:
+    measured, machine = dataset("thick slices"), Machine()
+    reference = with_inputs(reference_plan(measured), measured)
+    plan = fit(measured, machine, HOUR, configurations=("2.5d",), reference=reference).plan
+    apart, stacked = plan.configurations["2d"], plan.configurations["2.5d"]
+    assert (apart.network, apart.patch_size) == (stacked.network, stacked.patch_size)
+    taken = [c for c in machine.measured if (c.network, c.patch_size) == (apart.network, apart.patch_size)]
+    assert {c.neighbours for c in taken} == {0, stacked.neighbours}
+
+
+def test_steps_of_nearly_the_same_work_tell_no_line() -> None:
+    # noise would: the larger one was the quicker
+    close = [(1000, 0.11), (1010, 0.10)]
+    assert estimated_seconds(10_000, close) == pytest.approx(0.10 * 5, rel=0.02)
+    assert estimated_seconds(3000, [(1000, 0.15), (2000, 0.25)]) == pytest.approx(0.35)
 
 
 def test_the_plan_says_why() -> None:

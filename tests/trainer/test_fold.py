@@ -136,17 +136,22 @@ def test_other_folds_are_refused_for_a_begun_fold(tiny_run, monkeypatch) -> None
         train_fold(run, "3d", 0, device="cpu", workers=0)
 
 
-def test_a_number_type_other_than_at_the_beginning_is_told(tiny_run, monkeypatch, capfd) -> None:
+@pytest.mark.parametrize("of_an_earlier_release", [False, True])
+def test_another_number_type_than_so_far_is_told(tiny_run, monkeypatch, capfd, of_an_earlier_release: bool) -> None:
     run = tiny_run()
-    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"amx_bf16": False}, raising=False)
+    monkeypatch.setattr("autoseg.device._cpu_multiplies_in_bfloat16", lambda: False)
     with monkeypatch.context() as patch:
         stop_after(patch, 6)
         with pytest.raises(KeyboardInterrupt):
             train_fold(run, "3d", 0, device="cpu", workers=0)
-    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"amx_bf16": True}, raising=False)
+    if of_an_earlier_release:
+        for state in (run.fold("3d", 0) / "checkpoint").glob("*/state.json"):
+            state.write_text(state.read_text(encoding="utf-8").replace('"precision": "float32"', '"precision": null'))
+    monkeypatch.setattr("autoseg.device._cpu_multiplies_in_bfloat16", lambda: True)
     train_fold(run, "3d", 0, device="cpu", workers=0)
-    assert "Begun in float32, going on in bfloat16" in capfd.readouterr().err
-    assert Finished.model_validate_json(run.finished("3d", 0).read_text(encoding="utf-8")).precision == "bfloat16"
+    assert "Trained in float32 so far, going on in bfloat16" in capfd.readouterr().err
+    finished = Finished.model_validate_json(run.finished("3d", 0).read_text(encoding="utf-8"))
+    assert finished.precision == "float32, bfloat16"
 
 
 def test_the_last_whole_generation_is_used(tiny_run, monkeypatch) -> None:
