@@ -33,15 +33,20 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
-def half_precision(device: torch.device) -> torch.dtype | None:
-    """Number type of mixed precision on a device, in training and prediction alike.
+def half_precision(device: torch.device, *, learning: bool) -> torch.dtype | None:
+    """Number type of mixed precision on a device.
+
+    Args:
+        device: where a network computes.
+        learning: in training; otherwise in prediction.
 
     Returns:
-        bfloat16 on GPUs that compute in it and on CPUs with matrix units for it, float16 on older GPUs;
-        None elsewhere: single precision.
+        bfloat16 on GPUs that compute in it, float16 on older ones; bfloat16 on CPUs with matrix units for it, in
+        prediction alone; None elsewhere: single precision.
     """
     if device.type == "cpu":
-        return torch.bfloat16 if _cpu_multiplies_in_bfloat16() else None
+        # oneDNN 3.12 writes beyond its buffers in the gradient of weights in bfloat16 (docs/experiments.md)
+        return torch.bfloat16 if not learning and _cpu_multiplies_in_bfloat16() else None
     if device.type != "cuda":
         return None
     return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
@@ -53,8 +58,8 @@ def memory_format(device: torch.device) -> torch.memory_format:
 
 
 def precision(device: torch.device) -> str:
-    """The number type that a network computes in on a device, as files name it: `float32`, `bfloat16`, `float16`."""
-    return str(half_precision(device) or torch.float32).removeprefix("torch.")
+    """The number type that a network learns in on a device, as files name it: `float32`, `bfloat16`, `float16`."""
+    return str(half_precision(device, learning=True) or torch.float32).removeprefix("torch.")
 
 
 def _cpu_multiplies_in_bfloat16() -> bool:

@@ -68,7 +68,7 @@ class State(BaseModel):
         training: what is followed: the plan's, or what `--epochs` and `--time-budget` made of it.
         requested: those two flags, as given when the fold was begun.
         seconds: time spent on this fold over all restarts.
-        threads: torch's threads; the same number gives the same bits on a CPU, with the same number type.
+        threads: torch's threads; the same number gives the same bits on a CPU.
         precision: number type that the network computes in, or, where it changed, all in order; None in
             checkpoints of earlier releases.
         loss_sum, counts: of the running epoch: summed loss; true positives, predicted and reference

@@ -2,7 +2,7 @@
 
 Reads `plan.yaml`, `splits.json` and `preprocessed/CONFIG/`; writes `models/CONFIG/fold_K/` and
 `cross_validation/CONFIG/`. Whatever interrupts it, the same command goes on from the last checkpoint,
-on a CPU, with the same number type, to the same bits.
+on a CPU to the same bits.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The network in training: one optimiser step at a time, and the average of its weights.
 
-GPUs, and CPUs with matrix units for it, use automatic mixed precision, the others single precision.
-Shapes: images (B, C, z, y, x), labels (B, z, y, x).
+CUDA uses automatic mixed precision; CPU and MPS single precision. Shapes: images (B, C, z, y, x),
+labels (B, z, y, x).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Learner:
         self.module: UNet = on_device(network, device).train()
         self.optimizer = make_optimizer(training, self.module)
         self.average = {k: v.detach().clone() for k, v in self.module.state_dict().items()}
-        self.half = half_precision(device)
+        self.half = half_precision(device, learning=True)
         # bfloat16 reaches as far as single precision and needs no scaling
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.half == torch.float16)
 

@@ -21,7 +21,7 @@ def mean_probabilities(networks: Sequence[nn.Module], patches: torch.Tensor) -> 
     Returns:
         (B, K, z, y, x) float32, summing to 1 over K.
     """
-    half = half_precision(patches.device)
+    half = half_precision(patches.device, learning=False)
     total: torch.Tensor | None = None
     for network in networks:
         with torch.autocast(patches.device.type, half, enabled=half is not None):

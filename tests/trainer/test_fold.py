@@ -139,7 +139,6 @@ def test_other_folds_are_refused_for_a_begun_fold(tiny_run, monkeypatch) -> None
 @pytest.mark.parametrize("of_an_earlier_release", [False, True])
 def test_another_number_type_than_so_far_is_told(tiny_run, monkeypatch, capfd, of_an_earlier_release: bool) -> None:
     run = tiny_run()
-    monkeypatch.setattr("autoseg.device._cpu_multiplies_in_bfloat16", lambda: False)
     with monkeypatch.context() as patch:
         stop_after(patch, 6)
         with pytest.raises(KeyboardInterrupt):
@@ -147,7 +146,7 @@ def test_another_number_type_than_so_far_is_told(tiny_run, monkeypatch, capfd, o
     if of_an_earlier_release:
         for state in (run.fold("3d", 0) / "checkpoint").glob("*/state.json"):
             state.write_text(state.read_text(encoding="utf-8").replace('"precision": "float32"', '"precision": null'))
-    monkeypatch.setattr("autoseg.device._cpu_multiplies_in_bfloat16", lambda: True)
+    monkeypatch.setattr("trainer.opening.precision", lambda device: "bfloat16")
     train_fold(run, "3d", 0, device="cpu", workers=0)
     assert "Trained in float32 so far, going on in bfloat16" in capfd.readouterr().err
     finished = Finished.model_validate_json(run.finished("3d", 0).read_text(encoding="utf-8"))

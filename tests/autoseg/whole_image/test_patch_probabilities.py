@@ -54,16 +54,17 @@ def test_units_count_where_they_are_there_permitted_and_used(
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: capabilities, raising=False)
     monkeypatch.setattr("torch.cpu._init_amx", lambda: permitted, raising=False)
     monkeypatch.setattr("torch.backends.mkldnn.is_available", lambda: onednn)
-    assert half_precision(torch.device("cpu")) is expected
+    assert half_precision(torch.device("cpu"), learning=False) is expected
+    assert half_precision(torch.device("cpu"), learning=True) is None, "its gradients are not safe there"
 
 
 def test_a_torch_that_does_not_tell_computes_in_single_precision(monkeypatch) -> None:
     monkeypatch.delattr("torch.cpu.get_capabilities", raising=False)
-    assert half_precision(torch.device("cpu")) is None
+    assert half_precision(torch.device("cpu"), learning=False) is None
 
 
 @pytest.mark.parametrize(("native", "expected"), [(True, torch.bfloat16), (False, torch.float16)])
 def test_half_precision_of_a_gpu_is_what_it_computes_in(monkeypatch, native: bool, expected: torch.dtype) -> None:
     # emulated bfloat16 is slower than float16
     monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation=True: native or including_emulation)
-    assert half_precision(torch.device("cuda")) == expected
+    assert {half_precision(torch.device("cuda"), learning=learning) for learning in (True, False)} == {expected}
