@@ -199,10 +199,11 @@ def _keep_versions(state: State, device: torch.device, console: Console) -> None
     """Tell where torch or the number type is another than so far; of the number types all are kept."""
     if state.torch_version != torch.__version__:
         console.print(f"Begun with torch {state.torch_version}, going on with {torch.__version__}: bits may differ")
+    now = precision(device)
     # earlier releases did not say, and computed in single precision on every CPU
-    so_far = state.precision or ("float32" if device.type == "cpu" else precision(device))
+    so_far = state.precision or ("float32" if device.type == "cpu" else now)
     last = so_far.rpartition(", ")[2]
-    if last != precision(device):
-        console.print(f"Trained in {last} so far, going on in {precision(device)}, as this device does: bits differ")
-        so_far += f", {precision(device)}"
+    if last != now:
+        console.print(f"Trained in {last} so far, going on in {now}, as this device does: bits differ")
+        so_far += f", {now}"
     state.precision = so_far
