@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
-from rich.console import Console
 
 import autoseg
 from autoseg.cli_options import (
@@ -36,6 +35,7 @@ from autoseg.cli_options import (
     StudySequences,
     Workers,
 )
+from autoseg.console import open_console
 from autoseg.defaults import DEFAULT_CONFIGURATIONS, DEFAULT_DIMENSIONS, DEMO_BUDGET
 from autoseg.exit_status import run_command
 
@@ -270,7 +270,7 @@ def phantom(
 ) -> None:
     """Draw a synthetic spine data set with metastases: T1, T2 and STIR, labels, cases.csv."""
     autoseg.phantom(output, cases=cases, seed=seed, kind=kind, missing=missing, workers=workers)
-    Console().print(f"{cases} synthetic cases: {output / 'cases.csv'}", highlight=False, soft_wrap=True)
+    open_console().print(f"{cases} synthetic cases: {output / 'cases.csv'}", highlight=False, soft_wrap=True)
 
 
 @app.command(help_epilogue=_with_example("autoseg demo"))
@@ -298,7 +298,7 @@ def copy(
     """Copy a RUN folder; with --models-only without patients' images."""
     autoseg.copy(run, output, models_only=models_only)
     what = "Models, without cases" if models_only else "Copied"
-    Console().print(f"{what}: {output}", highlight=False, soft_wrap=True, markup=False)
+    open_console().print(f"{what}: {output}", highlight=False, soft_wrap=True, markup=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

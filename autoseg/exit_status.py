@@ -13,6 +13,7 @@ from types import FrameType
 from cyclopts import App, CycloptsError, MissingArgumentError
 from rich.console import Console
 
+from autoseg.console import open_console
 from autoseg.errors import AutosegError, DatasetError, InputError
 
 # What a disk refuses: nothing that a program could have done better.
@@ -33,7 +34,7 @@ def run_command(app: App, arguments: Sequence[str] | None) -> int:
     Raises:
         Exception: an error that is not the user's, with its traceback.
     """
-    errors = Console(stderr=True)
+    errors = open_console(stderr=True)
     signal.signal(signal.SIGTERM, _terminate)
     try:
         app(arguments, exit_on_error=False, print_error=False, result_action="return_none")

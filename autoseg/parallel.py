@@ -9,6 +9,7 @@ import psutil
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from autoseg.console import open_console
 from autoseg.worker_pool import completed
 
 Item = TypeVar("Item")
@@ -23,7 +24,7 @@ def progress_bar(console: Console | None = None) -> Progress:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        console=console or Console(stderr=True),
+        console=console or open_console(stderr=True),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -11,8 +12,14 @@ class StepCost:
 
     Args:
         seconds: wall time; infinite where it does not fit into memory.
-        peak_bytes: memory that it takes.
+        peak_bytes: memory that it takes; None where its time was estimated and nothing is known of memory.
+        forward_share: of the time, what a forward pass in prediction takes. Backward costs twice as much.
     """
 
     seconds: float
-    peak_bytes: int
+    peak_bytes: int | None
+    forward_share: float = 1 / 3
+
+    def fits(self, memory_gb: float) -> bool:
+        """Whether it goes, within so much memory, as far as that is known."""
+        return math.isfinite(self.seconds) and (self.peak_bytes or 0) <= memory_gb * 2**30

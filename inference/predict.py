@@ -19,6 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from autoseg.console import open_console
 from autoseg.dataset.case import Case
 from autoseg.dataset.load import LoadedCase, load_case
 from autoseg.device import resolve_device
@@ -97,7 +98,7 @@ def predict_cases(
         RunFolderError, PlanError: nothing is trained, or the run is damaged.
         InputError: outputs would overwrite each other or an input; the device is absent.
     """
-    console = console or Console(stderr=True)
+    console = console or open_console(stderr=True)
     targets = output_files(cases, output)
     plan = read_plan(run.plan)
     names = (configuration,) if isinstance(configuration, str) else tuple(configuration)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from autoseg.fingerprint import Fingerprint
 from autoseg.geometry import Shape, Spacing
@@ -13,7 +13,7 @@ from autoseg.preprocessing.resample import new_shape_for
 from autoseg.step_cost import StepCost
 from autoseg.whole_image.windows import window_starts
 from planner.candidates import Candidate
-from planner.cost import estimated_seconds, work_of_a_step
+from planner.cost import estimated_cost, work_of_a_step
 
 Measure = Callable[[Plan, Configuration], StepCost]
 
@@ -22,9 +22,6 @@ ENOUGH_STEPS = 600
 
 AUGMENTATION = 1.03
 """How much slower a step is with the preparation of its patches, the log and the checkpoints."""
-
-FORWARD_SHARE = 1 / 3
-"""Of a training step's time, what its forward pass alone takes."""
 
 MOST_LOOKS, CASES_A_LOOK = 3, 4
 """Whole validation cases predicted on the way."""
@@ -40,14 +37,14 @@ class Choice:
     """A candidate and what the time affords with it.
 
     Args:
-        step_seconds: time of a training step, measured or estimated.
+        step: cost of a training step, measured or estimated.
         steps: of a fold.
         training_seconds: of a fold.
         looks: at whole validation cases on the way.
     """
 
     candidate: Candidate
-    step_seconds: float
+    step: StepCost
     steps: int
     training_seconds: float
     looks: int
@@ -85,18 +82,18 @@ class Chooser:
         while len(self.measured) < MOST_MEASUREMENTS:
             promising = next((c for c in found if self._affords(c, self._estimate(c))), cheapest)
             if promising in self.measured:
-                return self._choice(promising, self._cost(promising).seconds)
+                return self._choice(promising, self._cost(promising))
             self._cost(promising)
-        affordable = (c for c in found if c in self.measured and self._affords(c, self._cost(c).seconds))
+        affordable = (c for c in found if c in self.measured and self._affords(c, self._cost(c)))
         taken = next(affordable, cheapest)
-        return self._choice(taken, self._cost(taken).seconds)
+        return self._choice(taken, self._cost(taken))
 
-    def points(self) -> list[tuple[int, float]]:
-        """Multiply-adds of a step and its seconds, of all that were measured and fit into memory."""
-        return [(self._work(c), cost.seconds) for c, cost in self.measured.items() if math.isfinite(cost.seconds)]
+    def points(self) -> list[tuple[int, StepCost]]:
+        """Multiply-adds of a step and its cost, of all that were measured and fit into memory."""
+        return [(self._work(c), cost) for c, cost in self.measured.items() if math.isfinite(cost.seconds)]
 
-    def _affords(self, candidate: Candidate, step_seconds: float) -> bool:
-        return math.isfinite(step_seconds) and self._choice(candidate, step_seconds).steps >= ENOUGH_STEPS
+    def _affords(self, candidate: Candidate, step: StepCost) -> bool:
+        return math.isfinite(step.seconds) and self._choice(candidate, step).steps >= ENOUGH_STEPS
 
     def _work(self, candidate: Candidate) -> int:
         return work_of_a_step(self.plan, candidate.configuration)
@@ -105,31 +102,30 @@ class Chooser:
         """The measured cost; infinite where the memory target is exceeded."""
         if candidate not in self.measured:
             cost = self.measure(self.plan, candidate.configuration)
-            if cost.peak_bytes > self.plan.memory_gb * 2**30:
-                cost = StepCost(math.inf, cost.peak_bytes)
-            self.measured[candidate] = cost
+            fits = cost.fits(self.plan.memory_gb)
+            self.measured[candidate] = cost if fits else replace(cost, seconds=math.inf)
         return self.measured[candidate]
 
-    def _estimate(self, candidate: Candidate) -> float:
-        """Seconds of a step, measured, or estimated from those that were measured."""
+    def _estimate(self, candidate: Candidate) -> StepCost:
+        """The cost of a step, measured, or estimated from those that were measured."""
         if candidate in self.measured:
-            return self.measured[candidate].seconds
+            return self.measured[candidate]
         points = self.points()
-        if not points:
-            return math.inf if self._work(candidate) >= min(map(self._work, self.measured)) else 0.0
-        return estimated_seconds(self._work(candidate), points)
+        # the cheapest was measured first: where it does not fit none does
+        return estimated_cost(self._work(candidate), points) if points else StepCost(math.inf, None)
 
-    def _choice(self, candidate: Candidate, step_seconds: float) -> Choice:
-        if not math.isfinite(step_seconds):
-            return Choice(candidate, step_seconds, 1, self.seconds, 0)
+    def _choice(self, candidate: Candidate, step: StepCost) -> Choice:
+        if not math.isfinite(step.seconds):
+            return Choice(candidate, step, 1, self.seconds, 0)
         configuration = candidate.configuration
         windows = sum(_windows(case.cropped_shape, case.spacing, configuration) for case in self.fingerprint.cases)
-        a_case = windows / len(self.fingerprint.cases) * step_seconds * FORWARD_SHARE / configuration.batch_size
+        a_window = step.seconds * step.forward_share / configuration.batch_size
+        a_case = windows / len(self.fingerprint.cases) * a_window
         training = max(1.0, self.seconds - a_case * self.validation_cases)
         a_look = a_case * min(CASES_A_LOOK, self.validation_cases)
         looks = min(MOST_LOOKS, int(SHARE_FOR_LOOKS * training / a_look))
-        steps = max(1, int((training - looks * a_look) / (AUGMENTATION * step_seconds)))
-        return Choice(candidate, step_seconds, steps, training, looks)
+        steps = max(1, int((training - looks * a_look) / (AUGMENTATION * step.seconds)))
+        return Choice(candidate, step, steps, training, looks)
 
 
 def _windows(shape: Shape, spacing: Spacing, configuration: Configuration) -> int:

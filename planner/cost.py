@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from autoseg.geometry import Shape
 from autoseg.network_input import input_channels
 from autoseg.plan import Configuration, Network, Plan
+from autoseg.step_cost import StepCost
 
 SPREAD = 1.5
 """Between the least and the most work of measured steps, from which a line is drawn through them."""
@@ -23,22 +25,25 @@ def work_of_a_step(plan: Plan, configuration: Configuration) -> int:
     return configuration.batch_size * a_patch
 
 
-def estimated_seconds(work: int, measured: Sequence[tuple[int, float]]) -> float:
-    """Estimated time of a step: an overhead, and a rate of work, fitted to what was measured.
+def estimated_cost(work: int, measured: Sequence[tuple[int, StepCost]]) -> StepCost:
+    """Estimated cost of a step: an overhead, and a rate of work, fitted to what was measured.
 
     Args:
         work: multiply-adds of its forward pass.
-        measured: work and seconds of other steps; at least one.
+        measured: work and costs of other steps, of finite time; at least one.
     """
-    known, seconds = np.array(measured, dtype=float).T
+    last_work, last = measured[-1]
     if not tell_a_line(measured):
         # a small network spends much of its time on other things than work
-        return float(seconds[-1] * max(0.5 * work / known[-1], 1.0))
-    rate, overhead = np.polyfit(known, seconds, 1)
-    return float(max(overhead, 0.0) + max(rate, 0.0) * work)
+        seconds = last.seconds * max(0.5 * work / last_work, 1.0)
+    else:
+        known = np.array([(w, cost.seconds) for w, cost in measured])
+        rate, overhead = np.polyfit(known[:, 0], known[:, 1], 1)
+        seconds = float(max(overhead, 0.0) + max(rate, 0.0) * work)
+    return replace(last, seconds=seconds, peak_bytes=None)
 
 
-def tell_a_line(measured: Sequence[tuple[int, float]]) -> bool:
+def tell_a_line(measured: Sequence[tuple[int, StepCost]]) -> bool:
     """Whether the work of measured steps differs by enough that noise of their times does not decide the slope."""
     works = [work for work, _ in measured]
     return bool(works) and max(works) >= SPREAD * min(works)

@@ -54,5 +54,4 @@ def _with_batch(configuration: Configuration, batch: int) -> Configuration:
 
 
 def _fits(plan: Plan, configuration: Configuration, measure: Measure) -> bool:
-    cost = measure(plan, configuration)
-    return math.isfinite(cost.seconds) and cost.peak_bytes <= plan.memory_gb * 2**30
+    return measure(plan, configuration).fits(plan.memory_gb)

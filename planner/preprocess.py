@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
+from autoseg.console import open_console
 from autoseg.dataset.case import Case, Dataset
 from autoseg.dataset.load import LoadedCase, load_case
 from autoseg.errors import DatasetError
@@ -105,7 +106,7 @@ def preprocess_dataset(
             _preprocess, tasks, workers, f"Preprocessing {configuration}", name=lambda task: task.case.name
         )
     for warning in [w for of_case in warnings for w in of_case]:
-        (console or Console(stderr=True)).print(f"Warning: {warning}", markup=False, highlight=False)
+        (console or open_console(stderr=True)).print(f"Warning: {warning}", markup=False, highlight=False)
 
 
 def _preprocess(task: _Task) -> tuple[str, ...]:

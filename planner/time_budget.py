@@ -17,7 +17,7 @@ from autoseg.splits import Split
 from autoseg.step_cost import StepCost
 from planner.candidates import Candidate, candidates
 from planner.chooser import AUGMENTATION, Choice, Chooser, Measure
-from planner.cost import estimated_seconds, tell_a_line, work_of_a_step
+from planner.cost import estimated_cost, tell_a_line, work_of_a_step
 from planner.lesions import with_lesion_loss
 from planner.long_schedule import long_schedule
 from planner.memory_check import fitting
@@ -26,6 +26,8 @@ from planner.short_schedule import REASONS, affordable_dropout, mirrored_axes, s
 
 INPUT_FIELDS = ("neighbours", "sequences", "availability_code", "preprocessed_as")
 """Fields of a configuration that say what its network sees."""
+
+ESTIMATED = "; estimated by the steps of what is trained now, its memory not checked"
 
 SECONDS_A_CASE = 0.4
 SECONDS_A_FOLD = 6.0
@@ -89,7 +91,7 @@ def fit_to_hardware(
         time = divide_time(budget_seconds, spent_seconds, len(fingerprint.cases), len(splits), len(configurations))
     # one that reads another's cases has its patch and network too, which must have been measured
     measured = {*configurations, *map(fitted.plan.preprocessed_as, configurations)}
-    known: list[tuple[int, float]] = []
+    known: list[tuple[int, StepCost]] = []
     for name in _in_order(fitted.plan, measured):
         if not time:
             fitted = _without_limit(fitted, name, fingerprint, measure if name in configurations else None)
@@ -99,7 +101,6 @@ def fit_to_hardware(
         else:
             # one that is not trained now is planned as if it had one's share of the time
             fitted, _ = _fitted_to_time(fitted, name, fingerprint, splits, time, _estimated_from(known))
-            fitted = _told_as_estimated(fitted, name)
     return fitted
 
 
@@ -117,8 +118,8 @@ def _fitted_to_time(
     splits: tuple[Split, ...],
     time: TimeForTraining,
     measure: Measure,
-) -> tuple[PlannedDecisions, list[tuple[int, float]]]:
-    """The decisions with one configuration that uses its time, and the work and seconds of all steps it looked at."""
+) -> tuple[PlannedDecisions, list[tuple[int, StepCost]]]:
+    """The decisions with one configuration that uses its time, and the work and cost of all steps it looked at."""
     reference = decisions.plan.configurations[name]
     validation_cases = max(len(split.val) for split in splits)
     chooser = Chooser(decisions.plan, fingerprint, validation_cases, time.fold_seconds, measure)
@@ -148,20 +149,13 @@ def _in_order(plan: Plan, measured: set[str]) -> list[str]:
     return sorted(plan.configurations, key=lambda name: (name not in measured, plan.preprocessed_as(name) != name))
 
 
-def _estimated_from(points: Sequence[tuple[int, float]]) -> Measure:
+def _estimated_from(points: Sequence[tuple[int, StepCost]]) -> Measure:
     """Costs by the steps of other configurations that were measured; of memory nothing is known."""
 
     def estimate(plan: Plan, configuration: Configuration) -> StepCost:
-        return StepCost(estimated_seconds(work_of_a_step(plan, configuration), points), 0)
+        return estimated_cost(work_of_a_step(plan, configuration), points)
 
     return estimate
-
-
-def _told_as_estimated(decisions: PlannedDecisions, name: str) -> PlannedDecisions:
-    field = "training.iterations"
-    planned = decisions.reasons[f"configurations.{name}.{field}"]
-    why = f"{planned}; estimated by the steps of what is trained now, its memory not checked"
-    return _replaced(decisions, name, decisions.plan.configurations[name], {field: why})
 
 
 def _following(plan: Plan, name: str) -> Candidate | None:
@@ -233,8 +227,9 @@ def _reasons(
         "network.decoder_blocks": _blocks(network, network.decoder_blocks[0]),
         "network.features": f"{candidate.features} at the first stage: as many as the time affords",
         "training.iterations": (
-            f"a step takes {choice.step_seconds:.3g} s, {AUGMENTATION:.2f} times that with augmentation and "
+            f"a step takes {choice.step.seconds:.3g} s, {AUGMENTATION:.2f} times that with augmentation and "
             f"checkpoints: what {choice.training_seconds:.0f} s afford"
+            + (ESTIMATED if choice.step.peak_bytes is None else "")
         ),
         "training.iterations_per_epoch": "a twentieth of the steps",
         "training.validate_every": f"whole validation cases are looked at {choice.looks} times on the way",

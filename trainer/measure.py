@@ -8,7 +8,7 @@ import time
 import psutil
 import torch
 
-from autoseg.device import resolve_device
+from autoseg.device import half_precision, resolve_device
 from autoseg.network_input import input_channels
 from autoseg.plan import Configuration, Plan
 from autoseg.step_cost import StepCost
@@ -16,6 +16,9 @@ from trainer.learner import Learner
 
 ENOUGH_SECONDS = 1.0
 """After so much time no further step is taken."""
+
+SHARE_IN_HALF_PRECISION = 1 / 8
+"""Of a step in single precision, what a forward pass in half precision takes (docs/experiments.md)."""
 
 
 def measure_step(plan: Plan, configuration: Configuration, device: str = "auto", steps: int = 3) -> StepCost:
@@ -32,6 +35,9 @@ def measure_step(plan: Plan, configuration: Configuration, device: str = "auto",
         Seconds a step, and the peak memory; infinite seconds where it does not fit into memory.
     """
     where = resolve_device(device)
+    # of the time of a step in the number type of training
+    narrower = half_precision(where, learning=False) != half_precision(where, learning=True)
+    share = SHARE_IN_HALF_PRECISION if narrower else StepCost.forward_share
     generator = torch.Generator().manual_seed(0)
     shape = (configuration.batch_size, *configuration.patch_size)
     label = _small_pieces(shape, plan.labels.classes, generator)
@@ -48,12 +54,12 @@ def measure_step(plan: Plan, configuration: Configuration, device: str = "auto",
             learner.step(image, label, 1e-4, len(seconds))
             seconds.append(time.perf_counter() - start)
     except (torch.OutOfMemoryError, MemoryError):
-        return StepCost(float("inf"), 0)
+        return StepCost(float("inf"), 0, share)
     if where.type == "cuda":
         peak = torch.cuda.max_memory_allocated(where)
     else:
         peak = max(0, psutil.Process().memory_info().rss - before)
-    return StepCost(statistics.median(seconds[1:]), peak)
+    return StepCost(statistics.median(seconds[1:]), peak, share)
 
 
 def _small_pieces(shape: tuple[int, ...], classes: int, generator: torch.Generator) -> torch.Tensor:

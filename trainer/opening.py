@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from autoseg.console import open_console
 from autoseg.device import precision
 from autoseg.errors import RunFolderError
 from autoseg.plan import Configuration, Plan, Training, read_plan
@@ -112,7 +113,7 @@ def open_fold(
     split = splits_of(run, plan, name, splits)[index]
     if not split.train:
         raise RunFolderError(f"{run.splits}: fold {index} of {name} has no training case with a sequence that it sees")
-    console = Console(stderr=True)
+    console = open_console(stderr=True)
     folder = run.fold(name, index)
     decided_by = _hash(plan, configuration, split)
     found = checkpoint.load(folder / "checkpoint")

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from autoseg.cells import Cell, Grid
+from autoseg.console import open_console
 from autoseg.dataset.case import Dataset
 from autoseg.dataset.disk import estimate_bytes, require_disk_space
 from autoseg.defaults import DEFAULT_CONFIGURATIONS, DEFAULT_FOLDS, DEFAULT_MEMORY_GB
@@ -113,7 +114,7 @@ def prepare(
     Raises:
         AutosegError: as `plan_and_preprocess`.
     """
-    started, console = time.monotonic(), Console()
+    started, console = time.monotonic(), open_console()
     _refuse_conflicts(run, wanted, () if grid else configurations, replan=replan)
     former = None if replan else _former_plan(run, wanted)
     to_plan_for = carried_over(wanted, former) if former else wanted

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
+from autoseg.console import open_console
 from autoseg.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.errors import InputError, PartialFailure
 from autoseg.network_input import seen_sequences
@@ -80,7 +79,7 @@ def predict(
     needed = [name for name in used if any(name in of_one for of_one in seen.values())]
     cases = read_inputs(paths, channels, sequences=used, needed=needed)
     if selection is not None:
-        Console(stderr=True).print(
+        open_console(stderr=True).print(
             f"Selected by cross-validation: {selection.text()}", highlight=False, markup=False, soft_wrap=True
         )
     problems = predict_cases(
@@ -167,5 +166,5 @@ def evaluate(
         report = Report(summary, Path(output), None)
     except IncompleteEvaluation as incomplete:
         report = Report(incomplete.summary, Path(output), incomplete)
-    show_report(Console(), report)
+    show_report(open_console(), report)
     return report.summary

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from autoseg.console import open_console
 from autoseg.pipeline.options import configurations_of, existing_run
 from autoseg.run_folder import RunFolder
 from autoseg.run_state import report_folder, timed
@@ -54,7 +55,7 @@ def select(
         )
         write_selection(folder, selection)
         _renew_reports(folder, selection)
-    print_selection(Console(), folder, selection)
+    print_selection(open_console(), folder, selection)
     return selection
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from autoseg.cells import Cell, Grid, cells_in
+from autoseg.console import open_console
 from autoseg.defaults import DEFAULT_DIMENSIONS
 from autoseg.errors import AutosegError, PartialFailure
 from autoseg.finished import refuse_other_splits
@@ -70,7 +71,7 @@ def study(
         PartialFailure: a cell failed; the results of the others are written.
     """
     grid = Grid(None if sequences is None else tuple(sequences), tuple(dimensions))
-    run, console = RunFolder(Path(output)), Console()
+    run, console = RunFolder(Path(output)), open_console()
     wanted = asked(time_budget, memory, device, architecture)
     plan = prepare(Path(dataset), run, wanted, grid.dimensions, grid=grid, folds=folds, replan=replan, workers=workers)
     cells = grid.cells(tuple(channel.name for channel in plan.channels))

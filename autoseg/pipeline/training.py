@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from rich.console import Console
-
+from autoseg.console import open_console
 from autoseg.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.durations import parse_duration
 from autoseg.errors import InputError, RunFolderError
@@ -74,7 +73,7 @@ def train(
             train_unless_finished(folder, name, index, device=device, workers=workers, epochs=epochs, seconds=seconds)
         report = report_if_finished(folder, name, len(splits))
         if report is not None:
-            show_report(Console(), report)
+            show_report(open_console(), report)
 
 
 def train_unless_finished(
@@ -105,7 +104,7 @@ def train_unless_finished(
         from trainer.fold import is_finished, train_fold
 
         if is_finished(run, configuration, fold):
-            Console(stderr=True).print(
+            open_console(stderr=True).print(
                 f"{configuration}, fold {fold}: finished; delete {run.fold(configuration, fold)} to train it anew",
                 highlight=False,
             )

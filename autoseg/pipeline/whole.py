@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
+from autoseg.console import open_console
 from autoseg.defaults import DEFAULT_CONFIGURATIONS, DEMO_BUDGET
 from autoseg.finished import refuse_other_splits
 from autoseg.models_only import copy_run
@@ -76,7 +75,7 @@ def run(
         replan=replan,
         workers=workers,
     )
-    folder, console = RunFolder(Path(output)), Console()
+    folder, console = RunFolder(Path(output)), open_console()
     splits = read_splits(folder.splits)
     for name in configurations:
         refuse_other_splits(folder, name, splits_of(folder, plan, name, splits))
@@ -137,7 +136,7 @@ def demo(
         time_budget: for the run.
         device: `auto`, `cpu`, `cuda` or `mps`.
     """
-    console = Console()
+    console = open_console()
     console.print(f"[bold]{SYNTHETIC}[/bold]")
     folder = Path(output)
     if not (folder / SYNTHETIC_NAME / "cases.csv").exists():

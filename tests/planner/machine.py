@@ -29,12 +29,14 @@ class Machine:
     Args:
         speed: multiply-adds a second of a training step, three times as dear as a forward pass.
         overhead: seconds a step, whatever the network.
+        forward_share: of a step, what a forward pass takes in prediction.
         sample_bytes: memory for each patch of a batch.
         most_work: multiply-adds of the largest step that fits into memory.
     """
 
     speed: float = 3e11
     overhead: float = 0.0
+    forward_share: float = 1 / 3
     sample_bytes: int = 0
     most_work: float = math.inf
     measured: list[Configuration] = field(default_factory=list)
@@ -48,7 +50,7 @@ class Machine:
         c = configuration
         forward = c.batch_size * multiply_adds(c.network, c.patch_size, len(plan.channels), plan.labels.classes)
         seconds = self.overhead + 3 * forward / self.speed if forward <= self.most_work else math.inf
-        return StepCost(seconds, self.sample_bytes * c.batch_size)
+        return StepCost(seconds, self.sample_bytes * c.batch_size, self.forward_share)
 
 
 def dataset(name: str) -> Fingerprint:

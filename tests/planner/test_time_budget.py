@@ -6,10 +6,11 @@ import pytest
 
 from autoseg.fingerprint import Fingerprint
 from autoseg.plan import Configuration, Plan
+from autoseg.step_cost import StepCost
 from autoseg.whole_image.windows import window_starts
 from planner.candidates import candidates
 from planner.chooser import AUGMENTATION, ENOUGH_STEPS, MOST_MEASUREMENTS
-from planner.cost import estimated_seconds, multiply_adds
+from planner.cost import estimated_cost, multiply_adds
 from planner.network_input import with_inputs
 from planner.reference import reference_plan
 from planner.time_budget import divide_time
@@ -199,9 +200,22 @@ def test_what_a_trained_configuration_follows_is_measured_before_it() -> None:
 
 def test_steps_of_nearly_the_same_work_tell_no_line() -> None:
     # noise would: the larger one was the quicker
-    close = [(1000, 0.11), (1010, 0.10)]
-    assert estimated_seconds(10_000, close) == pytest.approx(0.10 * 5, rel=0.02)
-    assert estimated_seconds(3000, [(1000, 0.15), (2000, 0.25)]) == pytest.approx(0.35)
+    close = [(1000, StepCost(0.11, 1)), (1010, StepCost(0.10, 1))]
+    assert estimated_cost(10_000, close).seconds == pytest.approx(0.10 * 5, rel=0.02)
+    apart = [(1000, StepCost(0.15, 1, 0.25)), (2000, StepCost(0.25, 2, 0.25))]
+    estimated = estimated_cost(3000, apart)
+    assert estimated.seconds == pytest.approx(0.35)
+    assert (estimated.peak_bytes, estimated.forward_share) == (None, 0.25), "of memory nothing is known"
+
+
+@pytest.mark.parametrize("name", ["2d", "3d"])
+def test_quicker_prediction_leaves_more_time_to_training(name: str) -> None:
+    """A fold's time is its steps, and its validation cases' windows at the share of a step that each takes."""
+    measured, machine = dataset("thick slices"), Machine(forward_share=1 / 8)
+    plan = fit(measured, machine, HOUR, configurations=(name,)).plan
+    _, at_a_third = fold_seconds(measured, machine, plan, name)
+    fold = divide_time(HOUR, 0, CASES, FOLDS, 1).fold_seconds
+    assert plan.configurations[name].training.seconds == pytest.approx(fold - 3 / 8 * at_a_third)
 
 
 def test_the_plan_says_why() -> None:

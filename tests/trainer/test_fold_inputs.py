@@ -104,6 +104,15 @@ def test_a_fold_is_trained_on_what_its_configuration_sees(run, name: str, channe
     assert 0 < measure_step(plan, plan.configuration(name), "cpu", steps=1).seconds < 30
 
 
+@pytest.mark.parametrize(("units", "share"), [(False, 1 / 3), (True, 1 / 8)])
+def test_a_forward_pass_is_a_smaller_share_of_a_step_where_prediction_alone_is_in_half_precision(
+    run, monkeypatch, units: bool, share: float
+) -> None:
+    monkeypatch.setattr("autoseg.device._cpu_multiplies_in_bfloat16", lambda: units)
+    plan = plan_of(run)
+    assert measure_step(plan, plan.configuration("3d"), "cpu", steps=1).forward_share == share
+
+
 def test_cases_without_a_seen_sequence_take_no_part(run) -> None:
     plan = plan_of(run)
     train_fold(run, "T2.3d", 0, device="cpu", workers=0)
