@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 
+from autoseg.cpu_bfloat16 import bfloat16_pays, has_matrix_units
 from autoseg.errors import InputError
 
 
@@ -41,12 +40,11 @@ def half_precision(device: torch.device, *, learning: bool) -> torch.dtype | Non
         learning: in training; otherwise in prediction.
 
     Returns:
-        bfloat16 on GPUs that compute in it, float16 on older ones; bfloat16 on CPUs with matrix units for it, in
-        prediction alone; None elsewhere: single precision.
+        bfloat16 on GPUs that compute in it, float16 on older ones; bfloat16 on CPUs that are faster in it, on those
+        with matrix units in prediction alone; None elsewhere: single precision.
     """
     if device.type == "cpu":
-        # oneDNN 3.12 writes beyond its buffers in the gradient of weights in bfloat16 (docs/experiments.md)
-        return torch.bfloat16 if not learning and _cpu_multiplies_in_bfloat16() else None
+        return torch.bfloat16 if bfloat16_pays() and not (learning and has_matrix_units()) else None
     if device.type != "cuda":
         return None
     return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
@@ -60,20 +58,6 @@ def memory_format(device: torch.device) -> torch.memory_format:
 def precision(device: torch.device) -> str:
     """The number type that a network learns in on a device, as files name it: `float32`, `bfloat16`, `float16`."""
     return str(half_precision(device, learning=True) or torch.float32).removeprefix("torch.")
-
-
-def _cpu_multiplies_in_bfloat16() -> bool:
-    """Whether convolutions in it are faster than in single precision: by AMX (measured in docs/experiments.md).
-
-    AVX-512's instructions for bfloat16, which oneDNN takes without these units, are slower than single precision.
-    """
-    if not torch.backends.mkldnn.is_available():
-        return False
-    # older releases of torch do not tell
-    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    # a system may keep the units from programs, which is known when one asks for them
-    ask_for_units = getattr(torch.cpu, "_init_amx", lambda: False)
-    return bool(capabilities.get("amx_bf16", False)) and bool(ask_for_units())
 
 
 def _require_cuda(device: torch.device) -> None:

@@ -28,7 +28,9 @@ class _InstanceNorm(torch.autograd.Function):
 
     @staticmethod
     def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, None]:
-        x, mean, scale, weight = context.saved_tensors
+        saved, mean, scale, weight = context.saved_tensors
+        # half precision would not carry the differences of sums below, and is slow where channels are few
+        x, gradient = saved.float(), gradient.float()
         mean, scale = mean[:, :, None, None, None], scale[:, :, None, None, None]
         voxels = x[0, 0].numel()
         total = gradient.sum(SPATIAL, keepdim=True)
@@ -38,7 +40,7 @@ class _InstanceNorm(torch.autograd.Function):
         of_x = -weighted * along * scale / voxels
         constant = -weighted * total / voxels - of_x * mean
         to_x = torch.addcmul(constant, gradient, weighted).addcmul_(x, of_x)
-        return to_x, along.sum((0, *SPATIAL)), total.sum((0, *SPATIAL)), None
+        return to_x.to(saved.dtype), along.sum((0, *SPATIAL)), total.sum((0, *SPATIAL)), None
 
 
 class InstanceNorm(nn.InstanceNorm3d):

@@ -38,8 +38,15 @@ def test_the_layout_is_kept() -> None:
 def test_half_precision_is_exact_but_for_the_rounding_of_what_it_gives(layout: torch.memory_format) -> None:
     generator = torch.Generator().manual_seed(0)
     image = (5 + 2 * torch.randn((2, 5, 6, 7, 8), generator=generator)).bfloat16().contiguous(memory_format=layout)
+    weights = torch.randn(image.shape, generator=generator).bfloat16()
     ours, torchs = pair(5)
-    with torch.inference_mode():
-        y, expected = ours(image), torchs.double()(image.double())
-    assert y.dtype == torch.bfloat16
-    assert (y.double() - expected).norm() < 2**-8 * expected.norm()
+    x, exact = image.clone().requires_grad_(), image.double().requires_grad_()
+    y, expected = ours(x), torchs.double()(exact)
+    y.backward(weights)
+    expected.backward(weights.double())
+    assert y.dtype == x.grad.dtype == torch.bfloat16
+    for found, wanted in ((y, expected), (x.grad, exact.grad)):
+        assert (found.double() - wanted).norm() < 2**-8 * wanted.norm()
+    # sums over voxels, in single precision
+    torch.testing.assert_close(ours.weight.grad.double(), torchs.weight.grad, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(ours.bias.grad.double(), torchs.bias.grad, rtol=1e-4, atol=1e-3)

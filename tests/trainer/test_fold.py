@@ -139,6 +139,7 @@ def test_other_folds_are_refused_for_a_begun_fold(tiny_run, monkeypatch) -> None
 @pytest.mark.parametrize("of_an_earlier_release", [False, True])
 def test_another_number_type_than_so_far_is_told(tiny_run, monkeypatch, capfd, of_an_earlier_release: bool) -> None:
     run = tiny_run()
+    monkeypatch.setattr("autoseg.device.bfloat16_pays", lambda: False)
     with monkeypatch.context() as patch:
         stop_after(patch, 6)
         with pytest.raises(KeyboardInterrupt):

@@ -108,7 +108,8 @@ def test_a_fold_is_trained_on_what_its_configuration_sees(run, name: str, channe
 def test_a_forward_pass_is_a_smaller_share_of_a_step_where_prediction_alone_is_in_half_precision(
     run, monkeypatch, units: bool, share: float
 ) -> None:
-    monkeypatch.setattr("autoseg.device._cpu_multiplies_in_bfloat16", lambda: units)
+    monkeypatch.setattr("autoseg.device.bfloat16_pays", lambda: units)
+    monkeypatch.setattr("autoseg.device.has_matrix_units", lambda: units)
     plan = plan_of(run)
     assert measure_step(plan, plan.configuration("3d"), "cpu", steps=1).forward_share == share
 

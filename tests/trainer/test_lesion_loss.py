@@ -128,7 +128,7 @@ def test_a_step_adds_it_by_its_weight(weight: float) -> None:
     shape = (2, *configuration.patch_size)
     image = torch.randn((2, 1, *configuration.patch_size), generator=generator)
     label = (torch.rand(shape, generator=generator) < 0.02).to(torch.uint8)
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast("cpu", learner.half, enabled=learner.half is not None):
         logits = learner.module(image)
     lesions = lesion_wise_loss(logits[0], label, lesion_regions(label.numpy(), (1.0, 1.0, 1.0)))
     expected = deep_supervision_loss(logits, label, training.batch_dice) + weight * lesions

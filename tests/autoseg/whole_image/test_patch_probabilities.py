@@ -27,40 +27,14 @@ def test_the_mean_of_probabilities_and_not_of_logits(networks: int) -> None:
     np.testing.assert_allclose(found.numpy(), np.mean([softmax(one, axis=1) for one in logits], axis=0), rtol=1e-5)
 
 
-@pytest.mark.parametrize("units", [True, False])
-def test_a_cpu_predicts_in_half_precision_where_it_has_units_for_it(monkeypatch, units: bool) -> None:
-    monkeypatch.setattr("autoseg.device._cpu_multiplies_in_bfloat16", lambda: units)
+@pytest.mark.parametrize("pays", [True, False])
+def test_a_cpu_predicts_in_half_precision_where_that_pays(monkeypatch, pays: bool) -> None:
+    monkeypatch.setattr("autoseg.device.bfloat16_pays", lambda: pays)
     seen = []
     network = Fixed(np.zeros((1, 2, 1, 1, 1), np.float32))
     network.register_forward_pre_hook(lambda *_: seen.append(torch.is_autocast_enabled("cpu")))
     mean_probabilities([network], torch.zeros((1, 1, 1, 1, 1)))
-    assert seen == [units]
-
-
-@pytest.mark.parametrize(
-    ("capabilities", "permitted", "onednn", "expected"),
-    [
-        ({"amx_bf16": True}, True, True, torch.bfloat16),
-        ({"amx_bf16": True}, False, True, None),
-        ({"amx_bf16": True}, True, False, None),
-        # slower in half precision than in single
-        ({"amx_bf16": False, "avx512_bf16": True}, True, True, None),
-        ({"architecture": "arm64"}, False, True, None),
-    ],
-)
-def test_units_count_where_they_are_there_permitted_and_used(
-    monkeypatch, capabilities: dict, permitted: bool, onednn: bool, expected: torch.dtype | None
-) -> None:
-    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: capabilities, raising=False)
-    monkeypatch.setattr("torch.cpu._init_amx", lambda: permitted, raising=False)
-    monkeypatch.setattr("torch.backends.mkldnn.is_available", lambda: onednn)
-    assert half_precision(torch.device("cpu"), learning=False) is expected
-    assert half_precision(torch.device("cpu"), learning=True) is None, "its gradients are not safe there"
-
-
-def test_a_torch_that_does_not_tell_computes_in_single_precision(monkeypatch) -> None:
-    monkeypatch.delattr("torch.cpu.get_capabilities", raising=False)
-    assert half_precision(torch.device("cpu"), learning=False) is None
+    assert seen == [pays]
 
 
 @pytest.mark.parametrize(("native", "expected"), [(True, torch.bfloat16), (False, torch.float16)])

@@ -1,0 +1,103 @@
+"""Where a CPU computes in bfloat16, and whether what it computes there is right."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from autoseg import cpu_bfloat16
+from autoseg.cpu_bfloat16 import PAYS, bfloat16_pays, has_matrix_units
+from autoseg.device import half_precision
+
+ROOT = Path(__file__).parents[2]
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "times_as_fast", "onednn", "expected"),
+    [
+        ({"amx_bf16": True}, 3.0, True, True),
+        ({"avx512_bf16": True}, 2.0, True, True),
+        # its instructions are there, and slower
+        ({"avx512_bf16": True}, 0.7, True, False),
+        ({"avx512_bf16": True}, PAYS - 0.1, True, False),
+        ({"amx_bf16": True}, 3.0, False, False),
+        # without instructions nothing is tried
+        ({"avx512_f": True}, 3.0, True, False),
+        ({"architecture": "arm64"}, 3.0, True, False),
+    ],
+)
+def test_it_pays_where_the_processor_has_it_and_a_trial_says_so(
+    monkeypatch, capabilities: dict, times_as_fast: float, onednn: bool, expected: bool
+) -> None:
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: capabilities, raising=False)
+    monkeypatch.setattr("torch.backends.mkldnn.is_available", lambda: onednn)
+    monkeypatch.setattr(cpu_bfloat16, "_trial", lambda: times_as_fast)
+    assert bfloat16_pays.__wrapped__() is expected
+
+
+def test_a_torch_that_does_not_tell_computes_in_single_precision(monkeypatch) -> None:
+    monkeypatch.delattr("torch.cpu.get_capabilities", raising=False)
+    assert not bfloat16_pays.__wrapped__()
+    assert not has_matrix_units()
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "permitted", "expected"),
+    [({"amx_bf16": True}, True, True), ({"amx_bf16": True}, False, False), ({"avx512_bf16": True}, True, False)],
+)
+def test_matrix_units_count_where_they_are_there_and_permitted(
+    monkeypatch, capabilities: dict, permitted: bool, expected: bool
+) -> None:
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: capabilities, raising=False)
+    monkeypatch.setattr("torch.cpu._init_amx", lambda: permitted, raising=False)
+    assert has_matrix_units() is expected
+
+
+@pytest.mark.parametrize(
+    ("pays", "matrix_units", "predicting", "learning"),
+    [
+        (False, False, None, None),
+        (True, False, torch.bfloat16, torch.bfloat16),
+        # the gradients of weights are not safe there
+        (True, True, torch.bfloat16, None),
+    ],
+)
+def test_a_cpu_learns_in_it_where_that_is_safe(
+    monkeypatch, pays: bool, matrix_units: bool, predicting: torch.dtype | None, learning: torch.dtype | None
+) -> None:
+    monkeypatch.setattr("autoseg.device.bfloat16_pays", lambda: pays)
+    monkeypatch.setattr("autoseg.device.has_matrix_units", lambda: matrix_units)
+    assert half_precision(CPU, learning=False) is predicting
+    assert half_precision(CPU, learning=True) is learning
+
+
+def test_a_trial_compares_the_two() -> None:
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        pytest.skip("oneDNN has no bfloat16 on this processor")
+    assert 0.02 < cpu_bfloat16._trial() < 50
+
+
+# (batch, channels in, channels out, z, y, x), kernel, stride; the first two crash by AMX
+SHAPES = [
+    ((8, 16, 16, 1, 128, 128), (1, 3, 3), (1, 1, 1)),
+    ((8, 16, 16, 2, 128, 128), (1, 3, 3), (1, 1, 1)),
+    ((2, 16, 16, 8, 96, 96), (1, 3, 3), (1, 2, 2)),
+    ((2, 12, 24, 28, 40, 40), (3, 3, 3), (2, 2, 2)),
+    ((2, 3, 24, 20, 28, 20), (3, 3, 3), (1, 1, 1)),
+    ((2, 320, 320, 5, 7, 5), (3, 3, 3), (1, 1, 1)),
+    ((1, 24, 4, 20, 28, 20), (1, 1, 1), (1, 1, 1)),
+]
+
+
+@pytest.mark.parametrize(("size", "kernel", "stride"), SHAPES, ids=str)
+def test_what_networks_learn_from_is_right_in_it(size: tuple, kernel: tuple, stride: tuple) -> None:
+    """Convolutions and their gradients against single precision, in a process of their own: a fault would end it."""
+    if half_precision(CPU, learning=True) is None:
+        pytest.skip("this processor learns in single precision")
+    command = [sys.executable, "-m", "tests.autoseg.half_precision_gradients", json.dumps((size, kernel, stride))]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
