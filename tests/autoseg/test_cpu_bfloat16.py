@@ -1,6 +1,7 @@
 """Where a CPU computes in bfloat16, and whether what it computes there is right."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -81,13 +82,15 @@ def test_a_trial_compares_the_two() -> None:
     assert 0.02 < cpu_bfloat16._trial() < 50
 
 
-# (batch, channels in, channels out, z, y, x), kernel, stride; the first two crash by AMX
+# (batch, channels in, channels out, z, y, x), kernel, stride
 SHAPES = [
+    # oneDNN's gradient of weights in bfloat16 is wrong for the next three, and ends a process by AMX for the two after
+    ((2, 16, 16, 2, 20, 20), (3, 3, 3), (1, 1, 1)),
+    ((8, 64, 24, 7, 28, 1), (1, 3, 3), (1, 2, 2)),
+    ((2, 12, 8, 4, 1, 4), (3, 3, 3), (1, 2, 2)),
     ((8, 16, 16, 1, 128, 128), (1, 3, 3), (1, 1, 1)),
     ((8, 16, 16, 2, 128, 128), (1, 3, 3), (1, 1, 1)),
-    ((2, 16, 16, 8, 96, 96), (1, 3, 3), (1, 2, 2)),
     ((2, 12, 24, 28, 40, 40), (3, 3, 3), (2, 2, 2)),
-    ((2, 3, 24, 20, 28, 20), (3, 3, 3), (1, 1, 1)),
     ((2, 320, 320, 5, 7, 5), (3, 3, 3), (1, 1, 1)),
     ((1, 24, 4, 20, 28, 20), (1, 1, 1), (1, 1, 1)),
 ]
@@ -99,5 +102,7 @@ def test_what_networks_learn_from_is_right_in_it(size: tuple, kernel: tuple, str
     if half_precision(CPU, learning=True) is None:
         pytest.skip("this processor learns in single precision")
     command = [sys.executable, "-m", "tests.autoseg.half_precision_gradients", json.dumps((size, kernel, stride))]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    # memory that was never written is no zero then
+    environment = os.environ | {"MALLOC_PERTURB_": "165"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
