@@ -5,12 +5,14 @@ is from raw data on: nnU-Net's preprocessing, then `nnUNetv2_train` until its va
 `plan-and-preprocess` and `train --fold 0`. Both have the same folds. Dice is of whole validation cases at
 original geometry, the mean over classes of the mean over cases, from the label maps that each wrote,
 computed here for both by the same code. On abdomen20 autoseg stands alone: one epoch of nnU-Net is said by
-the time of its training step. Every training is kept, so that the row goes on where it was stopped.
+the time of its training step. Every training is kept, so that the row goes on where it was stopped, in a folder for
+each machine: trainings of one machine alone are compared.
 """
 
 from __future__ import annotations
 
 import math
+import re
 import shutil
 from pathlib import Path
 
@@ -68,15 +70,49 @@ class Point(BaseModel):
 
 
 def figures(bench: Bench, name: str) -> list[Figure]:
-    """Time to each Dice, and Dice at each time at which a training of nnU-Net ends."""
-    epochs = [n for n in EPOCHS if n <= bench.most_epochs] if name == RIVALS_DATASET else []
-    theirs = [rivals_point(bench, n) for n in epochs]
-    ours = [our_point(bench, name, minutes) for minutes in FOLD_MINUTES[name] if minutes <= bench.most_minutes]
-    instead = "" if theirs else beyond_the_limit(bench, name)
-    return [
-        *(time_to(goal, name, ours, theirs, instead) for goal in GOALS[name]),
-        *(dice_at(point, name, ours) for point in theirs),
-    ]
+    """Time to each Dice, and Dice at each time at which a training of nnU-Net ends, for each machine."""
+    measure_here(bench, name)
+    found: list[Figure] = []
+    missing = set(EPOCHS if name == RIVALS_DATASET else ())
+    machines = sorted({path.parent for path in (bench.measured / "curve").glob(f"*/{name}_*.json")})
+    for folder in machines:
+        ours, theirs = (kept_points(folder, name, who) for who in ("autoseg", "nnunet"))
+        instead = "" if theirs else beyond_the_limit(bench, name)
+        of_machine = [
+            *(time_to(goal, name, ours, theirs, instead) for goal in GOALS[name]),
+            *(dice_at(point, name, ours) for point in theirs),
+        ]
+        on = f"; on {(ours or theirs)[0].machine}" if len(machines) > 1 else ""
+        found += [figure.model_copy(update={"note": figure.note + on}) for figure in of_machine]
+        missing -= {epochs for epochs in EPOCHS for point in theirs if point.length == f"{epochs} epochs"}
+    return found + [not_measured(epochs, name) for epochs in sorted(missing)]
+
+
+def not_measured(epochs: int, name: str) -> Figure:
+    """The line of a training of nnU-Net that no machine has run."""
+    what = f"Dice when {epochs} epochs of nnU-Net end"
+    return Figure(what=what, dataset=name, ours=(), theirs=(), better="more", goal="more")
+
+
+def measure_here(bench: Bench, name: str) -> None:
+    """What is missing of this machine."""
+    for epochs in EPOCHS if name == RIVALS_DATASET else ():
+        if epochs <= bench.most_epochs:
+            measure_rival(bench, epochs)
+    for minutes in FOLD_MINUTES[name]:
+        if minutes <= bench.most_minutes:
+            measure_ours(bench, name, minutes)
+
+
+def kept_points(folder: Path, name: str, who: str) -> list[Point]:
+    """Trainings of one machine, shortest first."""
+    points = [Point.model_validate_json(p.read_text(encoding="utf-8")) for p in folder.glob(f"{name}_{who}_*.json")]
+    return sorted(points, key=lambda point: point.seconds)
+
+
+def here(bench: Bench) -> Path:
+    """Where the trainings of this machine are kept."""
+    return bench.measured / "curve" / re.sub(r"[^a-z0-9]+", "-", machine().lower()).strip("-")
 
 
 def beyond_the_limit(bench: Bench, name: str) -> str:
@@ -88,9 +124,9 @@ def beyond_the_limit(bench: Bench, name: str) -> str:
     return f"> {MOST_HOURS} h" if hours > MOST_HOURS else ""
 
 
-def our_point(bench: Bench, name: str, minutes: float) -> Point:
+def measure_ours(bench: Bench, name: str, minutes: float) -> None:
     """Fold 0 in so many minutes."""
-    kept = bench.measured / "curve" / f"{name}_autoseg_{minutes:g}min.json"
+    kept = here(bench) / f"{name}_autoseg_{minutes:g}min.json"
     if not kept.exists():
         run = bench.folder / "curve" / name / f"{minutes:g}min"
         shutil.rmtree(run, ignore_errors=True)
@@ -100,13 +136,12 @@ def our_point(bench: Bench, name: str, minutes: float) -> Point:
         trained = bench.autoseg(["train", run, "--fold", "0", "--config", "3d"], f"{log}_train")
         dice = dice_of(bench, name, RunFolder(run).cross_validation("3d"))
         keep(kept, point(f"{minutes:g} min", [planned, trained], dice))
-    return read(kept)
 
 
-def rivals_point(bench: Bench, epochs: int) -> Point:
+def measure_rival(bench: Bench, epochs: int) -> None:
     """Fold 0 in so many epochs."""
     name = RIVALS_DATASET
-    kept = bench.measured / "curve" / f"{name}_nnunet_{epochs}epochs.json"
+    kept = here(bench) / f"{name}_nnunet_{epochs}epochs.json"
     if not kept.exists():
         number = DATASETS[name]
         bench.rival.add_dataset(number, bench.data / name)
@@ -117,7 +152,6 @@ def rivals_point(bench: Bench, epochs: int) -> Point:
         trained = bench.rival.call("nnUNetv2_train", command, f"curve_{name}_{epochs}epochs")
         dice = dice_of(bench, name, trained_by_rival(bench, epochs) / "validation")
         keep(kept, point(f"{epochs} epochs", [prepared, trained], dice))
-    return read(kept)
 
 
 def point(length: str, commands: list[Measured], dice: dict[str, float]) -> Point:
@@ -222,8 +256,3 @@ def paired(a: Point, b: Point) -> float:
 def keep(path: Path, point: Point) -> None:
     """Write a point, atomically."""
     write_text(path, point.model_dump_json(indent=1) + "\n")
-
-
-def read(path: Path) -> Point:
-    """A point that was kept."""
-    return Point.model_validate_json(path.read_text(encoding="utf-8"))

@@ -106,12 +106,21 @@ def as_markdown(rows: Sequence[Row], missing: Sequence[str] = ()) -> str:
 
 def machine() -> str:
     """The processor, the cores that may be used, and the memory."""
-    processor = platform.processor() or platform.machine()
+    memory = psutil.virtual_memory().total / 2**30
+    return f"{_processor()}, {available_cores()} cores, {memory:.0f} GiB"
+
+
+def _processor() -> str:
+    """Its name, and what tells generations of one name apart."""
     listed = Path("/proc/cpuinfo")
-    if listed.exists():
-        names = [line.partition(":")[2].strip() for line in listed.read_text().splitlines() if "model name" in line]
-        processor = names[0] if names else processor
-    return f"{processor}, {available_cores()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB"
+    if not listed.exists():
+        return platform.processor() or platform.machine()
+    lines = (line.partition(":") for line in listed.read_text(encoding="utf-8").splitlines())
+    said = {field.strip(): value.strip() for field, _, value in lines}
+    name = said.get("model name", platform.machine())
+    if "cpu family" not in said:
+        return name
+    return f"{name} (family {said['cpu family']}, model {said.get('model')})"
 
 
 def our_versions() -> dict[str, str]:

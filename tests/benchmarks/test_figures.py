@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.beside.curve import Point, dice_at, time_to
+from benchmarks.beside.bench import Bench
+from benchmarks.beside.curve import Point, dice_at, figures, keep, time_to
 from benchmarks.beside.figures import Figure, Row, as_markdown, read_row, write_row
 
 
@@ -68,3 +69,19 @@ def test_dice_is_compared_with_the_longest_of_ours_that_had_ended() -> None:
     assert math.isclose(found.ours[0], 0.85)
     assert math.isclose(found.theirs[0], 0.65)
     assert dice_at(point(5, 0.1, 0.1), "a", OURS).ours == ()
+
+
+def test_trainings_are_compared_on_one_machine_alone(tmp_path: Path) -> None:
+    for machine, ours, theirs in (("fast", 10, 100), ("slow", 40, 200)):
+        folder = tmp_path / "curve" / machine
+        for who, seconds in (("autoseg_1min", ours), ("nnunet_1epochs", theirs)):
+            kept = {"machine": machine, "length": who[-7:].replace("epochs", " epochs")}
+            keep(folder / f"hippocampus40_{who}.json", point(seconds, 0.9, 0.9).model_copy(update=kept))
+    nothing_is_measured = Bench(tmp_path, tmp_path, tmp_path, rival=None, most_epochs=0, most_minutes=0)
+    every = figures(nothing_is_measured, "hippocampus40")
+    assert [figure.what.removesuffix(" of nnU-Net end") for figure in every if not figure.theirs] == [
+        f"Dice when {n} epochs" for n in (5, 10, 20)
+    ]
+    found = [figure for figure in every if "0.85" in figure.what]
+    assert [(figure.ours, figure.theirs) for figure in found] == [((10,), (100,)), ((40,), (200,))]
+    assert ["on fast" in found[0].note, "on slow" in found[1].note] == [True, True]
