@@ -5,7 +5,8 @@ known with the item it worked on; that item is tried once more, alone. The proce
 parent, also when it is killed.
 
 None is forked from this process, whose threads it would not have. On Linux they are forked from a server that
-has imported what they need, and nothing else; elsewhere each is spawned, and imports for itself.
+has imported what they need, and nothing else; elsewhere, and where temporary files lie deep, each is spawned, and
+imports for itself.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import threading
 import traceback
 from collections import deque
@@ -39,6 +41,9 @@ IMPORTED_ONCE = (
     "scipy.ndimage",
 )
 """What work over cases takes longest to import: a third to nine tenths of a second in every process."""
+
+LONGEST_TEMPORARY_FOLDER = 70
+"""Characters of its path: of a socket's 107 the server takes up to 32 for its own."""
 
 
 def completed(
@@ -80,7 +85,7 @@ def completed(
 
 def prepare_workers() -> None:
     """Begin what workers will be forked from, which takes a second, and go on without waiting for it."""
-    if sys.platform == "linux":
+    if _can_fork():
         from multiprocessing import forkserver
 
         _context()
@@ -167,9 +172,14 @@ class _Worker(Generic[Item, Result]):
         self.process.join()
 
 
+def _can_fork() -> bool:
+    """Whether a server can be had: its socket lies in the folder of temporary files, and paths of sockets are short."""
+    return sys.platform == "linux" and len(tempfile.gettempdir()) <= LONGEST_TEMPORARY_FOLDER
+
+
 def _context() -> ForkServerContext | SpawnContext:
     """How processes are started on this system."""
-    if sys.platform != "linux":
+    if not _can_fork():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(IMPORTED_ONCE))
