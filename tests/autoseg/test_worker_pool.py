@@ -77,7 +77,9 @@ def test_temporary_files_may_lie_deep(tmp_path: Path) -> None:
         "    print(map_cases(abs, [-1, -2], 2, 'absolute'))\n"
     )
     environment = os.environ | {"TMPDIR": str(deep)}
-    done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, script], env=environment, capture_output=True, encoding="utf-8", errors="replace", check=False
+    )
     assert done.stdout.strip() == "[1, 2]", done.stderr
 
 
