@@ -1,12 +1,8 @@
-"""Processes that work off a list of items, of which each may die without taking the rest along.
+"""Spawned processes that work off a list of items, of which each may die without taking the rest along.
 
 Unlike `concurrent.futures`, a process that dies (killed by the system for want of memory, say) is
 known with the item it worked on; that item is tried once more, alone. The processes end with their
 parent, also when it is killed.
-
-None is forked from this process, whose threads it would not have. On Linux they are forked from a server that
-has imported what they need, and nothing else; elsewhere, and where temporary files lie deep, each is spawned, and
-imports for itself.
 """
 
 from __future__ import annotations
@@ -15,14 +11,11 @@ import contextlib
 import multiprocessing
 import os
 import signal
-import sys
-import tempfile
 import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerContext, SpawnContext
 from typing import Generic, TypeVar
 
 from threadpoolctl import threadpool_limits
@@ -31,19 +24,7 @@ from autoseg.errors import WorkerDied
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-IMPORTED_ONCE = (
-    "autoseg.cli",
-    "autoseg.dataset.check",
-    "autoseg.preprocessed",
-    "autoseg.preprocessing.prepare",
-    "cc3d",
-    "scipy.ndimage",
-)
-"""What work over cases takes longest to import: a third to nine tenths of a second in every process."""
-
-LONGEST_TEMPORARY_FOLDER = 70
-"""Characters of its path: of a socket's 107 the server takes up to 32 for its own."""
+SPAWN = multiprocessing.get_context("spawn")
 
 
 def completed(
@@ -54,7 +35,7 @@ def completed(
     name: Callable[[Item], str],
     tell: Callable[[str], None],
 ) -> Iterator[tuple[int, Result]]:
-    """Index and result of each item, as they are completed by `workers` processes.
+    """Index and result of each item, as they are completed by `workers` spawned processes.
 
     Args:
         function: picklable, as are the items and results.
@@ -83,15 +64,6 @@ def completed(
         yield index, result
 
 
-def prepare_workers() -> None:
-    """Begin what workers will be forked from, which takes a second, and go on without waiting for it."""
-    if _can_fork():
-        from multiprocessing import forkserver
-
-        _context()
-        forkserver.ensure_running()
-
-
 class _Death:
     """In place of a result: the process ended without giving one."""
 
@@ -99,7 +71,7 @@ class _Death:
         self.cause = f"ended by itself with status {exit_code}"
         self.advice = "free some memory or leave this case out"
         if exit_code == 1:
-            # a process imports the script that started it, and ends so where that starts processes again
+            # a spawned process imports the script that started it, and ends so where that starts processes again
             self.advice += '; in a script of your own call autoseg below `if __name__ == "__main__":`'
         if exit_code is not None and exit_code < 0:
             self.cause = f"was ended by {signal.Signals(-exit_code).name}"
@@ -137,9 +109,8 @@ class _Worker(Generic[Item, Result]):
     """One process; `item` is the index of what it works on, None while it is idle."""
 
     def __init__(self, function: Callable[[Item], Result]) -> None:
-        context = _context()
-        self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, function), daemon=True)
+        self.connection, theirs = SPAWN.Pipe()
+        self.process = SPAWN.Process(target=_serve, args=(theirs, function), daemon=True)
         self.process.start()
         theirs.close()
         self.item: int | None = None
@@ -170,20 +141,6 @@ class _Worker(Generic[Item, Result]):
         if self.item is not None:
             self.process.terminate()
         self.process.join()
-
-
-def _can_fork() -> bool:
-    """Whether a server can be had: its socket lies in the folder of temporary files, and paths of sockets are short."""
-    return sys.platform == "linux" and len(tempfile.gettempdir()) <= LONGEST_TEMPORARY_FOLDER
-
-
-def _context() -> ForkServerContext | SpawnContext:
-    """How processes are started on this system."""
-    if not _can_fork():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(IMPORTED_ONCE))
-    return context
 
 
 def _serve(connection: Connection, function: Callable) -> None:

@@ -1,6 +1,6 @@
 """The network in training: one optimiser step at a time, and the average of its weights.
 
-CUDA uses automatic mixed precision; CPU and MPS single precision. Shapes: images (B, C, z, y, x),
+CUDA and CPUs that are safe and faster in it use mixed precision, others single precision. Shapes: images (B, C, z, y, x),
 labels (B, z, y, x).
 """
 

@@ -33,7 +33,6 @@ from autoseg.run_folder import RunFolder, locked
 from autoseg.run_state import add_time, read_time_spent, timed
 from autoseg.splits import Split, read_splits, write_splits
 from autoseg.step_cost import StepCost
-from autoseg.worker_pool import prepare_workers
 
 
 def plan_and_preprocess(
@@ -117,9 +116,6 @@ def prepare(
     """
     started, console = time.monotonic(), open_console()
     _refuse_conflicts(run, wanted, () if grid else configurations, replan=replan)
-    if workers != 1:
-        # while this process imports torch, to know the device
-        prepare_workers()
     former = None if replan else _former_plan(run, wanted)
     to_plan_for = carried_over(wanted, former) if former else wanted
     where = former.device if former else _device(wanted)
