@@ -1,7 +1,7 @@
 """The network in training: one optimiser step at a time, and the average of its weights.
 
-CUDA and CPUs that are safe and faster in it use mixed precision, others single precision. Shapes: images (B, C, z, y, x),
-labels (B, z, y, x).
+CUDA and CPUs that are safe and faster in it use mixed precision, others single precision.
+Shapes: images (B, C, z, y, x), labels (B, z, y, x).
 """
 
 from __future__ import annotations
