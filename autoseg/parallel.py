@@ -47,7 +47,7 @@ def map_cases(
     *,
     name: Callable[[Item], str] = str,
 ) -> list[Result]:
-    """Apply a picklable `function` to every item in processes; results in the items' order.
+    """Apply a picklable `function` to every item in spawned processes; results in the items' order.
 
     With one worker everything runs in this process. An exception of a worker is raised here. A
     worker that dies is named with its item and cause, and the item is tried once more, alone.

@@ -68,21 +68,6 @@ def test_results_come_in_the_items_order() -> None:
     assert map_cases(square, range(7), 2, "squares") == [n * n for n in range(7)]
 
 
-def test_temporary_files_may_lie_deep(tmp_path: Path) -> None:
-    deep = tmp_path / ("deep" * 30)
-    deep.mkdir()
-    script = tmp_path / "script.py"
-    script.write_text(
-        "from autoseg.parallel import map_cases\nif __name__ == '__main__':\n"
-        "    print(map_cases(abs, [-1, -2], 2, 'absolute'))\n"
-    )
-    environment = os.environ | {"TMPDIR": str(deep)}
-    done = subprocess.run(
-        [sys.executable, script], env=environment, capture_output=True, encoding="utf-8", errors="replace", check=False
-    )
-    assert done.stdout.strip() == "[1, 2]", done.stderr
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_a_process_that_dies_is_named_and_its_item_tried_once_more(tmp_path: Path) -> None:
     told: list[str] = []
