@@ -17,6 +17,7 @@ def open_console(*, stderr: bool = False) -> Console:
         stderr: write to standard error, as progress bars, warnings and errors do.
     """
     made = Console(stderr=stderr)
-    if not made.is_terminal and "COLUMNS" not in os.environ:
+    # a notebook, which is no terminal, has a width of its own
+    if not made.is_terminal and not made.is_jupyter and "COLUMNS" not in os.environ:
         made.width = WIDTH_IN_A_LOG
     return made

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+FORWARD_SHARE = 1 / 3
+"""Of a step, what a forward pass in prediction takes in the same number type: backward costs twice as much."""
+
 
 @dataclass(frozen=True)
 class StepCost:
@@ -13,12 +16,12 @@ class StepCost:
     Args:
         seconds: wall time; infinite where it does not fit into memory.
         peak_bytes: memory that it takes; None where its time was estimated and nothing is known of memory.
-        forward_share: of the time, what a forward pass in prediction takes. Backward costs twice as much.
+        forward_share: of the time, what a forward pass in prediction takes.
     """
 
     seconds: float
     peak_bytes: int | None
-    forward_share: float = 1 / 3
+    forward_share: float = FORWARD_SHARE
 
     def fits(self, memory_gb: float) -> bool:
         """Whether it goes, within so much memory, as far as that is known."""

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
+from autoseg.console import open_console
 from autoseg.run_folder import write_text
 from benchmarks.beside import augmentation, curve, export, iteration, predict, predict_memory, preprocess, size
 from benchmarks.beside.bench import DATASETS, Bench
@@ -92,7 +92,7 @@ def show(rows: list[Row]) -> None:
     for row in rows:
         for figure in row.figures:
             table.add_row(*figure.cells())
-    Console().print(table)
+    open_console().print(table)
 
 
 if __name__ == "__main__":

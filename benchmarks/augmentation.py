@@ -27,9 +27,9 @@ from batchgenerators.transforms.color_transforms import (
 from batchgenerators.transforms.noise_transforms import GaussianBlurTransform, GaussianNoiseTransform
 from batchgenerators.transforms.resample_transforms import SimulateLowResolutionTransform
 from batchgenerators.transforms.spatial_transforms import MirrorTransform, SpatialTransform
-from rich.console import Console
 from rich.table import Table
 
+from autoseg.console import open_console
 from autoseg.geometry import IDENTITY, Geometry, Shape, Spacing
 from autoseg.plan import Configuration, Network, Prediction, Training
 from autoseg.preprocessed import CaseRecord, Foreground, write_case
@@ -194,7 +194,7 @@ def main() -> None:
         for label, seconds in rows.items():
             size = "×".join(map(str, patch))
             table.add_row(f"{name} {size}", label, f"{1000 * seconds:.1f}", f"{BATCH / seconds:.0f}")
-    Console().print(table)
+    open_console().print(table)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 
 import torch
-from rich.console import Console
 from rich.table import Table
 from torch import nn
 
+from autoseg.console import open_console
 from autoseg.network.build import network_of
 from autoseg.network.convolution import Convolution
 from autoseg.network_input import input_channels
@@ -47,7 +47,7 @@ def main() -> None:
         patches = torch.randn((batch, channels, *configuration.patch_size))
         seconds = [min(times) for times in zip(*rounds(torchs, ours, patches), strict=True)]
         table.add_row(str(batch), *(f"{s / batch:.3f}" for s in seconds))
-    Console().print(table)
+    open_console().print(table)
 
 
 @torch.inference_mode()

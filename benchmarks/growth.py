@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from rich.console import Console
 from rich.table import Table
 
+from autoseg.console import open_console
 from autoseg.geometry import Geometry
 from autoseg.image import Image, read_image, write_image
 from autoseg.plan import Plan, read_plan, read_reasons, write_plan
@@ -174,7 +174,7 @@ def show(found: pd.DataFrame) -> None:
     table = Table("stage", "voxels", "cases", "s", "MiB")
     for row in found.sort_values(["stage", "cases", "voxels"]).itertuples():
         table.add_row(str(row.stage), f"{row.voxels}×", f"{row.cases}×", f"{row.seconds:.1f}", f"{row.mib:.0f}")
-    Console().print(table)
+    open_console().print(table)
 
 
 if __name__ == "__main__":

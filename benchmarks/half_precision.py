@@ -14,9 +14,9 @@ import time
 
 import numpy as np
 import torch
-from rich.console import Console
 from torch import nn
 
+from autoseg.console import open_console
 from autoseg.network.convolution import Convolution
 
 CHANNELS = (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 320)
@@ -36,7 +36,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(options.seed)
-    rng, console, drawn, wrong = np.random.default_rng(options.seed), Console(), 0, 0
+    rng, console, drawn, wrong = np.random.default_rng(options.seed), open_console(), 0, 0
     end = time.monotonic() + options.seconds
     while time.monotonic() < end:
         module, shape = draw(rng, nn.Conv3d if options.torchs else Convolution)

@@ -11,9 +11,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
+from autoseg.console import open_console
 from autoseg.plan import read_plan
 from autoseg.run_folder import RunFolder
 from trainer.measure import measure_step
@@ -36,7 +36,7 @@ def main() -> None:
         seconds = measure_step(plan, changed, options.device, options.steps).seconds
         plain = plain or seconds
         table.add_row(name, f"{1000 * seconds:.1f}", f"{seconds / plain:.0%}")
-    Console().print(table)
+    open_console().print(table)
 
 
 if __name__ == "__main__":

@@ -30,10 +30,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
 
 import autoseg
+from autoseg.console import open_console
 from autoseg.dataset.read import read_dataset
 from autoseg.plan import Configuration, read_plan, read_reasons, write_plan
 from autoseg.run_folder import RunFolder
@@ -103,7 +103,7 @@ def plan_alike(data: dict[str, Path], runs: dict[str, Path], config: str, minute
     with_gaps = planned.model_copy(update={"training": planned.training.model_copy(update={"seconds": None})})
     set_configuration(runs["gaps"], config, with_gaps)
     dropout, code = with_gaps.training.sequence_dropout, with_gaps.availability_code
-    Console().print(f"planned for gaps: sequence dropout {dropout:g}, availability code {code}", highlight=False)
+    open_console().print(f"planned for gaps: sequence dropout {dropout:g}, availability code {code}", highlight=False)
     plain = with_gaps.training.model_copy(update={"sequence_dropout": 0.0})
     without_means = with_gaps.model_copy(update={"training": plain, "availability_code": False})
     splits = read_splits(RunFolder(runs["gaps"]).splits)
@@ -165,7 +165,7 @@ def show(scores: pd.DataFrame) -> None:
         means = [f"{of_cases[model].mean():.3f}" for model in MODELS]
         differences = [difference(of_cases["gaps"] - of_cases[other]) for other in others]
         shown.add_row(left_out, *means, *differences, str(len(of_cases)))
-    Console().print(shown)
+    open_console().print(shown)
 
 
 def difference(of_cases: pd.Series) -> str:

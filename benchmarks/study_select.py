@@ -16,10 +16,10 @@ import argparse
 from pathlib import Path
 
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
 
 import autoseg
+from autoseg.console import open_console
 from autoseg.selection import Selection
 from inference.study.statistics import bootstrap_interval
 
@@ -75,8 +75,8 @@ def show(selection: Selection, scores: pd.DataFrame) -> None:
             f"{difference.mean():+.4f}",
             "" if low is None else f"{low:+.4f} to {high:+.4f}",
         )
-    Console().print(f"{len(wide)} test cases; chosen: {selection.text()}", highlight=False)
-    Console().print(shown)
+    open_console().print(f"{len(wide)} test cases; chosen: {selection.text()}", highlight=False)
+    open_console().print(shown)
 
 
 if __name__ == "__main__":

@@ -19,10 +19,10 @@ import argparse
 from pathlib import Path
 
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
 
 import autoseg
+from autoseg.console import open_console
 from autoseg.image import read_label
 from autoseg.metrics import count_voxels, match_lesions
 from autoseg.plan import read_plan, read_reasons, write_plan
@@ -127,7 +127,7 @@ def show(scores: pd.DataFrame) -> None:
             f"{of_arm['dice'].mean():.3f} ± {of_arm['dice'].std():.3f}",
             str(len(of_arm)),
         )
-    Console().print(shown)
+    open_console().print(shown)
 
 
 def share(part: int, whole: int) -> str:

@@ -11,7 +11,7 @@ import torch
 from autoseg.device import half_precision, resolve_device
 from autoseg.network_input import input_channels
 from autoseg.plan import Configuration, Plan
-from autoseg.step_cost import StepCost
+from autoseg.step_cost import FORWARD_SHARE, StepCost
 from trainer.learner import Learner
 
 ENOUGH_SECONDS = 1.0
@@ -37,7 +37,7 @@ def measure_step(plan: Plan, configuration: Configuration, device: str = "auto",
     where = resolve_device(device)
     # of the time of a step in the number type of training
     narrower = half_precision(where, learning=False) != half_precision(where, learning=True)
-    share = SHARE_IN_HALF_PRECISION if narrower else StepCost.forward_share
+    share = SHARE_IN_HALF_PRECISION if narrower else FORWARD_SHARE
     generator = torch.Generator().manual_seed(0)
     shape = (configuration.batch_size, *configuration.patch_size)
     label = _small_pieces(shape, plan.labels.classes, generator)

@@ -17,15 +17,21 @@ class Convolution(nn.Conv3d):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Convolve, by oneDNN where nothing is learned."""
-        if torch.is_grad_enabled() and self._is_wrong_in_half_precision(x):
-            with torch.autocast("cpu", enabled=False):
-                return super().forward(x.float())
-        if torch.is_grad_enabled() or not _onednn_takes(x):
+        if torch.is_grad_enabled():
+            return self._learn(x)
+        if not _onednn_takes(x):
             return super().forward(x)
         assert not isinstance(self.padding, str)
         return torch.mkldnn_convolution(
             x, self.weight, self.bias, self.padding, self.stride, self.dilation, self.groups
         )
+
+    def _learn(self, x: torch.Tensor) -> torch.Tensor:
+        """Convolve in single precision where half precision would give wrong gradients."""
+        if not self._is_wrong_in_half_precision(x):
+            return super().forward(x)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(x.float())
 
     def _is_wrong_in_half_precision(self, x: torch.Tensor) -> bool:
         """Whether autocast asks for it on a CPU, and an axis of the image is shorter than the kernel."""

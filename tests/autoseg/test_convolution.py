@@ -45,3 +45,15 @@ def test_gradients_are_there_in_training(small_patch: torch.Tensor) -> None:
 def test_half_precision_is_used_where_autocast_asks_for_it(small_patch: torch.Tensor) -> None:
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         assert Convolution(5, 7, 3, padding=1)(small_patch).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(("slices", "learned_in"), [(2, torch.float32), (3, torch.bfloat16)])
+def test_an_image_shorter_than_the_kernel_is_learned_from_in_single_precision(
+    slices: int, learned_in: torch.dtype
+) -> None:
+    """As half precision's gradients are wrong there; nothing is lost where nothing is learned."""
+    module, image = Convolution(5, 7, 3, padding=1), torch.randn((2, 5, slices, 6, 5))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert module(image).dtype == learned_in
+        with torch.no_grad():
+            assert module(image).dtype == torch.bfloat16

@@ -74,9 +74,12 @@ def test_dice_is_compared_with_the_longest_of_ours_that_had_ended() -> None:
 def test_trainings_are_compared_on_one_machine_alone(tmp_path: Path) -> None:
     for machine, ours, theirs in (("fast", 10, 100), ("slow", 40, 200)):
         folder = tmp_path / "curve" / machine
-        for who, seconds in (("autoseg_1min", ours), ("nnunet_1epochs", theirs)):
-            kept = {"machine": machine, "length": who[-7:].replace("epochs", " epochs")}
-            keep(folder / f"hippocampus40_{who}.json", point(seconds, 0.9, 0.9).model_copy(update=kept))
+        for who, length, seconds in (("autoseg", "1 min", ours), ("nnunet", "1 epochs", theirs)):
+            kept = {"machine": machine, "length": length}
+            keep(
+                folder / f"hippocampus40_{who}_{length.replace(' ', '')}.json",
+                point(seconds, 0.9, 0.9).model_copy(update=kept),
+            )
     nothing_is_measured = Bench(tmp_path, tmp_path, tmp_path, rival=None, most_epochs=0, most_minutes=0)
     every = figures(nothing_is_measured, "hippocampus40")
     assert [figure.what.removesuffix(" of nnU-Net end") for figure in every if not figure.theirs] == [

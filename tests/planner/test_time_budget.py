@@ -28,15 +28,13 @@ def windows(measured: Fingerprint, configuration: Configuration) -> int:
 
 
 def fold_seconds(measured: Fingerprint, machine: Machine, plan: Plan, name: str) -> tuple[float, float]:
-    """Seconds of a fold's training steps and of predicting its validation cases at the end.
-
-    A window's forward pass is a third of a step's share of a patch: backward costs twice as much.
-    """
+    """Seconds of a fold's training steps and of predicting its validation cases at the end."""
     configuration = plan.configurations[name]
-    step = machine.cost(plan, configuration).seconds
+    step = machine.cost(plan, configuration)
     validation_cases = CASES // FOLDS
-    a_case = windows(measured, configuration) * step / 3 / configuration.batch_size
-    return configuration.training.iterations * step, a_case * validation_cases
+    a_window = step.seconds * step.forward_share / configuration.batch_size
+    a_case = windows(measured, configuration) * a_window
+    return configuration.training.iterations * step.seconds, a_case * validation_cases
 
 
 @pytest.mark.parametrize("name", ["2d", "3d"])

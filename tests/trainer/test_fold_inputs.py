@@ -104,11 +104,11 @@ def test_a_fold_is_trained_on_what_its_configuration_sees(run, name: str, channe
     assert 0 < measure_step(plan, plan.configuration(name), "cpu", steps=1).seconds < 30
 
 
-@pytest.mark.parametrize(("units", "share"), [(False, 1 / 3), (True, 1 / 8)])
+@pytest.mark.parametrize(("pays", "units", "share"), [(False, False, 1 / 3), (True, False, 1 / 3), (True, True, 1 / 8)])
 def test_a_forward_pass_is_a_smaller_share_of_a_step_where_prediction_alone_is_in_half_precision(
-    run, monkeypatch, units: bool, share: float
+    run, monkeypatch, pays: bool, units: bool, share: float
 ) -> None:
-    monkeypatch.setattr("autoseg.device.bfloat16_pays", lambda: units)
+    monkeypatch.setattr("autoseg.device.bfloat16_pays", lambda: pays)
     monkeypatch.setattr("autoseg.device.has_matrix_units", lambda: units)
     plan = plan_of(run)
     assert measure_step(plan, plan.configuration("3d"), "cpu", steps=1).forward_share == share
