@@ -77,12 +77,14 @@ def figures(bench: Bench, name: str) -> list[Figure]:
     machines = sorted({path.parent for path in (bench.measured / "curve").glob(f"*/{name}_*.json")})
     for folder in machines:
         ours, theirs = (kept_points(folder, name, who) for who in ("autoseg", "nnunet"))
-        instead = "" if theirs else beyond_the_limit(bench, name)
+        where = (ours or theirs)[0].machine
+        instead = "" if theirs else beyond_the_limit(bench, name, where)
         of_machine = [
             *(time_to(goal, name, ours, theirs, instead) for goal in GOALS[name]),
             *(dice_at(point, name, ours) for point in theirs),
         ]
-        on = f"; on {(ours or theirs)[0].machine}" if len(machines) > 1 else ""
+        # the row's machine is the one that wrote the table
+        on = f"; on {where}" if len(machines) > 1 or where != machine() else ""
         found += [figure.model_copy(update={"note": figure.note + on}) for figure in of_machine]
         missing -= {epochs for epochs in EPOCHS for point in theirs if point.length == f"{epochs} epochs"}
     return found + [not_measured(epochs, name) for epochs in sorted(missing)]
@@ -115,13 +117,18 @@ def here(bench: Bench) -> Path:
     return bench.measured / "curve" / re.sub(r"[^a-z0-9]+", "-", machine().lower()).strip("-")
 
 
-def beyond_the_limit(bench: Bench, name: str) -> str:
-    """What is said of nnU-Net where its shortest trainer takes too long, by the time of its training step."""
+def beyond_the_limit(bench: Bench, name: str, where: str) -> str:
+    """What is said of nnU-Net where its shortest trainer takes too long, by the time of its training step.
+
+    The machine of that step is named where it is another than the curve's, `where`.
+    """
     kept = bench.row_file(f"iteration-{name}")
     if not kept.exists():
         return ""
-    hours = epoch_hours(read_row(kept).figures[0].theirs)
-    return f"> {MOST_HOURS} h" if hours > MOST_HOURS else ""
+    row = read_row(kept)
+    elsewhere = f" (by its step on {row.machine})" if row.machine != where else ""
+    hours = epoch_hours(row.figures[0].theirs)
+    return f"> {MOST_HOURS} h{elsewhere}" if hours > MOST_HOURS else ""
 
 
 def measure_ours(bench: Bench, name: str, minutes: float) -> None:
