@@ -21,16 +21,15 @@ RunFolderToMake = Annotated[
 ]
 Configs = Annotated[
     list[Literal["2d", "2.5d", "3d", "3d_lowres"]] | None,
-    Parameter(
-        name="--config", negative=(), help="Configuration; give the option several times for several [default: 3d]."
-    ),
+    Parameter(name="--config", consume_multiple=True, negative=(), help="Configurations, as 2d 3d [default: 3d]."),
 ]
 PlannedConfigs = Annotated[
     list[str] | None,
     Parameter(
         name="--config",
+        consume_multiple=True,
         negative=(),
-        help="Name of a configuration in plan.yaml; give the option several times for several [default: 3d].",
+        help="Names of configurations in plan.yaml [default: 3d].",
     ),
 ]
 Sequences = Annotated[
@@ -93,8 +92,9 @@ Folds = Annotated[
     list[int] | None,
     Parameter(
         name="--fold",
+        consume_multiple=True,
         negative=(),
-        help="Predict with this fold only; give the option several times for several [default: all finished].",
+        help="Predict with these folds only, as 0 1 [default: all finished].",
     ),
 ]
 StudySequences = Annotated[

@@ -244,10 +244,10 @@ def test_no_run_folder_ends_with_status_2(tmp_path):
 
 def test_any_planned_configuration_can_be_trained_and_predicted_with(asked):
     assert cli.status_of(["run", "data", "-o", "RUN", "--config", "2.5d"]) == 0
-    assert cli.status_of(["train", "RUN", "--config", "T1+T2.2d"]) == 0
+    assert cli.status_of(["train", "RUN", "--config", "T1+T2.2d", "all.3d"]) == 0
     line = "predict RUN -i a.nii.gz -o OUT --config all.3d --sequences T1 STIR"
     assert cli.status_of(line.split()) == 0
-    assert [options["config"] for _, _, options in asked] == [["2.5d"], ["T1+T2.2d"], ["all.3d"]]
+    assert [options["config"] for _, _, options in asked] == [["2.5d"], ["T1+T2.2d", "all.3d"], ["all.3d"]]
     assert asked[-1][2]["sequences"] == ["T1", "STIR"]
     cli.status_of(["predict", "RUN", "-i", "a.nii.gz", "-o", "OUT"])
     assert asked[-1][2]["sequences"] is None
