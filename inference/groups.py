@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from autoseg.dataset.load import LoadedCase
 from autoseg.errors import ImageError
+from autoseg.finished import refuse_other_plan_than_trained
 from autoseg.network_input import seen_sequences
 from autoseg.plan import Configuration, Plan
 from autoseg.run_folder import RunFolder
@@ -57,6 +58,7 @@ def load_group(
         RunFolderError, PlanError: it is not planned, not trained, or damaged.
     """
     planned = plan.configuration(name)
+    refuse_other_plan_than_trained(run, plan, name)
     members = choose_members(run, name, folds)
     _tell_members(name, members, console)
     if mirror and not planned.training.mirror:

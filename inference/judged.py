@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.errors import RunFolderError
-from autoseg.finished import refuse_other_splits
+from autoseg.finished import refuse_other_plan_than_trained, refuse_other_splits
 from autoseg.image import read_geometry
 from autoseg.out_of_fold import array_file
 from autoseg.parallel import workers_within_memory
@@ -70,6 +70,7 @@ def judged_cases(run: RunFolder, plan: Plan, splits: Sequence[Split], configurat
     names = tuple(dict.fromkeys(configurations)) if configurations else trained
     of_each = {name: splits_of(run, plan, name, splits) for name in names}
     for name in names:
+        refuse_other_plan_than_trained(run, plan, name)
         refuse_other_splits(run, name, of_each[name])
     if not names:
         raise RunFolderError(f"{run.path}: no fold is trained to its end; `autoseg train {run.path}` does it")

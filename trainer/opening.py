@@ -18,6 +18,7 @@ from autoseg.plan import Configuration, Plan, Training, read_plan
 from autoseg.run_folder import RunFolder
 from autoseg.splits import Split, read_splits
 from autoseg.taking_part import splits_of
+from autoseg.trained_by import TrainedBy
 from trainer import checkpoint
 from trainer.checkpoint import Requested, State
 from trainer.learner import Learner
@@ -119,10 +120,11 @@ def open_fold(
     found = checkpoint.load(folder / "checkpoint")
     if found is None:
         training = _requested_training(plan, configuration, requested, device)
-        state = _new_state(training, requested, decided_by, precision(device))
+        state = _new_state(training, requested, decided_by, precision(device), TrainedBy.of(plan, name))
     else:
         state = found[0]
         _check_same(folder, state, decided_by, requested)
+        _check_inputs(folder, state, TrainedBy.of(plan, name))
         _keep_versions(state, device, console)
         torch.set_num_threads(state.threads)
     learner = Learner(plan, configuration, state.training, device, seed=plan.seed + index)
@@ -147,7 +149,9 @@ def default_workers(device: torch.device) -> int:
     return 1 if cores >= 4 else 0
 
 
-def _new_state(training: Training, requested: Requested, decided_by: str, number_type: str) -> State:
+def _new_state(
+    training: Training, requested: Requested, decided_by: str, number_type: str, trained_by: TrainedBy
+) -> State:
     return State(
         step=0,
         training=training,
@@ -157,6 +161,7 @@ def _new_state(training: Training, requested: Requested, decided_by: str, number
         torch_version=torch.__version__,
         precision=number_type,
         plan_sha256=decided_by,
+        trained_by=trained_by,
     )
 
 
@@ -193,6 +198,15 @@ def _check_same(folder: Path, state: State, decided_by: str, requested: Requeste
     if requested != Requested() and requested != state.requested:
         raise RunFolderError(
             f"{folder}: was begun with other --epochs or --time-budget; give the same, or delete this folder"
+        )
+
+
+def _check_inputs(folder: Path, state: State, now: TrainedBy) -> None:
+    """Refuse cases that are prepared in another way than those that the fold has seen so far."""
+    if state.trained_by is not None and (differing := state.trained_by.differing(now)):
+        raise RunFolderError(
+            f"{folder}: plan.yaml was changed since this fold was begun (differing: {', '.join(differing)}); undo the "
+            "change, or delete this folder to train it anew"
         )
 
 

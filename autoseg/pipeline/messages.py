@@ -82,20 +82,6 @@ def patch_voxels(configuration: Configuration) -> float:
     return float(math.prod(configuration.patch_size)) * configuration.batch_size * configuration.training.iterations
 
 
-def edited_fields(before: Plan, after: Plan) -> list[str]:
-    """Dotted paths of the fields in which two plans differ."""
-
-    def walk(old: object, new: object, path: str) -> list[str]:
-        if old == new:
-            return []
-        if isinstance(old, dict) and isinstance(new, dict):
-            keys = dict.fromkeys([*old, *new])
-            return [field for key in keys for field in walk(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))]
-        return [path]
-
-    return walk(before.model_dump(), after.model_dump(), "")
-
-
 def _facts(configuration: Configuration) -> list[tuple[str, str]]:
     training, network = configuration.training, configuration.network
     spacing = " x ".join("as it is" if s is None else f"{s:.3g}" for s in configuration.spacing)

@@ -16,6 +16,7 @@ from autoseg.dataset.disk import estimate_bytes, require_disk_space
 from autoseg.defaults import DEFAULT_CONFIGURATIONS, DEFAULT_FOLDS, DEFAULT_MEMORY_GB
 from autoseg.errors import PlanError, RunFolderError
 from autoseg.fingerprint import Fingerprint
+from autoseg.finished import refuse_other_plan_than_trained
 from autoseg.pipeline import messages
 from autoseg.pipeline.options import (
     Asked,
@@ -28,7 +29,7 @@ from autoseg.pipeline.options import (
     require_run_or_empty,
 )
 from autoseg.pipeline.reading import default_workers, is_edited, keep_fingerprint, read_and_check, require_room
-from autoseg.plan import Architecture, Configuration, Plan, read_plan, write_plan
+from autoseg.plan import Architecture, Configuration, Plan, differing_fields, read_plan, write_plan
 from autoseg.run_folder import RunFolder, locked
 from autoseg.run_state import add_time, read_time_spent, timed
 from autoseg.splits import Split, read_splits, write_splits
@@ -175,8 +176,11 @@ def _keep_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, conso
         raise PlanError(
             f"{run.plan}: has other channels or labels than the data set; undo the change, or: {how_to_plan_anew(run)}"
         )
+    for name in plan.configurations:
+        # before cases are preprocessed for a network that was trained on others
+        refuse_other_plan_than_trained(run, plan, name)
     if is_edited(run, plan):
-        fields = messages.edited_fields(read_plan(run.planned), plan) if run.planned.exists() else ["all of it"]
+        fields = differing_fields(read_plan(run.planned), plan) if run.planned.exists() else ["all of it"]
         console.print(f"Kept your edits of plan.yaml: {', '.join(fields)}", highlight=False)
     return plan
 

@@ -10,7 +10,7 @@ from autoseg.console import open_console
 from autoseg.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.durations import parse_duration
 from autoseg.errors import InputError, RunFolderError
-from autoseg.finished import read_finished, refuse_other_splits
+from autoseg.finished import read_finished, refuse_other_plan_than_trained, refuse_other_splits
 from autoseg.pipeline.options import configurations_of, existing_run, refuse_models_alone
 from autoseg.pipeline.results import report_if_finished, show_report
 from autoseg.plan import Plan, read_plan
@@ -66,6 +66,7 @@ def train(
     _refuse_unsound(folder, splits)
     configurations = configurations_of(config)
     for name in configurations:
+        refuse_other_plan_than_trained(folder, plan, name)
         refuse_other_splits(folder, name, splits_of(folder, plan, name, splits))
         require_preprocessed(folder, plan, name, [splits[i] for i in folds])
     for name in configurations:

@@ -9,13 +9,16 @@ from rich.console import Console
 
 import inference.ensemble
 from autoseg.fingerprint import CaseFingerprint, ClassFingerprint, Fingerprint, write_fingerprint
+from autoseg.finished import write_finished
 from autoseg.geometry import Geometry
 from autoseg.image import Image, write_image
 from autoseg.labels import Labels
 from autoseg.plan import ForegroundIntensity, write_plan
 from autoseg.run_folder import RunFolder
+from autoseg.splits import Split
 from inference.predict import predict_cases
 from planner.reference import reference_plan
+from tests.autoseg.pipeline.stand_ins import finished
 
 SHAPE = (18, 20, 22)
 LABELS = Labels(values=(0, 500), names=("background", "bright"))
@@ -73,7 +76,7 @@ def run(tmp_path, monkeypatch):
         run.fold("3d", fold).mkdir(parents=True)
         run.weights("3d", fold).touch()
         if fold < 2:
-            run.finished("3d", fold).touch()
+            write_finished(run, "3d", fold, finished(fold, Split(train=(), val=())))
     monkeypatch.setattr(inference.ensemble, "load_network", lambda *arguments: AboveMean())
     return run
 

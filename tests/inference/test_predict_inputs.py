@@ -10,13 +10,16 @@ import autoseg
 import inference.ensemble
 from autoseg.errors import InputError, PartialFailure
 from autoseg.fingerprint import CaseFingerprint, ClassFingerprint, Fingerprint, write_fingerprint
+from autoseg.finished import write_finished
 from autoseg.image import read_label
 from autoseg.labels import Labels
 from autoseg.plan import ForegroundIntensity, write_plan
 from autoseg.run_folder import RunFolder
+from autoseg.splits import Split
 from planner.network_input import with_inputs
 from planner.reference import reference_plan
 from tests.autoseg.dataset import build
+from tests.autoseg.pipeline.stand_ins import finished
 
 SHAPE = (6, 20, 22)
 SPACING = (1.0, 1.0, 4.0)
@@ -74,7 +77,7 @@ def make_run(folder: Path, *, lacking: int) -> RunFolder:
     for name in planned.configurations:
         run.fold(name, 0).mkdir(parents=True)
         run.weights(name, 0).touch()
-        run.finished(name, 0).touch()
+        write_finished(run, name, 0, finished(0, Split(train=(), val=())))
     return run
 
 

@@ -6,8 +6,10 @@ import pytest
 import inference.ensemble
 from autoseg.dataset.inputs import read_inputs
 from autoseg.errors import RunFolderError
+from autoseg.finished import read_finished, write_finished
 from autoseg.image import read_image, read_label
-from autoseg.plan import write_plan
+from autoseg.plan import read_plan, write_plan
+from autoseg.trained_by import TrainedBy
 from inference.groups import mirror_axes
 from planner.reference import reference_plan
 from tests.inference.bright_run import AboveMean, fingerprint, predict, run, voxels, write
@@ -49,6 +51,18 @@ def test_probabilities_are_the_mean_of_the_folds_soft_max(run, tmp_path, monkeyp
     assert np.abs(written - expected).max() < 2e-3
     background = read_image(tmp_path / "out" / "probabilities" / "a" / "label_0.nii.gz").array[0]
     assert np.abs(written + background - 1).max() < 2e-3
+
+
+def test_a_fold_of_another_plan_does_not_predict(run, tmp_path):
+    done = read_finished(run, "3d", 1)
+    plan = read_plan(run.plan)
+    trained = TrainedBy.of(plan, "3d")
+    finer = trained.configuration.model_copy(update={"spacing": (0.5, 0.5, 0.5)})
+    trained = trained.model_copy(update={"configuration": finer})
+    write_finished(run, "3d", 1, done.model_copy(update={"trained_by": trained}))
+    cases = read_inputs([write(tmp_path / "a.nii.gz", voxels())], ("T1",))
+    with pytest.raises(RunFolderError, match=r"fold 1 of 3d was trained by another plan .*configuration\.spacing"):
+        predict(run, cases, tmp_path / "out")
 
 
 def test_where_no_fold_is_finished_those_that_were_stopped_predict(run, tmp_path):

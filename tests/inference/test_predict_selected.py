@@ -12,9 +12,12 @@ import autoseg
 import inference.ensemble
 from autoseg.dataset.inputs import read_inputs
 from autoseg.errors import ImageError, RunFolderError
+from autoseg.finished import write_finished
 from autoseg.image import read_image, read_label
 from autoseg.selection import ClassRule, Selection, write_selection
+from autoseg.splits import Split
 from inference.groups import Group, groups_that_see
+from tests.autoseg.pipeline.stand_ins import finished
 from tests.inference.bright_run import AboveMean, predict, run, voxels, write
 from tests.inference.run_fixture import make_plan
 
@@ -30,7 +33,7 @@ def mixed(run, monkeypatch):
     for fold in range(2):
         run.fold("2d", fold).mkdir(parents=True)
         run.weights("2d", fold).touch()
-        run.finished("2d", fold).touch()
+        write_finished(run, "2d", fold, finished(fold, Split(train=(), val=())))
 
     def load(run, plan, configuration, fold, device):
         loaded.append((configuration, fold))

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from autoseg.errors import RunFolderError
-from autoseg.finished import Finished, read_finished, refuse_other_splits
+from autoseg.finished import Finished, read_finished, refuse_other_plan_than_trained, refuse_other_splits
 from autoseg.image import read_label
 from autoseg.network.weights import load_network
 from autoseg.network_input import InputLayout, input_channels
@@ -125,6 +125,28 @@ def test_cases_without_a_seen_sequence_take_no_part(run) -> None:
     refuse_other_splits(run, "T2.3d", splits_of(run, plan, "T2.3d", splits))
     with pytest.raises(RunFolderError, match="another split"):
         refuse_other_splits(run, "T2.3d", splits)
+
+
+def test_a_network_is_not_taken_for_one_of_another_plan(run) -> None:
+    plan = plan_of(run)
+    train_fold(run, "3d", 0, device="cpu", workers=0)
+    planned = plan.configuration("3d")
+
+    def with_changed(**fields: object) -> Plan:
+        return plan.model_copy(update={"configurations": {"3d": planned.model_copy(update=fields)}})
+
+    longer = planned.training.model_copy(update={"iterations": 1000})
+    mirrored = planned.prediction.model_copy(update={"mirror": (0,)})
+    refuse_other_plan_than_trained(run, with_changed(training=longer, prediction=mirrored), "3d")
+    z, y, x = planned.target_spacing((1.0, 1.0, 1.0))
+    with pytest.raises(
+        RunFolderError, match=r"fold_0: fold 0 of 3d was trained .* \(differing: configuration\.spacing\)"
+    ):
+        refuse_other_plan_than_trained(run, with_changed(spacing=(2 * z, y, x)), "3d")
+    as_ct = plan.channels[0].model_copy(update={"normalization": "ct"})
+    with pytest.raises(RunFolderError, match="differing: channels"):
+        changed = plan.model_copy(update={"channels": (as_ct, *plan.channels[1:])})
+        refuse_other_plan_than_trained(run, changed, "3d")
 
 
 def test_a_fold_without_any_case_to_train_on_says_so(run) -> None:
