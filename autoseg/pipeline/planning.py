@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -136,7 +137,8 @@ def prepare(
             _refuse_other_cells(run, plan, cells)
         else:
             trained = tuple(cell.dimension for cell in cells) or configurations
-            plan = _make_plan(run, read.dataset, fingerprint, to_plan_for, where, trained, console, cells, folds)
+            purpose = _Purpose(to_plan_for, where, trained, cells, folds)
+            plan = _make_plan(run, read.dataset, fingerprint, purpose, console)
         if not plan_only:
             names = [cell.name for cell in cells] or configurations
             sources = tuple(dict.fromkeys(map(plan.preprocessed_as, names)))
@@ -190,23 +192,33 @@ def _refuse_other_cells(run: RunFolder, plan: Plan, cells: Sequence[Cell]) -> No
         raise RunFolderError(f"{run.path}: was planned without {', '.join(missing)}; {how_to_plan_anew(run)}")
 
 
-def _make_plan(
-    run: RunFolder,
-    dataset: Dataset,
-    fingerprint: Fingerprint,
-    wanted: Asked,
-    device: str,
-    configurations: tuple[str, ...],
-    console: Console,
-    cells: tuple[Cell, ...],
-    folds: int | None,
-) -> Plan:
+@dataclass(frozen=True)
+class _Purpose:
+    """What a plan is made for.
+
+    Args:
+        wanted: options that decide the plan.
+        device: kind of device that trains.
+        configurations: those that will be trained; with cells the dimension of each.
+        cells: of a study.
+        folds: how many; None = those in `splits.json`, or else five.
+    """
+
+    wanted: Asked
+    device: str
+    configurations: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    folds: int | None
+
+
+def _make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpose: _Purpose, console: Console) -> Plan:
     """Plan by nnU-Net's rules, then by what the hardware and the time can afford; both are written."""
     from planner.network_input import with_inputs
     from planner.reference import reference_plan
     from planner.study_grid import dimensions_of, with_cells
     from planner.time_budget import fit_to_hardware
 
+    wanted, configurations, cells = purpose.wanted, purpose.configurations, purpose.cells
     with timed(run, "plan"):
         by_rules = reference_plan(
             fingerprint,
@@ -218,16 +230,16 @@ def _make_plan(
             reference.plan.configuration(name)
         if cells:
             reference = dimensions_of(reference, cells)
-        splits = _splits(run, dataset, fingerprint, reference.plan.seed, console, folds)
+        splits = _splits(run, dataset, fingerprint, reference.plan.seed, console, purpose.folds)
         decided = fit_to_hardware(
             reference,
             fingerprint,
             splits,
             configurations=configurations,
-            budget_seconds=wanted.budget_on(device),
+            budget_seconds=wanted.budget_on(purpose.device),
             spent_seconds=read_time_spent(run).total,
-            device=device,
-            measure=partial(_measure, device=device),
+            device=purpose.device,
+            measure=partial(_measure, device=purpose.device),
         )
         if cells:
             decided = with_cells(decided, cells, fingerprint)
