@@ -8,10 +8,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from autoseg.errors import RunFolderError, wrong_fields
-from autoseg.plan import Plan
 from autoseg.run_folder import RunFolder, write_text
 from autoseg.splits import Split
-from autoseg.trained_by import TrainedBy
 
 
 class Event(BaseModel):
@@ -45,7 +43,6 @@ class Finished(BaseModel):
         precision: number type that the network computed in, or, where it changed, all in order; None in files
             of earlier releases.
         events: what changed the schedule on the way.
-        trained_by: the part of the plan that its network depends on; None in files of earlier releases.
         train: names of the cases it was trained on; None in a copy without names.
         dice: by validation case, the Dice of each foreground class at original resolution; None where
             neither reference nor prediction has it.
@@ -64,7 +61,6 @@ class Finished(BaseModel):
     torch_version: str
     precision: str | None = None
     events: tuple[Event, ...]
-    trained_by: TrainedBy | None = None
     train: tuple[str, ...] | None = None
     dice: dict[str, list[float | None]]
     classes: tuple[str, ...]
@@ -117,27 +113,3 @@ def refuse_other_splits(run: RunFolder, configuration: str, splits: Sequence[Spl
             f"{run.splits} now holds (differing: {', '.join(differing)}){leak}; put the former splits.json back, or "
             "delete this folder to train the fold anew"
         )
-
-
-def refuse_other_plan_than_trained(run: RunFolder, plan: Plan, configuration: str) -> None:
-    """Refuse to take a network for one of another spacing, shape or normalisation.
-
-    Args:
-        run: the RUN folder.
-        plan: as `plan.yaml` now stands.
-        configuration: whose finished folds are looked at.
-
-    Raises:
-        RunFolderError: a finished fold was trained by settings that the plan no longer has.
-    """
-    now = TrainedBy.of(plan, configuration)
-    for folder in sorted(run.models(configuration).glob("fold_*")):
-        fold = int(folder.name.removeprefix("fold_"))
-        finished = read_finished(run, configuration, fold)
-        if finished is None or finished.trained_by is None:
-            continue
-        if differing := finished.trained_by.differing(now):
-            raise RunFolderError(
-                f"{folder}: fold {fold} of {configuration} was trained by another plan than {run.plan} now holds "
-                f"(differing: {', '.join(differing)}); undo the change, or delete this folder to train the fold anew"
-            )

@@ -41,19 +41,19 @@ def copy_run(source: RunFolder, target: Path, *, models_only: bool) -> None:
 
 
 def _copy_models(source: RunFolder, target: RunFolder) -> None:
-    weights = sorted((source.path / "models").glob("*/fold_*/weights.safetensors"))
-    if not weights:
+    names = sorted(path.name for path in (source.path / "models").glob("*"))
+    trained = [(name, fold) for name in names for fold, _ in source.folds(name) if source.weights(name, fold).exists()]
+    if not trained:
         raise RunFolderError(f"{source.path}: holds no trained fold; `autoseg train` makes them")
-    for file in weights:
-        copied = target.path / file.relative_to(source.path)
-        copied.parent.mkdir(parents=True)
-        shutil.copy2(file, copied)
-        configuration, fold = file.parts[-3], int(file.parts[-2].removeprefix("fold_"))
-        if (finished := read_finished(source, configuration, fold)) is not None:
-            write_finished(target, configuration, fold, finished.without_names())
-    for file in (source.plan, source.planned, source.reference_plan):
+    of_folds = [path(name, fold) for name, fold in trained for path in (source.weights, source.trained_by)]
+    for file in (*of_folds, source.plan, source.planned, source.reference_plan):
         if file.exists():
-            shutil.copy2(file, target.path / file.name)
+            copied = target.path / file.relative_to(source.path)
+            copied.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, copied)
+    for name, fold in trained:
+        if (finished := read_finished(source, name, fold)) is not None:
+            write_finished(target, name, fold, finished.without_names())
     plan = read_plan(target.plan)
     if (selection := read_selection(source, plan)) is not None:
         write_selection(target, selection)

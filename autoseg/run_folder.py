@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -89,6 +90,26 @@ class RunFolder:
     def fold(self, configuration: str, fold: int) -> Path:
         """Folder of one trained fold."""
         return self.models(configuration) / f"fold_{fold}"
+
+    def folds(self, configuration: str) -> tuple[tuple[int, Path], ...]:
+        """Number and folder of every fold of a configuration that is there, in order.
+
+        A folder of another name, such as a copy that a person kept, is none.
+        """
+        found = ((re.fullmatch(r"fold_(\d+)", path.name), path) for path in self.models(configuration).glob("fold_*"))
+        return tuple(sorted((int(named[1]), path) for named, path in found if named))
+
+    def begun_folds(self, configuration: str) -> tuple[tuple[int, Path], ...]:
+        """Those of the folds that have weights or a checkpoint."""
+        return tuple(
+            (fold, path)
+            for fold, path in self.folds(configuration)
+            if self.weights(configuration, fold).exists() or any(path.glob("checkpoint/*"))
+        )
+
+    def trained_by(self, configuration: str, fold: int) -> Path:
+        """The part of the plan that a fold's network depends on, as it was when the fold was begun."""
+        return self.fold(configuration, fold) / "trained_by.json"
 
     def weights(self, configuration: str, fold: int) -> Path:
         """Weights that predict, apart from the training state."""

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import ValidationError
+
+from autoseg.errors import RunFolderError, wrong_fields
 from autoseg.labels import Labels
 from autoseg.plan import Channel, Configuration, Plan, PlanModel, differing_fields
+from autoseg.run_folder import RunFolder, write_text
 
 FREE_AFTERWARDS = ("training", "prediction", "median_shape", "batch_size", "preprocessed_as")
 """Fields of a configuration that a trained network can be used without."""
@@ -37,3 +41,45 @@ class TrainedBy(PlanModel):
         """Dotted paths of fields that the network depends on, and that are others now."""
         free = tuple(f"configuration.{field}" for field in FREE_AFTERWARDS)
         return [field for field in differing_fields(self, now) if not field.startswith(free)]
+
+
+def write_trained_by(run: RunFolder, plan: Plan, configuration: str, fold: int) -> None:
+    """Write `trained_by.json` of a fold that begins, atomically."""
+    text = TrainedBy.of(plan, configuration).model_dump_json(indent=1)
+    write_text(run.trained_by(configuration, fold), text)
+
+
+def read_trained_by(run: RunFolder, configuration: str, fold: int) -> TrainedBy | None:
+    """By what a fold was begun; None where it does not say, as those of earlier releases.
+
+    Raises:
+        RunFolderError: the file is malformed; names file and field.
+    """
+    path = run.trained_by(configuration, fold)
+    try:
+        return TrainedBy.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        raise RunFolderError(f"{path}: {wrong_fields(error)}; delete {path.parent} to train the fold anew") from None
+
+
+def refuse_other_plan_than_trained(run: RunFolder, plan: Plan, configuration: str) -> None:
+    """Refuse to take a network for one of another spacing, shape or normalisation.
+
+    Args:
+        run: the RUN folder.
+        plan: as `plan.yaml` now stands.
+        configuration: whose folds are looked at, finished or not.
+
+    Raises:
+        RunFolderError: a fold was begun by settings that the plan no longer has.
+    """
+    now = TrainedBy.of(plan, configuration)
+    for fold, folder in run.begun_folds(configuration):
+        then = read_trained_by(run, configuration, fold)
+        if then is not None and (differing := then.differing(now)):
+            raise RunFolderError(
+                f"{folder}: fold {fold} of {configuration} was trained by another plan than {run.plan} now holds "
+                f"(differing: {', '.join(differing)}); undo the change, or delete this folder to train the fold anew"
+            )

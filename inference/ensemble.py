@@ -30,12 +30,11 @@ class Member:
 
 def trained_members(run: RunFolder, configuration: str) -> tuple[Member, ...]:
     """Every fold of a configuration that has weights, finished or not, in order."""
-    found = []
-    for folder in run.models(configuration).glob("fold_*"):
-        fold = int(folder.name.removeprefix("fold_"))
-        if run.weights(configuration, fold).exists():
-            found.append(Member(configuration, fold, run.finished(configuration, fold).exists()))
-    return tuple(sorted(found))
+    return tuple(
+        Member(configuration, fold, run.finished(configuration, fold).exists())
+        for fold, _ in run.folds(configuration)
+        if run.weights(configuration, fold).exists()
+    )
 
 
 def choose_members(run: RunFolder, configuration: str, folds: Sequence[int] | None) -> tuple[Member, ...]:

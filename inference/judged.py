@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.errors import RunFolderError
-from autoseg.finished import refuse_other_plan_than_trained, refuse_other_splits
+from autoseg.finished import refuse_other_splits
 from autoseg.image import read_geometry
 from autoseg.out_of_fold import array_file
 from autoseg.parallel import workers_within_memory
@@ -18,6 +18,7 @@ from autoseg.plan import Plan
 from autoseg.run_folder import RunFolder
 from autoseg.splits import Split
 from autoseg.taking_part import splits_of
+from autoseg.trained_by import refuse_other_plan_than_trained
 from inference.candidates import CaseFiles
 
 # the probabilities in 8 bit come on top

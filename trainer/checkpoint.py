@@ -22,7 +22,6 @@ from autoseg.errors import RunFolderError
 from autoseg.finished import Event
 from autoseg.plan import Training
 from autoseg.run_folder import folder_replaced_when_done
-from autoseg.trained_by import TrainedBy
 from trainer.learner import Learner
 
 
@@ -77,7 +76,6 @@ class State(BaseModel):
         rows: lines of `log.csv` so far.
         events: what changed the schedule.
         loss_scale: state of the gradient scaler of mixed precision in float16; empty elsewhere.
-        trained_by: the part of the plan that the network depends on; None in checkpoints of earlier releases.
         plan_sha256: of what the plan decides for this fold, and of its cases.
         sha256: of `tensors.safetensors`.
     """
@@ -92,7 +90,6 @@ class State(BaseModel):
     threads: int
     torch_version: str
     precision: str | None = None
-    trained_by: TrainedBy | None = None
     plan_sha256: str
     loss_sum: float = 0.0
     counts: list[list[float]] | None = None

@@ -20,7 +20,6 @@ from autoseg.finished import Finished, write_finished
 from autoseg.network.weights import save_weights
 from autoseg.network_input import InputLayout
 from autoseg.run_folder import RunFolder, locked
-from autoseg.trained_by import TrainedBy
 from trainer import checkpoint, events
 from trainer.batches import Batch, BatchLoader
 from trainer.checkpoint import LogRow, Requested, State
@@ -205,7 +204,6 @@ def _finish(task: Fold) -> None:
         torch_version=torch.__version__,
         precision=state.precision,
         events=state.events,
-        trained_by=TrainedBy.of(task.plan, task.name),
         train=task.split.train,
         dice=dice,
         classes=task.plan.labels.foreground,

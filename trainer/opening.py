@@ -18,7 +18,7 @@ from autoseg.plan import Configuration, Plan, Training, read_plan
 from autoseg.run_folder import RunFolder
 from autoseg.splits import Split, read_splits
 from autoseg.taking_part import splits_of
-from autoseg.trained_by import TrainedBy
+from autoseg.trained_by import refuse_other_plan_than_trained, write_trained_by
 from trainer import checkpoint
 from trainer.checkpoint import Requested, State
 from trainer.learner import Learner
@@ -100,8 +100,8 @@ def open_fold(
         requested: length of the schedule, instead of the plan's.
 
     Raises:
-        RunFolderError: something it reads is missing, or the fold was begun with another plan, split
-            or length.
+        RunFolderError: something it reads is missing, this fold was begun with another plan, split or
+            length, or another one of the configuration with another spacing, network or normalisation.
     """
     plan = read_plan(run.plan)
     configuration = plan.configuration(name)
@@ -111,6 +111,7 @@ def open_fold(
     source = plan.preprocessed_as(name)
     for case in (*splits[index].train, *splits[index].val):
         run.require(run.case(source, case), f"autoseg plan-and-preprocess DATASET -o {run.path} --config {name}")
+    refuse_other_plan_than_trained(run, plan, name)
     split = splits_of(run, plan, name, splits)[index]
     if not split.train:
         raise RunFolderError(f"{run.splits}: fold {index} of {name} has no training case with a sequence that it sees")
@@ -119,12 +120,12 @@ def open_fold(
     decided_by = _hash(plan, configuration, split)
     found = checkpoint.load(folder / "checkpoint")
     if found is None:
+        write_trained_by(run, plan, name, index)
         training = _requested_training(plan, configuration, requested, device)
-        state = _new_state(training, requested, decided_by, precision(device), TrainedBy.of(plan, name))
+        state = _new_state(training, requested, decided_by, precision(device))
     else:
         state = found[0]
         _check_same(folder, state, decided_by, requested)
-        _check_inputs(folder, state, TrainedBy.of(plan, name))
         _keep_versions(state, device, console)
         torch.set_num_threads(state.threads)
     learner = Learner(plan, configuration, state.training, device, seed=plan.seed + index)
@@ -149,9 +150,7 @@ def default_workers(device: torch.device) -> int:
     return 1 if cores >= 4 else 0
 
 
-def _new_state(
-    training: Training, requested: Requested, decided_by: str, number_type: str, trained_by: TrainedBy
-) -> State:
+def _new_state(training: Training, requested: Requested, decided_by: str, number_type: str) -> State:
     return State(
         step=0,
         training=training,
@@ -161,7 +160,6 @@ def _new_state(
         torch_version=torch.__version__,
         precision=number_type,
         plan_sha256=decided_by,
-        trained_by=trained_by,
     )
 
 
@@ -198,15 +196,6 @@ def _check_same(folder: Path, state: State, decided_by: str, requested: Requeste
     if requested != Requested() and requested != state.requested:
         raise RunFolderError(
             f"{folder}: was begun with other --epochs or --time-budget; give the same, or delete this folder"
-        )
-
-
-def _check_inputs(folder: Path, state: State, now: TrainedBy) -> None:
-    """Refuse cases that are prepared in another way than those that the fold has seen so far."""
-    if state.trained_by is not None and (differing := state.trained_by.differing(now)):
-        raise RunFolderError(
-            f"{folder}: plan.yaml was changed since this fold was begun (differing: {', '.join(differing)}); undo the "
-            "change, or delete this folder to train it anew"
         )
 
 

@@ -122,9 +122,8 @@ def require_run_or_empty(run: RunFolder) -> None:
 
 def trained_folds(run: RunFolder) -> tuple[str, ...]:
     """Folds that have weights or a checkpoint, as `3d fold 0`."""
-    folders = sorted((run.path / "models").glob("*/fold_*"))
-    begun = [f for f in folders if (f / "weights.safetensors").exists() or any(f.glob("checkpoint/*"))]
-    return tuple(f"{f.parent.name} fold {f.name.removeprefix('fold_')}" for f in begun)
+    names = sorted(path.name for path in (run.path / "models").glob("*"))
+    return tuple(f"{name} fold {fold}" for name in names for fold, _ in run.begun_folds(name))
 
 
 def refuse_if_trained(run: RunFolder, why: str) -> None:

@@ -17,7 +17,6 @@ from autoseg.dataset.disk import estimate_bytes, require_disk_space
 from autoseg.defaults import DEFAULT_CONFIGURATIONS, DEFAULT_FOLDS, DEFAULT_MEMORY_GB
 from autoseg.errors import PlanError, RunFolderError
 from autoseg.fingerprint import Fingerprint
-from autoseg.finished import refuse_other_plan_than_trained
 from autoseg.pipeline import messages
 from autoseg.pipeline.options import (
     Asked,
@@ -35,6 +34,7 @@ from autoseg.run_folder import RunFolder, locked
 from autoseg.run_state import add_time, read_time_spent, timed
 from autoseg.splits import Split, read_splits, write_splits
 from autoseg.step_cost import StepCost
+from autoseg.trained_by import refuse_other_plan_than_trained
 
 
 def plan_and_preprocess(

@@ -10,7 +10,7 @@ from autoseg.console import open_console
 from autoseg.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.durations import parse_duration
 from autoseg.errors import InputError, RunFolderError
-from autoseg.finished import read_finished, refuse_other_plan_than_trained, refuse_other_splits
+from autoseg.finished import read_finished, refuse_other_splits
 from autoseg.pipeline.options import configurations_of, existing_run, refuse_models_alone
 from autoseg.pipeline.results import report_if_finished, show_report
 from autoseg.plan import Plan, read_plan
@@ -18,6 +18,7 @@ from autoseg.run_folder import RunFolder
 from autoseg.run_state import TimeSpent, read_record, read_time_spent, timed
 from autoseg.splits import Split, read_splits
 from autoseg.taking_part import splits_of
+from autoseg.trained_by import refuse_other_plan_than_trained
 
 SHARE_FOR_THE_REPORT = 0.02
 """Of a time budget, kept for the evaluation at its end."""

@@ -6,10 +6,9 @@ import pytest
 import inference.ensemble
 from autoseg.dataset.inputs import read_inputs
 from autoseg.errors import RunFolderError
-from autoseg.finished import read_finished, write_finished
 from autoseg.image import read_image, read_label
 from autoseg.plan import read_plan, write_plan
-from autoseg.trained_by import TrainedBy
+from autoseg.trained_by import write_trained_by
 from inference.groups import mirror_axes
 from planner.reference import reference_plan
 from tests.inference.bright_run import AboveMean, fingerprint, predict, run, voxels, write
@@ -54,12 +53,9 @@ def test_probabilities_are_the_mean_of_the_folds_soft_max(run, tmp_path, monkeyp
 
 
 def test_a_fold_of_another_plan_does_not_predict(run, tmp_path):
-    done = read_finished(run, "3d", 1)
     plan = read_plan(run.plan)
-    trained = TrainedBy.of(plan, "3d")
-    finer = trained.configuration.model_copy(update={"spacing": (0.5, 0.5, 0.5)})
-    trained = trained.model_copy(update={"configuration": finer})
-    write_finished(run, "3d", 1, done.model_copy(update={"trained_by": trained}))
+    finer = plan.configuration("3d").model_copy(update={"spacing": (0.5, 0.5, 0.5)})
+    write_trained_by(run, plan.model_copy(update={"configurations": {"3d": finer}}), "3d", 1)
     cases = read_inputs([write(tmp_path / "a.nii.gz", voxels())], ("T1",))
     with pytest.raises(RunFolderError, match=r"fold 1 of 3d was trained by another plan .*configuration\.spacing"):
         predict(run, cases, tmp_path / "out")

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from autoseg.errors import RunFolderError
-from autoseg.finished import Finished, read_finished, refuse_other_plan_than_trained, refuse_other_splits
+from autoseg.finished import Finished, read_finished, refuse_other_splits
 from autoseg.image import read_label
 from autoseg.network.weights import load_network
 from autoseg.network_input import InputLayout, input_channels
@@ -16,6 +16,7 @@ from autoseg.plan import Configuration, Network, Plan, read_plan, write_plan
 from autoseg.run_folder import RunFolder
 from autoseg.splits import Split, read_splits, write_splits
 from autoseg.taking_part import splits_of
+from autoseg.trained_by import refuse_other_plan_than_trained
 from tests.trainer.conftest import SHAPE, make_plan, make_training, store_case
 from trainer.fold import train_fold
 from trainer.measure import measure_step
