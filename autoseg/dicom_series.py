@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 
 from autoseg.errors import ImageError
 from autoseg.stored_voxels import is_dicom_file, require_bytes
@@ -82,6 +83,19 @@ def _require_even_slices(folder: Path, reader: sitk.ImageSeriesReader, image: si
         raise ImageError(
             f"{folder}: its DICOM slices are not evenly spaced: one is missing or double after slice {where + 1} of "
             f"{len(along)} (gap {np.diff(along)[where]:.2f} mm, otherwise {np.median(np.diff(along)):.2f} mm)"
+        )
+    _require_upright_stack(folder, positions, image)
+
+
+def _require_upright_stack(folder: Path, positions: NDArray[np.float64], image: sitk.Image) -> None:
+    """Refuse slices that are shifted against each other, as of a tilted gantry: ITK stacks them upright."""
+    normal = np.reshape(image.GetDirection(), (3, 3))[:, 2]
+    through = positions[-1] - positions[0]
+    shift = float(np.linalg.norm(through - (through @ normal) * normal))
+    if shift > max(image.GetSpacing()[:2]):
+        raise ImageError(
+            f"{folder}: its DICOM slices are shifted against each other by {shift:.1f} mm in all, as with a tilted "
+            "gantry; convert the series with a tool that corrects the tilt, such as dcm2niix"
         )
 
 

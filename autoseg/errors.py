@@ -59,6 +59,16 @@ class InputError(AutosegError):
     """A command was given inputs or options that do not fit together."""
 
 
+class OutOfMemory(AutosegError):
+    """A training step does not fit into the memory of a device."""
+
+    def __init__(self, device: object) -> None:
+        super().__init__(
+            f"device {device}: its memory does not hold a training step; free some, use another --device, or plan for "
+            "less (--memory, --replan); what is finished is kept"
+        )
+
+
 class PartialFailure(AutosegError):
     """Some inputs could not be processed; the rest were. Exit status 1."""
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from autoseg.console import open_console
+from autoseg.free_memory import free_memory
 from autoseg.worker_pool import completed
 
 Item = TypeVar("Item")
@@ -35,7 +36,7 @@ def available_cores() -> int:
 
 def workers_within_memory(bytes_per_worker: int, at_most: int | None = None) -> int:
     """As many workers as there are cores, and as fit into three quarters of the free memory."""
-    fitting = int(0.75 * psutil.virtual_memory().available / max(bytes_per_worker, 1))
+    fitting = int(0.75 * free_memory() / max(bytes_per_worker, 1))
     return max(1, min(available_cores() if at_most is None else at_most, fitting))
 
 

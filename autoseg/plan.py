@@ -198,6 +198,14 @@ class Configuration(PlanModel):
             raise ValueError("; ".join(problems))
         return self
 
+    @property
+    def mirrored_in_prediction(self) -> tuple[int, ...]:
+        """Axes (0 = z, 1 = y, 2 = x) of test-time mirroring: those of `prediction` that training mirrored too.
+
+        Others would show the network what it has never seen.
+        """
+        return tuple(axis for axis in self.prediction.mirror if axis in self.training.mirror)
+
     def target_spacing(self, current: Spacing) -> Spacing:
         """Spacing in mm (z, y, x) that a case of spacing `current` is resampled to."""
         z, y, x = (c if s is None else s for s, c in zip(self.spacing, current, strict=True))

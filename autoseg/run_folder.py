@@ -56,6 +56,11 @@ class RunFolder:
         return self.path / "splits.json"
 
     @property
+    def made_splits(self) -> Path:
+        """The folds as autoseg made them, to tell a person's own from them."""
+        return self.path / "splits.as_made.json"
+
+    @property
     def time_spent(self) -> Path:
         """Seconds that each stage has taken so far, over restarts."""
         return self.path / "time_spent.json"
@@ -64,6 +69,11 @@ class RunFolder:
     def selected(self) -> Path:
         """What predicts, chosen by cross-validation; a person may edit it."""
         return self.path / "selected.json"
+
+    @property
+    def former_selection(self) -> Path:
+        """A choice whose models were trained anew since, kept for a person who edited it."""
+        return self.path / "selected.former.json"
 
     @property
     def report(self) -> Path:
@@ -164,7 +174,14 @@ def replaced_when_done(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def folder_replaced_when_done(path: Path) -> Iterator[Path]:
-    """Give a temporary folder beside `path`, renamed onto it if the block succeeds."""
+    """Give a temporary folder beside `path`, renamed onto it if the block succeeds.
+
+    Raises:
+        RunFolderError: `path` is the current folder or a mounted one, which nothing can be renamed onto.
+    """
+    path = path.absolute()
+    if path.is_dir() and (os.path.ismount(path) or path.samefile(".")):
+        raise RunFolderError(f"{path}: is the current folder or a mounted one; give a new folder inside it")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     shutil.rmtree(temporary, ignore_errors=True)

@@ -111,7 +111,7 @@ class ClassPerformance(SelectionModel):
         lesions: connected components in the references, of all cases.
         sensitivity: share of them that is found.
         false_per_case: predicted components that touch none, a case.
-        f2: of the detection: sensitivity counts four times as much as precision.
+        f2: of the detection: sensitivity counts twice as much as precision.
     """
 
     name: str
@@ -188,6 +188,26 @@ def rules_by_class(rules: Sequence[ClassRule], labels: Labels) -> tuple[ClassRul
 def write_selection(run: RunFolder, selection: Selection) -> None:
     """Write `selected.json`, atomically."""
     write_text(run.selected, selection.model_dump_json(indent=1) + "\n")
+
+
+def set_selection_aside(run: RunFolder, configuration: str) -> bool:
+    """Move `selected.json` out of the way where it rests on a configuration of which a fold is trained anew.
+
+    Args:
+        run: the RUN folder.
+        configuration: of which a fold begins.
+
+    Returns:
+        Whether there was such a choice.
+    """
+    try:
+        selection = Selection.model_validate_json(run.selected.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValidationError):
+        return False
+    if configuration not in selection.configurations:
+        return False
+    run.selected.replace(run.former_selection)
+    return True
 
 
 def read_selection(run: RunFolder, plan: Plan) -> Selection | None:

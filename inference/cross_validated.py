@@ -19,8 +19,8 @@ class CrossValidated:
     Args:
         of_run: the folds in `splits.json`.
         splits: the folds of the configuration, of each the cases that take part.
-        pairs: reference and prediction of every predicted case.
-        unfinished: folds that have not predicted all their cases yet.
+        pairs: reference and prediction of every case that a finished fold predicted.
+        unfinished: folds with cases that are not finished.
         lost: cases that a finished fold should have predicted.
     """
 
@@ -48,13 +48,14 @@ def cross_validated(run: RunFolder, plan: Plan, configuration: str) -> CrossVali
     refuse_other_splits(run, configuration, splits)
     source = plan.preprocessed_as(configuration)
     pairs: list[Pair] = []
-    unfinished, lost = [], []
+    unfinished: list[int] = []
+    lost: list[str] = []
     for index, split in enumerate(splits):
+        if not run.finished(configuration, index).exists():
+            # what lies there is of a model that was deleted since, or not yet all
+            unfinished += [index] if split.val else []
+            continue
         files = {c: run.cross_validation(configuration) / f"{c}.nii.gz" for c in split.val}
         pairs += [Pair(c, run.case(source, c) / "reference.nii.gz", file) for c, file in files.items() if file.exists()]
-        absent = [case for case, file in files.items() if not file.exists()]
-        if absent and run.finished(configuration, index).exists():
-            lost += absent
-        elif absent:
-            unfinished.append(index)
+        lost += [case for case, file in files.items() if not file.exists()]
     return CrossValidated(of_run, splits, tuple(pairs), tuple(unfinished), tuple(lost))

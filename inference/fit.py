@@ -39,7 +39,7 @@ class Aim:
 
     Args:
         name: `dice`: mean Dice over cases; `f2`: detection of lesions, pooled over cases, sensitivity
-            counting four times as much as precision; `sensitivity`: the fewest false components at
+            counting twice as much as precision; `sensitivity`: the fewest false components at
             this share of lesions found at least.
         least: that share.
     """

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from autoseg.dataset.csv_rows import LABEL, RESERVED, read_table
-from autoseg.dataset.declaration import FILE_NAME, Declaration, labels_of, parse, read_json
+from autoseg.dataset.declaration import FILE_NAME, MOST_LABELS, Declaration, labels_of, parse, read_json
 from autoseg.dataset.names import entries, split_channel, split_ending
 from autoseg.dataset.read import TABLE_NAME
 from autoseg.errors import InputError
@@ -105,7 +107,13 @@ def labels_found(pairs: Sequence[Pair]) -> Labels:
         InputError: no reference has a voxel of another value.
     """
     found = map_cases(values_of, pairs, workers_for(pairs), "Looking for labels", name=case_of)
-    values = sorted({int(v) for of_case in found for v in of_case if v == int(v) and v != 0})
+    # what is no whole number is reported when the case is compared
+    values = sorted({int(v) for of_case in found for v in of_case if np.isfinite(v) and v == int(v) and v != 0})
+    if len(values) >= MOST_LABELS:
+        raise InputError(
+            f"{pairs[0].reference.parent}: the references hold {len(values)} labels beside 0, {MOST_LABELS} with it at "
+            "most are supported; give a RUN folder (--run) or a dataset.json that names those to compare"
+        )
     if not values:
         raise InputError(f"{pairs[0].reference.parent}: the references are empty, there is nothing to evaluate against")
     return Labels(values=(0, *values), names=("background", *(f"label {value}" for value in values)))

@@ -63,13 +63,16 @@ def load_group(
     _tell_members(name, members, console)
     if mirror and not planned.training.mirror:
         console.print("[yellow]not mirrored[/yellow]: no axis was mirrored in training, so mirroring would mislead")
+    if mirror is None and (unseen := set(planned.prediction.mirror) - set(planned.training.mirror)):
+        axes = ", ".join("zyx"[axis] for axis in sorted(unseen))
+        console.print(f"[yellow]not mirrored along {axes}[/yellow]: training was not, so mirroring would mislead")
     return Group(name, planned, Ensemble.load(run, plan, members, device), mirror_axes(planned, mirror))
 
 
 def mirror_axes(configuration: Configuration, mirror: bool | None) -> tuple[int, ...]:
     """Axes (0 = z, 1 = y, 2 = x) of test-time mirroring; never one that training did not mirror."""
     if mirror is None:
-        return configuration.prediction.mirror
+        return configuration.mirrored_in_prediction
     return configuration.training.mirror if mirror else ()
 
 

@@ -94,6 +94,13 @@ def candidates(reference: Configuration, fingerprint: Fingerprint) -> Iterator[C
         yield from _at(reference, fingerprint, spacings[-1], features)
 
 
+def smaller_patches(reference: Configuration, fingerprint: Fingerprint) -> Iterator[Candidate]:
+    """The reference's network and spacing with its patch and ever smaller ones, however little of a case they see."""
+    width = reference.network.features[0]
+    full = _complete(reference, fingerprint)
+    yield from _at(reference, fingerprint, full, width, slim=False, least_seen=0.0)
+
+
 def _spacings(reference: Configuration, fingerprint: Fingerprint) -> Iterator[Spacing]:
     """The reference's spacing and coarser ones, the finest axes first, while structures stay resolved."""
     full = _complete(reference, fingerprint)
@@ -115,9 +122,15 @@ def _complete(reference: Configuration, fingerprint: Fingerprint) -> Spacing:
 
 
 def _at(
-    reference: Configuration, fingerprint: Fingerprint, spacing: Spacing, features: int, *, slim: bool = True
+    reference: Configuration,
+    fingerprint: Fingerprint,
+    spacing: Spacing,
+    features: int,
+    *,
+    slim: bool = True,
+    least_seen: float = SEEN,
 ) -> Iterator[Candidate]:
-    """Patches at one resolution and width, from the reference's share of a case downwards."""
+    """Patches at one resolution and width, from the reference's share of a case down to the least."""
     order = axis_order(spacing).value
     axes = order if reference.slice_axis is None else tuple(a for a in order if a != reference.slice_axis)
     shape = median_shape(fingerprint, spacing)
@@ -129,7 +142,7 @@ def _at(
         voxels = math.prod(topology.patch_size)
         share = voxels / math.prod(median)
         # where even the reference's patch sees less than it should, that one alone is tried
-        if given and (share < SEEN or reference.slice_axis is not None):
+        if given and least_seen and (share < least_seen or reference.slice_axis is not None):
             return
         if voxels <= at_most:
             network = narrowed(network_of(target, topology), features)

@@ -7,7 +7,7 @@ import math
 from autoseg.errors import PlanError
 from autoseg.fingerprint import Fingerprint
 from autoseg.plan import Configuration, Decision, Plan
-from planner.candidates import candidates
+from planner.candidates import smaller_patches
 from planner.chooser import Measure
 
 
@@ -25,15 +25,25 @@ def fitting(plan: Plan, name: str, fingerprint: Fingerprint, measure: Measure) -
     if reference.batch_size > 1 and _fits(plan, _with_batch(reference, 1), measure):
         batch = _largest_batch(plan, reference, measure)
         return Decision(_with_batch(reference, batch), "what a measured forward and backward pass fits into memory")
-    width = reference.network.features[0]
-    for candidate in candidates(reference, fingerprint):
+    for candidate in smaller_patches(reference, fingerprint):
         smaller = _with_batch(candidate.configuration, 1)
         less = math.prod(smaller.patch_size) < math.prod(reference.patch_size)
-        if candidate.features == width and candidate.coarsening == 1 and less and _fits(plan, smaller, measure):
+        if less and _fits(plan, smaller, measure):
             return Decision(smaller, "the largest patch that a measured forward and backward pass fits into memory")
-    raise PlanError(
-        f"configuration {name}: no patch fits into {plan.memory_gb:g} GB on this device; give more with --memory, "
-        "a --time-budget, which plans smaller networks, or another --device"
+    raise nothing_fits(plan, name, "a --time-budget, which plans smaller networks, or ")
+
+
+def nothing_fits(plan: Plan, name: str, instead: str = "") -> PlanError:
+    """The error where not even the smallest network or patch fits.
+
+    Args:
+        plan: has the memory target.
+        name: of the configuration.
+        instead: what else may be given than another device.
+    """
+    return PlanError(
+        f"configuration {name}: no patch fits into {plan.memory_gb:g} GB on this device; give more with --memory where "
+        f"it has more, {instead}another --device"
     )
 
 

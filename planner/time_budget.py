@@ -20,7 +20,7 @@ from planner.chooser import AUGMENTATION, Choice, Chooser, Measure
 from planner.cost import estimated_cost, tell_a_line, work_of_a_step
 from planner.lesions import with_lesion_loss
 from planner.long_schedule import long_schedule
-from planner.memory_check import fitting
+from planner.memory_check import fitting, nothing_fits
 from planner.reference import PlannedDecisions
 from planner.short_schedule import REASONS, affordable_dropout, mirrored_axes, short_prediction, short_training
 
@@ -96,11 +96,13 @@ def fit_to_hardware(
         if not time:
             fitted = _without_limit(fitted, name, fingerprint, measure if name in configurations else None)
         elif name in measured or not tell_a_line(known):
-            fitted, points = _fitted_to_time(fitted, name, fingerprint, splits, time, measure)
+            trained = name in measured
+            fitted, points = _fitted_to_time(fitted, name, fingerprint, splits, time, measure, trained=trained)
             known += points
         else:
             # one that is not trained now is planned as if it had one's share of the time
-            fitted, _ = _fitted_to_time(fitted, name, fingerprint, splits, time, _estimated_from(known))
+            estimate = _estimated_from(known)
+            fitted, _ = _fitted_to_time(fitted, name, fingerprint, splits, time, estimate, trained=False)
     return fitted
 
 
@@ -118,13 +120,21 @@ def _fitted_to_time(
     splits: tuple[Split, ...],
     time: TimeForTraining,
     measure: Measure,
+    *,
+    trained: bool,
 ) -> tuple[PlannedDecisions, list[tuple[int, StepCost]]]:
-    """The decisions with one configuration that uses its time, and the work and cost of all steps it looked at."""
+    """The decisions with one configuration that uses its time, and the work and cost of all steps it looked at.
+
+    Raises:
+        PlanError: it is to be trained, and not even its cheapest candidate fits into memory.
+    """
     reference = decisions.plan.configurations[name]
     validation_cases = max(len(split.val) for split in splits)
     chooser = Chooser(decisions.plan, fingerprint, validation_cases, time.fold_seconds, measure)
     follows = _following(decisions.plan, name)
     choice = chooser.choose([follows] if follows else list(candidates(reference, fingerprint)))
+    if trained and not math.isfinite(choice.step.seconds):
+        raise nothing_fits(decisions.plan, name)
     training = short_training(
         reference.training, choice.steps, choice.training_seconds, fingerprint, looks=choice.looks
     )

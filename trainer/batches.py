@@ -22,12 +22,12 @@ from types import TracebackType
 from typing import Literal, TypeVar
 
 import numpy as np
-import psutil
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from autoseg.errors import AutosegError, InputError, TrainingDataError
+from autoseg.free_memory import free_memory
 from autoseg.network_input import InputLayout
 from autoseg.plan import Configuration
 from autoseg.preprocessed import read_record
@@ -105,7 +105,7 @@ class BatchLoader:
         if workers < 0:
             raise InputError(f"workers = {workers}: must be 0 (no process of their own) or more")
         if cache_bytes is None:
-            cache_bytes = min(LARGEST_CACHE_BYTES, psutil.virtual_memory().available // (4 * max(workers, 1)))
+            cache_bytes = min(LARGEST_CACHE_BYTES, free_memory() // (4 * max(workers, 1)))
         cases = tuple(sorted(folders, key=lambda folder: folder.name))
         self._steps = range(first_step, last_step)
         with_foreground = tuple(has_foreground(c) for c in cases)

@@ -108,7 +108,7 @@ def save(folder: Path, state: State, learner: Learner) -> None:
     tensors["random_state"] = torch.get_rng_state()
     tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     state.loss_scale = learner.scaler.state_dict()
-    written = folder / f"step_{state.step:08d}"
+    written = _of_step(folder, state.step)
     with folder_replaced_when_done(written) as temporary:
         save_file(tensors, temporary / "tensors.safetensors")
         state.sha256 = _sha256(temporary / "tensors.safetensors")
@@ -119,6 +119,11 @@ def save(folder: Path, state: State, learner: Learner) -> None:
     for other in generations(folder):
         if other not in (written, kept):
             shutil.rmtree(other, ignore_errors=True)
+
+
+def is_saved(folder: Path, step: int) -> bool:
+    """Whether there is a checkpoint of a step."""
+    return _of_step(folder, step).exists()
 
 
 def generations(folder: Path) -> list[Path]:
@@ -163,6 +168,11 @@ def restore(state: State, tensors: dict[str, torch.Tensor], learner: Learner) ->
     for key, value in _below(tensors, "optimizer.").items():
         index, _, name = key.partition(".")
         states.setdefault(int(index), {})[name] = value
+    for index, parameter in enumerate(learner.module.parameters()):
+        for name, value in states.get(index, {}).items():
+            if value.shape == parameter.shape:
+                # files hold no layout, and steps are slower where it is not that of the weights
+                states[index][name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
     groups = learner.optimizer.state_dict()["param_groups"]
     learner.optimizer.load_state_dict({"state": states, "param_groups": groups})
     # empty where the checkpoint was written without a scale: the present one is kept
@@ -173,6 +183,10 @@ def restore(state: State, tensors: dict[str, torch.Tensor], learner: Learner) ->
 
 def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _of_step(folder: Path, step: int) -> Path:
+    return folder / f"step_{step:08d}"
 
 
 def _sha256(path: Path) -> str:

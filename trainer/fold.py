@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from autoseg.device import resolve_device
+from autoseg.errors import OutOfMemory
 from autoseg.finished import Finished, write_finished
 from autoseg.network.weights import save_weights
 from autoseg.network_input import InputLayout
@@ -64,6 +65,7 @@ def train_fold(
 
     Raises:
         RunFolderError: something it reads is missing, or another process trains this fold.
+        OutOfMemory: the device's memory does not hold a step.
         TrainingStopped: Ctrl-C or SIGTERM; a checkpoint and weights that predict are written.
     """
     if is_finished(run, configuration, fold):
@@ -76,9 +78,12 @@ def train_fold(
         if not checkpoint.generations(task.folder / "checkpoint"):
             # a loss that is not finite in the first epoch goes back to this
             _save(task)
-        with StopRequest() as stop:
-            while task.state.step < task.length:
-                _train(task, stop)
+        try:
+            with StopRequest() as stop:
+                while task.state.step < task.length:
+                    _train(task, stop)
+        except torch.OutOfMemoryError:
+            raise OutOfMemory(task.learner.device) from None
         save_weights(run.weights(configuration, fold), task.learner.average)
         _finish(task)
 
@@ -179,7 +184,8 @@ def _save(task: Fold) -> None:
 
 
 def _stop(task: Fold, number: int) -> None:
-    _save(task)
+    if not checkpoint.is_saved(task.folder / "checkpoint", task.state.step):
+        _save(task)
     save_weights(task.run.weights(task.name, task.index), task.learner.average)
     raise TrainingStopped(
         f"Stopped at step {task.state.step} of {task.length}, saved in {task.folder}. The same command goes on; "

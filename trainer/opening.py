@@ -13,9 +13,11 @@ from rich.console import Console
 
 from autoseg.console import open_console
 from autoseg.device import precision
-from autoseg.errors import RunFolderError
+from autoseg.errors import OutOfMemory, RunFolderError
+from autoseg.parallel import available_cores
 from autoseg.plan import Configuration, Plan, Training, read_plan
 from autoseg.run_folder import RunFolder
+from autoseg.selection import set_selection_aside
 from autoseg.splits import Split, read_splits
 from autoseg.taking_part import splits_of
 from autoseg.trained_by import refuse_other_plan_than_trained, write_trained_by
@@ -110,7 +112,7 @@ def open_fold(
         raise RunFolderError(f"{run.splits}: has folds 0 to {len(splits) - 1}, not {index}")
     source = plan.preprocessed_as(name)
     for case in (*splits[index].train, *splits[index].val):
-        run.require(run.case(source, case), f"autoseg plan-and-preprocess DATASET -o {run.path} --config {name}")
+        run.require(run.case(source, case), f"autoseg plan-and-preprocess DATASET -o {run.path} --config {source}")
     refuse_other_plan_than_trained(run, plan, name)
     split = splits_of(run, plan, name, splits)[index]
     if not split.train:
@@ -120,14 +122,15 @@ def open_fold(
     decided_by = _hash(plan, configuration, split)
     found = checkpoint.load(folder / "checkpoint")
     if found is None:
-        write_trained_by(run, plan, name, index)
+        _note_beginning(run, plan, name, index, console)
         training = _requested_training(plan, configuration, requested, device)
         state = _new_state(training, requested, decided_by, precision(device))
     else:
         state = found[0]
         _check_same(folder, state, decided_by, requested)
         _keep_versions(state, device, console)
-        torch.set_num_threads(state.threads)
+        if device.type == "cpu":
+            torch.set_num_threads(state.threads)
     learner = Learner(plan, configuration, state.training, device, seed=plan.seed + index)
     if found is not None:
         checkpoint.restore(state, found[1], learner)
@@ -138,16 +141,29 @@ def open_fold(
     return Fold(run, plan, name, index, split, learner, state, count, console, None, time.monotonic(), time.monotonic())
 
 
+def _note_beginning(run: RunFolder, plan: Plan, name: str, index: int, console: Console) -> None:
+    """Write down by what a fold begins, and that a choice which rests on a former one of it no longer holds."""
+    write_trained_by(run, plan, name, index)
+    if set_selection_aside(run, name):
+        console.print(
+            f"{run.selected} rests on models that are trained anew: it is {run.former_selection.name} now; "
+            f"`autoseg select {run.path}` chooses again",
+            style="yellow",
+            markup=False,
+            highlight=False,
+        )
+
+
 def default_workers(device: torch.device) -> int:
     """Augmentation processes: many beside a GPU; beside a network that fills the cores itself one or none.
 
     A process of its own on a core that the network's threads share slows every step by more than
     preparing a batch takes (benchmarks/augmentation.py).
     """
-    cores = torch.get_num_threads()
     if device.type == "cuda":
-        return max(1, min(12, cores - 1))
-    return 1 if cores >= 4 else 0
+        # beside a GPU torch's own threads have little to do, and may be limited to one
+        return max(1, min(12, available_cores() - 1))
+    return 1 if torch.get_num_threads() >= 4 else 0
 
 
 def _new_state(training: Training, requested: Requested, decided_by: str, number_type: str) -> State:
@@ -172,7 +188,9 @@ def _requested_training(
         iterations = requested.epochs * training.iterations_per_epoch
         return training.model_copy(update={"iterations": iterations, "seconds": requested.seconds})
     if requested.seconds is not None:
-        cost = measure_step(plan, configuration, device.type)
+        cost = measure_step(plan, configuration, str(device))
+        if not math.isfinite(cost.seconds):
+            raise OutOfMemory(device)
         iterations = max(1, int(0.9 * requested.seconds / cost.seconds))
         per_epoch = math.ceil(iterations / EPOCHS_IN_A_GIVEN_TIME)
         return training.model_copy(
@@ -183,7 +201,9 @@ def _requested_training(
 
 def _hash(plan: Plan, configuration: Configuration, split: Split) -> str:
     """Of everything that must stay as it is from a fold's beginning to its end."""
-    decided = configuration.model_dump_json() + plan.labels.model_dump_json() + str(plan.seed) + split.model_dump_json()
+    # neither decides what is learned
+    of_configuration = configuration.model_dump_json(exclude={"prediction", "median_shape"})
+    decided = of_configuration + plan.labels.model_dump_json() + str(plan.seed) + split.model_dump_json()
     return hashlib.sha256(decided.encode()).hexdigest()
 
 

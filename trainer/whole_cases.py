@@ -75,7 +75,7 @@ def predict_validation_cases(
     with progress_bar() as bar:
         for case_name in bar.track(cases, description="Validation"):
             case = open_case(run.case(plan.preprocessed_as(name), case_name))
-            probabilities = _predict(module, case, plan, configuration, device, configuration.prediction.mirror)
+            probabilities = _predict(module, case, plan, configuration, device, configuration.mirrored_in_prediction)
             write_probabilities(run.probabilities(name), case.record, probabilities)
             predicted = export_labels(probabilities, case.record, plan.labels)
             write_image(run.cross_validation(name) / f"{case_name}.nii.gz", predicted)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoseg.dataset.names import split_ending
+from autoseg.dataset.names import is_dicom_folder, split_ending
 from autoseg.errors import DatasetError
 
 CASE, LABEL, PATIENT = "case", "label", "patient"
@@ -56,17 +56,26 @@ class Table:
             return None
         path = self.path.parent / text
         # tables written on Windows
-        return self.path.parent / text.replace("\\", "/") if "\\" in text and not path.exists() else path
+        return self.path.parent / text.replace("\\", "/") if "\\" in text and not _is_image(path) else path
 
     def sequence_columns(self) -> tuple[str, ...]:
-        """Columns of files: at least half of their filled cells have an image's ending or exist."""
+        """Columns of images: at least half of their filled cells have an image's ending, or exist as file or series."""
         names = []
         for column in self.columns:
             files = [file for row in self.rows if (file := self.file(row, column)) is not None]
-            named = sum(bool(split_ending(file)[1]) or file.exists() for file in files)
+            named = sum(bool(split_ending(file)[1]) or _is_image(file) for file in files)
             if column not in RESERVED and files and 2 * named >= len(files):
                 names.append(column)
         return tuple(names)
+
+
+def _is_image(path: Path) -> bool:
+    """Whether a file, or a folder of DICOM slices, is there: not any folder that a cell happens to name."""
+    try:
+        return path.is_file() or is_dicom_folder(path)
+    except OSError:
+        # prose is no possible path
+        return False
 
 
 def read_table(path: Path) -> Table:

@@ -22,7 +22,7 @@ from autoseg.labels import Labels
 
 FILE_NAME = "dataset.json"
 # class indices are stored as 8-bit numbers
-_MOST_LABELS = 256
+MOST_LABELS = 256
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -166,8 +166,8 @@ def labels_of(values: Mapping[str, int], path: Path) -> Labels:
         problems.append(f"{place}, field labels.{background[0]}: the background must have the value 0")
     if len(names) < 2:
         problems.append(f"{where}: declare one label beside the background at least")
-    if len(names) > _MOST_LABELS:
-        problems.append(f"{where}: {len(names)} labels, {_MOST_LABELS} at most are supported")
+    if len(names) > MOST_LABELS:
+        problems.append(f"{where}: {len(names)} labels, {MOST_LABELS} at most are supported")
     if problems:
         raise DatasetError(problems)
     ordered = [0, *sorted(value for value in names if value != 0)]

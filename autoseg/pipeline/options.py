@@ -15,7 +15,7 @@ from autoseg.run_folder import RunFolder
 from autoseg.splits import read_splits
 
 # What may lie in a folder before its first plan: a user's own folds, and what a stopped start left.
-_BEFORE_THE_PLAN = {"splits.json", "time_spent.json", "dataset.json", "fingerprint.json"}
+_BEFORE_THE_PLAN = {"splits.json", "splits.as_made.json", "time_spent.json", "dataset.json", "fingerprint.json"}
 
 
 @dataclass(frozen=True)

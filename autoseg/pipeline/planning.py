@@ -27,6 +27,7 @@ from autoseg.pipeline.options import (
     refuse_if_trained,
     refuse_other_plan,
     require_run_or_empty,
+    trained_folds,
 )
 from autoseg.pipeline.reading import default_workers, is_edited, keep_fingerprint, read_and_check, require_room
 from autoseg.plan import Architecture, Configuration, Plan, differing_fields, read_plan, write_plan
@@ -124,14 +125,15 @@ def prepare(
     messages.say_budget(console, former.time_budget_seconds if former else wanted.budget_on(where), where, wanted)
     read = read_and_check(dataset, run, workers=workers, console=console)
     cells = grid.cells(read.dataset.channels) if grid else ()
-    if not plan_only:
+    if not plan_only and not run.plan.exists():
+        # with a plan what is preprocessed already counts, below
         require_disk_space(run.path, estimate_bytes(read.shapes, len(read.dataset.channels)))
     count = workers or default_workers(read.dataset)
     with locked(run.path / ".lock", "planning and preprocessing"):
         if replan:
             run.time_spent.unlink(missing_ok=True)
         add_time(run, "check", time.monotonic() - started)
-        fingerprint = keep_fingerprint(run, read, workers=count)
+        fingerprint = keep_fingerprint(run, read, workers=count, console=console)
         if run.plan.exists() and not replan:
             plan = _keep_plan(run, read.dataset, fingerprint, console, folds)
             _refuse_other_cells(run, plan, cells)
@@ -178,6 +180,7 @@ def _keep_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, conso
         raise PlanError(
             f"{run.plan}: has other channels or labels than the data set; undo the change, or: {how_to_plan_anew(run)}"
         )
+    _refuse_other_axes(run, plan, fingerprint)
     for name in plan.configurations:
         # before cases are preprocessed for a network that was trained on others
         refuse_other_plan_than_trained(run, plan, name)
@@ -185,6 +188,19 @@ def _keep_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, conso
         fields = differing_fields(read_plan(run.planned), plan) if run.planned.exists() else ["all of it"]
         console.print(f"Kept your edits of plan.yaml: {', '.join(fields)}", highlight=False)
     return plan
+
+
+def _refuse_other_axes(run: RunFolder, plan: Plan, fingerprint: Fingerprint) -> None:
+    """Refuse images as they are stored where their axes are not those that the plan was made in."""
+    # LPS axes, (z, y, x), whichever way each of them grows
+    planned_in = ({"S", "I"}, {"P", "A"}, {"L", "R"})
+    for case in fingerprint.cases if plan.orientation == "as_stored" else ():
+        if any(letter not in axis for letter, axis in zip(case.orientation, planned_in, strict=True)):
+            raise PlanError(
+                f"{run.plan}: orientation: as_stored is not possible: case {case.case} is stored with axes (z, y, x) "
+                f"towards {case.orientation}, and spacing, patch and mirroring are planned for axes along S, P and L; "
+                "leave it canonical"
+            )
 
 
 def _refuse_other_cells(run: RunFolder, plan: Plan, cells: Sequence[Cell]) -> None:
@@ -244,6 +260,9 @@ def _make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpo
         if cells:
             decided = with_cells(decided, cells, fingerprint)
         write_plan(run.reference_plan, reference.plan, reference.reasons)
+        if run.selected.exists():
+            # of a plan whose models are gone
+            run.selected.replace(run.former_selection)
         # before plan.yaml: a plan that is there has its counterpart to be compared with
         write_plan(run.planned, decided.plan, decided.reasons)
         write_plan(run.plan, decided.plan, decided.reasons)
@@ -264,7 +283,7 @@ def _splits(
     """The folds in `splits.json`, a user's own or ours; made where there are none."""
     from planner.splits import check_splits, make_splits, number_of_folds
 
-    if run.splits.exists():
+    if run.splits.exists() and not _made_for_other_cases(run, dataset):
         splits = read_splits(run.splits)
         check_splits(splits, dataset)
         if folds is not None and number_of_folds(dataset, folds).value != len(splits):
@@ -282,9 +301,20 @@ def _splits(
             )
         return splits
     splits = make_splits(dataset, fingerprint, folds=folds or DEFAULT_FOLDS, seed=seed)
+    # first: folds that are there without it are a person's own
+    write_splits(run.made_splits, splits)
     write_splits(run.splits, splits)
     console.print(f"{len(splits)} folds, in {run.splits}", highlight=False)
     return splits
+
+
+def _made_for_other_cases(run: RunFolder, dataset: Dataset) -> bool:
+    """Whether the folds are autoseg's own, for cases that have changed since, and no model was trained with them."""
+    if not run.made_splits.exists() or trained_folds(run):
+        return False
+    splits = read_splits(run.splits)
+    cases = {case for split in splits for case in (*split.train, *split.val)}
+    return splits == read_splits(run.made_splits) and cases != {case.name for case in dataset.cases}
 
 
 def _preprocess(run: RunFolder, dataset: Dataset, plan: Plan, configurations: tuple[str, ...], workers: int) -> None:

@@ -77,7 +77,7 @@ def default_workers(dataset: Dataset) -> int:
     return workers_within_memory(_PROCESS_BYTES + per_voxel * voxels)
 
 
-def keep_fingerprint(run: RunFolder, read: Read, *, workers: int) -> Fingerprint:
+def keep_fingerprint(run: RunFolder, read: Read, *, workers: int, console: Console) -> Fingerprint:
     """The data set's fingerprint, measured only where the data set has changed; writes `dataset.json` too.
 
     An unedited plan of another fingerprint is removed, so that planning follows.
@@ -98,6 +98,15 @@ def keep_fingerprint(run: RunFolder, read: Read, *, workers: int) -> Fingerprint
         refuse_if_trained(run, "the data set has changed, and another data set needs another plan")
         if run.plan.exists() and not is_edited(run, read_plan(run.plan)):
             run.plan.unlink()
+            # of models that are gone: the new plan has the whole budget
+            run.time_spent.unlink(missing_ok=True)
+        elif run.plan.exists():
+            console.print(
+                "The data set has changed since plan.yaml was made, and your edits of it are kept: so are spacing and "
+                "intensities of the former cases. --replan plans for the present ones.",
+                style="yellow",
+                highlight=False,
+            )
     write_fingerprint(run.fingerprint, now)
     # last: as long as it is not written, a restart sees the data set as changed
     write_record(run, read.record)
@@ -121,5 +130,7 @@ def require_room(run: RunFolder, plan: Plan, configurations: Sequence[str], case
     for name in configurations:
         z, y, x = (max(1, round(n)) for n in plan.configuration(name).median_shape)
         needed += estimate_bytes([(z, y, x)] * cases, len(plan.channels))
-    done = sum(file.stat().st_size for file in (run.path / "preprocessed").rglob("*") if file.is_file())
+    done = sum(
+        file.stat().st_size for name in configurations for file in run.preprocessed(name).rglob("*") if file.is_file()
+    )
     require_disk_space(run.path, max(0, needed - done))

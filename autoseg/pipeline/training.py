@@ -191,7 +191,7 @@ def require_preprocessed(run: RunFolder, plan: Plan, configuration: str, splits:
             raise RunFolderError(
                 f"{folder}: was preprocessed by another plan than plan.yaml now holds (spacing, orientation, "
                 f"normalisation, labels or seed); `autoseg plan-and-preprocess DATASET -o {run.path} "
-                f"--config {configuration}` does it again"
+                f"--config {source}` does it again"
             )
 
 

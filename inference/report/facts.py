@@ -197,7 +197,7 @@ def _plan_facts(plan: Plan, name: str, reasons: dict[str, str]) -> tuple[Fact, .
     t = c.training
     axes = _DIRECTIONS if plan.orientation == "canonical" else ("z", "y", "x")
     mirrored = ", ".join(axes[axis] for axis in t.mirror) or "none"
-    averaged = ", ".join(axes[axis] for axis in c.prediction.mirror) or "off"
+    averaged = ", ".join(axes[axis] for axis in c.mirrored_in_prediction) or "off"
     return (
         Fact("configuration", name),
         fact("the network sees", _input(plan, c), "neighbours", "sequences"),

@@ -97,7 +97,8 @@ def test_an_axis_that_training_did_not_mirror_is_not_mirrored(run):
     sided = planned.model_copy(update={"training": planned.training.model_copy(update={"mirror": (0, 1)})})
     assert mirror_axes(sided, True) == (0, 1)
     assert mirror_axes(sided, False) == ()
-    assert mirror_axes(sided, None) == sided.prediction.mirror
+    assert sided.prediction.mirror == (0, 1, 2)
+    assert mirror_axes(sided, None) == (0, 1)
 
 
 def test_mirroring_that_was_asked_for_and_cannot_be_is_told(run, tmp_path):
