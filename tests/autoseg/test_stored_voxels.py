@@ -125,3 +125,11 @@ def test_dicom_slice_missing_or_truncated(tmp_path):
     (folder / "slice_005.dcm").unlink()
     with pytest.raises(ImageError, match="one is missing or double after slice 5"):
         read_image(folder)
+
+
+def test_a_dicom_series_of_a_tilted_gantry_is_refused(tmp_path):
+    array = np.random.default_rng(0).integers(0, 1000, (8, 30, 40))
+    with pytest.raises(ImageError, match=r"shifted against each other by 7\.0 mm"):
+        read_image(build.dicom(tmp_path / "tilted", array, shift=1.0))
+    # rounding of positions is no tilt
+    read_image(build.dicom(tmp_path / "rounded", array, shift=0.01))

@@ -128,6 +128,21 @@ def test_another_shape_an_undeclared_value_and_a_broken_file_are_named(folders: 
     assert raised.value.summary.mean_dice is None
 
 
+def test_more_labels_than_there_are_indices_are_refused(folders: tuple[Path, Path, Path]) -> None:
+    instances = np.arange(np.prod(GRID.shape), dtype=np.uint16).reshape(GRID.shape) % 300
+    write(folders[0], "case_0.nii.gz", instances)
+    with pytest.raises(InputError, match="299 labels beside 0"):
+        evaluate_folders(*folders)
+
+
+def test_a_reference_with_a_voxel_that_is_no_number_is_named(folders: tuple[Path, Path, Path]) -> None:
+    array = box(3).astype(np.float32)
+    array[0, 0, 0] = np.nan
+    write(folders[0], "case_0.nii.gz", array)
+    with pytest.raises(IncompleteEvaluation, match="case_0"):
+        evaluate_folders(*folders)
+
+
 def test_folders_that_do_not_fit_are_refused(folders: tuple[Path, Path, Path], tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -217,6 +232,15 @@ def test_folders_are_split_by_the_table_beside_them(folders: tuple[Path, Path, P
 
 def test_an_unfinished_fold_is_left_out_with_a_warning(tmp_path: Path) -> None:
     summary = report_run(make_run(tmp_path / "run", finished=1), "3d")
+    assert summary.cases == 3
+    assert [w for w in summary.warnings if w.startswith("fold 1: not finished")]
+
+
+def test_predictions_of_a_fold_that_was_deleted_do_not_count(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    run.finished("3d", 1).unlink()
+    assert (run.cross_validation("3d") / "spine_4.nii.gz").exists()
+    summary = report_run(run, "3d")
     assert summary.cases == 3
     assert [w for w in summary.warnings if w.startswith("fold 1: not finished")]
 

@@ -1,5 +1,7 @@
 """Which folds predict together, and over which mirrored images."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -7,8 +9,10 @@ import inference.ensemble
 from autoseg.dataset.inputs import read_inputs
 from autoseg.errors import RunFolderError
 from autoseg.image import read_image, read_label
+from autoseg.pipeline.options import trained_folds
 from autoseg.plan import read_plan, write_plan
 from autoseg.trained_by import write_trained_by
+from inference.ensemble import choose_members
 from inference.groups import mirror_axes
 from planner.reference import reference_plan
 from tests.inference.bright_run import AboveMean, fingerprint, predict, run, voxels, write
@@ -59,6 +63,13 @@ def test_a_fold_of_another_plan_does_not_predict(run, tmp_path):
     cases = read_inputs([write(tmp_path / "a.nii.gz", voxels())], ("T1",))
     with pytest.raises(RunFolderError, match=r"fold 1 of 3d was trained by another plan .*configuration\.spacing"):
         predict(run, cases, tmp_path / "out")
+
+
+def test_a_copy_of_a_fold_that_a_person_kept_is_no_fold(run):
+    for kept in ("fold_0_old", "fold_1 2", "fold_x"):
+        shutil.copytree(run.fold("3d", 0), run.models("3d") / kept)
+    assert [member.fold for member in choose_members(run, "3d", None)] == [0, 1]
+    assert trained_folds(run) == ("3d fold 0", "3d fold 1", "3d fold 2")
 
 
 def test_where_no_fold_is_finished_those_that_were_stopped_predict(run, tmp_path):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from autoseg.errors import PlanError
 from autoseg.fingerprint import Fingerprint
 from autoseg.plan import Configuration
 from planner.cost import multiply_adds
@@ -97,6 +98,21 @@ def test_larger_data_sets_are_trained_longer_within_bounds() -> None:
         assert training.iterations % training.iterations_per_epoch == 0
         # nnU-Net's 1000 epochs of 250 steps are the most
         assert training.iterations <= 250_000
+
+
+def test_where_not_even_one_patch_of_the_reference_fits_a_smaller_one_is_planned() -> None:
+    measured = dataset("large")
+    reference = reference_plan(measured)
+    full = reference.plan.configurations["3d"]
+    one = multiply_adds(full.network, full.patch_size, 1, 2)
+    fitted = fit(measured, Machine(most_work=one // 3), None, device="cuda", reference=reference).plan
+    lowered = fitted.configurations["3d"]
+    assert lowered.batch_size == 1
+    assert lowered.network.features[0] == full.network.features[0]
+    assert lowered.spacing == full.spacing
+    assert one // 10 < multiply_adds(lowered.network, lowered.patch_size, 1, 2) <= one // 3
+    with pytest.raises(PlanError, match="no patch fits into 8 GB"):
+        fit(measured, Machine(most_work=1000), None, device="cuda", reference=reference)
 
 
 def test_large_batches_are_lowered_in_few_measurements() -> None:

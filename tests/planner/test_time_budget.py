@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from autoseg.errors import PlanError
 from autoseg.fingerprint import Fingerprint
 from autoseg.plan import Configuration, Plan
 from autoseg.step_cost import StepCost
@@ -245,6 +246,11 @@ def test_with_a_budget_a_candidate_that_does_not_fit_is_passed_over() -> None:
     plan = fit(measured, Machine(most_work=most), 24 * HOUR, device="cuda", reference=reference).plan
     c = plan.configurations["3d"]
     assert c.batch_size * multiply_adds(c.network, c.patch_size, 1, 2) <= most
+
+
+def test_a_budget_for_which_nothing_fits_is_refused() -> None:
+    with pytest.raises(PlanError, match=r"configuration 3d: no patch fits into 8 GB .*--memory"):
+        fit(dataset("isotropic"), Machine(most_work=1000), HOUR)
 
 
 def test_overhead_of_a_step_does_not_hide_what_is_affordable() -> None:

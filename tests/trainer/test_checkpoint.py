@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import pytest
 import torch
 
 from tests.trainer.conftest import make_plan, make_training
@@ -77,3 +78,21 @@ def test_checkpoints_within_an_epoch_leave_the_last_end_of_an_epoch(tmp_path: Pa
     # set back to where the epoch began, what came after is gone
     checkpoint.save(tmp_path, make_state(8), learner)
     assert [folder.name for folder in checkpoint.generations(tmp_path)] == ["step_00000008"]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_the_optimiser_goes_on_in_the_layout_of_the_weights(tmp_path: Path, optimizer: str) -> None:
+    training = make_training(optimizer=optimizer)
+    plan = make_plan(training)
+    learner, other = (Learner(plan, plan.configurations["3d"], training, torch.device("cpu"), seed=1) for _ in range(2))
+    image, label = torch.randn(2, 1, 8, 12, 12), torch.zeros(2, 8, 12, 12, dtype=torch.uint8)
+    learner.step(image, label, 1e-3, 0)
+    saved_and_restored(tmp_path, learner, other)
+    compared = 0
+    for ours, theirs in zip(learner.optimizer.state.values(), other.optimizer.state.values(), strict=True):
+        for name, value in ours.items():
+            if isinstance(value, torch.Tensor):
+                assert torch.equal(value, theirs[name])
+                assert value.stride() == theirs[name].stride()
+                compared += value.ndim == 5
+    assert compared

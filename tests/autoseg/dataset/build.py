@@ -106,8 +106,10 @@ def write_table(folder: Path, rows: list[dict[str, str]], delimiter: str = ",") 
     return folder / "cases.csv"
 
 
-def dicom(folder: Path, array: np.ndarray, spacing: tuple[float, float, float] = (0.5, 0.5, 4.0)) -> Path:
-    """A series of uncompressed DICOM slices of (z, y, x) int16; spacing is (x, y, z)."""
+def dicom(
+    folder: Path, array: np.ndarray, spacing: tuple[float, float, float] = (0.5, 0.5, 4.0), shift: float = 0.0
+) -> Path:
+    """A series of uncompressed DICOM slices of (z, y, x) int16; spacing is (x, y, z), `shift` mm in y a slice."""
     folder.mkdir(parents=True, exist_ok=True)
     writer = sitk.ImageFileWriter()
     writer.KeepOriginalImageUIDOn()
@@ -121,7 +123,7 @@ def dicom(folder: Path, array: np.ndarray, spacing: tuple[float, float, float] =
             "0020|000d": "1.2.826.0.1.3680043.2.1125.2",
             "0020|000e": "1.2.826.0.1.3680043.2.1125.3",
             "0020|0013": str(z),
-            "0020|0032": f"0\\0\\{z * spacing[2]}",
+            "0020|0032": f"0\\{z * shift}\\{z * spacing[2]}",
             "0020|0037": "1\\0\\0\\0\\1\\0",
             "0018|0050": str(spacing[2]),
         }

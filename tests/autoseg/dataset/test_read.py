@@ -90,6 +90,19 @@ def test_table_warns_of_a_sequence_none_of_whose_folders_exists(tmp_path):
     assert "'T2'" in warning and "dicom/case_0/T2" in warning
 
 
+def test_table_takes_prose_and_names_of_folders_for_no_sequence(tmp_path):
+    rows = build.table(tmp_path)
+    for number, row in enumerate(rows):
+        row["comment"] = "no finding, " * 40
+        row["subject"] = f"sub-{number}"
+        (tmp_path / row["subject"]).mkdir()
+        build.dicom(tmp_path / "series" / row["subject"], build.voxels(number))
+        row["T2"] = f"series/{row['subject']}"
+    dataset = read_dataset(build.write_table(tmp_path, rows))
+    assert dataset.channels == ("T1", "STIR", "T2")
+    assert dataset.cases[0].strata["subject"] == "sub-0"
+
+
 def test_table_with_declared_labels_and_order_of_channels(tmp_path):
     path = build.write_table(tmp_path, build.table(tmp_path))
     declared = {

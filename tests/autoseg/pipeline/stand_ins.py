@@ -8,6 +8,7 @@ from autoseg.finished import Finished, write_finished
 from autoseg.plan import read_plan
 from autoseg.splits import Split, read_splits
 from autoseg.taking_part import splits_of
+from autoseg.trained_by import write_trained_by
 from planner.reference import PlannedDecisions
 
 FOLD_SECONDS = 300.0
@@ -64,7 +65,9 @@ def install(monkeypatch) -> Calls:
         weights = run.weights(configuration, fold)
         weights.parent.mkdir(parents=True, exist_ok=True)
         weights.write_bytes(b"weights")
-        split = splits_of(run, read_plan(run.plan), configuration, read_splits(run.splits))[fold]
+        plan = read_plan(run.plan)
+        write_trained_by(run, plan, configuration, fold)
+        split = splits_of(run, plan, configuration, read_splits(run.splits))[fold]
         write_finished(run, configuration, fold, finished(fold, split))
 
     def report_run(run, configuration):

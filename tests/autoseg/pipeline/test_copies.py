@@ -19,7 +19,8 @@ def test_models_only_holds_nothing_of_the_patients(calls, dataset, run, tmp_path
     autoseg.copy(run.path, tmp_path / "models", models_only=True)
     copied = RunFolder(tmp_path / "models")
     files = sorted(str(p.relative_to(copied.path)) for p in copied.path.rglob("*") if p.is_file())
-    folds = [f"models/3d/fold_{i}/{name}" for i in range(5) for name in ("finished.json", "weights.safetensors")]
+    names = ("finished.json", "trained_by.json", "weights.safetensors")
+    folds = [f"models/3d/fold_{i}/{name}" for i in range(5) for name in names]
     plans = ["plan.as_planned.yaml", "plan.reference.yaml", "plan.yaml"]
     assert files == ["dataset.json", "fingerprint.json", *folds, *plans]
     for file in files:

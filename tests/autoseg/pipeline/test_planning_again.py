@@ -6,10 +6,12 @@ import pytest
 
 import autoseg
 from autoseg.errors import PlanError, RunFolderError
-from autoseg.fingerprint import read_fingerprint
+from autoseg.fingerprint import read_fingerprint, write_fingerprint
 from autoseg.image import Image, write_image
 from autoseg.plan import read_plan
 from autoseg.preprocessed import read_record
+from autoseg.run_folder import RunFolder
+from autoseg.run_state import add_time
 from autoseg.splits import Split, read_splits, write_splits
 from tests.autoseg.pipeline.steps import again, edit, preprocessed_times
 from tests.autoseg.small_dataset import draw_case, geometry
@@ -139,3 +141,59 @@ def test_a_case_in_no_fold_is_told(calls, dataset, run, capsys):
     write_splits(run.splits, tuple(f for f in without if f.val))
     again(dataset, run)
     assert "ball_4" in capsys.readouterr().out
+
+
+def test_another_data_set_gets_the_whole_budget_and_its_own_folds(calls, dataset, tmp_path):
+    own = tmp_path / "own"
+    shutil.copytree(dataset, own)
+    run = RunFolder(tmp_path / "run")
+    autoseg.plan_and_preprocess(own, run.path, device="cpu", workers=1)
+    add_time(run, "train 3d fold 0", 5000.0)
+    for folder in ("imagesTr", "labelsTr"):
+        for file in (own / folder).glob("ball_4*"):
+            file.unlink()
+    document = json.loads((own / "dataset.json").read_text(encoding="utf-8"))
+    (own / "dataset.json").write_text(json.dumps(document | {"numTraining": 4}), encoding="utf-8")
+    again(own, run)
+    assert calls.fitted[-1]["spent_seconds"] < 1000
+    assert {case for split in read_splits(run.splits) for case in split.val} == {f"ball_{i}" for i in range(4)}
+
+
+def test_a_persons_own_folds_outlast_another_data_set(calls, dataset, tmp_path):
+    own = tmp_path / "own"
+    shutil.copytree(dataset, own)
+    run = RunFolder(tmp_path / "run")
+    autoseg.plan_and_preprocess(own, run.path, device="cpu", workers=1)
+    splits = read_splits(run.splits)[:2]
+    write_splits(run.splits, splits)
+    image, label = draw_case(5)
+    write_image(own / "imagesTr" / "ball_5_0000.nii.gz", Image(image[None], geometry()))
+    write_image(own / "labelsTr" / "ball_5.nii.gz", Image(label[None], geometry()))
+    document = json.loads((own / "dataset.json").read_text(encoding="utf-8"))
+    (own / "dataset.json").write_text(json.dumps(document | {"numTraining": 6}), encoding="utf-8")
+    again(own, run)
+    assert read_splits(run.splits) == splits
+
+
+@pytest.mark.parametrize(("letters", "possible"), [("SPL", True), ("IAR", True), ("LPS", False)])
+def test_images_as_they_are_stored_need_the_axes_that_were_planned(calls, dataset, run, letters: str, possible: bool):
+    fingerprint = read_fingerprint(run.fingerprint)
+    cases = tuple(case.model_copy(update={"orientation": letters}) for case in fingerprint.cases)
+    write_fingerprint(run.fingerprint, fingerprint.model_copy(update={"cases": cases}))
+    text = run.plan.read_text(encoding="utf-8")
+    run.plan.write_text(text.replace("orientation: canonical", "orientation: as_stored"), encoding="utf-8")
+    if possible:
+        assert again(dataset, run, plan_only=True).orientation == "as_stored"
+    else:
+        with pytest.raises(PlanError, match=r"case ball_0 is stored with axes .* towards LPS"):
+            again(dataset, run, plan_only=True)
+
+
+def test_room_is_asked_for_what_is_not_there_yet_alone(calls, dataset, run, monkeypatch):
+    asked = []
+    monkeypatch.setattr("autoseg.dataset.disk.require_disk_space", lambda folder, needed: asked.append(needed))
+    monkeypatch.setattr("autoseg.pipeline.planning.require_disk_space", lambda folder, needed: asked.append(needed))
+    again(dataset, run)
+    autoseg.plan_and_preprocess(dataset, run.path, config="2d", workers=1)
+    of_preprocessed, of_another = asked
+    assert of_another > of_preprocessed, "what 3d takes is no room for 2d"
