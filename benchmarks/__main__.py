@@ -80,7 +80,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--most-minutes", type=float, default=16, help="longest of autoseg's budgets for a fold in the curve"
     )
-    parser.add_argument("--again", action="store_true", help="measure rows that have been measured")
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="measure rows again; of the curve what is missing",
+    )
     options = parser.parse_args()
     if unknown := set(options.rows) - set(ROWS):
         parser.error(f"there is no row {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")

@@ -15,13 +15,19 @@ from autoseg.step_cost import FORWARD_SHARE, StepCost
 from trainer.learner import Learner
 
 ENOUGH_SECONDS = 1.0
-"""After so much time no further step is taken."""
+"""That measuring one configuration may take, once a step has been counted."""
 
 SHARE_IN_HALF_PRECISION = 1 / 8
 """Of a step in single precision, what a forward pass in half precision takes (docs/experiments.md)."""
 
 
-def measure_step(plan: Plan, configuration: Configuration, device: str = "auto", steps: int = 3) -> StepCost:
+def measure_step(
+    plan: Plan,
+    configuration: Configuration,
+    device: str = "auto",
+    steps: int = 3,
+    enough_seconds: float = ENOUGH_SECONDS,
+) -> StepCost:
     """Time and memory of a forward and backward pass and an optimiser step, on random patches.
 
     Args:
@@ -30,6 +36,7 @@ def measure_step(plan: Plan, configuration: Configuration, device: str = "auto",
         device: where.
         steps: counted steps at most, after one that is not counted; the median is taken. Slow ones, of which one
             tells as much as several fast ones, are counted once.
+        enough_seconds: after so many, all steps together, no further step is taken.
 
     Returns:
         Seconds a step, and the peak memory; infinite seconds where it does not fit into memory.
@@ -49,7 +56,7 @@ def measure_step(plan: Plan, configuration: Configuration, device: str = "auto",
     try:
         learner = Learner(plan, configuration, configuration.training, where, seed=0)
         seconds: list[float] = []
-        while len(seconds) < 2 or (len(seconds) <= steps and sum(seconds) < ENOUGH_SECONDS):
+        while len(seconds) < 2 or (len(seconds) <= steps and sum(seconds) < enough_seconds):
             start = time.perf_counter()
             learner.step(image, label, 1e-4, len(seconds))
             seconds.append(time.perf_counter() - start)

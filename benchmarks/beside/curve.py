@@ -6,7 +6,8 @@ is from raw data on: nnU-Net's preprocessing, then `nnUNetv2_train` until its va
 original geometry, the mean over classes of the mean over cases, from the label maps that each wrote,
 computed here for both by the same code. On abdomen20 autoseg stands alone: one epoch of nnU-Net is said by
 the time of its training step. Every training is kept, so that the row goes on where it was stopped, in a folder for
-each machine: trainings of one machine alone are compared.
+each machine: trainings of one machine alone are compared. To have one anew, delete its file in
+`benchmarks/measured/curve`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import autoseg
 from autoseg.run_folder import RunFolder, write_text
 from autoseg.splits import read_splits
 from benchmarks.beside.bench import DATASETS, Bench
-from benchmarks.beside.figures import Figure, machine, our_versions, read_row
+from benchmarks.beside.figures import NOT_REACHED, Figure, machine, our_versions, read_row
 from benchmarks.beside.iteration import epoch_hours
 from benchmarks.process import Measured
 
@@ -49,7 +50,7 @@ class Point(BaseModel):
         peak_bytes: of the process tree; None where it was not looked at.
         dice: of each validation case, the mean over classes.
         machine: on which.
-        versions: of autoseg and torch.
+        versions: of what was trained, and its torch.
         remark: what a reader has to know of the time.
     """
 
@@ -142,7 +143,7 @@ def measure_ours(bench: Bench, name: str, minutes: float) -> None:
         planned = bench.autoseg(["plan-and-preprocess", bench.data / name, "-o", run, *budget], f"{log}_plan")
         trained = bench.autoseg(["train", run, "--fold", "0", "--config", "3d"], f"{log}_train")
         dice = dice_of(bench, name, RunFolder(run).cross_validation("3d"))
-        keep(kept, point(f"{minutes:g} min", [planned, trained], dice))
+        keep(kept, point(f"{minutes:g} min", [planned, trained], dice, our_versions()))
 
 
 def measure_rival(bench: Bench, epochs: int) -> None:
@@ -158,10 +159,10 @@ def measure_rival(bench: Bench, epochs: int) -> None:
         command = [str(number), "3d_fullres", "0", "-tr", TRAINER[epochs], "-device", "cpu"]
         trained = bench.rival.call("nnUNetv2_train", command, f"curve_{name}_{epochs}epochs")
         dice = dice_of(bench, name, trained_by_rival(bench, epochs) / "validation")
-        keep(kept, point(f"{epochs} epochs", [prepared, trained], dice))
+        keep(kept, point(f"{epochs} epochs", [prepared, trained], dice, bench.rival.versions))
 
 
-def point(length: str, commands: list[Measured], dice: dict[str, float]) -> Point:
+def point(length: str, commands: list[Measured], dice: dict[str, float], versions: dict[str, str]) -> Point:
     """What one training gave, by the commands from raw data on."""
     return Point(
         length=length,
@@ -169,7 +170,7 @@ def point(length: str, commands: list[Measured], dice: dict[str, float]) -> Poin
         peak_bytes=max(command.peak_bytes for command in commands),
         dice=dice,
         machine=machine(),
-        versions=our_versions(),
+        versions=versions,
     )
 
 
@@ -214,7 +215,8 @@ def time_to(goal: float, name: str, ours: list[Point], theirs: list[Point], inst
         better="less",
         goal="10×" if theirs else "",
         note="; ".join(lengths + best),
-        instead=instead,
+        instead=instead or (NOT_REACHED if theirs else ""),
+        ours_instead=NOT_REACHED if ours else "",
     )
 
 
@@ -250,8 +252,9 @@ def taken(point: Point) -> str:
 
 
 def said(point: Point) -> str:
-    """The remark on a point's time, in brackets."""
-    return f" ({point.remark})" if point.remark else ""
+    """Autoseg's commit, and the remark on a point's time, in brackets."""
+    told = [part for part in (point.versions.get("autoseg", "").partition("(")[2].rstrip(")"), point.remark) if part]
+    return f" ({', '.join(told)})" if told else ""
 
 
 def paired(a: Point, b: Point) -> float:

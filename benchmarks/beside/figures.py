@@ -10,8 +10,10 @@ from pathlib import Path
 from statistics import median
 
 import psutil
+import torch
 from pydantic import BaseModel, ConfigDict
 
+from autoseg.device import half_precision
 from autoseg.parallel import available_cores
 from autoseg.run_folder import write_text
 
@@ -26,7 +28,8 @@ class Figure(BaseModel):
         better: whether less or more is better.
         goal: that the ratio should reach.
         note: what a reader has to know.
-        instead: what stands for theirs where it was not measured, and why is known.
+        instead: what stands for theirs where there is no figure, and why is known.
+        ours_instead: likewise for ours.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -39,6 +42,7 @@ class Figure(BaseModel):
     goal: str
     note: str = ""
     instead: str = ""
+    ours_instead: str = ""
 
     @property
     def ratio(self) -> float | None:
@@ -51,8 +55,8 @@ class Figure(BaseModel):
     def cells(self) -> tuple[str, ...]:
         """The line's text: what, data set, ours, theirs, ratio, goal, note."""
         ratio = "" if self.ratio is None else f"{self.ratio:.2f}×"
-        theirs = _number(self.theirs) if self.theirs or not self.instead else self.instead
-        return self.what, self.dataset, _number(self.ours), theirs, ratio, self.goal, self.note
+        ours, theirs = _number(self.ours) or self.ours_instead, _number(self.theirs) or self.instead
+        return self.what, self.dataset, ours or NOT_MEASURED, theirs or NOT_MEASURED, ratio, self.goal, self.note
 
 
 class Row(BaseModel):
@@ -72,6 +76,7 @@ class Row(BaseModel):
     figures: tuple[Figure, ...]
 
 
+NOT_MEASURED, NOT_REACHED = "not measured", "not reached"
 HEADS = ("what", "data", "autoseg", "nnU-Net v2", "times better", "goal", "note")
 
 
@@ -123,6 +128,12 @@ def _processor() -> str:
     return f"{name} (family {said['cpu family']}, model {said.get('model')})"
 
 
+def number_types(*, learning: bool) -> str:
+    """In which numbers both compute on this CPU; nnU-Net leaves single precision on GPUs alone."""
+    half = half_precision(torch.device("cpu"), learning=learning) or torch.float32
+    return f"autoseg in {str(half).removeprefix('torch.')}, nnU-Net in float32"
+
+
 def our_versions() -> dict[str, str]:
     """Autoseg's version and commit, and torch's."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
@@ -134,6 +145,6 @@ def our_versions() -> dict[str, str]:
 
 def _number(values: Sequence[float]) -> str:
     if not values:
-        return "not measured"
+        return ""
     middle = f"{median(values):.3g}"
     return middle if len(values) == 1 else f"{middle} ({min(values):.3g} to {max(values):.3g})"

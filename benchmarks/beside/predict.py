@@ -16,7 +16,7 @@ from autoseg.dataset.read import read_dataset
 from autoseg.fingerprint import read_fingerprint
 from autoseg.run_folder import RunFolder
 from benchmarks.beside.bench import DATASETS, Bench
-from benchmarks.beside.figures import Figure
+from benchmarks.beside.figures import Figure, number_types
 from benchmarks.beside.untrained import CONFIGURATION, planned_network, reference_network, rivals_network
 
 ROUNDS = {"hippocampus40": 3, "abdomen20": 1}
@@ -65,6 +65,7 @@ def figures(bench: Bench, name: str) -> list[Figure]:
             theirs=tuple(seconds["theirs"]),
             better="less",
             goal=goal,
+            note=number_types(learning=False),
         )
         for which, what, goal in (
             ("same", "the same network and mirroring", "3×"),

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import shutil
 
+from autoseg.plan import Configuration, read_plan
+from autoseg.run_folder import RunFolder
 from benchmarks.beside.bench import DATASETS, Bench
 from benchmarks.beside.figures import Figure
 
@@ -19,14 +21,17 @@ MIB = 2**20
 def figures(bench: Bench, name: str) -> list[Figure]:
     """Time and memory on one data set."""
     bench.rival.add_dataset(DATASETS[name], bench.data / name)
+    run = RunFolder(bench.folder / "preprocess" / name)
     ours, theirs = [], []
     for repeat in range(REPEATS):
-        run = bench.folder / "preprocess" / name
-        shutil.rmtree(run, ignore_errors=True)
+        shutil.rmtree(run.path, ignore_errors=True)
         log = f"preprocess_{name}_{repeat}"
-        ours.append(bench.autoseg(["plan-and-preprocess", bench.data / name, "-o", run, "--config", "3d"], log))
+        ours.append(bench.autoseg(["plan-and-preprocess", bench.data / name, "-o", run.path, "--config", "3d"], log))
         bench.rival.forget_preprocessed(DATASETS[name])
         theirs.append(bench.rival.preprocess(DATASETS[name], log))
+    both = (("autoseg", run.plan), ("nnU-Net", run.reference_plan))
+    spacings = (f"{who} {spacing_of(read_plan(path).configuration('3d'))}" for who, path in both)
+    note = f"resampled to mm (z, y, x): {', '.join(spacings)}"
     return [
         Figure(
             what="plan and preprocess, s",
@@ -35,6 +40,7 @@ def figures(bench: Bench, name: str) -> list[Figure]:
             theirs=tuple(one.seconds for one in theirs),
             better="less",
             goal="4×",
+            note=note,
         ),
         Figure(
             what="plan and preprocess, peak MiB",
@@ -43,5 +49,10 @@ def figures(bench: Bench, name: str) -> list[Figure]:
             theirs=tuple(one.peak_bytes / MIB for one in theirs),
             better="less",
             goal="3×",
+            note=note,
         ),
     ]
+
+
+def spacing_of(configuration: Configuration) -> str:
+    return " × ".join("as stored" if along is None else f"{along:.3g}" for along in configuration.spacing)

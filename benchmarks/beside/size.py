@@ -1,6 +1,7 @@
 """Size on disk of a trained model of one fold, without data: what has to be kept to predict.
 
-nnU-Net's is the folder of a fold that its own command trained (the row `curve` trains one), autoseg's what
+nnU-Net's is the checkpoint that its prediction reads by default, `checkpoint_final.pth` of a fold that its own command
+trained (the row `curve` trains one), and a fifth of the two files that five folds share; autoseg's what
 `autoseg copy --models-only` makes of five folds, divided by five.
 """
 
@@ -20,7 +21,9 @@ NAME = "hippocampus40"
 
 def figures(bench: Bench) -> list[Figure]:
     """MiB of a fold, for the same network and for what autoseg plans by default."""
-    theirs = bytes_in(trained_by_rival(bench, epochs=1))
+    fold = trained_by_rival(bench, epochs=1)
+    shared = sum((fold.parent / name).stat().st_size for name in ("plans.json", "dataset.json"))
+    theirs = (fold / "checkpoint_final.pth").stat().st_size + shared / FOLDS
     found = []
     for what, run in (
         ("the same network", reference_network(bench, NAME)),

@@ -61,6 +61,10 @@ def test_time_to_a_dice_is_that_of_the_shortest_training_that_reached_it() -> No
 def test_a_dice_that_none_reached_has_no_time_and_its_best_is_said() -> None:
     found = time_to(0.88, "a", OURS, THEIRS)
     assert (found.ours, found.theirs) == ((60,), ())
+    assert found.cells()[3] == "not reached"
+    assert time_to(0.95, "a", OURS, THEIRS).cells()[2:4] == ("not reached", "not reached")
+    assert time_to(0.85, "a", OURS, [], "> 3 h").cells()[3] == "> 3 h"
+    assert time_to(0.85, "a", [], THEIRS).cells()[2] == "not measured"
     assert "nnU-Net: best 0.850" in found.note
 
 
