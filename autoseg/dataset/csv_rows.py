@@ -56,23 +56,28 @@ class Table:
             return None
         path = self.path.parent / text
         # tables written on Windows
-        return self.path.parent / text.replace("\\", "/") if "\\" in text and not _is_image(path) else path
+        return self.path.parent / text.replace("\\", "/") if "\\" in text and not _exists(path) else path
 
     def sequence_columns(self) -> tuple[str, ...]:
-        """Columns of images: at least half of their filled cells have an image's ending, or exist as file or series."""
+        """Columns of files: at least half of their filled cells have an image's ending, or name what exists."""
         names = []
         for column in self.columns:
             files = [file for row in self.rows if (file := self.file(row, column)) is not None]
-            named = sum(bool(split_ending(file)[1]) or _is_image(file) for file in files)
+            named = sum(bool(split_ending(file)[1]) or self._names_an_image(file) for file in files)
             if column not in RESERVED and files and 2 * named >= len(files):
                 names.append(column)
         return tuple(names)
 
+    def _names_an_image(self, path: Path) -> bool:
+        """Whether a file or a series is there: not any folder beside the table that a word happens to name."""
+        if not _exists(path):
+            return False
+        return path.parent != self.path.parent or path.is_file() or is_dicom_folder(path)
 
-def _is_image(path: Path) -> bool:
-    """Whether a file, or a folder of DICOM slices, is there: not any folder that a cell happens to name."""
+
+def _exists(path: Path) -> bool:
     try:
-        return path.is_file() or is_dicom_folder(path)
+        return path.exists()
     except OSError:
         # prose is no possible path
         return False
