@@ -88,7 +88,7 @@ def figures(bench: Bench, name: str) -> list[Figure]:
         on = f"; on {where}" if len(machines) > 1 or where != machine() else ""
         run_there = {epochs for epochs in EPOCHS for point in theirs if point.length == f"{epochs} epochs"}
         if theirs and (left_out := sorted(set(EPOCHS) - run_there)):
-            on += f", where nnU-Net was not trained for {' or '.join(map(str, left_out))} epochs"
+            on += f"; nnU-Net's {', '.join(map(str, left_out))} epochs not run there"
         found += [figure.model_copy(update={"note": figure.note + on}) for figure in of_machine]
         missing -= run_there
     return found + [not_measured(epochs, name) for epochs in sorted(missing)]
