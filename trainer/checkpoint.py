@@ -168,11 +168,12 @@ def restore(state: State, tensors: dict[str, torch.Tensor], learner: Learner) ->
     for key, value in _below(tensors, "optimizer.").items():
         index, _, name = key.partition(".")
         states.setdefault(int(index), {})[name] = value
-    for index, parameter in enumerate(learner.module.parameters()):
-        for name, value in states.get(index, {}).items():
+    for number, parameter in enumerate(learner.module.parameters()):
+        of_parameter = states.get(number, {})
+        for name, value in of_parameter.items():
             if value.shape == parameter.shape:
                 # files hold no layout, and steps are slower where it is not that of the weights
-                states[index][name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+                of_parameter[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
     groups = learner.optimizer.state_dict()["param_groups"]
     learner.optimizer.load_state_dict({"state": states, "param_groups": groups})
     # empty where the checkpoint was written without a scale: the present one is kept

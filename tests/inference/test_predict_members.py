@@ -115,8 +115,16 @@ def test_an_axis_that_training_did_not_mirror_is_not_mirrored(run):
 def test_mirroring_that_was_asked_for_and_cannot_be_is_told(run, tmp_path):
     decided = reference_plan(fingerprint())
     planned = decided.plan.configurations["3d"]
-    still = planned.model_copy(update={"training": planned.training.model_copy(update={"mirror": ()})})
-    write_plan(run.plan, decided.plan.model_copy(update={"configurations": {"3d": still}}), {})
+    unmirrored = planned.training.model_copy(update={"mirror": ()})
+
+    def plan_with(prediction: tuple[int, ...]) -> None:
+        planned_for = planned.prediction.model_copy(update={"mirror": prediction})
+        still = planned.model_copy(update={"training": unmirrored, "prediction": planned_for})
+        write_plan(run.plan, decided.plan.model_copy(update={"configurations": {"3d": still}}), {})
+
+    plan_with(())
     cases = read_inputs([write(tmp_path / "a.nii.gz", voxels())], ("T1",))
     assert "not mirrored" in predict(run, cases, tmp_path / "asked", mirror=True)[1]
     assert "not mirrored" not in predict(run, cases, tmp_path / "plain")[1]
+    plan_with((1, 2))
+    assert "not mirrored along y, x" in predict(run, cases, tmp_path / "planned")[1]

@@ -212,9 +212,11 @@ def test_quicker_prediction_leaves_more_time_to_training(name: str) -> None:
     """A fold's time is its steps, and its validation cases' windows at the share of a step that each takes."""
     measured, machine = dataset("thick slices"), Machine(forward_share=1 / 8)
     plan = fit(measured, machine, HOUR, configurations=(name,)).plan
-    _, at_a_third = fold_seconds(measured, machine, plan, name)
+    _, validation = fold_seconds(measured, machine, plan, name)
+    _, at_a_third = fold_seconds(measured, Machine(), plan, name)
+    assert validation == pytest.approx(3 / 8 * at_a_third)
     fold = divide_time(HOUR, 0, CASES, FOLDS, 1).fold_seconds
-    assert plan.configurations[name].training.seconds == pytest.approx(fold - 3 / 8 * at_a_third)
+    assert plan.configurations[name].training.seconds == pytest.approx(fold - validation)
 
 
 def test_the_plan_says_why() -> None:
