@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from autoseg.errors import RunFolderError, wrong_fields
+from autoseg.errors import RunFolderError
+from autoseg.model_files import read_model
 from autoseg.run_folder import RunFolder, write_text
 from autoseg.splits import Split
 
@@ -81,13 +82,8 @@ def read_finished(run: RunFolder, configuration: str, fold: int) -> Finished | N
     Raises:
         RunFolderError: the file is malformed; names file and field.
     """
-    path = run.finished(configuration, fold)
-    try:
-        return Finished.model_validate_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValidationError as error:
-        raise RunFolderError(f"{path}: {wrong_fields(error)}; delete {path.parent} to train the fold anew") from None
+    advice = f"delete {run.fold(configuration, fold)} to train the fold anew"
+    return read_model(run.finished(configuration, fold), Finished, advice)
 
 
 def refuse_other_splits(run: RunFolder, configuration: str, splits: Sequence[Split]) -> None:

@@ -41,7 +41,7 @@ def copy_run(source: RunFolder, target: Path, *, models_only: bool) -> None:
 
 
 def _copy_models(source: RunFolder, target: RunFolder) -> None:
-    names = sorted(path.name for path in (source.path / "models").glob("*"))
+    names = source.configurations_with_models()
     trained = [(name, fold) for name in names for fold, _ in source.folds(name) if source.weights(name, fold).exists()]
     if not trained:
         raise RunFolderError(f"{source.path}: holds no trained fold; `autoseg train` makes them")

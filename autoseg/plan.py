@@ -265,20 +265,6 @@ class Plan(PlanModel):
         return self.configuration(name).preprocessed_as or name
 
 
-def differing_fields(before: BaseModel, after: BaseModel) -> list[str]:
-    """Dotted paths of the fields in which two models differ."""
-
-    def walk(old: object, new: object, path: str) -> list[str]:
-        if old == new:
-            return []
-        if isinstance(old, dict) and isinstance(new, dict):
-            keys = dict.fromkeys([*old, *new])
-            return [field for key in keys for field in walk(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))]
-        return [path]
-
-    return walk(before.model_dump(), after.model_dump(), "")
-
-
 def write_plan(path: Path, plan: Plan, reasons: dict[str, str]) -> None:
     """Write a plan as YAML, with reasons as comments at the end of the lines.
 

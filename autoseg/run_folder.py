@@ -101,6 +101,10 @@ class RunFolder:
         """Folder of one trained fold."""
         return self.models(configuration) / f"fold_{fold}"
 
+    def configurations_with_models(self) -> tuple[str, ...]:
+        """Names of the configurations that have a folder of folds, in order."""
+        return tuple(sorted(path.name for path in (self.path / "models").glob("*")))
+
     def folds(self, configuration: str) -> tuple[tuple[int, Path], ...]:
         """Number and folder of every fold of a configuration that is there, in order.
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from autoseg.errors import RunFolderError, wrong_fields
+from autoseg.errors import RunFolderError
 from autoseg.labels import Labels
+from autoseg.model_files import read_model
 from autoseg.plan import Plan
 from autoseg.run_folder import RunFolder, write_text
 
@@ -190,21 +191,24 @@ def write_selection(run: RunFolder, selection: Selection) -> None:
     write_text(run.selected, selection.model_dump_json(indent=1) + "\n")
 
 
-def set_selection_aside(run: RunFolder, configuration: str) -> bool:
-    """Move `selected.json` out of the way where it rests on a configuration of which a fold is trained anew.
+def set_selection_aside(run: RunFolder, configuration: str | None = None) -> bool:
+    """Move `selected.json` out of the way where it rests on models that are trained anew.
 
     Args:
         run: the RUN folder.
-        configuration: of which a fold begins.
+        configuration: of which a fold begins; None = every model is gone, whatever was selected.
 
     Returns:
-        Whether there was such a choice.
+        Whether there was such a choice. One that is malformed is left to be mended while there are models.
     """
-    try:
-        selection = Selection.model_validate_json(run.selected.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValidationError):
-        return False
-    if configuration not in selection.configurations:
+    if configuration is not None:
+        try:
+            selection = _read(run)
+        except RunFolderError:
+            return False
+        if selection is None or configuration not in selection.configurations:
+            return False
+    elif not run.selected.exists():
         return False
     run.selected.replace(run.former_selection)
     return True
@@ -216,19 +220,21 @@ def read_selection(run: RunFolder, plan: Plan) -> Selection | None:
     Raises:
         RunFolderError: the file is malformed, or names a configuration or class that the plan lacks.
     """
-    try:
-        selection = Selection.model_validate_json(run.selected.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    selection = _read(run)
+    if selection is None:
         return None
-    except ValidationError as error:
-        raise RunFolderError(
-            f"{run.selected}: {wrong_fields(error)}; mend it, or `autoseg select {run.path}` makes it anew"
-        ) from None
     unknown = [name for name in selection.configurations if name not in plan.configurations]
     unknown += [rule.name for rule in selection.post_processing if rule.name not in plan.labels.foreground]
     if unknown:
         raise RunFolderError(
-            f"{run.selected}: names {', '.join(unknown)}, which {run.plan.name} does not have; mend it, or "
-            f"`autoseg select {run.path}` makes it anew"
+            f"{run.selected}: names {', '.join(unknown)}, which {run.plan.name} does not have; {_advice(run)}"
         )
     return selection
+
+
+def _read(run: RunFolder) -> Selection | None:
+    return read_model(run.selected, Selection, _advice(run))
+
+
+def _advice(run: RunFolder) -> str:
+    return f"mend it, or `autoseg select {run.path}` makes it anew"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -22,6 +23,11 @@ class Split(BaseModel):
 
     train: tuple[str, ...]
     val: tuple[str, ...]
+
+
+def cases_of(splits: Sequence[Split]) -> tuple[str, ...]:
+    """Names of all cases that folds hold, each once."""
+    return tuple(dict.fromkeys(case for split in splits for case in (*split.train, *split.val)))
 
 
 _SPLITS = TypeAdapter(tuple[Split, ...])

@@ -12,7 +12,7 @@ from autoseg.network_input import InputLayout
 from autoseg.plan import Plan
 from autoseg.preprocessed import read_record
 from autoseg.run_folder import RunFolder
-from autoseg.splits import Split
+from autoseg.splits import Split, cases_of
 
 
 def splits_of(run: RunFolder, plan: Plan, name: str, splits: Sequence[Split]) -> tuple[Split, ...]:
@@ -33,8 +33,9 @@ def splits_of(run: RunFolder, plan: Plan, name: str, splits: Sequence[Split]) ->
     if configuration.sequences is None:
         return tuple(splits)
     layout, source = InputLayout.of(plan, configuration), plan.preprocessed_as(name)
-    cases = dict.fromkeys(case for split in splits for case in (*split.train, *split.val))
-    taking_part = {case for case in cases if any(layout.available(read_record(run.case(source, case)).present))}
+    taking_part = {
+        case for case in cases_of(splits) if any(layout.available(read_record(run.case(source, case)).present))
+    }
     return tuple(
         Split(
             train=tuple(case for case in split.train if case in taking_part),

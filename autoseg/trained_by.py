@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import ValidationError
-
-from autoseg.errors import RunFolderError, wrong_fields
+from autoseg.errors import RunFolderError
 from autoseg.labels import Labels
-from autoseg.plan import Channel, Configuration, Plan, PlanModel, differing_fields
+from autoseg.model_files import differing_fields, read_model
+from autoseg.plan import Channel, Configuration, Plan, PlanModel
 from autoseg.run_folder import RunFolder, write_text
 
 FREE_AFTERWARDS = ("training", "prediction", "median_shape", "batch_size", "preprocessed_as")
@@ -55,13 +54,8 @@ def read_trained_by(run: RunFolder, configuration: str, fold: int) -> TrainedBy 
     Raises:
         RunFolderError: the file is malformed; names file and field.
     """
-    path = run.trained_by(configuration, fold)
-    try:
-        return TrainedBy.model_validate_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValidationError as error:
-        raise RunFolderError(f"{path}: {wrong_fields(error)}; delete {path.parent} to train the fold anew") from None
+    advice = f"delete {run.fold(configuration, fold)} to train the fold anew"
+    return read_model(run.trained_by(configuration, fold), TrainedBy, advice)
 
 
 def refuse_other_plan_than_trained(run: RunFolder, plan: Plan, configuration: str) -> None:

@@ -26,6 +26,7 @@ from autoseg.console import open_console
 from autoseg.finished import Finished, read_finished
 from autoseg.plan import Configuration, read_plan
 from autoseg.run_folder import RunFolder
+from benchmarks.beside.preprocess import spacing_of
 from benchmarks.study_missing import difference, set_configuration
 from planner import chooser
 
@@ -93,9 +94,8 @@ def show(runs: dict[int, RunFolder]) -> None:
 def planned_as(run: RunFolder) -> tuple[str, ...]:
     """Features, patch, spacing and steps."""
     planned = configuration_of(run)
-    spacing = "×".join("kept" if along is None else f"{along:.2f}" for along in planned.spacing)
     patch = "×".join(map(str, planned.patch_size))
-    return str(planned.network.features[0]), patch, spacing, str(planned.training.iterations)
+    return str(planned.network.features[0]), patch, spacing_of(planned), str(planned.training.iterations)
 
 
 def ended_folds(run: RunFolder) -> dict[int, Finished]:

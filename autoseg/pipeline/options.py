@@ -122,7 +122,7 @@ def require_run_or_empty(run: RunFolder) -> None:
 
 def trained_folds(run: RunFolder) -> tuple[str, ...]:
     """Folds that have weights or a checkpoint, as `3d fold 0`."""
-    names = sorted(path.name for path in (run.path / "models").glob("*"))
+    names = run.configurations_with_models()
     return tuple(f"{name} fold {fold}" for name in names for fold, _ in run.begun_folds(name))
 
 

@@ -14,10 +14,12 @@ from autoseg.cells import Cell, Grid
 from autoseg.console import open_console
 from autoseg.dataset.case import Dataset
 from autoseg.dataset.disk import estimate_bytes, require_disk_space
-from autoseg.defaults import DEFAULT_CONFIGURATIONS, DEFAULT_FOLDS, DEFAULT_MEMORY_GB
+from autoseg.defaults import DEFAULT_CONFIGURATIONS, DEFAULT_MEMORY_GB
 from autoseg.errors import PlanError, RunFolderError
 from autoseg.fingerprint import Fingerprint
+from autoseg.model_files import differing_fields
 from autoseg.pipeline import messages
+from autoseg.pipeline.folds import keep_or_make_folds
 from autoseg.pipeline.options import (
     Asked,
     asked,
@@ -27,13 +29,12 @@ from autoseg.pipeline.options import (
     refuse_if_trained,
     refuse_other_plan,
     require_run_or_empty,
-    trained_folds,
 )
 from autoseg.pipeline.reading import default_workers, is_edited, keep_fingerprint, read_and_check, require_room
-from autoseg.plan import Architecture, Configuration, Plan, differing_fields, read_plan, write_plan
+from autoseg.plan import Architecture, Configuration, Plan, read_plan, write_plan
 from autoseg.run_folder import RunFolder, locked
 from autoseg.run_state import add_time, read_time_spent, timed
-from autoseg.splits import Split, read_splits, write_splits
+from autoseg.selection import set_selection_aside
 from autoseg.step_cost import StepCost
 from autoseg.trained_by import refuse_other_plan_than_trained
 
@@ -175,7 +176,7 @@ def _device(wanted: Asked) -> str:
 def _keep_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, console: Console, folds: int | None) -> Plan:
     """The plan that stands, with the user's edits; refused where it does not belong to the data set."""
     plan = read_plan(run.plan)
-    _splits(run, dataset, fingerprint, plan.seed, console, folds)
+    keep_or_make_folds(run, dataset, fingerprint, plan.seed, console, folds)
     if tuple(channel.name for channel in plan.channels) != dataset.channels or plan.labels != dataset.labels:
         raise PlanError(
             f"{run.plan}: has other channels or labels than the data set; undo the change, or: {how_to_plan_anew(run)}"
@@ -246,7 +247,7 @@ def _make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpo
             reference.plan.configuration(name)
         if cells:
             reference = dimensions_of(reference, cells)
-        splits = _splits(run, dataset, fingerprint, reference.plan.seed, console, purpose.folds)
+        splits = keep_or_make_folds(run, dataset, fingerprint, reference.plan.seed, console, purpose.folds)
         decided = fit_to_hardware(
             reference,
             fingerprint,
@@ -260,9 +261,7 @@ def _make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpo
         if cells:
             decided = with_cells(decided, cells, fingerprint)
         write_plan(run.reference_plan, reference.plan, reference.reasons)
-        if run.selected.exists():
-            # of a plan whose models are gone
-            run.selected.replace(run.former_selection)
+        set_selection_aside(run)
         # before plan.yaml: a plan that is there has its counterpart to be compared with
         write_plan(run.planned, decided.plan, decided.reasons)
         write_plan(run.plan, decided.plan, decided.reasons)
@@ -275,46 +274,6 @@ def _measure(plan: Plan, configuration: Configuration, device: str) -> StepCost:
     from trainer.measure import measure_step
 
     return measure_step(plan, configuration, device)
-
-
-def _splits(
-    run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, seed: int, console: Console, folds: int | None
-) -> tuple[Split, ...]:
-    """The folds in `splits.json`, a user's own or ours; made where there are none."""
-    from planner.splits import check_splits, make_splits, number_of_folds
-
-    if run.splits.exists() and not _made_for_other_cases(run, dataset):
-        splits = read_splits(run.splits)
-        check_splits(splits, dataset)
-        if folds is not None and number_of_folds(dataset, folds).value != len(splits):
-            raise RunFolderError(
-                f"{run.splits}: has {len(splits)} folds, not {folds}; delete it to have folds made anew, "
-                "or use a new RUN folder"
-            )
-        used = {case for split in splits for case in (*split.train, *split.val)}
-        if unused := [case.name for case in dataset.cases if case.name not in used]:
-            console.print(
-                f"{run.splits} names no fold for {', '.join(unused)}: not used; delete it to have folds made anew",
-                style="yellow",
-                markup=False,
-                highlight=False,
-            )
-        return splits
-    splits = make_splits(dataset, fingerprint, folds=folds or DEFAULT_FOLDS, seed=seed)
-    # first: folds that are there without it are a person's own
-    write_splits(run.made_splits, splits)
-    write_splits(run.splits, splits)
-    console.print(f"{len(splits)} folds, in {run.splits}", highlight=False)
-    return splits
-
-
-def _made_for_other_cases(run: RunFolder, dataset: Dataset) -> bool:
-    """Whether the folds are autoseg's own, for cases that have changed since, and no model was trained with them."""
-    if not run.made_splits.exists() or trained_folds(run):
-        return False
-    splits = read_splits(run.splits)
-    cases = {case for split in splits for case in (*split.train, *split.val)}
-    return splits == read_splits(run.made_splits) and cases != {case.name for case in dataset.cases}
 
 
 def _preprocess(run: RunFolder, dataset: Dataset, plan: Plan, configurations: tuple[str, ...], workers: int) -> None:

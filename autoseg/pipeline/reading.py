@@ -96,21 +96,28 @@ def keep_fingerprint(run: RunFolder, read: Read, *, workers: int, console: Conso
         now = measure_fingerprint(read.dataset, workers=workers)
     if before is not None and now != before:
         refuse_if_trained(run, "the data set has changed, and another data set needs another plan")
-        if run.plan.exists() and not is_edited(run, read_plan(run.plan)):
-            run.plan.unlink()
-            # of models that are gone: the new plan has the whole budget
-            run.time_spent.unlink(missing_ok=True)
-        elif run.plan.exists():
-            console.print(
-                "The data set has changed since plan.yaml was made, and your edits of it are kept: so are spacing and "
-                "intensities of the former cases. --replan plans for the present ones.",
-                style="yellow",
-                highlight=False,
-            )
+        _drop_plan_of_others(run, console)
     write_fingerprint(run.fingerprint, now)
     # last: as long as it is not written, a restart sees the data set as changed
     write_record(run, read.record)
     return now
+
+
+def _drop_plan_of_others(run: RunFolder, console: Console) -> None:
+    """Remove the plan of a data set that has changed since; a person's edits of it are kept, and that is told."""
+    if not run.plan.exists():
+        return
+    if is_edited(run, read_plan(run.plan)):
+        console.print(
+            "The data set has changed since plan.yaml was made, and your edits of it are kept: so are spacing and "
+            "intensities of the former cases. --replan plans for the present ones.",
+            style="yellow",
+            highlight=False,
+        )
+        return
+    run.plan.unlink()
+    # of models that are gone: the new plan has the whole budget
+    run.time_spent.unlink(missing_ok=True)
 
 
 def is_edited(run: RunFolder, plan: Plan) -> bool:

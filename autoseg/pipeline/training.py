@@ -16,7 +16,7 @@ from autoseg.pipeline.results import report_if_finished, show_report
 from autoseg.plan import Plan, read_plan
 from autoseg.run_folder import RunFolder
 from autoseg.run_state import TimeSpent, read_record, read_time_spent, timed
-from autoseg.splits import Split, read_splits
+from autoseg.splits import Split, cases_of, read_splits
 from autoseg.taking_part import splits_of
 from autoseg.trained_by import refuse_other_plan_than_trained
 
@@ -184,7 +184,7 @@ def require_preprocessed(run: RunFolder, plan: Plan, configuration: str, splits:
     from planner.preprocess import follows_plan
 
     source = plan.preprocessed_as(configuration)
-    for case in dict.fromkeys(case for split in splits for case in (*split.train, *split.val)):
+    for case in cases_of(splits):
         folder = run.case(source, case)
         read_case_record(folder)
         if not follows_plan(folder, plan, configuration):
