@@ -151,7 +151,7 @@ def test_all_problems_of_all_cases_at_once(tmp_path, capfd):
     build.write(label(folder, 2), build.label_voxels(5))
     image(folder, 3).write_bytes(b"")
     assert status_of(["run", str(folder), "-o", str(tmp_path / "run"), "--device", "cpu"]) == 2
-    shown = capfd.readouterr().err
+    shown = " ".join(capfd.readouterr().err.split())
     assert all(f"case_{case}: " in shown for case in (1, 2, 3))
     assert not (tmp_path / "run").exists()
 
@@ -175,5 +175,5 @@ def test_a_disk_without_room_is_told_before_anything_is_written(tmp_path, monkey
     arguments = ["plan-and-preprocess", str(folder), "-o", str(tmp_path / "run"), "--device", "cpu", "--workers", "1"]
     assert status_of(arguments) == 2
     # 5 cases of 120 voxels, six bytes each
-    assert "about 3.6 KB are needed on this disk, 1 KB are free" in capfd.readouterr().err
+    assert "about 3.6 KB are needed on this disk, 1 KB are free" in " ".join(capfd.readouterr().err.split())
     assert not (tmp_path / "run").exists()
