@@ -77,7 +77,7 @@ Missing = Annotated[
 SaveProbabilities = Annotated[bool, _switch("Also write the probability of every class.")]
 NoPostProcessing = Annotated[bool, _switch("Leave out the post-processing that was selected.")]
 Workers = Annotated[
-    int | None, Parameter(help="Processes over cases [default: as many as cores and free memory allow].")
+    int | None, Parameter(help="Cases worked on at once [default: as many as cores and free memory allow].")
 ]
 Images = Annotated[
     list[Path],

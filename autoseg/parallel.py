@@ -1,13 +1,15 @@
-"""Work over many cases: several processes, a progress bar with time left, errors that arrive."""
+"""Work over many cases: several at once, a progress bar with time left, errors that arrive."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TypeVar
 
 import psutil
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from threadpoolctl import threadpool_limits
 
 from autoseg.console import open_console
 from autoseg.free_memory import free_memory
@@ -47,6 +49,7 @@ def map_cases(
     description: str,
     *,
     name: Callable[[Item], str] = str,
+    small: bool = False,
 ) -> list[Result]:
     """Apply a picklable `function` to every item in spawned processes; results in the items' order.
 
@@ -56,9 +59,11 @@ def map_cases(
     Args:
         function: picklable, as are the items and results.
         items: one call each.
-        workers: processes at most.
+        workers: at once, at most.
         description: what is being done, beside the progress bar.
         name: of an item, for messages.
+        small: all items together take so little that processes would take longer to start than they save: the
+            workers are threads of this process. Then `function` must be safe to be called by several.
 
     Raises:
         WorkerDied: the second try died too.
@@ -68,9 +73,25 @@ def map_cases(
         task = bar.add_task(description, total=len(items))
         if workers <= 1 or len(items) <= 1:
             done: Iterable[tuple[int, Result]] = ((i, function(item)) for i, item in enumerate(items))
+        elif small:
+            done = _in_threads(function, items, workers)
         else:
             done = completed(function, items, min(workers, len(items)), name=name, tell=bar.console.print)
         for index, result in done:
             results[index] = result
             bar.advance(task)
     return [results[i] for i in range(len(items))]
+
+
+def _in_threads(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int
+) -> Iterator[tuple[int, Result]]:
+    """Index and result of each item as it is completed; after an error or an interruption none is begun."""
+    # the limit is of the process: set once around all threads, of which each would restore what another had set
+    with threadpool_limits(limits=1), ThreadPoolExecutor(workers) as pool:
+        futures = {pool.submit(function, item): index for index, item in enumerate(items)}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from autoseg.dataset.case import Case, Dataset
+from autoseg.dataset.disk import is_small
 from autoseg.dataset.grids import same_voxels
 from autoseg.dataset.load import LoadedCase, load_case
 from autoseg.errors import DatasetError
@@ -68,7 +69,7 @@ def measure_fingerprint(dataset: Dataset, *, workers: int, orientation: Orientat
 
     Args:
         dataset: training cases, each with a label.
-        workers: processes at most; fewer are used where memory is short.
+        workers: at once, at most; fewer are used where memory is short.
         orientation: axes in which shapes and spacings are given, as the plan will have it.
 
     Raises:
@@ -83,7 +84,14 @@ def measure_fingerprint(dataset: Dataset, *, workers: int, orientation: Orientat
     tasks = [_Task(case, dataset.channels, dataset.labels, orientation, samples) for case in dataset.cases]
     if workers > 1:
         workers = workers_within_memory(max(_bytes_needed(case) for case in dataset.cases), at_most=workers)
-    measured = map_cases(_measure, tasks, workers, "Measuring the fingerprint", name=lambda task: task.case.name)
+    measured = map_cases(
+        _measure,
+        tasks,
+        workers,
+        "Measuring the fingerprint",
+        name=lambda task: task.case.name,
+        small=is_small(dataset.cases),
+    )
     cases = tuple(m.fingerprint for m in measured)
     return Fingerprint(
         dataset=dataset.name,

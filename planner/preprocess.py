@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from autoseg.console import open_console
 from autoseg.dataset.case import Case, Dataset
+from autoseg.dataset.disk import is_small
 from autoseg.dataset.load import LoadedCase, load_case
 from autoseg.errors import DatasetError
 from autoseg.image import Image, read_geometry, write_image
@@ -81,7 +82,7 @@ def preprocess_dataset(
         plan: as it stands in RUN, a person's edits included.
         configuration: its name; the cases go where it reads them, once for all that share them.
         run: where the cases go.
-        workers: processes at most; fewer are used where memory is short.
+        workers: at once, at most; fewer are used where memory is short.
         console: for warnings about cases; standard error if None.
 
     Raises:
@@ -103,7 +104,12 @@ def preprocess_dataset(
         largest = max(bytes_needed(task.case, plan, configuration) for task in tasks)
         workers = workers_within_memory(largest, at_most=workers)
         warnings = map_cases(
-            _preprocess, tasks, workers, f"Preprocessing {configuration}", name=lambda task: task.case.name
+            _preprocess,
+            tasks,
+            workers,
+            f"Preprocessing {configuration}",
+            name=lambda task: task.case.name,
+            small=is_small(task.case for task in tasks),
         )
     for warning in [w for of_case in warnings for w in of_case]:
         (console or open_console(stderr=True)).print(f"Warning: {warning}", markup=False, highlight=False)

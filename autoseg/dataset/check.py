@@ -14,6 +14,7 @@ from functools import partial
 import numpy as np
 
 from autoseg.dataset.case import Case, Dataset
+from autoseg.dataset.disk import is_small
 from autoseg.dataset.voxels import Findings, read_channels, read_label_map
 from autoseg.errors import DatasetError
 from autoseg.geometry import Geometry
@@ -67,7 +68,7 @@ def check_dataset(dataset: Dataset, *, workers: int) -> Check:
 
     Args:
         dataset: as `read_dataset` gives it.
-        workers: processes; each holds one case.
+        workers: at once; each holds one case.
 
     Raises:
         DatasetError: every problem found, by case: missing, unreadable or truncated files, wrong
@@ -81,6 +82,7 @@ def check_dataset(dataset: Dataset, *, workers: int) -> Check:
         workers,
         "Checking cases",
         name=lambda case: case.name,
+        small=is_small(dataset.cases),
     )
     problems = [*dataset.problems, *_too_few(dataset)]
     problems += [problem for result in results for problem in result.problems]

@@ -1,4 +1,4 @@
-"""Room on the disk: how much a run needs, and whether it is there."""
+"""Room on the disk: how much a run needs, whether it is there, and how much a data set takes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from autoseg.dataset.case import Case
 from autoseg.errors import InputError
 from autoseg.geometry import Shape
 
@@ -13,6 +14,10 @@ from autoseg.geometry import Shape
 _BYTES_PER_IMAGE_VOXEL = 4
 # preprocessed label, reference label and cross-validated prediction, the latter two compressed
 _BYTES_PER_LABEL_VOXEL = 2
+
+SMALL_BYTES = 100_000_000
+"""Of a data set's files. Reading and resampling so many takes a core about 20 s, starting processes a second for each
+stage (docs/experiments.md)."""
 
 
 def estimate_bytes(shapes: Iterable[Shape], channels: int) -> int:
@@ -22,6 +27,18 @@ def estimate_bytes(shapes: Iterable[Shape], channels: int) -> int:
     """
     voxels = sum(z * y * x for z, y, x in shapes)
     return voxels * (_BYTES_PER_IMAGE_VOXEL * channels + _BYTES_PER_LABEL_VOXEL)
+
+
+def is_small(cases: Iterable[Case]) -> bool:
+    """Whether all files of these cases together are so few bytes that processes take longer to start than they save."""
+    files = {path for case in cases for path in (*case.images, case.label) if path is not None}
+    return sum(_size(file) for file in files) < SMALL_BYTES
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of a folder of slices; 0 where there is none."""
+    parts = path.iterdir() if path.is_dir() else [path]
+    return sum(part.stat().st_size for part in parts if part.is_file())
 
 
 def require_disk_space(folder: Path, bytes_needed: int) -> None:

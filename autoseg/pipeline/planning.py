@@ -68,7 +68,7 @@ def plan_and_preprocess(
         architecture: None = `plain`.
         plan_only: leave the preprocessing out.
         replan: discard edits of `plan.yaml` and plan again.
-        workers: processes over cases; None = as many as cores and memory allow.
+        workers: cases worked on at once; None = as many as cores and memory allow.
 
     Returns:
         The plan as it now stands in `plan.yaml`.
@@ -113,7 +113,7 @@ def prepare(
         folds: how many; None = those in `splits.json`, or else five.
         plan_only: leave the preprocessing out.
         replan: discard edits of `plan.yaml` and plan again.
-        workers: processes over cases; None = as many as cores and memory allow.
+        workers: cases worked on at once; None = as many as cores and memory allow.
 
     Raises:
         AutosegError: as `plan_and_preprocess`.

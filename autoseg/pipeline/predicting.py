@@ -142,7 +142,7 @@ def evaluate(
         run: RUN folder whose plan names the classes; None = the `dataset.json` beside the references, or
             the values in them.
         images: folder of the images, to show under the outlines.
-        workers: processes over cases; None = as many as cores and memory allow.
+        workers: cases worked on at once; None = as many as cores and memory allow.
 
     Returns:
         What `summary.json` holds.

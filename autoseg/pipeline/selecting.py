@@ -35,7 +35,7 @@ def select(
         config: configurations to choose from; None = all that are trained.
         operating_point: what threshold and minimal size are for: `dice`, `f2` (detection of lesions) or
             `sensitivity=0.9` (the fewest false components at this share of lesions found).
-        workers: processes over cases; None = as many as cores and memory allow.
+        workers: cases worked on at once; None = as many as cores and memory allow.
 
     Returns:
         What `selected.json` holds.

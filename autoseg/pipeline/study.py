@@ -63,7 +63,7 @@ def study(
         device: `auto`, `cpu`, `cuda` or `mps`.
         architecture: None = `plain`.
         replan: discard edits of `plan.yaml` and plan again.
-        workers: processes over cases; None = as many as cores and memory allow.
+        workers: cases worked on at once; None = as many as cores and memory allow.
 
     Raises:
         InputError: a set names a sequence that the data set does not have, or an option is malformed.

@@ -58,7 +58,7 @@ def run(
         device: `auto`, `cpu`, `cuda` or `mps`.
         architecture: None = `plain`.
         replan: discard edits of `plan.yaml` and plan again.
-        workers: processes over cases; None = as many as cores and memory allow.
+        workers: cases worked on at once; None = as many as cores and memory allow.
 
     Raises:
         AutosegError: as `plan_and_preprocess` and `train`.

@@ -79,7 +79,11 @@ def test_references_hold_the_values_of_the_data_set(dataset: Dataset, run: RunFo
     np.testing.assert_array_equal(read_label(case.reference).array, read_label(dataset.cases[0].label).array)
 
 
-def test_parallel_processes_write_the_same_as_one(dataset: Dataset, run: RunFolder, tmp_path: Path) -> None:
+@pytest.mark.parametrize("small", [0, 10**9], ids=["processes", "threads"])
+def test_several_workers_write_the_same_as_one(
+    dataset: Dataset, run: RunFolder, tmp_path: Path, monkeypatch, small: int
+) -> None:
+    monkeypatch.setattr("autoseg.dataset.disk.SMALL_BYTES", small)
     other = RunFolder(tmp_path / "other")
     preprocess_dataset(dataset, plan(), "3d", run, workers=1)
     preprocess_dataset(dataset, plan(), "3d", other, workers=2)
@@ -193,13 +197,13 @@ def test_an_error_in_a_worker_names_the_case(dataset: Dataset, run: RunFolder) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("workers", "small"), [(1, 10**9), (2, 10**9), (2, 0)], ids=["one", "threads", "processes"])
 def test_killed_preprocessing_goes_on_where_it_was(
-    dataset: Dataset, run: RunFolder, tmp_path: Path, workers: int
+    dataset: Dataset, run: RunFolder, tmp_path: Path, workers: int, small: int
 ) -> None:
     undisturbed = RunFolder(tmp_path / "undisturbed")
     preprocess_dataset(dataset, plan(), "3d", undisturbed, workers=1)
-    process = start_slow_preprocessing(dataset, run, tmp_path, workers)
+    process = start_slow_preprocessing(dataset, run, tmp_path, workers, small)
     give_up = time.monotonic() + 60
     # one case is whole, another all but whole
     while not whole_cases(run) or not list(run.preprocessed("3d").glob(".*/case.json")):
@@ -224,7 +228,9 @@ def test_killed_preprocessing_goes_on_where_it_was(
         np.testing.assert_array_equal(resumed.label[:], plain.label[:])
 
 
-def start_slow_preprocessing(dataset: Dataset, run: RunFolder, folder: Path, workers: int) -> subprocess.Popen:
+def start_slow_preprocessing(
+    dataset: Dataset, run: RunFolder, folder: Path, workers: int, small: int
+) -> subprocess.Popen:
     """Preprocess in a process of its own, resting before each case is complete."""
     cases = [(case.name, str(case.images[0]), str(case.label)) for case in dataset.cases]
     script = folder / "slow_preprocessing.py"
@@ -233,6 +239,7 @@ def start_slow_preprocessing(dataset: Dataset, run: RunFolder, folder: Path, wor
         import time
         from pathlib import Path
         import planner.preprocess as preprocess
+        from autoseg.dataset import disk
         from autoseg.dataset.case import Case, Dataset
         from autoseg.run_folder import RunFolder
         from tests.autoseg.preprocessing.example_plan import LABELS, plan
@@ -244,6 +251,7 @@ def start_slow_preprocessing(dataset: Dataset, run: RunFolder, folder: Path, wor
             time.sleep(0.5 + 0.2 * int(record.case[-1]))
 
         preprocess.write_case = slow_write
+        disk.SMALL_BYTES = {small}
         if __name__ == "__main__":
             cases = tuple(Case(name, (Path(image),), Path(label)) for name, image, label in {cases!r})
             folder = Path({str(dataset.folder)!r})
