@@ -194,7 +194,9 @@ def _read(path: Path, findings: Findings) -> Image | None:
 
 
 def _wrong_channels(path: Path, found: int, expected: int, findings: Findings) -> None:
-    findings.problem(f"wrong number of channels: {path} holds {found}, expected {expected}")
+    # a folder of single images of several sequences, named in a way of its own
+    hint = "; name a case's files CASE_0000, CASE_0001 …, or list them in a cases.csv" if found == 1 < expected else ""
+    findings.problem(f"wrong number of channels: {path} holds {found}, expected {expected}{hint}")
 
 
 def _check_voxels(what: str, voxels: NDArray[np.float32], findings: Findings) -> None:
