@@ -32,7 +32,7 @@ from autoseg.plan import Plan, read_plan
 from autoseg.preprocessing.prepare import prepare_case
 from autoseg.run_folder import RunFolder
 from autoseg.selection import ClassRule, rules_by_class
-from autoseg.whole_image.export import export_mean_probabilities, label_image
+from autoseg.whole_image.export import export_probabilities, label_image
 from autoseg.whole_image.mixture import most_probable
 from autoseg.whole_image.predicted import Predicted, quantized
 from autoseg.whole_image.sliding_window import predict_probabilities
@@ -192,7 +192,7 @@ def _predict_case(
     predicted = [_predict_group(predictor, group, waiting, case.name, on_window) for group in groups]
     if predictor.save_probabilities:
         folder = target.parent / "probabilities" / case.name
-        for value, probability in export_mean_probabilities(predicted, plan.labels):
+        for value, probability in export_probabilities(predicted, plan.labels):
             write_image(folder / f"label_{value}{target.name.removeprefix(case.name)}", probability)
     record = predicted[0].record
     classes = most_probable(predicted, class_weights(predictor.rules))

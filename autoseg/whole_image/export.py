@@ -46,21 +46,12 @@ def label_image(classes: NDArray[np.uint8], record: CaseRecord, labels: Labels) 
     return Image(labels.to_values(record.reorientation.undo(classes))[None], record.stored)
 
 
-def export_probabilities(
-    probabilities: NDArray[np.floating], record: CaseRecord, labels: Labels
-) -> Iterator[tuple[int, Image]]:
-    """For each class its file value and its probability, one after the other so that memory holds one.
+def export_probabilities(members: Sequence[Predicted], labels: Labels) -> Iterator[tuple[int, Image]]:
+    """For each class its probability, the mean over configurations, one after the other so that memory holds one.
 
     Args:
-        probabilities: (K, z, y, x) at the record's shape and spacing.
-        record: how the case was prepared.
+        members: what each configuration predicted, of one image.
         labels: the data set's values.
-    """
-    return export_mean_probabilities([Predicted(probabilities, record)], labels)
-
-
-def export_mean_probabilities(members: Sequence[Predicted], labels: Labels) -> Iterator[tuple[int, Image]]:
-    """As `export_probabilities`, of the mean over configurations.
 
     Yields:
         The file value of a class and its probability, (1, z, y, x) float32 at the stored geometry;

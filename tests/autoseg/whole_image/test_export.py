@@ -10,6 +10,7 @@ from autoseg.geometry import IDENTITY, Geometry, Reorientation
 from autoseg.labels import Labels
 from autoseg.preprocessed import CaseRecord
 from autoseg.whole_image.export import export_labels, export_probabilities
+from autoseg.whole_image.predicted import Predicted
 
 LABELS = Labels(values=(0, 200, 600), names=("background", "body", "lesion"))
 AXES = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
@@ -115,7 +116,7 @@ def test_an_anisotropic_axis_is_taken_from_the_nearest_plane() -> None:
 def test_probabilities_are_exported_class_by_class() -> None:
     case = record((20, 30, 33), (1.5, 2.0, 3.0), lower=(2, 0, 3), upper=(20, 30, 31), shape=(12, 15, 9))
     probabilities = random_probabilities((12, 15, 9)).astype(np.float16)
-    exported = dict(export_probabilities(probabilities, case, LABELS))
+    exported = dict(export_probabilities([Predicted(probabilities, case)], LABELS))
     assert list(exported) == [0, 200, 600]
     expected = ndimage.zoom(
         probabilities[2].astype(float), (18 / 12, 30 / 15, 28 / 9), order=1, mode="nearest", grid_mode=True

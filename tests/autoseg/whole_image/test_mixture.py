@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from autoseg.geometry import Reorientation
 from autoseg.selection import ClassRule
-from autoseg.whole_image.export import export_mean_probabilities, label_image
+from autoseg.whole_image.export import export_probabilities, label_image
 from autoseg.whole_image.mixture import Mixture, most_probable
 from autoseg.whole_image.predicted import LEVELS, Predicted, quantized
 from tests.autoseg.whole_image.test_export import LABELS, random_probabilities, record
@@ -50,7 +50,7 @@ def test_mean_probabilities_are_exported_at_the_stored_geometry() -> None:
     case = record(stored_shape, (1.5, 2.0, 3.0), reorientation=turned, shape=(12, 15, 9), **CROP)
     arrays = [random_probabilities((12, 15, 9), seed=seed).astype(np.float32) for seed in (1, 2)]
     members = [Predicted(array, case) for array in arrays]
-    exported = dict(export_mean_probabilities(members, LABELS))
+    exported = dict(export_probabilities(members, LABELS))
     expected = on_the_image(Predicted((arrays[0] + arrays[1]) / 2, case))
     back = exported[600].array[0][::-1, :, ::-1].transpose(2, 1, 0)
     np.testing.assert_allclose(back[2:20, :, 3:31], expected[2], atol=1e-5)
