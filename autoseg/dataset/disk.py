@@ -9,6 +9,7 @@ from pathlib import Path
 from autoseg.dataset.case import Case
 from autoseg.errors import InputError
 from autoseg.geometry import Shape
+from autoseg.run_state import file_record
 
 # 4 for a float32 channel; compression gains about what resampling to a finer grid may cost
 _BYTES_PER_IMAGE_VOXEL = 4
@@ -32,13 +33,7 @@ def estimate_bytes(shapes: Iterable[Shape], channels: int) -> int:
 def is_small(cases: Iterable[Case]) -> bool:
     """Whether all files of these cases together are so few bytes that processes take longer to start than they save."""
     files = {path for case in cases for path in (*case.images, case.label) if path is not None}
-    return sum(_size(file) for file in files) < SMALL_BYTES
-
-
-def _size(path: Path) -> int:
-    """Bytes of a file, or of a folder of slices; 0 where there is none."""
-    parts = path.iterdir() if path.is_dir() else [path]
-    return sum(part.stat().st_size for part in parts if part.is_file())
+    return sum(file_record(file, file.parent).size for file in files) < SMALL_BYTES
 
 
 def require_disk_space(folder: Path, bytes_needed: int) -> None:
