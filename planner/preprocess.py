@@ -128,7 +128,7 @@ def _preprocess(task: _Task) -> tuple[str, ...]:
         # the list gives away its only reference, so that the voxels are freed once they are normalised
         passed = [loaded]
         del loaded
-        # one thread in every process: the same bits whatever the number of workers
+        # one thread for every case: the same bits whatever the number of workers
         with threadpool_limits(limits=1):
             prepared = prepare_case(passed.pop(), plan, plan.configuration(task.configuration), case.name)
         assert prepared.label is not None

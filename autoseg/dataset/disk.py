@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
+from itertools import accumulate
 from pathlib import Path
 
 from autoseg.dataset.case import Case
@@ -33,7 +34,9 @@ def estimate_bytes(shapes: Iterable[Shape], channels: int) -> int:
 def is_small(cases: Iterable[Case]) -> bool:
     """Whether all files of these cases together are so few bytes that processes take longer to start than they save."""
     files = {path for case in cases for path in (*case.images, case.label) if path is not None}
-    return sum(file_record(file, file.parent).size for file in files) < SMALL_BYTES
+    sizes = (file_record(file, file.parent).size for file in files)
+    # large data sets may have very many files: no more are looked at than it takes
+    return all(total < SMALL_BYTES for total in accumulate(sizes))
 
 
 def require_disk_space(folder: Path, bytes_needed: int) -> None:

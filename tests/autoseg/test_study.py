@@ -16,6 +16,7 @@ from autoseg.splits import read_splits
 from tests.autoseg.dataset import build
 from tests.autoseg.pipeline.stand_ins import install
 from tests.autoseg.small_dataset import draw_case, geometry
+from tests.words import on_one_line
 from trainer.stop import TrainingStopped
 
 CELLS = ["T1.2d", "T1.3d", "T2.2d", "T2.3d"]
@@ -119,7 +120,7 @@ def test_a_cell_that_fails_is_reported_and_the_others_go_on(calls, dataset, tmp_
     assert [pair for pair in trained(calls) if pair[0] == "T1.3d"] == [("T1.3d", 0)]
     assert len(calls.trained) == 16
     assert calls.written == [(CELLS, {"T1.3d": f"fold 1: {error}"})]
-    assert "The other cells go on" in " ".join(capsys.readouterr().out.split())
+    assert "The other cells go on" in on_one_line(capsys.readouterr().out)
     calls.trained.clear()
     autoseg.study(dataset, tmp_path / "study", **ASKED)
     assert trained(calls) == [("T1.3d", fold) for fold in range(1, 5)]

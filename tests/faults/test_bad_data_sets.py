@@ -11,6 +11,7 @@ from autoseg.cli import status_of
 from autoseg.splits import read_splits
 from tests.autoseg.dataset import build
 from tests.autoseg.pipeline.stand_ins import install
+from tests.words import on_one_line
 
 
 def image(folder: Path, case: int) -> Path:
@@ -137,7 +138,7 @@ def test_message_and_exit_status(tmp_path, capfd, spoil, told):
     spoil(folder)
     arguments = ["plan-and-preprocess", str(folder), "-o", str(tmp_path / "run"), "--device", "cpu", "--workers", "1"]
     assert status_of(arguments) == 2
-    shown = " ".join(capfd.readouterr().err.split())
+    shown = on_one_line(capfd.readouterr().err)
     # lines are wrapped at the width of the terminal, within long paths too
     squeezed = shown.replace(" ", "")
     assert all(part.replace(" ", "") in squeezed for part in told), shown
@@ -151,7 +152,7 @@ def test_all_problems_of_all_cases_at_once(tmp_path, capfd):
     build.write(label(folder, 2), build.label_voxels(5))
     image(folder, 3).write_bytes(b"")
     assert status_of(["run", str(folder), "-o", str(tmp_path / "run"), "--device", "cpu"]) == 2
-    shown = " ".join(capfd.readouterr().err.split())
+    shown = on_one_line(capfd.readouterr().err)
     assert all(f"case_{case}: " in shown for case in (1, 2, 3))
     assert not (tmp_path / "run").exists()
 
@@ -175,5 +176,5 @@ def test_a_disk_without_room_is_told_before_anything_is_written(tmp_path, monkey
     arguments = ["plan-and-preprocess", str(folder), "-o", str(tmp_path / "run"), "--device", "cpu", "--workers", "1"]
     assert status_of(arguments) == 2
     # 5 cases of 120 voxels, six bytes each
-    assert "about 3.6 KB are needed on this disk, 1 KB are free" in " ".join(capfd.readouterr().err.split())
+    assert "about 3.6 KB are needed on this disk, 1 KB are free" in on_one_line(capfd.readouterr().err)
     assert not (tmp_path / "run").exists()

@@ -20,6 +20,7 @@ from planner.network_input import with_inputs
 from planner.reference import reference_plan
 from tests.autoseg.dataset import build
 from tests.autoseg.pipeline.stand_ins import finished
+from tests.words import on_one_line
 
 SHAPE = (6, 20, 22)
 SPACING = (1.0, 1.0, 4.0)
@@ -186,4 +187,4 @@ def test_an_absent_sequence_is_unusual_only_to_a_network_that_never_missed_one(
     run = make_run(tmp_path / "run", lacking=lacking)
     images = write(tmp_path / "in", "a_0000.nii.gz")
     autoseg.predict(run.path, images, tmp_path / "out", sequences="T1", device="cpu")
-    assert ("T2 is absent" in " ".join(capsys.readouterr().err.split())) is warned
+    assert ("T2 is absent" in on_one_line(capsys.readouterr().err)) is warned

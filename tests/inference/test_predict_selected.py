@@ -20,6 +20,7 @@ from inference.groups import Group, groups_that_see
 from tests.autoseg.pipeline.stand_ins import finished
 from tests.inference.bright_run import AboveMean, predict, run, voxels, write
 from tests.inference.run_fixture import make_plan
+from tests.words import on_one_line
 
 __all__ = ["run"]
 
@@ -119,7 +120,7 @@ def test_what_was_selected_is_applied_unless_something_else_is_asked_for(mixed, 
     clear = clear_of(array, ("2d", "3d"), 0.84)
     assert np.array_equal(predicted("selected")[clear], 500 * (both > 0.84)[clear])
     assert {name for name, _ in mixed.loaded} == {"2d", "3d"}
-    assert "2d + 3d, post-processing bright: threshold 0.84" in " ".join(capsys.readouterr().err.split())
+    assert "2d + 3d, post-processing bright: threshold 0.84" in on_one_line(capsys.readouterr().err)
     plain = clear_of(array, ("2d", "3d"), 0.5)
     assert np.array_equal(predicted("raw", post_processing=False)[plain], 500 * (both > 0.5)[plain])
     assert np.array_equal(predicted("3d", config="3d"), 500 * (array > array.mean()))

@@ -20,6 +20,7 @@ from autoseg.splits import read_splits, write_splits
 from inference.evaluate import report_run
 from inference.select import select_configurations
 from tests.inference.selectable import CASES, CROP, FOLDS, LABELS, make_selectable, probability_of, record_of, truth_of
+from tests.words import on_one_line
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +103,7 @@ def test_the_command_writes_what_the_person_can_read_and_edit(run, capsys) -> No
     assert read_selection(run, read_plan(run.plan)) == returned
     text = run.selected.read_text(encoding="utf-8")
     assert not any(case in text for case in CASES), "it goes along with models that are given away"
-    shown = " ".join(capsys.readouterr().out.split())
+    shown = on_one_line(capsys.readouterr().out)
     assert "2d + 3d" in shown and "selected.json" in shown and "8 cases" in shown
     document = json.loads(text)
     document["post_processing"] = [{"name": "lesion", "threshold": 0.25}]

@@ -10,6 +10,7 @@ from autoseg.finished import Finished
 from autoseg.selection import Selection, write_selection
 from autoseg.splits import Split, write_splits
 from tests.trainer.interrupted import same, stop_after, weights
+from tests.words import on_one_line
 from trainer.fold import train_fold
 from trainer.learner import Learner
 from trainer.opening import default_workers
@@ -62,8 +63,7 @@ def test_a_choice_that_rests_on_a_fold_which_is_trained_anew_is_set_aside(tiny_r
     shutil.rmtree(run.fold("3d", 0))
     train_fold(run, "3d", 0, device="cpu", workers=0)
     assert not run.selected.exists() and run.former_selection.exists()
-    # words, since a long path breaks the lines elsewhere
-    assert "autoseg select" in " ".join(capfd.readouterr().err.split())
+    assert "autoseg select" in on_one_line(capfd.readouterr().err)
 
 
 def test_a_device_without_enough_memory_is_named(tiny_run, monkeypatch) -> None:
@@ -109,6 +109,6 @@ def test_another_number_type_than_so_far_is_told(tiny_run, monkeypatch, capfd, o
             state.write_text(state.read_text(encoding="utf-8").replace('"precision": "float32"', '"precision": null'))
     monkeypatch.setattr("trainer.opening.precision", lambda device: "bfloat16")
     train_fold(run, "3d", 0, device="cpu", workers=0)
-    assert "Trained in float32 so far, going on in bfloat16" in " ".join(capfd.readouterr().err.split())
+    assert "Trained in float32 so far, going on in bfloat16" in on_one_line(capfd.readouterr().err)
     finished = Finished.model_validate_json(run.finished("3d", 0).read_text(encoding="utf-8"))
     assert finished.precision == "float32, bfloat16"

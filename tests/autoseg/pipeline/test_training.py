@@ -11,6 +11,7 @@ from autoseg.run_state import add_time, read_time_spent
 from autoseg.splits import Split, read_splits, write_splits
 from tests.autoseg.pipeline.stand_ins import finished
 from tests.autoseg.pipeline.steps import edit
+from tests.words import on_one_line
 
 
 def test_run_does_everything_and_then_nothing_again(calls, dataset, run):
@@ -121,7 +122,7 @@ def test_the_demonstration_draws_its_cases_runs_and_says_that_they_are_synthetic
     autoseg.demo(tmp_path / "demo", cases=5, device="cpu")
     assert len(calls.trained) == 5 and calls.reported == ["3d"]
     assert calls.fitted[0]["budget"] == 8 * 60
-    shown = " ".join(capsys.readouterr().out.split())
+    shown = on_one_line(capsys.readouterr().out)
     assert "data are synthetic" in shown, "before anything is drawn; the results say it again"
     table = tmp_path / "demo" / "synthetic_spine" / "cases.csv"
     drawn = table.stat().st_mtime_ns
