@@ -15,6 +15,7 @@ from autoseg.cli_options import (
     Configs,
     DatasetFolder,
     Device,
+    Epochs,
     Folds,
     Images,
     MemberConfigs,
@@ -33,6 +34,7 @@ from autoseg.cli_options import (
     StudyBudget,
     StudyDimensions,
     StudySequences,
+    Threads,
     Workers,
 )
 from autoseg.console import open_console
@@ -67,6 +69,7 @@ def plan_and_preprocess(
     plan_only: PlanOnly = False,
     replan: Replan = False,
     workers: Workers = None,
+    threads: Threads = None,
 ) -> None:
     """Check a data set, measure its fingerprint, plan, split and preprocess it.
 
@@ -83,6 +86,7 @@ def plan_and_preprocess(
         plan_only=plan_only,
         replan=replan,
         workers=workers,
+        threads=threads,
     )
 
 
@@ -94,12 +98,17 @@ def train(
     fold: Annotated[int | Literal["all"], Parameter(help="Number of the fold, from 0, or all.")] = "all",
     config: PlannedConfigs = None,
     device: Device = "auto",
-    epochs: Annotated[int | None, Parameter(help="Length of the schedule in epochs [default: as planned].")] = None,
+    epochs: Epochs = None,
     time_budget: Annotated[
         str | None, Parameter(name="--time-budget", help="Time for each fold alone, as 10m [default: as planned].")
     ] = None,
     workers: Annotated[
         int | None, Parameter(help="Processes that draw and augment patches [default: by the cores].")
+    ] = None,
+    threads: Threads = None,
+    follow: Annotated[
+        Path | None,
+        Parameter(help="A finished.json of this fold: its training is repeated, event by event, to the same weights."),
     ] = None,
 ) -> None:
     """Train one fold, or all in turn; stopped or killed, the same command goes on."""
@@ -111,6 +120,8 @@ def train(
         epochs=epochs,
         time_budget=time_budget,
         workers=workers,
+        threads=threads,
+        follow=follow,
     )
 
 
@@ -128,6 +139,7 @@ def predict(
     mirror: Annotated[bool | None, Parameter(help="Average over mirrored images too [default: as planned].")] = None,
     save_probabilities: SaveProbabilities = False,
     no_post_processing: NoPostProcessing = False,
+    threads: Threads = None,
 ) -> None:
     """Predict images with all finished folds together, as `autoseg select` chose.
 
@@ -144,6 +156,7 @@ def predict(
         mirror=mirror,
         save_probabilities=save_probabilities,
         post_processing=not no_post_processing,
+        threads=threads,
     )
 
 
@@ -161,12 +174,13 @@ def select(
         Parameter(help="What threshold and minimal size are for: dice, or of lesions f2 or sensitivity=0.9."),
     ] = "dice",
     workers: Workers = None,
+    threads: Threads = None,
 ) -> None:
     """Choose the configuration or pair that is best in cross-validation, and its post-processing.
 
     Post-processing is chosen only where it helps cases that it was not fitted to. `predict` applies the choice.
     """
-    autoseg.select(run, config=config, operating_point=operating_point, workers=workers)
+    autoseg.select(run, config=config, operating_point=operating_point, workers=workers, threads=threads)
 
 
 @app.command(help_epilogue=_with_example("autoseg evaluate --reference labelsTs --prediction predictions -o report"))
@@ -183,9 +197,10 @@ def evaluate(
     ] = None,
     images: Annotated[Path | None, Parameter(help="Folder of the images, to show under the outlines.")] = None,
     workers: Workers = None,
+    threads: Threads = None,
 ) -> None:
     """Compare predicted label maps with references, by case, class and lesion."""
-    autoseg.evaluate(reference, prediction, output, run=run, images=images, workers=workers)
+    autoseg.evaluate(reference, prediction, output, run=run, images=images, workers=workers, threads=threads)
 
 
 @app.command(help_epilogue=_with_example("autoseg run hippocampus -o RUN --time-budget 40m"))
@@ -201,6 +216,8 @@ def run(
     architecture: Architecture = None,
     replan: Replan = False,
     workers: Workers = None,
+    threads: Threads = None,
+    epochs: Epochs = None,
 ) -> None:
     """Everything: check, plan, preprocess, train all folds, cross-validate, report.
 
@@ -216,6 +233,8 @@ def run(
         architecture=architecture,
         replan=replan,
         workers=workers,
+        threads=threads,
+        epochs=epochs,
     )
 
 
@@ -237,6 +256,8 @@ def study(
     architecture: Architecture = None,
     replan: Replan = False,
     workers: Workers = None,
+    threads: Threads = None,
+    epochs: Epochs = None,
 ) -> None:
     """Compare sequences and input dimensions: one network for each, over the same cases and folds.
 
@@ -255,6 +276,8 @@ def study(
         architecture=architecture,
         replan=replan,
         workers=workers,
+        threads=threads,
+        epochs=epochs,
     )
 
 
@@ -267,9 +290,10 @@ def phantom(
     kind: PhantomKind = "spine",
     missing: Missing = None,
     workers: Workers = None,
+    threads: Threads = None,
 ) -> None:
     """Draw a synthetic spine data set with metastases: T1, T2 and STIR, labels, cases.csv."""
-    autoseg.phantom(output, cases=cases, seed=seed, kind=kind, missing=missing, workers=workers)
+    autoseg.phantom(output, cases=cases, seed=seed, kind=kind, missing=missing, workers=workers, threads=threads)
     open_console().print(f"{cases} synthetic cases: {output / 'cases.csv'}", highlight=False, soft_wrap=True)
 
 
@@ -282,9 +306,10 @@ def demo(
     cases: Annotated[int, Parameter(help="How many cases to draw.")] = 40,
     time_budget: Annotated[str, Parameter(name="--time-budget", help="Time for the run.")] = DEMO_BUDGET,
     device: Device = "auto",
+    threads: Threads = None,
 ) -> None:
     """Draw synthetic cases and take them through the whole path, on any machine."""
-    autoseg.demo(output, cases=cases, time_budget=time_budget, device=device)
+    autoseg.demo(output, cases=cases, time_budget=time_budget, device=device, threads=threads)
 
 
 @app.command(help_epilogue=_with_example("autoseg copy RUN -o MODELS --models-only"))

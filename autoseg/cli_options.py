@@ -79,6 +79,14 @@ NoPostProcessing = Annotated[bool, _switch("Leave out the post-processing that w
 Workers = Annotated[
     int | None, Parameter(help="Cases worked on at once [default: as many as cores and free memory allow].")
 ]
+Threads = Annotated[
+    int | None,
+    Parameter(help="Threads that compute on a CPU [default: as many as other programs leave cores for]."),
+]
+Epochs = Annotated[
+    int | None,
+    Parameter(help="Length of each fold's schedule in epochs, which no clock changes [default: by the time]."),
+]
 Images = Annotated[
     list[Path],
     Parameter(

@@ -69,6 +69,19 @@ class OutOfMemory(AutosegError):
         )
 
 
+class OtherPace(AutosegError):
+    """The first epochs of a fold show that the plan was made for another machine, or in a busy moment.
+
+    Args:
+        planned: seconds a step.
+        real: seconds a step.
+    """
+
+    def __init__(self, planned: float, real: float) -> None:
+        super().__init__(f"a step takes {real:.2g} s, planned were {planned:.2g} s")
+        self.planned, self.real = planned, real
+
+
 class PartialFailure(AutosegError):
     """Some inputs could not be processed; the rest were. Exit status 1."""
 

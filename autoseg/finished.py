@@ -17,20 +17,23 @@ class Event(BaseModel):
     """Something that changed the schedule of a fold; stored in its checkpoint and in `finished.json`.
 
     Args:
-        kind: `shortened`: fewer iterations, to end in time; `restored`: training collapsed, went back
-            to an earlier state and goes on with a smaller rate.
+        kind: `shortened`, `lengthened`: fewer or more iterations, to end when the time ends; `threads`: computes
+            with another number of threads; `restored`: training collapsed, went back to an earlier state
+            and goes on with a smaller rate.
         step: first step to which it applies.
         iterations: the schedule's length from then on.
         rate_factor: factor on the learning rate from then on.
+        threads: torch's threads from then on; None = as before.
         reason: sentence for the user.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["shortened", "restored"]
+    kind: Literal["shortened", "lengthened", "threads", "restored"]
     step: int
     iterations: int
     rate_factor: float
+    threads: int | None = None
     reason: str
 
 
@@ -41,6 +44,7 @@ class Finished(BaseModel):
         steps: optimiser steps.
         seconds_training: time of the training, over restarts.
         seconds_validation: time of the whole-case predictions at the end.
+        threads: torch's threads at the beginning; events tell what changed them.
         precision: number type that the network computed in, or, where it changed, all in order; None in files
             of earlier releases.
         events: what changed the schedule on the way.

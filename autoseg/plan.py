@@ -93,6 +93,21 @@ class Network(PlanModel):
         return self
 
 
+class ByLength(PlanModel):
+    """What of a training depends on the length of its schedule, which is revised where the machine's pace is another.
+
+    Args:
+        full_dropout_from: steps from which sequences are lost as often as at most; a shorter schedule loses them
+            less in proportion.
+        mirror_from: steps from which patches are mirrored; in a shorter schedule they are not.
+        mirror: axes (0 = z, 1 = y, 2 = x) that are then mirrored.
+    """
+
+    full_dropout_from: int = Field(ge=1)
+    mirror_from: int = Field(ge=0)
+    mirror: tuple[int, ...]
+
+
 class Training(PlanModel):
     """How each fold of a configuration is trained.
 
@@ -117,7 +132,9 @@ class Training(PlanModel):
         elastic: probability of an elastic deformation.
         mirror: axes (0 = z, 1 = y, 2 = x) that may be mirrored.
         validate_every: epochs between predictions of whole validation cases; 0 = at the end only.
-        seconds: time that one fold may take, its schedule shortens if it would not; None = no limit.
+        by_length: what follows the schedule's length when that is revised; None = nothing.
+        seconds: time that one fold takes; the schedule is as long as the machine's pace then affords. None = no limit.
+        validation_seconds: kept for predicting the fold's validation cases after it; None = nothing is kept.
     """
 
     iterations: int = Field(ge=1)
@@ -139,7 +156,9 @@ class Training(PlanModel):
     elastic: float = Field(ge=0, le=1)
     mirror: tuple[int, ...]
     validate_every: int = Field(ge=0)
+    by_length: ByLength | None = None
     seconds: float | None
+    validation_seconds: float | None = None
 
 
 class Prediction(PlanModel):
@@ -225,6 +244,7 @@ class Plan(PlanModel):
         device: device the plan was made for.
         time_budget_seconds: time for a whole run; None = as long as the schedule takes.
         seed: of the splits, the weights and every random draw.
+        planned_again: configurations that were planned a second time, when their first epochs showed another pace.
         configurations: by name: `2d`, `2.5d`, `3d`, `3d_lowres`.
     """
 
@@ -236,6 +256,7 @@ class Plan(PlanModel):
     device: str
     time_budget_seconds: float | None
     seed: int
+    planned_again: tuple[str, ...] = ()
     channels: tuple[Channel, ...]
     labels: Labels
     configurations: dict[str, Configuration]

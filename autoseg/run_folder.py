@@ -51,6 +51,11 @@ class RunFolder:
         return self.path / "plan.reference.yaml"
 
     @property
+    def step_costs(self) -> Path:
+        """The training steps that were measured when the plan was made."""
+        return self.path / "step_costs.json"
+
+    @property
     def splits(self) -> Path:
         """Training and validation cases of each fold."""
         return self.path / "splits.json"

@@ -8,7 +8,6 @@ it; file sizes and times in it tell cheaply whether the data set has changed sin
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Literal, TypeVar
 from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from autoseg import clock
 from autoseg.dataset.case import Case, Dataset
 from autoseg.errors import RunFolderError, wrong_fields
 from autoseg.labels import Labels
@@ -160,14 +160,15 @@ def add_time(run: RunFolder, stage: str, seconds: float) -> None:
 def timed(run: RunFolder, stage: str, *, every: float = 10.0) -> Iterator[None]:
     """Count the seconds of the block towards `stage`.
 
-    They are written down every `every` seconds, so that kill -9 loses no more than that.
+    Time in which the process was stopped does not count. They are written down every `every` seconds, so that
+    kill -9 loses no more than that.
     """
     ended = threading.Event()
-    last = time.monotonic()
+    last = clock.now()
 
     def write_down() -> None:
         nonlocal last
-        now = time.monotonic()
+        now = clock.now()
         add_time(run, stage, now - last)
         last = now
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from autoseg.cores import available_cores
 from autoseg.errors import AutosegError, ImageError
 from autoseg.image import Image, read_geometry, read_label
 from autoseg.labels import Labels
@@ -106,7 +107,8 @@ def workers_for(pairs: Sequence[Pair]) -> int:
     sizes = [_voxels(pair) for pair in pairs]
     if sum(sizes) < _VOXELS_WORTH_PROCESSES:
         return 1
-    return workers_within_memory(_BYTES_OF_LIBRARIES + _BYTES_PER_VOXEL * max(sizes), len(pairs))
+    at_most = min(available_cores(), len(pairs))
+    return workers_within_memory(_BYTES_OF_LIBRARIES + _BYTES_PER_VOXEL * max(sizes), at_most)
 
 
 def case_of(pair: Pair) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from autoseg import clock
 from autoseg.errors import PartialFailure, RunFolderError
 from autoseg.labels import Labels
 from autoseg.metrics import CaseMetrics, Summary, summarize
@@ -18,14 +19,17 @@ from autoseg.plan import Plan, read_plan
 from autoseg.preprocessed import read_record as read_case_record
 from autoseg.run_folder import RunFolder
 from autoseg.run_state import read_record, report_folder
-from autoseg.splits import Split
-from inference.compare import Compared, Pair, compare_all
+from autoseg.splits import Split, cases_of, read_splits
+from inference.compare import Compared, Pair, compare, compare_all, workers_for
 from inference.cross_validated import cross_validated
 from inference.folders import declaration_beside, image_of, labels_declared, labels_found, match_folders, strata_beside
 from inference.report.background import Background, from_file, from_preprocessed
 from inference.report.facts import run_facts
 from inference.report.pictures import chosen_pictures
 from inference.report.write import write_report
+
+SECONDS_OF_PAGES = 5.0
+"""Pictures, charts and tables of a report, whatever its cases."""
 
 
 class IncompleteEvaluation(PartialFailure):
@@ -144,6 +148,33 @@ def report_run(run: RunFolder, configuration: str, *, workers: int | None = None
     report = report_folder(run, configuration)
     write_report(report, summary, rows, pictures=pictures, facts=facts, folds=folds, strata=strata)
     return _complete(summary, report)
+
+
+def expected_report_seconds(run: RunFolder, configuration: str) -> float | None:
+    """What `report_run` will take once every fold is finished, by comparing one or two cases of those that are.
+
+    Args:
+        run: the RUN folder.
+        configuration: name of the configuration.
+
+    Returns:
+        None where no case is predicted yet, or none can be compared.
+    """
+    plan = read_plan(run.plan)
+    pairs = cross_validated(run, plan, configuration).pairs
+    if not pairs:
+        return None
+    cases = len(cases_of(read_splits(run.splits)))
+    workers = workers_for([pairs[i % len(pairs)] for i in range(cases)])
+    looks = []
+    # the first also loads the libraries, which every process does for itself
+    for pair in (pairs[0], pairs[-1]):
+        start = clock.now()
+        if compare(pair, plan.labels).problem is not None:
+            return None
+        looks.append(clock.now() - start)
+    loading = max(0.0, looks[0] - looks[1]) if workers > 1 else 0.0
+    return SECONDS_OF_PAGES + loading + looks[1] * cases / workers
 
 
 def is_synthetic(dataset: str) -> bool:

@@ -9,6 +9,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
+from autoseg.cores import available_cores
 from autoseg.errors import RunFolderError
 from autoseg.finished import refuse_other_splits
 from autoseg.image import read_geometry
@@ -51,7 +52,7 @@ class Judged:
         """Processes over cases that cores and free memory allow."""
         voxels = max(prod(read_geometry(files.reference)[0].shape) for files in self.files)
         per_voxel = _BYTES_PER_VOXEL + len(self.configurations) * classes
-        return workers_within_memory(_BYTES_OF_LIBRARIES + per_voxel * voxels, len(self.files))
+        return workers_within_memory(_BYTES_OF_LIBRARIES + per_voxel * voxels, min(available_cores(), len(self.files)))
 
 
 def judged_cases(run: RunFolder, plan: Plan, splits: Sequence[Split], configurations: Sequence[str] | None) -> Judged:

@@ -32,6 +32,7 @@ from autoseg.plan import Plan, read_plan
 from autoseg.preprocessing.prepare import prepare_case
 from autoseg.run_folder import RunFolder
 from autoseg.selection import ClassRule, rules_by_class
+from autoseg.threads import Threads, computing_with
 from autoseg.whole_image.export import export_probabilities, label_image
 from autoseg.whole_image.mixture import most_probable
 from autoseg.whole_image.predicted import Predicted, quantized
@@ -74,6 +75,7 @@ def predict_cases(
     device: str = "auto",
     mirror: bool | None = None,
     save_probabilities: bool = False,
+    threads: int | None = None,
     console: Console | None = None,
 ) -> tuple[str, ...]:
     """Predict label maps `OUTPUT/CASE.ENDING` in the file format of each input.
@@ -89,6 +91,7 @@ def predict_cases(
             plan's prediction says.
         save_probabilities: also write the probability of each class, `OUTPUT/probabilities/CASE/label_VALUE`.
         device: `auto`, `cpu`, `cuda` or `mps`.
+        threads: that compute on a CPU; None = as many as other programs leave cores for.
         console: where warnings go.
 
     Returns:
@@ -111,13 +114,14 @@ def predict_cases(
         save_probabilities,
     )
     problems = []
-    with progress_bar(console) as bar:
+    with progress_bar(console) as bar, computing_with(threads if where.type == "cpu" else None) as computing:
         cases_task = bar.add_task("cases", total=len(cases))
         windows_task = bar.add_task("windows", total=None)
         for case, target in zip(cases, targets, strict=True):
             bar.update(cases_task, description=f"cases ({escape(case.name)})")
             bar.reset(windows_task, total=None)
-            problem = _attempt(predictor, case, target, bar.console, partial(_show, bar.update, windows_task))
+            on_window = partial(_after_window, bar.update, windows_task, computing if where.type == "cpu" else None)
+            problem = _attempt(predictor, case, target, bar.console, on_window)
             problems += [problem] if problem else []
             bar.advance(cases_task)
         bar.update(cases_task, description="cases")
@@ -229,5 +233,8 @@ def _predict_group(
     return Predicted(quantized(probabilities) if len(predictor.groups) > 1 else probabilities, record)
 
 
-def _show(update: Callable[..., None], task: object, done: int, total: int) -> None:
+def _after_window(update: Callable[..., None], task: object, computing: Threads | None, done: int, total: int) -> None:
+    """Show how far it is, and compute with as many threads as other programs leave cores for."""
     update(task, completed=done, total=total)
+    if computing is not None:
+        computing.follow()

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from autoseg.fingerprint import Fingerprint
 from autoseg.geometry import Shape, Spacing
 from autoseg.plan import Configuration, Plan
 from autoseg.preprocessing.resample import new_shape_for
-from autoseg.step_cost import StepCost
+from autoseg.step_cost import Measure, StepCost, least_that_repeats
 from autoseg.whole_image.windows import window_starts
 from planner.candidates import Candidate
 from planner.cost import estimated_cost, work_of_a_step
-
-Measure = Callable[[Plan, Configuration], StepCost]
 
 ENOUGH_STEPS = 600
 """Steps of a fold under which a cheaper candidate is taken; see docs/experiments.md."""
@@ -30,6 +27,15 @@ SHARE_FOR_LOOKS = 0.05
 """Of a fold's training time, that these may take."""
 
 MOST_MEASUREMENTS = 8
+"""Of different candidates and, once, again of the one that was chosen."""
+
+SAME = 1.15
+"""Factor up to which two looks at a step are the same: what a machine varies by in quiet."""
+
+MOST_LOOKS_AGAIN = 3
+
+OUT_OF_PROPORTION = 2.0
+"""Times as slow for its work as the candidate that is taken, from which a look is thought to have been disturbed."""
 
 
 @dataclass(frozen=True)
@@ -74,19 +80,61 @@ class Chooser:
     def choose(self, found: list[Candidate]) -> Choice:
         """The first candidate with enough steps; where none has, the cheapest.
 
+        Its step is looked at again in the end. Where it is much quicker then, or one that was passed over is out of
+        proportion to it, looks fell into a busy moment, and all is measured a second time.
+        """
+        taken = self._look_for(found)
+        if not self._confirmed(taken) or self._passed_over_wrongly(found, taken):
+            self.measured = {taken: self.measured[taken]}
+            taken = self._look_for(found)
+            self._confirmed(taken)
+        return self._choice(taken, self._cost(taken))
+
+    def _look_for(self, found: list[Candidate]) -> Candidate:
+        """The first that affords enough steps by what is measured.
+
         Estimates come from what was measured so far, so that each measurement is of a candidate that
         may well be the one.
         """
         cheapest = min(found, key=self._work)
         self._cost(cheapest)
-        while len(self.measured) < MOST_MEASUREMENTS:
+        while len(self.measured) < MOST_MEASUREMENTS - 1:
             promising = next((c for c in found if self._affords(c, self._estimate(c))), cheapest)
             if promising in self.measured:
-                return self._choice(promising, self._cost(promising))
+                return promising
             self._cost(promising)
         affordable = (c for c in found if c in self.measured and self._affords(c, self._cost(c)))
-        taken = next(affordable, cheapest)
-        return self._choice(taken, self._cost(taken))
+        return next(affordable, cheapest)
+
+    def _confirmed(self, taken: Candidate) -> bool:
+        """Look at the step again until its least time repeats; False where that is much less than was thought."""
+        first = self.measured[taken]
+        if not math.isfinite(first.seconds):
+            return True
+        looks = [first]
+        for _ in range(MOST_LOOKS_AGAIN):
+            again = self.measure(self.plan, taken.configuration)
+            looks += [again] if math.isfinite(again.seconds) else []
+            # what was seen while other programs computed counts where nothing else was seen
+            quiet = [look for look in looks if not look.disturbed] or looks
+            settled = least_that_repeats([look.seconds for look in quiet], SAME)
+            if settled is not None:
+                break
+        else:
+            settled = min(look.seconds for look in quiet)
+        best = min(quiet, key=lambda look: abs(look.seconds - settled))
+        self.measured[taken] = replace(best, peak_bytes=first.peak_bytes)
+        return settled * SAME >= first.seconds
+
+    def _passed_over_wrongly(self, found: list[Candidate], taken: Candidate) -> bool:
+        """Whether a preferred candidate took far more time for its work than the one that was taken.
+
+        A larger step has less overhead for its work, and is slower for it only where something disturbed it.
+        """
+        of_taken = self.measured[taken].seconds / self._work(taken)
+        preferred = [c for c in found[: found.index(taken)] if c in self.measured]
+        slow = [self.measured[c].seconds / self._work(c) for c in preferred]
+        return any(math.isfinite(rate) and rate > OUT_OF_PROPORTION * of_taken for rate in slow)
 
     def points(self) -> list[tuple[int, StepCost]]:
         """Multiply-adds of a step and its cost, of all that were measured and fit into memory."""

@@ -13,6 +13,10 @@ from autoseg.network_input import input_channels
 from autoseg.plan import Configuration, Network, Plan
 from autoseg.step_cost import StepCost
 
+COUNTED_RATE, COUNTED_OVERHEAD = 2e10, 0.02
+"""Multiply-adds a second and thread of a training step's forward pass and twice that of its backward pass, and seconds
+beside them: of an ordinary workstation, where a plan must not depend on the one at hand."""
+
 SPREAD = 1.5
 """Between the least and the most work of measured steps, from which a line is drawn through them."""
 
@@ -23,6 +27,18 @@ def work_of_a_step(plan: Plan, configuration: Configuration) -> int:
     channels = sum(channel.kind == "image" for channel in input_channels(plan, configuration))
     a_patch = multiply_adds(configuration.network, configuration.patch_size, channels, plan.labels.classes)
     return configuration.batch_size * a_patch
+
+
+def counted_cost(plan: Plan, configuration: Configuration, threads: int) -> StepCost:
+    """Cost of a step by its multiply-adds alone: the same on every machine, and in every moment.
+
+    Args:
+        plan: gives sequences and classes.
+        configuration: input, patch, batch and network.
+        threads: that compute.
+    """
+    rate = COUNTED_RATE * threads
+    return StepCost(COUNTED_OVERHEAD + 3 * work_of_a_step(plan, configuration) / rate, None)
 
 
 def estimated_cost(work: int, measured: Sequence[tuple[int, StepCost]]) -> StepCost:

@@ -7,8 +7,8 @@ import math
 from autoseg.errors import PlanError
 from autoseg.fingerprint import Fingerprint
 from autoseg.plan import Configuration, Decision, Plan
+from autoseg.step_cost import Measure
 from planner.candidates import smaller_patches
-from planner.chooser import Measure
 
 
 def fitting(plan: Plan, name: str, fingerprint: Fingerprint, measure: Measure) -> Decision[Configuration] | None:

@@ -206,6 +206,7 @@ _PLAN_REASONS = {
     "memory_gb": "asked for, or nnU-Net's 8 GB",
     "device": "the reference plan is made for a GPU",
     "time_budget_seconds": "no limit in the reference plan",
+    "planned_again": "none: planned once",
     "seed": "any number; the same gives the same run",
     "labels": "as the data set declares them",
 }

@@ -8,7 +8,7 @@ case but a few dozen times. Measured against other choices in docs/experiments.m
 from __future__ import annotations
 
 from autoseg.fingerprint import Fingerprint
-from autoseg.plan import Decision, Prediction, Training
+from autoseg.plan import ByLength, Decision, Prediction, Training
 from planner.sides import allowed_axes
 
 STEPS_FOR_MIRRORING = 20_000
@@ -50,6 +50,11 @@ def short_training(
             "mirror": mirrored_axes(reference, steps, fingerprint).value,
             "sequence_dropout": affordable_dropout(reference, steps).value,
             "validate_every": EPOCHS // (looks + 1) if looks else 0,
+            "by_length": ByLength(
+                full_dropout_from=STEPS_FOR_DROPOUT,
+                mirror_from=STEPS_FOR_MIRRORING,
+                mirror=allowed_axes(reference.mirror, fingerprint).value,
+            ),
             "seconds": seconds,
         }
     )
@@ -85,4 +90,5 @@ REASONS = {
     "oversample_foreground": "half of the patches are centred on foreground",
     "scaling": "gentler than nnU-Net's for a short schedule",
     "rotation": "at most 30 degrees: few steps",
+    "by_length": "the length follows the machine's pace, and these follow the length",
 }

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from autoseg.fingerprint import Fingerprint
 from autoseg.plan import Configuration, Network, Plan
 from autoseg.splits import Split
-from autoseg.step_cost import StepCost
+from autoseg.step_cost import Measure, StepCost
 from planner.candidates import Candidate, candidates
-from planner.chooser import AUGMENTATION, Choice, Chooser, Measure
+from planner.chooser import AUGMENTATION, Choice, Chooser
 from planner.cost import estimated_cost, tell_a_line, work_of_a_step
 from planner.lesions import with_lesion_loss
 from planner.long_schedule import long_schedule
@@ -27,7 +27,9 @@ from planner.short_schedule import REASONS, affordable_dropout, mirrored_axes, s
 INPUT_FIELDS = ("neighbours", "sequences", "availability_code", "preprocessed_as")
 """Fields of a configuration that say what its network sees."""
 
-ESTIMATED = "; estimated by the steps of what is trained now, its memory not checked"
+ESTIMATED = "; estimated from its work, not measured, its memory not checked"
+
+BESIDE_OTHERS = "; measured while other programs used {:.1f} cores, by processor time"
 
 SECONDS_A_CASE = 0.4
 SECONDS_A_FOLD = 6.0
@@ -137,7 +139,7 @@ def _fitted_to_time(
         raise nothing_fits(decisions.plan, name)
     training = short_training(
         reference.training, choice.steps, choice.training_seconds, fingerprint, looks=choice.looks
-    )
+    ).model_copy(update={"validation_seconds": time.fold_seconds - choice.training_seconds})
     configuration = choice.candidate.configuration.model_copy(
         update={"training": training, "prediction": short_prediction(reference.prediction)}
     )
@@ -240,9 +242,11 @@ def _reasons(
             f"a step takes {choice.step.seconds:.3g} s, {AUGMENTATION:.2f} times that with augmentation and "
             f"checkpoints: what {choice.training_seconds:.0f} s afford"
             + (ESTIMATED if choice.step.peak_bytes is None else "")
+            + (BESIDE_OTHERS.format(choice.step.others) if choice.step.disturbed else "")
         ),
         "training.iterations_per_epoch": "a twentieth of the steps",
         "training.validate_every": f"whole validation cases are looked at {choice.looks} times on the way",
+        "training.validation_seconds": "what predicting the fold's validation cases is expected to take",
         "training.seconds": f"a fold has {time.fold_seconds:.0f} s, less the prediction of its validation cases",
         "training.mirror": mirrored_axes(reference.training, choice.steps, fingerprint).reason,
         "prediction.mirror": "off: each mirrored image costs as much again",

@@ -113,5 +113,7 @@ _FIXED = {
     "scaling": "nnU-Net's smallest and largest zoom",
     "elastic": "nnU-Net does not deform elastically",
     "validate_every": "nnU-Net predicts whole cases at the end only",
+    "by_length": "the length is fixed, so nothing follows it",
     "seconds": "no limit: as long as the iterations take",
+    "validation_seconds": "no limit: as long as it takes",
 }

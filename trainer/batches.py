@@ -10,6 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -66,13 +67,15 @@ class _Failure:
 
 
 class BatchLoader:
-    """Batches of the steps `first_step` to `last_step` (excluded), in order; a context manager.
+    """Batches of the steps from `first_step` on, up to `last_step` (excluded), in order; a context manager.
 
     Args:
         folders: preprocessed cases to train on; their order does not matter.
         layout: of the network's input; None = the preprocessed channels as they are.
         seed: of the plan.
         fold: so that folds see different draws.
+        first_step: the first that is wanted.
+        last_step: none from here on; None = as many as are taken.
         workers: processes that prepare batches; 0 prepares them in this one.
         augment: otherwise patches are drawn in the same places and cut as they are.
         pin_memory: batches in page-locked memory, from which a GPU copies faster.
@@ -92,8 +95,8 @@ class BatchLoader:
         seed: int,
         fold: int,
         first_step: int,
-        last_step: int,
         workers: int,
+        last_step: int | None = None,
         layout: InputLayout | None = None,
         augment: bool = True,
         pin_memory: bool = False,
@@ -107,7 +110,7 @@ class BatchLoader:
         if cache_bytes is None:
             cache_bytes = min(LARGEST_CACHE_BYTES, free_memory() // (4 * max(workers, 1)))
         cases = tuple(sorted(folders, key=lambda folder: folder.name))
-        self._steps = range(first_step, last_step)
+        self._steps = range(first_step, sys.maxsize if last_step is None else last_step)
         with_foreground = tuple(has_foreground(c) for c in cases)
         layout = layout or InputLayout.plain(len(read_record(cases[0]).present))
         self._dataset = _Batches(cases, with_foreground, configuration, layout, seed, fold, augment, cache_bytes)

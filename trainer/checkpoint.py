@@ -51,13 +51,15 @@ class Requested(BaseModel):
 
     Args:
         epochs: number of epochs.
-        seconds: time that training may take.
+        seconds: time that training takes.
+        follows: events of another training, which is repeated step by step; the clock decides nothing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     epochs: int | None = None
     seconds: float | None = None
+    follows: tuple[Event, ...] | None = None
 
 
 class State(BaseModel):
@@ -68,12 +70,13 @@ class State(BaseModel):
         training: what is followed: the plan's, or what `--epochs` and `--time-budget` made of it.
         requested: those two flags, as given when the fold was begun.
         seconds: time spent on this fold over all restarts.
-        threads: torch's threads; the same number gives the same bits on a CPU.
+        threads: torch's threads at the beginning; the same number gives the same bits on a CPU.
         precision: number type that the network computes in, or, where it changed, all in order; None in
             checkpoints of earlier releases.
         loss_sum, counts: of the running epoch: summed loss; true positives, predicted and reference
             voxels by class.
         rows: lines of `log.csv` so far.
+        pace_since: number of those rows that tell no more how fast the machine is: it, or the threads, were others.
         events: what changed the schedule.
         loss_scale: state of the gradient scaler of mixed precision in float16; empty elsewhere.
         plan_sha256: of what the plan decides for this fold, and of its cases.
@@ -94,6 +97,7 @@ class State(BaseModel):
     loss_sum: float = 0.0
     counts: list[list[float]] | None = None
     rows: list[LogRow] = []
+    pace_since: int = 0
     events: tuple[Event, ...] = ()
     loss_scale: dict[str, float | int] = {}
     sha256: str = ""

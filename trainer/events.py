@@ -1,4 +1,4 @@
-"""What may change a fold's schedule on the way: it is late, or training collapsed."""
+"""What may change a fold's schedule on the way: its time, the threads at hand, or a collapse of training."""
 
 from __future__ import annotations
 
@@ -8,18 +8,25 @@ from pathlib import Path
 
 from rich.console import Console
 
+from autoseg.durations import format_duration
 from autoseg.errors import AutosegError
 from autoseg.finished import Event
 from trainer import checkpoint
 from trainer.checkpoint import LogRow, State
 from trainer.learner import Learner
-from trainer.schedule import iterations_after
+from trainer.schedule import iterations_after, threads_after
 
 MOST_RESTORES = 3
 RATE_FACTOR_AFTER_COLLAPSE = 0.5
 # below: as good as no foreground; a fold that once was above `LEARNED` has collapsed
 NO_FOREGROUND, LEARNED = 0.001, 0.1
 TOLERATED_OVERRUN = 1.02
+WORTH_A_CHANGE = 0.1
+"""Of the schedule's length, from which it is lengthened."""
+
+BELIEVED_AT_ONCE = 1.5
+"""Factor on the length for which the first epoch alone is enough."""
+
 RECENT_EPOCHS = 3
 
 
@@ -54,25 +61,31 @@ def go_back(folder: Path, learner: Learner, state: State, console: Console, why:
         )
     before, tensors = found
     checkpoint.restore(before, tensors, learner)
+    kept = tuple(e for e in state.events if e.step <= before.step)
     event = Event(
         kind="restored",
         step=before.step,
-        iterations=iterations_after(state.training, state.events),
+        iterations=iterations_after(state.training, kept),
         rate_factor=RATE_FACTOR_AFTER_COLLAPSE,
         reason=f"{why} at step {state.step}: back to step {before.step}, learning rate halved",
     )
     console.print(f"Training collapsed: {event.reason}")
     state.step, state.rows = before.step, before.rows
     state.loss_sum, state.counts = before.loss_sum, before.counts
-    state.events = (*state.events, event)
+    # what came after that state is undone too
+    state.events = (*kept, event)
+    # the time of what was undone is no time of a step
+    state.pace_since = len(state.rows)
     checkpoint.save(folder / "checkpoint", state, learner)
 
 
-def shorten_if_late(state: State, limit: float | None, console: Console) -> None:
-    """Shorten the schedule where at the present pace it would end after its time.
+def revise_length(state: State, limit: float | None, console: Console) -> None:
+    """Make the schedule as long as its time affords at the present pace.
 
-    The pace is that of the last epochs, so that a machine that slowed down shows. Looks at whole cases
-    count for what is still to come of them, not as slow steps.
+    The pace is that of the last epochs, so that a machine that became slower or faster shows. Looks at
+    whole cases count for what is still to come of them, not as slow steps. A fold that would end late is
+    always shortened; a change of less than a tenth is otherwise not worth one. One epoch alone, in which
+    things warm up, is believed where it tells of more than a small change.
 
     Args:
         state: gets the event.
@@ -82,44 +95,116 @@ def shorten_if_late(state: State, limit: float | None, console: Console) -> None
     length = iterations_after(state.training, state.events)
     if limit is None or state.step >= length:
         return
-    of_step, of_look = pace(state.rows)
-    looking = of_look * _looks_to_come(state, length)
-    if state.seconds + of_step * (length - state.step) + looking <= limit * TOLERATED_OVERRUN:
+    of_step, of_look = pace(state.rows, state.pace_since)
+    affordable = _affordable(state, limit, of_step, of_look)
+    change = affordable / length
+    if change == 1:
         return
-    affordable = max(1, int((limit - state.seconds - looking) / of_step))
-    # a shorter schedule has fewer looks, which leaves time for steps
-    looking = of_look * _looks_to_come(state, state.step + affordable)
-    affordable = max(1, int((limit - state.seconds - looking) / of_step))
+    late = _seconds_to_come(state, length, of_step, of_look) > limit * TOLERATED_OVERRUN - state.seconds
+    if len(state.rows) - state.pace_since == 1 and 1 / BELIEVED_AT_ONCE < change < BELIEVED_AT_ONCE:
+        return
+    if not late and change < 1 + WORTH_A_CHANGE:
+        return
     event = Event(
-        kind="shortened",
+        kind="shortened" if late else "lengthened",
         step=state.step,
-        iterations=state.step + affordable,
+        iterations=affordable,
         rate_factor=1.0,
-        reason=f"a step takes {of_step:.2f} s, more than planned: {state.step + affordable} instead of {length} steps",
+        reason=f"a step takes {of_step:.2g} s: {affordable} instead of {length} steps, to end with the time",
     )
-    console.print(f"Late: {event.reason}")
+    console.print(f"{'Late' if late else 'Early'}: {event.reason}", highlight=False)
     state.events = (*state.events, event)
 
 
-def pace(rows: Sequence[LogRow]) -> tuple[float, float]:
+def tell_what_it_takes(state: State, limit: float, console: Console) -> None:
+    """Say what a length that a person wrote takes, beside the time that there is.
+
+    Args:
+        state: with rows that tell the pace.
+        limit: seconds of training, of `state.seconds`.
+        console: tells the user.
+    """
+    length = iterations_after(state.training, state.events)
+    of_step, of_look = pace(state.rows, state.pace_since)
+    takes = state.seconds + _seconds_to_come(state, length, of_step, of_look)
+    apart = format_duration(abs(takes - limit))
+    compared = f"{apart} more than its time" if takes > limit else f"{apart} of its time left over"
+    console.print(f"{length} steps, as you wrote, take {format_duration(takes)}: {compared}", highlight=False)
+
+
+def end_now(state: State, console: Console) -> None:
+    """End the schedule with the steps that are done: the time is over, and within an epoch none could be foreseen."""
+    left_out = iterations_after(state.training, state.events) - state.step
+    event = Event(
+        kind="shortened",
+        step=state.step,
+        iterations=state.step,
+        rate_factor=1.0,
+        reason=f"the time is over: the last {left_out} steps are left out",
+    )
+    console.print(f"Late: {event.reason}", highlight=False)
+    state.events = (*state.events, event)
+
+
+def change_threads(state: State, threads: int, used_by_others: float | None, console: Console) -> None:
+    """Go on with another number of threads, which gives other bits.
+
+    Args:
+        state: gets the event.
+        threads: from now on.
+        used_by_others: cores that other programs use; None = the person fixed the threads.
+        console: tells the user.
+    """
+    why = "as asked" if used_by_others is None else f"other programs use {used_by_others:.1f} cores"
+    before = threads_after(state.threads, state.events)
+    event = Event(
+        kind="threads",
+        step=state.step,
+        iterations=iterations_after(state.training, state.events),
+        rate_factor=1.0,
+        threads=threads,
+        reason=f"{threads} instead of {before} threads: {why}",
+    )
+    console.print(f"Threads: {event.reason}", highlight=False)
+    state.events = (*state.events, event)
+    # the pace so far was that of other threads
+    state.pace_since = len(state.rows)
+
+
+def pace(rows: Sequence[LogRow], since: int = 0) -> tuple[float, float]:
     """Seconds that a step takes, by the last epochs, and seconds of a look at whole cases.
 
     The first epoch, in which things warm up, counts only as long as there is no other. Where every
     epoch ends with a look, it is part of the step's time.
 
     Args:
-        rows: of the log, at least one.
+        rows: of the log, more than `since`.
+        since: number of rows that do not count.
     """
     before = [(0, 0.0), *((row.step, row.seconds) for row in rows[:-1])]
     epochs = [
         (row.step - step, row.seconds - seconds, row.val_dice is not None)
-        for row, (step, seconds) in zip(rows, before, strict=True)
+        for row, (step, seconds) in list(zip(rows, before, strict=True))[since:]
     ]
     plain = [epoch for epoch in epochs if not epoch[2]]
     recent = (plain[1:] or plain or epochs)[-RECENT_EPOCHS:]
     of_step = sum(seconds for _, seconds, _ in recent) / sum(steps for steps, _, _ in recent)
     looks = [max(0.0, seconds - of_step * steps) for steps, seconds, looked in epochs if looked]
     return of_step, sum(looks) / len(looks) if looks and plain else 0.0
+
+
+def _affordable(state: State, limit: float, of_step: float, of_look: float) -> int:
+    """Length of the schedule that ends with the time, looks at whole cases included."""
+    length = iterations_after(state.training, state.events)
+    # a schedule of another length has another number of looks
+    for _ in range(2):
+        looking = of_look * _looks_to_come(state, length)
+        length = state.step + max(1, int((limit - state.seconds - looking) / of_step))
+    return length
+
+
+def _seconds_to_come(state: State, length: int, of_step: float, of_look: float) -> float:
+    return of_step * (length - state.step) + of_look * _looks_to_come(state, length)
 
 
 def _looks_to_come(state: State, length: int) -> int:

@@ -2,33 +2,37 @@
 
 Reads `plan.yaml`, `splits.json` and `preprocessed/CONFIG/`; writes `models/CONFIG/fold_K/` and
 `cross_validation/CONFIG/`. Whatever interrupts it, the same command goes on from the last checkpoint,
-on a CPU to the same bits.
+on a CPU to the same bits. What the clock decides on the way, the schedule's length and the number of
+threads, is an event; a training that follows the same events has the same bits too.
 """
 
 from __future__ import annotations
 
 import math
 import shutil
-import time
+from collections.abc import Sequence
+from typing import Literal
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from autoseg import clock
 from autoseg.device import resolve_device
-from autoseg.errors import OutOfMemory
-from autoseg.finished import Finished, write_finished
+from autoseg.errors import OtherPace, OutOfMemory
+from autoseg.finished import Event, Finished, write_finished
 from autoseg.network.weights import save_weights
 from autoseg.network_input import InputLayout
 from autoseg.run_folder import RunFolder, locked
+from autoseg.threads import computing_with
 from trainer import checkpoint, events
 from trainer.batches import Batch, BatchLoader
-from trainer.checkpoint import LogRow, Requested, State
+from trainer.checkpoint import LogRow, Requested
 from trainer.opening import Fold, open_fold
+from trainer.progress_bar import FoldBar
 from trainer.progress_log import write_log
-from trainer.schedule import learning_rate
+from trainer.schedule import learning_rate, threads_after
 from trainer.stop import StopRequest, TrainingStopped
 from trainer.whole_cases import (
+    OnWindow,
     dice_at_plan_spacing,
     evaluation_network,
     pooled_dice,
@@ -36,7 +40,22 @@ from trainer.whole_cases import (
 )
 
 SECONDS_BETWEEN_CHECKPOINTS = 180.0
+SECONDS_BETWEEN_PICTURES = 10.0
 CASES_LOOKED_AT_BETWEEN = 4
+EPOCHS_BEFORE_PACE = 2
+"""After which a fold's pace is compared with the planned one: in the first things warm up."""
+
+ANOTHER_MACHINE = 1.5
+"""Factor between the planned pace and the real one from which the plan was made for another machine."""
+
+FAR_ON = 1 / 3
+"""Share of a fold's time after which it is not begun anew."""
+
+OVERRUN_WITHIN_AN_EPOCH = 1.05
+"""Share of its time at which a fold ends even within an epoch."""
+
+
+AtOtherPace = Literal["go on", "tell", "raise"]
 
 
 def train_fold(
@@ -46,9 +65,13 @@ def train_fold(
     *,
     device: str = "auto",
     workers: int | None = None,
+    threads: int | None = None,
     epochs: int | None = None,
     seconds: float | None = None,
-    at_most: float | None = None,
+    share: float | None = None,
+    follows: Sequence[Event] | None = None,
+    left_after: float = 0.0,
+    at_other_pace: AtOtherPace = "go on",
 ) -> None:
     """Train one fold, or go on with it, then predict and evaluate its validation cases.
 
@@ -58,30 +81,42 @@ def train_fold(
         fold: index into `splits.json`.
         device: `auto`, `cpu`, `cuda` or `mps`.
         workers: processes that draw and augment patches; None chooses by the cores.
-        epochs: length of the schedule instead of the plan's.
+        threads: that compute on a CPU; None = as many as other programs leave cores for.
+        epochs: length of the schedule instead of the plan's, which no clock then changes.
         seconds: time for the training instead of the plan's; the schedule's length follows.
-        at_most: time from now that training may take at most, such as what is left of the budget of
-            the whole run; the schedule shortens only where it would take more.
+        share: seconds from now that training takes, its share of the time of a whole run; goes before the plan's.
+        follows: events of a finished training, which is repeated; no clock decides anything.
+        left_after: seconds that the whole run has left once this fold's training has ended, shown in the bar.
+        at_other_pace: what is done where the first epochs show that the plan was made for another machine.
 
     Raises:
         RunFolderError: something it reads is missing, or another process trains this fold.
         OutOfMemory: the device's memory does not hold a step.
         TrainingStopped: Ctrl-C or SIGTERM; a checkpoint and weights that predict are written.
+        OtherPace: the pace is far from the planned one; the fold can be gone on with all the same.
     """
     if is_finished(run, configuration, fold):
         return
-    with locked(run.fold(configuration, fold) / ".lock", f"training fold {fold}"):
-        requested = Requested(epochs=epochs, seconds=seconds)
-        task = open_fold(run, configuration, fold, resolve_device(device), workers, requested)
-        limits = [task.state.training.seconds, None if at_most is None else task.state.seconds + at_most]
-        task.limit = min((limit for limit in limits if limit is not None), default=None)
+    where = resolve_device(device)
+    asked = None if follows is None else tuple(follows)
+    with (
+        locked(run.fold(configuration, fold) / ".lock", f"training fold {fold}"),
+        computing_with(threads if where.type == "cpu" else None) as computing,
+    ):
+        requested = Requested(epochs=epochs, seconds=seconds, follows=asked)
+        task = open_fold(run, configuration, fold, where, workers, requested, computing)
+        task.limit = task.state.training.seconds
+        if share is not None and not ({"seconds"} & task.kept):
+            task.limit = task.state.seconds + share
         if not checkpoint.generations(task.folder / "checkpoint"):
             # a loss that is not finite in the first epoch goes back to this
             _save(task)
+        _follow(task)
+        _take_threads(task)
         try:
-            with StopRequest() as stop:
+            with StopRequest() as stop, FoldBar(task, left_after) as bar:
                 while task.state.step < task.length:
-                    _train(task, stop)
+                    _train(task, stop, bar, at_other_pace)
         except torch.OutOfMemoryError:
             raise OutOfMemory(task.learner.device) from None
         save_weights(run.weights(configuration, fold), task.learner.average)
@@ -93,35 +128,36 @@ def is_finished(run: RunFolder, configuration: str, fold: int) -> bool:
     return run.finished(configuration, fold).exists()
 
 
-def _train(task: Fold, stop: StopRequest) -> None:
-    """Steps until the schedule ends, or until training is set back to an earlier state."""
-    state = task.state
+def _train(task: Fold, stop: StopRequest, bar: FoldBar, at_other_pace: AtOtherPace) -> None:
+    """Steps until the schedule ends, training is set back, or batches are to be drawn in another way."""
+    state, training = task.state, task.training
     loader = BatchLoader(
         [task.case(case) for case in task.split.train],
-        task.configuration,
+        task.configuration.model_copy(update={"training": training}),
         layout=InputLayout.of(task.plan, task.configuration),
         seed=task.plan.seed,
         fold=task.index,
         first_step=state.step,
-        last_step=task.length,
         workers=task.workers,
         pin_memory=task.learner.device.type == "cuda",
     )
-    with loader, _bar(task.console) as bar:
-        line = bar.add_task(f"Fold {task.index}", total=task.length, completed=state.step, loss="", dice="")
+    with loader:
         for batch in loader:
             if not _step(task, batch):
                 return
+            _end_if_time_is_over(task)
             if state.step % state.training.iterations_per_epoch == 0 or state.step == task.length:
                 if not _end_epoch(task):
                     return
-                bar.update(line, total=task.length)
-            elif time.monotonic() - task.saved_at > SECONDS_BETWEEN_CHECKPOINTS:
+                _compare_pace(task, at_other_pace)
+            elif clock.now() - task.saved_at > SECONDS_BETWEEN_CHECKPOINTS:
                 _save(task)
-            _show(bar, line, state)
+            _follow(task)
+            _look_at_threads(task)
+            bar.show()
             if stop.number is not None:
                 _stop(task, stop.number)
-            if state.step >= task.length:
+            if state.step >= task.length or task.training != training:
                 return
 
 
@@ -131,7 +167,7 @@ def _step(task: Fold, batch: Batch) -> bool:
     rate = learning_rate(state.step, state.training, state.events)
     loss, counts = task.learner.step(batch.image, batch.label, rate, state.step)
     if not math.isfinite(loss):
-        events.go_back(task.folder, task.learner, state, task.console, "the loss is not finite")
+        _go_back(task, "the loss is not finite")
         return False
     state.step += 1
     state.loss_sum += loss
@@ -140,16 +176,16 @@ def _step(task: Fold, batch: Batch) -> bool:
 
 
 def _end_epoch(task: Fold) -> bool:
-    """Log, look at whole cases, shorten if late, save; False where training collapsed and was set back."""
+    """Log, look at whole cases, revise the length, save; False where training collapsed and was set back."""
     state, training = task.state, task.state.training
     epoch = -(-state.step // training.iterations_per_epoch)
     steps = state.step - (epoch - 1) * training.iterations_per_epoch
     dice = pooled_dice(torch.tensor(state.counts).numpy())
     if events.collapsed(state, dice):
-        events.go_back(task.folder, task.learner, state, task.console, "no foreground is predicted any more")
+        _go_back(task, "no foreground is predicted any more")
         return False
     if not task.learner.is_finite():
-        events.go_back(task.folder, task.learner, state, task.console, "the weights are not finite")
+        _go_back(task, "the weights are not finite")
         return False
     due = training.validate_every and epoch % training.validate_every == 0 and state.step < task.length
     val_dice = _look_at_whole_cases(task) if due else None
@@ -165,22 +201,103 @@ def _end_epoch(task: Fold) -> bool:
     )
     state.rows = [*state.rows, row]
     state.loss_sum, state.counts = 0.0, None
-    events.shorten_if_late(state, task.limit, task.console)
+    if not task.length_is_fixed:
+        events.revise_length(state, task.limit, task.console)
     _save(task)
-    write_log(task.folder, state.rows)
+    # drawing takes as long as a step or two of a small network
+    drawn = state.step == task.length or clock.now() - task.drawn_at > SECONDS_BETWEEN_PICTURES
+    write_log(task.folder, state.rows, drawn=drawn)
+    task.drawn_at = clock.now() if drawn else task.drawn_at
     return True
+
+
+def _end_if_time_is_over(task: Fold) -> None:
+    """End within an epoch where the machine has become so slow that the next end of one is far beyond the time."""
+    if task.limit is None or task.length_is_fixed or task.state.step >= task.length:
+        return
+    if task.seconds > task.limit * OVERRUN_WITHIN_AN_EPOCH:
+        events.end_now(task.state, task.console)
+
+
+def _compare_pace(task: Fold, at_other_pace: AtOtherPace) -> None:
+    """After the first epochs: is the real pace the planned one; of a length that is fixed, what it takes.
+
+    Raises:
+        OtherPace: it is another machine's, and whoever calls plans again.
+    """
+    state = task.state
+    if len(state.rows) - state.pace_since != EPOCHS_BEFORE_PACE or task.limit is None or task.follows is not None:
+        return
+    real, _ = events.pace(state.rows, state.pace_since)
+    # of a fold that is far on more would be lost than planning again could gain
+    far_on = state.seconds > FAR_ON * task.limit
+    if task.length_is_fixed:
+        events.tell_what_it_takes(state, task.limit, task.console)
+        return
+    planned = task.planned_pace
+    if at_other_pace == "go on" or far_on or planned is None or 1 / ANOTHER_MACHINE < real / planned < ANOTHER_MACHINE:
+        return
+    found = OtherPace(planned, real)
+    if at_other_pace == "raise":
+        raise found
+    task.console.print(
+        f"{found}: the plan was made for another machine, or in a busy moment. The length of the schedule follows; "
+        "planning again (autoseg run, or plan-and-preprocess --replan, in a new RUN folder where folds are trained) "
+        f"would find a {'richer' if real < planned else 'poorer'} network for this one.",
+        style="yellow",
+        highlight=False,
+    )
+
+
+def _follow(task: Fold) -> None:
+    """What happened at this step in the training that is repeated happens here."""
+    state = task.state
+    for event in task.follows or ():
+        if event.kind != "restored" and event.step == state.step and event not in state.events:
+            state.events = (*state.events, event)
+            _take_threads(task)
+
+
+def _look_at_threads(task: Fold) -> None:
+    """Compute with as many threads as other programs leave cores for."""
+    if task.learner.device.type != "cpu" or task.follows is not None or task.state.step >= task.length:
+        return
+    task.threads.look()
+    _take_threads(task)
+
+
+def _take_threads(task: Fold) -> None:
+    """Let torch have the threads that are due; another number than so far is an event, saved before its first step."""
+    state, threads = task.state, task.threads
+    now = threads_after(state.threads, state.events)
+    if task.follows is None and task.learner.device.type == "cpu" and threads.count != now:
+        events.change_threads(state, threads.count, threads.used_by_others, task.console)
+        _save(task)
+        now = threads.count
+    if task.learner.device.type == "cpu":
+        torch.set_num_threads(now)
+
+
+def _go_back(task: Fold, why: str) -> None:
+    events.go_back(task.folder, task.learner, task.state, task.console, why)
+    _take_threads(task)
 
 
 def _look_at_whole_cases(task: Fold) -> float:
     module = evaluation_network(task.plan, task.configuration, task.learner.average, task.learner.device)
     folders = [task.case(case) for case in task.split.val[:CASES_LOOKED_AT_BETWEEN]]
-    return dice_at_plan_spacing(module, folders, task.plan, task.configuration, task.learner.device)
+    return dice_at_plan_spacing(module, folders, task.plan, task.configuration, task.learner.device, _on_window(task))
+
+
+def _on_window(task: Fold) -> OnWindow | None:
+    """What is done after each window of a whole case: threads follow the cores that other programs leave."""
+    return task.threads.follow if task.learner.device.type == "cpu" else None
 
 
 def _save(task: Fold) -> None:
     task.count_time()
     checkpoint.save(task.folder / "checkpoint", task.state, task.learner)
-    task.saved_at = time.monotonic()
+    task.saved_at = clock.now()
 
 
 def _stop(task: Fold, number: int) -> None:
@@ -196,15 +313,17 @@ def _stop(task: Fold, number: int) -> None:
 
 def _finish(task: Fold) -> None:
     """Predict the validation cases, write the fold's summary, and drop the training state."""
-    started = time.monotonic()
+    started = clock.now()
     module = evaluation_network(task.plan, task.configuration, task.learner.average, task.learner.device)
-    dice = predict_validation_cases(task.run, task.plan, task.name, task.split.val, module, task.learner.device)
+    dice = predict_validation_cases(
+        task.run, task.plan, task.name, task.split.val, module, task.learner.device, _on_window(task)
+    )
     state = task.state
     summary = Finished(
         fold=task.index,
         steps=state.step,
         seconds_training=state.seconds,
-        seconds_validation=time.monotonic() - started,
+        seconds_validation=clock.now() - started,
         device=str(task.learner.device),
         threads=state.threads,
         torch_version=torch.__version__,
@@ -216,23 +335,3 @@ def _finish(task: Fold) -> None:
     )
     write_finished(task.run, task.name, task.index, summary)
     shutil.rmtree(task.folder / "checkpoint", ignore_errors=True)
-
-
-def _bar(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("step {task.completed}/{task.total}  loss {task.fields[loss]}  Dice {task.fields[dice]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-    )
-
-
-def _show(bar: Progress, line: TaskID, state: State) -> None:
-    steps = (state.step - 1) % state.training.iterations_per_epoch + 1
-    if state.counts is not None:
-        dice = pooled_dice(torch.tensor(state.counts).numpy())
-        bar.update(line, completed=state.step, loss=f"{state.loss_sum / steps:.3f}", dice=f"{dice:.3f}")
-    else:
-        bar.update(line, completed=state.step)

@@ -1,4 +1,4 @@
-"""What one training step of a configuration costs on this machine, measured."""
+"""What one training step of a configuration costs on this machine, measured so that a busy moment shows."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ import time
 import psutil
 import torch
 
+from autoseg.cores import available_cores
 from autoseg.device import half_precision, resolve_device
 from autoseg.network_input import input_channels
+from autoseg.other_programs import OtherPrograms
 from autoseg.plan import Configuration, Plan
-from autoseg.step_cost import FORWARD_SHARE, StepCost
+from autoseg.step_cost import DISTURBING, FORWARD_SHARE, StepCost
+from autoseg.threads import computing_with
 from trainer.learner import Learner
 
 ENOUGH_SECONDS = 1.0
@@ -20,6 +23,9 @@ ENOUGH_SECONDS = 1.0
 SHARE_IN_HALF_PRECISION = 1 / 8
 """Of a step in single precision, what a forward pass in half precision takes (docs/experiments.md)."""
 
+GAIN_OF_THREADS = 0.77
+"""Power of the number of threads by which a step is faster than with one: 1.7 times with two (docs/experiments.md)."""
+
 
 def measure_step(
     plan: Plan,
@@ -27,8 +33,13 @@ def measure_step(
     device: str = "auto",
     steps: int = 3,
     enough_seconds: float = ENOUGH_SECONDS,
+    threads: int | None = None,
 ) -> StepCost:
     """Time and memory of a forward and backward pass and an optimiser step, on random patches.
+
+    Wall time tells the machine's pace only while nothing else computes. Where other programs did, the step is
+    taken with one thread, whose processor time is what it would take alone, and the gain of more threads is
+    taken from experience.
 
     Args:
         plan: gives the sequences and classes.
@@ -37,9 +48,11 @@ def measure_step(
         steps: counted steps at most, after one that is not counted; the median is taken. Slow ones, of which one
             tells as much as several fast ones, are counted once.
         enough_seconds: after so many, all steps together, no further step is taken.
+        threads: that compute on a CPU; None = torch's own number.
 
     Returns:
-        Seconds a step, and the peak memory; infinite seconds where it does not fit into memory.
+        Seconds a step, the peak memory, and what other programs used; infinite seconds where it does not fit
+        into memory.
     """
     where = resolve_device(device)
     # of the time of a step in the number type of training
@@ -53,20 +66,37 @@ def measure_step(
     if where.type == "cuda":
         # the peak is of the whole process: an earlier measurement must not stand for this one
         torch.cuda.reset_peak_memory_stats(where)
-    try:
-        learner = Learner(plan, configuration, configuration.training, where, seed=0)
-        seconds: list[float] = []
-        while len(seconds) < 2 or (len(seconds) <= steps and sum(seconds) < enough_seconds):
-            start = time.perf_counter()
-            learner.step(image, label, 1e-4, len(seconds))
-            seconds.append(time.perf_counter() - start)
-    except (torch.OutOfMemoryError, MemoryError):
-        return StepCost(float("inf"), 0, share)
-    if where.type == "cuda":
-        peak = torch.cuda.max_memory_allocated(where)
-    else:
-        peak = max(0, psutil.Process().memory_info().rss - before)
-    return StepCost(statistics.median(seconds[1:]), peak, share)
+    with computing_with(threads if where.type == "cpu" else None) as computing:
+        try:
+            learner = Learner(plan, configuration, configuration.training, where, seed=0)
+            others = OtherPrograms()
+            seconds: list[float] = []
+            while len(seconds) < 2 or (len(seconds) <= steps and sum(seconds) < enough_seconds):
+                start = time.perf_counter()
+                learner.step(image, label, 1e-4, len(seconds))
+                seconds.append(time.perf_counter() - start)
+        except (torch.OutOfMemoryError, MemoryError):
+            return StepCost(float("inf"), 0, share)
+        used_by_others = min(others.look().others, float(available_cores()))
+        if where.type == "cuda":
+            peak = torch.cuda.max_memory_allocated(where)
+        else:
+            peak = max(0, psutil.Process().memory_info().rss - before)
+        taken = statistics.median(seconds[1:])
+        if used_by_others >= DISTURBING and where.type == "cpu":
+            taken = min(taken, _undisturbed(learner, image, label, computing.count))
+    return StepCost(taken, peak, share, used_by_others)
+
+
+def _undisturbed(learner: Learner, image: torch.Tensor, label: torch.Tensor, threads: int) -> float:
+    """Seconds of a step with `threads` threads if nothing else computed, by the processor time of one thread."""
+    torch.set_num_threads(1)
+    used = []
+    for _ in range(2):
+        start = time.process_time()
+        learner.step(image, label, 1e-4, 1)
+        used.append(time.process_time() - start)
+    return float(min(used) / threads**GAIN_OF_THREADS)
 
 
 def _small_pieces(shape: tuple[int, ...], classes: int, generator: torch.Generator) -> torch.Tensor:

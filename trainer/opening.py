@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import math
-import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
 
+from autoseg import clock
 from autoseg.console import open_console
+from autoseg.cores import available_cores
 from autoseg.device import precision
 from autoseg.errors import OutOfMemory, RunFolderError
-from autoseg.parallel import available_cores
+from autoseg.finished import Event
 from autoseg.plan import Configuration, Plan, Training, read_plan
+from autoseg.plan_edits import edited_in_training
 from autoseg.run_folder import RunFolder
 from autoseg.selection import set_selection_aside
 from autoseg.splits import Split, read_splits
 from autoseg.taking_part import splits_of
+from autoseg.threads import Threads
 from autoseg.trained_by import refuse_other_plan_than_trained, write_trained_by
 from trainer import checkpoint
 from trainer.checkpoint import Requested, State
 from trainer.learner import Learner
 from trainer.measure import measure_step
-from trainer.schedule import iterations_after
+from trainer.schedule import iterations_after, of_length, threads_after
 
 EPOCHS_IN_A_GIVEN_TIME = 20
 """Of a fold that is given seconds: between epochs it can be shortened where it is late."""
@@ -45,9 +49,13 @@ class Fold:
         state: the rest of the training state.
         workers: processes that draw and augment patches.
         console: for messages.
-        limit: seconds, of `state.seconds`, at which training must end even if its plan gave it more.
+        threads: that compute on a CPU.
+        kept: names of fields of the plan's training that a person wrote, which nothing overrides.
+        planned: the training settings of which a schedule of another length is made.
+        limit: seconds, of `state.seconds`, at which training ends; None = as long as it takes.
         saved_at: clock of the last checkpoint.
-        clock: up to when `state.seconds` counts.
+        drawn_at: clock of the last picture of its progress.
+        counted_to: up to when `state.seconds` counts.
     """
 
     run: RunFolder
@@ -59,14 +67,47 @@ class Fold:
     state: State
     workers: int
     console: Console
+    threads: Threads
+    kept: frozenset[str]
+    planned: Training
     limit: float | None
     saved_at: float
-    clock: float
+    drawn_at: float
+    counted_to: float
 
     def count_time(self) -> None:
         """Bring `state.seconds` up to now."""
-        now = time.monotonic()
-        self.state.seconds, self.clock = self.state.seconds + now - self.clock, now
+        now = clock.now()
+        self.state.seconds, self.counted_to = self.state.seconds + now - self.counted_to, now
+
+    @property
+    def seconds(self) -> float:
+        """Of training, up to now."""
+        return self.state.seconds + clock.now() - self.counted_to
+
+    @property
+    def follows(self) -> tuple[Event, ...] | None:
+        """Events of another training that this one repeats; None where it follows the clock."""
+        return self.state.requested.follows
+
+    @property
+    def length_is_fixed(self) -> bool:
+        """Whether a person said how many steps it takes, or which training it repeats."""
+        asked = self.state.requested.epochs is not None or self.follows is not None
+        return asked or ("iterations" in self.kept and self.state.requested.seconds is None)
+
+    @property
+    def planned_pace(self) -> float | None:
+        """Seconds a step for which autoseg planned; None where a person decided, or nothing was planned for a time."""
+        of_a_person = {"seconds", "iterations"} & self.kept or self.state.requested != Requested()
+        if of_a_person or self.planned.seconds is None:
+            return None
+        return self.planned.seconds / self.planned.iterations
+
+    @property
+    def training(self) -> Training:
+        """The settings as the schedule's present length asks for."""
+        return of_length(self.planned, self.length, self.kept)
 
     def case(self, case: str) -> Path:
         """Where a preprocessed case lies."""
@@ -89,7 +130,13 @@ class Fold:
 
 
 def open_fold(
-    run: RunFolder, name: str, index: int, device: torch.device, workers: int | None, requested: Requested
+    run: RunFolder,
+    name: str,
+    index: int,
+    device: torch.device,
+    workers: int | None,
+    requested: Requested,
+    threads: Threads,
 ) -> Fold:
     """A fold that can be trained: as its last checkpoint left it, or from the start.
 
@@ -100,6 +147,7 @@ def open_fold(
         device: where it is trained.
         workers: processes that draw and augment patches; None chooses by the cores.
         requested: length of the schedule, instead of the plan's.
+        threads: that compute on a CPU; begins with those of the checkpoint.
 
     Raises:
         RunFolderError: something it reads is missing, this fold was begun with another plan, split or
@@ -124,21 +172,38 @@ def open_fold(
     if found is None:
         _note_beginning(run, plan, name, index, console)
         training = _requested_training(plan, configuration, requested, device)
-        state = _new_state(training, requested, decided_by, precision(device))
+        state = _new_state(training, requested, decided_by, precision(device), threads.count)
     else:
         state = found[0]
         _check_same(folder, state, decided_by, requested)
         _keep_versions(state, device, console)
-        if device.type == "cpu":
-            torch.set_num_threads(state.threads)
+        threads.start_with(threads_after(state.threads, state.events))
+        # the machine, or what else it does, may be another than before
+        state.pace_since = len(state.rows)
     learner = Learner(plan, configuration, state.training, device, seed=plan.seed + index)
     if found is not None:
         checkpoint.restore(state, found[1], learner)
         console.print(
             f"Fold {index}: going on at step {state.step} of {iterations_after(state.training, state.events)}"
         )
-    count = default_workers(device) if workers is None else workers
-    return Fold(run, plan, name, index, split, learner, state, count, console, None, time.monotonic(), time.monotonic())
+    return Fold(
+        run=run,
+        plan=plan,
+        name=name,
+        index=index,
+        split=split,
+        learner=learner,
+        state=state,
+        workers=default_workers(device) if workers is None else workers,
+        console=console,
+        threads=threads,
+        kept=edited_in_training(run, plan, name),
+        planned=configuration.training,
+        limit=None,
+        saved_at=clock.now(),
+        drawn_at=-math.inf,
+        counted_to=clock.now(),
+    )
 
 
 def _note_beginning(run: RunFolder, plan: Plan, name: str, index: int, console: Console) -> None:
@@ -166,13 +231,13 @@ def default_workers(device: torch.device) -> int:
     return 1 if torch.get_num_threads() >= 4 else 0
 
 
-def _new_state(training: Training, requested: Requested, decided_by: str, number_type: str) -> State:
+def _new_state(training: Training, requested: Requested, decided_by: str, number_type: str, threads: int) -> State:
     return State(
         step=0,
         training=training,
         requested=requested,
         seconds=0.0,
-        threads=torch.get_num_threads(),
+        threads=threads,
         torch_version=torch.__version__,
         precision=number_type,
         plan_sha256=decided_by,
@@ -201,8 +266,12 @@ def _requested_training(
 
 def _hash(plan: Plan, configuration: Configuration, split: Split) -> str:
     """Of everything that must stay as it is from a fold's beginning to its end."""
-    # neither decides what is learned
-    of_configuration = configuration.model_dump_json(exclude={"prediction", "median_shape"})
+    # none of them decides what is learned
+    not_learned: dict[str, Any] = {"prediction": True, "median_shape": True, "training": {"validation_seconds"}}
+    if configuration.training.by_length is None:
+        # folds that were begun before there was such a field go on
+        not_learned["training"] = {"validation_seconds", "by_length"}
+    of_configuration = configuration.model_dump_json(exclude=not_learned)
     decided = of_configuration + plan.labels.model_dump_json() + str(plan.seed) + split.model_dump_json()
     return hashlib.sha256(decided.encode()).hexdigest()
 

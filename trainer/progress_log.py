@@ -1,4 +1,4 @@
-"""What a person sees of a fold in training: `log.csv`, `progress.png`, after every epoch."""
+"""What a person sees of a fold in training: `log.csv`, `progress.png`, after an epoch."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from autoseg.run_folder import replaced_when_done, write_text
 from trainer.checkpoint import LogRow
 
 
-def write_log(folder: Path, rows: Sequence[LogRow]) -> None:
-    """Write `log.csv` and `progress.png` into the fold's folder."""
+def write_log(folder: Path, rows: Sequence[LogRow], *, drawn: bool = True) -> None:
+    """Write `log.csv` and, where it is to be drawn, `progress.png` into the fold's folder."""
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(LogRow.model_fields), lineterminator="\n")
     writer.writeheader()
     writer.writerows(row.model_dump() for row in rows)
     write_text(folder / "log.csv", text.getvalue())
-    _draw(folder / "progress.png", rows)
+    if drawn:
+        _draw(folder / "progress.png", rows)
 
 
 def _draw(path: Path, rows: Sequence[LogRow]) -> None:

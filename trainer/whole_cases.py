@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from autoseg.whole_image.export import export_labels
 from autoseg.whole_image.patch_probabilities import mean_probabilities
 from autoseg.whole_image.sliding_window import predict_probabilities
 
+OnWindow = Callable[[int, int], None]
+
 
 def evaluation_network(
     plan: Plan, configuration: Configuration, weights: dict[str, torch.Tensor], device: torch.device
@@ -34,17 +36,23 @@ def evaluation_network(
 
 
 def dice_at_plan_spacing(
-    module: UNet, folders: Sequence[Path], plan: Plan, configuration: Configuration, device: torch.device
+    module: UNet,
+    folders: Sequence[Path],
+    plan: Plan,
+    configuration: Configuration,
+    device: torch.device,
+    on_window: OnWindow | None = None,
 ) -> float:
     """Mean foreground Dice over preprocessed cases, at the plan's spacing, without mirroring.
 
     Counts of all cases are pooled by class; a class absent from reference and prediction is left out.
+    `on_window` is called after each window.
     """
     classes = plan.labels.classes
     counts = np.zeros((3, classes))
     for folder in folders:
         case = open_case(folder)
-        probabilities = _predict(module, case, plan, configuration, device, mirror=())
+        probabilities = _predict(module, case, plan, configuration, device, (), on_window)
         predicted, reference = probabilities.argmax(0), case.label[:]
         counts[0] += np.bincount(predicted[predicted == reference], minlength=classes)
         counts[1] += np.bincount(predicted.ravel(), minlength=classes)
@@ -62,9 +70,17 @@ def pooled_dice(counts: np.ndarray) -> float:
 
 
 def predict_validation_cases(
-    run: RunFolder, plan: Plan, name: str, cases: Sequence[str], module: UNet, device: torch.device
+    run: RunFolder,
+    plan: Plan,
+    name: str,
+    cases: Sequence[str],
+    module: UNet,
+    device: torch.device,
+    on_window: OnWindow | None = None,
 ) -> dict[str, list[float | None]]:
     """Predict each case whole; write its label map at its own geometry, and its probabilities at the plan's spacing.
+
+    `on_window` is called after each window.
 
     Returns:
         By case the Dice of each foreground class at the original resolution; None where neither
@@ -75,7 +91,8 @@ def predict_validation_cases(
     with progress_bar() as bar:
         for case_name in bar.track(cases, description="Validation"):
             case = open_case(run.case(plan.preprocessed_as(name), case_name))
-            probabilities = _predict(module, case, plan, configuration, device, configuration.mirrored_in_prediction)
+            mirror = configuration.mirrored_in_prediction
+            probabilities = _predict(module, case, plan, configuration, device, mirror, on_window)
             write_probabilities(run.probabilities(name), case.record, probabilities)
             predicted = export_labels(probabilities, case.record, plan.labels)
             write_image(run.cross_validation(name) / f"{case_name}.nii.gz", predicted)
@@ -93,6 +110,7 @@ def _predict(
     configuration: Configuration,
     device: torch.device,
     mirror: tuple[int, ...],
+    on_window: OnWindow | None,
 ) -> np.ndarray:
     return predict_probabilities(
         partial(mean_probabilities, (module,)),
@@ -106,4 +124,5 @@ def _predict(
         # a CPU is no faster with several windows at once
         batch_size=1 if device.type == "cpu" else configuration.batch_size,
         device=device,
+        on_window=on_window,
     )

@@ -13,9 +13,14 @@ from autoseg.pipeline.options import Asked
 from autoseg.plan import Configuration, Plan, read_reasons
 from autoseg.run_folder import RunFolder
 from autoseg.run_state import read_time_spent
+from autoseg.step_cost import DISTURBING, StepCosts
+from autoseg.time_used import time_used
 
 FEW_ITERATIONS = 100
 """Iterations of a fold under which a network has hardly begun to learn."""
+
+SECONDS_BESIDE_A_FOLD, SHARE_KEPT_BACK = 6.0, 1.05
+"""Start-up of a fold, and a factor for report and preprocessing, in what the least budget is made of."""
 
 
 def say_budget(console: Console, budget: float | None, device: str, wanted: Asked) -> None:
@@ -43,9 +48,25 @@ def say_budget(console: Console, budget: float | None, device: str, wanted: Aske
 
 
 def say_plan(
-    console: Console, run: RunFolder, plan: Plan, reference: Plan, configurations: Sequence[str], folds: int
+    console: Console,
+    run: RunFolder,
+    plan: Plan,
+    reference: Plan,
+    configurations: Sequence[str],
+    folds: int,
+    costs: StepCosts | None = None,
 ) -> None:
-    """What was planned, beside nnU-Net's rules without a limit of time."""
+    """What was planned, beside nnU-Net's rules without a limit of time, and how sure the time of a step is.
+
+    Args:
+        console: where to.
+        run: the RUN folder.
+        plan: that is followed.
+        reference: by nnU-Net's rules.
+        configurations: that will be trained.
+        folds: of each.
+        costs: the steps that were measured for it; None where nothing is known of them.
+    """
     reasons = read_reasons(run.plan)
     for name in configurations:
         planned, full = plan.configuration(name), reference.configuration(name)
@@ -54,16 +75,12 @@ def say_plan(
             table.add_row(row, ours, theirs)
         console.print(table)
         seconds = planned.training.seconds
-        if planned.training.iterations < FEW_ITERATIONS:
+        if seconds is not None:
             console.print(
-                f"{planned.training.iterations} iterations a fold are too few for a useful model: give more time "
-                "(--time-budget, with --replan)",
-                style="yellow",
-            )
-        elif seconds is not None:
-            console.print(
-                f"A fold is trained for {format_duration(seconds)}. The reference plan shows each fold "
-                f"{_times(patch_voxels(full) / patch_voxels(planned))} as many voxels: that is what more time buys.",
+                f"Steps of {seconds / planned.training.iterations:.2g} s{_how_sure(planned, costs)}. A fold is trained "
+                f"for {format_duration(seconds)}, with as many steps as the machine's real pace affords. The reference "
+                f"plan shows each fold {_times(patch_voxels(full) / patch_voxels(planned))} as many voxels: that is "
+                "what more time buys.",
                 highlight=False,
             )
         else:
@@ -75,6 +92,50 @@ def say_plan(
                 markup=False,
             )
     console.print(f"Every decision and its reason: {run.plan}", highlight=False)
+
+
+def say_if_too_little(console: Console, run: RunFolder, plan: Plan, configurations: Sequence[str], folds: int) -> None:
+    """Say so where the time is too little for a useful model, with the least that makes sense on this machine.
+
+    Args:
+        console: where to.
+        run: the RUN folder.
+        plan: that is followed.
+        configurations: that share the time; those of several cells of a study several times.
+        folds: of each.
+    """
+    budget, trained = plan.time_budget_seconds, [plan.configuration(name).training for name in configurations]
+    if budget is None or all(training.iterations >= FEW_ITERATIONS for training in trained):
+        return
+    # a budget is spent by preparation, steps and validation
+    needed = 0.0
+    for training in trained:
+        of_steps = FEW_ITERATIONS * (training.seconds or 0.0) / training.iterations
+        needed += folds * (of_steps + (training.validation_seconds or 0.0) + SECONDS_BESIDE_A_FOLD)
+    least = math.ceil((read_time_spent(run).total + needed) * SHARE_KEPT_BACK / 60)
+    fewest = min(training.iterations for training in trained)
+    console.print(
+        f"{format_duration(budget)} are too little for a useful model: {fewest} steps a fold. The least that makes "
+        f"sense for these data on this machine is about --time-budget {_short(60 * least)} (with --replan, or in a "
+        "new RUN folder). What the time allows is done all the same.",
+        style="yellow",
+        highlight=False,
+    )
+
+
+def _how_sure(planned: Configuration, costs: StepCosts | None) -> str:
+    """What disturbed the measurement of a configuration's step; empty where nothing did."""
+    looks = [
+        step.others
+        for step in (costs.steps if costs else ())
+        if (step.network, step.patch_size, step.batch_size) == (planned.network, planned.patch_size, planned.batch_size)
+    ]
+    if not looks:
+        return ", estimated"
+    if min(looks) < DISTURBING:
+        return ""
+    assert costs is not None
+    return f", measured while other programs used {min(looks):.1f} of {costs.cores} cores"
 
 
 def patch_voxels(configuration: Configuration) -> float:
@@ -115,3 +176,4 @@ def say_time(console: Console, run: RunFolder, plan: Plan) -> None:
     of_budget = f" of {format_duration(budget)}" if budget is not None else ""
     table.add_row("all", f"{format_duration(spent.total)}{of_budget}", style="bold")
     console.print(table)
+    console.print(f"Time: {time_used(run, plan).text()}.", highlight=False)

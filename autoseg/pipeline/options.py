@@ -27,12 +27,16 @@ class Asked:
         memory_gb: memory target of the planner.
         device: `cpu`, `cuda` or `mps`.
         architecture: of the network.
+        threads: that compute on a CPU.
+        epochs: length of every fold's schedule; the plan is then made without looking at any clock.
     """
 
     budget: float | None
     memory_gb: float | None
     device: str | None
     architecture: Architecture | None
+    threads: int | None = None
+    epochs: int | None = None
 
     @property
     def device_name(self) -> str:
@@ -57,11 +61,19 @@ def carried_over(wanted: Asked, former: Plan) -> Asked:
         memory_gb=wanted.memory_gb or former.memory_gb,
         device=wanted.device or former.device,
         architecture=wanted.architecture or architecture,
+        threads=wanted.threads,
+        epochs=wanted.epochs,
     )
 
 
 def asked(
-    time_budget: str | float | None, memory: float | None, device: str, architecture: Architecture | None
+    time_budget: str | float | None,
+    memory: float | None,
+    device: str,
+    architecture: Architecture | None,
+    *,
+    threads: int | None = None,
+    epochs: int | None = None,
 ) -> Asked:
     """Check the options one by one.
 
@@ -72,12 +84,27 @@ def asked(
         raise InputError(f"--memory {memory:g}: give the memory of the device in GB, at least 0.5")
     if architecture is not None and architecture not in get_args(Architecture):
         raise InputError(f"--architecture {architecture}: unknown; there are {', '.join(get_args(Architecture))}")
+    check_threads_and_epochs(threads, epochs)
     return Asked(
         budget=None if time_budget is None else parse_duration(time_budget),
         memory_gb=memory,
         device=None if device == "auto" else device,
         architecture=architecture,
+        threads=threads,
+        epochs=epochs,
     )
+
+
+def check_threads_and_epochs(threads: int | None, epochs: int | None = None) -> None:
+    """Refuse numbers of threads or epochs that are none.
+
+    Raises:
+        InputError: one is less than 1.
+    """
+    if epochs is not None and epochs < 1:
+        raise InputError(f"--epochs {epochs}: at least one")
+    if threads is not None and threads < 1:
+        raise InputError(f"--threads {threads}: at least one")
 
 
 def configurations_of(config: str | Sequence[str]) -> tuple[str, ...]:

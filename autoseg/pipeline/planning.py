@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from autoseg import clock
 from autoseg.cells import Cell, Grid
 from autoseg.console import open_console
+from autoseg.cores import available_cores
 from autoseg.dataset.case import Dataset
 from autoseg.dataset.disk import estimate_bytes, require_disk_space
 from autoseg.defaults import DEFAULT_CONFIGURATIONS, DEFAULT_MEMORY_GB
@@ -31,12 +33,16 @@ from autoseg.pipeline.options import (
     require_run_or_empty,
 )
 from autoseg.pipeline.reading import default_workers, is_edited, keep_fingerprint, read_and_check, require_room
-from autoseg.plan import Architecture, Configuration, Plan, read_plan, write_plan
+from autoseg.plan import Architecture, Plan, read_plan, write_plan
 from autoseg.run_folder import RunFolder, locked
 from autoseg.run_state import add_time, read_time_spent, timed
 from autoseg.selection import set_selection_aside
-from autoseg.step_cost import StepCost
+from autoseg.splits import Split
+from autoseg.step_cost import Measure, Recorder, StepCosts, write_step_costs
 from autoseg.trained_by import refuse_other_plan_than_trained
+
+if TYPE_CHECKING:
+    from planner.reference import PlannedDecisions
 
 
 def plan_and_preprocess(
@@ -51,6 +57,7 @@ def plan_and_preprocess(
     plan_only: bool = False,
     replan: bool = False,
     workers: int | None = None,
+    threads: int | None = None,
 ) -> Plan:
     """Check a data set, measure its fingerprint, plan, split and preprocess.
 
@@ -69,6 +76,7 @@ def plan_and_preprocess(
         plan_only: leave the preprocessing out.
         replan: discard edits of `plan.yaml` and plan again.
         workers: cases worked on at once; None = as many as cores and memory allow.
+        threads: with which training steps are measured, and the most cases worked on at once; None = by the cores.
 
     Returns:
         The plan as it now stands in `plan.yaml`.
@@ -82,12 +90,29 @@ def plan_and_preprocess(
     return prepare(
         Path(dataset),
         RunFolder(Path(output)),
-        asked(time_budget, memory, device, architecture),
+        asked(time_budget, memory, device, architecture, threads=threads),
         configurations_of(config),
         plan_only=plan_only,
         replan=replan,
         workers=workers,
-    )
+    ).plan
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that can be trained.
+
+    Args:
+        plan: as it stands in `plan.yaml`.
+        dataset: the raw data set.
+        fingerprint: of it.
+        workers: cases worked on at once.
+    """
+
+    plan: Plan
+    dataset: Dataset
+    fingerprint: Fingerprint
+    workers: int
 
 
 def prepare(
@@ -101,7 +126,7 @@ def prepare(
     plan_only: bool = False,
     replan: bool = False,
     workers: int | None = None,
-) -> Plan:
+) -> Prepared:
     """What `plan_and_preprocess` and `study` have in common.
 
     Args:
@@ -118,7 +143,7 @@ def prepare(
     Raises:
         AutosegError: as `plan_and_preprocess`.
     """
-    started, console = time.monotonic(), open_console()
+    started, console = clock.now(), open_console()
     _refuse_conflicts(run, wanted, () if grid else configurations, replan=replan)
     former = None if replan else _former_plan(run, wanted)
     to_plan_for = carried_over(wanted, former) if former else wanted
@@ -129,11 +154,11 @@ def prepare(
     if not plan_only and not run.plan.exists():
         # with a plan what is preprocessed already counts, below
         require_disk_space(run.path, estimate_bytes(read.shapes, len(read.dataset.channels)))
-    count = workers or default_workers(read.dataset)
+    count = workers or min(default_workers(read.dataset), wanted.threads or available_cores())
     with locked(run.path / ".lock", "planning and preprocessing"):
         if replan:
             run.time_spent.unlink(missing_ok=True)
-        add_time(run, "check", time.monotonic() - started)
+        add_time(run, "check", clock.now() - started)
         fingerprint = keep_fingerprint(run, read, workers=count, console=console)
         if run.plan.exists() and not replan:
             plan = _keep_plan(run, read.dataset, fingerprint, console, folds)
@@ -145,8 +170,8 @@ def prepare(
         if not plan_only:
             names = [cell.name for cell in cells] or configurations
             sources = tuple(dict.fromkeys(map(plan.preprocessed_as, names)))
-            _preprocess(run, read.dataset, plan, sources, count)
-    return plan
+            preprocess(run, read.dataset, plan, sources, count)
+    return Prepared(plan, read.dataset, fingerprint, count)
 
 
 def _refuse_conflicts(run: RunFolder, wanted: Asked, configurations: tuple[str, ...], *, replan: bool) -> None:
@@ -230,53 +255,103 @@ class _Purpose:
 
 def _make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpose: _Purpose, console: Console) -> Plan:
     """Plan by nnU-Net's rules, then by what the hardware and the time can afford; both are written."""
-    from planner.network_input import with_inputs
-    from planner.reference import reference_plan
-    from planner.study_grid import dimensions_of, with_cells
-    from planner.time_budget import fit_to_hardware
-
-    wanted, configurations, cells = purpose.wanted, purpose.configurations, purpose.cells
+    wanted, cells = purpose.wanted, purpose.cells
     with timed(run, "plan"):
-        by_rules = reference_plan(
-            fingerprint,
-            memory_gb=wanted.memory_gb or DEFAULT_MEMORY_GB,
-            architecture=wanted.architecture or "plain",
+        reference = reference_of(
+            fingerprint, wanted.memory_gb or DEFAULT_MEMORY_GB, wanted.architecture or "plain", cells
         )
-        reference = with_inputs(by_rules, fingerprint)
-        for name in configurations:
+        for name in purpose.configurations:
             reference.plan.configuration(name)
-        if cells:
-            reference = dimensions_of(reference, cells)
         splits = keep_or_make_folds(run, dataset, fingerprint, reference.plan.seed, console, purpose.folds)
-        decided = fit_to_hardware(
+        by_work = wanted.epochs is not None
+        measure = Recorder(_by_work(wanted.threads) if by_work else measure_on(purpose.device, wanted.threads))
+        decided = decide(
             reference,
             fingerprint,
             splits,
-            configurations=configurations,
+            cells,
+            configurations=purpose.configurations,
             budget_seconds=wanted.budget_on(purpose.device),
-            spent_seconds=read_time_spent(run).total,
+            # with a length that a person fixed no clock decides anything
+            spent_seconds=0.0 if by_work else read_time_spent(run).total,
             device=purpose.device,
-            measure=partial(_measure, device=purpose.device),
+            measure=measure,
         )
-        if cells:
-            decided = with_cells(decided, cells, fingerprint)
         write_plan(run.reference_plan, reference.plan, reference.reasons)
         set_selection_aside(run)
+        costs = StepCosts(
+            device=purpose.device,
+            cores=available_cores(),
+            threads=wanted.threads or available_cores(),
+            steps=tuple(measure.steps),
+        )
+        write_step_costs(run, costs)
         # before plan.yaml: a plan that is there has its counterpart to be compared with
         write_plan(run.planned, decided.plan, decided.reasons)
         write_plan(run.plan, decided.plan, decided.reasons)
-    messages.say_plan(console, run, decided.plan, reference.plan, tuple(dict.fromkeys(configurations)), len(splits))
+    names = tuple(dict.fromkeys(purpose.configurations))
+    messages.say_plan(console, run, decided.plan, reference.plan, names, len(splits), costs)
+    if not by_work:
+        messages.say_if_too_little(console, run, decided.plan, purpose.configurations, len(splits))
     return decided.plan
 
 
-def _measure(plan: Plan, configuration: Configuration, device: str) -> StepCost:
-    """Cost of a real training step; the trainer is handed to the planner here."""
+def reference_of(
+    fingerprint: Fingerprint, memory_gb: float, architecture: Architecture, cells: Sequence[Cell]
+) -> PlannedDecisions:
+    """The plan by nnU-Net's rules; of a study one configuration for each of its dimensions."""
+    from planner.network_input import with_inputs
+    from planner.reference import reference_plan
+    from planner.study_grid import dimensions_of
+
+    reference = with_inputs(reference_plan(fingerprint, memory_gb=memory_gb, architecture=architecture), fingerprint)
+    return dimensions_of(reference, cells) if cells else reference
+
+
+def decide(
+    reference: PlannedDecisions,
+    fingerprint: Fingerprint,
+    splits: tuple[Split, ...],
+    cells: Sequence[Cell],
+    *,
+    configurations: tuple[str, ...],
+    budget_seconds: float | None,
+    spent_seconds: float,
+    device: str,
+    measure: Measure,
+) -> PlannedDecisions:
+    """The plan that is followed: what hardware and time afford of the reference; of a study for every cell."""
+    from planner.study_grid import with_cells
+    from planner.time_budget import fit_to_hardware
+
+    decided = fit_to_hardware(
+        reference,
+        fingerprint,
+        splits,
+        configurations=configurations,
+        budget_seconds=budget_seconds,
+        spent_seconds=spent_seconds,
+        device=device,
+        measure=measure,
+    )
+    return with_cells(decided, cells, fingerprint) if cells else decided
+
+
+def measure_on(device: str, threads: int | None) -> Measure:
+    """Costs of real training steps; the trainer is handed to the planner here."""
     from trainer.measure import measure_step
 
-    return measure_step(plan, configuration, device)
+    return partial(measure_step, device=device, threads=threads)
 
 
-def _preprocess(run: RunFolder, dataset: Dataset, plan: Plan, configurations: tuple[str, ...], workers: int) -> None:
+def _by_work(threads: int | None) -> Measure:
+    """Costs of training steps by their work alone, the same on every machine."""
+    from planner.cost import counted_cost
+
+    return partial(counted_cost, threads=threads or available_cores())
+
+
+def preprocess(run: RunFolder, dataset: Dataset, plan: Plan, configurations: tuple[str, ...], workers: int) -> None:
     """Preprocess the cases of configurations that have cases of their own."""
     from planner.preprocess import preprocess_dataset
 

@@ -10,7 +10,7 @@ from autoseg.console import open_console
 from autoseg.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.errors import InputError, PartialFailure
 from autoseg.network_input import seen_sequences
-from autoseg.pipeline.options import configurations_of, existing_run
+from autoseg.pipeline.options import check_threads_and_epochs, configurations_of, existing_run
 from autoseg.pipeline.results import Report, show_report
 from autoseg.plan import read_plan
 from autoseg.selection import read_selection
@@ -31,6 +31,7 @@ def predict(
     mirror: bool | None = None,
     save_probabilities: bool = False,
     post_processing: bool = True,
+    threads: int | None = None,
 ) -> None:
     """Predict label maps with all finished folds together.
 
@@ -52,12 +53,14 @@ def predict(
         mirror: average over mirrored images too; None = as the plan says.
         save_probabilities: also write the probability of every class.
         post_processing: apply that which was selected.
+        threads: that compute on a CPU; None = as many as other programs leave cores for.
 
     Raises:
         PartialFailure: some inputs could not be predicted; lists them.
         InputError, DatasetError: the inputs are not what the models take.
         RunFolderError: nothing is trained yet.
     """
+    check_threads_and_epochs(threads)
     folder = existing_run(run)
     plan = read_plan(folder.plan)
     selection = read_selection(folder, plan) if config is None else None
@@ -92,6 +95,7 @@ def predict(
         device=device,
         mirror=mirror,
         save_probabilities=save_probabilities,
+        threads=threads,
     )
     if problems:
         listed = "\n".join(dict.fromkeys(problems))
@@ -132,6 +136,7 @@ def evaluate(
     run: Path | str | None = None,
     images: Path | str | None = None,
     workers: int | None = None,
+    threads: int | None = None,
 ) -> Summary:
     """Compare predicted label maps with references of the same names.
 
@@ -143,6 +148,7 @@ def evaluate(
             the values in them.
         images: folder of the images, to show under the outlines.
         workers: cases worked on at once; None = as many as cores and memory allow.
+        threads: at most so many cases at once; None = no such limit.
 
     Returns:
         What `summary.json` holds.
@@ -151,6 +157,7 @@ def evaluate(
         InputError: the folders hold no label maps of the same names.
         PartialFailure: some cases could not be evaluated; the report of the others is written.
     """
+    check_threads_and_epochs(threads)
     labels = None if run is None else read_plan(existing_run(run).plan).labels
     from inference.evaluate import IncompleteEvaluation, evaluate_folders
 
@@ -161,7 +168,7 @@ def evaluate(
             Path(output),
             labels=labels,
             images=None if images is None else Path(images),
-            workers=workers,
+            workers=workers or threads,
         )
         report = Report(summary, Path(output), None)
     except IncompleteEvaluation as incomplete:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from rich.table import Table
 
 from autoseg.errors import PartialFailure
 from autoseg.run_folder import RunFolder
-from autoseg.run_state import report_folder, timed
+from autoseg.run_state import read_time_spent, report_folder, timed
 
 if TYPE_CHECKING:
     # imports libraries that take seconds to load
@@ -40,13 +41,50 @@ def report_if_finished(run: RunFolder, configuration: str, folds: int) -> Report
     if not all(run.finished(configuration, fold).exists() for fold in range(folds)):
         return None
     folder = report_folder(run, configuration)
-    with timed(run, f"report {configuration}"):
+    with timed(run, report_stage(configuration)):
         from inference.evaluate import IncompleteEvaluation, report_run
 
         try:
             return Report(report_run(run, configuration), folder, None)
         except IncompleteEvaluation as incomplete:
             return Report(incomplete.summary, folder, incomplete)
+
+
+class ReportTime:
+    """What the reports at the end of a run will take: by those that are made, else by comparing a case.
+
+    Args:
+        run: the RUN folder.
+        configurations: that will be reported on.
+    """
+
+    def __init__(self, run: RunFolder, configurations: Sequence[str]) -> None:
+        self._run, self._configurations = run, configurations
+        self._expected: dict[str, float] = {}
+
+    def seconds(self) -> float | None:
+        """Of all reports that are to come; None while nothing tells."""
+        spent = read_time_spent(self._run).seconds
+        made = [spent[stage] for stage in map(report_stage, self._configurations) if stage in spent]
+        left = [name for name in self._configurations if report_stage(name) not in spent]
+        each = [made[-1] if made else self._look(name) for name in left]
+        known = [seconds for seconds in each if seconds is not None]
+        return sum(known) / len(known) * len(left) if known else None
+
+    def _look(self, name: str) -> float | None:
+        if name not in self._expected and self._run.finished(name, 0).exists():
+            with timed(self._run, f"look ahead at {report_stage(name)}"):
+                from inference.evaluate import expected_report_seconds
+
+                expected = expected_report_seconds(self._run, name)
+            if expected is not None:
+                self._expected[name] = expected
+        return self._expected.get(name)
+
+
+def report_stage(configuration: str) -> str:
+    """Name in `time_spent.json` of a configuration's report."""
+    return f"report {configuration}"
 
 
 def show_report(console: Console, report: Report) -> None:

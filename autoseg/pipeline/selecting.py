@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from autoseg.console import open_console
-from autoseg.pipeline.options import configurations_of, existing_run
+from autoseg.pipeline.options import check_threads_and_epochs, configurations_of, existing_run
 from autoseg.run_folder import RunFolder
 from autoseg.run_state import report_folder, timed
 from autoseg.selection import CandidateScore, Performance, Selection, write_selection
@@ -24,6 +24,7 @@ def select(
     config: str | Sequence[str] | None = None,
     operating_point: str = "dice",
     workers: int | None = None,
+    threads: int | None = None,
 ) -> Selection:
     """Choose the configuration or pair that predicts best in cross-validation, and its post-processing.
 
@@ -36,6 +37,7 @@ def select(
         operating_point: what threshold and minimal size are for: `dice`, `f2` (detection of lesions) or
             `sensitivity=0.9` (the fewest false components at this share of lesions found).
         workers: cases worked on at once; None = as many as cores and memory allow.
+        threads: at most so many cases at once; None = no such limit.
 
     Returns:
         What `selected.json` holds.
@@ -45,13 +47,14 @@ def select(
         PlanError: a configuration is not planned.
         InputError: an option is malformed.
     """
+    check_threads_and_epochs(threads)
     folder = existing_run(run)
     names = None if config is None else configurations_of(config)
     with timed(folder, "select"):
         from inference.select import select_configurations
 
         selection = select_configurations(
-            folder, configurations=names, operating_point=operating_point, workers=workers
+            folder, configurations=names, operating_point=operating_point, workers=workers or threads
         )
         write_selection(folder, selection)
         _renew_reports(folder, selection)

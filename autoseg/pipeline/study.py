@@ -14,12 +14,15 @@ from rich.table import Table
 from autoseg.cells import Cell, Grid, cells_in
 from autoseg.console import open_console
 from autoseg.defaults import DEFAULT_DIMENSIONS
-from autoseg.errors import AutosegError, PartialFailure
+from autoseg.errors import AutosegError, OtherPace, PartialFailure
 from autoseg.finished import refuse_other_splits
+from autoseg.pipeline.budget import time_of_next_fold
 from autoseg.pipeline.messages import say_time
-from autoseg.pipeline.options import asked
-from autoseg.pipeline.planning import prepare
-from autoseg.pipeline.training import time_left_for_fold, train_unless_finished
+from autoseg.pipeline.options import Asked, asked
+from autoseg.pipeline.planning import Prepared, prepare
+from autoseg.pipeline.planning_again import can_plan_again, plan_again
+from autoseg.pipeline.results import ReportTime
+from autoseg.pipeline.training import train_unless_finished
 from autoseg.plan import Architecture, Plan
 from autoseg.run_folder import RunFolder
 from autoseg.run_state import timed
@@ -43,6 +46,8 @@ def study(
     architecture: Architecture | None = None,
     replan: bool = False,
     workers: int | None = None,
+    threads: int | None = None,
+    epochs: int | None = None,
 ) -> None:
     """Compare sets of sequences and input dimensions: one network for each, over the same cases and folds.
 
@@ -64,6 +69,9 @@ def study(
         architecture: None = `plain`.
         replan: discard edits of `plan.yaml` and plan again.
         workers: cases worked on at once; None = as many as cores and memory allow.
+        threads: that compute on a CPU; None = as many as other programs leave cores for.
+        epochs: length of every fold's schedule. The plan is then made from counted work instead of measured
+            steps; with `threads` no clock touches a bit of the result.
 
     Raises:
         InputError: a set names a sequence that the data set does not have, or an option is malformed.
@@ -72,15 +80,17 @@ def study(
     """
     grid = Grid(None if sequences is None else tuple(sequences), tuple(dimensions))
     run, console = RunFolder(Path(output)), open_console()
-    wanted = asked(time_budget, memory, device, architecture)
-    plan = prepare(Path(dataset), run, wanted, grid.dimensions, grid=grid, folds=folds, replan=replan, workers=workers)
-    cells = grid.cells(tuple(channel.name for channel in plan.channels))
-    failures = train_cells(run, plan, cells, device=device, console=console)
+    wanted = asked(time_budget, memory, device, architecture, threads=threads, epochs=epochs)
+    prepared = prepare(
+        Path(dataset), run, wanted, grid.dimensions, grid=grid, folds=folds, replan=replan, workers=workers
+    )
+    cells = grid.cells(tuple(channel.name for channel in prepared.plan.channels))
+    failures, plan = train_cells(run, prepared, cells, wanted, device=device, console=console)
     with timed(run, "study report"):
         from inference.study.write import write_study
 
         # where a part of the grid was asked for, the page still shows all of it
-        results = write_study(run, cells_in(plan), failures=failures, workers=workers)
+        results = write_study(run, cells_in(plan), failures=failures, workers=workers or threads)
     # first, so that the results and the page stand last
     say_time(console, run, plan)
     print_study(console, results)
@@ -92,22 +102,26 @@ def study(
         )
 
 
-def train_cells(run: RunFolder, plan: Plan, cells: Sequence[Cell], *, device: str, console: Console) -> dict[str, str]:
+def train_cells(
+    run: RunFolder, prepared: Prepared, cells: Sequence[Cell], wanted: Asked, *, device: str, console: Console
+) -> tuple[dict[str, str], Plan]:
     """Train every fold that is left, cell by cell.
 
     A fold that has no case to learn from, or none to be judged on, is left out.
 
     Args:
         run: the STUDY folder, preprocessed.
-        plan: its plan.
+        prepared: its plan, and what it is made from.
         cells: to train.
+        wanted: threads and epochs that a person fixed.
         device: `auto`, `cpu`, `cuda` or `mps`.
         console: for messages.
 
     Returns:
-        By name of a cell that failed what went wrong.
+        By name of a cell that failed what went wrong; and the plan, which may have been made again.
     """
     failures: dict[str, str] = {}
+    plan = prepared.plan
     left: list[tuple[str, int]] = []
     of_run = read_splits(run.splits)
     for cell in cells:
@@ -119,14 +133,29 @@ def train_cells(run: RunFolder, plan: Plan, cells: Sequence[Cell], *, device: st
             continue
         possible = [fold for fold, split in enumerate(splits) if split.train and split.val]
         left += [(cell.name, fold) for fold in possible if not run.finished(cell.name, fold).exists()]
-    count = len(left)
+    count, reports_take = len(left), ReportTime(run, [cell.name for cell in cells])
     while left:
         name, fold = left[0]
         console.print(f"[bold]{name}[/bold], fold {fold}: {count - len(left) + 1} of {count}", highlight=False)
         try:
             # every configuration's time counts: what is preprocessed for one cell is the others' too
-            at_most = time_left_for_fold(run, plan, left, tuple(plan.configurations))
-            train_unless_finished(run, name, fold, device=device, at_most=at_most)
+            time = time_of_next_fold(run, plan, left, tuple(plan.configurations), reports_take.seconds())
+            free = wanted.epochs is None and can_plan_again(run, plan, name, fold, cells_in(plan))
+            train_unless_finished(
+                run,
+                name,
+                fold,
+                device=device,
+                threads=wanted.threads,
+                epochs=wanted.epochs,
+                time=time,
+                at_other_pace="raise" if free else "go on",
+            )
+        except OtherPace as found:
+            prepared = plan_again(
+                run, prepared, found, name, fold, left, console, threads=wanted.threads, cells=cells_in(plan)
+            )
+            plan = prepared.plan
         except Exception as error:
             if concerns_all(error):
                 raise
@@ -136,7 +165,7 @@ def train_cells(run: RunFolder, plan: Plan, cells: Sequence[Cell], *, device: st
             left = [(other, index) for other, index in left if other != name]
         else:
             left.pop(0)
-    return failures
+    return failures, plan
 
 
 def concerns_all(error: Exception) -> bool:

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from autoseg.console import open_console
 from autoseg.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.durations import parse_duration
 from autoseg.errors import InputError, RunFolderError
-from autoseg.finished import read_finished, refuse_other_splits
-from autoseg.pipeline.options import configurations_of, existing_run, refuse_models_alone
+from autoseg.finished import Finished, refuse_other_splits
+from autoseg.model_files import read_model
+from autoseg.pipeline.budget import FoldTime, training_stage
+from autoseg.pipeline.options import check_threads_and_epochs, configurations_of, existing_run, refuse_models_alone
 from autoseg.pipeline.results import report_if_finished, show_report
 from autoseg.plan import Plan, read_plan
 from autoseg.run_folder import RunFolder
-from autoseg.run_state import TimeSpent, read_record, read_time_spent, timed
+from autoseg.run_state import read_record, timed
 from autoseg.splits import Split, cases_of, read_splits
 from autoseg.taking_part import splits_of
 from autoseg.trained_by import refuse_other_plan_than_trained
 
-SHARE_FOR_THE_REPORT = 0.02
-"""Of a time budget, kept for the evaluation at its end."""
+if TYPE_CHECKING:
+    from trainer.fold import AtOtherPace
 
-LEAST_SHARE = 0.1
-"""Of a fold's planned time, that it gets even where the budget is spent."""
+AS_PLANNED = FoldTime(None, 0.0)
 
 
 def train(
@@ -36,6 +37,8 @@ def train(
     epochs: int | None = None,
     time_budget: str | float | None = None,
     workers: int | None = None,
+    threads: int | None = None,
+    follow: Path | str | None = None,
 ) -> None:
     """Train one fold, or all in turn, going on where an earlier call stopped.
 
@@ -47,9 +50,12 @@ def train(
         fold: number of the fold, from 0, or `all`; finished ones are left as they are.
         config: configurations to train.
         device: `auto`, `cpu`, `cuda` or `mps`.
-        epochs: length of the schedule, instead of the plan's.
+        epochs: length of the schedule, instead of the plan's; no clock changes it.
         time_budget: of each fold alone, such as `10m`, or seconds, instead of the plan's.
         workers: processes that draw and augment patches; None chooses by the cores.
+        threads: that compute on a CPU; None = as many as other programs leave cores for.
+        follow: `finished.json` of a training of this fold, which is repeated with its events: the same
+            weights, bit for bit, on the same kind of machine.
 
     Raises:
         RunFolderError: the run is not planned or preprocessed, the fold is being trained already, or
@@ -59,8 +65,8 @@ def train(
     """
     folder = existing_run(run)
     seconds = None if time_budget is None else parse_duration(time_budget)
-    if epochs is not None and epochs < 1:
-        raise InputError(f"--epochs {epochs}: at least one")
+    check_threads_and_epochs(threads, epochs)
+    followed = None if follow is None else _followed(Path(follow), fold, epochs, seconds)
     refuse_models_alone(folder)
     plan, splits = read_plan(folder.plan), read_splits(folder.splits)
     folds = _folds(fold, len(splits))
@@ -72,7 +78,18 @@ def train(
         require_preprocessed(folder, plan, name, [splits[i] for i in folds])
     for name in configurations:
         for index in folds:
-            train_unless_finished(folder, name, index, device=device, workers=workers, epochs=epochs, seconds=seconds)
+            train_unless_finished(
+                folder,
+                name,
+                index,
+                device=device,
+                workers=workers,
+                threads=threads,
+                epochs=epochs,
+                seconds=seconds,
+                followed=followed,
+                at_other_pace="tell",
+            )
         report = report_if_finished(folder, name, len(splits))
         if report is not None:
             show_report(open_console(), report)
@@ -85,9 +102,12 @@ def train_unless_finished(
     *,
     device: str,
     workers: int | None = None,
+    threads: int | None = None,
     epochs: int | None = None,
     seconds: float | None = None,
-    at_most: float | None = None,
+    time: FoldTime = AS_PLANNED,
+    followed: Finished | None = None,
+    at_other_pace: AtOtherPace = "go on",
 ) -> None:
     """Train a fold to its end; the time counts towards the run.
 
@@ -97,9 +117,15 @@ def train_unless_finished(
         fold: its number.
         device: `auto`, `cpu`, `cuda` or `mps`.
         workers: processes that draw and augment patches; None chooses by the cores.
+        threads: that compute on a CPU; None = as many as other programs leave cores for.
         epochs: length of the schedule; None = the plan's.
         seconds: time of the fold; None = the plan's.
-        at_most: time from now that it may train at most; None = as the schedule has it.
+        time: of the whole run's budget, that the fold has.
+        followed: a training that is repeated, its threads and events.
+        at_other_pace: what is done where the first epochs show another pace than planned.
+
+    Raises:
+        OtherPace: they do, and that is to be raised.
     """
     # imported within the time that counts: torch takes seconds to load
     with timed(run, training_stage(configuration, fold)):
@@ -117,61 +143,31 @@ def train_unless_finished(
             fold,
             device=device,
             workers=workers,
+            threads=threads if followed is None else followed.threads,
             epochs=epochs,
             seconds=seconds,
-            at_most=at_most,
+            share=time.share,
+            left_after=time.left_after,
+            follows=None if followed is None else followed.events,
+            at_other_pace=at_other_pace,
         )
 
 
-def training_stage(configuration: str, fold: int) -> str:
-    """Name in `time_spent.json` of a fold's training."""
-    return f"train {configuration} fold {fold}"
+def _followed(path: Path, fold: int | Literal["all"], epochs: int | None, seconds: float | None) -> Finished:
+    """The training that is to be repeated.
 
-
-def time_left_for_fold(
-    run: RunFolder, plan: Plan, folds_left: Sequence[tuple[str, int]], configurations: Sequence[str]
-) -> float | None:
-    """Seconds that the next fold may train from now on, where the budget no longer affords all that is planned.
-
-    None where it does: the fold then keeps the plan's schedule. Otherwise the folds share what is
-    left, in proportion to what each still has to do.
-
-    Args:
-        run: the RUN folder.
-        plan: its plan.
-        folds_left: every (configuration, fold) that is not finished; the first is the next.
-        configurations: of this run; the time that others took on the same RUN does not count.
+    Raises:
+        InputError: it is of another fold, or goes not together with another option.
+        RunFolderError: the file is malformed.
     """
-    if plan.time_budget_seconds is None:
-        return None
-    spent = read_time_spent(run)
-    others = set(plan.configurations) - set(configurations)
-    of_others = spent.of([stage for stage in spent.seconds if others & set(stage.split())])
-    to_do = [
-        max(0.0, (plan.configuration(name).training.seconds or 0.0) - spent.of([training_stage(name, fold)]))
-        for name, fold in folds_left
-    ]
-    kept = SHARE_FOR_THE_REPORT * plan.time_budget_seconds + _seconds_of_validation(run, folds_left, spent)
-    left = plan.time_budget_seconds - (spent.total - of_others) - kept
-    planned = plan.configuration(folds_left[0][0]).training.seconds
-    # nothing to share out: only validations are left, or the plan was edited to have no limit
-    if sum(to_do) <= max(0.0, left) or planned is None:
-        return None
-    # a budget that is spent already still gets a model
-    return max(LEAST_SHARE * planned, to_do[0] * left / sum(to_do))
-
-
-def _seconds_of_validation(run: RunFolder, folds_left: Sequence[tuple[str, int]], spent: TimeSpent) -> float:
-    """What predicting the validation cases of the folds that are left will take, by those that are finished."""
-    seconds = 0.0
-    for name in dict.fromkeys(name for name, _ in folds_left):
-        folds = range(len(read_splits(run.splits)))
-        finished = {fold: done for fold in folds if (done := read_finished(run, name, fold)) is not None}
-        took = [spent.of([training_stage(name, fold)]) - done.seconds_training for fold, done in finished.items()]
-        # before a fold has finished the plan, which kept time for it, is taken at its word
-        each = max(0.0, sum(took) / len(took)) if took else 0.0
-        seconds += each * sum(other == name for other, _ in folds_left)
-    return seconds
+    if epochs is not None or seconds is not None:
+        raise InputError("--follow repeats a training as it was: leave --epochs and --time-budget out")
+    finished = read_model(path, Finished, "give the finished.json of a fold")
+    if finished is None:
+        raise InputError(f"--follow {path}: does not exist; give the finished.json of a fold")
+    if fold != finished.fold:
+        raise InputError(f"--follow {path}: is of fold {finished.fold}; add --fold {finished.fold}")
+    return finished
 
 
 def require_preprocessed(run: RunFolder, plan: Plan, configuration: str, splits: Sequence[Split]) -> None:

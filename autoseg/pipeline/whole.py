@@ -7,17 +7,16 @@ from pathlib import Path
 
 from autoseg.console import open_console
 from autoseg.defaults import DEFAULT_CONFIGURATIONS, DEMO_BUDGET
+from autoseg.errors import OtherPace
 from autoseg.finished import refuse_other_splits
 from autoseg.models_only import copy_run
+from autoseg.pipeline.budget import time_of_next_fold
 from autoseg.pipeline.messages import say_time
-from autoseg.pipeline.options import configurations_of
-from autoseg.pipeline.planning import plan_and_preprocess
-from autoseg.pipeline.results import report_if_finished, show_report
-from autoseg.pipeline.training import (
-    require_preprocessed,
-    time_left_for_fold,
-    train_unless_finished,
-)
+from autoseg.pipeline.options import asked, check_threads_and_epochs, configurations_of
+from autoseg.pipeline.planning import prepare
+from autoseg.pipeline.planning_again import can_plan_again, plan_again
+from autoseg.pipeline.results import ReportTime, report_if_finished, show_report
+from autoseg.pipeline.training import require_preprocessed, train_unless_finished
 from autoseg.plan import Architecture
 from autoseg.run_folder import RunFolder
 from autoseg.splits import read_splits
@@ -43,6 +42,8 @@ def run(
     architecture: Architecture | None = None,
     replan: bool = False,
     workers: int | None = None,
+    threads: int | None = None,
+    epochs: int | None = None,
 ) -> None:
     """Everything: check, plan, preprocess, train every fold, predict each case by the fold that did not see it, report.
 
@@ -59,33 +60,43 @@ def run(
         architecture: None = `plain`.
         replan: discard edits of `plan.yaml` and plan again.
         workers: cases worked on at once; None = as many as cores and memory allow.
+        threads: that compute on a CPU; None = as many as other programs leave cores for.
+        epochs: length of every fold's schedule. The plan is then made from counted work instead of measured
+            steps; with `threads` no clock touches a bit of the result.
 
     Raises:
         AutosegError: as `plan_and_preprocess` and `train`.
     """
     configurations = configurations_of(config)
-    plan = plan_and_preprocess(
-        dataset,
-        output,
-        config=configurations,
-        time_budget=time_budget,
-        memory=memory,
-        device=device,
-        architecture=architecture,
-        replan=replan,
-        workers=workers,
-    )
     folder, console = RunFolder(Path(output)), open_console()
-    splits = read_splits(folder.splits)
+    wanted = asked(time_budget, memory, device, architecture, threads=threads, epochs=epochs)
+    prepared = prepare(Path(dataset), folder, wanted, configurations, replan=replan, workers=workers)
+    plan, splits = prepared.plan, read_splits(folder.splits)
     for name in configurations:
         refuse_other_splits(folder, name, splits_of(folder, plan, name, splits))
         require_preprocessed(folder, plan, name, splits)
     left = [(name, fold) for name in configurations for fold in range(len(splits))]
     left = [(name, fold) for name, fold in left if not folder.finished(name, fold).exists()]
+    reports_take = ReportTime(folder, configurations)
     while left:
         name, fold = left[0]
-        at_most = time_left_for_fold(folder, plan, left, configurations)
-        train_unless_finished(folder, name, fold, device=device, at_most=at_most)
+        time = time_of_next_fold(folder, plan, left, configurations, reports_take.seconds())
+        free = epochs is None and can_plan_again(folder, plan, name, fold)
+        try:
+            train_unless_finished(
+                folder,
+                name,
+                fold,
+                device=device,
+                threads=threads,
+                epochs=epochs,
+                time=time,
+                at_other_pace="raise" if free else "go on",
+            )
+        except OtherPace as found:
+            prepared = plan_again(folder, prepared, found, name, fold, left, console, threads=threads)
+            plan = prepared.plan
+            continue
         left.pop(0)
     reports = [report_if_finished(folder, name, len(splits)) for name in configurations]
     # first, so that the results and the report's path stand last
@@ -103,6 +114,7 @@ def phantom(
     kind: str = "spine",
     missing: float | None = None,
     workers: int | None = None,
+    threads: int | None = None,
 ) -> Path:
     """Draw a synthetic spine data set with metastases, in the layout of a table.
 
@@ -113,6 +125,7 @@ def phantom(
         kind: `spine`, or `small`: thick slices, small metastases alone, 0.1 % of the voxels.
         missing: share of the cases that lack each sequence, from 0 to 0.5; None = every fourth case lacks one.
         workers: processes; None = as many as cores and memory allow.
+        threads: at most so many processes; None = no such limit.
 
     Returns:
         The folder, which holds `cases.csv`.
@@ -122,11 +135,18 @@ def phantom(
     """
     from autoseg.synthetic_spine.write import make_phantom
 
-    return make_phantom(Path(output), cases=cases, seed=seed, kind=kind, missing=missing, workers=workers)
+    check_threads_and_epochs(threads)
+    count = workers or threads
+    return make_phantom(Path(output), cases=cases, seed=seed, kind=kind, missing=missing, workers=count)
 
 
 def demo(
-    output: Path | str = "demo", *, cases: int = 40, time_budget: str | float = DEMO_BUDGET, device: str = "auto"
+    output: Path | str = "demo",
+    *,
+    cases: int = 40,
+    time_budget: str | float = DEMO_BUDGET,
+    device: str = "auto",
+    threads: int | None = None,
 ) -> None:
     """Draw the phantom and take it through the whole path.
 
@@ -135,13 +155,14 @@ def demo(
         cases: how many to draw.
         time_budget: for the run.
         device: `auto`, `cpu`, `cuda` or `mps`.
+        threads: that compute on a CPU; None = as many as other programs leave cores for.
     """
     console = open_console()
     console.print(f"[bold]{SYNTHETIC}[/bold]")
     folder = Path(output)
     if not (folder / SYNTHETIC_NAME / "cases.csv").exists():
-        phantom(folder / SYNTHETIC_NAME, cases=cases)
-    run(folder / SYNTHETIC_NAME, folder / "run", time_budget=time_budget, device=device)
+        phantom(folder / SYNTHETIC_NAME, cases=cases, threads=threads)
+    run(folder / SYNTHETIC_NAME, folder / "run", time_budget=time_budget, device=device, threads=threads)
 
 
 def copy(run: Path | str, output: Path | str, *, models_only: bool = False) -> None:

@@ -14,7 +14,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 
 from autoseg.device import half_precision
-from autoseg.parallel import available_cores
+from autoseg.cores import available_cores
 from autoseg.run_folder import write_text
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from autoseg.dataset.read import read_dataset
-from autoseg.parallel import available_cores
+from autoseg.cores import available_cores
 from benchmarks.process import Measured, measure
 
 

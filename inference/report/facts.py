@@ -22,6 +22,7 @@ from autoseg.run_folder import RunFolder
 from autoseg.run_state import DatasetRecord, read_record, read_time_spent
 from autoseg.selection import Selection, read_selection
 from autoseg.splits import Split
+from autoseg.time_used import TimeUsed, time_used
 from inference.report.apart import sequences_apart
 
 _DIRECTIONS = ("z (head–foot)", "y (front–back)", "x (left–right)")
@@ -69,7 +70,7 @@ class RunFacts:
         plan: about the configuration.
         folds: one a fold.
         logs: by fold, where there is one.
-        times: seconds of each stage, as text.
+        times: how the budget was used, and seconds of each stage, as text.
         selected: what predicts, by cross-validation; empty where nothing was selected.
     """
 
@@ -102,7 +103,10 @@ def run_facts(run: RunFolder, plan: Plan, configuration: str, splits: Sequence[S
         plan=_plan_facts(plan, configuration, read_reasons(run.plan)),
         folds=tuple(_fold_facts(run, configuration, i, split) for i, split in enumerate(splits)),
         logs=logs,
-        times=tuple(Fact(stage, format_duration(seconds)) for stage, seconds in spent.seconds.items()),
+        times=(
+            *_used_facts(time_used(run, plan)),
+            *(Fact(stage, format_duration(seconds)) for stage, seconds in spent.seconds.items()),
+        ),
         selected=selection_facts(read_selection(run, plan)),
     )
 
@@ -124,6 +128,20 @@ def selection_facts(selection: Selection | None) -> tuple[Fact, ...]:
         facts.append(Fact("mean Dice after post-processing", _dice(selection.post_processed.mean_dice), reason))
     facts.append(Fact("operating point", selection.operating_point))
     return (*facts, *(Fact("note", note) for note in selection.notes))
+
+
+def _used_facts(used: TimeUsed) -> tuple[Fact, ...]:
+    """Planned, used, revised."""
+    of_budget = f" ({used.used / used.budget:.0%} of the budget)" if used.budget else ""
+    return (
+        Fact("planned", "no limit" if used.budget is None else format_duration(used.budget)),
+        Fact(
+            "used",
+            format_duration(used.used) + of_budget,
+            "training steps, validation, preprocessing and report; this report is not yet counted",
+        ),
+        Fact("revisions of schedules", "; ".join(used.revisions) or "none"),
+    )
 
 
 def read_log(path: Path) -> FoldLog | None:

@@ -1,6 +1,7 @@
 """What a budget buys, on a machine whose step costs what the network's multiply-adds say."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -272,3 +273,45 @@ def test_small_lesions_get_their_loss_before_steps_are_measured(budget: float | 
     assert machine.measured and all(c.training.lesion_loss > 0 for c in machine.measured)
     plain = fit(dataset("thick slices"), Machine(), budget)
     assert plain.plan.configurations["3d"].training.lesion_loss == 0
+
+
+class Busy(Machine):
+    """A machine that is busy at its first looks: they take longer, and may be known as disturbed."""
+
+    def __init__(self, looks: int, slower: float, others: float = 0.0) -> None:
+        super().__init__()
+        self.busy, self.slower, self.others = looks, slower, others
+
+    def __call__(self, plan: Plan, configuration: Configuration) -> StepCost:
+        cost = super().__call__(plan, configuration)
+        if len(self.measured) <= self.busy:
+            return replace(cost, seconds=cost.seconds * self.slower, others=self.others)
+        return cost
+
+
+@pytest.mark.parametrize("looks", [1, 2, 3])
+def test_a_busy_moment_does_not_decide_the_plan(looks: int) -> None:
+    measured = dataset("thick slices")
+    quiet, busy = (fit(measured, machine, HOUR).plan.configurations["3d"] for machine in (Machine(), Busy(looks, 5.0)))
+    assert (busy.network, busy.patch_size, busy.spacing) == (quiet.network, quiet.patch_size, quiet.spacing)
+    assert busy.training.iterations == pytest.approx(quiet.training.iterations, rel=0.01)
+
+
+def test_a_machine_that_is_busy_all_the_while_is_planned_for_and_told() -> None:
+    measured = dataset("thick slices")
+    decided = fit(measured, Busy(1000, 1.0, others=1.0), HOUR)
+    assert "while other programs used 1.0 cores" in decided.reasons["configurations.3d.training.iterations"]
+    assert "other programs" not in fit(measured, Machine(), HOUR).reasons["configurations.3d.training.iterations"]
+
+
+def test_a_quiet_look_goes_before_those_that_were_disturbed() -> None:
+    measured = dataset("thick slices")
+    decided = fit(measured, Busy(2, 0.5, others=1.0), HOUR)
+    assert "other programs" not in decided.reasons["configurations.3d.training.iterations"]
+
+
+def test_what_training_leaves_of_a_folds_time_is_planned_for_validation() -> None:
+    measured, machine = dataset("thick slices"), Machine()
+    plan = fit(measured, machine, HOUR).plan
+    _, validation = fold_seconds(measured, machine, plan, "3d")
+    assert plan.configurations["3d"].training.validation_seconds == pytest.approx(validation)

@@ -4,7 +4,10 @@ import pytest
 from rich.console import Console
 
 from trainer.checkpoint import LogRow, Requested, State
-from trainer.events import pace, shorten_if_late
+from trainer.events import change_threads, end_now, pace, revise_length, tell_what_it_takes
+from trainer.schedule import iterations_after, learning_rate, progress, threads_after
+
+QUIET = Console(file=io.StringIO())
 
 
 def rows(durations: list[float], looked: set[int], steps: int = 10) -> list[LogRow]:
@@ -43,9 +46,68 @@ def test_a_look_at_whole_cases_is_no_slow_step() -> None:
     assert pace(rows([10] * 6 + [20] * 3, set()))[0] == pytest.approx(2.0), "a machine that slowed down"
 
 
-@pytest.mark.parametrize(("limit", "ends"), [(245, None), (225, 180), (110, 95)])
-def test_a_fold_is_shortened_only_where_it_is_late(training, limit: float, ends: int | None) -> None:
+@pytest.mark.parametrize(
+    ("limit", "ends"),
+    [
+        (245, None),
+        (241, None),  # late by less than 2 %
+        (264, None),  # 19 steps more would be less than a tenth
+        (290, 230),
+        (505, 370),  # more steps mean more looks
+        (225, 180),
+        (110, 95),
+    ],
+)
+def test_the_length_follows_the_time_both_ways_where_it_is_worth_it(training, limit: float, ends: int | None) -> None:
     # 200 steps of a second and three looks of 15 s: 245 s in all, of which 65 s are over after 50 steps
     state = state_of(training, rows([10, 10, 10, 10, 25], {5}))
-    shorten_if_late(state, limit, Console(file=io.StringIO()))
+    revise_length(state, limit, QUIET)
     assert (state.events[-1].iterations if state.events else None) == ends
+    if ends is not None:
+        assert state.events[-1].kind == ("lengthened" if ends > 200 else "shortened")
+        assert progress(state.step, state.training, state.events) == pytest.approx(50 / 200), "no jump of the rate"
+
+
+def test_one_epoch_alone_is_believed_only_where_it_tells_of_much(training) -> None:
+    # 200 steps planned in 200 s
+    for first, ends in ((12.0, None), (8.0, None), (4.0, 500), (40.0, 50)):
+        state = state_of(training, rows([first], set()))
+        revise_length(state, 200.0, QUIET)
+        assert (state.events[-1].iterations if state.events else None) == ends
+
+
+def test_rows_of_other_threads_or_another_machine_tell_no_pace(training) -> None:
+    state = state_of(training, rows([10, 10, 10, 30], set()))
+    change_threads(state, 2, 0.0, QUIET)
+    assert state.pace_since == 4
+    state.rows = rows([10, 10, 10, 30, 5, 5, 5], set())
+    assert pace(state.rows, state.pace_since)[0] == pytest.approx(0.5)
+
+
+def test_other_threads_are_an_event_and_change_no_length(training) -> None:
+    state = state_of(training, rows([10, 10], set()))
+    change_threads(state, 1, 1.04, QUIET)
+    (event,) = state.events
+    assert (event.kind, event.step, event.iterations, event.threads) == ("threads", 20, 200, 1)
+    assert "other programs use 1.0 cores" in event.reason
+    assert threads_after(2, state.events) == 1
+    assert learning_rate(30, state.training, state.events) == pytest.approx(learning_rate(30, state.training, ()))
+
+
+def test_a_fold_whose_time_is_over_within_an_epoch_ends_there(training) -> None:
+    state = state_of(training, rows([10, 10], set()))
+    state.step = 27
+    end_now(state, QUIET)
+    assert iterations_after(state.training, state.events) == 27
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"), [(150.0, "3 min 20 s: 50 s more than its time"), (260.0, "1 min of its time left over")]
+)
+def test_of_a_length_that_a_person_wrote_the_cost_is_told(training, limit: float, said: str) -> None:
+    told = io.StringIO()
+    state = state_of(training, rows([10, 10, 10], set()))
+    state.training = state.training.model_copy(update={"validate_every": 0})
+    tell_what_it_takes(state, limit, Console(file=told, width=200))
+    assert said in " ".join(told.getvalue().split())
+    assert state.events == ()

@@ -1,6 +1,9 @@
+import itertools
+
 import pytest
 
-from trainer.schedule import Event, iterations_after, learning_rate, progress
+from autoseg.plan import ByLength
+from trainer.schedule import Event, iterations_after, learning_rate, of_length, progress
 
 
 def shortened(step: int, iterations: int) -> Event:
@@ -36,3 +39,39 @@ def test_a_restore_scales_the_rate_from_its_step_on(training) -> None:
     event = Event(kind="restored", step=10, iterations=100, rate_factor=0.5, reason="collapsed")
     assert learning_rate(9, settings, (event,)) == learning_rate(9, settings, ())
     assert learning_rate(10, settings, (event,)) == pytest.approx(0.5 * learning_rate(10, settings, ()))
+
+
+def test_a_lengthened_schedule_is_continuous_and_still_ends_at_one(training) -> None:
+    settings = training(iterations=200)
+    events = (Event(kind="lengthened", step=20, iterations=900, rate_factor=1.0, reason="quick"),)
+    assert progress(20, settings, events) == pytest.approx(0.1)
+    assert progress(460, settings, events) == pytest.approx(0.55)
+    assert progress(900, settings, events) == pytest.approx(1.0)
+    rates = [learning_rate(step, settings, events) for step in range(900)]
+    # never faster than the planned schedule changes, and so slower from the event on
+    steps = [abs(b - a) for a, b in itertools.pairwise(rates)]
+    planned = [learning_rate(step, settings, ()) for step in range(200)]
+    assert max(steps) <= max(abs(b - a) for a, b in itertools.pairwise(planned)) + 1e-12
+
+
+def test_what_depends_on_the_length_follows_it(training) -> None:
+    rule = ByLength(full_dropout_from=1200, mirror_from=20_000, mirror=(0, 1))
+    planned = training(iterations=300, sequence_dropout=0.125, mirror=(), by_length=rule)
+    assert of_length(planned, 300).sequence_dropout == 0.125
+    assert of_length(planned, 900).sequence_dropout == 0.375
+    assert of_length(planned, 5000).sequence_dropout == 0.5
+    assert of_length(planned, 30).sequence_dropout == pytest.approx(0.0125, abs=5e-4)
+    assert of_length(planned, 19_999).mirror == ()
+    assert of_length(planned, 20_000).mirror == (0, 1)
+    longer = training(iterations=24_000, sequence_dropout=0.5, mirror=(0, 1), by_length=rule)
+    assert of_length(longer, 600).mirror == ()
+    assert of_length(longer, 600).sequence_dropout == 0.25
+
+
+def test_what_a_person_wrote_or_a_plan_without_rules_stays(training) -> None:
+    rule = ByLength(full_dropout_from=1200, mirror_from=20_000, mirror=(0, 1))
+    edited = training(iterations=300, sequence_dropout=0.3, mirror=(2,), by_length=rule)
+    kept = of_length(edited, 40_000, {"mirror", "sequence_dropout"})
+    assert (kept.mirror, kept.sequence_dropout) == ((2,), 0.3)
+    without = training(iterations=300, sequence_dropout=0.3, mirror=(2,))
+    assert of_length(without, 40_000) == without

@@ -4,6 +4,7 @@ import sys
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
+from autoseg.errors import OtherPace
 from autoseg.finished import Finished, write_finished
 from autoseg.plan import read_plan
 from autoseg.splits import Split, read_splits
@@ -21,6 +22,7 @@ class Calls:
     fitted: list = field(default_factory=list)
     trained: list = field(default_factory=list)
     reported: list = field(default_factory=list)
+    paces: list[float] = field(default_factory=list)  # real pace by planned pace, of the next folds that may tell
 
 
 def finished(fold: int, split: Split, *, seconds_training: float = 1.0) -> Finished:
@@ -56,8 +58,13 @@ def fitting(calls: Calls):
     return fit_to_hardware
 
 
-def install(monkeypatch) -> Calls:
-    """Put the stand-ins where the pipeline imports them from."""
+def install(monkeypatch, *, planning: bool = True) -> Calls:
+    """Put the stand-ins where the pipeline imports them from.
+
+    Args:
+        monkeypatch: pytest's.
+        planning: stand in for planning too.
+    """
     calls = Calls()
 
     def train_fold(run, configuration, fold, **options):
@@ -66,6 +73,10 @@ def install(monkeypatch) -> Calls:
         weights.parent.mkdir(parents=True, exist_ok=True)
         weights.write_bytes(b"weights")
         plan = read_plan(run.plan)
+        if options.get("at_other_pace") == "raise" and calls.paces:
+            training = plan.configuration(configuration).training
+            planned = training.seconds / training.iterations
+            raise OtherPace(planned, calls.paces.pop(0) * planned)
         write_trained_by(run, plan, configuration, fold)
         split = splits_of(run, plan, configuration, read_splits(run.splits))[fold]
         write_finished(run, configuration, fold, finished(fold, split))
@@ -75,12 +86,15 @@ def install(monkeypatch) -> Calls:
         return SimpleNamespace()
 
     modules = {
-        "planner.time_budget": SimpleNamespace(fit_to_hardware=fitting(calls)),
         "trainer.fold": SimpleNamespace(
             train_fold=train_fold, is_finished=lambda run, name, fold: run.finished(name, fold).exists()
         ),
-        "inference.evaluate": SimpleNamespace(report_run=report_run, IncompleteEvaluation=ValueError),
+        "inference.evaluate": SimpleNamespace(
+            report_run=report_run, IncompleteEvaluation=ValueError, expected_report_seconds=lambda run, name: None
+        ),
     }
+    if planning:
+        modules["planner.time_budget"] = SimpleNamespace(fit_to_hardware=fitting(calls))
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr("autoseg.pipeline.results.print_results", lambda *arguments: None)

@@ -4,12 +4,8 @@ import pytest
 
 import autoseg
 from autoseg.errors import InputError, PlanError, RunFolderError
-from autoseg.finished import write_finished
-from autoseg.pipeline.training import time_left_for_fold
-from autoseg.plan import read_plan
-from autoseg.run_state import add_time, read_time_spent
+from autoseg.run_state import read_time_spent
 from autoseg.splits import Split, read_splits, write_splits
-from tests.autoseg.pipeline.stand_ins import finished
 from tests.autoseg.pipeline.steps import edit
 from tests.words import on_one_line
 
@@ -46,38 +42,6 @@ def test_run_never_touches_the_test_images(calls, dataset, run, monkeypatch):
     assert not any("imagesTs" in path or "labelsTs" in path for path in opened)
 
 
-def test_a_fold_keeps_its_schedule_while_the_budget_lasts_and_then_shares_what_is_left(run):
-    plan = read_plan(run.plan)
-    left = [("3d", fold) for fold in range(5)]
-
-    def allowed():
-        return time_left_for_fold(run, plan, left, ["3d"])
-
-    assert allowed() is None
-    # 2400 s, of which 48 are kept for the report: 902 s for 5 folds of 300 s
-    add_time(run, "check", 1450 - read_time_spent(run).total)
-    assert allowed() == pytest.approx(902 / 5, abs=0.1)
-    # what another configuration took on this RUN does not count
-    add_time(run, "train 2d fold 0", 1000)
-    assert allowed() == pytest.approx(902 / 5, abs=0.1)
-    # a fold that was stopped has 200 s still to do, of 1400 s of all
-    add_time(run, "train 3d fold 0", 100)
-    assert allowed() == pytest.approx(200 / 1400 * 802, abs=0.1)
-    # it finished, having been shortened; 60 s went into its validation, which is expected of the others
-    add_time(run, "train 3d fold 0", 110)
-    write_finished(run, "3d", 0, finished(0, read_splits(run.splits)[0], seconds_training=150.0))
-    left.pop(0)
-    assert allowed() == pytest.approx((2400 - 48 - 4 * 60 - 1450 - 210) / 4, abs=0.1)
-    add_time(run, "check", 1000)
-    assert allowed() == pytest.approx(30), "a tenth of the plan even where nothing is left"
-
-
-def test_without_a_budget_every_fold_keeps_its_schedule(run):
-    plan = read_plan(run.plan).model_copy(update={"time_budget_seconds": None})
-    add_time(run, "check", 1e6)
-    assert time_left_for_fold(run, plan, [("3d", 0)], ["3d"]) is None
-
-
 def test_training_what_is_not_there_says_what_to_do(calls, dataset, run, tmp_path):
     with pytest.raises(RunFolderError, match="is not a folder"):
         autoseg.train(tmp_path / "nothing")
@@ -111,7 +75,15 @@ def test_training_on_cases_normalised_otherwise_is_refused(calls, run):
 
 def test_training_all_folds_ends_with_the_report(calls, run):
     autoseg.train(run.path, fold=0, time_budget="5m", epochs=3)
-    assert calls.trained[0][2] == {"device": "auto", "workers": None, "epochs": 3, "seconds": 300, "at_most": None}
+    asked = {name: calls.trained[0][2][name] for name in ("device", "workers", "threads", "epochs", "seconds", "share")}
+    assert asked == {
+        "device": "auto",
+        "workers": None,
+        "threads": None,
+        "epochs": 3,
+        "seconds": 300,
+        "share": None,
+    }
     assert calls.reported == []
     autoseg.train(run.path)
     assert [fold for _, fold, _ in calls.trained] == [0, 1, 2, 3, 4]
@@ -146,9 +118,3 @@ def test_a_fold_that_learned_from_its_new_validation_cases_is_refused(calls, dat
     with pytest.raises(RunFolderError, match=r"fold_0.*another split.*learned from"):
         autoseg.run(dataset, run.path, workers=1)
     assert len(calls.trained) == 1
-
-
-def test_with_only_validations_left_an_overdrawn_budget_is_no_error(run):
-    plan = read_plan(run.plan)
-    add_time(run, "train 3d fold 0", 2 * plan.time_budget_seconds)
-    assert time_left_for_fold(run, plan, [("3d", 0)], ["3d"]) is None

@@ -1,0 +1,117 @@
+"""How the time of a run is shared out to what is still to do: nothing of it is left lying, nothing overdrawn.
+
+Every fold that is left has the same training time. What a fold did not use, or what validation and
+report take less than was thought, goes to the folds that follow. A fold whose time or length a person wrote
+has that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from autoseg.finished import read_finished
+from autoseg.plan import Plan
+from autoseg.plan_edits import edited_in_training
+from autoseg.run_folder import RunFolder
+from autoseg.run_state import TimeSpent, read_time_spent
+from autoseg.splits import read_splits
+
+SHARE_FOR_THE_REPORT = 0.02
+"""Of a time budget, kept for the evaluation at its end as long as nothing tells what it takes."""
+
+LEAST_SHARE = 0.1
+"""Of a fold's planned time, that it gets even where the budget is spent."""
+
+RESERVE = 0.005
+"""Of a time budget, for what no one foresees; it ends in time."""
+
+
+@dataclass(frozen=True)
+class FoldTime:
+    """Time of the next fold.
+
+    Args:
+        share: seconds that it is trained from now on; None = as its plan says.
+        left_after: seconds of the whole budget that are left then.
+    """
+
+    share: float | None
+    left_after: float
+
+
+def time_of_next_fold(
+    run: RunFolder,
+    plan: Plan,
+    folds_left: Sequence[tuple[str, int]],
+    configurations: Sequence[str],
+    report_seconds: float | None = None,
+) -> FoldTime:
+    """Seconds of the next fold's training.
+
+    Args:
+        run: the RUN folder.
+        plan: its plan.
+        folds_left: every (configuration, fold) that is not finished; the first is the next.
+        configurations: of this run; the time that others took on the same RUN does not count.
+        report_seconds: that all reports at the end are expected to take; None = nothing is known of it.
+    """
+    name, fold = folds_left[0]
+    budget, planned = plan.time_budget_seconds, plan.configuration(name).training.seconds
+    # planned without a limit, or edited to have none
+    if budget is None or planned is None:
+        return FoldTime(None, 0.0)
+    spent = read_time_spent(run)
+    others = set(plan.configurations) - set(configurations)
+    of_others = spent.of([stage for stage in spent.seconds if others & set(stage.split())])
+    unspent = budget - (spent.total - of_others)
+    kept = (SHARE_FOR_THE_REPORT * budget if report_seconds is None else report_seconds) + RESERVE * budget
+    left = unspent - kept - _seconds_of_validation(run, plan, folds_left, spent)
+    done: list[float] = []
+    for other, index in folds_left:
+        trained = spent.of([training_stage(other, index)])
+        if {"seconds", "iterations"} & edited_in_training(run, plan, other):
+            left -= max(0.0, (plan.configuration(other).training.seconds or 0.0) - trained)
+            if (other, index) == (name, fold):
+                return FoldTime(None, unspent - planned)
+        else:
+            done.append(trained)
+    # a budget that is spent already still gets a model
+    share = max(LEAST_SHARE * planned, equal_share(done, left) - done[0])
+    return FoldTime(share, unspent - share)
+
+
+def equal_share(done: Sequence[float], left: float) -> float:
+    """What each has in the end, where `left` is given to those that have had least.
+
+    Args:
+        done: what each has had.
+        left: to be given; where it is negative nobody gets anything.
+    """
+    ordered = sorted(done)
+    for count in range(len(ordered), 0, -1):
+        level = (left + sum(ordered[:count])) / count
+        if level >= ordered[count - 1]:
+            return level
+    return ordered[0]
+
+
+def training_stage(configuration: str, fold: int) -> str:
+    """Name in `time_spent.json` of a fold's training."""
+    return f"train {configuration} fold {fold}"
+
+
+def _seconds_of_validation(
+    run: RunFolder, plan: Plan, folds_left: Sequence[tuple[str, int]], spent: TimeSpent
+) -> float:
+    """What predicting the validation cases of the folds that are left takes: by those finished, else by the plan."""
+    seconds = 0.0
+    for name in dict.fromkeys(name for name, _ in folds_left):
+        folds = range(len(read_splits(run.splits)))
+        finished = {fold: done for fold in folds if (done := read_finished(run, name, fold)) is not None}
+        # start-up included
+        took = [spent.of([training_stage(name, fold)]) - done.seconds_training for fold, done in finished.items()]
+        planned = plan.configuration(name).training.validation_seconds or 0.0
+        each = max(0.0, sum(took) / len(took)) if took else planned
+        seconds += each * sum(other == name for other, _ in folds_left)
+    return seconds

@@ -1,0 +1,222 @@
+"""A plan that the first epochs of the first fold show to be made for another machine is made again, once.
+
+Planning takes seconds, in which a machine may be busy, or a data set unlike what its steps were measured on.
+Real epochs tell. As long as no other fold has begun, the configuration is planned for the time that is
+left, with steps that cost what they really cost; what a person wrote into `plan.yaml` stays.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from rich.console import Console
+
+from autoseg.cells import Cell
+from autoseg.errors import OtherPace
+from autoseg.pipeline.planning import Prepared, decide, measure_on, preprocess, reference_of
+from autoseg.plan import Configuration, Plan, read_reasons, write_plan
+from autoseg.plan_edits import edited_fields
+from autoseg.run_folder import RunFolder, locked
+from autoseg.run_state import read_time_spent, timed
+from autoseg.splits import read_splits
+from autoseg.step_cost import Measure, Recorder, StepCost, read_step_costs, write_step_costs
+
+EDITABLE = ("training", "prediction")
+"""Parts of a configuration that are a person's own also in a plan that is made again."""
+
+
+def can_plan_again(run: RunFolder, plan: Plan, name: str, fold: int, cells: Sequence[Cell] = ()) -> bool:
+    """Whether the configuration of a fold that is about to be trained may still be planned otherwise.
+
+    Args:
+        run: the RUN folder.
+        plan: as it stands.
+        name: of the configuration.
+        fold: that is trained next.
+        cells: of a study, whose dimensions have one network each.
+    """
+    group = _tied(plan, name, cells)
+    if plan.time_budget_seconds is None or {*group} & {*plan.planned_again}:
+        return False
+    begun = {(other, index) for other in group for index, _ in run.begun_folds(other)}
+    return begun <= {(name, fold)} and not _edits_the_network(run, plan, group)
+
+
+def plan_again(
+    run: RunFolder,
+    prepared: Prepared,
+    found: OtherPace,
+    name: str,
+    fold: int,
+    folds_left: Sequence[tuple[str, int]],
+    console: Console,
+    *,
+    threads: int | None,
+    cells: Sequence[Cell] = (),
+) -> Prepared:
+    """Plan a configuration, and those that share its network, for the pace that its first epochs had.
+
+    Where the plan comes out as it was, the fold goes on; else it begins anew, with cases preprocessed
+    again where their spacing is another.
+
+    Args:
+        run: the RUN folder, of which this fold alone has begun.
+        prepared: what the run is made from.
+        found: the pace.
+        name: of the configuration.
+        fold: that has begun.
+        folds_left: every (configuration, fold) that is not finished.
+        console: tells the user.
+        threads: fixed by a person; None = by what other programs leave.
+        cells: of a study.
+    """
+    plan, group = prepared.plan, _tied(prepared.plan, name, cells)
+    with timed(run, "plan"), locked(run.path / ".lock", "planning and preprocessing"):
+        measure = Recorder(_as_it_is(measure_on(plan.device, threads), plan, plan.configuration(name), found))
+        decided = _decide_again(run, prepared, group, folds_left, cells, measure)
+        changed = {n: c for n, c in decided.plan.configurations.items() if n in group}
+        same = _network_of(changed[name]) == _network_of(plan.configuration(name))
+        if costs := read_step_costs(run):
+            steps = (*costs.steps, *measure.steps)
+            write_step_costs(run, costs.model_copy(update={"steps": steps}))
+        if same:
+            changed = {n: plan.configuration(n) for n in group}
+        else:
+            shutil.rmtree(run.fold(name, fold), ignore_errors=True)
+        now = _write(run, prepared.plan, changed, {} if same else decided.reasons)
+    if same:
+        console.print(f"{name}: {found}. No other network fits the time better; its schedule follows the pace.")
+        return replace(prepared, plan=now)
+    kind = "richer" if found.real < found.planned else "poorer"
+    difference = _difference(plan.configuration(name), now.configuration(name))
+    console.print(f"{name}: {found}. Planned again, {kind} than planned: {difference}.", style="bold", highlight=False)
+    sources = tuple(dict.fromkeys(now.preprocessed_as(n) for n in group if n in {left for left, _ in folds_left}))
+    preprocess(run, prepared.dataset, now, sources, prepared.workers)
+    return replace(prepared, plan=now)
+
+
+def _tied(plan: Plan, name: str, cells: Sequence[Cell]) -> tuple[str, ...]:
+    """The configurations whose network is one with that of `name`, itself among them."""
+    dimension_of = {cell.name: cell.dimension for cell in cells} | {cell.dimension: cell.dimension for cell in cells}
+    of_one = {dimension_of.get(name, name)}
+    source = plan.preprocessed_as(name)
+    tied = [n for n in plan.configurations if n == name or plan.preprocessed_as(n) == source]
+    of_one |= {dimension_of.get(n, n) for n in tied}
+    return tuple(n for n in plan.configurations if dimension_of.get(n, n) in of_one)
+
+
+def _decide_again(
+    run: RunFolder,
+    prepared: Prepared,
+    group: tuple[str, ...],
+    folds_left: Sequence[tuple[str, int]],
+    cells: Sequence[Cell],
+    measure: Measure,
+) -> Any:
+    """The decisions for the time that is left to the group's folds."""
+    plan, splits = prepared.plan, read_splits(run.splits)
+    architecture = plan.configuration(group[0]).network.architecture
+    reference = reference_of(prepared.fingerprint, plan.memory_gb, architecture, cells)
+    trained = [n for n in dict.fromkeys(n for n, _ in folds_left) if n in group]
+    dimension_of = {cell.name: cell.dimension for cell in cells}
+    share = sum(n in group for n, _ in folds_left) / len(folds_left)
+    spent, budget = read_time_spent(run).total, plan.time_budget_seconds or 0.0
+    return decide(
+        reference,
+        prepared.fingerprint,
+        splits,
+        cells,
+        configurations=tuple(dimension_of.get(n, n) for n in trained),
+        budget_seconds=spent + max(0.0, budget - spent) * share,
+        spent_seconds=spent,
+        device=plan.device,
+        measure=measure,
+    )
+
+
+def _as_it_is(measure: Measure, plan: Plan, configuration: Configuration, found: OtherPace) -> Measure:
+    """The costs of steps as they really are: in proportion to the real pace of the step that was trained."""
+    from planner.chooser import AUGMENTATION
+
+    now = measure(plan, configuration).seconds
+    factor = found.real / (AUGMENTATION * now) if math.isfinite(now) else 1.0
+
+    def scaled(plan: Plan, configuration: Configuration) -> StepCost:
+        cost = measure(plan, configuration)
+        # what disturbs is part of the pace
+        return replace(cost, seconds=cost.seconds * factor, others=0.0)
+
+    return scaled
+
+
+def _write(run: RunFolder, before: Plan, changed: dict[str, Configuration], reasons: dict[str, str]) -> Plan:
+    """Write the plan with the changed configurations, as planned and with a person's edits; the latter is returned.
+
+    Args:
+        run: the RUN folder.
+        before: the plan that stands.
+        changed: what takes the place of its configurations of these names.
+        reasons: for them; empty where they are as before.
+    """
+    edits = edited_fields(run, before)
+    planned = before.model_copy(
+        update={
+            "configurations": before.configurations | changed,
+            "planned_again": tuple(dict.fromkeys([*before.planned_again, *changed])),
+        }
+    )
+    with_edits = {name: _with_edits(before.configuration(name), c, name, edits) for name, c in changed.items()}
+    followed = planned.model_copy(update={"configurations": planned.configurations | with_edits})
+    told = read_reasons(run.plan)
+    if reasons:
+        anew = tuple(f"configurations.{name}." for name in changed)
+        told = {field: why for field, why in told.items() if not field.startswith(anew)}
+        told |= {field: why for field, why in reasons.items() if field.startswith(anew)}
+    told["planned_again"] = "their first epochs had another pace than planned"
+    write_plan(run.planned, planned, told)
+    write_plan(run.plan, followed, told)
+    return followed
+
+
+def _with_edits(before: Configuration, now: Configuration, name: str, edits: Sequence[str]) -> Configuration:
+    """The new configuration with what a person had written into the old one."""
+    changes = {}
+    for part in EDITABLE:
+        prefix = f"configurations.{name}.{part}."
+        fields = {edit.removeprefix(prefix).partition(".")[0] for edit in edits if edit.startswith(prefix)}
+        old, new = getattr(before, part), getattr(now, part)
+        changes[part] = new.model_copy(update={field: getattr(old, field) for field in fields})
+    return now.model_copy(update=changes)
+
+
+def _edits_the_network(run: RunFolder, plan: Plan, group: Sequence[str]) -> bool:
+    """Whether a person decided spacing, patch, network or batch: then nothing is planned over it."""
+    free = tuple(f"configurations.{name}.{part}." for name in group for part in EDITABLE)
+    own = tuple(f"configurations.{name}" for name in group)
+    return any(edit.startswith(own) and not edit.startswith(free) for edit in edited_fields(run, plan))
+
+
+def _network_of(configuration: Configuration) -> tuple[object, ...]:
+    c = configuration
+    return c.spacing, c.patch_size, c.batch_size, c.network
+
+
+def _difference(before: Configuration, now: Configuration) -> str:
+    """What is another, in words."""
+    told = []
+    for (what, old), (_, new) in zip(_facts(before), _facts(now), strict=True):
+        told += [f"{new} {what} instead of {old}"] if old != new else []
+    return ", ".join(told) or "fewer convolutions or more, the rest as it was"
+
+
+def _facts(c: Configuration) -> list[tuple[str, str]]:
+    spacing = " x ".join("as it is" if s is None else f"{s:.3g}" for s in c.spacing)
+    return [
+        ("features", str(c.network.features[0])),
+        ("voxels a patch (z, y, x)", " x ".join(map(str, c.patch_size))),
+        ("mm spacing (z, y, x)", spacing),
+    ]

@@ -1,0 +1,60 @@
+"""How the time of a run was used: planned, worked with, and what was revised on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from autoseg.durations import format_duration
+from autoseg.finished import read_finished
+from autoseg.plan import Plan
+from autoseg.run_folder import RunFolder
+from autoseg.run_state import read_time_spent
+
+WORK = ("preprocess", "report")
+"""Beginnings of the stages that count as use whole; of training its steps and predictions do."""
+
+
+@dataclass(frozen=True)
+class TimeUsed:
+    """Seconds of a run so far.
+
+    Args:
+        budget: for the whole run; None = no limit.
+        used: in which optimiser steps, validations, preprocessing and reports were worked on.
+        spent: of all stages together; the rest is reading, checking, planning and starting.
+        revisions: what changed the schedule of a fold, a sentence each.
+    """
+
+    budget: float | None
+    used: float
+    spent: float
+    revisions: tuple[str, ...]
+
+    def text(self) -> str:
+        """One line for a person."""
+        if self.budget is None:
+            return f"no limit was planned; {format_duration(self.used)} of {format_duration(self.spent)} used"
+        share = f"{self.used / self.budget:.0%}"
+        return (
+            f"planned {format_duration(self.budget)}, used {format_duration(self.used)} ({share}) for steps, "
+            f"validation, preprocessing and report; {len(self.revisions)} revisions of the schedule"
+        )
+
+
+def time_used(run: RunFolder, plan: Plan) -> TimeUsed:
+    """How time was used, over all that is trained.
+
+    Raises:
+        RunFolderError: a file of the RUN folder is malformed.
+    """
+    spent = read_time_spent(run)
+    used = sum(seconds for stage, seconds in spent.seconds.items() if stage.startswith(WORK))
+    revisions: list[str] = []
+    for name in run.configurations_with_models():
+        for fold, _ in run.folds(name):
+            if (finished := read_finished(run, name, fold)) is None:
+                continue
+            used += finished.seconds_training + finished.seconds_validation
+            revisions += [f"{name}, fold {fold}, step {event.step}: {event.reason}" for event in finished.events]
+    again = [f"{name}: planned again after its first epochs" for name in plan.planned_again]
+    return TimeUsed(plan.time_budget_seconds, used, spent.total, (*again, *revisions))

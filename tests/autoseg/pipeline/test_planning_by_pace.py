@@ -1,0 +1,131 @@
+"""A plan whose first epochs show another machine is made again: real planning, steps that cost what their work says."""
+
+import pytest
+
+import autoseg
+from autoseg.plan import read_plan, read_reasons
+from autoseg.preprocessed import read_record
+from autoseg.run_folder import RunFolder
+from autoseg.step_cost import Replayed, read_step_costs
+from tests.autoseg.pipeline.stand_ins import install
+from tests.autoseg.pipeline.steps import CASES, edit
+from tests.planner.machine import Machine
+from tests.words import on_one_line
+
+SLOW = 4e8
+"""Multiply-adds a second of a machine on which these small images are much."""
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    machine = Machine(speed=SLOW)
+    monkeypatch.setattr("trainer.measure.measure_step", lambda plan, c, device, threads: machine.cost(plan, c))
+    return install(monkeypatch, planning=False)
+
+
+@pytest.fixture
+def run(tmp_path) -> RunFolder:
+    return RunFolder(tmp_path / "run")
+
+
+def start(dataset, run, **options):
+    autoseg.run(dataset, run.path, device="cpu", workers=1, time_budget="10m", **options)
+    return read_plan(run.plan)
+
+
+def first_plan(dataset, run):
+    autoseg.plan_and_preprocess(dataset, run.path, device="cpu", workers=1, time_budget="10m")
+    return read_plan(run.plan)
+
+
+@pytest.mark.parametrize(("pace", "kind"), [(0.2, "richer"), (4.0, "poorer")])
+def test_another_pace_is_planned_for_and_told(calls, dataset, run, capsys, pace: float, kind: str) -> None:
+    before = first_plan(dataset, run).configurations["3d"]
+    calls.paces = [pace, pace]
+    plan = start(dataset, run)
+    now = plan.configurations["3d"]
+    size = (now.network.features[0], -(now.spacing[2] or 0), now.patch_size)
+    was = (before.network.features[0], -(before.spacing[2] or 0), before.patch_size)
+    assert (size > was) == (kind == "richer") and size != was
+    assert f"{kind} than planned" in on_one_line(capsys.readouterr().out)
+    assert plan.planned_again == ("3d",)
+    assert calls.paces == [pace], "once"
+    assert [fold for _, fold, _ in calls.trained] == [0, 0, 1, 2, 3, 4]
+    assert read_plan(run.planned) == plan
+    assert "planned_again" in read_reasons(run.plan)
+
+
+def test_cases_whose_spacing_changes_are_preprocessed_again(calls, dataset, run) -> None:
+    before = first_plan(dataset, run).configurations["3d"].spacing
+    calls.paces = [0.01]
+    now = start(dataset, run).configurations["3d"].spacing
+    if now == before:
+        pytest.skip("structures of this data set allow one spacing alone")
+    for case in CASES:
+        assert read_record(run.case("3d", case)).spacing == pytest.approx(now)
+
+
+def test_what_a_person_wrote_stays(calls, dataset, run) -> None:
+    first_plan(dataset, run)
+    edit(run, r"learning_rate: 0\.002", "learning_rate: 0.0007")
+    calls.paces = [0.2]
+    plan = start(dataset, run)
+    assert plan.planned_again == ("3d",)
+    assert plan.configurations["3d"].training.learning_rate == 0.0007
+    assert read_plan(run.planned).configurations["3d"].training.learning_rate == 0.002
+
+
+def test_a_network_that_a_person_wrote_is_not_planned_over(calls, dataset, run) -> None:
+    before = first_plan(dataset, run)
+    edit(run, r"batch_size: 2", "batch_size: 3")
+    calls.paces = [0.2]
+    plan = start(dataset, run)
+    assert plan.planned_again == ()
+    assert calls.paces == [0.2], "nobody asked for the pace"
+    assert plan.configurations["3d"].network == before.configurations["3d"].network
+
+
+def test_once_another_fold_has_begun_the_plan_stands(calls, dataset, run) -> None:
+    first_plan(dataset, run)
+    autoseg.train(run.path, fold=3)
+    calls.paces = [0.2]
+    assert start(dataset, run).planned_again == ()
+
+
+def test_epochs_fix_everything(calls, dataset, run) -> None:
+    calls.paces = [0.2]
+    plan = start(dataset, run, epochs=3, threads=1)
+    assert plan.planned_again == () and calls.paces == [0.2]
+    assert {options["epochs"] for _, _, options in calls.trained} == {3}
+    assert {options["threads"] for _, _, options in calls.trained} == {1}
+
+
+def test_with_epochs_and_threads_the_plan_asks_no_clock(calls, dataset, tmp_path, monkeypatch) -> None:
+    plans = []
+    for number, speed in enumerate((SLOW, 100 * SLOW)):
+        machine = Machine(speed=speed)
+        monkeypatch.setattr(
+            "trainer.measure.measure_step", lambda plan, c, device, threads, machine=machine: machine.cost(plan, c)
+        )
+        plans.append(start(dataset, RunFolder(tmp_path / str(number)), epochs=3, threads=1))
+    assert plans[0] == plans[1]
+
+
+def test_the_same_looks_give_the_same_plan(calls, dataset, run, tmp_path, monkeypatch) -> None:
+    plan = first_plan(dataset, run)
+    costs = read_step_costs(run)
+    assert costs is not None and costs.steps
+    replayed = Replayed(costs)
+    monkeypatch.setattr("trainer.measure.measure_step", lambda plan, c, device, threads: replayed(plan, c))
+    again = first_plan(dataset, RunFolder(tmp_path / "again"))
+    ours, theirs = plan.configurations["3d"], again.configurations["3d"]
+    assert (ours.network, ours.patch_size, ours.spacing) == (theirs.network, theirs.patch_size, theirs.spacing)
+
+
+def test_a_budget_too_small_for_anything_says_so_first(calls, dataset, run, capsys) -> None:
+    autoseg.run(dataset, run.path, device="cpu", workers=1, time_budget="40s")
+    told = on_one_line(capsys.readouterr().out)
+    assert "40 s are too little for a useful model" in told
+    assert "The least that makes sense for these data on this machine is about --time-budget" in told
+    assert told.index("too little") < told.index("Time spent")
+    assert len(calls.trained) == 5, "it does what it can"

@@ -1,0 +1,208 @@
+"""Folds on a clock that is turned by hand: a step takes what the test says, and nothing else takes any time."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from autoseg import clock
+from autoseg.errors import OtherPace
+from autoseg.finished import Finished
+from autoseg.plan import read_plan, write_plan
+from autoseg.run_folder import RunFolder
+from autoseg.threads import Threads
+from tests.trainer.interrupted import same, weights
+from tests.words import on_one_line
+from trainer.batches import BatchLoader
+from trainer.fold import train_fold
+from trainer.learner import Learner
+
+PLANNED = {"iterations": 60, "iterations_per_epoch": 3, "seconds": 60.0, "validate_every": 0}
+"""A second a step."""
+
+
+class Hands:
+    """The clock, and what a step takes at each second of it."""
+
+    def __init__(self, monkeypatch) -> None:
+        self.now = 1000.0
+        self.seconds_a_step: Callable[[float], float] = lambda now: 1.0
+        monkeypatch.setattr(clock, "now", lambda: self.now)
+        real = Learner.step
+
+        def step(learner, *arguments):
+            self.now += self.seconds_a_step(self.now - 1000.0)
+            return real(learner, *arguments)
+
+        monkeypatch.setattr(Learner, "step", step)
+
+
+@pytest.fixture
+def hands(monkeypatch) -> Hands:
+    # what else this machine does is not what is tested
+    monkeypatch.setattr(Threads, "look", lambda self: self.count)
+    return Hands(monkeypatch)
+
+
+def finished(run: RunFolder) -> Finished:
+    return Finished.model_validate_json(run.finished("3d", 0).read_text(encoding="utf-8"))
+
+
+def train(run: RunFolder, **options) -> Finished:
+    train_fold(run, "3d", 0, device="cpu", workers=0, **options)
+    return finished(run)
+
+
+@pytest.mark.parametrize("seconds", [0.09, 0.25, 0.8, 1.0, 1.3, 2.4, 9.0])
+def test_the_time_is_used_whatever_a_step_really_takes(tiny_run, hands, seconds: float) -> None:
+    hands.seconds_a_step = lambda now: seconds
+    summary = train(tiny_run(**PLANNED))
+    assert summary.seconds_training == pytest.approx(summary.steps * seconds)
+    assert 0.88 * 60 <= summary.seconds_training <= 1.05 * 60 + seconds
+    assert len(summary.events) <= 2, "revisions are few"
+
+
+@pytest.mark.parametrize(
+    ("disturbed", "slower"),
+    [((0.0, 20.0), 4.0), ((20.0, 40.0), 2.2), ((0.0, 1e9), 2.2), ((40.0, 1e9), 3.0), ((0.0, 3.0), 10.0)],
+)
+def test_what_others_do_meanwhile_changes_the_length_and_not_the_time(tiny_run, hands, disturbed, slower) -> None:
+    begin, end = disturbed
+    hands.seconds_a_step = lambda now: 0.5 * (slower if begin <= now < end else 1.0)
+    summary = train(tiny_run(**PLANNED))
+    assert 0.88 * 60 <= summary.seconds_training <= 1.05 * 60 + 0.5 * slower
+    assert len(summary.events) <= 6
+
+
+def test_the_share_of_a_run_goes_before_the_plans_time(tiny_run, hands) -> None:
+    assert train(tiny_run(**PLANNED), share=90.0).seconds_training == pytest.approx(90, rel=0.05)
+    assert train(tiny_run("shorter", **PLANNED), share=30.0).seconds_training == pytest.approx(30, rel=0.05)
+
+
+def test_a_machine_that_stops_working_within_an_epoch_does_not_overrun(tiny_run, hands) -> None:
+    hands.seconds_a_step = lambda now: 1.0 if now < 55 else 20.0
+    summary = train(tiny_run(**PLANNED))
+    assert summary.seconds_training <= 1.05 * 60 + 20
+    assert summary.events[-1].iterations == summary.steps
+
+
+def test_epochs_fix_the_length_whatever_the_clock_says(tiny_run, hands, capfd) -> None:
+    hands.seconds_a_step = lambda now: 5.0
+    summary = train(tiny_run(**PLANNED), epochs=10, share=20.0)
+    assert (summary.steps, summary.events) == (30, ())
+    assert "30 steps, as you wrote, take 2 min 30 s" in on_one_line(capfd.readouterr().err)
+
+
+def as_planned(run: RunFolder) -> None:
+    """Take the plan that stands for what autoseg wrote."""
+    run.planned.write_bytes(run.plan.read_bytes())
+
+
+def edit(run: RunFolder, **changes) -> None:
+    plan = read_plan(run.plan)
+    configuration = plan.configurations["3d"]
+    training = configuration.training.model_copy(update=changes)
+    changed = {"3d": configuration.model_copy(update={"training": training})}
+    write_plan(run.plan, plan.model_copy(update={"configurations": changed}), {})
+
+
+def test_iterations_that_a_person_wrote_are_never_overridden(tiny_run, hands, capfd) -> None:
+    run = tiny_run(**PLANNED)
+    as_planned(run)
+    edit(run, iterations=40)
+    summary = train(run, share=20.0)
+    assert (summary.steps, summary.events) == (40, ())
+    assert "40 steps, as you wrote" in on_one_line(capfd.readouterr().err)
+
+
+def test_a_time_that_a_person_wrote_goes_before_the_share(tiny_run, hands) -> None:
+    run = tiny_run(**PLANNED)
+    as_planned(run)
+    edit(run, seconds=30.0)
+    assert train(run, share=90.0).seconds_training == pytest.approx(30, rel=0.05)
+
+
+def test_another_pace_is_raised_only_where_it_can_be_planned_for(tiny_run, hands, capfd) -> None:
+    hands.seconds_a_step = lambda now: 0.3
+    run = tiny_run(**PLANNED)
+    with pytest.raises(OtherPace) as found:
+        train(run, at_other_pace="raise")
+    assert (found.value.planned, found.value.real) == pytest.approx((1.0, 0.3))
+    assert train(run).seconds_training == pytest.approx(60, rel=0.1), "it can be gone on with"
+    told = tiny_run("told", **PLANNED)
+    train(told, at_other_pace="tell")
+    assert "planning again" in on_one_line(capfd.readouterr().err)
+    near = tiny_run("near", **PLANNED)
+    hands.seconds_a_step = lambda now: 0.75
+    train(near, at_other_pace="raise")
+
+
+def test_a_pace_of_a_length_or_time_that_a_person_wrote_is_no_reason_to_plan_again(tiny_run, hands) -> None:
+    hands.seconds_a_step = lambda now: 0.3
+    run = tiny_run(**PLANNED)
+    as_planned(run)
+    edit(run, seconds=30.0)
+    train(run, at_other_pace="raise")
+
+
+def test_a_repeated_training_has_the_same_events_and_weights(tiny_run, hands, monkeypatch) -> None:
+    counts = iter([2] * 20 + [1] * 15 + [2] * 1000)
+    monkeypatch.setattr(Threads, "look", lambda self: setattr(self, "count", next(counts)) or self.count)
+    hands.seconds_a_step = lambda now: 0.4 if now < 20 else 2.0
+    first = tiny_run("first", **PLANNED)
+    train_fold(first, "3d", 0, device="cpu", workers=0)
+    summary = finished(first)
+    kinds = {event.kind for event in summary.events}
+    assert kinds == {"lengthened", "shortened", "threads"}
+    # on a clock that says something else
+    monkeypatch.setattr(Threads, "look", lambda self: self.count)
+    hands.seconds_a_step = lambda now: 7.0
+    again = tiny_run("again", **PLANNED)
+    repeated = train(again, follows=summary.events, threads=summary.threads)
+    assert repeated.events == summary.events
+    assert repeated.steps == summary.steps
+    assert same(weights(again), weights(first))
+    assert torch.get_num_threads() >= 1
+
+
+def test_killed_at_every_moment_it_ends_with_the_weights_of_its_events(tiny_run, hands, monkeypatch) -> None:
+    counts = iter([2] * 12 + [1] * 30 + [2] * 1000)
+    monkeypatch.setattr(Threads, "look", lambda self: setattr(self, "count", next(counts)) or self.count)
+    hands.seconds_a_step = lambda now: 0.4 if now < 20 else 2.0
+    run = tiny_run("killed", **PLANNED)
+    real, steps = Learner.step, []
+
+    def step(learner, *arguments):
+        steps.append(1)
+        if len(steps) in (2, 9, 17, 40, 55):
+            raise KeyboardInterrupt
+        return real(learner, *arguments)
+
+    monkeypatch.setattr(Learner, "step", step)
+    for _ in range(5):
+        with pytest.raises(KeyboardInterrupt):
+            train_fold(run, "3d", 0, device="cpu", workers=0)
+    train_fold(run, "3d", 0, device="cpu", workers=0)
+    summary = finished(run)
+    assert summary.events
+    monkeypatch.setattr(Learner, "step", real)
+    monkeypatch.setattr(Threads, "look", lambda self: self.count)
+    undisturbed = tiny_run("undisturbed", **PLANNED)
+    train(undisturbed, follows=summary.events, threads=summary.threads)
+    assert same(weights(undisturbed), weights(run))
+
+
+def test_sequences_are_dropped_as_the_revised_length_asks_for(tiny_run, hands, monkeypatch) -> None:
+    seen = []
+
+    class Loader(BatchLoader):
+        def __init__(self, folders, configuration, **options) -> None:
+            seen.append((options["first_step"], configuration.training.sequence_dropout))
+            super().__init__(folders, configuration, **options)
+
+    monkeypatch.setattr("trainer.fold.BatchLoader", Loader)
+    hands.seconds_a_step = lambda now: 0.25
+    rule = {"full_dropout_from": 1200, "mirror_from": 20_000, "mirror": (0, 1, 2)}
+    summary = train(tiny_run(**PLANNED, sequence_dropout=0.025, by_length=rule))
+    assert seen[0] == (0, 0.025)
+    assert seen[-1][1] == pytest.approx(0.5 * summary.steps / 1200, abs=0.001)

@@ -1,0 +1,59 @@
+"""A step is measured on a quiet machine by the clock, and on a busy one by processor time."""
+
+import pytest
+import torch
+
+from autoseg.other_programs import Usage
+from autoseg.step_cost import DISTURBING
+from tests.trainer.conftest import make_plan, make_training
+from trainer import measure
+from trainer.learner import Learner
+
+
+@pytest.fixture
+def clocks(monkeypatch):
+    """A wall clock on which each step takes 4 s, and a processor clock on which it takes 1 s with one thread."""
+
+    class Clocks:
+        wall, processor, others = 0.0, 0.0, 0.0
+
+    def step(self, *arguments):
+        Clocks.wall += 4.0
+        Clocks.processor += 1.0 if torch.get_num_threads() == 1 else 7.0
+        return 0.5, torch.zeros((3, 1))
+
+    class Programs:
+        def look(self) -> Usage:
+            return Usage(1.0, Clocks.others, 1.0)
+
+    monkeypatch.setattr(Learner, "step", step)
+    monkeypatch.setattr(measure, "OtherPrograms", Programs)
+    monkeypatch.setattr(measure, "available_cores", lambda: 2)
+    monkeypatch.setattr("time.perf_counter", lambda: Clocks.wall)
+    monkeypatch.setattr("time.process_time", lambda: Clocks.processor)
+    return Clocks
+
+
+def measured():
+    plan = make_plan(make_training())
+    return measure.measure_step(plan, plan.configurations["3d"], "cpu", threads=2)
+
+
+def test_in_quiet_the_wall_clock_counts(clocks) -> None:
+    clocks.others = DISTURBING / 2
+    cost = measured()
+    assert cost.seconds == 4.0 and not cost.disturbed
+
+
+def test_beside_others_the_processor_time_of_one_thread_counts(clocks) -> None:
+    clocks.others = 1.3
+    before = torch.get_num_threads()
+    cost = measured()
+    assert cost.seconds == pytest.approx(1.0 / 2**measure.GAIN_OF_THREADS)
+    assert cost.disturbed and cost.others == 1.3
+    assert torch.get_num_threads() == before
+
+
+def test_others_cannot_use_more_than_there_is(clocks) -> None:
+    clocks.others = 17.0
+    assert measured().others == 2.0
