@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from autoseg.model_files import differing_fields
 from autoseg.plan import Plan, read_plan
 from autoseg.run_folder import RunFolder
@@ -17,9 +19,13 @@ def edited_fields(run: RunFolder, plan: Plan) -> tuple[str, ...]:
     return tuple(differing_fields(read_plan(run.planned), plan)) if run.planned.exists() else ()
 
 
-def edited_in_training(run: RunFolder, plan: Plan, configuration: str) -> frozenset[str]:
-    """Names of the fields of a configuration's `training` that a person changed."""
-    prefix = f"configurations.{configuration}.training."
-    return frozenset(
-        field.removeprefix(prefix).partition(".")[0] for field in edited_fields(run, plan) if field.startswith(prefix)
-    )
+def edited_in(part: str, edits: Sequence[str], configuration: str) -> frozenset[str]:
+    """Names of the fields in a part of a configuration that a person changed.
+
+    Args:
+        part: `training` or `prediction`.
+        edits: dotted paths, as `edited_fields` gives them.
+        configuration: name of the configuration.
+    """
+    prefix = f"configurations.{configuration}.{part}."
+    return frozenset(edit.removeprefix(prefix).partition(".")[0] for edit in edits if edit.startswith(prefix))

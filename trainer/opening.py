@@ -18,7 +18,7 @@ from autoseg.device import precision
 from autoseg.errors import OutOfMemory, RunFolderError
 from autoseg.finished import Event
 from autoseg.plan import Configuration, Plan, Training, read_plan
-from autoseg.plan_edits import edited_in_training
+from autoseg.plan_edits import edited_fields, edited_in
 from autoseg.run_folder import RunFolder
 from autoseg.selection import set_selection_aside
 from autoseg.splits import Split, read_splits
@@ -197,7 +197,7 @@ def open_fold(
         workers=default_workers(device) if workers is None else workers,
         console=console,
         threads=threads,
-        kept=edited_in_training(run, plan, name),
+        kept=edited_in("training", edited_fields(run, plan), name),
         planned=configuration.training,
         limit=None,
         saved_at=clock.now(),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from autoseg.finished import read_finished
 from autoseg.plan import Plan
-from autoseg.plan_edits import edited_in_training
+from autoseg.plan_edits import edited_in
 from autoseg.run_folder import RunFolder
 from autoseg.run_state import TimeSpent, read_time_spent
 from autoseg.splits import read_splits
@@ -46,6 +46,7 @@ def time_of_next_fold(
     folds_left: Sequence[tuple[str, int]],
     configurations: Sequence[str],
     report_seconds: float | None = None,
+    edits: Sequence[str] = (),
 ) -> FoldTime:
     """Seconds of the next fold's training.
 
@@ -55,6 +56,7 @@ def time_of_next_fold(
         folds_left: every (configuration, fold) that is not finished; the first is the next.
         configurations: of this run; the time that others took on the same RUN does not count.
         report_seconds: that all reports at the end are expected to take; None = nothing is known of it.
+        edits: dotted paths of the plan's fields that a person wrote.
     """
     name, fold = folds_left[0]
     budget, planned = plan.time_budget_seconds, plan.configuration(name).training.seconds
@@ -70,7 +72,7 @@ def time_of_next_fold(
     done: list[float] = []
     for other, index in folds_left:
         trained = spent.of([training_stage(other, index)])
-        if {"seconds", "iterations"} & edited_in_training(run, plan, other):
+        if {"seconds", "iterations"} & edited_in("training", edits, other):
             left -= max(0.0, (plan.configuration(other).training.seconds or 0.0) - trained)
             if (other, index) == (name, fold):
                 return FoldTime(None, unspent - planned)

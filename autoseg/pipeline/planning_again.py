@@ -19,7 +19,7 @@ from autoseg.cells import Cell
 from autoseg.errors import OtherPace
 from autoseg.pipeline.planning import Prepared, decide, measure_on, preprocess, reference_of
 from autoseg.plan import Configuration, Plan, read_reasons, write_plan
-from autoseg.plan_edits import edited_fields
+from autoseg.plan_edits import edited_fields, edited_in
 from autoseg.run_folder import RunFolder, locked
 from autoseg.run_state import read_time_spent, timed
 from autoseg.splits import read_splits
@@ -29,7 +29,9 @@ EDITABLE = ("training", "prediction")
 """Parts of a configuration that are a person's own also in a plan that is made again."""
 
 
-def can_plan_again(run: RunFolder, plan: Plan, name: str, fold: int, cells: Sequence[Cell] = ()) -> bool:
+def can_plan_again(
+    run: RunFolder, plan: Plan, name: str, fold: int, edits: Sequence[str], cells: Sequence[Cell] = ()
+) -> bool:
     """Whether the configuration of a fold that is about to be trained may still be planned otherwise.
 
     Args:
@@ -37,13 +39,14 @@ def can_plan_again(run: RunFolder, plan: Plan, name: str, fold: int, cells: Sequ
         plan: as it stands.
         name: of the configuration.
         fold: that is trained next.
+        edits: dotted paths of the plan's fields that a person wrote.
         cells: of a study, whose dimensions have one network each.
     """
     group = _tied(plan, name, cells)
     if plan.time_budget_seconds is None or {*group} & {*plan.planned_again}:
         return False
     begun = {(other, index) for other in group for index, _ in run.begun_folds(other)}
-    return begun <= {(name, fold)} and not _edits_the_network(run, plan, group)
+    return begun <= {(name, fold)} and not _edits_the_network(edits, group)
 
 
 def plan_again(
@@ -186,18 +189,17 @@ def _with_edits(before: Configuration, now: Configuration, name: str, edits: Seq
     """The new configuration with what a person had written into the old one."""
     changes = {}
     for part in EDITABLE:
-        prefix = f"configurations.{name}.{part}."
-        fields = {edit.removeprefix(prefix).partition(".")[0] for edit in edits if edit.startswith(prefix)}
         old, new = getattr(before, part), getattr(now, part)
+        fields = edited_in(part, edits, name)
         changes[part] = new.model_copy(update={field: getattr(old, field) for field in fields})
     return now.model_copy(update=changes)
 
 
-def _edits_the_network(run: RunFolder, plan: Plan, group: Sequence[str]) -> bool:
+def _edits_the_network(edits: Sequence[str], group: Sequence[str]) -> bool:
     """Whether a person decided spacing, patch, network or batch: then nothing is planned over it."""
     free = tuple(f"configurations.{name}.{part}." for name in group for part in EDITABLE)
     own = tuple(f"configurations.{name}" for name in group)
-    return any(edit.startswith(own) and not edit.startswith(free) for edit in edited_fields(run, plan))
+    return any(f"{edit}.".startswith(tuple(f"{o}." for o in own)) and not edit.startswith(free) for edit in edits)
 
 
 def _network_of(configuration: Configuration) -> tuple[object, ...]:

@@ -24,6 +24,7 @@ from autoseg.pipeline.planning_again import can_plan_again, plan_again
 from autoseg.pipeline.results import ReportTime
 from autoseg.pipeline.training import train_unless_finished
 from autoseg.plan import Architecture, Plan
+from autoseg.plan_edits import edited_fields
 from autoseg.run_folder import RunFolder
 from autoseg.run_state import timed
 from autoseg.splits import read_splits
@@ -134,13 +135,14 @@ def train_cells(
         possible = [fold for fold, split in enumerate(splits) if split.train and split.val]
         left += [(cell.name, fold) for fold in possible if not run.finished(cell.name, fold).exists()]
     count, reports_take = len(left), ReportTime(run, [cell.name for cell in cells])
+    of_study, edits = cells_in(plan), edited_fields(run, plan)
     while left:
         name, fold = left[0]
         console.print(f"[bold]{name}[/bold], fold {fold}: {count - len(left) + 1} of {count}", highlight=False)
         try:
             # every configuration's time counts: what is preprocessed for one cell is the others' too
-            time = time_of_next_fold(run, plan, left, tuple(plan.configurations), reports_take.seconds())
-            free = wanted.epochs is None and can_plan_again(run, plan, name, fold, cells_in(plan))
+            time = time_of_next_fold(run, plan, left, tuple(plan.configurations), reports_take.seconds(), edits)
+            free = wanted.epochs is None and can_plan_again(run, plan, name, fold, edits, of_study)
             train_unless_finished(
                 run,
                 name,
@@ -153,7 +155,7 @@ def train_cells(
             )
         except OtherPace as found:
             prepared = plan_again(
-                run, prepared, found, name, fold, left, console, threads=wanted.threads, cells=cells_in(plan)
+                run, prepared, found, name, fold, left, console, threads=wanted.threads, cells=of_study
             )
             plan = prepared.plan
         except Exception as error:

@@ -18,6 +18,7 @@ from autoseg.pipeline.planning_again import can_plan_again, plan_again
 from autoseg.pipeline.results import ReportTime, report_if_finished, show_report
 from autoseg.pipeline.training import require_preprocessed, train_unless_finished
 from autoseg.plan import Architecture
+from autoseg.plan_edits import edited_fields
 from autoseg.run_folder import RunFolder
 from autoseg.splits import read_splits
 from autoseg.taking_part import splits_of
@@ -77,11 +78,11 @@ def run(
         require_preprocessed(folder, plan, name, splits)
     left = [(name, fold) for name in configurations for fold in range(len(splits))]
     left = [(name, fold) for name, fold in left if not folder.finished(name, fold).exists()]
-    reports_take = ReportTime(folder, configurations)
+    reports_take, edits = ReportTime(folder, configurations), edited_fields(folder, plan)
     while left:
         name, fold = left[0]
-        time = time_of_next_fold(folder, plan, left, configurations, reports_take.seconds())
-        free = epochs is None and can_plan_again(folder, plan, name, fold)
+        time = time_of_next_fold(folder, plan, left, configurations, reports_take.seconds(), edits)
+        free = epochs is None and can_plan_again(folder, plan, name, fold, edits)
         try:
             train_unless_finished(
                 folder,

@@ -13,8 +13,8 @@ import psutil
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from autoseg.device import half_precision
 from autoseg.cores import available_cores
+from autoseg.device import half_precision
 from autoseg.run_folder import write_text
 
 

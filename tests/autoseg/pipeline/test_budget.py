@@ -8,6 +8,7 @@ import autoseg
 from autoseg.finished import write_finished
 from autoseg.pipeline.budget import LEAST_SHARE, RESERVE, SHARE_FOR_THE_REPORT, equal_share, time_of_next_fold
 from autoseg.plan import read_plan
+from autoseg.plan_edits import edited_fields
 from autoseg.run_state import add_time, read_time_spent
 from autoseg.splits import read_splits
 from tests.autoseg.pipeline.stand_ins import FOLD_SECONDS, finished
@@ -22,7 +23,8 @@ def folds(first: int = 0) -> list[tuple[str, int]]:
 
 
 def share(run, left=None, **more) -> float | None:
-    return time_of_next_fold(run, read_plan(run.plan), left or folds(), ["3d"], **more).share
+    plan = read_plan(run.plan)
+    return time_of_next_fold(run, plan, left or folds(), ["3d"], edits=edited_fields(run, plan), **more).share
 
 
 def spend(run, seconds: float) -> None:
@@ -46,9 +48,12 @@ def test_what_a_fold_did_not_use_goes_to_those_that_follow(run) -> None:
 
 def test_the_validation_that_was_planned_is_kept_until_one_is_seen(run) -> None:
     spend(run, 100)
-    edit(run, r"validation_seconds: null", "validation_seconds: 30.0")
-    run.planned.write_bytes(run.plan.read_bytes())
-    assert share(run) == pytest.approx((BUDGET - 100 - KEPT - 5 * 30) / 5)
+    plan = read_plan(run.plan)
+    configuration = plan.configurations["3d"]
+    training = configuration.training.model_copy(update={"validation_seconds": 30.0})
+    changed = {"3d": configuration.model_copy(update={"training": training})}
+    plan = plan.model_copy(update={"configurations": changed})
+    assert time_of_next_fold(run, plan, folds(), ["3d"]).share == pytest.approx((BUDGET - 100 - KEPT - 5 * 30) / 5)
 
 
 def test_a_fold_that_was_stopped_has_the_rest_of_its_share(run) -> None:
@@ -98,6 +103,6 @@ def test_run_gives_each_fold_its_share(calls, dataset, run) -> None:
 
 def test_shares_are_equal_in_the_end() -> None:
     assert equal_share([0, 0, 0], 30) == pytest.approx(10)
-    assert equal_share([20, 0, 0], 30) == pytest.approx(50 / 3)
-    assert equal_share([50, 0, 0], 30) == pytest.approx(15), "one that has had more gets nothing"
+    assert equal_share([10, 0, 0], 30) == pytest.approx(40 / 3)
+    assert equal_share([20, 0, 0], 30) == pytest.approx(15), "one that has had more gets nothing"
     assert equal_share([5, 8], -3) == 5

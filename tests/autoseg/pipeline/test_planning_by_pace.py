@@ -16,10 +16,15 @@ SLOW = 4e8
 """Multiply-adds a second of a machine on which these small images are much."""
 
 
+def costs_at(speed: float):
+    """What stands in for measuring a step."""
+    machine = Machine(speed=speed)
+    return lambda plan, configuration, device, threads: machine.cost(plan, configuration)
+
+
 @pytest.fixture
 def calls(monkeypatch):
-    machine = Machine(speed=SLOW)
-    monkeypatch.setattr("trainer.measure.measure_step", lambda plan, c, device, threads: machine.cost(plan, c))
+    monkeypatch.setattr("trainer.measure.measure_step", costs_at(SLOW))
     return install(monkeypatch, planning=False)
 
 
@@ -39,7 +44,8 @@ def first_plan(dataset, run):
 
 
 @pytest.mark.parametrize(("pace", "kind"), [(0.2, "richer"), (4.0, "poorer")])
-def test_another_pace_is_planned_for_and_told(calls, dataset, run, capsys, pace: float, kind: str) -> None:
+def test_another_pace_is_planned_for_and_told(calls, dataset, run, capsys, monkeypatch, pace: float, kind: str) -> None:
+    monkeypatch.setattr("trainer.measure.measure_step", costs_at(SLOW if kind == "richer" else 10 * SLOW))
     before = first_plan(dataset, run).configurations["3d"]
     calls.paces = [pace, pace]
     plan = start(dataset, run)
@@ -103,10 +109,7 @@ def test_epochs_fix_everything(calls, dataset, run) -> None:
 def test_with_epochs_and_threads_the_plan_asks_no_clock(calls, dataset, tmp_path, monkeypatch) -> None:
     plans = []
     for number, speed in enumerate((SLOW, 100 * SLOW)):
-        machine = Machine(speed=speed)
-        monkeypatch.setattr(
-            "trainer.measure.measure_step", lambda plan, c, device, threads, machine=machine: machine.cost(plan, c)
-        )
+        monkeypatch.setattr("trainer.measure.measure_step", costs_at(speed))
         plans.append(start(dataset, RunFolder(tmp_path / str(number)), epochs=3, threads=1))
     assert plans[0] == plans[1]
 
