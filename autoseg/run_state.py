@@ -157,7 +157,7 @@ def add_time(run: RunFolder, stage: str, seconds: float) -> None:
 
 
 @contextmanager
-def timed(run: RunFolder, stage: str, *, every: float = 10.0) -> Iterator[None]:
+def timed(run: RunFolder, stage: str, *, every: float = 3.0) -> Iterator[None]:
     """Count the seconds of the block towards `stage`.
 
     Time in which the process was stopped does not count. They are written down every `every` seconds, so that

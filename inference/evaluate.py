@@ -28,7 +28,7 @@ from inference.report.facts import run_facts
 from inference.report.pictures import chosen_pictures
 from inference.report.write import write_report
 
-SECONDS_OF_PAGES = 5.0
+SECONDS_OF_PAGES = 3.0
 """Pictures, charts and tables of a report, whatever its cases."""
 
 

@@ -77,14 +77,18 @@ class Chooser:
         self.measure = measure
         self.measured: dict[Candidate, StepCost] = {}
 
-    def choose(self, found: list[Candidate]) -> Choice:
+    def choose(self, found: list[Candidate], *, confirm: bool = True) -> Choice:
         """The first candidate with enough steps; where none has, the cheapest.
 
         Its step is looked at again in the end. Where it is much quicker then, or one that was passed over is out of
         proportion to it, looks fell into a busy moment, and all is measured a second time.
+
+        Args:
+            found: in the order in which they are preferred.
+            confirm: look again at the step that was chosen.
         """
         taken = self._look_for(found)
-        if not self._confirmed(taken) or self._passed_over_wrongly(found, taken):
+        if confirm and (not self._confirmed(taken) or self._passed_over_wrongly(found, taken)):
             self.measured = {taken: self.measured[taken]}
             taken = self._look_for(found)
             self._confirmed(taken)

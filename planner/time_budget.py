@@ -134,7 +134,7 @@ def _fitted_to_time(
     validation_cases = max(len(split.val) for split in splits)
     chooser = Chooser(decisions.plan, fingerprint, validation_cases, time.fold_seconds, measure)
     follows = _following(decisions.plan, name)
-    choice = chooser.choose([follows] if follows else list(candidates(reference, fingerprint)))
+    choice = chooser.choose([follows] if follows else list(candidates(reference, fingerprint)), confirm=trained)
     if trained and not math.isfinite(choice.step.seconds):
         raise nothing_fits(decisions.plan, name)
     training = short_training(

@@ -27,7 +27,15 @@ WORTH_A_CHANGE = 0.1
 BELIEVED_AT_ONCE = 1.5
 """Factor on the length for which the first epoch alone is enough."""
 
+EPOCHS_THAT_TELL = 5
+"""Before a smaller change, where there are as many to come."""
+
+SMALL_CHANGES_FROM = 0.6
+"""Share of the schedule, from which what is little too long is shortened: the pace is known, and enough is to come."""
+
 RECENT_EPOCHS = 3
+SAME_PACE = 1.2
+"""Factor between the last epochs and all of them up to which the machine is the same: its noise."""
 
 
 class TrainingCollapsed(AutosegError):
@@ -79,31 +87,31 @@ def go_back(folder: Path, learner: Learner, state: State, console: Console, why:
     checkpoint.save(folder / "checkpoint", state, learner)
 
 
-def revise_length(state: State, limit: float | None, console: Console) -> None:
+def revise_length(state: State, limit: float | None, console: Console, expected_look: float = 0.0) -> None:
     """Make the schedule as long as its time affords at the present pace.
 
-    The pace is that of the last epochs, so that a machine that became slower or faster shows. Looks at
-    whole cases count for what is still to come of them, not as slow steps. A fold that would end late is
-    always shortened; a change of less than a tenth is otherwise not worth one. One epoch alone, in which
-    things warm up, is believed where it tells of more than a small change.
+    A machine that became slower or faster shows in the pace. Looks at whole cases count for what is still to
+    come of them, not as slow steps. A change of less than a tenth is not worth one, but where the fold would end
+    late. Since epochs vary, a small change waits until most of the schedule is done, and a middling one for several
+    epochs; a great one is made after the first.
 
     Args:
         state: gets the event.
         limit: seconds of training, of `state.seconds`; None = as long as it takes.
         console: tells the user.
+        expected_look: seconds of a look at whole cases as long as there was none.
     """
     length = iterations_after(state.training, state.events)
     if limit is None or state.step >= length:
         return
     of_step, of_look = pace(state.rows, state.pace_since)
+    of_look = of_look or expected_look
     affordable = _affordable(state, limit, of_step, of_look)
     change = affordable / length
     if change == 1:
         return
     late = _seconds_to_come(state, length, of_step, of_look) > limit * TOLERATED_OVERRUN - state.seconds
-    if len(state.rows) - state.pace_since == 1 and 1 / BELIEVED_AT_ONCE < change < BELIEVED_AT_ONCE:
-        return
-    if not late and change < 1 + WORTH_A_CHANGE:
+    if _may_be_noise(state, length, change) or not (late or change >= 1 + WORTH_A_CHANGE):
         return
     event = Event(
         kind="shortened" if late else "lengthened",
@@ -114,6 +122,17 @@ def revise_length(state: State, limit: float | None, console: Console) -> None:
     )
     console.print(f"{'Late' if late else 'Early'}: {event.reason}", highlight=False)
     state.events = (*state.events, event)
+
+
+def _may_be_noise(state: State, length: int, change: float) -> bool:
+    """Whether a change of the length can wait until more epochs tell of it."""
+    size, per_epoch = max(change, 1 / change), state.training.iterations_per_epoch
+    if size >= BELIEVED_AT_ONCE:
+        return False
+    if size < 1 + WORTH_A_CHANGE:
+        return state.step < SMALL_CHANGES_FROM * length
+    seen, to_come = len(state.rows) - state.pace_since, (length - state.step) / per_epoch
+    return seen < EPOCHS_THAT_TELL < to_come
 
 
 def tell_what_it_takes(state: State, limit: float, console: Console) -> None:
@@ -172,9 +191,10 @@ def change_threads(state: State, threads: int, used_by_others: float | None, con
 
 
 def pace(rows: Sequence[LogRow], since: int = 0) -> tuple[float, float]:
-    """Seconds that a step takes, by the last epochs, and seconds of a look at whole cases.
+    """Seconds that a step takes, and seconds of a look at whole cases.
 
-    The first epoch, in which things warm up, counts only as long as there is no other. Where every
+    The mean of all epochs is steadiest; where the last ones have another pace, the machine has become another, and
+    they count alone. The first epoch, in which things warm up, counts only as long as there is no other. Where every
     epoch ends with a look, it is part of the step's time.
 
     Args:
@@ -187,10 +207,16 @@ def pace(rows: Sequence[LogRow], since: int = 0) -> tuple[float, float]:
         for row, (step, seconds) in list(zip(rows, before, strict=True))[since:]
     ]
     plain = [epoch for epoch in epochs if not epoch[2]]
-    recent = (plain[1:] or plain or epochs)[-RECENT_EPOCHS:]
-    of_step = sum(seconds for _, seconds, _ in recent) / sum(steps for steps, _, _ in recent)
+    counting = plain[1:] or plain or epochs
+    of_step, recently = _mean_step(counting), _mean_step(counting[-RECENT_EPOCHS:])
+    if not 1 / SAME_PACE < recently / of_step < SAME_PACE:
+        of_step = recently
     looks = [max(0.0, seconds - of_step * steps) for steps, seconds, looked in epochs if looked]
     return of_step, sum(looks) / len(looks) if looks and plain else 0.0
+
+
+def _mean_step(epochs: Sequence[tuple[int, float, bool]]) -> float:
+    return sum(seconds for _, seconds, _ in epochs) / sum(steps for steps, _, _ in epochs)
 
 
 def _affordable(state: State, limit: float, of_step: float, of_look: float) -> int:

@@ -202,7 +202,7 @@ def _end_epoch(task: Fold) -> bool:
     state.rows = [*state.rows, row]
     state.loss_sum, state.counts = 0.0, None
     if not task.length_is_fixed:
-        events.revise_length(state, task.limit, task.console)
+        events.revise_length(state, task.limit, task.console, task.expected_look(CASES_LOOKED_AT_BETWEEN))
     _save(task)
     # drawing takes as long as a step or two of a small network
     drawn = state.step == task.length or clock.now() - task.drawn_at > SECONDS_BETWEEN_PICTURES

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
+from functools import partial
 
 import psutil
 import torch
@@ -27,6 +29,9 @@ GAIN_OF_THREADS = 0.77
 """Power of the number of threads by which a step is faster than with one: 1.7 times with two (docs/experiments.md)."""
 
 
+STEPS_BY_PROCESSOR_TIME = 2
+
+
 def measure_step(
     plan: Plan,
     configuration: Configuration,
@@ -48,7 +53,7 @@ def measure_step(
         steps: counted steps at most, after one that is not counted; the median is taken. Slow ones, of which one
             tells as much as several fast ones, are counted once.
         enough_seconds: after so many, all steps together, no further step is taken.
-        threads: that compute on a CPU; None = torch's own number.
+        threads: that compute on a CPU; None = as many as torch now has.
 
     Returns:
         Seconds a step, the peak memory, and what other programs used; infinite seconds where it does not fit
@@ -66,35 +71,51 @@ def measure_step(
     if where.type == "cuda":
         # the peak is of the whole process: an earlier measurement must not stand for this one
         torch.cuda.reset_peak_memory_stats(where)
-    with computing_with(threads if where.type == "cpu" else None) as computing:
+    with computing_with(threads or torch.get_num_threads()) as computing:
         try:
             learner = Learner(plan, configuration, configuration.training, where, seed=0)
-            others = OtherPrograms()
-            seconds: list[float] = []
-            while len(seconds) < 2 or (len(seconds) <= steps and sum(seconds) < enough_seconds):
-                start = time.perf_counter()
-                learner.step(image, label, 1e-4, len(seconds))
-                seconds.append(time.perf_counter() - start)
+            step = partial(learner.step, image, label, 1e-4, 1)
+            on_cpu, others = where.type == "cpu", OtherPrograms()
+            if on_cpu:
+                # beside other programs several threads would wait for each other
+                torch.set_num_threads(1)
+            # not counted: things warm up
+            step()
+            busy = on_cpu and others.look().others >= DISTURBING
+            seconds = [] if busy else _wall_seconds(step, computing.count, steps, enough_seconds)
+            used_by_others = others.look().others
+            if busy or (on_cpu and used_by_others >= DISTURBING):
+                seconds.append(_undisturbed(step, computing.count))
+                used_by_others = max(DISTURBING, used_by_others)
         except (torch.OutOfMemoryError, MemoryError):
             return StepCost(float("inf"), 0, share)
-        used_by_others = min(others.look().others, float(available_cores()))
         if where.type == "cuda":
             peak = torch.cuda.max_memory_allocated(where)
         else:
             peak = max(0, psutil.Process().memory_info().rss - before)
-        taken = statistics.median(seconds[1:])
-        if used_by_others >= DISTURBING and where.type == "cpu":
-            taken = min(taken, _undisturbed(learner, image, label, computing.count))
-    return StepCost(taken, peak, share, used_by_others)
+    disturbed = used_by_others >= DISTURBING and on_cpu
+    taken = min(seconds) if disturbed else statistics.median(seconds)
+    return StepCost(taken, peak, share, min(used_by_others, float(available_cores())))
 
 
-def _undisturbed(learner: Learner, image: torch.Tensor, label: torch.Tensor, threads: int) -> float:
+def _wall_seconds(step: Callable[[], object], threads: int, steps: int, enough_seconds: float) -> list[float]:
+    """What steps take by the wall clock: of slow ones one is enough."""
+    torch.set_num_threads(threads)
+    seconds: list[float] = []
+    while not seconds or (len(seconds) < steps and sum(seconds) < enough_seconds):
+        start = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def _undisturbed(step: Callable[[], object], threads: int) -> float:
     """Seconds of a step with `threads` threads if nothing else computed, by the processor time of one thread."""
     torch.set_num_threads(1)
     used = []
-    for _ in range(2):
+    for _ in range(STEPS_BY_PROCESSOR_TIME):
         start = time.process_time()
-        learner.step(image, label, 1e-4, 1)
+        step()
         used.append(time.process_time() - start)
     return float(min(used) / threads**GAIN_OF_THREADS)
 

@@ -85,6 +85,11 @@ class Fold:
         """Of training, up to now."""
         return self.state.seconds + clock.now() - self.counted_to
 
+    def expected_look(self, cases: int) -> float:
+        """Seconds that predicting so many of the validation cases takes by the plan; 0 where it does not say."""
+        whole = self.planned.validation_seconds or 0.0
+        return whole * min(1.0, cases / max(1, len(self.split.val)))
+
     @property
     def follows(self) -> tuple[Event, ...] | None:
         """Events of another training that this one repeats; None where it follows the clock."""

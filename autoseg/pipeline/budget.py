@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from autoseg.durations import format_duration
 from autoseg.finished import read_finished
 from autoseg.plan import Plan
 from autoseg.plan_edits import edited_in
@@ -23,7 +24,7 @@ SHARE_FOR_THE_REPORT = 0.02
 LEAST_SHARE = 0.1
 """Of a fold's planned time, that it gets even where the budget is spent."""
 
-RESERVE = 0.005
+RESERVE = 0.002
 """Of a time budget, for what no one foresees; it ends in time."""
 
 
@@ -34,10 +35,12 @@ class FoldTime:
     Args:
         share: seconds that it is trained from now on; None = as its plan says.
         left_after: seconds of the whole budget that are left then.
+        note: what a time that a person wrote costs or leaves over; empty where there is none.
     """
 
     share: float | None
     left_after: float
+    note: str = ""
 
 
 def time_of_next_fold(
@@ -69,18 +72,29 @@ def time_of_next_fold(
     unspent = budget - (spent.total - of_others)
     kept = (SHARE_FOR_THE_REPORT * budget if report_seconds is None else report_seconds) + RESERVE * budget
     left = unspent - kept - _seconds_of_validation(run, plan, folds_left, spent)
-    done: list[float] = []
+    of_a_person = {other for other, _ in folds_left if {"seconds", "iterations"} & edited_in("training", edits, other)}
+    done = {pair: spent.of([training_stage(*pair)]) for pair in folds_left}
+    if name in of_a_person:
+        wrote = "seconds" in edited_in("training", edits, name)
+        equal = equal_share(list(done.values()), left)
+        return FoldTime(None, unspent - planned, _beside_an_equal_share(name, planned, equal) if wrote else "")
     for other, index in folds_left:
-        trained = spent.of([training_stage(other, index)])
-        if {"seconds", "iterations"} & edited_in("training", edits, other):
-            left -= max(0.0, (plan.configuration(other).training.seconds or 0.0) - trained)
-            if (other, index) == (name, fold):
-                return FoldTime(None, unspent - planned)
-        else:
-            done.append(trained)
+        if other in of_a_person:
+            own = plan.configuration(other).training.seconds or 0.0
+            left -= max(0.0, own - done.pop((other, index)))
     # a budget that is spent already still gets a model
-    share = max(LEAST_SHARE * planned, equal_share(done, left) - done[0])
+    share = max(LEAST_SHARE * planned, equal_share(list(done.values()), left) - done[name, fold])
     return FoldTime(share, unspent - share)
+
+
+def _beside_an_equal_share(name: str, own: float, equal: float) -> str:
+    """What a fold whose time a person wrote costs the others, or leaves them."""
+    more = "more" if own > equal else "less"
+    apart = format_duration(abs(own - equal))
+    return (
+        f"{name}: a fold has {format_duration(own)}, as you wrote into plan.yaml: {apart} {more} than an equal share of "
+        "what the budget has left"
+    )
 
 
 def equal_share(done: Sequence[float], left: float) -> float:

@@ -131,6 +131,9 @@ def train_unless_finished(
     with timed(run, training_stage(configuration, fold)):
         from trainer.fold import is_finished, train_fold
 
+        if time.note:
+            open_console(stderr=True).print(time.note, highlight=False, markup=False)
+
         if is_finished(run, configuration, fold):
             open_console(stderr=True).print(
                 f"{configuration}, fold {fold}: finished; delete {run.fold(configuration, fold)} to train it anew",

@@ -75,6 +75,34 @@ class _Edges:
         return np.square(self.tensors).sum(axis=0)
 
 
+@dataclass(frozen=True)
+class _Spectra:
+    """Fourier transforms of a part of an image's edges, which add up as the parts do.
+
+    Args:
+        tensors: (6, z, y, x) of the entries of the tensors.
+        strength: (z, y, x) of their products with themselves.
+        mask: (z, y, x) of the part itself.
+    """
+
+    tensors: NDArray[np.complexfloating]
+    strength: NDArray[np.complexfloating]
+    mask: NDArray[np.complexfloating]
+
+    @classmethod
+    def of(cls, edges: _Edges, part: NDArray[np.bool_], size: list[int]) -> _Spectra:
+        """Those of the voxels of `part`, on a grid of `size`, larger so that nothing is wrapped around."""
+
+        def spectrum(values: NDArray) -> NDArray[np.complexfloating]:
+            return fft.rfftn(values.astype(np.float32, copy=False), size)
+
+        tensors = np.stack([spectrum(entry * part) for entry in edges.tensors])
+        return cls(tensors, spectrum(edges.strength * part), spectrum(part))
+
+    def __add__(self, other: _Spectra) -> _Spectra:
+        return _Spectra(self.tensors + other.tensors, self.strength + other.strength, self.mask + other.mask)
+
+
 def displacement(reference: NDArray[np.float32], moved: NDArray[np.float32], spacing: Spacing) -> Spacing | None:
     """How far `moved` lies from `reference` along the array axes (z, y, x), in mm.
 
@@ -96,9 +124,10 @@ def displacement(reference: NDArray[np.float32], moved: NDArray[np.float32], spa
     if fixed is None or moving is None:
         return None
     reach = _reach(fixed.inside.shape, coarse)
-    halves = _halves(fixed.inside, coarse)
-    found = [_peak(_correlation(fixed, moving, part, reach)) for part in (fixed.inside, *halves)]
-    whole, *parts = found
+    size = [fft.next_fast_len(n + r, real=True) for n, r in zip(fixed.inside.shape, reach, strict=True)]
+    against = _Spectra.of(moving, moving.inside, size)
+    lower, upper = (_Spectra.of(fixed, half, size) for half in _halves(fixed.inside, coarse))
+    whole, *parts = (_peak(_correlation(part, against, size, reach)) for part in (lower + upper, lower, upper))
     if whole is None or any(part is None for part in parts):
         return None
     tolerance = np.maximum(AGREEMENT_MM, 0.5 * np.asarray(coarse))
@@ -169,27 +198,21 @@ def _halves(inside: NDArray[np.bool_], spacing: Spacing) -> tuple[NDArray[np.boo
     return inside & lower, inside & ~lower
 
 
-def _correlation(fixed: _Edges, moving: _Edges, part: NDArray[np.bool_], reach: Shape) -> NDArray[np.float64]:
+def _correlation(fixed: _Spectra, moving: _Spectra, size: list[int], reach: Shape) -> NDArray[np.float64]:
     """Correlation of the edges for every displacement, (2 reach + 1) along each axis.
 
-    Each over the voxels of `part` that both show; -1 where those are too few.
+    Each over the voxels that both show; -1 where those are too few.
     """
-    size = [fft.next_fast_len(n + r, real=True) for n, r in zip(part.shape, reach, strict=True)]
     displacements = np.ix_(*(np.arange(-r, r + 1) % n for r, n in zip(reach, size, strict=True)))
-
-    def spectrum(values: NDArray) -> NDArray[np.complexfloating]:
-        return fft.rfftn(values.astype(np.float32, copy=False), size)
 
     def sums(product: NDArray[np.complexfloating]) -> NDArray[np.float64]:
         """Sum over the voxels, for every displacement, of a product of spectra."""
         return fft.irfftn(product, size)[displacements].astype(np.float64)
 
-    of_part, of_inside = spectrum(part).conj(), spectrum(moving.inside)
-    of_tensors = [spectrum(a * part).conj() * spectrum(b) for a, b in zip(fixed.tensors, moving.tensors, strict=True)]
-    common = sums(np.sum(of_tensors, axis=0))
-    voxels = np.maximum(sums(of_part * of_inside), 1)
-    of_fixed = sums(spectrum(fixed.strength * part).conj() * of_inside)
-    of_moving = sums(of_part * spectrum(moving.strength))
+    common = sums(np.einsum("i...,i...->...", fixed.tensors.conj(), moving.tensors))
+    voxels = np.maximum(sums(fixed.mask.conj() * moving.mask), 1)
+    of_fixed = sums(fixed.strength.conj() * moving.mask)
+    of_moving = sums(fixed.mask.conj() * moving.strength)
     # rounding of the transforms may carry sums of nothing below zero
     correlation = common / np.sqrt(np.maximum(of_fixed, 1e-6 * voxels) * np.maximum(of_moving, 1e-6 * voxels))
     return np.where(voxels >= SMALLEST_OVERLAP * voxels[reach], correlation, -1.0)

@@ -22,17 +22,17 @@ PLANNED = {"iterations": 60, "iterations_per_epoch": 3, "seconds": 60.0, "valida
 
 
 class Hands:
-    """The clock, and what a step takes at each second of it."""
+    """The clock, and what a step takes at each second of it; only where `learns` does it learn anything."""
 
     def __init__(self, monkeypatch) -> None:
-        self.now = 1000.0
+        self.now, self.learns = 1000.0, False
         self.seconds_a_step: Callable[[float], float] = lambda now: 1.0
         monkeypatch.setattr(clock, "now", lambda: self.now)
         real = Learner.step
 
         def step(learner, *arguments):
             self.now += self.seconds_a_step(self.now - 1000.0)
-            return real(learner, *arguments)
+            return real(learner, *arguments) if self.learns else (0.5, torch.ones((3, 1)))
 
         monkeypatch.setattr(Learner, "step", step)
 
@@ -146,6 +146,7 @@ def test_a_pace_of_a_length_or_time_that_a_person_wrote_is_no_reason_to_plan_aga
 
 
 def test_a_repeated_training_has_the_same_events_and_weights(tiny_run, hands, monkeypatch) -> None:
+    hands.learns = True
     counts = iter([2] * 20 + [1] * 15 + [2] * 1000)
     monkeypatch.setattr(Threads, "look", lambda self: setattr(self, "count", next(counts)) or self.count)
     hands.seconds_a_step = lambda now: 0.4 if now < 20 else 2.0
@@ -166,6 +167,7 @@ def test_a_repeated_training_has_the_same_events_and_weights(tiny_run, hands, mo
 
 
 def test_killed_at_every_moment_it_ends_with_the_weights_of_its_events(tiny_run, hands, monkeypatch) -> None:
+    hands.learns = True
     counts = iter([2] * 12 + [1] * 30 + [2] * 1000)
     monkeypatch.setattr(Threads, "look", lambda self: setattr(self, "count", next(counts)) or self.count)
     hands.seconds_a_step = lambda now: 0.4 if now < 20 else 2.0
