@@ -92,8 +92,8 @@ def _beside_an_equal_share(name: str, own: float, equal: float) -> str:
     more = "more" if own > equal else "less"
     apart = format_duration(abs(own - equal))
     return (
-        f"{name}: a fold has {format_duration(own)}, as you wrote into plan.yaml: {apart} {more} than an equal share of "
-        "what the budget has left"
+        f"{name}: a fold has {format_duration(own)}, as you wrote into plan.yaml: {apart} {more} than an equal share "
+        "of what the budget has left"
     )
 
 

@@ -131,15 +131,15 @@ def test_of_a_length_that_a_person_wrote_the_cost_is_told(training, limit: float
 
 
 def test_a_look_that_is_expected_is_kept_time_for(training) -> None:
-    # 160 s are left for 160 steps of half a second and three looks of 10 s, of which none was seen yet
-    state = state_of(training, rows([5, 5, 5, 5], set()))
+    # 155 s are left for steps of half a second and looks of 10 s, of which none was seen yet
+    state = state_of(training, rows([5, 5, 5, 5, 5], set()))
     revise_length(state, 180.0, QUIET, expected_look=10.0)
     with_looks = state.events[-1].iterations
-    state = state_of(training, rows([5, 5, 5, 5], set()))
+    state = state_of(training, rows([5, 5, 5, 5, 5], set()))
     revise_length(state, 180.0, QUIET)
-    assert with_looks < state.events[-1].iterations == 40 + 320
-    looks = (-(-with_looks // 10) - 1) // 5
-    assert 20 + 0.5 * (with_looks - 40) + 10 * looks == pytest.approx(180, rel=0.06)
+    assert with_looks < state.events[-1].iterations == 50 + 310
+    looks = (-(-with_looks // 10) - 1) // 5 - 1
+    assert 25 + 0.5 * (with_looks - 50) + 10 * looks == pytest.approx(180, rel=0.08)
 
 
 def test_noise_is_averaged_and_a_change_of_the_machine_is_not(training) -> None:

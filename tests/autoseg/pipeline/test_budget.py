@@ -93,7 +93,7 @@ def test_a_time_that_a_person_wrote_is_the_folds_and_the_others_share_the_rest(r
     plan = read_plan(run.plan)
     time = time_of_next_fold(run, plan, folds(), ["3d"], edits=edited_fields(run, plan))
     assert time.share is None, "the plan's, as it was written"
-    assert "a fold has 1 min 30 s, as you wrote into plan.yaml: 5 min 58 s less than an equal share" in time.note
+    assert "a fold has 1 min 30 s, as you wrote into plan.yaml: 5 min 59 s less than an equal share" in time.note
 
 
 def test_run_gives_each_fold_its_share(calls, dataset, run) -> None:
