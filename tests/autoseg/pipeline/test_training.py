@@ -4,8 +4,10 @@ import pytest
 
 import autoseg
 from autoseg.errors import InputError, PlanError, RunFolderError
+from autoseg.finished import Event
 from autoseg.run_state import read_time_spent
 from autoseg.splits import Split, read_splits, write_splits
+from tests.autoseg.pipeline.stand_ins import finished
 from tests.autoseg.pipeline.steps import edit
 from tests.words import on_one_line
 
@@ -118,3 +120,42 @@ def test_a_fold_that_learned_from_its_new_validation_cases_is_refused(calls, dat
     with pytest.raises(RunFolderError, match=r"fold_0.*another split.*learned from"):
         autoseg.run(dataset, run.path, workers=1)
     assert len(calls.trained) == 1
+
+
+def test_a_training_is_repeated_with_its_threads_and_events(calls, run, tmp_path):
+    event = Event(kind="threads", step=7, iterations=100, rate_factor=1.0, threads=1, reason="others")
+    first = finished(2, read_splits(run.splits)[2]).model_copy(update={"threads": 3, "events": (event,)})
+    file = tmp_path / "finished.json"
+    file.write_text(first.model_dump_json(), encoding="utf-8")
+    with pytest.raises(InputError, match="is of fold 2"):
+        autoseg.train(run.path, fold=0, follow=file)
+    with pytest.raises(InputError, match="leave --epochs and --time-budget out"):
+        autoseg.train(run.path, fold=2, follow=file, epochs=3)
+    with pytest.raises(InputError, match="does not exist"):
+        autoseg.train(run.path, fold=2, follow=tmp_path / "nothing.json")
+    assert calls.trained == []
+    autoseg.train(run.path, fold=2, follow=file)
+    ((_, fold, options),) = calls.trained
+    assert (fold, options["threads"], options["follows"]) == (2, 3, (event,))
+
+
+def test_threads_and_epochs_are_at_least_one(calls, dataset, run, tmp_path):
+    images, out = tmp_path / "images", tmp_path / "out"
+    for threads in (0, -2):
+        for command in (
+            lambda **more: autoseg.plan_and_preprocess(dataset, out, **more),
+            lambda **more: autoseg.train(run.path, **more),
+            lambda **more: autoseg.predict(run.path, images, out, **more),
+            lambda **more: autoseg.select(run.path, **more),
+            lambda **more: autoseg.evaluate(images, images, out, **more),
+            lambda **more: autoseg.run(dataset, out, **more),
+            lambda **more: autoseg.study(dataset, out, **more),
+            lambda **more: autoseg.phantom(out, **more),
+            lambda **more: autoseg.demo(out, **more),
+        ):
+            with pytest.raises(InputError, match=f"--threads {threads}: at least one"):
+                command(threads=threads)
+    for command in (autoseg.run, autoseg.study):
+        with pytest.raises(InputError, match="--epochs 0: at least one"):
+            command(dataset, out, epochs=0)
+    assert not out.exists()
