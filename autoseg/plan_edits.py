@@ -5,8 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from autoseg.model_files import differing_fields
-from autoseg.plan import Plan, read_plan
+from autoseg.plan import Plan, read_plan, write_plan
 from autoseg.run_folder import RunFolder
+
+
+def replace_plans(run: RunFolder, planned: Plan, followed: Plan, reasons: dict[str, str]) -> None:
+    """Put a plan that was made again in place of the former one, whole also when it is interrupted.
+
+    Args:
+        run: the RUN folder.
+        planned: as autoseg has it.
+        followed: the same with what a person had written into the former one.
+        reasons: by dotted path.
+    """
+    write_plan(run.planned_next, planned, reasons)
+    write_plan(run.plan, followed, reasons)
+    settle_plans(run)
+
+
+def settle_plans(run: RunFolder) -> None:
+    """Go on where `replace_plans` was interrupted: `plan.yaml` and what autoseg wrote belong together again."""
+    if not run.planned_next.exists():
+        return
+    begun = read_plan(run.planned_next)
+    if run.plan.exists() and read_plan(run.plan).planned_again == begun.planned_again:
+        run.planned_next.replace(run.planned)
+    else:
+        run.planned_next.unlink()
 
 
 def edited_fields(run: RunFolder, plan: Plan) -> tuple[str, ...]:

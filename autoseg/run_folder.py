@@ -46,6 +46,11 @@ class RunFolder:
         return self.path / "plan.as_planned.yaml"
 
     @property
+    def planned_next(self) -> Path:
+        """What takes the place of `planned` when `plan` is made again; there for a moment only."""
+        return self.path / ".plan.as_planned.next.yaml"
+
+    @property
     def reference_plan(self) -> Path:
         """The plan by nnU-Net's rules, before hardware and time were considered."""
         return self.path / "plan.reference.yaml"
@@ -204,6 +209,14 @@ def folder_replaced_when_done(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder: as a whole, or, where that is interrupted, under a name that nothing looks for."""
+    if folder.exists():
+        gone = folder.with_name(f".{os.getpid()}.{folder.name}")
+        folder.replace(gone)
+        shutil.rmtree(gone, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

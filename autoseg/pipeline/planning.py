@@ -34,6 +34,7 @@ from autoseg.pipeline.options import (
 )
 from autoseg.pipeline.reading import default_workers, is_edited, keep_fingerprint, read_and_check, require_room
 from autoseg.plan import Architecture, Plan, read_plan, write_plan
+from autoseg.plan_edits import settle_plans
 from autoseg.run_folder import RunFolder, locked
 from autoseg.run_state import add_time, read_time_spent, timed
 from autoseg.selection import set_selection_aside
@@ -144,6 +145,7 @@ def prepare(
         AutosegError: as `plan_and_preprocess`.
     """
     started, console = clock.now(), open_console()
+    settle_plans(run)
     _refuse_conflicts(run, wanted, () if grid else configurations, replan=replan)
     former = None if replan else _former_plan(run, wanted)
     to_plan_for = carried_over(wanted, former) if former else wanted

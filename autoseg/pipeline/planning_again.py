@@ -8,22 +8,24 @@ left, with steps that cost what they really cost; what a person wrote into `plan
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from autoseg.cells import Cell
 from autoseg.errors import OtherPace
 from autoseg.pipeline.planning import Prepared, decide, measure_on, preprocess, reference_of
-from autoseg.plan import Configuration, Plan, read_reasons, write_plan
-from autoseg.plan_edits import edited_fields, edited_in
-from autoseg.run_folder import RunFolder, locked
+from autoseg.plan import Configuration, Plan, read_reasons
+from autoseg.plan_edits import edited_fields, edited_in, replace_plans
+from autoseg.run_folder import RunFolder, discard, locked
 from autoseg.run_state import read_time_spent, timed
 from autoseg.splits import read_splits
 from autoseg.step_cost import Measure, Recorder, StepCost, read_step_costs, write_step_costs
+
+if TYPE_CHECKING:
+    from planner.reference import PlannedDecisions
 
 EDITABLE = ("training", "prediction")
 """Parts of a configuration that are a person's own also in a plan that is made again."""
@@ -79,26 +81,29 @@ def plan_again(
     """
     plan, group = prepared.plan, _tied(prepared.plan, name, cells)
     with timed(run, "plan"), locked(run.path / ".lock", "planning and preprocessing"):
-        measure = Recorder(_as_it_is(measure_on(plan.device, threads), plan, plan.configuration(name), found))
-        decided = _decide_again(run, prepared, group, folds_left, cells, measure)
-        changed = {n: c for n, c in decided.plan.configurations.items() if n in group}
-        same = _network_of(changed[name]) == _network_of(plan.configuration(name))
-        if costs := read_step_costs(run):
-            steps = (*costs.steps, *measure.steps)
-            write_step_costs(run, costs.model_copy(update={"steps": steps}))
-        if same:
-            changed = {n: plan.configuration(n) for n in group}
-        else:
-            shutil.rmtree(run.fold(name, fold), ignore_errors=True)
-        now = _write(run, prepared.plan, changed, {} if same else decided.reasons)
-    if same:
-        console.print(f"{name}: {found}. No other network fits the time better; its schedule follows the pace.")
-        return replace(prepared, plan=now)
+        decided = None
+        if not _is_the_cheapest(plan.configuration(name)) or found.real < found.planned:
+            measure = Recorder(_as_it_is(measure_on(plan.device, threads), plan, plan.configuration(name), found))
+            decided = _decide_again(run, prepared, group, folds_left, cells, measure)
+            if costs := read_step_costs(run):
+                write_step_costs(run, costs.model_copy(update={"steps": (*costs.steps, *measure.steps)}))
+        if decided is None or _network_of(decided.plan, name) == _network_of(plan, name):
+            now = _write(run, plan, {n: plan.configuration(n) for n in group}, {})
+            console.print(f"{name}: {found}. No other network fits the time better; the schedule follows the pace.")
+            return replace(prepared, plan=now)
+        discard(run.fold(name, fold))
+        now = _write(run, plan, {n: decided.plan.configuration(n) for n in group}, decided.reasons)
     kind = "richer" if found.real < found.planned else "poorer"
     difference = _difference(plan.configuration(name), now.configuration(name))
     console.print(f"{name}: {found}. Planned again, {kind} than planned: {difference}.", style="bold", highlight=False)
-    sources = tuple(dict.fromkeys(now.preprocessed_as(n) for n in group if n in {left for left, _ in folds_left}))
-    preprocess(run, prepared.dataset, now, sources, prepared.workers)
+    trained = {left for left, _ in folds_left}
+    preprocess(
+        run,
+        prepared.dataset,
+        now,
+        tuple(dict.fromkeys(now.preprocessed_as(n) for n in group if n in trained)),
+        prepared.workers,
+    )
     return replace(prepared, plan=now)
 
 
@@ -119,7 +124,7 @@ def _decide_again(
     folds_left: Sequence[tuple[str, int]],
     cells: Sequence[Cell],
     measure: Measure,
-) -> Any:
+) -> PlannedDecisions:
     """The decisions for the time that is left to the group's folds."""
     plan, splits = prepared.plan, read_splits(run.splits)
     architecture = plan.configuration(group[0]).network.architecture
@@ -180,8 +185,7 @@ def _write(run: RunFolder, before: Plan, changed: dict[str, Configuration], reas
         told = {field: why for field, why in told.items() if not field.startswith(anew)}
         told |= {field: why for field, why in reasons.items() if field.startswith(anew)}
     told["planned_again"] = "their first epochs had another pace than planned"
-    write_plan(run.planned, planned, told)
-    write_plan(run.plan, followed, told)
+    replace_plans(run, planned, followed, told)
     return followed
 
 
@@ -202,9 +206,16 @@ def _edits_the_network(edits: Sequence[str], group: Sequence[str]) -> bool:
     return any(f"{edit}.".startswith(tuple(f"{o}." for o in own)) and not edit.startswith(free) for edit in edits)
 
 
-def _network_of(configuration: Configuration) -> tuple[object, ...]:
-    c = configuration
+def _network_of(plan: Plan, name: str) -> tuple[object, ...]:
+    c = plan.configuration(name)
     return c.spacing, c.patch_size, c.batch_size, c.network
+
+
+def _is_the_cheapest(configuration: Configuration) -> bool:
+    """Whether there is nothing poorer: the cheapest is taken where none affords enough steps."""
+    from planner.chooser import ENOUGH_STEPS
+
+    return configuration.training.iterations < ENOUGH_STEPS
 
 
 def _difference(before: Configuration, now: Configuration) -> str:

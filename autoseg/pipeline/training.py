@@ -16,6 +16,7 @@ from autoseg.pipeline.budget import FoldTime, training_stage
 from autoseg.pipeline.options import check_threads_and_epochs, configurations_of, existing_run, refuse_models_alone
 from autoseg.pipeline.results import report_if_finished, show_report
 from autoseg.plan import Plan, read_plan
+from autoseg.plan_edits import settle_plans
 from autoseg.run_folder import RunFolder
 from autoseg.run_state import read_record, timed
 from autoseg.splits import Split, cases_of, read_splits
@@ -68,6 +69,7 @@ def train(
     check_threads_and_epochs(threads, epochs)
     followed = None if follow is None else _followed(Path(follow), fold, epochs, seconds)
     refuse_models_alone(folder)
+    settle_plans(folder)
     plan, splits = read_plan(folder.plan), read_splits(folder.splits)
     folds = _folds(fold, len(splits))
     _refuse_unsound(folder, splits)
