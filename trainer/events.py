@@ -87,6 +87,21 @@ def go_back(folder: Path, learner: Learner, state: State, console: Console, why:
     checkpoint.save(folder / "checkpoint", state, learner)
 
 
+def begin_with_pace(state: State, limit: float, pace_before: float, console: Console) -> None:
+    """Begin a fold with the length that its time affords at the pace of the folds before it, or of the plan.
+
+    Args:
+        state: of a fold that has not begun; gets the event.
+        limit: seconds of training.
+        pace_before: seconds a step, looks at whole cases included.
+        console: tells the user.
+    """
+    length, affordable = state.training.iterations, max(1, int(limit / pace_before))
+    if not 1 / (1 + WORTH_A_CHANGE) < affordable / length < 1 + WORTH_A_CHANGE:
+        why = f"steps of {pace_before:.2g} s so far: {affordable} instead of {length} steps"
+        _change_length(state, affordable, why, console)
+
+
 def revise_length(state: State, limit: float | None, console: Console, expected_look: float = 0.0) -> None:
     """Make the schedule as long as its time affords at the present pace.
 
@@ -113,14 +128,21 @@ def revise_length(state: State, limit: float | None, console: Console, expected_
     late = _seconds_to_come(state, length, of_step, of_look) > limit * TOLERATED_OVERRUN - state.seconds
     if _may_be_noise(state, length, change) or not (late or change >= 1 + WORTH_A_CHANGE):
         return
+    why = f"a step takes {of_step:.2g} s: {affordable} instead of {length} steps, to end with the time"
+    _change_length(state, affordable, why, console)
+
+
+def _change_length(state: State, iterations: int, reason: str, console: Console) -> None:
+    """The event of another length from this step on."""
+    shorter = iterations < iterations_after(state.training, state.events)
     event = Event(
-        kind="shortened" if late else "lengthened",
+        kind="shortened" if shorter else "lengthened",
         step=state.step,
-        iterations=affordable,
+        iterations=iterations,
         rate_factor=1.0,
-        reason=f"a step takes {of_step:.2g} s: {affordable} instead of {length} steps, to end with the time",
+        reason=reason,
     )
-    console.print(f"{'Late' if late else 'Early'}: {event.reason}", highlight=False)
+    console.print(f"{'Fewer' if shorter else 'More'} steps: {reason}", highlight=False)
     state.events = (*state.events, event)
 
 
@@ -154,15 +176,7 @@ def tell_what_it_takes(state: State, limit: float, console: Console) -> None:
 def end_now(state: State, console: Console) -> None:
     """End the schedule with the steps that are done: the time is over, and within an epoch none could be foreseen."""
     left_out = iterations_after(state.training, state.events) - state.step
-    event = Event(
-        kind="shortened",
-        step=state.step,
-        iterations=state.step,
-        rate_factor=1.0,
-        reason=f"the time is over: the last {left_out} steps are left out",
-    )
-    console.print(f"Late: {event.reason}", highlight=False)
-    state.events = (*state.events, event)
+    _change_length(state, state.step, f"the time is over: the last {left_out} steps are left out", console)
 
 
 def change_threads(state: State, threads: int, used_by_others: float | None, console: Console) -> None:

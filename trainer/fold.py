@@ -69,6 +69,7 @@ def train_fold(
     epochs: int | None = None,
     seconds: float | None = None,
     share: float | None = None,
+    pace_before: float | None = None,
     follows: Sequence[Event] | None = None,
     left_after: float = 0.0,
     at_other_pace: AtOtherPace = "go on",
@@ -85,6 +86,7 @@ def train_fold(
         epochs: length of the schedule instead of the plan's, which no clock then changes.
         seconds: time for the training instead of the plan's; the schedule's length follows.
         share: seconds from now that training takes, its share of the time of a whole run; goes before the plan's.
+        pace_before: seconds a step of folds like this one, by which it begins; None = the plan's.
         follows: events of a finished training, which is repeated; no clock decides anything.
         left_after: seconds that the whole run has left once this fold's training has ended, shown in the bar.
         at_other_pace: what is done where the first epochs show that the plan was made for another machine.
@@ -109,6 +111,7 @@ def train_fold(
         if share is not None and not ({"seconds"} & task.kept):
             task.limit = task.state.seconds + share
         if not checkpoint.generations(task.folder / "checkpoint"):
+            _begin_with_pace(task, pace_before)
             # a loss that is not finite in the first epoch goes back to this
             _save(task)
         _follow(task)
@@ -126,6 +129,13 @@ def train_fold(
 def is_finished(run: RunFolder, configuration: str, fold: int) -> bool:
     """Whether the fold has been trained to its end and its validation cases are predicted."""
     return run.finished(configuration, fold).exists()
+
+
+def _begin_with_pace(task: Fold, pace_before: float | None) -> None:
+    """Let the first length be what the fold's time affords, where that is known better than by the plan."""
+    pace = pace_before or task.planned_pace
+    if task.limit is not None and pace is not None and not task.length_is_fixed:
+        events.begin_with_pace(task.state, task.limit, pace, task.console)
 
 
 def _train(task: Fold, stop: StopRequest, bar: FoldBar, at_other_pace: AtOtherPace) -> None:

@@ -35,11 +35,13 @@ class FoldTime:
     Args:
         share: seconds that it is trained from now on; None = as its plan says.
         left_after: seconds of the whole budget that are left then.
+        pace: seconds a step of the last fold of this configuration; None = there is none.
         note: what a time that a person wrote costs or leaves over; empty where there is none.
     """
 
     share: float | None
     left_after: float
+    pace: float | None = None
     note: str = ""
 
 
@@ -77,14 +79,21 @@ def time_of_next_fold(
     if name in of_a_person:
         wrote = "seconds" in edited_in("training", edits, name)
         equal = equal_share(list(done.values()), left)
-        return FoldTime(None, unspent - planned, _beside_an_equal_share(name, planned, equal) if wrote else "")
+        note = _beside_an_equal_share(name, planned, equal) if wrote else ""
+        return FoldTime(None, unspent - planned, _pace_of_the_last(run, name), note)
     for other, index in folds_left:
         if other in of_a_person:
             own = plan.configuration(other).training.seconds or 0.0
             left -= max(0.0, own - done.pop((other, index)))
     # a budget that is spent already still gets a model
     share = max(LEAST_SHARE * planned, equal_share(list(done.values()), left) - done[name, fold])
-    return FoldTime(share, unspent - share)
+    return FoldTime(share, unspent - share, _pace_of_the_last(run, name))
+
+
+def _pace_of_the_last(run: RunFolder, name: str) -> float | None:
+    """Seconds a step, looks at whole cases included, of the last fold that has finished."""
+    found = [finished for fold, _ in run.folds(name) if (finished := read_finished(run, name, fold)) is not None]
+    return found[-1].seconds_training / found[-1].steps if found else None
 
 
 def _beside_an_equal_share(name: str, own: float, equal: float) -> str:

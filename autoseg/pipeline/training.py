@@ -152,6 +152,7 @@ def train_unless_finished(
             epochs=epochs,
             seconds=seconds,
             share=time.share,
+            pace_before=time.pace,
             left_after=time.left_after,
             follows=None if followed is None else followed.events,
             at_other_pace=at_other_pace,

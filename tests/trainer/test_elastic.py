@@ -79,6 +79,16 @@ def test_the_share_of_a_run_goes_before_the_plans_time(tiny_run, hands) -> None:
     assert train(tiny_run("shorter", **PLANNED), share=30.0).seconds_training == pytest.approx(30, rel=0.05)
 
 
+def test_a_fold_begins_with_the_pace_of_those_before_it(tiny_run, hands) -> None:
+    hands.seconds_a_step = lambda now: 0.25
+    summary = train(tiny_run(**PLANNED), pace_before=0.25)
+    (event,) = summary.events
+    assert (event.kind, event.step, event.iterations) == ("lengthened", 0, 240)
+    assert summary.steps == 240
+    near = train(tiny_run("near", **PLANNED), pace_before=0.95, share=60.0)
+    assert near.events == () or near.events[0].step > 0
+
+
 def test_a_machine_that_stops_working_within_an_epoch_does_not_overrun(tiny_run, hands) -> None:
     hands.seconds_a_step = lambda now: 1.0 if now < 55 else 20.0
     summary = train(tiny_run(**PLANNED))
