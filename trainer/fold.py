@@ -269,22 +269,25 @@ def _follow(task: Fold) -> None:
 
 
 def _look_at_threads(task: Fold) -> None:
-    """Compute with as many threads as other programs leave cores for."""
-    if task.learner.device.type != "cpu" or task.follows is not None or task.state.step >= task.length:
+    """Compute with as many threads as other programs leave cores for, or as the training that is repeated had."""
+    if task.state.step >= task.length:
         return
-    task.threads.look()
+    if task.follows is None:
+        task.threads.look()
     _take_threads(task)
 
 
 def _take_threads(task: Fold) -> None:
     """Let torch have the threads that are due; another number than so far is an event, saved before its first step."""
+    if task.learner.device.type != "cpu":
+        return
     state, threads = task.state, task.threads
     now = threads_after(state.threads, state.events)
-    if task.follows is None and task.learner.device.type == "cpu" and threads.count != now:
+    if task.follows is None and threads.count != now:
         events.change_threads(state, threads.count, threads.used_by_others, task.console)
         _save(task)
         now = threads.count
-    if task.learner.device.type == "cpu":
+    if torch.get_num_threads() != now:
         torch.set_num_threads(now)
 
 
@@ -301,7 +304,7 @@ def _look_at_whole_cases(task: Fold) -> float:
 
 def _on_window(task: Fold) -> OnWindow | None:
     """What is done after each window of a whole case: threads follow the cores that other programs leave."""
-    return task.threads.follow if task.learner.device.type == "cpu" else None
+    return task.threads.follow if task.learner.device.type == "cpu" and task.follows is None else None
 
 
 def _save(task: Fold) -> None:

@@ -13,8 +13,15 @@ from autoseg.plan import Channel, Configuration, ForegroundIntensity, Network, P
 from autoseg.preprocessed import CaseRecord, Foreground, write_case
 from autoseg.run_folder import RunFolder
 from autoseg.splits import Split, write_splits
+from autoseg.threads import Threads
 
 SHAPE = (12, 16, 20)
+
+
+@pytest.fixture(autouse=True)
+def threads_stay(monkeypatch) -> None:
+    """Bits depend on threads, and threads on what else this machine does while it tests."""
+    monkeypatch.setattr(Threads, "look", lambda self: self.count)
 
 
 def make_training(**changes: object) -> Training:

@@ -1,5 +1,6 @@
 """Folds on a clock that is turned by hand: a step takes what the test says, and nothing else takes any time."""
 
+import csv
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +11,7 @@ from autoseg.errors import OtherPace
 from autoseg.finished import Finished
 from autoseg.plan import read_plan, write_plan
 from autoseg.run_folder import RunFolder
+from autoseg.step_cost import StepCost
 from autoseg.threads import Threads
 from tests.trainer.interrupted import same, weights
 from tests.words import on_one_line
@@ -39,8 +41,6 @@ class Hands:
 
 @pytest.fixture
 def hands(monkeypatch) -> Hands:
-    # what else this machine does is not what is tested
-    monkeypatch.setattr(Threads, "look", lambda self: self.count)
     return Hands(monkeypatch)
 
 
@@ -94,6 +94,17 @@ def test_a_machine_that_stops_working_within_an_epoch_does_not_overrun(tiny_run,
     summary = train(tiny_run(**PLANNED))
     assert summary.seconds_training <= 1.05 * 60 + 20
     assert summary.events[-1].iterations == summary.steps
+
+
+def test_a_fold_that_is_given_time_has_epochs_at_which_it_is_revised(tiny_run, hands, monkeypatch) -> None:
+    run = tiny_run(iterations=1000, iterations_per_epoch=250)
+    # 0.9 * 20 s at 0.5 s a step are 36 steps: epochs of 2
+    monkeypatch.setattr("trainer.opening.measure_step", lambda *_: StepCost(0.5, 0))
+    hands.seconds_a_step = lambda now: 0.5 if now < 10 else 1.0
+    summary = train(run, seconds=20.0)
+    rows = list(csv.DictReader((run.fold("3d", 0) / "log.csv").open(encoding="utf-8")))
+    assert [int(row["step"]) for row in rows] == [*range(2, summary.steps, 2), summary.steps]
+    assert summary.seconds_training == pytest.approx(20, rel=0.06)
 
 
 def test_epochs_fix_the_length_whatever_the_clock_says(tiny_run, hands, capfd) -> None:

@@ -15,7 +15,6 @@ from autoseg.image import read_geometry, read_label
 from autoseg.out_of_fold import read_probabilities
 from autoseg.preprocessed import read_record
 from autoseg.run_folder import RunFolder, locked
-from autoseg.step_cost import StepCost
 from autoseg.whole_image.predicted import LEVELS
 from tests.trainer.interrupted import same, stop_after, weights
 from trainer import checkpoint, events
@@ -32,7 +31,7 @@ def start(run: RunFolder) -> subprocess.Popen:
         "from autoseg.errors import AutosegError; from autoseg.run_folder import RunFolder\n"
         "from trainer.fold import train_fold\n"
         "try:\n"
-        f"    train_fold(RunFolder(Path({str(run.path)!r})), '3d', 0, device='cpu', workers=0)\n"
+        f"    train_fold(RunFolder(Path({str(run.path)!r})), '3d', 0, device='cpu', workers=0, threads=2)\n"
         "except AutosegError as error:\n"
         "    print(error, file=sys.stderr)\n"
         "    sys.exit(error.exit_status)\n"
@@ -73,14 +72,14 @@ def test_learns_and_leaves_what_it_should(tiny_run) -> None:
 @pytest.mark.slow
 def test_killed_training_reaches_the_same_weights(tiny_run) -> None:
     undisturbed = tiny_run("undisturbed", iterations=40)
-    train_fold(undisturbed, "3d", 0, device="cpu", workers=0)
+    train_fold(undisturbed, "3d", 0, device="cpu", workers=0, threads=2)
     run = tiny_run("killed", iterations=40)
     process = start(run)
     wait_for_checkpoint(run, process)
     process.kill()
     process.wait()
     assert not is_finished(run, "3d", 0)
-    train_fold(run, "3d", 0, device="cpu", workers=1)
+    train_fold(run, "3d", 0, device="cpu", workers=1, threads=2)
     assert same(weights(run), weights(undisturbed))
 
 
@@ -186,7 +185,7 @@ def test_a_fold_that_is_late_is_shortened_and_annealed(tiny_run, monkeypatch) ->
     run = tiny_run(iterations=20000, iterations_per_epoch=20, seconds=8.0)
     train_fold(run, "3d", 0, device="cpu", workers=0)
     summary = Finished.model_validate_json(run.finished("3d", 0).read_text(encoding="utf-8"))
-    assert summary.events and all(e.kind == "shortened" for e in summary.events)
+    assert summary.events[0].kind == "shortened"
     assert summary.steps == summary.events[-1].iterations < 20000
     rows = list(csv.DictReader((run.fold("3d", 0) / "log.csv").open(encoding="utf-8")))
     assert float(rows[-1]["learning_rate"]) < 0.02 * 3e-3
@@ -197,12 +196,3 @@ def test_epochs_given_by_hand(tiny_run) -> None:
     run = tiny_run()
     train_fold(run, "3d", 0, device="cpu", workers=0, epochs=1)
     assert Finished.model_validate_json(run.finished("3d", 0).read_text(encoding="utf-8")).steps == 4
-
-
-def test_a_fold_that_is_given_time_has_epochs_to_be_shortened_at(tiny_run, monkeypatch) -> None:
-    run = tiny_run(iterations=1000, iterations_per_epoch=250)
-    # 0.9 * 20 s at 0.5 s a step are 36 steps: epochs of 2
-    monkeypatch.setattr("trainer.opening.measure_step", lambda *_: StepCost(0.5, 0))
-    train_fold(run, "3d", 0, device="cpu", workers=0, seconds=20.0)
-    rows = list(csv.DictReader((run.fold("3d", 0) / "log.csv").open(encoding="utf-8")))
-    assert [int(row["step"]) for row in rows] == list(range(2, 37, 2))
