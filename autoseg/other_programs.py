@@ -15,6 +15,9 @@ import psutil
 
 from autoseg.cores import usable_cores
 
+DISTURBING = 0.25
+"""Cores used by other programs from which a time that was measured meanwhile is not the machine's."""
+
 IDLE = ("idle", "iowait", "guest", "guest_nice")
 """Times of a core that are no work, or counted a second time."""
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+
+from filelock import FileLock, Timeout
 
 from autoseg.model_files import differing_fields
 from autoseg.plan import Plan, read_plan, write_plan
@@ -12,6 +15,8 @@ from autoseg.run_folder import RunFolder
 def replace_plans(run: RunFolder, planned: Plan, followed: Plan, reasons: dict[str, str]) -> None:
     """Put a plan that was made again in place of the former one, whole also when it is interrupted.
 
+    The caller holds the lock of the RUN folder.
+
     Args:
         run: the RUN folder.
         planned: as autoseg has it.
@@ -20,13 +25,21 @@ def replace_plans(run: RunFolder, planned: Plan, followed: Plan, reasons: dict[s
     """
     write_plan(run.planned_next, planned, reasons)
     write_plan(run.plan, followed, reasons)
-    settle_plans(run)
+    _settle(run)
 
 
 def settle_plans(run: RunFolder) -> None:
-    """Go on where `replace_plans` was interrupted: `plan.yaml` and what autoseg wrote belong together again."""
+    """Go on where `replace_plans` was interrupted: `plan.yaml` and what autoseg wrote belong together again.
+
+    Another process that is replacing them just now, and holds the lock of the RUN folder, is left to it.
+    """
     if not run.planned_next.exists():
         return
+    with suppress(Timeout), FileLock(run.path / ".lock", timeout=0):
+        _settle(run)
+
+
+def _settle(run: RunFolder) -> None:
     begun = read_plan(run.planned_next)
     if run.plan.exists() and read_plan(run.plan).planned_again == begun.planned_again:
         run.planned_next.replace(run.planned)

@@ -156,6 +156,15 @@ def add_time(run: RunFolder, stage: str, seconds: float) -> None:
         write_text(run.time_spent, TimeSpent(seconds=spent).model_dump_json(indent=1))
 
 
+def rename_stage(run: RunFolder, stage: str, name: str) -> None:
+    """Book the seconds of a stage under another name, added to what is there."""
+    with FileLock(run.path / ".time_spent.lock"):
+        spent = dict(read_time_spent(run).seconds)
+        if seconds := spent.pop(stage, 0.0):
+            spent[name] = spent.get(name, 0.0) + seconds
+            write_text(run.time_spent, TimeSpent(seconds=spent).model_dump_json(indent=1))
+
+
 @contextmanager
 def timed(run: RunFolder, stage: str, *, every: float = 3.0) -> Iterator[None]:
     """Count the seconds of the block towards `stage`.

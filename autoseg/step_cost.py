@@ -10,14 +10,12 @@ from typing import Any, Literal
 
 from autoseg.errors import RunFolderError
 from autoseg.model_files import read_model
+from autoseg.other_programs import DISTURBING
 from autoseg.plan import Configuration, Network, Plan, PlanModel
 from autoseg.run_folder import RunFolder, write_text
 
 FORWARD_SHARE = 1 / 3
 """Of a step, what a forward pass in prediction takes in the same number type: backward costs twice as much."""
-
-DISTURBING = 0.25
-"""Cores used by other programs from which a time that was measured meanwhile is not the machine's."""
 
 
 @dataclass(frozen=True)
@@ -69,20 +67,37 @@ class MeasuredStep(PlanModel):
     others: float
 
 
+class Again(PlanModel):
+    """The looks of a second planning of a configuration.
+
+    Args:
+        factor: times as slow as measured that steps really were; the plan was made with steps so slow.
+        steps: in the order in which they were measured; the first is of the network that was planned before.
+    """
+
+    configuration: str
+    factor: float
+    steps: tuple[MeasuredStep, ...]
+
+
 class StepCosts(PlanModel):
     """`step_costs.json`: every look at a training step, in the order in which they were taken.
 
     Args:
         device: on which.
         cores: that the process may use.
-        threads: that computed.
+        threads: that computed on a CPU.
+        counted: they were counted from the network's work, not measured.
+        again: of plannings after the first.
     """
 
     schema_version: Literal[1] = 1
     device: str
     cores: int
     threads: int
+    counted: bool = False
     steps: tuple[MeasuredStep, ...]
+    again: tuple[Again, ...] = ()
 
 
 class Recorder:
@@ -147,7 +162,7 @@ def read_step_costs(run: RunFolder) -> StepCosts | None:
     Raises:
         RunFolderError: the file is malformed.
     """
-    return read_model(run.step_costs, StepCosts, "delete it: it is needed for the report alone")
+    return read_model(run.step_costs, StepCosts, "delete it: it says only how the plan was made")
 
 
 def least_that_repeats(looks: Sequence[float], within: float) -> float | None:

@@ -16,7 +16,7 @@ from functools import cache
 import torch
 
 from autoseg.cores import available_cores
-from autoseg.other_programs import OtherPrograms
+from autoseg.other_programs import DISTURBING, OtherPrograms
 
 SECONDS_A_LOOK = 0.5
 """Between looks at what other programs use; the system counts in hundredths of a second."""
@@ -60,6 +60,20 @@ class Threads:
         self._free_since: float | None = None
         self._patience, self._taken_back_at = SECONDS_BEFORE_MORE, -math.inf
 
+    @property
+    def leaves_cores(self) -> bool:
+        """Whether other programs compute just now, so that a time is not the machine's."""
+        return self.count < self.most or self.used_by_others >= DISTURBING
+
+    @property
+    def why(self) -> str:
+        """Why there are as many as there are, for a person."""
+        if self._fixed:
+            return "as asked"
+        if self.used_by_others < DISTURBING and self.count == self.most:
+            return "as many as this machine has free"
+        return f"other programs use {self.used_by_others:.1f} cores"
+
     def start_with(self, count: int) -> None:
         """Go on with the threads of an earlier start, as far as this machine has them."""
         self.count = self.most if self._fixed else min(count, self.most)
@@ -77,7 +91,8 @@ class Threads:
             if len(self._fewer) >= LOOKS_THAT_AGREE:
                 self.count, self._fewer = max(self._fewer), []
                 in_vain = self._now() - self._taken_back_at < MOST_SECONDS_BEFORE_MORE
-                self._patience = min(2 * self._patience, MOST_SECONDS_BEFORE_MORE) if in_vain else SECONDS_BEFORE_MORE
+                patience = self._patience * (2 if in_vain else 0.5)
+                self._patience = min(max(patience, SECONDS_BEFORE_MORE), MOST_SECONDS_BEFORE_MORE)
             return self.count
         self._fewer = []
         self._take_back(left)

@@ -10,7 +10,7 @@ from autoseg.plan import Plan
 from autoseg.run_folder import RunFolder
 from autoseg.run_state import read_time_spent
 
-WORK = ("preprocess", "report")
+WORK = ("preprocess", "report", "study report")
 """Beginnings of the stages that count as use whole; of training its steps and predictions do."""
 
 

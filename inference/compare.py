@@ -50,15 +50,18 @@ class Compared:
     problem: str | None
 
 
-def compare_all(pairs: Sequence[Pair], labels: Labels, *, workers: int | None = None) -> list[Compared]:
+def compare_all(
+    pairs: Sequence[Pair], labels: Labels, *, workers: int | None = None, threads: int | None = None
+) -> list[Compared]:
     """Compare every pair, with progress; a pair that cannot be compared is reported, the rest go on.
 
     Args:
         pairs: cases to compare.
         labels: values and names of the classes.
         workers: processes; None = as many as the cores and free memory allow.
+        threads: that may compute, of all processes together; None = as many as there are cores.
     """
-    count = workers_for(pairs) if workers is None else workers
+    count = workers_for(pairs, threads) if workers is None else workers
     return map_cases(partial(compare, labels=labels), pairs, count, "Evaluating", name=case_of)
 
 
@@ -102,12 +105,12 @@ def values_of(pair: Pair) -> tuple[float, ...]:
         return ()
 
 
-def workers_for(pairs: Sequence[Pair]) -> int:
-    """Processes that cores and free memory allow; one where starting more would not pay."""
+def workers_for(pairs: Sequence[Pair], threads: int | None = None) -> int:
+    """Processes that threads (None = cores) and free memory allow; one where starting more would not pay."""
     sizes = [_voxels(pair) for pair in pairs]
     if sum(sizes) < _VOXELS_WORTH_PROCESSES:
         return 1
-    at_most = min(available_cores(), len(pairs))
+    at_most = min(threads or available_cores(), len(pairs))
     return workers_within_memory(_BYTES_OF_LIBRARIES + _BYTES_PER_VOXEL * max(sizes), at_most)
 
 

@@ -28,9 +28,6 @@ from inference.report.facts import run_facts
 from inference.report.pictures import chosen_pictures
 from inference.report.write import write_report
 
-SECONDS_OF_PAGES = 3.0
-"""Pictures, charts and tables of a report, whatever its cases."""
-
 
 class IncompleteEvaluation(PartialFailure):
     """Some cases could not be evaluated; the report of the others is written.
@@ -57,6 +54,7 @@ def evaluate_folders(
     labels: Labels | None = None,
     images: Path | None = None,
     workers: int | None = None,
+    threads: int | None = None,
 ) -> Summary:
     """Compare predicted label maps with references of the same names and write a report.
 
@@ -73,6 +71,7 @@ def evaluate_folders(
             reference folder, or else the values that occur in the references.
         images: folder of the images, to show under the outlines.
         workers: processes; None = as many as fit.
+        threads: that may compute, of all processes together; None = as many as there are cores.
 
     Raises:
         InputError: the folders hold no label maps of the same names.
@@ -87,7 +86,7 @@ def evaluate_folders(
         labels = labels_found(matched.pairs)
     name = (declared[0].name if declared else None) or reference.absolute().parent.name
     strata = strata_beside(reference)
-    compared = compare_all(matched.pairs, labels, workers=workers)
+    compared = compare_all(matched.pairs, labels, workers=workers, threads=threads)
     rows = _rows(compared)
     summary = summarize(
         rows,
@@ -103,7 +102,9 @@ def evaluate_folders(
     return _complete(summary, output)
 
 
-def report_run(run: RunFolder, configuration: str, *, workers: int | None = None) -> Summary:
+def report_run(
+    run: RunFolder, configuration: str, *, workers: int | None = None, threads: int | None = None
+) -> Summary:
     """Evaluate a run's cross-validation against the references kept with the preprocessed cases.
 
     Needs neither the raw data nor the models. Cases of folds that are not finished yet are left out,
@@ -113,6 +114,7 @@ def report_run(run: RunFolder, configuration: str, *, workers: int | None = None
         run: the RUN folder; the report goes to `report_folder`.
         configuration: name of the configuration.
         workers: processes; None = as many as fit.
+        threads: that may compute, of all processes together; None = as many as there are cores.
 
     Raises:
         PlanError: the plan or the splits are missing or malformed.
@@ -128,7 +130,7 @@ def report_run(run: RunFolder, configuration: str, *, workers: int | None = None
             f"{run.cross_validation(configuration)}: no case is predicted yet; `autoseg train {run.path} --fold all` "
             "predicts the cases that each fold did not see"
         )
-    compared = compare_all(pairs, plan.labels, workers=workers)
+    compared = compare_all(pairs, plan.labels, workers=workers, threads=threads)
     rows = _rows(compared)
     record = read_record(run) if run.dataset.exists() else None
     strata = {case.name: case.strata for case in record.cases} if record else {}
@@ -150,12 +152,13 @@ def report_run(run: RunFolder, configuration: str, *, workers: int | None = None
     return _complete(summary, report)
 
 
-def expected_report_seconds(run: RunFolder, configuration: str) -> float | None:
-    """What `report_run` will take once every fold is finished, by comparing one or two cases of those that are.
+def expected_comparison_seconds(run: RunFolder, configuration: str, threads: int | None = None) -> float | None:
+    """What comparing all cases will take once every fold is finished, by comparing one or two of those that are.
 
     Args:
         run: the RUN folder.
         configuration: name of the configuration.
+        threads: that may compute, of all processes together; None = as many as there are cores.
 
     Returns:
         None where no case is predicted yet, or none can be compared.
@@ -165,7 +168,7 @@ def expected_report_seconds(run: RunFolder, configuration: str) -> float | None:
     if not pairs:
         return None
     cases = len(cases_of(read_splits(run.splits)))
-    workers = workers_for([pairs[i % len(pairs)] for i in range(cases)])
+    workers = workers_for([pairs[i % len(pairs)] for i in range(cases)], threads)
     looks = []
     # the first also loads the libraries, which every process does for itself
     for pair in (pairs[0], pairs[-1]):
@@ -174,7 +177,7 @@ def expected_report_seconds(run: RunFolder, configuration: str) -> float | None:
             return None
         looks.append(clock.now() - start)
     loading = max(0.0, looks[0] - looks[1]) if workers > 1 else 0.0
-    return SECONDS_OF_PAGES + loading + looks[1] * cases / workers
+    return loading + looks[1] * cases / workers
 
 
 def is_synthetic(dataset: str) -> bool:

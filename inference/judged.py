@@ -48,11 +48,12 @@ class Judged:
         """Whether something can be fitted to some folds and judged on another."""
         return len(np.unique(self.folds)) > 1
 
-    def workers(self, classes: int) -> int:
-        """Processes over cases that cores and free memory allow."""
+    def workers(self, classes: int, threads: int | None = None) -> int:
+        """Processes over cases that threads (None = cores) and free memory allow."""
         voxels = max(prod(read_geometry(files.reference)[0].shape) for files in self.files)
         per_voxel = _BYTES_PER_VOXEL + len(self.configurations) * classes
-        return workers_within_memory(_BYTES_OF_LIBRARIES + per_voxel * voxels, min(available_cores(), len(self.files)))
+        at_most = min(threads or available_cores(), len(self.files))
+        return workers_within_memory(_BYTES_OF_LIBRARIES + per_voxel * voxels, at_most)
 
 
 def judged_cases(run: RunFolder, plan: Plan, splits: Sequence[Split], configurations: Sequence[str] | None) -> Judged:

@@ -60,6 +60,7 @@ def select_configurations(
     configurations: Sequence[str] | None = None,
     operating_point: str = "dice",
     workers: int | None = None,
+    threads: int | None = None,
 ) -> Selection:
     """Choose what predicts; nothing is written.
 
@@ -68,6 +69,7 @@ def select_configurations(
         configurations: to choose from; None = all that are trained.
         operating_point: aim of threshold and minimal size: `dice`, `f2` or `sensitivity=0.9`.
         workers: processes over cases; None = as many as cores and memory allow.
+        threads: that may compute, of all processes together; None = as many as there are cores.
 
     Raises:
         RunFolderError: nothing is trained, no case is common to all, or probabilities are missing.
@@ -78,7 +80,7 @@ def select_configurations(
     plan, splits = read_plan(run.plan), read_splits(run.splits)
     judged = judged_cases(run, plan, splits, configurations)
     candidates = candidates_of(judged.configurations)
-    count = workers or judged.workers(plan.labels.classes)
+    count = workers or judged.workers(plan.labels.classes, threads)
     labels = plan.labels
     counts = map_cases(
         partial(count_case, candidates=candidates, labels=labels),

@@ -27,7 +27,7 @@ SHARE_FOR_LOOKS = 0.05
 """Of a fold's training time, that these may take."""
 
 MOST_MEASUREMENTS = 8
-"""Of different candidates and, once, again of the one that was chosen."""
+"""Of different candidates at most, before the one that was chosen is looked at again."""
 
 SAME = 1.15
 """Factor up to which two looks at a step are the same: what a machine varies by in quiet."""
@@ -46,6 +46,7 @@ class Choice:
         step: cost of a training step, measured or estimated.
         steps: of a fold.
         training_seconds: of a fold.
+        validation_seconds: of predicting the fold's validation cases, also where that is more than the fold has.
         looks: at whole validation cases on the way.
     """
 
@@ -53,6 +54,7 @@ class Choice:
     step: StepCost
     steps: int
     training_seconds: float
+    validation_seconds: float
     looks: int
 
 
@@ -168,7 +170,7 @@ class Chooser:
 
     def _choice(self, candidate: Candidate, step: StepCost) -> Choice:
         if not math.isfinite(step.seconds):
-            return Choice(candidate, step, 1, self.seconds, 0)
+            return Choice(candidate, step, 1, self.seconds, 0.0, 0)
         configuration = candidate.configuration
         windows = sum(_windows(case.cropped_shape, case.spacing, configuration) for case in self.fingerprint.cases)
         a_window = step.seconds * step.forward_share / configuration.batch_size
@@ -177,7 +179,7 @@ class Chooser:
         a_look = a_case * min(CASES_A_LOOK, self.validation_cases)
         looks = min(MOST_LOOKS, int(SHARE_FOR_LOOKS * training / a_look))
         steps = max(1, int((training - looks * a_look) / (AUGMENTATION * step.seconds)))
-        return Choice(candidate, step, steps, training, looks)
+        return Choice(candidate, step, steps, training, a_case * self.validation_cases, looks)
 
 
 def _windows(shape: Shape, spacing: Spacing, configuration: Configuration) -> int:

@@ -2,8 +2,8 @@
 
 In: the cells, the decisions for each dimension, the fingerprint. Out: the decisions with a
 configuration a cell. The dimension is fitted to the hardware and the time once, for the cell with most
-sequences, whose step is the dearest; all cells of it share spacing, patch, network and number of
-steps. So they differ in what they see and in nothing else, and what they see explains their results.
+sequences, whose step is the dearest; all cells of it share spacing, patch, network and training time.
+So what they see explains their results; a cell of fewer sequences, whose steps are quicker, takes some more.
 """
 
 from __future__ import annotations

@@ -139,7 +139,7 @@ def _fitted_to_time(
         raise nothing_fits(decisions.plan, name)
     training = short_training(
         reference.training, choice.steps, choice.training_seconds, fingerprint, looks=choice.looks
-    ).model_copy(update={"validation_seconds": time.fold_seconds - choice.training_seconds})
+    ).model_copy(update={"validation_seconds": choice.validation_seconds})
     configuration = choice.candidate.configuration.model_copy(
         update={"training": training, "prediction": short_prediction(reference.prediction)}
     )

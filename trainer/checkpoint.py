@@ -77,6 +77,8 @@ class State(BaseModel):
             voxels by class.
         rows: lines of `log.csv` so far.
         pace_since: number of those rows that tell no more how fast the machine is: it, or the threads, were others.
+        pace_from: step and seconds from which the row after them counts.
+        limit: seconds that training has, of `seconds`, as it was last told; None = as the schedule says.
         events: what changed the schedule.
         loss_scale: state of the gradient scaler of mixed precision in float16; empty elsewhere.
         plan_sha256: of what the plan decides for this fold, and of its cases.
@@ -98,9 +100,16 @@ class State(BaseModel):
     counts: list[list[float]] | None = None
     rows: list[LogRow] = []
     pace_since: int = 0
+    pace_from: tuple[int, float] = (0, 0.0)
+    limit: float | None = None
     events: tuple[Event, ...] = ()
     loss_scale: dict[str, float | int] = {}
     sha256: str = ""
+
+
+def forget_pace(state: State) -> None:
+    """From now on alone epochs tell how fast the machine is."""
+    state.pace_since, state.pace_from = len(state.rows), (state.step, state.seconds)
 
 
 def save(folder: Path, state: State, learner: Learner) -> None:

@@ -83,7 +83,7 @@ def go_back(folder: Path, learner: Learner, state: State, console: Console, why:
     # what came after that state is undone too
     state.events = (*kept, event)
     # the time of what was undone is no time of a step
-    state.pace_since = len(state.rows)
+    checkpoint.forget_pace(state)
     checkpoint.save(folder / "checkpoint", state, learner)
 
 
@@ -119,7 +119,7 @@ def revise_length(state: State, limit: float | None, console: Console, expected_
     length = iterations_after(state.training, state.events)
     if limit is None or state.step >= length:
         return
-    of_step, of_look = pace(state.rows, state.pace_since)
+    of_step, of_look = pace_of(state)
     of_look = of_look or expected_look
     affordable = _affordable(state, limit, of_step, of_look)
     change = affordable / length
@@ -166,7 +166,7 @@ def tell_what_it_takes(state: State, limit: float, console: Console) -> None:
         console: tells the user.
     """
     length = iterations_after(state.training, state.events)
-    of_step, of_look = pace(state.rows, state.pace_since)
+    of_step, of_look = pace_of(state)
     takes = state.seconds + _seconds_to_come(state, length, of_step, of_look)
     apart = format_duration(abs(takes - limit))
     compared = f"{apart} more than its time" if takes > limit else f"{apart} of its time left over"
@@ -179,16 +179,15 @@ def end_now(state: State, console: Console) -> None:
     _change_length(state, state.step, f"the time is over: the last {left_out} steps are left out", console)
 
 
-def change_threads(state: State, threads: int, used_by_others: float | None, console: Console) -> None:
+def change_threads(state: State, threads: int, why: str, console: Console) -> None:
     """Go on with another number of threads, which gives other bits.
 
     Args:
         state: gets the event.
         threads: from now on.
-        used_by_others: cores that other programs use; None = the person fixed the threads.
+        why: they are others.
         console: tells the user.
     """
-    why = "as asked" if used_by_others is None else f"other programs use {used_by_others:.1f} cores"
     before = threads_after(state.threads, state.events)
     event = Event(
         kind="threads",
@@ -201,10 +200,15 @@ def change_threads(state: State, threads: int, used_by_others: float | None, con
     console.print(f"Threads: {event.reason}", highlight=False)
     state.events = (*state.events, event)
     # the pace so far was that of other threads
-    state.pace_since = len(state.rows)
+    checkpoint.forget_pace(state)
 
 
-def pace(rows: Sequence[LogRow], since: int = 0) -> tuple[float, float]:
+def pace_of(state: State) -> tuple[float, float]:
+    """Seconds that a step takes now, and seconds of a look at whole cases; there is a row that tells."""
+    return pace(state.rows, state.pace_since, state.pace_from)
+
+
+def pace(rows: Sequence[LogRow], since: int = 0, start: tuple[int, float] = (0, 0.0)) -> tuple[float, float]:
     """Seconds that a step takes, and seconds of a look at whole cases.
 
     The mean of all epochs is steadiest; where the last ones have another pace, the machine has become another, and
@@ -214,15 +218,17 @@ def pace(rows: Sequence[LogRow], since: int = 0) -> tuple[float, float]:
     Args:
         rows: of the log, more than `since`.
         since: number of rows that do not count.
+        start: step and seconds from which the first that counts does.
     """
-    before = [(0, 0.0), *((row.step, row.seconds) for row in rows[:-1])]
+    counting = rows[since:]
+    before = [start, *((row.step, row.seconds) for row in counting[:-1])]
     epochs = [
         (row.step - step, row.seconds - seconds, row.val_dice is not None)
-        for row, (step, seconds) in list(zip(rows, before, strict=True))[since:]
+        for row, (step, seconds) in zip(counting, before, strict=True)
     ]
     plain = [epoch for epoch in epochs if not epoch[2]]
-    counting = plain[1:] or plain or epochs
-    of_step, recently = _mean_step(counting), _mean_step(counting[-RECENT_EPOCHS:])
+    steady = plain[1:] or plain or epochs
+    of_step, recently = _mean_step(steady), _mean_step(steady[-RECENT_EPOCHS:])
     if not 1 / SAME_PACE < recently / of_step < SAME_PACE:
         of_step = recently
     looks = [max(0.0, seconds - of_step * steps) for steps, seconds, looked in epochs if looked]

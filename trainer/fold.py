@@ -48,8 +48,11 @@ EPOCHS_BEFORE_PACE = 2
 ANOTHER_MACHINE = 1.5
 """Factor between the planned pace and the real one from which the plan was made for another machine."""
 
+ANOTHER_AT_ONCE = 2.5
+"""The same after the first epoch alone: at such a pace a second one may cost a good part of the time."""
+
 FAR_ON = 1 / 3
-"""Share of a fold's time after which it is not begun anew."""
+"""Share of its time after which a fold that goes on is not begun anew."""
 
 OVERRUN_WITHIN_AN_EPOCH = 1.05
 """Share of its time at which a fold ends even within an epoch."""
@@ -107,9 +110,7 @@ def train_fold(
     ):
         requested = Requested(epochs=epochs, seconds=seconds, follows=asked)
         task = open_fold(run, configuration, fold, where, workers, requested, computing)
-        task.limit = task.state.training.seconds
-        if share is not None and not ({"seconds"} & task.kept):
-            task.limit = task.state.seconds + share
+        _limit(task, share)
         if not checkpoint.generations(task.folder / "checkpoint"):
             _begin_with_pace(task, pace_before)
             # a loss that is not finite in the first epoch goes back to this
@@ -129,6 +130,14 @@ def train_fold(
 def is_finished(run: RunFolder, configuration: str, fold: int) -> bool:
     """Whether the fold has been trained to its end and its validation cases are predicted."""
     return run.finished(configuration, fold).exists()
+
+
+def _limit(task: Fold, share: float | None) -> None:
+    """Until when the fold is trained: by its share of a run's time, also of an earlier start, else by the plan."""
+    state = task.state
+    if share is not None and "seconds" not in task.kept:
+        state.limit = state.seconds + share
+    task.limit = state.training.seconds if state.limit is None else state.limit
 
 
 def _begin_with_pace(task: Fold, pace_before: float | None) -> None:
@@ -191,7 +200,8 @@ def _end_epoch(task: Fold) -> bool:
     epoch = -(-state.step // training.iterations_per_epoch)
     steps = state.step - (epoch - 1) * training.iterations_per_epoch
     dice = pooled_dice(torch.tensor(state.counts).numpy())
-    if events.collapsed(state, dice):
+    # a part of an epoch may have no foreground at all
+    if steps == training.iterations_per_epoch and events.collapsed(state, dice):
         _go_back(task, "no foreground is predicted any more")
         return False
     if not task.learner.is_finite():
@@ -223,7 +233,11 @@ def _end_epoch(task: Fold) -> bool:
 
 def _end_if_time_is_over(task: Fold) -> None:
     """End within an epoch where the machine has become so slow that the next end of one is far beyond the time."""
-    if task.limit is None or task.length_is_fixed or task.state.step >= task.length:
+    state = task.state
+    if task.limit is None or task.length_is_fixed or state.step >= task.length:
+        return
+    # what goes on can be shortened at its first end of an epoch, and then still anneals
+    if state.pace_from[0] > 0 and len(state.rows) == state.pace_since:
         return
     if task.seconds > task.limit * OVERRUN_WITHIN_AN_EPOCH:
         events.end_now(task.state, task.console)
@@ -236,16 +250,25 @@ def _compare_pace(task: Fold, at_other_pace: AtOtherPace) -> None:
         OtherPace: it is another machine's, and whoever calls plans again.
     """
     state = task.state
-    if len(state.rows) - state.pace_since != EPOCHS_BEFORE_PACE or task.limit is None or task.follows is not None:
+    seen = len(state.rows) - state.pace_since
+    if task.follows is not None:
         return
-    real, _ = events.pace(state.rows, state.pace_since)
-    # of a fold that is far on more would be lost than planning again could gain
-    far_on = state.seconds > FAR_ON * task.limit
     if task.length_is_fixed:
-        events.tell_what_it_takes(state, task.limit, task.console)
+        limit = task.planned.seconds if task.limit is None else task.limit
+        # a short one has no more epochs
+        if limit is not None and (seen == EPOCHS_BEFORE_PACE or (state.step >= task.length and seen == 1)):
+            events.tell_what_it_takes(state, limit, task.console)
         return
     planned = task.planned_pace
-    if at_other_pace == "go on" or far_on or planned is None or 1 / ANOTHER_MACHINE < real / planned < ANOTHER_MACHINE:
+    if seen not in (1, EPOCHS_BEFORE_PACE) or at_other_pace == "go on" or planned is None:
+        return
+    real, _ = events.pace_of(state)
+    times = max(real / planned, planned / real)
+    if times < (ANOTHER_MACHINE if seen == EPOCHS_BEFORE_PACE else ANOTHER_AT_ONCE):
+        return
+    # where others compute, or most of a fold would be lost that goes on, the plan may be right
+    goes_on = state.pace_from[0] > 0 and task.limit is not None and state.seconds > FAR_ON * task.limit
+    if goes_on or (real > planned and task.threads.leaves_cores):
         return
     found = OtherPace(planned, real)
     if at_other_pace == "raise":
@@ -270,7 +293,7 @@ def _follow(task: Fold) -> None:
 
 def _look_at_threads(task: Fold) -> None:
     """Compute with as many threads as other programs leave cores for, or as the training that is repeated had."""
-    if task.state.step >= task.length:
+    if task.learner.device.type != "cpu" or task.state.step >= task.length:
         return
     if task.follows is None:
         task.threads.look()
@@ -284,7 +307,8 @@ def _take_threads(task: Fold) -> None:
     state, threads = task.state, task.threads
     now = threads_after(state.threads, state.events)
     if task.follows is None and threads.count != now:
-        events.change_threads(state, threads.count, threads.used_by_others, task.console)
+        task.count_time()
+        events.change_threads(state, threads.count, threads.why, task.console)
         _save(task)
         now = threads.count
     if torch.get_num_threads() != now:

@@ -13,9 +13,9 @@ import torch
 from autoseg.cores import available_cores
 from autoseg.device import half_precision, resolve_device
 from autoseg.network_input import input_channels
-from autoseg.other_programs import OtherPrograms
+from autoseg.other_programs import DISTURBING, OtherPrograms
 from autoseg.plan import Configuration, Plan
-from autoseg.step_cost import DISTURBING, FORWARD_SHARE, StepCost
+from autoseg.step_cost import FORWARD_SHARE, StepCost
 from autoseg.threads import computing_with
 from trainer.learner import Learner
 
@@ -30,6 +30,8 @@ GAIN_OF_THREADS = 0.77
 
 
 STEPS_BY_PROCESSOR_TIME = 2
+SECONDS_TO_TELL = 0.3
+"""In which what other programs use is seen: the system counts in hundredths of a second."""
 
 
 def measure_step(
@@ -70,39 +72,41 @@ def measure_step(
     before = psutil.Process().memory_info().rss
     if where.type == "cuda":
         # the peak is of the whole process: an earlier measurement must not stand for this one
+        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(where)
+    on_cpu, seconds, others = where.type == "cpu", list[float](), OtherPrograms()
     with computing_with(threads or torch.get_num_threads()) as computing:
         try:
             learner = Learner(plan, configuration, configuration.training, where, seed=0)
             step = partial(learner.step, image, label, 1e-4, 1)
-            on_cpu, others = where.type == "cpu", OtherPrograms()
-            if on_cpu:
-                # beside other programs several threads would wait for each other
-                torch.set_num_threads(1)
-            # not counted: things warm up
-            step()
-            busy = on_cpu and others.look().others >= DISTURBING
-            seconds = [] if busy else _wall_seconds(step, computing.count, steps, enough_seconds)
-            used_by_others = others.look().others
-            if busy or (on_cpu and used_by_others >= DISTURBING):
-                seconds.append(_undisturbed(step, computing.count))
-                used_by_others = max(DISTURBING, used_by_others)
+            used_by_others = _used_by_others(others) if on_cpu else 0.0
+            if used_by_others < DISTURBING:
+                # the first is not counted: things warm up
+                step()
+                seconds = _wall_seconds(step, steps, enough_seconds)
+                used_by_others = others.look().others if on_cpu else 0.0
+            if used_by_others >= DISTURBING:
+                # beside other programs several threads wait for each other; the least of both is nearest to quiet
+                seconds = [min([*seconds, _undisturbed(step, computing.count)])]
         except (torch.OutOfMemoryError, MemoryError):
             return StepCost(float("inf"), 0, share)
         if where.type == "cuda":
             peak = torch.cuda.max_memory_allocated(where)
         else:
             peak = max(0, psutil.Process().memory_info().rss - before)
-    disturbed = used_by_others >= DISTURBING and on_cpu
-    taken = min(seconds) if disturbed else statistics.median(seconds)
-    return StepCost(taken, peak, share, min(used_by_others, float(available_cores())))
+    return StepCost(statistics.median(seconds), peak, share, min(used_by_others, float(available_cores())))
 
 
-def _wall_seconds(step: Callable[[], object], threads: int, steps: int, enough_seconds: float) -> list[float]:
-    """What steps take by the wall clock: of slow ones one is enough."""
-    torch.set_num_threads(threads)
+def _used_by_others(others: OtherPrograms) -> float:
+    """Cores that other programs use, over long enough a time to tell."""
+    time.sleep(max(0.0, SECONDS_TO_TELL - others.seconds_since))
+    return others.look().others
+
+
+def _wall_seconds(step: Callable[[], object], steps: int, enough_seconds: float) -> list[float]:
+    """What steps take by the wall clock: of slow ones one is enough, quick ones go on until others would show."""
     seconds: list[float] = []
-    while not seconds or (len(seconds) < steps and sum(seconds) < enough_seconds):
+    while not seconds or (sum(seconds) < enough_seconds and (len(seconds) < steps or sum(seconds) < SECONDS_TO_TELL)):
         start = time.perf_counter()
         step()
         seconds.append(time.perf_counter() - start)
@@ -112,6 +116,8 @@ def _wall_seconds(step: Callable[[], object], threads: int, steps: int, enough_s
 def _undisturbed(step: Callable[[], object], threads: int) -> float:
     """Seconds of a step with `threads` threads if nothing else computed, by the processor time of one thread."""
     torch.set_num_threads(1)
+    # not counted: things warm up
+    step()
     used = []
     for _ in range(STEPS_BY_PROCESSOR_TIME):
         start = time.process_time()

@@ -105,7 +105,8 @@ class Fold:
     def planned_pace(self) -> float | None:
         """Seconds a step for which autoseg planned; None where a person decided, or nothing was planned for a time."""
         of_a_person = {"seconds", "iterations"} & self.kept or self.state.requested != Requested()
-        if of_a_person or self.planned.seconds is None:
+        # a single step is the least of any plan, and tells of no pace
+        if of_a_person or self.planned.seconds is None or self.planned.iterations == 1:
             return None
         return self.planned.seconds / self.planned.iterations
 
@@ -184,7 +185,7 @@ def open_fold(
         _keep_versions(state, device, console)
         threads.start_with(threads_after(state.threads, state.events))
         # the machine, or what else it does, may be another than before
-        state.pace_since = len(state.rows)
+        checkpoint.forget_pace(state)
     learner = Learner(plan, configuration, state.training, device, seed=plan.seed + index)
     if found is not None:
         checkpoint.restore(state, found[1], learner)
@@ -289,7 +290,7 @@ def _check_same(folder: Path, state: State, decided_by: str, requested: Requeste
         )
     if requested != Requested() and requested != state.requested:
         raise RunFolderError(
-            f"{folder}: was begun with other --epochs or --time-budget; give the same, or delete this folder"
+            f"{folder}: was begun with other --epochs, --time-budget or --follow; give the same, or delete this folder"
         )
 
 

@@ -70,5 +70,5 @@ class FoldBar:
         rows = task.state.rows
         if len(rows) <= task.state.pace_since:
             return ""
-        of_step, _ = events.pace(rows, task.state.pace_since)
+        of_step, _ = events.pace_of(task.state)
         return f"{format_duration(of_step * (task.length - task.state.step))} left"

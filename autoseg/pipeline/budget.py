@@ -24,6 +24,9 @@ SHARE_FOR_THE_REPORT = 0.02
 LEAST_SHARE = 0.1
 """Of a fold's planned time, that it gets even where the budget is spent."""
 
+SECONDS_TO_START = 1.0
+"""Of a fold, before its first step and after its last prediction."""
+
 RESERVE = 0.002
 """Of a time budget, for what no one foresees; it ends in time."""
 
@@ -69,11 +72,9 @@ def time_of_next_fold(
     if budget is None or planned is None:
         return FoldTime(None, 0.0)
     spent = read_time_spent(run)
-    others = set(plan.configurations) - set(configurations)
-    of_others = spent.of([stage for stage in spent.seconds if others & set(stage.split())])
-    unspent = budget - (spent.total - of_others)
+    unspent = budget - spent_on(spent, plan, configurations)
     kept = (SHARE_FOR_THE_REPORT * budget if report_seconds is None else report_seconds) + RESERVE * budget
-    left = unspent - kept - _seconds_of_validation(run, plan, folds_left, spent)
+    left = unspent - kept - _seconds_of_validation(run, plan, folds_left)
     of_a_person = {other for other, _ in folds_left if {"seconds", "iterations"} & edited_in("training", edits, other)}
     done = {pair: spent.of([training_stage(*pair)]) for pair in folds_left}
     if name in of_a_person:
@@ -106,6 +107,18 @@ def _beside_an_equal_share(name: str, own: float, equal: float) -> str:
     )
 
 
+def spent_on(spent: TimeSpent, plan: Plan, configurations: Sequence[str]) -> float:
+    """Seconds that a run has spent; what other configurations took on the same RUN folder does not count.
+
+    Args:
+        spent: of all stages.
+        plan: names all configurations.
+        configurations: of this run.
+    """
+    others = set(plan.configurations) - set(configurations)
+    return spent.total - spent.of([stage for stage in spent.seconds if others & set(stage.split())])
+
+
 def equal_share(done: Sequence[float], left: float) -> float:
     """What each has in the end, where `left` is given to those that have had least.
 
@@ -126,17 +139,14 @@ def training_stage(configuration: str, fold: int) -> str:
     return f"train {configuration} fold {fold}"
 
 
-def _seconds_of_validation(
-    run: RunFolder, plan: Plan, folds_left: Sequence[tuple[str, int]], spent: TimeSpent
-) -> float:
+def _seconds_of_validation(run: RunFolder, plan: Plan, folds_left: Sequence[tuple[str, int]]) -> float:
     """What predicting the validation cases of the folds that are left takes: by those finished, else by the plan."""
     seconds = 0.0
     for name in dict.fromkeys(name for name, _ in folds_left):
         folds = range(len(read_splits(run.splits)))
         finished = {fold: done for fold in folds if (done := read_finished(run, name, fold)) is not None}
-        # start-up included
-        took = [spent.of([training_stage(name, fold)]) - done.seconds_training for fold, done in finished.items()]
+        took = [done.seconds_validation for done in finished.values()]
         planned = plan.configuration(name).training.validation_seconds or 0.0
-        each = max(0.0, sum(took) / len(took)) if took else planned
+        each = (sum(took) / len(took) if took else planned) + SECONDS_TO_START
         seconds += each * sum(other == name for other, _ in folds_left)
     return seconds

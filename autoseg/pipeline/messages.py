@@ -9,11 +9,12 @@ from rich.console import Console
 from rich.table import Table
 
 from autoseg.durations import format_duration
+from autoseg.other_programs import DISTURBING
 from autoseg.pipeline.options import Asked
 from autoseg.plan import Configuration, Plan, read_reasons
 from autoseg.run_folder import RunFolder
 from autoseg.run_state import read_time_spent
-from autoseg.step_cost import DISTURBING, StepCosts
+from autoseg.step_cost import MeasuredStep, StepCosts
 from autoseg.time_used import time_used
 
 FEW_ITERATIONS = 100
@@ -68,6 +69,7 @@ def say_plan(
         costs: the steps that were measured for it; None where nothing is known of them.
     """
     reasons = read_reasons(run.plan)
+    by_hand = ", or as --epochs says" if costs is not None and costs.counted else ""
     for name in configurations:
         planned, full = plan.configuration(name), reference.configuration(name)
         table = Table("", "planned", "reference plan", title=f"{name}, {folds} folds")
@@ -78,9 +80,9 @@ def say_plan(
         if seconds is not None:
             console.print(
                 f"Steps of {seconds / planned.training.iterations:.2g} s{_how_sure(planned, costs)}. A fold is trained "
-                f"for {format_duration(seconds)}, with as many steps as the machine's real pace affords. The reference "
-                f"plan shows each fold {_times(patch_voxels(full) / patch_voxels(planned))} as many voxels: that is "
-                "what more time buys.",
+                f"for {format_duration(seconds)}, with as many steps as the machine's real pace affords{by_hand}. The "
+                f"reference plan shows each fold {_times(patch_voxels(full) / patch_voxels(planned))} as many voxels: "
+                "that is what more time buys.",
                 highlight=False,
             )
         else:
@@ -94,7 +96,9 @@ def say_plan(
     console.print(f"Every decision and its reason: {run.plan}", highlight=False)
 
 
-def say_if_too_little(console: Console, run: RunFolder, plan: Plan, configurations: Sequence[str], folds: int) -> None:
+def say_if_too_little(
+    console: Console, run: RunFolder, plan: Plan, configurations: Sequence[str], folds: int, costs: StepCosts
+) -> None:
     """Say so where the time is too little for a useful model, with the least that makes sense on this machine.
 
     Args:
@@ -103,17 +107,17 @@ def say_if_too_little(console: Console, run: RunFolder, plan: Plan, configuratio
         plan: that is followed.
         configurations: that share the time; those of several cells of a study several times.
         folds: of each.
+        costs: the steps that were measured for it.
     """
-    budget, trained = plan.time_budget_seconds, [plan.configuration(name).training for name in configurations]
-    if budget is None or all(training.iterations >= FEW_ITERATIONS for training in trained):
+    budget, trained = plan.time_budget_seconds, [plan.configuration(name) for name in configurations]
+    fewest = min(configuration.training.iterations for configuration in trained)
+    if budget is None or fewest >= FEW_ITERATIONS:
         return
-    # a budget is spent by preparation, steps and validation
     needed = 0.0
-    for training in trained:
-        of_steps = FEW_ITERATIONS * (training.seconds or 0.0) / training.iterations
-        needed += folds * (of_steps + (training.validation_seconds or 0.0) + SECONDS_BESIDE_A_FOLD)
+    for configuration in trained:
+        of_steps = FEW_ITERATIONS * _seconds_a_step(configuration, costs)
+        needed += folds * (of_steps + (configuration.training.validation_seconds or 0.0) + SECONDS_BESIDE_A_FOLD)
     least = math.ceil((read_time_spent(run).total + needed) * SHARE_KEPT_BACK / 60)
-    fewest = min(training.iterations for training in trained)
     console.print(
         f"{format_duration(budget)} are too little for a useful model: {fewest} steps a fold. The least that makes "
         f"sense for these data on this machine is about --time-budget {_short(60 * least)} (with --replan, or in a "
@@ -123,19 +127,28 @@ def say_if_too_little(console: Console, run: RunFolder, plan: Plan, configuratio
     )
 
 
+def _looks_at(planned: Configuration, costs: StepCosts | None) -> list[MeasuredStep]:
+    """The looks at a configuration's step."""
+    what = planned.network, planned.patch_size, planned.batch_size
+    return [step for step in (costs.steps if costs else ()) if (step.network, step.patch_size, step.batch_size) == what]
+
+
+def _seconds_a_step(planned: Configuration, costs: StepCosts) -> float:
+    """What a step takes, as measured; by the plan where it was estimated."""
+    measured = [step.seconds for step in _looks_at(planned, costs) if step.seconds is not None]
+    return min(measured) if measured else (planned.training.seconds or 0.0) / planned.training.iterations
+
+
 def _how_sure(planned: Configuration, costs: StepCosts | None) -> str:
-    """What disturbed the measurement of a configuration's step; empty where nothing did."""
-    looks = [
-        step.others
-        for step in (costs.steps if costs else ())
-        if (step.network, step.patch_size, step.batch_size) == (planned.network, planned.patch_size, planned.batch_size)
-    ]
-    if not looks:
+    """How a configuration's step was measured; empty where nothing disturbed that."""
+    others = [step.others for step in _looks_at(planned, costs)]
+    if costs is not None and costs.counted:
+        return ", counted from their work and not measured"
+    if costs is None or not others:
         return ", estimated"
-    if min(looks) < DISTURBING:
+    if min(others) < DISTURBING:
         return ""
-    assert costs is not None
-    return f", measured while other programs used {min(looks):.1f} of {costs.cores} cores"
+    return f", measured while other programs used {min(others):.1f} of {costs.cores} cores"
 
 
 def patch_voxels(configuration: Configuration) -> float:

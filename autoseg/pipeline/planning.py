@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,13 +34,13 @@ from autoseg.pipeline.options import (
     require_run_or_empty,
 )
 from autoseg.pipeline.reading import default_workers, is_edited, keep_fingerprint, read_and_check, require_room
-from autoseg.plan import Architecture, Plan, read_plan, write_plan
+from autoseg.plan import Architecture, Configuration, Plan, read_plan, write_plan
 from autoseg.plan_edits import settle_plans
 from autoseg.run_folder import RunFolder, locked
 from autoseg.run_state import add_time, read_time_spent, timed
 from autoseg.selection import set_selection_aside
 from autoseg.splits import Split
-from autoseg.step_cost import Measure, Recorder, StepCosts, write_step_costs
+from autoseg.step_cost import Measure, Recorder, StepCost, StepCosts, write_step_costs
 from autoseg.trained_by import refuse_other_plan_than_trained
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def prepare(
     to_plan_for = carried_over(wanted, former) if former else wanted
     where = former.device if former else _device(wanted)
     messages.say_budget(console, former.time_budget_seconds if former else wanted.budget_on(where), where, wanted)
-    read = read_and_check(dataset, run, workers=workers, console=console)
+    read = read_and_check(dataset, run, workers=workers or wanted.threads, console=console)
     cells = grid.cells(read.dataset.channels) if grid else ()
     if not plan_only and not run.plan.exists():
         # with a plan what is preprocessed already counts, below
@@ -266,7 +267,8 @@ def _make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpo
             reference.plan.configuration(name)
         splits = keep_or_make_folds(run, dataset, fingerprint, reference.plan.seed, console, purpose.folds)
         by_work = wanted.epochs is not None
-        measure = Recorder(_by_work(wanted.threads) if by_work else measure_on(purpose.device, wanted.threads))
+        by_clock = measure_on(purpose.device, wanted.threads)
+        measure = Recorder(_by_work(purpose.device, wanted.threads, by_clock) if by_work else by_clock)
         decided = decide(
             reference,
             fingerprint,
@@ -279,12 +281,16 @@ def _make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpo
             device=purpose.device,
             measure=measure,
         )
+        # torch has been imported by now
+        from autoseg.threads import default_threads
+
         write_plan(run.reference_plan, reference.plan, reference.reasons)
         set_selection_aside(run)
         costs = StepCosts(
             device=purpose.device,
             cores=available_cores(),
-            threads=wanted.threads or available_cores(),
+            threads=wanted.threads or default_threads(),
+            counted=by_work,
             steps=tuple(measure.steps),
         )
         write_step_costs(run, costs)
@@ -294,7 +300,7 @@ def _make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpo
     names = tuple(dict.fromkeys(purpose.configurations))
     messages.say_plan(console, run, decided.plan, reference.plan, names, len(splits), costs)
     if not by_work:
-        messages.say_if_too_little(console, run, decided.plan, purpose.configurations, len(splits))
+        messages.say_if_too_little(console, run, decided.plan, purpose.configurations, len(splits), costs)
     return decided.plan
 
 
@@ -346,11 +352,19 @@ def measure_on(device: str, threads: int | None) -> Measure:
     return partial(measure_step, device=device, threads=threads)
 
 
-def _by_work(threads: int | None) -> Measure:
-    """Costs of training steps by their work alone, the same on every machine."""
+def _by_work(device: str, threads: int | None, by_clock: Measure) -> Measure:
+    """Costs of training steps by their work alone; where a device's memory is another, it is looked at all the same."""
     from planner.cost import counted_cost
 
-    return partial(counted_cost, threads=threads or available_cores())
+    def cost(plan: Plan, configuration: Configuration) -> StepCost:
+        counted = counted_cost(plan, configuration, threads or available_cores())
+        if device == "cpu":
+            return counted
+        measured = by_clock(plan, configuration)
+        fits = math.isfinite(measured.seconds)
+        return replace(counted, seconds=counted.seconds if fits else math.inf, peak_bytes=measured.peak_bytes)
+
+    return cost
 
 
 def preprocess(run: RunFolder, dataset: Dataset, plan: Plan, configurations: tuple[str, ...], workers: int) -> None:

@@ -16,13 +16,14 @@ from rich.console import Console
 
 from autoseg.cells import Cell
 from autoseg.errors import OtherPace
+from autoseg.pipeline.budget import spent_on, training_stage
 from autoseg.pipeline.planning import Prepared, decide, measure_on, preprocess, reference_of
-from autoseg.plan import Configuration, Plan, read_reasons
+from autoseg.plan import Configuration, Plan, read_plan, read_reasons
 from autoseg.plan_edits import edited_fields, edited_in, replace_plans
 from autoseg.run_folder import RunFolder, discard, locked
-from autoseg.run_state import read_time_spent, timed
+from autoseg.run_state import read_time_spent, rename_stage, timed
 from autoseg.splits import read_splits
-from autoseg.step_cost import Measure, Recorder, StepCost, read_step_costs, write_step_costs
+from autoseg.step_cost import Again, Recorder, StepCost, read_step_costs, write_step_costs
 
 if TYPE_CHECKING:
     from planner.reference import PlannedDecisions
@@ -55,9 +56,8 @@ def plan_again(
     run: RunFolder,
     prepared: Prepared,
     found: OtherPace,
-    name: str,
-    fold: int,
     folds_left: Sequence[tuple[str, int]],
+    configurations: Sequence[str],
     console: Console,
     *,
     threads: int | None,
@@ -72,38 +72,36 @@ def plan_again(
         run: the RUN folder, of which this fold alone has begun.
         prepared: what the run is made from.
         found: the pace.
-        name: of the configuration.
-        fold: that has begun.
-        folds_left: every (configuration, fold) that is not finished.
+        folds_left: every (configuration, fold) that is not finished; the first is the one that has begun.
+        configurations: of this run; the time that others took on the same RUN does not count.
         console: tells the user.
         threads: fixed by a person; None = by what other programs leave.
         cells: of a study.
     """
-    plan, group = prepared.plan, _tied(prepared.plan, name, cells)
+    name, fold = folds_left[0]
     with timed(run, "plan"), locked(run.path / ".lock", "planning and preprocessing"):
+        plan = read_plan(run.plan)
+        if not can_plan_again(run, plan, name, fold, edited_fields(run, plan), cells):
+            # another process has begun a fold, or a person has written something, meanwhile
+            return replace(prepared, plan=plan)
+        group = _tied(plan, name, cells)
         decided = None
         if not _is_the_cheapest(plan.configuration(name)) or found.real < found.planned:
-            measure = Recorder(_as_it_is(measure_on(plan.device, threads), plan, plan.configuration(name), found))
-            decided = _decide_again(run, prepared, group, folds_left, cells, measure)
-            if costs := read_step_costs(run):
-                write_step_costs(run, costs.model_copy(update={"steps": (*costs.steps, *measure.steps)}))
+            decided = _decide_again(run, prepared, found, group, folds_left, configurations, cells, threads)
         if decided is None or _network_of(decided.plan, name) == _network_of(plan, name):
-            now = _write(run, plan, {n: plan.configuration(n) for n in group}, {})
             console.print(f"{name}: {found}. No other network fits the time better; the schedule follows the pace.")
-            return replace(prepared, plan=now)
-        discard(run.fold(name, fold))
-        now = _write(run, plan, {n: decided.plan.configuration(n) for n in group}, decided.reasons)
-    kind = "richer" if found.real < found.planned else "poorer"
-    difference = _difference(plan.configuration(name), now.configuration(name))
-    console.print(f"{name}: {found}. Planned again, {kind} than planned: {difference}.", style="bold", highlight=False)
-    trained = {left for left, _ in folds_left}
-    preprocess(
-        run,
-        prepared.dataset,
-        now,
-        tuple(dict.fromkeys(now.preprocessed_as(n) for n in group if n in trained)),
-        prepared.workers,
+            return replace(prepared, plan=_write(run, plan, group, {}, {}))
+        with locked(run.fold(name, fold) / ".lock", f"training fold {fold}"):
+            discard(run.fold(name, fold))
+        rename_stage(run, training_stage(name, fold), f"{training_stage(name, fold)}, before planning again")
+        changed = {n: decided.plan.configuration(n) for n in group}
+        now = _write(run, plan, group, changed, decided.reasons)
+    console.print(
+        f"{name}: {found}. Planned again, {_difference(plan, now, name)}.", style="bold", highlight=False, markup=False
     )
+    trained = {left for left, _ in folds_left}
+    sources = tuple(dict.fromkeys(now.preprocessed_as(n) for n in group if n in trained))
+    preprocess(run, prepared.dataset, now, sources, prepared.workers)
     return replace(prepared, plan=now)
 
 
@@ -120,20 +118,29 @@ def _tied(plan: Plan, name: str, cells: Sequence[Cell]) -> tuple[str, ...]:
 def _decide_again(
     run: RunFolder,
     prepared: Prepared,
+    found: OtherPace,
     group: tuple[str, ...],
     folds_left: Sequence[tuple[str, int]],
+    configurations: Sequence[str],
     cells: Sequence[Cell],
-    measure: Measure,
+    threads: int | None,
 ) -> PlannedDecisions:
-    """The decisions for the time that is left to the group's folds."""
-    plan, splits = prepared.plan, read_splits(run.splits)
-    architecture = plan.configuration(group[0]).network.architecture
-    reference = reference_of(prepared.fingerprint, plan.memory_gb, architecture, cells)
-    trained = [n for n in dict.fromkeys(n for n, _ in folds_left) if n in group]
+    """The decisions for the time that is left to the group's folds, by steps that cost what they really do."""
+    name, _ = folds_left[0]
+    plan, splits = read_plan(run.plan), read_splits(run.splits)
+    reference = reference_of(prepared.fingerprint, plan.memory_gb, plan.configuration(name).network.architecture, cells)
+    measure = Recorder(measure_on(plan.device, threads))
+    factor = _times_as_slow(measure(plan, plan.configuration(name)), found)
+
+    def as_it_is(plan: Plan, configuration: Configuration) -> StepCost:
+        cost = measure(plan, configuration)
+        return replace(cost, seconds=cost.seconds * factor)
+
     dimension_of = {cell.name: cell.dimension for cell in cells}
+    trained = dict.fromkeys(n for n, _ in folds_left if n in group)
     share = sum(n in group for n, _ in folds_left) / len(folds_left)
-    spent, budget = read_time_spent(run).total, plan.time_budget_seconds or 0.0
-    return decide(
+    spent, budget = spent_on(read_time_spent(run), plan, configurations), plan.time_budget_seconds or 0.0
+    decided = decide(
         reference,
         prepared.fingerprint,
         splits,
@@ -142,48 +149,46 @@ def _decide_again(
         budget_seconds=spent + max(0.0, budget - spent) * share,
         spent_seconds=spent,
         device=plan.device,
-        measure=measure,
+        measure=as_it_is,
     )
+    if costs := read_step_costs(run):
+        again = Again(configuration=name, factor=factor, steps=tuple(measure.steps))
+        write_step_costs(run, costs.model_copy(update={"again": (*costs.again, again)}))
+    return decided
 
 
-def _as_it_is(measure: Measure, plan: Plan, configuration: Configuration, found: OtherPace) -> Measure:
-    """The costs of steps as they really are: in proportion to the real pace of the step that was trained."""
+def _times_as_slow(measured: StepCost, found: OtherPace) -> float:
+    """How many times as slow steps really are as they are measured to be."""
     from planner.chooser import AUGMENTATION
 
-    now = measure(plan, configuration).seconds
-    factor = found.real / (AUGMENTATION * now) if math.isfinite(now) else 1.0
-
-    def scaled(plan: Plan, configuration: Configuration) -> StepCost:
-        cost = measure(plan, configuration)
-        # what disturbs is part of the pace
-        return replace(cost, seconds=cost.seconds * factor, others=0.0)
-
-    return scaled
+    return found.real / (AUGMENTATION * measured.seconds) if math.isfinite(measured.seconds) else 1.0
 
 
-def _write(run: RunFolder, before: Plan, changed: dict[str, Configuration], reasons: dict[str, str]) -> Plan:
-    """Write the plan with the changed configurations, as planned and with a person's edits; the latter is returned.
+def _write(
+    run: RunFolder,
+    before: Plan,
+    group: Sequence[str],
+    changed: dict[str, Configuration],
+    reasons: dict[str, str],
+) -> Plan:
+    """Write the plan as autoseg has it now, and with a person's edits; the latter is returned.
 
     Args:
         run: the RUN folder.
-        before: the plan that stands.
-        changed: what takes the place of its configurations of these names.
-        reasons: for them; empty where they are as before.
+        before: the plan that stands, with the edits.
+        group: configurations that are not planned again any more.
+        changed: what takes the place of configurations of these names; empty where all are as before.
+        reasons: for them.
     """
     edits = edited_fields(run, before)
-    planned = before.model_copy(
-        update={
-            "configurations": before.configurations | changed,
-            "planned_again": tuple(dict.fromkeys([*before.planned_again, *changed])),
-        }
-    )
+    planned = read_plan(run.planned) if run.planned.exists() else before
+    again = {"planned_again": tuple(dict.fromkeys([*before.planned_again, *group]))}
     with_edits = {name: _with_edits(before.configuration(name), c, name, edits) for name, c in changed.items()}
-    followed = planned.model_copy(update={"configurations": planned.configurations | with_edits})
-    told = read_reasons(run.plan)
-    if reasons:
-        anew = tuple(f"configurations.{name}." for name in changed)
-        told = {field: why for field, why in told.items() if not field.startswith(anew)}
-        told |= {field: why for field, why in reasons.items() if field.startswith(anew)}
+    followed = before.model_copy(update=again | {"configurations": before.configurations | with_edits})
+    planned = planned.model_copy(update=again | {"configurations": planned.configurations | changed})
+    anew = tuple(f"configurations.{name}." for name in changed)
+    told = {field: why for field, why in read_reasons(run.plan).items() if not anew or not field.startswith(anew)}
+    told |= {field: why for field, why in reasons.items() if anew and field.startswith(anew)}
     told["planned_again"] = "their first epochs had another pace than planned"
     replace_plans(run, planned, followed, told)
     return followed
@@ -218,12 +223,14 @@ def _is_the_cheapest(configuration: Configuration) -> bool:
     return configuration.training.iterations < ENOUGH_STEPS
 
 
-def _difference(before: Configuration, now: Configuration) -> str:
-    """What is another, in words."""
-    told = []
-    for (what, old), (_, new) in zip(_facts(before), _facts(now), strict=True):
-        told += [f"{new} {what} instead of {old}"] if old != new else []
-    return ", ".join(told) or "fewer convolutions or more, the rest as it was"
+def _difference(before: Plan, now: Plan, name: str) -> str:
+    """What is another, in words, and whether that is richer: a step with more work."""
+    from planner.cost import work_of_a_step
+
+    old, new = before.configuration(name), now.configuration(name)
+    kind = "richer" if work_of_a_step(now, new) > work_of_a_step(before, old) else "poorer"
+    told = [f"{b} {what} instead of {a}" for (what, a), (_, b) in zip(_facts(old), _facts(new), strict=True) if a != b]
+    return f"{kind} than planned: {', '.join(told) or 'other convolutions, the rest as it was'}"
 
 
 def _facts(c: Configuration) -> list[tuple[str, str]]:

@@ -168,7 +168,8 @@ def evaluate(
             Path(output),
             labels=labels,
             images=None if images is None else Path(images),
-            workers=workers or threads,
+            workers=workers,
+            threads=threads,
         )
         report = Report(summary, Path(output), None)
     except IncompleteEvaluation as incomplete:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from autoseg.errors import PartialFailure
+from autoseg.errors import AutosegError, PartialFailure
 from autoseg.run_folder import RunFolder
 from autoseg.run_state import read_time_spent, report_folder, timed
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from autoseg.metrics.summary import ClassSummary, GroupSummary, LesionSummary, Summary
 
 UNDEFINED = "not defined"
+SECONDS_OF_A_PAGE = 3.0
+"""Pictures, charts and tables of a report, whatever its cases."""
+
 _LESION_HEADS = ("lesions found", "false (per case)", "lesion F1, F2")
 
 
@@ -36,8 +40,15 @@ class Report:
     problem: PartialFailure | None
 
 
-def report_if_finished(run: RunFolder, configuration: str, folds: int) -> Report | None:
-    """Write the report of a configuration if every fold is finished; None where one is not."""
+def report_if_finished(run: RunFolder, configuration: str, folds: int, threads: int | None = None) -> Report | None:
+    """Write the report of a configuration if every fold is finished; None where one is not.
+
+    Args:
+        run: the RUN folder.
+        configuration: to report on.
+        folds: of it.
+        threads: that may compute; None = as many as there are cores.
+    """
     if not all(run.finished(configuration, fold).exists() for fold in range(folds)):
         return None
     folder = report_folder(run, configuration)
@@ -45,7 +56,7 @@ def report_if_finished(run: RunFolder, configuration: str, folds: int) -> Report
         from inference.evaluate import IncompleteEvaluation, report_run
 
         try:
-            return Report(report_run(run, configuration), folder, None)
+            return Report(report_run(run, configuration, threads=threads), folder, None)
         except IncompleteEvaluation as incomplete:
             return Report(incomplete.summary, folder, incomplete)
 
@@ -56,10 +67,20 @@ class ReportTime:
     Args:
         run: the RUN folder.
         configurations: that will be reported on.
+        pages: that are written; None = one a configuration.
+        threads: that may compute; None = as many as there are cores.
     """
 
-    def __init__(self, run: RunFolder, configurations: Sequence[str]) -> None:
-        self._run, self._configurations = run, configurations
+    def __init__(
+        self,
+        run: RunFolder,
+        configurations: Sequence[str],
+        *,
+        pages: int | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self._run, self._configurations, self._threads = run, configurations, threads
+        self._pages = len(configurations) if pages is None else pages
         self._expected: dict[str, float] = {}
 
     def seconds(self) -> float | None:
@@ -67,18 +88,20 @@ class ReportTime:
         spent = read_time_spent(self._run).seconds
         made = [spent[stage] for stage in map(report_stage, self._configurations) if stage in spent]
         left = [name for name in self._configurations if report_stage(name) not in spent]
-        each = [made[-1] if made else self._look(name) for name in left]
-        known = [seconds for seconds in each if seconds is not None]
-        return sum(known) / len(known) * len(left) if known else None
+        if made:
+            return made[-1] * len(left)
+        known = [seconds for seconds in map(self._look, left) if seconds is not None]
+        return SECONDS_OF_A_PAGE * self._pages + sum(known) / len(known) * len(left) if known else None
 
     def _look(self, name: str) -> float | None:
+        """Seconds of comparing all cases of a configuration, once a fold of it can be looked at."""
         if name not in self._expected and self._run.finished(name, 0).exists():
-            with timed(self._run, f"look ahead at {report_stage(name)}"):
-                from inference.evaluate import expected_report_seconds
+            with timed(self._run, f"look ahead at {report_stage(name)}"), suppress(AutosegError):
+                from inference.evaluate import expected_comparison_seconds
 
-                expected = expected_report_seconds(self._run, name)
-            if expected is not None:
-                self._expected[name] = expected
+                expected = expected_comparison_seconds(self._run, name, self._threads)
+                if expected is not None:
+                    self._expected[name] = expected
         return self._expected.get(name)
 
 

@@ -54,7 +54,7 @@ def select(
         from inference.select import select_configurations
 
         selection = select_configurations(
-            folder, configurations=names, operating_point=operating_point, workers=workers or threads
+            folder, configurations=names, operating_point=operating_point, workers=workers, threads=threads
         )
         write_selection(folder, selection)
         _renew_reports(folder, selection)

@@ -91,7 +91,7 @@ def study(
         from inference.study.write import write_study
 
         # where a part of the grid was asked for, the page still shows all of it
-        results = write_study(run, cells_in(plan), failures=failures, workers=workers or threads)
+        results = write_study(run, cells_in(plan), failures=failures, workers=workers, threads=threads)
     # first, so that the results and the page stand last
     say_time(console, run, plan)
     print_study(console, results)
@@ -134,14 +134,16 @@ def train_cells(
             continue
         possible = [fold for fold, split in enumerate(splits) if split.train and split.val]
         left += [(cell.name, fold) for fold in possible if not run.finished(cell.name, fold).exists()]
-    count, reports_take = len(left), ReportTime(run, [cell.name for cell in cells])
+    count, judged = len(left), list(dict.fromkeys(name for name, _ in left))
+    reports_take = ReportTime(run, judged, pages=1, threads=wanted.threads)
     of_study, edits = cells_in(plan), edited_fields(run, plan)
     while left:
         name, fold = left[0]
         console.print(f"[bold]{name}[/bold], fold {fold}: {count - len(left) + 1} of {count}", highlight=False)
+        # every configuration's time counts: what is preprocessed for one cell is the others' too
+        time = time_of_next_fold(run, plan, left, tuple(plan.configurations), reports_take.seconds(), edits)
+        other_pace = None
         try:
-            # every configuration's time counts: what is preprocessed for one cell is the others' too
-            time = time_of_next_fold(run, plan, left, tuple(plan.configurations), reports_take.seconds(), edits)
             free = wanted.epochs is None and can_plan_again(run, plan, name, fold, edits, of_study)
             train_unless_finished(
                 run,
@@ -154,10 +156,8 @@ def train_cells(
                 at_other_pace="raise" if free else "go on",
             )
         except OtherPace as found:
-            prepared = plan_again(
-                run, prepared, found, name, fold, left, console, threads=wanted.threads, cells=of_study
-            )
-            plan = prepared.plan
+            # without the traceback, which would hold the network in the device's memory
+            other_pace = found.with_traceback(None)
         except Exception as error:
             if concerns_all(error):
                 raise
@@ -165,8 +165,21 @@ def train_cells(
                 console.print(traceback.format_exc(), markup=False, highlight=False)
             _give_up(name, f"fold {fold}: {error or type(error).__name__}", failures, console)
             left = [(other, index) for other, index in left if other != name]
-        else:
+            continue
+        if other_pace is None:
             left.pop(0)
+        else:
+            prepared = plan_again(
+                run,
+                prepared,
+                other_pace,
+                left,
+                tuple(plan.configurations),
+                console,
+                threads=wanted.threads,
+                cells=of_study,
+            )
+            plan, edits = prepared.plan, edited_fields(run, prepared.plan)
     return failures, plan
 
 

@@ -67,7 +67,7 @@ def train(
     folder = existing_run(run)
     seconds = None if time_budget is None else parse_duration(time_budget)
     check_threads_and_epochs(threads, epochs)
-    followed = None if follow is None else _followed(Path(follow), fold, epochs, seconds)
+    followed = None if follow is None else _followed(Path(follow), fold, config, (epochs, seconds, threads))
     refuse_models_alone(folder)
     settle_plans(folder)
     plan, splits = read_plan(folder.plan), read_splits(folder.splits)
@@ -92,7 +92,7 @@ def train(
                 followed=followed,
                 at_other_pace="tell",
             )
-        report = report_if_finished(folder, name, len(splits))
+        report = report_if_finished(folder, name, len(splits), threads)
         if report is not None:
             show_report(open_console(), report)
 
@@ -159,18 +159,31 @@ def train_unless_finished(
         )
 
 
-def _followed(path: Path, fold: int | Literal["all"], epochs: int | None, seconds: float | None) -> Finished:
+def _followed(
+    path: Path, fold: int | Literal["all"], config: str | Sequence[str], others: Sequence[float | None]
+) -> Finished:
     """The training that is to be repeated.
 
+    Args:
+        path: its `finished.json`.
+        fold: that was asked for.
+        config: configurations that were asked for.
+        others: values of options that do not go together with it; None = not given.
+
     Raises:
-        InputError: it is of another fold, or goes not together with another option.
+        InputError: it is of another fold, cannot be repeated, or does not go together with other options.
         RunFolderError: the file is malformed.
     """
-    if epochs is not None or seconds is not None:
-        raise InputError("--follow repeats a training as it was: leave --epochs and --time-budget out")
+    if any(option is not None for option in others) or len(configurations_of(config)) > 1:
+        raise InputError(
+            "--follow repeats one training as it was: leave --epochs, --time-budget and --threads out, and name one "
+            "configuration"
+        )
     finished = read_model(path, Finished, "give the finished.json of a fold")
     if finished is None:
         raise InputError(f"--follow {path}: does not exist; give the finished.json of a fold")
+    if any(event.kind == "restored" for event in finished.events):
+        raise InputError(f"--follow {path}: this training collapsed on the way; such a one cannot be repeated")
     if fold != finished.fold:
         raise InputError(f"--follow {path}: is of fold {finished.fold}; add --fold {finished.fold}")
     return finished

@@ -78,11 +78,12 @@ def run(
         require_preprocessed(folder, plan, name, splits)
     left = [(name, fold) for name in configurations for fold in range(len(splits))]
     left = [(name, fold) for name, fold in left if not folder.finished(name, fold).exists()]
-    reports_take, edits = ReportTime(folder, configurations), edited_fields(folder, plan)
+    reports_take, edits = ReportTime(folder, configurations, threads=threads), edited_fields(folder, plan)
     while left:
         name, fold = left[0]
         time = time_of_next_fold(folder, plan, left, configurations, reports_take.seconds(), edits)
         free = epochs is None and can_plan_again(folder, plan, name, fold, edits)
+        other_pace = None
         try:
             train_unless_finished(
                 folder,
@@ -95,11 +96,14 @@ def run(
                 at_other_pace="raise" if free else "go on",
             )
         except OtherPace as found:
-            prepared = plan_again(folder, prepared, found, name, fold, left, console, threads=threads)
-            plan = prepared.plan
-            continue
-        left.pop(0)
-    reports = [report_if_finished(folder, name, len(splits)) for name in configurations]
+            # without the traceback, which would hold the network in the device's memory
+            other_pace = found.with_traceback(None)
+        if other_pace is None:
+            left.pop(0)
+        else:
+            prepared = plan_again(folder, prepared, other_pace, left, configurations, console, threads=threads)
+            plan, edits = prepared.plan, edited_fields(folder, prepared.plan)
+    reports = [report_if_finished(folder, name, len(splits), threads) for name in configurations]
     # first, so that the results and the report's path stand last
     say_time(console, folder, plan)
     for report in reports:
@@ -137,8 +141,9 @@ def phantom(
     from autoseg.synthetic_spine.write import make_phantom
 
     check_threads_and_epochs(threads)
-    count = workers or threads
-    return make_phantom(Path(output), cases=cases, seed=seed, kind=kind, missing=missing, workers=count)
+    return make_phantom(
+        Path(output), cases=cases, seed=seed, kind=kind, missing=missing, workers=workers, threads=threads
+    )
 
 
 def demo(

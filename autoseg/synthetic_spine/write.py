@@ -51,6 +51,7 @@ def make_phantom(
     missing: float | None = None,
     shape: tuple[int, int, int] | None = None,
     workers: int | None = None,
+    threads: int | None = None,
 ) -> Path:
     """Write a synthetic spine data set with metastases, as a table data set.
 
@@ -65,6 +66,7 @@ def make_phantom(
             left; None = every fourth case lacks one.
         shape: voxels (z, y, x) of each case: slices, rows, columns; None = as the kind has it.
         workers: processes; None = as many as cores and free memory allow.
+        threads: at most so many processes; None = as many as there are cores.
 
     Returns:
         `output`, which holds `cases.csv`, `dataset.json`, `images/` and `labels/`.
@@ -77,7 +79,7 @@ def make_phantom(
     shape = shape or KINDS[kind].shape
     plans = plan_cohort(cases, seed, shape, kind=kind, missing=missing)
     statement = state(kind, seed, missing, shape)
-    count = workers or workers_within_memory(BYTES_PER_VOXEL * int(np.prod(shape)))
+    count = workers or workers_within_memory(BYTES_PER_VOXEL * int(np.prod(shape)), threads)
     with folder_replaced_when_done(output) as folder:
         rows = map_cases(
             partial(write_case, folder=folder), plans, count, "Drawing synthetic cases", name=lambda plan: plan.name

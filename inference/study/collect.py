@@ -50,7 +50,9 @@ class CellRows:
         return {pair.case: pair for pair in self.found.pairs if pair.case in evaluated}
 
 
-def collect(run: RunFolder, plan: Plan, cells: Sequence[Cell], *, workers: int | None = None) -> list[CellRows]:
+def collect(
+    run: RunFolder, plan: Plan, cells: Sequence[Cell], *, workers: int | None = None, threads: int | None = None
+) -> list[CellRows]:
     """Compare the predictions of every cell with the references, all in one pool of processes.
 
     Args:
@@ -58,6 +60,7 @@ def collect(run: RunFolder, plan: Plan, cells: Sequence[Cell], *, workers: int |
         plan: its plan.
         cells: to evaluate; one without predictions, or that learned from other folds, comes out without rows.
         workers: processes; None = as many as fit.
+        threads: that may compute, of all processes together; None = as many as there are cores.
     """
     found: list[CrossValidated] = []
     refused: list[list[str]] = []
@@ -70,7 +73,7 @@ def collect(run: RunFolder, plan: Plan, cells: Sequence[Cell], *, workers: int |
             found.append(CrossValidated(of_run, of_run, (), (), ()))
             refused.append([str(error)])
     pairs = [pair for of_cell in found for pair in of_cell.pairs]
-    compared = iter(compare_all(pairs, plan.labels, workers=workers) if pairs else [])
+    compared = iter(compare_all(pairs, plan.labels, workers=workers, threads=threads) if pairs else [])
     collected = []
     for cell, of_cell, problems in zip(cells, found, refused, strict=True):
         done: list[Compared] = [next(compared) for _ in of_cell.pairs]

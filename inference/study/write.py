@@ -21,7 +21,12 @@ from inference.study.tables import paper_table
 
 
 def write_study(
-    run: RunFolder, cells: Sequence[Cell], *, failures: Mapping[str, str], workers: int | None = None
+    run: RunFolder,
+    cells: Sequence[Cell],
+    *,
+    failures: Mapping[str, str],
+    workers: int | None = None,
+    threads: int | None = None,
 ) -> StudyResults:
     """Evaluate all cells of a study and write its results into `run.study`.
 
@@ -32,12 +37,13 @@ def write_study(
         cells: of the study; those without predictions are said to have none.
         failures: by name of a cell that failed what went wrong.
         workers: processes; None = as many as fit.
+        threads: that may compute, of all processes together; None = as many as there are cores.
 
     Raises:
         RunFolderError: no cell has predicted a case, or the folder is damaged.
     """
     plan = read_plan(run.plan)
-    collected = collect(run, plan, cells, workers=workers)
+    collected = collect(run, plan, cells, workers=workers, threads=threads)
     problems = [f"{name}: {why}" for name, why in failures.items()]
     if not any(of_cell.rows for of_cell in collected):
         lines = "\n".join([*problems, *(p for of_cell in collected for p in of_cell.problems)])

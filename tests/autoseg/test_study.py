@@ -43,7 +43,7 @@ def calls(monkeypatch):
     calls = install(monkeypatch)
     calls.written = []
 
-    def write_study(run, cells, *, failures, workers):
+    def write_study(run, cells, *, failures, workers, threads):
         calls.written.append(([cell.name for cell in cells], dict(failures)))
         return SimpleNamespace(problems=tuple(f"{name}: {why}" for name, why in failures.items()))
 

@@ -158,6 +158,54 @@ def test_another_pace_is_raised_only_where_it_can_be_planned_for(tiny_run, hands
     train(near, at_other_pace="raise")
 
 
+@pytest.mark.parametrize("seconds", [2.0, 4.0, 8.0])
+def test_a_much_slower_machine_is_raised_too(tiny_run, hands, seconds: float) -> None:
+    hands.seconds_a_step = lambda now: seconds
+    with pytest.raises(OtherPace) as found:
+        train(tiny_run(**PLANNED), at_other_pace="raise")
+    assert found.value.real == pytest.approx(seconds)
+
+
+def test_a_slow_pace_beside_other_programs_is_not_the_machines(tiny_run, hands, monkeypatch) -> None:
+    monkeypatch.setattr(Threads, "leaves_cores", property(lambda self: True))
+    hands.seconds_a_step = lambda now: 2.0
+    train(tiny_run(**PLANNED), at_other_pace="raise")
+    hands.seconds_a_step = lambda now: 0.3
+    with pytest.raises(OtherPace):
+        train(tiny_run("quick", **PLANNED), at_other_pace="raise")
+
+
+def test_a_fold_that_goes_on_keeps_the_share_that_it_had(tiny_run, hands, monkeypatch) -> None:
+    run = tiny_run(**PLANNED)
+    real, steps = Learner.step, []
+
+    def step(learner, *arguments):
+        steps.append(1)
+        if len(steps) == 70:
+            raise KeyboardInterrupt
+        return real(learner, *arguments)
+
+    monkeypatch.setattr(Learner, "step", step)
+    with pytest.raises(KeyboardInterrupt):
+        train(run, share=90.0)
+    # by stages no share is given, and the plan has 60 s alone
+    summary = train(run)
+    assert summary.seconds_training == pytest.approx(90, rel=0.06)
+
+
+def test_the_last_part_of_an_epoch_is_no_collapse(tiny_run, hands, monkeypatch) -> None:
+    hands.seconds_a_step = lambda now: 1.0
+    real, counts = Learner.step, torch.ones((3, 1))
+
+    def step(learner, image, label, rate, done):
+        real(learner, image, label, rate, done)
+        return 0.5, counts * (done < 60)
+
+    monkeypatch.setattr(Learner, "step", step)
+    summary = train(tiny_run(**PLANNED), epochs=None, share=61.0, pace_before=1.0)
+    assert all(event.kind != "restored" for event in summary.events)
+
+
 def test_a_pace_of_a_length_or_time_that_a_person_wrote_is_no_reason_to_plan_again(tiny_run, hands) -> None:
     hands.seconds_a_step = lambda now: 0.3
     run = tiny_run(**PLANNED)
@@ -166,12 +214,15 @@ def test_a_pace_of_a_length_or_time_that_a_person_wrote_is_no_reason_to_plan_aga
     train(run, at_other_pace="raise")
 
 
-def test_a_repeated_training_has_the_same_events_and_weights(tiny_run, hands, monkeypatch) -> None:
+@pytest.mark.parametrize("looks_every", [0, 2])
+def test_a_repeated_training_has_the_same_events_and_weights(tiny_run, hands, monkeypatch, looks_every: int) -> None:
     hands.learns = True
+    before = torch.get_num_threads()
     counts = iter([2] * 20 + [1] * 15 + [2] * 1000)
     monkeypatch.setattr(Threads, "look", lambda self: setattr(self, "count", next(counts)) or self.count)
     hands.seconds_a_step = lambda now: 0.4 if now < 20 else 2.0
-    first = tiny_run("first", **PLANNED)
+    planned = PLANNED | {"validate_every": looks_every}
+    first = tiny_run("first", **planned)
     train_fold(first, "3d", 0, device="cpu", workers=0)
     summary = finished(first)
     kinds = {event.kind for event in summary.events}
@@ -179,15 +230,15 @@ def test_a_repeated_training_has_the_same_events_and_weights(tiny_run, hands, mo
     # on a clock that says something else
     monkeypatch.setattr(Threads, "look", lambda self: self.count)
     hands.seconds_a_step = lambda now: 7.0
-    again = tiny_run("again", **PLANNED)
+    again = tiny_run("again", **planned)
     repeated = train(again, follows=summary.events, threads=summary.threads)
     assert repeated.events == summary.events
     assert repeated.steps == summary.steps
     assert same(weights(again), weights(first))
-    assert torch.get_num_threads() >= 1
+    assert torch.get_num_threads() == before
 
 
-def test_killed_at_every_moment_it_ends_with_the_weights_of_its_events(tiny_run, hands, monkeypatch) -> None:
+def test_interrupted_between_steps_it_ends_with_the_weights_of_its_events(tiny_run, hands, monkeypatch) -> None:
     hands.learns = True
     counts = iter([2] * 12 + [1] * 30 + [2] * 1000)
     monkeypatch.setattr(Threads, "look", lambda self: setattr(self, "count", next(counts)) or self.count)

@@ -3,8 +3,8 @@ import io
 import pytest
 from rich.console import Console
 
-from trainer.checkpoint import LogRow, Requested, State
-from trainer.events import change_threads, end_now, pace, revise_length, tell_what_it_takes
+from trainer.checkpoint import LogRow, Requested, State, forget_pace
+from trainer.events import change_threads, end_now, pace, pace_of, revise_length, tell_what_it_takes
 from trainer.schedule import iterations_after, learning_rate, progress, threads_after
 
 QUIET = Console(file=io.StringIO())
@@ -95,15 +95,23 @@ def test_one_epoch_alone_is_believed_only_where_it_tells_of_much(training) -> No
 
 def test_rows_of_other_threads_or_another_machine_tell_no_pace(training) -> None:
     state = state_of(training, rows([10, 10, 10, 30], set()))
-    change_threads(state, 2, 0.0, QUIET)
-    assert state.pace_since == 4
+    change_threads(state, 2, "others have ended", QUIET)
     state.rows = rows([10, 10, 10, 30, 5, 5, 5], set())
-    assert pace(state.rows, state.pace_since)[0] == pytest.approx(0.5)
+    assert pace_of(state)[0] == pytest.approx(0.5)
+
+
+def test_after_a_collapse_the_time_of_what_was_undone_is_no_pace(training) -> None:
+    # the fifth epoch of 10 s was undone: the next one ends 20 s after the fourth
+    state = state_of(training, rows([10, 10, 10, 10], set()))
+    state.seconds += 10
+    forget_pace(state)
+    state.rows = [*state.rows, state.rows[-1].model_copy(update={"step": 50, "seconds": 60.0})]
+    assert pace_of(state)[0] == pytest.approx(1.0)
 
 
 def test_other_threads_are_an_event_and_change_no_length(training) -> None:
     state = state_of(training, rows([10, 10], set()))
-    change_threads(state, 1, 1.04, QUIET)
+    change_threads(state, 1, "other programs use 1.0 cores", QUIET)
     (event,) = state.events
     assert (event.kind, event.step, event.iterations, event.threads) == ("threads", 20, 200, 1)
     assert "other programs use 1.0 cores" in event.reason

@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from autoseg.other_programs import Usage
-from autoseg.step_cost import DISTURBING
+from autoseg.other_programs import DISTURBING, Usage
 from tests.trainer.conftest import make_plan, make_training
 from trainer import measure
 from trainer.learner import Learner
@@ -15,7 +14,7 @@ def clocks(monkeypatch):
     """A wall clock on which each step takes 4 s, and a processor clock on which it takes 1 s with one thread."""
 
     class Clocks:
-        wall, processor, others = 0.0, 0.0, 0.0
+        wall, processor, others, at_first = 0.0, 0.0, 0.0, None
 
     def step(self, *arguments):
         Clocks.wall += 4.0
@@ -23,8 +22,12 @@ def clocks(monkeypatch):
         return 0.5, torch.zeros((3, 1))
 
     class Programs:
+        seconds_since = 1.0
+
         def look(self) -> Usage:
-            return Usage(1.0, Clocks.others, 1.0)
+            others = Clocks.others if Clocks.at_first is None else Clocks.at_first
+            Clocks.at_first = None
+            return Usage(1.0, others, 1.0)
 
     monkeypatch.setattr(Learner, "step", step)
     monkeypatch.setattr(measure, "OtherPrograms", Programs)
@@ -52,6 +55,13 @@ def test_beside_others_the_processor_time_of_one_thread_counts(clocks) -> None:
     assert cost.seconds == pytest.approx(1.0 / 2**measure.GAIN_OF_THREADS)
     assert cost.disturbed and cost.others == 1.3
     assert torch.get_num_threads() == before
+
+
+def test_who_begins_meanwhile_is_seen_too(clocks) -> None:
+    clocks.others, clocks.at_first = 1.3, 0.0
+    cost = measured()
+    assert cost.seconds == pytest.approx(1.0 / 2**measure.GAIN_OF_THREADS)
+    assert cost.disturbed
 
 
 def test_others_cannot_use_more_than_there_is(clocks) -> None:

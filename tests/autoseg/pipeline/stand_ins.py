@@ -81,7 +81,7 @@ def install(monkeypatch, *, planning: bool = True) -> Calls:
         split = splits_of(run, plan, configuration, read_splits(run.splits))[fold]
         write_finished(run, configuration, fold, finished(fold, split))
 
-    def report_run(run, configuration):
+    def report_run(run, configuration, *, threads=None):
         calls.reported.append(configuration)
         return SimpleNamespace()
 
@@ -90,7 +90,9 @@ def install(monkeypatch, *, planning: bool = True) -> Calls:
             train_fold=train_fold, is_finished=lambda run, name, fold: run.finished(name, fold).exists()
         ),
         "inference.evaluate": SimpleNamespace(
-            report_run=report_run, IncompleteEvaluation=ValueError, expected_report_seconds=lambda run, name: None
+            report_run=report_run,
+            IncompleteEvaluation=ValueError,
+            expected_comparison_seconds=lambda run, name, threads: None,
         ),
     }
     if planning:

@@ -4,8 +4,10 @@ import pytest
 
 import autoseg
 from autoseg.plan import read_plan, read_reasons
+from autoseg.plan_edits import edited_fields
 from autoseg.preprocessed import read_record
 from autoseg.run_folder import RunFolder
+from autoseg.run_state import add_time
 from autoseg.step_cost import Replayed, read_step_costs
 from tests.autoseg.pipeline.stand_ins import install
 from tests.autoseg.pipeline.steps import CASES, edit
@@ -79,6 +81,39 @@ def test_what_a_person_wrote_stays(calls, dataset, run) -> None:
     assert plan.planned_again == ("3d",)
     assert plan.configurations["3d"].training.learning_rate == 0.0007
     assert read_plan(run.planned).configurations["3d"].training.learning_rate == 0.002
+
+
+def test_edits_of_other_configurations_stay_edits(calls, dataset, run) -> None:
+    first_plan(dataset, run)
+    text = run.plan.read_text(encoding="utf-8")
+    place = text.index("\n  2d:")
+    run.plan.write_text(
+        text[:place] + text[place:].replace("learning_rate: 0.002", "learning_rate: 0.0007", 1), encoding="utf-8"
+    )
+    calls.paces = [0.2]
+    plan = start(dataset, run)
+    assert plan.planned_again == ("3d",)
+    assert edited_fields(run, plan) == ("configurations.2d.training.learning_rate",)
+
+
+@pytest.mark.parametrize("pace", [4.0, 0.2])
+def test_where_nothing_else_fits_edits_stay_edits_too(calls, dataset, run, monkeypatch, pace: float) -> None:
+    # so slow that nothing is cheaper, so quick that nothing is richer
+    monkeypatch.setattr("trainer.measure.measure_step", costs_at(SLOW if pace > 1 else 1e14))
+    first_plan(dataset, run)
+    edit(run, r"learning_rate: 0\.002", "learning_rate: 0.0007")
+    calls.paces = [pace]
+    plan = start(dataset, run)
+    assert plan.planned_again == ("3d",)
+    assert edited_fields(run, plan) == ("configurations.3d.training.learning_rate",)
+
+
+def test_what_another_configuration_took_is_no_reason_to_plan_for_nothing(calls, dataset, run) -> None:
+    before = first_plan(dataset, run).configurations["3d"]
+    add_time(run, "train 2d fold 0", 100_000)
+    calls.paces = [0.2]
+    now = start(dataset, run).configurations["3d"]
+    assert now.network.features[0] > before.network.features[0]
 
 
 def test_a_network_that_a_person_wrote_is_not_planned_over(calls, dataset, run) -> None:
