@@ -87,7 +87,7 @@ def test_options_arrive(asked):
     line = (
         "run data -o RUN --config 2d --config 3d --time-budget 1h30m --memory 6.5 --device cpu --architecture resenc_m"
     )
-    assert cli.status_of([*line.split(), "--replan", "--workers", "2"]) == 0
+    assert cli.status_of([*line.split(), "--replan", "--workers", "2", "--threads", "3", "--epochs", "4"]) == 0
     name, (dataset, output), options = asked[0]
     assert (name, str(dataset), str(output)) == ("run", "data", "RUN")
     assert options == {
@@ -98,6 +98,8 @@ def test_options_arrive(asked):
         "architecture": "resenc_m",
         "replan": True,
         "workers": 2,
+        "threads": 3,
+        "epochs": 4,
     }
 
 
@@ -132,7 +134,7 @@ def test_options_of_the_selection_arrive(asked):
     line = "select RUN --config 2d 3d --operating-point sensitivity=0.9 --workers 2"
     assert cli.status_of(line.split()) == 0
     assert str(asked[0][1][0]) == "RUN"
-    assert asked[0][2] == {"config": ["2d", "3d"], "operating_point": "sensitivity=0.9", "workers": 2}
+    assert asked[0][2] == {"config": ["2d", "3d"], "operating_point": "sensitivity=0.9", "workers": 2, "threads": None}
 
 
 @pytest.mark.parametrize(
@@ -191,7 +193,7 @@ def test_the_phantom_is_drawn_as_asked(asked):
     assert cli.status_of(["phantom", "-o", "data", "--seed", "3", "--kind", "small", "--missing", "0.3"]) == 0
     ((name, _, options),) = asked
     assert name == "phantom"
-    assert options == {"cases": 40, "seed": 3, "kind": "small", "missing": 0.3, "workers": None}
+    assert options == {"cases": 40, "seed": 3, "kind": "small", "missing": 0.3, "workers": None, "threads": None}
 
 
 def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys):

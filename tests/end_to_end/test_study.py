@@ -35,7 +35,9 @@ def test_a_study_from_a_table_to_its_page(dataset, tmp_path, monkeypatch):
     write_splits(run.splits, (Split(train=CASES[:2], val=CASES[2:]), Split(train=CASES[2:], val=CASES[:2])))
 
     def study() -> None:
-        autoseg.study(dataset, run.path, sequences=["STIR", "all"], dimensions=["2d", "2.5d"], device="cpu", workers=1)
+        # bits are those of the length and the threads alone
+        fixed = {"device": "cpu", "workers": 1, "threads": 2, "epochs": 2}
+        autoseg.study(dataset, run.path, sequences=["STIR", "all"], dimensions=["2d", "2.5d"], **fixed)
 
     study()
     plan = read_plan(run.plan)

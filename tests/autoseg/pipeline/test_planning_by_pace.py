@@ -24,6 +24,11 @@ def costs_at(speed: float):
     return lambda plan, configuration, device, threads: machine.cost(plan, configuration)
 
 
+def size_of(configuration) -> tuple[object, ...]:
+    """What a plan is the richer by, in this order."""
+    return configuration.network.features[0], -(configuration.spacing[2] or 0), configuration.patch_size
+
+
 @pytest.fixture
 def calls(monkeypatch):
     monkeypatch.setattr("trainer.measure.measure_step", costs_at(SLOW))
@@ -52,9 +57,7 @@ def test_another_pace_is_planned_for_and_told(calls, dataset, run, capsys, monke
     calls.paces = [pace, pace]
     plan = start(dataset, run)
     now = plan.configurations["3d"]
-    size = (now.network.features[0], -(now.spacing[2] or 0), now.patch_size)
-    was = (before.network.features[0], -(before.spacing[2] or 0), before.patch_size)
-    assert (size > was) == (kind == "richer") and size != was
+    assert size_of(now) > size_of(before) if kind == "richer" else size_of(now) < size_of(before)
     assert f"{kind} than planned" in on_one_line(capsys.readouterr().out)
     assert plan.planned_again == ("3d",)
     assert calls.paces == [pace], "once"
@@ -113,7 +116,7 @@ def test_what_another_configuration_took_is_no_reason_to_plan_for_nothing(calls,
     add_time(run, "train 2d fold 0", 100_000)
     calls.paces = [0.2]
     now = start(dataset, run).configurations["3d"]
-    assert now.network.features[0] > before.network.features[0]
+    assert size_of(now) > size_of(before)
 
 
 def test_a_network_that_a_person_wrote_is_not_planned_over(calls, dataset, run) -> None:

@@ -129,7 +129,7 @@ def test_a_training_is_repeated_with_its_threads_and_events(calls, run, tmp_path
     file.write_text(first.model_dump_json(), encoding="utf-8")
     with pytest.raises(InputError, match="is of fold 2"):
         autoseg.train(run.path, fold=0, follow=file)
-    with pytest.raises(InputError, match="leave --epochs and --time-budget out"):
+    with pytest.raises(InputError, match="leave --epochs, --time-budget and --threads out"):
         autoseg.train(run.path, fold=2, follow=file, epochs=3)
     with pytest.raises(InputError, match="does not exist"):
         autoseg.train(run.path, fold=2, follow=tmp_path / "nothing.json")
