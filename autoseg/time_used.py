@@ -22,13 +22,15 @@ class TimeUsed:
         budget: for the whole run; None = no limit.
         used: in which optimiser steps, validations, preprocessing and reports were worked on.
         spent: of all stages together; the rest is reading, checking, planning and starting.
-        revisions: what changed the schedule of a fold, a sentence each.
+        revisions: what changed the plan or the length of a fold's schedule, a sentence each.
+        thread_changes: how often a fold gave up threads for other programs, or took them back.
     """
 
     budget: float | None
     used: float
     spent: float
     revisions: tuple[str, ...]
+    thread_changes: int
 
     def text(self) -> str:
         """One line for a person."""
@@ -37,7 +39,8 @@ class TimeUsed:
         share = f"{self.used / self.budget:.0%}"
         return (
             f"planned {format_duration(self.budget)}, used {format_duration(self.used)} ({share}) for steps, "
-            f"validation, preprocessing and report; {len(self.revisions)} revisions of the schedule"
+            f"validation, preprocessing and report; {len(self.revisions)} revisions of schedules, "
+            f"{self.thread_changes} changes of threads"
         )
 
 
@@ -49,12 +52,15 @@ def time_used(run: RunFolder, plan: Plan) -> TimeUsed:
     """
     spent = read_time_spent(run)
     used = sum(seconds for stage, seconds in spent.seconds.items() if stage.startswith(WORK))
-    revisions: list[str] = []
+    revisions, thread_changes = list[str](), 0
     for name in run.configurations_with_models():
         for fold, _ in run.folds(name):
             if (finished := read_finished(run, name, fold)) is None:
                 continue
             used += finished.seconds_training + finished.seconds_validation
-            revisions += [f"{name}, fold {fold}, step {event.step}: {event.reason}" for event in finished.events]
+            of_threads = [event for event in finished.events if event.kind == "threads"]
+            thread_changes += len(of_threads)
+            others = [event for event in finished.events if event not in of_threads]
+            revisions += [f"{name}, fold {fold}, step {event.step}: {event.reason}" for event in others]
     again = [f"{name}: planned again after its first epochs" for name in plan.planned_again]
-    return TimeUsed(plan.time_budget_seconds, used, spent.total, (*again, *revisions))
+    return TimeUsed(plan.time_budget_seconds, used, spent.total, (*again, *revisions), thread_changes)

@@ -87,18 +87,19 @@ def go_back(folder: Path, learner: Learner, state: State, console: Console, why:
     checkpoint.save(folder / "checkpoint", state, learner)
 
 
-def begin_with_pace(state: State, limit: float, pace_before: float, console: Console) -> None:
-    """Begin a fold with the length that its time affords at the pace of the folds before it, or of the plan.
+def begin_with_pace(state: State, limit: float, of_step: float, known_by: str, console: Console) -> None:
+    """Begin a fold with the length that its time affords.
 
     Args:
         state: of a fold that has not begun; gets the event.
         limit: seconds of training.
-        pace_before: seconds a step, looks at whole cases included.
+        of_step: seconds a step, looks at whole cases included.
+        known_by: from where, for the user.
         console: tells the user.
     """
-    length, affordable = state.training.iterations, max(1, int(limit / pace_before))
+    length, affordable = state.training.iterations, max(1, int(limit / of_step))
     if not 1 / (1 + WORTH_A_CHANGE) < affordable / length < 1 + WORTH_A_CHANGE:
-        why = f"steps of {pace_before:.2g} s so far: {affordable} instead of {length} steps"
+        why = f"{format_duration(limit)} for steps of {of_step:.2g} s, {known_by}: {affordable} instead of {length} steps"
         _change_length(state, affordable, why, console)
 
 

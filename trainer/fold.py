@@ -144,7 +144,8 @@ def _begin_with_pace(task: Fold, pace_before: float | None) -> None:
     """Let the first length be what the fold's time affords, where that is known better than by the plan."""
     pace = pace_before or task.planned_pace
     if task.limit is not None and pace is not None and not task.length_is_fixed:
-        events.begin_with_pace(task.state, task.limit, pace, task.console)
+        known_by = "as planned" if pace_before is None else "as in the fold before"
+        events.begin_with_pace(task.state, task.limit, pace, known_by, task.console)
 
 
 def _train(task: Fold, stop: StopRequest, bar: FoldBar, at_other_pace: AtOtherPace) -> None:

@@ -141,6 +141,7 @@ def _used_facts(used: TimeUsed) -> tuple[Fact, ...]:
             "training steps, validation, preprocessing and report; this report is not yet counted",
         ),
         Fact("revisions of schedules", "; ".join(used.revisions) or "none"),
+        Fact("changes of threads", str(used.thread_changes), "given up where other programs compute"),
     )
 
 
