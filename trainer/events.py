@@ -99,7 +99,9 @@ def begin_with_pace(state: State, limit: float, of_step: float, known_by: str, c
     """
     length, affordable = state.training.iterations, max(1, int(limit / of_step))
     if not 1 / (1 + WORTH_A_CHANGE) < affordable / length < 1 + WORTH_A_CHANGE:
-        why = f"{format_duration(limit)} for steps of {of_step:.2g} s, {known_by}: {affordable} instead of {length} steps"
+        why = (
+            f"{format_duration(limit)} for steps of {of_step:.2g} s, {known_by}: {affordable} instead of {length} steps"
+        )
         _change_length(state, affordable, why, console)
 
 
@@ -241,13 +243,14 @@ def _mean_step(epochs: Sequence[tuple[int, float, bool]]) -> float:
 
 
 def _affordable(state: State, limit: float, of_step: float, of_look: float) -> int:
-    """Length of the schedule that ends with the time, looks at whole cases included."""
-    length = iterations_after(state.training, state.events)
-    # a schedule of another length has another number of looks
-    for _ in range(2):
-        looking = of_look * _looks_to_come(state, length)
-        length = state.step + max(1, int((limit - state.seconds - looking) / of_step))
-    return length
+    """Length of the longest schedule that ends with the time, looks at whole cases included."""
+    left, every = limit - state.seconds, state.training.validate_every * state.training.iterations_per_epoch
+    lengths = [1]
+    for looks in range(_looks_to_come(state, state.step + int(left / of_step)) + 1):
+        # with so many looks it ends at the latest where the next one would be taken
+        latest = (state.step // every + looks + 1) * every - state.step if every else math.inf
+        lengths.append(int(min((left - of_look * looks) / of_step, latest)))
+    return state.step + max(lengths)
 
 
 def _seconds_to_come(state: State, length: int, of_step: float, of_look: float) -> float:

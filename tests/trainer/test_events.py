@@ -53,7 +53,7 @@ def test_a_look_at_whole_cases_is_no_slow_step() -> None:
         (230, None),  # 15 s late, which 130 steps more will tell better
         (264, None),  # 19 steps more would be less than a tenth
         (290, 230),
-        (505, 370),  # more steps mean more looks
+        (505, 400),  # more steps mean more looks
         (210, 165),
         (110, 95),
     ],
@@ -154,3 +154,12 @@ def test_noise_is_averaged_and_a_change_of_the_machine_is_not(training) -> None:
     noise = [10, 9, 11, 9, 11, 9, 11, 10, 10, 9, 9, 9]
     assert pace(rows(noise, set()))[0] == pytest.approx(sum(noise[1:]) / 110)
     assert pace(rows([*noise, 15, 15, 15], set()))[0] == pytest.approx(1.5)
+
+
+def test_a_schedule_that_ends_where_a_look_would_be_taken_is_left_alone(training) -> None:
+    # 350 steps and a look take all of the time; one step more would mean another look
+    state = state_of(training, rows([10] * 30, set()))
+    state.training = state.training.model_copy(update={"iterations": 350})
+    for limit in (355.0, 360.0, 370.0):
+        revise_length(state, limit, QUIET, expected_look=15.0)
+    assert state.events == ()
