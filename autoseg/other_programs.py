@@ -74,7 +74,11 @@ class OtherPrograms:
 
 
 def _busy_seconds() -> float:
-    cores = psutil.cpu_times(percpu=True)
+    try:
+        cores = psutil.cpu_times(percpu=True)
+    except (OSError, psutil.Error):
+        # a system that tells nothing of others: they are taken for idle
+        return 0.0
     numbers = usable_cores()
     used = [cores[n] for n in numbers if n < len(cores)] or cores
     return sum(value for core in used for name, value in core._asdict().items() if name not in IDLE)
@@ -85,8 +89,9 @@ def _own_seconds() -> float:
     times = process.cpu_times()
     # of children that have ended the system keeps the sum, where it keeps one
     total = times.user + times.system + getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
-    for child in process.children(recursive=True):
-        with suppress(psutil.Error):
-            of_child = child.cpu_times()
-            total += of_child.user + of_child.system
+    with suppress(OSError, psutil.Error):
+        for child in process.children(recursive=True):
+            with suppress(psutil.Error):
+                of_child = child.cpu_times()
+                total += of_child.user + of_child.system
     return total
