@@ -1,16 +1,22 @@
 """A plan whose first epochs show another machine is made again: real planning, steps that cost what their work says."""
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 
 import autoseg
+from autoseg.image import Image, write_image
 from autoseg.plan import read_plan, read_reasons
 from autoseg.plan_edits import edited_fields
 from autoseg.preprocessed import read_record
 from autoseg.run_folder import RunFolder
 from autoseg.run_state import add_time
 from autoseg.step_cost import Replayed, read_step_costs
+from tests.autoseg.dataset.build import write_table
 from tests.autoseg.pipeline.stand_ins import install
 from tests.autoseg.pipeline.steps import CASES, edit
+from tests.autoseg.small_dataset import draw_case, geometry
 from tests.planner.machine import Machine
 from tests.words import on_one_line
 
@@ -170,3 +176,37 @@ def test_a_budget_too_small_for_anything_says_so_first(calls, dataset, run, caps
     assert "The least that makes sense for these data on this machine is about --time-budget" in told
     assert told.index("too little") < told.index("Time spent")
     assert len(calls.trained) == 5, "it does what it can"
+
+
+def two_sequences(folder):
+    """Five cases of two sequences, as a table."""
+    rows = []
+    for i in range(5):
+        image, label = draw_case(i)
+        row = {"case": f"ball_{i}", "T1": f"{i}_t1.nii.gz", "T2": f"{i}_t2.nii.gz", "label": f"{i}.nii.gz"}
+        for name, array in (("T1", image), ("T2", 300 - image), ("label", label)):
+            write_image(folder / row[name], Image(array[None], geometry()))
+        rows.append(row)
+    write_table(folder, rows)
+    return folder
+
+
+def test_in_a_study_every_cell_of_a_dimension_is_planned_again(calls, run, tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(
+        sys.modules,
+        "inference.study.write",
+        SimpleNamespace(write_study=lambda *arguments, **options: SimpleNamespace(problems=())),
+    )
+    monkeypatch.setattr("autoseg.pipeline.study.print_study", lambda *arguments: None)
+    asked = {"sequences": ["T1", "all"], "dimensions": ["2d", "2.5d", "3d"], "time_budget": "60m", "device": "cpu"}
+    data = two_sequences(tmp_path / "data")
+    calls.paces = [0.1]
+    autoseg.study(data, run.path, workers=1, **asked)
+    plan = read_plan(run.plan)
+    flat = {"2d", "2.5d", "T1.2d", "T1.2.5d", "all.2d", "all.2.5d"}
+    assert set(plan.planned_again) == flat, "2.5d has the network of 2d"
+    networks = [plan.configurations[name].network for name in sorted(flat)]
+    assert networks.count(networks[0]) == len(networks)
+    assert [(name, fold) for name, fold, _ in calls.trained][:3] == [("T1.2d", 0), ("T1.2d", 0), ("T1.2d", 1)]
+    assert len(calls.trained) == 6 * 5 + 1
+    assert all(run.case(plan.preprocessed_as(name), "ball_0").exists() for name in flat)
