@@ -42,6 +42,8 @@ class Finished(BaseModel):
 
     Args:
         steps: optimiser steps.
+        iterations: length of the schedule at the beginning; None in files of earlier releases.
+        iterations_per_epoch: likewise.
         seconds_training: time of the training, over restarts.
         seconds_validation: time of the whole-case predictions at the end.
         threads: torch's threads at the beginning; events tell what changed them.
@@ -59,6 +61,8 @@ class Finished(BaseModel):
     schema_version: Literal[1] = 1
     fold: int
     steps: int
+    iterations: int | None = None
+    iterations_per_epoch: int | None = None
     seconds_training: float
     seconds_validation: float
     device: str

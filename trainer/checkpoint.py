@@ -46,20 +46,36 @@ class LogRow(BaseModel):
     seconds: float
 
 
+class Repeated(BaseModel):
+    """The training that a fold repeats step by step; no clock decides anything.
+
+    Args:
+        iterations: length of its schedule at the beginning.
+        iterations_per_epoch: of its epochs.
+        events: what changed its schedule and its threads.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    iterations: int
+    iterations_per_epoch: int
+    events: tuple[Event, ...]
+
+
 class Requested(BaseModel):
     """What the user asked of one fold, instead of the plan's schedule; None = the plan's.
 
     Args:
         epochs: number of epochs.
         seconds: time that training takes.
-        follows: events of another training, which is repeated step by step; the clock decides nothing.
+        follows: another training, which is repeated.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     epochs: int | None = None
     seconds: float | None = None
-    follows: tuple[Event, ...] | None = None
+    follows: Repeated | None = None
 
 
 class State(BaseModel):

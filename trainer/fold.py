@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -18,14 +17,15 @@ import torch
 from autoseg import clock
 from autoseg.device import resolve_device
 from autoseg.errors import OtherPace, OutOfMemory
-from autoseg.finished import Event, Finished, write_finished
+from autoseg.finished import Finished, write_finished
 from autoseg.network.weights import save_weights
 from autoseg.network_input import InputLayout
+from autoseg.plan import read_plan
 from autoseg.run_folder import RunFolder, locked
 from autoseg.threads import computing_with
 from trainer import checkpoint, events
 from trainer.batches import Batch, BatchLoader
-from trainer.checkpoint import LogRow, Requested
+from trainer.checkpoint import LogRow, Repeated, Requested
 from trainer.opening import Fold, open_fold
 from trainer.progress_bar import FoldBar
 from trainer.progress_log import write_log
@@ -73,7 +73,7 @@ def train_fold(
     seconds: float | None = None,
     share: float | None = None,
     pace_before: float | None = None,
-    follows: Sequence[Event] | None = None,
+    follows: Finished | None = None,
     left_after: float = 0.0,
     at_other_pace: AtOtherPace = "go on",
 ) -> None:
@@ -85,12 +85,12 @@ def train_fold(
         fold: index into `splits.json`.
         device: `auto`, `cpu`, `cuda` or `mps`.
         workers: processes that draw and augment patches; None chooses by the cores.
-        threads: that compute on a CPU; None = as many as other programs leave cores for.
+        threads: that compute on a CPU; None = as many as other programs leave cores for, or as what it follows had.
         epochs: length of the schedule instead of the plan's, which no clock then changes.
         seconds: time for the training instead of the plan's; the schedule's length follows.
         share: seconds from now that training takes, its share of the time of a whole run; goes before the plan's.
         pace_before: seconds a step of folds like this one, by which it begins; None = the plan's.
-        follows: events of a finished training, which is repeated; no clock decides anything.
+        follows: a finished training of this fold, which is repeated; no clock decides anything.
         left_after: seconds that the whole run has left once this fold's training has ended, shown in the bar.
         at_other_pace: what is done where the first epochs show that the plan was made for another machine.
 
@@ -103,12 +103,13 @@ def train_fold(
     if is_finished(run, configuration, fold):
         return
     where = resolve_device(device)
-    asked = None if follows is None else tuple(follows)
+    repeated = None if follows is None else _repeated(run, configuration, follows)
+    threads = threads if follows is None else follows.threads
     with (
         locked(run.fold(configuration, fold) / ".lock", f"training fold {fold}"),
         computing_with(threads if where.type == "cpu" else None) as computing,
     ):
-        requested = Requested(epochs=epochs, seconds=seconds, follows=asked)
+        requested = Requested(epochs=epochs, seconds=seconds, follows=repeated)
         task = open_fold(run, configuration, fold, where, workers, requested, computing)
         _limit(task, share)
         if not checkpoint.generations(task.folder / "checkpoint"):
@@ -130,6 +131,16 @@ def train_fold(
 def is_finished(run: RunFolder, configuration: str, fold: int) -> bool:
     """Whether the fold has been trained to its end and its validation cases are predicted."""
     return run.finished(configuration, fold).exists()
+
+
+def _repeated(run: RunFolder, configuration: str, finished: Finished) -> Repeated:
+    """What is repeated of a training; those of earlier releases began as the plan has it."""
+    planned = read_plan(run.plan).configuration(configuration).training
+    return Repeated(
+        iterations=finished.iterations or planned.iterations,
+        iterations_per_epoch=finished.iterations_per_epoch or planned.iterations_per_epoch,
+        events=finished.events,
+    )
 
 
 def _limit(task: Fold, share: float | None) -> None:
@@ -360,6 +371,8 @@ def _finish(task: Fold) -> None:
     summary = Finished(
         fold=task.index,
         steps=state.step,
+        iterations=state.training.iterations,
+        iterations_per_epoch=state.training.iterations_per_epoch,
         seconds_training=state.seconds,
         seconds_validation=clock.now() - started,
         device=str(task.learner.device),

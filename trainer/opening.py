@@ -93,7 +93,8 @@ class Fold:
     @property
     def follows(self) -> tuple[Event, ...] | None:
         """Events of another training that this one repeats; None where it follows the clock."""
-        return self.state.requested.follows
+        repeated = self.state.requested.follows
+        return None if repeated is None else repeated.events
 
     @property
     def length_is_fixed(self) -> bool:
@@ -255,6 +256,9 @@ def _requested_training(
 ) -> Training:
     """The plan's training settings, with the length that was asked for; an epoch of `epochs` is the plan's."""
     training = configuration.training
+    if requested.follows is not None:
+        length = requested.follows.model_dump(exclude={"events"})
+        return training.model_copy(update=length)
     if requested.epochs is not None:
         iterations = requested.epochs * training.iterations_per_epoch
         return training.model_copy(update={"iterations": iterations, "seconds": requested.seconds})

@@ -148,13 +148,13 @@ def train_unless_finished(
             fold,
             device=device,
             workers=workers,
-            threads=threads if followed is None else followed.threads,
+            threads=threads,
             epochs=epochs,
             seconds=seconds,
             share=time.share,
             pace_before=time.pace,
             left_after=time.left_after,
-            follows=None if followed is None else followed.events,
+            follows=followed,
             at_other_pace=at_other_pace,
         )
 

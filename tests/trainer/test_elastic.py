@@ -231,7 +231,7 @@ def test_a_repeated_training_has_the_same_events_and_weights(tiny_run, hands, mo
     monkeypatch.setattr(Threads, "look", lambda self: self.count)
     hands.seconds_a_step = lambda now: 7.0
     again = tiny_run("again", **planned)
-    repeated = train(again, follows=summary.events, threads=summary.threads)
+    repeated = train(again, follows=summary)
     assert repeated.events == summary.events
     assert repeated.steps == summary.steps
     assert same(weights(again), weights(first))
@@ -262,8 +262,20 @@ def test_interrupted_between_steps_it_ends_with_the_weights_of_its_events(tiny_r
     monkeypatch.setattr(Learner, "step", real)
     monkeypatch.setattr(Threads, "look", lambda self: self.count)
     undisturbed = tiny_run("undisturbed", **PLANNED)
-    train(undisturbed, follows=summary.events, threads=summary.threads)
+    train(undisturbed, follows=summary)
     assert same(weights(undisturbed), weights(run))
+
+
+@pytest.mark.parametrize("asked", [{"seconds": 45.0}, {"epochs": 7}])
+def test_a_length_that_was_asked_for_is_repeated_too(tiny_run, hands, monkeypatch, asked: dict) -> None:
+    hands.learns = True
+    hands.seconds_a_step = lambda now: 0.8
+    monkeypatch.setattr("trainer.opening.measure_step", lambda *_: StepCost(2.0, 0))
+    first, again = tiny_run("first", **PLANNED), tiny_run("again", **PLANNED)
+    summary = train(first, **asked)
+    repeated = train(again, follows=summary)
+    assert (repeated.steps, repeated.iterations) == (summary.steps, summary.iterations) != (60, 60)
+    assert same(weights(again), weights(first))
 
 
 def test_sequences_are_dropped_as_the_revised_length_asks_for(tiny_run, hands, monkeypatch) -> None:
