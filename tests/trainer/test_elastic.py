@@ -79,6 +79,17 @@ def test_the_share_of_a_run_goes_before_the_plans_time(tiny_run, hands) -> None:
     assert train(tiny_run("shorter", **PLANNED), share=30.0).seconds_training == pytest.approx(30, rel=0.05)
 
 
+def test_a_schedule_that_was_far_too_long_is_shortened_and_annealed(tiny_run, hands) -> None:
+    hands.seconds_a_step = lambda now: 0.03
+    run = tiny_run(iterations=20_000, iterations_per_epoch=20, seconds=8.0, validate_every=0)
+    summary = train(run)
+    assert summary.events[0].kind == "shortened"
+    assert summary.steps == summary.events[-1].iterations < 300
+    rows = list(csv.DictReader((run.fold("3d", 0) / "log.csv").open(encoding="utf-8")))
+    assert float(rows[-1]["learning_rate"]) < 0.02 * 3e-3
+    assert summary.seconds_training == pytest.approx(8, rel=0.05)
+
+
 def test_a_fold_begins_with_the_pace_of_those_before_it(tiny_run, hands) -> None:
     hands.seconds_a_step = lambda now: 0.25
     summary = train(tiny_run(**PLANNED), pace_before=0.25)

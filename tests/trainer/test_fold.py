@@ -181,17 +181,6 @@ def test_training_that_keeps_collapsing_is_an_error(tiny_run, monkeypatch, fails
         train_fold(run, "3d", 0, device="cpu", workers=0)
 
 
-def test_a_fold_that_is_late_is_shortened_and_annealed(tiny_run, monkeypatch) -> None:
-    run = tiny_run(iterations=20000, iterations_per_epoch=20, seconds=8.0)
-    train_fold(run, "3d", 0, device="cpu", workers=0)
-    summary = Finished.model_validate_json(run.finished("3d", 0).read_text(encoding="utf-8"))
-    assert summary.events[0].kind == "shortened"
-    assert summary.steps == summary.events[-1].iterations < 20000
-    rows = list(csv.DictReader((run.fold("3d", 0) / "log.csv").open(encoding="utf-8")))
-    assert float(rows[-1]["learning_rate"]) < 0.02 * 3e-3
-    assert summary.seconds_training < 12
-
-
 def test_epochs_given_by_hand(tiny_run) -> None:
     run = tiny_run()
     train_fold(run, "3d", 0, device="cpu", workers=0, epochs=1)
