@@ -73,8 +73,8 @@ class OtherPace(AutosegError):
     """The first epochs of a fold show that the plan was made for another machine, or in a busy moment.
 
     Args:
-        planned: seconds a step.
-        real: seconds a step.
+        planned: seconds that a training step takes by the plan.
+        real: seconds that it took in these epochs.
     """
 
     def __init__(self, planned: float, real: float) -> None:

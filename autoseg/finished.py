@@ -43,7 +43,7 @@ class Finished(BaseModel):
     Args:
         steps: optimiser steps.
         iterations: length of the schedule at the beginning; None in files of earlier releases.
-        iterations_per_epoch: likewise.
+        iterations_per_epoch: steps of each of its epochs; None in files of earlier releases.
         seconds_training: time of the training, over restarts.
         seconds_validation: time of the whole-case predictions at the end.
         threads: torch's threads at the beginning; events tell what changed them.

@@ -27,7 +27,7 @@ class Usage:
     """What was used between two looks.
 
     Args:
-        seconds: between them.
+        seconds: of wall time that passed between the two looks.
         others: cores that other programs used, on average.
         own: cores that this process and its children used, on average.
     """

@@ -81,9 +81,10 @@ def plan_again(
     name, fold = folds_left[0]
     with timed(run, "plan"), locked(run.path / ".lock", "planning and preprocessing"):
         plan = read_plan(run.plan)
+        prepared = replace(prepared, plan=plan)
         if not can_plan_again(run, plan, name, fold, edited_fields(run, plan), cells):
             # another process has begun a fold, or a person has written something, meanwhile
-            return replace(prepared, plan=plan)
+            return prepared
         group = _tied(plan, name, cells)
         decided = None
         if not _is_the_cheapest(plan.configuration(name)) or found.real < found.planned:
@@ -127,7 +128,7 @@ def _decide_again(
 ) -> PlannedDecisions:
     """The decisions for the time that is left to the group's folds, by steps that cost what they really do."""
     name, _ = folds_left[0]
-    plan, splits = read_plan(run.plan), read_splits(run.splits)
+    plan, splits = prepared.plan, read_splits(run.splits)
     reference = reference_of(prepared.fingerprint, plan.memory_gb, plan.configuration(name).network.architecture, cells)
     measure = Recorder(measure_on(plan.device, threads))
     factor = _times_as_slow(measure(plan, plan.configuration(name)), found)
