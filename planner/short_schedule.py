@@ -7,6 +7,8 @@ case but a few dozen times. Measured against other choices in docs/experiments.m
 
 from __future__ import annotations
 
+import math
+
 from autoseg.fingerprint import Fingerprint
 from autoseg.plan import ByLength, Decision, Prediction, Training
 from planner.sides import allowed_axes
@@ -18,8 +20,12 @@ STEPS_FOR_DROPOUT = 1_200
 """Schedules from here on lose sequences as often as planned, shorter ones in proportion less: a network that
 cannot use all sequences yet does not learn it faster from some of them (docs/experiments.md)."""
 
+HIGHEST_RATE, LOWEST_RATE = 8e-3, 2e-3
+STEPS_AT_HIGHEST = 1_000
+"""Peak of the learning rate in schedules of up to so many steps, and in very long ones; in between it falls with the
+root of the length. Measured in schedules of 150 to 900 steps (docs/experiments.md)."""
+
 EPOCHS = 20
-LEARNING_RATE = 2e-3
 
 
 def short_training(
@@ -40,7 +46,7 @@ def short_training(
             "iterations": steps,
             "iterations_per_epoch": per_epoch,
             "optimizer": "adamw",
-            "learning_rate": LEARNING_RATE,
+            "learning_rate": peak_rate(steps).value,
             "warmup": 0.1,
             "weight_decay": 0.01,
             "average_decay": 0.99,
@@ -58,6 +64,14 @@ def short_training(
             "seconds": seconds,
         }
     )
+
+
+def peak_rate(steps: int) -> Decision[float]:
+    """Peak of AdamW's one cycle: few and short steps would not arrive."""
+    if steps <= STEPS_AT_HIGHEST:
+        return Decision(HIGHEST_RATE, f"peak of one cycle: a high one, as {steps} steps are few")
+    rate = max(LOWEST_RATE, HIGHEST_RATE * math.sqrt(STEPS_AT_HIGHEST / steps))
+    return Decision(float(f"{rate:.2g}"), f"peak of one cycle, for {steps} steps: lower the more there are")
 
 
 def mirrored_axes(reference: Training, steps: int, fingerprint: Fingerprint) -> Decision[tuple[int, ...]]:
@@ -83,7 +97,6 @@ def short_prediction(reference: Prediction) -> Prediction:
 
 REASONS = {
     "optimizer": "converges in fewer steps than SGD where time is short",
-    "learning_rate": "peak of one cycle",
     "warmup": "a tenth of the steps",
     "weight_decay": "decoupled, AdamW's default",
     "average_decay": "the average of the last hundred steps or so predicts better than the last step",

@@ -22,7 +22,14 @@ from planner.lesions import with_lesion_loss
 from planner.long_schedule import long_schedule
 from planner.memory_check import fitting, nothing_fits
 from planner.reference import PlannedDecisions
-from planner.short_schedule import REASONS, affordable_dropout, mirrored_axes, short_prediction, short_training
+from planner.short_schedule import (
+    REASONS,
+    affordable_dropout,
+    mirrored_axes,
+    peak_rate,
+    short_prediction,
+    short_training,
+)
 
 INPUT_FIELDS = ("neighbours", "sequences", "availability_code", "preprocessed_as")
 """Fields of a configuration that say what its network sees."""
@@ -248,6 +255,7 @@ def _reasons(
         "training.validate_every": f"whole validation cases are looked at {choice.looks} times on the way",
         "training.validation_seconds": "what predicting the fold's validation cases is expected to take",
         "training.seconds": f"a fold has {time.fold_seconds:.0f} s, less the prediction of its validation cases",
+        "training.learning_rate": peak_rate(choice.steps).reason,
         "training.mirror": mirrored_axes(reference.training, choice.steps, fingerprint).reason,
         "prediction.mirror": "off: each mirrored image costs as much again",
     }

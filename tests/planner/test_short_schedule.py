@@ -76,6 +76,12 @@ def test_short_schedules_do_without_mirroring(reference: Training) -> None:
     assert short_training(reference, LONG, 60.0, structures({"liver": 0.2})).mirror == (0, 1)
 
 
+@pytest.mark.parametrize(("steps", "rate"), [(1, 0.008), (150, 0.008), (1000, 0.008), (4000, 0.004), (100_000, 0.002)])
+def test_the_learning_rate_is_high_where_steps_are_few(reference: Training, steps: int, rate: float) -> None:
+    training = short_training(reference, steps, 60.0, structures({"spine": 0.5}))
+    assert training.learning_rate == rate
+
+
 @pytest.mark.parametrize("steps", [1, 19, 20, 21, 599, 600, 12_345])
 def test_epochs_hold_the_steps_and_whole_cases_are_validated_on_the_way(reference: Training, steps: int) -> None:
     training = short_training(reference, steps, 60.0, structures({"spine": 0.5}))

@@ -84,12 +84,12 @@ def test_cases_whose_spacing_changes_are_preprocessed_again(calls, dataset, run)
 
 def test_what_a_person_wrote_stays(calls, dataset, run) -> None:
     first_plan(dataset, run)
-    edit(run, r"learning_rate: 0\.002", "learning_rate: 0.0007")
+    edit(run, r"weight_decay: 0\.01", "weight_decay: 0.0007")
     calls.paces = [0.2]
     plan = start(dataset, run)
     assert plan.planned_again == ("3d",)
-    assert plan.configurations["3d"].training.learning_rate == 0.0007
-    assert read_plan(run.planned).configurations["3d"].training.learning_rate == 0.002
+    assert plan.configurations["3d"].training.weight_decay == 0.0007
+    assert read_plan(run.planned).configurations["3d"].training.weight_decay == 0.01
 
 
 def test_edits_of_other_configurations_stay_edits(calls, dataset, run) -> None:
@@ -97,12 +97,12 @@ def test_edits_of_other_configurations_stay_edits(calls, dataset, run) -> None:
     text = run.plan.read_text(encoding="utf-8")
     place = text.index("\n  2d:")
     run.plan.write_text(
-        text[:place] + text[place:].replace("learning_rate: 0.002", "learning_rate: 0.0007", 1), encoding="utf-8"
+        text[:place] + text[place:].replace("weight_decay: 0.01", "weight_decay: 0.0007", 1), encoding="utf-8"
     )
     calls.paces = [0.2]
     plan = start(dataset, run)
     assert plan.planned_again == ("3d",)
-    assert edited_fields(run, plan) == ("configurations.2d.training.learning_rate",)
+    assert edited_fields(run, plan) == ("configurations.2d.training.weight_decay",)
 
 
 @pytest.mark.parametrize("pace", [4.0, 0.2])
@@ -110,11 +110,11 @@ def test_where_nothing_else_fits_edits_stay_edits_too(calls, dataset, run, monke
     # so slow that nothing is cheaper, so quick that nothing is richer
     monkeypatch.setattr("trainer.measure.measure_step", costs_at(SLOW if pace > 1 else 1e14))
     first_plan(dataset, run)
-    edit(run, r"learning_rate: 0\.002", "learning_rate: 0.0007")
+    edit(run, r"weight_decay: 0\.01", "weight_decay: 0.0007")
     calls.paces = [pace]
     plan = start(dataset, run)
     assert plan.planned_again == ("3d",)
-    assert edited_fields(run, plan) == ("configurations.3d.training.learning_rate",)
+    assert edited_fields(run, plan) == ("configurations.3d.training.weight_decay",)
 
 
 def test_what_another_configuration_took_is_no_reason_to_plan_for_nothing(calls, dataset, run) -> None:
