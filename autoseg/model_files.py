@@ -23,12 +23,24 @@ def read_model(path: Path, model: type[Model], advice: str) -> Model | None:
     Raises:
         RunFolderError: it is malformed; names file and field, and gives the advice.
     """
+    return read_existing(path, model, advice) if path.exists() else None
+
+
+def read_existing(path: Path, model: type[Model], advice: str = "") -> Model:
+    """What a file of a RUN folder holds that must be there.
+
+    Args:
+        path: the file.
+        model: that it is read as.
+        advice: what a person does where it is malformed.
+
+    Raises:
+        RunFolderError: it is malformed; names file and field, and gives the advice.
+    """
     try:
         return model.model_validate_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
     except ValidationError as error:
-        raise RunFolderError(f"{path}: {wrong_fields(error)}; {advice}") from None
+        raise RunFolderError("; ".join(filter(None, (f"{path}: {wrong_fields(error)}", advice)))) from None
 
 
 def differing_fields(before: BaseModel, after: BaseModel) -> list[str]:

@@ -11,19 +11,16 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from autoseg import clock
 from autoseg.dataset.case import Case, Dataset
-from autoseg.errors import RunFolderError, wrong_fields
 from autoseg.labels import Labels
+from autoseg.model_files import read_existing
 from autoseg.run_folder import RunFolder, write_text
-
-Model = TypeVar("Model", bound=BaseModel)
-
 
 class StateModel(BaseModel):
     """Common settings: immutable, unknown fields are errors."""
@@ -115,7 +112,7 @@ def read_record(run: RunFolder) -> DatasetRecord:
         RunFolderError: it is missing or malformed; names file and field.
     """
     run.require(run.dataset, "autoseg plan-and-preprocess")
-    return _read(run.dataset, DatasetRecord)
+    return read_existing(run.dataset, DatasetRecord)
 
 
 class TimeSpent(StateModel):
@@ -144,7 +141,7 @@ def read_time_spent(run: RunFolder) -> TimeSpent:
     Raises:
         RunFolderError: the file is malformed.
     """
-    return _read(run.time_spent, TimeSpent) if run.time_spent.exists() else TimeSpent()
+    return read_existing(run.time_spent, TimeSpent) if run.time_spent.exists() else TimeSpent()
 
 
 def add_time(run: RunFolder, stage: str, seconds: float) -> None:
@@ -240,10 +237,3 @@ def file_record(path: Path, folder: Path) -> FileRecord:
         size=sum(fact.st_size for fact in facts),
         modified=max((fact.st_mtime_ns for fact in facts), default=0),
     )
-
-
-def _read(path: Path, model: type[Model]) -> Model:
-    try:
-        return model.model_validate_json(path.read_text(encoding="utf-8"))
-    except ValidationError as error:
-        raise RunFolderError(f"{path}: {wrong_fields(error)}") from None
