@@ -23,7 +23,10 @@ def read_model(path: Path, model: type[Model], advice: str) -> Model | None:
     Raises:
         RunFolderError: it is malformed; names file and field, and gives the advice.
     """
-    return read_existing(path, model, advice) if path.exists() else None
+    try:
+        return read_existing(path, model, advice)
+    except FileNotFoundError:
+        return None
 
 
 def read_existing(path: Path, model: type[Model], advice: str = "") -> Model:

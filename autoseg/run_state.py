@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Literal
 
 from filelock import FileLock
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from autoseg import clock
 from autoseg.dataset.case import Case, Dataset
 from autoseg.labels import Labels
 from autoseg.model_files import read_existing
 from autoseg.run_folder import RunFolder, write_text
+
 
 class StateModel(BaseModel):
     """Common settings: immutable, unknown fields are errors."""
@@ -123,7 +124,7 @@ class TimeSpent(StateModel):
     """
 
     schema_version: Literal[1] = 1
-    seconds: dict[str, float] = {}
+    seconds: dict[str, float] = Field(default_factory=dict)
 
     @property
     def total(self) -> float:
