@@ -10,27 +10,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from autoseg.pipeline.planning import plan_and_preprocess
-    from autoseg.pipeline.predicting import evaluate, predict
-    from autoseg.pipeline.selecting import select
-    from autoseg.pipeline.study import study
-    from autoseg.pipeline.training import train
-    from autoseg.pipeline.whole import copy, demo, phantom, run
+    from autoseg.commands.planning import plan_and_preprocess
+    from autoseg.commands.predicting import evaluate, predict
+    from autoseg.commands.selecting import select
+    from autoseg.commands.study import study
+    from autoseg.commands.training import train
+    from autoseg.commands.whole import copy, demo, phantom, run
 
 __version__ = "0.1.0"
 __all__ = ["copy", "demo", "evaluate", "phantom", "plan_and_preprocess", "predict", "run", "select", "study", "train"]
 
 _WHERE = {
-    "plan_and_preprocess": "autoseg.pipeline.planning",
-    "train": "autoseg.pipeline.training",
-    "predict": "autoseg.pipeline.predicting",
-    "evaluate": "autoseg.pipeline.predicting",
-    "select": "autoseg.pipeline.selecting",
-    "run": "autoseg.pipeline.whole",
-    "study": "autoseg.pipeline.study",
-    "phantom": "autoseg.pipeline.whole",
-    "demo": "autoseg.pipeline.whole",
-    "copy": "autoseg.pipeline.whole",
+    "plan_and_preprocess": "autoseg.commands.planning",
+    "train": "autoseg.commands.training",
+    "predict": "autoseg.commands.predicting",
+    "evaluate": "autoseg.commands.predicting",
+    "select": "autoseg.commands.selecting",
+    "run": "autoseg.commands.whole",
+    "study": "autoseg.commands.study",
+    "phantom": "autoseg.commands.whole",
+    "demo": "autoseg.commands.whole",
+    "copy": "autoseg.commands.whole",
 }
 
 

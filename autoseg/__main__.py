@@ -1,6 +1,6 @@
 """`python -m autoseg`: the command, where its script is not on the path."""
 
-from autoseg.cli import main
+from autoseg.commands.cli import main
 
 if __name__ == "__main__":
     main()

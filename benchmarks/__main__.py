@@ -17,8 +17,8 @@ from pathlib import Path
 
 from rich.table import Table
 
-from autoseg.console import open_console
-from autoseg.run_folder import write_text
+from autoseg.files import write_text
+from autoseg.terminal import open_console
 from benchmarks.beside import augmentation, curve, export, iteration, predict, predict_memory, preprocess, size
 from benchmarks.beside.bench import DATASETS, Bench
 from benchmarks.beside.figures import HEADS, Figure, Row, as_markdown, machine, our_versions, read_row, write_row

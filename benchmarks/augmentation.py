@@ -29,11 +29,11 @@ from batchgenerators.transforms.resample_transforms import SimulateLowResolution
 from batchgenerators.transforms.spatial_transforms import MirrorTransform, SpatialTransform
 from rich.table import Table
 
-from autoseg.console import open_console
-from autoseg.geometry import IDENTITY, Geometry, Shape, Spacing
-from autoseg.plan import Configuration, Network, Prediction, Training
-from autoseg.preprocessed import CaseRecord, Foreground, write_case
-from trainer.batches import BatchLoader
+from autoseg.image.geometry import IDENTITY, Geometry, Shape, Spacing
+from autoseg.plan.configuration import Configuration, Network, Prediction, Training
+from autoseg.run_folder.preprocessed_case import CaseRecord, Foreground, write_case
+from autoseg.terminal import open_console
+from trainer.data.batches import BatchLoader
 
 BATCH = 2
 SETTINGS: tuple[tuple[str, Shape, Shape, Spacing], ...] = (

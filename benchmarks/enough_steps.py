@@ -22,13 +22,14 @@ import pandas as pd
 from rich.table import Table
 
 import autoseg
-from autoseg.console import open_console
-from autoseg.finished import Finished, read_finished
-from autoseg.plan import Configuration, read_plan
-from autoseg.run_folder import RunFolder
+from autoseg.plan.configuration import Configuration
+from autoseg.plan.plan import read_plan
+from autoseg.run_folder.finished import Finished, read_finished
+from autoseg.run_folder.paths import RunFolder
+from autoseg.terminal import open_console
 from benchmarks.beside.preprocess import spacing_of
 from benchmarks.study_missing import difference, set_configuration
-from planner import chooser
+from planner.budget import chooser
 
 CONFIG = "3d"
 FOLDS = 5  # that the time is planned for

@@ -15,12 +15,12 @@ import torch
 from rich.table import Table
 from torch import nn
 
-from autoseg.console import open_console
 from autoseg.network.build import network_of
 from autoseg.network.convolution import Convolution
-from autoseg.network_input import input_channels
-from autoseg.plan import read_plan
-from autoseg.run_folder import RunFolder
+from autoseg.plan.network_input import input_channels
+from autoseg.plan.plan import read_plan
+from autoseg.run_folder.paths import RunFolder
+from autoseg.terminal import open_console
 
 BATCHES = (1, 2, 8)
 ROUNDS = 5

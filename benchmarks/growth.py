@@ -23,11 +23,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from autoseg.console import open_console
-from autoseg.geometry import Geometry
-from autoseg.image import Image, read_image, write_image
-from autoseg.plan import Plan, read_plan, read_reasons, write_plan
-from autoseg.run_folder import RunFolder, folder_replaced_when_done
+from autoseg.files import folder_replaced_when_done
+from autoseg.image.geometry import Geometry
+from autoseg.image.image import Image, read_image, write_image
+from autoseg.plan.plan import Plan, read_plan, read_reasons, write_plan
+from autoseg.run_folder.paths import RunFolder
+from autoseg.terminal import open_console
 from benchmarks.process import measure
 
 PLOT = Path(__file__).parent / "growth.svg"

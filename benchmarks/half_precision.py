@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from autoseg.console import open_console
 from autoseg.network.convolution import Convolution
+from autoseg.terminal import open_console
 
 CHANNELS = (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 320)
 LENGTHS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 40)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from rich.table import Table
 
-from autoseg.console import open_console
-from autoseg.plan import read_plan
-from autoseg.run_folder import RunFolder
+from autoseg.plan.plan import read_plan
+from autoseg.run_folder.paths import RunFolder
+from autoseg.terminal import open_console
 from trainer.measure import measure_step
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from autoseg.geometry import IDENTITY, Geometry
-from autoseg.image import write_image
-from autoseg.labels import Labels
-from autoseg.preprocessed import CaseRecord
+from autoseg.image.geometry import IDENTITY, Geometry
+from autoseg.image.image import write_image
+from autoseg.image.labels import Labels
+from autoseg.run_folder.preprocessed_case import CaseRecord
 from autoseg.whole_image.export import export_labels
 from benchmarks.process import own_peak_bytes
 

@@ -13,17 +13,17 @@ from pathlib import Path
 import numpy as np
 
 from autoseg.dataset.case import Case
-from autoseg.fingerprint import CaseFingerprint, ClassFingerprint, Fingerprint, write_fingerprint
-from autoseg.geometry import Geometry
-from autoseg.image import Image, write_image
-from autoseg.labels import Labels
+from autoseg.dataset.fingerprint import CaseFingerprint, ClassFingerprint, Fingerprint, write_fingerprint
+from autoseg.image.geometry import Geometry
+from autoseg.image.image import Image, write_image
+from autoseg.image.labels import Labels
 from autoseg.network.build import build_network
 from autoseg.network.weights import save_weights
-from autoseg.plan import ForegroundIntensity, Plan, write_plan
-from autoseg.run_folder import RunFolder
+from autoseg.plan.plan import ForegroundIntensity, Plan, write_plan
+from autoseg.run_folder.paths import RunFolder
 from benchmarks.process import own_peak_bytes
 from inference.predict import predict_cases
-from planner.reference import reference_plan
+from planner.rules.reference import reference_plan
 
 CLASSES = 25
 SHAPE = (300, 512, 512)

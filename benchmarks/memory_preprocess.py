@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from autoseg.dataset.case import Case, Dataset
-from autoseg.geometry import Geometry
-from autoseg.image import Image, write_image
-from autoseg.preprocessed import read_record
-from autoseg.run_folder import RunFolder
+from autoseg.image.geometry import Geometry
+from autoseg.image.image import Image, write_image
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.preprocessed_case import read_record
 from benchmarks.process import own_peak_bytes
 from planner.preprocess import bytes_needed, preprocess_dataset
 from tests.autoseg.preprocessing.example_plan import LABELS, channel, plan

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from autoseg.console import open_console
-from autoseg.other_programs import OtherPrograms
+from autoseg.machine.other_programs import OtherPrograms
+from autoseg.terminal import open_console
 
 QUIET_CORES = 0.2
 """That other programs may use of a quiet machine."""

@@ -33,11 +33,12 @@ import pandas as pd
 from rich.table import Table
 
 import autoseg
-from autoseg.console import open_console
 from autoseg.dataset.read import read_dataset
-from autoseg.plan import Configuration, read_plan, read_reasons, write_plan
-from autoseg.run_folder import RunFolder
-from autoseg.splits import read_splits, write_splits
+from autoseg.plan.configuration import Configuration
+from autoseg.plan.plan import read_plan, read_reasons, write_plan
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.splits import read_splits, write_splits
+from autoseg.terminal import open_console
 from inference.study.statistics import bootstrap_interval
 
 SEQUENCES = ("T1", "T2", "STIR")

@@ -19,8 +19,8 @@ import pandas as pd
 from rich.table import Table
 
 import autoseg
-from autoseg.console import open_console
-from autoseg.selection import Selection
+from autoseg.run_folder.selection import Selection
+from autoseg.terminal import open_console
 from inference.study.statistics import bootstrap_interval
 
 CHOSEN, WITHOUT = "chosen", "chosen, without post-processing"

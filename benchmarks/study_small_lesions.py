@@ -22,11 +22,11 @@ import pandas as pd
 from rich.table import Table
 
 import autoseg
-from autoseg.console import open_console
-from autoseg.image import read_label
+from autoseg.image.image import read_label
 from autoseg.metrics import count_voxels, match_lesions
-from autoseg.plan import read_plan, read_reasons, write_plan
-from autoseg.run_folder import RunFolder
+from autoseg.plan.plan import read_plan, read_reasons, write_plan
+from autoseg.run_folder.paths import RunFolder
+from autoseg.terminal import open_console
 
 SEED, TEST_SEED = 100, 200
 FOLDS = 5  # that the time is planned for; one is trained

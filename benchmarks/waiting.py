@@ -25,11 +25,12 @@ from pathlib import Path
 import torch
 from rich.table import Table
 
-from autoseg.console import open_console
-from autoseg.cores import available_cores
-from autoseg.network_input import input_channels
-from autoseg.plan import Configuration, Plan, read_plan
-from autoseg.run_folder import RunFolder
+from autoseg.machine.cores import available_cores
+from autoseg.plan.configuration import Configuration
+from autoseg.plan.network_input import input_channels
+from autoseg.plan.plan import Plan, read_plan
+from autoseg.run_folder.paths import RunFolder
+from autoseg.terminal import open_console
 from benchmarks.busy import BusyLoops
 from benchmarks.quiet import wait_until_quiet
 from trainer.learner import Learner

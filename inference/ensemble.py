@@ -10,8 +10,8 @@ from torch import nn
 
 from autoseg.errors import RunFolderError
 from autoseg.network.weights import load_network
-from autoseg.plan import Plan
-from autoseg.run_folder import RunFolder
+from autoseg.plan.plan import Plan
+from autoseg.run_folder.paths import RunFolder
 from autoseg.whole_image.patch_probabilities import mean_probabilities
 
 

@@ -11,10 +11,11 @@ from rich.markup import escape
 
 from autoseg.dataset.load import LoadedCase
 from autoseg.errors import ImageError
-from autoseg.network_input import seen_sequences
-from autoseg.plan import Configuration, Plan
-from autoseg.run_folder import RunFolder
-from autoseg.trained_by import refuse_other_plan_than_trained
+from autoseg.plan.configuration import Configuration
+from autoseg.plan.network_input import seen_sequences
+from autoseg.plan.plan import Plan
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.trained_by import refuse_other_plan_than_trained
 from inference.ensemble import Ensemble, Member, choose_members
 
 

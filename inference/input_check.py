@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.dataset.load import LoadedCase
 from autoseg.errors import ImageError
-from autoseg.fingerprint import Fingerprint
-from autoseg.network_input import seen_sequences
-from autoseg.plan import Channel, Configuration, Plan
+from autoseg.plan.configuration import Configuration
+from autoseg.plan.network_input import seen_sequences
+from autoseg.plan.plan import Channel, Plan
 
 # A factor that no scanner setting explains away; narrower limits would warn about every second image.
 FAR_INTENSITY = 10.0

@@ -19,27 +19,26 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from autoseg.console import open_console
 from autoseg.dataset.case import Case
+from autoseg.dataset.fingerprint import Fingerprint, read_fingerprint
 from autoseg.dataset.load import LoadedCase, load_case
-from autoseg.device import resolve_device
 from autoseg.errors import AutosegError, InputError
-from autoseg.fingerprint import Fingerprint, read_fingerprint
-from autoseg.image import write_image
-from autoseg.network_input import InputLayout
-from autoseg.parallel import progress_bar
-from autoseg.plan import Plan, read_plan
+from autoseg.image.image import write_image
+from autoseg.machine.device import resolve_device
+from autoseg.machine.threads import Threads, computing_with
+from autoseg.plan.network_input import InputLayout
+from autoseg.plan.plan import Plan, read_plan
 from autoseg.preprocessing.prepare import prepare_case
-from autoseg.run_folder import RunFolder
-from autoseg.selection import ClassRule, rules_by_class
-from autoseg.threads import Threads, computing_with
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.selection import ClassRule, rules_by_class
+from autoseg.terminal import open_console, progress_bar
 from autoseg.whole_image.export import export_probabilities, label_image
 from autoseg.whole_image.mixture import most_probable
 from autoseg.whole_image.predicted import Predicted, quantized
 from autoseg.whole_image.sliding_window import predict_probabilities
 from inference.groups import Group, groups_that_see, load_group
 from inference.input_check import require_predictable, unusual
-from inference.postprocess import class_weights, remove_components
+from inference.post_processing import class_weights, remove_components
 
 # Formats whose header and voxels are one file, which a label map can be stored in and renamed as.
 SINGLE_FILE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")

@@ -21,15 +21,15 @@ from scipy import ndimage
 
 from autoseg.dataset.case import Case, Dataset
 from autoseg.dataset.disk import is_small
+from autoseg.dataset.fingerprint import CaseFingerprint, ClassFingerprint, Displacement, Fingerprint
 from autoseg.dataset.grids import same_voxels
 from autoseg.dataset.load import LoadedCase, load_case
 from autoseg.errors import DatasetError
-from autoseg.fingerprint import CaseFingerprint, ClassFingerprint, Displacement, Fingerprint
-from autoseg.geometry import Geometry, closest_world_axes
-from autoseg.image import read_geometry
-from autoseg.labels import Labels
-from autoseg.parallel import map_cases, workers_within_memory
-from autoseg.plan import ForegroundIntensity
+from autoseg.image.geometry import Geometry, closest_world_axes
+from autoseg.image.image import read_geometry
+from autoseg.image.labels import Labels
+from autoseg.machine.map_cases import map_cases, workers_within_memory
+from autoseg.plan.plan import ForegroundIntensity
 from autoseg.preprocessing.crop import box_of, nonzero_mask
 from autoseg.preprocessing.displacement import displacement
 

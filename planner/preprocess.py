@@ -18,21 +18,22 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from autoseg.console import open_console
 from autoseg.dataset.case import Case, Dataset
 from autoseg.dataset.disk import is_small
 from autoseg.dataset.load import LoadedCase, load_case
+from autoseg.dataset.record import FileRecord, file_record
 from autoseg.errors import DatasetError
-from autoseg.image import Image, read_geometry, write_image
-from autoseg.labels import Labels
-from autoseg.parallel import map_cases, workers_within_memory
-from autoseg.plan import Channel, Plan
-from autoseg.preprocessed import write_case
+from autoseg.files import folder_replaced_when_done, locked
+from autoseg.image.image import Image, read_geometry, write_image
+from autoseg.image.labels import Labels
+from autoseg.machine.map_cases import map_cases, workers_within_memory
+from autoseg.plan.plan import Channel, Plan
 from autoseg.preprocessing.foreground import sample_foreground
 from autoseg.preprocessing.prepare import prepare_case
 from autoseg.preprocessing.resample import new_shape_for
-from autoseg.run_folder import RunFolder, folder_replaced_when_done, locked
-from autoseg.run_state import FileRecord, file_record
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.preprocessed_case import write_case
+from autoseg.terminal import open_console
 
 MARKER = "decided_by.json"
 # a process with the libraries it imports, before it reads anything

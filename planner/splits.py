@@ -14,11 +14,11 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
 from autoseg.dataset.case import Case, Dataset
+from autoseg.dataset.fingerprint import CaseFingerprint, Fingerprint
+from autoseg.dataset.record import CaseSource, DatasetRecord
 from autoseg.errors import DatasetError, PlanError
-from autoseg.fingerprint import CaseFingerprint, Fingerprint
-from autoseg.plan import Decision
-from autoseg.run_state import CaseSource, DatasetRecord
-from autoseg.splits import Split
+from autoseg.plan.decision import Decision
+from autoseg.run_folder.splits import Split
 
 MOST_VOLUME_BINS = 4
 

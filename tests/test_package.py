@@ -90,7 +90,10 @@ def test_licence_is_apache_2():
     assert "END OF TERMS AND CONDITIONS" in text and len(text) > 11_000
 
 
-@pytest.mark.parametrize("code", ["import autoseg", "from autoseg.cli import status_of; status_of(['--help'])"])
+HELP = "from autoseg.commands.cli import status_of; status_of(['--help'])"
+
+
+@pytest.mark.parametrize("code", ["import autoseg", HELP])
 def test_torch_is_not_imported_before_it_is_needed(code):
     check = "import sys; assert 'torch' not in sys.modules and 'SimpleITK' not in sys.modules, 'slow start'"
     subprocess.run([sys.executable, "-c", f"{code}; {check}"], cwd=ROOT, check=True, capture_output=True)

@@ -19,9 +19,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from autoseg.errors import RunFolderError
-from autoseg.finished import Event
-from autoseg.plan import Training
-from autoseg.run_folder import folder_replaced_when_done
+from autoseg.files import folder_replaced_when_done
+from autoseg.plan.configuration import Training
+from autoseg.run_folder.finished import Event
 from trainer.learner import Learner
 
 

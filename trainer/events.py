@@ -8,9 +8,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from autoseg.durations import format_duration
 from autoseg.errors import AutosegError
-from autoseg.finished import Event
+from autoseg.run_folder.finished import Event
+from autoseg.terminal import format_duration
 from trainer import checkpoint
 from trainer.checkpoint import LogRow, State
 from trainer.learner import Learner

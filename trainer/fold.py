@@ -14,30 +14,25 @@ from typing import Literal
 
 import torch
 
-from autoseg import clock
-from autoseg.device import resolve_device
 from autoseg.errors import OtherPace, OutOfMemory
-from autoseg.finished import Finished, write_finished
+from autoseg.files import locked
+from autoseg.machine import clock
+from autoseg.machine.device import resolve_device
+from autoseg.machine.threads import computing_with
 from autoseg.network.weights import save_weights
-from autoseg.network_input import InputLayout
-from autoseg.plan import read_plan
-from autoseg.run_folder import RunFolder, locked
-from autoseg.threads import computing_with
+from autoseg.plan.network_input import InputLayout
+from autoseg.plan.plan import read_plan
+from autoseg.run_folder.finished import Finished, write_finished
+from autoseg.run_folder.paths import RunFolder
 from trainer import checkpoint, events
-from trainer.batches import Batch, BatchLoader
 from trainer.checkpoint import LogRow, Repeated, Requested
+from trainer.data.batches import Batch, BatchLoader
 from trainer.opening import Fold, open_fold
 from trainer.progress_bar import FoldBar
 from trainer.progress_log import write_log
 from trainer.schedule import learning_rate, threads_after
 from trainer.stop import StopRequest, TrainingStopped
-from trainer.whole_cases import (
-    OnWindow,
-    dice_at_plan_spacing,
-    evaluation_network,
-    pooled_dice,
-    predict_validation_cases,
-)
+from trainer.validation import OnWindow, dice_at_plan_spacing, evaluation_network, pooled_dice, predict_validation_cases
 
 SECONDS_BETWEEN_CHECKPOINTS = 180.0
 SECONDS_BETWEEN_PICTURES = 10.0

@@ -10,10 +10,11 @@ import math
 
 import torch
 
-from autoseg.device import half_precision, memory_format
+from autoseg.machine.device import half_precision, memory_format
 from autoseg.network.build import network_of, on_device
 from autoseg.network.unet import UNet
-from autoseg.plan import Configuration, Plan, Training
+from autoseg.plan.configuration import Configuration, Training
+from autoseg.plan.plan import Plan
 from trainer.lesion_loss import lesion_regions, lesion_wise_loss
 from trainer.loss import deep_supervision_loss, foreground_counts
 

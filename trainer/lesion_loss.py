@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch.nn import functional
 
-from autoseg.geometry import Spacing
+from autoseg.image.geometry import Spacing
 from trainer.loss import SMOOTH
 
 

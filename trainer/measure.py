@@ -10,13 +10,14 @@ from functools import partial
 import psutil
 import torch
 
-from autoseg.cores import available_cores
-from autoseg.device import half_precision, resolve_device
-from autoseg.network_input import input_channels
-from autoseg.other_programs import DISTURBING, OtherPrograms
-from autoseg.plan import Configuration, Plan
-from autoseg.step_cost import FORWARD_SHARE, StepCost
-from autoseg.threads import computing_with
+from autoseg.machine.cores import available_cores
+from autoseg.machine.device import half_precision, resolve_device
+from autoseg.machine.other_programs import DISTURBING, OtherPrograms
+from autoseg.machine.step_cost import FORWARD_SHARE, StepCost
+from autoseg.machine.threads import computing_with
+from autoseg.plan.configuration import Configuration
+from autoseg.plan.network_input import input_channels
+from autoseg.plan.plan import Plan
 from trainer.learner import Learner
 
 ENOUGH_SECONDS = 1.0

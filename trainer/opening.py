@@ -11,20 +11,21 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from autoseg import clock
-from autoseg.console import open_console
-from autoseg.cores import available_cores
-from autoseg.device import precision
 from autoseg.errors import OutOfMemory, RunFolderError
-from autoseg.finished import Event
-from autoseg.plan import Configuration, Plan, Training, read_plan
-from autoseg.plan_edits import edited_fields, edited_in
-from autoseg.run_folder import RunFolder
-from autoseg.selection import set_selection_aside
-from autoseg.splits import Split, read_splits
-from autoseg.taking_part import splits_of
-from autoseg.threads import Threads
-from autoseg.trained_by import refuse_other_plan_than_trained, write_trained_by
+from autoseg.machine import clock
+from autoseg.machine.cores import available_cores
+from autoseg.machine.device import precision
+from autoseg.machine.threads import Threads
+from autoseg.plan.configuration import Configuration, Training
+from autoseg.plan.plan import Plan, read_plan
+from autoseg.run_folder.finished import Event
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.plan_edits import edited_fields, edited_in
+from autoseg.run_folder.selection import set_selection_aside
+from autoseg.run_folder.splits import Split, read_splits
+from autoseg.run_folder.taking_part import splits_of
+from autoseg.run_folder.trained_by import refuse_other_plan_than_trained, write_trained_by
+from autoseg.terminal import open_console
 from trainer import checkpoint
 from trainer.checkpoint import Requested, State
 from trainer.learner import Learner

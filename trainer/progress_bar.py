@@ -7,10 +7,10 @@ from types import TracebackType
 import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from autoseg.durations import format_duration
+from autoseg.terminal import format_duration
 from trainer import events
 from trainer.opening import Fold
-from trainer.whole_cases import pooled_dice
+from trainer.validation import pooled_dice
 
 
 class FoldBar:

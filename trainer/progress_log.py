@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from autoseg.run_folder import replaced_when_done, write_text
+from autoseg.files import replaced_when_done, write_text
 from trainer.checkpoint import LogRow
 
 

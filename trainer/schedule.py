@@ -11,8 +11,8 @@ import math
 from collections.abc import Collection
 from typing import Any
 
-from autoseg.finished import Event
-from autoseg.plan import Training
+from autoseg.plan.configuration import Training
+from autoseg.run_folder.finished import Event
 
 
 def iterations_after(training: Training, events: tuple[Event, ...]) -> int:

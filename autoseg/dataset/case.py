@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from autoseg.labels import Labels
+from autoseg.image.labels import Labels
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from autoseg.dataset.case import Case, Dataset
 from autoseg.dataset.disk import is_small
 from autoseg.dataset.voxels import Findings, read_channels, read_label_map
 from autoseg.errors import DatasetError
-from autoseg.geometry import Geometry
-from autoseg.labels import Labels
-from autoseg.parallel import map_cases
+from autoseg.image.geometry import Geometry
+from autoseg.image.labels import Labels
+from autoseg.machine.map_cases import map_cases
 
 USUAL_FOLDS = 5
 

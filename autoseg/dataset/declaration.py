@@ -18,7 +18,7 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import YAMLError
 
 from autoseg.errors import DatasetError
-from autoseg.labels import Labels
+from autoseg.image.labels import Labels
 
 FILE_NAME = "dataset.json"
 # class indices are stored as 8-bit numbers

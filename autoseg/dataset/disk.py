@@ -8,9 +8,9 @@ from itertools import accumulate
 from pathlib import Path
 
 from autoseg.dataset.case import Case
+from autoseg.dataset.record import file_record
 from autoseg.errors import InputError
-from autoseg.geometry import Shape
-from autoseg.run_state import file_record
+from autoseg.image.geometry import Shape
 
 # 4 for a float32 channel; compression gains about what resampling to a finer grid may cost
 _BYTES_PER_IMAGE_VOXEL = 4

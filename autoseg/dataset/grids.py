@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from autoseg.geometry import Geometry, to_canonical
-from autoseg.image import Image
+from autoseg.image.geometry import Geometry, to_canonical
+from autoseg.image.image import Image
 
 # differences below this share of a voxel are rounding: NIfTI stores single precision
 TOLERANCE_VOXELS = 1e-3

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from autoseg.dataset.case import Case
 from autoseg.dataset.voxels import Findings, read_channels, read_label_map
-from autoseg.geometry import IDENTITY, Geometry, Reorientation, to_canonical
-from autoseg.labels import Labels
+from autoseg.image.geometry import IDENTITY, Geometry, Reorientation, to_canonical
+from autoseg.image.labels import Labels
 
 
 @dataclass(frozen=True)

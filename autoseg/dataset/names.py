@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from autoseg.stored_voxels import is_dicom_file
+from autoseg.image.integrity import is_dicom_file
 
 # longest first, so that `.nii.gz` is not taken for `.gz`
 IMAGE_ENDINGS = (

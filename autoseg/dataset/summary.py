@@ -11,7 +11,7 @@ from rich.text import Text
 
 from autoseg.dataset.case import Dataset
 from autoseg.dataset.check import Check
-from autoseg.geometry import to_canonical
+from autoseg.image.geometry import to_canonical
 
 _SHOWN_VALUES = 12
 _LAYOUTS = {"nnunet": "nnU-Net v2", "decathlon": "Medical Segmentation Decathlon", "table": "cases.csv"}

@@ -18,9 +18,9 @@ from autoseg.dataset.listing import Found, checked_cases, missing
 from autoseg.dataset.names import split_ending
 from autoseg.dataset.voxels import count_values
 from autoseg.errors import DatasetError, ImageError
-from autoseg.image import read_label
-from autoseg.labels import Labels
-from autoseg.parallel import map_cases, workers_within_memory
+from autoseg.image.image import read_label
+from autoseg.image.labels import Labels
+from autoseg.machine.map_cases import map_cases, workers_within_memory
 
 # bytes of memory that counting the values of a label file takes for each byte of the file
 _MEMORY_PER_FILE_BYTE = 400

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from autoseg.dataset.case import Case
 from autoseg.dataset.grids import covered_share, difference, on_grid, overlap
 from autoseg.errors import DatasetError, ImageError
-from autoseg.geometry import Geometry
-from autoseg.image import Image, read_image, read_label, resample_onto
-from autoseg.labels import Labels
+from autoseg.image.geometry import Geometry
+from autoseg.image.image import Image, read_image, read_label, resample_onto
+from autoseg.image.labels import Labels
 
 # label maps with a wider range of values are counted by sorting instead of by a table
 _LARGEST_TABLE = 1 << 16

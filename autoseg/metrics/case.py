@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
 from autoseg.errors import InputError
-from autoseg.geometry import Spacing
-from autoseg.labels import Labels
+from autoseg.image.geometry import Spacing
+from autoseg.image.labels import Labels
 from autoseg.metrics.lesions import LesionMatch, match_lesions
 from autoseg.metrics.surface import TOLERANCE_MM, SurfaceMetrics, surface_metrics
 from autoseg.metrics.voxel import Counts, count_voxels, ratio

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 
-from autoseg.geometry import Spacing
+from autoseg.image.geometry import Spacing
 
 BIN_EDGES_MM = (0.0, 5.0, 10.0, 20.0, float("inf"))
 """Edges of the size bins: equivalent diameter in mm, lower edge included."""

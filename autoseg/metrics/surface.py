@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg.geometry import Spacing
+from autoseg.image.geometry import Spacing
 
 TOLERANCE_MM = 2.0
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from autoseg.device import memory_format
+from autoseg.machine.device import memory_format
 from autoseg.network.unet import Decoder, Encoder, UNet
-from autoseg.network_input import input_channels
-from autoseg.plan import Configuration, Network, Plan
+from autoseg.plan.configuration import Configuration, Network
+from autoseg.plan.network_input import input_channels
+from autoseg.plan.plan import Plan
 
 
 def network_of(plan: Plan, configuration: Configuration, *, deep_supervision: bool = True) -> UNet:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from autoseg.geometry import Shape
+from autoseg.image.geometry import Shape
 from autoseg.network.convolution import Convolution
 from autoseg.network.instance_norm import InstanceNorm
 

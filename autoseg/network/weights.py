@@ -9,10 +9,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from autoseg.errors import RunFolderError
+from autoseg.files import replaced_when_done
 from autoseg.network.build import network_of, on_device
 from autoseg.network.unet import UNet
-from autoseg.plan import Plan
-from autoseg.run_folder import RunFolder, replaced_when_done
+from autoseg.plan.plan import Plan
+from autoseg.run_folder.paths import RunFolder
 
 
 def save_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:

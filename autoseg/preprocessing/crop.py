@@ -12,7 +12,7 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg.geometry import Shape
+from autoseg.image.geometry import Shape
 
 
 def nonzero_mask(image: NDArray, present: Sequence[bool]) -> NDArray[np.bool_]:

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
-from autoseg.geometry import Shape, Spacing
+from autoseg.image.geometry import Shape, Spacing
 from autoseg.preprocessing.crop import nonzero_mask
 
 SEARCH_MM = 12.0

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from autoseg.preprocessed import Foreground
+from autoseg.run_folder.preprocessed_case import Foreground
 
 VOXELS_PER_CLASS = 5000
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg.plan import Channel
+from autoseg.plan.plan import Channel
 
 SMALLEST_SD = 1e-8
 

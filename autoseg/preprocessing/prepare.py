@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.dataset.load import LoadedCase
-from autoseg.plan import Configuration, Plan
-from autoseg.preprocessed import CaseRecord
+from autoseg.plan.configuration import Configuration
+from autoseg.plan.plan import Plan
 from autoseg.preprocessing.crop import box_of, nonzero_mask
 from autoseg.preprocessing.normalize import normalize
 from autoseg.preprocessing.resample import new_shape_for, resample_image, resample_label
+from autoseg.run_folder.preprocessed_case import CaseRecord
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg.geometry import Shape, Spacing
+from autoseg.image.geometry import Shape, Spacing
 from autoseg.preprocessing.interpolation import Interpolation, Order, interpolation
 
 ANISOTROPIC = 3.0

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from autoseg.geometry import Geometry
+from autoseg.image.geometry import Geometry
 from autoseg.synthetic_spine.anatomy import Spine, draw_spine
 from autoseg.synthetic_spine.foci import Focus, draw_confounders, draw_metastases
 from autoseg.synthetic_spine.kinds import KINDS, PhantomKind

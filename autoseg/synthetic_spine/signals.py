@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
-from autoseg.geometry import Geometry
+from autoseg.image.geometry import Geometry
 from autoseg.synthetic_spine.anatomy import Array, Spine, bone_distance, cover, layers, locate
 from autoseg.synthetic_spine.foci import Focus
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from autoseg.errors import InputError
-from autoseg.geometry import Geometry
-from autoseg.image import Image, write_image
-from autoseg.parallel import map_cases, workers_within_memory
-from autoseg.run_folder import folder_replaced_when_done
+from autoseg.files import folder_replaced_when_done
+from autoseg.image.geometry import Geometry
+from autoseg.image.image import Image, write_image
+from autoseg.machine.map_cases import map_cases, workers_within_memory
 from autoseg.synthetic_spine.cohort import MOST_MISSING, CasePlan, draw_grid, draw_scene, lesion_type, plan_cohort
 from autoseg.synthetic_spine.kinds import KINDS
 from autoseg.synthetic_spine.signals import SEQUENCES, Motion, Scene, acquire, draw_motion, lesion_masks

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg.image import Image
-from autoseg.labels import Labels
-from autoseg.preprocessed import CaseRecord
+from autoseg.image.image import Image
+from autoseg.image.labels import Labels
+from autoseg.run_folder.preprocessed_case import CaseRecord
 from autoseg.whole_image.mixture import Mixture, crop_of, most_probable
 from autoseg.whole_image.predicted import Predicted
 

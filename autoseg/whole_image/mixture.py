@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg.preprocessed import CaseRecord
 from autoseg.preprocessing.resample import Axes, Box, interpolations, resample_box, slabs
+from autoseg.run_folder.preprocessed_case import CaseRecord
 from autoseg.whole_image.predicted import Predicted
 
 # leaves room for the rounding of probabilities in half precision

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from autoseg.device import half_precision
+from autoseg.machine.device import half_precision
 
 
 @torch.inference_mode()

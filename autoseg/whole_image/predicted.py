@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg.preprocessed import CaseRecord
+from autoseg.run_folder.preprocessed_case import CaseRecord
 
 LEVELS = 255
 """What stands for a probability of 1 in 8 bit: odd, so that two classes never share a voxel evenly."""

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from autoseg.geometry import Shape
-from autoseg.network_input import InputLayout
+from autoseg.image.geometry import Shape
+from autoseg.plan.network_input import InputLayout
 from autoseg.whole_image.windows import axis_weights, mirrorings, streaming_axis, summed_weights, window_starts
 
 # share of a device's free memory that the slab may take; otherwise it is held by the CPU

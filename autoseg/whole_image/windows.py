@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg.geometry import Shape
+from autoseg.image.geometry import Shape
 
 SIGMA = 1 / 8
 

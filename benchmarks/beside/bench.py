@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoseg.run_folder import RunFolder
+from autoseg.run_folder.paths import RunFolder
 from benchmarks.beside.rival import Rival
 from benchmarks.process import Measured, measure
 

@@ -23,8 +23,9 @@ from pydantic import BaseModel, ConfigDict
 from scipy.stats import wilcoxon
 
 import autoseg
-from autoseg.run_folder import RunFolder, write_text
-from autoseg.splits import read_splits
+from autoseg.files import write_text
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.splits import read_splits
 from benchmarks.beside.bench import DATASETS, Bench
 from benchmarks.beside.figures import NOT_REACHED, Figure, machine, our_versions, read_row
 from benchmarks.beside.iteration import epoch_hours

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from autoseg.geometry import IDENTITY, Geometry, Shape, Spacing
-from autoseg.labels import Labels
-from autoseg.preprocessed import CaseRecord
+from autoseg.image.geometry import IDENTITY, Geometry, Shape, Spacing
+from autoseg.image.labels import Labels
+from autoseg.run_folder.preprocessed_case import CaseRecord
 from autoseg.whole_image.export import export_labels
 from benchmarks.beside.bench import Bench
 from benchmarks.beside.figures import Figure

@@ -13,9 +13,9 @@ import psutil
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from autoseg.cores import available_cores
-from autoseg.device import half_precision
-from autoseg.run_folder import write_text
+from autoseg.files import write_text
+from autoseg.machine.cores import available_cores
+from autoseg.machine.device import half_precision
 
 
 class Figure(BaseModel):

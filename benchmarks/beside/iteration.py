@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from autoseg.plan import Configuration, Plan, read_plan
+from autoseg.plan.configuration import Configuration
+from autoseg.plan.plan import Plan, read_plan
 from benchmarks.beside.bench import Bench
 from benchmarks.beside.figures import Figure, number_types
 from trainer.measure import measure_step

@@ -12,9 +12,9 @@ import shutil
 from pathlib import Path
 
 from autoseg.dataset.case import Case
+from autoseg.dataset.fingerprint import read_fingerprint
 from autoseg.dataset.read import read_dataset
-from autoseg.fingerprint import read_fingerprint
-from autoseg.run_folder import RunFolder
+from autoseg.run_folder.paths import RunFolder
 from benchmarks.beside.bench import DATASETS, Bench
 from benchmarks.beside.figures import Figure, number_types
 from benchmarks.beside.untrained import CONFIGURATION, planned_network, reference_network, rivals_network

@@ -11,7 +11,7 @@ import json
 import sys
 from pathlib import Path
 
-from autoseg.image import write_image
+from autoseg.image.image import write_image
 from benchmarks.beside.bench import Bench
 from benchmarks.beside.figures import Figure
 from benchmarks.memory_predict import CLASSES, SHAPE, large_image, plan_and_fingerprint

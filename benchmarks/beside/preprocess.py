@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import shutil
 
-from autoseg.plan import Configuration, read_plan
-from autoseg.run_folder import RunFolder
+from autoseg.plan.configuration import Configuration
+from autoseg.plan.plan import read_plan
+from autoseg.run_folder.paths import RunFolder
 from benchmarks.beside.bench import DATASETS, Bench
 from benchmarks.beside.figures import Figure
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autoseg.cores import available_cores
 from autoseg.dataset.read import read_dataset
+from autoseg.machine.cores import available_cores
 from benchmarks.process import Measured, measure
 
 

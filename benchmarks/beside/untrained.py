@@ -8,8 +8,8 @@ import torch
 
 from autoseg.network.build import network_of
 from autoseg.network.weights import save_weights
-from autoseg.plan import Plan, read_plan, read_reasons, write_plan
-from autoseg.run_folder import RunFolder
+from autoseg.plan.plan import Plan, read_plan, read_reasons, write_plan
+from autoseg.run_folder.paths import RunFolder
 from benchmarks.beside.bench import Bench
 
 FOLDS = 5

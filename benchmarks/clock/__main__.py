@@ -26,8 +26,8 @@ from pathlib import Path
 
 from rich.table import Table
 
-from autoseg.console import open_console
-from autoseg.run_folder import write_text
+from autoseg.files import write_text
+from autoseg.terminal import open_console
 from benchmarks.clock import before_after, disturbed, killed, two
 from benchmarks.clock.bench import Bench
 from benchmarks.clock.program import Program

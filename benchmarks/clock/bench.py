@@ -12,8 +12,9 @@ from pathlib import Path
 
 import psutil
 
-from autoseg.run_folder import RunFolder, folder_replaced_when_done, write_text
-from autoseg.run_state import read_time_spent
+from autoseg.files import folder_replaced_when_done, write_text
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.time_spent import read_time_spent
 from benchmarks.clock.course import NOBODY, Course, Kills, Others, take
 from benchmarks.clock.program import Program
 from benchmarks.clock.timed_run import TimedRun, read_timed_run, timed_run, write_timed_run

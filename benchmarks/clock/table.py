@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from autoseg.run_folder import write_text
+from autoseg.files import write_text
 from benchmarks.clock.timed_run import TimedRun
 
 Unit = Literal["share", "difference", "times", "count"]

@@ -10,11 +10,12 @@ from typing import Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from autoseg.finished import Finished, read_finished
-from autoseg.plan import read_plan
-from autoseg.run_folder import RunFolder, write_text
-from autoseg.run_state import read_time_spent
-from autoseg.splits import read_splits
+from autoseg.files import write_text
+from autoseg.plan.plan import read_plan
+from autoseg.run_folder.finished import Finished, read_finished
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.splits import read_splits
+from autoseg.run_folder.time_spent import read_time_spent
 from benchmarks.beside.figures import machine
 from benchmarks.quiet import QUIET_CORES
 

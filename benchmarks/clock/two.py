@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from autoseg.plan import read_plan, read_reasons, write_plan
-from autoseg.run_folder import RunFolder, folder_replaced_when_done
+from autoseg.files import folder_replaced_when_done
+from autoseg.plan.plan import read_plan, read_reasons, write_plan
+from autoseg.run_folder.paths import RunFolder
 from benchmarks.clock.bench import Bench
 from benchmarks.clock.disturbed import LATEST_END
 from benchmarks.clock.table import Found, figure

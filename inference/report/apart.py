@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
-from autoseg.fingerprint import Displacement, Fingerprint
+from autoseg.dataset.fingerprint import Displacement, Fingerprint
 
 FAR_MM = 2.0
 """Distance from which cases are named: more than the voxels of most spine protocols are wide."""

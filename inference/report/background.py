@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import zoom
 
-from autoseg.geometry import Geometry, to_canonical
-from autoseg.image import read_image, resample_onto
-from autoseg.preprocessed import CaseRecord, open_case
+from autoseg.image.geometry import Geometry, to_canonical
+from autoseg.image.image import read_image, resample_onto
+from autoseg.run_folder.preprocessed_case import CaseRecord, open_case
 
 _SAME_GRID = 1e-3
 

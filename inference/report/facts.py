@@ -13,16 +13,19 @@ from math import prod
 from pathlib import Path
 from statistics import median
 
-from autoseg.durations import format_duration
-from autoseg.fingerprint import Fingerprint, read_fingerprint
-from autoseg.finished import read_finished
-from autoseg.network_input import seen_sequences
-from autoseg.plan import Configuration, Plan, read_reasons
-from autoseg.run_folder import RunFolder
-from autoseg.run_state import DatasetRecord, read_record, read_time_spent
-from autoseg.selection import Selection, read_selection
-from autoseg.splits import Split
-from autoseg.time_used import TimeUsed, time_used
+from autoseg.dataset.fingerprint import Fingerprint, read_fingerprint
+from autoseg.dataset.record import DatasetRecord
+from autoseg.plan.configuration import Configuration
+from autoseg.plan.network_input import seen_sequences
+from autoseg.plan.plan import Plan, read_reasons
+from autoseg.run_folder.dataset_record import read_record
+from autoseg.run_folder.finished import read_finished
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.selection import Selection, read_selection
+from autoseg.run_folder.splits import Split
+from autoseg.run_folder.time_spent import read_time_spent
+from autoseg.run_folder.time_used import TimeUsed, time_used
+from autoseg.terminal import format_duration
 from inference.report.apart import sequences_apart
 
 _DIRECTIONS = ("z (head–foot)", "y (front–back)", "x (left–right)")

@@ -17,11 +17,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from autoseg.geometry import Geometry, to_canonical
-from autoseg.image import Image
-from autoseg.labels import Labels
+from autoseg.image.geometry import Geometry, to_canonical
+from autoseg.image.image import Image
+from autoseg.image.labels import Labels
 from autoseg.metrics import CaseMetrics, by_case
-from inference.compare import Pair, read_pair
+from inference.evaluation.compare import Pair, read_pair
 from inference.report.background import Background
 from inference.report.encode import png
 

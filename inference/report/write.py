@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from autoseg.files import write_text
 from autoseg.metrics import CaseMetrics, Summary
-from autoseg.run_folder import write_text
 from inference.report.facts import RunFacts
 from inference.report.page import page
 from inference.report.pictures import Picture

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from autoseg.cells import Cell
+from autoseg.dataset.record import DatasetRecord
 from autoseg.errors import RunFolderError
 from autoseg.metrics import NOT_STATED, CaseMetrics
-from autoseg.plan import Plan
-from autoseg.run_folder import RunFolder
-from autoseg.run_state import DatasetRecord
-from autoseg.splits import read_splits
-from inference.compare import Compared, Pair, compare_all
-from inference.cross_validated import CrossValidated, cross_validated
+from autoseg.plan.cells import Cell
+from autoseg.plan.plan import Plan
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.splits import read_splits
+from inference.evaluation.compare import Compared, Pair, compare_all
+from inference.evaluation.cross_validated import CrossValidated, cross_validated
 from inference.report.tables import metrics_csv
 
 STRATUM = "stratum_"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from autoseg.cells import Cell
+from autoseg.plan.cells import Cell
 from inference.study.statistics import Comparison
 
 

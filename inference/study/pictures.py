@@ -12,10 +12,10 @@ from statistics import mean
 
 from matplotlib.figure import Figure
 
-from autoseg.cells import Cell
-from autoseg.labels import Labels
+from autoseg.image.labels import Labels
 from autoseg.metrics import CaseMetrics
-from inference.compare import read_pair
+from autoseg.plan.cells import Cell
+from inference.evaluation.compare import read_pair
 from inference.report.background import Background
 from inference.report.encode import png
 from inference.report.pictures import (

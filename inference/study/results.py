@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from autoseg.cells import DIMENSIONS, Cell
-from autoseg.durations import format_duration
-from autoseg.finished import read_finished
+from autoseg.dataset.record import DatasetRecord
 from autoseg.metrics.summary import METRICS
-from autoseg.plan import Plan
-from autoseg.run_folder import RunFolder
-from autoseg.run_state import DatasetRecord
+from autoseg.plan.cells import DIMENSIONS, Cell
+from autoseg.plan.plan import Plan
+from autoseg.run_folder.finished import read_finished
+from autoseg.run_folder.paths import RunFolder
+from autoseg.terminal import format_duration
 from inference.study.collect import CellRows, results_frame
 from inference.study.ordering import Order, orders
 from inference.study.statistics import Comparison, compare_cells

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from autoseg.cells import Cell
 from autoseg.errors import RunFolderError
-from autoseg.plan import read_plan
-from autoseg.run_folder import RunFolder, write_text
-from autoseg.run_state import read_record
-from inference.evaluate import is_synthetic, preprocessed_backgrounds
+from autoseg.files import write_text
+from autoseg.plan.cells import Cell
+from autoseg.plan.plan import read_plan
+from autoseg.run_folder.dataset_record import read_record
+from autoseg.run_folder.paths import RunFolder
+from inference.evaluation.evaluate import is_synthetic, preprocessed_backgrounds
 from inference.study.collect import collect, lesions_frame
 from inference.study.page import page
 from inference.study.pictures import side_by_side

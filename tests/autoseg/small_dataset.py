@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from autoseg.geometry import Geometry
-from autoseg.image import Image, write_image
+from autoseg.image.geometry import Geometry
+from autoseg.image.image import Image, write_image
 
 SHAPE = (20, 24, 28)
 

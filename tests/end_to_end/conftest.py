@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import autoseg
-from autoseg.run_folder import RunFolder
-from autoseg.splits import Split, write_splits
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.splits import Split, write_splits
 
 BUDGET = "7m"
 """For two folds of three minutes each, and all that goes before and after."""

@@ -8,15 +8,18 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from autoseg.durations import format_duration, parse_duration
-from autoseg.run_state import read_time_spent
-from autoseg.splits import read_splits
+from autoseg.run_folder.splits import read_splits
+from autoseg.run_folder.time_spent import read_time_spent
+from autoseg.terminal import format_duration, parse_duration
 from tests.end_to_end.conftest import BUDGET
 
 
 def command(*arguments: object) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-m", "autoseg.cli", *map(str, arguments)], capture_output=True, text=True, encoding="utf-8"
+        [sys.executable, "-m", "autoseg.commands.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
     )
 
 

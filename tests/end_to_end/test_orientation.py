@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 
 import autoseg
-from autoseg.run_folder import RunFolder
+from autoseg.run_folder.paths import RunFolder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

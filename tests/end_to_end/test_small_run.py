@@ -8,11 +8,12 @@ import pytest
 import SimpleITK as sitk
 
 import autoseg
-from autoseg.plan import Configuration, read_plan
-from autoseg.preprocessed import open_case
-from autoseg.run_folder import RunFolder
-from autoseg.splits import Split, write_splits
-from planner.reference import PlannedDecisions
+from autoseg.plan.configuration import Configuration
+from autoseg.plan.plan import read_plan
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.preprocessed_case import open_case
+from autoseg.run_folder.splits import Split, write_splits
+from planner.rules.reference import PlannedDecisions
 from tests.autoseg.dataset import build
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -96,7 +97,7 @@ def agreement(file: Path, classes: np.ndarray) -> float:
 
 @pytest.mark.parametrize("configuration", ["2d", "2.5d", "3d"])
 def test_from_a_table_to_predictions(dataset, tmp_path, monkeypatch, configuration):
-    monkeypatch.setattr("planner.time_budget.fit_to_hardware", fit)
+    monkeypatch.setattr("planner.budget.time_budget.fit_to_hardware", fit)
     run = RunFolder(tmp_path / "run")
     write_splits(run.splits, (Split(train=CASES[:2], val=CASES[2:]), Split(train=CASES[2:], val=CASES[:2])))
     autoseg.run(dataset, run.path, config=configuration, device="cpu", workers=1)
@@ -126,7 +127,7 @@ def test_from_a_table_to_predictions(dataset, tmp_path, monkeypatch, configurati
 
 
 def test_both_are_trained_the_better_is_selected_and_predicts(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr("planner.time_budget.fit_to_hardware", fit)
+    monkeypatch.setattr("planner.budget.time_budget.fit_to_hardware", fit)
     run = RunFolder(tmp_path / "run")
     write_splits(run.splits, (Split(train=CASES[:2], val=CASES[2:]), Split(train=CASES[2:], val=CASES[:2])))
     autoseg.run(dataset, run.path, config=["2d", "3d"], device="cpu", workers=1)

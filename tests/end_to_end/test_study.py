@@ -4,10 +4,11 @@ import pandas as pd
 import pytest
 
 import autoseg
-from autoseg.plan import Configuration, read_plan
-from autoseg.run_folder import RunFolder
-from autoseg.splits import Split, write_splits
-from planner.reference import PlannedDecisions
+from autoseg.plan.configuration import Configuration
+from autoseg.plan.plan import read_plan
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.splits import Split, write_splits
+from planner.rules.reference import PlannedDecisions
 from tests.end_to_end.test_small_run import CASES, dataset, shrunk
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -30,7 +31,7 @@ def fit(decisions: PlannedDecisions, *arguments: object, device: str, **options:
 
 
 def test_a_study_from_a_table_to_its_page(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr("planner.time_budget.fit_to_hardware", fit)
+    monkeypatch.setattr("planner.budget.time_budget.fit_to_hardware", fit)
     run = RunFolder(tmp_path / "study")
     write_splits(run.splits, (Split(train=CASES[:2], val=CASES[2:]), Split(train=CASES[2:], val=CASES[:2])))
 

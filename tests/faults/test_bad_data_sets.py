@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autoseg.cli import status_of
-from autoseg.splits import read_splits
+from autoseg.commands.cli import status_of
+from autoseg.run_folder.splits import read_splits
+from tests.autoseg.commands.stand_ins import install
 from tests.autoseg.dataset import build
-from tests.autoseg.pipeline.stand_ins import install
 from tests.words import on_one_line
 
 

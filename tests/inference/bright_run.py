@@ -8,17 +8,17 @@ import torch
 from rich.console import Console
 
 import inference.ensemble
-from autoseg.fingerprint import CaseFingerprint, ClassFingerprint, Fingerprint, write_fingerprint
-from autoseg.finished import write_finished
-from autoseg.geometry import Geometry
-from autoseg.image import Image, write_image
-from autoseg.labels import Labels
-from autoseg.plan import ForegroundIntensity, write_plan
-from autoseg.run_folder import RunFolder
-from autoseg.splits import Split
+from autoseg.dataset.fingerprint import CaseFingerprint, ClassFingerprint, Fingerprint, write_fingerprint
+from autoseg.image.geometry import Geometry
+from autoseg.image.image import Image, write_image
+from autoseg.image.labels import Labels
+from autoseg.plan.plan import ForegroundIntensity, write_plan
+from autoseg.run_folder.finished import write_finished
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.splits import Split
 from inference.predict import predict_cases
-from planner.reference import reference_plan
-from tests.autoseg.pipeline.stand_ins import finished
+from planner.rules.reference import reference_plan
+from tests.autoseg.commands.stand_ins import finished
 
 SHAPE = (18, 20, 22)
 LABELS = Labels(values=(0, 500), names=("background", "bright"))

@@ -4,15 +4,17 @@ from pathlib import Path
 
 import numpy as np
 
-from autoseg.finished import Event, Finished, write_finished
-from autoseg.geometry import Geometry, to_canonical
-from autoseg.image import Image, write_image
-from autoseg.labels import Labels
-from autoseg.plan import Channel, Configuration, ForegroundIntensity, Network, Plan, Prediction, Training, write_plan
-from autoseg.preprocessed import CaseRecord, Foreground, write_case
-from autoseg.run_folder import RunFolder
-from autoseg.run_state import CaseSource, DatasetRecord, FileRecord, write_record
-from autoseg.splits import Split, write_splits
+from autoseg.dataset.record import CaseSource, DatasetRecord, FileRecord
+from autoseg.image.geometry import Geometry, to_canonical
+from autoseg.image.image import Image, write_image
+from autoseg.image.labels import Labels
+from autoseg.plan.configuration import Configuration, Network, Prediction, Training
+from autoseg.plan.plan import Channel, ForegroundIntensity, Plan, write_plan
+from autoseg.run_folder.dataset_record import write_record
+from autoseg.run_folder.finished import Event, Finished, write_finished
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.preprocessed_case import CaseRecord, Foreground, write_case
+from autoseg.run_folder.splits import Split, write_splits
 
 LABELS = Labels(values=(0, 3, 8), names=("background", "body", "lesion"))
 # array axes grow to left, inferior, posterior: sagittal slices, 4 mm apart

@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from autoseg.finished import Finished, write_finished
-from autoseg.geometry import Geometry, to_canonical
-from autoseg.image import Image, write_image
-from autoseg.labels import Labels
-from autoseg.out_of_fold import write_probabilities
-from autoseg.plan import Plan, write_plan
-from autoseg.preprocessed import CaseRecord
-from autoseg.run_folder import RunFolder
-from autoseg.splits import Split, write_splits
+from autoseg.image.geometry import Geometry, to_canonical
+from autoseg.image.image import Image, write_image
+from autoseg.image.labels import Labels
+from autoseg.plan.plan import Plan, write_plan
+from autoseg.run_folder.finished import Finished, write_finished
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.preprocessed_case import CaseRecord
+from autoseg.run_folder.splits import Split, write_splits
+from autoseg.whole_image.out_of_fold import write_probabilities
 from tests.inference.run_fixture import make_plan
 
 LABELS = Labels(values=(0, 5), names=("background", "lesion"))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from autoseg.dataset.inputs import read_inputs
-from autoseg.plan import Channel, ForegroundIntensity
+from autoseg.plan.plan import Channel, ForegroundIntensity
 from inference.input_check import unusual_intensity
 from tests.inference.bright_run import predict, run, straight, voxels, write
 

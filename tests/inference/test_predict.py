@@ -11,8 +11,8 @@ import inference.predict
 from autoseg.dataset.case import Case
 from autoseg.dataset.inputs import read_inputs
 from autoseg.errors import InputError, PartialFailure
-from autoseg.geometry import Geometry
-from autoseg.image import read_image, read_label
+from autoseg.image.geometry import Geometry
+from autoseg.image.image import read_image, read_label
 from inference.predict import output_ending
 from tests.inference.bright_run import SHAPE, predict, run, voxels, write
 

@@ -8,18 +8,18 @@ import torch
 
 import autoseg
 import inference.ensemble
+from autoseg.dataset.fingerprint import CaseFingerprint, ClassFingerprint, Fingerprint, write_fingerprint
 from autoseg.errors import InputError, PartialFailure
-from autoseg.fingerprint import CaseFingerprint, ClassFingerprint, Fingerprint, write_fingerprint
-from autoseg.finished import write_finished
-from autoseg.image import read_label
-from autoseg.labels import Labels
-from autoseg.plan import ForegroundIntensity, write_plan
-from autoseg.run_folder import RunFolder
-from autoseg.splits import Split
-from planner.network_input import with_inputs
-from planner.reference import reference_plan
+from autoseg.image.image import read_label
+from autoseg.image.labels import Labels
+from autoseg.plan.plan import ForegroundIntensity, write_plan
+from autoseg.run_folder.finished import write_finished
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.splits import Split
+from planner.additions.network_input import with_inputs
+from planner.rules.reference import reference_plan
+from tests.autoseg.commands.stand_ins import finished
 from tests.autoseg.dataset import build
-from tests.autoseg.pipeline.stand_ins import finished
 from tests.words import on_one_line
 
 SHAPE = (6, 20, 22)

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 import inference.ensemble
+from autoseg.commands.options import trained_folds
 from autoseg.dataset.inputs import read_inputs
 from autoseg.errors import RunFolderError
-from autoseg.image import read_image, read_label
-from autoseg.pipeline.options import trained_folds
-from autoseg.plan import read_plan, write_plan
-from autoseg.trained_by import write_trained_by
+from autoseg.image.image import read_image, read_label
+from autoseg.plan.plan import read_plan, write_plan
+from autoseg.run_folder.trained_by import write_trained_by
 from inference.ensemble import choose_members
 from inference.groups import mirror_axes
-from planner.reference import reference_plan
+from planner.rules.reference import reference_plan
 from tests.inference.bright_run import AboveMean, fingerprint, predict, run, voxels, write
 
 __all__ = ["run"]

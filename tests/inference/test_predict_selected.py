@@ -12,12 +12,12 @@ import autoseg
 import inference.ensemble
 from autoseg.dataset.inputs import read_inputs
 from autoseg.errors import ImageError, RunFolderError
-from autoseg.finished import write_finished
-from autoseg.image import read_image, read_label
-from autoseg.selection import ClassRule, Selection, write_selection
-from autoseg.splits import Split
+from autoseg.image.image import read_image, read_label
+from autoseg.run_folder.finished import write_finished
+from autoseg.run_folder.selection import ClassRule, Selection, write_selection
+from autoseg.run_folder.splits import Split
 from inference.groups import Group, groups_that_see
-from tests.autoseg.pipeline.stand_ins import finished
+from tests.autoseg.commands.stand_ins import finished
 from tests.inference.bright_run import AboveMean, predict, run, voxels, write
 from tests.inference.run_fixture import make_plan
 from tests.words import on_one_line

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from autoseg.fingerprint import CaseFingerprint, Fingerprint
-from autoseg.geometry import Shape, Spacing
-from autoseg.labels import Labels
-from autoseg.plan import ForegroundIntensity
+from autoseg.dataset.fingerprint import CaseFingerprint, Fingerprint
+from autoseg.image.geometry import Shape, Spacing
+from autoseg.image.labels import Labels
+from autoseg.plan.plan import ForegroundIntensity
 
 
 def fingerprint(

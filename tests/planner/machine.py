@@ -3,13 +3,14 @@
 import math
 from dataclasses import dataclass, field
 
-from autoseg.fingerprint import Fingerprint
-from autoseg.plan import Configuration, Plan
-from autoseg.splits import Split
-from autoseg.step_cost import StepCost
-from planner.cost import multiply_adds
-from planner.reference import PlannedDecisions, reference_plan
-from planner.time_budget import fit_to_hardware
+from autoseg.dataset.fingerprint import Fingerprint
+from autoseg.machine.step_cost import StepCost
+from autoseg.plan.configuration import Configuration
+from autoseg.plan.plan import Plan
+from autoseg.run_folder.splits import Split
+from planner.budget.cost import multiply_adds
+from planner.budget.time_budget import fit_to_hardware
+from planner.rules.reference import PlannedDecisions, reference_plan
 from tests.planner.fingerprints import fingerprint
 from tests.planner.structures import with_structures
 

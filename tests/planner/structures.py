@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from autoseg.fingerprint import ClassFingerprint, Fingerprint
+from autoseg.dataset.fingerprint import ClassFingerprint, Fingerprint
 
 
 def with_structures(

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from autoseg.dataset.case import Case, Dataset
+from autoseg.dataset.fingerprint import Fingerprint, read_fingerprint, write_fingerprint
 from autoseg.dataset.read import read_dataset
 from autoseg.errors import DatasetError
-from autoseg.fingerprint import Fingerprint, read_fingerprint, write_fingerprint
-from autoseg.geometry import Geometry, Reorientation
-from autoseg.image import Image, read_image, write_image
-from autoseg.labels import Labels
+from autoseg.image.geometry import Geometry, Reorientation
+from autoseg.image.image import Image, read_image, write_image
+from autoseg.image.labels import Labels
 from planner.fingerprint import measure_fingerprint
 
 # array axes (z, y, x) grow to superior, posterior, left

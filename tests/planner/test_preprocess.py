@@ -15,11 +15,12 @@ import pytest
 
 from autoseg.dataset.case import Case, Dataset
 from autoseg.errors import DatasetError, PlanError, RunFolderError
-from autoseg.geometry import Geometry
-from autoseg.image import Image, read_label, write_image
-from autoseg.labels import Labels
-from autoseg.preprocessed import open_case
-from autoseg.run_folder import RunFolder, locked
+from autoseg.files import locked
+from autoseg.image.geometry import Geometry
+from autoseg.image.image import Image, read_label, write_image
+from autoseg.image.labels import Labels
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.preprocessed_case import open_case
 from planner.preprocess import MARKER, preprocess_dataset
 from tests.autoseg.preprocessing.example_plan import CT_FOREGROUND, LABELS, channel, plan
 

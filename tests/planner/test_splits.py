@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from autoseg.dataset.case import Case, Dataset
+from autoseg.dataset.fingerprint import CaseFingerprint, ClassFingerprint, Fingerprint
 from autoseg.errors import DatasetError, PlanError
-from autoseg.fingerprint import CaseFingerprint, ClassFingerprint, Fingerprint
-from autoseg.labels import Labels
-from autoseg.splits import Split
+from autoseg.image.labels import Labels
+from autoseg.run_folder.splits import Split
 from planner.splits import check_splits, make_splits, number_of_folds
 from tests.planner.fingerprints import fingerprint
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from autoseg.geometry import IDENTITY, Geometry, Shape, Spacing
-from autoseg.plan import Configuration
-from autoseg.preprocessed import CaseRecord, Foreground, write_case
+from autoseg.image.geometry import IDENTITY, Geometry, Shape, Spacing
+from autoseg.plan.configuration import Configuration
+from autoseg.run_folder.preprocessed_case import CaseRecord, Foreground, write_case
 from tests.trainer.conftest import make_plan, make_training
 
 

@@ -6,14 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autoseg.geometry import IDENTITY, Geometry
-from autoseg.image import Image, write_image
-from autoseg.labels import Labels
-from autoseg.plan import Channel, Configuration, ForegroundIntensity, Network, Plan, Prediction, Training, write_plan
-from autoseg.preprocessed import CaseRecord, Foreground, write_case
-from autoseg.run_folder import RunFolder
-from autoseg.splits import Split, write_splits
-from autoseg.threads import Threads
+from autoseg.image.geometry import IDENTITY, Geometry
+from autoseg.image.image import Image, write_image
+from autoseg.image.labels import Labels
+from autoseg.machine.threads import Threads
+from autoseg.plan.configuration import Configuration, Network, Prediction, Training
+from autoseg.plan.plan import Channel, ForegroundIntensity, Plan, write_plan
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.preprocessed_case import CaseRecord, Foreground, write_case
+from autoseg.run_folder.splits import Split, write_splits
 
 SHAPE = (12, 16, 20)
 

@@ -3,7 +3,7 @@
 import torch
 from safetensors.torch import load_file
 
-from autoseg.run_folder import RunFolder
+from autoseg.run_folder.paths import RunFolder
 from trainer.learner import Learner
 
 

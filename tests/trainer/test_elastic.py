@@ -6,16 +6,16 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from autoseg import clock
 from autoseg.errors import OtherPace
-from autoseg.finished import Finished
-from autoseg.plan import read_plan, write_plan
-from autoseg.run_folder import RunFolder
-from autoseg.step_cost import StepCost
-from autoseg.threads import Threads
+from autoseg.machine import clock
+from autoseg.machine.step_cost import StepCost
+from autoseg.machine.threads import Threads
+from autoseg.plan.plan import read_plan, write_plan
+from autoseg.run_folder.finished import Finished
+from autoseg.run_folder.paths import RunFolder
 from tests.trainer.interrupted import same, weights
 from tests.words import on_one_line
-from trainer.batches import BatchLoader
+from trainer.data.batches import BatchLoader
 from trainer.fold import train_fold
 from trainer.learner import Learner
 

@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from autoseg.errors import RunFolderError
-from autoseg.finished import Finished
-from autoseg.image import read_geometry, read_label
-from autoseg.out_of_fold import read_probabilities
-from autoseg.preprocessed import read_record
-from autoseg.run_folder import RunFolder, locked
+from autoseg.files import locked
+from autoseg.image.image import read_geometry, read_label
+from autoseg.run_folder.finished import Finished
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.preprocessed_case import read_record
+from autoseg.whole_image.out_of_fold import read_probabilities
 from autoseg.whole_image.predicted import LEVELS
 from tests.trainer.interrupted import same, stop_after, weights
 from trainer import checkpoint, events

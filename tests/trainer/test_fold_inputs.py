@@ -8,15 +8,16 @@ import torch
 from safetensors.torch import load_file
 
 from autoseg.errors import RunFolderError
-from autoseg.finished import Finished, read_finished, refuse_other_splits
-from autoseg.image import read_label
+from autoseg.image.image import read_label
 from autoseg.network.weights import load_network
-from autoseg.network_input import InputLayout, input_channels
-from autoseg.plan import Configuration, Network, Plan, read_plan, write_plan
-from autoseg.run_folder import RunFolder
-from autoseg.splits import Split, read_splits, write_splits
-from autoseg.taking_part import splits_of
-from autoseg.trained_by import refuse_other_plan_than_trained
+from autoseg.plan.configuration import Configuration, Network
+from autoseg.plan.network_input import InputLayout, input_channels
+from autoseg.plan.plan import Plan, read_plan, write_plan
+from autoseg.run_folder.finished import Finished, read_finished, refuse_other_splits
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.splits import Split, read_splits, write_splits
+from autoseg.run_folder.taking_part import splits_of
+from autoseg.run_folder.trained_by import refuse_other_plan_than_trained
 from tests.trainer.conftest import SHAPE, make_plan, make_training, store_case
 from trainer.fold import train_fold
 from trainer.measure import measure_step
@@ -109,8 +110,8 @@ def test_a_fold_is_trained_on_what_its_configuration_sees(run, name: str, channe
 def test_a_forward_pass_is_a_smaller_share_of_a_step_where_prediction_alone_is_in_half_precision(
     run, monkeypatch, pays: bool, units: bool, share: float
 ) -> None:
-    monkeypatch.setattr("autoseg.device.bfloat16_pays", lambda: pays)
-    monkeypatch.setattr("autoseg.device.has_matrix_units", lambda: units)
+    monkeypatch.setattr("autoseg.machine.device.bfloat16_pays", lambda: pays)
+    monkeypatch.setattr("autoseg.machine.device.has_matrix_units", lambda: units)
     plan = plan_of(run)
     assert measure_step(plan, plan.configuration("3d"), "cpu", steps=1).forward_share == share
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from autoseg.errors import OutOfMemory, RunFolderError
-from autoseg.finished import Finished
-from autoseg.selection import Selection, write_selection
-from autoseg.splits import Split, write_splits
+from autoseg.run_folder.finished import Finished
+from autoseg.run_folder.selection import Selection, write_selection
+from autoseg.run_folder.splits import Split, write_splits
 from tests.trainer.interrupted import same, stop_after, weights
 from tests.words import on_one_line
 from trainer.fold import train_fold
@@ -99,7 +99,7 @@ def test_other_folds_are_refused_for_a_begun_fold(tiny_run, monkeypatch) -> None
 @pytest.mark.parametrize("of_an_earlier_release", [False, True])
 def test_another_number_type_than_so_far_is_told(tiny_run, monkeypatch, capfd, of_an_earlier_release: bool) -> None:
     run = tiny_run()
-    monkeypatch.setattr("autoseg.device.bfloat16_pays", lambda: False)
+    monkeypatch.setattr("autoseg.machine.device.bfloat16_pays", lambda: False)
     with monkeypatch.context() as patch:
         stop_after(patch, 6)
         with pytest.raises(KeyboardInterrupt):

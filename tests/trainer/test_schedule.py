@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from autoseg.plan import ByLength
+from autoseg.plan.configuration import ByLength
 from trainer.schedule import Event, iterations_after, learning_rate, of_length, progress
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from autoseg.dataset.grids import covered_share, difference, overlap
-from autoseg.geometry import Geometry
+from autoseg.image.geometry import Geometry
 
 
 def turned(rng: np.random.Generator) -> tuple[tuple[float, ...], ...]:

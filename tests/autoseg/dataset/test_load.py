@@ -10,8 +10,8 @@ import SimpleITK as sitk
 from autoseg.dataset.case import Case
 from autoseg.dataset.load import load_case
 from autoseg.errors import AutosegError, DatasetError
-from autoseg.image import read_geometry
-from autoseg.labels import Labels
+from autoseg.image.image import read_geometry
+from autoseg.image.labels import Labels
 from tests.autoseg.dataset import build
 
 LABELS = Labels(values=(0, 200, 500, 600), names=("background", "a", "b", "c"))

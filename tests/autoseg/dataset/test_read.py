@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from autoseg.dataset.read import read_dataset
+from autoseg.dataset.record import record_of
 from autoseg.errors import DatasetError
-from autoseg.run_state import record_of
 from tests.autoseg.dataset import build
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from autoseg.labels import Labels
+from autoseg.image.labels import Labels
 from autoseg.metrics import CaseMetrics, Summary, case_metrics, mean_dice, summarize
 
 LABELS = Labels(values=(0, 1, 2), names=("background", "organ", "lesion"))

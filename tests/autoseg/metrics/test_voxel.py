@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from autoseg.labels import Labels
+from autoseg.image.labels import Labels
 from autoseg.metrics import Counts, case_metrics, count_voxels
 
 LABELS = Labels(values=(0, 200, 500, 600), names=("background", "body", "disc", "cord"))

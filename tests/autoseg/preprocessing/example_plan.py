@@ -1,16 +1,8 @@
 """Plans for tests of preprocessing: only what preprocessing reads is meant seriously."""
 
-from autoseg.labels import Labels
-from autoseg.plan import (
-    Channel,
-    Configuration,
-    ForegroundIntensity,
-    Network,
-    Normalization,
-    Plan,
-    Prediction,
-    Training,
-)
+from autoseg.image.labels import Labels
+from autoseg.plan.configuration import Configuration, Network, Prediction, Training
+from autoseg.plan.plan import Channel, ForegroundIntensity, Normalization, Plan
 
 CT_FOREGROUND = ForegroundIntensity(mean=80.0, sd=40.0, median=85.0, percentile_00_5=-50.0, percentile_99_5=220.0)
 LABELS = Labels(values=(0, 1, 2), names=("background", "anterior", "posterior"))

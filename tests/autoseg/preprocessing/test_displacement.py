@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from autoseg.geometry import Spacing
+from autoseg.image.geometry import Spacing
 from autoseg.preprocessing.displacement import displacement
 from autoseg.synthetic_spine.cohort import draw_grid, draw_scene, plan_cohort
 from autoseg.synthetic_spine.signals import Motion, acquire

@@ -7,9 +7,9 @@ import pytest
 
 from autoseg.dataset.case import Case
 from autoseg.dataset.load import LoadedCase, load_case
-from autoseg.geometry import IDENTITY, Geometry
-from autoseg.image import read_label
-from autoseg.labels import Labels
+from autoseg.image.geometry import IDENTITY, Geometry
+from autoseg.image.image import read_label
+from autoseg.image.labels import Labels
 from autoseg.preprocessing.prepare import Prepared, prepare_case
 from autoseg.whole_image.export import export_labels
 from tests.autoseg.preprocessing.example_plan import channel, configuration, plan

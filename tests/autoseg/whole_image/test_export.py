@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from autoseg.geometry import IDENTITY, Geometry, Reorientation
-from autoseg.labels import Labels
-from autoseg.preprocessed import CaseRecord
+from autoseg.image.geometry import IDENTITY, Geometry, Reorientation
+from autoseg.image.labels import Labels
+from autoseg.run_folder.preprocessed_case import CaseRecord
 from autoseg.whole_image.export import export_labels, export_probabilities
 from autoseg.whole_image.predicted import Predicted
 

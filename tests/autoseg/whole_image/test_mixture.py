@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from autoseg.geometry import Reorientation
-from autoseg.selection import ClassRule
+from autoseg.image.geometry import Reorientation
+from autoseg.run_folder.selection import ClassRule
 from autoseg.whole_image.export import export_probabilities, label_image
 from autoseg.whole_image.mixture import Mixture, most_probable
 from autoseg.whole_image.predicted import LEVELS, Predicted, quantized

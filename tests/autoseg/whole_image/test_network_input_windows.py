@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from autoseg.geometry import Shape
-from autoseg.network_input import InputLayout, NetworkInput
+from autoseg.image.geometry import Shape
+from autoseg.plan.network_input import InputLayout, NetworkInput
 from autoseg.whole_image.sliding_window import predict_probabilities
 
 NAMES = ("T1", "T2", "STIR")

@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy.special import softmax
 
-from autoseg.device import half_precision
+from autoseg.machine.device import half_precision
 from autoseg.whole_image.patch_probabilities import mean_probabilities
 
 
@@ -29,7 +29,7 @@ def test_the_mean_of_probabilities_and_not_of_logits(networks: int) -> None:
 
 @pytest.mark.parametrize("pays", [True, False])
 def test_a_cpu_predicts_in_half_precision_where_that_pays(monkeypatch, pays: bool) -> None:
-    monkeypatch.setattr("autoseg.device.bfloat16_pays", lambda: pays)
+    monkeypatch.setattr("autoseg.machine.device.bfloat16_pays", lambda: pays)
     seen = []
     network = Fixed(np.zeros((1, 2, 1, 1, 1), np.float32))
     network.register_forward_pre_hook(lambda *_: seen.append(torch.is_autocast_enabled("cpu")))

@@ -1,6 +1,6 @@
 """What the report says of sequences that lie apart."""
 
-from autoseg.fingerprint import Displacement, Fingerprint
+from autoseg.dataset.fingerprint import Displacement, Fingerprint
 from inference.report.apart import sequences_apart
 from tests.planner.fingerprints import fingerprint
 

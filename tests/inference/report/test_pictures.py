@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autoseg.geometry import Geometry
-from autoseg.image import Image, write_image
-from autoseg.labels import Labels
+from autoseg.image.geometry import Geometry
+from autoseg.image.image import Image, write_image
+from autoseg.image.labels import Labels
 from autoseg.metrics import case_metrics
-from autoseg.preprocessed import read_record
+from autoseg.run_folder.preprocessed_case import read_record
 from inference.report.background import from_file, from_preprocessed
 from inference.report.pictures import chosen_cases, draw, fullest_slice, slice_of, zoom_box
 from tests.inference.run_fixture import LABELS, STORED, make_run, reference_of

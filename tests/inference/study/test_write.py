@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from autoseg.errors import RunFolderError
-from autoseg.splits import read_splits
+from autoseg.run_folder.splits import read_splits
 from inference.study.write import write_study
 from tests.inference.run_fixture import CASES, reference_of
 from tests.inference.study.study_fixture import CELLS, SHIFTS, make_study, prediction_of

@@ -1,0 +1,193 @@
+"""What the commands tell a person: the time budget, the plan beside the reference plan, results."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from autoseg.commands.options import Asked
+from autoseg.machine.other_programs import DISTURBING
+from autoseg.plan.configuration import Configuration
+from autoseg.plan.plan import Plan, read_reasons
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.step_costs import MeasuredStep, StepCosts
+from autoseg.run_folder.time_spent import read_time_spent
+from autoseg.run_folder.time_used import time_used
+from autoseg.terminal import format_duration
+
+FEW_ITERATIONS = 100
+"""Iterations of a fold under which a network has hardly begun to learn."""
+
+SECONDS_BESIDE_A_FOLD, SHARE_KEPT_BACK = 6.0, 1.05
+"""Start-up of a fold, and a factor for report and preprocessing, in what the least budget is made of."""
+
+
+def say_budget(console: Console, budget: float | None, device: str, wanted: Asked) -> None:
+    """The first lines: how long a run may take, and what more time would buy.
+
+    Args:
+        console: where to.
+        budget: seconds for a whole run; None = no limit.
+        device: kind of device that is planned for.
+        wanted: what the person asked for.
+    """
+    if budget is None:
+        console.print(
+            f"No time limit on {device}: the length of training follows from the data set and is stated with the plan. "
+            "More time buys more steps, up to the reference plan's (training.iterations in plan.yaml); "
+            "--time-budget 12h fits the plan into less."
+        )
+        return
+    is_default = wanted.budget is None and budget == wanted.budget_on(device)
+    chosen = f"the default on {device}" if is_default else "as asked"
+    console.print(
+        f"Time budget: {format_duration(budget)} for the whole run ({chosen}), restarts included. More time buys "
+        f"finer spacing, larger networks and more iterations: --time-budget {_short(2 * budget)}."
+    )
+
+
+def say_plan(
+    console: Console,
+    run: RunFolder,
+    plan: Plan,
+    reference: Plan,
+    configurations: Sequence[str],
+    folds: int,
+    costs: StepCosts | None = None,
+) -> None:
+    """What was planned, beside nnU-Net's rules without a limit of time, and how sure the time of a step is.
+
+    Args:
+        console: where to.
+        run: the RUN folder.
+        plan: that is followed.
+        reference: by nnU-Net's rules.
+        configurations: that will be trained.
+        folds: of each.
+        costs: the steps that were measured for it; None where nothing is known of them.
+    """
+    reasons = read_reasons(run.plan)
+    by_hand = ", or as --epochs says" if costs is not None and costs.counted else ""
+    for name in configurations:
+        planned, full = plan.configuration(name), reference.configuration(name)
+        table = Table("", "planned", "reference plan", title=f"{name}, {folds} folds")
+        for (row, ours), (_, theirs) in zip(_facts(planned), _facts(full), strict=True):
+            table.add_row(row, ours, theirs)
+        console.print(table)
+        seconds = planned.training.seconds
+        if seconds is not None:
+            console.print(
+                f"Steps of {seconds / planned.training.iterations:.2g} s{_how_sure(planned, costs)}. A fold is trained "
+                f"for {format_duration(seconds)}, with as many steps as the machine's real pace affords{by_hand}. The "
+                f"reference plan shows each fold {_times(patch_voxels(full) / patch_voxels(planned))} as many voxels: "
+                "that is what more time buys.",
+                highlight=False,
+            )
+        else:
+            reason = reasons.get(f"configurations.{name}.training.iterations")
+            console.print(
+                f"A fold is trained for {planned.training.iterations:,} steps{f': {reason}' if reason else ''}. "
+                f"The reference plan's {full.training.iterations:,} are what more time buys.",
+                highlight=False,
+                markup=False,
+            )
+    console.print(f"Every decision and its reason: {run.plan}", highlight=False)
+
+
+def say_if_too_little(
+    console: Console, run: RunFolder, plan: Plan, configurations: Sequence[str], folds: int, costs: StepCosts
+) -> None:
+    """Say so where the time is too little for a useful model, with the least that makes sense on this machine.
+
+    Args:
+        console: where to.
+        run: the RUN folder.
+        plan: that is followed.
+        configurations: that share the time; those of several cells of a study several times.
+        folds: of each.
+        costs: the steps that were measured for it.
+    """
+    budget, trained = plan.time_budget_seconds, [plan.configuration(name) for name in configurations]
+    fewest = min(configuration.training.iterations for configuration in trained)
+    if budget is None or fewest >= FEW_ITERATIONS:
+        return
+    needed = 0.0
+    for configuration in trained:
+        of_steps = FEW_ITERATIONS * _seconds_a_step(configuration, costs)
+        needed += folds * (of_steps + (configuration.training.validation_seconds or 0.0) + SECONDS_BESIDE_A_FOLD)
+    least = math.ceil((read_time_spent(run).total + needed) * SHARE_KEPT_BACK / 60)
+    console.print(
+        f"{format_duration(budget)} are too little for a useful model: {fewest} steps a fold. The least that makes "
+        f"sense for these data on this machine is about --time-budget {_short(60 * least)} (with --replan, or in a "
+        "new RUN folder). What the time allows is done all the same.",
+        style="yellow",
+        highlight=False,
+    )
+
+
+def _looks_at(planned: Configuration, costs: StepCosts | None) -> list[MeasuredStep]:
+    """The looks at a configuration's step."""
+    what = planned.network, planned.patch_size, planned.batch_size
+    return [step for step in (costs.steps if costs else ()) if (step.network, step.patch_size, step.batch_size) == what]
+
+
+def _seconds_a_step(planned: Configuration, costs: StepCosts) -> float:
+    """What a step takes, as measured; by the plan where it was estimated."""
+    measured = [step.seconds for step in _looks_at(planned, costs) if step.seconds is not None]
+    return min(measured) if measured else (planned.training.seconds or 0.0) / planned.training.iterations
+
+
+def _how_sure(planned: Configuration, costs: StepCosts | None) -> str:
+    """How a configuration's step was measured; empty where nothing disturbed that."""
+    others = [step.others for step in _looks_at(planned, costs)]
+    if costs is not None and costs.counted:
+        return ", counted from their work and not measured"
+    if costs is None or not others:
+        return ", estimated"
+    if min(others) < DISTURBING:
+        return ""
+    return f", measured while other programs used {min(others):.1f} of {costs.cores} cores"
+
+
+def patch_voxels(configuration: Configuration) -> float:
+    """Voxels that the network sees while one fold is trained."""
+    return float(math.prod(configuration.patch_size)) * configuration.batch_size * configuration.training.iterations
+
+
+def _facts(configuration: Configuration) -> list[tuple[str, str]]:
+    training, network = configuration.training, configuration.network
+    spacing = " x ".join("as it is" if s is None else f"{s:.3g}" for s in configuration.spacing)
+    return [
+        ("spacing (z, y, x), mm", spacing),
+        ("patch (z, y, x)", " x ".join(map(str, configuration.patch_size))),
+        ("batch", str(configuration.batch_size)),
+        ("features", f"{network.features[0]} to {network.features[-1]} in {len(network.features)} stages"),
+        ("iterations a fold", f"{training.iterations:,}"),
+    ]
+
+
+def _times(factor: float) -> str:
+    return f"{factor:.0f} times" if factor >= 10 else f"{factor:.1f} times"
+
+
+def _short(seconds: float) -> str:
+    """A length of time as the option takes it."""
+    minutes = max(1, round(seconds / 60))
+    hours, rest = divmod(minutes, 60)
+    return f"{hours}h{rest}m" if hours and rest else f"{hours}h" if hours else f"{minutes}m"
+
+
+def say_time(console: Console, run: RunFolder, plan: Plan) -> None:
+    """Where the time went, and how it compares with the budget."""
+    spent = read_time_spent(run)
+    budget = plan.time_budget_seconds
+    table = Table("stage", "time", title="Time spent")
+    for stage, seconds in spent.seconds.items():
+        table.add_row(stage, format_duration(seconds))
+    of_budget = f" of {format_duration(budget)}" if budget is not None else ""
+    table.add_row("all", f"{format_duration(spent.total)}{of_budget}", style="bold")
+    console.print(table)
+    console.print(f"Time: {time_used(run, plan).text()}.", highlight=False)

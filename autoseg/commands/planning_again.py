@@ -1,0 +1,246 @@
+"""A plan that the first epochs of the first fold show to be made for another machine is made again, once.
+
+Planning takes seconds, in which a machine may be busy, or a data set unlike what its steps were measured on.
+Real epochs tell. As long as no other fold has begun, the configuration is planned for the time that is
+left, with steps that cost what they really cost; what a person wrote into `plan.yaml` stays.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from autoseg.commands.budget import spent_on, training_stage
+from autoseg.commands.planning import Prepared, decide, measure_on, preprocess, reference_of
+from autoseg.errors import OtherPace
+from autoseg.files import discard, locked
+from autoseg.machine.step_cost import StepCost
+from autoseg.plan.cells import Cell
+from autoseg.plan.configuration import Configuration
+from autoseg.plan.plan import Plan, read_plan, read_reasons
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.plan_edits import edited_fields, edited_in, replace_plans
+from autoseg.run_folder.splits import read_splits
+from autoseg.run_folder.step_costs import Again, Recorder, read_step_costs, write_step_costs
+from autoseg.run_folder.time_spent import read_time_spent, rename_stage, timed
+
+if TYPE_CHECKING:
+    from planner.rules.reference import PlannedDecisions
+
+EDITABLE = ("training", "prediction")
+"""Parts of a configuration that are a person's own also in a plan that is made again."""
+
+
+def can_plan_again(
+    run: RunFolder, plan: Plan, name: str, fold: int, edits: Sequence[str], cells: Sequence[Cell] = ()
+) -> bool:
+    """Whether the configuration of a fold that is about to be trained may still be planned otherwise.
+
+    Args:
+        run: the RUN folder.
+        plan: as it stands.
+        name: of the configuration.
+        fold: that is trained next.
+        edits: dotted paths of the plan's fields that a person wrote.
+        cells: of a study, whose dimensions have one network each.
+    """
+    group = _tied(plan, name, cells)
+    if plan.time_budget_seconds is None or {*group} & {*plan.planned_again}:
+        return False
+    begun = {(other, index) for other in group for index, _ in run.begun_folds(other)}
+    return begun <= {(name, fold)} and not _edits_the_network(edits, group)
+
+
+def plan_again(
+    run: RunFolder,
+    prepared: Prepared,
+    found: OtherPace,
+    folds_left: Sequence[tuple[str, int]],
+    configurations: Sequence[str],
+    console: Console,
+    *,
+    threads: int | None,
+    cells: Sequence[Cell] = (),
+) -> Prepared:
+    """Plan a configuration, and those that share its network, for the pace that its first epochs had.
+
+    Where the plan comes out as it was, the fold goes on; else it begins anew, with cases preprocessed
+    again where their spacing is another.
+
+    Args:
+        run: the RUN folder, of which this fold alone has begun.
+        prepared: what the run is made from.
+        found: the pace.
+        folds_left: every (configuration, fold) that is not finished; the first is the one that has begun.
+        configurations: of this run; the time that others took on the same RUN does not count.
+        console: tells the user.
+        threads: fixed by a person; None = by what other programs leave.
+        cells: of a study.
+    """
+    name, fold = folds_left[0]
+    with timed(run, "plan"), locked(run.path / ".lock", "planning and preprocessing"):
+        plan = read_plan(run.plan)
+        prepared = replace(prepared, plan=plan)
+        if not can_plan_again(run, plan, name, fold, edited_fields(run, plan), cells):
+            # another process has begun a fold, or a person has written something, meanwhile
+            return prepared
+        group = _tied(plan, name, cells)
+        decided = None
+        if not _is_the_cheapest(plan.configuration(name)) or found.real < found.planned:
+            decided = _decide_again(run, prepared, found, group, folds_left, configurations, cells, threads)
+        if decided is None or _network_of(decided.plan, name) == _network_of(plan, name):
+            console.print(f"{name}: {found}. No other network fits the time better; the schedule follows the pace.")
+            return replace(prepared, plan=_write(run, plan, group, {}, {}))
+        with locked(run.fold(name, fold) / ".lock", f"training fold {fold}"):
+            discard(run.fold(name, fold))
+        rename_stage(run, training_stage(name, fold), f"{training_stage(name, fold)}, before planning again")
+        changed = {n: decided.plan.configuration(n) for n in group}
+        now = _write(run, plan, group, changed, decided.reasons)
+    console.print(
+        f"{name}: {found}. Planned again, {_difference(plan, now, name)}.", style="bold", highlight=False, markup=False
+    )
+    trained = {left for left, _ in folds_left}
+    sources = tuple(dict.fromkeys(now.preprocessed_as(n) for n in group if n in trained))
+    preprocess(run, prepared.dataset, now, sources, prepared.workers)
+    return replace(prepared, plan=now)
+
+
+def _tied(plan: Plan, name: str, cells: Sequence[Cell]) -> tuple[str, ...]:
+    """The configurations whose network is one with that of `name`, itself among them."""
+    dimension_of = {cell.name: cell.dimension for cell in cells} | {cell.dimension: cell.dimension for cell in cells}
+    of_one = {dimension_of.get(name, name)}
+    source = plan.preprocessed_as(name)
+    tied = [n for n in plan.configurations if n == name or plan.preprocessed_as(n) == source]
+    of_one |= {dimension_of.get(n, n) for n in tied}
+    return tuple(n for n in plan.configurations if dimension_of.get(n, n) in of_one)
+
+
+def _decide_again(
+    run: RunFolder,
+    prepared: Prepared,
+    found: OtherPace,
+    group: tuple[str, ...],
+    folds_left: Sequence[tuple[str, int]],
+    configurations: Sequence[str],
+    cells: Sequence[Cell],
+    threads: int | None,
+) -> PlannedDecisions:
+    """The decisions for the time that is left to the group's folds, by steps that cost what they really do."""
+    name, _ = folds_left[0]
+    plan, splits = prepared.plan, read_splits(run.splits)
+    reference = reference_of(prepared.fingerprint, plan.memory_gb, plan.configuration(name).network.architecture, cells)
+    measure = Recorder(measure_on(plan.device, threads))
+    factor = _times_as_slow(measure(plan, plan.configuration(name)), found)
+
+    def as_it_is(plan: Plan, configuration: Configuration) -> StepCost:
+        cost = measure(plan, configuration)
+        return replace(cost, seconds=cost.seconds * factor)
+
+    dimension_of = {cell.name: cell.dimension for cell in cells}
+    trained = dict.fromkeys(n for n, _ in folds_left if n in group)
+    share = sum(n in group for n, _ in folds_left) / len(folds_left)
+    spent, budget = spent_on(read_time_spent(run), plan, configurations), plan.time_budget_seconds or 0.0
+    decided = decide(
+        reference,
+        prepared.fingerprint,
+        splits,
+        cells,
+        configurations=tuple(dimension_of.get(n, n) for n in trained),
+        budget_seconds=spent + max(0.0, budget - spent) * share,
+        spent_seconds=spent,
+        device=plan.device,
+        measure=as_it_is,
+    )
+    if costs := read_step_costs(run):
+        again = Again(configuration=name, factor=factor, steps=tuple(measure.steps))
+        write_step_costs(run, costs.model_copy(update={"again": (*costs.again, again)}))
+    return decided
+
+
+def _times_as_slow(measured: StepCost, found: OtherPace) -> float:
+    """How many times as slow steps really are as they are measured to be."""
+    from planner.budget.chooser import AUGMENTATION
+
+    return found.real / (AUGMENTATION * measured.seconds) if math.isfinite(measured.seconds) else 1.0
+
+
+def _write(
+    run: RunFolder,
+    before: Plan,
+    group: Sequence[str],
+    changed: dict[str, Configuration],
+    reasons: dict[str, str],
+) -> Plan:
+    """Write the plan as autoseg has it now, and with a person's edits; the latter is returned.
+
+    Args:
+        run: the RUN folder.
+        before: the plan that stands, with the edits.
+        group: configurations that are not planned again any more.
+        changed: what takes the place of configurations of these names; empty where all are as before.
+        reasons: for them.
+    """
+    edits = edited_fields(run, before)
+    planned = read_plan(run.planned) if run.planned.exists() else before
+    again = {"planned_again": tuple(dict.fromkeys([*before.planned_again, *group]))}
+    with_edits = {name: _with_edits(before.configuration(name), c, name, edits) for name, c in changed.items()}
+    followed = before.model_copy(update=again | {"configurations": before.configurations | with_edits})
+    planned = planned.model_copy(update=again | {"configurations": planned.configurations | changed})
+    anew = tuple(f"configurations.{name}." for name in changed)
+    told = {field: why for field, why in read_reasons(run.plan).items() if not anew or not field.startswith(anew)}
+    told |= {field: why for field, why in reasons.items() if anew and field.startswith(anew)}
+    told["planned_again"] = "their first epochs had another pace than planned"
+    replace_plans(run, planned, followed, told)
+    return followed
+
+
+def _with_edits(before: Configuration, now: Configuration, name: str, edits: Sequence[str]) -> Configuration:
+    """The new configuration with what a person had written into the old one."""
+    changes = {}
+    for part in EDITABLE:
+        old, new = getattr(before, part), getattr(now, part)
+        fields = edited_in(part, edits, name)
+        changes[part] = new.model_copy(update={field: getattr(old, field) for field in fields})
+    return now.model_copy(update=changes)
+
+
+def _edits_the_network(edits: Sequence[str], group: Sequence[str]) -> bool:
+    """Whether a person decided spacing, patch, network or batch: then nothing is planned over it."""
+    free = tuple(f"configurations.{name}.{part}." for name in group for part in EDITABLE)
+    own = tuple(f"configurations.{name}" for name in group)
+    return any(f"{edit}.".startswith(tuple(f"{o}." for o in own)) and not edit.startswith(free) for edit in edits)
+
+
+def _network_of(plan: Plan, name: str) -> tuple[object, ...]:
+    c = plan.configuration(name)
+    return c.spacing, c.patch_size, c.batch_size, c.network
+
+
+def _is_the_cheapest(configuration: Configuration) -> bool:
+    """Whether there is nothing poorer: the cheapest is taken where none affords enough steps."""
+    from planner.budget.chooser import ENOUGH_STEPS
+
+    return configuration.training.iterations < ENOUGH_STEPS
+
+
+def _difference(before: Plan, now: Plan, name: str) -> str:
+    """What is another, in words, and whether that is richer: a step with more work."""
+    from planner.budget.cost import work_of_a_step
+
+    old, new = before.configuration(name), now.configuration(name)
+    kind = "richer" if work_of_a_step(now, new) > work_of_a_step(before, old) else "poorer"
+    told = [f"{b} {what} instead of {a}" for (what, a), (_, b) in zip(_facts(old), _facts(new), strict=True) if a != b]
+    return f"{kind} than planned: {', '.join(told) or 'other convolutions, the rest as it was'}"
+
+
+def _facts(c: Configuration) -> list[tuple[str, str]]:
+    spacing = " x ".join("as it is" if s is None else f"{s:.3g}" for s in c.spacing)
+    return [
+        ("features", str(c.network.features[0])),
+        ("voxels a patch (z, y, x)", " x ".join(map(str, c.patch_size))),
+        ("mm spacing (z, y, x)", spacing),
+    ]

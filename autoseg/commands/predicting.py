@@ -1,0 +1,178 @@
+"""The third stage: new images predicted by the folds' ensemble, and label maps compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autoseg.commands.options import check_threads_and_epochs, configurations_of, existing_run
+from autoseg.commands.results import Report, show_report
+from autoseg.errors import InputError, PartialFailure
+from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS
+from autoseg.plan.network_input import seen_sequences
+from autoseg.plan.plan import read_plan
+from autoseg.run_folder.selection import read_selection
+from autoseg.terminal import open_console
+
+if TYPE_CHECKING:
+    from autoseg.metrics.summary import Summary
+
+
+def predict(
+    run: Path | str,
+    images: Path | str | Sequence[Path | str],
+    output: Path | str,
+    *,
+    config: str | Sequence[str] | None = None,
+    fold: int | Sequence[int] | None = None,
+    sequences: str | Sequence[str] | None = None,
+    device: str = "auto",
+    mirror: bool | None = None,
+    save_probabilities: bool = False,
+    post_processing: bool = True,
+    threads: int | None = None,
+) -> None:
+    """Predict label maps with all finished folds together.
+
+    What `select` chose is applied: its configurations and its post-processing.
+
+    A prediction has its input's name, file format (NIfTI for DICOM) and geometry. An input that cannot
+    be predicted is reported, and the rest go on.
+
+    Args:
+        run: a RUN folder, or a copy of its models.
+        images: a folder, a file, several of them, or a `cases.csv`.
+        output: folder for the predictions.
+        config: configurations to predict with, of several the mean of their probabilities, without
+            post-processing; None = what was selected, or else `3d`.
+        fold: only these folds of each configuration; None = all that are finished.
+        sequences: predict from these alone, such as `T1`; the others are treated as absent, and their
+            files need not be there. None = all that an input has.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        mirror: average over mirrored images too; None = as the plan says.
+        save_probabilities: also write the probability of every class.
+        post_processing: apply that which was selected.
+        threads: that compute on a CPU; None = as many as other programs leave cores for.
+
+    Raises:
+        PartialFailure: some inputs could not be predicted; lists them.
+        InputError, DatasetError: the inputs are not what the models take.
+        RunFolderError: nothing is trained yet.
+    """
+    check_threads_and_epochs(threads)
+    folder = existing_run(run)
+    plan = read_plan(folder.plan)
+    selection = read_selection(folder, plan) if config is None else None
+    if selection is not None and not post_processing:
+        selection = selection.model_copy(update={"post_processing": ()})
+    wanted = DEFAULT_CONFIGURATIONS if config is None else config
+    configurations = configurations_of(wanted) if selection is None else selection.configurations
+    for name in configurations:
+        plan.configuration(name)
+    from autoseg.dataset.inputs import read_inputs
+    from inference.predict import predict_cases
+
+    paths = [Path(images)] if isinstance(images, (str, Path)) else [Path(image) for image in images]
+    if not paths:
+        raise InputError("no image to predict was given")
+    channels = tuple(channel.name for channel in plan.channels)
+    seen = {name: seen_sequences(plan, plan.configuration(name)) for name in configurations}
+    used = _used_sequences(channels, seen, sequences)
+    needed = [name for name in used if any(name in of_one for of_one in seen.values())]
+    cases = read_inputs(paths, channels, sequences=used, needed=needed)
+    if selection is not None:
+        open_console(stderr=True).print(
+            f"Selected by cross-validation: {selection.text()}", highlight=False, markup=False, soft_wrap=True
+        )
+    problems = predict_cases(
+        folder,
+        cases,
+        Path(output),
+        configuration=configurations,
+        folds=(fold,) if isinstance(fold, int) else fold,
+        rules=() if selection is None else selection.post_processing,
+        device=device,
+        mirror=mirror,
+        save_probabilities=save_probabilities,
+        threads=threads,
+    )
+    if problems:
+        listed = "\n".join(dict.fromkeys(problems))
+        raise PartialFailure(f"{len(problems)} of {len(cases)} could not be predicted:\n{listed}")
+
+
+def _used_sequences(
+    channels: Sequence[str], seen: Mapping[str, Sequence[str]], asked: str | Sequence[str] | None
+) -> tuple[str, ...]:
+    """Names of the sequences to predict from.
+
+    Args:
+        channels: names of the plan's.
+        seen: by configuration to predict with, those that its network sees.
+        asked: by the person; None = all.
+
+    Raises:
+        InputError: there is no such sequence, or no configuration sees any of those that were asked for.
+    """
+    if asked is None:
+        return tuple(channels)
+    used = (asked,) if isinstance(asked, str) else tuple(asked)
+    if not used:
+        raise InputError("--sequences: name at least one")
+    if unknown := [name for name in used if name not in channels]:
+        raise InputError(f"--sequences {' '.join(unknown)}: the models know {', '.join(channels)}")
+    if not any(set(sequences) & set(used) for sequences in seen.values()):
+        sights = "; ".join(f"{name} sees only {', '.join(sequences)}" for name, sequences in seen.items())
+        raise InputError(f"--sequences {' '.join(used)}: {sights}")
+    return used
+
+
+def evaluate(
+    reference: Path | str,
+    prediction: Path | str,
+    output: Path | str,
+    *,
+    run: Path | str | None = None,
+    images: Path | str | None = None,
+    workers: int | None = None,
+    threads: int | None = None,
+) -> Summary:
+    """Compare predicted label maps with references of the same names.
+
+    Args:
+        reference: folder of reference label maps.
+        prediction: folder of predicted ones.
+        output: folder for `metrics.csv`, `summary.json` and `report.html`.
+        run: RUN folder whose plan names the classes; None = the `dataset.json` beside the references, or
+            the values in them.
+        images: folder of the images, to show under the outlines.
+        workers: cases worked on at once; None = as many as cores and memory allow.
+        threads: at most so many cases at once; None = no such limit.
+
+    Returns:
+        What `summary.json` holds.
+
+    Raises:
+        InputError: the folders hold no label maps of the same names.
+        PartialFailure: some cases could not be evaluated; the report of the others is written.
+    """
+    check_threads_and_epochs(threads)
+    labels = None if run is None else read_plan(existing_run(run).plan).labels
+    from inference.evaluation.evaluate import IncompleteEvaluation, evaluate_folders
+
+    try:
+        summary = evaluate_folders(
+            Path(reference),
+            Path(prediction),
+            Path(output),
+            labels=labels,
+            images=None if images is None else Path(images),
+            workers=workers,
+            threads=threads,
+        )
+        report = Report(summary, Path(output), None)
+    except IncompleteEvaluation as incomplete:
+        report = Report(incomplete.summary, Path(output), incomplete)
+    show_report(open_console(), report)
+    return report.summary

@@ -1,0 +1,203 @@
+"""The report that a command ends with: written once every fold is finished, then shown as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from autoseg.errors import AutosegError, PartialFailure
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.report_folder import report_folder
+from autoseg.run_folder.time_spent import read_time_spent, timed
+
+if TYPE_CHECKING:
+    # imports libraries that take seconds to load
+    from autoseg.metrics.summary import ClassSummary, GroupSummary, LesionSummary, Summary
+
+UNDEFINED = "not defined"
+SECONDS_OF_A_PAGE = 3.0
+"""Pictures, charts and tables of a report, whatever its cases."""
+
+_LESION_HEADS = ("lesions found", "false (per case)", "lesion F1, F2")
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report that is written.
+
+    Args:
+        folder: of `report.html`.
+        problem: that some cases could not be evaluated; raised once the others have been shown.
+    """
+
+    summary: Summary
+    folder: Path
+    problem: PartialFailure | None
+
+
+def report_if_finished(run: RunFolder, configuration: str, folds: int, threads: int | None = None) -> Report | None:
+    """Write the report of a configuration if every fold is finished; None where one is not.
+
+    Args:
+        run: the RUN folder.
+        configuration: to report on.
+        folds: of it.
+        threads: that may compute; None = as many as there are cores.
+    """
+    if not all(run.finished(configuration, fold).exists() for fold in range(folds)):
+        return None
+    folder = report_folder(run, configuration)
+    with timed(run, report_stage(configuration)):
+        from inference.evaluation.evaluate import IncompleteEvaluation, report_run
+
+        try:
+            return Report(report_run(run, configuration, threads=threads), folder, None)
+        except IncompleteEvaluation as incomplete:
+            return Report(incomplete.summary, folder, incomplete)
+
+
+class ReportTime:
+    """What the reports at the end of a run will take: by those that are made, else by comparing a case.
+
+    Args:
+        run: the RUN folder.
+        configurations: that will be reported on.
+        pages: that are written; None = one a configuration.
+        threads: that may compute; None = as many as there are cores.
+    """
+
+    def __init__(
+        self,
+        run: RunFolder,
+        configurations: Sequence[str],
+        *,
+        pages: int | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self._run, self._configurations, self._threads = run, configurations, threads
+        self._pages = len(configurations) if pages is None else pages
+        self._expected: dict[str, float] = {}
+
+    def seconds(self) -> float | None:
+        """Of all reports that are to come; None while nothing tells."""
+        spent = read_time_spent(self._run).seconds
+        made = [spent[stage] for stage in map(report_stage, self._configurations) if stage in spent]
+        left = [name for name in self._configurations if report_stage(name) not in spent]
+        if made:
+            return made[-1] * len(left)
+        known = [seconds for seconds in map(self._look, left) if seconds is not None]
+        return SECONDS_OF_A_PAGE * self._pages + sum(known) / len(known) * len(left) if known else None
+
+    def _look(self, name: str) -> float | None:
+        """Seconds of comparing all cases of a configuration, once a fold of it can be looked at."""
+        if name not in self._expected and self._run.finished(name, 0).exists():
+            with timed(self._run, f"look ahead at {report_stage(name)}"), suppress(AutosegError):
+                from inference.evaluation.evaluate import expected_comparison_seconds
+
+                expected = expected_comparison_seconds(self._run, name, self._threads)
+                if expected is not None:
+                    self._expected[name] = expected
+        return self._expected.get(name)
+
+
+def report_stage(configuration: str) -> str:
+    """Name in `time_spent.json` of a configuration's report."""
+    return f"report {configuration}"
+
+
+def show_report(console: Console, report: Report) -> None:
+    """Print the results, and where the report lies.
+
+    Raises:
+        PartialFailure: some cases could not be evaluated.
+    """
+    print_results(console, report.summary, report.folder)
+    if report.problem is not None:
+        raise report.problem
+
+
+def print_results(console: Console, summary: Summary, report: Path) -> None:
+    """Print results by class, by fold and by stratum, where there are some; then where the report lies.
+
+    Args:
+        console: where to.
+        summary: of an evaluation.
+        report: folder of `report.html`.
+    """
+    console.print(_class_table(summary))
+    if summary.folds:
+        console.print(_fold_table(summary.folds))
+    for column, strata in summary.strata.items():
+        if strata:
+            console.print(_strata_table(column, strata))
+    dice = UNDEFINED if summary.mean_dice is None else f"{summary.mean_dice:.3f}"
+    console.print(f"Mean foreground Dice: [bold]{dice}[/bold] (mean over classes of the mean over cases)")
+    for line in (*summary.problems, *summary.warnings):
+        console.print(line, style="yellow", markup=False, highlight=False)
+    if summary.synthetic:
+        console.print("The images are synthetic: these numbers say nothing about patients.", style="bold")
+    console.print(f"Report: {report / 'report.html'}", highlight=False, soft_wrap=True)
+
+
+def _class_table(summary: Summary) -> Table:
+    title = f"{summary.dataset}, {summary.cases} cases"
+    if summary.configuration is not None:
+        title += f", {summary.configuration}, cross-validated"
+    table = Table("class", "Dice", "sensitivity", "HD95, mm", "surface Dice", *_LESION_HEADS, title=title)
+    for row in summary.classes:
+        table.add_row(
+            row.name,
+            _mean(row, "dice", sd=True),
+            _mean(row, "sensitivity"),
+            _mean(row, "hd95_mm", digits=1),
+            _mean(row, "surface_dice"),
+            *_lesions(row.lesions),
+        )
+    return table
+
+
+def _fold_table(folds: tuple[GroupSummary, ...]) -> Table:
+    names = list(dict.fromkeys(name for fold in folds for name in fold.dice))
+    table = Table("", "cases", *names, "mean", title="Dice by fold")
+    for fold in folds:
+        means = [fold.dice[name].mean if name in fold.dice else None for name in names]
+        table.add_row(fold.name, str(fold.cases), *map(_number, means), _number(fold.mean_dice))
+    return table
+
+
+def _strata_table(column: str, strata: tuple[GroupSummary, ...]) -> Table:
+    """Results by the values of a stratification column, with the cases behind them."""
+    heads = ("cases", "class", "Dice", "sensitivity", *_LESION_HEADS)
+    table = Table("", *heads, title=f"Results by {column.replace('_', ' ')}")
+    for stratum in strata:
+        for row in stratum.classes:
+            figures = _mean(row, "dice", sd=True), _mean(row, "sensitivity")
+            table.add_row(stratum.name, str(row.cases), row.name, *figures, *_lesions(row.lesions))
+    return table
+
+
+def _lesions(found: LesionSummary) -> tuple[str, str, str]:
+    """Cells of a line under `_LESION_HEADS`."""
+    f_scores = f"{_number(found.f1, 2)}, {_number(found.f2, 2)}"
+    return f"{found.found} of {found.reference}", f"{found.false} ({found.false_per_case:.2f})", f_scores
+
+
+def _mean(row: ClassSummary, metric: str, *, digits: int = 3, sd: bool = False) -> str:
+    """Mean of a metric; how many cases do not define it stands beside it."""
+    spread = row.metrics[metric]
+    text = _number(spread.mean, digits)
+    if sd and spread.sd is not None:
+        text += f" ± {spread.sd:.{digits}f}"
+    if spread.n and spread.undefined:
+        text += f" (undefined in {spread.undefined})"
+    return text
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return UNDEFINED if value is None else f"{value:.{digits}f}"

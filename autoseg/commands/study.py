@@ -1,0 +1,210 @@
+"""The study: the grid of sequences and input dimensions, trained over the same folds, and compared."""
+
+from __future__ import annotations
+
+import errno
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from autoseg.commands.budget import time_of_next_fold
+from autoseg.commands.messages import say_time
+from autoseg.commands.options import Asked, asked
+from autoseg.commands.planning import Prepared, prepare
+from autoseg.commands.planning_again import can_plan_again, plan_again
+from autoseg.commands.results import ReportTime
+from autoseg.commands.training import train_unless_finished
+from autoseg.errors import AutosegError, OtherPace, PartialFailure
+from autoseg.plan.cells import Cell, Grid, cells_in
+from autoseg.plan.configuration import Architecture
+from autoseg.plan.defaults import DEFAULT_DIMENSIONS
+from autoseg.plan.plan import Plan
+from autoseg.run_folder.finished import refuse_other_splits
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.plan_edits import edited_fields
+from autoseg.run_folder.splits import read_splits
+from autoseg.run_folder.taking_part import splits_of
+from autoseg.run_folder.time_spent import timed
+from autoseg.terminal import open_console
+
+if TYPE_CHECKING:
+    from inference.study.results import StudyResults
+
+
+def study(
+    dataset: Path | str,
+    output: Path | str,
+    *,
+    sequences: Sequence[str] | None = None,
+    dimensions: Sequence[str] = DEFAULT_DIMENSIONS,
+    time_budget: str | float | None = None,
+    folds: int | None = None,
+    memory: float | None = None,
+    device: str = "auto",
+    architecture: Architecture | None = None,
+    replan: bool = False,
+    workers: int | None = None,
+    threads: int | None = None,
+    epochs: int | None = None,
+) -> None:
+    """Compare sets of sequences and input dimensions: one network for each, over the same cases and folds.
+
+    Each pair of a set and a dimension is a cell, and a configuration of the plan by the name
+    `SEQUENCES.DIMENSION`. Cells are trained one after the other, each fold by fold; the same call goes on
+    where an earlier one stopped. A cell that fails is given up until the next call, and the others go on.
+    Results are in `OUTPUT/study`: `study.html`, `results.csv` and the tables.
+
+    Args:
+        dataset: folder in nnU-Net's or the Decathlon's layout, or a `cases.csv` (or its folder).
+        output: the STUDY folder, which is a RUN folder.
+        sequences: sets of sequences such as `T1`, `T1+T2` and `all`; None = each alone, and all.
+        dimensions: `2d`, `2.5d`, `3d`, `3d_lowres`.
+        time_budget: for the whole study, such as `2h`, or seconds, in equal parts for every fold of
+            every cell; None = 40 minutes on a CPU, and on a GPU as long as the reference schedule takes.
+        folds: how many; None = those in `splits.json`, or else five.
+        memory: memory target in GB; None = 8.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        architecture: None = `plain`.
+        replan: discard edits of `plan.yaml` and plan again.
+        workers: cases worked on at once; None = as many as cores and memory allow.
+        threads: that compute on a CPU; None = as many as other programs leave cores for.
+        epochs: length of every fold's schedule. The plan is then made from counted work instead of measured
+            steps; with `threads` no clock touches a bit of the result.
+
+    Raises:
+        InputError: a set names a sequence that the data set does not have, or an option is malformed.
+        AutosegError: as `plan_and_preprocess`.
+        PartialFailure: a cell failed; the results of the others are written.
+    """
+    grid = Grid(None if sequences is None else tuple(sequences), tuple(dimensions))
+    run, console = RunFolder(Path(output)), open_console()
+    wanted = asked(time_budget, memory, device, architecture, threads=threads, epochs=epochs)
+    prepared = prepare(
+        Path(dataset), run, wanted, grid.dimensions, grid=grid, folds=folds, replan=replan, workers=workers
+    )
+    cells = grid.cells(tuple(channel.name for channel in prepared.plan.channels))
+    failures, plan = train_cells(run, prepared, cells, wanted, device=device, console=console)
+    with timed(run, "study report"):
+        from inference.study.write import write_study
+
+        # where a part of the grid was asked for, the page still shows all of it
+        results = write_study(run, cells_in(plan), failures=failures, workers=workers, threads=threads)
+    # first, so that the results and the page stand last
+    say_time(console, run, plan)
+    print_study(console, results)
+    if results.problems:
+        raise PartialFailure(
+            f"{len(results.problems)} {'part' if len(results.problems) == 1 else 'parts'} of the study failed; "
+            f"the others are in {run.study / 'study.html'}, and the same command tries these again\n"
+            + "\n".join(results.problems)
+        )
+
+
+def train_cells(
+    run: RunFolder, prepared: Prepared, cells: Sequence[Cell], wanted: Asked, *, device: str, console: Console
+) -> tuple[dict[str, str], Plan]:
+    """Train every fold that is left, cell by cell.
+
+    A fold that has no case to learn from, or none to be judged on, is left out.
+
+    Args:
+        run: the STUDY folder, preprocessed.
+        prepared: its plan, and what it is made from.
+        cells: to train.
+        wanted: threads and epochs that a person fixed.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        console: for messages.
+
+    Returns:
+        By name of a cell that failed what went wrong; and the plan, which may have been made again.
+    """
+    failures: dict[str, str] = {}
+    plan = prepared.plan
+    left: list[tuple[str, int]] = []
+    of_run = read_splits(run.splits)
+    for cell in cells:
+        splits = splits_of(run, plan, cell.name, of_run)
+        try:
+            refuse_other_splits(run, cell.name, splits)
+        except AutosegError as error:
+            _give_up(cell.name, str(error), failures, console)
+            continue
+        possible = [fold for fold, split in enumerate(splits) if split.train and split.val]
+        left += [(cell.name, fold) for fold in possible if not run.finished(cell.name, fold).exists()]
+    count, judged = len(left), list(dict.fromkeys(name for name, _ in left))
+    reports_take = ReportTime(run, judged, pages=1, threads=wanted.threads)
+    of_study, edits = cells_in(plan), edited_fields(run, plan)
+    while left:
+        name, fold = left[0]
+        console.print(f"[bold]{name}[/bold], fold {fold}: {count - len(left) + 1} of {count}", highlight=False)
+        # every configuration's time counts: what is preprocessed for one cell is the others' too
+        time = time_of_next_fold(run, plan, left, tuple(plan.configurations), reports_take.seconds(), edits)
+        other_pace = None
+        try:
+            free = wanted.epochs is None and can_plan_again(run, plan, name, fold, edits, of_study)
+            train_unless_finished(
+                run,
+                name,
+                fold,
+                device=device,
+                threads=wanted.threads,
+                epochs=wanted.epochs,
+                time=time,
+                at_other_pace="raise" if free else "go on",
+            )
+        except OtherPace as found:
+            # without the traceback, which would hold the network in the device's memory
+            other_pace = found.with_traceback(None)
+        except Exception as error:
+            if concerns_all(error):
+                raise
+            if not isinstance(error, AutosegError):
+                console.print(traceback.format_exc(), markup=False, highlight=False)
+            _give_up(name, f"fold {fold}: {error or type(error).__name__}", failures, console)
+            left = [(other, index) for other, index in left if other != name]
+            continue
+        if other_pace is None:
+            left.pop(0)
+        else:
+            prepared = plan_again(
+                run,
+                prepared,
+                other_pace,
+                left,
+                tuple(plan.configurations),
+                console,
+                threads=wanted.threads,
+                cells=of_study,
+            )
+            plan, edits = prepared.plan, edited_fields(run, prepared.plan)
+    return failures, plan
+
+
+def concerns_all(error: Exception) -> bool:
+    """Whether going on with another cell makes no sense: the person stopped it, or the disk is full."""
+    from trainer.stop import TrainingStopped
+
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return full or isinstance(error, TrainingStopped)
+
+
+def print_study(console: Console, results: StudyResults) -> None:
+    """Print the table of mean Dice, rows sequences, columns dimensions; then where the rest lies."""
+    table = Table("", *results.dimensions, title=f"{results.dataset}: Dice, {results.main_class}")
+    for label in results.labels:
+        table.add_row(label, *(results.figure(label, dimension, "dice").text for dimension in results.dimensions))
+    console.print(table)
+    for line in (*results.problems, *results.warnings):
+        console.print(line, style="yellow", markup=False, highlight=False)
+    if results.synthetic:
+        console.print("The images are synthetic: these numbers say nothing about patients.", style="bold")
+    console.print(f"Study: {results.folder / 'study.html'}", highlight=False, soft_wrap=True)
+
+
+def _give_up(name: str, why: str, failures: dict[str, str], console: Console) -> None:
+    failures[name] = why
+    console.print(f"{name} failed: {why}. The other cells go on.", style="red", markup=False, highlight=False)

@@ -1,0 +1,152 @@
+"""Files on the disk: written atomically and under a lock, and read as models with errors that name the field."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ValidationError
+
+from autoseg.errors import RunFolderError, wrong_fields
+
+
+def sync(path: Path) -> None:
+    """Make the operating system write a file's content to disk now."""
+    # Windows syncs only what is open for writing; elsewhere a copied file may be read-only
+    with path.open("r+b" if os.name == "nt" else "rb") as file:
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def replaced_when_done(path: Path) -> Iterator[Path]:
+    """Give a temporary file beside `path`, synced and renamed onto it if the block succeeds.
+
+    The temporary name keeps the file's endings, since writers choose a format by them. Whatever
+    interrupts the block, `path` holds either its old or its new content, whole.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        yield temporary
+        sync(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_replaced_when_done(path: Path) -> Iterator[Path]:
+    """Give a temporary folder beside `path`, renamed onto it if the block succeeds.
+
+    Raises:
+        RunFolderError: `path` is the current folder or a mounted one, which nothing can be renamed onto.
+    """
+    path = path.absolute()
+    if path.is_dir() and (os.path.ismount(path) or path.samefile(".")):
+        raise RunFolderError(f"{path}: is the current folder or a mounted one; give a new folder inside it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                sync(file)
+        shutil.rmtree(path, ignore_errors=True)
+        temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder: as a whole, or, where that is interrupted, under a name that nothing looks for."""
+    if folder.exists():
+        gone = folder.with_name(f".{os.getpid()}.{folder.name}")
+        folder.replace(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically, UTF-8."""
+    with replaced_when_done(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def locked(path: Path, doing: str) -> Iterator[None]:
+    """Hold the lock file `path`; released by the operating system even after kill -9.
+
+    Args:
+        path: the lock file.
+        doing: what is being done, for the message to a second process.
+
+    Raises:
+        RunFolderError: another process holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunFolderError(f"{path.parent}: another process is {doing} here; wait for it or stop it") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_model(path: Path, model: type[Model], advice: str) -> Model | None:
+    """What a file of a RUN folder holds; None where there is no such file.
+
+    Args:
+        path: the file.
+        model: that it is read as.
+        advice: what a person does where it is malformed.
+
+    Raises:
+        RunFolderError: it is malformed; names file and field, and gives the advice.
+    """
+    try:
+        return read_existing(path, model, advice)
+    except FileNotFoundError:
+        return None
+
+
+def read_existing(path: Path, model: type[Model], advice: str = "") -> Model:
+    """What a file of a RUN folder holds that must be there.
+
+    Args:
+        path: the file.
+        model: that it is read as.
+        advice: what a person does where it is malformed.
+
+    Raises:
+        RunFolderError: it is malformed; names file and field, and gives the advice.
+    """
+    try:
+        return model.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        raise RunFolderError("; ".join(filter(None, (f"{path}: {wrong_fields(error)}", advice)))) from None
+
+
+def differing_fields(before: BaseModel, after: BaseModel) -> list[str]:
+    """Dotted paths of the fields in which two models differ."""
+
+    def walk(old: object, new: object, path: str) -> list[str]:
+        if old == new:
+            return []
+        if isinstance(old, dict) and isinstance(new, dict):
+            keys = dict.fromkeys([*old, *new])
+            return [field for key in keys for field in walk(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))]
+        return [path]
+
+    return walk(before.model_dump(), after.model_dump(), "")

@@ -1,0 +1,103 @@
+"""A folder of DICOM slices as one image; refused where slices are damaged, missing or of several series.
+
+Slices are put in the order of their positions by GDCM. What is given back is SimpleITK's image, whose axes
+`image` turns round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from autoseg.errors import ImageError
+from autoseg.image.integrity import is_dicom_file, require_bytes
+
+# transfer syntaxes that store voxels uncompressed, so that a slice's length can be told
+_UNCOMPRESSED = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
+# share of the slice distance by which a slice may lie off an even grid; a missing slice moves its
+# neighbours by half of it at least
+_UNEVEN_SLICES = 0.25
+
+
+def slices_of(folder: Path) -> tuple[str, ...]:
+    """The files of the one series in a folder, in the order of their positions.
+
+    Raises:
+        ImageError: there is no series, or more than one.
+    """
+    series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
+    if not series:
+        raise ImageError(f"{folder}: no DICOM series in this folder")
+    if len(series) > 1:
+        raise ImageError(f"{folder}: holds {len(series)} DICOM series; give each its own folder")
+    return tuple(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0]))
+
+
+def read_series(folder: Path) -> sitk.Image:
+    """Read the one series in a folder.
+
+    Raises:
+        ImageError: as `slices_of`, and where a slice is damaged, missing or double.
+    """
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(slices_of(folder))
+    _require_complete(folder, reader.GetFileNames())
+    reader.MetaDataDictionaryArrayUpdateOn()
+    image = reader.Execute()
+    _require_whole_slices(reader, image)
+    _require_even_slices(folder, reader, image)
+    return image
+
+
+def _require_complete(folder: Path, slices: Sequence[str]) -> None:
+    """Refuse a folder with a DICOM file that GDCM left out of the series because it cannot read it."""
+    known = {Path(name).name for name in slices}
+    for file in sorted(folder.iterdir()):
+        hidden = file.name.startswith(".") or file.name.upper() == "DICOMDIR"
+        if file.is_file() and not hidden and file.name not in known and is_dicom_file(file):
+            raise ImageError(f"{file}: cannot be read as a DICOM slice, damaged or truncated; copy it again")
+
+
+def _require_whole_slices(reader: sitk.ImageSeriesReader, image: sitk.Image) -> None:
+    pixels = image.GetSize()[0] * image.GetSize()[1]
+    for i, file in enumerate(reader.GetFileNames()):
+        if _tag(reader, i, "0002|0010") in _UNCOMPRESSED and (bits := _tag(reader, i, "0028|0100")):
+            require_bytes(Path(file), Path(file).stat().st_size, pixels * int(bits) // 8)
+
+
+def _require_even_slices(folder: Path, reader: sitk.ImageSeriesReader, image: sitk.Image) -> None:
+    """Refuse a series with a slice missing or double, since ITK spreads the others evenly over the gap."""
+    texts = [_tag(reader, i, "0020|0032") for i in range(len(reader.GetFileNames()))]
+    if len(texts) < 3 or not all(texts):
+        return
+    positions = np.array([[float(number) for number in text.split("\\")] for text in texts])
+    along = np.linalg.norm(positions - positions[0], axis=1)
+    step = along[-1] / (len(along) - 1)
+    off = np.abs(along - step * np.arange(len(along)))
+    if off.max() > _UNEVEN_SLICES * step:
+        where = int(np.abs(np.diff(along) - np.median(np.diff(along))).argmax())
+        raise ImageError(
+            f"{folder}: its DICOM slices are not evenly spaced: one is missing or double after slice {where + 1} of "
+            f"{len(along)} (gap {np.diff(along)[where]:.2f} mm, otherwise {np.median(np.diff(along)):.2f} mm)"
+        )
+    _require_upright_stack(folder, positions, image)
+
+
+def _require_upright_stack(folder: Path, positions: NDArray[np.float64], image: sitk.Image) -> None:
+    """Refuse slices that are shifted against each other, as of a tilted gantry: ITK stacks them upright."""
+    normal = np.reshape(image.GetDirection(), (3, 3))[:, 2]
+    through = positions[-1] - positions[0]
+    shift = float(np.linalg.norm(through - (through @ normal) * normal))
+    if shift > max(image.GetSpacing()[:2]):
+        raise ImageError(
+            f"{folder}: its DICOM slices are shifted against each other by {shift:.1f} mm in all, as with a tilted "
+            "gantry; convert the series with a tool that corrects the tilt, such as dcm2niix"
+        )
+
+
+def _tag(reader: sitk.ImageSeriesReader, i: int, tag: str) -> str:
+    return str(reader.GetMetaData(i, tag)).strip(" \0") if reader.HasMetaDataKey(i, tag) else ""

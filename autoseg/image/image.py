@@ -1,0 +1,241 @@
+"""Reading and writing of image files, and resampling; the only place that knows SimpleITK's axis order.
+
+In: any file SimpleITK reads, or a folder of DICOM slices. Out: `Image`, an array with axes
+(channel, z, y, x) and its `Geometry`. SimpleITK orders spacing, size and index as (x, y, z).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from autoseg.errors import ImageError
+from autoseg.files import replaced_when_done
+from autoseg.image.dicom import read_series, slices_of
+from autoseg.image.geometry import Geometry, Shape
+from autoseg.image.integrity import Layout, inspect
+
+# NIfTI's numbers for types of voxels: float32 and float64; RGB and RGBA, one number for NIfTI
+_NIFTI_FLOATS = ("16", "64")
+_NIFTI_COLOURS = ("128", "2304")
+
+
+@dataclass(frozen=True)
+class Image:
+    """Voxels and where they lie.
+
+    Args:
+        array: (channel, z, y, x).
+        geometry: grid of the last three axes.
+    """
+
+    array: NDArray
+    geometry: Geometry
+
+
+def read_image(path: Path) -> Image:
+    """Read a file or a folder of DICOM slices as float32, (channel, z, y, x).
+
+    A fourth dimension, or the components of a vector image, become channels.
+
+    Raises:
+        ImageError: the file is missing, unreadable, truncated or not three-dimensional.
+    """
+    image, not_finite = _read(path)
+    array = sitk.GetArrayFromImage(image)  # a copy: a view would outlive its image
+    if image.GetNumberOfComponentsPerPixel() > 1:
+        array = np.moveaxis(array, -1, 0)
+    elif image.GetDimension() == 3:
+        array = array[None]
+    return Image(_restored(np.ascontiguousarray(array, dtype=np.float32), not_finite), _geometry(image))
+
+
+def read_label(path: Path) -> Image:
+    """Read a label map, (1, z, y, x), in the file's own number type (integer or float).
+
+    Raises:
+        ImageError: as `read_image`, and where the file has more than one channel.
+    """
+    image, not_finite = _read(path)
+    if image.GetNumberOfComponentsPerPixel() > 1 or (image.GetDimension() == 4 and image.GetSize()[3] > 1):
+        raise ImageError(f"{path}: a label map must have one channel")
+    array = _restored(sitk.GetArrayFromImage(image), not_finite)
+    return Image(array if array.ndim == 4 else array[None], _geometry(image))
+
+
+def read_geometry(path: Path) -> tuple[Geometry, int]:
+    """Geometry and number of channels from the header alone, without reading the voxels.
+
+    Raises:
+        ImageError: the file is missing or its header unreadable.
+    """
+    if Path(path).is_dir():
+        return _dicom_geometry(Path(path))
+    header = _header(path)
+    return _geometry(header), _channels(header)
+
+
+def write_image(path: Path, image: Image) -> None:
+    """Write `image`, (channel, z, y, x), atomically, in the format that the file's ending names.
+
+    Several channels become a vector image.
+
+    Raises:
+        ImageError: SimpleITK cannot write that format, or the disk refuses.
+    """
+    array = image.array[0] if image.array.shape[0] == 1 else np.moveaxis(image.array, 0, -1)
+    out = sitk.GetImageFromArray(np.ascontiguousarray(array), isVector=image.array.shape[0] > 1)
+    _place(out, image.geometry)
+    path = Path(path)
+    with replaced_when_done(path) as temporary:
+        try:
+            sitk.WriteImage(out, str(temporary), useCompression=True)
+        except RuntimeError as error:
+            raise ImageError(f"{path}: cannot be written ({_short(error)})") from None
+
+
+def resample_onto(image: Image, target: Geometry, *, nearest: bool = False) -> Image:
+    """Bring `image` onto another grid, in world coordinates; zero outside. Linear or nearest."""
+    interpolator = sitk.sitkNearestNeighbor if nearest else sitk.sitkLinear
+    reference = sitk.Image([int(n) for n in target.shape[::-1]], sitk.sitkUInt8)
+    _place(reference, target)
+    channels = []
+    for channel in image.array:
+        moving = sitk.GetImageFromArray(np.ascontiguousarray(channel))
+        _place(moving, image.geometry)
+        moved = sitk.Resample(moving, reference, sitk.Transform(), interpolator, 0.0)
+        channels.append(sitk.GetArrayFromImage(moved))
+    return Image(np.stack(channels), target)
+
+
+def resample_affinely(
+    array: NDArray, matrix: NDArray[np.float64], offset: NDArray[np.float64], size: Shape, *, nearest: bool = False
+) -> NDArray:
+    """Resample (z, y, x) by an affine map in voxels; zero outside. Linear or nearest, in this thread alone.
+
+    Args:
+        array: (z, y, x) of any number type, which the result has too.
+        matrix: (3, 3); voxel v of the result shows voxel `matrix @ v + offset` of the array.
+        offset: (3,).
+        size: voxels (z, y, x) of the result.
+        nearest: the nearest voxel, as labels need it.
+    """
+    transform = sitk.AffineTransform(3)
+    transform.SetMatrix(matrix[::-1, ::-1].ravel().tolist())
+    transform.SetTranslation(offset[::-1].tolist())
+    resampling = sitk.ResampleImageFilter()
+    resampling.SetSize([int(n) for n in size[::-1]])
+    resampling.SetTransform(transform)
+    resampling.SetInterpolator(sitk.sitkNearestNeighbor if nearest else sitk.sitkLinear)
+    resampling.SetNumberOfWorkUnits(1)
+    return sitk.GetArrayFromImage(resampling.Execute(sitk.GetImageFromArray(array)))
+
+
+def _read(path: Path) -> tuple[sitk.Image, NDArray[np.bool_] | None]:
+    """The image, and for each voxel whether it is NaN or infinite in the file; None where all are finite."""
+    _require(path)
+    try:
+        if Path(path).is_dir():
+            return read_series(Path(path)), None
+        image = sitk.ReadImage(str(path))
+    except (RuntimeError, MemoryError) as error:
+        raise ImageError(f"{path}: cannot be read as an image ({_short(error)})") from None
+    not_finite = inspect(Path(path), _layout(image))
+    if image.GetDimension() == 2:
+        image = sitk.JoinSeries(image)
+    if image.GetDimension() not in (3, 4):
+        raise ImageError(f"{path}: has {image.GetDimension()} dimensions, expected 3 (or 4 with channels)")
+    return image, not_finite
+
+
+def _restored(array: NDArray, not_finite: NDArray[np.bool_] | None) -> NDArray:
+    """`array`, contiguous, with NaN where the file holds numbers that ITK replaced by zeros."""
+    if not_finite is not None:
+        array.reshape(-1)[not_finite] = np.nan
+    return array
+
+
+def _header(path: Path) -> sitk.ImageFileReader:
+    _require(path)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise ImageError(f"{path}: cannot be read as an image ({_short(error)})") from None
+    return reader
+
+
+def _dicom_geometry(folder: Path) -> tuple[Geometry, int]:
+    """Geometry of evenly spaced slices, and number of channels, from the headers of the first and last one."""
+    slices = slices_of(folder)
+    header, last = _header(Path(slices[0])), _header(Path(slices[-1]))
+    first = _geometry(header)
+    if len(slices) == 1:
+        return first, _channels(header)
+    (_, rows, columns), (_, y, x) = first.shape, first.spacing
+    z = float(np.linalg.norm(np.subtract(_geometry(last).origin, first.origin))) / (len(slices) - 1)
+    return Geometry((len(slices), rows, columns), (z, y, x), first.origin, first.direction), _channels(header)
+
+
+def _layout(image: sitk.Image) -> Layout:
+    """How the voxels lie in the file; NIfTI says itself how wide its numbers are."""
+    components = image.GetNumberOfComponentsPerPixel()
+    if not (image.HasMetaDataKey("bitpix") and image.HasMetaDataKey("vox_offset")):
+        return Layout(0, image.GetNumberOfPixels() * components, image.GetSizeOfPixelComponent())
+    kind = image.GetMetaData("datatype")
+    return Layout(
+        offset=int(float(image.GetMetaData("vox_offset"))),
+        voxels=image.GetNumberOfPixels() * (1 if kind in _NIFTI_COLOURS else components),
+        width=int(image.GetMetaData("bitpix")) // 8,
+        floating=kind in _NIFTI_FLOATS,
+    )
+
+
+def _require(path: Path) -> None:
+    if not Path(path).exists():
+        raise ImageError(f"{path}: does not exist")
+
+
+def _channels(header: sitk.ImageFileReader) -> int:
+    size = header.GetSize()
+    return int(size[3]) if len(size) == 4 else int(header.GetNumberOfComponents())
+
+
+def _place(image: sitk.Image, geometry: Geometry) -> None:
+    """Give SimpleITK's image a geometry; the inverse of `_geometry`."""
+    image.SetSpacing(geometry.spacing[::-1])
+    image.SetOrigin(geometry.origin)
+    image.SetDirection(np.asarray(geometry.direction)[::-1].T.ravel().tolist())
+
+
+def _geometry(image: sitk.Image | sitk.ImageFileReader) -> Geometry:
+    """Geometry of the first three dimensions; a 2D header counts as one slice of 1 mm."""
+    n = image.GetDimension()
+    size, spacing, origin = list(image.GetSize()), list(image.GetSpacing()), list(image.GetOrigin())
+    columns = np.asarray(image.GetDirection(), dtype=float).reshape(n, n)
+    if n == 2:
+        size, spacing, origin = [*size, 1], [*spacing, 1.0], [*origin, 0.0]
+        columns = np.block([[columns, np.zeros((2, 1))], [np.zeros((1, 2)), np.ones((1, 1))]])
+    rows = columns[:3, :3].T[::-1]
+    return Geometry(
+        shape=(int(size[2]), int(size[1]), int(size[0])),
+        spacing=(float(spacing[2]), float(spacing[1]), float(spacing[0])),
+        origin=(float(origin[0]), float(origin[1]), float(origin[2])),
+        direction=tuple((float(r[0]), float(r[1]), float(r[2])) for r in rows),
+    )
+
+
+def _short(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "it asks for more memory than there is"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    reason = lines[-1].removeprefix("sitk::ERROR: ") if lines else "unknown reason"
+    if reason.startswith("Unable to determine ImageIO reader"):
+        return "damaged, empty, or in a format that SimpleITK does not know"
+    # the MetaImage reader gives the last error of the system as its reason, whatever that was
+    return "damaged or truncated" if reason == "Reason: No such file or directory" else reason

@@ -1,0 +1,74 @@
+"""The device that torch computes on, from the name a person gives."""
+
+from __future__ import annotations
+
+import torch
+
+from autoseg.errors import InputError
+from autoseg.machine.cpu_bfloat16 import bfloat16_pays, has_matrix_units
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device called `name`; `auto` picks CUDA, else Apple's MPS, else the CPU.
+
+    Args:
+        name: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+
+    Raises:
+        InputError: unknown, or this machine has none.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InputError(f"device {name!r} is unknown; choose auto, cpu, cuda or mps") from None
+    if device.type == "cuda":
+        _require_cuda(device)
+    elif device.type == "mps" and not _has_mps():
+        raise InputError("device mps: this machine or this build of torch has no MPS; use --device cpu")
+    elif device.type not in ("cpu", "mps"):
+        raise InputError(f"device {name!r} is unknown; choose auto, cpu, cuda or mps")
+    return device
+
+
+def half_precision(device: torch.device, *, learning: bool) -> torch.dtype | None:
+    """Number type of mixed precision on a device.
+
+    Args:
+        device: where a network computes.
+        learning: in training; otherwise in prediction.
+
+    Returns:
+        bfloat16 on GPUs that compute in it, float16 on older ones; bfloat16 on CPUs that are faster in it, on those
+        with matrix units in prediction alone; None elsewhere: single precision.
+    """
+    if device.type == "cpu":
+        return torch.bfloat16 if bfloat16_pays() and not (learning and has_matrix_units()) else None
+    if device.type != "cuda":
+        return None
+    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+
+
+def memory_format(device: torch.device) -> torch.memory_format:
+    """Layout in which 3D convolutions are fastest on a device."""
+    return torch.contiguous_format if device.type == "mps" else torch.channels_last_3d
+
+
+def precision(device: torch.device) -> str:
+    """The number type that a network learns in on a device, as files name it: `float32`, `bfloat16`, `float16`."""
+    return str(half_precision(device, learning=True) or torch.float32).removeprefix("torch.")
+
+
+def _require_cuda(device: torch.device) -> None:
+    if not torch.cuda.is_available():
+        build = f"torch {torch.__version__}"
+        why = "is a build without CUDA" if torch.version.cuda is None else "finds no usable GPU or driver"
+        raise InputError(f"device {device}: {build} {why}; install a CUDA build or use --device cpu")
+    count = torch.cuda.device_count()
+    if device.index is not None and device.index >= count:
+        raise InputError(f"device {device}: this machine has {count} CUDA device(s), counted from cuda:0")
+
+
+def _has_mps() -> bool:
+    return torch.backends.mps.is_available()

@@ -1,0 +1,112 @@
+"""The cells of a study: each is a set of sequences seen in one input dimension, by a name of its own.
+
+In: what a person asked for, such as `T1+T2` and `2d`, and the channels of the data set. Out: `Cell`s. In the
+plan each is a configuration called `SEQUENCES.DIMENSION`, so that a cell is trained, predicted with and
+reported on like any other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from autoseg.errors import InputError
+from autoseg.plan.plan import Plan
+
+DIMENSIONS = ("2d", "2.5d", "3d", "3d_lowres")
+"""Input dimensions, in the order in which results show them."""
+
+ALL = "all"
+"""What stands for every sequence of the data set."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One set of sequences in one input dimension.
+
+    Args:
+        label: the sequences as they were asked for, `T1+T2` or `all`, fit for the name of a folder.
+        sequences: names of the channels, in the data set's order.
+        dimension: `2d`, `2.5d`, `3d` or `3d_lowres`: the configuration that the cell is made from.
+    """
+
+    label: str
+    sequences: tuple[str, ...]
+    dimension: str
+
+    @property
+    def name(self) -> str:
+        """Name of its configuration, such as `T1+T2.2d`."""
+        return f"{self.label}.{self.dimension}"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What was asked for: every set of sequences in every dimension.
+
+    Args:
+        sequences: sets such as `T1`, `T1+T2`, `all`; None = each sequence alone, and all.
+        dimensions: of `DIMENSIONS`.
+    """
+
+    sequences: tuple[str, ...] | None
+    dimensions: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.sequences is not None and not self.sequences:
+            raise InputError("--sequences: name at least one set, such as T1 or T1+T2 or all")
+        if not self.dimensions:
+            raise InputError("--dimensions: name at least one of " + ", ".join(DIMENSIONS))
+        if unknown := [d for d in self.dimensions if d not in DIMENSIONS]:
+            raise InputError(f"--dimensions {' '.join(unknown)}: unknown; there are {', '.join(DIMENSIONS)}")
+
+    def cells(self, channels: Sequence[str]) -> tuple[Cell, ...]:
+        """The cells, set by set; what was asked for twice is there once.
+
+        Args:
+            channels: names of the data set's channels.
+
+        Raises:
+            InputError: a sequence that the data set does not have, or two sets of one folder name.
+        """
+        asked = self.sequences or (*channels, ALL)
+        sets: dict[tuple[str, ...], str] = {}
+        for text in asked:
+            sets.setdefault(_sequences(text, channels), _folder_name(text))
+        if len({label.casefold() for label in sets.values()}) < len(sets):
+            raise InputError(f"--sequences {' '.join(asked)}: two of these would have one name; rename a sequence")
+        dimensions = dict.fromkeys(self.dimensions)
+        return tuple(Cell(label, names, dimension) for names, label in sets.items() for dimension in dimensions)
+
+
+def cells_in(plan: Plan) -> tuple[Cell, ...]:
+    """The cells that a plan holds; none where it is not a study's."""
+    found = []
+    for name, configuration in plan.configurations.items():
+        # the longest ending first: `.2.5d` before any other that it might end with
+        for dimension in sorted(DIMENSIONS, key=len, reverse=True):
+            label = name.removesuffix(f".{dimension}")
+            if label != name and configuration.sequences is not None:
+                found.append(Cell(label, configuration.sequences, dimension))
+                break
+    return tuple(found)
+
+
+def _sequences(text: str, channels: Sequence[str]) -> tuple[str, ...]:
+    """The channels that a set names, in the data set's order; a channel may itself have a plus in its name."""
+    if text in channels:
+        return (text,)
+    if text == ALL:
+        return tuple(channels)
+    names = text.split("+")
+    if unknown := [name for name in names if name not in channels]:
+        raise InputError(
+            f"--sequences {text}: the data set has no {' or '.join(unknown) or 'such sequence'}; "
+            f"it has {', '.join(channels)}, joined by + or {ALL}"
+        )
+    return tuple(channel for channel in channels if channel in names)
+
+
+def _folder_name(text: str) -> str:
+    return re.sub(r"[^\w+.-]+", "_", text)

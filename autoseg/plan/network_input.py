@@ -1,0 +1,131 @@
+"""What a network sees of a preprocessed case: a list of channel descriptions, and the arrays made by it.
+
+In: preprocessed channels (sequence, z, y, x) and which sequences the case has. Out: the network's
+input (channel, z, y, x): the configuration's sequences, in 2.5D each of them with neighbouring
+slices, and at the end the availability code, by which the network can tell a sequence that is absent
+from one that shows nothing (ModDrop++, arXiv:2203.04959). Training, validation and prediction make
+their patches here, so that a configuration alone decides the dimension of its input.
+
+A neighbour beyond the first or last slice is zero, not that slice again: so is everything else
+outside an image, in training and in prediction, and it tells the network where the image ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoseg.image.geometry import Shape
+from autoseg.plan.configuration import Configuration
+from autoseg.plan.plan import Plan
+
+NO_HALO: Shape = (0, 0, 0)
+
+
+@dataclass(frozen=True)
+class NetworkInput:
+    """One channel of a network's input.
+
+    Args:
+        sequence: the plan's channel that it is made of.
+        offset: slices along the configuration's `slice_axis` from the one that is predicted.
+        kind: `image`: intensities; `availability`: 1 everywhere where the case has the sequence, else 0.
+    """
+
+    sequence: str
+    offset: int = 0
+    kind: Literal["image", "availability"] = "image"
+
+
+def seen_sequences(plan: Plan, configuration: Configuration) -> tuple[str, ...]:
+    """Names of the sequences that a configuration's network sees, in the plan's order."""
+    chosen = configuration.sequences
+    return tuple(channel.name for channel in plan.channels if chosen is None or channel.name in chosen)
+
+
+def input_channels(plan: Plan, configuration: Configuration) -> tuple[NetworkInput, ...]:
+    """The channels of a configuration's input, in order: slices sequence by sequence, then the availability code.
+
+    Args:
+        plan: names the sequences.
+        configuration: says which of them the network sees, with how many neighbours, and whether it is
+            told which are there.
+    """
+    sequences = seen_sequences(plan, configuration)
+    offsets = range(-configuration.neighbours, configuration.neighbours + 1)
+    slices = [NetworkInput(sequence, offset) for sequence in sequences for offset in offsets]
+    codes = [NetworkInput(sequence, kind="availability") for sequence in sequences]
+    return (*slices, *codes) if configuration.availability_code else tuple(slices)
+
+
+@dataclass(frozen=True)
+class InputLayout:
+    """How the input of a network is put together from a preprocessed case.
+
+    Args:
+        channels: of the network's input.
+        sequences: those that they are made of.
+        places: of these sequences among the preprocessed channels.
+        halo: voxels (z, y, x) that must be read on each side of a patch: neighbouring slices.
+    """
+
+    channels: tuple[NetworkInput, ...]
+    sequences: tuple[str, ...]
+    places: tuple[int, ...]
+    halo: Shape = NO_HALO
+
+    @classmethod
+    def of(cls, plan: Plan, configuration: Configuration) -> InputLayout:
+        """The layout that a configuration's network was, or will be, trained with."""
+        sequences = seen_sequences(plan, configuration)
+        names = [channel.name for channel in plan.channels]
+        z, y, x = (configuration.neighbours if axis == configuration.slice_axis else 0 for axis in range(3))
+        return cls(
+            input_channels(plan, configuration), sequences, tuple(names.index(name) for name in sequences), (z, y, x)
+        )
+
+    @classmethod
+    def plain(cls, count: int) -> InputLayout:
+        """The layout whose input is `count` preprocessed channels as they are."""
+        names = tuple(str(i) for i in range(count))
+        return cls(tuple(NetworkInput(name) for name in names), names, tuple(range(count)))
+
+    def available(self, present: Sequence[bool]) -> tuple[bool, ...]:
+        """For each of `sequences` whether it is there.
+
+        Args:
+            present: for each preprocessed channel whether the case has it.
+        """
+        return tuple(present[place] for place in self.places)
+
+    def assemble(self, region: NDArray[np.float32], available: Sequence[bool]) -> NDArray[np.float32]:
+        """The network's input of one patch.
+
+        Args:
+            region: (sequence, z, y, x), for each of `sequences` the patch with `halo` on each side.
+            available: for each of `sequences` whether the network may see it; one that it may not is
+                zero, the mean after normalisation, and so is its availability code.
+
+        Returns:
+            (channel, z, y, x) float32 of the patch's size, a copy.
+        """
+        size = [n - 2 * margin for n, margin in zip(region.shape[1:], self.halo, strict=True)]
+        out = np.zeros((len(self.channels), *size), dtype=np.float32)
+        for target, channel in zip(out, self.channels, strict=True):
+            index = self.sequences.index(channel.sequence)
+            if not available[index]:
+                continue
+            if channel.kind == "availability":
+                target[...] = 1
+            else:
+                target[...] = region[index][self._shifted(channel.offset, size)]
+        return out
+
+    def _shifted(self, offset: int, size: Sequence[int]) -> tuple[slice, ...]:
+        """The patch within its region, `offset` slices further along the axis that has a halo."""
+        starts = [margin + offset if margin else 0 for margin in self.halo]
+        return tuple(slice(start, start + n) for start, n in zip(starts, size, strict=True))

@@ -1,0 +1,22 @@
+"""`dataset.json`: what was read from the raw data set."""
+
+from __future__ import annotations
+
+from autoseg.dataset.record import DatasetRecord
+from autoseg.files import read_existing, write_text
+from autoseg.run_folder.paths import RunFolder
+
+
+def write_record(run: RunFolder, record: DatasetRecord) -> None:
+    """Write `dataset.json`, atomically."""
+    write_text(run.dataset, record.model_dump_json(indent=1))
+
+
+def read_record(run: RunFolder) -> DatasetRecord:
+    """Read `dataset.json`.
+
+    Raises:
+        RunFolderError: it is missing or malformed; names file and field.
+    """
+    run.require(run.dataset, "autoseg plan-and-preprocess")
+    return read_existing(run.dataset, DatasetRecord)

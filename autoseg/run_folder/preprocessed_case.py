@@ -1,0 +1,164 @@
+"""A preprocessed case on disk: one folder, readable patch by patch without the raw data.
+
+`image.b2nd` (channel, z, y, x) float32 and `label.b2nd` (z, y, x) uint8 class indices at the
+configuration's spacing, chunked and compressed (blosc2); `foreground.safetensors`, voxels to draw
+patches from; `reference.nii.gz`, the label map in the data set's values at the image's own
+geometry; `case.json`, how to get back there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import blosc2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors.numpy import load_file, save_file
+
+from autoseg.errors import RunFolderError
+from autoseg.image.geometry import Geometry, Reorientation, Shape, Spacing
+
+
+class CaseRecord(BaseModel):
+    """`case.json`: the way from the stored image to the preprocessed arrays.
+
+    Args:
+        stored: geometry of the image as the user's file has it.
+        reorientation: applied to the stored axes first.
+        crop_lower, crop_upper: box of the crop to non-zero, in voxels of the reoriented image (z, y,
+            x), upper end excluded.
+        spacing: mm of the preprocessed arrays.
+        shape: voxels of the preprocessed arrays.
+        present: for each channel whether the sequence was acquired.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    case: str
+    stored: Geometry
+    reorientation: Reorientation
+    crop_lower: Shape
+    crop_upper: Shape
+    spacing: Spacing
+    shape: Shape
+    present: tuple[bool, ...]
+
+    @property
+    def reoriented(self) -> Geometry:
+        """Geometry of the whole image after reorientation."""
+        return self.reorientation.apply_to_geometry(self.stored)
+
+    @property
+    def cropped_shape(self) -> Shape:
+        """Voxels of the crop, before resampling."""
+        z, y, x = (upper - lower for lower, upper in zip(self.crop_lower, self.crop_upper, strict=True))
+        return z, y, x
+
+
+@dataclass(frozen=True)
+class Foreground:
+    """Voxels from which patches are drawn.
+
+    Args:
+        voxels: (n, 3) indices (z, y, x) into the preprocessed arrays.
+        classes: (n,) class index of each.
+        lesions: (n,) connected component of each, numbered within its class from 0.
+        weights: (n,) voxels of its component that each stands for, itself included; None where the case
+            was preprocessed before they were kept.
+    """
+
+    voxels: NDArray[np.int32]
+    classes: NDArray[np.uint8]
+    lesions: NDArray[np.int32]
+    weights: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class PreprocessedCase:
+    """A preprocessed case, opened; arrays are read where they are sliced.
+
+    Args:
+        image: (channel, z, y, x) float32, normalised; absent channels are zero.
+        label: (z, y, x) uint8 class indices.
+    """
+
+    record: CaseRecord
+    image: blosc2.NDArray
+    label: blosc2.NDArray
+    foreground: Foreground
+    reference: Path
+
+
+def write_case(
+    folder: Path, record: CaseRecord, image: NDArray[np.float32], label: NDArray[np.uint8], foreground: Foreground
+) -> None:
+    """Write the arrays of a case into an existing folder; `reference.nii.gz` is the caller's.
+
+    Args:
+        folder: folder of the case.
+        record: the way back to the image as stored.
+        image: (channel, z, y, x).
+        label: (z, y, x).
+        foreground: voxels from which patches are drawn.
+    """
+    for name, array in (("image", image), ("label", label)):
+        blosc2.asarray(
+            np.ascontiguousarray(array),
+            chunks=_chunks(array.shape),
+            urlpath=str(folder / f"{name}.b2nd"),
+            mode="w",
+            cparams=blosc2.CParams(codec=blosc2.Codec.ZSTD, clevel=3, nthreads=1),
+        )
+    # safetensors writes the memory of an array as it lies, whatever its strides
+    drawn = {
+        "voxels": foreground.voxels,
+        "classes": foreground.classes,
+        "lesions": foreground.lesions,
+        "weights": foreground.weights,
+    }
+    save_file(
+        {k: np.ascontiguousarray(v) for k, v in drawn.items() if v is not None}, folder / "foreground.safetensors"
+    )
+    (folder / "case.json").write_text(record.model_dump_json(indent=1), encoding="utf-8")
+
+
+def read_record(folder: Path) -> CaseRecord:
+    """Read `case.json`.
+
+    Raises:
+        RunFolderError: the case is not preprocessed or its record is damaged.
+    """
+    try:
+        return CaseRecord.model_validate_json((folder / "case.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunFolderError(f"{folder}: not preprocessed; run `autoseg plan-and-preprocess`") from None
+    except ValidationError as error:
+        raise RunFolderError(f"{folder / 'case.json'}: damaged ({error.error_count()} wrong fields)") from None
+
+
+def open_case(folder: Path) -> PreprocessedCase:
+    """Open a preprocessed case.
+
+    Raises:
+        RunFolderError: a part is missing or damaged.
+    """
+    record = read_record(folder)
+    try:
+        image = blosc2.open(str(folder / "image.b2nd"), mode="r", dparams=blosc2.DParams(nthreads=1))
+        label = blosc2.open(str(folder / "label.b2nd"), mode="r", dparams=blosc2.DParams(nthreads=1))
+        foreground = Foreground(**load_file(folder / "foreground.safetensors"))
+    except (OSError, RuntimeError, ValueError) as error:
+        raise RunFolderError(
+            f"{folder}: damaged ({error}); delete this folder and run `autoseg plan-and-preprocess` again"
+        ) from None
+    return PreprocessedCase(record, image, label, foreground, folder / "reference.nii.gz")
+
+
+def _chunks(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Chunks of at most 64 voxels an axis, one channel each: a patch touches few of them."""
+    spatial = tuple(min(64, n) for n in shape[-3:])
+    return (1, *spatial) if len(shape) == 4 else spatial

@@ -1,0 +1,75 @@
+"""What a person reads: the console, progress bars, and lengths of time as a person types and reads them."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from autoseg.errors import InputError
+
+WIDTH_IN_A_LOG = 160
+"""Columns where no terminal says how many there are: rich's 80 would cut tables of many classes."""
+
+
+def open_console(*, stderr: bool = False) -> Console:
+    """A console as wide as the terminal; in a file or a pipe wide enough for tables, or as `COLUMNS` says.
+
+    Args:
+        stderr: write to standard error, as progress bars, warnings and errors do.
+    """
+    made = Console(stderr=stderr)
+    # a notebook, which is no terminal, has a width of its own
+    if not made.is_terminal and not made.is_jupyter and "COLUMNS" not in os.environ:
+        made.width = WIDTH_IN_A_LOG
+    return made
+
+
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
+_WHOLE = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
+
+
+def parse_duration(text: str | float) -> float:
+    """Seconds of a duration such as `90s`, `40m`, `1.5h` or `1h30m`; a number is seconds already.
+
+    Raises:
+        InputError: it is not a duration, or not longer than nothing.
+    """
+    if isinstance(text, str):
+        match = _WHOLE.fullmatch(text.replace(" ", "").lower())
+        if match is None or not any(match.groups()):
+            raise InputError(f"{text!r} is not a length of time; write for example 90s, 40m, 2h or 1h30m")
+        seconds = sum(float(n) * _UNITS[u] for n, u in zip(match.groups(), "hms", strict=True) if n is not None)
+    else:
+        seconds = float(text)
+    if not 0 < seconds < float("inf"):
+        raise InputError(f"{text!r}: a length of time must be more than zero")
+    return seconds
+
+
+def format_duration(seconds: float) -> str:
+    """A duration in two units at most: `45 s`, `40 min`, `1 h 30 min`, `3 days 4 h`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
+    if hours == 0:
+        return f"{minutes} min {whole % 60} s" if whole % 60 else f"{minutes} min"
+    if days == 0:
+        return f"{hours} h {minutes % 60} min" if minutes % 60 else f"{hours} h"
+    unit = "day" if days == 1 else "days"
+    return f"{days} {unit} {hours % 24} h" if hours % 24 else f"{days} {unit}"
+
+
+def progress_bar(console: Console | None = None) -> Progress:
+    """The project's progress bar: what, how far, how long it took, how long it will take."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console or open_console(stderr=True),
+    )

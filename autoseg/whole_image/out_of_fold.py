@@ -1,0 +1,68 @@
+"""Out-of-fold probabilities on disk: each training case as the model that did not see it predicted it.
+
+`cross_validation/CONFIG/probabilities/CASE.b2nd`, (K - 1, z, y, x) at the configuration's spacing and
+crop, 8 bit, compressed (blosc2): the foreground classes, of which the background is the rest; and
+`CASE.json`, the way back to the image. Every choice after training is made from them, so that nothing
+has to be predicted again.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import blosc2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from autoseg.errors import RunFolderError
+from autoseg.files import replaced_when_done, write_text
+from autoseg.run_folder.preprocessed_case import CaseRecord
+from autoseg.whole_image.predicted import Predicted, quantized, rest_of
+
+CHUNK = 64
+
+
+def write_probabilities(folder: Path, record: CaseRecord, probabilities: NDArray[np.floating]) -> None:
+    """Write the probabilities of a case, each file atomically.
+
+    Args:
+        folder: of the configuration, made where needed.
+        record: how the case was prepared; names it.
+        probabilities: (K, z, y, x) of the record's shape, summing to 1 over K.
+    """
+    write_text(folder / f"{record.case}.json", record.model_dump_json(indent=1))
+    foreground = quantized(probabilities)[1:]
+    with replaced_when_done(array_file(folder, record.case)) as temporary:
+        blosc2.asarray(
+            np.ascontiguousarray(foreground),
+            chunks=(1, *(min(CHUNK, n) for n in foreground.shape[1:])),
+            urlpath=str(temporary),
+            mode="w",
+            cparams=blosc2.CParams(codec=blosc2.Codec.ZSTD, clevel=5, nthreads=1),
+        )
+
+
+def array_file(folder: Path, case: str) -> Path:
+    """The file of a case's probabilities in a configuration's folder."""
+    return folder / f"{case}.b2nd"
+
+
+def read_probabilities(folder: Path, case: str) -> Predicted:
+    """Read the probabilities of a case, (K, z, y, x) in 8 bit.
+
+    Raises:
+        RunFolderError: they are missing or damaged.
+    """
+    file, record_file = array_file(folder, case), folder / f"{case}.json"
+    try:
+        record = CaseRecord.model_validate_json(record_file.read_text(encoding="utf-8"))
+        foreground = blosc2.open(str(file), mode="r", dparams=blosc2.DParams(nthreads=1))[:]
+    except (OSError, RuntimeError, ValueError, ValidationError) as error:
+        raise RunFolderError(
+            f"{file}: missing or damaged ({type(error).__name__}); delete the model of the fold that validates "
+            f"{case}, and `autoseg train` makes it again"
+        ) from None
+    if foreground.shape[1:] != record.shape or foreground.dtype != np.uint8:
+        raise RunFolderError(f"{file}: does not fit {record_file.name}; train the fold that validates {case} again")
+    return Predicted(np.concatenate([rest_of(foreground)[None], foreground]), record)

@@ -1,0 +1,248 @@
+"""Evaluation: predicted label maps against references, at original resolution; writes a report folder.
+
+In: two folders of label files, or a RUN folder whose folds have predicted their validation cases.
+Out: `metrics.csv` (one line a case and class), `strata.csv` (one line a stratum and class),
+`summary.json` (`autoseg.metrics.Summary`) and `report.html`. What the numbers mean is stated in
+`autoseg.metrics` and in `docs/metrics.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from autoseg.errors import PartialFailure, RunFolderError
+from autoseg.image.labels import Labels
+from autoseg.machine import clock
+from autoseg.metrics import CaseMetrics, Summary, summarize
+from autoseg.plan.plan import Plan, read_plan
+from autoseg.run_folder.dataset_record import read_record
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.preprocessed_case import read_record as read_case_record
+from autoseg.run_folder.report_folder import report_folder
+from autoseg.run_folder.splits import Split, cases_of, read_splits
+from inference.evaluation.compare import Compared, Pair, compare, compare_all, workers_for
+from inference.evaluation.cross_validated import cross_validated
+from inference.evaluation.folders import (
+    declaration_beside,
+    image_of,
+    labels_declared,
+    labels_found,
+    match_folders,
+    strata_beside,
+)
+from inference.report.background import Background, from_file, from_preprocessed
+from inference.report.facts import run_facts
+from inference.report.pictures import chosen_pictures
+from inference.report.write import write_report
+
+SECONDS_TO_LOAD, BESIDE_EACH_OTHER = 8.0, 1.5
+"""Start of a process that compares, and how much slower a case is where every core compares one."""
+
+
+class IncompleteEvaluation(PartialFailure):
+    """Some cases could not be evaluated; the report of the others is written.
+
+    Args:
+        summary: of the others; its `problems` say what is missing.
+        report: the folder it was written to.
+    """
+
+    def __init__(self, summary: Summary, report: Path) -> None:
+        self.summary = summary
+        count, listed = len(summary.problems), "\n".join(summary.problems)
+        super().__init__(
+            f"{count} {'case' if count == 1 else 'cases'} could not be evaluated; "
+            f"the other {summary.cases} are in {report / 'report.html'}\n{listed}"
+        )
+
+
+def evaluate_folders(
+    reference: Path,
+    prediction: Path,
+    output: Path,
+    *,
+    labels: Labels | None = None,
+    images: Path | None = None,
+    workers: int | None = None,
+    threads: int | None = None,
+) -> Summary:
+    """Compare predicted label maps with references of the same names and write a report.
+
+    Files are matched by name without its ending. A prediction without a reference is a warning; a
+    reference without a prediction, or one on another grid, is a problem: the report of the rest is
+    written, names it, and the evaluation fails. Stratification columns of a `cases.csv` in or beside the
+    reference folder split the results.
+
+    Args:
+        reference: folder of reference label maps.
+        prediction: folder of predicted ones.
+        output: folder for `metrics.csv`, `summary.json` and `report.html`.
+        labels: values and names of the classes; None = those of the `dataset.json` in or beside the
+            reference folder, or else the values that occur in the references.
+        images: folder of the images, to show under the outlines.
+        workers: processes; None = as many as fit.
+        threads: that may compute, of all processes together; None = as many as there are cores.
+
+    Raises:
+        InputError: the folders hold no label maps of the same names.
+        DatasetError: the `dataset.json` or `cases.csv` in or beside the reference folder is malformed.
+        IncompleteEvaluation: some cases could not be evaluated.
+    """
+    matched = match_folders(reference, prediction)
+    declared = declaration_beside(reference)
+    if labels is None and declared is not None:
+        labels = labels_declared(declared[0], declared[2])
+    if labels is None:
+        labels = labels_found(matched.pairs)
+    name = (declared[0].name if declared else None) or reference.absolute().parent.name
+    strata = strata_beside(reference)
+    compared = compare_all(matched.pairs, labels, workers=workers, threads=threads)
+    rows = _rows(compared)
+    summary = summarize(
+        rows,
+        dataset=name,
+        synthetic=is_synthetic(name) or bool(declared and declared[1]),
+        strata=strata,
+        problems=[*(f"case {c}: has no prediction in {prediction}" for c in matched.missing), *_problems(compared)],
+        warnings=[f"case {c}: is predicted, but has no reference; left out" for c in matched.extra],
+    )
+    backgrounds = _backgrounds(matched.pairs, images)
+    pictures = chosen_pictures(rows, {p.case: p for p in matched.pairs}, labels, backgrounds)
+    write_report(output, summary, rows, pictures=pictures, facts=None, strata=strata)
+    return _complete(summary, output)
+
+
+def report_run(
+    run: RunFolder, configuration: str, *, workers: int | None = None, threads: int | None = None
+) -> Summary:
+    """Evaluate a run's cross-validation against the references kept with the preprocessed cases.
+
+    Needs neither the raw data nor the models. Cases of folds that are not finished yet are left out,
+    with a warning.
+
+    Args:
+        run: the RUN folder; the report goes to `report_folder`.
+        configuration: name of the configuration.
+        workers: processes; None = as many as fit.
+        threads: that may compute, of all processes together; None = as many as there are cores.
+
+    Raises:
+        PlanError: the plan or the splits are missing or malformed.
+        RunFolderError: no case is predicted yet, or a fold was trained with another split than
+            `splits.json` now holds.
+        IncompleteEvaluation: some predictions are missing or unreadable.
+    """
+    plan = read_plan(run.plan)
+    found = cross_validated(run, plan, configuration)
+    folds, pairs = found.folds, found.pairs
+    if not pairs:
+        raise RunFolderError(
+            f"{run.cross_validation(configuration)}: no case is predicted yet; `autoseg train {run.path} --fold all` "
+            "predicts the cases that each fold did not see"
+        )
+    compared = compare_all(pairs, plan.labels, workers=workers, threads=threads)
+    rows = _rows(compared)
+    record = read_record(run) if run.dataset.exists() else None
+    strata = {case.name: case.strata for case in record.cases} if record else {}
+    summary = summarize(
+        rows,
+        dataset=plan.dataset,
+        configuration=configuration,
+        synthetic=is_synthetic(plan.dataset),
+        folds=folds,
+        strata=strata,
+        problems=[*(f"case {case}: its prediction is missing" for case in found.lost), *_problems(compared)],
+        warnings=[*_unfinished_warning(found.unfinished, len(folds)), *_left_out_warning(found.of_run, found.splits)],
+    )
+    backgrounds = preprocessed_backgrounds(run, configuration, plan, pairs)
+    pictures = chosen_pictures(rows, {pair.case: pair for pair in pairs}, plan.labels, backgrounds)
+    facts = run_facts(run, plan, configuration, found.splits)
+    report = report_folder(run, configuration)
+    write_report(report, summary, rows, pictures=pictures, facts=facts, folds=folds, strata=strata)
+    return _complete(summary, report)
+
+
+def expected_comparison_seconds(run: RunFolder, configuration: str, threads: int | None = None) -> float | None:
+    """What comparing all cases will take once every fold is finished, by comparing one or two of those that are.
+
+    Args:
+        run: the RUN folder.
+        configuration: name of the configuration.
+        threads: that may compute, of all processes together; None = as many as there are cores.
+
+    Returns:
+        None where no case is predicted yet, or none can be compared.
+    """
+    plan = read_plan(run.plan)
+    pairs = cross_validated(run, plan, configuration).pairs
+    if not pairs:
+        return None
+    cases = len(cases_of(read_splits(run.splits)))
+    workers = workers_for([pairs[i % len(pairs)] for i in range(cases)], threads)
+    looks = []
+    # the first also loads the libraries, which every process does for itself; cases differ, and the dearer one counts
+    for pair in (pairs[0], pairs[len(pairs) // 2], pairs[-1]):
+        start = clock.now()
+        if compare(pair, plan.labels).problem is not None:
+            return None
+        looks.append(clock.now() - start)
+    a_case = max(looks[1:])
+    if workers == 1:
+        return a_case * cases
+    return SECONDS_TO_LOAD + BESIDE_EACH_OTHER * a_case * cases / workers
+
+
+def is_synthetic(dataset: str) -> bool:
+    """Whether a data set's name says that its images are made up."""
+    return any(word in dataset.casefold() for word in ("phantom", "synthetic"))
+
+
+def _unfinished_warning(unfinished: Sequence[int], cases: int) -> list[str]:
+    if not unfinished:
+        return []
+    folds = ", ".join(map(str, unfinished))
+    return [f"fold {folds}: not finished; its cases are missing here, of {cases} cases in all"]
+
+
+def _left_out_warning(all_splits: Sequence[Split], splits: Sequence[Split]) -> list[str]:
+    """Cases that have none of the sequences that the configuration sees."""
+    every, judged = ({case for split in some for case in split.val} for some in (all_splits, splits))
+    if every == judged:
+        return []
+    left_out = ", ".join(sorted(every - judged))
+    return [f"{len(judged)} of {len(every)} cases take part; none of the sequences that the network sees: {left_out}"]
+
+
+def preprocessed_backgrounds(
+    run: RunFolder, configuration: str, plan: Plan, pairs: Sequence[Pair]
+) -> dict[str, Background]:
+    """The preprocessed images of the cases that still have one."""
+    names = tuple(channel.name for channel in plan.channels)
+    folders = {pair.case: run.case(plan.preprocessed_as(configuration), pair.case) for pair in pairs}
+    return {
+        case: from_preprocessed(folder, read_case_record(folder), names)
+        for case, folder in folders.items()
+        if (folder / "image.b2nd").exists()
+    }
+
+
+def _backgrounds(pairs: Sequence[Pair], images: Path | None) -> dict[str, Background]:
+    if images is None:
+        return {}
+    files = {pair.case: image_of(images, pair.case) for pair in pairs}
+    return {case: from_file(file) for case, file in files.items() if file is not None}
+
+
+def _rows(compared: Sequence[Compared]) -> list[CaseMetrics]:
+    return [row for one in compared for row in one.rows]
+
+
+def _problems(compared: Sequence[Compared]) -> list[str]:
+    return [one.problem for one in compared if one.problem is not None]
+
+
+def _complete(summary: Summary, report: Path) -> Summary:
+    if summary.problems:
+        raise IncompleteEvaluation(summary, report)
+    return summary

@@ -1,0 +1,140 @@
+"""Folders of label files: which reference belongs to which prediction, and what the values mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from autoseg.dataset.csv_rows import LABEL, RESERVED, read_table
+from autoseg.dataset.declaration import FILE_NAME, MOST_LABELS, Declaration, labels_of, parse, read_json
+from autoseg.dataset.names import entries, split_channel, split_ending
+from autoseg.dataset.read import TABLE_NAME
+from autoseg.errors import InputError
+from autoseg.image.labels import Labels
+from autoseg.machine.map_cases import map_cases
+from inference.evaluation.compare import Pair, case_of, values_of, workers_for
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Two folders of label files, matched by case name.
+
+    Args:
+        pairs: cases that have both.
+        missing: cases without a prediction.
+        extra: predictions without a reference.
+    """
+
+    pairs: tuple[Pair, ...]
+    missing: tuple[str, ...]
+    extra: tuple[str, ...]
+
+
+def match_folders(reference: Path, prediction: Path) -> Matched:
+    """Match files by name without its ending, whatever their formats.
+
+    Raises:
+        InputError: a folder is missing, holds no label file or two of one case, or nothing matches.
+    """
+    references, predictions = files_by_case(reference), files_by_case(prediction)
+    if not references:
+        raise InputError(f"{reference}: holds no label file; give the folder of reference label maps")
+    both = [case for case in references if case in predictions]
+    if not both:
+        raise InputError(
+            f"{prediction}: no file has the name of a reference in {reference} (such as {next(iter(references))}); "
+            "reference and prediction of a case must bear one name"
+        )
+    return Matched(
+        pairs=tuple(Pair(case, references[case], predictions[case]) for case in both),
+        missing=tuple(case for case in references if case not in predictions),
+        extra=tuple(case for case in predictions if case not in references),
+    )
+
+
+def files_by_case(folder: Path) -> dict[str, Path]:
+    """Image files of a folder by name without ending.
+
+    Raises:
+        InputError: the folder is missing, or two files have one name.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: is not a folder")
+    found: dict[str, Path] = {}
+    for file in entries(folder):
+        name, ending = split_ending(file)
+        if not ending or not file.is_file():
+            continue
+        if name in found:
+            raise InputError(f"{folder}: {found[name].name} and {file.name} are both named {name}; remove one")
+        found[name] = file
+    return found
+
+
+def image_of(folder: Path, case: str) -> Path | None:
+    """The image of a case: `CASE.nii.gz`, or its first channel by nnU-Net's names, `CASE_0000.nii.gz`."""
+    files = files_by_case(folder)
+    channels = sorted(name for name in files if (split_channel(name) or ("", 0))[0] == case)
+    name = case if case in files else next(iter(channels), None)
+    return None if name is None else files[name]
+
+
+def declaration_beside(folder: Path) -> tuple[Declaration, bool, Path] | None:
+    """The `dataset.json` in a folder of labels or beside it, and whether it says `"synthetic": true`.
+
+    Raises:
+        DatasetError: it is malformed.
+    """
+    for path in (folder / FILE_NAME, folder.absolute().parent / FILE_NAME):
+        if path.is_file():
+            document = read_json(path)
+            return parse(Declaration, document, path), document.get("synthetic") is True, path
+    return None
+
+
+def labels_declared(declaration: Declaration, path: Path) -> Labels | None:
+    """The labels of a `dataset.json`; None where it declares none."""
+    return None if declaration.labels is None else labels_of(declaration.labels, path)
+
+
+def labels_found(pairs: Sequence[Pair]) -> Labels:
+    """Labels named by the whole values that occur in the references; 0 is the background.
+
+    Raises:
+        InputError: no reference has a voxel of another value.
+    """
+    found = map_cases(values_of, pairs, workers_for(pairs), "Looking for labels", name=case_of)
+    # what is no whole number is reported when the case is compared
+    values = sorted({int(v) for of_case in found for v in of_case if np.isfinite(v) and v == int(v) and v != 0})
+    if len(values) >= MOST_LABELS:
+        raise InputError(
+            f"{pairs[0].reference.parent}: the references hold {len(values)} labels beside 0, {MOST_LABELS} with it at "
+            "most are supported; give a RUN folder (--run) or a dataset.json that names those to compare"
+        )
+    if not values:
+        raise InputError(f"{pairs[0].reference.parent}: the references are empty, there is nothing to evaluate against")
+    return Labels(values=(0, *values), names=("background", *(f"label {value}" for value in values)))
+
+
+def strata_beside(folder: Path) -> dict[str, dict[str, str]]:
+    """Stratification values by column of each label file, by its name without ending.
+
+    From the `cases.csv` in a folder of labels or beside it; none where there is no such table.
+
+    Raises:
+        DatasetError: the table is malformed.
+    """
+    for path in (folder / TABLE_NAME, folder.absolute().parent / TABLE_NAME):
+        if path.is_file():
+            table = read_table(path)
+            columns = [c for c in table.columns if c not in (*RESERVED, *table.sequence_columns())]
+            named = [(table.file(row, LABEL), row) for row in table.rows]
+            return {
+                split_ending(file)[0]: {column: row.cells[column] for column in columns}
+                for file, row in named
+                if file is not None
+            }
+    return {}

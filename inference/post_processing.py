@@ -1,0 +1,75 @@
+"""Post-processing of a predicted label map, by the rule of each class.
+
+Thresholds act on the probabilities, before the label map is made (`class_weights`); components are
+removed from the label map (`remove_components`). A removed component becomes what surrounds it, so
+that a false lesion leaves no hole in the organ that it lay in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation, find_objects
+
+from autoseg.image.geometry import Spacing
+from autoseg.metrics.lesions import equivalent_diameters
+from autoseg.run_folder.selection import ClassRule
+
+_NEIGHBOURS = np.ones((3, 3, 3), dtype=bool)
+
+
+def class_weights(rules: Sequence[ClassRule]) -> tuple[float, ...]:
+    """Factor on the probability of each class, background first, by which the thresholds decide."""
+    return (1.0, *(rule.weight for rule in rules))
+
+
+def remove_components(classes: NDArray[np.uint8], rules: Sequence[ClassRule], spacing: Spacing) -> None:
+    """Remove, in place, the components that the rules do not keep.
+
+    Args:
+        classes: (z, y, x) class indices.
+        rules: of each foreground class, in the order of the indices.
+        spacing: mm (z, y, x).
+    """
+    if not any(rule.largest_component or rule.minimal_diameter_mm for rule in rules):
+        return
+    boxes = find_objects(classes, max_label=len(rules))
+    for index, (rule, box) in enumerate(zip(rules, boxes, strict=True), start=1):
+        if box is not None and (rule.largest_component or rule.minimal_diameter_mm):
+            _remove_of_class(classes[_grown(box, classes.shape)], index, rule, spacing)
+
+
+def kept_components(sizes: NDArray[np.int64], rule: ClassRule, spacing: Spacing) -> NDArray[np.bool_]:
+    """Which components a rule keeps.
+
+    Args:
+        sizes: voxels of each.
+        rule: of their class.
+        spacing: mm (z, y, x).
+    """
+    kept = equivalent_diameters(sizes * float(np.prod(spacing)) / 1000) >= rule.minimal_diameter_mm
+    if rule.largest_component and sizes.size:
+        # of equal ones the first
+        kept &= np.arange(sizes.size) == sizes.argmax()
+    return kept
+
+
+def _remove_of_class(classes: NDArray[np.uint8], index: int, rule: ClassRule, spacing: Spacing) -> None:
+    """Remove, in place, components of class `index` from a part of the label map that has a margin around them."""
+    parts, count = cc3d.connected_components(np.ascontiguousarray(classes == index), connectivity=26, return_N=True)
+    sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
+    kept = kept_components(sizes, rule, spacing)
+    boxes = find_objects(parts)
+    for part in np.flatnonzero(~kept):
+        box = _grown(boxes[part], classes.shape)
+        own = parts[box] == part + 1
+        around = classes[box][binary_dilation(own, _NEIGHBOURS) & ~own]
+        classes[box][own] = np.bincount(around).argmax() if around.size else 0
+
+
+def _grown(box: tuple[slice, ...], shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """A box with a margin of one voxel, inside an array of that shape."""
+    return tuple(slice(max(part.start - 1, 0), min(part.stop + 1, n)) for part, n in zip(box, shape, strict=True))

@@ -1,0 +1,143 @@
+"""Which configurations can be compared, and over which cases: those that all of them predicted out of fold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoseg.errors import RunFolderError
+from autoseg.image.image import read_geometry
+from autoseg.machine.cores import available_cores
+from autoseg.machine.map_cases import workers_within_memory
+from autoseg.plan.plan import Plan
+from autoseg.run_folder.finished import refuse_other_splits
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.splits import Split
+from autoseg.run_folder.taking_part import splits_of
+from autoseg.run_folder.trained_by import refuse_other_plan_than_trained
+from autoseg.whole_image.out_of_fold import array_file
+from inference.selection.candidates import CaseFiles
+
+# the probabilities in 8 bit come on top
+_BYTES_PER_VOXEL = 40
+_BYTES_OF_LIBRARIES = 700_000_000
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a choice rests on.
+
+    Args:
+        configurations: that are compared.
+        files: of each case.
+        folds: fold of each case.
+        notes: what was left out.
+    """
+
+    configurations: tuple[str, ...]
+    files: tuple[CaseFiles, ...]
+    folds: NDArray[np.int64]
+    notes: tuple[str, ...]
+
+    @property
+    def several_folds(self) -> bool:
+        """Whether something can be fitted to some folds and judged on another."""
+        return len(np.unique(self.folds)) > 1
+
+    def workers(self, classes: int, threads: int | None = None) -> int:
+        """Processes over cases that threads (None = cores) and free memory allow."""
+        voxels = max(prod(read_geometry(files.reference)[0].shape) for files in self.files)
+        per_voxel = _BYTES_PER_VOXEL + len(self.configurations) * classes
+        at_most = min(threads or available_cores(), len(self.files))
+        return workers_within_memory(_BYTES_OF_LIBRARIES + per_voxel * voxels, at_most)
+
+
+def judged_cases(run: RunFolder, plan: Plan, splits: Sequence[Split], configurations: Sequence[str] | None) -> Judged:
+    """The cases that every configuration has predicted out of fold.
+
+    Args:
+        run: the RUN folder.
+        plan: its plan.
+        splits: its folds.
+        configurations: to compare; None = all that are trained.
+
+    Raises:
+        RunFolderError: nothing is trained, no case is common to all, or probabilities are missing.
+        PlanError: a configuration is not planned.
+    """
+    trained = trained_configurations(run, plan, len(splits))
+    names = tuple(dict.fromkeys(configurations)) if configurations else trained
+    of_each = {name: splits_of(run, plan, name, splits) for name in names}
+    for name in names:
+        refuse_other_plan_than_trained(run, plan, name)
+        refuse_other_splits(run, name, of_each[name])
+    if not names:
+        raise RunFolderError(f"{run.path}: no fold is trained to its end; `autoseg train {run.path}` does it")
+    predicted = [_predicted_cases(run, name, of_each[name]) for name in names]
+    common = {case: fold for case, fold in predicted[0].items() if all(case in other for other in predicted)}
+    if not common:
+        raise RunFolderError(
+            f"{run.path}: no case was predicted out of fold by each of {', '.join(names)}; train the same folds of "
+            "each, or name configurations that share cases with --config"
+        )
+    files = tuple(
+        CaseFiles(
+            case,
+            # the same file for every configuration that learned from the case
+            run.case(plan.preprocessed_as(names[0]), case) / "reference.nii.gz",
+            {name: run.probabilities(name) for name in names},
+        )
+        for case in common
+    )
+    notes = [] if configurations else _left_out(run, plan, names, len(splits))
+    everywhere = {case for other in predicted for case in other}
+    if len(common) < len(everywhere):
+        left_out = len(everywhere) - len(common)
+        notes.append(f"{left_out} of {len(everywhere)} cases are left out: some configuration did not predict them")
+    return Judged(names, files, np.array(list(common.values())), tuple(notes))
+
+
+def trained_configurations(run: RunFolder, plan: Plan, folds: int) -> tuple[str, ...]:
+    """Planned configurations with a finished fold; only those with every fold finished, where there are any."""
+    finished = _finished_folds(run, plan, folds)
+    whole = tuple(name for name, count in finished.items() if count == folds)
+    return whole or tuple(name for name, count in finished.items() if count)
+
+
+def _finished_folds(run: RunFolder, plan: Plan, folds: int) -> dict[str, int]:
+    return {name: sum(run.finished(name, fold).exists() for fold in range(folds)) for name in plan.configurations}
+
+
+def _predicted_cases(run: RunFolder, name: str, splits: Sequence[Split]) -> dict[str, int]:
+    """Cases that the finished folds of a configuration predicted, and their fold.
+
+    Raises:
+        RunFolderError: a case was predicted, but its probabilities are not there.
+    """
+    folds = {}
+    for fold, split in enumerate(splits):
+        if not run.finished(name, fold).exists():
+            continue
+        for case in split.val:
+            if array_file(run.probabilities(name), case).exists():
+                folds[case] = fold
+            elif (run.cross_validation(name) / f"{case}.nii.gz").exists():
+                raise RunFolderError(
+                    f"{array_file(run.probabilities(name), case)}: is missing; delete {run.fold(name, fold)}, and "
+                    f"`autoseg train {run.path} --config {name} --fold {fold}` makes it again"
+                )
+    return folds
+
+
+def _left_out(run: RunFolder, plan: Plan, names: Sequence[str], folds: int) -> list[str]:
+    """Configurations of which some fold is finished and that take no part."""
+    finished = _finished_folds(run, plan, folds)
+    return [
+        f"{name} takes no part: {count} of {folds} folds are finished"
+        for name, count in finished.items()
+        if count and name not in names
+    ]

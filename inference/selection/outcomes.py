@@ -1,0 +1,166 @@
+"""What every setting of post-processing would make of one case: Dice and detection of each class.
+
+Every threshold gives a mask of the class, every mask its components; whatever is removed by size
+follows from a table of the components without going back to the voxels. So one pass over the case
+answers for the whole grid of settings, and fitting is arithmetic on small arrays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+
+from autoseg.image.geometry import Spacing
+from autoseg.image.labels import Labels
+from autoseg.preprocessing.crop import box_of
+from autoseg.run_folder.selection import PLAIN_THRESHOLD, ClassRule
+from autoseg.whole_image.mixture import Mixture, crop_of
+from inference.post_processing import kept_components
+from inference.selection.candidates import Candidate, CaseFiles
+
+THRESHOLDS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+LARGEST_ONLY = (False, True)
+DIAMETERS_MM = (0.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0, 30.0)
+GRID = (len(THRESHOLDS), len(LARGEST_ONLY), len(DIAMETERS_MM))
+Setting = tuple[int, int, int]
+"""Indices into `THRESHOLDS`, `LARGEST_ONLY` and `DIAMETERS_MM`."""
+PLAIN: Setting = (THRESHOLDS.index(PLAIN_THRESHOLD), 0, 0)
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """One class of one case under every setting: arrays of the shape `GRID`.
+
+    Args:
+        dice: nan where neither reference nor prediction has the class.
+        found: lesions of the reference that are touched.
+        predicted: components that are left.
+        false: those of them that touch no lesion.
+        lesions: components of the reference.
+    """
+
+    dice: NDArray[np.float64]
+    found: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    false: NDArray[np.int64]
+    lesions: int
+
+
+def rule_of(name: str, setting: Setting) -> ClassRule:
+    """The rule of a class that a setting stands for."""
+    threshold, largest, diameter = setting
+    return ClassRule(
+        name=name,
+        threshold=THRESHOLDS[threshold],
+        largest_component=LARGEST_ONLY[largest],
+        minimal_diameter_mm=DIAMETERS_MM[diameter],
+    )
+
+
+def outcomes_of_case(files: CaseFiles, candidate: Candidate, labels: Labels) -> list[Outcomes]:
+    """Outcomes of each foreground class in one case, the other classes being left as they are.
+
+    Raises:
+        RunFolderError, ImageError, DatasetError: see `CaseFiles`.
+    """
+    mixture = Mixture(files.read(candidate))
+    record = mixture.record
+    truth = files.read_reference(record, labels)
+    spacing = record.reoriented.spacing
+    rivals = _Rivals(mixture)
+    return [
+        _outcomes(*rivals.of_class(index), truth == index, crop_of(record), spacing)
+        for index in range(1, labels.classes)
+    ]
+
+
+class _Rivals:
+    """The largest and the second largest probability of each voxel of the crop, and whose the largest is."""
+
+    def __init__(self, mixture: Mixture) -> None:
+        self._mixture = mixture
+        shape = mixture.record.cropped_shape
+        self._best, self._second = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        self._winner = np.zeros(shape, np.uint8)
+        for planes in mixture.slabs():
+            best, second, winner = self._best[planes], self._second[planes], self._winner[planes]
+            for index in range(mixture.classes):
+                value = mixture.mean(index, (planes, slice(0, shape[1]), slice(0, shape[2])))
+                wins = value > best
+                np.copyto(second, np.where(wins, best, np.maximum(second, value)))
+                np.copyto(best, value, where=wins)
+                np.copyto(winner, np.uint8(index), where=wins)
+
+    def of_class(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Probability of a class, and the largest of the others, over the crop."""
+        rival = np.where(self._winner == index, self._second, self._best)
+        own = np.empty_like(rival)
+        for planes in self._mixture.slabs():
+            own[planes] = self._mixture.mean(index, (planes, slice(0, own.shape[1]), slice(0, own.shape[2])))
+        return own, rival
+
+
+def _outcomes(
+    own: NDArray[np.float32],
+    rival: NDArray[np.float32],
+    truth: NDArray[np.bool_],
+    crop: tuple[slice, ...],
+    spacing: Spacing,
+) -> Outcomes:
+    """Outcomes of one class: its probability and its rival's over the crop, its reference over the whole image."""
+    lesions, count = cc3d.connected_components(np.ascontiguousarray(truth), connectivity=26, return_N=True)
+    reference = int(np.count_nonzero(truth))
+    # nothing outside of what the lowest threshold predicts can ever be predicted
+    lower, upper = box_of(own * _weight(THRESHOLDS[0]) > rival)
+    box = tuple(slice(a, b) for a, b in zip(lower, upper, strict=True))
+    own, rival, lesions = own[box], rival[box], lesions[crop][box]
+    dice, found = np.full(GRID, np.nan), np.zeros(GRID, np.int64)
+    predicted, false = np.zeros(GRID, np.int64), np.zeros(GRID, np.int64)
+    for t, threshold in enumerate(THRESHOLDS):
+        table = _components(own * _weight(threshold) > rival, lesions, count)
+        touching = table.touches.any(axis=0)
+        for largest, only in enumerate(LARGEST_ONLY):
+            for d, diameter in enumerate(DIAMETERS_MM):
+                rule = ClassRule(name="", largest_component=only, minimal_diameter_mm=diameter)
+                kept = kept_components(table.sizes, rule, spacing)
+                setting = t, largest, d
+                size = int(table.sizes[kept].sum()) + reference
+                if size:
+                    dice[setting] = 2 * table.right[kept].sum() / size
+                found[setting] = np.count_nonzero(table.touches[:, kept].any(axis=1))
+                predicted[setting] = np.count_nonzero(kept)
+                false[setting] = np.count_nonzero(kept & ~touching)
+    return Outcomes(dice, found, predicted, false, int(count))
+
+
+def _weight(threshold: float) -> np.float32:
+    return np.float32(ClassRule(name="", threshold=threshold).weight)
+
+
+@dataclass(frozen=True)
+class _Components:
+    """The components of a mask.
+
+    Args:
+        sizes: voxels of each.
+        right: those of them that are of the class in the reference.
+        touches: (lesion, component) whether they share a voxel.
+    """
+
+    sizes: NDArray[np.int64]
+    right: NDArray[np.int64]
+    touches: NDArray[np.bool_]
+
+
+def _components(mask: NDArray[np.bool_], lesions: NDArray[np.integer], count: int) -> _Components:
+    parts, parts_count = cc3d.connected_components(np.ascontiguousarray(mask), connectivity=26, return_N=True)
+    sizes = np.bincount(parts.ravel(), minlength=parts_count + 1)[1:]
+    both = (parts > 0) & (lesions > 0)
+    of_part, of_lesion = parts[both].astype(np.int64), lesions[both].astype(np.int64)
+    right = np.bincount(of_part, minlength=parts_count + 1)[1:]
+    touches = np.zeros((count, parts_count), dtype=bool)
+    touches[of_lesion - 1, of_part - 1] = True
+    return _Components(sizes, right, touches)

@@ -1,0 +1,37 @@
+"""Which classes belong to one side of the body, so that images must not be mirrored from left to right."""
+
+from __future__ import annotations
+
+import re
+
+from autoseg.dataset.fingerprint import Fingerprint
+from autoseg.plan.decision import Decision
+
+LATERAL = 0.075
+"""Distance of every case's centroid from the middle, as a share of the width, of a class on one side."""
+
+_SIDE = re.compile(r"(^|[^a-z])(left|right|links|rechts|gauche|droite?)([^a-z]|$)|[ _-][lr]$", re.IGNORECASE)
+_LEFT_RIGHT = 2
+
+
+def sided_classes(fingerprint: Fingerprint) -> tuple[str, ...]:
+    """Classes that lie on one side in every case, or whose names say so."""
+    return tuple(
+        name for name in fingerprint.labels.foreground if _SIDE.search(name) or _lies_on_one_side(name, fingerprint)
+    )
+
+
+def allowed_axes(axes: tuple[int, ...], fingerprint: Fingerprint) -> Decision[tuple[int, ...]]:
+    """Of the axes (0 = z, 1 = y, 2 = x) those along which mirroring leaves every class what it is."""
+    sided = sided_classes(fingerprint)
+    if not sided:
+        return Decision(axes, "no class lies on one side of the body")
+    kept = tuple(axis for axis in axes if axis != _LEFT_RIGHT)
+    return Decision(
+        kept, f"not from left to right: {', '.join(sided)} {'lie' if len(sided) > 1 else 'lies'} on one side"
+    )
+
+
+def _lies_on_one_side(name: str, fingerprint: Fingerprint) -> bool:
+    centroids = [c for case in fingerprint.cases if (c := case.classes[name].centroid_x) is not None]
+    return bool(centroids) and (min(centroids) > 0.5 + LATERAL or max(centroids) < 0.5 - LATERAL)

@@ -1,0 +1,203 @@
+"""Configurations that cost less than the reference, richest first: fewer convolutions and features, then coarser.
+
+What is given up first was chosen by measurement (docs/experiments.md): the second convolutions of the
+decoder and of the first encoder stage; width down to 16 features at the first stage; then the patch,
+to a quarter of a case; then resolution, as far as the smallest structure stays well resolved, with
+patches from large to small at each; then width again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from autoseg.dataset.fingerprint import Fingerprint
+from autoseg.errors import PlanError
+from autoseg.image.geometry import Spacing
+from autoseg.plan.configuration import Configuration, Network
+from planner.rules.network_size import Target, network_of
+from planner.rules.spacing import axis_order, coarser_spacing, median_shape
+from planner.rules.topology import Topology, first_patch, next_smaller, plan_topology
+
+BATCH = 2
+SLICES = 8
+"""Batch sizes of 3D and 2D configurations that must save time: many small steps beat few large ones."""
+
+WIDE, NARROW = (32, 24, 16), (12, 8)
+"""Features of the first stage, before and after resolution is given up."""
+
+MOST_FEATURES = 320
+VOXELS_ACROSS = 12.0
+"""The smallest structure's diameter in voxels under which resolution is not given up."""
+
+SEEN = 0.25
+"""Smallest share of the median case's volume that a 3D patch sees (nnU-Net's rule for 3d_lowres)."""
+
+COARSENINGS_A_LEVEL = 8
+"""Steps of 3 % between two resolutions that are tried: a factor of 1.27."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A configuration and what was given up for it.
+
+    Args:
+        features: of the first stage.
+        coarsening: factor on the finest spacing; 1 = the reference's.
+        share: of the median case's voxels that a patch sees.
+    """
+
+    configuration: Configuration
+    features: int
+    coarsening: float
+    share: float
+
+
+def structure_diameter(fingerprint: Fingerprint) -> float:
+    """Diameter in mm of the ball as large as the smallest structure that matters.
+
+    Of each class the median over the cases of its largest component (a class in many pieces: of the
+    lower quartile of all its components of at least eight voxels); of the classes the smallest.
+    """
+    volumes = []
+    for name in fingerprint.labels.foreground:
+        found = [(case.classes[name].components_mm3, math.prod(case.spacing)) for case in fingerprint.cases]
+        largest = [max(components) for components, _ in found if components]
+        pieces = [v for components, voxel in found for v in components if v >= 8 * voxel]
+        if not largest:
+            continue
+        in_pieces = len(pieces) > 1.5 * len(largest)
+        volumes.append(float(np.percentile(pieces, 25) if in_pieces else np.median(largest)))
+    return (6 * min(volumes) / math.pi) ** (1 / 3) if volumes else 0.0
+
+
+def candidates(reference: Configuration, fingerprint: Fingerprint) -> Iterator[Candidate]:
+    """Configurations in the order in which they are preferred, each cheaper than the one before or coarser.
+
+    Args:
+        reference: the configuration by nnU-Net's rules.
+        fingerprint: gives the cases' shapes and the size of the structures.
+    """
+    spacings = list(_spacings(reference, fingerprint))
+    full, widest = spacings[0], reference.network.features[0]
+    yield from islice(_at(reference, fingerprint, full, widest, slim=False), 1)
+    for features in WIDE[:-1]:
+        yield from islice(_at(reference, fingerprint, full, features), 1)
+    yield from _at(reference, fingerprint, full, WIDE[-1])
+    for spacing in spacings[1:]:
+        yield from _at(reference, fingerprint, spacing, WIDE[-1])
+    for features in NARROW:
+        yield from _at(reference, fingerprint, spacings[-1], features)
+
+
+def smaller_patches(reference: Configuration, fingerprint: Fingerprint) -> Iterator[Candidate]:
+    """The reference's network and spacing with its patch and ever smaller ones, however little of a case they see."""
+    width = reference.network.features[0]
+    full = _complete(reference, fingerprint)
+    yield from _at(reference, fingerprint, full, width, slim=False, least_seen=0.0)
+
+
+def _spacings(reference: Configuration, fingerprint: Fingerprint) -> Iterator[Spacing]:
+    """The reference's spacing and coarser ones, the finest axes first, while structures stay resolved."""
+    full = _complete(reference, fingerprint)
+    yield full
+    largest = structure_diameter(fingerprint) / VOXELS_ACROSS
+    spacing = np.array(full)
+    while True:
+        before = spacing
+        for _ in range(COARSENINGS_A_LEVEL):
+            spacing = coarser_spacing(spacing)
+        if (spacing[spacing > before] > largest).any():
+            return
+        yield float(spacing[0]), float(spacing[1]), float(spacing[2])
+
+
+def _complete(reference: Configuration, fingerprint: Fingerprint) -> Spacing:
+    median = np.median([case.spacing for case in fingerprint.cases], axis=0)
+    return reference.target_spacing((float(median[0]), float(median[1]), float(median[2])))
+
+
+def _at(
+    reference: Configuration,
+    fingerprint: Fingerprint,
+    spacing: Spacing,
+    features: int,
+    *,
+    slim: bool = True,
+    least_seen: float = SEEN,
+) -> Iterator[Candidate]:
+    """Patches at one resolution and width, from the reference's share of a case down to the least."""
+    order = axis_order(spacing).value
+    axes = order if reference.slice_axis is None else tuple(a for a in order if a != reference.slice_axis)
+    shape = median_shape(fingerprint, spacing)
+    along, median = [spacing[a] for a in axes], [shape[a] for a in axes]
+    target = Target(reference.network.architecture, 0.0, fingerprint.labels.classes, axes)
+    topology = plan_topology(along, first_patch(along, median))
+    at_most, given = math.prod(reference.patch_size), 0
+    while True:
+        voxels = math.prod(topology.patch_size)
+        share = voxels / math.prod(median)
+        # where even the reference's patch sees less than it should, that one alone is tried
+        if given and least_seen and (share < least_seen or reference.slice_axis is not None):
+            return
+        if voxels <= at_most:
+            network = narrowed(network_of(target, topology), features)
+            yield _candidate(
+                reference, fingerprint, spacing, target, topology, slimmed(network) if slim else network, share
+            )
+            given += 1
+        try:
+            topology = next_smaller(topology, along, median)
+        except PlanError:
+            return
+
+
+def _candidate(
+    reference: Configuration,
+    fingerprint: Fingerprint,
+    spacing: Spacing,
+    target: Target,
+    topology: Topology,
+    network: Network,
+    share: float,
+) -> Candidate:
+    flat = reference.slice_axis
+    kept = [None if axis == flat else s for axis, s in enumerate(spacing)]
+    configuration = reference.model_copy(
+        update={
+            "spacing": (kept[0], kept[1], kept[2]),
+            "median_shape": median_shape(fingerprint, spacing),
+            "patch_size": target.in_array_order(topology.patch_size, 1),
+            "batch_size": min(reference.batch_size, BATCH if flat is None else SLICES),
+            "network": network,
+        }
+    )
+    full = _complete(reference, fingerprint)
+    return Candidate(configuration, network.features[0], max(s / f for s, f in zip(spacing, full, strict=True)), share)
+
+
+def narrowed(network: Network, features: int) -> Network:
+    """The network with `features` at its first stage, doubling from stage to stage."""
+    return network.model_copy(
+        update={"features": tuple(min(MOST_FEATURES, features * 2**i) for i in range(len(network.features)))}
+    )
+
+
+def slimmed(network: Network) -> Network:
+    """A plain network with one convolution at its first encoder stage and at each decoder stage.
+
+    Half of a network's work is at full resolution; this spares a third of all for little (residual
+    encoders have one convolution a decoder stage anyway, arXiv:2404.09556).
+    """
+    if network.architecture != "plain":
+        return network
+    return network.model_copy(
+        update={
+            "encoder_blocks": (1, *network.encoder_blocks[1:]),
+            "decoder_blocks": (1,) * len(network.decoder_blocks),
+        }
+    )

@@ -1,0 +1,95 @@
+"""What a network costs, counted: multiply-adds of a forward pass, and the time of a step estimated from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from autoseg.image.geometry import Shape
+from autoseg.machine.step_cost import StepCost
+from autoseg.plan.configuration import Configuration, Network
+from autoseg.plan.network_input import input_channels
+from autoseg.plan.plan import Plan
+
+COUNTED_RATE, COUNTED_OVERHEAD = 2e10, 0.02
+"""Multiply-adds a second and thread of a training step's forward pass and twice that of its backward pass, and seconds
+beside them: of an ordinary workstation, where a plan must not depend on the one at hand."""
+
+SPREAD = 1.5
+"""Between the least and the most work of measured steps, from which a line is drawn through them."""
+
+
+def work_of_a_step(plan: Plan, configuration: Configuration) -> int:
+    """Multiply-adds of the forward pass of one batch."""
+    # an availability code costs nothing: it is no image
+    channels = sum(channel.kind == "image" for channel in input_channels(plan, configuration))
+    a_patch = multiply_adds(configuration.network, configuration.patch_size, channels, plan.labels.classes)
+    return configuration.batch_size * a_patch
+
+
+def counted_cost(plan: Plan, configuration: Configuration, threads: int) -> StepCost:
+    """Cost of a step by its multiply-adds alone: the same on every machine, and in every moment.
+
+    Args:
+        plan: gives sequences and classes.
+        configuration: input, patch, batch and network.
+        threads: that compute.
+    """
+    rate = COUNTED_RATE * threads
+    return StepCost(COUNTED_OVERHEAD + 3 * work_of_a_step(plan, configuration) / rate, None)
+
+
+def estimated_cost(work: int, measured: Sequence[tuple[int, StepCost]]) -> StepCost:
+    """Estimated cost of a step: an overhead, and a rate of work, fitted to what was measured.
+
+    Args:
+        work: multiply-adds of its forward pass.
+        measured: work and costs of other steps, of finite time; at least one.
+    """
+    last_work, last = measured[-1]
+    if not tell_a_line(measured):
+        # a small network spends much of its time on other things than work
+        seconds = last.seconds * max(0.5 * work / last_work, 1.0)
+    else:
+        known = np.array([(w, cost.seconds) for w, cost in measured])
+        rate, overhead = np.polyfit(known[:, 0], known[:, 1], 1)
+        seconds = float(max(overhead, 0.0) + max(rate, 0.0) * work)
+    return replace(last, seconds=seconds, peak_bytes=None)
+
+
+def tell_a_line(measured: Sequence[tuple[int, StepCost]]) -> bool:
+    """Whether the work of measured steps differs by enough that noise of their times does not decide the slope."""
+    works = [work for work, _ in measured]
+    return bool(works) and max(works) >= SPREAD * min(works)
+
+
+def multiply_adds(network: Network, patch_size: Shape, channels: int, classes: int) -> int:
+    """Multiply-adds of all convolutions in the forward pass of one patch.
+
+    Args:
+        network: plain or residual.
+        patch_size: voxels (z, y, x).
+        channels: of the input.
+        classes: of the output, at full resolution.
+    """
+    total, entering, size = 0, channels, list(patch_size)
+    voxels, residual = [], network.architecture != "plain"
+    if residual:
+        total += math.prod(size) * math.prod(network.kernel_sizes[0]) * entering * network.features[0]
+        entering = network.features[0]
+    stages = zip(network.features, network.strides, network.kernel_sizes, network.encoder_blocks, strict=True)
+    for features, stride, kernel, blocks in stages:
+        size = [n // s for n, s in zip(size, stride, strict=True)]
+        voxels.append(math.prod(size))
+        convolutions = (2 * blocks if residual else blocks) - 1
+        total += voxels[-1] * math.prod(kernel) * features * (entering + convolutions * features)
+        entering = features
+    for stage, blocks in enumerate(network.decoder_blocks):
+        here, below = network.features[stage], network.features[stage + 1]
+        kernel_voxels = math.prod(network.kernel_sizes[stage])
+        # the transposed convolution's kernel is its stride: every output voxel sees one input voxel
+        total += voxels[stage] * here * (below + kernel_voxels * (2 * here + (blocks - 1) * here))
+    return total + voxels[0] * network.features[0] * classes

@@ -1,0 +1,69 @@
+"""Does the reference plan fit into memory; if not, what of it does."""
+
+from __future__ import annotations
+
+import math
+
+from autoseg.dataset.fingerprint import Fingerprint
+from autoseg.errors import PlanError
+from autoseg.machine.step_cost import Measure
+from autoseg.plan.configuration import Configuration
+from autoseg.plan.decision import Decision
+from autoseg.plan.plan import Plan
+from planner.budget.candidates import smaller_patches
+
+
+def fitting(plan: Plan, name: str, fingerprint: Fingerprint, measure: Measure) -> Decision[Configuration] | None:
+    """The configuration lowered to what fits into memory, by measured forward and backward passes.
+
+    The batch first, then the patch. None where it fits as it is.
+
+    Raises:
+        PlanError: not even the smallest patch fits.
+    """
+    reference = plan.configurations[name]
+    if _fits(plan, reference, measure):
+        return None
+    if reference.batch_size > 1 and _fits(plan, _with_batch(reference, 1), measure):
+        batch = _largest_batch(plan, reference, measure)
+        return Decision(_with_batch(reference, batch), "what a measured forward and backward pass fits into memory")
+    for candidate in smaller_patches(reference, fingerprint):
+        smaller = _with_batch(candidate.configuration, 1)
+        less = math.prod(smaller.patch_size) < math.prod(reference.patch_size)
+        if less and _fits(plan, smaller, measure):
+            return Decision(smaller, "the largest patch that a measured forward and backward pass fits into memory")
+    raise nothing_fits(plan, name, "a --time-budget, which plans smaller networks, or ")
+
+
+def nothing_fits(plan: Plan, name: str, instead: str = "") -> PlanError:
+    """The error where not even the smallest network or patch fits.
+
+    Args:
+        plan: has the memory target.
+        name: of the configuration.
+        instead: what else may be given than another device.
+    """
+    return PlanError(
+        f"configuration {name}: no patch fits into {plan.memory_gb:g} GB on this device; give more with --memory where "
+        f"it has more, {instead}another --device"
+    )
+
+
+def _largest_batch(plan: Plan, reference: Configuration, measure: Measure) -> int:
+    """Bisection between 1, which fits, and the reference's batch, which does not."""
+    fits, too_large = 1, reference.batch_size
+    while too_large - fits > 1:
+        middle = (fits + too_large) // 2
+        if _fits(plan, _with_batch(reference, middle), measure):
+            fits = middle
+        else:
+            too_large = middle
+    return fits
+
+
+def _with_batch(configuration: Configuration, batch: int) -> Configuration:
+    return configuration.model_copy(update={"batch_size": batch})
+
+
+def _fits(plan: Plan, configuration: Configuration, measure: Measure) -> bool:
+    return measure(plan, configuration).fits(plan.memory_gb)

@@ -1,0 +1,108 @@
+"""How to train when time, not accuracy at any price, is given.
+
+AdamW with one cycle (Smith & Topin, arXiv:1708.07120) and an average of the weights, annealed to its
+end within the steps that the time affords; few and gentle augmentations, since a short run sees every
+case but a few dozen times. Measured against other choices in docs/experiments.md.
+"""
+
+from __future__ import annotations
+
+import math
+
+from autoseg.dataset.fingerprint import Fingerprint
+from autoseg.plan.configuration import ByLength, Prediction, Training
+from autoseg.plan.decision import Decision
+from planner.additions.mirroring import allowed_axes
+
+STEPS_FOR_MIRRORING = 20_000
+"""Shorter schedules do without mirroring: they would spend their steps on images that never come."""
+
+STEPS_FOR_DROPOUT = 1_200
+"""Schedules from here on lose sequences as often as planned, shorter ones in proportion less: a network that
+cannot use all sequences yet does not learn it faster from some of them (docs/experiments.md)."""
+
+HIGHEST_RATE, LOWEST_RATE = 8e-3, 2e-3
+STEPS_AT_HIGHEST = 1_000
+"""Peak of the learning rate in schedules of up to so many steps, and in very long ones; in between it falls with the
+root of the length. Measured in schedules of 150 to 900 steps (docs/experiments.md)."""
+
+EPOCHS = 20
+
+
+def short_training(
+    reference: Training, steps: int, seconds: float, fingerprint: Fingerprint, *, looks: int = 3
+) -> Training:
+    """The training of one fold that takes `steps` steps in `seconds`.
+
+    Args:
+        reference: nnU-Net's, for what the time does not change.
+        steps: that the time affords.
+        seconds: of training a fold, validation at its end not included.
+        fingerprint: says whether classes lie on one side.
+        looks: at whole validation cases on the way.
+    """
+    per_epoch = max(1, -(-steps // EPOCHS))
+    return reference.model_copy(
+        update={
+            "iterations": steps,
+            "iterations_per_epoch": per_epoch,
+            "optimizer": "adamw",
+            "learning_rate": peak_rate(steps).value,
+            "warmup": 0.1,
+            "weight_decay": 0.01,
+            "average_decay": 0.99,
+            "oversample_foreground": 0.5,
+            "rotation": tuple(min(r, 30.0) for r in reference.rotation),
+            "scaling": (0.75, 1.3),
+            "mirror": mirrored_axes(reference, steps, fingerprint).value,
+            "sequence_dropout": affordable_dropout(reference, steps).value,
+            "validate_every": EPOCHS // (looks + 1) if looks else 0,
+            "by_length": ByLength(
+                full_dropout_from=STEPS_FOR_DROPOUT,
+                mirror_from=STEPS_FOR_MIRRORING,
+                mirror=allowed_axes(reference.mirror, fingerprint).value,
+            ),
+            "seconds": seconds,
+        }
+    )
+
+
+def peak_rate(steps: int) -> Decision[float]:
+    """Peak of AdamW's one cycle: few and short steps would not arrive."""
+    if steps <= STEPS_AT_HIGHEST:
+        return Decision(HIGHEST_RATE, f"peak of one cycle: a high one, as {steps} steps are few")
+    rate = max(LOWEST_RATE, HIGHEST_RATE * math.sqrt(STEPS_AT_HIGHEST / steps))
+    return Decision(float(f"{rate:.2g}"), f"peak of one cycle, for {steps} steps: lower the more there are")
+
+
+def mirrored_axes(reference: Training, steps: int, fingerprint: Fingerprint) -> Decision[tuple[int, ...]]:
+    """Axes mirrored in training; never x where the classes differ by side."""
+    if steps < STEPS_FOR_MIRRORING:
+        return Decision((), f"{steps} steps, under {STEPS_FOR_MIRRORING}: too few to learn mirrored images as well")
+    return allowed_axes(reference.mirror, fingerprint)
+
+
+def affordable_dropout(reference: Training, steps: int) -> Decision[float]:
+    """Probability of a patch to lose sequences, in proportion to the steps up to `STEPS_FOR_DROPOUT`."""
+    full = reference.sequence_dropout
+    if steps >= STEPS_FOR_DROPOUT:
+        return Decision(full, f"{steps} steps, at least {STEPS_FOR_DROPOUT}")
+    less = round(full * steps / STEPS_FOR_DROPOUT, 3)
+    return Decision(less, f"{steps} of the {STEPS_FOR_DROPOUT} steps from which it would be {full:g}")
+
+
+def short_prediction(reference: Prediction) -> Prediction:
+    """Prediction without mirroring, which costs as much again for each mirrored image."""
+    return reference.model_copy(update={"mirror": ()})
+
+
+REASONS = {
+    "optimizer": "converges in fewer steps than SGD where time is short",
+    "warmup": "a tenth of the steps",
+    "weight_decay": "decoupled, AdamW's default",
+    "average_decay": "the average of the last hundred steps or so predicts better than the last step",
+    "oversample_foreground": "half of the patches are centred on foreground",
+    "scaling": "gentler than nnU-Net's for a short schedule",
+    "rotation": "at most 30 degrees: few steps",
+    "by_length": "the length follows the machine's pace, and these follow the length",
+}

@@ -1,0 +1,274 @@
+"""From the reference plan to what the hardware and the time at hand afford.
+
+In: the reference plan, the fingerprint, a time budget, and a function that measures a real training
+step. Out: the plan that is followed. On a GPU without a budget the reference plan stands; otherwise
+the richest candidate is taken whose measured step allows enough steps in each fold's time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from autoseg.dataset.fingerprint import Fingerprint
+from autoseg.machine.step_cost import Measure, StepCost
+from autoseg.plan.configuration import Configuration, Network
+from autoseg.plan.plan import Plan
+from autoseg.run_folder.splits import Split
+from planner.additions.lesion_loss import with_lesion_loss
+from planner.budget.candidates import Candidate, candidates
+from planner.budget.chooser import AUGMENTATION, Choice, Chooser
+from planner.budget.cost import estimated_cost, tell_a_line, work_of_a_step
+from planner.budget.long_schedule import long_schedule
+from planner.budget.memory_check import fitting, nothing_fits
+from planner.budget.short_schedule import (
+    REASONS,
+    affordable_dropout,
+    mirrored_axes,
+    peak_rate,
+    short_prediction,
+    short_training,
+)
+from planner.rules.reference import PlannedDecisions
+
+INPUT_FIELDS = ("neighbours", "sequences", "availability_code", "preprocessed_as")
+"""Fields of a configuration that say what its network sees."""
+
+ESTIMATED = "; estimated from its work, not measured, its memory not checked"
+
+BESIDE_OTHERS = "; measured while other programs used {:.1f} cores, by processor time"
+
+SECONDS_A_CASE = 0.4
+SECONDS_A_FOLD = 6.0
+SHARE_UNPLANNED = 0.02
+"""Time kept back: preprocessing and report by case, start-up by fold, and the unforeseen."""
+
+
+@dataclass(frozen=True)
+class TimeForTraining:
+    """How a budget is divided.
+
+    Args:
+        fold_seconds: for one fold of one configuration, its validation included.
+        kept_back: for everything else that is still to come.
+    """
+
+    fold_seconds: float
+    kept_back: float
+
+
+def fit_to_hardware(
+    decisions: PlannedDecisions,
+    fingerprint: Fingerprint,
+    splits: tuple[Split, ...],
+    *,
+    configurations: tuple[str, ...],
+    budget_seconds: float | None,
+    spent_seconds: float,
+    device: str,
+    measure: Measure,
+) -> PlannedDecisions:
+    """The plan that is followed on this machine within the time.
+
+    Args:
+        decisions: the reference plan.
+        fingerprint: of the data set.
+        splits: the folds, which share the time.
+        configurations: those that will be trained, which share it too; one that several cells of a study are
+            made from is there once for each of them.
+        budget_seconds: for the whole run; None = no limit.
+        spent_seconds: of it, so far.
+        device: type of the device, such as `cpu`.
+        measure: measures a training step of a configuration on it; of those that are not trained now steps are
+            estimated from it, where what was measured tells a line.
+
+    Raises:
+        PlanError: nothing fits into memory.
+    """
+    fitted = PlannedDecisions(
+        decisions.plan.model_copy(update={"device": device, "time_budget_seconds": budget_seconds}),
+        decisions.reasons
+        | {
+            "device": "where the plan was made for",
+            "time_budget_seconds": "for the whole run, restarts included" if budget_seconds else "no limit was given",
+        },
+    )
+    # before a step is measured, of which it takes its share
+    fitted = with_lesion_loss(fitted, fingerprint)
+    time = None
+    if budget_seconds is not None:
+        time = divide_time(budget_seconds, spent_seconds, len(fingerprint.cases), len(splits), len(configurations))
+    # one that reads another's cases has its patch and network too, which must have been measured
+    measured = {*configurations, *map(fitted.plan.preprocessed_as, configurations)}
+    known: list[tuple[int, StepCost]] = []
+    for name in _in_order(fitted.plan, measured):
+        if not time:
+            fitted = _without_limit(fitted, name, fingerprint, measure if name in configurations else None)
+        elif name in measured or not tell_a_line(known):
+            trained = name in measured
+            fitted, points = _fitted_to_time(fitted, name, fingerprint, splits, time, measure, trained=trained)
+            known += points
+        else:
+            # one that is not trained now is planned as if it had one's share of the time
+            estimate = _estimated_from(known)
+            fitted, _ = _fitted_to_time(fitted, name, fingerprint, splits, time, estimate, trained=False)
+    return fitted
+
+
+def divide_time(budget: float, spent: float, cases: int, folds: int, configurations: int) -> TimeForTraining:
+    """Equal shares for every fold of every configuration, after what else is to be done."""
+    trainings = folds * configurations
+    kept_back = SHARE_UNPLANNED * budget + SECONDS_A_CASE * cases * configurations + SECONDS_A_FOLD * trainings
+    return TimeForTraining(max(1.0, (budget - spent - kept_back) / trainings), kept_back)
+
+
+def _fitted_to_time(
+    decisions: PlannedDecisions,
+    name: str,
+    fingerprint: Fingerprint,
+    splits: tuple[Split, ...],
+    time: TimeForTraining,
+    measure: Measure,
+    *,
+    trained: bool,
+) -> tuple[PlannedDecisions, list[tuple[int, StepCost]]]:
+    """The decisions with one configuration that uses its time, and the work and cost of all steps it looked at.
+
+    Raises:
+        PlanError: it is to be trained, and not even its cheapest candidate fits into memory.
+    """
+    reference = decisions.plan.configurations[name]
+    validation_cases = max(len(split.val) for split in splits)
+    chooser = Chooser(decisions.plan, fingerprint, validation_cases, time.fold_seconds, measure)
+    follows = _following(decisions.plan, name)
+    choice = chooser.choose([follows] if follows else list(candidates(reference, fingerprint)), confirm=trained)
+    if trained and not math.isfinite(choice.step.seconds):
+        raise nothing_fits(decisions.plan, name)
+    training = short_training(
+        reference.training, choice.steps, choice.training_seconds, fingerprint, looks=choice.looks
+    ).model_copy(update={"validation_seconds": choice.validation_seconds})
+    configuration = choice.candidate.configuration.model_copy(
+        update={"training": training, "prediction": short_prediction(reference.prediction)}
+    )
+    reasons = _reasons(reference, choice, time, fingerprint)
+    if reference.training.sequence_dropout:
+        field = "training.sequence_dropout"
+        why = (
+            decisions.reasons.get(f"configurations.{name}.{field}"),
+            affordable_dropout(reference.training, choice.steps).reason,
+        )
+        reasons[field] = "; ".join(filter(None, why))
+    if follows:
+        reasons |= _reasons_to_follow(decisions.plan.preprocessed_as(name), configuration)
+    return _replaced(decisions, name, configuration, reasons), chooser.points()
+
+
+def _in_order(plan: Plan, measured: set[str]) -> list[str]:
+    """All configurations: the measured ones first, and what reads another one's preprocessed cases after it."""
+    return sorted(plan.configurations, key=lambda name: (name not in measured, plan.preprocessed_as(name) != name))
+
+
+def _estimated_from(points: Sequence[tuple[int, StepCost]]) -> Measure:
+    """Costs by the steps of other configurations that were measured; of memory nothing is known."""
+
+    def estimate(plan: Plan, configuration: Configuration) -> StepCost:
+        return estimated_cost(work_of_a_step(plan, configuration), points)
+
+    return estimate
+
+
+def _following(plan: Plan, name: str) -> Candidate | None:
+    """The only candidate of a configuration that reads another one's preprocessed cases; None where it has its own.
+
+    It has the spacing of that one, which is planned already, and also its patch and network, so that
+    the two differ in what the network sees alone; the number of steps is what its own step affords.
+    """
+    source = plan.configurations.get(plan.preprocessed_as(name))
+    own = plan.configurations[name]
+    if source is None or source is own:
+        return None
+    kept = {field: getattr(own, field) for field in INPUT_FIELDS}
+    configuration = source.model_copy(update=kept)
+    share = math.prod(configuration.patch_size) / math.prod(configuration.median_shape)
+    return Candidate(configuration, configuration.network.features[0], 1.0, share)
+
+
+def _without_limit(
+    decisions: PlannedDecisions, name: str, fingerprint: Fingerprint, measure: Measure | None
+) -> PlannedDecisions:
+    """The reference configuration, its length by the data, never mirrored where that turns a class into another.
+
+    Args:
+        decisions: the reference plan.
+        name: of the configuration.
+        fingerprint: of the data set.
+        measure: tells whether it fits into memory; None for one that is not trained now, which need not.
+    """
+    configuration = decisions.plan.configurations[name]
+    lowered = None if measure is None else fitting(decisions.plan, name, fingerprint, measure)
+    reasons: dict[str, str] = {}
+    if lowered is not None:
+        configuration = lowered.value
+        reasons |= {"patch_size": lowered.reason, "batch_size": lowered.reason}
+    schedule = long_schedule(configuration, fingerprint)
+    configuration = configuration.model_copy(update={"training": schedule.training, "prediction": schedule.prediction})
+    return _replaced(decisions, name, configuration, reasons | schedule.reasons)
+
+
+def _replaced(
+    decisions: PlannedDecisions, name: str, configuration: Configuration, reasons: dict[str, str]
+) -> PlannedDecisions:
+    """The decisions with one configuration, and the reasons of its fields, in place of the former."""
+    prefix = f"configurations.{name}."
+    return PlannedDecisions(
+        decisions.plan.model_copy(update={"configurations": decisions.plan.configurations | {name: configuration}}),
+        decisions.reasons | {prefix + field: reason for field, reason in reasons.items()},
+    )
+
+
+def _reasons(
+    reference: Configuration, choice: Choice, time: TimeForTraining, fingerprint: Fingerprint
+) -> dict[str, str]:
+    candidate = choice.candidate
+    network = candidate.configuration.network
+    resolution = (
+        "the reference's: the time affords it, or structures allow no coarser one"
+        if candidate.coarsening == 1
+        else f"coarser by a factor of {candidate.coarsening:.2f} than the reference's, to save time"
+    )
+    return {f"training.{field}": reason for field, reason in REASONS.items()} | {
+        "spacing": resolution,
+        "median_shape": "voxels of the median case at this spacing",
+        "patch_size": f"sees {min(candidate.share, 1):.0%} of the median case",
+        "batch_size": f"{reference.batch_size} in the reference plan: more steps are better than larger ones",
+        "network.architecture": f"{len(network.features)} stages, by nnU-Net's rules for this patch",
+        "network.encoder_blocks": _blocks(network, network.encoder_blocks[0]),
+        "network.decoder_blocks": _blocks(network, network.decoder_blocks[0]),
+        "network.features": f"{candidate.features} at the first stage: as many as the time affords",
+        "training.iterations": (
+            f"a step takes {choice.step.seconds:.3g} s, {AUGMENTATION:.2f} times that with augmentation and "
+            f"checkpoints: what {choice.training_seconds:.0f} s afford"
+            + (ESTIMATED if choice.step.peak_bytes is None else "")
+            + (BESIDE_OTHERS.format(choice.step.others) if choice.step.disturbed else "")
+        ),
+        "training.iterations_per_epoch": "a twentieth of the steps",
+        "training.validate_every": f"whole validation cases are looked at {choice.looks} times on the way",
+        "training.validation_seconds": "what predicting the fold's validation cases is expected to take",
+        "training.seconds": f"a fold has {time.fold_seconds:.0f} s, less the prediction of its validation cases",
+        "training.learning_rate": peak_rate(choice.steps).reason,
+        "training.mirror": mirrored_axes(reference.training, choice.steps, fingerprint).reason,
+        "prediction.mirror": "off: each mirrored image costs as much again",
+    }
+
+
+def _reasons_to_follow(source: str, configuration: Configuration) -> dict[str, str]:
+    same = f"as {source}: the two differ in what the network sees alone"
+    fields = ("patch_size", "batch_size", *(f"network.{field}" for field in type(configuration.network).model_fields))
+    return dict.fromkeys(fields, same) | {"spacing": f"that of {source}, whose preprocessed cases it reads"}
+
+
+def _blocks(network: Network, blocks: int) -> str:
+    if network.architecture == "plain" and blocks == 1:
+        return "one convolution instead of two where the work is greatest, to save time"
+    return f"what the architecture {network.architecture} has"

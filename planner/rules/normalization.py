@@ -1,0 +1,44 @@
+"""How each input channel is normalised, by nnU-Net's rules (Isensee et al., Nature Methods 2021)."""
+
+from __future__ import annotations
+
+from autoseg.dataset.fingerprint import Fingerprint
+from autoseg.plan.decision import Decision
+from autoseg.plan.plan import Channel
+
+MASKED_BELOW = 3 / 4
+"""Median share of voxels left by the crop to non-zero under which the z-score keeps inside the mask."""
+
+
+def normalize_channels(fingerprint: Fingerprint) -> Decision[tuple[Channel, ...]]:
+    """Each channel and its normalisation.
+
+    CT is clipped to the foreground's 0.5 and 99.5 percentiles and z-scored by the foreground, the same
+    for every case: Hounsfield units mean the same everywhere. Any other modality is z-scored image by
+    image, inside the non-zero mask where the crop removes much of the image.
+    """
+    masked = fingerprint.median_relative_size_after_crop < MASKED_BELOW
+    channels = tuple(
+        Channel(
+            name=name,
+            normalization="ct" if modality == "ct" else "z_score",
+            inside_nonzero_mask=masked and modality != "ct",
+            foreground=foreground,
+        )
+        for name, modality, foreground in zip(
+            fingerprint.channels, fingerprint.modality, fingerprint.intensities, strict=True
+        )
+    )
+    return Decision(channels, _reason(fingerprint, masked))
+
+
+def _reason(fingerprint: Fingerprint, masked: bool) -> str:
+    kept = f"the crop to non-zero keeps {fingerprint.median_relative_size_after_crop:.0%} of the median image"
+    sentences = []
+    if "ct" in fingerprint.modality:
+        sentences.append("CT: clipped to the foreground's percentiles, z-score by the foreground")
+    if "other" in fingerprint.modality:
+        where = "inside the non-zero mask" if masked else "over the whole crop"
+        relation = "less than" if masked else "at least"
+        sentences.append(f"z-score by each image {where}: {kept}, {relation} {MASKED_BELOW:.0%}")
+    return "; ".join(sentences)

@@ -1,0 +1,102 @@
+"""Target spacing, axis order and median shape: to what resolution cases are resampled.
+
+Facts in, decisions out; array axes are (z, y, x), spacing in mm. The rules are nnU-Net's (Isensee et
+al., Nature Methods 2021, supplement "Target spacing"; where text and release 2.8.1 differ, the release).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoseg.dataset.fingerprint import Fingerprint
+from autoseg.image.geometry import Spacing
+from autoseg.plan.decision import Decision
+from autoseg.preprocessing.resample import new_shape_for
+
+AXIS = ("z", "y", "x")
+
+ANISOTROPY = 3.0
+"""An axis is coarse where its spacing is more than this many times the next coarsest."""
+
+COARSE_PERCENTILE = 10
+"""Percentile of the spacings that replaces the median along a coarse axis."""
+
+COARSENING = 1.03
+"""Factor between two candidates in the search for the spacing of `3d_lowres`."""
+
+
+def target_spacing(fingerprint: Fingerprint) -> Decision[Spacing]:
+    """Spacing in mm, (z, y, x), that every case is resampled to.
+
+    The median over the cases, axis by axis. On an axis both much coarser and much shorter than the
+    others the 10th percentile, so that thin slices keep their detail; it stays coarser than the others.
+    """
+    spacings = np.array([case.spacing for case in fingerprint.cases])
+    median = np.percentile(spacings, 50, axis=0)
+    coarse = coarse_axis(median, np.percentile(_cropped_shapes(fingerprint), 50, axis=0))
+    if coarse is None:
+        return Decision(_three(median), f"the median over {len(spacings)} cases")
+    finer = float(np.percentile(spacings[:, coarse], COARSE_PERCENTILE))
+    others = float(np.delete(median, coarse).max())
+    if finer < others:
+        finer = others + 1e-5
+    spacing = median.copy()
+    spacing[coarse] = finer
+    return Decision(
+        _three(spacing),
+        f"the median over {len(spacings)} cases; {AXIS[coarse]} is coarse and short (median "
+        f"{median[coarse]:.3g} mm, the others up to {others:.3g} mm): there the {COARSE_PERCENTILE}th percentile",
+    )
+
+
+def coarse_axis(spacing: NDArray[np.float64], shape: NDArray[np.float64]) -> int | None:
+    """The axis whose spacing is over three times the others' and whose length under a third of theirs.
+
+    Args:
+        spacing: mm (z, y, x).
+        shape: voxels (z, y, x).
+    """
+    axis = int(np.argmax(spacing))
+    much_coarser = spacing[axis] > ANISOTROPY * np.delete(spacing, axis).max()
+    much_shorter = shape[axis] * ANISOTROPY < np.delete(shape, axis).min()
+    return axis if much_coarser and much_shorter else None
+
+
+def axis_order(spacing: Spacing) -> Decision[tuple[int, int, int]]:
+    """The order of array axes in which is planned: the coarsest first, the others as they are.
+
+    The first of equally coarse axes. Planned in another order, ties between axes fall otherwise.
+    """
+    coarsest = int(np.argmax(spacing))
+    first, *others = (coarsest, *(axis for axis in range(3) if axis != coarsest))
+    return Decision(
+        (first, others[0], others[1]),
+        f"the coarsest axis first: {AXIS[coarsest]}, {spacing[coarsest]:.3g} mm",
+    )
+
+
+def median_shape(fingerprint: Fingerprint, spacing: Spacing) -> Spacing:
+    """Median over the cases, axis by axis, of their voxels (z, y, x) once resampled to `spacing`."""
+    shapes = [new_shape_for(case.cropped_shape, case.spacing, spacing) for case in fingerprint.cases]
+    return _three(np.median(shapes, axis=0))
+
+
+def coarser_spacing(spacing: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The next candidate for `3d_lowres`: 3 % coarser.
+
+    While some axes are over twice as fine as the coarsest, these alone.
+
+    Args:
+        spacing: mm, axes in any order.
+    """
+    fine = spacing.max() / spacing > 2
+    return np.where(fine | ~fine.any(), spacing * COARSENING, spacing)
+
+
+def _cropped_shapes(fingerprint: Fingerprint) -> NDArray[np.int64]:
+    return np.array([case.cropped_shape for case in fingerprint.cases])
+
+
+def _three(values: NDArray[np.float64]) -> Spacing:
+    return float(values[0]), float(values[1]), float(values[2])

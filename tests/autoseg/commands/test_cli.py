@@ -1,0 +1,255 @@
+import errno
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import autoseg
+from autoseg.commands import cli
+from autoseg.errors import DatasetError, PartialFailure, PlanError
+from autoseg.image.image import Image, write_image
+from tests.autoseg.small_dataset import draw_case, geometry, make_dataset
+
+COMMANDS = ["plan-and-preprocess", "train", "predict", "evaluate", "select", "run", "study", "phantom", "demo", "copy"]
+
+
+def command(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "autoseg.commands.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        **options,
+    )
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Every public function replaced by one that writes down its arguments."""
+    calls = []
+    for name in autoseg.__all__:
+        monkeypatch.setattr(autoseg, name, lambda *args, _name=name, **kwargs: calls.append((_name, args, kwargs)))
+    return calls
+
+
+def failing(monkeypatch, error):
+    def raises(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(autoseg, "run", raises)
+    return cli.status_of(["run", "data", "-o", "RUN"])
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_explains_itself_with_an_example(name, capsys):
+    assert cli.status_of([name, "--help"]) == 0
+    shown = capsys.readouterr().out
+    example = re.search(r"Example:\s+autoseg (\S+)", shown)
+    assert example and example.group(1) == name
+    for argument in cli.app[name].assemble_argument_collection(parse_docstring=True):
+        assert argument.parameter.help, argument.name
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_examples_of_the_help_are_valid(name, capsys, asked):
+    cli.status_of([name, "--help"])
+    example = re.search(r"Example:\s+autoseg (.*?)\s*$", capsys.readouterr().out, re.DOTALL).group(1)
+    assert cli.status_of(example.split()) == 0
+    assert asked[0][0] == name.replace("-", "_")
+
+
+def test_the_package_is_the_command_too():
+    done = subprocess.run([sys.executable, "-m", "autoseg", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == autoseg.__version__
+
+
+def test_help_is_quick_and_leaves_torch_alone():
+    before = os.times()
+    done = command("run", "--help")
+    after = os.times()
+    assert done.returncode == 0 and "--time-budget" in done.stdout
+    # the processor's seconds, since other processes may be at work on this machine
+    assert after.children_user + after.children_system - before.children_user - before.children_system < 0.9
+    code = "import sys; from autoseg import cli; cli.status_of(['run', '--help']); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8")
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_every_command_has_a_function_of_its_name():
+    assert {name.replace("-", "_") for name in COMMANDS} == set(autoseg.__all__)
+
+
+def test_options_arrive(asked):
+    line = (
+        "run data -o RUN --config 2d --config 3d --time-budget 1h30m --memory 6.5 --device cpu --architecture resenc_m"
+    )
+    assert cli.status_of([*line.split(), "--replan", "--workers", "2", "--threads", "3", "--epochs", "4"]) == 0
+    name, (dataset, output), options = asked[0]
+    assert (name, str(dataset), str(output)) == ("run", "data", "RUN")
+    assert options == {
+        "config": ["2d", "3d"],
+        "time_budget": "1h30m",
+        "memory": 6.5,
+        "device": "cpu",
+        "architecture": "resenc_m",
+        "replan": True,
+        "workers": 2,
+        "threads": 3,
+        "epochs": 4,
+    }
+
+
+def test_configuration_is_3d_unless_named(asked):
+    cli.status_of(["train", "RUN"])
+    assert asked[0][2]["config"] == ("3d",)
+    assert asked[0][2]["fold"] == "all"
+
+
+@pytest.mark.parametrize(("typed", "fold"), [("all", "all"), ("3", 3)])
+def test_fold_is_a_number_or_all(asked, typed, fold):
+    assert cli.status_of(["train", "RUN", "--fold", typed]) == 0
+    assert asked[0][2]["fold"] == fold
+
+
+@pytest.mark.parametrize(("typed", "mirror"), [([], None), (["--mirror"], True), (["--no-mirror"], False)])
+def test_mirroring_is_planned_unless_asked(asked, typed, mirror):
+    assert cli.status_of(["predict", "RUN", "-i", "a.nii.gz", "b.nii.gz", "-o", "OUT", *typed]) == 0
+    assert asked[0][2]["mirror"] is mirror
+    assert [str(path) for path in asked[0][1][1]] == ["a.nii.gz", "b.nii.gz"]
+
+
+def test_several_configurations_predict_together(asked):
+    line = "predict RUN -i a.nii.gz -o OUT --config 2d T1+T2.3d --no-post-processing"
+    assert cli.status_of(line.split()) == 0
+    assert asked[0][2]["config"] == ["2d", "T1+T2.3d"] and asked[0][2]["post_processing"] is False
+    cli.status_of(["predict", "RUN", "-i", "a.nii.gz", "-o", "OUT"])
+    assert asked[1][2]["config"] is None and asked[1][2]["post_processing"] is True
+
+
+def test_options_of_the_selection_arrive(asked):
+    line = "select RUN --config 2d 3d --operating-point sensitivity=0.9 --workers 2"
+    assert cli.status_of(line.split()) == 0
+    assert str(asked[0][1][0]) == "RUN"
+    assert asked[0][2] == {"config": ["2d", "3d"], "operating_point": "sensitivity=0.9", "workers": 2, "threads": None}
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("run data", "--output is missing"),
+        ("run data -o", "requires an argument"),
+        ("run data -o RUN --config 4d", "4d"),
+        ("run data -o RUN --nonsense", "--nonsense"),
+        ("train RUN --fold first", "first"),
+        ("trian RUN", "trian"),
+        ("evaluate --reference a -o b", "--prediction is missing"),
+    ],
+)
+def test_a_mistyped_command_exits_with_2_and_names_the_mistake(asked, line, named, capsys):
+    assert cli.status_of(line.split()) == 2
+    shown = capsys.readouterr()
+    assert named in shown.err and shown.out == ""
+    assert asked == []
+
+
+def test_each_problem_of_a_data_set_has_its_line(monkeypatch, capsys):
+    problems = [f"case_{i}: label value {i} is not declared [really]" for i in range(3)]
+    assert failing(monkeypatch, DatasetError(problems)) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "Error: 3 problems in the data set:"
+    assert [line.strip() for line in lines[1:]] == problems
+
+
+@pytest.mark.parametrize(("error", "status"), [(PlanError("plan.yaml: odd"), 2), (PartialFailure("a: unreadable"), 1)])
+def test_a_users_error_is_one_message(monkeypatch, capsys, error, status):
+    assert failing(monkeypatch, error) == status
+    assert capsys.readouterr().err == f"Error: {error}\n"
+
+
+def test_a_long_message_is_not_broken_into_lines(monkeypatch, capsys):
+    failing(monkeypatch, PlanError("word " * 100))
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])
+def test_a_disk_that_refuses_is_one_message(monkeypatch, capsys, number):
+    assert failing(monkeypatch, OSError(number, os.strerror(number), "RUN/plan.yaml")) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"Error: RUN/plan.yaml: {os.strerror(number)}; ") and len(shown.splitlines()) == 1
+
+
+def test_a_path_below_a_file_is_one_message(tmp_path):
+    (tmp_path / "file").touch()
+    done = command("phantom", "-o", tmp_path / "file" / "data", "--cases", "1")
+    assert done.returncode == 2
+    assert str(tmp_path / "file") in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_phantom_is_drawn_as_asked(asked):
+    assert cli.status_of(["phantom", "-o", "data", "--seed", "3", "--kind", "small", "--missing", "0.3"]) == 0
+    ((name, _, options),) = asked
+    assert name == "phantom"
+    assert options == {"cases": 40, "seed": 3, "kind": "small", "missing": 0.3, "workers": None, "threads": None}
+
+
+def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys):
+    assert failing(monkeypatch, KeyboardInterrupt()) == 130
+    assert "same command goes on" in capsys.readouterr().err
+
+
+def test_an_unknown_error_keeps_its_traceback(monkeypatch):
+    with pytest.raises(ZeroDivisionError):
+        failing(monkeypatch, ZeroDivisionError())
+
+
+def test_sigterm_ends_in_a_message():
+    code = (
+        "import autoseg, time; from autoseg import cli\n"
+        "def run(*a, **k): print('begun', flush=True); time.sleep(60)\n"
+        "autoseg.run = run; cli.main(['run', 'data', '-o', 'RUN'])"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+    )
+    assert process.stdout.readline() == "begun\n"
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "same command goes on" in errors and "Traceback" not in errors
+
+
+def test_a_bad_data_set_ends_with_status_2_without_a_traceback_and_nothing_written(tmp_path):
+    data = make_dataset(tmp_path / "data", cases=3)
+    _, label = draw_case(0)
+    write_image(data / "labelsTr" / "ball_0.nii.gz", Image(label[None] + 0.5, geometry()))
+    (data / "imagesTr" / "ball_1_0000.nii.gz").write_bytes(b"\x1f\x8b broken")
+    began = time.monotonic()
+    done = command("run", data, "-o", tmp_path / "run", "--device", "cpu", "--workers", "1")
+    assert done.returncode == 2, done.stderr
+    assert "ball_0" in done.stderr and "ball_1" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not (tmp_path / "run").exists()
+    assert time.monotonic() - began < 60
+
+
+def test_no_run_folder_ends_with_status_2(tmp_path):
+    for arguments in (("train", tmp_path / "none"), ("predict", tmp_path / "none", "-i", tmp_path, "-o", tmp_path)):
+        done = command(*arguments, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        assert done.returncode == 2
+        assert done.stderr.startswith("Error: ") and str(tmp_path / "none") in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_any_planned_configuration_can_be_trained_and_predicted_with(asked):
+    assert cli.status_of(["run", "data", "-o", "RUN", "--config", "2.5d"]) == 0
+    assert cli.status_of(["train", "RUN", "--config", "T1+T2.2d", "all.3d"]) == 0
+    line = "predict RUN -i a.nii.gz -o OUT --config all.3d --sequences T1 STIR"
+    assert cli.status_of(line.split()) == 0
+    assert [options["config"] for _, _, options in asked] == [["2.5d"], ["T1+T2.2d", "all.3d"], ["all.3d"]]
+    assert asked[-1][2]["sequences"] == ["T1", "STIR"]
+    cli.status_of(["predict", "RUN", "-i", "a.nii.gz", "-o", "OUT"])
+    assert asked[-1][2]["sequences"] is None

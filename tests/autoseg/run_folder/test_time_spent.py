@@ -1,0 +1,111 @@
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+
+from autoseg.dataset.read import read_dataset
+from autoseg.dataset.record import changed_cases, record_of
+from autoseg.errors import RunFolderError
+from autoseg.run_folder.dataset_record import read_record, write_record
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.report_folder import report_folder
+from autoseg.run_folder.time_spent import add_time, read_time_spent, timed
+from tests.autoseg.small_dataset import make_dataset
+
+
+def test_time_adds_up_over_stages_and_restarts(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    assert read_time_spent(run).total == 0
+    for _ in range(2):
+        with timed(run, "plan"):
+            time.sleep(0.05)
+    add_time(run, "check", 3.0)
+    spent = read_time_spent(run)
+    assert 0.1 <= spent.seconds["plan"] < 0.5
+    assert spent.total == pytest.approx(3.0 + spent.seconds["plan"])
+    assert spent.of(["check", "not begun"]) == 3.0
+
+
+def test_the_time_of_a_killed_process_is_kept(tmp_path):
+    code = (
+        "import os, sys, time; from pathlib import Path; from autoseg.run_folder import RunFolder\n"
+        "from autoseg.run_state import timed\n"
+        "with timed(RunFolder(Path(sys.argv[1])), 'train', every=0.05):\n"
+        "    time.sleep(0.6); os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "run")], timeout=60)
+    assert done.returncode == -9
+    assert 0.3 < read_time_spent(RunFolder(tmp_path / "run")).seconds["train"] < 2
+
+
+def test_several_processes_may_add_time_at_once(tmp_path):
+    run = RunFolder(tmp_path)
+    adders = [threading.Thread(target=lambda: [add_time(run, "a", 1.0) for _ in range(10)]) for _ in range(4)]
+    for adder in adders:
+        adder.start()
+    for adder in adders:
+        adder.join()
+    assert read_time_spent(run).seconds == {"a": 40.0}
+
+
+def test_a_failure_inside_still_counts_and_passes(tmp_path):
+    with pytest.raises(ValueError, match="inside"), timed(RunFolder(tmp_path), "plan"):
+        raise ValueError("inside")
+    assert "plan" in read_time_spent(RunFolder(tmp_path)).seconds
+
+
+def test_the_record_survives_the_disk_and_names_no_absolute_path(tmp_path):
+    folder = make_dataset(tmp_path / "data", cases=3)
+    run = RunFolder(tmp_path / "run")
+    record = record_of(read_dataset(folder))
+    write_record(run, record)
+    assert read_record(run) == record
+    assert str(tmp_path) not in run.dataset.read_text(encoding="utf-8")
+    assert [case.name for case in record.cases] == ["ball_0", "ball_1", "ball_2"]
+    assert record.cases[0].images[0].size == (folder / "imagesTr" / "ball_0_0000.nii.gz").stat().st_size
+
+
+def test_changed_new_and_missing_cases_are_named(tmp_path):
+    folder = make_dataset(tmp_path / "data", cases=4)
+    dataset = read_dataset(folder)
+    before = record_of(dataset)
+    assert changed_cases(before, record_of(dataset)) == ()
+    os.utime(folder / "labelsTr" / "ball_2.nii.gz", (1, 1))
+    without = replace(dataset, cases=dataset.cases[1:])
+    assert changed_cases(before, record_of(without)) == ("ball_0", "ball_2")
+
+
+def test_a_data_set_that_moved_has_not_changed(tmp_path):
+    folder = make_dataset(tmp_path / "data", cases=2)
+    before = record_of(read_dataset(folder))
+    moved = folder.rename(tmp_path / "elsewhere")
+    assert changed_cases(before, record_of(read_dataset(moved))) == ()
+
+
+def test_other_labels_change_every_case(tmp_path):
+    folder = make_dataset(tmp_path / "data", cases=2)
+    record = record_of(read_dataset(folder))
+    other = record.model_copy(update={"channels": ("T2",)})
+    assert changed_cases(record, other) == ("ball_0", "ball_1")
+
+
+def test_a_damaged_record_names_file_and_field(tmp_path):
+    run = RunFolder(tmp_path)
+    with pytest.raises(RunFolderError, match="plan-and-preprocess"):
+        read_record(run)
+    run.dataset.write_text('{"name": 3}', encoding="utf-8")
+    with pytest.raises(RunFolderError, match=r"dataset\.json.*channels"):
+        read_record(run)
+
+
+def test_the_configuration_reported_first_keeps_the_report(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    assert report_folder(run, "3d") == run.report
+    run.report.mkdir(parents=True)
+    (run.report / "summary.json").write_text('{"configuration": "3d", "cases": 4}', encoding="utf-8")
+    assert report_folder(run, "3d") == run.report
+    assert report_folder(run, "2d") == run.report / "2d"

@@ -1,0 +1,287 @@
+"""Training batches, prepared in worker processes while the network trains.
+
+In: folders of preprocessed cases and a configuration. Out: a `Batch` for every step, in order. A
+batch is a function of (seed, fold, step, place in the batch) alone: whatever the number of workers,
+and wherever training resumes, its bits are the same.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+
+from autoseg.errors import AutosegError, InputError, TrainingDataError
+from autoseg.machine.memory import free_memory
+from autoseg.plan.configuration import Configuration
+from autoseg.plan.network_input import InputLayout
+from autoseg.run_folder.preprocessed_case import read_record
+from trainer.data.augmentation import augmented_patch, plain_patch
+from trainer.data.case_store import CaseStore, StoredCase, has_foreground
+from trainer.data.sampling import Place, draw_case, is_foreground_place, place_anywhere, place_on_foreground
+from trainer.data.sequence_dropout import drop_sequences
+
+LARGEST_CACHE_BYTES = 2**30
+SECONDS_AFTER_SIGTERM = 60.0
+SECONDS_FOR_SIGNAL = 0.5
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the network sees in one step.
+
+    Args:
+        image: (B, C, z, y, x) float32.
+        label: (B, z, y, x) uint8 class indices.
+        step: of the training, from 0.
+    """
+
+    image: torch.Tensor
+    label: torch.Tensor
+    step: int
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """An error in a worker, on its way to the process that trains."""
+
+    message: str
+    details: str
+
+
+class BatchLoader:
+    """Batches of the steps from `first_step` on, up to `last_step` (excluded), in order; a context manager.
+
+    Args:
+        folders: preprocessed cases to train on; their order does not matter.
+        layout: of the network's input; None = the preprocessed channels as they are.
+        seed: of the plan.
+        fold: so that folds see different draws.
+        first_step: the first that is wanted.
+        last_step: none from here on; None = as many as are taken.
+        workers: processes that prepare batches; 0 prepares them in this one.
+        augment: otherwise patches are drawn in the same places and cut as they are.
+        pin_memory: batches in page-locked memory, from which a GPU copies faster.
+        start_method: how workers start; `spawn` works on every system.
+        cache_bytes: memory of each process for decompressed cases; by default a share of what is
+            free, at most 1 GiB.
+
+    Raises:
+        TrainingDataError: there is no case, or one is not preprocessed or damaged.
+    """
+
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        configuration: Configuration,
+        *,
+        seed: int,
+        fold: int,
+        first_step: int,
+        workers: int,
+        last_step: int | None = None,
+        layout: InputLayout | None = None,
+        augment: bool = True,
+        pin_memory: bool = False,
+        start_method: Literal["spawn", "fork", "forkserver"] = "spawn",
+        cache_bytes: int | None = None,
+    ) -> None:
+        if not folders:
+            raise TrainingDataError("there is no case to train on; the fold's training cases in splits.json are empty")
+        if workers < 0:
+            raise InputError(f"workers = {workers}: must be 0 (no process of their own) or more")
+        if cache_bytes is None:
+            cache_bytes = min(LARGEST_CACHE_BYTES, free_memory() // (4 * max(workers, 1)))
+        cases = tuple(sorted(folders, key=lambda folder: folder.name))
+        self._steps = range(first_step, sys.maxsize if last_step is None else last_step)
+        with_foreground = tuple(has_foreground(c) for c in cases)
+        layout = layout or InputLayout.plain(len(read_record(cases[0]).present))
+        self._dataset = _Batches(cases, with_foreground, configuration, layout, seed, fold, augment, cache_bytes)
+        self._workers = workers
+        self._pin_memory = pin_memory
+        self._start_method = start_method
+        self._items: Iterator[tuple[torch.Tensor, torch.Tensor, int] | _Failure] | None = None
+
+    def __enter__(self) -> BatchLoader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the workers. A worker's sudden death, raised anywhere in the block, is explained."""
+        self._items = None
+        if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
+            raise self._worker_ended(error) from error
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Batches from `first_step` on.
+
+        Raises:
+            TrainingDataError: a patch could not be made; names the case.
+        """
+        self._items = iter(self._loader())
+        for _ in self._steps:
+            # no name is bound to the items here, so that leaving the block ends the workers
+            if self._items is None:
+                return
+            try:
+                item = next(self._items)
+            except (OSError, EOFError) as error:
+                # a connection to a worker broke in the middle of a batch; torch tells of the same death by a signal,
+                # which may come a little later: better here than while the error is told
+                with suppress(RuntimeError):
+                    time.sleep(SECONDS_FOR_SIGNAL)
+                raise self._worker_ended(error) from error
+            if isinstance(item, _Failure):
+                raise TrainingDataError(item.message) from RuntimeError(item.details)
+            yield Batch(*item)
+
+    def _worker_ended(self, error: BaseException) -> TrainingDataError:
+        cause = str(error).partition("\n")[0] or type(error).__name__
+        return TrainingDataError(
+            f"a process that prepares batches ended ({cause}); most often there was too "
+            f"little memory: train again with fewer than {self._workers} workers, which goes on from the checkpoint"
+        )
+
+    def _loader(self) -> DataLoader:
+        several = self._workers > 0
+        return DataLoader(
+            self._dataset,
+            batch_size=None,
+            sampler=self._steps,
+            collate_fn=_unchanged,
+            num_workers=self._workers,
+            multiprocessing_context=multiprocessing.get_context(self._start_method) if several else None,
+            worker_init_fn=_begin_worker if several else None,
+            prefetch_factor=2 if several else None,
+            pin_memory=self._pin_memory,
+            # a generator of its own: the global one belongs to the training and is restored on resuming
+            generator=torch.Generator(),
+        )
+
+
+class _Batches(Dataset):
+    """Item `step` is that step's batch; a pure function of the step."""
+
+    def __init__(
+        self,
+        folders: tuple[Path, ...],
+        with_foreground: tuple[bool, ...],
+        configuration: Configuration,
+        layout: InputLayout,
+        seed: int,
+        fold: int,
+        augment: bool,
+        cache_bytes: int,
+    ) -> None:
+        self._folders = folders
+        self._with_foreground = with_foreground
+        self._configuration = configuration
+        self._layout = layout
+        self._seed = (seed, fold)
+        self._augment = augment
+        self._store = CaseStore(cache_bytes, layout.places, configuration.training.sample_by)
+
+    def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor, int] | _Failure:
+        """Image (B, C, z, y, x), label (B, z, y, x) and the step, or what went wrong."""
+        try:
+            with _one_thread():
+                patches = [self._patch(step, place) for place in range(self._configuration.batch_size)]
+        except AutosegError as error:
+            return _Failure(str(error), traceback.format_exc())
+        image = torch.from_numpy(np.stack([image for image, _ in patches]))
+        return image, torch.from_numpy(np.stack([label for _, label in patches])), step
+
+    def _patch(self, step: int, place: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        seeds = np.random.SeedSequence((*self._seed, step, place)).spawn(4)
+        rng, spatial, intensity, dropout = (np.random.default_rng(seed) for seed in seeds)
+        training, halo = self._configuration.training, self._layout.halo
+        share = training.oversample_foreground
+        foreground = is_foreground_place(place, step, self._configuration.batch_size, share)
+        folder = self._folders[draw_case(rng, self._with_foreground, foreground)]
+        case = self._store.open(folder)
+        patch_size = self._configuration.patch_size
+        where = self._place(case, foreground, rng)
+        available = self._layout.available(case.record.present)
+        try:
+            if self._augment:
+                available = drop_sequences(dropout, available, training.sequence_dropout)
+                rngs = (spatial, intensity)
+                image, label = augmented_patch(
+                    case.read, case.record, where, patch_size, training, rngs, halo=halo, present=available
+                )
+            else:
+                image, label = plain_patch(case.read, case.record, where, patch_size, halo)
+            return self._layout.assemble(image, available), label
+        except AutosegError:
+            raise
+        except MemoryError:
+            raise TrainingDataError(f"{folder}: too little memory for a patch of it; use fewer workers") from None
+        except Exception as error:
+            raise TrainingDataError(
+                f"{folder}: no patch could be made of step {step} ({type(error).__name__}: {error}); "
+                "this is a defect of autoseg, please report it"
+            ) from error
+
+    def _place(self, case: StoredCase, foreground: bool, rng: np.random.Generator) -> Place:
+        patch_size = self._configuration.patch_size
+        if foreground and case.lesions.classes:
+            return place_on_foreground(rng, case.lesions, case.record.shape, patch_size)
+        return place_anywhere(rng, case.record.shape, patch_size)
+
+
+def _unchanged(item: Item) -> Item:
+    return item
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Resampling with one thread: its bits must not depend on the process it runs in."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _begin_worker(_: int) -> None:
+    """Make a worker end with its parent and not before.
+
+    Signals that a terminal or a scheduler sends to the whole group are left to the parent, which
+    still takes batches while it finishes its step.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end_later)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_later(*_: object) -> None:
+    timer = threading.Timer(SECONDS_AFTER_SIGTERM, os._exit, args=(1,))
+    timer.daemon = True
+    timer.start()
+
+
+def _end_with(sentinel: int) -> None:
+    """Wait for the parent's end, however it came, and end this process at once."""
+    wait([sentinel])
+    os._exit(1)

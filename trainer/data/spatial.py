@@ -1,0 +1,252 @@
+"""Spatial augmentation: rotation, scaling and elastic deformation in one linear resampling.
+
+In: where a patch lies in a case and which transform was drawn. Out: image (C, z, y, x) and label
+(z, y, x) of the patch; only the region that the transform reaches is read. Parameters are drawn
+first (`draw_spatial`), then applied to image and label alike (`cut_patch`).
+
+Probabilities are nnU-Net's (Isensee et al., Nature Methods 2021, supplementary note 2; release
+2.8.1): rotation 0.2, scaling 0.2, ranges by the plan. Unlike there, rotation acts in mm, not in
+voxels, so that it stays a rotation when voxels are not cubes, and the drawn foreground voxel keeps
+its place in the patch. Where a single axis rotates (nnU-Net's "dummy 2D" rule for anisotropic
+patches, and every 2D configuration) slices across it are treated as independent 2D images and
+nothing is interpolated between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from autoseg.image.geometry import Shape, Spacing
+from autoseg.image.image import resample_affinely
+from autoseg.plan.configuration import Training
+from trainer.data.sampling import Place
+
+ROTATION_PROBABILITY = 0.2
+SCALING_PROBABILITY = 0.2
+# Control points of an elastic deformation, as a share of the patch between two of them.
+ELASTIC_SPACING = (0.2, 0.5)
+# Cubic B-splines never fold while control points move less than 0.4 of their distance (Rueckert et
+# al., Diffeomorphic registration using B-splines, MICCAI 2006).
+ELASTIC_LIMIT = 0.4
+
+ReadRegion = Callable[[Shape, Shape], tuple[NDArray[np.float32], NDArray[np.uint8]]]
+
+
+@dataclass(frozen=True)
+class SpatialTransform:
+    """A map from the patch to the case, over the n axes it acts on.
+
+    Args:
+        axes: the array axes that are resampled, ascending; empty = the patch is cut as it is.
+        matrix: (n, n): step in the case, in voxels, of one voxel along each axis of the patch.
+        displacement: (n, *patch_size[axes]) in voxels of the case, added to the affine map.
+    """
+
+    axes: tuple[int, ...]
+    matrix: NDArray[np.float64]
+    displacement: NDArray[np.float32] | None = None
+
+
+IDENTITY = SpatialTransform((), np.zeros((0, 0)))
+
+
+def resampled_axes(rotation: Spacing, patch_size: Shape) -> tuple[int, ...]:
+    """Array axes that a drawn transform acts on: all, or those of the slices where one axis rotates.
+
+    Args:
+        rotation: largest rotation in degrees about each axis (z, y, x).
+        patch_size: voxels (z, y, x); along an axis of length 1 there is nothing to resample.
+    """
+    rotating = [axis for axis in range(3) if rotation[axis] > 0]
+    across_slices = rotating if len(rotating) == 1 else []
+    return tuple(axis for axis in range(3) if axis not in across_slices and patch_size[axis] > 1)
+
+
+def affine_matrix(angles: Spacing, zoom: float, spacing: Spacing) -> NDArray[np.float64]:
+    """(3, 3) step in the case, in voxels, of a voxel of a patch that shows it rotated and enlarged.
+
+    Args:
+        angles: degrees about (z, y, x); a positive angle turns the first of the two other axes
+            towards the second. The product is Rz Ry Rx.
+        zoom: factor by which things appear larger in the patch.
+        spacing: mm (z, y, x).
+    """
+    rotation = np.eye(3)
+    for axis, degrees in enumerate(angles):
+        first, second = (a for a in range(3) if a != axis)
+        cosine, sine = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+        turn = np.eye(3)
+        turn[first, first] = turn[second, second] = cosine
+        turn[first, second], turn[second, first] = sine, -sine
+        rotation = rotation @ turn
+    millimetres = np.asarray(spacing)
+    return rotation * millimetres[None, :] / millimetres[:, None] / zoom
+
+
+def draw_spatial(rng: np.random.Generator, training: Training, patch_size: Shape, spacing: Spacing) -> SpatialTransform:
+    """Draw rotation, scaling and deformation with nnU-Net's probabilities and the plan's ranges."""
+    axes = resampled_axes(training.rotation, patch_size)
+    angles, zoom, displacement = (0.0, 0.0, 0.0), 1.0, None
+    if rotated := rng.random() < ROTATION_PROBABILITY:
+        z, y, x = (float(rng.uniform(-limit, limit)) for limit in training.rotation)
+        angles = (z, y, x)
+    if scaled := rng.random() < SCALING_PROBABILITY:
+        zoom = float(rng.uniform(*training.scaling))
+    if deformed := rng.random() < training.elastic:
+        displacement = elastic_displacement(rng, tuple(patch_size[a] for a in axes))
+    if not axes or not (rotated or scaled or deformed):
+        return IDENTITY
+    return SpatialTransform(axes, affine_matrix(angles, zoom, spacing)[np.ix_(axes, axes)], displacement)
+
+
+def elastic_displacement(rng: np.random.Generator, size: tuple[int, ...]) -> NDArray[np.float32]:
+    """A random smooth displacement (n, *size) in voxels that never folds.
+
+    A cubic B-spline over control points; their distance (a share of the patch) and the size of
+    their random moves (up to the limit of folding) are drawn too.
+    """
+    share = rng.uniform(*ELASTIC_SPACING)
+    strength = rng.uniform(0, ELASTIC_LIMIT)
+    distance = [max(share * length, 1.0) for length in size]
+    bases = [_spline_basis(length, d) for length, d in zip(size, distance, strict=True)]
+    field = rng.uniform(-1, 1, (len(size), *(b.shape[1] for b in bases)))
+    field *= strength * np.asarray(distance).reshape(-1, *[1] * len(size))
+    for axis, basis in enumerate(bases):
+        field = np.moveaxis(np.tensordot(basis, field, axes=(1, axis + 1)), 0, axis + 1)
+    return np.ascontiguousarray(field, dtype=np.float32)
+
+
+def _spline_basis(length: int, distance: float) -> NDArray[np.float64]:
+    """(length, control points) weights of cubic B-splines whose centres lie `distance` apart."""
+    positions = np.arange(length) / distance
+    points = np.arange(-1, int(np.ceil(positions[-1])) + 2)
+    t = np.abs(positions[:, None] - points[None, :])
+    return np.where(t < 1, 2 / 3 - t**2 + t**3 / 2, np.where(t < 2, (2 - t) ** 3 / 6, 0.0))
+
+
+def cut_patch(
+    read: ReadRegion, shape: Shape, place: Place, patch_size: Shape, transform: SpatialTransform
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Read and resample one patch; 0 and background outside the image.
+
+    Args:
+        read: gives image (C, z, y, x) and label (z, y, x) between a lower and an upper (excluded)
+            voxel inside the case.
+        shape: voxels of the case.
+        place: where the patch lies before it is transformed.
+        patch_size: voxels (z, y, x).
+        transform: `IDENTITY` cuts the patch as it is.
+
+    Returns:
+        image (C, *patch_size), linearly interpolated; label (patch_size), from the nearest voxel.
+    """
+    if not transform.axes:
+        return _read_padded(read, shape, place.lower, _end(place.lower, patch_size))
+    # SimpleITK is faster in three dimensions, torch within slices; torch's alone takes a displacement
+    if len(transform.axes) == 3 and transform.displacement is None:
+        return _cut_affinely(read, shape, place, patch_size, transform)
+    return _cut_by_grid(read, shape, place, patch_size, transform)
+
+
+def _cut_affinely(
+    read: ReadRegion, shape: Shape, place: Place, patch_size: Shape, transform: SpatialTransform
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    # the pivot stays where it is in the patch
+    start = np.array(place.pivot) - transform.matrix @ (np.array(place.pivot) - np.array(place.lower))
+    corner = transform.matrix * (np.array(patch_size) - 1)
+    lowest, highest = start + np.minimum(corner, 0).sum(axis=1), start + np.maximum(corner, 0).sum(axis=1)
+    lower, upper = _reached(place, patch_size, shape, {a: (lowest[a], highest[a]) for a in transform.axes})
+    image, label = _read_padded(read, shape, lower, upper)
+    offset = start - np.array(lower)
+    resampled = np.stack([resample_affinely(channel, transform.matrix, offset, patch_size) for channel in image])
+    return resampled, resample_affinely(label, transform.matrix, offset, patch_size, nearest=True)
+
+
+def _cut_by_grid(
+    read: ReadRegion, shape: Shape, place: Place, patch_size: Shape, transform: SpatialTransform
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    coordinates = _coordinates(place, patch_size, transform)
+    extent = {a: (float(c.min()), float(c.max())) for a, c in zip(transform.axes, coordinates, strict=True)}
+    lower, upper = _reached(place, patch_size, shape, extent)
+    image, label = _read_padded(read, shape, lower, upper)
+    normalised = [
+        (2 * (along - lower[axis]) + 1) / (upper[axis] - lower[axis]) - 1
+        for axis, along in zip(transform.axes, coordinates, strict=True)
+    ]
+    # grid_sample wants the last array axis first
+    grid = torch.from_numpy(np.stack(normalised[::-1], axis=-1).astype(np.float32))
+    resampled = _resample(image, grid, transform.axes, "bilinear")
+    return resampled, _resample(label[None].astype(np.float32), grid, transform.axes, "nearest")[0].astype(np.uint8)
+
+
+def _reached(
+    place: Place, patch_size: Shape, shape: Shape, extent: dict[int, tuple[float, float]]
+) -> tuple[Shape, Shape]:
+    """The box to read, where along some axes a transform reaches from a lowest to a highest position."""
+    lower, upper = list(place.lower), list(_end(place.lower, patch_size))
+    for axis, (lowest, highest) in extent.items():
+        # one voxel of the zeros outside, towards which the border is interpolated; one inside must be left to read
+        lower[axis] = int(np.clip(np.floor(lowest), -1, shape[axis] - 1))
+        upper[axis] = int(np.clip(np.ceil(highest) + 1, max(lower[axis] + 1, 1), shape[axis] + 1))
+    return (lower[0], lower[1], lower[2]), (upper[0], upper[1], upper[2])
+
+
+def _end(lower: Shape, size: Shape) -> Shape:
+    return lower[0] + size[0], lower[1] + size[1], lower[2] + size[2]
+
+
+def _coordinates(place: Place, patch_size: Shape, transform: SpatialTransform) -> list[NDArray[np.float32]]:
+    """Position in the case of every voxel of the patch, an array over the resampled axes for each."""
+    pivot = np.array([place.pivot[a] for a in transform.axes])
+    middle = pivot - np.array([place.lower[a] for a in transform.axes])
+    steps = np.meshgrid(*(np.arange(patch_size[a]) for a in transform.axes), indexing="ij", sparse=True)
+    displacement = transform.displacement
+    at_pivot = tuple(round(m) for m in middle)
+    coordinates = []
+    for row, start in enumerate(pivot):
+        along = np.asarray(start, dtype=np.float32)
+        for column, step in enumerate(steps):
+            along = along + (transform.matrix[row, column] * (step - middle[column])).astype(np.float32)
+        if displacement is not None:
+            along = along + (displacement[row] - displacement[row][at_pivot])
+        coordinates.append(along)
+    return coordinates
+
+
+def _read_padded(
+    read: ReadRegion, shape: Shape, lower: tuple[int, ...], upper: tuple[int, ...]
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Image and label between two voxels that may lie outside the case, zero there."""
+    inside_lower = [min(max(first, 0), n) for first, n in zip(lower, shape, strict=True)]
+    inside_upper = [min(max(last, 0), n) for last, n in zip(upper, shape, strict=True)]
+    image, label = read(
+        (inside_lower[0], inside_lower[1], inside_lower[2]), (inside_upper[0], inside_upper[1], inside_upper[2])
+    )
+    size = tuple(last - first for first, last in zip(lower, upper, strict=True))
+    if label.shape == size:
+        return image, label
+    where = tuple(
+        slice(first - start, last - start) for first, last, start in zip(inside_lower, inside_upper, lower, strict=True)
+    )
+    padded = np.zeros((image.shape[0], *size), dtype=np.float32)
+    padded_label = np.zeros(size, dtype=np.uint8)
+    padded[(slice(None), *where)] = image
+    padded_label[where] = label
+    return padded, padded_label
+
+
+def _resample(array: NDArray[np.float32], grid: torch.Tensor, axes: tuple[int, ...], mode: str) -> NDArray[np.float32]:
+    """Resample (C, z, y, x) along `axes` at grid (*size[axes], n); the other axes count as channels."""
+    kept = [0, *(1 + a for a in range(3) if a not in axes)]
+    order = [*kept, *(1 + a for a in axes)]
+    moved = np.ascontiguousarray(array.transpose(order))
+    flat = torch.from_numpy(moved).reshape(1, -1, *moved.shape[len(kept) :])
+    sampled = F.grid_sample(flat, grid[None], mode=mode, padding_mode="zeros", align_corners=False).numpy()
+    result = sampled.reshape(*moved.shape[: len(kept)], *grid.shape[:-1])
+    return np.ascontiguousarray(result.transpose(np.argsort(order)))

@@ -1,0 +1,129 @@
+"""Validation on whole cases: at intervals at the plan's spacing, at the end at the image's own geometry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from autoseg.image.image import read_label, write_image
+from autoseg.metrics import count_voxels
+from autoseg.network.build import network_of, on_device
+from autoseg.network.unet import UNet
+from autoseg.plan.configuration import Configuration
+from autoseg.plan.network_input import InputLayout
+from autoseg.plan.plan import Plan
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.preprocessed_case import PreprocessedCase, open_case
+from autoseg.terminal import progress_bar
+from autoseg.whole_image.export import export_labels
+from autoseg.whole_image.out_of_fold import write_probabilities
+from autoseg.whole_image.patch_probabilities import mean_probabilities
+from autoseg.whole_image.sliding_window import predict_probabilities
+
+OnWindow = Callable[[int, int], None]
+
+
+def evaluation_network(
+    plan: Plan, configuration: Configuration, weights: dict[str, torch.Tensor], device: torch.device
+) -> UNet:
+    """A network in evaluation mode with the given weights."""
+    module = network_of(plan, configuration)
+    module.load_state_dict(weights)
+    return on_device(module, device).eval()
+
+
+def dice_at_plan_spacing(
+    module: UNet,
+    folders: Sequence[Path],
+    plan: Plan,
+    configuration: Configuration,
+    device: torch.device,
+    on_window: OnWindow | None = None,
+) -> float:
+    """Mean foreground Dice over preprocessed cases, at the plan's spacing, without mirroring.
+
+    Counts of all cases are pooled by class; a class absent from reference and prediction is left out.
+    `on_window` is called after each window.
+    """
+    classes = plan.labels.classes
+    counts = np.zeros((3, classes))
+    for folder in folders:
+        case = open_case(folder)
+        probabilities = _predict(module, case, plan, configuration, device, (), on_window)
+        predicted, reference = probabilities.argmax(0), case.label[:]
+        counts[0] += np.bincount(predicted[predicted == reference], minlength=classes)
+        counts[1] += np.bincount(predicted.ravel(), minlength=classes)
+        counts[2] += np.bincount(reference.ravel(), minlength=classes)
+    return pooled_dice(counts[:, 1:])
+
+
+def pooled_dice(counts: np.ndarray) -> float:
+    """Mean Dice over classes of (3, K) true positives, predicted and reference voxels.
+
+    A class that neither reference nor prediction has is left out; 0 if that leaves none.
+    """
+    total = counts[1] + counts[2]
+    return float((2 * counts[0][total > 0] / total[total > 0]).mean()) if (total > 0).any() else 0.0
+
+
+def predict_validation_cases(
+    run: RunFolder,
+    plan: Plan,
+    name: str,
+    cases: Sequence[str],
+    module: UNet,
+    device: torch.device,
+    on_window: OnWindow | None = None,
+) -> dict[str, list[float | None]]:
+    """Predict each case whole; write its label map at its own geometry, and its probabilities at the plan's spacing.
+
+    `on_window` is called after each window.
+
+    Returns:
+        By case the Dice of each foreground class at the original resolution; None where neither
+        reference nor prediction has the class.
+    """
+    configuration = plan.configuration(name)
+    dice = {}
+    with progress_bar() as bar:
+        for case_name in bar.track(cases, description="Validation"):
+            case = open_case(run.case(plan.preprocessed_as(name), case_name))
+            mirror = configuration.mirrored_in_prediction
+            probabilities = _predict(module, case, plan, configuration, device, mirror, on_window)
+            write_probabilities(run.probabilities(name), case.record, probabilities)
+            predicted = export_labels(probabilities, case.record, plan.labels)
+            write_image(run.cross_validation(name) / f"{case_name}.nii.gz", predicted)
+            reference = read_label(case.reference).array
+            dice[case_name] = [
+                count_voxels(reference == value, predicted.array == value).dice for value in plan.labels.values[1:]
+            ]
+    return dice
+
+
+def _predict(
+    module: UNet,
+    case: PreprocessedCase,
+    plan: Plan,
+    configuration: Configuration,
+    device: torch.device,
+    mirror: tuple[int, ...],
+    on_window: OnWindow | None,
+) -> np.ndarray:
+    return predict_probabilities(
+        partial(mean_probabilities, (module,)),
+        case.image[:],
+        patch_size=configuration.patch_size,
+        classes=plan.labels.classes,
+        layout=InputLayout.of(plan, configuration),
+        present=case.record.present,
+        overlap=configuration.prediction.overlap,
+        mirror=mirror,
+        # a CPU is no faster with several windows at once
+        batch_size=1 if device.type == "cpu" else configuration.batch_size,
+        device=device,
+        on_window=on_window,
+    )
