@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 def start(run: RunFolder) -> subprocess.Popen:
     code = (
         "import sys; from pathlib import Path\n"
-        "from autoseg.errors import AutosegError; from autoseg.run_folder import RunFolder\n"
+        "from autoseg.errors import AutosegError; from autoseg.run_folder.paths import RunFolder\n"
         "from trainer.fold import train_fold\n"
         "try:\n"
         f"    train_fold(RunFolder(Path({str(run.path)!r})), '3d', 0, device='cpu', workers=0, threads=2)\n"

@@ -32,7 +32,7 @@ def test_time_adds_up_over_stages_and_restarts(tmp_path):
 
 def test_the_time_of_a_killed_process_is_kept(tmp_path):
     code = (
-        "import os, sys, time; from pathlib import Path; from autoseg.run_folder import RunFolder\n"
+        "import os, sys, time; from pathlib import Path; from autoseg.run_folder.paths import RunFolder\n"
         "from autoseg.run_folder.time_spent import timed\n"
         "with timed(RunFolder(Path(sys.argv[1])), 'train', every=0.05):\n"
         "    time.sleep(0.6); os.kill(os.getpid(), 9)"
