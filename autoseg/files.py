@@ -7,12 +7,26 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from autoseg.errors import RunFolderError, wrong_fields
+
+
+class FileModel(BaseModel):
+    """What crosses a file boundary: immutable, and a field that is not known is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def changed(self, **changes: object) -> Self:
+        """A copy with other values, validated as if a file had held them.
+
+        Raises:
+            ValidationError: there is no field of such a name, or it cannot have such a value.
+        """
+        return type(self).model_validate({name: getattr(self, name) for name in type(self).model_fields} | changes)
 
 
 def sync(path: Path) -> None:

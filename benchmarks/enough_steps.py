@@ -61,8 +61,8 @@ def plan(dataset: Path, run: RunFolder, steps: int, minutes: float) -> None:
                 dataset, run.path, config=CONFIG, time_budget=budget, plan_only=True, replan=run.plan.exists()
             )
         planned = configuration_of(run)
-        unlimited = planned.training.model_copy(update={"seconds": None})
-        set_configuration(run.path, CONFIG, planned.model_copy(update={"training": unlimited}))
+        unlimited = planned.training.changed(seconds=None)
+        set_configuration(run.path, CONFIG, planned.changed(training=unlimited))
     # again on the same run: keeps the plan as it stands, and preprocesses by it
     autoseg.plan_and_preprocess(dataset, run.path, config=CONFIG)
 

@@ -138,20 +138,16 @@ def fixed(plan: Plan) -> Plan:
     """A plan whose 3D configuration trains one epoch of a small network."""
     planned = plan.configuration("3d")
     stages = len(FEATURES)
-    network = planned.network.model_copy(
-        update={
-            "features": FEATURES,
-            "strides": ((1, 1, 1), *((2, 2, 2),) * (stages - 1)),
-            "kernel_sizes": ((3, 3, 3),) * stages,
-            "encoder_blocks": (2,) * stages,
-            "decoder_blocks": (2,) * (stages - 1),
-        }
+    network = planned.network.changed(
+        features=FEATURES,
+        strides=((1, 1, 1), *((2, 2, 2),) * (stages - 1)),
+        kernel_sizes=((3, 3, 3),) * stages,
+        encoder_blocks=(2,) * stages,
+        decoder_blocks=(2,) * (stages - 1),
     )
-    training = planned.training.model_copy(
-        update={"iterations": STEPS, "iterations_per_epoch": STEPS, "validate_every": 0, "seconds": None}
-    )
+    training = planned.training.changed(iterations=STEPS, iterations_per_epoch=STEPS, validate_every=0, seconds=None)
     update = {"patch_size": PATCH, "network": network, "training": training, "spacing": (1.0, 1.0, 1.0)}
-    return plan.model_copy(update={"configurations": {"3d": planned.model_copy(update=update)}})
+    return plan.changed(configurations={"3d": planned.changed(**update)})
 
 
 def plot(found: pd.DataFrame) -> None:

@@ -54,19 +54,13 @@ def plan_and_fingerprint() -> tuple[Plan, Fingerprint]:
         labels=Labels(values=tuple(range(CLASSES)), names=names),
         intensities=(intensity,),
         median_relative_size_after_crop=1.0,
-        cases=(case, case.model_copy(update={"case": "b"})),
+        cases=(case, case.changed(case="b")),
     )
     plan = reference_plan(fingerprint).plan
     full = plan.configurations["3d"]
-    network = full.network.model_copy(update={"features": (2,) * len(full.network.features)})
-    coarse = full.model_copy(
-        update={
-            "spacing": (1.0, 1.4, 1.4),
-            "network": network,
-            "prediction": full.prediction.model_copy(update={"mirror": ()}),
-        }
-    )
-    return plan.model_copy(update={"configurations": {"3d": coarse}}), fingerprint
+    network = full.network.changed(features=(2,) * len(full.network.features))
+    coarse = full.changed(spacing=(1.0, 1.4, 1.4), network=network, prediction=full.prediction.changed(mirror=()))
+    return plan.changed(configurations={"3d": coarse}), fingerprint
 
 
 def large_image() -> Image:

@@ -101,18 +101,16 @@ def plan_alike(data: dict[str, Path], runs: dict[str, Path], config: str, minute
             data[model], runs[model], config=config, time_budget=FOLDS * minutes * 60, plan_only=True
         )
     planned = read_plan(RunFolder(runs["gaps"]).plan).configuration(config)
-    with_gaps = planned.model_copy(update={"training": planned.training.model_copy(update={"seconds": None})})
+    with_gaps = planned.changed(training=planned.training.changed(seconds=None))
     set_configuration(runs["gaps"], config, with_gaps)
     dropout, code = with_gaps.training.sequence_dropout, with_gaps.availability_code
     open_console().print(f"planned for gaps: sequence dropout {dropout:g}, availability code {code}", highlight=False)
-    plain = with_gaps.training.model_copy(update={"sequence_dropout": 0.0})
-    without_means = with_gaps.model_copy(update={"training": plain, "availability_code": False})
+    plain = with_gaps.training.changed(sequence_dropout=0.0)
+    without_means = with_gaps.changed(training=plain, availability_code=False)
     splits = read_splits(RunFolder(runs["gaps"]).splits)
     complete = {case.name for case in read_dataset(data["gaps"]).cases if all(case.present)}
-    of_complete = tuple(
-        split.model_copy(update={"train": tuple(c for c in split.train if c in complete)}) for split in splits
-    )
-    of_fewer = tuple(split.model_copy(update={"train": thinned(split.train)}) for split in splits)
+    of_complete = tuple(split.changed(train=tuple(c for c in split.train if c in complete)) for split in splits)
+    of_fewer = tuple(split.changed(train=thinned(split.train)) for split in splits)
     for model, folds in (("complete_cases", of_complete), ("fewer", of_fewer), ("complete", splits)):
         set_configuration(runs[model], config, without_means)
         write_splits(RunFolder(runs[model]).splits, folds)
@@ -128,7 +126,7 @@ def set_configuration(run: Path, name: str, configuration: Configuration) -> Non
     """Write a configuration into `plan.yaml`, as a person would edit it."""
     path = RunFolder(run).plan
     plan = read_plan(path)
-    edited = plan.model_copy(update={"configurations": {**plan.configurations, name: configuration}})
+    edited = plan.changed(configurations={**plan.configurations, name: configuration})
     write_plan(path, edited, read_reasons(path))
 
 

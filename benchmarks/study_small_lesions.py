@@ -85,11 +85,9 @@ def edit(run: Path, config: str, lesion_loss: bool, sample_by: str) -> None:
     plan = read_plan(path)
     configuration = plan.configuration(config)
     weight = read_plan(RunFolder(run).planned).configuration(config).training.lesion_loss or WEIGHT
-    training = configuration.training.model_copy(
-        update={"lesion_loss": weight if lesion_loss else 0.0, "sample_by": sample_by}
-    )
-    edited = configuration.model_copy(update={"training": training})
-    plan = plan.model_copy(update={"configurations": {**plan.configurations, config: edited}})
+    training = configuration.training.changed(lesion_loss=weight if lesion_loss else 0.0, sample_by=sample_by)
+    edited = configuration.changed(training=training)
+    plan = plan.changed(configurations={**plan.configurations, config: edited})
     write_plan(path, plan, read_reasons(path))
 
 

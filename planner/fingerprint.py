@@ -228,7 +228,7 @@ def _measure(task: _Task) -> _Measured:
     z, y, x = (slice(a, b) for a, b in zip(lower, upper, strict=True))
     apart = measure_displacements(task.case, loaded, task.channels)
     return _Measured(
-        measure_case(task.case.name, loaded, (z, y, x), task.labels).model_copy(update={"displacements": apart}),
+        measure_case(task.case.name, loaded, (z, y, x), task.labels).changed(displacements=apart),
         sample_intensities(loaded, (z, y, x), task.samples, rng),
     )
 

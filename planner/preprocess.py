@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
@@ -23,7 +23,7 @@ from autoseg.dataset.disk import is_small
 from autoseg.dataset.load import LoadedCase, load_case
 from autoseg.dataset.record import FileRecord, file_record
 from autoseg.errors import DatasetError
-from autoseg.files import folder_replaced_when_done, locked
+from autoseg.files import FileModel, folder_replaced_when_done, locked
 from autoseg.image.image import Image, read_geometry, write_image
 from autoseg.image.labels import Labels
 from autoseg.machine.map_cases import map_cases, workers_within_memory
@@ -40,15 +40,13 @@ MARKER = "decided_by.json"
 INTERPRETER_BYTES = 400 * 2**20
 
 
-class DecidedBy(BaseModel):
+class DecidedBy(FileModel):
     """Everything that a preprocessed case follows from.
 
     Args:
         channels: without the intensity statistics where the normalisation does not use them.
         sources: files of the present channels, then the label.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
     case: str

@@ -19,13 +19,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from autoseg.errors import RunFolderError
-from autoseg.files import folder_replaced_when_done
+from autoseg.files import FileModel, folder_replaced_when_done
 from autoseg.plan.configuration import Training
 from autoseg.run_folder.finished import Event
 from trainer.learner import Learner
 
 
-class LogRow(BaseModel):
+class LogRow(FileModel):
     """One line of `log.csv`.
 
     Args:
@@ -34,8 +34,6 @@ class LogRow(BaseModel):
         val_dice: mean foreground Dice of whole validation cases, where it was measured.
         seconds: time of the whole fold so far.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     epoch: int
     step: int
@@ -46,7 +44,7 @@ class LogRow(BaseModel):
     seconds: float
 
 
-class Repeated(BaseModel):
+class Repeated(FileModel):
     """The training that a fold repeats step by step; no clock decides anything.
 
     Args:
@@ -55,14 +53,12 @@ class Repeated(BaseModel):
         events: what changed its schedule and its threads.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     iterations: int
     iterations_per_epoch: int
     events: tuple[Event, ...]
 
 
-class Requested(BaseModel):
+class Requested(FileModel):
     """What the user asked of one fold, instead of the plan's schedule; None = the plan's.
 
     Args:
@@ -70,8 +66,6 @@ class Requested(BaseModel):
         seconds: time that training takes.
         follows: another training, which is repeated.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     epochs: int | None = None
     seconds: float | None = None

@@ -159,7 +159,7 @@ def _train(task: Fold, stop: StopRequest, bar: FoldBar, at_other_pace: AtOtherPa
     state, training = task.state, task.training
     loader = BatchLoader(
         [task.case(case) for case in task.split.train],
-        task.configuration.model_copy(update={"training": training}),
+        task.configuration.changed(training=training),
         layout=InputLayout.of(task.plan, task.configuration),
         seed=task.plan.seed,
         fold=task.index,

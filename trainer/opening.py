@@ -259,19 +259,17 @@ def _requested_training(
     training = configuration.training
     if requested.follows is not None:
         length = requested.follows.model_dump(exclude={"events"})
-        return training.model_copy(update=length)
+        return training.changed(**length)
     if requested.epochs is not None:
         iterations = requested.epochs * training.iterations_per_epoch
-        return training.model_copy(update={"iterations": iterations, "seconds": requested.seconds})
+        return training.changed(iterations=iterations, seconds=requested.seconds)
     if requested.seconds is not None:
         cost = measure_step(plan, configuration, str(device))
         if not math.isfinite(cost.seconds):
             raise OutOfMemory(device)
         iterations = max(1, int(0.9 * requested.seconds / cost.seconds))
         per_epoch = math.ceil(iterations / EPOCHS_IN_A_GIVEN_TIME)
-        return training.model_copy(
-            update={"iterations": iterations, "iterations_per_epoch": per_epoch, "seconds": requested.seconds}
-        )
+        return training.changed(iterations=iterations, iterations_per_epoch=per_epoch, seconds=requested.seconds)
     return training
 
 

@@ -38,7 +38,7 @@ def of_length(planned: Training, iterations: int, kept: Collection[str] = ()) ->
         changes["mirror"] = rule.mirror if iterations >= rule.mirror_from else ()
         share = min(iterations, rule.full_dropout_from) / min(planned.iterations, rule.full_dropout_from)
         changes["sequence_dropout"] = min(1.0, round(planned.sequence_dropout * share, 3))
-    return planned.model_copy(update={name: value for name, value in changes.items() if name not in kept})
+    return planned.changed(**{name: value for name, value in changes.items() if name not in kept})
 
 
 def progress(step: int, training: Training, events: tuple[Event, ...]) -> float:

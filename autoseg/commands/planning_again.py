@@ -157,7 +157,7 @@ def _decide_again(
     )
     if costs := read_step_costs(run):
         again = Again(configuration=name, factor=factor, steps=tuple(measure.steps))
-        write_step_costs(run, costs.model_copy(update={"again": (*costs.again, again)}))
+        write_step_costs(run, costs.changed(again=(*costs.again, again)))
     return decided
 
 
@@ -188,8 +188,8 @@ def _write(
     planned = read_plan(run.planned) if run.planned.exists() else before
     again = {"planned_again": tuple(dict.fromkeys([*before.planned_again, *group]))}
     with_edits = {name: _with_edits(before.configuration(name), c, name, edits) for name, c in changed.items()}
-    followed = before.model_copy(update=again | {"configurations": before.configurations | with_edits})
-    planned = planned.model_copy(update=again | {"configurations": planned.configurations | changed})
+    followed = before.changed(**(again | {"configurations": before.configurations | with_edits}))
+    planned = planned.changed(**(again | {"configurations": planned.configurations | changed}))
     anew = tuple(f"configurations.{name}." for name in changed)
     told = {field: why for field, why in read_reasons(run.plan).items() if not anew or not field.startswith(anew)}
     told |= {field: why for field, why in reasons.items() if anew and field.startswith(anew)}
@@ -204,8 +204,8 @@ def _with_edits(before: Configuration, now: Configuration, name: str, edits: Seq
     for part in EDITABLE:
         old, new = getattr(before, part), getattr(now, part)
         fields = edited_in(part, edits, name)
-        changes[part] = new.model_copy(update={field: getattr(old, field) for field in fields})
-    return now.model_copy(update=changes)
+        changes[part] = new.changed(**{field: getattr(old, field) for field in fields})
+    return now.changed(**changes)
 
 
 def _edits_the_network(edits: Sequence[str], group: Sequence[str]) -> bool:

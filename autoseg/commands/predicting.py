@@ -65,7 +65,7 @@ def predict(
     plan = read_plan(folder.plan)
     selection = read_selection(folder, plan) if config is None else None
     if selection is not None and not post_processing:
-        selection = selection.model_copy(update={"post_processing": ()})
+        selection = selection.changed(post_processing=())
     wanted = DEFAULT_CONFIGURATIONS if config is None else config
     configurations = configurations_of(wanted) if selection is None else selection.configurations
     for name in configurations:

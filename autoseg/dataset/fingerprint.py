@@ -9,22 +9,16 @@ import math
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from autoseg.errors import PlanError, wrong_fields
-from autoseg.files import write_text
+from autoseg.files import FileModel, write_text
 from autoseg.image.geometry import Shape, Spacing
 from autoseg.image.labels import Labels
 from autoseg.plan.plan import ForegroundIntensity
 
 
-class FingerprintModel(BaseModel):
-    """Common settings: immutable, unknown fields are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ClassFingerprint(FingerprintModel):
+class ClassFingerprint(FileModel):
     """One foreground class in one case.
 
     Args:
@@ -39,7 +33,7 @@ class ClassFingerprint(FingerprintModel):
     centroid_x: float | None
 
 
-class Displacement(FingerprintModel):
+class Displacement(FileModel):
     """By how much a sequence of a case lies apart from the case's first one, told by edges.
 
     Args:
@@ -60,7 +54,7 @@ class Displacement(FingerprintModel):
         return None if self.mm is None else math.hypot(*self.mm)
 
 
-class CaseFingerprint(FingerprintModel):
+class CaseFingerprint(FileModel):
     """One case.
 
     Args:
@@ -83,7 +77,7 @@ class CaseFingerprint(FingerprintModel):
     displacements: tuple[Displacement, ...] = ()
 
 
-class Fingerprint(FingerprintModel):
+class Fingerprint(FileModel):
     """A whole data set.
 
     Args:

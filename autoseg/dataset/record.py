@@ -8,19 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from autoseg.dataset.case import Case, Dataset
+from autoseg.files import FileModel
 from autoseg.image.labels import Labels
 
 
-class StateModel(BaseModel):
-    """Common settings: immutable, unknown fields are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class FileRecord(StateModel):
+class FileRecord(FileModel):
     """A file of the raw data set (or a folder of DICOM slices) and how to tell that it changed.
 
     Args:
@@ -34,7 +27,7 @@ class FileRecord(StateModel):
     modified: int
 
 
-class CaseSource(StateModel):
+class CaseSource(FileModel):
     """Where a case came from.
 
     Args:
@@ -48,7 +41,7 @@ class CaseSource(StateModel):
     label: FileRecord | None
 
 
-class DatasetRecord(StateModel):
+class DatasetRecord(FileModel):
     """`dataset.json`: what was read from the raw data set.
 
     Args:

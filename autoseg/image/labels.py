@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from autoseg.errors import DatasetError
+from autoseg.files import FileModel
 
 _INTEGERS = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.int64)
 
 
-class Labels(BaseModel):
+class Labels(FileModel):
     """Values in the files and names of the classes, background first.
 
     Args:
         values: file value of class 0, 1, 2 …; `values[0]` is the background's.
         names: their names.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     values: tuple[int, ...] = Field(min_length=2)
     names: tuple[str, ...] = Field(min_length=2)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from autoseg.files import FileModel
 
 METRICS = (
     "dice",
@@ -24,13 +24,7 @@ METRICS = (
 """Names of the per-case metrics, as attributes of `CaseMetrics` and keys of `ClassSummary.metrics`."""
 
 
-class SummaryModel(BaseModel):
-    """Common settings: immutable, unknown fields are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Spread(SummaryModel):
+class Spread(FileModel):
     """A metric over cases; everything but `n` is None where no case defines it.
 
     Args:
@@ -48,7 +42,7 @@ class Spread(SummaryModel):
     maximum: float | None
 
 
-class Pooled(SummaryModel):
+class Pooled(FileModel):
     """Metrics of the voxels of all cases together: sums of TP, FP, FN and TN, then the ratios."""
 
     tp: int
@@ -65,7 +59,7 @@ class Pooled(SummaryModel):
     volume_error_relative: float | None
 
 
-class LesionBin(SummaryModel):
+class LesionBin(FileModel):
     """Detection of the lesions of one size.
 
     Args:
@@ -79,7 +73,7 @@ class LesionBin(SummaryModel):
     sensitivity: float | None
 
 
-class LesionSummary(SummaryModel):
+class LesionSummary(FileModel):
     """Detection of lesions (connected components), pooled over cases.
 
     Args:
@@ -104,7 +98,7 @@ class LesionSummary(SummaryModel):
     by_size: tuple[LesionBin, ...]
 
 
-class ClassSummary(SummaryModel):
+class ClassSummary(FileModel):
     """One foreground class over all cases.
 
     Args:
@@ -125,7 +119,7 @@ class ClassSummary(SummaryModel):
     lesions: LesionSummary
 
 
-class GroupSummary(SummaryModel):
+class GroupSummary(FileModel):
     """Some of the cases: a fold, or a value of a stratification column.
 
     Args:
@@ -142,7 +136,7 @@ class GroupSummary(SummaryModel):
     classes: tuple[ClassSummary, ...] = ()
 
 
-class Summary(SummaryModel):
+class Summary(FileModel):
     """All that is said of an evaluation as a whole; `summary.json`.
 
     Args:

@@ -9,20 +9,15 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from autoseg.files import FileModel
 from autoseg.image.geometry import Shape, Spacing
 
 Architecture = Literal["plain", "resenc_m", "resenc_l", "resenc_xl"]
 
 
-class PlanModel(BaseModel):
-    """Common settings: immutable, and a field that is not known is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Network(PlanModel):
+class Network(FileModel):
     """U-Net of a configuration, stage by stage from full resolution down; axes (z, y, x).
 
     Args:
@@ -49,7 +44,7 @@ class Network(PlanModel):
         return self
 
 
-class ByLength(PlanModel):
+class ByLength(FileModel):
     """What of a training depends on the length of its schedule, which is revised where the machine's pace is another.
 
     Args:
@@ -64,7 +59,7 @@ class ByLength(PlanModel):
     mirror: tuple[int, ...]
 
 
-class Training(PlanModel):
+class Training(FileModel):
     """How each fold of a configuration is trained.
 
     Args:
@@ -117,7 +112,7 @@ class Training(PlanModel):
     validation_seconds: float | None = None
 
 
-class Prediction(PlanModel):
+class Prediction(FileModel):
     """How whole images are predicted.
 
     Args:
@@ -129,7 +124,7 @@ class Prediction(PlanModel):
     mirror: tuple[int, ...]
 
 
-class Configuration(PlanModel):
+class Configuration(FileModel):
     """One way to train: input dimension, resolution, patch, network, schedule.
 
     Args:

@@ -12,16 +12,16 @@ from typing import Literal
 from pydantic import ValidationError, model_validator
 
 from autoseg.errors import PlanError, wrong_fields
-from autoseg.files import write_text
+from autoseg.files import FileModel, write_text
 from autoseg.image.labels import Labels
-from autoseg.plan.configuration import Configuration, PlanModel
+from autoseg.plan.configuration import Configuration
 from autoseg.plan.inputs import input_problems
 from autoseg.plan.yaml_comments import commented_text, comments, read_yaml
 
 Normalization = Literal["ct", "z_score"]
 
 
-class ForegroundIntensity(PlanModel):
+class ForegroundIntensity(FileModel):
     """Intensities of one channel over the foreground voxels of the training cases."""
 
     mean: float
@@ -31,7 +31,7 @@ class ForegroundIntensity(PlanModel):
     percentile_99_5: float
 
 
-class Channel(PlanModel):
+class Channel(FileModel):
     """One input channel: a sequence and how it is normalised.
 
     Args:
@@ -48,7 +48,7 @@ class Channel(PlanModel):
     foreground: ForegroundIntensity
 
 
-class Plan(PlanModel):
+class Plan(FileModel):
     """All decisions of a run.
 
     Args:

@@ -58,14 +58,14 @@ def _copy_models(source: RunFolder, target: RunFolder) -> None:
     plan = read_plan(target.plan)
     if (selection := read_selection(source, plan)) is not None:
         write_selection(target, selection)
-    write_record(target, read_record(source).model_copy(update={"cases": (), "description": ""}))
+    write_record(target, read_record(source).changed(cases=(), description=""))
     write_fingerprint(target.fingerprint, _without_names(read_fingerprint(source.fingerprint)))
 
 
 def _without_names(fingerprint: Fingerprint) -> Fingerprint:
     """The same measurements, cases numbered instead of named."""
-    cases = [case.model_copy(update={"case": f"case_{i:04d}"}) for i, case in enumerate(fingerprint.cases)]
-    return fingerprint.model_copy(update={"cases": tuple(cases)})
+    cases = [case.changed(case=f"case_{i:04d}") for i, case in enumerate(fingerprint.cases)]
+    return fingerprint.changed(cases=tuple(cases))
 
 
 def _passing_files(folder: str, names: list[str]) -> set[str]:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from autoseg.errors import RunFolderError
-from autoseg.files import read_model, write_text
+from autoseg.files import FileModel, read_model, write_text
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split
 
 
-class Event(BaseModel):
+class Event(FileModel):
     """Something that changed the schedule of a fold; stored in its checkpoint and in `finished.json`.
 
     Args:
@@ -27,8 +25,6 @@ class Event(BaseModel):
         reason: sentence for the user.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     kind: Literal["shortened", "lengthened", "threads", "restored"]
     step: int
     iterations: int
@@ -37,7 +33,7 @@ class Event(BaseModel):
     reason: str
 
 
-class Finished(BaseModel):
+class Finished(FileModel):
     """Summary of a fold that ended as planned.
 
     Args:
@@ -55,8 +51,6 @@ class Finished(BaseModel):
             neither reference nor prediction has it.
         classes: names of the foreground classes.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
     fold: int
@@ -76,7 +70,7 @@ class Finished(BaseModel):
 
     def without_names(self) -> Finished:
         """The same without names of cases, for a copy that goes to others."""
-        return self.model_copy(update={"train": None, "dice": {}})
+        return self.changed(train=None, dice={})
 
 
 def write_finished(run: RunFolder, configuration: str, fold: int, finished: Finished) -> None:

@@ -15,14 +15,15 @@ from typing import Literal
 import blosc2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 from safetensors.numpy import load_file, save_file
 
 from autoseg.errors import RunFolderError
+from autoseg.files import FileModel
 from autoseg.image.geometry import Geometry, Reorientation, Shape, Spacing
 
 
-class CaseRecord(BaseModel):
+class CaseRecord(FileModel):
     """`case.json`: the way from the stored image to the preprocessed arrays.
 
     Args:
@@ -34,8 +35,6 @@ class CaseRecord(BaseModel):
         shape: voxels of the preprocessed arrays.
         present: for each channel whether the sequence was acquired.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
     case: str

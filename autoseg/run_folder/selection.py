@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from autoseg.errors import RunFolderError
-from autoseg.files import read_model, write_text
+from autoseg.files import FileModel, read_model, write_text
 from autoseg.image.labels import Labels
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.paths import RunFolder
@@ -20,13 +20,7 @@ from autoseg.run_folder.paths import RunFolder
 PLAIN_THRESHOLD = 0.5
 
 
-class SelectionModel(BaseModel):
-    """Common settings: immutable, unknown fields are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ClassRule(SelectionModel):
+class ClassRule(FileModel):
     """Post-processing of one foreground class; as it is by default, it changes nothing.
 
     Args:
@@ -61,7 +55,7 @@ class ClassRule(SelectionModel):
         return ", ".join(parts) or "none"
 
 
-class CandidateScore(SelectionModel):
+class CandidateScore(FileModel):
     """How one configuration, or the mean of several, does in cross-validation.
 
     Args:
@@ -78,7 +72,7 @@ class CandidateScore(SelectionModel):
     standard_error: float | None = None
 
 
-class StepScore(SelectionModel):
+class StepScore(FileModel):
     """What a step of post-processing does to cases whose fold took no part in fitting it.
 
     Args:
@@ -103,7 +97,7 @@ class StepScore(SelectionModel):
     applied: bool
 
 
-class ClassPerformance(SelectionModel):
+class ClassPerformance(FileModel):
     """One class in cross-validation.
 
     Args:
@@ -124,14 +118,14 @@ class ClassPerformance(SelectionModel):
     f2: float | None
 
 
-class Performance(SelectionModel):
+class Performance(FileModel):
     """All classes in cross-validation."""
 
     mean_dice: float | None
     classes: tuple[ClassPerformance, ...]
 
 
-class HeldOutChoice(SelectionModel):
+class HeldOutChoice(FileModel):
     """The choice made anew for each fold, from the cases of the other folds, and judged on the fold's.
 
     Args:
@@ -145,7 +139,7 @@ class HeldOutChoice(SelectionModel):
     best_single: float | None
 
 
-class Selection(SelectionModel):
+class Selection(FileModel):
     """`selected.json`.
 
     Args:

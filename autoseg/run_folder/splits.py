@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from autoseg.errors import PlanError, wrong_fields
-from autoseg.files import write_text
+from autoseg.files import FileModel, write_text
 
 
-class Split(BaseModel):
+class Split(FileModel):
     """One fold.
 
     Args:
         train: names of the cases it learns from.
         val: names of the cases it is judged on.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     train: tuple[str, ...]
     val: tuple[str, ...]

@@ -6,14 +6,14 @@ import math
 from typing import Any, Literal
 
 from autoseg.errors import RunFolderError
-from autoseg.files import read_model, write_text
+from autoseg.files import FileModel, read_model, write_text
 from autoseg.machine.step_cost import Measure, StepCost
-from autoseg.plan.configuration import Configuration, Network, PlanModel
+from autoseg.plan.configuration import Configuration, Network
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.paths import RunFolder
 
 
-class MeasuredStep(PlanModel):
+class MeasuredStep(FileModel):
     """A step that was measured while the plan was made, and what it depends on.
 
     Args:
@@ -32,7 +32,7 @@ class MeasuredStep(PlanModel):
     others: float
 
 
-class Again(PlanModel):
+class Again(FileModel):
     """The looks of a second planning of a configuration.
 
     Args:
@@ -45,7 +45,7 @@ class Again(PlanModel):
     steps: tuple[MeasuredStep, ...]
 
 
-class StepCosts(PlanModel):
+class StepCosts(FileModel):
     """`step_costs.json`: every look at a training step, in the order in which they were taken.
 
     Args:

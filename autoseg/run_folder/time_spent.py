@@ -10,13 +10,12 @@ from typing import Literal
 from filelock import FileLock
 from pydantic import Field
 
-from autoseg.dataset.record import StateModel
-from autoseg.files import read_existing, write_text
+from autoseg.files import FileModel, read_existing, write_text
 from autoseg.machine import clock
 from autoseg.run_folder.paths import RunFolder
 
 
-class TimeSpent(StateModel):
+class TimeSpent(FileModel):
     """`time_spent.json`.
 
     Args:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from autoseg.errors import RunFolderError
-from autoseg.files import differing_fields, read_model, write_text
+from autoseg.files import FileModel, differing_fields, read_model, write_text
 from autoseg.image.labels import Labels
-from autoseg.plan.configuration import Configuration, PlanModel
+from autoseg.plan.configuration import Configuration
 from autoseg.plan.plan import Channel, Plan
 from autoseg.run_folder.paths import RunFolder
 
@@ -15,7 +15,7 @@ FREE_AFTERWARDS = ("training", "prediction", "median_shape", "batch_size", "prep
 """Fields of a configuration that a trained network can be used without."""
 
 
-class TrainedBy(PlanModel):
+class TrainedBy(FileModel):
     """The part of a plan that a fold was trained by."""
 
     orientation: Literal["canonical", "as_stored"]

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from autoseg.files import FileModel
 from autoseg.synthetic_spine.foci import SIGNALS
 from autoseg.synthetic_spine.kinds import KINDS
 from autoseg.synthetic_spine.signals import NOISE, SEQUENCES, TISSUES
@@ -16,7 +15,7 @@ from autoseg.synthetic_spine.signals import NOISE, SEQUENCES, TISSUES
 Range = tuple[float, float]
 
 
-class Statement(BaseModel):
+class Statement(FileModel):
     """The field `phantom` of the data set's `dataset.json`.
 
     Args:
@@ -28,8 +27,6 @@ class Statement(BaseModel):
         marrow_to_noise: for each sequence, signal of normal marrow over the noise's standard deviation.
         contrasts: for each kind of focus and each sequence, signal over that of normal marrow.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
     kind: str

@@ -19,11 +19,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
 from scipy.stats import wilcoxon
 
 import autoseg
-from autoseg.files import write_text
+from autoseg.files import FileModel, write_text
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
 from benchmarks.beside.bench import DATASETS, Bench
@@ -42,7 +41,7 @@ MOST_HOURS = 3
 TRAINER = {1: "nnUNetTrainer_1epoch"} | {n: f"nnUNetTrainer_{n}epochs" for n in EPOCHS[1:]}
 
 
-class Point(BaseModel):
+class Point(FileModel):
     """One training of fold 0.
 
     Args:
@@ -54,8 +53,6 @@ class Point(BaseModel):
         versions: of what was trained, and its torch.
         remark: what a reader has to know of the time.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     length: str
     seconds: float
@@ -90,7 +87,7 @@ def figures(bench: Bench, name: str) -> list[Figure]:
         run_there = {epochs for epochs in EPOCHS for point in theirs if point.length == f"{epochs} epochs"}
         if theirs and (left_out := sorted(set(EPOCHS) - run_there)):
             on += f"; nnU-Net's {', '.join(map(str, left_out))} epochs not run there"
-        found += [figure.model_copy(update={"note": figure.note + on}) for figure in of_machine]
+        found += [figure.changed(note=figure.note + on) for figure in of_machine]
         missing -= run_there
     return found + [not_measured(epochs, name) for epochs in sorted(missing)]
 

@@ -11,14 +11,13 @@ from statistics import median
 
 import psutil
 import torch
-from pydantic import BaseModel, ConfigDict
 
-from autoseg.files import write_text
+from autoseg.files import FileModel, write_text
 from autoseg.machine.cores import available_cores
 from autoseg.machine.device import half_precision
 
 
-class Figure(BaseModel):
+class Figure(FileModel):
     """One line of the table.
 
     Args:
@@ -31,8 +30,6 @@ class Figure(BaseModel):
         instead: what stands for theirs where there is no figure, and why is known.
         ours_instead: likewise for ours.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     what: str
     dataset: str
@@ -59,7 +56,7 @@ class Figure(BaseModel):
         return self.what, self.dataset, ours or NOT_MEASURED, theirs or NOT_MEASURED, ratio, self.goal, self.note
 
 
-class Row(BaseModel):
+class Row(FileModel):
     """The result of one script.
 
     Args:
@@ -67,8 +64,6 @@ class Row(BaseModel):
         machine: processor, cores, memory.
         versions: of what was compared.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     machine: str

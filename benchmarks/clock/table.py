@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
-from autoseg.files import write_text
+from autoseg.files import FileModel, write_text
 from benchmarks.clock.timed_run import TimedRun
 
 Unit = Literal["share", "difference", "times", "count"]
@@ -31,7 +29,7 @@ HEADS_OF_RUNS = (
 )
 
 
-class Figure(BaseModel):
+class Figure(FileModel):
     """One line of the table.
 
     Args:
@@ -43,8 +41,6 @@ class Figure(BaseModel):
         holds: whether the value keeps the limit; None where there is none.
         note: what a reader has to know.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     what: str
     data: str
@@ -60,7 +56,7 @@ class Figure(BaseModel):
         return row, self.what, self.data, self.found, self.limit, holds, self.note
 
 
-class Row(BaseModel):
+class Row(FileModel):
     """What a row of the table found.
 
     Args:
@@ -70,8 +66,6 @@ class Row(BaseModel):
         figures: its lines.
         runs: that it rests on, without those of other rows.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: Literal[1] = 1
     name: str

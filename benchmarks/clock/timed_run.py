@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
 
-from autoseg.files import write_text
+from autoseg.files import FileModel, write_text
 from autoseg.plan.plan import read_plan
 from autoseg.run_folder.finished import Finished, read_finished
 from autoseg.run_folder.paths import RunFolder
@@ -24,7 +23,7 @@ WORKED_ON = ("preprocess", "report")
 """First words of the stages that count as used, beside steps and validations; planning and starting up do not."""
 
 
-class TimedRun(BaseModel):
+class TimedRun(FileModel):
     """What `autoseg run` made of its budget.
 
     Args:
@@ -50,8 +49,6 @@ class TimedRun(BaseModel):
         versions: of what ran.
         date: on which it was measured.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: Literal[1] = 1
     name: str

@@ -53,4 +53,4 @@ def keep_planned(run: RunFolder) -> None:
     """Mark the plan as one that has been made again already: steps are compared by one and the same plan."""
     for path in (run.plan, run.planned):
         plan = read_plan(path)
-        write_plan(path, plan.model_copy(update={"planned_again": (CONFIG,)}), read_reasons(path))
+        write_plan(path, plan.changed(planned_again=(CONFIG,)), read_reasons(path))

@@ -157,7 +157,7 @@ def _post_processed(
 
 def _steps(fitted: Sequence[Fitted], *, dropped: bool) -> tuple[StepScore, ...]:
     steps = (step for fit in fitted for step in fit.steps)
-    return tuple(step.model_copy(update={"applied": False}) if dropped else step for step in steps)
+    return tuple(step.changed(applied=False) if dropped else step for step in steps)
 
 
 def _judge(

@@ -100,9 +100,9 @@ def with_lesion_loss(decisions: PlannedDecisions, fingerprint: Fingerprint) -> P
     """
     weight = lesion_loss(fingerprint)
     configurations = {
-        name: c.model_copy(update={"training": c.training.model_copy(update={"lesion_loss": weight.value})})
+        name: c.changed(training=c.training.changed(lesion_loss=weight.value))
         for name, c in decisions.plan.configurations.items()
     }
     reasons = {f"configurations.{name}.training.lesion_loss": weight.reason for name in configurations}
-    plan = decisions.plan.model_copy(update={"configurations": configurations})
+    plan = decisions.plan.changed(configurations=configurations)
     return PlannedDecisions(plan, decisions.reasons | reasons)

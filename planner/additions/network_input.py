@@ -70,7 +70,7 @@ def _with_neighbours(decisions: PlannedDecisions, fingerprint: Fingerprint) -> P
         return decisions
     spacing = float(np.median([case.spacing[flat.slice_axis] for case in fingerprint.cases]))
     count = neighbours(spacing)
-    stacked = flat.model_copy(update={"neighbours": count.value, "preprocessed_as": "2d"})
+    stacked = flat.changed(neighbours=count.value, preprocessed_as="2d")
     before, prefix = "configurations.2d.", "configurations.2.5d."
     reasons = {
         prefix + field.removeprefix(before): reason
@@ -87,9 +87,7 @@ def _with_neighbours(decisions: PlannedDecisions, fingerprint: Fingerprint) -> P
         configurations[name] = configuration
         if name == "2d":
             configurations["2.5d"] = stacked
-    return PlannedDecisions(
-        decisions.plan.model_copy(update={"configurations": configurations}), decisions.reasons | reasons
-    )
+    return PlannedDecisions(decisions.plan.changed(configurations=configurations), decisions.reasons | reasons)
 
 
 def _with_missing_sequences(decisions: PlannedDecisions, fingerprint: Fingerprint) -> PlannedDecisions:
@@ -99,12 +97,10 @@ def _with_missing_sequences(decisions: PlannedDecisions, fingerprint: Fingerprin
     configurations: dict[str, Configuration] = {}
     reasons: dict[str, str] = {}
     for name, configuration in decisions.plan.configurations.items():
-        training = configuration.training.model_copy(update={"sequence_dropout": dropout.value})
-        configurations[name] = configuration.model_copy(update={"training": training, "availability_code": True})
+        training = configuration.training.changed(sequence_dropout=dropout.value)
+        configurations[name] = configuration.changed(training=training, availability_code=True)
         reasons[f"configurations.{name}.training.sequence_dropout"] = dropout.reason
         reasons[f"configurations.{name}.availability_code"] = (
             "tells the network which sequences a case has, where some lack one"
         )
-    return PlannedDecisions(
-        decisions.plan.model_copy(update={"configurations": configurations}), decisions.reasons | reasons
-    )
+    return PlannedDecisions(decisions.plan.changed(configurations=configurations), decisions.reasons | reasons)

@@ -34,8 +34,8 @@ def dimensions_of(decisions: PlannedDecisions, cells: Sequence[Cell]) -> Planned
         configuration = decisions.plan.configuration(name)
         # without the configuration that it shares cases with it has cases of its own
         source = configuration.preprocessed_as if configuration.preprocessed_as in names else None
-        kept[name] = configuration.model_copy(update={"sequences": most, "preprocessed_as": source})
-    return PlannedDecisions(decisions.plan.model_copy(update={"configurations": kept}), decisions.reasons)
+        kept[name] = configuration.changed(sequences=most, preprocessed_as=source)
+    return PlannedDecisions(decisions.plan.changed(configurations=kept), decisions.reasons)
 
 
 def with_cells(decisions: PlannedDecisions, cells: Sequence[Cell], fingerprint: Fingerprint) -> PlannedDecisions:
@@ -51,7 +51,7 @@ def with_cells(decisions: PlannedDecisions, cells: Sequence[Cell], fingerprint: 
     """
     homes = shared_cases(decisions.plan.configurations)
     configurations = {
-        name: c.model_copy(update={"sequences": None, "preprocessed_as": homes[name] if homes[name] != name else None})
+        name: c.changed(sequences=None, preprocessed_as=homes[name] if homes[name] != name else None)
         for name, c in decisions.plan.configurations.items()
     }
     shared = "configurations of one spacing share their preprocessed cases"
@@ -63,7 +63,7 @@ def with_cells(decisions: PlannedDecisions, cells: Sequence[Cell], fingerprint: 
         inherited = {k.removeprefix(prefix): why for k, why in of_dimensions.items() if k.startswith(prefix)}
         configurations[cell.name] = configuration
         reasons |= {f"configurations.{cell.name}.{field}": why for field, why in (inherited | of_cell).items()}
-    return PlannedDecisions(decisions.plan.model_copy(update={"configurations": configurations}), reasons)
+    return PlannedDecisions(decisions.plan.changed(configurations=configurations), reasons)
 
 
 def shared_cases(configurations: Mapping[str, Configuration]) -> dict[str, str]:
@@ -92,7 +92,7 @@ def _configuration(
     if complete == part:
         changes |= {
             "availability_code": False,
-            "training": of_dimension.training.model_copy(update={"sequence_dropout": 0.0}),
+            "training": of_dimension.training.changed(sequence_dropout=0.0),
         }
         reasons |= {"availability_code": counted, "training.sequence_dropout": counted}
-    return of_dimension.model_copy(update=changes), reasons
+    return of_dimension.changed(**changes), reasons

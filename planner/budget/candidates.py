@@ -167,14 +167,12 @@ def _candidate(
 ) -> Candidate:
     flat = reference.slice_axis
     kept = [None if axis == flat else s for axis, s in enumerate(spacing)]
-    configuration = reference.model_copy(
-        update={
-            "spacing": (kept[0], kept[1], kept[2]),
-            "median_shape": median_shape(fingerprint, spacing),
-            "patch_size": target.in_array_order(topology.patch_size, 1),
-            "batch_size": min(reference.batch_size, BATCH if flat is None else SLICES),
-            "network": network,
-        }
+    configuration = reference.changed(
+        spacing=(kept[0], kept[1], kept[2]),
+        median_shape=median_shape(fingerprint, spacing),
+        patch_size=target.in_array_order(topology.patch_size, 1),
+        batch_size=min(reference.batch_size, BATCH if flat is None else SLICES),
+        network=network,
     )
     full = _complete(reference, fingerprint)
     return Candidate(configuration, network.features[0], max(s / f for s, f in zip(spacing, full, strict=True)), share)
@@ -182,9 +180,7 @@ def _candidate(
 
 def narrowed(network: Network, features: int) -> Network:
     """The network with `features` at its first stage, doubling from stage to stage."""
-    return network.model_copy(
-        update={"features": tuple(min(MOST_FEATURES, features * 2**i) for i in range(len(network.features)))}
-    )
+    return network.changed(features=tuple(min(MOST_FEATURES, features * 2**i) for i in range(len(network.features))))
 
 
 def slimmed(network: Network) -> Network:
@@ -195,9 +191,6 @@ def slimmed(network: Network) -> Network:
     """
     if network.architecture != "plain":
         return network
-    return network.model_copy(
-        update={
-            "encoder_blocks": (1, *network.encoder_blocks[1:]),
-            "decoder_blocks": (1,) * len(network.decoder_blocks),
-        }
+    return network.changed(
+        encoder_blocks=(1, *network.encoder_blocks[1:]), decoder_blocks=(1,) * len(network.decoder_blocks)
     )

@@ -31,13 +31,8 @@ def long_schedule(configuration: Configuration, fingerprint: Fingerprint) -> Sch
     """
     length = default_length(configuration, fingerprint)
     mirror = allowed_axes(configuration.training.mirror, fingerprint)
-    training = configuration.training.model_copy(
-        update={
-            "iterations": length.value,
-            "mirror": mirror.value,
-            "average_decay": AVERAGE_DECAY,
-            "validate_every": EPOCHS_BETWEEN_LOOKS,
-        }
+    training = configuration.training.changed(
+        iterations=length.value, mirror=mirror.value, average_decay=AVERAGE_DECAY, validate_every=EPOCHS_BETWEEN_LOOKS
     )
     reasons = {
         "training.iterations": length.reason,
@@ -46,7 +41,7 @@ def long_schedule(configuration: Configuration, fingerprint: Fingerprint) -> Sch
         "training.validate_every": f"whole validation cases are looked at every {EPOCHS_BETWEEN_LOOKS} epochs",
         "prediction.mirror": f"as in training: {mirror.reason}",
     }
-    return Schedule(training, configuration.prediction.model_copy(update={"mirror": mirror.value}), reasons)
+    return Schedule(training, configuration.prediction.changed(mirror=mirror.value), reasons)
 
 
 def default_length(configuration: Configuration, fingerprint: Fingerprint) -> Decision[int]:

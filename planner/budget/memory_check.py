@@ -62,7 +62,7 @@ def _largest_batch(plan: Plan, reference: Configuration, measure: Measure) -> in
 
 
 def _with_batch(configuration: Configuration, batch: int) -> Configuration:
-    return configuration.model_copy(update={"batch_size": batch})
+    return configuration.changed(batch_size=batch)
 
 
 def _fits(plan: Plan, configuration: Configuration, measure: Measure) -> bool:

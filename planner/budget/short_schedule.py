@@ -42,28 +42,26 @@ def short_training(
         looks: at whole validation cases on the way.
     """
     per_epoch = max(1, -(-steps // EPOCHS))
-    return reference.model_copy(
-        update={
-            "iterations": steps,
-            "iterations_per_epoch": per_epoch,
-            "optimizer": "adamw",
-            "learning_rate": peak_rate(steps).value,
-            "warmup": 0.1,
-            "weight_decay": 0.01,
-            "average_decay": 0.99,
-            "oversample_foreground": 0.5,
-            "rotation": tuple(min(r, 30.0) for r in reference.rotation),
-            "scaling": (0.75, 1.3),
-            "mirror": mirrored_axes(reference, steps, fingerprint).value,
-            "sequence_dropout": affordable_dropout(reference, steps).value,
-            "validate_every": EPOCHS // (looks + 1) if looks else 0,
-            "by_length": ByLength(
-                full_dropout_from=STEPS_FOR_DROPOUT,
-                mirror_from=STEPS_FOR_MIRRORING,
-                mirror=allowed_axes(reference.mirror, fingerprint).value,
-            ),
-            "seconds": seconds,
-        }
+    return reference.changed(
+        iterations=steps,
+        iterations_per_epoch=per_epoch,
+        optimizer="adamw",
+        learning_rate=peak_rate(steps).value,
+        warmup=0.1,
+        weight_decay=0.01,
+        average_decay=0.99,
+        oversample_foreground=0.5,
+        rotation=tuple(min(r, 30.0) for r in reference.rotation),
+        scaling=(0.75, 1.3),
+        mirror=mirrored_axes(reference, steps, fingerprint).value,
+        sequence_dropout=affordable_dropout(reference, steps).value,
+        validate_every=EPOCHS // (looks + 1) if looks else 0,
+        by_length=ByLength(
+            full_dropout_from=STEPS_FOR_DROPOUT,
+            mirror_from=STEPS_FOR_MIRRORING,
+            mirror=allowed_axes(reference.mirror, fingerprint).value,
+        ),
+        seconds=seconds,
     )
 
 
@@ -93,7 +91,7 @@ def affordable_dropout(reference: Training, steps: int) -> Decision[float]:
 
 def short_prediction(reference: Prediction) -> Prediction:
     """Prediction without mirroring, which costs as much again for each mirrored image."""
-    return reference.model_copy(update={"mirror": ()})
+    return reference.changed(mirror=())
 
 
 REASONS = {

@@ -87,7 +87,7 @@ def fit_to_hardware(
         PlanError: nothing fits into memory.
     """
     fitted = PlannedDecisions(
-        decisions.plan.model_copy(update={"device": device, "time_budget_seconds": budget_seconds}),
+        decisions.plan.changed(device=device, time_budget_seconds=budget_seconds),
         decisions.reasons
         | {
             "device": "where the plan was made for",
@@ -147,9 +147,9 @@ def _fitted_to_time(
         raise nothing_fits(decisions.plan, name)
     training = short_training(
         reference.training, choice.steps, choice.training_seconds, fingerprint, looks=choice.looks
-    ).model_copy(update={"validation_seconds": choice.validation_seconds})
-    configuration = choice.candidate.configuration.model_copy(
-        update={"training": training, "prediction": short_prediction(reference.prediction)}
+    ).changed(validation_seconds=choice.validation_seconds)
+    configuration = choice.candidate.configuration.changed(
+        training=training, prediction=short_prediction(reference.prediction)
     )
     reasons = _reasons(reference, choice, time, fingerprint)
     if reference.training.sequence_dropout:
@@ -189,7 +189,7 @@ def _following(plan: Plan, name: str) -> Candidate | None:
     if source is None or source is own:
         return None
     kept = {field: getattr(own, field) for field in INPUT_FIELDS}
-    configuration = source.model_copy(update=kept)
+    configuration = source.changed(**kept)
     share = math.prod(configuration.patch_size) / math.prod(configuration.median_shape)
     return Candidate(configuration, configuration.network.features[0], 1.0, share)
 
@@ -212,7 +212,7 @@ def _without_limit(
         configuration = lowered.value
         reasons |= {"patch_size": lowered.reason, "batch_size": lowered.reason}
     schedule = long_schedule(configuration, fingerprint)
-    configuration = configuration.model_copy(update={"training": schedule.training, "prediction": schedule.prediction})
+    configuration = configuration.changed(training=schedule.training, prediction=schedule.prediction)
     return _replaced(decisions, name, configuration, reasons | schedule.reasons)
 
 
@@ -222,7 +222,7 @@ def _replaced(
     """The decisions with one configuration, and the reasons of its fields, in place of the former."""
     prefix = f"configurations.{name}."
     return PlannedDecisions(
-        decisions.plan.model_copy(update={"configurations": decisions.plan.configurations | {name: configuration}}),
+        decisions.plan.changed(configurations=decisions.plan.configurations | {name: configuration}),
         decisions.reasons | {prefix + field: reason for field, reason in reasons.items()},
     )
 

@@ -27,9 +27,9 @@ def test_there_is_no_ratio_where_one_was_not_measured(ours: tuple[float, ...], t
 
 
 def test_what_is_known_of_a_time_that_was_not_measured_stands_in_its_place() -> None:
-    known = figure((1.0,), ()).model_copy(update={"instead": "> 3 h"})
+    known = figure((1.0,), ()).changed(instead="> 3 h")
     assert known.cells()[3:5] == ("> 3 h", "")
-    assert figure((1.0,), (2.0,)).model_copy(update={"instead": "> 3 h"}).cells()[3] == "2"
+    assert figure((1.0,), (2.0,)).changed(instead="> 3 h").cells()[3] == "2"
 
 
 def test_rows_that_are_missing_are_named_below_the_table() -> None:
@@ -82,7 +82,7 @@ def test_trainings_are_compared_on_one_machine_alone(tmp_path: Path) -> None:
             kept = {"machine": machine, "length": length}
             keep(
                 folder / f"hippocampus40_{who}_{length.replace(' ', '')}.json",
-                point(seconds, 0.9, 0.9).model_copy(update=kept),
+                point(seconds, 0.9, 0.9).changed(**kept),
             )
     nothing_is_measured = Bench(tmp_path, tmp_path, tmp_path, rival=None, most_epochs=0, most_minutes=0)
     every = figures(nothing_is_measured, "hippocampus40")

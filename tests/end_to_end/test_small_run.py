@@ -81,7 +81,7 @@ def shrunk(name: str, reference: Configuration) -> Configuration:
 def fit(decisions: PlannedDecisions, *arguments: object, device: str, **options: object) -> PlannedDecisions:
     """In place of planning for the time at hand."""
     planned = {name: shrunk(name, c) for name, c in decisions.plan.configurations.items() if name in NETWORKS}
-    plan = decisions.plan.model_copy(update={"configurations": planned, "device": device})
+    plan = decisions.plan.changed(configurations=planned, device=device)
     return PlannedDecisions(plan, decisions.reasons)
 
 

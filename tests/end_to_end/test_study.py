@@ -19,14 +19,14 @@ CELLS = ["STIR.2d", "STIR.2.5d", "all.2d", "all.2.5d"]
 
 def shortened(configuration: Configuration) -> Configuration:
     small = shrunk("2d", configuration)
-    training = small.training.model_copy(update={"iterations": 80, "iterations_per_epoch": 40, "validate_every": 0})
-    return small.model_copy(update={"training": training})
+    training = small.training.changed(iterations=80, iterations_per_epoch=40, validate_every=0)
+    return small.changed(training=training)
 
 
 def fit(decisions: PlannedDecisions, *arguments: object, device: str, **options: object) -> PlannedDecisions:
     """In place of planning for the time at hand."""
     planned = {name: shortened(c) for name, c in decisions.plan.configurations.items()}
-    plan = decisions.plan.model_copy(update={"configurations": planned, "device": device})
+    plan = decisions.plan.changed(configurations=planned, device=device)
     return PlannedDecisions(plan, decisions.reasons)
 
 

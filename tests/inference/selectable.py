@@ -37,8 +37,8 @@ def selectable_plan() -> Plan:
     plan = make_plan()
     base = plan.configurations["3d"]
     spacings = {name: (3.0, float(step), float(step)) for name, step in STEP.items()}
-    configurations = {name: base.model_copy(update={"spacing": spacing}) for name, spacing in spacings.items()}
-    return plan.model_copy(update={"labels": LABELS, "configurations": configurations})
+    configurations = {name: base.changed(spacing=spacing) for name, spacing in spacings.items()}
+    return plan.changed(labels=LABELS, configurations=configurations)
 
 
 def truth_of(case: int) -> np.ndarray:

@@ -72,8 +72,8 @@ def make_run(folder: Path, *, lacking: int) -> RunFolder:
     run.path.mkdir()
     write_fingerprint(run.fingerprint, measured)
     planned = with_inputs(reference_plan(measured), measured).plan
-    cell = planned.configurations["2d"].model_copy(update={"sequences": ("T2",), "preprocessed_as": "2d"})
-    planned = planned.model_copy(update={"configurations": planned.configurations | {"T2.2d": cell}})
+    cell = planned.configurations["2d"].changed(sequences=("T2",), preprocessed_as="2d")
+    planned = planned.changed(configurations=planned.configurations | {"T2.2d": cell})
     write_plan(run.plan, planned, {})
     for name in planned.configurations:
         run.fold(name, 0).mkdir(parents=True)

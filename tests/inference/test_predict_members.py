@@ -58,8 +58,8 @@ def test_probabilities_are_the_mean_of_the_folds_soft_max(run, tmp_path, monkeyp
 
 def test_a_fold_of_another_plan_does_not_predict(run, tmp_path):
     plan = read_plan(run.plan)
-    finer = plan.configuration("3d").model_copy(update={"spacing": (0.5, 0.5, 0.5)})
-    write_trained_by(run, plan.model_copy(update={"configurations": {"3d": finer}}), "3d", 1)
+    finer = plan.configuration("3d").changed(spacing=(0.5, 0.5, 0.5))
+    write_trained_by(run, plan.changed(configurations={"3d": finer}), "3d", 1)
     cases = read_inputs([write(tmp_path / "a.nii.gz", voxels())], ("T1",))
     with pytest.raises(RunFolderError, match=r"fold 1 of 3d was trained by another plan .*configuration\.spacing"):
         predict(run, cases, tmp_path / "out")
@@ -105,7 +105,7 @@ def test_mirroring_predicts_each_window_in_every_flip(run, tmp_path, monkeypatch
 
 def test_an_axis_that_training_did_not_mirror_is_not_mirrored(run):
     planned = reference_plan(fingerprint()).plan.configurations["3d"]
-    sided = planned.model_copy(update={"training": planned.training.model_copy(update={"mirror": (0, 1)})})
+    sided = planned.changed(training=planned.training.changed(mirror=(0, 1)))
     assert mirror_axes(sided, True) == (0, 1)
     assert mirror_axes(sided, False) == ()
     assert sided.prediction.mirror == (0, 1, 2)
@@ -115,12 +115,12 @@ def test_an_axis_that_training_did_not_mirror_is_not_mirrored(run):
 def test_mirroring_that_was_asked_for_and_cannot_be_is_told(run, tmp_path):
     decided = reference_plan(fingerprint())
     planned = decided.plan.configurations["3d"]
-    unmirrored = planned.training.model_copy(update={"mirror": ()})
+    unmirrored = planned.training.changed(mirror=())
 
     def plan_with(prediction: tuple[int, ...]) -> None:
-        planned_for = planned.prediction.model_copy(update={"mirror": prediction})
-        still = planned.model_copy(update={"training": unmirrored, "prediction": planned_for})
-        write_plan(run.plan, decided.plan.model_copy(update={"configurations": {"3d": still}}), {})
+        planned_for = planned.prediction.changed(mirror=prediction)
+        still = planned.changed(training=unmirrored, prediction=planned_for)
+        write_plan(run.plan, decided.plan.changed(configurations={"3d": still}), {})
 
     plan_with(())
     cases = read_inputs([write(tmp_path / "a.nii.gz", voxels())], ("T1",))

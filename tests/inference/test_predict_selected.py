@@ -140,7 +140,7 @@ def test_a_selection_that_was_edited_to_nonsense_is_refused(mixed, tmp_path):
 def test_a_configuration_that_sees_no_sequence_of_a_case_is_left_out_of_it():
     plan = make_plan()
     groups = tuple(
-        Group(str(sequences), plan.configurations["3d"].model_copy(update={"sequences": sequences}), None, ())
+        Group(str(sequences), plan.configurations["3d"].changed(sequences=sequences), None, ())
         for sequences in (("T1",), ("STIR",), None)
     )
     shown = Console(file=io.StringIO(), width=200)

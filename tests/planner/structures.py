@@ -26,9 +26,7 @@ def with_structures(
         )
         for name, volumes in components.items()
     }
-    return measured.model_copy(
-        update={
-            "labels": measured.labels.model_copy(update={"values": tuple(range(len(names))), "names": names}),
-            "cases": tuple(case.model_copy(update={"classes": classes}) for case in measured.cases),
-        }
+    return measured.changed(
+        labels=measured.labels.changed(values=tuple(range(len(names))), names=names),
+        cases=tuple(case.changed(classes=classes) for case in measured.cases),
     )

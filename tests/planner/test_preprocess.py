@@ -107,10 +107,10 @@ def test_an_edit_that_does_not_touch_the_voxels_redoes_nothing(dataset: Dataset,
     preprocess_dataset(dataset, plan(), "3d", run, workers=1)
     before = written(run)
     edited = plan()
-    three_d = edited.configurations["3d"].model_copy(update={"batch_size": 7})
+    three_d = edited.configurations["3d"].changed(batch_size=7)
     # a z-scored channel does not use the foreground's statistics
-    other_statistics = channel().model_copy(update={"foreground": CT_FOREGROUND.model_copy(update={"mean": 3.0})})
-    edited = edited.model_copy(update={"configurations": {"3d": three_d}, "channels": (other_statistics,)})
+    other_statistics = channel().changed(foreground=CT_FOREGROUND.changed(mean=3.0))
+    edited = edited.changed(configurations={"3d": three_d}, channels=(other_statistics,))
     preprocess_dataset(dataset, edited, "3d", run, workers=1)
     assert written(run) == before
 
@@ -122,7 +122,7 @@ def test_an_edit_that_does_not_touch_the_voxels_redoes_nothing(dataset: Dataset,
         plan(channels=(channel("ct"),)),
         plan(channels=(channel(inside=True),)),
         plan(seed=2),
-        plan().model_copy(update={"orientation": "as_stored"}),
+        plan().changed(orientation="as_stored"),
     ],
     ids=["spacing", "normalisation", "mask", "seed", "orientation"],
 )

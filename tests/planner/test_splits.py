@@ -46,7 +46,7 @@ def measured(cases: Sequence[Case], volumes: Sequence[float]) -> Fingerprint:
         )
         for c, v in zip(cases, volumes, strict=True)
     )
-    return empty.model_copy(update={"cases": of_cases})
+    return empty.changed(cases=of_cases)
 
 
 def split(cases: Sequence[Case], volumes: Sequence[float] | None = None, **options: int) -> tuple[Split, ...]:

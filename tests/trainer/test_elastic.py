@@ -133,9 +133,9 @@ def as_planned(run: RunFolder) -> None:
 def edit(run: RunFolder, **changes) -> None:
     plan = read_plan(run.plan)
     configuration = plan.configurations["3d"]
-    training = configuration.training.model_copy(update=changes)
-    changed = {"3d": configuration.model_copy(update={"training": training})}
-    write_plan(run.plan, plan.model_copy(update={"configurations": changed}), {})
+    training = configuration.training.changed(**changes)
+    changed = {"3d": configuration.changed(training=training)}
+    write_plan(run.plan, plan.changed(configurations=changed), {})
 
 
 def test_iterations_that_a_person_wrote_are_never_overridden(tiny_run, hands, capfd) -> None:

@@ -80,7 +80,7 @@ def test_a_middling_change_waits_for_epochs_that_tell(training) -> None:
     # a quarter slower than planned: 200 steps in 200 s
     for count, ends in ((1, None), (4, None), (5, 160)):
         state = state_of(training, rows([12.5] * count, set()))
-        state.training = state.training.model_copy(update={"validate_every": 0})
+        state.training = state.training.changed(validate_every=0)
         revise_length(state, 200.0, QUIET)
         assert (state.events[-1].iterations if state.events else None) == ends
 
@@ -105,7 +105,7 @@ def test_after_a_collapse_the_time_of_what_was_undone_is_no_pace(training) -> No
     state = state_of(training, rows([10, 10, 10, 10], set()))
     state.seconds += 10
     forget_pace(state)
-    state.rows = [*state.rows, state.rows[-1].model_copy(update={"step": 50, "seconds": 60.0})]
+    state.rows = [*state.rows, state.rows[-1].changed(step=50, seconds=60.0)]
     assert pace_of(state)[0] == pytest.approx(1.0)
 
 
@@ -132,7 +132,7 @@ def test_a_fold_whose_time_is_over_within_an_epoch_ends_there(training) -> None:
 def test_of_a_length_that_a_person_wrote_the_cost_is_told(training, limit: float, said: str) -> None:
     told = io.StringIO()
     state = state_of(training, rows([10, 10, 10], set()))
-    state.training = state.training.model_copy(update={"validate_every": 0})
+    state.training = state.training.changed(validate_every=0)
     tell_what_it_takes(state, limit, Console(file=told, width=200))
     assert said in " ".join(told.getvalue().split())
     assert state.events == ()
@@ -159,7 +159,7 @@ def test_noise_is_averaged_and_a_change_of_the_machine_is_not(training) -> None:
 def test_a_schedule_that_ends_where_a_look_would_be_taken_is_left_alone(training) -> None:
     # 350 steps and a look take all of the time; one step more would mean another look
     state = state_of(training, rows([10] * 30, set()))
-    state.training = state.training.model_copy(update={"iterations": 350})
+    state.training = state.training.changed(iterations=350)
     for limit in (355.0, 360.0, 370.0):
         revise_length(state, limit, QUIET, expected_look=15.0)
     assert state.events == ()

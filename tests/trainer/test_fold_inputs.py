@@ -39,26 +39,17 @@ def two_sequences(**training: object) -> Plan:
     plan = make_plan(make_training(**{"iterations": 4, "validate_every": 0} | training))
     (t1,) = plan.channels
     whole = plan.configurations["3d"]
-    rotation = whole.training.model_copy(update={"rotation": (30.0, 0.0, 0.0), "mirror": (1, 2)})
-    flat = whole.model_copy(
-        update={
-            "patch_size": (1, 16, 20),
-            "batch_size": 8,
-            "slice_axis": 0,
-            "network": FLAT,
-            "training": rotation,
-            "preprocessed_as": "3d",
-        }
+    rotation = whole.training.changed(rotation=(30.0, 0.0, 0.0), mirror=(1, 2))
+    flat = whole.changed(
+        patch_size=(1, 16, 20), batch_size=8, slice_axis=0, network=FLAT, training=rotation, preprocessed_as="3d"
     )
     configurations: dict[str, Configuration] = {
-        "3d": whole.model_copy(update={"availability_code": True}),
+        "3d": whole.changed(availability_code=True),
         "all.2d": flat,
-        "T1.2.5d": flat.model_copy(update={"sequences": ("T1",), "neighbours": 2}),
-        "T2.3d": whole.model_copy(update={"sequences": ("T2",), "preprocessed_as": "3d"}),
+        "T1.2.5d": flat.changed(sequences=("T1",), neighbours=2),
+        "T2.3d": whole.changed(sequences=("T2",), preprocessed_as="3d"),
     }
-    return plan.model_copy(
-        update={"channels": (t1, t1.model_copy(update={"name": "T2"})), "configurations": configurations}
-    )
+    return plan.changed(channels=(t1, t1.changed(name="T2")), configurations=configurations)
 
 
 def write_ball(run: RunFolder, name: str, rng: np.random.Generator) -> None:
@@ -135,19 +126,19 @@ def test_a_network_is_not_taken_for_one_of_another_plan(run) -> None:
     planned = plan.configuration("3d")
 
     def with_changed(**fields: object) -> Plan:
-        return plan.model_copy(update={"configurations": {"3d": planned.model_copy(update=fields)}})
+        return plan.changed(configurations={"3d": planned.changed(**fields)})
 
-    longer = planned.training.model_copy(update={"iterations": 1000})
-    mirrored = planned.prediction.model_copy(update={"mirror": (0,)})
+    longer = planned.training.changed(iterations=1000)
+    mirrored = planned.prediction.changed(mirror=(0,))
     refuse_other_plan_than_trained(run, with_changed(training=longer, prediction=mirrored), "3d")
     z, y, x = planned.target_spacing((1.0, 1.0, 1.0))
     with pytest.raises(
         RunFolderError, match=r"fold_0: fold 0 of 3d was trained .* \(differing: configuration\.spacing\)"
     ):
         refuse_other_plan_than_trained(run, with_changed(spacing=(2 * z, y, x)), "3d")
-    as_ct = plan.channels[0].model_copy(update={"normalization": "ct"})
+    as_ct = plan.channels[0].changed(normalization="ct")
     with pytest.raises(RunFolderError, match="differing: channels"):
-        changed = plan.model_copy(update={"channels": (as_ct, *plan.channels[1:])})
+        changed = plan.changed(channels=(as_ct, *plan.channels[1:]))
         refuse_other_plan_than_trained(run, changed, "3d")
 
 

@@ -47,12 +47,12 @@ def fitting(calls: Calls):
 
     def fit_to_hardware(decisions, fingerprint, splits, *, configurations, budget_seconds, **rest):
         calls.fitted.append({"splits": splits, "configurations": configurations, "budget": budget_seconds, **rest})
-        plan = decisions.plan.model_copy(update={"device": rest["device"], "time_budget_seconds": budget_seconds})
+        plan = decisions.plan.changed(device=rest["device"], time_budget_seconds=budget_seconds)
         for name in plan.configurations if budget_seconds is not None else ():
             planned = plan.configurations[name]
-            training = planned.training.model_copy(update={"iterations": 100, "seconds": FOLD_SECONDS})
-            changed = {**plan.configurations, name: planned.model_copy(update={"training": training})}
-            plan = plan.model_copy(update={"configurations": changed})
+            training = planned.training.changed(iterations=100, seconds=FOLD_SECONDS)
+            changed = {**plan.configurations, name: planned.changed(training=training)}
+            plan = plan.changed(configurations=changed)
         return PlannedDecisions(plan, decisions.reasons)
 
     return fit_to_hardware

@@ -50,7 +50,7 @@ def test_what_a_fold_did_not_use_goes_to_those_that_follow(run) -> None:
     spend(run, 100)
     add_time(run, "train 3d fold 0", 135)
     done = finished(0, read_splits(run.splits)[0], seconds_training=110.0)
-    write_finished(run, "3d", 0, done.model_copy(update={"seconds_validation": 20.0}))
+    write_finished(run, "3d", 0, done.changed(seconds_validation=20.0))
     # what its validation took is kept for each that follows
     assert share(run, folds(1)) == pytest.approx((BUDGET - 235 - KEPT) / 4 - 20 - SECONDS_TO_START)
 
@@ -59,9 +59,9 @@ def test_the_validation_that_was_planned_is_kept_until_one_is_seen(run) -> None:
     spend(run, 100)
     plan = read_plan(run.plan)
     configuration = plan.configurations["3d"]
-    training = configuration.training.model_copy(update={"validation_seconds": 30.0})
-    changed = {"3d": configuration.model_copy(update={"training": training})}
-    plan = plan.model_copy(update={"configurations": changed})
+    training = configuration.training.changed(validation_seconds=30.0)
+    changed = {"3d": configuration.changed(training=training)}
+    plan = plan.changed(configurations=changed)
     assert time_of_next_fold(run, plan, folds(), ["3d"]).share == pytest.approx(
         (BUDGET - 100 - KEPT) / 5 - 30 - SECONDS_TO_START
     )
@@ -93,7 +93,7 @@ def test_a_spent_budget_still_gives_a_model(run) -> None:
 
 
 def test_without_a_budget_or_a_time_the_plan_decides(run) -> None:
-    plan = read_plan(run.plan).model_copy(update={"time_budget_seconds": None})
+    plan = read_plan(run.plan).changed(time_budget_seconds=None)
     add_time(run, "check", 1e6)
     assert time_of_next_fold(run, plan, folds(), ["3d"]).share is None
     edit(run, r"seconds: 300\.0", "seconds: null")

@@ -15,7 +15,7 @@ from autoseg.run_folder.paths import RunFolder
 def test_models_only_holds_nothing_of_the_patients(calls, dataset, run, tmp_path):
     autoseg.train(run.path)
     # whatever a clinic may have written there
-    write_record(run, read_data_set_record(run).model_copy(update={"description": "ball_ 0 to 4, of Mrs Ball"}))
+    write_record(run, read_data_set_record(run).changed(description="ball_ 0 to 4, of Mrs Ball"))
     autoseg.copy(run.path, tmp_path / "models", models_only=True)
     copied = RunFolder(tmp_path / "models")
     files = sorted(str(p.relative_to(copied.path)) for p in copied.path.rglob("*") if p.is_file())

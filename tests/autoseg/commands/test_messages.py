@@ -19,9 +19,9 @@ def shown(console: Console) -> str:
 def of_length(iterations: int, seconds: float | None) -> Plan:
     base = plan()
     configuration = base.configurations["3d"]
-    training = configuration.training.model_copy(update={"iterations": iterations, "seconds": seconds})
-    changed = {"3d": configuration.model_copy(update={"training": training})}
-    return base.model_copy(update={"configurations": changed, "time_budget_seconds": seconds and 10 * seconds})
+    training = configuration.training.changed(iterations=iterations, seconds=seconds)
+    changed = {"3d": configuration.changed(training=training)}
+    return base.changed(configurations=changed, time_budget_seconds=seconds and 10 * seconds)
 
 
 @pytest.mark.parametrize("seconds", [None, 300.0])

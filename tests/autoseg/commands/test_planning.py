@@ -40,17 +40,15 @@ def test_the_planner_is_given_time_spent_budget_and_a_real_measurement(calls, da
     assert asked["configurations"] == ("3d",)
     assert len(asked["splits"]) == 5
     plan = read_plan(tmp_path / "run" / "plan.yaml")
-    small = plan.configurations["3d"].model_copy(update={"batch_size": 1, "patch_size": (16, 16, 16)})
-    network = small.network.model_copy(
-        update={
-            "features": (2, 2),
-            "strides": ((1, 1, 1), (2, 2, 2)),
-            "kernel_sizes": ((3, 3, 3),) * 2,
-            "encoder_blocks": (1, 1),
-            "decoder_blocks": (1,),
-        }
+    small = plan.configurations["3d"].changed(batch_size=1, patch_size=(16, 16, 16))
+    network = small.network.changed(
+        features=(2, 2),
+        strides=((1, 1, 1), (2, 2, 2)),
+        kernel_sizes=((3, 3, 3),) * 2,
+        encoder_blocks=(1, 1),
+        decoder_blocks=(1,),
     )
-    cost = asked["measure"](plan, small.model_copy(update={"network": network}))
+    cost = asked["measure"](plan, small.changed(network=network))
     assert 0 < cost.seconds < 30
     assert not (tmp_path / "run" / "preprocessed").exists(), "--plan-only"
 

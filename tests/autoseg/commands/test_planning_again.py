@@ -178,8 +178,8 @@ def test_a_persons_own_folds_outlast_another_data_set(calls, dataset, tmp_path):
 @pytest.mark.parametrize(("letters", "possible"), [("SPL", True), ("IAR", True), ("LPS", False)])
 def test_images_as_they_are_stored_need_the_axes_that_were_planned(calls, dataset, run, letters: str, possible: bool):
     fingerprint = read_fingerprint(run.fingerprint)
-    cases = tuple(case.model_copy(update={"orientation": letters}) for case in fingerprint.cases)
-    write_fingerprint(run.fingerprint, fingerprint.model_copy(update={"cases": cases}))
+    cases = tuple(case.changed(orientation=letters) for case in fingerprint.cases)
+    write_fingerprint(run.fingerprint, fingerprint.changed(cases=cases))
     text = run.plan.read_text(encoding="utf-8")
     run.plan.write_text(text.replace("orientation: canonical", "orientation: as_stored"), encoding="utf-8")
     if possible:

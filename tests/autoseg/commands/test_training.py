@@ -124,7 +124,7 @@ def test_a_fold_that_learned_from_its_new_validation_cases_is_refused(calls, dat
 
 def test_a_training_is_repeated_with_its_threads_and_events(calls, run, tmp_path):
     event = Event(kind="threads", step=7, iterations=100, rate_factor=1.0, threads=1, reason="others")
-    first = finished(2, read_splits(run.splits)[2]).model_copy(update={"threads": 3, "events": (event,)})
+    first = finished(2, read_splits(run.splits)[2]).changed(threads=3, events=(event,))
     file = tmp_path / "finished.json"
     file.write_text(first.model_dump_json(), encoding="utf-8")
     with pytest.raises(InputError, match="is of fold 2"):

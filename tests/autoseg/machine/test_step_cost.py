@@ -27,7 +27,7 @@ def test_the_least_that_repeats(looks: list[float], least: float | None) -> None
 def test_what_was_measured_is_given_again_look_by_look(tmp_path) -> None:
     planned = plan()
     configuration = planned.configurations["3d"]
-    other = configuration.model_copy(update={"batch_size": configuration.batch_size + 1})
+    other = configuration.changed(batch_size=configuration.batch_size + 1)
     answers = iter([StepCost(0.5, 10, 0.25, 1.0), StepCost(math.inf, 0), StepCost(0.25, 11)])
     recorder = Recorder(lambda *_: next(answers))
     measured = [recorder(planned, c) for c in (configuration, other, configuration)]

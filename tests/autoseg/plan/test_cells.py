@@ -55,7 +55,7 @@ def test_cells_are_found_again_in_the_plan():
     plan = make_plan()
     cells = Grid(("T1", "all"), ("2d", "2.5d", "3d")).cells(("T1", "STIR"))
     of_run = plan.configurations["3d"]
-    added = {cell.name: of_run.model_copy(update={"sequences": cell.sequences}) for cell in cells}
-    plan = plan.model_copy(update={"configurations": plan.configurations | added})
+    added = {cell.name: of_run.changed(sequences=cell.sequences) for cell in cells}
+    plan = plan.changed(configurations=plan.configurations | added)
     assert cells_in(plan) == cells
     assert cells_in(make_plan()) == ()

@@ -15,7 +15,7 @@ ABSENT = np.float32(0)
 def planned(**changes: object) -> tuple[Plan, Configuration]:
     """A plan of three sequences, and its configuration with other input."""
     whole = plan(channels=tuple(channel(name=name) for name in SEQUENCES))
-    return whole, whole.configurations["3d"].model_copy(update=changes)
+    return whole, whole.configurations["3d"].changed(**changes)
 
 
 def test_plain_3d_sees_every_sequence_as_it_is() -> None:

@@ -33,8 +33,8 @@ def test_what_is_not_yaml_names_the_file(tmp_path):
 def edited(tmp_path, **changes):
     """A plan file with a second configuration, `cell`, that has the first one's fields but for `changes`."""
     whole = plan()
-    cell = whole.configurations["3d"].model_copy(update=changes)
-    written = whole.model_copy(update={"configurations": whole.configurations | {"cell": cell}})
+    cell = whole.configurations["3d"].changed(**changes)
+    written = whole.changed(configurations=whole.configurations | {"cell": cell})
     write_plan(tmp_path / "plan.yaml", written, {})
     return tmp_path / "plan.yaml"
 

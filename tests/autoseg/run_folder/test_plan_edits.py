@@ -11,9 +11,9 @@ from tests.autoseg.preprocessing.example_plan import plan
 
 def with_rate(base: Plan, rate: float) -> Plan:
     configuration = base.configurations["3d"]
-    training = configuration.training.model_copy(update={"learning_rate": rate})
-    changed = base.configurations | {"3d": configuration.model_copy(update={"training": training})}
-    return base.model_copy(update={"configurations": changed})
+    training = configuration.training.changed(learning_rate=rate)
+    changed = base.configurations | {"3d": configuration.changed(training=training)}
+    return base.changed(configurations=changed)
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_edits_are_named_by_field(run) -> None:
 
 @pytest.mark.parametrize("interrupted", ["nowhere", "before plan.yaml", "after plan.yaml"])
 def test_an_interrupted_replacement_leaves_edits_what_they_are(run, monkeypatch, interrupted: str) -> None:
-    again = plan().model_copy(update={"planned_again": ("3d",)})
+    again = plan().changed(planned_again=("3d",))
     followed = with_rate(again, 0.123)
     if interrupted == "nowhere":
         replace_plans(run, again, followed, {})

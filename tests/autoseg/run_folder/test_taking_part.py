@@ -16,8 +16,8 @@ PRESENT = {"a": (True, True), "b": (True, False), "c": (False, True)}
 
 def planned(sequences: tuple[str, ...] | None) -> Plan:
     whole = plan(channels=(channel(name="T1"), channel(name="STIR")))
-    cell = whole.configurations["3d"].model_copy(update={"sequences": sequences, "preprocessed_as": "3d"})
-    return whole.model_copy(update={"configurations": whole.configurations | {"cell": cell}})
+    cell = whole.configurations["3d"].changed(sequences=sequences, preprocessed_as="3d")
+    return whole.changed(configurations=whole.configurations | {"cell": cell})
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ def test_a_data_set_that_moved_has_not_changed(tmp_path):
 def test_other_labels_change_every_case(tmp_path):
     folder = make_dataset(tmp_path / "data", cases=2)
     record = record_of(read_dataset(folder))
-    other = record.model_copy(update={"channels": ("T2",)})
+    other = record.changed(channels=("T2",))
     assert changed_cases(record, other) == ("ball_0", "ball_1")
 
 

@@ -51,7 +51,7 @@ def test_damage_is_named_with_what_to_do(written, damage):
     elif damage == "no record":
         (folder / "a.json").unlink()
     else:
-        other = case.model_copy(update={"shape": (40, 70, 64)})
+        other = case.changed(shape=(40, 70, 64))
         (folder / "a.json").write_text(other.model_dump_json(), encoding="utf-8")
     with pytest.raises(RunFolderError, match=r"a\.b2nd: .*train"):
         read_probabilities(folder, "a")

@@ -92,11 +92,11 @@ def test_folds_that_learned_from_the_cases_they_would_be_judged_on_are_refused(t
     with pytest.raises(RunFolderError, match=r"fold 0 of 3d was trained with another split .* learned from spine_3"):
         report_run(run, "3d")
     assert not run.report.exists()
-    write_splits(run.splits, (splits[0], splits[1].model_copy(update={"train": splits[1].train[:-1]})))
+    write_splits(run.splits, (splits[0], splits[1].changed(train=splits[1].train[:-1])))
     with pytest.raises(RunFolderError, match=r"fold 1 of 3d was trained .*differing: spine_2\)"):
         report_run(run, "3d")
     # another order of the same cases is the same split
-    write_splits(run.splits, tuple(s.model_copy(update={"train": s.train[::-1]}) for s in splits))
+    write_splits(run.splits, tuple(s.changed(train=s.train[::-1]) for s in splits))
     assert report_run(run, "3d").cases == 6
 
 

@@ -12,9 +12,7 @@ def apart(mm: tuple[float, float, float] | None, *, own_grid: bool = False, chan
 def cases(*displacements: tuple[Displacement, ...]) -> Fingerprint:
     measured = fingerprint([(4, 1, 1)] * len(displacements), [(14, 90, 90)] * len(displacements), name="spine")
     found = zip(measured.cases, displacements, strict=True)
-    return measured.model_copy(
-        update={"cases": tuple(case.model_copy(update={"displacements": d}) for case, d in found)}
-    )
+    return measured.changed(cases=tuple(case.changed(displacements=d) for case, d in found))
 
 
 def test_distances_are_told_by_grid_and_far_cases_by_name() -> None:

@@ -64,7 +64,7 @@ def test_counts_are_those_of_the_mean_on_the_images_grid(run, monkeypatch, slab)
 
 def test_the_mean_is_that_of_the_evaluation(run) -> None:
     rng = np.random.default_rng(0)
-    labels = LABELS.model_copy(update={"values": (0, 1, 2), "names": ("background", "a", "b")})
+    labels = LABELS.changed(values=(0, 1, 2), names=("background", "a", "b"))
     rows, counts = [], []
     for i in range(4):
         # the second class is in neither of the first, and only in the prediction of the second case

@@ -186,8 +186,8 @@ def test_a_case_that_a_configuration_does_not_take_is_left_out_of_the_comparison
 def test_a_configuration_that_reads_anothers_cases_finds_their_references(run) -> None:
     plan = read_plan(run.plan)
     spacing = plan.configurations["3d"].spacing
-    borrowed = plan.configurations["2d"].model_copy(update={"preprocessed_as": "3d", "spacing": spacing})
-    changed = plan.model_copy(update={"configurations": {**plan.configurations, "2d": borrowed}})
+    borrowed = plan.configurations["2d"].changed(preprocessed_as="3d", spacing=spacing)
+    changed = plan.changed(configurations={**plan.configurations, "2d": borrowed})
     write_plan(run.plan, changed, {})
     shutil.rmtree(run.preprocessed("2d"))
     assert select_configurations(run, configurations=("2d",), workers=1).cases == len(CASES)
@@ -195,17 +195,17 @@ def test_a_configuration_that_reads_anothers_cases_finds_their_references(run) -
 
 def test_a_case_without_a_seen_sequence_is_left_out_and_its_fold_is_not_another(run) -> None:
     plan = read_plan(run.plan)
-    sees_t1 = plan.configurations["2d"].model_copy(update={"sequences": ("T1",)})
-    write_plan(run.plan, plan.model_copy(update={"configurations": {**plan.configurations, "2d": sees_t1}}), {})
+    sees_t1 = plan.configurations["2d"].changed(sequences=("T1",))
+    write_plan(run.plan, plan.changed(configurations={**plan.configurations, "2d": sees_t1}), {})
     lacking = CASES[0]
     for number, case in enumerate(CASES):
-        record = record_of(number, "2d").model_copy(update={"present": (case != lacking, True)})
+        record = record_of(number, "2d").changed(present=(case != lacking, True))
         (run.case("2d", case) / "case.json").write_text(record.model_dump_json(), encoding="utf-8")
     for fold in range(FOLDS):
         done = read_finished(run, "2d", fold)
         assert done is not None
         train = tuple(case for case in done.train if case != lacking)
-        write_finished(run, "2d", fold, done.model_copy(update={"train": train}))
+        write_finished(run, "2d", fold, done.changed(train=train))
     assert select_configurations(run, workers=1).cases == len(CASES) - 1
 
 

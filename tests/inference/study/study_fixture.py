@@ -33,8 +33,8 @@ def make_study(path: Path, *, finished: int = 2) -> RunFolder:
     configurations = dict(plan.configurations)
     for cell in CELLS:
         changes = {"sequences": cell.sequences, "preprocessed_as": "3d"}
-        configurations[cell.name] = plan.configurations["3d"].model_copy(update=changes)
-    plan = plan.model_copy(update={"configurations": configurations})
+        configurations[cell.name] = plan.configurations["3d"].changed(**changes)
+    plan = plan.changed(configurations=configurations)
     write_plan(run.plan, plan, {})
     for cell in CELLS:
         for fold, split in enumerate(splits_of(run, plan, cell.name, read_splits(run.splits))[:finished]):

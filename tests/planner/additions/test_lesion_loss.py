@@ -52,7 +52,7 @@ def test_one_class_of_several_is_enough_and_is_named() -> None:
 
 def test_pieces_are_counted_in_the_cases_that_have_the_class() -> None:
     lesions, none = fingerprint_with(lesion=(10, 8, 6)), fingerprint_with(lesion=())
-    mixed = lesions.model_copy(update={"cases": (*none.cases, *lesions.cases[:2])})
+    mixed = lesions.changed(cases=(*none.cases, *lesions.cases[:2]))
     pieces = pieces_of(mixed, "lesion")
     assert pieces is not None
     assert (pieces.a_case, pieces.diameter_mm) == (3, pytest.approx(8))
@@ -68,7 +68,7 @@ def test_it_is_added_to_every_configuration_and_to_nothing_else() -> None:
     for name, configuration in planned.plan.configurations.items():
         before = reference.plan.configurations[name]
         assert (before.training.lesion_loss, configuration.training.lesion_loss) == (0, WEIGHT)
-        assert configuration.training.model_copy(update={"lesion_loss": 0.0}) == before.training
+        assert configuration.training.changed(lesion_loss=0.0) == before.training
         assert "lesion: small pieces" in planned.reasons[f"configurations.{name}.training.lesion_loss"]
 
 

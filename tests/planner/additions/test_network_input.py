@@ -20,14 +20,9 @@ def planned(measured: Fingerprint) -> PlannedDecisions:
 
 def lacking(measured: Fingerprint, cases: int) -> Fingerprint:
     """The same, with two sequences, of which the first cases lack the second."""
-    changed = [case.model_copy(update={"present": (True, i >= cases)}) for i, case in enumerate(measured.cases)]
-    return measured.model_copy(
-        update={
-            "channels": ("T1", "STIR"),
-            "modality": ("other",) * 2,
-            "intensities": measured.intensities * 2,
-            "cases": tuple(changed),
-        }
+    changed = [case.changed(present=(True, i >= cases)) for i, case in enumerate(measured.cases)]
+    return measured.changed(
+        channels=("T1", "STIR"), modality=("other",) * 2, intensities=measured.intensities * 2, cases=tuple(changed)
     )
 
 
@@ -53,7 +48,7 @@ def test_2_5d_is_2d_with_neighbours_across_its_slices(axis: int) -> None:
     assert stacked.slice_axis == flat.slice_axis == axis
     assert stacked.neighbours == 1 and flat.neighbours == 0
     assert plan.preprocessed_as("2.5d") == "2d"
-    assert stacked.model_copy(update={"neighbours": 0, "preprocessed_as": None}) == flat
+    assert stacked.changed(neighbours=0, preprocessed_as=None) == flat
     Plan.model_validate(plan.model_dump())
 
 
@@ -127,10 +122,10 @@ def test_a_cell_keeps_its_sequences_and_dropout_in_a_time_budget() -> None:
     measured = lacking(dataset("thick slices"), 3)
     reference = planned(measured)
     own = reference.plan.configurations["3d"]
-    cell = own.model_copy(update={"sequences": ("STIR",), "preprocessed_as": "3d"})
+    cell = own.changed(sequences=("STIR",), preprocessed_as="3d")
     # before the one that it follows
     configurations = {"STIR.3d": cell, **reference.plan.configurations}
-    changed = reference.plan.model_copy(update={"configurations": configurations})
+    changed = reference.plan.changed(configurations=configurations)
     found = fit(measured, Machine(), HOUR, reference=PlannedDecisions(changed, reference.reasons)).plan
     assert list(found.configurations) == list(configurations)
     followed, follower = found.configurations["3d"], found.configurations["STIR.3d"]

@@ -21,10 +21,8 @@ def measured(*, without_last: int = 0):
     """Twelve cases of three sequences; some have no last one."""
     found = fingerprint([(4.0, 0.8, 0.8)] * 12, [(16, 160, 160)] * 12, modalities=("other",) * 3)
     found = with_structures(found, {"lesion": [900.0, 300.0]})
-    cases = tuple(
-        case.model_copy(update={"present": (True, True, i >= without_last)}) for i, case in enumerate(found.cases)
-    )
-    return found.model_copy(update={"cases": cases})
+    cases = tuple(case.changed(present=(True, True, i >= without_last)) for i, case in enumerate(found.cases))
+    return found.changed(cases=cases)
 
 
 def planned(found, cells, *, budget: float | None = BUDGET, machine: Machine | None = None) -> PlannedDecisions:
@@ -55,7 +53,7 @@ def test_cells_of_a_dimension_differ_in_their_sequences_alone(budget):
         of_cell, of_dimension = configurations[cell.name], configurations[cell.dimension]
         assert of_cell.sequences == cell.sequences and of_dimension.sequences is None
         own = {"sequences": None, "preprocessed_as": None}
-        assert of_cell.model_copy(update=own) == of_dimension.model_copy(update=own)
+        assert of_cell.changed(**own) == of_dimension.changed(**own)
 
 
 def test_the_budget_is_for_the_whole_study():
@@ -78,7 +76,7 @@ def test_cells_share_the_preprocessed_cases_of_their_spacing():
     assert {configurations[cell.name].preprocessed_as for cell in CELLS} == {"2d", "3d"}
     assert configurations["all.2.5d"].preprocessed_as == "2d" and configurations["all.2.5d"].neighbours > 0
     flat, deep = configurations["2d"], configurations["3d"]
-    coarser = flat.model_copy(update={"spacing": (None, 1.1, 1.1)})
+    coarser = flat.changed(spacing=(None, 1.1, 1.1))
     several = {"2d": flat, "2.5d": flat, "3d": deep, "other": coarser}
     assert shared_cases(several) == {"2d": "2d", "2.5d": "2d", "3d": "3d", "other": "other"}
 

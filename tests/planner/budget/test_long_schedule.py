@@ -14,8 +14,8 @@ from tests.planner.structures import with_structures
 def without_length(configuration: Configuration) -> Configuration:
     """The configuration, with what a long schedule may change always the same."""
     changes = {"iterations": 1, "average_decay": 0.0, "validate_every": 0}
-    training = configuration.training.model_copy(update=changes)
-    return configuration.model_copy(update={"batch_size": 1, "training": training})
+    training = configuration.training.changed(**changes)
+    return configuration.changed(batch_size=1, training=training)
 
 
 def test_without_a_budget_the_reference_stands() -> None:
@@ -38,11 +38,9 @@ def test_without_a_budget_the_reference_stands() -> None:
 def with_batch(measured: Fingerprint, batch: int) -> PlannedDecisions:
     """The reference plan with another batch size."""
     reference = reference_plan(measured)
-    configuration = reference.plan.configurations["3d"].model_copy(update={"batch_size": batch})
+    configuration = reference.plan.configurations["3d"].changed(batch_size=batch)
     configurations = reference.plan.configurations | {"3d": configuration}
-    return PlannedDecisions(
-        reference.plan.model_copy(update={"configurations": configurations}), dict(reference.reasons)
-    )
+    return PlannedDecisions(reference.plan.changed(configurations=configurations), dict(reference.reasons))
 
 
 @pytest.mark.parametrize(("gigabytes", "fits"), [(0.5, 12), (1.0, 8), (1.5, 5), (3.0, 2), (5.0, 1)])

@@ -30,9 +30,9 @@ def moved(measured: Fingerprint, name: str, places: list[float | None]) -> Finge
     cases = []
     for case, place in zip(measured.cases, places, strict=True):
         size = {"volume_mm3": 0.0, "components_mm3": ()} if place is None else {}
-        entry = case.classes[name].model_copy(update={"centroid_x": place} | size)
-        cases.append(case.model_copy(update={"classes": case.classes | {name: entry}}))
-    return measured.model_copy(update={"cases": tuple(cases)})
+        entry = case.classes[name].changed(**({"centroid_x": place} | size))
+        cases.append(case.changed(classes=case.classes | {name: entry}))
+    return measured.changed(cases=tuple(cases))
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_epochs_hold_the_steps_and_whole_cases_are_validated_on_the_way(referenc
 
 
 def test_rotation_stays_within_the_reference(reference: Training) -> None:
-    flat = reference.model_copy(update={"rotation": (180.0, 0.0, 15.0)})
+    flat = reference.changed(rotation=(180.0, 0.0, 15.0))
     rotation = short_training(flat, 600, 60.0, structures({"spine": 0.5})).rotation
     assert rotation[1] == 0
     assert rotation[2] == 15
@@ -106,7 +106,7 @@ def test_rotation_stays_within_the_reference(reference: Training) -> None:
 
 
 def test_what_time_does_not_change_is_the_references(reference: Training) -> None:
-    changed = reference.model_copy(update={"batch_dice": True, "gradient_clip": 5.0, "deep_supervision": False})
+    changed = reference.changed(batch_dice=True, gradient_clip=5.0, deep_supervision=False)
     training = short_training(changed, 600, 60.0, structures({"spine": 0.5}))
     assert training.batch_dice
     assert training.gradient_clip == 5.0
@@ -116,12 +116,12 @@ def test_what_time_does_not_change_is_the_references(reference: Training) -> Non
 def test_prediction_is_not_mirrored_and_overlaps_as_before() -> None:
     reference = reference_plan(CASES).plan.configurations["3d"].prediction
     assert reference.mirror
-    assert short_prediction(reference) == reference.model_copy(update={"mirror": ()})
+    assert short_prediction(reference) == reference.changed(mirror=())
 
 
 def test_sequences_are_dropped_in_proportion_to_the_steps(reference: Training) -> None:
     cases = structures({"spine": 0.5})
-    planned = reference.model_copy(update={"sequence_dropout": 0.4})
+    planned = reference.changed(sequence_dropout=0.4)
     expected = {1: 0.0, STEPS_FOR_DROPOUT // 10: 0.04, STEPS_FOR_DROPOUT: 0.4, 10 * STEPS_FOR_DROPOUT: 0.4}
     for steps, probability in expected.items():
         assert short_training(planned, steps, 60.0, cases).sequence_dropout == probability
