@@ -10,35 +10,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from autoseg.commands.planning import plan_and_preprocess
-    from autoseg.commands.predicting import evaluate, predict
-    from autoseg.commands.selecting import select
+    from autoseg.commands.copy import copy
+    from autoseg.commands.demo import demo
+    from autoseg.commands.evaluate import evaluate
+    from autoseg.commands.phantom import phantom
+    from autoseg.commands.plan_and_preprocess import plan_and_preprocess
+    from autoseg.commands.predict import predict
+    from autoseg.commands.run import run
+    from autoseg.commands.select import select
     from autoseg.commands.study import study
-    from autoseg.commands.training import train
-    from autoseg.commands.whole import copy, demo, phantom, run
+    from autoseg.commands.train import train
 
 __version__ = "0.1.0"
 __all__ = ["copy", "demo", "evaluate", "phantom", "plan_and_preprocess", "predict", "run", "select", "study", "train"]
 
-_WHERE = {
-    "plan_and_preprocess": "autoseg.commands.planning",
-    "train": "autoseg.commands.training",
-    "predict": "autoseg.commands.predicting",
-    "evaluate": "autoseg.commands.predicting",
-    "select": "autoseg.commands.selecting",
-    "run": "autoseg.commands.whole",
-    "study": "autoseg.commands.study",
-    "phantom": "autoseg.commands.whole",
-    "demo": "autoseg.commands.whole",
-    "copy": "autoseg.commands.whole",
-}
-
-
 def __getattr__(name: str) -> Any:
     """Import a function when it is first used, so that `import autoseg` and `--help` stay quick."""
-    if name not in _WHERE:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_WHERE[name]), name)
+    return getattr(import_module(f"autoseg.commands.{name}"), name)
 
 
 def __dir__() -> list[str]:

@@ -24,7 +24,7 @@ from rich.table import Table
 import autoseg
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.plan import read_plan
-from autoseg.run_folder.finished import Finished, read_finished
+from autoseg.run_folder.finished_fold import Finished, read_finished
 from autoseg.run_folder.paths import RunFolder
 from autoseg.terminal import open_console
 from benchmarks.beside.preprocess import spacing_of

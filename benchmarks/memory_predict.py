@@ -23,7 +23,7 @@ from autoseg.plan.plan import ForegroundIntensity, Plan, write_plan
 from autoseg.run_folder.paths import RunFolder
 from benchmarks.process import own_peak_bytes
 from inference.predict import predict_cases
-from planner.rules.reference import reference_plan
+from planner.rules.reference_plan import reference_plan
 
 CLASSES = 25
 SHAPE = (300, 512, 512)

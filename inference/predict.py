@@ -36,7 +36,7 @@ from autoseg.whole_image.export import export_probabilities, label_image
 from autoseg.whole_image.mixture import most_probable
 from autoseg.whole_image.predicted import Predicted, quantized
 from autoseg.whole_image.sliding_window import predict_probabilities
-from inference.groups import Group, groups_that_see, load_group
+from inference.ensemble_groups import Group, groups_that_see, load_group
 from inference.input_check import require_predictable, unusual
 from inference.post_processing import class_weights, remove_components
 

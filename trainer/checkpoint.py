@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from autoseg.errors import RunFolderError
 from autoseg.files import FileModel, folder_replaced_when_done
 from autoseg.plan.configuration import Training
-from autoseg.run_folder.finished import Event
+from autoseg.run_folder.finished_fold import Event
 from trainer.learner import Learner
 
 

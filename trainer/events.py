@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from autoseg.errors import AutosegError
-from autoseg.run_folder.finished import Event
+from autoseg.run_folder.finished_fold import Event
 from autoseg.terminal import format_duration
 from trainer import checkpoint
 from trainer.checkpoint import LogRow, State

@@ -22,12 +22,12 @@ from autoseg.machine.threads import computing_with
 from autoseg.network.weights import save_weights
 from autoseg.plan.network_input import InputLayout
 from autoseg.plan.plan import read_plan
-from autoseg.run_folder.finished import Finished, write_finished
+from autoseg.run_folder.finished_fold import Finished, write_finished
 from autoseg.run_folder.paths import RunFolder
 from trainer import checkpoint, events
 from trainer.checkpoint import LogRow, Repeated, Requested
 from trainer.data.batches import Batch, BatchLoader
-from trainer.opening import Fold, open_fold
+from trainer.fold_state import Fold, open_fold
 from trainer.progress_bar import FoldBar
 from trainer.progress_log import write_log
 from trainer.schedule import learning_rate, threads_after

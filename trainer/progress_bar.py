@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from autoseg.terminal import format_duration
 from trainer import events
-from trainer.opening import Fold
+from trainer.fold_state import Fold
 from trainer.validation import pooled_dice
 
 

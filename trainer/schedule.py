@@ -12,7 +12,7 @@ from collections.abc import Collection
 from typing import Any
 
 from autoseg.plan.configuration import Training
-from autoseg.run_folder.finished import Event
+from autoseg.run_folder.finished_fold import Event
 
 
 def iterations_after(training: Training, events: tuple[Event, ...]) -> int:

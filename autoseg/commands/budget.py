@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autoseg.plan.plan import Plan
-from autoseg.run_folder.finished import read_finished
+from autoseg.run_folder.finished_fold import read_finished
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import edited_in
 from autoseg.run_folder.splits import read_splits

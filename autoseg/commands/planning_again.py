@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from autoseg.commands.budget import spent_on, training_stage
-from autoseg.commands.planning import Prepared, decide, measure_on, preprocess, reference_of
+from autoseg.commands.plan_and_preprocess import Prepared, decide, measure_on, preprocess, reference_of
 from autoseg.errors import OtherPace
 from autoseg.files import discard, locked
 from autoseg.machine.step_cost import StepCost
-from autoseg.plan.cells import Cell
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.plan import Plan, read_plan, read_reasons
+from autoseg.plan.study_cells import Cell
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import edited_fields, edited_in, replace_plans
 from autoseg.run_folder.splits import read_splits
@@ -29,7 +29,7 @@ from autoseg.run_folder.step_costs import Again, Recorder, read_step_costs, writ
 from autoseg.run_folder.time_spent import read_time_spent, rename_stage, timed
 
 if TYPE_CHECKING:
-    from planner.rules.reference import PlannedDecisions
+    from planner.rules.reference_plan import PlannedDecisions
 
 EDITABLE = ("training", "prediction")
 """Parts of a configuration that are a person's own also in a plan that is made again."""

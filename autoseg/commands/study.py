@@ -14,20 +14,20 @@ from rich.table import Table
 from autoseg.commands.budget import time_of_next_fold
 from autoseg.commands.messages import say_time
 from autoseg.commands.options import Asked, asked
-from autoseg.commands.planning import Prepared, prepare
+from autoseg.commands.plan_and_preprocess import Prepared, prepare
 from autoseg.commands.planning_again import can_plan_again, plan_again
 from autoseg.commands.results import ReportTime
-from autoseg.commands.training import train_unless_finished
+from autoseg.commands.train import train_unless_finished
 from autoseg.errors import AutosegError, OtherPace, PartialFailure
-from autoseg.plan.cells import Cell, Grid, cells_in
 from autoseg.plan.configuration import Architecture
 from autoseg.plan.defaults import DEFAULT_DIMENSIONS
 from autoseg.plan.plan import Plan
-from autoseg.run_folder.finished import refuse_other_splits
+from autoseg.plan.study_cells import Cell, Grid, cells_in
+from autoseg.run_folder.finished_fold import refuse_other_splits
+from autoseg.run_folder.fold_cases import splits_of
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import edited_fields
 from autoseg.run_folder.splits import read_splits
-from autoseg.run_folder.taking_part import splits_of
 from autoseg.run_folder.time_spent import timed
 from autoseg.terminal import open_console
 

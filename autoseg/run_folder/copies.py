@@ -10,7 +10,7 @@ from autoseg.errors import RunFolderError
 from autoseg.files import folder_replaced_when_done
 from autoseg.plan.plan import read_plan
 from autoseg.run_folder.dataset_record import read_record, write_record
-from autoseg.run_folder.finished import read_finished, write_finished
+from autoseg.run_folder.finished_fold import read_finished, write_finished
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.selection import read_selection, write_selection
 

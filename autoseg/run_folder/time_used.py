@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from autoseg.plan.plan import Plan
-from autoseg.run_folder.finished import read_finished
+from autoseg.run_folder.finished_fold import read_finished
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.time_spent import read_time_spent
 from autoseg.terminal import format_duration

@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import median
 
 from autoseg.machine.cores import available_cores
-from autoseg.run_folder.finished import Finished, read_finished
+from autoseg.run_folder.finished_fold import Finished, read_finished
 from benchmarks.clock.bench import SYNTHETIC, Bench
 from benchmarks.clock.course import NOBODY, Others
 from benchmarks.clock.table import Figure, Found, figure

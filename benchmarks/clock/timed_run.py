@@ -11,7 +11,7 @@ import pandas as pd
 
 from autoseg.files import FileModel, write_text
 from autoseg.plan.plan import read_plan
-from autoseg.run_folder.finished import Finished, read_finished
+from autoseg.run_folder.finished_fold import Finished, read_finished
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
 from autoseg.run_folder.time_spent import read_time_spent

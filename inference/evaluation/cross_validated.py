@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from autoseg.plan.plan import Plan
-from autoseg.run_folder.finished import refuse_other_splits
+from autoseg.run_folder.finished_fold import refuse_other_splits
+from autoseg.run_folder.fold_cases import splits_of
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split, read_splits
-from autoseg.run_folder.taking_part import splits_of
 from inference.evaluation.compare import Pair
 
 

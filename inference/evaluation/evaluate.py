@@ -23,7 +23,7 @@ from autoseg.run_folder.report_folder import report_folder
 from autoseg.run_folder.splits import Split, cases_of, read_splits
 from inference.evaluation.compare import Compared, Pair, compare, compare_all, workers_for
 from inference.evaluation.cross_validated import cross_validated
-from inference.evaluation.folders import (
+from inference.evaluation.label_folders import (
     declaration_beside,
     image_of,
     labels_declared,

@@ -19,14 +19,14 @@ from autoseg.plan.configuration import Configuration
 from autoseg.plan.network_input import seen_sequences
 from autoseg.plan.plan import Plan, read_reasons
 from autoseg.run_folder.dataset_record import read_record
-from autoseg.run_folder.finished import read_finished
+from autoseg.run_folder.finished_fold import read_finished
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.selection import Selection, read_selection
 from autoseg.run_folder.splits import Split
 from autoseg.run_folder.time_spent import read_time_spent
 from autoseg.run_folder.time_used import TimeUsed, time_used
 from autoseg.terminal import format_duration
-from inference.report.apart import sequences_apart
+from inference.report.displacement import sequences_apart
 
 _DIRECTIONS = ("z (head–foot)", "y (front–back)", "x (left–right)")
 _APART = "the patient's movement between sequences, measured where edges of both agree"

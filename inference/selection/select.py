@@ -46,9 +46,9 @@ from inference.selection.candidates import (
     mean_dice,
     ranked,
 )
-from inference.selection.fit import Aim, Fitted, Table, fit_class, parse_aim
-from inference.selection.judged import Judged, judged_cases
-from inference.selection.outcomes import outcomes_of_case
+from inference.selection.comparable import Judged, judged_cases
+from inference.selection.fit_post_processing import Aim, Fitted, Table, fit_class, parse_aim
+from inference.selection.post_processing_outcomes import outcomes_of_case
 
 WEAK = 0.2
 """Mean Dice under which a choice of post-processing follows the errors of a model that has learned next to nothing."""

@@ -15,8 +15,8 @@ import pandas as pd
 from autoseg.dataset.record import DatasetRecord
 from autoseg.errors import RunFolderError
 from autoseg.metrics import NOT_STATED, CaseMetrics
-from autoseg.plan.cells import Cell
 from autoseg.plan.plan import Plan
+from autoseg.plan.study_cells import Cell
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
 from inference.evaluation.compare import Compared, Pair, compare_all

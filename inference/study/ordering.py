@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from autoseg.plan.cells import Cell
+from autoseg.plan.study_cells import Cell
 from inference.study.statistics import Comparison
 
 

@@ -10,9 +10,9 @@ import pandas as pd
 
 from autoseg.dataset.record import DatasetRecord
 from autoseg.metrics.summary import METRICS
-from autoseg.plan.cells import DIMENSIONS, Cell
 from autoseg.plan.plan import Plan
-from autoseg.run_folder.finished import read_finished
+from autoseg.plan.study_cells import DIMENSIONS, Cell
+from autoseg.run_folder.finished_fold import read_finished
 from autoseg.run_folder.paths import RunFolder
 from autoseg.terminal import format_duration
 from inference.study.collect import CellRows, results_frame

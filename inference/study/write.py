@@ -8,8 +8,8 @@ import pandas as pd
 
 from autoseg.errors import RunFolderError
 from autoseg.files import write_text
-from autoseg.plan.cells import Cell
 from autoseg.plan.plan import read_plan
+from autoseg.plan.study_cells import Cell
 from autoseg.run_folder.dataset_record import read_record
 from autoseg.run_folder.paths import RunFolder
 from inference.evaluation.evaluate import is_synthetic, preprocessed_backgrounds

@@ -14,7 +14,7 @@ from statistics import median
 from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.metrics.lesions import equivalent_diameter
 from autoseg.plan.decision import Decision
-from planner.rules.reference import PlannedDecisions
+from planner.rules.reference_plan import PlannedDecisions
 
 WEIGHT = 0.3
 """Beside the plain loss of weight 1. It finds as many lesions as a weight of 1 does, with fewer false ones

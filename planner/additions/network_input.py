@@ -12,7 +12,7 @@ import numpy as np
 from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.decision import Decision
-from planner.rules.reference import PlannedDecisions
+from planner.rules.reference_plan import PlannedDecisions
 from planner.rules.spacing import AXIS
 
 REACH = 5.0

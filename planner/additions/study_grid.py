@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 
 from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.errors import PlanError
-from autoseg.plan.cells import Cell
 from autoseg.plan.configuration import Configuration
-from planner.rules.reference import PlannedDecisions
+from autoseg.plan.study_cells import Cell
+from planner.rules.reference_plan import PlannedDecisions
 
 
 def dimensions_of(decisions: PlannedDecisions, cells: Sequence[Cell]) -> PlannedDecisions:

@@ -30,7 +30,7 @@ from planner.budget.short_schedule import (
     short_prediction,
     short_training,
 )
-from planner.rules.reference import PlannedDecisions
+from planner.rules.reference_plan import PlannedDecisions
 
 INPUT_FIELDS = ("neighbours", "sequences", "availability_code", "preprocessed_as")
 """Fields of a configuration that say what its network sees."""

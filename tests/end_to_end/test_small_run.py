@@ -13,7 +13,7 @@ from autoseg.plan.plan import read_plan
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.preprocessed_case import open_case
 from autoseg.run_folder.splits import Split, write_splits
-from planner.rules.reference import PlannedDecisions
+from planner.rules.reference_plan import PlannedDecisions
 from tests.autoseg.dataset import build
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]

@@ -8,7 +8,7 @@ from autoseg.plan.configuration import Configuration
 from autoseg.plan.plan import read_plan
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split, write_splits
-from planner.rules.reference import PlannedDecisions
+from planner.rules.reference_plan import PlannedDecisions
 from tests.end_to_end.test_small_run import CASES, dataset, shrunk
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]

@@ -13,11 +13,11 @@ from autoseg.image.geometry import Geometry
 from autoseg.image.image import Image, write_image
 from autoseg.image.labels import Labels
 from autoseg.plan.plan import ForegroundIntensity, write_plan
-from autoseg.run_folder.finished import write_finished
+from autoseg.run_folder.finished_fold import write_finished
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split
 from inference.predict import predict_cases
-from planner.rules.reference import reference_plan
+from planner.rules.reference_plan import reference_plan
 from tests.autoseg.commands.stand_ins import finished
 
 SHAPE = (18, 20, 22)

@@ -11,7 +11,7 @@ from autoseg.image.labels import Labels
 from autoseg.plan.configuration import Configuration, Network, Prediction, Training
 from autoseg.plan.plan import Channel, ForegroundIntensity, Plan, write_plan
 from autoseg.run_folder.dataset_record import write_record
-from autoseg.run_folder.finished import Event, Finished, write_finished
+from autoseg.run_folder.finished_fold import Event, Finished, write_finished
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.preprocessed_case import CaseRecord, Foreground, write_case
 from autoseg.run_folder.splits import Split, write_splits

@@ -14,7 +14,7 @@ from autoseg.image.geometry import Geometry, to_canonical
 from autoseg.image.image import Image, write_image
 from autoseg.image.labels import Labels
 from autoseg.plan.plan import Plan, write_plan
-from autoseg.run_folder.finished import Finished, write_finished
+from autoseg.run_folder.finished_fold import Finished, write_finished
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.preprocessed_case import CaseRecord
 from autoseg.run_folder.splits import Split, write_splits

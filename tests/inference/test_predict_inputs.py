@@ -13,11 +13,11 @@ from autoseg.errors import InputError, PartialFailure
 from autoseg.image.image import read_label
 from autoseg.image.labels import Labels
 from autoseg.plan.plan import ForegroundIntensity, write_plan
-from autoseg.run_folder.finished import write_finished
+from autoseg.run_folder.finished_fold import write_finished
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split
 from planner.additions.network_input import with_inputs
-from planner.rules.reference import reference_plan
+from planner.rules.reference_plan import reference_plan
 from tests.autoseg.commands.stand_ins import finished
 from tests.autoseg.dataset import build
 from tests.words import on_one_line

@@ -13,8 +13,8 @@ from autoseg.image.image import read_image, read_label
 from autoseg.plan.plan import read_plan, write_plan
 from autoseg.run_folder.trained_by import write_trained_by
 from inference.ensemble import choose_members
-from inference.groups import mirror_axes
-from planner.rules.reference import reference_plan
+from inference.ensemble_groups import mirror_axes
+from planner.rules.reference_plan import reference_plan
 from tests.inference.bright_run import AboveMean, fingerprint, predict, run, voxels, write
 
 __all__ = ["run"]

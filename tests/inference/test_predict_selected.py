@@ -13,10 +13,10 @@ import inference.ensemble
 from autoseg.dataset.inputs import read_inputs
 from autoseg.errors import ImageError, RunFolderError
 from autoseg.image.image import read_image, read_label
-from autoseg.run_folder.finished import write_finished
+from autoseg.run_folder.finished_fold import write_finished
 from autoseg.run_folder.selection import ClassRule, Selection, write_selection
 from autoseg.run_folder.splits import Split
-from inference.groups import Group, groups_that_see
+from inference.ensemble_groups import Group, groups_that_see
 from tests.autoseg.commands.stand_ins import finished
 from tests.inference.bright_run import AboveMean, predict, run, voxels, write
 from tests.inference.run_fixture import make_plan

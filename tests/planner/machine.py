@@ -10,7 +10,7 @@ from autoseg.plan.plan import Plan
 from autoseg.run_folder.splits import Split
 from planner.budget.cost import multiply_adds
 from planner.budget.time_budget import fit_to_hardware
-from planner.rules.reference import PlannedDecisions, reference_plan
+from planner.rules.reference_plan import PlannedDecisions, reference_plan
 from tests.planner.fingerprints import fingerprint
 from tests.planner.structures import with_structures
 

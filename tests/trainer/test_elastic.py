@@ -11,7 +11,7 @@ from autoseg.machine import clock
 from autoseg.machine.step_cost import StepCost
 from autoseg.machine.threads import Threads
 from autoseg.plan.plan import read_plan, write_plan
-from autoseg.run_folder.finished import Finished
+from autoseg.run_folder.finished_fold import Finished
 from autoseg.run_folder.paths import RunFolder
 from tests.trainer.interrupted import same, weights
 from tests.words import on_one_line
@@ -110,7 +110,7 @@ def test_a_machine_that_stops_working_within_an_epoch_does_not_overrun(tiny_run,
 def test_a_fold_that_is_given_time_has_epochs_at_which_it_is_revised(tiny_run, hands, monkeypatch) -> None:
     run = tiny_run(iterations=1000, iterations_per_epoch=250)
     # 0.9 * 20 s at 0.5 s a step are 36 steps: epochs of 2
-    monkeypatch.setattr("trainer.opening.measure_step", lambda *_: StepCost(0.5, 0))
+    monkeypatch.setattr("trainer.fold_state.measure_step", lambda *_: StepCost(0.5, 0))
     hands.seconds_a_step = lambda now: 0.5 if now < 10 else 1.0
     summary = train(run, seconds=20.0)
     rows = list(csv.DictReader((run.fold("3d", 0) / "log.csv").open(encoding="utf-8")))
@@ -281,7 +281,7 @@ def test_interrupted_between_steps_it_ends_with_the_weights_of_its_events(tiny_r
 def test_a_length_that_was_asked_for_is_repeated_too(tiny_run, hands, monkeypatch, asked: dict) -> None:
     hands.learns = True
     hands.seconds_a_step = lambda now: 0.8
-    monkeypatch.setattr("trainer.opening.measure_step", lambda *_: StepCost(2.0, 0))
+    monkeypatch.setattr("trainer.fold_state.measure_step", lambda *_: StepCost(2.0, 0))
     first, again = tiny_run("first", **PLANNED), tiny_run("again", **PLANNED)
     summary = train(first, **asked)
     repeated = train(again, follows=summary)

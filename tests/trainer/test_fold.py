@@ -12,7 +12,7 @@ import torch
 from autoseg.errors import RunFolderError
 from autoseg.files import locked
 from autoseg.image.image import read_geometry, read_label
-from autoseg.run_folder.finished import Finished
+from autoseg.run_folder.finished_fold import Finished
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.preprocessed_case import read_record
 from autoseg.whole_image.out_of_fold import read_probabilities

@@ -13,10 +13,10 @@ from autoseg.network.weights import load_network
 from autoseg.plan.configuration import Configuration, Network
 from autoseg.plan.network_input import InputLayout, input_channels
 from autoseg.plan.plan import Plan, read_plan, write_plan
-from autoseg.run_folder.finished import Finished, read_finished, refuse_other_splits
+from autoseg.run_folder.finished_fold import Finished, read_finished, refuse_other_splits
+from autoseg.run_folder.fold_cases import splits_of
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split, read_splits, write_splits
-from autoseg.run_folder.taking_part import splits_of
 from autoseg.run_folder.trained_by import refuse_other_plan_than_trained
 from tests.trainer.conftest import SHAPE, make_plan, make_training, store_case
 from trainer.fold import train_fold

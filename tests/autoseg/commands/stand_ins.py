@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 from autoseg.errors import OtherPace
 from autoseg.plan.plan import read_plan
-from autoseg.run_folder.finished import Finished, write_finished
+from autoseg.run_folder.finished_fold import Finished, write_finished
+from autoseg.run_folder.fold_cases import splits_of
 from autoseg.run_folder.splits import Split, read_splits
-from autoseg.run_folder.taking_part import splits_of
 from autoseg.run_folder.trained_by import write_trained_by
-from planner.rules.reference import PlannedDecisions
+from planner.rules.reference_plan import PlannedDecisions
 
 FOLD_SECONDS = 300.0
 

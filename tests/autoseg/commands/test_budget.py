@@ -14,7 +14,7 @@ from autoseg.commands.budget import (
     time_of_next_fold,
 )
 from autoseg.plan.plan import read_plan
-from autoseg.run_folder.finished import write_finished
+from autoseg.run_folder.finished_fold import write_finished
 from autoseg.run_folder.plan_edits import edited_fields
 from autoseg.run_folder.splits import read_splits
 from autoseg.run_folder.time_spent import add_time, read_time_spent

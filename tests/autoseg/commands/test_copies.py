@@ -8,7 +8,7 @@ from autoseg.errors import RunFolderError
 from autoseg.plan.plan import read_plan
 from autoseg.run_folder.dataset_record import read_record as read_data_set_record
 from autoseg.run_folder.dataset_record import write_record
-from autoseg.run_folder.finished import read_finished
+from autoseg.run_folder.finished_fold import read_finished
 from autoseg.run_folder.paths import RunFolder
 
 

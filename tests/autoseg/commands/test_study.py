@@ -9,7 +9,7 @@ import autoseg
 from autoseg.errors import InputError, PartialFailure, RunFolderError
 from autoseg.image.image import Image, write_image
 from autoseg.plan.plan import read_plan
-from autoseg.run_folder.finished import read_finished
+from autoseg.run_folder.finished_fold import read_finished
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
 from autoseg.run_folder.time_spent import read_time_spent
@@ -166,7 +166,7 @@ def test_folds_are_as_many_as_asked_for(calls, dataset, tmp_path):
 
 
 def test_a_cell_is_trained_and_reported_like_any_configuration(calls, dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr("autoseg.commands.training.require_preprocessed", lambda *arguments: None)
+    monkeypatch.setattr("autoseg.commands.train.require_preprocessed", lambda *arguments: None)
     autoseg.study(dataset, tmp_path / "study", **ASKED)
     autoseg.train(tmp_path / "study", config="T1.2d")
     assert calls.reported == ["T1.2d"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from autoseg.run_folder.finished import Event, write_finished
+from autoseg.run_folder.finished_fold import Event, write_finished
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split
 from autoseg.run_folder.time_spent import add_time

@@ -13,7 +13,7 @@ from autoseg.dataset.record import DatasetRecord
 from autoseg.errors import InputError, PlanError, RunFolderError
 from autoseg.plan.plan import ForegroundIntensity, read_plan, write_plan
 from autoseg.run_folder.dataset_record import write_record
-from autoseg.run_folder.finished import read_finished, write_finished
+from autoseg.run_folder.finished_fold import read_finished, write_finished
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.selection import Selection, read_selection
 from autoseg.run_folder.splits import read_splits, write_splits

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 
 from autoseg.image.image import Image, write_image
-from autoseg.plan.cells import Cell
 from autoseg.plan.plan import read_plan, write_plan
-from autoseg.run_folder.finished import Event, Finished, write_finished
+from autoseg.plan.study_cells import Cell
+from autoseg.run_folder.finished_fold import Event, Finished, write_finished
+from autoseg.run_folder.fold_cases import splits_of
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
-from autoseg.run_folder.taking_part import splits_of
 from tests.inference.run_fixture import LABELS, STORED, make_run, reference_of
 
 SHIFTS = {"T1": 2, "STIR": 4, "all": 1}

@@ -9,7 +9,7 @@ from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.dataset.read import read_dataset
 from planner.additions.lesion_loss import SMALL_MM, WEIGHT, lesion_loss, pieces_of, with_lesion_loss
 from planner.fingerprint import measure_fingerprint
-from planner.rules.reference import reference_plan
+from planner.rules.reference_plan import reference_plan
 from tests.planner.fingerprints import fingerprint
 from tests.planner.structures import with_structures
 from tests.planner.test_fingerprint import first_cases

@@ -7,7 +7,7 @@ from planner.additions.network_input import DROPOUT, MOST_NEIGHBOURS, REACH, nei
 from planner.budget.chooser import AUGMENTATION
 from planner.budget.short_schedule import STEPS_FOR_DROPOUT
 from planner.budget.time_budget import INPUT_FIELDS
-from planner.rules.reference import PlannedDecisions, reference_plan
+from planner.rules.reference_plan import PlannedDecisions, reference_plan
 from tests.planner.fingerprints import fingerprint
 from tests.planner.machine import FOLDS, HOUR, Machine, dataset, fit
 

@@ -3,12 +3,12 @@
 import pytest
 
 from autoseg.errors import PlanError
-from autoseg.plan.cells import Grid
 from autoseg.plan.plan import Plan, read_plan, read_reasons, write_plan
+from autoseg.plan.study_cells import Grid
 from planner.additions.network_input import with_inputs
 from planner.additions.study_grid import dimensions_of, shared_cases, with_cells
 from planner.budget.time_budget import fit_to_hardware
-from planner.rules.reference import PlannedDecisions, reference_plan
+from planner.rules.reference_plan import PlannedDecisions, reference_plan
 from tests.planner.fingerprints import fingerprint
 from tests.planner.machine import Machine, folds
 from tests.planner.structures import with_structures

@@ -10,7 +10,7 @@ from autoseg.image.geometry import Shape, Spacing
 from autoseg.plan.configuration import Configuration
 from planner.budget.candidates import VOXELS_ACROSS, WIDE, Candidate, candidates, narrowed, structure_diameter
 from planner.budget.cost import multiply_adds
-from planner.rules.reference import reference_plan
+from planner.rules.reference_plan import reference_plan
 from tests.planner.fingerprints import fingerprint
 from tests.planner.structures import with_structures
 

@@ -6,7 +6,7 @@ from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.errors import PlanError
 from autoseg.plan.configuration import Configuration
 from planner.budget.cost import multiply_adds
-from planner.rules.reference import PlannedDecisions, reference_plan
+from planner.rules.reference_plan import PlannedDecisions, reference_plan
 from tests.planner.machine import Machine, dataset, fit
 from tests.planner.structures import with_structures
 

@@ -12,7 +12,7 @@ from planner.budget.short_schedule import (
     short_prediction,
     short_training,
 )
-from planner.rules.reference import reference_plan
+from planner.rules.reference_plan import reference_plan
 from tests.planner.fingerprints import fingerprint
 from tests.planner.structures import with_structures
 

@@ -16,7 +16,7 @@ from planner.budget.candidates import candidates
 from planner.budget.chooser import AUGMENTATION, ENOUGH_STEPS, MOST_MEASUREMENTS
 from planner.budget.cost import estimated_cost, multiply_adds
 from planner.budget.time_budget import divide_time
-from planner.rules.reference import reference_plan
+from planner.rules.reference_plan import reference_plan
 from tests.planner.machine import CASES, DATASETS, FOLDS, HOUR, Machine, dataset, fit
 from tests.planner.structures import with_structures
 

@@ -9,7 +9,7 @@ import pytest
 from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.errors import PlanError
 from autoseg.plan.configuration import Architecture, Configuration
-from planner.rules.reference import PlannedDecisions, reference_plan
+from planner.rules.reference_plan import PlannedDecisions, reference_plan
 from tests.planner.fingerprints import fingerprint
 
 ARCHITECTURES: tuple[Architecture, ...] = ("plain", "resenc_m")

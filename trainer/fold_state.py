@@ -18,12 +18,12 @@ from autoseg.machine.device import precision
 from autoseg.machine.threads import Threads
 from autoseg.plan.configuration import Configuration, Training
 from autoseg.plan.plan import Plan, read_plan
-from autoseg.run_folder.finished import Event
+from autoseg.run_folder.finished_fold import Event
+from autoseg.run_folder.fold_cases import splits_of
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import edited_fields, edited_in
 from autoseg.run_folder.selection import set_selection_aside
 from autoseg.run_folder.splits import Split, read_splits
-from autoseg.run_folder.taking_part import splits_of
 from autoseg.run_folder.trained_by import refuse_other_plan_than_trained, write_trained_by
 from autoseg.terminal import open_console
 from trainer import checkpoint

@@ -19,7 +19,7 @@ from autoseg.errors import InputError
 from autoseg.metrics.lesions import f_betas
 from autoseg.run_folder.selection import ClassRule, StepScore
 from inference.selection.jackknife import jackknife_error
-from inference.selection.outcomes import GRID, PLAIN, THRESHOLDS, Outcomes, Setting, rule_of
+from inference.selection.post_processing_outcomes import GRID, PLAIN, THRESHOLDS, Outcomes, Setting, rule_of
 
 Step = Literal["largest component", "minimal size", "threshold"]
 _AXIS: dict[Step, int] = {"threshold": 0, "largest component": 1, "minimal size": 2}

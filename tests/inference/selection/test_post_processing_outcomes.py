@@ -15,7 +15,14 @@ from autoseg.whole_image.mixture import most_probable
 from autoseg.whole_image.out_of_fold import read_probabilities, write_probabilities
 from inference.post_processing import class_weights, remove_components
 from inference.selection.candidates import CaseFiles
-from inference.selection.outcomes import DIAMETERS_MM, GRID, PLAIN, THRESHOLDS, outcomes_of_case, rule_of
+from inference.selection.post_processing_outcomes import (
+    DIAMETERS_MM,
+    GRID,
+    PLAIN,
+    THRESHOLDS,
+    outcomes_of_case,
+    rule_of,
+)
 from tests.autoseg.whole_image.test_export import AXES, random_probabilities
 
 LABELS = Labels(values=(0, 3, 8), names=("background", "body", "lesion"))

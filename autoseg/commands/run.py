@@ -1,4 +1,4 @@
-"""All stages with one command; the phantom and the demonstration; copies of a run."""
+"""`autoseg run`: all stages with one command."""
 
 from __future__ import annotations
 
@@ -7,29 +7,20 @@ from pathlib import Path
 
 from autoseg.commands.budget import time_of_next_fold
 from autoseg.commands.messages import say_time
-from autoseg.commands.options import asked, check_threads_and_epochs, configurations_of
-from autoseg.commands.planning import prepare
+from autoseg.commands.options import asked, configurations_of
+from autoseg.commands.plan_and_preprocess import prepare
 from autoseg.commands.planning_again import can_plan_again, plan_again
 from autoseg.commands.results import ReportTime, report_if_finished, show_report
-from autoseg.commands.training import require_preprocessed, train_unless_finished
+from autoseg.commands.train import require_preprocessed, train_unless_finished
 from autoseg.errors import OtherPace
 from autoseg.plan.configuration import Architecture
-from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS, DEMO_BUDGET
-from autoseg.run_folder.copies import copy_run
-from autoseg.run_folder.finished import refuse_other_splits
+from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS
+from autoseg.run_folder.finished_fold import refuse_other_splits
+from autoseg.run_folder.fold_cases import splits_of
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import edited_fields
 from autoseg.run_folder.splits import read_splits
-from autoseg.run_folder.taking_part import splits_of
 from autoseg.terminal import open_console
-
-SYNTHETIC_NAME = "synthetic_spine"
-"""Folder of the demonstration's data set, by which reports call it."""
-
-SYNTHETIC = (
-    "The demonstration's data are synthetic: autoseg draws them itself, no patient is in them. "
-    "Its numbers say that the software works, and nothing about patients."
-)
 
 
 def run(
@@ -109,78 +100,3 @@ def run(
     for report in reports:
         if report is not None:
             show_report(console, report)
-
-
-def phantom(
-    output: Path | str,
-    *,
-    cases: int = 40,
-    seed: int = 0,
-    kind: str = "spine",
-    missing: float | None = None,
-    workers: int | None = None,
-    threads: int | None = None,
-) -> Path:
-    """Draw a synthetic spine data set with metastases, in the layout of a table.
-
-    Args:
-        output: folder to make.
-        cases: how many.
-        seed: the same gives the same data.
-        kind: `spine`, or `small`: thick slices, small metastases alone, 0.1 % of the voxels.
-        missing: share of the cases that lack each sequence, from 0 to 0.5; None = every fourth case lacks one.
-        workers: processes; None = as many as cores and memory allow.
-        threads: at most so many processes; None = no such limit.
-
-    Returns:
-        The folder, which holds `cases.csv`.
-
-    Raises:
-        InputError: the folder is not empty, or a number makes no sense.
-    """
-    from autoseg.synthetic_spine.write import make_phantom
-
-    check_threads_and_epochs(threads)
-    return make_phantom(
-        Path(output), cases=cases, seed=seed, kind=kind, missing=missing, workers=workers, threads=threads
-    )
-
-
-def demo(
-    output: Path | str = "demo",
-    *,
-    cases: int = 40,
-    time_budget: str | float = DEMO_BUDGET,
-    device: str = "auto",
-    threads: int | None = None,
-) -> None:
-    """Draw the phantom and take it through the whole path.
-
-    Args:
-        output: folder to make; gets `synthetic_spine` and `run`. The same call goes on where one stopped.
-        cases: how many to draw.
-        time_budget: for the run.
-        device: `auto`, `cpu`, `cuda` or `mps`.
-        threads: that compute on a CPU; None = as many as other programs leave cores for.
-    """
-    console = open_console()
-    console.print(f"[bold]{SYNTHETIC}[/bold]")
-    folder = Path(output)
-    if not (folder / SYNTHETIC_NAME / "cases.csv").exists():
-        phantom(folder / SYNTHETIC_NAME, cases=cases, threads=threads)
-    run(folder / SYNTHETIC_NAME, folder / "run", time_budget=time_budget, device=device, threads=threads)
-
-
-def copy(run: Path | str, output: Path | str, *, models_only: bool = False) -> None:
-    """Copy a RUN folder, whole or only what predicting needs.
-
-    Args:
-        run: the RUN folder.
-        output: the copy; must not exist, or be empty.
-        models_only: leave out everything with patients in it: images, labels, predictions, names of
-            cases and files.
-
-    Raises:
-        RunFolderError: there is no run, no model in it, or `output` is not empty.
-    """
-    copy_run(RunFolder(Path(run)), Path(output), models_only=models_only)

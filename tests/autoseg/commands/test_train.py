@@ -4,7 +4,7 @@ import pytest
 
 import autoseg
 from autoseg.errors import InputError, PlanError, RunFolderError
-from autoseg.run_folder.finished import Event
+from autoseg.run_folder.finished_fold import Event
 from autoseg.run_folder.splits import Split, read_splits, write_splits
 from autoseg.run_folder.time_spent import read_time_spent
 from tests.autoseg.commands.stand_ins import finished

@@ -5,8 +5,8 @@ import pytest
 
 from autoseg.errors import InputError
 from autoseg.run_folder.selection import ClassRule
-from inference.selection.fit import Aim, Table, fit, fit_class, parse_aim
-from inference.selection.outcomes import DIAMETERS_MM, GRID, PLAIN, THRESHOLDS, Outcomes
+from inference.selection.fit_post_processing import Aim, Table, fit, fit_class, parse_aim
+from inference.selection.post_processing_outcomes import DIAMETERS_MM, GRID, PLAIN, THRESHOLDS, Outcomes
 
 CASES, FOLDS = 12, 4
 FOLD = np.arange(CASES) % FOLDS

@@ -1,7 +1,7 @@
 import pytest
 
 from autoseg.errors import InputError
-from autoseg.plan.cells import Grid, cells_in
+from autoseg.plan.study_cells import Grid, cells_in
 from tests.inference.run_fixture import make_plan
 
 CHANNELS = ("T1", "T2", "STIR")

@@ -4,9 +4,9 @@ import pytest
 
 from autoseg.errors import RunFolderError
 from autoseg.plan.plan import Plan
+from autoseg.run_folder.fold_cases import splits_of
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split
-from autoseg.run_folder.taking_part import splits_of
 from tests.autoseg.preprocessing.example_plan import channel, plan
 from tests.trainer.cases import make_record
 

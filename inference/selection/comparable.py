@@ -14,10 +14,10 @@ from autoseg.image.image import read_geometry
 from autoseg.machine.cores import available_cores
 from autoseg.machine.map_cases import workers_within_memory
 from autoseg.plan.plan import Plan
-from autoseg.run_folder.finished import refuse_other_splits
+from autoseg.run_folder.finished_fold import refuse_other_splits
+from autoseg.run_folder.fold_cases import splits_of
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split
-from autoseg.run_folder.taking_part import splits_of
 from autoseg.run_folder.trained_by import refuse_other_plan_than_trained
 from autoseg.whole_image.out_of_fold import array_file
 from inference.selection.candidates import CaseFiles

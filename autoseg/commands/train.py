@@ -14,11 +14,11 @@ from autoseg.files import read_model
 from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.plan.plan import Plan, read_plan
 from autoseg.run_folder.dataset_record import read_record
-from autoseg.run_folder.finished import Finished, refuse_other_splits
+from autoseg.run_folder.finished_fold import Finished, refuse_other_splits
+from autoseg.run_folder.fold_cases import splits_of
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import settle_plans
 from autoseg.run_folder.splits import Split, cases_of, read_splits
-from autoseg.run_folder.taking_part import splits_of
 from autoseg.run_folder.time_spent import timed
 from autoseg.run_folder.trained_by import refuse_other_plan_than_trained
 from autoseg.terminal import open_console, parse_duration

@@ -32,10 +32,10 @@ from autoseg.files import differing_fields, locked
 from autoseg.machine import clock
 from autoseg.machine.cores import available_cores
 from autoseg.machine.step_cost import Measure, StepCost
-from autoseg.plan.cells import Cell, Grid
 from autoseg.plan.configuration import Architecture, Configuration
 from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS, DEFAULT_MEMORY_GB
 from autoseg.plan.plan import Plan, read_plan, write_plan
+from autoseg.plan.study_cells import Cell, Grid
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import settle_plans
 from autoseg.run_folder.selection import set_selection_aside
@@ -46,7 +46,7 @@ from autoseg.run_folder.trained_by import refuse_other_plan_than_trained
 from autoseg.terminal import open_console
 
 if TYPE_CHECKING:
-    from planner.rules.reference import PlannedDecisions
+    from planner.rules.reference_plan import PlannedDecisions
 
 
 def plan_and_preprocess(
@@ -312,7 +312,7 @@ def reference_of(
     """The plan by nnU-Net's rules; of a study one configuration for each of its dimensions."""
     from planner.additions.network_input import with_inputs
     from planner.additions.study_grid import dimensions_of
-    from planner.rules.reference import reference_plan
+    from planner.rules.reference_plan import reference_plan
 
     reference = with_inputs(reference_plan(fingerprint, memory_gb=memory_gb, architecture=architecture), fingerprint)
     return dimensions_of(reference, cells) if cells else reference
