@@ -84,6 +84,16 @@ def test_version_is_the_same_everywhere():
     assert f"\n## [{version}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
+def test_authors_and_keywords_are_those_to_cite():
+    cited = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert [author["name"] for author in PROJECT["authors"]] == re.findall(r"(?m)^  - name: (.+)$", cited)
+    assert PROJECT["keywords"] == re.findall(r"(?m)^  - ([^:\n]+)$", cited.partition("keywords:")[2].partition("\nref")[0])
+
+
+def test_type_checkers_of_users_read_our_types():
+    assert all((ROOT / package / "py.typed").is_file() for package in PACKAGES)
+
+
 def test_licence_is_apache_2():
     text = (ROOT / "LICENSE").read_text(encoding="utf-8")
     assert "Apache License\n                           Version 2.0, January 2004" in text

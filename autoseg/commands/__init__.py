@@ -1,5 +1,5 @@
-"""Composes the stages into the commands: the only package that knows planner, trainer and inference.
+"""The commands, a file a command: its own words, and the order in which the stages work.
 
-`planning` (check, fingerprint, plan, split, preprocess), `training`, `predicting` (predict, evaluate),
-`whole` (run, demo). Stages are imported inside functions, so that importing this costs nothing.
+Only these and `autoseg/__init__.py` know planner, trainer and inference. Stages are imported inside functions, so that
+`autoseg --help` costs nothing.
 """

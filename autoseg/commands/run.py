@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from autoseg.commands.budget import time_of_next_fold
+from autoseg.commands.fold_loop import train_folds
 from autoseg.commands.messages import say_time
 from autoseg.commands.options import asked, configurations_of
 from autoseg.commands.plan_and_preprocess import prepare
-from autoseg.commands.planning_again import can_plan_again, plan_again
 from autoseg.commands.results import ReportTime, report_if_finished, show_report
-from autoseg.commands.train import require_preprocessed, train_unless_finished
-from autoseg.errors import OtherPace
+from autoseg.commands.train import require_preprocessed
 from autoseg.plan.configuration import Architecture
 from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.run_folder.finished_fold import refuse_other_splits
 from autoseg.run_folder.fold_cases import splits_of
 from autoseg.run_folder.paths import RunFolder
-from autoseg.run_folder.plan_edits import edited_fields
 from autoseg.run_folder.splits import read_splits
 from autoseg.terminal import open_console
 
@@ -69,34 +66,13 @@ def run(
         require_preprocessed(folder, plan, name, splits)
     left = [(name, fold) for name in configurations for fold in range(len(splits))]
     left = [(name, fold) for name, fold in left if not folder.finished(name, fold).exists()]
-    reports_take, edits = ReportTime(folder, configurations, threads=threads), edited_fields(folder, plan)
-    while left:
-        name, fold = left[0]
-        time = time_of_next_fold(folder, plan, left, configurations, reports_take.seconds(), edits)
-        free = epochs is None and can_plan_again(folder, plan, name, fold, edits)
-        other_pace = None
-        try:
-            train_unless_finished(
-                folder,
-                name,
-                fold,
-                device=device,
-                threads=threads,
-                epochs=epochs,
-                time=time,
-                at_other_pace="raise" if free else "go on",
-            )
-        except OtherPace as found:
-            # without the traceback, which would hold the network in the device's memory
-            other_pace = found.with_traceback(None)
-        if other_pace is None:
-            left.pop(0)
-        else:
-            prepared = plan_again(folder, prepared, other_pace, left, configurations, console, threads=threads)
-            plan, edits = prepared.plan, edited_fields(folder, prepared.plan)
+    reports_take = ReportTime(folder, configurations, threads=threads)
+    prepared = train_folds(
+        folder, prepared, left, configurations, wanted, reports_take, device=device, console=console
+    )
     reports = [report_if_finished(folder, name, len(splits), threads) for name in configurations]
     # first, so that the results and the report's path stand last
-    say_time(console, folder, plan)
+    say_time(console, folder, prepared.plan)
     for report in reports:
         if report is not None:
             show_report(console, report)

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from autoseg.commands.budget import time_of_next_fold
+from autoseg.commands.fold_loop import train_folds
 from autoseg.commands.messages import say_time
 from autoseg.commands.options import Asked, asked
 from autoseg.commands.plan_and_preprocess import Prepared, prepare
-from autoseg.commands.planning_again import can_plan_again, plan_again
 from autoseg.commands.results import ReportTime
-from autoseg.commands.train import train_unless_finished
-from autoseg.errors import AutosegError, OtherPace, PartialFailure
+from autoseg.errors import AutosegError, PartialFailure
 from autoseg.plan.configuration import Architecture
 from autoseg.plan.defaults import DEFAULT_DIMENSIONS
 from autoseg.plan.plan import Plan
@@ -26,7 +24,6 @@ from autoseg.plan.study_cells import Cell, Grid, cells_in
 from autoseg.run_folder.finished_fold import refuse_other_splits
 from autoseg.run_folder.fold_cases import splits_of
 from autoseg.run_folder.paths import RunFolder
-from autoseg.run_folder.plan_edits import edited_fields
 from autoseg.run_folder.splits import read_splits
 from autoseg.run_folder.time_spent import timed
 from autoseg.terminal import open_console
@@ -135,53 +132,35 @@ def train_cells(
             continue
         possible = [fold for fold, split in enumerate(splits) if split.train and split.val]
         left += [(cell.name, fold) for fold in possible if not run.finished(cell.name, fold).exists()]
-    count, judged = len(left), list(dict.fromkeys(name for name, _ in left))
-    reports_take = ReportTime(run, judged, pages=1, threads=wanted.threads)
-    of_study, edits = cells_in(plan), edited_fields(run, plan)
-    while left:
-        name, fold = left[0]
-        console.print(f"[bold]{name}[/bold], fold {fold}: {count - len(left) + 1} of {count}", highlight=False)
-        # every configuration's time counts: what is preprocessed for one cell is the others' too
-        time = time_of_next_fold(run, plan, left, tuple(plan.configurations), reports_take.seconds(), edits)
-        other_pace = None
-        try:
-            free = wanted.epochs is None and can_plan_again(run, plan, name, fold, edits, of_study)
-            train_unless_finished(
-                run,
-                name,
-                fold,
-                device=device,
-                threads=wanted.threads,
-                epochs=wanted.epochs,
-                time=time,
-                at_other_pace="raise" if free else "go on",
-            )
-        except OtherPace as found:
-            # without the traceback, which would hold the network in the device's memory
-            other_pace = found.with_traceback(None)
-        except Exception as error:
-            if concerns_all(error):
-                raise
-            if not isinstance(error, AutosegError):
-                console.print(traceback.format_exc(), markup=False, highlight=False)
-            _give_up(name, f"fold {fold}: {error or type(error).__name__}", failures, console)
-            left = [(other, index) for other, index in left if other != name]
-            continue
-        if other_pace is None:
-            left.pop(0)
-        else:
-            prepared = plan_again(
-                run,
-                prepared,
-                other_pace,
-                left,
-                tuple(plan.configurations),
-                console,
-                threads=wanted.threads,
-                cells=of_study,
-            )
-            plan, edits = prepared.plan, edited_fields(run, prepared.plan)
-    return failures, plan
+    count, validated = len(left), list(dict.fromkeys(name for name, _ in left))
+    reports_take = ReportTime(run, validated, pages=1, threads=wanted.threads)
+
+    def begin(name: str, fold: int, still: int) -> None:
+        console.print(f"[bold]{name}[/bold], fold {fold}: {count - still + 1} of {count}", highlight=False)
+
+    def failed(name: str, fold: int, error: Exception) -> None:
+        if concerns_all(error):
+            raise error
+        if not isinstance(error, AutosegError):
+            console.print("".join(traceback.format_exception(error)), markup=False, highlight=False)
+        _give_up(name, f"fold {fold}: {error or type(error).__name__}", failures, console)
+
+    # every configuration's time counts: what is preprocessed for one cell is the others' too
+    everything = tuple(plan.configurations)
+    prepared = train_folds(
+        run,
+        prepared,
+        left,
+        everything,
+        wanted,
+        reports_take,
+        device=device,
+        console=console,
+        cells=cells_in(plan),
+        begin=begin,
+        failed=failed,
+    )
+    return failures, prepared.plan
 
 
 def concerns_all(error: Exception) -> bool:
