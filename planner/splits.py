@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Hashable, Sequence
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
 
 from autoseg.dataset.case import Case, Dataset
 from autoseg.dataset.fingerprint import CaseFingerprint, Fingerprint
@@ -39,6 +38,9 @@ def make_splits(dataset: Dataset, fingerprint: Fingerprint, *, folds: int = 5, s
     Raises:
         DatasetError: there is one patient only.
     """
+    # takes a second to import, which only those wait for who make folds
+    from sklearn.model_selection import StratifiedGroupKFold
+
     count = number_of_folds(dataset, folds).value
     cases = dataset.cases
     splitter = StratifiedGroupKFold(n_splits=count, shuffle=True, random_state=seed)

@@ -51,6 +51,9 @@ app = App(
 )
 
 
+app.register_install_completion_command(help="Let the shell complete commands and options.")
+
+
 def _with_example(example: str) -> str:
     return f"Example:  {example}"
 
