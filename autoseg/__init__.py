@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["copy", "demo", "evaluate", "phantom", "plan_and_preprocess", "predict", "run", "select", "study", "train"]
 
+
 def __getattr__(name: str) -> Any:
     """Import a function when it is first used, so that `import autoseg` and `--help` stay quick."""
     if name not in __all__:

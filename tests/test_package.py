@@ -87,7 +87,9 @@ def test_version_is_the_same_everywhere():
 def test_authors_and_keywords_are_those_to_cite():
     cited = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert [author["name"] for author in PROJECT["authors"]] == re.findall(r"(?m)^  - name: (.+)$", cited)
-    assert PROJECT["keywords"] == re.findall(r"(?m)^  - ([^:\n]+)$", cited.partition("keywords:")[2].partition("\nref")[0])
+    assert PROJECT["keywords"] == re.findall(
+        r"(?m)^  - ([^:\n]+)$", cited.partition("keywords:")[2].partition("\nref")[0]
+    )
 
 
 def test_type_checkers_of_users_read_our_types():

@@ -276,10 +276,12 @@ def _requested_training(
 def _hash(plan: Plan, configuration: Configuration, split: Split) -> str:
     """Of everything that must stay as it is from a fold's beginning to its end."""
     # none of them decides what is learned
-    not_learned: dict[str, Any] = {"prediction": True, "median_shape": True, "training": {"validation_seconds"}}
-    if configuration.training.by_length is None:
-        # folds that were begun before there was such a field go on
-        not_learned["training"] = {"validation_seconds", "by_length"}
+    not_in_training = {"validation_seconds"}
+    # folds that were begun before there were such fields go on
+    not_in_training |= {
+        name for name in ("by_length", "foreground_prior") if getattr(configuration.training, name) is None
+    }
+    not_learned: dict[str, Any] = {"prediction": True, "median_shape": True, "training": not_in_training}
     of_configuration = configuration.model_dump_json(exclude=not_learned)
     decided = of_configuration + plan.labels.model_dump_json() + str(plan.seed) + split.model_dump_json()
     return hashlib.sha256(decided.encode()).hexdigest()

@@ -11,7 +11,7 @@ import math
 import torch
 
 from autoseg.machine.device import half_precision, memory_format
-from autoseg.network.build import network_of, on_device
+from autoseg.network.build import expect_little_foreground, network_of, on_device
 from autoseg.network.unet import UNet
 from autoseg.plan.configuration import Configuration, Training
 from autoseg.plan.plan import Plan
@@ -35,6 +35,8 @@ class Learner:
     ) -> None:
         torch.manual_seed(seed)
         network = network_of(plan, configuration, deep_supervision=training.deep_supervision)
+        if training.foreground_prior is not None:
+            expect_little_foreground(network, training.foreground_prior)
         self.device = device
         self.training = training
         # along an axis that is kept as it is a patch has one voxel, and no distance depends on its length

@@ -1,6 +1,6 @@
 """The command-line reference, `docs/command-line.md`, made from the commands themselves.
 
-    python -m autoseg.commands.reference > docs/command-line.md
+python -m autoseg.commands.reference > docs/command-line.md
 """
 
 from __future__ import annotations

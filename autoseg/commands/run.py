@@ -67,9 +67,7 @@ def run(
     left = [(name, fold) for name in configurations for fold in range(len(splits))]
     left = [(name, fold) for name, fold in left if not folder.finished(name, fold).exists()]
     reports_take = ReportTime(folder, configurations, threads=threads)
-    prepared = train_folds(
-        folder, prepared, left, configurations, wanted, reports_take, device=device, console=console
-    )
+    prepared = train_folds(folder, prepared, left, configurations, wanted, reports_take, device=device, console=console)
     reports = [report_if_finished(folder, name, len(splits), threads) for name in configurations]
     # first, so that the results and the report's path stand last
     say_time(console, folder, prepared.plan)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 
 from autoseg.machine.device import memory_format
+from autoseg.network.convolution import Convolution
 from autoseg.network.unet import Decoder, Encoder, UNet
 from autoseg.plan.configuration import Configuration, Network
 from autoseg.plan.network_input import input_channels
@@ -51,6 +54,22 @@ def build_network(
     unet = UNet(encoder, decoder, deep_supervision)
     unet.apply(_initialize)
     return unet
+
+
+def expect_little_foreground(network: UNet, prior: float) -> None:
+    """Let a network with freshly drawn weights take most voxels for background.
+
+    Few steps are then spent on learning that foreground is rare (Lin et al., arXiv:1708.02002, section 4.1).
+
+    Args:
+        network: that has not learned anything.
+        prior: probability of each foreground class against background, the same in every voxel.
+    """
+    with torch.no_grad():
+        for head in network.decoder.heads:
+            assert isinstance(head, Convolution) and head.bias is not None
+            head.bias.zero_()
+            head.bias[0] = math.log((1 - prior) / prior)
 
 
 def on_device(network: UNet, device: torch.device) -> UNet:

@@ -82,6 +82,8 @@ class Training(FileModel):
         scaling: smallest and largest zoom.
         elastic: probability of an elastic deformation.
         mirror: axes (0 = z, 1 = y, 2 = x) that may be mirrored.
+        foreground_prior: probability, against background, that the network gives each foreground class before it has
+            learned anything; None = the same as background.
         validate_every: epochs between predictions of whole validation cases; 0 = at the end only.
         by_length: what follows the schedule's length when that is revised; None = nothing.
         seconds: time that one fold takes; the schedule is as long as the machine's pace then affords. None = no limit.
@@ -106,6 +108,7 @@ class Training(FileModel):
     scaling: tuple[float, float]
     elastic: float = Field(ge=0, le=1)
     mirror: tuple[int, ...]
+    foreground_prior: float | None = Field(default=None, gt=0, lt=1)
     validate_every: int = Field(ge=0)
     by_length: ByLength | None = None
     seconds: float | None

@@ -26,6 +26,10 @@ STEPS_AT_HIGHEST = 1_000
 """Peak of the learning rate in schedules of up to so many steps, and in very long ones; in between it falls with the
 root of the length. Measured in schedules of 150 to 900 steps (docs/experiments.md)."""
 
+FOREGROUND_PRIOR = 0.01
+"""Probability of each class before anything is learned: where lesions are rare, a short schedule has no steps to spend
+on finding that out (docs/experiments.md)."""
+
 EPOCHS = 20
 
 
@@ -51,6 +55,7 @@ def short_training(
         weight_decay=0.01,
         average_decay=0.99,
         oversample_foreground=0.5,
+        foreground_prior=FOREGROUND_PRIOR,
         rotation=tuple(min(r, 30.0) for r in reference.rotation),
         scaling=(0.75, 1.3),
         mirror=mirrored_axes(reference, steps, fingerprint).value,
@@ -100,6 +105,7 @@ REASONS = {
     "weight_decay": "decoupled, AdamW's default",
     "average_decay": "the average of the last hundred steps or so predicts better than the last step",
     "oversample_foreground": "half of the patches are centred on foreground",
+    "foreground_prior": "most of an image is background: known before the first step, not learned in it",
     "scaling": "gentler than nnU-Net's for a short schedule",
     "rotation": "at most 30 degrees: few steps",
     "by_length": "the length follows the machine's pace, and these follow the length",

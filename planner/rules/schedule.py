@@ -113,6 +113,7 @@ _FIXED = {
     "deep_supervision": "nnU-Net's: every decoder stage learns",
     "scaling": "nnU-Net's smallest and largest zoom",
     "elastic": "nnU-Net does not deform elastically",
+    "foreground_prior": "nnU-Net begins with every class as likely",
     "validate_every": "nnU-Net predicts whole cases at the end only",
     "by_length": "the length is fixed, so nothing follows it",
     "seconds": "no limit: as long as the iterations take",

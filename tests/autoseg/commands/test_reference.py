@@ -11,7 +11,9 @@ PAGE = Path(__file__).parents[3] / "docs" / "command-line.md"
 
 
 def test_the_page_is_current():
-    assert PAGE.read_text(encoding="utf-8") == reference(), "python -m autoseg.commands.reference > docs/command-line.md"
+    assert PAGE.read_text(encoding="utf-8") == reference(), (
+        "python -m autoseg.commands.reference > docs/command-line.md"
+    )
 
 
 @pytest.mark.parametrize("function", functions)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from autoseg.network.build import build_network
+from autoseg.network.build import build_network, expect_little_foreground
 from autoseg.plan.configuration import Network
 
 
@@ -96,3 +96,17 @@ def test_codes_are_learned() -> None:
     network(image)[0].square().mean().backward()
     (shift,) = [p for name, p in network.named_parameters() if ".shift." in name]
     assert shift.grad is not None and shift.grad.abs().sum() > 0
+
+
+def test_a_network_that_expects_little_foreground_begins_with_its_prior() -> None:
+    network = build_network(describe(), in_channels=1, classes=3)
+    expect_little_foreground(network, 0.01)
+    with torch.no_grad():
+        # what is left of the features: none, so that the logits are what was expected
+        for head in network.decoder.heads:
+            head.weight.zero_()
+        of_stages = network.train()(torch.randn(1, 1, 4, 8, 12))
+    for logits in of_stages:
+        background, one, other = logits.softmax(1).unbind(1)
+        assert torch.allclose(one / (one + background), torch.tensor(0.01))
+        assert torch.equal(one, other)

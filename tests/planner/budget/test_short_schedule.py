@@ -105,6 +105,11 @@ def test_rotation_stays_within_the_reference(reference: Training) -> None:
     assert 0 < rotation[0] < 180
 
 
+def test_foreground_is_expected_to_be_rare_where_steps_are_few(reference: Training) -> None:
+    assert reference.foreground_prior is None
+    assert short_training(reference, 600, 60.0, structures({"spine": 0.5})).foreground_prior == 0.01
+
+
 def test_what_time_does_not_change_is_the_references(reference: Training) -> None:
     changed = reference.changed(batch_dice=True, gradient_clip=5.0, deep_supervision=False)
     training = short_training(changed, 600, 60.0, structures({"spine": 0.5}))
