@@ -11,7 +11,7 @@ import pytest
 
 from autoseg.machine.clock import WorkingTime
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 class Hands:

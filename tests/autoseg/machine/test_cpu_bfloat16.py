@@ -12,7 +12,7 @@ import torch
 from autoseg.machine.cpu_bfloat16 import bfloat16_pays, has_matrix_units
 from autoseg.machine.device import half_precision
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CPU = torch.device("cpu")
 
 

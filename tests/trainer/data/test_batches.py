@@ -184,7 +184,7 @@ def parent(folders: list[Path], tmp_path: Path) -> Iterator[tuple[subprocess.Pop
     """A process that takes batches of two workers, and the workers."""
     script = tmp_path / "parent.py"
     script.write_text(textwrap.dedent(PARENT), encoding="utf-8")
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     process = subprocess.Popen(
         [sys.executable, str(script), *map(str, folders)],
         env=os.environ | {"PYTHONPATH": str(root)},
