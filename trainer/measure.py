@@ -24,10 +24,11 @@ ENOUGH_SECONDS = 1.0
 """That measuring one configuration may take, once a step has been counted."""
 
 SHARE_IN_HALF_PRECISION = 1 / 8
-"""Of a step in single precision, what a forward pass in half precision takes (docs/experiments.md)."""
+"""Of a step in single precision, what a forward pass in half precision takes (docs/experiments/number-types.md)."""
 
 GAIN_OF_THREADS = 0.77
-"""Power of the number of threads by which a step is faster than with one: 1.7 times with two (docs/experiments.md)."""
+"""Power of the number of threads by which a step is faster than with one: 1.7 times with two
+(docs/experiments/threads.md)."""
 
 
 STEPS_BY_PROCESSOR_TIME = 2

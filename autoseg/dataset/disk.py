@@ -19,7 +19,7 @@ _BYTES_PER_LABEL_VOXEL = 2
 
 SMALL_BYTES = 100_000_000
 """Of a data set's files. Reading and resampling so many takes a core about 20 s, starting processes a second for each
-stage (docs/experiments.md)."""
+stage (docs/experiments/planning-and-preprocessing.md)."""
 
 
 def estimate_bytes(shapes: Iterable[Shape], channels: int) -> int:

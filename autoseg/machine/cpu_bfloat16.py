@@ -1,8 +1,8 @@
 """Whether a CPU does better in bfloat16 than in single precision, by what it says of itself.
 
 Instructions for it say little of speed: those of AVX-512 double that of a convolution on AMD's Zen 4 and slow it
-down on Intel's processors, which have matrix units (AMX) instead. Measured in docs/experiments.md. Nothing is timed
-here: on a busy machine a trial would give every process another number type.
+down on Intel's processors, which have matrix units (AMX) instead. Measured in docs/experiments/number-types.md.
+Nothing is timed here: on a busy machine a trial would give every process another number type.
 """
 
 from __future__ import annotations

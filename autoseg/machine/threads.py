@@ -2,7 +2,7 @@
 
 A thread that waits for the others of its pool spins, which is fastest while every thread has a core. Where
 another program computes on one of the cores, all wait for the thread that has lost its core, and a
-step takes three to forty times as long. With a thread less it takes its share (docs/experiments.md).
+step takes three to forty times as long. With a thread less it takes its share (docs/experiments/threads.md).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 On a CPU torch takes oneDNN only for a batch of several or a large input; one small patch, as the deep
 stages of a network see in prediction, goes a general way that takes several times as long. And oneDNN's
 gradient of weights in bfloat16 is wrong where the image is shorter than the kernel: it reads what was never
-written, and writes beyond its buffers. Both measured in docs/experiments.md.
+written, and writes beyond its buffers. Both measured in docs/experiments.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 torch's own copies a channels-last tensor to the contiguous layout and back, forward and backward; here
 the statistics come from its group norm, which does not, and the backward pass is written in as many
 sweeps over the tensor as it needs. Same function (Ulyanov et al., arXiv:1607.08022), measured in
-docs/experiments.md.
+docs/experiments/convolutions-and-layout.md.
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ def best_candidate(candidates: Sequence[Candidate], dice: NDArray[np.float64]) -
 
     A pair takes twice the time to predict, and of many pairs one is a little better by chance: it has to gain more
     than two standard errors of the gain (in the manner of the one-standard-error rule of Breiman et al.,
-    Classification and Regression Trees 1984, section 3.4.3; docs/experiments.md compares numbers of them).
+    Classification and Regression Trees 1984, section 3.4.3; docs/experiments/selection.md compares numbers of them).
 
     Args:
         candidates: as they are; one at least is single.

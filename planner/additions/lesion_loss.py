@@ -18,14 +18,14 @@ from planner.rules.reference_plan import PlannedDecisions
 
 WEIGHT = 0.3
 """Beside the plain loss of weight 1. It finds as many lesions as a weight of 1 does, with fewer false ones
-(docs/experiments.md)."""
+(docs/experiments/lesions.md)."""
 
 SEVERAL = 2
 """Pieces of the median case from which there are lesions that a plain Dice loss could neglect for others."""
 
 SMALL_MM = 10.0
 """Diameter of the median piece up to which pieces count as small. With a median of 12 mm the loss found no more of
-them and made more false ones (docs/experiments.md)."""
+them and made more false ones (docs/experiments/lesions.md)."""
 
 SPECKS = 0.1
 """Share of a class outside the largest piece of each case, below which the other pieces are specks that

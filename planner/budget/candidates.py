@@ -1,6 +1,6 @@
 """Configurations that cost less than the reference, richest first: fewer convolutions and features, then coarser.
 
-What is given up first was chosen by measurement (docs/experiments.md): the second convolutions of the
+What is given up first was chosen by measurement (docs/experiments/network-size.md): the second convolutions of the
 decoder and of the first encoder stage; width down to 16 features at the first stage; then the patch,
 to a quarter of a case; then resolution, as far as the smallest structure stays well resolved, with
 patches from large to small at each; then width again.

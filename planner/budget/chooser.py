@@ -16,7 +16,7 @@ from planner.budget.candidates import Candidate
 from planner.budget.cost import estimated_cost, work_of_a_step
 
 ENOUGH_STEPS = 600
-"""Steps of a fold under which a cheaper candidate is taken; see docs/experiments.md."""
+"""Steps of a fold under which a cheaper candidate is taken; see docs/experiments/network-size.md."""
 
 AUGMENTATION = 1.03
 """How much slower a step is with the preparation of its patches, the log and the checkpoints."""

@@ -2,7 +2,7 @@
 
 AdamW with one cycle (Smith & Topin, arXiv:1708.07120) and an average of the weights, annealed to its
 end within the steps that the time affords; few and gentle augmentations, since a short run sees every
-case but a few dozen times. Measured against other choices in docs/experiments.md.
+case but a few dozen times. Measured against other choices in docs/experiments.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ STEPS_FOR_MIRRORING = 20_000
 
 STEPS_FOR_DROPOUT = 1_200
 """Schedules from here on lose sequences as often as planned, shorter ones in proportion less: a network that
-cannot use all sequences yet does not learn it faster from some of them (docs/experiments.md)."""
+cannot use all sequences yet does not learn it faster from some of them (docs/experiments/missing-sequences.md)."""
 
 HIGHEST_RATE, LOWEST_RATE = 8e-3, 2e-3
 STEPS_AT_HIGHEST = 1_000
 """Peak of the learning rate in schedules of up to so many steps, and in very long ones; in between it falls with the
-root of the length. Measured in schedules of 150 to 900 steps (docs/experiments.md)."""
+root of the length. Measured in schedules of 150 to 900 steps (docs/experiments)."""
 
 FOREGROUND_PRIOR = 0.01
 """Probability of each class before anything is learned: where lesions are rare, a short schedule has no steps to spend
