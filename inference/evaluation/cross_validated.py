@@ -9,7 +9,7 @@ from autoseg.run_folder.finished_fold import refuse_other_splits
 from autoseg.run_folder.fold_cases import splits_of
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split, read_splits
-from inference.evaluation.compare import Pair
+from inference.compare import Pair
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.preprocessed_case import read_record as read_case_record
 from autoseg.run_folder.report_folder import report_folder
 from autoseg.run_folder.splits import Split, cases_of, read_splits
-from inference.evaluation.compare import Compared, Pair, compare, compare_all, workers_for
+from inference.compare import Compared, Pair, compare, compare_all, workers_for
 from inference.evaluation.cross_validated import cross_validated
 from inference.evaluation.label_folders import (
     declaration_beside,

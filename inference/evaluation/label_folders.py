@@ -15,7 +15,7 @@ from autoseg.dataset.read import TABLE_NAME
 from autoseg.errors import InputError
 from autoseg.image.labels import Labels
 from autoseg.machine.map_cases import map_cases
-from inference.evaluation.compare import Pair, case_of, values_of, workers_for
+from inference.compare import Pair, case_of, values_of, workers_for
 
 
 @dataclass(frozen=True)

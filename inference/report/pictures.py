@@ -21,7 +21,7 @@ from autoseg.image.geometry import Geometry, to_canonical
 from autoseg.image.image import Image
 from autoseg.image.labels import Labels
 from autoseg.metrics import CaseMetrics, by_case
-from inference.evaluation.compare import Pair, read_pair
+from inference.compare import Pair, read_pair
 from inference.report.background import Background
 from inference.report.encode import png
 

@@ -24,7 +24,7 @@ from autoseg.run_folder.preprocessed_case import CaseRecord
 from autoseg.whole_image.mixture import Mixture, crop_of
 from autoseg.whole_image.out_of_fold import read_probabilities
 from autoseg.whole_image.predicted import Predicted
-from inference.evaluation.compare import LARGEST_OFFSET
+from inference.compare import LARGEST_OFFSET
 from inference.selection.jackknife import jackknife_error
 
 Candidate = tuple[str, ...]

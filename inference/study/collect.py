@@ -19,7 +19,7 @@ from autoseg.plan.plan import Plan
 from autoseg.plan.study_cells import Cell
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
-from inference.evaluation.compare import Compared, Pair, compare_all
+from inference.compare import Compared, Pair, compare_all
 from inference.evaluation.cross_validated import CrossValidated, cross_validated
 from inference.report.tables import metrics_csv
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from autoseg.image.labels import Labels
 from autoseg.metrics import CaseMetrics
 from autoseg.plan.study_cells import Cell
-from inference.evaluation.compare import read_pair
+from inference.compare import read_pair
 from inference.report.background import Background
 from inference.report.encode import png
 from inference.report.pictures import (

@@ -28,7 +28,7 @@ root of the length. Measured in schedules of 150 to 900 steps (docs/experiments)
 
 FOREGROUND_PRIOR = 0.01
 """Probability of each class before anything is learned: where lesions are rare, a short schedule has no steps to spend
-on finding that out (docs/experiments.md)."""
+on finding that out (docs/experiments)."""
 
 EPOCHS = 20
 

@@ -13,7 +13,7 @@ from autoseg.image.geometry import Geometry
 from autoseg.image.image import Image, write_image
 from autoseg.image.labels import Labels
 from autoseg.metrics import Summary
-from inference.evaluation.compare import Pair, compare
+from inference.compare import Pair, compare
 from inference.evaluation.evaluate import IncompleteEvaluation, evaluate_folders
 
 GRID = Geometry((6, 20, 20), (3.0, 1.0, 1.0), (0.0, 0.0, 0.0), ((0, 0, 1), (0, 1, 0), (1, 0, 0)))
