@@ -24,6 +24,9 @@ from benchmarks.beside.bench import DATASETS, Bench
 from benchmarks.beside.figures import HEADS, Figure, Row, as_markdown, machine, our_versions, read_row, write_row
 from benchmarks.beside.rival import Rival
 
+BY_HAND = "## In short"
+"""Heading from which on RESULTS.md is written by hand, and kept."""
+
 RESULTS = Path(__file__).parent / "RESULTS.md"
 MEASURED = Path(__file__).parent / "measured"
 BY_DATASET = {"preprocess": preprocess, "iteration": iteration, "curve": curve, "predict": predict}
@@ -59,7 +62,9 @@ def main() -> None:
     measured = [name for name in ROWS if bench.row_file(name).exists()]
     rows = [read_row(bench.row_file(name)) for name in measured]
     missing = [name for name in ROWS if name not in measured]
-    write_text(RESULTS, f"# autoseg beside nnU-Net v2\n\n{as_markdown(rows, missing)}")
+    before = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
+    by_hand = "".join(before.partition(BY_HAND)[1:])
+    write_text(RESULTS, f"# autoseg beside nnU-Net v2\n\n{as_markdown(rows, missing).rstrip()}\n\n{by_hand}")
     show(rows)
 
 

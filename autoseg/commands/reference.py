@@ -1,19 +1,35 @@
-"""The command-line reference, `docs/command-line.md`, made from the commands themselves.
-
-python -m autoseg.commands.reference > docs/command-line.md
-"""
+"""The command-line reference: `python -m autoseg.commands.reference > docs/command-line.md`."""
 
 from __future__ import annotations
 
+import io
+
+from rich.console import Console
+
+import autoseg
 from autoseg.commands.cli import app
 
-HEAD = "<!-- made by python -m autoseg.commands.reference -->"
+HEAD = """<!-- made by python -m autoseg.commands.reference -->
+
+# The command line
+
+Each command as `autoseg COMMAND --help` explains it."""
+
+WIDTH = 100
 
 
 def reference() -> str:
     """Every command with its options, in Markdown."""
-    text = app.generate_docs(output_format="markdown", flatten_commands=True, max_heading_level=3)
-    return f"{HEAD}\n\n{text.strip()}\n"
+    commands = (name.replace("_", "-") for name in autoseg.__all__)
+    return "\n\n".join([HEAD, *map(_page, commands)]) + "\n"
+
+
+def _page(command: str) -> str:
+    console = Console(file=io.StringIO(), width=WIDTH, color_system=None, force_terminal=False)
+    with console.capture() as shown:
+        app.help_print([command], console=console)
+    lines = "\n".join(line.rstrip() for line in shown.get().strip().splitlines())
+    return f"## autoseg {command}\n\n```text\n{lines}\n```"
 
 
 if __name__ == "__main__":

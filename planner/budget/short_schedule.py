@@ -24,11 +24,11 @@ cannot use all sequences yet does not learn it faster from some of them (docs/ex
 HIGHEST_RATE, LOWEST_RATE = 8e-3, 2e-3
 STEPS_AT_HIGHEST = 1_000
 """Peak of the learning rate in schedules of up to so many steps, and in very long ones; in between it falls with the
-root of the length. Measured in schedules of 150 to 900 steps (docs/experiments)."""
+root of the length. Measured in schedules of 130 to 620 steps (docs/experiments/short-schedules.md)."""
 
 FOREGROUND_PRIOR = 0.01
 """Probability of each class before anything is learned: where lesions are rare, a short schedule has no steps to spend
-on finding that out (docs/experiments)."""
+on finding that out (docs/experiments/short-schedules.md)."""
 
 EPOCHS = 20
 

@@ -219,10 +219,18 @@ def _without_limit(
 def _replaced(
     decisions: PlannedDecisions, name: str, configuration: Configuration, reasons: dict[str, str]
 ) -> PlannedDecisions:
-    """The decisions with one configuration, and the reasons of its fields, in place of the former."""
+    """The decisions with one configuration, and the reasons of its fields, in place of the former.
+
+    Those that read its preprocessed cases are planned after it, and have its spacing already.
+    """
     prefix = f"configurations.{name}."
+    readers = {
+        other: c.changed(spacing=configuration.spacing)
+        for other, c in decisions.plan.configurations.items()
+        if c.preprocessed_as == name != other
+    }
     return PlannedDecisions(
-        decisions.plan.changed(configurations=decisions.plan.configurations | {name: configuration}),
+        decisions.plan.changed(configurations=decisions.plan.configurations | readers | {name: configuration}),
         decisions.reasons | {prefix + field: reason for field, reason in reasons.items()},
     )
 

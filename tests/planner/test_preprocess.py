@@ -242,7 +242,7 @@ def start_slow_preprocessing(
         import planner.preprocess as preprocess
         from autoseg.dataset import disk
         from autoseg.dataset.case import Case, Dataset
-        from autoseg.run_folder import RunFolder
+        from autoseg.run_folder.paths import RunFolder
         from tests.autoseg.preprocessing.example_plan import LABELS, plan
 
         write = preprocess.write_case

@@ -4,6 +4,7 @@ import pytest
 
 import autoseg
 from autoseg.errors import InputError, PlanError, RunFolderError
+from autoseg.image import image
 from autoseg.run_folder.finished_fold import Event
 from autoseg.run_folder.splits import Split, read_splits, write_splits
 from autoseg.run_folder.time_spent import read_time_spent
@@ -30,14 +31,13 @@ def test_run_trains_only_the_folds_that_are_left(calls, dataset, run):
 
 def test_run_never_touches_the_test_images(calls, dataset, run, monkeypatch):
     opened = []
-    real = autoseg.image._read if hasattr(autoseg, "image") else None
-    assert real is not None
+    real = image._read
 
     def read(path):
         opened.append(str(path))
         return real(path)
 
-    monkeypatch.setattr("autoseg.image.image._read", read)
+    monkeypatch.setattr(image, "_read", read)
     shutil.rmtree(run.path)
     autoseg.run(dataset, run.path, device="cpu", workers=1)
     assert any("imagesTr" in path for path in opened)

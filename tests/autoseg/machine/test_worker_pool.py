@@ -120,7 +120,7 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
         textwrap.dedent("""
         import os, time
         from pathlib import Path
-        from autoseg.parallel import map_cases
+        from autoseg.machine.map_cases import map_cases
 
         def wait(folder):
             (folder / str(os.getpid())).touch()

@@ -34,7 +34,7 @@ def load(folders: list[Path], configuration: Configuration, seen: InputLayout | 
 
 
 def flat(patch: Shape, axis: int, **training: object) -> Configuration:
-    return make_configuration(patch, **training).changed(slice_axis=axis)
+    return make_configuration(patch, **training).model_copy(update={"slice_axis": axis})
 
 
 @pytest.mark.parametrize(("patch", "axis"), [((1, 12, 12), 0), ((5, 12, 1), 2)])

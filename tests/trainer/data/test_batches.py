@@ -162,7 +162,7 @@ PARENT = """
     from pathlib import Path
     import psutil
     from tests.trainer.cases import make_configuration
-    from trainer.batches import BatchLoader
+    from trainer.data.batches import BatchLoader
 
     if __name__ == "__main__":
         folders = [Path(f) for f in sys.argv[1:]]
