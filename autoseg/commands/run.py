@@ -13,8 +13,7 @@ from autoseg.commands.results import ReportTime, report_if_finished, show_report
 from autoseg.commands.train import require_preprocessed
 from autoseg.plan.configuration import Architecture
 from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS
-from autoseg.run_folder.finished_fold import refuse_other_splits
-from autoseg.run_folder.fold_cases import splits_of
+from autoseg.run_folder.folds import read_folds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
 from autoseg.terminal import open_console
@@ -61,11 +60,10 @@ def run(
     wanted = asked(time_budget, memory, device, architecture, threads=threads, epochs=epochs)
     prepared = prepare(Path(dataset), folder, wanted, configurations, replan=replan, workers=workers)
     plan, splits = prepared.plan, read_splits(folder.splits)
+    folds = [read_folds(folder, plan, name, splits) for name in configurations]
     for name in configurations:
-        refuse_other_splits(folder, name, splits_of(folder, plan, name, splits))
         require_preprocessed(folder, plan, name, splits)
-    left = [(name, fold) for name in configurations for fold in range(len(splits))]
-    left = [(name, fold) for name, fold in left if not folder.finished(name, fold).exists()]
+    left = [(of.configuration, fold) for of in folds for fold in of.left]
     reports_take = ReportTime(folder, configurations, threads=threads)
     prepared = train_folds(folder, prepared, left, configurations, wanted, reports_take, device=device, console=console)
     reports = [report_if_finished(folder, name, len(splits), threads) for name in configurations]

@@ -21,8 +21,7 @@ from autoseg.plan.configuration import Architecture
 from autoseg.plan.defaults import DEFAULT_DIMENSIONS
 from autoseg.plan.plan import Plan
 from autoseg.plan.study_cells import Cell, Grid, cells_in
-from autoseg.run_folder.finished_fold import refuse_other_splits
-from autoseg.run_folder.fold_cases import splits_of
+from autoseg.run_folder.folds import read_folds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
 from autoseg.run_folder.time_spent import timed
@@ -124,14 +123,10 @@ def train_cells(
     left: list[tuple[str, int]] = []
     of_run = read_splits(run.splits)
     for cell in cells:
-        splits = splits_of(run, plan, cell.name, of_run)
         try:
-            refuse_other_splits(run, cell.name, splits)
+            left += [(cell.name, fold) for fold in read_folds(run, plan, cell.name, of_run).possible]
         except AutosegError as error:
             _give_up(cell.name, str(error), failures, console)
-            continue
-        possible = [fold for fold, split in enumerate(splits) if split.train and split.val]
-        left += [(cell.name, fold) for fold in possible if not run.finished(cell.name, fold).exists()]
     count, validated = len(left), list(dict.fromkeys(name for name, _ in left))
     reports_take = ReportTime(run, validated, pages=1, threads=wanted.threads)
 

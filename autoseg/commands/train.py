@@ -14,13 +14,12 @@ from autoseg.files import read_model
 from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.plan.plan import Plan, read_plan
 from autoseg.run_folder.dataset_record import read_record
-from autoseg.run_folder.finished_fold import Finished, refuse_other_splits
-from autoseg.run_folder.fold_cases import splits_of
+from autoseg.run_folder.finished_fold import Finished
+from autoseg.run_folder.folds import read_folds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import settle_plans
 from autoseg.run_folder.splits import Split, cases_of, read_splits
 from autoseg.run_folder.time_spent import timed
-from autoseg.run_folder.trained_by import refuse_other_plan_than_trained
 from autoseg.terminal import open_console, parse_duration
 
 if TYPE_CHECKING:
@@ -75,8 +74,7 @@ def train(
     _refuse_unsound(folder, splits)
     configurations = configurations_of(config)
     for name in configurations:
-        refuse_other_plan_than_trained(folder, plan, name)
-        refuse_other_splits(folder, name, splits_of(folder, plan, name, splits))
+        read_folds(folder, plan, name, splits)
         require_preprocessed(folder, plan, name, [splits[i] for i in folds])
     for name in configurations:
         for index in folds:

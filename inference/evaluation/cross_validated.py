@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from autoseg.plan.plan import Plan
-from autoseg.run_folder.finished_fold import refuse_other_splits
-from autoseg.run_folder.fold_cases import splits_of
+from autoseg.run_folder.folds import read_folds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split, read_splits
 from inference.compare import Pair
@@ -44,18 +43,17 @@ def cross_validated(run: RunFolder, plan: Plan, configuration: str) -> CrossVali
         RunFolderError: a fold was trained with another split than `splits.json` now holds.
     """
     of_run = read_splits(run.splits)
-    splits = splits_of(run, plan, configuration, of_run)
-    refuse_other_splits(run, configuration, splits)
+    folds = read_folds(run, plan, configuration, of_run)
     source = plan.preprocessed_as(configuration)
     pairs: list[Pair] = []
     unfinished: list[int] = []
     lost: list[str] = []
-    for index, split in enumerate(splits):
-        if not run.finished(configuration, index).exists():
+    for index, split in enumerate(folds.splits):
+        if index not in folds.finished:
             # what lies there is of a model that was deleted since, or not yet all
             unfinished += [index] if split.val else []
             continue
         files = {c: run.cross_validation(configuration) / f"{c}.nii.gz" for c in split.val}
         pairs += [Pair(c, run.case(source, c) / "reference.nii.gz", file) for c, file in files.items() if file.exists()]
         lost += [case for case, file in files.items() if not file.exists()]
-    return CrossValidated(of_run, splits, tuple(pairs), tuple(unfinished), tuple(lost))
+    return CrossValidated(of_run, folds.splits, tuple(pairs), tuple(unfinished), tuple(lost))

@@ -14,11 +14,8 @@ from autoseg.image.image import read_geometry
 from autoseg.machine.cores import available_cores
 from autoseg.machine.map_cases import workers_within_memory
 from autoseg.plan.plan import Plan
-from autoseg.run_folder.finished_fold import refuse_other_splits
-from autoseg.run_folder.fold_cases import splits_of
+from autoseg.run_folder.folds import Folds, read_folds
 from autoseg.run_folder.paths import RunFolder
-from autoseg.run_folder.splits import Split
-from autoseg.run_folder.trained_by import refuse_other_plan_than_trained
 from autoseg.whole_image.out_of_fold import array_file
 from inference.selection.candidates import CaseFiles
 
@@ -71,13 +68,10 @@ def judged_cases(run: RunFolder, plan: Plan, splits: Sequence[Split], configurat
     """
     trained = trained_configurations(run, plan, len(splits))
     names = tuple(dict.fromkeys(configurations)) if configurations else trained
-    of_each = {name: splits_of(run, plan, name, splits) for name in names}
-    for name in names:
-        refuse_other_plan_than_trained(run, plan, name)
-        refuse_other_splits(run, name, of_each[name])
+    folds = [read_folds(run, plan, name, splits) for name in names]
     if not names:
         raise RunFolderError(f"{run.path}: no fold is trained to its end; `autoseg train {run.path}` does it")
-    predicted = [_predicted_cases(run, name, of_each[name]) for name in names]
+    predicted = [_predicted_cases(run, of_configuration) for of_configuration in folds]
     common = {case: fold for case, fold in predicted[0].items() if all(case in other for other in predicted)}
     if not common:
         raise RunFolderError(
@@ -112,25 +106,23 @@ def _finished_folds(run: RunFolder, plan: Plan, folds: int) -> dict[str, int]:
     return {name: sum(run.finished(name, fold).exists() for fold in range(folds)) for name in plan.configurations}
 
 
-def _predicted_cases(run: RunFolder, name: str, splits: Sequence[Split]) -> dict[str, int]:
+def _predicted_cases(run: RunFolder, folds: Folds) -> dict[str, int]:
     """Cases that the finished folds of a configuration predicted, and their fold.
 
     Raises:
         RunFolderError: a case was predicted, but its probabilities are not there.
     """
-    folds = {}
-    for fold, split in enumerate(splits):
-        if not run.finished(name, fold).exists():
-            continue
-        for case in split.val:
+    fold_of, name = {}, folds.configuration
+    for fold in folds.finished:
+        for case in folds.splits[fold].val:
             if array_file(run.probabilities(name), case).exists():
-                folds[case] = fold
+                fold_of[case] = fold
             elif (run.cross_validation(name) / f"{case}.nii.gz").exists():
                 raise RunFolderError(
                     f"{array_file(run.probabilities(name), case)}: is missing; delete {run.fold(name, fold)}, and "
                     f"`autoseg train {run.path} --config {name} --fold {fold}` makes it again"
                 )
-    return folds
+    return fold_of
 
 
 def _left_out(run: RunFolder, plan: Plan, names: Sequence[str], folds: int) -> list[str]:
