@@ -16,6 +16,7 @@ from autoseg.machine.map_cases import workers_within_memory
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.folds import Folds, read_folds
 from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.splits import Split
 from autoseg.whole_image.out_of_fold import array_file
 from inference.selection.candidates import CaseFiles
 
