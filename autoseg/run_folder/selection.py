@@ -87,8 +87,8 @@ class StepScore(FileModel):
             1 + 1 / (1 + false components per case).
         gain: `after` minus `before`.
         standard_error: jackknife standard error of the gain, which leaves out one case at a time.
-        applied: whether the step is part of the post-processing: its gain exceeds its standard error, or the
-            operating point is a stated sensitivity.
+        applied: whether the step is part of the selected post-processing. Its gain must exceed its standard error
+            (not for a stated sensitivity), and no step is applied where all of them together do not help.
     """
 
     class_name: str

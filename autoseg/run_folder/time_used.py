@@ -25,8 +25,8 @@ class TimeUsed:
         budget: time budget of the whole run in seconds; None = no limit.
         used: seconds spent on optimiser steps, validation, preprocessing and reports.
         spent: seconds of all stages together; beside `used` these are reading, checking, planning and starting.
-        revisions: one sentence for each change of the plan, of the length of a fold's schedule, or after a
-            collapse of training.
+        revisions: one sentence for each change of the plan or of a fold's schedule, such as another length or a
+            return to an earlier checkpoint.
         thread_changes: how often a fold changed its number of threads because of other programs.
     """
 
