@@ -67,7 +67,7 @@ class Training(FileModel):
 
     Args:
         iterations: number of optimiser steps of one fold; the learning rate is annealed over them.
-        iterations_per_epoch: steps per epoch; after each epoch `log.csv` gets a line.
+        iterations_per_epoch: steps per epoch; a checkpoint and a line of `log.csv` are written after each epoch.
         optimizer: `sgd` (Nesterov momentum 0.99, polynomial decay) or `adamw` (one cycle).
         learning_rate: peak of the learning rate.
         warmup: share of the steps in which the rate rises to its peak; `adamw` only.
