@@ -87,7 +87,7 @@ def cells_in(plan: Plan) -> tuple[Cell, ...]:
     """Return the cells that a plan holds; the plan of a run that is no study holds none."""
     found = []
     for name, configuration in plan.configurations.items():
-        # the longest ending is tried first, since it might itself end with a shorter one
+        # longer endings are tried first, since a long one might itself end with a shorter one
         for dimension in sorted(DIMENSIONS, key=len, reverse=True):
             label = name.removesuffix(f".{dimension}")
             if label != name and configuration.sequences is not None:
