@@ -2,8 +2,8 @@
 
 In: the reference plan, the fingerprint, a time budget, and a function that measures a real training step. Out: the
 plan that is followed. Without a time budget the reference plan is kept, lowered only where it does not fit into
-memory, with a schedule as long as the data set asks for. With a budget, each configuration becomes the richest candidate whose measured step allows enough steps in the
-time of a fold.
+memory, with a schedule as long as the data set asks for. With a budget, each configuration becomes the richest
+candidate whose measured step allows enough steps in the time of a fold.
 """
 
 from __future__ import annotations

@@ -87,13 +87,13 @@ class SizedNetwork:
 def size_network(
     target: Target, spacing: Sequence[float], median_shape: Sequence[float], dataset_voxels: float
 ) -> SizedNetwork:
-    """The largest patch whose network fits into the memory target, and the batch size.
+    """The largest patch whose network fits into the memory target, with this network and its batch size.
 
     Args:
-        target: what is planned for.
-        spacing: mm of each planned axis.
+        target: architecture, memory, classes and axes that are planned for.
+        spacing: spacing in mm of each planned axis.
         median_shape: voxels of the median case along each planned axis.
-        dataset_voxels: voxels of all cases at that spacing.
+        dataset_voxels: number of voxels of all cases at that spacing.
 
     Raises:
         PlanError: no patch is small enough for the memory target.
