@@ -49,7 +49,7 @@ class Learner:
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.half == torch.float16)
 
     def step(self, image: torch.Tensor, label: torch.Tensor, rate: float, done: int) -> tuple[float, torch.Tensor]:
-        """Take one optimiser step. If the loss is not finite, nothing is changed.
+        """Take one optimiser step. If the loss is not finite, no weight is changed.
 
         Args:
             image: images (B, C, z, y, x), float32.

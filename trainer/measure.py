@@ -1,6 +1,6 @@
 """Measure time and memory of one training step of a configuration on this machine.
 
-In: a plan, a configuration and a device. Out: a `StepCost`, which also tells how much other programs computed meanwhile.
+In: a plan, a configuration and a device. Out: a `StepCost`, which also tells how many cores other programs used.
 """
 
 from __future__ import annotations
