@@ -36,7 +36,7 @@ _BY_SIMPLICITY = 1e-9
 
 @dataclass(frozen=True)
 class Aim:
-    """What the post-processing is fitted to.
+    """The aim that post-processing is fitted to.
 
     Args:
         name: `dice` = mean Dice over cases; `f2` = detection of lesions, pooled over cases, where sensitivity
