@@ -1,4 +1,4 @@
-"""Which configurations can be compared, and over which cases: those that all of them predicted out of fold."""
+"""Finds the configurations that can be compared, and the cases that all of them predicted out of fold."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from autoseg.run_folder.splits import Split
 from autoseg.whole_image.out_of_fold import array_file
 from inference.selection.candidates import CaseFiles
 
-# the probabilities in 8 bit come on top
+# without the 8 bit probabilities, which `Judged.workers` adds
 _BYTES_PER_VOXEL = 40
 _BYTES_OF_LIBRARIES = 700_000_000
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What a choice rests on.
+    """The configurations and validation cases that a selection compares.
 
     Args:
-        configurations: that are compared.
-        files: of each case.
-        folds: fold of each case.
-        notes: what was left out.
+        configurations: names of the compared configurations.
+        files: reference and out-of-fold probabilities of each case.
+        folds: (case,) index of the fold that each case is validated in.
+        notes: one sentence for each configuration or group of cases that was left out.
     """
 
     configurations: tuple[str, ...]
@@ -43,11 +43,16 @@ class Judged:
 
     @property
     def several_folds(self) -> bool:
-        """Whether something can be fitted to some folds and judged on another."""
+        """Whether the cases lie in several folds, so that a rule can be fitted to some and validated on another."""
         return len(np.unique(self.folds)) > 1
 
     def workers(self, classes: int, threads: int | None = None) -> int:
-        """Processes over cases that threads (None = cores) and free memory allow."""
+        """Number of processes over cases that the threads (None = all cores) and the free memory allow.
+
+        Args:
+            classes: number of classes, background included.
+            threads: threads that all processes together may use; None = as many as there are cores.
+        """
         voxels = max(prod(read_geometry(files.reference)[0].shape) for files in self.files)
         per_voxel = _BYTES_PER_VOXEL + len(self.configurations) * classes
         at_most = min(threads or available_cores(), len(self.files))
@@ -55,17 +60,18 @@ class Judged:
 
 
 def judged_cases(run: RunFolder, plan: Plan, splits: Sequence[Split], configurations: Sequence[str] | None) -> Judged:
-    """The cases that every configuration has predicted out of fold.
+    """Find the cases that every configuration has predicted out of fold.
 
     Args:
-        run: the RUN folder.
-        plan: its plan.
-        splits: its folds.
-        configurations: to compare; None = all that are trained.
+        run: RUN folder that holds the trained folds and their out-of-fold probabilities.
+        plan: plan of the run.
+        splits: folds of the run, as in `splits.json`.
+        configurations: names of the configurations to compare; None = all that are trained.
 
     Raises:
-        RunFolderError: nothing is trained, no case is common to all, or probabilities are missing.
-        PlanError: a configuration is not planned.
+        RunFolderError: nothing is trained, no case is common to all configurations, probabilities are missing, or a
+            fold was trained with another plan or other splits.
+        PlanError: a configuration is not in the plan.
     """
     trained = trained_configurations(run, plan, len(splits))
     names = tuple(dict.fromkeys(configurations)) if configurations else trained
@@ -82,7 +88,7 @@ def judged_cases(run: RunFolder, plan: Plan, splits: Sequence[Split], configurat
     files = tuple(
         CaseFiles(
             case,
-            # the same file for every configuration that learned from the case
+            # every configuration that was trained with the case keeps the same reference, so the first one's serves
             run.case(plan.preprocessed_as(names[0]), case) / "reference.nii.gz",
             {name: run.probabilities(name) for name in names},
         )
@@ -97,7 +103,7 @@ def judged_cases(run: RunFolder, plan: Plan, splits: Sequence[Split], configurat
 
 
 def trained_configurations(run: RunFolder, plan: Plan, folds: int) -> tuple[str, ...]:
-    """Planned configurations with a finished fold; only those with every fold finished, where there are any."""
+    """Names of the configurations with every fold finished; if there are none, of those with any finished fold."""
     finished = _finished_folds(run, plan, folds)
     whole = tuple(name for name, count in finished.items() if count == folds)
     return whole or tuple(name for name, count in finished.items() if count)
@@ -108,10 +114,10 @@ def _finished_folds(run: RunFolder, plan: Plan, folds: int) -> dict[str, int]:
 
 
 def _predicted_cases(run: RunFolder, folds: Folds) -> dict[str, int]:
-    """Cases that the finished folds of a configuration predicted, and their fold.
+    """Fold of each case that a finished fold of the configuration predicted, by case name.
 
     Raises:
-        RunFolderError: a case was predicted, but its probabilities are not there.
+        RunFolderError: a case was predicted, but its probabilities are missing.
     """
     fold_of, name = {}, folds.configuration
     for fold in folds.finished:
@@ -127,7 +133,7 @@ def _predicted_cases(run: RunFolder, folds: Folds) -> dict[str, int]:
 
 
 def _left_out(run: RunFolder, plan: Plan, names: Sequence[str], folds: int) -> list[str]:
-    """Configurations of which some fold is finished and that take no part."""
+    """A sentence for each configuration that is left out although some of its folds are finished."""
     finished = _finished_folds(run, plan, folds)
     return [
         f"{name} takes no part: {count} of {folds} folds are finished"
