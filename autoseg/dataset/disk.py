@@ -18,7 +18,7 @@ _BYTES_PER_IMAGE_VOXEL = 4
 _BYTES_PER_LABEL_VOXEL = 2
 
 SMALL_BYTES = 100_000_000
-"""Data sets with fewer bytes than this, over all files, are processed without worker processes.
+"""Data sets with fewer bytes than this, over all files, are processed by threads instead of worker processes.
 
 One core reads and resamples so many bytes in about 20 s; starting processes takes a second for each stage
 (docs/experiments/planning-and-preprocessing.md).
