@@ -62,7 +62,7 @@ class _Edges:
     """The edges of an image.
 
     Args:
-        tensors: outer product of the gradient's direction with itself, minus its trace, (6, z, y, x); 0 outside.
+        tensors: traceless outer product of the gradient's direction with itself, (6, z, y, x); 0 outside.
             The product of two such tensors is positive where the gradients are parallel or antiparallel,
             negative where they are perpendicular, and 0 on average over all directions.
         inside: mask (z, y, x) of the voxels in which the image has content.
