@@ -31,7 +31,7 @@ from autoseg.image.labels import Labels
 from autoseg.machine.map_cases import map_cases, workers_within_memory
 from autoseg.plan.plan import ForegroundIntensity
 from autoseg.preprocessing.crop import box_of, nonzero_mask
-from autoseg.preprocessing.displacement import displacement
+from autoseg.preprocessing.displacement import displacements
 
 Orientation = Literal["canonical", "as_stored"]
 Box = tuple[slice, slice, slice]
@@ -181,18 +181,13 @@ def measure_displacements(case: Case, loaded: LoadedCase, channels: Sequence[str
     first, *others = (i for i, there in enumerate(loaded.present) if there)
     if case.several_channels_in_one_file:
         return ()
+    apart = displacements(loaded.image[first], [loaded.image[i] for i in others], loaded.geometry.spacing)
     found = []
-    for i in others:
+    for i, mm in zip(others, apart, strict=True):
         path = case.images[i]
         assert path is not None
-        found.append(
-            Displacement(
-                channel=channels[i],
-                reference=channels[first],
-                own_grid=not same_voxels(read_geometry(path)[0], loaded.stored),
-                mm=displacement(loaded.image[first], loaded.image[i], loaded.geometry.spacing),
-            )
-        )
+        own_grid = not same_voxels(read_geometry(path)[0], loaded.stored)
+        found.append(Displacement(channel=channels[i], reference=channels[first], own_grid=own_grid, mm=mm))
     return tuple(found)
 
 

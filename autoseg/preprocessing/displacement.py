@@ -16,6 +16,7 @@ correlation is high enough, and if both halves of the image give the same displa
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,7 +80,7 @@ class _Edges:
 
 @dataclass(frozen=True)
 class _Spectra:
-    """Fourier transforms of the edges in a part of an image; `+` gives those of two parts together.
+    """Fourier transforms of the edges in a part of an image.
 
     Args:
         tensors: transforms (6, z, y, x) of the entries of the tensors.
@@ -101,35 +102,69 @@ class _Spectra:
         tensors = np.stack([spectrum(entry * part) for entry in edges.tensors])
         return cls(tensors, spectrum(edges.strength * part), spectrum(part))
 
-    def __add__(self, other: _Spectra) -> _Spectra:
-        return _Spectra(self.tensors + other.tensors, self.strength + other.strength, self.mask + other.mask)
+
+@dataclass(frozen=True)
+class _Sums:
+    """Sums over the voxels that two images share, for every displacement (z, y, x); `+` adds those of two parts.
+
+    Args:
+        common: product of the two images' tensors.
+        voxels: number of the shared voxels.
+        of_fixed: product of the first image's tensors with themselves.
+        of_moving: the same for the second image.
+    """
+
+    common: NDArray[np.float64]
+    voxels: NDArray[np.float64]
+    of_fixed: NDArray[np.float64]
+    of_moving: NDArray[np.float64]
+
+    def __add__(self, other: _Sums) -> _Sums:
+        return _Sums(
+            self.common + other.common,
+            self.voxels + other.voxels,
+            self.of_fixed + other.of_fixed,
+            self.of_moving + other.of_moving,
+        )
 
 
-def displacement(reference: NDArray[np.float32], moved: NDArray[np.float32], spacing: Spacing) -> Spacing | None:
-    """Displacement of `moved` against `reference` along the array axes (z, y, x) in mm.
+def displacements(
+    reference: NDArray[np.float32], others: Sequence[NDArray[np.float32]], spacing: Spacing
+) -> list[Spacing | None]:
+    """Displacement of each of `others` against `reference` along the array axes (z, y, x) in mm.
 
-    A structure at position p in `reference` is at p plus the displacement in `moved`. Zero voxels around
+    A structure at position p in `reference` is at p plus the displacement in the other image. Zero voxels around
     an image count as outside of it.
 
     Args:
         reference: first image (z, y, x).
-        moved: second image (z, y, x) on the same grid.
+        others: further images (z, y, x) on the same grid.
         spacing: spacing (z, y, x) in mm.
 
     Returns:
-        The displacement; 0 along an axis with too few voxels. None where the edges of the two images correspond too
+        The displacements; 0 along an axis with too few voxels. None where the edges of the two images correspond too
         little, or the displacement is larger than `SEARCH_MM`.
     """
     factors = _block(reference.shape, spacing)
     coarse = (spacing[0] * factors[0], spacing[1] * factors[1], spacing[2] * factors[2])
-    fixed, moving = (_edges(_averaged(image, factors), coarse) for image in (reference, moved))
-    if fixed is None or moving is None:
-        return None
+    fixed = _edges(_averaged(reference, factors), coarse)
+    if fixed is None:
+        return [None] * len(others)
     reach = _reach(fixed.inside.shape, coarse)
     size = [fft.next_fast_len(n + r, real=True) for n, r in zip(fixed.inside.shape, reach, strict=True)]
-    against = _Spectra.of(moving, moving.inside, size)
-    lower, upper = (_Spectra.of(fixed, half, size) for half in _halves(fixed.inside, coarse))
-    whole, *parts = (_peak(_correlation(part, against, size, reach)) for part in (lower + upper, lower, upper))
+    halves = [_Spectra.of(fixed, half, size) for half in _halves(fixed.inside, coarse)]
+    return [_against(halves, _edges(_averaged(image, factors), coarse), coarse, size, reach) for image in others]
+
+
+def _against(
+    halves: Sequence[_Spectra], moving: _Edges | None, coarse: Spacing, size: list[int], reach: Shape
+) -> Spacing | None:
+    """Displacement in mm of an image's edges against those of a reference, of which the two halves are given."""
+    if moving is None:
+        return None
+    spectra = _Spectra.of(moving, moving.inside, size)
+    lower, upper = (_sums(half, spectra, size, reach) for half in halves)
+    whole, *parts = (_peak(_correlation(part, reach)) for part in (lower + upper, lower, upper))
     if whole is None or any(part is None for part in parts):
         return None
     tolerance = np.maximum(AGREEMENT_MM, 0.5 * np.asarray(coarse))
@@ -200,24 +235,33 @@ def _halves(inside: NDArray[np.bool_], spacing: Spacing) -> tuple[NDArray[np.boo
     return inside & lower, inside & ~lower
 
 
-def _correlation(fixed: _Spectra, moving: _Spectra, size: list[int], reach: Shape) -> NDArray[np.float64]:
+def _sums(fixed: _Spectra, moving: _Spectra, size: list[int], reach: Shape) -> _Sums:
+    """The sums for every displacement that is searched, 2 reach + 1 entries along each axis (z, y, x)."""
+
+    def near_zero(product: NDArray[np.complexfloating]) -> NDArray[np.float64]:
+        """Transform a product of spectra back; axis by axis, so that what is too far off is dropped on the way."""
+        wanted = [np.arange(-r, r + 1) % n for r, n in zip(reach, size, strict=True)]
+        for axis in (0, 1):
+            product = np.take(fft.ifft(product, axis=axis), wanted[axis], axis=axis)
+        return np.take(fft.irfft(product, size[2], axis=2), wanted[2], axis=2).astype(np.float64)
+
+    return _Sums(
+        near_zero(np.einsum("i...,i...->...", fixed.tensors.conj(), moving.tensors)),
+        near_zero(fixed.mask.conj() * moving.mask),
+        near_zero(fixed.strength.conj() * moving.mask),
+        near_zero(fixed.mask.conj() * moving.strength),
+    )
+
+
+def _correlation(sums: _Sums, reach: Shape) -> NDArray[np.float64]:
     """Correlation of the edges for every displacement, with 2 reach + 1 entries along each axis (z, y, x).
 
     Each correlation is over the voxels in which both images have content; it is -1 where these are too few.
     """
-    displacements = np.ix_(*(np.arange(-r, r + 1) % n for r, n in zip(reach, size, strict=True)))
-
-    def sums(product: NDArray[np.complexfloating]) -> NDArray[np.float64]:
-        """Transform a product of spectra back to sums over voxels, one for every displacement."""
-        return fft.irfftn(product, size)[displacements].astype(np.float64)
-
-    common = sums(np.einsum("i...,i...->...", fixed.tensors.conj(), moving.tensors))
-    voxels = np.maximum(sums(fixed.mask.conj() * moving.mask), 1)
-    of_fixed = sums(fixed.strength.conj() * moving.mask)
-    of_moving = sums(fixed.mask.conj() * moving.strength)
+    voxels = np.maximum(sums.voxels, 1)
     # sums that should be zero may become negative by rounding in the transforms
-    correlation = common / np.sqrt(np.maximum(of_fixed, 1e-6 * voxels) * np.maximum(of_moving, 1e-6 * voxels))
-    return np.where(voxels >= SMALLEST_OVERLAP * voxels[reach], correlation, -1.0)
+    product = np.maximum(sums.of_fixed, 1e-6 * voxels) * np.maximum(sums.of_moving, 1e-6 * voxels)
+    return np.where(voxels >= SMALLEST_OVERLAP * voxels[reach], sums.common / np.sqrt(product), -1.0)
 
 
 def _peak(correlation: NDArray[np.float64]) -> tuple[float, float, float] | None:
