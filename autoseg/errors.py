@@ -1,6 +1,6 @@
 """Errors that a user can cause.
 
-Each message names the file or case, says what is wrong and what to do about it. The command line
+Each message names the file or case, and says what is wrong and what the user can do. The command line
 prints the message without a traceback and exits with `exit_status`.
 """
 
@@ -20,10 +20,10 @@ class AutosegError(Exception):
 
 
 class DatasetError(AutosegError):
-    """A raw data set cannot be used; carries every problem that was found.
+    """A raw data set cannot be used; the error holds every problem that was found.
 
     Args:
-        problems: one sentence each, naming the case or file; shown as a list.
+        problems: one sentence for each problem, which names the case or file; they are shown as a list.
     """
 
     def __init__(self, problems: Sequence[str]) -> None:
@@ -31,7 +31,7 @@ class DatasetError(AutosegError):
         super().__init__("\n".join(self.problems))
 
     def __reduce__(self) -> tuple[type[DatasetError], tuple[tuple[str, ...]]]:
-        # pickled on the way from a worker: by the problems, not by the joined message
+        # an error from a worker is pickled; it must be rebuilt from the problems, not from the joined message
         return type(self), (self.problems,)
 
 
@@ -44,23 +44,27 @@ class PlanError(AutosegError):
 
 
 class RunFolderError(AutosegError):
-    """A RUN folder is missing a part, locked by another process, or damaged."""
+    """A RUN folder lacks a file, is locked by another process, is damaged, or does not fit its plan or splits."""
 
 
 class TrainingDataError(AutosegError):
-    """Patches cannot be made from a preprocessed case, or the processes that make them ended."""
+    """Patches cannot be made from a preprocessed case, or the processes that make patches have ended."""
 
 
 class WorkerDied(AutosegError):
-    """A process that worked on a case ended without a result, twice."""
+    """A process that worked on a case ended without a result in both of two attempts."""
 
 
 class InputError(AutosegError):
-    """A command was given inputs or options that do not fit together."""
+    """A command was given inputs or options that are invalid or do not fit together."""
 
 
 class OutOfMemory(AutosegError):
-    """A training step does not fit into the memory of a device."""
+    """A training step does not fit into the memory of a device.
+
+    Args:
+        device: device on which training was tried, for the message.
+    """
 
     def __init__(self, device: object) -> None:
         super().__init__(
@@ -70,11 +74,13 @@ class OutOfMemory(AutosegError):
 
 
 class OtherPace(AutosegError):
-    """The first epochs of a fold show that the plan was made for another machine, or in a busy moment.
+    """In the first epochs of a fold, training steps take much longer or shorter than planned.
+
+    The plan was made for another machine, or while other programs used this one; the caller can plan again.
 
     Args:
-        planned: seconds that a training step takes by the plan.
-        real: seconds that it took in these epochs.
+        planned: seconds that a training step takes according to the plan.
+        real: seconds that a training step took in these epochs.
     """
 
     def __init__(self, planned: float, real: float) -> None:
@@ -83,13 +89,13 @@ class OtherPace(AutosegError):
 
 
 class PartialFailure(AutosegError):
-    """Some inputs could not be processed; the rest were. Exit status 1."""
+    """Some inputs could not be processed, all others were; the exit status is 1."""
 
     exit_status = 1
 
 
 def wrong_fields(error: ValidationError) -> str:
-    """What is wrong in a file that a pydantic model does not accept: every field by its path, and why."""
-    # what concerns the whole file has no path
+    """Return a text that names every field that pydantic rejects by its dotted path, and why it is rejected."""
+    # a problem of the whole file has no path
     told = [(".".join(map(str, e["loc"])), e["msg"]) for e in error.errors()]
     return "; ".join(f"{path}: {text}" if path else text for path, text in told)

@@ -1,4 +1,4 @@
-"""Files on the disk: written atomically and under a lock, and read as models with errors that name the field."""
+"""Atomic writing and locking of files, and reading of files as models, with errors that name the field."""
 
 from __future__ import annotations
 
@@ -16,32 +16,35 @@ from autoseg.errors import RunFolderError, wrong_fields
 
 
 class FileModel(BaseModel):
-    """What crosses a file boundary: immutable, and a field that is not known is an error."""
+    """Base of all models that are stored in files; they are immutable and reject unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def changed(self, **changes: object) -> Self:
-        """A copy with other values, validated as if a file had held them.
+        """Return a copy with other values, which are validated like those read from a file.
+
+        Args:
+            changes: new values, keyed by field name.
 
         Raises:
-            ValidationError: there is no field of such a name, or it cannot have such a value.
+            ValidationError: the model has no such field, or the field cannot have such a value.
         """
         return type(self).model_validate({name: getattr(self, name) for name in type(self).model_fields} | changes)
 
 
 def sync(path: Path) -> None:
     """Make the operating system write a file's content to disk now."""
-    # Windows syncs only what is open for writing; elsewhere a copied file may be read-only
+    # Windows syncs only a file that is open for writing; on other systems a copied file may be read-only
     with path.open("r+b" if os.name == "nt" else "rb") as file:
         os.fsync(file.fileno())
 
 
 @contextmanager
 def replaced_when_done(path: Path) -> Iterator[Path]:
-    """Give a temporary file beside `path`, synced and renamed onto it if the block succeeds.
+    """Give the block a temporary file beside `path`, which is synced and renamed to `path` if the block succeeds.
 
     The temporary name keeps the file's endings, since writers choose a format by them. Whatever
-    interrupts the block, `path` holds either its old or its new content, whole.
+    interrupts the block, `path` holds either its old or its new content, complete.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
@@ -55,10 +58,10 @@ def replaced_when_done(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def folder_replaced_when_done(path: Path) -> Iterator[Path]:
-    """Give a temporary folder beside `path`, renamed onto it if the block succeeds.
+    """Give the block a temporary folder beside `path`, which replaces `path` if the block succeeds.
 
     Raises:
-        RunFolderError: `path` is the current folder or a mounted one, which nothing can be renamed onto.
+        RunFolderError: `path` is the current folder or a mount point, which cannot be replaced.
     """
     path = path.absolute()
     if path.is_dir() and (os.path.ismount(path) or path.samefile(".")):
@@ -79,7 +82,10 @@ def folder_replaced_when_done(path: Path) -> Iterator[Path]:
 
 
 def discard(folder: Path) -> None:
-    """Remove a folder: as a whole, or, where that is interrupted, under a name that nothing looks for."""
+    """Remove a folder if it exists.
+
+    It is renamed first, so that an interruption leaves no incomplete folder under its own name.
+    """
     if folder.exists():
         gone = folder.with_name(f".{os.getpid()}.{folder.name}")
         folder.replace(gone)
@@ -87,21 +93,21 @@ def discard(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically, UTF-8."""
+    """Write a text file in UTF-8, atomically."""
     with replaced_when_done(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 @contextmanager
 def locked(path: Path, doing: str) -> Iterator[None]:
-    """Hold the lock file `path`; released by the operating system even after kill -9.
+    """Hold a lock while the block runs; the operating system releases it even after kill -9.
 
     Args:
-        path: the lock file.
-        doing: what is being done, for the message to a second process.
+        path: path of the lock file.
+        doing: what the block does, such as `planning`; a second process is told this.
 
     Raises:
-        RunFolderError: another process holds it.
+        RunFolderError: another process holds the lock.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
@@ -119,15 +125,15 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def read_model(path: Path, model: type[Model], advice: str) -> Model | None:
-    """What a file of a RUN folder holds; None where there is no such file.
+    """Read a JSON file of a RUN folder as a model; None where there is no such file.
 
     Args:
-        path: the file.
-        model: that it is read as.
-        advice: what a person does where it is malformed.
+        path: path of the file.
+        model: model that the file holds.
+        advice: what the user can do about a malformed file, for the message.
 
     Raises:
-        RunFolderError: it is malformed; names file and field, and gives the advice.
+        RunFolderError: the file is malformed; the message names the file and the field, and gives the advice.
     """
     try:
         return read_existing(path, model, advice)
@@ -136,15 +142,16 @@ def read_model(path: Path, model: type[Model], advice: str) -> Model | None:
 
 
 def read_existing(path: Path, model: type[Model], advice: str = "") -> Model:
-    """What a file of a RUN folder holds that must be there.
+    """Read a JSON file of a RUN folder, which must exist, as a model.
 
     Args:
-        path: the file.
-        model: that it is read as.
-        advice: what a person does where it is malformed.
+        path: path of the file.
+        model: model that the file holds.
+        advice: what the user can do about a malformed file, for the message.
 
     Raises:
-        RunFolderError: it is malformed; names file and field, and gives the advice.
+        FileNotFoundError: there is no such file.
+        RunFolderError: the file is malformed; the message names the file and the field, and gives the advice.
     """
     try:
         return model.model_validate_json(path.read_text(encoding="utf-8"))
@@ -153,7 +160,7 @@ def read_existing(path: Path, model: type[Model], advice: str = "") -> Model:
 
 
 def differing_fields(before: BaseModel, after: BaseModel) -> list[str]:
-    """Dotted paths of the fields in which two models differ."""
+    """Return the dotted paths of the fields in which two models differ."""
 
     def walk(old: object, new: object, path: str) -> list[str]:
         if old == new:

@@ -1,4 +1,4 @@
-"""What a person reads: the console, progress bars, and lengths of time as a person types and reads them."""
+"""What the user sees and types in a terminal: the console, progress bars and durations."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from autoseg.errors import InputError
 
 WIDTH_IN_A_LOG = 160
-"""Columns where no terminal says how many there are: rich's 80 would cut tables of many classes."""
+"""Width in columns of output to a file or a pipe, since rich's 80 columns would cut tables of many classes."""
 
 
 def open_console(*, stderr: bool = False) -> Console:
-    """A console as wide as the terminal; in a file or a pipe wide enough for tables, or as `COLUMNS` says.
+    """Return a console as wide as the terminal; output to a file or a pipe is `COLUMNS` or `WIDTH_IN_A_LOG` wide.
 
     Args:
-        stderr: write to standard error, as progress bars, warnings and errors do.
+        stderr: write to standard error, as progress bars, warnings and errors do, instead of standard output.
     """
     made = Console(stderr=stderr)
-    # a notebook, which is no terminal, has a width of its own
+    # a notebook is no terminal either, but has a width of its own
     if not made.is_terminal and not made.is_jupyter and "COLUMNS" not in os.environ:
         made.width = WIDTH_IN_A_LOG
     return made
@@ -32,10 +32,13 @@ _WHOLE = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)
 
 
 def parse_duration(text: str | float) -> float:
-    """Seconds of a duration such as `90s`, `40m`, `1.5h` or `1h30m`; a number is seconds already.
+    """Return the seconds of a duration such as `90s`, `40m`, `1.5h` or `1h30m`.
+
+    Args:
+        text: duration as the user types it; a number is a duration in seconds.
 
     Raises:
-        InputError: it is not a duration, or not longer than nothing.
+        InputError: the text is not a duration, or the duration is not finite and greater than zero.
     """
     if isinstance(text, str):
         match = _WHOLE.fullmatch(text.replace(" ", "").lower())
@@ -50,7 +53,7 @@ def parse_duration(text: str | float) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """A duration in two units at most: `45 s`, `40 min`, `1 h 30 min`, `3 days 4 h`."""
+    """Return a duration in words of at most two units: `45 s`, `40 min`, `1 h 30 min`, `3 days 4 h`."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"
@@ -64,7 +67,11 @@ def format_duration(seconds: float) -> str:
 
 
 def progress_bar(console: Console | None = None) -> Progress:
-    """The project's progress bar: what, how far, how long it took, how long it will take."""
+    """Return autoseg's progress bar, which shows the task, the items done, the time elapsed and the time left.
+
+    Args:
+        console: console that shows the bar; None = a new one on standard error.
+    """
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -1,11 +1,11 @@
-"""autoseg beside nnU-Net v2, on the same machine and data: one table, and benchmarks/RESULTS.md.
+"""Compares autoseg with nnU-Net v2 on the same machine and data; writes a table and benchmarks/RESULTS.md.
 
     python -m benchmarks --data DATA --nnunet ENVIRONMENT [--folder FOLDER] [ROW ...]
 
-DATA holds the folders hippocampus40 and abdomen20. ENVIRONMENT is a virtual environment in which nnU-Net
-v2 is installed (`pip install nnunetv2`), unmodified. Each row is measured once and kept in benchmarks/measured; given
-again, the command measures what is missing, and `--again` all rows that are named. Runs and logs are in FOLDER.
-Nothing else may compute meanwhile.
+DATA holds the folders hippocampus40 and abdomen20. ENVIRONMENT is a virtual environment in which an unmodified
+nnU-Net v2 is installed (`pip install nnunetv2`). Each row is measured once and kept in benchmarks/measured. The same
+command again measures the missing rows only; with `--again` it measures all rows that are named. Runs and logs are
+in FOLDER. Nothing else may compute on the machine meanwhile.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from benchmarks.beside.figures import HEADS, Figure, Row, as_markdown, machine, 
 from benchmarks.beside.rival import Rival
 
 BY_HAND = "## In short"
-"""Heading from which on RESULTS.md is written by hand, and kept."""
+"""Heading in RESULTS.md; the text from it to the end is written by hand, and is kept."""
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 MEASURED = Path(__file__).parent / "measured"

@@ -1,11 +1,11 @@
-"""Augmented patches per second on one core, beside batchgenerators with the same transforms.
+"""Measures augmented patches per second on one core: autoseg, and batchgenerators with the same transforms.
 
     python -m benchmarks.augmentation [--batches 40]
 
-Ours is timed from the files on (sampling, reading, augmentation, stacking), with cases kept in memory
-and read from disk. batchgenerators is given patches that are already in memory and already enlarged
-for rotation, with nnU-Net's probabilities and ranges, linear and third-order interpolation; so the
-comparison favours it. Processor time, one thread.
+autoseg's time includes sampling, reading, augmentation and stacking, once with the cases kept in memory and once
+read from disk. batchgenerators gets patches that are already in memory and already enlarged for rotation, so the
+comparison favours it; it uses nnU-Net's probabilities and ranges, with linear and with third-order interpolation.
+Times are processor time of one thread.
 """
 
 from __future__ import annotations

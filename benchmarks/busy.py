@@ -1,9 +1,9 @@
-"""Other programs that compute: busy loops, each on a core, which end with the block that has them.
+"""Busy loops that stand for other programs: each is a process that keeps one core busy.
 
     python benchmarks/busy.py PARENT    # one loop, as long as the process PARENT, which started it, lives
 
-However whoever started a loop dies, the loop sees it and ends too. Imports nothing but Python's own library, so that a
-loop computes a moment after it was asked for.
+A loop ends when the process that started it ends, even if that is killed. This module imports only Python's standard
+library, so that a loop starts to compute at once.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from types import TracebackType
 from typing import Self
 
 TURNS_BETWEEN_LOOKS = 100_000
-"""Of a loop, some milliseconds: looking at its parent is next to nothing of its work."""
+"""Turns of a loop between two checks of its parent: some milliseconds, so that checks take almost no time."""
 
 
 class BusyLoops:
-    """As many programs that compute as were last asked for; none after the block."""
+    """Context manager that keeps the requested number of busy loops running; leaving it ends all of them."""
 
     def __init__(self) -> None:
         self._running: list[subprocess.Popen[bytes]] = []
 
     def set(self, count: int) -> None:
-        """Start or end loops, so that there are `count`."""
+        """Start or end loops, so that `count` loops run."""
         while len(self._running) < count:
-            # isolated: nothing beside this file takes the place of a module of Python's
+            # -I (isolated mode): no file beside this one can hide a module of the standard library
             command = [sys.executable, "-I", __file__, str(os.getpid())]
             self._running.append(subprocess.Popen(command, stdin=subprocess.DEVNULL))
         while len(self._running) > count:
@@ -45,7 +45,7 @@ class BusyLoops:
 
 
 def compute_while_alive(parent: int) -> None:
-    """Compute on one core until the parent has died, whose children another process then gets."""
+    """Compute on one core until the process `parent` has ended; this process then has another parent."""
     while os.getppid() == parent:
         for _ in range(TURNS_BETWEEN_LOOKS):
             pass

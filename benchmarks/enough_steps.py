@@ -1,14 +1,14 @@
-"""How many steps of a fold a plan must afford before it may be richer: the same time, differently divided.
+"""Measures how many training steps of a fold a plan should afford before it may use a larger network, within one time.
 
     python -m benchmarks.enough_steps DATASET FOLDER [--minutes 4] [--steps 600 1500] [--folds 0 1 2 3 4]
 
-For each number a plan is made for the same time, its steps measured with all threads of this process, as a user's are.
-Then folds are trained to their planned steps, however long these take, and predict their validation cases whole.
-Printed: what was planned, the Dice of each fold, and over the cases of the folds that all plans have ended the mean,
-and the paired difference to the first number with its 95 % bootstrap interval.
+For each number of `--steps` a plan is made for the same time; its steps are timed with all threads of this process, as
+for a user. Then folds are trained for their planned steps, however long these take, and predict their validation cases.
+Printed are: what was planned, the Dice of each fold, the mean Dice over the cases of those folds that are finished
+for all plans, and the paired difference to the first number with its 95 % bootstrap interval.
 
-Stopped or killed, the same command goes on. Once all is planned, a second process may train other folds beside the
-first, each on one core with `OMP_NUM_THREADS=1`.
+If it is stopped or killed, the same command continues. Once all plans are made, a second process may train other folds
+beside the first, each on one core with `OMP_NUM_THREADS=1`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from benchmarks.study_missing import difference, set_configuration
 from planner.budget import chooser
 
 CONFIG = "3d"
-FOLDS = 5  # that the time is planned for
+FOLDS = 5  # number of folds that the time is planned for
 
 
 def main() -> None:
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def plan(dataset: Path, run: RunFolder, steps: int, minutes: float) -> None:
-    """Plan as if so many steps were enough, and preprocess; all planned steps will be done, whatever they take."""
+    """Plan as if `steps` were enough, remove the plan's time limit so that all steps are done, and preprocess."""
     if not run.plan.exists() or configuration_of(run).training.seconds is not None:
         budget = FOLDS * minutes * 60
         with mock.patch.object(chooser, "ENOUGH_STEPS", steps):
@@ -63,7 +63,7 @@ def plan(dataset: Path, run: RunFolder, steps: int, minutes: float) -> None:
         planned = configuration_of(run)
         unlimited = planned.training.changed(seconds=None)
         set_configuration(run.path, CONFIG, planned.changed(training=unlimited))
-    # again on the same run: keeps the plan as it stands, and preprocesses by it
+    # a second call on the same run keeps the plan as it is, and preprocesses by it
     autoseg.plan_and_preprocess(dataset, run.path, config=CONFIG)
 
 
@@ -93,7 +93,7 @@ def show(runs: dict[int, RunFolder]) -> None:
 
 
 def planned_as(run: RunFolder) -> tuple[str, ...]:
-    """Features, patch, spacing and steps."""
+    """Features of the first stage, patch size, spacing and steps of a run's plan, as text."""
     planned = configuration_of(run)
     patch = "×".join(map(str, planned.patch_size))
     return str(planned.network.features[0]), patch, spacing_of(planned), str(planned.training.iterations)
@@ -105,7 +105,7 @@ def ended_folds(run: RunFolder) -> dict[int, Finished]:
 
 
 def dice_of_cases(finished: Finished) -> pd.Series:
-    """Mean over classes of the Dice of each validation case; none where a case has no class."""
+    """Mean over classes of the Dice of each validation case; NaN where no class defines it."""
     return pd.DataFrame.from_dict(finished.dice, orient="index", dtype=float).mean(axis=1)
 
 

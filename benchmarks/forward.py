@@ -1,8 +1,9 @@
-"""Forward pass of a run's 3D network in prediction: seconds a patch, by batch, with torch's convolution and with ours.
+"""Measures seconds per patch of a network's forward pass in prediction, with torch's convolution and with autoseg's.
 
     python -m benchmarks.forward RUN [--config 3d] [--threads 2] [--reference]
 
-The weights are drawn; the two take turns, and the quickest of each counts.
+RUN is a planned run. The weights are random. Several batch sizes are measured; the two convolutions take turns, and
+the fastest pass of each counts.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def main() -> None:
 
 @torch.inference_mode()
 def rounds(first: nn.Module, second: nn.Module, patches: torch.Tensor) -> list[tuple[float, ...]]:
-    """Seconds of both, in turns."""
+    """Seconds of a forward pass of both networks, measured in turns; one pair for each round."""
     found = []
     for _ in range(ROUNDS):
         times = []

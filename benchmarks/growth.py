@@ -1,12 +1,12 @@
-"""How time and memory grow with voxels and with cases.
+"""Measures how time and memory grow with the number of voxels and with the number of cases.
 
     python -m benchmarks.growth --data DATA [--folder FOLDER]
 
-Cases of hippocampus40, tiled to 1, 2, 4 and 8 times their voxels, in data sets of 10 cases; and data sets of
-10, 20 and 40 cases of their own size (the real ones). Measured: checking, fingerprint and plan; preprocessing; one
-epoch of training; and prediction of the images of all cases with its fold. The plan's
-patch, network and length of an epoch are kept the same, so that what grows is the data. Written are
-FOLDER/growth.csv, and the plot benchmarks/growth.svg. What has been measured is not measured again.
+Data sets of 10 cases of hippocampus40, whose images are tiled to 1, 2, 4 and 8 times their voxels; and data sets of
+10, 20 and 40 cases with their original images. Measured are: checking, fingerprint and plan; preprocessing; one
+epoch of training of fold 0; and prediction of the images of all cases with this fold. The plan's patch, network and
+length of an epoch are the same for all, so that only the data grow. It writes FOLDER/growth.csv and the plot
+benchmarks/growth.svg. What has been measured is not measured again.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ STAGES = ("check and plan", "preprocess", "train an epoch", "predict")
 
 @dataclass(frozen=True)
 class Setting:
-    """A data set of so many times the voxels and cases."""
+    """A data set with `voxels` times the voxels of each image and `cases` times the cases of the smallest one."""
 
     voxels: int
     cases: int
 
     @property
     def name(self) -> str:
-        """Of its folders."""
+        """Name of the folders of its data and runs."""
         return f"voxels{self.voxels}_cases{self.cases}"
 
 
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def measured(source: Path, folder: Path, setting: Setting) -> list[dict[str, object]]:
-    """A row for each stage; kept in a file."""
+    """Time and memory of each stage, one row each; read from a file where they are already measured."""
     kept = folder / f"{setting.name}.json"
     if not kept.exists():
         dataset = tiled(source, folder / "data" / setting.name, setting)
@@ -103,7 +103,7 @@ def measured(source: Path, folder: Path, setting: Setting) -> list[dict[str, obj
 
 
 def tiled(source: Path, folder: Path, setting: Setting) -> Path:
-    """The data set in the Decathlon's layout; made where it is missing."""
+    """Folder of the data set in the layout of the Decathlon; it is created where it is missing."""
     if folder.exists():
         return folder
     declared = json.loads((source / "dataset.json").read_text(encoding="utf-8"))
@@ -129,13 +129,13 @@ def tile(image: Image, times: tuple[int, int, int]) -> Image:
 
 
 def fix_plan(run: RunFolder) -> None:
-    """The same patch, network and epoch whatever the data."""
+    """Give the run's plan the same patch, network and epoch as all others."""
     plan = read_plan(run.plan)
     write_plan(run.plan, fixed(plan), read_reasons(run.plan))
 
 
 def fixed(plan: Plan) -> Plan:
-    """A plan whose 3D configuration trains one epoch of a small network."""
+    """The plan with a 3D configuration that trains a small network for one epoch."""
     planned = plan.configuration("3d")
     stages = len(FEATURES)
     network = planned.network.changed(
@@ -151,7 +151,7 @@ def fixed(plan: Plan) -> Plan:
 
 
 def plot(found: pd.DataFrame) -> None:
-    """Time and memory against voxels and against cases, with a straight line of proportion."""
+    """Plot time and memory against voxels and against cases, one line for each stage."""
     figure = Figure(figsize=(10, 7), layout="constrained")
     panels = figure.subplots(2, 2)
     for column, (grown, fixed_at) in enumerate((("voxels", "cases"), ("cases", "voxels"))):

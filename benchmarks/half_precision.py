@@ -1,10 +1,10 @@
-"""Convolutions of drawn shapes and their gradients: bfloat16 on this CPU against single precision.
+"""Compares bfloat16 with float32 on this CPU, for convolutions of random shapes and their gradients.
 
     MALLOC_PERTURB_=165 python -m benchmarks.half_precision [--seconds 240] [--seed 0] [--torchs]
 
-Prints each shape for which the output or a gradient is off by more than rounding, then how many there were. With
-`MALLOC_PERTURB_` memory that was never written is no zero, so that reading it shows; a fault ends the process.
-`--torchs` takes torch's convolution instead of ours, which keeps out of bfloat16 what is wrong in it.
+Prints each shape for which the output or a gradient differs by more than rounding, then the number of shapes. With
+`MALLOC_PERTURB_` uninitialised memory is not zero, so that reading it changes the result; a crash ends the process.
+`--torchs` tests torch's convolution instead of autoseg's, which does not use bfloat16 where torch's is wrong.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main() -> None:
             continue
         drawn += 1
         for what, off in compare(module, shape).items():
-            # not off <= …: what is no number is wrong too
+            # `not off <=` instead of `off >`, so that NaN counts as wrong too
             if not off <= ROUNDING:
                 wrong += 1
                 console.print(f"{what} off by {off:.2g}: {tuple(shape)}, {module}", highlight=False)
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def draw(rng: np.random.Generator, convolution: type[nn.Conv3d]) -> tuple[nn.Module, list[int] | None]:
-    """A convolution, one in four transposed, and the shape (B, C, z, y, x) of its input; None if too large."""
+    """Draw a convolution (one in four is transposed) and the shape (B, C, z, y, x) of its input; None if too large."""
     into, out = (int(rng.choice(CHANNELS)) for _ in range(2))
     kernel, stride = KERNELS[rng.integers(len(KERNELS))], STRIDES[rng.integers(len(STRIDES))]
     shape = [int(rng.choice(BATCHES)), into, *(int(n) for n in rng.choice(LENGTHS, 3))]
@@ -66,7 +66,7 @@ def draw(rng: np.random.Generator, convolution: type[nn.Conv3d]) -> tuple[nn.Mod
 
 
 def compare(module: nn.Module, shape: list[int]) -> dict[str, float]:
-    """How far output and gradients in bfloat16 are off, relative to those in single precision."""
+    """Relative difference of output and gradients between bfloat16 and float32, by name."""
     image = torch.randn(shape).contiguous(memory_format=torch.channels_last_3d)
     with torch.no_grad():
         upstream = torch.randn_like(module(image))
@@ -75,7 +75,7 @@ def compare(module: nn.Module, shape: list[int]) -> dict[str, float]:
 
 
 def results(module: nn.Module, image: torch.Tensor, upstream: torch.Tensor, *, half: bool) -> dict[str, torch.Tensor]:
-    """Output, and the gradients of the input and the weights."""
+    """Output, and gradients of the input and the weights, by name; in bfloat16 where `half` is true."""
     module.zero_grad()
     x = image.clone().requires_grad_()
     with torch.autocast("cpu", torch.bfloat16, enabled=half):

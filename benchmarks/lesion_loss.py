@@ -1,9 +1,9 @@
-"""What the lesion-wise loss adds to a training step, on this machine.
+"""Measures how much time the lesion-wise loss adds to a training step.
 
     python -m benchmarks.lesion_loss RUN [--config 3d] [--device auto] [--steps 10]
 
-RUN is any planned run (`autoseg plan-and-preprocess DATASET -o RUN --plan-only`). Both steps are measured
-as the planner measures them, on patches full of small pieces, so that this is about the most it costs.
+RUN is any planned run (`autoseg plan-and-preprocess DATASET -o RUN --plan-only`). Steps with and without this loss are
+measured as the planner measures them, on patches full of small components, so the result is close to the largest cost.
 """
 
 from __future__ import annotations

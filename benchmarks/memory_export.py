@@ -1,8 +1,8 @@
-"""Peak memory and time of exporting one large prediction.
+"""Measures peak memory and time of exporting one large prediction.
 
-An image of 512 x 512 x 300 voxels whose plan is twice as coarse in plane, 25 classes: probabilities
-of (25, 300, 256, 256) in half precision back to a label map of the image. The whole process is to
-stay under 4 GiB. Run it as `python -m benchmarks.memory_export`.
+The image has 512 x 512 x 300 voxels and 25 classes, and the plan is twice as coarse in plane: probabilities
+(25, 300, 256, 256) in float16 become a label map of the image. The whole process must stay
+under 4 GiB. Run it as `python -m benchmarks.memory_export`.
 """
 
 import sys
@@ -26,7 +26,7 @@ GIB = 2**30
 
 
 def organs(shape: tuple[int, int, int], classes: int = CLASSES) -> np.ndarray:
-    """Probabilities (classes, z, y, x) of soft-edged balls in a background, float16."""
+    """Probabilities (class, z, y, x) in float16 of one ball with soft edges for each class, in a background."""
     probabilities = np.zeros((classes, *shape), np.float16)
     probabilities[0] = 1
     rng = np.random.default_rng(0)

@@ -1,8 +1,8 @@
-"""Peak memory and time of predicting one large image, from file to file.
+"""Measures peak memory and time of predicting one large image, from file to file.
 
-An image of 512 x 512 x 300 voxels whose plan is twice as coarse in plane, 25 classes. The network is
-the smallest that answers with 25 classes, so that what is measured is all else. The whole process is
-to stay under 4 GiB. Run it as `python -m benchmarks.memory_predict`.
+The image has 512 x 512 x 300 voxels and 25 classes, and the plan is twice as coarse in plane. The network is
+very small, so that its own memory and time hardly count. The whole process must stay under 4 GiB.
+Run it as `python -m benchmarks.memory_predict`.
 """
 
 import sys
@@ -34,7 +34,7 @@ GIB = 2**30
 
 
 def plan_and_fingerprint() -> tuple[Plan, Fingerprint]:
-    """A plan at half the resolution in plane, with a network of two features a stage."""
+    """A plan at half the image's resolution in plane, with two features in each network stage, and its fingerprint."""
     names = tuple(f"class {k}" for k in range(CLASSES))
     of_class = ClassFingerprint(volume_mm3=1e4, components_mm3=(1e4,), centroid_x=0.5)
     case = CaseFingerprint(
@@ -64,7 +64,7 @@ def plan_and_fingerprint() -> tuple[Plan, Fingerprint]:
 
 
 def large_image() -> Image:
-    """An image of noise."""
+    """A large image (1, z, y, x) of noise."""
     voxels = np.random.default_rng(0).integers(0, 200, SHAPE, dtype=np.int16)
     return Image(voxels[None], Geometry(SHAPE, SPACING, (0.0, 0.0, 0.0), AXES))
 

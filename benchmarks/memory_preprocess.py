@@ -1,8 +1,8 @@
-"""Peak memory and time of preprocessing one large CT, on a synthetic case.
+"""Measures peak memory and time of preprocessing one large, synthetic CT.
 
-By default 512 x 512 x 800 voxels, which is to go through on a machine of 16 GiB. Run it as
-`python -m benchmarks.memory_preprocess [--shape 800 512 512]`; the estimate printed beside the peak
-is the one that decides how many cases are preprocessed at once.
+By default it has 512 x 512 x 800 voxels, which must be possible on a machine with 16 GiB. Run it as
+`python -m benchmarks.memory_preprocess [--shape 800 512 512]`. Beside the peak it prints autoseg's estimate, which
+decides how many cases are preprocessed at the same time.
 """
 
 import argparse
@@ -25,7 +25,7 @@ AXES = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
 
 
 def write_ct(folder: Path, shape: tuple[int, int, int]) -> Case:
-    """A noisy body with two organs, stored as int16 with an uint8 label."""
+    """Write a noisy body with two organs as an int16 image and a uint8 label (z, y, x)."""
     z, y, x = np.ogrid[tuple(slice(-1, 1, complex(n)) for n in shape)]
     label = np.zeros(shape, np.uint8)
     label[(z**2 + (2 * y) ** 2 + (2 * x - 0.5) ** 2) < 0.5] = 1
@@ -64,7 +64,7 @@ def main() -> None:
         folder = arguments.folder or Path(scratch)
         case = Case("large", (folder / "image.nii.gz",), folder / "label.nii.gz")
         if not (folder / "label.nii.gz").exists():
-            # memory that writing the case takes is not to be counted
+            # another process writes the case, so that its memory is not counted
             from concurrent.futures import ProcessPoolExecutor
 
             with ProcessPoolExecutor(1) as pool:

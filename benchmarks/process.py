@@ -1,8 +1,8 @@
-"""A command measured as a user sees it: wall time, and peak memory of the process and all that it starts.
+"""Measures a command as a user sees it: wall time, and peak memory of the process and all processes that it starts.
 
-Memory is the sum over the process tree of the proportional set size, in which a page that several
-processes share counts once; looked at ten times a second at most, and less often where a look takes
-long, so a shorter peak can be missed.
+Memory is the sum of the proportional set size over the process tree, in which a page that several processes share
+counts once. It is sampled at most ten times a second, and less often where sampling takes long, so a short peak can
+be missed.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ import psutil
 
 SECONDS_BETWEEN_LOOKS = 0.1
 SHARE_FOR_LOOKS = 0.02
-"""Of the time, that looks may take: one at a large process takes tens of milliseconds of a core."""
+"""Maximum share of the time spent on sampling memory: one sample of a large process takes tens of milliseconds."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a command took.
+    """Time and memory of a command.
 
     Args:
         seconds: wall time.
-        peak_bytes: of the process tree.
+        peak_bytes: peak memory of the process tree.
     """
 
     seconds: float
@@ -39,15 +39,15 @@ class Measured:
 
 
 class CommandFailed(RuntimeError):
-    """The command ended with another status than 0; its output is in the log."""
+    """The command ended with a status other than 0; its output is in the log."""
 
 
 class OutOfMemory(RuntimeError):
-    """The command was ended because it took more memory than it was given."""
+    """The command was killed because it took more memory than its limit."""
 
 
 def own_peak_bytes() -> int:
-    """Peak memory of this process so far."""
+    """Peak memory of this process so far, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
@@ -59,17 +59,18 @@ def measure(
     environment: Mapping[str, str] | None = None,
     most_bytes: int | None = None,
 ) -> Measured:
-    """Run a command to its end.
+    """Run a command to its end and measure it.
 
     Args:
         command: program and arguments.
-        log: file for all that it prints.
-        environment: variables beside those of this process.
-        most_bytes: of the process tree; at more it is ended, before the machine is.
+        log: file to which all output of the command is written.
+        environment: environment variables in addition to those of this process.
+        most_bytes: memory limit of the process tree; above it the command is killed, before the machine runs out of
+            memory. None = no limit.
 
     Raises:
-        CommandFailed: it did not end with status 0.
-        OutOfMemory: it took more than `most_bytes`.
+        CommandFailed: the command did not end with status 0.
+        OutOfMemory: the command took more than `most_bytes`.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
@@ -94,7 +95,7 @@ def measure(
 
 
 class _Watch(threading.Thread):
-    """Looks at the memory of a process tree until it is told to end, or the tree takes more than it may."""
+    """Samples the memory of a process tree until `end` is called, or kills the tree above its limit."""
 
     def __init__(self, pid: int, most_bytes: int | None) -> None:
         super().__init__(daemon=True)
@@ -135,10 +136,10 @@ class _Watch(threading.Thread):
 
 
 def _memory(process: psutil.Process) -> int:
-    """Bytes of one process; none of one that has just ended."""
+    """Memory of one process in bytes; 0 if it has just ended."""
     try:
         full = process.memory_full_info()
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return 0
-    # only Linux tells the proportional size
+    # only Linux reports the proportional set size
     return int(getattr(full, "pss", full.rss))

@@ -1,4 +1,4 @@
-"""Whether other programs leave the machine alone, so that what is timed is not timed beside them."""
+"""Waits until other programs hardly use the machine, so that they do not disturb a measurement of time."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from autoseg.machine.other_programs import OtherPrograms
 from autoseg.terminal import open_console
 
 QUIET_CORES = 0.2
-"""That other programs may use of a quiet machine."""
+"""A machine is quiet if other programs use fewer cores than this."""
 
 SECONDS_OF_A_LOOK = 2.0
 MOST_SECONDS = 600.0
-"""That are waited for quiet."""
+"""Longest time to wait for a quiet machine."""
 
 
 def wait_until_quiet() -> float:
-    """Wait until other programs use next to nothing, and say so where that takes more than one look.
+    """Wait until other programs hardly use the machine; a message says so if the first sample is not quiet.
 
     Returns:
-        Cores that they used in the last look: `QUIET_CORES` or more where waiting was in vain.
+        Cores that other programs used in the last sample; `QUIET_CORES` or more if the time limit was reached.
     """
     others, began, told = OtherPrograms(), time.monotonic(), False
     while True:

@@ -1,25 +1,26 @@
-"""Sequences that differ from case to case: what a model that knows of gaps costs, and what it saves.
+"""Measures what training on cases with missing sequences costs, and what it gains where a test case lacks a sequence.
 
     python -m benchmarks.study_missing FOLDER [--minutes 5] [--folds 5] [--cases 40] [--test-cases 20] [--config 3d]
 
-Four models on the same synthetic patients, of one plan (patch, network, length of the schedule):
+Four models are trained on the same synthetic patients by one plan (patch, network, length of the schedule):
 
-- `gaps`: from cases each sequence of which is missing from 30 %, trained as planned for such data
-  (sequence dropout, availability code);
-- `complete_cases`: from those of its cases that lack nothing, trained plainly: what is left of such data to who cannot
-  learn from gaps; it never saw one;
-- `fewer`: from 70 % of the cases with nothing missing, trained plainly: it never saw a gap, and has as many images
-  of each sequence as `gaps`;
-- `complete`: from all cases with nothing missing, trained plainly: it never saw a gap either, and saw images that
-  the others are denied.
+- `gaps`: on cases of which 30 % lack each sequence, trained as planned for such data (sequence dropout,
+  availability code);
+- `complete_cases`: on the cases of `gaps` that lack no sequence, trained without these means, as a method that needs
+  all sequences has to; it never sees a missing sequence;
+- `fewer`: on 70 % of the cases with no sequence missing, trained without these means; it never sees a missing
+  sequence, and has as many images of each sequence as `gaps`;
+- `complete`: on all cases with no sequence missing, trained without these means; it never sees a missing sequence
+  either, and has images that the other models do not have.
 
-The folds of each together predict test patients of another seed: with all sequences, and with each left out in
-turn. Printed and written to FOLDER/missing.csv: the Dice of each, and the mean of the paired difference over
-test cases, gaps minus each other one, with its 95 % bootstrap interval. To be shown is that `gaps` is no worse
-with all sequences, and that the others break without one where `gaps` does not.
+The folds of each model together predict test patients of another seed, with all sequences, and with each sequence
+left out in turn. Printed are the mean Dice of each model, and the mean of the paired difference over test cases,
+`gaps` minus each other model, with its 95 % bootstrap interval; the Dice of each case is written to
+FOLDER/missing.csv. The benchmark should show that `gaps` is no worse with all sequences, and that the other models
+fail without one sequence where `gaps` does not.
 
-The label lies as T1 does, and the other sequences moved by up to a millimetre, so that without T1 no
-model can be as good as with it. Stopped or killed, the same command goes on.
+The label belongs to T1, and the patient moves by up to a millimetre before the other sequences, so that without T1
+no model can be as good as with it. If it is stopped or killed, the same command continues.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ from inference.study.statistics import bootstrap_interval
 SEQUENCES = ("T1", "T2", "STIR")
 MISSING = 0.3
 SEED, TEST_SEED = 100, 200
-FOLDS = 5  # that the time is planned for
+FOLDS = 5  # number of folds that the time is planned for
 MODELS = ("gaps", "complete_cases", "fewer", "complete")
 
 
@@ -61,7 +62,7 @@ def main() -> None:
     runs = {model: folder / f"run_{model}" for model in MODELS}
     plan_alike(data, runs, options.config, options.minutes)
     for model in MODELS:
-        # again on the same run: keeps the plan as it stands, and preprocesses by it
+        # a second call on the same run keeps the plan as it is, and preprocesses by it
         autoseg.plan_and_preprocess(data[model], runs[model], config=options.config)
         for fold in range(options.folds):
             autoseg.train(runs[model], fold=fold, config=options.config)
@@ -92,9 +93,15 @@ def phantom(folder: Path, cases: int, seed: int, missing: float) -> Path:
 
 
 def plan_alike(data: dict[str, Path], runs: dict[str, Path], config: str, minutes: float) -> None:
-    """Plan all models; the others get the folds and the configuration of `gaps`, but nothing that deals with gaps.
+    """Plan all models with the folds and the configuration of `gaps`, which alone keeps its means against gaps.
 
-    All do the planned steps, whatever those take: a machine that slows one down must not shorten its schedule.
+    Time limits are removed, so that all models do the planned steps: a slow machine must not shorten a schedule.
+
+    Args:
+        data: folder of the data set of each model, by name.
+        runs: RUN folder of each model, by name.
+        config: name of the configuration.
+        minutes: time that a fold of each model is planned for.
     """
     for model in MODELS:
         autoseg.plan_and_preprocess(
@@ -117,7 +124,7 @@ def plan_alike(data: dict[str, Path], runs: dict[str, Path], config: str, minute
 
 
 def thinned(cases: tuple[str, ...]) -> tuple[str, ...]:
-    """As many of the cases as have a sequence where it is missing from some, drawn at random."""
+    """A random sample of the cases, as many as have each sequence in the data of `gaps`."""
     drawn = np.random.default_rng(0).permutation(len(cases))[: round((1 - MISSING) * len(cases))]
     return tuple(cases[index] for index in sorted(drawn))
 
@@ -131,7 +138,11 @@ def set_configuration(run: Path, name: str, configuration: Configuration) -> Non
 
 
 def score(run: Path, test: Path, left_out: str | None, output: Path, config: str) -> pd.DataFrame:
-    """Dice of each test case, predicted without one sequence: columns case, left_out, dice."""
+    """Predict the test cases without the sequence `left_out` (None = with all), and evaluate them.
+
+    Returns:
+        A row for each test case, with its Dice and numbers of lesions; the column `left_out` names the sequence.
+    """
     name = left_out or "nothing"
     predicted, report = output / name, output / f"{name}_report"
     if not (report / "metrics.csv").exists():
@@ -143,7 +154,7 @@ def score(run: Path, test: Path, left_out: str | None, output: Path, config: str
 
 
 def without(test: Path, left_out: str | None, folder: Path) -> Path:
-    """The test cases as a table in which one sequence was not acquired."""
+    """Write a table of the test cases in which one sequence is missing; returns its path."""
     with (test / "cases.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     table = folder / f"test_without_{left_out or 'nothing'}.csv"
@@ -168,7 +179,7 @@ def show(scores: pd.DataFrame) -> None:
 
 
 def difference(of_cases: pd.Series) -> str:
-    """Mean and interval of a paired difference."""
+    """Text of the mean of paired differences, with its 95 % bootstrap interval."""
     values = of_cases.dropna().to_numpy()
     low, high = bootstrap_interval(values, 0)
     return f"{values.mean():+.3f}" + (f" ({low:+.3f} to {high:+.3f})" if low is not None else "")

@@ -1,13 +1,13 @@
-"""Whether what `select` chose holds on cases that took no part in the choice.
+"""Tests whether the choice of `select` is also good on cases that took no part in the choice.
 
     python -m benchmarks.study_select RUN IMAGES LABELS FOLDER
 
-RUN is a run or a study with trained configurations, IMAGES are test images and LABELS their references, which neither
-training nor the choice has seen. The choice is made anew; then the test images are predicted by what was
-chosen, with its post-processing and without, and by each trained configuration alone. Printed, and written to
-FOLDER/select.csv case by case: mean Dice in cross-validation and on the test cases, and the mean of the paired
-difference over test cases, chosen minus it, with its 95 % bootstrap interval. To be shown is that the choice is no
-worse than its best member.
+RUN is a run or a study with trained configurations, IMAGES is a folder of test images and LABELS one of their
+references; neither training nor the choice has seen them. The choice is made anew. Then the test images are predicted
+by the chosen configurations, with their post-processing and without, and by each trained configuration alone. Printed
+are, for each of these, mean Dice in cross-validation and on the test cases, and the mean of the paired difference
+over test cases, chosen minus this one, with its 95 % bootstrap interval. The Dice of each test case is written to
+FOLDER/select.csv. The benchmark should show that the choice is no worse than the best single configuration.
 """
 
 from __future__ import annotations
@@ -51,7 +51,17 @@ def parse() -> argparse.Namespace:
 
 
 def score(options: argparse.Namespace, name: str, config: str | None, *, post_processing: bool) -> pd.DataFrame:
-    """Mean Dice over the classes of each test case: columns case, predicted_by, dice."""
+    """Predict and evaluate the test images.
+
+    Args:
+        options: parsed command line, with run, images, labels and folder.
+        name: name of what predicts, which goes into the column `predicted_by`.
+        config: name of the configuration; None = what was chosen.
+        post_processing: whether to apply the chosen post-processing.
+
+    Returns:
+        A row for each test case, with its mean Dice over the classes: columns case, dice, predicted_by.
+    """
     predicted = options.folder / name.replace(", ", "_").replace(" ", "_")
     autoseg.predict(options.run, options.images, predicted, config=config, post_processing=post_processing)
     autoseg.evaluate(options.labels, predicted, predicted / "report", run=options.run)

@@ -1,16 +1,16 @@
-"""Whether small lesions in thick slices are found, and what the lesion-wise loss and sampling by lesion give.
+"""Tests whether small lesions in thick slices are found, and what the lesion-wise loss and sampling by lesion add.
 
     python -m benchmarks.study_small_lesions FOLDER [--minutes 30] [--cases 40] [--test-cases 20] [--config 3d]
 
-The phantom's kind `small`: about 0.1 % of the voxels are foreground, in slices of 6 mm with voxels of
-0.7 mm. Four models of one plan, trained for the same time on the same cases, differ in two fields:
-`lesion_loss` (as planned, or 0) and `sample_by` (`lesion` or `voxel`). Fold 0 of each predicts
-test patients of another seed. Printed, and written to FOLDER/small_lesions.csv case by case: lesions of more
-than 6 mm (diameter of the ball of equal volume) that were found, all lesions that were found, false
-ones a case, Dice. A lesion is found, and a predicted one false, as `docs/metrics.md` has it. To be
-shown is that 60 % of the lesions over 6 mm are found with two false ones a case at most.
+The data are the phantom's kind `small`: about 0.1 % of the voxels are foreground, in slices of 6 mm with voxels of
+0.7 mm. Four models of one plan are trained for the same time on the same cases. They differ in two fields:
+`lesion_loss` (as planned, or 0) and `sample_by` (`lesion` or `voxel`). Fold 0 of each model predicts test patients
+of another seed. Printed, and written to FOLDER/small_lesions.csv case by case, are: found lesions of more than 6 mm
+(diameter of the ball of equal volume), all found lesions, false lesions per case, and Dice. `docs/metrics.md` defines
+which lesions are found and which are false. The benchmark should show that 60 % of the lesions over 6 mm are found
+with at most two false lesions per case.
 
-`--arms` trains some of the four only. Stopped or killed, the same command goes on.
+`--arms` trains only some of the four models. If it is stopped or killed, the same command continues.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from autoseg.run_folder.paths import RunFolder
 from autoseg.terminal import open_console
 
 SEED, TEST_SEED = 100, 200
-FOLDS = 5  # that the time is planned for; one is trained
+FOLDS = 5  # number of folds that the time is planned for; only one is trained
 DIAMETER_MM = 6.0
-WEIGHT = 0.3  # of the lesion-wise loss, where the plan has none
-# folder of each model: whether it has the lesion-wise loss, and how its patches are drawn
+WEIGHT = 0.3  # weight of the lesion-wise loss where the plan has none
+# for each model, by its folder: whether it has the lesion-wise loss, and how foreground patches are drawn
 ARMS = {
     "lesion_loss_by_lesion": (True, "lesion"),
     "plain_loss_by_lesion": (False, "lesion"),
@@ -80,7 +80,7 @@ def phantom(folder: Path, cases: int, seed: int) -> Path:
 
 
 def edit(run: Path, config: str, lesion_loss: bool, sample_by: str) -> None:
-    """Set the two fields in `plan.yaml`, as a person would."""
+    """Set `lesion_loss` and `sample_by` of a configuration in `plan.yaml`, as a user would edit it."""
     path = RunFolder(run).plan
     plan = read_plan(path)
     configuration = plan.configuration(config)
@@ -92,7 +92,7 @@ def edit(run: Path, config: str, lesion_loss: bool, sample_by: str) -> None:
 
 
 def score(references: Path, predictions: Path) -> pd.DataFrame:
-    """A row a case: Dice, and how many lesions there are, are found, and are false."""
+    """A row for each case: Dice, and numbers of reference lesions, found lesions and false lesions."""
     rows = []
     for file in sorted(references.glob("*.nii.gz")):
         reference, prediction = read_label(file), read_label(predictions / file.name)

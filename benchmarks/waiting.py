@@ -1,13 +1,13 @@
-"""What a training step takes by how the threads of OpenMP wait for each other, alone and beside a busy program.
+"""Measures the time of a training step for several ways in which OpenMP's threads wait, alone and beside a busy loop.
 
     python -m benchmarks.waiting RUN [--openmp LIBRARY] [--repeats 3] [--seconds 6]
 
-RUN is any planned run; the step is that of its 3D configuration, on random patches. GNU's OpenMP, which torch brings
-along, waits as `GOMP_SPINCOUNT` and `OMP_WAIT_POLICY` say. LIBRARY, LLVM's or Intel's OpenMP (libomp.so, libiomp5.so),
-is loaded in its place, and waits as `KMP_BLOCKTIME` says, in milliseconds. As many threads as cores compute, or one.
-Every setting is measured in a process of its own, since a library reads its variables once; settings, alone and
-beside one busy loop, take turns. Printed are medians over the repeats, with the least and the most. Nothing else may
-compute meanwhile.
+RUN is any planned run; the step is that of its 3D configuration, on random patches. GNU's OpenMP, which torch
+contains, waits as `GOMP_SPINCOUNT` and `OMP_WAIT_POLICY` say. LIBRARY is LLVM's or Intel's OpenMP (libomp.so,
+libiomp5.so); it is loaded in place of GNU's, and waits as `KMP_BLOCKTIME` says, in milliseconds. Each is measured
+with as many threads as cores, and with one thread. Every setting is measured in a process of its own, since a library
+reads its variables only once. All settings, alone and beside one busy loop, take turns. Printed are the median over
+the repeats, the minimum and the maximum. Nothing else may compute on the machine meanwhile.
 """
 
 from __future__ import annotations
@@ -39,25 +39,25 @@ CONFIG = "3d"
 SPIN_COUNTS = (300, 2_000, 10_000, 100_000)
 BLOCK_TIMES = (0, 1)
 LOOPS = (0, 1)
-"""Busy loops beside the step."""
+"""Numbers of busy loops beside the step."""
 
 OF_OPENMP = ("OMP_", "GOMP_", "KMP_")
-"""Beginnings of the variables that its libraries read; those that a person has set are no default."""
+"""Prefixes of the variables that OpenMP reads; they are removed, so that settings of the user do not count."""
 
 FEWEST_STEPS = 3
 SECONDS_BEFORE = 0.3
-"""That a busy loop computes before the first step that counts."""
+"""Time that busy loops compute before the first step that counts."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """How threads wait.
+    """One way in which OpenMP's threads wait.
 
     Args:
-        library: of OpenMP, as the table calls it.
-        name: of the setting.
-        threads: that compute.
-        variables: that make it so.
+        library: name of the OpenMP library in the table.
+        name: name of the setting in the table.
+        threads: number of threads that compute.
+        variables: environment variables that select the library and the way of waiting.
     """
 
     library: str
@@ -90,17 +90,17 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--openmp", type=Path, help="LLVM's or Intel's library")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=6, help="of steps, each time")
-    # in the processes that this starts: threads and busy loops
+    # for the processes that this program starts: number of threads and of busy loops
     parser.add_argument("--here", type=int, nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.openmp is not None and not options.openmp.is_file():
-        # the loader only warns of it, and GNU's would be measured once more
+        # the loader only warns of a missing file, and GNU's library would be measured once more
         parser.error(f"--openmp {options.openmp}: is no file")
     return options
 
 
 def settings_of(openmp: Path | None) -> list[Setting]:
-    """All that are compared: of GNU's OpenMP, and of the one in the file `openmp`."""
+    """All settings to compare: those of GNU's OpenMP, and of the library in the file `openmp` (None = no other)."""
     cores = available_cores()
     gnu = "GNU"
     found = [
@@ -121,7 +121,7 @@ def settings_of(openmp: Path | None) -> list[Setting]:
 
 
 def in_own_process(run: Path, setting: Setting, loops: int, seconds: float) -> float:
-    """Seconds of a step in a process that has the setting's variables and no others of OpenMP."""
+    """Seconds of a step, measured in a new process that has no OpenMP variables except those of the setting."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OF_OPENMP)}
     here = ["--here", str(setting.threads), str(loops), "--seconds", str(seconds)]
     told = subprocess.run(
@@ -135,13 +135,13 @@ def in_own_process(run: Path, setting: Setting, loops: int, seconds: float) -> f
 
 
 def step_seconds(plan: Plan, threads: int, loops: int, seconds: float) -> float:
-    """Median of the steps that so many seconds hold, in this process, beside busy loops.
+    """Median time of a training step in seconds, in this process, beside busy loops.
 
     Args:
-        plan: whose 3D configuration is trained.
-        threads: that compute.
-        loops: how many compute beside them, once the first step is done, in which things warm up.
-        seconds: that the steps take together.
+        plan: plan whose 3D configuration is trained.
+        threads: number of threads that compute.
+        loops: number of busy loops; they start after a first step, which warms up and does not count.
+        seconds: minimum time that all timed steps take together.
     """
     torch.set_num_threads(threads)
     configuration = plan.configuration(CONFIG)
@@ -160,7 +160,7 @@ def step_seconds(plan: Plan, threads: int, loops: int, seconds: float) -> float:
 
 
 def random_batch(plan: Plan, configuration: Configuration) -> tuple[torch.Tensor, torch.Tensor]:
-    """Noise (B, C, z, y, x) and a label (B, z, y, x) of small pieces, which has lesions for a loss by lesion."""
+    """Noise (B, C, z, y, x) and a label (B, z, y, x) of small components, so that a lesion-wise loss has lesions."""
     generator = torch.Generator().manual_seed(0)
     batch, patch = configuration.batch_size, configuration.patch_size
     image = torch.randn((batch, len(input_channels(plan, configuration)), *patch), generator=generator)

@@ -1,4 +1,4 @@
-"""Comparison of label files, case by case and in parallel: files in, metrics or a problem out."""
+"""Compares label files case by case and in parallel. In: pairs of files. Out: metrics or a problem for each pair."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from autoseg.machine.map_cases import map_cases, workers_within_memory
 from autoseg.metrics import CaseMetrics, case_metrics
 
 LARGEST_OFFSET = 1e-3
-"""Voxels by which the grids of reference and prediction may differ."""
+"""Maximum offset, in voxels, between the grids of reference and prediction."""
 
-# both label maps as read, their class indices and the surface metrics' copies of one class
+# both label maps as read, their class indices, and the copies of one class that the surface metrics make
 _BYTES_PER_VOXEL = 40
 _BYTES_OF_LIBRARIES = 700_000_000
-# below this, starting processes takes longer than the work
+# with fewer voxels in all cases together, starting processes takes longer than the comparison
 _VOXELS_WORTH_PROCESSES = 30_000_000
 
 
@@ -38,11 +38,12 @@ class Pair:
 
 @dataclass(frozen=True)
 class Compared:
-    """What came of a pair.
+    """Result of comparing a pair.
 
     Args:
-        rows: metrics, one a foreground class; none where there is a problem.
-        problem: why it could not be compared; None where it was.
+        case: name of the case.
+        rows: metrics of each foreground class; empty where the pair could not be compared.
+        problem: sentence that says why the pair could not be compared; None where it was compared.
     """
 
     case: str
@@ -53,20 +54,23 @@ class Compared:
 def compare_all(
     pairs: Sequence[Pair], labels: Labels, *, workers: int | None = None, threads: int | None = None
 ) -> list[Compared]:
-    """Compare every pair, with progress; a pair that cannot be compared is reported, the rest go on.
+    """Compare every pair and show progress; a pair that cannot be compared is reported, and the others go on.
 
     Args:
-        pairs: cases to compare.
-        labels: values and names of the classes.
-        workers: processes; None = as many as the cores and free memory allow.
-        threads: that may compute, of all processes together; None = as many as there are cores.
+        pairs: files of the cases to compare.
+        labels: label values and names of the classes.
+        workers: number of processes; None = as many as the cores and the free memory allow.
+        threads: threads that all processes together may use; None = as many as there are cores.
+
+    Returns:
+        One result for each pair, in the order of `pairs`.
     """
     count = workers_for(pairs, threads) if workers is None else workers
     return map_cases(partial(compare, labels=labels), pairs, count, "Evaluating", name=case_of)
 
 
 def compare(pair: Pair, labels: Labels) -> Compared:
-    """Metrics of one pair of files."""
+    """Compare one pair of files; an `AutosegError` becomes the problem of the result."""
     try:
         reference, prediction = read_pair(pair)
         rows = case_metrics(pair.case, reference.array[0], prediction.array[0], reference.geometry.spacing, labels)
@@ -76,7 +80,7 @@ def compare(pair: Pair, labels: Labels) -> Compared:
 
 
 def read_pair(pair: Pair) -> tuple[Image, Image]:
-    """Reference and prediction, (1, z, y, x) each, on one grid.
+    """Read reference and prediction, two images (1, z, y, x) on one grid.
 
     Raises:
         ImageError: a file cannot be read, or the grids differ by more than `LARGEST_OFFSET`.
@@ -98,7 +102,7 @@ def read_pair(pair: Pair) -> tuple[Image, Image]:
 
 
 def values_of(pair: Pair) -> tuple[float, ...]:
-    """The values in the reference of a pair; none where it cannot be read, which comparing it reports."""
+    """Values that occur in the reference of a pair; empty if it cannot be read, which the comparison reports."""
     try:
         return tuple(float(value) for value in np.unique(read_label(pair.reference).array))
     except ImageError:
@@ -106,7 +110,10 @@ def values_of(pair: Pair) -> tuple[float, ...]:
 
 
 def workers_for(pairs: Sequence[Pair], threads: int | None = None) -> int:
-    """Processes that threads (None = cores) and free memory allow; one where starting more would not pay."""
+    """Number of processes that the threads (None = all cores) and the free memory allow.
+
+    It is 1 where the work is too small to start more processes.
+    """
     sizes = [_voxels(pair) for pair in pairs]
     if sum(sizes) < _VOXELS_WORTH_PROCESSES:
         return 1
@@ -115,7 +122,7 @@ def workers_for(pairs: Sequence[Pair], threads: int | None = None) -> int:
 
 
 def case_of(pair: Pair) -> str:
-    """Name of the case, for messages."""
+    """Name of the pair's case, which messages use."""
     return pair.case
 
 

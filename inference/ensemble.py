@@ -1,4 +1,4 @@
-"""Which trained folds predict together, and the mean of their probabilities over one patch."""
+"""Chooses the trained folds that predict together, and averages their probabilities over a patch."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from autoseg.whole_image.patch_probabilities import mean_probabilities
 
 @dataclass(frozen=True, order=True)
 class Member:
-    """One model of an ensemble.
+    """One model of an ensemble: a trained fold.
 
     Args:
-        finished: whether its training has ended as planned; one that was stopped predicts too.
+        configuration: name of the configuration.
+        fold: index of the fold.
+        finished: whether the training ended as planned; a fold that was stopped early can predict too.
     """
 
     configuration: str
@@ -29,7 +31,7 @@ class Member:
 
 
 def trained_members(run: RunFolder, configuration: str) -> tuple[Member, ...]:
-    """Every fold of a configuration that has weights, finished or not, in order."""
+    """Every fold of a configuration that has weights, finished or not, in the order of the folds."""
     return tuple(
         Member(configuration, fold, run.finished(configuration, fold).exists())
         for fold, _ in run.folds(configuration)
@@ -38,15 +40,15 @@ def trained_members(run: RunFolder, configuration: str) -> tuple[Member, ...]:
 
 
 def choose_members(run: RunFolder, configuration: str, folds: Sequence[int] | None) -> tuple[Member, ...]:
-    """The members of an ensemble.
+    """Choose the members of an ensemble.
 
     Args:
-        run: where the models are.
-        configuration: of the members.
-        folds: these; None = all that are finished, or, if none is, all that have weights.
+        run: RUN folder that holds the trained folds.
+        configuration: name of the configuration that all members share.
+        folds: folds to use; None = all finished folds, or, if none is finished, all that have weights.
 
     Raises:
-        RunFolderError: a fold that was asked for has no weights, or none has.
+        RunFolderError: a fold in `folds` has no weights, or no fold of the configuration has.
     """
     trained = trained_members(run, configuration)
     if not trained:
@@ -66,7 +68,7 @@ def choose_members(run: RunFolder, configuration: str, folds: Sequence[int] | No
 
 
 class Ensemble:
-    """Networks that were loaded once; called with a patch it gives their mean probabilities."""
+    """Networks that are loaded once; a call with a patch returns the mean of their probabilities."""
 
     def __init__(self, networks: Sequence[nn.Module], device: torch.device) -> None:
         self.device = device
@@ -74,13 +76,13 @@ class Ensemble:
 
     @classmethod
     def load(cls, run: RunFolder, plan: Plan, members: Sequence[Member], device: torch.device) -> Ensemble:
-        """Read the weights of every member.
+        """Load the network of every member onto the device.
 
         Raises:
-            RunFolderError: a member's weights are missing, damaged or of another plan.
+            RunFolderError: a member's weights are missing, damaged or made with another plan.
         """
         return cls([load_network(run, plan, m.configuration, m.fold, device) for m in members], device)
 
     def __call__(self, patch: torch.Tensor) -> torch.Tensor:
-        """Probabilities (B, K, z, y, x) float32 of a patch (B, C, z, y, x): mean over members' soft-max."""
+        """Mean of the members' softmax: probabilities (B, K, z, y, x) in float32 of patches (B, C, z, y, x)."""
         return mean_probabilities(self._networks, patch.to(self.device))

@@ -1,4 +1,4 @@
-"""The members of an ensemble by configuration: what they need of an image, and who can see a case."""
+"""Groups the members of an ensemble by configuration, and tells which groups can predict a case."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ from inference.ensemble import Ensemble, Member, choose_members
 
 @dataclass(frozen=True)
 class Group:
-    """Members of one configuration: they see an image prepared in one way, and are averaged patch by patch.
+    """Members of one configuration; they share the preprocessed image, and are averaged patch by patch.
 
     Args:
-        name: of the configuration.
-        mirror: axes mirrored as test-time augmentation.
+        name: name of the configuration.
+        configuration: settings of the configuration, from the plan.
+        ensemble: the loaded networks of the members.
+        mirror: axes (0 = z, 1 = y, 2 = x) that are mirrored as test-time augmentation.
     """
 
     name: str
@@ -44,19 +46,20 @@ def load_group(
     mirror: bool | None,
     console: Console,
 ) -> Group:
-    """Load the members of one configuration, and say which they are.
+    """Load the members of one configuration, and print which they are.
 
     Args:
-        run: where the models are.
-        plan: its plan.
-        name: of the configuration.
-        folds: these; None = all that are finished.
-        device: where they predict.
-        mirror: as in `mirror_axes`.
-        console: where to say it.
+        run: RUN folder that holds the trained folds.
+        plan: plan of the run.
+        name: name of the configuration.
+        folds: folds to use; None = all finished folds, or, if none is finished, all that have weights.
+        device: device on which the networks predict.
+        mirror: whether to mirror as test-time augmentation, see `mirror_axes`; None = as the plan says.
+        console: prints the members and warnings.
 
     Raises:
-        RunFolderError, PlanError: it is not planned, not trained, or damaged.
+        RunFolderError: a fold is not trained, is damaged, or was trained with another plan.
+        PlanError: the configuration is not in the plan.
     """
     planned = plan.configuration(name)
     refuse_other_plan_than_trained(run, plan, name)
@@ -71,17 +74,22 @@ def load_group(
 
 
 def mirror_axes(configuration: Configuration, mirror: bool | None) -> tuple[int, ...]:
-    """Axes (0 = z, 1 = y, 2 = x) of test-time mirroring; never one that training did not mirror."""
+    """Axes (0 = z, 1 = y, 2 = x) of test-time mirroring; only axes that training mirrored are among them.
+
+    Args:
+        configuration: says which axes training mirrored, and which ones prediction is planned to mirror.
+        mirror: True = every axis that training mirrored; False = none; None = as planned.
+    """
     if mirror is None:
         return configuration.mirrored_in_prediction
     return configuration.training.mirror if mirror else ()
 
 
 def groups_that_see(groups: Sequence[Group], plan: Plan, loaded: LoadedCase, console: Console) -> tuple[Group, ...]:
-    """The groups that see a sequence of the case; the others cannot speak of it, which is told.
+    """The groups whose network sees at least one sequence of the case; the left-out groups are printed.
 
     Raises:
-        ImageError: none does.
+        ImageError: no group sees a sequence of the case.
     """
     there = {channel.name for channel, present in zip(plan.channels, loaded.present, strict=True) if present}
     seeing = tuple(group for group in groups if there.intersection(seen_sequences(plan, group.configuration)))

@@ -1,4 +1,4 @@
-"""Whether an image can be predicted, and in what it lies far outside what the models were trained on."""
+"""Checks whether an image can be predicted, and whether it differs far from the training cases."""
 
 from __future__ import annotations
 
@@ -11,19 +11,23 @@ from autoseg.plan.configuration import Configuration
 from autoseg.plan.network_input import seen_sequences
 from autoseg.plan.plan import Channel, Plan
 
-# A factor that no scanner setting explains away; narrower limits would warn about every second image.
+# Factors that no scanner setting explains; narrower limits would warn about every second image.
 FAR_INTENSITY = 10.0
 FAR_SPACING = 2.0
-# Percentiles need no more voxels than this.
+# About this many voxels suffice for percentiles.
 _SAMPLE = 1_000_000
 
 
 def require_predictable(loaded: LoadedCase, channels: tuple[str, ...]) -> None:
-    """Refuse an image that says nothing.
+    """Refuse an image that cannot be predicted.
+
+    Args:
+        loaded: image of the case, with the list of the sequences that are present.
+        channels: name of each channel, for messages.
 
     Raises:
-        ImageError: a channel holds NaN or infinite voxels, or one value throughout; or every
-            sequence is absent.
+        ImageError: a channel that is present holds NaN or infinite voxels, or the same value in every voxel; or
+            every sequence is absent.
     """
     if not any(loaded.present):
         raise ImageError(f"no sequence is there; needed is at least one of {', '.join(channels)}")
@@ -38,13 +42,13 @@ def require_predictable(loaded: LoadedCase, channels: tuple[str, ...]) -> None:
 
 
 def unusual(loaded: LoadedCase, plan: Plan, fingerprint: Fingerprint, configuration: Configuration) -> tuple[str, ...]:
-    """Sentences on what differs far from the training cases: intensities, spacing, sequences.
+    """Warnings about intensities, spacing and sequences that differ far from the training cases.
 
     Args:
-        loaded: the image.
-        plan: names the channels, and knows the foreground's intensities in each.
-        fingerprint: of the training cases.
-        configuration: says which sequences its network sees, and whether it has learned to do without some.
+        loaded: image of the case.
+        plan: gives name and foreground intensities of each channel.
+        fingerprint: properties of the training cases.
+        configuration: says which sequences its network sees, and whether it was trained with some left out.
     """
     found = _unusual_spacing(loaded, fingerprint)
     needed = () if configuration.training.sequence_dropout else seen_sequences(plan, configuration)
@@ -68,11 +72,14 @@ def _unusual_spacing(loaded: LoadedCase, fingerprint: Fingerprint) -> list[str]:
 
 
 def unusual_intensity(image: np.ndarray, channel: Channel) -> list[str]:
-    """Compare the image (z, y, x), apart from its zeros, with the foreground of the training cases.
+    """Compare the non-zero voxels of an image (z, y, x) with the foreground of the training cases.
 
-    An image holds more than foreground, so it may well reach further; far outside is one that misses
-    the foreground's range altogether, or whose scale is another. Scanners scale MR as they like: a range
-    much narrower than that of all training cases together is odd in CT alone.
+    An image holds more than foreground, so its range may well be wider. It is unusual where it does not overlap the
+    foreground's range at all, or where its scale is another. Scanners scale MR arbitrarily: a range much narrower
+    than that of all training cases together is unusual in CT only.
+
+    Returns:
+        One sentence if the intensities are unusual, otherwise an empty list.
     """
     voxels = image[image != 0]
     low, high = np.percentile(voxels[:: max(1, voxels.size // _SAMPLE)], (0.5, 99.5))

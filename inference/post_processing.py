@@ -1,8 +1,8 @@
-"""Post-processing of a predicted label map, by the rule of each class.
+"""Applies the post-processing rule of each class to a predicted case.
 
-Thresholds act on the probabilities, before the label map is made (`class_weights`); components are
-removed from the label map (`remove_components`). A removed component becomes what surrounds it, so
-that a false lesion leaves no hole in the organ that it lay in.
+Thresholds act on the probabilities, before the label map is made (`class_weights`). Components are removed from
+the label map (`remove_components`). The voxels of a removed component get the most frequent class around it, so
+that a false lesion leaves no hole in the organ in which it lay.
 """
 
 from __future__ import annotations
@@ -22,7 +22,11 @@ _NEIGHBOURS = np.ones((3, 3, 3), dtype=bool)
 
 
 def class_weights(rules: Sequence[ClassRule]) -> tuple[float, ...]:
-    """Factor on the probability of each class, background first, by which the thresholds decide."""
+    """Factor on the probability of each class, background first; the largest product then decides by the thresholds.
+
+    Args:
+        rules: one rule for each foreground class, in the order of the class indices.
+    """
     return (1.0, *(rule.weight for rule in rules))
 
 
@@ -30,9 +34,9 @@ def remove_components(classes: NDArray[np.uint8], rules: Sequence[ClassRule], sp
     """Remove, in place, the components that the rules do not keep.
 
     Args:
-        classes: (z, y, x) class indices.
-        rules: of each foreground class, in the order of the indices.
-        spacing: mm (z, y, x).
+        classes: class indices (z, y, x), which are changed.
+        rules: one rule for each foreground class, in the order of the class indices.
+        spacing: voxel size in mm (z, y, x).
     """
     if not any(rule.largest_component or rule.minimal_diameter_mm for rule in rules):
         return
@@ -43,22 +47,22 @@ def remove_components(classes: NDArray[np.uint8], rules: Sequence[ClassRule], sp
 
 
 def kept_components(sizes: NDArray[np.int64], rule: ClassRule, spacing: Spacing) -> NDArray[np.bool_]:
-    """Which components a rule keeps.
+    """Mask (component,) of the components that a rule keeps.
 
     Args:
-        sizes: voxels of each.
-        rule: of their class.
-        spacing: mm (z, y, x).
+        sizes: (component,) number of voxels of each component.
+        rule: rule of the components' class.
+        spacing: voxel size in mm (z, y, x).
     """
     kept = equivalent_diameters(sizes * float(np.prod(spacing)) / 1000) >= rule.minimal_diameter_mm
     if rule.largest_component and sizes.size:
-        # of equal ones the first
+        # of several largest components the first is kept
         kept &= np.arange(sizes.size) == sizes.argmax()
     return kept
 
 
 def _remove_of_class(classes: NDArray[np.uint8], index: int, rule: ClassRule, spacing: Spacing) -> None:
-    """Remove, in place, components of class `index` from a part of the label map that has a margin around them."""
+    """Remove, in place, components of class `index` from a crop of the label map with a margin of one voxel."""
     parts, count = cc3d.connected_components(np.ascontiguousarray(classes == index), connectivity=26, return_N=True)
     sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
     kept = kept_components(sizes, rule, spacing)
@@ -71,5 +75,5 @@ def _remove_of_class(classes: NDArray[np.uint8], index: int, rule: ClassRule, sp
 
 
 def _grown(box: tuple[slice, ...], shape: tuple[int, ...]) -> tuple[slice, ...]:
-    """A box with a margin of one voxel, inside an array of that shape."""
+    """The box with a margin of one voxel, clipped to an array of the given shape."""
     return tuple(slice(max(part.start - 1, 0), min(part.stop + 1, n)) for part, n in zip(box, shape, strict=True))

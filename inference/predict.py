@@ -1,10 +1,10 @@
-"""Images in, label maps out: every case through the ensemble, back to its own geometry and format.
+"""Predicts new images with an ensemble. In: images. Out: label maps in each image's own geometry and format.
 
-An ensemble may mix configurations: each prepares the image in its own way, and the means over their
-folds are averaged on the grid of the image. Post-processing follows from the rule of each class.
+An ensemble may mix configurations. Each configuration preprocesses the image in its own way and averages its folds;
+these means are then averaged on the grid of the image. Post-processing follows the rule of each class.
 
-The models are loaded once. A case that cannot be predicted is reported and the rest go on; an output
-is written atomically, so what is there is whole.
+The models are loaded once. A case that cannot be predicted is reported, and the other cases go on. Outputs are
+written atomically, so every file is complete.
 """
 
 from __future__ import annotations
@@ -40,20 +40,23 @@ from inference.ensemble_groups import Group, groups_that_see, load_group
 from inference.input_check import require_predictable, unusual
 from inference.post_processing import class_weights, remove_components
 
-# Formats whose header and voxels are one file, which a label map can be stored in and renamed as.
+# Formats with header and voxels in one file, so that a label map can be written under another name and renamed.
 SINGLE_FILE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
-# What a format of two files is written as instead.
+# Formats with header and voxels in two files, and the format in which their label maps are written instead.
 _INSTEAD = {".mhd": ".mha", ".nhdr": ".nrrd"}
 DEFAULT_ENDING = ".nii.gz"
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """Everything that does not change from case to case.
+    """Models and settings that are the same for every case.
 
     Args:
-        groups: whose probabilities are averaged on the grid of the image, one a configuration.
-        rules: post-processing of each foreground class.
+        plan: plan of the run.
+        fingerprint: properties of the training cases, to warn about images that differ far from them.
+        groups: loaded models, one group for each configuration; their probabilities are averaged on the image's grid.
+        rules: post-processing rule of each foreground class, in the order of the class indices.
+        save_probabilities: whether the probability of each class is written too.
     """
 
     plan: Plan
@@ -80,25 +83,25 @@ def predict_cases(
     """Predict label maps `OUTPUT/CASE.ENDING` in the file format of each input.
 
     Args:
-        run: where the models are.
-        cases: images to predict.
-        output: folder of the predictions, made where needed.
-        configuration: to predict with; of several the mean of their probabilities.
-        folds: members of the ensemble, of each configuration; None = all finished ones.
-        rules: post-processing, by class; a class that none names is left as predicted.
-        mirror: test-time augmentation along every axis the plan allows in training; None = as the
-            plan's prediction says.
+        run: RUN folder that holds the plan and the trained folds.
+        cases: names and image files of the cases to predict.
+        output: folder for the label maps; it is created where it does not exist.
+        configuration: name of the configuration, or several names, whose probabilities are averaged.
+        folds: folds to use of each configuration; None = all finished ones.
+        rules: post-processing rules; a class without a rule is left as predicted.
+        mirror: whether to mirror along every axis that training mirrored (test-time augmentation); None = as the
+            plan says.
         save_probabilities: also write the probability of each class, `OUTPUT/probabilities/CASE/label_VALUE`.
         device: `auto`, `cpu`, `cuda` or `mps`.
-        threads: that compute on a CPU; None = as many as other programs leave cores for.
-        console: where warnings go.
+        threads: threads that compute on a CPU; None = as many as there are cores that other programs leave free.
+        console: prints progress and warnings; None = standard error.
 
     Returns:
-        One sentence for each case that could not be predicted, naming it.
+        One sentence for each case that could not be predicted, with its name.
 
     Raises:
         RunFolderError, PlanError: nothing is trained, or the run is damaged.
-        InputError: outputs would overwrite each other or an input; the device is absent.
+        InputError: there is no case, an output would overwrite an input or another output, or the device is absent.
     """
     console = console or open_console(stderr=True)
     targets = output_files(cases, output)
@@ -129,10 +132,10 @@ def predict_cases(
 
 
 def output_files(cases: Sequence[Case], output: Path) -> tuple[Path, ...]:
-    """Where each case's label map goes.
+    """File of each case's label map in the folder `output`.
 
     Raises:
-        InputError: there is no case, two have one name, or an output would overwrite an input.
+        InputError: there is no case, two cases have the same name, or an output would overwrite an input.
     """
     if not cases:
         raise InputError("no image to predict was found")
@@ -149,7 +152,7 @@ def output_files(cases: Sequence[Case], output: Path) -> tuple[Path, ...]:
 
 
 def output_ending(case: Case) -> str:
-    """File ending of a case's prediction: that of its first image; NIfTI for DICOM and other formats."""
+    """File ending of a case's label map: that of its first image, or `.nii.gz` for DICOM and other formats."""
     image = next((image for image in case.images if image is not None), None)
     if image is None or image.is_dir():
         return DEFAULT_ENDING
@@ -163,13 +166,13 @@ def output_ending(case: Case) -> str:
 def _attempt(
     predictor: Predictor, case: Case, target: Path, console: Console, on_window: Callable[[int, int], None]
 ) -> str | None:
-    """Predict one case; the sentence that says why it could not be done, if so."""
+    """Predict one case; returns None, or a sentence that says why it could not be predicted."""
     try:
         _predict_case(predictor, case, target, console, on_window)
     except (AutosegError, OSError, MemoryError) as error:
         reason = str(error) or type(error).__name__
     except Exception as error:
-        # not the user's doing: the rest go on all the same, and nothing of what is known is hidden
+        # a bug, not the user's mistake: the other cases go on, and the whole traceback is shown
         console.print(traceback.format_exc(), markup=False, highlight=False)
         reason = f"unexpected {type(error).__name__}: {error}"
     else:
@@ -189,7 +192,7 @@ def _predict_case(
     odd = [unusual(loaded, plan, predictor.fingerprint, group.configuration) for group in groups]
     for warning in dict.fromkeys((*loaded.warnings, *chain.from_iterable(odd))):
         console.print(f"[yellow]{escape(case.name)}[/yellow]: {escape(warning)}", highlight=False)
-    # a reference for each group, taken by it: the last one's is the only one to the whole image, which may be large
+    # each group removes one entry of the list, so that the last group frees the whole image, which may be large
     waiting = [loaded] * len(groups)
     del loaded
     predicted = [_predict_group(predictor, group, waiting, case.name, on_window) for group in groups]
@@ -207,9 +210,9 @@ def _predict_case(
 def _predict_group(
     predictor: Predictor, group: Group, waiting: list[LoadedCase], case: str, on_window: Callable[[int, int], None]
 ) -> Predicted:
-    """Probabilities of the image that it takes from `waiting`; in 8 bit where others are to be held beside them.
+    """Probabilities by one group of the image that it removes from `waiting`.
 
-    So they are when a mixture is selected, too.
+    With several groups they are stored in 8 bit, to save memory; selection compares pairs in 8 bit too.
     """
     plan, configuration, device = predictor.plan, group.configuration, group.ensemble.device
     prepared = prepare_case(waiting.pop(), plan, configuration, case)
@@ -233,7 +236,7 @@ def _predict_group(
 
 
 def _after_window(update: Callable[..., None], task: object, computing: Threads | None, done: int, total: int) -> None:
-    """Show how far it is, and compute with as many threads as other programs leave cores for."""
+    """Show the progress, and adapt the number of threads to the cores that other programs leave free."""
     update(task, completed=done, total=total)
     if computing is not None:
         computing.follow()

@@ -1,9 +1,9 @@
-"""Measuring the fingerprint: what the planner needs to know of a data set, case by case in parallel.
+"""Measure the fingerprint: the facts about a data set that the planner needs.
 
-Shapes, spacings and orientations; intensities of foreground voxels; the crop to non-zero; volume,
-connected components and left-right position of every class; which sequences are present, and by how
-much they lie apart. What nnU-Net measures too is measured as it does (Isensee et al., Nature Methods
-2021; release 2.8.1).
+In: the training cases of a data set, which are read in parallel. Out: a `Fingerprint`. It holds shapes, spacings and
+orientations; intensities of foreground voxels; the crop to non-zero; volume, connected components and left-right
+position of every class; which sequences each case has, and how far they are displaced from each other. What nnU-Net
+measures too is measured in the same way (Isensee et al., Nature Methods 2021; release 2.8.1).
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from autoseg.image.labels import Labels
 from autoseg.machine.map_cases import map_cases, workers_within_memory
 from autoseg.plan.plan import ForegroundIntensity
 from autoseg.preprocessing.crop import box_of, nonzero_mask
-from autoseg.preprocessing.displacement import displacement
+from autoseg.preprocessing.displacement import displacements
 
 Orientation = Literal["canonical", "as_stored"]
 Box = tuple[slice, slice, slice]
 
 SAMPLED_VOXELS = 10_000_000
-"""Foreground voxels of each channel that the intensity statistics rest on, over the whole data set.
+"""Number of foreground voxels per channel, over the whole data set, from which intensity statistics are computed.
 
-A tenth of nnU-Net's: the percentiles change by less than they do from one case more or less.
+nnU-Net takes ten times as many. The difference in the percentiles is smaller than that of one case more or less.
 """
 
 SEED = 1234
@@ -58,24 +58,24 @@ class _Task:
 
 @dataclass(frozen=True)
 class _Measured:
-    """One case: its part of the fingerprint, and for each channel sampled intensities (n,) of foreground."""
+    """The fingerprint of one case, and for each channel sampled intensities (n,) of its foreground voxels."""
 
     fingerprint: CaseFingerprint
     intensities: tuple[NDArray[np.float32], ...]
 
 
 def measure_fingerprint(dataset: Dataset, *, workers: int, orientation: Orientation = "canonical") -> Fingerprint:
-    """Measure a data set.
+    """Measure the fingerprint of a data set.
 
     Args:
-        dataset: training cases, each with a label.
-        workers: at once, at most; fewer are used where memory is short.
-        orientation: axes in which shapes and spacings are given, as the plan will have it.
+        dataset: data set whose training cases all have a label.
+        workers: maximum number of cases measured at once; fewer are used where memory is short.
+        orientation: orientation in which shapes and spacings are given; the plan must use the same.
 
     Raises:
-        DatasetError: a case cannot be read or has no label, no case has foreground, or a sequence is
-            in no case that has.
-        WorkerDied: a case could not be processed, probably for want of memory.
+        DatasetError: a case cannot be read or has no label, no case has foreground, or none of the cases with
+            foreground has one of the sequences.
+        WorkerDied: a case could not be processed, probably because memory was short.
     """
     unlabelled = [f"{case.name}: has no label and cannot be trained on" for case in dataset.cases if case.label is None]
     if unlabelled or not dataset.cases:
@@ -107,13 +107,13 @@ def measure_fingerprint(dataset: Dataset, *, workers: int, orientation: Orientat
 
 
 def measure_case(name: str, loaded: LoadedCase, crop: Box, labels: Labels) -> CaseFingerprint:
-    """The part of a fingerprint that one case gives.
+    """The fingerprint of one case, without the displacements of its sequences.
 
     Args:
-        name: of the case.
-        loaded: with its label.
-        crop: to non-zero, (z, y, x).
-        labels: of the data set.
+        name: name of the case.
+        loaded: the loaded case, with its label.
+        crop: box (z, y, x) of the crop to non-zero voxels.
+        labels: the classes of the data set.
     """
     assert loaded.label is not None
     z, y, x = loaded.label[crop].shape
@@ -132,9 +132,9 @@ def measure_classes(label: NDArray[np.uint8], geometry: Geometry, labels: Labels
     """Volume, connected components (26-neighbourhood) and left-right position of each foreground class.
 
     Args:
-        label: (z, y, x) class indices.
-        geometry: of its grid.
-        labels: of the data set.
+        label: class indices (z, y, x).
+        geometry: geometry of the label's grid.
+        labels: the classes of the data set.
     """
     voxel = math.prod(geometry.spacing)
     boxes = ndimage.find_objects(label, max_label=labels.classes - 1)
@@ -157,9 +157,9 @@ def left_share(mask: NDArray[np.bool_], start: Sequence[int], geometry: Geometry
     """Mean position of a mask from the patient's right (0) to left (1), as a share of the image's width.
 
     Args:
-        mask: (z, y, x), a part of the image, not empty.
-        start: index (z, y, x) of its first voxel in the image.
-        geometry: of the image.
+        mask: mask (z, y, x) of a box inside the image; not empty.
+        start: index (z, y, x) in the image of the first voxel of the box.
+        geometry: geometry of the whole image.
     """
     axis = closest_world_axes(geometry).index(0)
     counts = mask.sum(axis=tuple(a for a in range(3) if a != axis))
@@ -169,46 +169,41 @@ def left_share(mask: NDArray[np.bool_], start: Sequence[int], geometry: Geometry
 
 
 def measure_displacements(case: Case, loaded: LoadedCase, channels: Sequence[str]) -> tuple[Displacement, ...]:
-    """How far the sequences of a case lie from its first one.
+    """The displacement of each further sequence of a case from its first one.
 
-    Channels of one file were acquired or registered as one, and are not measured.
+    Channels of one file were acquired or registered together, and are not measured.
 
     Args:
-        case: says which files the channels come from.
-        loaded: the same case.
+        case: the case, with the files that its channels come from.
+        loaded: the same case, loaded.
         channels: names of the channels.
     """
     first, *others = (i for i, there in enumerate(loaded.present) if there)
     if case.several_channels_in_one_file:
         return ()
+    apart = displacements(loaded.image[first], [loaded.image[i] for i in others], loaded.geometry.spacing)
     found = []
-    for i in others:
+    for i, mm in zip(others, apart, strict=True):
         path = case.images[i]
         assert path is not None
-        found.append(
-            Displacement(
-                channel=channels[i],
-                reference=channels[first],
-                own_grid=not same_voxels(read_geometry(path)[0], loaded.stored),
-                mm=displacement(loaded.image[first], loaded.image[i], loaded.geometry.spacing),
-            )
-        )
+        own_grid = not same_voxels(read_geometry(path)[0], loaded.stored)
+        found.append(Displacement(channel=channels[i], reference=channels[first], own_grid=own_grid, mm=mm))
     return tuple(found)
 
 
 def sample_intensities(
     loaded: LoadedCase, crop: Box, samples: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], ...]:
-    """Intensities (n,) of foreground voxels, for each channel; none of an absent one or without foreground.
+    """Sampled intensities (n,) of foreground voxels for each channel; empty if the channel or foreground is absent.
 
-    Drawn with replacement, so that cases with little foreground weigh as much as the others. Foreground
+    Voxels are drawn with replacement, so that cases with little foreground weigh as much as the others. Foreground
     outside the crop to non-zero does not count, as it is not trained on.
 
     Args:
-        loaded: with its label.
-        crop: to non-zero, (z, y, x).
-        samples: how many of each channel.
-        rng: draws them.
+        loaded: the loaded case, with its label.
+        crop: box (z, y, x) of the crop to non-zero voxels.
+        samples: number of voxels drawn for each channel.
+        rng: random generator that draws the voxels.
     """
     assert loaded.label is not None
     foreground = loaded.label[crop] > 0
@@ -236,7 +231,7 @@ def _measure(task: _Task) -> _Measured:
 def _intensities(
     channels: Sequence[str], by_case: Sequence[Sequence[NDArray[np.float32]]]
 ) -> tuple[ForegroundIntensity, ...]:
-    """Statistics of each channel over the samples of all cases."""
+    """Intensity statistics of each channel over the samples of all cases."""
     statistics, problems = [], []
     for name, samples in zip(channels, zip(*by_case, strict=True), strict=True):
         values = np.concatenate(samples)
@@ -261,7 +256,7 @@ def _statistics(values: NDArray[np.float32]) -> ForegroundIntensity:
 
 
 def _bytes_needed(case: Case) -> int:
-    """Estimate of a worker's peak memory: reading a case, its mask and its components."""
+    """Estimated peak memory of a worker in bytes: it holds a case, its mask and its connected components."""
     image = next((image for image in case.images if image is not None), None)
     if image is None:
         return 0

@@ -1,8 +1,8 @@
-"""Preprocessing of a data set for one configuration: every case into its folder in RUN, in parallel.
+"""Preprocess a data set for one configuration, in parallel.
 
-A case's folder appears whole or not at all, and holds what decided its content (`decided_by.json`).
-So an interrupted run goes on where it was, and after an edit of the plan or of a source file only
-those cases are done again that it touches.
+In: the cases of a data set and the plan. Out: a folder for each case in the RUN folder. The folder of a case appears
+whole or not at all, and records what decided its content (`decided_by.json`). So an interrupted run continues where it
+stopped. After the plan or a source file is edited, only the cases that depend on it are preprocessed again.
 """
 
 from __future__ import annotations
@@ -36,16 +36,23 @@ from autoseg.run_folder.preprocessed_case import write_case
 from autoseg.terminal import open_console
 
 MARKER = "decided_by.json"
-# a process with the libraries it imports, before it reads anything
+# memory of a process with its imported libraries, before it reads anything
 INTERPRETER_BYTES = 400 * 2**20
 
 
 class DecidedBy(FileModel):
-    """Everything that a preprocessed case follows from.
+    """Everything that decides the content of a preprocessed case; stored in its folder as `decided_by.json`.
 
     Args:
-        channels: without the intensity statistics where the normalisation does not use them.
-        sources: files of the present channels, then the label.
+        case: name of the case.
+        present: for each channel whether the case has it.
+        several_channels_in_one_file: whether one file holds several channels.
+        sources: records of the files of the present channels, then of the label.
+        orientation: orientation of the preprocessed arrays.
+        channels: channels of the plan, without the settings that their normalisation does not use.
+        labels: the classes of the data set.
+        spacing: target spacing in mm (z, y, x); None along an axis that is not resampled.
+        seed: seed of the plan.
     """
 
     schema_version: Literal[1] = 1
@@ -72,23 +79,23 @@ class _Task:
 def preprocess_dataset(
     dataset: Dataset, plan: Plan, configuration: str, run: RunFolder, *, workers: int, console: Console | None = None
 ) -> None:
-    """Preprocess the cases that are not yet as the plan and the source files have them.
+    """Preprocess every case whose folder does not yet match the plan and the source files.
 
     Folders of cases that the data set no longer holds are removed.
 
     Args:
-        dataset: checked before.
-        plan: as it stands in RUN, a person's edits included.
-        configuration: its name; the cases go where it reads them, once for all that share them.
-        run: where the cases go.
-        workers: at once, at most; fewer are used where memory is short.
-        console: for warnings about cases; standard error if None.
+        dataset: data set that was checked before.
+        plan: plan in the RUN folder, with the edits of a person.
+        configuration: name of the configuration. Configurations that share preprocessed cases share one folder.
+        run: RUN folder into which the preprocessed cases are written.
+        workers: maximum number of cases preprocessed at once; fewer are used where memory is short.
+        console: console for warnings about cases; None = standard error.
 
     Raises:
         DatasetError: a case cannot be read or has no label.
         PlanError: there is no such configuration.
-        RunFolderError: another process is preprocessing here.
-        WorkerDied: a case could not be processed, probably for want of memory.
+        RunFolderError: another process is preprocessing in the same folder.
+        WorkerDied: a case could not be processed, probably because memory was short.
     """
     source = plan.preprocessed_as(configuration)
     folder = run.preprocessed(source)
@@ -115,7 +122,7 @@ def preprocess_dataset(
 
 
 def _preprocess(task: _Task) -> tuple[str, ...]:
-    """Preprocess one case; the warnings that reading it gave."""
+    """Preprocess one case, and return the warnings that reading it gave."""
     case, plan = task.case, task.plan
     decided_by = _decided_by(task)
     if case.label is None:
@@ -124,10 +131,10 @@ def _preprocess(task: _Task) -> tuple[str, ...]:
     warnings = loaded.warnings
     with folder_replaced_when_done(task.folder) as folder:
         write_image(folder / "reference.nii.gz", _reference(loaded, plan.labels))
-        # the list gives away its only reference, so that the voxels are freed once they are normalised
+        # the list gives up the only reference, so that the original voxels are freed once they are normalised
         passed = [loaded]
         del loaded
-        # one thread for every case: the same bits whatever the number of workers
+        # one thread for each case: the bits are the same with any number of workers
         with threadpool_limits(limits=1):
             prepared = prepare_case(passed.pop(), plan, plan.configuration(task.configuration), case.name)
         assert prepared.label is not None
@@ -145,12 +152,12 @@ def _reference(loaded: LoadedCase, labels: Labels) -> Image:
 
 
 def follows_plan(folder: Path, plan: Plan, configuration: str) -> bool:
-    """Whether a preprocessed case is as the plan now has it; the source files need not be there.
+    """Whether a preprocessed case matches the plan as it now is; source files are not needed.
 
     Args:
-        folder: of the case.
-        plan: as it stands in RUN.
-        configuration: its name.
+        folder: folder of the preprocessed case.
+        plan: plan in the RUN folder.
+        configuration: name of the configuration.
     """
     made_by = _made_by(folder)
     if made_by is None:
@@ -159,12 +166,12 @@ def follows_plan(folder: Path, plan: Plan, configuration: str) -> bool:
 
 
 def _is_done(task: _Task) -> bool:
-    """Whether the case's folder holds what the plan and the source files now lead to."""
+    """Whether the folder of the case matches the plan and the source files as they now are."""
     return _made_by(task.folder) == _decided_by(task)
 
 
 def _made_by(folder: Path) -> DecidedBy | None:
-    """What decided the content of a case's folder; None where that is not known."""
+    """The record of what decided the content of a case's folder; None where it is missing or malformed."""
     try:
         return DecidedBy.model_validate_json((folder / MARKER).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValidationError):
@@ -200,10 +207,10 @@ def _deciding_fields(channel: Channel) -> dict[str, object]:
 
 
 def bytes_needed(case: Case, plan: Plan, configuration: str) -> int:
-    """A process's peak memory for a case, at most; `benchmarks/memory_preprocess.py` measures it.
+    """Upper bound of a process's peak memory for a case, in bytes; `benchmarks/memory_preprocess.py` measures it.
 
-    The peak is either in reading and cropping (the image, one channel in the file's number type, and
-    the components of its holes) or in resampling (the image before and after).
+    The peak is either in reading and cropping (the image, one channel in the file's dtype, and the connected
+    components of its holes) or in resampling (the image before and after).
     """
     geometry, _ = read_geometry(next(image for image in case.images if image is not None))
     target = plan.configuration(configuration).target_spacing(geometry.spacing)
@@ -216,9 +223,9 @@ def bytes_needed(case: Case, plan: Plan, configuration: str) -> int:
 
 
 def _remove_leftovers(folder: Path, cases: set[str]) -> None:
-    """Remove what killed processes left unfinished, and cases that are no longer in the data set.
+    """Remove unfinished folders of killed processes, and folders of cases that are no longer in the data set.
 
-    Called under the lock: no other process is writing here.
+    It is called under the lock, so that no other process writes here.
     """
     for path in list(folder.iterdir()) if folder.is_dir() else []:
         if path.is_dir() and path.name not in cases:

@@ -1,7 +1,7 @@
 """The folds of cross-validation: seeded, grouped by patient, stratified where the table allows.
 
-In: the cases of a data set and what the fingerprint knows of them. Out: for each fold the cases it
-trains on and those it is judged on.
+In: the cases of a data set and their fingerprint. Out: for each fold the cases it is trained on and the cases it is
+validated on.
 """
 
 from __future__ import annotations
@@ -23,22 +23,23 @@ MOST_VOLUME_BINS = 4
 
 
 def make_splits(dataset: Dataset, fingerprint: Fingerprint, *, folds: int = 5, seed: int) -> tuple[Split, ...]:
-    """Split the cases so that each is validated once and the cases of a patient stay together.
+    """Split the cases so that each case is validated on once and the cases of a patient stay together.
 
-    Every fold is to be like the whole data set in the stratification columns, the sequences present and
-    the foreground volume, as far as there are enough cases (scikit-learn's StratifiedGroupKFold). With
-    fewer patients than folds there are as many folds as patients.
+    Every fold resembles the whole data set in the stratification columns, the sequences present and the foreground
+    volume, as far as there are enough cases (scikit-learn's StratifiedGroupKFold). With fewer patients than folds
+    there are as many folds as patients.
 
     Args:
-        dataset: training cases.
-        fingerprint: of the same cases.
-        folds: how many are asked for.
-        seed: the same gives the same folds.
+        dataset: data set with the training cases.
+        fingerprint: fingerprint of the same cases.
+        folds: number of folds that are asked for.
+        seed: random seed; the same seed gives the same folds.
 
     Raises:
-        DatasetError: there is one patient only.
+        DatasetError: there is only one patient.
+        PlanError: fewer than two folds are asked for.
     """
-    # takes a second to import, which only those wait for who make folds
+    # the import takes a second, so only those who make folds wait for it
     from sklearn.model_selection import StratifiedGroupKFold
 
     count = number_of_folds(dataset, folds).value
@@ -47,7 +48,7 @@ def make_splits(dataset: Dataset, fingerprint: Fingerprint, *, folds: int = 5, s
     patients = _numbered([_patient(case) for case in cases])
     strata = strata_of(cases, fingerprint, count)
     with warnings.catch_warnings():
-        # a stratum of fewer cases than folds cannot be in every fold; that is no news to the user
+        # a stratum of fewer cases than folds cannot be in every fold; the user need not be told
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
         parts = list(splitter.split(np.zeros(len(cases)), strata, patients))
     return tuple(
@@ -56,10 +57,11 @@ def make_splits(dataset: Dataset, fingerprint: Fingerprint, *, folds: int = 5, s
 
 
 def number_of_folds(dataset: Dataset, folds: int = 5) -> Decision[int]:
-    """As many folds as are asked for, or as there are patients where these are fewer; at least two.
+    """The number of folds: as many as are asked for, but not more than there are patients.
 
     Raises:
-        DatasetError: there is one patient only, who cannot be both trained and validated on.
+        DatasetError: there is only one patient, who cannot be both trained and validated on.
+        PlanError: fewer than two folds are asked for.
     """
     cases, patients = len(dataset.cases), len({_patient(case) for case in dataset.cases})
     if patients < 2:
@@ -75,9 +77,9 @@ def number_of_folds(dataset: Dataset, folds: int = 5) -> Decision[int]:
 def strata_of(cases: Sequence[Case], fingerprint: Fingerprint, folds: int) -> list[int]:
     """The stratum of each case, numbered from 0.
 
-    Cases are told apart by their stratification columns and sequences present; where fewer than `folds`
-    cases are alike, by their columns alone, and where that is too fine too, not at all. Alike ones
-    are then told apart by foreground volume, in bins of at least `folds` cases.
+    Cases with the same stratification columns and the same sequences form a group. Groups of fewer than `folds` cases
+    are formed again by the columns alone; cases that are still in too small a group form one group. Each group is then
+    divided by foreground volume into bins of at least `folds` cases.
     """
     columns: list[Hashable] = [tuple(sorted(case.strata.items())) for case in cases]
     alike = _coarsened([(c, case.present) for c, case in zip(columns, cases, strict=True)], columns, folds)
@@ -92,21 +94,21 @@ def strata_of(cases: Sequence[Case], fingerprint: Fingerprint, folds: int) -> li
 
 
 def volume_bins(volumes: Sequence[float], folds: int) -> list[int]:
-    """Bin of each volume, smallest first; bins are of equally many cases, at least `folds`, at most four."""
+    """The bin of each volume, 0 = smallest; at most four bins of equally many cases, at least `folds` in each."""
     bins = max(1, min(MOST_VOLUME_BINS, len(volumes) // folds))
     rank = np.argsort(np.argsort(volumes, kind="stable"), kind="stable")
     return [int(r) * bins // len(volumes) for r in rank]
 
 
 def check_splits(splits: Sequence[Split], dataset: Dataset | DatasetRecord) -> None:
-    """Refuse folds that are not possible or would let a patient be learned from and judged on.
+    """Refuse folds that are impossible, or in which a patient is both trained and validated on.
 
     Args:
-        splits: the folds.
-        dataset: as it was read now, or as a RUN folder remembers it.
+        splits: the folds of cross-validation.
+        dataset: the data set as it is read now, or its record in a RUN folder.
 
     Raises:
-        PlanError: every problem found, naming fold, cases and patients.
+        PlanError: there are problems; the message names fold, cases and patients of each.
     """
     patient_of = {case.name: _patient(case) for case in dataset.cases}
     names = {_patient(case): case.patient or case.name for case in dataset.cases}
@@ -126,7 +128,7 @@ def check_splits(splits: Sequence[Split], dataset: Dataset | DatasetRecord) -> N
 
 
 def _within_fold(split: Split, patient_of: dict[str, Hashable], names: dict[Hashable, str]) -> list[str]:
-    """What is wrong with a fold by itself."""
+    """The problems of one fold, regardless of the other folds."""
     problems = []
     for part, cases in (("train", split.train), ("val", split.val)):
         if not cases:
@@ -146,12 +148,12 @@ def _within_fold(split: Split, patient_of: dict[str, Hashable], names: dict[Hash
 
 
 def _patient(case: Case | CaseSource) -> Hashable:
-    """The patient of a case; one of its own where the data set names none."""
+    """A key for the patient of a case; without a named patient the case counts as a patient of its own."""
     return ("case", case.name) if case.patient is None else ("patient", case.patient)
 
 
 def _coarsened(fine: Sequence[Hashable], coarse: Sequence[Hashable], folds: int) -> list[Hashable]:
-    """For each case the finest description that at least `folds` cases share; None where none is."""
+    """For each case the finest description that at least `folds` cases share; None where there is none."""
     result: list[Hashable] = [None] * len(fine)
     left = list(range(len(fine)))
     for descriptions in (fine, coarse):
@@ -168,6 +170,6 @@ def _foreground_mm3(case: CaseFingerprint | None) -> float:
 
 
 def _numbered(values: Sequence[Hashable]) -> list[int]:
-    """Equal values by equal numbers, counted from 0 in order of appearance."""
+    """A number for each value, from 0 in order of first appearance; equal values have equal numbers."""
     numbers = {value: number for number, value in enumerate(dict.fromkeys(values))}
     return [numbers[value] for value in values]

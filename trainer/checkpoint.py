@@ -1,9 +1,10 @@
-"""Training state on disk: safetensors and JSON, whole or not at all, two generations kept.
+"""Save the training state of a fold to checkpoints, and restore it.
 
-Of the two, the older one ends an epoch, where training is judged: a collapse within an epoch cannot
-push out the last good state. A checkpoint is a folder `checkpoint/step_00000250` with
-`tensors.safetensors` (weights, averaged weights, optimiser, random state) and `state.json`. Samples
-are drawn from (seed, fold, step, place in the batch), so the step is the sampler's whole state.
+A checkpoint is a folder such as `checkpoint/step_00000250` that holds `tensors.safetensors` (weights, averaged
+weights, optimiser, random state) and `state.json`. It appears whole or not at all. Two checkpoints are kept. The older
+one was written at the end of an epoch, where training is checked for a collapse, so that a collapse within an epoch
+cannot replace the last good state. Patches are drawn from (seed, fold, step, place in the batch), so the sampler needs
+no state but the step.
 """
 
 from __future__ import annotations
@@ -26,13 +27,16 @@ from trainer.learner import Learner
 
 
 class LogRow(FileModel):
-    """One line of `log.csv`.
+    """One line of `log.csv`: the summary of an epoch.
 
     Args:
-        loss: mean over the epoch's steps.
-        train_dice: mean foreground Dice over the epoch's patches, pooled.
-        val_dice: mean foreground Dice of whole validation cases, where it was measured.
-        seconds: time of the whole fold so far.
+        epoch: number of the epoch, from 1.
+        step: number of optimiser steps done at its end.
+        learning_rate: learning rate of its last step.
+        loss: mean loss over the epoch's steps.
+        train_dice: mean Dice over the foreground classes; voxels are pooled over the epoch's patches.
+        val_dice: mean foreground Dice of whole validation cases; None where it was not measured.
+        seconds: seconds of training of this fold so far, over all restarts.
     """
 
     epoch: int
@@ -45,12 +49,12 @@ class LogRow(FileModel):
 
 
 class Repeated(FileModel):
-    """The training that a fold repeats step by step; no clock decides anything.
+    """The training that a fold repeats step by step; the clock then decides nothing.
 
     Args:
-        iterations: length of its schedule at the beginning.
-        iterations_per_epoch: of its epochs.
-        events: what changed its schedule and its threads.
+        iterations: length of its schedule in steps at the beginning.
+        iterations_per_epoch: number of steps of each of its epochs.
+        events: the events that changed its schedule and its number of threads.
     """
 
     iterations: int
@@ -59,12 +63,12 @@ class Repeated(FileModel):
 
 
 class Requested(FileModel):
-    """What the user asked of one fold, instead of the plan's schedule; None = the plan's.
+    """What the user asked for instead of the plan's schedule, for one fold.
 
     Args:
-        epochs: number of epochs.
-        seconds: time that training takes.
-        follows: another training, which is repeated.
+        epochs: number of epochs; None = the plan's length.
+        seconds: time limit of training in seconds; None = the plan's.
+        follows: another training that is repeated; None = none.
     """
 
     epochs: int | None = None
@@ -73,26 +77,28 @@ class Requested(FileModel):
 
 
 class State(BaseModel):
-    """What of the training state is not a tensor.
+    """The part of the training state that is not a tensor; stored as `state.json`.
 
     Args:
-        step: optimiser steps done.
-        training: what is followed: the plan's, or what `--epochs` and `--time-budget` made of it.
-        requested: those two flags, as given when the fold was begun.
-        seconds: time spent on this fold over all restarts.
-        threads: torch's threads at the beginning; the same number gives the same bits on a CPU.
-        precision: number type that the network computes in, or, where it changed, all in order; None in
-            checkpoints of earlier releases.
-        loss_sum, counts: of the running epoch: summed loss; true positives, predicted and reference
-            voxels by class.
+        step: number of optimiser steps done.
+        training: training settings that the fold was begun with: the plan's, or the plan's with the requested length.
+        requested: what the user asked for instead of the plan's schedule when the fold was begun.
+        seconds: seconds spent on the training of this fold, over all restarts.
+        threads: torch's number of threads at the beginning; the same number gives the same bits on a CPU.
+        torch_version: version of torch that the fold was begun with.
+        precision: dtype that the network computes in, or all dtypes in order where it changed; None in checkpoints of
+            earlier releases.
+        loss_sum: sum of the losses of the current epoch.
+        counts: true positives, predicted and reference voxels of each class in the current epoch; None at its start.
         rows: lines of `log.csv` so far.
-        pace_since: number of those rows that tell no more how fast the machine is: it, or the threads, were others.
-        pace_from: step and seconds from which the row after them counts.
-        limit: seconds that training has, of `seconds`, as it was last told; None = as the schedule says.
-        events: what changed the schedule.
-        loss_scale: state of the gradient scaler of mixed precision in float16; empty elsewhere.
-        plan_sha256: of what the plan decides for this fold, and of its cases.
-        sha256: of `tensors.safetensors`.
+        pace_since: number of first rows that no longer count for the pace, because the machine or the number of
+            threads has changed since.
+        pace_from: step and seconds at which the first row that counts for the pace begins.
+        limit: value of `seconds` at which training ends, as it was last set; None = the schedule's own time limit.
+        events: the events that changed the schedule.
+        loss_scale: state of the gradient scaler for mixed precision in float16; empty elsewhere.
+        plan_sha256: hash of what the plan decides for this fold, and of its cases.
+        sha256: hash of `tensors.safetensors`.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
@@ -118,12 +124,18 @@ class State(BaseModel):
 
 
 def forget_pace(state: State) -> None:
-    """From now on alone epochs tell how fast the machine is."""
+    """Let only the steps from now on count for the pace of the machine."""
     state.pace_since, state.pace_from = len(state.rows), (state.step, state.seconds)
 
 
 def save(folder: Path, state: State, learner: Learner) -> None:
-    """Write a checkpoint atomically, then drop all others but the last one before it that ends an epoch."""
+    """Write a checkpoint atomically, then delete all others except the last earlier one at the end of an epoch.
+
+    Args:
+        folder: folder of the fold's checkpoints.
+        state: the part of the training state that is not a tensor; its hash and loss scale are set here.
+        learner: network and optimiser, whose tensors are saved.
+    """
     tensors = {f"weights.{k}": v for k, v in learner.module.state_dict().items()}
     tensors |= {f"average.{k}": v for k, v in learner.average.items()}
     for index, values in learner.optimizer.state_dict()["state"].items():
@@ -138,7 +150,7 @@ def save(folder: Path, state: State, learner: Learner) -> None:
         (temporary / "state.json").write_text(state.model_dump_json(indent=1), encoding="utf-8")
     judged = judged_generations(folder, state.training.iterations_per_epoch)
     kept = next((generation for generation in judged if generation.name < written.name), None)
-    # later ones too: they are damaged, or of training that was set back
+    # checkpoints of later steps are deleted too: they are damaged, or from before training was set back
     for other in generations(folder):
         if other not in (written, kept):
             shutil.rmtree(other, ignore_errors=True)
@@ -150,24 +162,25 @@ def is_saved(folder: Path, step: int) -> bool:
 
 
 def generations(folder: Path) -> list[Path]:
-    """Checkpoints on disk, newest first."""
+    """Folders of the checkpoints on disk, newest first."""
     return sorted(folder.glob("step_*"), reverse=True)
 
 
 def judged_generations(folder: Path, iterations_per_epoch: int) -> list[Path]:
-    """Those of the checkpoints that were written at the end of an epoch (or before the first), newest first."""
+    """Folders of the checkpoints written at the end of an epoch, or before the first epoch, newest first."""
     return [g for g in generations(folder) if int(g.name.removeprefix("step_")) % iterations_per_epoch == 0]
 
 
 def load(folder: Path, *, judged_every: int = 1) -> tuple[State, dict[str, torch.Tensor]] | None:
-    """The newest checkpoint that is whole; None where there is none at all.
+    """Load the newest checkpoint that is not damaged: its state and its tensors by name; None where there is none.
 
     Args:
-        folder: of the checkpoints.
-        judged_every: steps of an epoch: only checkpoints at the end of one are considered.
+        folder: folder of the fold's checkpoints.
+        judged_every: only checkpoints at a multiple of this number of steps count; with the steps of an epoch these
+            are the checkpoints at the end of an epoch.
 
     Raises:
-        RunFolderError: there are checkpoints, and every one is damaged.
+        RunFolderError: there are checkpoints, and all of them are damaged.
     """
     found = judged_generations(folder, judged_every)
     for generation in found:
@@ -183,7 +196,13 @@ def load(folder: Path, *, judged_every: int = 1) -> tuple[State, dict[str, torch
 
 
 def restore(state: State, tensors: dict[str, torch.Tensor], learner: Learner) -> None:
-    """Put what a checkpoint holds of the learner back where `save` took it from."""
+    """Restore the learner's weights, average, optimiser and loss scale, and torch's random state.
+
+    Args:
+        state: state of a checkpoint, from `load`.
+        tensors: tensors of the same checkpoint, by name.
+        learner: network and optimiser that are restored in place.
+    """
     learner.module.load_state_dict(_below(tensors, "weights."))
     for name, value in _below(tensors, "average.").items():
         learner.average[name].copy_(value)
@@ -195,11 +214,11 @@ def restore(state: State, tensors: dict[str, torch.Tensor], learner: Learner) ->
         of_parameter = states.get(number, {})
         for name, value in of_parameter.items():
             if value.shape == parameter.shape:
-                # files hold no layout, and steps are slower where it is not that of the weights
+                # files do not store the memory layout, and steps are slower if it differs from that of the weights
                 of_parameter[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
     groups = learner.optimizer.state_dict()["param_groups"]
     learner.optimizer.load_state_dict({"state": states, "param_groups": groups})
-    # empty where the checkpoint was written without a scale: the present one is kept
+    # a checkpoint written without mixed precision in float16 has no loss scale; the present one is kept
     if state.loss_scale:
         learner.scaler.load_state_dict(state.loss_scale)
     torch.set_rng_state(tensors["random_state"])

@@ -1,4 +1,7 @@
-"""What may change a fold's schedule on the way: its time, the threads at hand, or a collapse of training."""
+"""Change the schedule of a fold during training: because of its time, of the number of threads, or of a collapse.
+
+In: the training state of a fold and its time limit. Out: `Event`s that are added to the state.
+"""
 
 from __future__ import annotations
 
@@ -18,47 +21,54 @@ from trainer.schedule import iterations_after, threads_after
 
 MOST_RESTORES = 3
 RATE_FACTOR_AFTER_COLLAPSE = 0.5
-# below: as good as no foreground; a fold that once was above `LEARNED` has collapsed
+# a fold whose Dice was above `LEARNED` once has collapsed if its Dice falls below `NO_FOREGROUND`
 NO_FOREGROUND, LEARNED = 0.001, 0.1
 TOLERATED_OVERRUN = 1.02
 WORTH_A_CHANGE = 0.1
-"""Of the schedule's length, from which it is lengthened."""
+"""The schedule is lengthened only if it grows by at least this share of its length."""
 
 BELIEVED_AT_ONCE = 1.5
-"""Factor on the length for which the first epoch alone is enough."""
+"""A change of the length by this factor or more is made after one epoch."""
 
 EPOCHS_THAT_TELL = 5
-"""Before a smaller change, where there are as many to come."""
+"""A smaller change of at least a tenth waits for this many epochs, if more than this many are still to come."""
 
 SMALL_CHANGES_FROM = 0.6
-"""Share of the schedule, from which what is little too long is shortened: the pace is known, and enough is to come."""
+"""A change of less than a tenth waits until this share of the steps is done: then the pace is known well enough."""
 
 RECENT_EPOCHS = 3
 SAME_PACE = 1.2
-"""Factor between the last epochs and all of them up to which the machine is the same: its noise."""
+"""Up to this factor between the last epochs and all epochs, a difference of pace counts as noise of the machine."""
 
 
 class TrainingCollapsed(AutosegError):
-    """Training collapsed more often than its rule mends."""
+    """Training collapsed, and setting it back did not help or is not possible."""
 
 
 def collapsed(state: State, dice: float) -> bool:
-    """Whether foreground, once found, is not predicted any more.
+    """Whether the network no longer predicts foreground, although it did in an earlier epoch.
 
     Args:
-        state: with the rows of earlier epochs.
-        dice: foreground Dice of this epoch's patches.
+        state: training state with the log rows of earlier epochs.
+        dice: mean foreground Dice of this epoch's patches.
     """
     return dice < NO_FOREGROUND and any(row.train_dice > LEARNED for row in state.rows)
 
 
 def go_back(folder: Path, learner: Learner, state: State, console: Console, why: str) -> None:
-    """Put learner and state back to the last end of an epoch, with half the learning rate from there on.
+    """Restore learner and state from the last checkpoint at the end of an epoch, and halve the learning rate.
 
-    Checkpoints within an epoch may hold the collapse already.
+    Checkpoints within an epoch may already contain the collapse.
+
+    Args:
+        folder: folder of the fold.
+        learner: network and optimiser; restored in place.
+        state: training state; restored in place, with a new event.
+        console: console that tells the user.
+        why: the sign of the collapse, for the user.
 
     Raises:
-        TrainingCollapsed: for the fourth time.
+        TrainingCollapsed: training collapsed for the fourth time, or there is no checkpoint to go back to.
     """
     found = checkpoint.load(folder / "checkpoint", judged_every=state.training.iterations_per_epoch)
     restores = sum(e.kind == "restored" for e in state.events)
@@ -80,22 +90,22 @@ def go_back(folder: Path, learner: Learner, state: State, console: Console, why:
     console.print(f"Training collapsed: {event.reason}")
     state.step, state.rows = before.step, before.rows
     state.loss_sum, state.counts = before.loss_sum, before.counts
-    # what came after that state is undone too
+    # events after the restored checkpoint are undone too
     state.events = (*kept, event)
-    # the time of what was undone is no time of a step
+    # the time of the steps that are undone must not count for the pace
     checkpoint.forget_pace(state)
     checkpoint.save(folder / "checkpoint", state, learner)
 
 
 def begin_with_pace(state: State, limit: float, of_step: float, known_by: str, console: Console) -> None:
-    """Begin a fold with the length that its time affords.
+    """Set the first length of a fold's schedule to the number of steps that its time affords.
 
     Args:
-        state: of a fold that has not begun; gets the event.
-        limit: seconds of training.
-        of_step: seconds a step, looks at whole cases included.
-        known_by: from where, for the user.
-        console: tells the user.
+        state: training state of a fold that has not begun; gets an event if the length changes.
+        limit: seconds that training may take.
+        of_step: seconds per step, including the validations during training.
+        known_by: where this pace comes from, for the user.
+        console: console that tells the user.
     """
     length, affordable = state.training.iterations, max(1, int(limit / of_step))
     if not 1 / (1 + WORTH_A_CHANGE) < affordable / length < 1 + WORTH_A_CHANGE:
@@ -106,18 +116,18 @@ def begin_with_pace(state: State, limit: float, of_step: float, known_by: str, c
 
 
 def revise_length(state: State, limit: float | None, console: Console, expected_look: float = 0.0) -> None:
-    """Make the schedule as long as its time affords at the present pace.
+    """Set the length of the schedule to what the time affords at the present pace of the machine.
 
-    A machine that became slower or faster shows in the pace. Looks at whole cases count for what is still to
-    come of them, not as slow steps. A change of less than a tenth is not worth one, but where the fold would end
-    late. Since epochs vary, a small change waits until most of the schedule is done, and a middling one for several
-    epochs; a great one is made after the first.
+    Validations on whole cases are counted apart from the steps: those still to come take their own time. A longer
+    schedule that gains less than a tenth is not worth a change; a shorter one is made only if the fold would end late.
+    Because epochs vary, a small change waits until most of the schedule is done, a medium one waits for several
+    epochs, and a large one is made after the first epoch.
 
     Args:
-        state: gets the event.
-        limit: seconds of training, of `state.seconds`; None = as long as it takes.
-        console: tells the user.
-        expected_look: seconds of a look at whole cases as long as there was none.
+        state: training state; gets an event if the length changes.
+        limit: value of `state.seconds` at which training must end; None = no time limit.
+        console: console that tells the user.
+        expected_look: expected seconds of a validation on whole cases, used as long as none was measured.
     """
     length = iterations_after(state.training, state.events)
     if limit is None or state.step >= length:
@@ -136,7 +146,7 @@ def revise_length(state: State, limit: float | None, console: Console, expected_
 
 
 def _change_length(state: State, iterations: int, reason: str, console: Console) -> None:
-    """The event of another length from this step on."""
+    """Add an event that changes the length of the schedule from the present step on."""
     shorter = iterations < iterations_after(state.training, state.events)
     event = Event(
         kind="shortened" if shorter else "lengthened",
@@ -150,7 +160,7 @@ def _change_length(state: State, iterations: int, reason: str, console: Console)
 
 
 def _may_be_noise(state: State, length: int, change: float) -> bool:
-    """Whether a change of the length can wait until more epochs tell of it."""
+    """Whether a change of the length waits for more epochs, because it may be due to noise of the pace."""
     size, per_epoch = max(change, 1 / change), state.training.iterations_per_epoch
     if size >= BELIEVED_AT_ONCE:
         return False
@@ -161,12 +171,12 @@ def _may_be_noise(state: State, length: int, change: float) -> bool:
 
 
 def tell_what_it_takes(state: State, limit: float, console: Console) -> None:
-    """Say what a length that a person wrote takes, beside the time that there is.
+    """Tell the user how long a schedule of fixed length takes, compared with the time limit.
 
     Args:
-        state: with rows that tell the pace.
-        limit: seconds of training, of `state.seconds`.
-        console: tells the user.
+        state: training state with at least one log row that counts for the pace.
+        limit: value of `state.seconds` at which training should end.
+        console: console that tells the user.
     """
     length = iterations_after(state.training, state.events)
     of_step, of_look = pace_of(state)
@@ -177,19 +187,19 @@ def tell_what_it_takes(state: State, limit: float, console: Console) -> None:
 
 
 def end_now(state: State, console: Console) -> None:
-    """End the schedule with the steps that are done: the time is over, and within an epoch none could be foreseen."""
+    """End the schedule at the present step, because the time is over within an epoch."""
     left_out = iterations_after(state.training, state.events) - state.step
     _change_length(state, state.step, f"the time is over: the last {left_out} steps are left out", console)
 
 
 def change_threads(state: State, threads: int, why: str, console: Console) -> None:
-    """Go on with another number of threads, which gives other bits.
+    """Add an event for another number of threads, because results then differ in their last bits.
 
     Args:
-        state: gets the event.
-        threads: from now on.
-        why: they are others.
-        console: tells the user.
+        state: training state; gets the event.
+        threads: number of threads from now on.
+        why: reason for the change, for the user.
+        console: console that tells the user.
     """
     before = threads_after(state.threads, state.events)
     event = Event(
@@ -202,26 +212,29 @@ def change_threads(state: State, threads: int, why: str, console: Console) -> No
     )
     console.print(f"Threads: {event.reason}", highlight=False)
     state.events = (*state.events, event)
-    # the pace so far was that of other threads
+    # the pace so far was measured with another number of threads
     checkpoint.forget_pace(state)
 
 
 def pace_of(state: State) -> tuple[float, float]:
-    """Seconds that a step takes now, and seconds of a look at whole cases; there is a row that tells."""
+    """Seconds per step and seconds per validation on whole cases, at the present pace.
+
+    The state must have at least one log row that counts for the pace.
+    """
     return pace(state.rows, state.pace_since, state.pace_from)
 
 
 def pace(rows: Sequence[LogRow], since: int = 0, start: tuple[int, float] = (0, 0.0)) -> tuple[float, float]:
-    """Seconds that a step takes, and seconds of a look at whole cases.
+    """Seconds per step and seconds per validation on whole cases, from the rows of the log.
 
-    The mean of all epochs is steadiest; where the last ones have another pace, the machine has become another, and
-    they count alone. The first epoch, in which things warm up, counts only as long as there is no other. Where every
-    epoch ends with a look, it is part of the step's time.
+    The mean over all epochs is steadiest. If the last epochs have another pace, the machine has changed, and only they
+    count. The first epoch, in which the machine warms up, counts only as long as there is no other. If every epoch
+    ends with a validation, its time is part of the time per step, and the second value is 0.
 
     Args:
-        rows: of the log, more than `since`.
-        since: number of rows that do not count.
-        start: step and seconds from which the first that counts does.
+        rows: rows of the log; there must be more than `since`.
+        since: number of first rows that do not count.
+        start: step and seconds at which the first row that counts begins.
     """
     counting = rows[since:]
     before = [start, *((row.step, row.seconds) for row in counting[:-1])]
@@ -243,11 +256,11 @@ def _mean_step(epochs: Sequence[tuple[int, float, bool]]) -> float:
 
 
 def _affordable(state: State, limit: float, of_step: float, of_look: float) -> int:
-    """Length of the longest schedule that ends with the time, looks at whole cases included."""
+    """Length of the longest schedule that ends within the time limit, including validations on whole cases."""
     left, every = limit - state.seconds, state.training.validate_every * state.training.iterations_per_epoch
     lengths = [1]
     for looks in range(_looks_to_come(state, state.step + int(left / of_step)) + 1):
-        # with so many looks it ends at the latest where the next one would be taken
+        # a schedule with this many validations ends at the latest where the next one would be due
         latest = (state.step // every + looks + 1) * every - state.step if every else math.inf
         lengths.append(int(min((left - of_look * looks) / of_step, latest)))
     return state.step + max(lengths)
@@ -258,7 +271,7 @@ def _seconds_to_come(state: State, length: int, of_step: float, of_look: float) 
 
 
 def _looks_to_come(state: State, length: int) -> int:
-    """Epochs before the last one after which whole cases are looked at."""
+    """Number of validations on whole cases that are still to come before the last epoch."""
     every, per_epoch = state.training.validate_every, state.training.iterations_per_epoch
     if not every:
         return 0

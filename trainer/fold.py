@@ -1,9 +1,9 @@
-"""Training of one fold, from the plan and the preprocessed cases to weights and predictions.
+"""Train one fold, from the plan and the preprocessed cases to weights and predictions.
 
-Reads `plan.yaml`, `splits.json` and `preprocessed/CONFIG/`; writes `models/CONFIG/fold_K/` and
-`cross_validation/CONFIG/`. Whatever interrupts it, the same command goes on from the last checkpoint,
-on a CPU to the same bits. What the clock decides on the way, the schedule's length and the number of
-threads, is an event; a training that follows the same events has the same bits too.
+In: `plan.yaml`, `splits.json` and `preprocessed/CONFIG/`. Out: `models/CONFIG/fold_K/` and `cross_validation/CONFIG/`.
+After an interruption the same command continues from the last checkpoint, on a CPU to the same bits. The clock decides
+the length of the schedule and the number of threads during training. Each such decision is recorded as an event, and a
+training that follows the same events has the same bits too.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ SECONDS_BETWEEN_CHECKPOINTS = 180.0
 SECONDS_BETWEEN_PICTURES = 10.0
 CASES_LOOKED_AT_BETWEEN = 4
 EPOCHS_BEFORE_PACE = 2
-"""After which a fold's pace is compared with the planned one: in the first things warm up."""
+"""After this many epochs a fold's pace is compared with the planned pace: in the first epoch the machine warms up."""
 
 ANOTHER_MACHINE = 1.5
-"""Factor between the planned pace and the real one from which the plan was made for another machine."""
+"""From this factor between the planned and the real pace, the plan counts as made for another machine."""
 
 ANOTHER_AT_ONCE = 2.5
-"""The same after the first epoch alone: at such a pace a second one may cost a good part of the time."""
+"""The same factor after only one epoch: at such a pace a second epoch may cost a large part of the time."""
 
 FAR_ON = 1 / 3
-"""Share of its time after which a fold that goes on is not begun anew."""
+"""A resumed fold that has used more than this share of its time is not begun anew for another pace."""
 
 OVERRUN_WITHIN_AN_EPOCH = 1.05
-"""Share of its time at which a fold ends even within an epoch."""
+"""Training ends even within an epoch when it has taken this many times its time limit."""
 
 
 AtOtherPace = Literal["go on", "tell", "raise"]
@@ -72,28 +72,32 @@ def train_fold(
     left_after: float = 0.0,
     at_other_pace: AtOtherPace = "go on",
 ) -> None:
-    """Train one fold, or go on with it, then predict and evaluate its validation cases.
+    """Train one fold, or continue its training, then predict and evaluate its validation cases.
 
     Args:
-        run: folder with plan, splits and preprocessed cases.
+        run: RUN folder that holds the plan, the splits and the preprocessed cases.
         configuration: name of the configuration.
-        fold: index into `splits.json`.
+        fold: index of the fold in `splits.json`.
         device: `auto`, `cpu`, `cuda` or `mps`.
-        workers: processes that draw and augment patches; None chooses by the cores.
-        threads: that compute on a CPU; None = as many as other programs leave cores for, or as what it follows had.
-        epochs: length of the schedule instead of the plan's, which no clock then changes.
-        seconds: time for the training instead of the plan's; the schedule's length follows.
-        share: seconds from now that training takes, its share of the time of a whole run; goes before the plan's.
-        pace_before: seconds a step of folds like this one, by which it begins; None = the plan's.
-        follows: a finished training of this fold, which is repeated; no clock decides anything.
-        left_after: seconds that the whole run has left once this fold's training has ended, shown in the bar.
-        at_other_pace: what is done where the first epochs show that the plan was made for another machine.
+        workers: number of processes that draw and augment patches; None = chosen by the number of cores.
+        threads: number of threads that compute on a CPU; None = as many as other programs leave cores for. Where
+            `follows` is given, its number of threads is used.
+        epochs: number of epochs instead of the plan's; the clock then no longer changes the schedule's length.
+        seconds: time limit of training in seconds instead of the plan's; the schedule's length follows from it.
+        share: seconds of training from now on, as this fold's share of the whole run; replaces the plan's limit.
+        pace_before: seconds per step of an earlier fold like this one, which set the first length of the schedule;
+            None = the planned pace.
+        follows: finished training of this fold that is repeated step by step; the clock then decides nothing.
+        left_after: seconds that the whole run has left after this fold's training; shown in the progress bar.
+        at_other_pace: what happens if the first epochs show that the plan was made for another machine: `go on`
+            without a word, `tell` the user, or `raise` an error.
 
     Raises:
-        RunFolderError: something it reads is missing, or another process trains this fold.
+        RunFolderError: something that is read is missing, or another process trains this fold.
         OutOfMemory: the device's memory does not hold a step.
-        TrainingStopped: Ctrl-C or SIGTERM; a checkpoint and weights that predict are written.
-        OtherPace: the pace is far from the planned one; the fold can be gone on with all the same.
+        TrainingStopped: Ctrl-C or SIGTERM came; a checkpoint and weights that can predict are written.
+        OtherPace: the pace is far from the planned one and `at_other_pace` is `raise`; the fold can still be continued.
+        TrainingCollapsed: training collapsed, and setting it back did not help.
     """
     if is_finished(run, configuration, fold):
         return
@@ -109,7 +113,7 @@ def train_fold(
         _limit(task, share)
         if not checkpoint.generations(task.folder / "checkpoint"):
             _begin_with_pace(task, pace_before)
-            # a loss that is not finite in the first epoch goes back to this
+            # training is set back to this checkpoint if the loss is not finite in the first epoch
             _save(task)
         _follow(task)
         _take_threads(task)
@@ -129,7 +133,7 @@ def is_finished(run: RunFolder, configuration: str, fold: int) -> bool:
 
 
 def _repeated(run: RunFolder, configuration: str, finished: Finished) -> Repeated:
-    """What is repeated of a training; those of earlier releases began as the plan has it."""
+    """The part of a finished training that is repeated; what files of earlier releases lack is taken from the plan."""
     planned = read_plan(run.plan).configuration(configuration).training
     return Repeated(
         iterations=finished.iterations or planned.iterations,
@@ -139,7 +143,7 @@ def _repeated(run: RunFolder, configuration: str, finished: Finished) -> Repeate
 
 
 def _limit(task: Fold, share: float | None) -> None:
-    """Until when the fold is trained: by its share of a run's time, also of an earlier start, else by the plan."""
+    """Set the time limit of the fold: its share of the run's time, also from an earlier start, else the plan's."""
     state = task.state
     if share is not None and "seconds" not in task.kept:
         state.limit = state.seconds + share
@@ -147,7 +151,7 @@ def _limit(task: Fold, share: float | None) -> None:
 
 
 def _begin_with_pace(task: Fold, pace_before: float | None) -> None:
-    """Let the first length be what the fold's time affords, where that is known better than by the plan."""
+    """Set the first length of the schedule to what the fold's time affords, where a pace is known."""
     pace = pace_before or task.planned_pace
     if task.limit is not None and pace is not None and not task.length_is_fixed:
         known_by = "as planned" if pace_before is None else "as in the fold before"
@@ -155,7 +159,7 @@ def _begin_with_pace(task: Fold, pace_before: float | None) -> None:
 
 
 def _train(task: Fold, stop: StopRequest, bar: FoldBar, at_other_pace: AtOtherPace) -> None:
-    """Steps until the schedule ends, training is set back, or batches are to be drawn in another way."""
+    """Take steps until the schedule ends, training is set back, or the settings for drawing batches change."""
     state, training = task.state, task.training
     loader = BatchLoader(
         [task.case(case) for case in task.split.train],
@@ -188,7 +192,7 @@ def _train(task: Fold, stop: StopRequest, bar: FoldBar, at_other_pace: AtOtherPa
 
 
 def _step(task: Fold, batch: Batch) -> bool:
-    """One optimiser step; False where the loss is not finite and training was set back."""
+    """Take one optimiser step; return False if the loss is not finite and training is set back."""
     state = task.state
     rate = learning_rate(state.step, state.training, state.events)
     loss, counts = task.learner.step(batch.image, batch.label, rate, state.step)
@@ -202,12 +206,12 @@ def _step(task: Fold, batch: Batch) -> bool:
 
 
 def _end_epoch(task: Fold) -> bool:
-    """Log, look at whole cases, revise the length, save; False where training collapsed and was set back."""
+    """Validate, log, revise the length and save; return False if training collapsed and is set back."""
     state, training = task.state, task.state.training
     epoch = -(-state.step // training.iterations_per_epoch)
     steps = state.step - (epoch - 1) * training.iterations_per_epoch
     dice = pooled_dice(torch.tensor(state.counts).numpy())
-    # a part of an epoch may have no foreground at all
+    # an incomplete epoch may have no foreground at all, so it cannot show a collapse
     if steps == training.iterations_per_epoch and events.collapsed(state, dice):
         _go_back(task, "no foreground is predicted any more")
         return False
@@ -231,7 +235,7 @@ def _end_epoch(task: Fold) -> bool:
     if not task.length_is_fixed:
         events.revise_length(state, task.limit, task.console, task.expected_look(CASES_LOOKED_AT_BETWEEN))
     _save(task)
-    # drawing takes as long as a step or two of a small network
+    # drawing the picture takes as long as one or two steps of a small network
     drawn = state.step == task.length or clock.now() - task.drawn_at > SECONDS_BETWEEN_PICTURES
     write_log(task.folder, state.rows, drawn=drawn)
     task.drawn_at = clock.now() if drawn else task.drawn_at
@@ -239,11 +243,11 @@ def _end_epoch(task: Fold) -> bool:
 
 
 def _end_if_time_is_over(task: Fold) -> None:
-    """End within an epoch where the machine has become so slow that the next end of one is far beyond the time."""
+    """End training within an epoch if the machine is so slow that the time limit is exceeded before the epoch ends."""
     state = task.state
     if task.limit is None or task.length_is_fixed or state.step >= task.length:
         return
-    # what goes on can be shortened at its first end of an epoch, and then still anneals
+    # a resumed fold can be shortened at the end of its first epoch, so that the learning rate is still annealed
     if state.pace_from[0] > 0 and len(state.rows) == state.pace_since:
         return
     if task.seconds > task.limit * OVERRUN_WITHIN_AN_EPOCH:
@@ -251,10 +255,12 @@ def _end_if_time_is_over(task: Fold) -> None:
 
 
 def _compare_pace(task: Fold, at_other_pace: AtOtherPace) -> None:
-    """After the first epochs: is the real pace the planned one; of a length that is fixed, what it takes.
+    """Compare the real pace with the planned one after the first epochs.
+
+    Where the length is fixed, the user is only told how long training takes.
 
     Raises:
-        OtherPace: it is another machine's, and whoever calls plans again.
+        OtherPace: the pace is that of another machine, and the caller asked for an error in order to plan again.
     """
     state = task.state
     seen = len(state.rows) - state.pace_since
@@ -262,7 +268,7 @@ def _compare_pace(task: Fold, at_other_pace: AtOtherPace) -> None:
         return
     if task.length_is_fixed:
         limit = task.planned.seconds if task.limit is None else task.limit
-        # a short one has no more epochs
+        # a short schedule may end after its first epoch
         if limit is not None and (seen == EPOCHS_BEFORE_PACE or (state.step >= task.length and seen == 1)):
             events.tell_what_it_takes(state, limit, task.console)
         return
@@ -273,7 +279,7 @@ def _compare_pace(task: Fold, at_other_pace: AtOtherPace) -> None:
     times = max(real / planned, planned / real)
     if times < (ANOTHER_MACHINE if seen == EPOCHS_BEFORE_PACE else ANOTHER_AT_ONCE):
         return
-    # where others compute, or most of a fold would be lost that goes on, the plan may be right
+    # the plan is kept if much of a resumed fold would be lost, or if other programs explain the slow pace
     goes_on = state.pace_from[0] > 0 and task.limit is not None and state.seconds > FAR_ON * task.limit
     if goes_on or (real > planned and task.threads.leaves_cores):
         return
@@ -290,7 +296,7 @@ def _compare_pace(task: Fold, at_other_pace: AtOtherPace) -> None:
 
 
 def _follow(task: Fold) -> None:
-    """What happened at this step in the training that is repeated happens here."""
+    """Apply the events that the repeated training had at this step."""
     state = task.state
     for event in task.follows or ():
         if event.kind != "restored" and event.step == state.step and event not in state.events:
@@ -299,7 +305,7 @@ def _follow(task: Fold) -> None:
 
 
 def _look_at_threads(task: Fold) -> None:
-    """Compute with as many threads as other programs leave cores for, or as the training that is repeated had."""
+    """Adapt the number of threads to the cores that other programs leave, or to the training that is repeated."""
     if task.learner.device.type != "cpu" or task.state.step >= task.length:
         return
     if task.follows is None:
@@ -308,7 +314,7 @@ def _look_at_threads(task: Fold) -> None:
 
 
 def _take_threads(task: Fold) -> None:
-    """Let torch have the threads that are due; another number than so far is an event, saved before its first step."""
+    """Set torch's number of threads; a changed number becomes an event, saved before the first step with it."""
     if task.learner.device.type != "cpu":
         return
     state, threads = task.state, task.threads
@@ -334,7 +340,7 @@ def _look_at_whole_cases(task: Fold) -> float:
 
 
 def _on_window(task: Fold) -> OnWindow | None:
-    """What is done after each window of a whole case: threads follow the cores that other programs leave."""
+    """Function called after each window of a whole case: on a CPU it adapts the number of threads, else None."""
     return task.threads.follow if task.learner.device.type == "cpu" and task.follows is None else None
 
 

@@ -1,4 +1,7 @@
-"""What the training of a fold needs at hand: from its checkpoint, or, where there is none, anew."""
+"""Open a fold for training, from its last checkpoint or, where there is none, from the start.
+
+In: a RUN folder, the fold, and what the user asked for. Out: a `Fold`, which holds everything that training needs.
+"""
 
 from __future__ import annotations
 
@@ -33,30 +36,30 @@ from trainer.measure import measure_step
 from trainer.schedule import iterations_after, of_length, threads_after
 
 EPOCHS_IN_A_GIVEN_TIME = 20
-"""Of a fold that is given seconds: between epochs it can be shortened where it is late."""
+"""Number of epochs of a fold whose time the user gives: it can be shortened at the end of each if it is late."""
 
 
 @dataclass
 class Fold:
-    """Everything that training a fold needs at hand.
+    """Everything that the training of a fold needs.
 
     Args:
-        run: the RUN folder.
-        plan: its plan.
-        name: of the configuration.
-        index: of the fold.
-        split: its cases, those that have a sequence that the network sees.
+        run: RUN folder that holds the plan, the splits and the preprocessed cases.
+        plan: plan in the RUN folder.
+        name: name of the configuration.
+        index: index of the fold in `splits.json`.
+        split: training and validation cases of the fold that have at least one sequence that the network sees.
         learner: network and optimiser.
         state: the rest of the training state.
-        workers: processes that draw and augment patches.
-        console: for messages.
-        threads: that compute on a CPU.
-        kept: names of fields of the plan's training that a person wrote, which nothing overrides.
-        planned: the training settings of which a schedule of another length is made.
-        limit: seconds, of `state.seconds`, at which training ends; None = as long as it takes.
-        saved_at: clock of the last checkpoint.
-        drawn_at: clock of the last picture of its progress.
-        counted_to: up to when `state.seconds` counts.
+        workers: number of processes that draw and augment patches.
+        console: console for messages to the user.
+        threads: number of threads that compute on a CPU, adapted during training.
+        kept: names of fields of the plan's training settings that a person edited; nothing overrides them.
+        planned: training settings of the plan, from which the settings for another length are derived.
+        limit: value of `state.seconds` at which training ends; None = no time limit.
+        saved_at: clock time of the last checkpoint, in seconds.
+        drawn_at: clock time of the last drawing of `progress.png`, in seconds.
+        counted_to: clock time up to which `state.seconds` counts, in seconds.
     """
 
     run: RunFolder
@@ -77,53 +80,53 @@ class Fold:
     counted_to: float
 
     def count_time(self) -> None:
-        """Bring `state.seconds` up to now."""
+        """Add the time since the last call to `state.seconds`."""
         now = clock.now()
         self.state.seconds, self.counted_to = self.state.seconds + now - self.counted_to, now
 
     @property
     def seconds(self) -> float:
-        """Of training, up to now."""
+        """Seconds of training up to now, over all restarts."""
         return self.state.seconds + clock.now() - self.counted_to
 
     def expected_look(self, cases: int) -> float:
-        """Seconds that predicting so many of the validation cases takes by the plan; 0 where it does not say."""
+        """Planned seconds to predict this number of validation cases; 0 where the plan has no such time."""
         whole = self.planned.validation_seconds or 0.0
         return whole * min(1.0, cases / max(1, len(self.split.val)))
 
     @property
     def follows(self) -> tuple[Event, ...] | None:
-        """Events of another training that this one repeats; None where it follows the clock."""
+        """Events of the training that this one repeats; None where it repeats none and follows the clock."""
         repeated = self.state.requested.follows
         return None if repeated is None else repeated.events
 
     @property
     def length_is_fixed(self) -> bool:
-        """Whether a person said how many steps it takes, or which training it repeats."""
+        """Whether a person set the number of steps or epochs, or the training repeats another one."""
         asked = self.state.requested.epochs is not None or self.follows is not None
         return asked or ("iterations" in self.kept and self.state.requested.seconds is None)
 
     @property
     def planned_pace(self) -> float | None:
-        """Seconds a step for which autoseg planned; None where a person decided, or nothing was planned for a time."""
+        """Planned seconds per step; None where a person set time or length, or the plan has no time limit."""
         of_a_person = {"seconds", "iterations"} & self.kept or self.state.requested != Requested()
-        # a single step is the least of any plan, and tells of no pace
+        # every plan has at least one step, so a single step does not tell the pace
         if of_a_person or self.planned.seconds is None or self.planned.iterations == 1:
             return None
         return self.planned.seconds / self.planned.iterations
 
     @property
     def training(self) -> Training:
-        """The settings as the schedule's present length asks for."""
+        """The planned training settings, adapted to the present length of the schedule."""
         return of_length(self.planned, self.length, self.kept)
 
     def case(self, case: str) -> Path:
-        """Where a preprocessed case lies."""
+        """Folder of a preprocessed case."""
         return self.run.case(self.plan.preprocessed_as(self.name), case)
 
     @property
     def folder(self) -> Path:
-        """Where the fold's model lies."""
+        """Folder of the fold's model."""
         return self.run.fold(self.name, self.index)
 
     @property
@@ -133,7 +136,7 @@ class Fold:
 
     @property
     def length(self) -> int:
-        """Steps of the schedule, as it now stands."""
+        """Present length of the schedule in steps, after all events."""
         return iterations_after(self.state.training, self.state.events)
 
 
@@ -146,20 +149,21 @@ def open_fold(
     requested: Requested,
     threads: Threads,
 ) -> Fold:
-    """A fold that can be trained: as its last checkpoint left it, or from the start.
+    """Open a fold for training: in the state of its last checkpoint, or from the start.
 
     Args:
-        run: folder with plan, splits and preprocessed cases.
-        name: of the configuration.
-        index: of the fold.
-        device: where it is trained.
-        workers: processes that draw and augment patches; None chooses by the cores.
-        requested: length of the schedule, instead of the plan's.
-        threads: that compute on a CPU; begins with those of the checkpoint.
+        run: RUN folder that holds the plan, the splits and the preprocessed cases.
+        name: name of the configuration.
+        index: index of the fold in `splits.json`.
+        device: device on which the fold is trained.
+        workers: number of processes that draw and augment patches; None = chosen by the number of cores.
+        requested: length or time of the schedule that the user asked for instead of the plan's.
+        threads: number of threads that compute on a CPU; set to the checkpoint's number where there is a checkpoint.
 
     Raises:
-        RunFolderError: something it reads is missing, this fold was begun with another plan, split or
-            length, or another one of the configuration with another spacing, network or normalisation.
+        RunFolderError: something that is read is missing; or this fold was begun with another plan, split or length;
+            or another fold of the configuration was begun with another spacing, network or normalisation.
+        OutOfMemory: a time was asked for, and the device's memory does not hold a step.
     """
     plan = read_plan(run.plan)
     configuration = plan.configuration(name)
@@ -186,7 +190,7 @@ def open_fold(
         _check_same(folder, state, decided_by, requested)
         _keep_versions(state, device, console)
         threads.start_with(threads_after(state.threads, state.events))
-        # the machine, or what else it does, may be another than before
+        # the machine may be another one now, or its other programs may have changed
         checkpoint.forget_pace(state)
     learner = Learner(plan, configuration, state.training, device, seed=plan.seed + index)
     if found is not None:
@@ -215,7 +219,7 @@ def open_fold(
 
 
 def _note_beginning(run: RunFolder, plan: Plan, name: str, index: int, console: Console) -> None:
-    """Write down by what a fold begins, and that a choice which rests on a former one of it no longer holds."""
+    """Record the plan that a fold begins with, and set aside a selection that rests on a former model of it."""
     write_trained_by(run, plan, name, index)
     if set_selection_aside(run, name):
         console.print(
@@ -228,13 +232,13 @@ def _note_beginning(run: RunFolder, plan: Plan, name: str, index: int, console: 
 
 
 def default_workers(device: torch.device) -> int:
-    """Augmentation processes: many beside a GPU; beside a network that fills the cores itself one or none.
+    """Number of augmentation processes: many with a GPU; one or none if the network itself computes on the cores.
 
-    A process of its own on a core that the network's threads share slows every step by more than
-    preparing a batch takes (benchmarks/augmentation.py).
+    A process on a core that the network's threads also use slows each step by more time than it takes to prepare a
+    batch (benchmarks/augmentation.py).
     """
     if device.type == "cuda":
-        # beside a GPU torch's own threads have little to do, and may be limited to one
+        # with a GPU torch's own threads have little work, and their number may be limited to one
         return max(1, min(12, available_cores() - 1))
     return 1 if torch.get_num_threads() >= 4 else 0
 
@@ -255,7 +259,7 @@ def _new_state(training: Training, requested: Requested, decided_by: str, number
 def _requested_training(
     plan: Plan, configuration: Configuration, requested: Requested, device: torch.device
 ) -> Training:
-    """The plan's training settings, with the length that was asked for; an epoch of `epochs` is the plan's."""
+    """The plan's training settings with the requested length; `epochs` are epochs of the plan's length."""
     training = configuration.training
     if requested.follows is not None:
         length = requested.follows.model_dump(exclude={"events"})
@@ -274,10 +278,10 @@ def _requested_training(
 
 
 def _hash(plan: Plan, configuration: Configuration, split: Split) -> str:
-    """Of everything that must stay as it is from a fold's beginning to its end."""
-    # none of them decides what is learned
+    """Hash of everything that must not change between the start and the end of a fold's training."""
+    # this field does not decide what is learned
     not_in_training = {"validation_seconds"}
-    # folds that were begun before there were such fields go on
+    # folds that were begun before these fields existed can be continued
     not_in_training |= {
         name for name in ("by_length", "foreground_prior") if getattr(configuration.training, name) is None
     }
@@ -300,11 +304,11 @@ def _check_same(folder: Path, state: State, decided_by: str, requested: Requeste
 
 
 def _keep_versions(state: State, device: torch.device, console: Console) -> None:
-    """Tell where torch or the number type is another than so far; of the number types all are kept."""
+    """Tell the user if torch's version or the dtype has changed, and record all dtypes in the state."""
     if state.torch_version != torch.__version__:
         console.print(f"Begun with torch {state.torch_version}, going on with {torch.__version__}: bits may differ")
     now = precision(device)
-    # earlier releases did not say, and computed in single precision on every CPU
+    # earlier releases did not record the dtype, and computed in single precision on every CPU
     so_far = state.precision or ("float32" if device.type == "cpu" else now)
     last = so_far.rpartition(", ")[2]
     if last != now:

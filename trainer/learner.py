@@ -1,7 +1,7 @@
-"""The network in training: one optimiser step at a time, and the average of its weights.
+"""The network in training: one optimiser step at a time, and the moving average of its weights.
 
-CUDA and CPUs that are safe and faster in it use mixed precision, others single precision.
-Shapes: images (B, C, z, y, x), labels (B, z, y, x).
+In: a batch of images (B, C, z, y, x) and labels (B, z, y, x). Out: the loss, and changed weights. CUDA uses mixed
+precision, and so do CPUs on which it is safe and faster; other devices use single precision.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ class Learner:
     """Weights, their moving average, the optimiser and the loss of one fold.
 
     Args:
-        plan: gives the sequences and classes, and the seed of the weights.
-        configuration: network and training settings.
-        training: settings that are followed; may have another length than the plan's.
-        device: where to train.
-        seed: of the initial weights.
+        plan: plan that holds the sequences and the classes.
+        configuration: configuration that holds the network, the input and the spacing.
+        training: training settings that are followed; their length may differ from the plan's.
+        device: device on which the network is trained.
+        seed: random seed of the initial weights.
     """
 
     def __init__(
@@ -39,27 +39,27 @@ class Learner:
             expect_little_foreground(network, training.foreground_prior)
         self.device = device
         self.training = training
-        # along an axis that is kept as it is a patch has one voxel, and no distance depends on its length
+        # along an axis that is not resampled a patch has one voxel, so the 1 mm given here affects no distance
         self.spacing = configuration.target_spacing((1.0, 1.0, 1.0))
         self.module: UNet = on_device(network, device).train()
         self.optimizer = make_optimizer(training, self.module)
         self.average = {k: v.detach().clone() for k, v in self.module.state_dict().items()}
         self.half = half_precision(device, learning=True)
-        # bfloat16 reaches as far as single precision and needs no scaling
+        # bfloat16 has the range of single precision and needs no scaling of the loss
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.half == torch.float16)
 
     def step(self, image: torch.Tensor, label: torch.Tensor, rate: float, done: int) -> tuple[float, torch.Tensor]:
-        """One optimiser step.
+        """Take one optimiser step. If the loss is not finite, no weight is changed.
 
         Args:
-            image: (B, C, z, y, x) float32.
-            label: (B, z, y, x) uint8 class indices, on the CPU.
-            rate: learning rate.
-            done: steps done before; the average's decay grows with it.
+            image: images (B, C, z, y, x), float32.
+            label: class indices (B, z, y, x), uint8, on the CPU.
+            rate: learning rate of this step.
+            done: number of steps done before; the decay of the average grows with it.
 
         Returns:
-            The loss, and true positives, predicted and reference voxels by class, (3, K-1). A loss
-            that is not finite changes nothing.
+            The loss, and the numbers of true positive, predicted and reference voxels of each foreground class
+            (3, K-1).
         """
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -71,7 +71,7 @@ class Learner:
             logits = self.module(image)
         loss = deep_supervision_loss(logits, label, self.training.batch_dice)
         if self.training.lesion_loss:
-            # lesions are found on the CPU, while a GPU is busy with the network
+            # lesions are found on the CPU while a GPU computes the network
             lesions = lesion_regions(voxels, self.spacing)
             loss = loss + self.training.lesion_loss * lesion_wise_loss(logits[0], label, lesions)
         value = loss.item()
@@ -85,19 +85,19 @@ class Learner:
         return value, foreground_counts(logits[0], label).cpu()
 
     def is_finite(self) -> bool:
-        """Whether every weight is a number; a gradient may overflow where the loss did not."""
+        """Whether every weight is finite; a gradient may overflow even if the loss does not."""
         return all(bool(torch.isfinite(weight).all()) for weight in self.module.state_dict().values())
 
     @torch.no_grad()
     def _update_average(self, done: int) -> None:
-        # short runs could not forget the random start with a decay that is constant from step 0
+        # with a decay that is constant from step 0, short runs would keep too much of the random initial weights
         decay = min(self.training.average_decay, (1 + done) / (10 + done))
         weights = self.module.state_dict()
         torch._foreach_lerp_(list(self.average.values()), [weights[k] for k in self.average], 1 - decay)
 
 
 def make_optimizer(training: Training, module: torch.nn.Module) -> torch.optim.Optimizer:
-    """The optimiser that the plan names."""
+    """The optimiser that the training settings name, for the weights of a network."""
     parameters = module.parameters()
     if training.optimizer == "sgd":
         return torch.optim.SGD(

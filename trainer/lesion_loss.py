@@ -1,13 +1,13 @@
-"""A loss in which every lesion counts alike: Dice plus cross-entropy in the region of each lesion.
+"""The lesion-wise loss: Dice plus cross-entropy in the region of each lesion, so that all lesions count alike.
 
-In: the logits and the label of a batch. Out: the mean over the lesions of Dice plus cross-entropy,
-each taken where no other lesion of its class is nearer (CC-DiceCE: Bouteille et al., arXiv:2511.17146,
-on the regions of CC-Metrics, Jaus et al., arXiv:2410.18684). A plain Dice loss weighs voxels, so that a
-lesion of ten of them says next to nothing beside one of a thousand. Several classes: each against all
-others, then the mean over the classes (arXiv:2604.24276).
+In: the logits and the label of a batch. Out: the mean over the lesions of Dice plus cross-entropy. Each lesion is
+compared in its own region, where no other lesion of its class is nearer (CC-DiceCE: Bouteille et al.,
+arXiv:2511.17146, on the regions of CC-Metrics, Jaus et al., arXiv:2410.18684). A plain Dice loss weighs voxels, so that
+a lesion of ten voxels counts almost nothing beside one of a thousand. With several classes, each class is compared
+with all others, and the mean over the classes is taken (arXiv:2604.24276).
 
-A lesion is a connected component (26 neighbours) of a class in the patch, as everywhere in autoseg.
-A patch without a lesion adds nothing; the plain loss, to which this one is added, speaks for it.
+A lesion is a connected component (26 neighbours) of a class in the patch, as everywhere in autoseg. A patch without a
+lesion adds nothing to this loss; it counts in the plain loss, to which this one is added.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class ClassRegions:
     """The regions of the lesions of one class in a batch.
 
     Args:
-        index: of the class.
-        patches: (P,) the patches of the batch that hold the class.
-        regions: (P, z, y, x) int64 number of the lesion that is nearest to each voxel, counted from 0
+        index: index of the class.
+        patches: indices (P,) of the patches of the batch that contain the class.
+        regions: for each voxel (P, z, y, x) the number of the nearest lesion, int64; lesions are counted from 0
             through all patches.
-        count: of the lesions.
+        count: number of lesions in all patches.
     """
 
     index: int
@@ -45,14 +45,14 @@ class ClassRegions:
 
 
 def lesion_regions(label: NDArray[np.uint8], spacing: Spacing) -> tuple[ClassRegions, ...]:
-    """Find the lesions of a batch and the regions that are theirs.
+    """Find the lesions of a batch and the region of each lesion.
 
     Args:
-        label: (B, z, y, x) class indices, 0 = background.
-        spacing: mm (z, y, x), for what is nearest.
+        label: class indices (B, z, y, x), 0 = background.
+        spacing: spacing in mm (z, y, x), which decides which lesion is nearest to a voxel.
 
     Returns:
-        One entry for each class that occurs.
+        One entry for each foreground class that occurs in the batch.
     """
     found = []
     for index in np.flatnonzero(np.bincount(label.ravel())):
@@ -71,14 +71,14 @@ def lesion_regions(label: NDArray[np.uint8], spacing: Spacing) -> tuple[ClassReg
 
 
 def lesion_wise_loss(logits: torch.Tensor, label: torch.Tensor, classes: Sequence[ClassRegions]) -> torch.Tensor:
-    """Mean over the lesions of cross-entropy minus soft Dice in the region of each; at best -1.
+    """Mean over the lesions of cross-entropy minus soft Dice in the region of each; the best value is -1.
 
-    Zero where there is no lesion.
+    It is zero where there is no lesion.
 
     Args:
-        logits: (B, K, z, y, x) at full resolution.
-        label: (B, z, y, x) class indices.
-        classes: of the same label, from `lesion_regions`.
+        logits: logits (B, K, z, y, x) at full resolution.
+        label: class indices (B, z, y, x).
+        classes: lesion regions of the same label, from `lesion_regions`.
     """
     if not classes:
         return logits.new_zeros(())
@@ -99,12 +99,12 @@ def lesion_wise_loss(logits: torch.Tensor, label: torch.Tensor, classes: Sequenc
 
 
 def _sums(values: torch.Tensor, region: torch.Tensor, count: int) -> torch.Tensor:
-    """(count,) sums of values over the voxels of each region."""
+    """Sums (count,) of the values over the voxels of each region."""
     return values.new_zeros(count).index_add(0, region, values.ravel())
 
 
 def _nearest_lesion(mask: NDArray[np.bool_], spacing: Spacing) -> tuple[NDArray[np.integer], int]:
-    """For each voxel (z, y, x) the number, from 0, of the nearest component of a mask, and how many there are."""
+    """For each voxel (z, y, x) the number of the nearest component of a mask, from 0, and the number of components."""
     components, count = cc3d.connected_components(np.ascontiguousarray(mask), connectivity=26, return_N=True)
     if count == 1:
         return np.zeros(mask.shape, np.int64), count

@@ -1,8 +1,9 @@
-"""Dice plus cross-entropy, at every decoder stage.
+"""The loss of training: Dice plus cross-entropy, at every decoder stage.
 
-Soft Dice without background (Drozdzal et al., arXiv:1608.04117, as nnU-Net has it) plus cross-entropy;
-deep supervision weighs each stage half as much as the finer one, the coarsest not at all (Isensee et
-al., Nature Methods 2021, supplement). Shapes: logits (B, K, z, y, x), labels (B, z, y, x).
+In: logits (B, K, z, y, x) and labels (B, z, y, x), for B patches and K classes. Out: a scalar. The loss is soft Dice
+without background (Drozdzal et al., arXiv:1608.04117, as nnU-Net has it) plus cross-entropy. Deep supervision weighs
+each stage half as much as the next finer one, and the coarsest not at all (Isensee et al., Nature Methods 2021,
+supplement).
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ SMOOTH = 1e-5
 
 
 def dice_and_cross_entropy(logits: torch.Tensor, label: torch.Tensor, batch_dice: bool) -> torch.Tensor:
-    """Cross-entropy minus the mean soft Dice of the foreground classes; at best -1.
+    """Cross-entropy minus the mean soft Dice of the foreground classes; the best value is -1.
 
     Args:
-        logits: (B, K, z, y, x).
-        label: (B, z, y, x) class indices.
-        batch_dice: pool each class over the batch before taking its Dice.
+        logits: logits (B, K, z, y, x).
+        label: class indices (B, z, y, x).
+        batch_dice: whether the voxels of each class are pooled over the batch before its Dice is taken.
     """
     log_probabilities = functional.log_softmax(logits.float(), dim=1)
     index = label.long()[:, None]
@@ -33,9 +34,9 @@ def soft_dice(probabilities: torch.Tensor, index: torch.Tensor, batch_dice: bool
     """Soft Dice of each foreground class: (K-1,) if pooled over the batch, else (B, K-1).
 
     Args:
-        probabilities: (B, K, z, y, x).
-        index: (B, 1, z, y, x) class indices, int64.
-        batch_dice: pool over the batch.
+        probabilities: class probabilities (B, K, z, y, x).
+        index: class indices (B, 1, z, y, x), int64.
+        batch_dice: whether the voxels of each class are pooled over the batch.
     """
     truth = torch.zeros_like(probabilities).scatter_(1, index, 1)
     axes = (0, 2, 3, 4) if batch_dice else (2, 3, 4)
@@ -46,7 +47,7 @@ def soft_dice(probabilities: torch.Tensor, index: torch.Tensor, batch_dice: bool
 
 
 def stage_weights(stages: int) -> list[float]:
-    """Weights of the decoder stages, full resolution first, summing to one."""
+    """Loss weights of the decoder stages, full resolution first; their sum is one."""
     weights = [0.5**i for i in range(stages)]
     if stages > 1:
         weights[-1] = 0.0
@@ -57,9 +58,9 @@ def deep_supervision_loss(logits: Sequence[torch.Tensor], label: torch.Tensor, b
     """Weighted sum of the losses of all decoder stages.
 
     Args:
-        logits: (B, K, …) of every stage, full resolution first.
-        label: (B, z, y, x) class indices at full resolution; taken to each stage's by nearest neighbour.
-        batch_dice: as in `dice_and_cross_entropy`.
+        logits: logits (B, K, …) of every stage, full resolution first.
+        label: class indices (B, z, y, x) at full resolution; resampled to each stage by nearest neighbour.
+        batch_dice: whether the voxels of each class are pooled over the batch before its Dice is taken.
     """
     total = logits[0].new_zeros(())
     for stage, weight in zip(logits, stage_weights(len(logits)), strict=True):
@@ -71,9 +72,9 @@ def deep_supervision_loss(logits: Sequence[torch.Tensor], label: torch.Tensor, b
 
 @torch.no_grad()
 def foreground_counts(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-    """(3, K-1): true positives, predicted and reference voxels of each foreground class."""
+    """Numbers of true positive, predicted and reference voxels of each foreground class, (3, K-1)."""
     classes = logits.shape[1]
-    # of contiguous logits `argmax` takes eight times as long
+    # `max` is used because `argmax` takes eight times as long on contiguous logits
     predicted = logits.max(1).indices
     label = label.long()
     hit = torch.bincount(predicted[predicted == label], minlength=classes)

@@ -1,4 +1,7 @@
-"""What one training step of a configuration costs on this machine, measured so that a busy moment shows."""
+"""Measure time and memory of one training step of a configuration on this machine.
+
+In: a plan, a configuration and a device. Out: a `StepCost`, which also tells how many cores other programs used.
+"""
 
 from __future__ import annotations
 
@@ -21,19 +24,20 @@ from autoseg.plan.plan import Plan
 from trainer.learner import Learner
 
 ENOUGH_SECONDS = 1.0
-"""That measuring one configuration may take, once a step has been counted."""
+"""No further step is timed once the timed steps of a configuration have taken this many seconds together."""
 
 SHARE_IN_HALF_PRECISION = 1 / 8
-"""Of a step in single precision, what a forward pass in half precision takes (docs/experiments/number-types.md)."""
+"""Time of a forward pass in half precision, as a share of a training step in single precision
+(docs/experiments/number-types.md)."""
 
 GAIN_OF_THREADS = 0.77
-"""Power of the number of threads by which a step is faster than with one: 1.7 times with two
+"""With n threads a step is n to this power times as fast as with one thread: 1.7 times with two
 (docs/experiments/threads.md)."""
 
 
 STEPS_BY_PROCESSOR_TIME = 2
 SECONDS_TO_TELL = 0.3
-"""In which what other programs use is seen: the system counts in hundredths of a second."""
+"""Minimum seconds after which the use by other programs can be told: the system counts in hundredths of a second."""
 
 
 def measure_step(
@@ -44,27 +48,27 @@ def measure_step(
     enough_seconds: float = ENOUGH_SECONDS,
     threads: int | None = None,
 ) -> StepCost:
-    """Time and memory of a forward and backward pass and an optimiser step, on random patches.
+    """Measure time and memory of a training step (forward, backward, optimiser) on random patches.
 
-    Wall time tells the machine's pace only while nothing else computes. Where other programs did, the step is
-    taken with one thread, whose processor time is what it would take alone, and the gain of more threads is
-    taken from experience.
+    Wall time tells the machine's pace only while no other program computes. If others do, the step is repeated with
+    one thread. The processor time of this thread is the time that the step would take undisturbed, and it is divided
+    by the known gain of several threads.
 
     Args:
-        plan: gives the sequences and classes.
-        configuration: input, patch, batch and network to measure.
-        device: where.
-        steps: counted steps at most, after one that is not counted; the median is taken. Slow ones, of which one
-            tells as much as several fast ones, are counted once.
-        enough_seconds: after so many, all steps together, no further step is taken.
-        threads: that compute on a CPU; None = as many as torch now has.
+        plan: plan that holds the sequences and the classes.
+        configuration: configuration that holds the input, patch size, batch size and network to measure.
+        device: device on which the step is measured.
+        steps: number of timed steps after a warm-up step, of which the median is taken. Slow steps are timed once;
+            very fast ones are repeated until other programs would show.
+        enough_seconds: no further step is timed once the timed steps have taken this many seconds together.
+        threads: number of threads that compute on a CPU; None = torch's present number.
 
     Returns:
-        Seconds a step, the peak memory, and what other programs used; infinite seconds where it does not fit
-        into memory.
+        Seconds per step, peak memory, and the cores that other programs used. The seconds are infinite if the step
+        does not fit into memory.
     """
     where = resolve_device(device)
-    # of the time of a step in the number type of training
+    # share of a step's time that a forward pass in prediction takes, where its dtype may differ from training
     narrower = half_precision(where, learning=False) != half_precision(where, learning=True)
     share = SHARE_IN_HALF_PRECISION if narrower else FORWARD_SHARE
     generator = torch.Generator().manual_seed(0)
@@ -73,7 +77,7 @@ def measure_step(
     image = torch.randn((shape[0], len(input_channels(plan, configuration)), *shape[1:]), generator=generator)
     before = psutil.Process().memory_info().rss
     if where.type == "cuda":
-        # the peak is of the whole process: an earlier measurement must not stand for this one
+        # torch keeps the peak of the whole process, which may come from an earlier measurement
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(where)
     on_cpu, seconds, others = where.type == "cpu", list[float](), OtherPrograms()
@@ -83,12 +87,12 @@ def measure_step(
             step = partial(learner.step, image, label, 1e-4, 1)
             used_by_others = _used_by_others(others) if on_cpu else 0.0
             if used_by_others < DISTURBING:
-                # the first is not counted: things warm up
+                # the first step is a warm-up and not timed
                 step()
                 seconds = _wall_seconds(step, steps, enough_seconds)
                 used_by_others = others.look().others if on_cpu else 0.0
             if used_by_others >= DISTURBING:
-                # beside other programs several threads wait for each other; the least of both is nearest to quiet
+                # beside other programs threads wait for each other; the smallest time is nearest to the undisturbed one
                 seconds = [min([*seconds, _undisturbed(step, computing.count)])]
         except (torch.OutOfMemoryError, MemoryError):
             return StepCost(float("inf"), 0, share)
@@ -100,13 +104,13 @@ def measure_step(
 
 
 def _used_by_others(others: OtherPrograms) -> float:
-    """Cores that other programs use, over long enough a time to tell."""
+    """Number of cores that other programs use, after a wait that is long enough to tell."""
     time.sleep(max(0.0, SECONDS_TO_TELL - others.seconds_since))
     return others.look().others
 
 
 def _wall_seconds(step: Callable[[], object], steps: int, enough_seconds: float) -> list[float]:
-    """What steps take by the wall clock: of slow ones one is enough, quick ones go on until others would show."""
+    """Wall seconds of each timed step: a slow step is timed once, fast ones until other programs would show."""
     seconds: list[float] = []
     while not seconds or (sum(seconds) < enough_seconds and (len(seconds) < steps or sum(seconds) < SECONDS_TO_TELL)):
         start = time.perf_counter()
@@ -116,9 +120,9 @@ def _wall_seconds(step: Callable[[], object], steps: int, enough_seconds: float)
 
 
 def _undisturbed(step: Callable[[], object], threads: int) -> float:
-    """Seconds of a step with `threads` threads if nothing else computed, by the processor time of one thread."""
+    """Estimated undisturbed seconds of a step with `threads` threads, from the processor time of one thread."""
     torch.set_num_threads(1)
-    # not counted: things warm up
+    # the first step is a warm-up and not timed
     step()
     used = []
     for _ in range(STEPS_BY_PROCESSOR_TIME):
@@ -129,7 +133,7 @@ def _undisturbed(step: Callable[[], object], threads: int) -> float:
 
 
 def _small_pieces(shape: tuple[int, ...], classes: int, generator: torch.Generator) -> torch.Tensor:
-    """A label (B, z, y, x) of many small pieces of every class, at which a loss by lesion costs what it may cost."""
+    """A label (B, z, y, x) with many small components of every class, for which a lesion-wise loss costs most."""
     label = torch.zeros(shape, dtype=torch.uint8)
     pieces = label[:, ::8, ::8, ::8]
     pieces[:] = torch.randint(1, classes, pieces.shape, generator=generator, dtype=torch.uint8)

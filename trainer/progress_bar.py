@@ -1,4 +1,4 @@
-"""The bar of a fold: steps, loss and Dice, and the time that is left of its time, and of the whole run's."""
+"""The progress bar of a fold: steps, loss and Dice, and the time left for the fold and for the whole run."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from trainer.validation import pooled_dice
 
 
 class FoldBar:
-    """A progress bar, as a context manager.
+    """The progress bar of a fold, as a context manager.
 
     Args:
-        task: the fold; what it holds is shown.
-        left_after: seconds of the whole run that are left when this fold's training has ended.
+        task: fold in training, whose state is shown.
+        left_after: seconds that the whole run has left after this fold's training; 0 = not shown.
     """
 
     def __init__(self, task: Fold, left_after: float) -> None:
@@ -45,7 +45,7 @@ class FoldBar:
         self._bar.stop()
 
     def show(self) -> None:
-        """Bring the bar up to date."""
+        """Update the bar with the present state of the fold."""
         state = self._task.state
         if state.counts is not None:
             steps = (state.step - 1) % state.training.iterations_per_epoch + 1
@@ -61,7 +61,7 @@ class FoldBar:
         )
 
     def _left(self) -> str:
-        """Time left: the budget's, where there is one and it decides; else by the pace."""
+        """Text for the time left: by the time limit where it decides the length, else by the pace."""
         task = self._task
         if task.limit is not None and not task.length_is_fixed:
             seconds = max(0.0, task.limit - task.seconds)

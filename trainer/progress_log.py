@@ -1,4 +1,4 @@
-"""What a person sees of a fold in training: `log.csv`, `progress.png`, after an epoch."""
+"""Write what a person sees of a fold in training: `log.csv` and `progress.png`, after an epoch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from trainer.checkpoint import LogRow
 
 
 def write_log(folder: Path, rows: Sequence[LogRow], *, drawn: bool = True) -> None:
-    """Write `log.csv` and, where it is to be drawn, `progress.png` into the fold's folder."""
+    """Write `log.csv` and, if `drawn` is true, `progress.png` into the fold's folder.
+
+    Args:
+        folder: folder of the fold's model.
+        rows: all lines of the log so far.
+        drawn: whether `progress.png` is drawn too.
+    """
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(LogRow.model_fields), lineterminator="\n")
     writer.writeheader()
@@ -23,7 +29,7 @@ def write_log(folder: Path, rows: Sequence[LogRow], *, drawn: bool = True) -> No
 
 
 def _draw(path: Path, rows: Sequence[LogRow]) -> None:
-    # the object interface: pyplot would keep global state and choose a screen
+    # the object interface is used because pyplot would keep global state and choose a display
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -1,8 +1,9 @@
-"""The length of a fold's schedule, what of its training depends on it, and the learning rate at each step.
+"""The length of a fold's schedule, the settings that depend on it, and the learning rate at each step.
 
-`sgd`: polynomial decay with exponent 0.9 (Isensee et al., Nature Methods 2021); `adamw`: one cycle,
-cosine up and down (Smith & Topin, arXiv:1708.07120). The rate is a function of the progress from 0
-to 1, so that a schedule whose length is revised on the way still anneals to its end, without a jump.
+In: the planned training settings and the events of a fold. Out: steps, settings and learning rates. `sgd` has a
+polynomial decay with exponent 0.9 (Isensee et al., Nature Methods 2021); `adamw` has one cycle, cosine up and down
+(Smith & Topin, arXiv:1708.07120). The learning rate is a function of the progress from 0 to 1. So a schedule whose
+length is changed during training is still annealed to its end, without a jump.
 """
 
 from __future__ import annotations
@@ -16,22 +17,22 @@ from autoseg.run_folder.finished_fold import Event
 
 
 def iterations_after(training: Training, events: tuple[Event, ...]) -> int:
-    """Length of the schedule after all events."""
+    """Length of the schedule in steps after all events."""
     return events[-1].iterations if events else training.iterations
 
 
 def threads_after(threads: int, events: tuple[Event, ...]) -> int:
-    """Threads after all events, of which the fold began with `threads`."""
+    """Number of threads after all events, of a fold that began with `threads`."""
     return next((event.threads for event in reversed(events) if event.threads is not None), threads)
 
 
 def of_length(planned: Training, iterations: int, kept: Collection[str] = ()) -> Training:
-    """The planned training as a schedule of another length asks for: mirrored axes, sequence dropout.
+    """The planned training settings with mirrored axes and sequence dropout adapted to another schedule length.
 
     Args:
-        planned: as the plan has it, for `planned.iterations`.
-        iterations: of the schedule.
-        kept: names of fields that a person wrote, which stay as they are.
+        planned: training settings of the plan, for a schedule of `planned.iterations` steps.
+        iterations: length of the schedule in steps.
+        kept: names of fields that a person edited; they stay as they are.
     """
     rule, changes = planned.by_length, dict[str, Any]()
     if rule is not None and iterations != planned.iterations:
@@ -42,9 +43,9 @@ def of_length(planned: Training, iterations: int, kept: Collection[str] = ()) ->
 
 
 def progress(step: int, training: Training, events: tuple[Event, ...]) -> float:
-    """Share of the schedule that is done before `step`.
+    """Share of the schedule, from 0 to 1, that is done before step `step`.
 
-    Piecewise linear: from each event on it runs so as to reach 1 at the new end.
+    It is piecewise linear: from each event on it rises so that it reaches 1 at the new end.
     """
     done, start, end = 0.0, 0, training.iterations
     for event in events:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a fold trains: finish the step, save, say how to go on."""
+"""Handle Ctrl-C and SIGTERM during training, so that the step is finished and saved before training stops."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from autoseg.errors import AutosegError
 
 
 class TrainingStopped(AutosegError):
-    """The user asked training to stop; what was reached is saved.
+    """The user asked training to stop; its present state is saved.
 
     Args:
-        message: says where, and how to go on.
-        number: of the signal that asked.
+        message: message that tells where training stopped and how to continue it.
+        number: number of the signal that asked for the stop.
     """
 
     def __init__(self, message: str, number: int) -> None:
@@ -23,9 +23,9 @@ class TrainingStopped(AutosegError):
 
 
 class StopRequest:
-    """Context in which Ctrl-C and SIGTERM set `number`, the signal's, instead of ending the process.
+    """Context manager in which Ctrl-C and SIGTERM store the signal's number in `number` and do not end the process.
 
-    A second one ends it at once. Outside the main thread signals are left alone.
+    A second signal ends the process at once. Outside the main thread signals are not handled.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,7 @@
-"""Validation on whole cases: at intervals at the plan's spacing, at the end at the image's own geometry."""
+"""Validation on whole cases: at the plan's spacing during training, at the original geometry at the end.
+
+In: a network and preprocessed cases. Out: Dice; at the end also label maps and probabilities of the validation cases.
+"""
 
 from __future__ import annotations
 
@@ -46,8 +49,15 @@ def dice_at_plan_spacing(
 ) -> float:
     """Mean foreground Dice over preprocessed cases, at the plan's spacing, without mirroring.
 
-    Counts of all cases are pooled by class; a class absent from reference and prediction is left out.
-    `on_window` is called after each window.
+    The voxels of all cases are pooled for each class. A class that neither reference nor prediction has is left out.
+
+    Args:
+        module: network in evaluation mode.
+        folders: folders of the preprocessed cases.
+        plan: plan that holds the sequences and the classes.
+        configuration: configuration of the network.
+        device: device that computes.
+        on_window: function called after each window of the prediction; None = none.
     """
     classes = plan.labels.classes
     counts = np.zeros((3, classes))
@@ -62,9 +72,9 @@ def dice_at_plan_spacing(
 
 
 def pooled_dice(counts: np.ndarray) -> float:
-    """Mean Dice over classes of (3, K) true positives, predicted and reference voxels.
+    """Mean Dice over the classes, from numbers of true positive, predicted and reference voxels (3, K).
 
-    A class that neither reference nor prediction has is left out; 0 if that leaves none.
+    A class that neither reference nor prediction has is left out. The result is 0 if no class is left.
     """
     total = counts[1] + counts[2]
     return float((2 * counts[0][total > 0] / total[total > 0]).mean()) if (total > 0).any() else 0.0
@@ -79,13 +89,20 @@ def predict_validation_cases(
     device: torch.device,
     on_window: OnWindow | None = None,
 ) -> dict[str, list[float | None]]:
-    """Predict each case whole; write its label map at its own geometry, and its probabilities at the plan's spacing.
+    """Predict whole cases; write label maps at the original geometry and probabilities at the plan's spacing.
 
-    `on_window` is called after each window.
+    Args:
+        run: RUN folder that holds the preprocessed cases and gets the predictions.
+        plan: plan in the RUN folder.
+        name: name of the configuration.
+        cases: names of the validation cases.
+        module: network in evaluation mode.
+        device: device that computes.
+        on_window: function called after each window of the prediction; None = none.
 
     Returns:
-        By case the Dice of each foreground class at the original resolution; None where neither
-        reference nor prediction has the class.
+        For each case the Dice of each foreground class at the original resolution; None where neither reference nor
+        prediction has the class.
     """
     configuration = plan.configuration(name)
     dice = {}

@@ -1,5 +1,5 @@
-"""The commands, a file a command: its own words, and the order in which the stages work.
+"""The commands, one file each: a command checks its options and calls the stages in order.
 
-Only these and `autoseg/__init__.py` know planner, trainer and inference. Stages are imported inside functions, so that
-`autoseg --help` costs nothing.
+Only this folder imports the packages planner, trainer and inference. It imports them inside functions, so that
+`autoseg --help` stays quick.
 """

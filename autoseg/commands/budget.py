@@ -1,8 +1,8 @@
-"""How the time of a run is shared out to what is still to do: nothing of it is left lying, nothing overdrawn.
+"""Shares the time budget of a run out to the folds that are still to train, before each fold.
 
-Every fold that is left has the same training time. What a fold did not use, or what validation and
-report take less than was thought, goes to the folds that follow. A fold whose time or length a person wrote
-has that.
+Every fold gets the same training time. Time that a fold does not use, or that validation and report save
+against their estimates, goes to the folds that follow. A fold whose seconds or iterations a person wrote into
+`plan.yaml` keeps them.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from autoseg.run_folder.time_spent import TimeSpent, read_time_spent
 from autoseg.terminal import format_duration
 
 SHARE_FOR_THE_REPORT = 0.02
-"""Of a time budget, kept for the evaluation at its end as long as nothing tells what it takes."""
+"""Fraction of the time budget that is kept for the reports at the end while their time is unknown."""
 
 LEAST_SHARE = 0.1
-"""Of a fold's planned time, that it gets even where the budget is spent."""
+"""Minimum fraction of its planned time that a fold gets, even over budget."""
 
 SECONDS_TO_START = 1.0
-"""Of a fold, before its first step and after its last prediction."""
+"""Seconds that a fold takes before its first step and after its last prediction together."""
 
 RESERVE = 0.002
-"""Of a time budget, for what no one foresees; it ends in time."""
+"""Fraction of the time budget that is kept for unforeseen delays, so that the run ends in time."""
 
 
 @dataclass(frozen=True)
 class FoldTime:
-    """Time of the next fold.
+    """Training time that the next fold gets.
 
     Args:
-        share: seconds that it is trained from now on; None = as its plan says.
-        left_after: seconds of the whole budget that are left then.
-        pace: seconds a step of the last fold of this configuration; None = there is none.
-        note: what a time that a person wrote costs or leaves over; empty where there is none.
+        share: seconds that the fold is trained from now on; None = the plan decides.
+        left_after: seconds of the run's time budget that are left after this training.
+        pace: seconds per step of the last finished fold of this configuration; None = no fold is finished.
+        note: message that compares a time that a person wrote with an equal share; empty where no person wrote one.
     """
 
     share: float | None
@@ -56,19 +56,19 @@ def time_of_next_fold(
     report_seconds: float | None = None,
     edits: Sequence[str] = (),
 ) -> FoldTime:
-    """Seconds of the next fold's training.
+    """Return the training time of the next fold: an equal share of the time that is left.
 
     Args:
-        run: the RUN folder.
-        plan: its plan.
-        folds_left: every (configuration, fold) that is not finished; the first is the next.
-        configurations: of this run; the time that others took on the same RUN does not count.
-        report_seconds: that all reports at the end are expected to take; None = nothing is known of it.
-        edits: dotted paths of the plan's fields that a person wrote.
+        run: RUN folder that holds the time spent so far and the finished folds.
+        plan: plan of the run, with the time budget.
+        folds_left: every (configuration, fold) that is not finished; the first is the next to be trained.
+        configurations: configurations that this run trains; time spent on others in the same RUN does not count.
+        report_seconds: expected seconds of all reports at the end; None = unknown.
+        edits: dotted paths of the plan's fields that a person edited.
     """
     name, fold = folds_left[0]
     budget, planned = plan.time_budget_seconds, plan.configuration(name).training.seconds
-    # planned without a limit, or edited to have none
+    # the plan has no time limit, or a person removed it
     if budget is None or planned is None:
         return FoldTime(None, 0.0)
     spent = read_time_spent(run)
@@ -86,19 +86,19 @@ def time_of_next_fold(
         if other in of_a_person:
             own = plan.configuration(other).training.seconds or 0.0
             left -= max(0.0, own - done.pop((other, index)))
-    # a budget that is spent already still gets a model
+    # even where the budget is spent, the fold gets a model
     share = max(LEAST_SHARE * planned, equal_share(list(done.values()), left) - done[name, fold])
     return FoldTime(share, unspent - share, _pace_of_the_last(run, name))
 
 
 def _pace_of_the_last(run: RunFolder, name: str) -> float | None:
-    """Seconds a step, looks at whole cases included, of the last fold that has finished."""
+    """Return the seconds per step of the last finished fold, validation during training included."""
     found = [finished for fold, _ in run.folds(name) if (finished := read_finished(run, name, fold)) is not None]
     return found[-1].seconds_training / found[-1].steps if found else None
 
 
 def _beside_an_equal_share(name: str, own: float, equal: float) -> str:
-    """What a fold whose time a person wrote costs the others, or leaves them."""
+    """Return a message that says how far a time that a person wrote is from an equal share."""
     more = "more" if own > equal else "less"
     apart = format_duration(abs(own - equal))
     return (
@@ -108,23 +108,23 @@ def _beside_an_equal_share(name: str, own: float, equal: float) -> str:
 
 
 def spent_on(spent: TimeSpent, plan: Plan, configurations: Sequence[str]) -> float:
-    """Seconds that a run has spent; what other configurations took on the same RUN folder does not count.
+    """Return the seconds that a run has spent, without those of other configurations in the same RUN folder.
 
     Args:
-        spent: of all stages.
-        plan: names all configurations.
-        configurations: of this run.
+        spent: time spent on each stage in the RUN folder.
+        plan: plan that names all configurations.
+        configurations: configurations that this run trains.
     """
     others = set(plan.configurations) - set(configurations)
     return spent.total - spent.of([stage for stage in spent.seconds if others & set(stage.split())])
 
 
 def equal_share(done: Sequence[float], left: float) -> float:
-    """What each has in the end, where `left` is given to those that have had least.
+    """Return the total seconds up to which every fold is filled, those that have had least first.
 
     Args:
-        done: what each has had.
-        left: to be given; where it is negative nobody gets anything.
+        done: seconds that each fold has had so far.
+        left: seconds to share out; where it is negative, no fold gets more.
     """
     ordered = sorted(done)
     for count in range(len(ordered), 0, -1):
@@ -135,12 +135,12 @@ def equal_share(done: Sequence[float], left: float) -> float:
 
 
 def training_stage(configuration: str, fold: int) -> str:
-    """Name in `time_spent.json` of a fold's training."""
+    """Return the name that a fold's training has in `time_spent.json`."""
     return f"train {configuration} fold {fold}"
 
 
 def _seconds_of_validation(run: RunFolder, plan: Plan, folds_left: Sequence[tuple[str, int]]) -> float:
-    """What predicting the validation cases of the folds that are left takes: by those finished, else by the plan."""
+    """Return the expected validation seconds of all folds left: mean of the finished folds, else the plan's."""
     seconds = 0.0
     for name in dict.fromkeys(name for name, _ in folds_left):
         folds = range(len(read_splits(run.splits)))

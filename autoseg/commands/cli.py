@@ -1,4 +1,4 @@
-"""The commands: one thin function each, which parses, calls the function of the same name, and prints."""
+"""The command line: one thin function for each command, which passes its options to the function of the same name."""
 
 from __future__ import annotations
 
@@ -333,13 +333,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit with its status.
 
     Args:
-        arguments: of the command line, without the program's name; None = those of this process.
+        arguments: command-line arguments without the program's name; None = those of this process.
     """
     sys.exit(status_of(arguments))
 
 
 def status_of(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; its exit status."""
+    """Run a command and return its exit status."""
     return run_command(app, arguments)
 
 

@@ -1,4 +1,4 @@
-"""Options that several commands share, each with its words of help."""
+"""Command-line options that several commands share, each with its help text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`autoseg copy`: a RUN folder, whole or without patients."""
+"""`autoseg copy`: copies a RUN folder, whole or without data of patients."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from autoseg.run_folder.paths import RunFolder
 
 
 def copy(run: Path | str, output: Path | str, *, models_only: bool = False) -> None:
-    """Copy a RUN folder, whole or only what predicting needs.
+    """Copy a RUN folder, whole or only what prediction needs.
 
     Args:
-        run: the RUN folder.
-        output: the copy; must not exist, or be empty.
-        models_only: leave out everything with patients in it: images, labels, predictions, names of
+        run: RUN folder to copy.
+        output: folder for the copy; it must not exist, or must be empty.
+        models_only: whether to leave out all data of patients: images, labels, predictions, and the names of
             cases and files.
 
     Raises:
-        RunFolderError: there is no run, no model in it, or `output` is not empty.
+        RunFolderError: `run` is no RUN folder, `models_only` is set and no fold is trained, or `output` is not
+            empty or inside `run`.
     """
     copy_run(RunFolder(Path(run)), Path(output), models_only=models_only)

@@ -1,4 +1,4 @@
-"""`autoseg demo`: the phantom through the whole path."""
+"""`autoseg demo`: draws synthetic cases and runs all stages on them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from autoseg.plan.defaults import DEMO_BUDGET
 from autoseg.terminal import open_console
 
 SYNTHETIC_NAME = "synthetic_spine"
-"""Folder of the demonstration's data set, by which reports call it."""
+"""Folder of the demonstration's data set; reports use it as the name of the data set."""
 
 SYNTHETIC = (
     "The demonstration's data are synthetic: autoseg draws them itself, no patient is in them. "
@@ -26,14 +26,16 @@ def demo(
     device: str = "auto",
     threads: int | None = None,
 ) -> None:
-    """Draw the phantom and take it through the whole path.
+    """Draw a synthetic data set, and call `run` on it.
+
+    The same call goes on where an earlier one stopped.
 
     Args:
-        output: folder to make; gets `synthetic_spine` and `run`. The same call goes on where one stopped.
-        cases: how many to draw.
-        time_budget: for the run.
+        output: folder to make; the data set goes into `synthetic_spine`, the RUN folder is `run`.
+        cases: number of cases to draw.
+        time_budget: time for the run, such as `40m`, or seconds.
         device: `auto`, `cpu`, `cuda` or `mps`.
-        threads: that compute on a CPU; None = as many as other programs leave cores for.
+        threads: number of threads that compute on a CPU; None = as many as other programs leave cores for.
     """
     console = open_console()
     console.print(f"[bold]{SYNTHETIC}[/bold]")

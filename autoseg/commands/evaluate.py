@@ -1,4 +1,4 @@
-"""`autoseg evaluate`: label maps compared with references."""
+"""`autoseg evaluate`: compares predicted label maps with references."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def evaluate(
 
     Args:
         reference: folder of reference label maps.
-        prediction: folder of predicted ones.
+        prediction: folder of predicted label maps.
         output: folder for `metrics.csv`, `summary.json` and `report.html`.
-        run: RUN folder whose plan names the classes; None = the `dataset.json` beside the references, or
-            the values in them.
-        images: folder of the images, to show under the outlines.
-        workers: cases worked on at once; None = as many as cores and memory allow.
-        threads: at most so many cases at once; None = no such limit.
+        run: RUN folder whose plan names the classes; None = the `dataset.json` beside the references names them, or
+            else the values in the references are the classes.
+        images: folder of the images, which the report shows under the outlines; None = no images.
+        workers: number of cases that are processed at once; None = as many as cores and memory allow.
+        threads: maximum number of cases that are processed at once; None = no such limit.
 
     Returns:
-        What `summary.json` holds.
+        The content of `summary.json`.
 
     Raises:
         InputError: the folders hold no label maps of the same names.

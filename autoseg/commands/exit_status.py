@@ -1,6 +1,7 @@
-"""How a command ends: what a user can cause is one message on standard error and an exit status, no traceback.
+"""Turns errors that a user can cause into one message on standard error and an exit status, without a traceback.
 
-2 for what has to be mended, 1 where some inputs failed, 130 and 143 for Ctrl-C and SIGTERM.
+The exit status is 2 for an error that the user has to correct, 1 if some inputs failed, 130 for Ctrl-C and 143 for
+SIGTERM.
 """
 
 from __future__ import annotations
@@ -16,23 +17,23 @@ from rich.console import Console
 from autoseg.errors import AutosegError, DatasetError, InputError
 from autoseg.terminal import open_console
 
-# What a disk refuses: nothing that a program could have done better.
+# Errors of the file system that only the user can correct, such as a full disk or missing rights.
 _REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 
 
 class _Terminated(KeyboardInterrupt):
-    """SIGTERM: ends as Ctrl-C does, so that worker processes and time accounts are closed."""
+    """SIGTERM as an exception: it ends a command like Ctrl-C, so that workers are closed and times are recorded."""
 
 
 def run_command(app: App, arguments: Sequence[str] | None) -> int:
-    """Run a command of the command line; its exit status.
+    """Run a command of the command line and return its exit status.
 
     Args:
-        app: the commands.
-        arguments: of the command line, without the program's name; None = those of this process.
+        app: the command-line application with all commands.
+        arguments: command-line arguments without the program's name; None = those of this process.
 
     Raises:
-        Exception: an error that is not the user's, with its traceback.
+        Exception: an error that the user did not cause, with its traceback.
     """
     errors = open_console(stderr=True)
     signal.signal(signal.SIGTERM, _terminate)
@@ -60,8 +61,8 @@ def run_command(app: App, arguments: Sequence[str] | None) -> int:
 
 
 def _misuse(error: CycloptsError) -> str:
-    """What is wrong with a command line."""
-    # of an option that was not given at all cyclopts says that it requires an argument
+    """The message for a wrong command line."""
+    # cyclopts says "requires an argument" even for an option that is missing altogether
     if isinstance(error, MissingArgumentError) and error.argument is not None:
         given = error.keyword is not None or error.argument.tokens
         return str(error) if given else f"{error.argument.name} is missing"
@@ -69,7 +70,7 @@ def _misuse(error: CycloptsError) -> str:
 
 
 def _message(error: AutosegError) -> str:
-    """The error's text; problems of a data set as a list."""
+    """The text of the error; the problems of a data set are listed, one on each line."""
     if not isinstance(error, DatasetError):
         return str(error)
     count = len(error.problems)
@@ -78,7 +79,7 @@ def _message(error: AutosegError) -> str:
 
 
 def _say(console: Console, text: str) -> None:
-    # what was stopped on purpose is no error
+    # a stop on purpose is no error
     text = text if text.startswith("Stopped") else f"Error: {text}"
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 

@@ -1,4 +1,8 @@
-"""The loop over the folds that are left: each has its share of the time, and the first may lead to another plan."""
+"""The loop that trains the unfinished folds of a run, one after the other.
+
+Each fold gets its share of the time budget. If the first fold runs at another pace than planned, the plan is made
+again.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import edited_fields
 
 Failed = Callable[[str, int, Exception], None]
-"""Takes configuration, fold and error; raises what concerns the other configurations too."""
+"""Handler that takes configuration, fold and error; it raises errors that would stop other configurations too."""
 
 
 def train_folds(
@@ -38,20 +42,21 @@ def train_folds(
     """Train every fold that is left, one after the other.
 
     Args:
-        run: the RUN folder, preprocessed.
-        prepared: its plan, and what it is made from.
-        folds_left: (configuration, fold), in the order in which they are trained.
-        configurations: whose time counts towards the budget.
-        wanted: threads and epochs that a person fixed.
-        reports_take: seconds of the reports at the end.
+        run: RUN folder that holds the plan and the preprocessed cases.
+        prepared: the plan, and the data set and fingerprint that it was made from.
+        folds_left: (configuration, fold) of every unfinished fold, in the order of training.
+        configurations: configurations whose time counts towards the time budget.
+        wanted: the person's options, of which threads and epochs are used here.
+        reports_take: estimate of the seconds that the reports at the end take.
         device: `auto`, `cpu`, `cuda` or `mps`.
-        console: for messages.
-        cells: of a study, which keep one network a dimension.
-        begin: told before each fold: its configuration, its number, and how many folds are left, itself among them.
-        failed: takes what went wrong; the other folds of that configuration are left out then. None = it is raised.
+        console: console for messages to the user.
+        cells: cells of the study; all cells of one dimension share a network. Empty where the run is no study.
+        begin: called before each fold with its configuration, its number, and the number of folds left with it.
+        failed: called with the error of a fold; the other folds of its configuration are then skipped.
+            None = the error is raised.
 
     Returns:
-        The plan, which may have been made again, and what it is made from.
+        The input with the plan that now holds, which may have been made again.
     """
     left, edits = list(folds_left), edited_fields(run, prepared.plan)
     while left:
@@ -73,7 +78,7 @@ def train_folds(
                 at_other_pace="raise" if free else "go on",
             )
         except OtherPace as found:
-            # without the traceback, which would hold the network in the device's memory
+            # the traceback would keep the network in the device's memory
             other_pace = found.with_traceback(None)
         except Exception as error:
             if failed is None:

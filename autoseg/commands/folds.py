@@ -1,4 +1,4 @@
-"""The folds of a run: a person's own, those made before, or new ones."""
+"""Decides the folds of a run: a person's own `splits.json`, the folds made before, or new ones."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ from autoseg.run_folder.splits import Split, cases_of, read_splits, write_splits
 def keep_or_make_folds(
     run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, seed: int, console: Console, folds: int | None
 ) -> tuple[Split, ...]:
-    """The folds in `splits.json`, a user's own or ours; made where there are none.
+    """Return the folds in `splits.json`; make and write new ones where there are none.
 
-    Made anew too where they are ours, the data set has other cases now, and nothing was trained with them.
+    Folds that autoseg made itself are also made anew if the data set now has other cases and no model was
+    trained with them.
 
     Args:
-        run: the RUN folder.
-        dataset: whose cases they divide.
-        fingerprint: of it, by which new ones are stratified.
-        seed: of new ones.
-        console: for messages.
-        folds: how many; None = those in `splits.json`, or else five.
+        run: RUN folder that holds `splits.json`.
+        dataset: data set whose cases the folds divide.
+        fingerprint: fingerprint of the data set, by which new folds are stratified.
+        seed: random seed of new folds.
+        console: console for messages to the user.
+        folds: number of folds; None = as many as `splits.json` has, or else five.
 
     Raises:
-        PlanError: a user's own do not fit the data set.
-        RunFolderError: there are so many, and others are asked for.
+        PlanError: the existing folds do not fit the data set.
+        RunFolderError: `splits.json` has another number of folds than `folds`.
     """
     from planner.splits import check_splits, make_splits, number_of_folds
 
@@ -54,7 +55,7 @@ def keep_or_make_folds(
             )
         return there
     made = make_splits(dataset, fingerprint, folds=folds or DEFAULT_FOLDS, seed=seed)
-    # first: folds that are there without it are a person's own
+    # written first: a splits.json without this copy is taken for a person's own
     write_splits(run.made_splits, made)
     write_splits(run.splits, made)
     console.print(f"{len(made)} folds, in {run.splits}", highlight=False)
@@ -62,7 +63,7 @@ def keep_or_make_folds(
 
 
 def _made_for_other_cases(run: RunFolder, splits: Sequence[Split], dataset: Dataset) -> bool:
-    """Whether folds are autoseg's own, for cases that have changed since, and no model was trained with them."""
+    """Whether autoseg made the folds, the data set has other cases now, and no model was trained with them."""
     if not run.made_splits.exists() or trained_folds(run):
         return False
     return splits == read_splits(run.made_splits) and set(cases_of(splits)) != {case.name for case in dataset.cases}

@@ -1,4 +1,4 @@
-"""What the commands tell a person: the time budget, the plan beside the reference plan, results."""
+"""Messages of the commands: the time budget, the plan beside the reference plan, and the time spent."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from autoseg.run_folder.time_used import time_used
 from autoseg.terminal import format_duration
 
 FEW_ITERATIONS = 100
-"""Iterations of a fold under which a network has hardly begun to learn."""
+"""With fewer steps per fold than this, a network has hardly begun to learn, and the user is warned."""
 
 SECONDS_BESIDE_A_FOLD, SHARE_KEPT_BACK = 6.0, 1.05
-"""Start-up of a fold, and a factor for report and preprocessing, in what the least budget is made of."""
+"""Terms of the smallest useful time budget: start-up seconds of a fold; factor for report and preprocessing."""
 
 
 def say_budget(console: Console, budget: float | None, device: str, wanted: Asked) -> None:
-    """The first lines: how long a run may take, and what more time would buy.
+    """Print how long a run may take, and what more time would improve.
 
     Args:
-        console: where to.
-        budget: seconds for a whole run; None = no limit.
-        device: kind of device that is planned for.
-        wanted: what the person asked for.
+        console: console to print to.
+        budget: time budget of a whole run in seconds; None = no limit.
+        device: type of the device that the plan is made for, such as `cpu`.
+        wanted: options that the person gave.
     """
     if budget is None:
         console.print(
@@ -58,16 +58,16 @@ def say_plan(
     folds: int,
     costs: StepCosts | None = None,
 ) -> None:
-    """What was planned, beside nnU-Net's rules without a limit of time, and how sure the time of a step is.
+    """Print the plan beside the reference plan, and how reliable the time of a step is.
 
     Args:
-        console: where to.
-        run: the RUN folder.
-        plan: that is followed.
-        reference: by nnU-Net's rules.
-        configurations: that will be trained.
-        folds: of each.
-        costs: the steps that were measured for it; None where nothing is known of them.
+        console: console to print to.
+        run: RUN folder that holds `plan.yaml`.
+        plan: plan that will be trained.
+        reference: plan by nnU-Net's rules, without a time limit.
+        configurations: names of the configurations that will be trained.
+        folds: number of folds of each configuration.
+        costs: training steps that were measured for the plan; None = nothing is known of them.
     """
     reasons = read_reasons(run.plan)
     by_hand = ", or as --epochs says" if costs is not None and costs.counted else ""
@@ -100,15 +100,15 @@ def say_plan(
 def say_if_too_little(
     console: Console, run: RunFolder, plan: Plan, configurations: Sequence[str], folds: int, costs: StepCosts
 ) -> None:
-    """Say so where the time is too little for a useful model, with the least that makes sense on this machine.
+    """Warn if the time budget is too small for a useful model, and name the smallest useful one for this machine.
 
     Args:
-        console: where to.
-        run: the RUN folder.
-        plan: that is followed.
-        configurations: that share the time; those of several cells of a study several times.
-        folds: of each.
-        costs: the steps that were measured for it.
+        console: console to print to.
+        run: RUN folder that holds the time spent so far.
+        plan: plan that will be trained.
+        configurations: configurations that share the time; a dimension of a study is named once for each of its cells.
+        folds: number of folds of each configuration.
+        costs: training steps that were measured for the plan.
     """
     budget, trained = plan.time_budget_seconds, [plan.configuration(name) for name in configurations]
     fewest = min(configuration.training.iterations for configuration in trained)
@@ -129,19 +129,19 @@ def say_if_too_little(
 
 
 def _looks_at(planned: Configuration, costs: StepCosts | None) -> list[MeasuredStep]:
-    """The looks at a configuration's step."""
+    """The measurements of a configuration's training step."""
     what = planned.network, planned.patch_size, planned.batch_size
     return [step for step in (costs.steps if costs else ()) if (step.network, step.patch_size, step.batch_size) == what]
 
 
 def _seconds_a_step(planned: Configuration, costs: StepCosts) -> float:
-    """What a step takes, as measured; by the plan where it was estimated."""
+    """Seconds of a step: the fastest measurement, or the plan's estimate where nothing was measured."""
     measured = [step.seconds for step in _looks_at(planned, costs) if step.seconds is not None]
     return min(measured) if measured else (planned.training.seconds or 0.0) / planned.training.iterations
 
 
 def _how_sure(planned: Configuration, costs: StepCosts | None) -> str:
-    """How a configuration's step was measured; empty where nothing disturbed that."""
+    """Words on how the time of a configuration's step was found; empty for an undisturbed measurement."""
     others = [step.others for step in _looks_at(planned, costs)]
     if costs is not None and costs.counted:
         return ", counted from their work and not measured"
@@ -153,7 +153,7 @@ def _how_sure(planned: Configuration, costs: StepCosts | None) -> str:
 
 
 def patch_voxels(configuration: Configuration) -> float:
-    """Voxels that the network sees while one fold is trained."""
+    """Number of voxels that the network sees during the training of one fold."""
     return float(math.prod(configuration.patch_size)) * configuration.batch_size * configuration.training.iterations
 
 
@@ -174,14 +174,14 @@ def _times(factor: float) -> str:
 
 
 def _short(seconds: float) -> str:
-    """A length of time as the option takes it."""
+    """Write seconds in the form that `--time-budget` takes, such as `1h30m`."""
     minutes = max(1, round(seconds / 60))
     hours, rest = divmod(minutes, 60)
     return f"{hours}h{rest}m" if hours and rest else f"{hours}h" if hours else f"{minutes}m"
 
 
 def say_time(console: Console, run: RunFolder, plan: Plan) -> None:
-    """Where the time went, and how it compares with the budget."""
+    """Print the time that each stage took, and the sum beside the time budget."""
     spent = read_time_spent(run)
     budget = plan.time_budget_seconds
     table = Table("stage", "time", title="Time spent")

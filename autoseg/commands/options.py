@@ -1,4 +1,4 @@
-"""What a person asked for, and whether that goes together with what a RUN folder already holds."""
+"""Checks the options of a command: each by itself, and against what the RUN folder already holds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
 from autoseg.terminal import format_duration, parse_duration
 
-# What may lie in a folder before its first plan: a user's own folds, and what a stopped start left.
+# Files that a RUN folder may hold before its first plan: a person's own folds, and leftovers of an interrupted start.
 _BEFORE_THE_PLAN = {"splits.json", "splits.as_made.json", "time_spent.json", "dataset.json", "fingerprint.json"}
 
 
@@ -24,12 +24,12 @@ class Asked:
     """Options that decide the plan; None where the person left the choice to autoseg.
 
     Args:
-        budget: seconds for a whole run.
-        memory_gb: memory target of the planner.
+        budget: time budget of a whole run in seconds.
+        memory_gb: device memory in GB that the plan may use.
         device: `cpu`, `cuda` or `mps`.
-        architecture: of the network.
-        threads: that compute on a CPU.
-        epochs: length of every fold's schedule; the plan is then made without looking at any clock.
+        architecture: architecture of the network.
+        threads: number of threads that compute on a CPU.
+        epochs: number of epochs of every fold; if given, the plan follows from counted work, not from measured time.
     """
 
     budget: float | None
@@ -41,20 +41,20 @@ class Asked:
 
     @property
     def device_name(self) -> str:
-        """The device to resolve: `auto` where none was asked for."""
+        """Name of the device; `auto` where the person named none."""
         return self.device or "auto"
 
     def budget_on(self, device: str) -> float | None:
-        """Seconds for a whole run on a device: as asked, else 40 minutes on a CPU and no limit elsewhere."""
+        """Time budget of a whole run in seconds: as asked, else 40 minutes on a CPU and None (no limit) elsewhere."""
         return self.budget or (DEFAULT_CPU_BUDGET if device == "cpu" else None)
 
 
 def carried_over(wanted: Asked, former: Plan) -> Asked:
-    """What to plan for where a plan is made anew, not because of other options but of other data.
+    """Complete the options by those of the former plan, where a plan is made anew because the data changed.
 
     Args:
-        wanted: what the person asks for now; it goes before the former plan.
-        former: the plan as it was made before.
+        wanted: options that the person gives now; they take precedence over the former plan.
+        former: plan that was made before the data changed.
     """
     architecture = next((c.network.architecture for c in former.configurations.values()), None)
     return Asked(
@@ -76,10 +76,10 @@ def asked(
     threads: int | None = None,
     epochs: int | None = None,
 ) -> Asked:
-    """Check the options one by one.
+    """Check each option by itself and return them together.
 
     Raises:
-        InputError: one is malformed.
+        InputError: an option is malformed.
     """
     if memory is not None and not 0.5 <= memory <= 10_000:
         raise InputError(f"--memory {memory:g}: give the memory of the device in GB, at least 0.5")
@@ -97,10 +97,10 @@ def asked(
 
 
 def check_threads_and_epochs(threads: int | None, epochs: int | None = None) -> None:
-    """Refuse numbers of threads or epochs that are none.
+    """Refuse a number of threads or epochs below one.
 
     Raises:
-        InputError: one is less than 1.
+        InputError: `threads` or `epochs` is less than 1.
     """
     if epochs is not None and epochs < 1:
         raise InputError(f"--epochs {epochs}: at least one")
@@ -109,10 +109,10 @@ def check_threads_and_epochs(threads: int | None, epochs: int | None = None) -> 
 
 
 def configurations_of(config: str | Sequence[str]) -> tuple[str, ...]:
-    """Names of configurations, each once, from one name or several.
+    """Return the names of the configurations, each once, from one name or several.
 
     Raises:
-        InputError: there is none.
+        InputError: no name is given.
     """
     names = (config,) if isinstance(config, str) else tuple(dict.fromkeys(config))
     if not names:
@@ -121,10 +121,10 @@ def configurations_of(config: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def existing_run(path: Path | str) -> RunFolder:
-    """The RUN folder at `path`.
+    """Return the RUN folder at `path`.
 
     Raises:
-        RunFolderError: there is none.
+        RunFolderError: `path` is no folder, or it holds no plan.
     """
     run = RunFolder(Path(path))
     if not run.path.is_dir():
@@ -134,10 +134,10 @@ def existing_run(path: Path | str) -> RunFolder:
 
 
 def require_run_or_empty(run: RunFolder) -> None:
-    """Refuse to write among a person's other files.
+    """Refuse a folder that is neither a RUN folder nor empty, to protect a person's other files.
 
     Raises:
-        RunFolderError: the path is a file, or a folder with other things in it.
+        RunFolderError: the path is a file, or a folder that holds other files.
     """
     if run.path.exists() and not run.path.is_dir():
         raise RunFolderError(f"{run.path}: is a file; give a folder for the run")
@@ -149,20 +149,20 @@ def require_run_or_empty(run: RunFolder) -> None:
 
 
 def trained_folds(run: RunFolder) -> tuple[str, ...]:
-    """Folds that have weights or a checkpoint, as `3d fold 0`."""
+    """Return the folds that have weights or a checkpoint, each as a text like `3d fold 0`."""
     names = run.configurations_with_models()
     return tuple(f"{name} fold {fold}" for name in names for fold, _ in run.begun_folds(name))
 
 
 def refuse_if_trained(run: RunFolder, why: str) -> None:
-    """Keep models from being orphaned by another plan.
+    """Refuse to make another plan where models are trained, since they would not fit it.
 
     Args:
-        run: where models may be.
-        why: what would make another plan, such as `--replan makes another plan`.
+        run: RUN folder that may hold models.
+        why: beginning of the message: what would make another plan, such as `--replan makes another plan`.
 
     Raises:
-        RunFolderError: a fold has been trained.
+        RunFolderError: a fold has weights or a checkpoint.
     """
     if folds := trained_folds(run):
         raise RunFolderError(
@@ -172,10 +172,10 @@ def refuse_if_trained(run: RunFolder, why: str) -> None:
 
 
 def refuse_other_plan(run: RunFolder, asked: Asked, planned: Plan, configurations: Sequence[str]) -> None:
-    """Compare options with those that an existing plan was made for.
+    """Refuse options that differ from those that the existing plan was made for.
 
     Raises:
-        RunFolderError: they ask for another plan; the message lists each difference, and says what to do.
+        RunFolderError: an option differs; the message lists each difference and says what to do.
     """
     differences = []
     if asked.budget is not None and asked.budget != planned.time_budget_seconds:
@@ -195,17 +195,17 @@ def refuse_other_plan(run: RunFolder, asked: Asked, planned: Plan, configuration
 
 
 def how_to_plan_anew(run: RunFolder) -> str:
-    """What a person can do who wants another plan: `--replan`, which is refused once a fold has been trained."""
+    """Advice for a person who wants another plan: `--replan`, or a new RUN folder once a fold has been trained."""
     if trained_folds(run):
         return "its models were trained by that plan, so use a new RUN folder"
     return "add --replan to plan again (this discards edits of plan.yaml), or use a new RUN folder"
 
 
 def refuse_models_alone(run: RunFolder) -> None:
-    """Refuse a copy that was made with `--models-only`, where folds and cases are needed.
+    """Refuse a copy made with `--models-only`, for commands that need folds and cases.
 
     Raises:
-        RunFolderError: it is one.
+        RunFolderError: the folder holds models and no `splits.json`.
     """
     if trained_folds(run) and not run.splits.exists():
         raise RunFolderError(
@@ -215,9 +215,9 @@ def refuse_models_alone(run: RunFolder) -> None:
 
 
 def _beyond_the_budget(run: RunFolder, planned: Plan, configurations: Sequence[str]) -> list[str]:
-    """Whether the folds of all these configurations together take longer than the time budget.
+    """Return a difference if the folds of these configurations together take longer than the time budget.
 
-    It is shared out to those that were asked for when the plan was made.
+    The plan shares the budget out only to the configurations that were asked for when it was made.
     """
     if planned.time_budget_seconds is None or len(configurations) == 1 or not run.splits.exists():
         return []

@@ -1,4 +1,4 @@
-"""`autoseg phantom`: a synthetic data set."""
+"""`autoseg phantom`: draws a synthetic data set."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ def phantom(
     workers: int | None = None,
     threads: int | None = None,
 ) -> Path:
-    """Draw a synthetic spine data set with metastases, in the layout of a table.
+    """Draw a synthetic spine data set with metastases, with a `cases.csv` that lists its files.
 
     Args:
-        output: folder to make.
-        cases: how many.
-        seed: the same gives the same data.
-        kind: `spine`, or `small`: thick slices, small metastases alone, 0.1 % of the voxels.
-        missing: share of the cases that lack each sequence, from 0 to 0.5; None = every fourth case lacks one.
-        workers: processes; None = as many as cores and memory allow.
-        threads: at most so many processes; None = no such limit.
+        output: folder to make; it must not exist, or must be empty.
+        cases: number of cases.
+        seed: random seed; the same seed gives the same data.
+        kind: `spine`, or `small`: thick slices, and only small metastases, 0.1 % of the voxels.
+        missing: fraction of the cases that lack each sequence, from 0 to 0.5; None = every fourth case lacks one.
+        workers: number of processes; None = as many as cores and memory allow.
+        threads: maximum number of processes; None = no such limit.
 
     Returns:
         The folder, which holds `cases.csv`.
 
     Raises:
-        InputError: the folder is not empty, or a number makes no sense.
+        InputError: the folder is not empty, or an option is out of range.
     """
     from autoseg.synthetic_spine.write import make_phantom
 

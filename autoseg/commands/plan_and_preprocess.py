@@ -1,4 +1,4 @@
-"""The first stage: a raw data set becomes a fingerprint, a plan, folds and preprocessed cases."""
+"""`autoseg plan-and-preprocess`: makes fingerprint, plan, folds and preprocessed cases from a raw data set."""
 
 from __future__ import annotations
 
@@ -65,31 +65,32 @@ def plan_and_preprocess(
 ) -> Plan:
     """Check a data set, measure its fingerprint, plan, split and preprocess.
 
-    Again on the same RUN it keeps edits of `plan.yaml` and does only what they, or a changed data
-    set, make necessary.
+    A second call on the same RUN folder keeps a person's edits of `plan.yaml`. It repeats only the work that
+    these edits, or changes of the data set, make necessary.
 
     Args:
         dataset: folder in nnU-Net's or the Decathlon's layout, or a `cases.csv` (or its folder).
-        output: the RUN folder.
+        output: RUN folder to create, or an existing one to go on with.
         config: configurations to preprocess: `2d`, `2.5d`, `3d`, `3d_lowres`. All are planned.
-        time_budget: for a whole run, such as `40m`, or seconds; None = 40 minutes on a CPU, and on a
+        time_budget: time for a whole run, such as `40m`, or seconds; None = 40 minutes on a CPU, and on a
             GPU as long as the reference schedule takes.
-        memory: memory target in GB; None = 8.
-        device: the plan is made for: `auto`, `cpu`, `cuda` or `mps`.
-        architecture: None = `plain`.
-        plan_only: leave the preprocessing out.
-        replan: discard edits of `plan.yaml` and plan again.
-        workers: cases worked on at once; None = as many as cores and memory allow.
-        threads: with which training steps are measured, and the most cases worked on at once; None = by the cores.
+        memory: device memory in GB that the plan may use; None = 8.
+        device: device that the plan is made for: `auto`, `cpu`, `cuda` or `mps`.
+        architecture: architecture of the network; None = `plain`.
+        plan_only: whether to leave the preprocessing out.
+        replan: whether to discard edits of `plan.yaml` and plan again.
+        workers: number of cases that are processed at once; None = as many as cores and memory allow.
+        threads: number of CPU threads with which training steps are measured, and maximum number of cases that are
+            processed at once; None = by the number of cores.
 
     Returns:
-        The plan as it now stands in `plan.yaml`.
+        The plan that is now in `plan.yaml`.
 
     Raises:
-        DatasetError: every problem of the data set; nothing has been written.
-        PlanError: an edited plan, or the user's own folds, are not possible.
+        DatasetError: the data set has problems; the message lists all of them, and nothing has been written.
+        PlanError: an edited plan, or a person's own folds, are impossible.
         RunFolderError: RUN was planned with other options, or its models would not fit a new plan.
-        InputError: an option is malformed, or the disk has no room.
+        InputError: an option is malformed, or the disk has too little space.
     """
     return prepare(
         Path(dataset),
@@ -104,13 +105,13 @@ def plan_and_preprocess(
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run that can be trained.
+    """Plan and data of a run that is ready for training.
 
     Args:
-        plan: as it stands in `plan.yaml`.
-        dataset: the raw data set.
-        fingerprint: of it.
-        workers: cases worked on at once.
+        plan: plan that is now in `plan.yaml`.
+        dataset: raw data set.
+        fingerprint: fingerprint of the data set.
+        workers: number of cases that are processed at once.
     """
 
     plan: Plan
@@ -131,21 +132,21 @@ def prepare(
     replan: bool = False,
     workers: int | None = None,
 ) -> Prepared:
-    """What `plan_and_preprocess` and `study` have in common.
+    """Check, plan, split and preprocess, for `plan_and_preprocess`, `run` and `study` alike.
 
     Args:
-        dataset: folder or table of the raw data set.
-        run: the RUN folder.
+        dataset: folder or `cases.csv` of the raw data set.
+        run: RUN folder to create or to go on with.
         wanted: options that decide the plan.
-        configurations: to preprocess and, later, to train; with a grid its dimensions.
-        grid: of a study: the plan gets a configuration for each of its cells.
-        folds: how many; None = those in `splits.json`, or else five.
-        plan_only: leave the preprocessing out.
-        replan: discard edits of `plan.yaml` and plan again.
-        workers: cases worked on at once; None = as many as cores and memory allow.
+        configurations: configurations to preprocess; for a study, the input dimensions of its grid.
+        grid: grid of a study; the plan gets a configuration for each of its cells. None = no study.
+        folds: number of folds; None = as many as `splits.json` has, or else five.
+        plan_only: whether to leave the preprocessing out.
+        replan: whether to discard edits of `plan.yaml` and plan again.
+        workers: number of cases that are processed at once; None = as many as cores and memory allow.
 
     Raises:
-        AutosegError: as `plan_and_preprocess`.
+        AutosegError: under the same conditions as in `plan_and_preprocess`.
     """
     started, console = clock.now(), open_console()
     settle_plans(run)
@@ -157,7 +158,7 @@ def prepare(
     read = read_and_check(dataset, run, workers=workers or wanted.threads, console=console)
     cells = grid.cells(read.dataset.channels) if grid else ()
     if not plan_only and not run.plan.exists():
-        # with a plan what is preprocessed already counts, below
+        # where there is a plan, preprocess() checks the space and counts what is preprocessed already
         require_disk_space(run.path, estimate_bytes(read.shapes, len(read.dataset.channels)))
     count = workers or min(default_workers(read.dataset), wanted.threads or available_cores())
     with locked(run.path / ".lock", "planning and preprocessing"):
@@ -189,7 +190,7 @@ def _refuse_conflicts(run: RunFolder, wanted: Asked, configurations: tuple[str, 
 
 
 def _former_plan(run: RunFolder, wanted: Asked) -> Plan | None:
-    """The plan that stands, or that stood until the data set changed; None where it was for another device."""
+    """The present plan, or the one before the data set changed; None if none, or made for another device."""
     plan = next((read_plan(path) for path in (run.plan, run.planned) if path.exists()), None)
     if plan is None or (wanted.device is not None and wanted.device.split(":")[0] != plan.device):
         return None
@@ -197,14 +198,14 @@ def _former_plan(run: RunFolder, wanted: Asked) -> Plan | None:
 
 
 def _device(wanted: Asked) -> str:
-    """Kind of device that the plan will be made for."""
+    """Type of the device that the plan will be made for: `cpu`, `cuda` or `mps`."""
     from autoseg.machine.device import resolve_device
 
     return resolve_device(wanted.device_name).type
 
 
 def _keep_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, console: Console, folds: int | None) -> Plan:
-    """The plan that stands, with the user's edits; refused where it does not belong to the data set."""
+    """Read the present plan with a person's edits, and refuse it if it does not fit the data set."""
     plan = read_plan(run.plan)
     keep_or_make_folds(run, dataset, fingerprint, plan.seed, console, folds)
     if tuple(channel.name for channel in plan.channels) != dataset.channels or plan.labels != dataset.labels:
@@ -213,7 +214,7 @@ def _keep_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, conso
         )
     _refuse_other_axes(run, plan, fingerprint)
     for name in plan.configurations:
-        # before cases are preprocessed for a network that was trained on others
+        # refuse before any case is preprocessed in a way that does not fit a trained network
         refuse_other_plan_than_trained(run, plan, name)
     if is_edited(run, plan):
         fields = differing_fields(read_plan(run.planned), plan) if run.planned.exists() else ["all of it"]
@@ -222,8 +223,8 @@ def _keep_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, conso
 
 
 def _refuse_other_axes(run: RunFolder, plan: Plan, fingerprint: Fingerprint) -> None:
-    """Refuse images as they are stored where their axes are not those that the plan was made in."""
-    # LPS axes, (z, y, x), whichever way each of them grows
+    """Refuse `orientation: as_stored` where the stored axes (z, y, x) are not along those of the plan."""
+    # the plan's axes (z, y, x) are those of LPS; each may point in either direction
     planned_in = ({"S", "I"}, {"P", "A"}, {"L", "R"})
     for case in fingerprint.cases if plan.orientation == "as_stored" else ():
         if any(letter not in axis for letter, axis in zip(case.orientation, planned_in, strict=True)):
@@ -245,10 +246,10 @@ class _Purpose:
 
     Args:
         wanted: options that decide the plan.
-        device: kind of device that trains.
-        configurations: those that will be trained; with cells the dimension of each.
-        cells: of a study.
-        folds: how many; None = those in `splits.json`, or else five.
+        device: type of the device that trains: `cpu`, `cuda` or `mps`.
+        configurations: configurations that will be trained; for a study, the dimension of each cell.
+        cells: cells of the study; empty where the run is no study.
+        folds: number of folds; None = as many as `splits.json` has, or else five.
     """
 
     wanted: Asked
@@ -259,7 +260,7 @@ class _Purpose:
 
 
 def _make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpose: _Purpose, console: Console) -> Plan:
-    """Plan by nnU-Net's rules, then by what the hardware and the time can afford; both are written."""
+    """Make and write two plans: one by nnU-Net's rules, and one that fits the hardware and the time budget."""
     wanted, cells = purpose.wanted, purpose.cells
     with timed(run, "plan"):
         reference = reference_of(
@@ -278,12 +279,12 @@ def _make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpo
             cells,
             configurations=purpose.configurations,
             budget_seconds=wanted.budget_on(purpose.device),
-            # with a length that a person fixed no clock decides anything
+            # where a person fixed the number of epochs, no measured time may change the plan
             spent_seconds=0.0 if by_work else read_time_spent(run).total,
             device=purpose.device,
             measure=measure,
         )
-        # torch has been imported by now
+        # this module imports torch, which is loaded by now anyway
         from autoseg.machine.threads import default_threads
 
         write_plan(run.reference_plan, reference.plan, reference.reasons)
@@ -296,7 +297,7 @@ def _make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpo
             steps=tuple(measure.steps),
         )
         write_step_costs(run, costs)
-        # before plan.yaml: a plan that is there has its counterpart to be compared with
+        # written before plan.yaml, so that edits of plan.yaml can always be found by comparison
         write_plan(run.planned, decided.plan, decided.reasons)
         write_plan(run.plan, decided.plan, decided.reasons)
     names = tuple(dict.fromkeys(purpose.configurations))
@@ -309,7 +310,7 @@ def _make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpo
 def reference_of(
     fingerprint: Fingerprint, memory_gb: float, architecture: Architecture, cells: Sequence[Cell]
 ) -> PlannedDecisions:
-    """The plan by nnU-Net's rules; of a study one configuration for each of its dimensions."""
+    """The plan by nnU-Net's rules; for a study, with one configuration for each input dimension of its cells."""
     from planner.additions.network_input import with_inputs
     from planner.additions.study_grid import dimensions_of
     from planner.rules.reference_plan import reference_plan
@@ -330,7 +331,7 @@ def decide(
     device: str,
     measure: Measure,
 ) -> PlannedDecisions:
-    """The plan that is followed: what hardware and time afford of the reference; of a study for every cell."""
+    """Fit the reference plan to the hardware and the time budget; for a study, add every cell's configuration."""
     from planner.additions.study_grid import with_cells
     from planner.budget.time_budget import fit_to_hardware
 
@@ -348,14 +349,14 @@ def decide(
 
 
 def measure_on(device: str, threads: int | None) -> Measure:
-    """Costs of real training steps; the trainer is handed to the planner here."""
+    """Return the trainer's function that measures real training steps, for the planner to call."""
     from trainer.measure import measure_step
 
     return partial(measure_step, device=device, threads=threads)
 
 
 def _by_work(device: str, threads: int | None, by_clock: Measure) -> Measure:
-    """Costs of training steps by their work alone; where a device's memory is another, it is looked at all the same."""
+    """Return a function that counts the work of a step instead of timing it; off the CPU it measures memory too."""
     from planner.budget.cost import counted_cost
 
     def cost(plan: Plan, configuration: Configuration) -> StepCost:
@@ -370,7 +371,7 @@ def _by_work(device: str, threads: int | None, by_clock: Measure) -> Measure:
 
 
 def preprocess(run: RunFolder, dataset: Dataset, plan: Plan, configurations: tuple[str, ...], workers: int) -> None:
-    """Preprocess the cases of configurations that have cases of their own."""
+    """Preprocess all cases for each of these configurations; those that share another's cases are not named."""
     from planner.preprocess import preprocess_dataset
 
     require_room(run, plan, configurations, len(dataset.cases))

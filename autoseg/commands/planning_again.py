@@ -1,8 +1,9 @@
-"""A plan that the first epochs of the first fold show to be made for another machine is made again, once.
+"""Plans a configuration a second time if the first epochs are far slower or faster than planned.
 
-Planning takes seconds, in which a machine may be busy, or a data set unlike what its steps were measured on.
-Real epochs tell. As long as no other fold has begun, the configuration is planned for the time that is
-left, with steps that cost what they really cost; what a person wrote into `plan.yaml` stays.
+The planner measures training steps for some seconds only. The machine may be busy then, or the measured steps
+may differ from those on the real data. The first epochs of the first fold show the real pace. While no other fold
+has begun, the configuration is planned once more, for the time that is left and the real cost of a step. What a
+person wrote into `plan.yaml` stays.
 """
 
 from __future__ import annotations
@@ -32,21 +33,24 @@ if TYPE_CHECKING:
     from planner.rules.reference_plan import PlannedDecisions
 
 EDITABLE = ("training", "prediction")
-"""Parts of a configuration that are a person's own also in a plan that is made again."""
+"""Parts of a configuration whose edits by a person are carried over into the second plan."""
 
 
 def can_plan_again(
     run: RunFolder, plan: Plan, name: str, fold: int, edits: Sequence[str], cells: Sequence[Cell] = ()
 ) -> bool:
-    """Whether the configuration of a fold that is about to be trained may still be planned otherwise.
+    """Whether the configuration of the next fold may still be planned again.
+
+    It may if the run has a time budget, no other fold with this network has begun, the configuration was not
+    planned again before, and no person edited its spacing, patch, batch or network.
 
     Args:
-        run: the RUN folder.
-        plan: as it stands.
-        name: of the configuration.
-        fold: that is trained next.
-        edits: dotted paths of the plan's fields that a person wrote.
-        cells: of a study, whose dimensions have one network each.
+        run: RUN folder that shows which folds have begun.
+        plan: the present plan.
+        name: name of the configuration.
+        fold: number of the fold that is trained next.
+        edits: dotted paths of the plan's fields that a person edited.
+        cells: cells of the study; all cells of one dimension share a network. Empty where the run is no study.
     """
     group = _tied(plan, name, cells)
     if plan.time_budget_seconds is None or {*group} & {*plan.planned_again}:
@@ -66,27 +70,30 @@ def plan_again(
     threads: int | None,
     cells: Sequence[Cell] = (),
 ) -> Prepared:
-    """Plan a configuration, and those that share its network, for the pace that its first epochs had.
+    """Plan a configuration, and those that share its network, again for the real pace of the first epochs.
 
-    Where the plan comes out as it was, the fold goes on; else it begins anew, with cases preprocessed
-    again where their spacing is another.
+    If the second plan has the same network, the fold goes on. Otherwise the fold starts anew, and the cases are
+    preprocessed again if their spacing has changed.
 
     Args:
-        run: the RUN folder, of which this fold alone has begun.
-        prepared: what the run is made from.
-        found: the pace.
+        run: RUN folder in which only this fold of the configuration has begun.
+        prepared: the plan, and the data set and fingerprint that it was made from.
+        found: planned and real seconds per step.
         folds_left: every (configuration, fold) that is not finished; the first is the one that has begun.
-        configurations: of this run; the time that others took on the same RUN does not count.
-        console: tells the user.
-        threads: fixed by a person; None = by what other programs leave.
-        cells: of a study.
+        configurations: configurations that this run trains; time spent on others in the same RUN does not count.
+        console: console for messages to the user.
+        threads: number of CPU threads that a person set; None = as many as other programs leave cores for.
+        cells: cells of the study; empty where the run is no study.
+
+    Returns:
+        The input with the plan that now holds.
     """
     name, fold = folds_left[0]
     with timed(run, "plan"), locked(run.path / ".lock", "planning and preprocessing"):
         plan = read_plan(run.plan)
         prepared = replace(prepared, plan=plan)
         if not can_plan_again(run, plan, name, fold, edited_fields(run, plan), cells):
-            # another process has begun a fold, or a person has written something, meanwhile
+            # meanwhile another process has begun a fold, or a person has edited the plan
             return prepared
         group = _tied(plan, name, cells)
         decided = None
@@ -110,7 +117,7 @@ def plan_again(
 
 
 def _tied(plan: Plan, name: str, cells: Sequence[Cell]) -> tuple[str, ...]:
-    """The configurations whose network is one with that of `name`, itself among them."""
+    """The configurations that are planned together with `name`: same preprocessed cases or same dimension."""
     dimension_of = {cell.name: cell.dimension for cell in cells} | {cell.dimension: cell.dimension for cell in cells}
     of_one = {dimension_of.get(name, name)}
     source = plan.preprocessed_as(name)
@@ -129,7 +136,7 @@ def _decide_again(
     cells: Sequence[Cell],
     threads: int | None,
 ) -> PlannedDecisions:
-    """The decisions for the time that is left to the group's folds, by steps that cost what they really do."""
+    """Plan for the time that the group's folds have left; measured step times are scaled to the real pace."""
     name, _ = folds_left[0]
     plan, splits = prepared.plan, read_splits(run.splits)
     reference = reference_of(prepared.fingerprint, plan.memory_gb, plan.configuration(name).network.architecture, cells)
@@ -162,7 +169,7 @@ def _decide_again(
 
 
 def _times_as_slow(measured: StepCost, found: OtherPace) -> float:
-    """How many times as slow steps really are as they are measured to be."""
+    """Factor from the measured time of a step, augmentation included, to its real time."""
     from planner.budget.chooser import AUGMENTATION
 
     return found.real / (AUGMENTATION * measured.seconds) if math.isfinite(measured.seconds) else 1.0
@@ -175,14 +182,14 @@ def _write(
     changed: dict[str, Configuration],
     reasons: dict[str, str],
 ) -> Plan:
-    """Write the plan as autoseg has it now, and with a person's edits; the latter is returned.
+    """Write the new plan twice, as autoseg made it and with a person's edits, and return the latter.
 
     Args:
-        run: the RUN folder.
-        before: the plan that stands, with the edits.
-        group: configurations that are not planned again any more.
-        changed: what takes the place of configurations of these names; empty where all are as before.
-        reasons: for them.
+        run: RUN folder to write to.
+        before: the present plan, with the person's edits.
+        group: configurations that are marked as planned again, so that this happens only once.
+        changed: new configurations by name; empty where the plan stays as it was.
+        reasons: reasons of the new plan, by dotted path.
     """
     edits = edited_fields(run, before)
     planned = read_plan(run.planned) if run.planned.exists() else before
@@ -199,7 +206,7 @@ def _write(
 
 
 def _with_edits(before: Configuration, now: Configuration, name: str, edits: Sequence[str]) -> Configuration:
-    """The new configuration with what a person had written into the old one."""
+    """The new configuration with the person's edits of the old one."""
     changes = {}
     for part in EDITABLE:
         old, new = getattr(before, part), getattr(now, part)
@@ -209,7 +216,7 @@ def _with_edits(before: Configuration, now: Configuration, name: str, edits: Seq
 
 
 def _edits_the_network(edits: Sequence[str], group: Sequence[str]) -> bool:
-    """Whether a person decided spacing, patch, network or batch: then nothing is planned over it."""
+    """Whether a person edited anything of the group outside of `EDITABLE`, such as spacing, patch or network."""
     free = tuple(f"configurations.{name}.{part}." for name in group for part in EDITABLE)
     own = tuple(f"configurations.{name}" for name in group)
     return any(f"{edit}.".startswith(tuple(f"{o}." for o in own)) and not edit.startswith(free) for edit in edits)
@@ -221,14 +228,14 @@ def _network_of(plan: Plan, name: str) -> tuple[object, ...]:
 
 
 def _is_the_cheapest(configuration: Configuration) -> bool:
-    """Whether there is nothing poorer: the cheapest is taken where none affords enough steps."""
+    """Whether the planner took its cheapest candidate, as it does where no candidate affords enough steps."""
     from planner.budget.chooser import ENOUGH_STEPS
 
     return configuration.training.iterations < ENOUGH_STEPS
 
 
 def _difference(before: Plan, now: Plan, name: str) -> str:
-    """What is another, in words, and whether that is richer: a step with more work."""
+    """Say what differs between two plans; the one whose step takes more work is called richer."""
     from planner.budget.cost import work_of_a_step
 
     old, new = before.configuration(name), now.configuration(name)

@@ -1,4 +1,4 @@
-"""`autoseg predict`: new images, predicted by the folds' ensemble."""
+"""`autoseg predict`: predicts label maps of new images with the ensemble of all finished folds."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ def predict(
 ) -> None:
     """Predict label maps with all finished folds together.
 
-    What `select` chose is applied: its configurations and its post-processing.
+    The configurations and the post-processing that `select` chose are applied.
 
     A prediction has its input's name, file format (NIfTI for DICOM) and geometry. An input that cannot
-    be predicted is reported, and the rest go on.
+    be predicted is reported, and the others go on.
 
     Args:
-        run: a RUN folder, or a copy of its models.
+        run: RUN folder, or a copy of its models.
         images: a folder, a file, several of them, or a `cases.csv`.
         output: folder for the predictions.
-        config: configurations to predict with, of several the mean of their probabilities, without
-            post-processing; None = what was selected, or else `3d`.
-        fold: only these folds of each configuration; None = all that are finished.
-        sequences: predict from these alone, such as `T1`; the others are treated as absent, and their
-            files need not be there. None = all that an input has.
+        config: configurations to predict with, without post-processing; the probabilities of several are averaged.
+            None = the selected configurations, or else `3d`.
+        fold: numbers of the folds to predict with; None = all that are finished.
+        sequences: sequences to predict from, such as `T1`; the others are treated as absent, and their
+            files need not exist. None = all that an input has.
         device: `auto`, `cpu`, `cuda` or `mps`.
-        mirror: average over mirrored images too; None = as the plan says.
-        save_probabilities: also write the probability of every class.
-        post_processing: apply that which was selected.
-        threads: that compute on a CPU; None = as many as other programs leave cores for.
+        mirror: whether to average over mirrored images too; None = as planned.
+        save_probabilities: whether to write the probability of every class too.
+        post_processing: whether to apply the selected post-processing.
+        threads: number of threads that compute on a CPU; None = as many as other programs leave cores for.
 
     Raises:
-        PartialFailure: some inputs could not be predicted; lists them.
-        InputError, DatasetError: the inputs are not what the models take.
+        PartialFailure: some inputs could not be predicted; the message lists them.
+        InputError, DatasetError: the inputs do not fit the models, or an option is malformed.
         RunFolderError: nothing is trained yet.
     """
     check_threads_and_epochs(threads)
@@ -100,15 +100,15 @@ def predict(
 def _used_sequences(
     channels: Sequence[str], seen: Mapping[str, Sequence[str]], asked: str | Sequence[str] | None
 ) -> tuple[str, ...]:
-    """Names of the sequences to predict from.
+    """Return the names of the sequences to predict from.
 
     Args:
-        channels: names of the plan's.
-        seen: by configuration to predict with, those that its network sees.
-        asked: by the person; None = all.
+        channels: names of the plan's channels.
+        seen: for each configuration, the sequences that are input to its network.
+        asked: sequences that the person asked for; None = all.
 
     Raises:
-        InputError: there is no such sequence, or no configuration sees any of those that were asked for.
+        InputError: there is no such sequence, or no configuration uses any of those that were asked for.
     """
     if asked is None:
         return tuple(channels)

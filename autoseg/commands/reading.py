@@ -1,4 +1,4 @@
-"""From a raw data set to `dataset.json` and `fingerprint.json`: read, check whole, show, measure."""
+"""Reads, checks and measures a raw data set; writes `dataset.json` and `fingerprint.json` into the RUN folder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from autoseg.run_folder.dataset_record import read_record, write_record
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.time_spent import timed
 
-# what the interpreter and the libraries of a worker take before the first case
+# memory of a worker process, for the interpreter and its libraries, before it reads a case
 _PROCESS_BYTES = 300_000_000
 
 
@@ -31,9 +31,10 @@ class Read:
     """A data set that passed the check.
 
     Args:
-        record: what `dataset.json` keeps of it.
-        changed: names of the cases that the RUN folder has not seen as they are now.
-        shapes: voxels (z, y, x) of every case, where they were checked now.
+        dataset: the data set.
+        record: content of its `dataset.json`.
+        changed: names of the cases that are new or changed since the RUN folder last recorded them.
+        shapes: shape (z, y, x) of every case in voxels; empty where the data set is unchanged and was not checked.
     """
 
     dataset: Dataset
@@ -43,10 +44,10 @@ class Read:
 
 
 def read_and_check(path: Path, run: RunFolder, *, workers: int | None, console: Console) -> Read:
-    """Read a raw data set, check it whole unless the RUN folder has seen it so, and show it. Writes nothing.
+    """Read a raw data set; check every case and print a summary, unless nothing has changed. Writes nothing.
 
     Raises:
-        DatasetError: every problem found.
+        DatasetError: the data set has problems; the message lists all of them.
     """
     from autoseg.dataset.check import check_dataset
     from autoseg.dataset.read import read_dataset
@@ -65,33 +66,34 @@ def read_and_check(path: Path, run: RunFolder, *, workers: int | None, console: 
 
 
 def default_workers(dataset: Dataset) -> int:
-    """As many processes over cases as there are cores, and as free memory holds of the largest case."""
+    """Number of worker processes that the cores and, with the largest case in each, the free memory allow."""
     from autoseg.image.image import read_geometry
 
     voxels = 0
     for case in dataset.cases:
         for image in case.images[:1] if case.several_channels_in_one_file else case.images:
-            # what cannot be read is reported by the check
+            # the check reports files that cannot be read
             with suppress(ImageError):
                 voxels = max(voxels, math.prod(read_geometry(image)[0].shape) if image is not None else 0)
-    # float32 channels twice, a label in float64, and masks of it
+    # bytes per voxel: every channel in float32 twice, the label in float64, and masks of the label
     per_voxel = 8 * len(dataset.channels) + 16
     return workers_within_memory(_PROCESS_BYTES + per_voxel * voxels)
 
 
 def keep_fingerprint(run: RunFolder, read: Read, *, workers: int, console: Console) -> Fingerprint:
-    """The data set's fingerprint, measured only where the data set has changed; writes `dataset.json` too.
+    """Return the fingerprint of the data set, measured anew only if the data set has changed.
 
-    An unedited plan of another fingerprint is removed, so that planning follows.
+    Writes `fingerprint.json` and `dataset.json`. If the fingerprint differs from the former one, a plan without
+    edits is removed, so that a new one is made.
 
     Raises:
-        RunFolderError: models are trained, and the data set is not what they were trained on any more.
+        RunFolderError: the fingerprint has changed, and models are already trained.
     """
     from planner.fingerprint import measure_fingerprint
 
     before = read_fingerprint(run.fingerprint) if run.fingerprint.exists() else None
     if before is not None and not read.changed:
-        # its description may be another, or its files lie elsewhere
+        # the description or the location of the files may have changed
         write_record(run, read.record)
         return before
     with timed(run, "fingerprint"):
@@ -100,13 +102,13 @@ def keep_fingerprint(run: RunFolder, read: Read, *, workers: int, console: Conso
         refuse_if_trained(run, "the data set has changed, and another data set needs another plan")
         _drop_plan_of_others(run, console)
     write_fingerprint(run.fingerprint, now)
-    # last: as long as it is not written, a restart sees the data set as changed
+    # written last: after an interruption before this line, a restart still finds the data set changed
     write_record(run, read.record)
     return now
 
 
 def _drop_plan_of_others(run: RunFolder, console: Console) -> None:
-    """Remove the plan of a data set that has changed since; a person's edits of it are kept, and that is told."""
+    """Remove the plan of the former data set; keep it, with a message, if a person edited it."""
     if not run.plan.exists():
         return
     if is_edited(run, read_plan(run.plan)):
@@ -118,7 +120,7 @@ def _drop_plan_of_others(run: RunFolder, console: Console) -> None:
         )
         return
     run.plan.unlink()
-    # of models that are gone: the new plan has the whole budget
+    # the time went into models that no longer exist: the new plan gets the whole time budget
     run.time_spent.unlink(missing_ok=True)
 
 
@@ -128,10 +130,10 @@ def is_edited(run: RunFolder, plan: Plan) -> bool:
 
 
 def require_room(run: RunFolder, plan: Plan, configurations: Sequence[str], cases: int) -> None:
-    """Refuse to preprocess what the disk cannot hold beside what is preprocessed already.
+    """Refuse to preprocess if the disk has too little free space; existing preprocessed files count as done.
 
     Raises:
-        InputError: there is less room; names both amounts.
+        InputError: the free space is too small; the message names free and needed space.
     """
     from autoseg.dataset.disk import estimate_bytes, require_disk_space
 

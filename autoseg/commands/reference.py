@@ -1,4 +1,4 @@
-"""The command-line reference: `python -m autoseg.commands.reference > docs/command-line.md`."""
+"""Writes the command-line reference: `python -m autoseg.commands.reference > docs/command-line.md`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WIDTH = 100
 
 
 def reference() -> str:
-    """Every command with its options, in Markdown."""
+    """Return a Markdown page with the help of every command."""
     commands = (name.replace("_", "-") for name in autoseg.__all__)
     return "\n\n".join([HEAD, *map(_page, commands)]) + "\n"
 

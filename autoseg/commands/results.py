@@ -1,4 +1,4 @@
-"""The report that a command ends with: written once every fold is finished, then shown as tables."""
+"""Writes the report of a configuration once all its folds are finished, and prints its results as tables."""
 
 from __future__ import annotations
 
@@ -17,23 +17,25 @@ from autoseg.run_folder.report_folder import report_folder
 from autoseg.run_folder.time_spent import read_time_spent, timed
 
 if TYPE_CHECKING:
-    # imports libraries that take seconds to load
+    # this module imports libraries that take seconds to load
     from autoseg.metrics.summary import ClassSummary, GroupSummary, LesionSummary, Summary
 
 UNDEFINED = "not defined"
 SECONDS_OF_A_PAGE = 3.0
-"""Pictures, charts and tables of a report, whatever its cases."""
+"""Seconds for pictures, charts and tables of one report page, whatever the number of its cases."""
 
 _LESION_HEADS = ("lesions found", "false (per case)", "lesion F1, F2")
 
 
 @dataclass(frozen=True)
 class Report:
-    """A report that is written.
+    """A written report.
 
     Args:
-        folder: of `report.html`.
-        problem: that some cases could not be evaluated; raised once the others have been shown.
+        summary: results of the evaluation.
+        folder: folder that holds `report.html`.
+        problem: error that lists the cases that could not be evaluated, raised after the results are shown;
+            None = all cases were evaluated.
     """
 
     summary: Summary
@@ -42,13 +44,13 @@ class Report:
 
 
 def report_if_finished(run: RunFolder, configuration: str, folds: int, threads: int | None = None) -> Report | None:
-    """Write the report of a configuration if every fold is finished; None where one is not.
+    """Write the report of a configuration if every fold is finished; otherwise return None.
 
     Args:
-        run: the RUN folder.
-        configuration: to report on.
-        folds: of it.
-        threads: that may compute; None = as many as there are cores.
+        run: RUN folder that holds the finished folds and their validation predictions.
+        configuration: name of the configuration.
+        folds: number of folds of the configuration.
+        threads: number of threads that may compute; None = as many as there are cores.
     """
     if not all(run.finished(configuration, fold).exists() for fold in range(folds)):
         return None
@@ -63,13 +65,16 @@ def report_if_finished(run: RunFolder, configuration: str, folds: int, threads: 
 
 
 class ReportTime:
-    """What the reports at the end of a run will take: by those that are made, else by comparing a case.
+    """Estimate of the seconds that the reports at the end of a run will take.
+
+    It follows from the last report that is written; before that, from the evaluation of a few cases of a finished
+    fold.
 
     Args:
-        run: the RUN folder.
-        configurations: that will be reported on.
-        pages: that are written; None = one a configuration.
-        threads: that may compute; None = as many as there are cores.
+        run: RUN folder that holds the time spent and the finished folds.
+        configurations: names of the configurations that will be reported on.
+        pages: number of pages that will be written; None = one for each configuration.
+        threads: number of threads that may compute; None = as many as there are cores.
     """
 
     def __init__(
@@ -85,7 +90,7 @@ class ReportTime:
         self._expected: dict[str, float] = {}
 
     def seconds(self) -> float | None:
-        """Of all reports that are to come; None while nothing tells."""
+        """Expected seconds of all reports that are still to be written; None while nothing is known."""
         spent = read_time_spent(self._run).seconds
         made = [spent[stage] for stage in map(report_stage, self._configurations) if stage in spent]
         left = [name for name in self._configurations if report_stage(name) not in spent]
@@ -95,7 +100,7 @@ class ReportTime:
         return SECONDS_OF_A_PAGE * self._pages + sum(known) / len(known) * len(left) if known else None
 
     def _look(self, name: str) -> float | None:
-        """Seconds of comparing all cases of a configuration, once a fold of it can be looked at."""
+        """Expected seconds of evaluating all cases of a configuration; None until its first fold is finished."""
         if name not in self._expected and self._run.finished(name, 0).exists():
             with timed(self._run, f"look ahead at {report_stage(name)}"), suppress(AutosegError):
                 from inference.evaluation.evaluate import expected_comparison_seconds
@@ -107,12 +112,12 @@ class ReportTime:
 
 
 def report_stage(configuration: str) -> str:
-    """Name in `time_spent.json` of a configuration's report."""
+    """Return the name that a configuration's report has in `time_spent.json`."""
     return f"report {configuration}"
 
 
 def show_report(console: Console, report: Report) -> None:
-    """Print the results, and where the report lies.
+    """Print the results and the path of the report.
 
     Raises:
         PartialFailure: some cases could not be evaluated.
@@ -123,12 +128,12 @@ def show_report(console: Console, report: Report) -> None:
 
 
 def print_results(console: Console, summary: Summary, report: Path) -> None:
-    """Print results by class, by fold and by stratum, where there are some; then where the report lies.
+    """Print the results by class and, where there are any, by fold and by stratum; then the path of the report.
 
     Args:
-        console: where to.
-        summary: of an evaluation.
-        report: folder of `report.html`.
+        console: console to print to.
+        summary: results of the evaluation.
+        report: folder that holds `report.html`.
     """
     console.print(_class_table(summary))
     if summary.folds:
@@ -172,7 +177,7 @@ def _fold_table(folds: tuple[GroupSummary, ...]) -> Table:
 
 
 def _strata_table(column: str, strata: tuple[GroupSummary, ...]) -> Table:
-    """Results by the values of a stratification column, with the cases behind them."""
+    """Table of the results for each value of a stratification column, with the number of cases."""
     heads = ("cases", "class", "Dice", "sensitivity", *_LESION_HEADS)
     table = Table("", *heads, title=f"Results by {column.replace('_', ' ')}")
     for stratum in strata:
@@ -183,13 +188,13 @@ def _strata_table(column: str, strata: tuple[GroupSummary, ...]) -> Table:
 
 
 def _lesions(found: LesionSummary) -> tuple[str, str, str]:
-    """Cells of a line under `_LESION_HEADS`."""
+    """Texts of one row for the columns `_LESION_HEADS`."""
     f_scores = f"{_number(found.f1, 2)}, {_number(found.f2, 2)}"
     return f"{found.found} of {found.reference}", f"{found.false} ({found.false_per_case:.2f})", f_scores
 
 
 def _mean(row: ClassSummary, metric: str, *, digits: int = 3, sd: bool = False) -> str:
-    """Mean of a metric; how many cases do not define it stands beside it."""
+    """Mean of a metric as text, with the number of cases for which it is undefined."""
     spread = row.metrics[metric]
     text = _number(spread.mean, digits)
     if sd and spread.sd is not None:

@@ -1,4 +1,4 @@
-"""The choice of what predicts, from all that is trained; its tables."""
+"""`autoseg select`: chooses the configurations and the post-processing that `predict` uses, and prints the choice."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ def select(
 ) -> Selection:
     """Choose the configuration or pair that predicts best in cross-validation, and its post-processing.
 
-    Compares over the validation cases that all have; predicts nothing anew. The choice is written to
-    `RUN/selected.json`, which may be edited; `predict` applies it.
+    It compares existing predictions of the validation cases that all configurations have predicted. The choice is
+    written to `RUN/selected.json`, which may be edited; `predict` applies it.
 
     Args:
-        run: a RUN folder with trained configurations; the raw data set is not needed.
+        run: RUN folder with trained configurations; the raw data set is not needed.
         config: configurations to choose from; None = all that are trained.
-        operating_point: what threshold and minimal size are for: `dice`, `f2` (detection of lesions) or
-            `sensitivity=0.9` (the fewest false components at this share of lesions found).
-        workers: cases worked on at once; None = as many as cores and memory allow.
-        threads: at most so many cases at once; None = no such limit.
+        operating_point: what threshold and minimal size are optimised for: `dice`, `f2` (detection of lesions) or
+            `sensitivity=0.9` (the fewest false components at this fraction of lesions found).
+        workers: number of cases that are processed at once; None = as many as cores and memory allow.
+        threads: maximum number of cases that are processed at once; None = no such limit.
 
     Returns:
-        What `selected.json` holds.
+        The content of `selected.json`.
 
     Raises:
         RunFolderError: nothing is trained, or no case was predicted by all configurations.
-        PlanError: a configuration is not planned.
+        PlanError: a configuration is not in the plan.
         InputError: an option is malformed.
     """
     check_threads_and_epochs(threads)
@@ -64,12 +64,12 @@ def select(
 
 
 def print_selection(console: Console, run: RunFolder, selection: Selection) -> None:
-    """What was compared and chosen.
+    """Print which configurations were compared, and which one was chosen.
 
     Args:
-        console: where to.
-        run: where the choice lies.
-        selection: the choice.
+        console: console to print to.
+        run: RUN folder that holds `selected.json`.
+        selection: the choice and the scores of the candidates.
     """
     shown = selection.candidates[:CANDIDATES_SHOWN]
     classes = list(shown[0].dice) if shown else []
@@ -93,14 +93,14 @@ def print_selection(console: Console, run: RunFolder, selection: Selection) -> N
 
 
 def _gain(score: CandidateScore) -> str:
-    """What a pair gains, which has to be more than two standard errors."""
+    """Gain of a pair on the best single configuration, as text; empty for a single configuration."""
     if score.gain is None or score.standard_error is None:
         return ""
     return f"{score.gain:+.3f} (standard error {score.standard_error:.3f})"
 
 
 def _performance_table(selection: Selection) -> Table:
-    """Each class before and after post-processing, the latter on folds that it was not fitted to."""
+    """Table of each class before and after post-processing, the latter on folds that it was not fitted to."""
     title = f"{' + '.join(selection.configurations)}, operating point {selection.operating_point}"
     table = Table("class", "post-processing", "Dice", "lesions found", "false a case", title=title)
     rules = {rule.name: rule.text() for rule in selection.post_processing}
@@ -113,7 +113,7 @@ def _performance_table(selection: Selection) -> Table:
 
 
 def _renew_reports(run: RunFolder, selection: Selection) -> None:
-    """Let the reports of the chosen configurations, where there are any, say what was selected."""
+    """Write existing reports of the chosen configurations again, so that they show the selection."""
     from inference.evaluation.evaluate import report_run
 
     for name in selection.configurations:

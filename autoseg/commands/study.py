@@ -1,4 +1,4 @@
-"""The study: the grid of sequences and input dimensions, trained over the same folds, and compared."""
+"""`autoseg study`: trains every pair of sequences and input dimension over the same folds, and compares them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ from autoseg.plan.configuration import Architecture
 from autoseg.plan.defaults import DEFAULT_DIMENSIONS
 from autoseg.plan.plan import Plan
 from autoseg.plan.study_cells import Cell, Grid, cells_in
-from autoseg.run_folder.finished_fold import refuse_other_splits
-from autoseg.run_folder.fold_cases import splits_of
+from autoseg.run_folder.folds import read_folds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
 from autoseg.run_folder.time_spent import timed
@@ -50,31 +49,31 @@ def study(
 ) -> None:
     """Compare sets of sequences and input dimensions: one network for each, over the same cases and folds.
 
-    Each pair of a set and a dimension is a cell, and a configuration of the plan by the name
+    Each pair of a set and a dimension is a cell. In the plan it is a configuration with the name
     `SEQUENCES.DIMENSION`. Cells are trained one after the other, each fold by fold; the same call goes on
-    where an earlier one stopped. A cell that fails is given up until the next call, and the others go on.
+    where an earlier one stopped. A cell that fails is skipped until the next call, and the others go on.
     Results are in `OUTPUT/study`: `study.html`, `results.csv` and the tables.
 
     Args:
         dataset: folder in nnU-Net's or the Decathlon's layout, or a `cases.csv` (or its folder).
-        output: the STUDY folder, which is a RUN folder.
-        sequences: sets of sequences such as `T1`, `T1+T2` and `all`; None = each alone, and all.
-        dimensions: `2d`, `2.5d`, `3d`, `3d_lowres`.
-        time_budget: for the whole study, such as `2h`, or seconds, in equal parts for every fold of
+        output: STUDY folder to create or to go on with; it is a RUN folder.
+        sequences: sets of sequences such as `T1`, `T1+T2` and `all`; None = each sequence alone, and all together.
+        dimensions: input dimensions: `2d`, `2.5d`, `3d`, `3d_lowres`.
+        time_budget: time for the whole study, such as `2h`, or seconds, in equal parts for every fold of
             every cell; None = 40 minutes on a CPU, and on a GPU as long as the reference schedule takes.
-        folds: how many; None = those in `splits.json`, or else five.
-        memory: memory target in GB; None = 8.
+        folds: number of folds; None = as many as `splits.json` has, or else five.
+        memory: device memory in GB that the plan may use; None = 8.
         device: `auto`, `cpu`, `cuda` or `mps`.
-        architecture: None = `plain`.
-        replan: discard edits of `plan.yaml` and plan again.
-        workers: cases worked on at once; None = as many as cores and memory allow.
-        threads: that compute on a CPU; None = as many as other programs leave cores for.
-        epochs: length of every fold's schedule. The plan is then made from counted work instead of measured
-            steps; with `threads` no clock touches a bit of the result.
+        architecture: architecture of the networks; None = `plain`.
+        replan: whether to discard edits of `plan.yaml` and plan again.
+        workers: number of cases that are processed at once; None = as many as cores and memory allow.
+        threads: number of threads that compute on a CPU; None = as many as other programs leave cores for.
+        epochs: number of epochs of every fold. The plan then follows from counted work instead of measured
+            steps; if `threads` is given too, the result does not depend on measured time. None = as planned.
 
     Raises:
         InputError: a set names a sequence that the data set does not have, or an option is malformed.
-        AutosegError: as `plan_and_preprocess`.
+        AutosegError: under the same conditions as in `plan_and_preprocess`.
         PartialFailure: a cell failed; the results of the others are written.
     """
     grid = Grid(None if sequences is None else tuple(sequences), tuple(dimensions))
@@ -88,9 +87,9 @@ def study(
     with timed(run, "study report"):
         from inference.study.write import write_study
 
-        # where a part of the grid was asked for, the page still shows all of it
+        # the page shows all cells of the plan, even if this call asked for some only
         results = write_study(run, cells_in(plan), failures=failures, workers=workers, threads=threads)
-    # first, so that the results and the page stand last
+    # printed first, so that the results and the path of the page come last
     say_time(console, run, plan)
     print_study(console, results)
     if results.problems:
@@ -104,34 +103,30 @@ def study(
 def train_cells(
     run: RunFolder, prepared: Prepared, cells: Sequence[Cell], wanted: Asked, *, device: str, console: Console
 ) -> tuple[dict[str, str], Plan]:
-    """Train every fold that is left, cell by cell.
+    """Train every unfinished fold, cell by cell.
 
-    A fold that has no case to learn from, or none to be judged on, is left out.
+    A fold is left out if none of its training cases, or none of its validation cases, has a sequence of the cell.
 
     Args:
-        run: the STUDY folder, preprocessed.
-        prepared: its plan, and what it is made from.
-        cells: to train.
-        wanted: threads and epochs that a person fixed.
+        run: STUDY folder that holds the plan and the preprocessed cases.
+        prepared: the plan, and the data set and fingerprint that it was made from.
+        cells: cells to train.
+        wanted: the person's options, of which threads and epochs are used here.
         device: `auto`, `cpu`, `cuda` or `mps`.
-        console: for messages.
+        console: console for messages to the user.
 
     Returns:
-        By name of a cell that failed what went wrong; and the plan, which may have been made again.
+        The errors by name of the failed cell; and the plan that now holds, which may have been made again.
     """
     failures: dict[str, str] = {}
     plan = prepared.plan
     left: list[tuple[str, int]] = []
     of_run = read_splits(run.splits)
     for cell in cells:
-        splits = splits_of(run, plan, cell.name, of_run)
         try:
-            refuse_other_splits(run, cell.name, splits)
+            left += [(cell.name, fold) for fold in read_folds(run, plan, cell.name, of_run).possible]
         except AutosegError as error:
             _give_up(cell.name, str(error), failures, console)
-            continue
-        possible = [fold for fold, split in enumerate(splits) if split.train and split.val]
-        left += [(cell.name, fold) for fold in possible if not run.finished(cell.name, fold).exists()]
     count, validated = len(left), list(dict.fromkeys(name for name, _ in left))
     reports_take = ReportTime(run, validated, pages=1, threads=wanted.threads)
 
@@ -145,7 +140,7 @@ def train_cells(
             console.print("".join(traceback.format_exception(error)), markup=False, highlight=False)
         _give_up(name, f"fold {fold}: {error or type(error).__name__}", failures, console)
 
-    # every configuration's time counts: what is preprocessed for one cell is the others' too
+    # the time of every configuration counts, since cells share their preprocessed cases
     everything = tuple(plan.configurations)
     prepared = train_folds(
         run,
@@ -164,7 +159,7 @@ def train_cells(
 
 
 def concerns_all(error: Exception) -> bool:
-    """Whether going on with another cell makes no sense: the person stopped it, or the disk is full."""
+    """Whether an error would stop the other cells too: the person stopped the training, or the disk is full."""
     from trainer.stop import TrainingStopped
 
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -172,7 +167,7 @@ def concerns_all(error: Exception) -> bool:
 
 
 def print_study(console: Console, results: StudyResults) -> None:
-    """Print the table of mean Dice, rows sequences, columns dimensions; then where the rest lies."""
+    """Print the table of mean Dice, a row per set of sequences, a column per dimension; then the path of the page."""
     table = Table("", *results.dimensions, title=f"{results.dataset}: Dice, {results.main_class}")
     for label in results.labels:
         table.add_row(label, *(results.figure(label, dimension, "dice").text for dimension in results.dimensions))

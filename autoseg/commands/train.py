@@ -1,4 +1,4 @@
-"""The second stage: folds are trained one after the other, and reported on once all are."""
+"""`autoseg train`: trains folds one after the other, and writes the report once all folds are finished."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from autoseg.files import read_model
 from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.plan.plan import Plan, read_plan
 from autoseg.run_folder.dataset_record import read_record
-from autoseg.run_folder.finished_fold import Finished, refuse_other_splits
-from autoseg.run_folder.fold_cases import splits_of
+from autoseg.run_folder.finished_fold import Finished
+from autoseg.run_folder.folds import read_folds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import settle_plans
 from autoseg.run_folder.splits import Split, cases_of, read_splits
 from autoseg.run_folder.time_spent import timed
-from autoseg.run_folder.trained_by import refuse_other_plan_than_trained
 from autoseg.terminal import open_console, parse_duration
 
 if TYPE_CHECKING:
@@ -43,24 +42,24 @@ def train(
 ) -> None:
     """Train one fold, or all in turn, going on where an earlier call stopped.
 
-    At its end a fold predicts and evaluates its validation cases. Once all folds of a configuration
+    After its training, a fold predicts and evaluates its validation cases. Once all folds of a configuration
     are finished, its report is written.
 
     Args:
-        run: a RUN folder with preprocessed cases; the raw data set is not needed.
-        fold: number of the fold, from 0, or `all`; finished ones are left as they are.
+        run: RUN folder with preprocessed cases; the raw data set is not needed.
+        fold: number of the fold, from 0, or `all`; finished folds are left as they are.
         config: configurations to train.
         device: `auto`, `cpu`, `cuda` or `mps`.
-        epochs: length of the schedule, instead of the plan's; no clock changes it.
-        time_budget: of each fold alone, such as `10m`, or seconds, instead of the plan's.
-        workers: processes that draw and augment patches; None chooses by the cores.
-        threads: that compute on a CPU; None = as many as other programs leave cores for.
-        follow: `finished.json` of a training of this fold, which is repeated with its events: the same
-            weights, bit for bit, on the same kind of machine.
+        epochs: number of epochs, which measured time then never changes; None = as planned.
+        time_budget: training time of each fold, such as `10m`, or seconds; None = as planned.
+        workers: number of processes that draw and augment patches; None = by the number of cores.
+        threads: number of threads that compute on a CPU; None = as many as other programs leave cores for.
+        follow: `finished.json` of an earlier training of this fold. That training is repeated with its events, and
+            gives the same weights, bit for bit, on the same kind of machine. None = a new training.
 
     Raises:
-        RunFolderError: the run is not planned or preprocessed, the fold is being trained already, or
-            a finished one was trained with another split than `splits.json` now holds.
+        RunFolderError: the run is not planned or preprocessed, another process trains the fold, or
+            a finished fold was trained with another split than `splits.json` now holds.
         PlanError: the plan or the folds were edited to something impossible.
         InputError: there is no such fold, or an option is malformed.
     """
@@ -75,8 +74,7 @@ def train(
     _refuse_unsound(folder, splits)
     configurations = configurations_of(config)
     for name in configurations:
-        refuse_other_plan_than_trained(folder, plan, name)
-        refuse_other_splits(folder, name, splits_of(folder, plan, name, splits))
+        read_folds(folder, plan, name, splits)
         require_preprocessed(folder, plan, name, [splits[i] for i in folds])
     for name in configurations:
         for index in folds:
@@ -111,25 +109,26 @@ def train_unless_finished(
     followed: Finished | None = None,
     at_other_pace: AtOtherPace = "go on",
 ) -> None:
-    """Train a fold to its end; the time counts towards the run.
+    """Train a fold to its end, and add the time to that of the run; a finished fold is left as it is.
 
     Args:
-        run: the RUN folder.
-        configuration: to train.
-        fold: its number.
+        run: RUN folder that holds the plan and the preprocessed cases.
+        configuration: name of the configuration.
+        fold: number of the fold, from 0.
         device: `auto`, `cpu`, `cuda` or `mps`.
-        workers: processes that draw and augment patches; None chooses by the cores.
-        threads: that compute on a CPU; None = as many as other programs leave cores for.
-        epochs: length of the schedule; None = the plan's.
-        seconds: time of the fold; None = the plan's.
-        time: of the whole run's budget, that the fold has.
-        followed: a training that is repeated, its threads and events.
-        at_other_pace: what is done where the first epochs show another pace than planned.
+        workers: number of processes that draw and augment patches; None = by the number of cores.
+        threads: number of threads that compute on a CPU; None = as many as other programs leave cores for.
+        epochs: number of epochs; None = as planned.
+        seconds: training time in seconds; None = as planned.
+        time: the fold's share of the run's time budget.
+        followed: earlier training of this fold that is repeated with its threads and events; None = a new training.
+        at_other_pace: what happens if the first epochs are far slower or faster than planned: nothing, a message, or
+            an error.
 
     Raises:
-        OtherPace: they do, and that is to be raised.
+        OtherPace: the first epochs are far slower or faster than planned, and `at_other_pace` is `raise`.
     """
-    # imported within the time that counts: torch takes seconds to load
+    # imported inside the timed block, since torch takes seconds to load
     with timed(run, training_stage(configuration, fold)):
         from trainer.fold import is_finished, train_fold
 
@@ -162,16 +161,16 @@ def train_unless_finished(
 def _followed(
     path: Path, fold: int | Literal["all"], config: str | Sequence[str], others: Sequence[float | None]
 ) -> Finished:
-    """The training that is to be repeated.
+    """Read the training that is to be repeated.
 
     Args:
-        path: its `finished.json`.
-        fold: that was asked for.
-        config: configurations that were asked for.
-        others: values of options that do not go together with it; None = not given.
+        path: `finished.json` of that training.
+        fold: fold that the person asked for.
+        config: configurations that the person asked for.
+        others: values of the options that exclude `--follow`; None = option not given.
 
     Raises:
-        InputError: it is of another fold, cannot be repeated, or does not go together with other options.
+        InputError: the file is missing or of another fold, the training cannot be repeated, or an option excludes it.
         RunFolderError: the file is malformed.
     """
     if any(option is not None for option in others) or len(configurations_of(config)) > 1:
@@ -193,7 +192,7 @@ def require_preprocessed(run: RunFolder, plan: Plan, configuration: str, splits:
     """Refuse to train on cases that are missing or were preprocessed by another plan.
 
     Raises:
-        RunFolderError: names the first such case, and the command that mends it.
+        RunFolderError: there is such a case; the message names the first one and the command that repairs it.
     """
     from autoseg.run_folder.preprocessed_case import read_record as read_case_record
     from planner.preprocess import follows_plan
@@ -211,10 +210,10 @@ def require_preprocessed(run: RunFolder, plan: Plan, configuration: str, splits:
 
 
 def _refuse_unsound(run: RunFolder, splits: Sequence[Split]) -> None:
-    """Refuse folds in `splits.json` that a person replaced since they were last looked at.
+    """Refuse folds in `splits.json` that do not fit the data set; a person may have replaced them.
 
     Raises:
-        PlanError: a patient would be learned from and judged on, or a case does not exist.
+        PlanError: a patient is in both training and validation cases of a fold, or a case does not exist.
     """
     from planner.splits import check_splits
 

@@ -1,4 +1,4 @@
-"""A raw data set as it lies on the disk: cases, their files and what the data set declares."""
+"""A raw data set: its cases, their files, and the channels and labels that it declares. No voxels are held."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ class Case:
     """One annotated (or, for prediction, one unannotated) case.
 
     Args:
-        name: as the data set calls it.
+        name: name of the case in the data set.
         images: a file (or folder of DICOM slices) for each channel; None where that sequence was
             not acquired.
-        label: its label map; None for prediction.
-        patient: cases of one patient stay in one fold; None = its own.
+        label: file of the label map; None for prediction.
+        patient: identifier of the patient, whose cases all stay in one fold; None = a patient with this case only.
         strata: values of the stratification columns, such as `{"lesion_type": "lytic"}`.
-        several_channels_in_one_file: `images` repeats one 4D file; channel i is its i-th, or, where
-            some are None, the i-th of those that are not.
-        problems: what was found wrong when the data set was listed, one sentence each; the check
+        several_channels_in_one_file: whether all entries of `images` are the same 4D file. Its i-th volume is
+            channel i; a file with as many volumes as there are entries other than None holds those alone, in order.
+        problems: errors found while the data set was listed, one sentence each; the check
             reports them with all others, and reading the case raises them.
     """
 
@@ -44,17 +44,17 @@ class Dataset:
     """Training cases of a raw data set.
 
     Args:
-        name: of the data set.
+        name: name of the data set.
         layout: "nnunet", "decathlon" or "table".
         channels: names of the channels (sequences), in order.
         ct: for each channel whether it is CT (Hounsfield units).
         labels: values and names of the classes.
-        cases: in the data set's order.
-        file_ending: of image files, for predictions (".nii.gz").
-        folder: that it lies in; paths are remembered relative to it, so that the data set can be moved.
-        problems: what was found wrong when it was listed and belongs to no case.
-        warnings: what was found odd when it was listed.
-        description: in the words of its `dataset.json`; may be empty.
+        cases: training cases, in the data set's order.
+        file_ending: ending of the image files, such as ".nii.gz", which predictions get too.
+        folder: folder of the data set; paths are recorded relative to it, so that the data set can be moved.
+        problems: errors found while the data set was listed that belong to no case, one sentence each.
+        warnings: unusual facts found while the data set was listed, one sentence each.
+        description: description in its `dataset.json`; may be empty.
     """
 
     name: str

@@ -1,7 +1,4 @@
-"""The check of a whole data set before anything runs: every case in parallel, every problem at once.
-
-Nothing is written.
-"""
+"""Checks every case of a data set, in parallel, and reports all problems at once. Nothing is written."""
 
 from __future__ import annotations
 
@@ -26,12 +23,13 @@ USUAL_FOLDS = 5
 
 @dataclass(frozen=True)
 class CheckedCase:
-    """One case as its files have it.
+    """Facts of one case, read from its files.
 
     Args:
-        geometry: as stored, of the first present channel.
+        name: name of the case.
+        geometry: stored geometry of the first present channel.
         present: for each channel whether the sequence was acquired.
-        voxels: by class name, how many voxels the label has; background included.
+        voxels: number of voxels of each class in the label map, by class name; background included.
     """
 
     name: str
@@ -42,11 +40,11 @@ class CheckedCase:
 
 @dataclass(frozen=True)
 class Check:
-    """What the check of a sound data set found.
+    """Result of the check of a data set without problems.
 
     Args:
-        warnings: one sentence each.
-        cases: a row for each case, in the data set's order.
+        warnings: unusual facts, one sentence each.
+        cases: facts of each case, in the data set's order.
     """
 
     warnings: tuple[str, ...]
@@ -55,7 +53,7 @@ class Check:
 
 @dataclass(frozen=True)
 class _Result:
-    """What one worker found."""
+    """Result of the check of one case; `digest` is a hash of the image's voxels."""
 
     row: CheckedCase | None
     digest: bytes
@@ -64,17 +62,17 @@ class _Result:
 
 
 def check_dataset(dataset: Dataset, *, workers: int) -> Check:
-    """Read every file of a data set and report all that is wrong, together.
+    """Read every file of a data set and report all problems together.
 
     Args:
-        dataset: as `read_dataset` gives it.
-        workers: at once; each holds one case.
+        dataset: data set from `read_dataset`.
+        workers: number of processes, each of which holds one case in memory.
 
     Raises:
-        DatasetError: every problem found, by case: missing, unreadable or truncated files, wrong
+        DatasetError: there are problems; all are listed, by case: missing, unreadable or truncated files, wrong
             numbers of channels, NaN, infinite or constant images, channels that do not overlap,
             labels on another grid or with fractional or undeclared values, duplicates, too few cases,
-            nothing to learn from.
+            no foreground to learn from.
     """
     results = map_cases(
         partial(_check_case, labels=dataset.labels),
@@ -87,7 +85,7 @@ def check_dataset(dataset: Dataset, *, workers: int) -> Check:
     problems = [*dataset.problems, *_too_few(dataset)]
     problems += [problem for result in results for problem in result.problems]
     rows = tuple(result.row for result in results if result.row is not None)
-    # where cases could not be read, what is missing may be in these
+    # classes and sequences that seem to be missing may be in cases that could not be read: those come first
     if problems := problems or _nothing_to_learn(dataset, rows):
         raise DatasetError(problems)
     warnings = [*dataset.warnings, *_few(dataset)]
@@ -114,7 +112,7 @@ def _check_case(case: Case, labels: Labels) -> _Result:
 
 
 def _without_missing(case: Case) -> Case:
-    """The case without the files that do not exist, which its listing has reported."""
+    """The case without files that do not exist; the listing has reported them already."""
     images = tuple(image if image is not None and image.exists() else None for image in case.images)
     return replace(case, images=images, label=case.label if case.label is not None and case.label.exists() else None)
 
@@ -138,7 +136,7 @@ def _few(dataset: Dataset) -> list[str]:
 
 
 def _nothing_to_learn(dataset: Dataset, rows: tuple[CheckedCase, ...]) -> list[str]:
-    """Labels that are all empty, and sequences of which no case with foreground gives statistics."""
+    """Problems: all label maps are empty, or no case with foreground has a certain sequence."""
     background = dataset.labels.names[0]
     annotated = [row for row in rows if any(n for name, n in row.voxels.items() if name != background)]
     if not annotated:
@@ -160,7 +158,7 @@ def _absent_classes(labels: Labels, rows: tuple[CheckedCase, ...]) -> list[str]:
 
 
 def _same_voxels(cases: tuple[Case, ...], digests: list[bytes]) -> list[str]:
-    """Images that equal each other voxel by voxel: in different folds they make the scores too good."""
+    """Warnings about identical images: in different folds they make cross-validation too favourable."""
     groups: defaultdict[bytes, list[Case]] = defaultdict(list)
     for case, digest in zip(cases, digests, strict=True):
         groups[digest].append(case)

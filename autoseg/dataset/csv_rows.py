@@ -1,4 +1,4 @@
-"""The rows of a `cases.csv`, with their lines, and what is malformed about them."""
+"""Reads the rows of a `cases.csv` with their line numbers, and notes malformed rows."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ RESERVED = (CASE, LABEL, PATIENT)
 
 @dataclass(frozen=True)
 class Row:
-    """One case's row.
+    """The row of one case.
 
     Args:
-        line: in the file, from 1.
-        cells: stripped text of each column.
+        line: line number in the file, from 1.
+        cells: text of each cell without surrounding blanks, by column name.
     """
 
     line: int
@@ -29,11 +29,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A `cases.csv`.
+    """The content of a `cases.csv`.
 
     Args:
-        columns: names as the header has them; `case`, `label` and `patient` in lower case.
-        malformed: what is wrong with the rows that could not be read, by their lines.
+        path: path of the file.
+        columns: column names of the header; `case`, `label` and `patient` are in lower case.
+        rows: well-formed rows.
+        malformed: for each malformed row its problem, by line number.
     """
 
     path: Path
@@ -42,24 +44,24 @@ class Table:
     malformed: dict[int, str]
 
     def where(self, row: Row, column: str | None = None) -> str:
-        """Place of a row or cell, for messages."""
+        """Text that names the place of a row or cell, for messages."""
         return f"{self.path}, line {row.line}" + ("" if column is None else f", column {column}")
 
     def case_name(self, row: Row) -> str:
-        """What the row calls its case; its line, where it does not."""
+        """Name of the row's case, or its line number where the name is empty."""
         return row.cells[CASE] or f"(line {row.line})"
 
     def file(self, row: Row, column: str) -> Path | None:
-        """The file that a cell names, relative to the table or absolute; None where it is empty."""
+        """Path of the file that a cell names, absolute or relative to the table; None where the cell is empty."""
         text = row.cells.get(column, "")
         if not text:
             return None
         path = self.path.parent / text
-        # tables written on Windows
+        # a table written on Windows has backslashes
         return self.path.parent / text.replace("\\", "/") if "\\" in text and not _exists(path) else path
 
     def sequence_columns(self) -> tuple[str, ...]:
-        """Columns of files: at least half of their filled cells have an image's ending, or name what exists."""
+        """Columns in which at least half of the filled cells have an image ending or name an existing image."""
         names = []
         for column in self.columns:
             files = [file for row in self.rows if (file := self.file(row, column)) is not None]
@@ -69,7 +71,7 @@ class Table:
         return tuple(names)
 
     def _names_an_image(self, path: Path) -> bool:
-        """Whether a file or a series is there: not any folder beside the table that a word happens to name."""
+        """Whether the path is an existing file or DICOM folder; other folders beside the table do not count."""
         if not _exists(path):
             return False
         return path.parent != self.path.parent or path.is_file() or is_dicom_folder(path)
@@ -79,15 +81,15 @@ def _exists(path: Path) -> bool:
     try:
         return path.exists()
     except OSError:
-        # prose is no possible path
+        # a cell may hold a text that is too long or otherwise impossible as a path
         return False
 
 
 def read_table(path: Path) -> Table:
-    """Read a table, separated by commas, semicolons or tabs.
+    """Read a table whose cells are separated by commas, semicolons or tabs.
 
     Raises:
-        DatasetError: it cannot be read, its header is malformed, or it has no row.
+        DatasetError: the file cannot be read, its header is malformed, or it has no row.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -112,7 +114,7 @@ def read_table(path: Path) -> Table:
 
 
 def _lines(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
-    """Number and stripped cells of each line that is not blank."""
+    """Yield line number and cells, without surrounding blanks, of each line that is not empty."""
     first = text.partition("\n")[0]
     reader = csv.reader(text.splitlines(keepends=True), delimiter=max(",;\t", key=first.count), strict=True)
     while True:

@@ -1,4 +1,4 @@
-"""Medical Segmentation Decathlon's layout: `dataset.json` lists an image and a label for each case.
+"""Reads the Medical Segmentation Decathlon's layout: `dataset.json` lists an image and a label for each case.
 
 An image with several channels is one 4D file (Simpson et al., arXiv:1902.09063).
 """
@@ -30,9 +30,10 @@ class DecathlonDeclaration(Declaration):
     """The Decathlon's `dataset.json`.
 
     Args:
-        channel_names: in order; the file calls them `modality`.
-        training: the training cases.
-        training_count: how many it says they are.
+        channel_names: names of the channels, in order; the file calls them `modality`.
+        labels: value of each label in the label maps, by name.
+        training: files of the training cases.
+        training_count: number of training cases that the file states; None = not stated.
     """
 
     channel_names: ChannelNames = Field(validation_alias="modality")
@@ -42,10 +43,10 @@ class DecathlonDeclaration(Declaration):
 
 
 def read_decathlon(folder: Path, document: Mapping[str, Any]) -> Dataset:
-    """Read a data set in the Decathlon's layout; voxels stay unread, `imagesTs` unseen.
+    """Read a data set in the Decathlon's layout; no voxels are read, and `imagesTs` is ignored.
 
     Args:
-        folder: of the data set.
+        folder: folder of the data set.
         document: content of its `dataset.json`.
 
     Raises:
@@ -57,7 +58,7 @@ def read_decathlon(folder: Path, document: Mapping[str, Any]) -> Dataset:
     found = [
         _found(folder, files, len(declared.channel_names), f"{FILE_NAME}, field training.{i}")
         for i, files in enumerate(declared.training)
-        # macOS leaves such files beside the real ones, and some published lists name them
+        # macOS writes files with this prefix beside the real ones, and some published lists name them
         if not PurePosixPath(files.image).name.startswith("._")
     ]
     warnings = []

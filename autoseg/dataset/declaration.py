@@ -1,7 +1,7 @@
-"""`dataset.json`: read once, checked as a whole, errors naming the field and its line.
+"""Reads and checks the `dataset.json` of a raw data set; error messages name the field and its line.
 
 nnU-Net v2 and the Medical Segmentation Decathlon both use this name; beside a `cases.csv` it may
-declare the labels. Fields that autoseg does not use are left alone.
+declare the labels. Fields that autoseg does not use are ignored.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _one_number(value: object) -> object:
 
 
 def _in_order(value: object) -> object:
-    """Names of channels in the order of their numbers, which must be 0, 1, 2 and so on."""
+    """Return the channel names in the order of their numbers, which must be 0, 1, 2 and so on."""
     if not isinstance(value, dict):
         raise ValueError('expected channel numbers and names, such as {"0": "T1", "1": "T2"}')
     if not value:
@@ -46,7 +46,7 @@ def _in_order(value: object) -> object:
 
 
 def _labels(value: object) -> object:
-    """nnU-Net's {name: value}, or the Decathlon's {value: name} turned around."""
+    """Return {name: value}, from nnU-Net's form as it is, or from the Decathlon's {value: name}."""
     if not isinstance(value, dict):
         raise ValueError('expected names and values, such as {"background": 0, "liver": 1}')
     if any(str(name).casefold() == "ignore" for name in value):
@@ -60,7 +60,7 @@ def _labels(value: object) -> object:
 
 
 def _text_if_any(value: object) -> object:
-    # said for people alone, so one that is no text is no reason to refuse a data set
+    # only people read the description, so a value that is no text is no reason to refuse a data set
     return value.strip() if isinstance(value, str) else ""
 
 
@@ -78,13 +78,13 @@ LabelValues = Annotated[dict[str, Annotated[int, BeforeValidator(_one_number)]],
 
 
 class Declaration(BaseModel):
-    """What a `dataset.json` beside a `cases.csv` may declare, and every other one does.
+    """Fields of a `dataset.json` that all layouts share; beside a `cases.csv` each of them may be absent.
 
     Args:
-        name: of the data set.
-        channel_names: in order; the Decathlon calls them `modality`.
-        labels: file value of each name.
-        description: of the data set, in words.
+        name: name of the data set.
+        description: text that describes the data set; empty where there is none.
+        channel_names: names of the channels, in order; the Decathlon calls them `modality`.
+        labels: value of each label in the label maps, by name.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -96,10 +96,11 @@ class Declaration(BaseModel):
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file.
+    """Read the JSON object in a file.
 
     Raises:
-        DatasetError: not JSON (the line is named), a field given twice, or not an object.
+        DatasetError: the file cannot be read, is not JSON (the line is named), gives a field twice, or holds no
+            object.
     """
     text = ""
 
@@ -125,10 +126,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def parse(model: type[Model], document: Mapping[str, Any], path: Path) -> Model:
-    """Check a `dataset.json` against a model.
+    """Check the content of a `dataset.json` against a pydantic model and return it as that model.
 
     Raises:
-        DatasetError: every field that is missing or wrong, with its line.
+        DatasetError: a field is missing or wrong; the message lists all of them with their lines.
     """
     try:
         return model.model_validate(document)
@@ -147,10 +148,10 @@ def parse(model: type[Model], document: Mapping[str, Any], path: Path) -> Model:
 
 
 def labels_of(values: Mapping[str, int], path: Path) -> Labels:
-    """The labels that a `dataset.json` declares, background first, then by value.
+    """Return the labels that a `dataset.json` declares, background first, then by value.
 
     Raises:
-        DatasetError: no background, no other label, a value twice, or too many.
+        DatasetError: there is no background, no other label, a value that is given twice, or too many labels.
     """
     where = f"{_place(path, ('labels',))}, field labels"
     problems = []
@@ -175,14 +176,14 @@ def labels_of(values: Mapping[str, int], path: Path) -> Labels:
 
 
 def is_ct(channel: str) -> bool:
-    """Whether a channel holds Hounsfield units: called "CT" in whatever case, nnU-Net's rule."""
+    """Whether a channel holds Hounsfield units: its name is "CT", in upper or lower case (nnU-Net's rule)."""
     return channel.casefold() == "ct"
 
 
 def _line_of_second(field: str, text: str) -> str:
-    """Where a field is given for the second time, as `, line 7`; nothing where that cannot be told."""
+    """Line where a field is given for the second time, as `, line 7`; empty where it cannot be found."""
     try:
-        YAML().load(text)  # JSON is YAML, whose reader knows lines and refuses a key given twice
+        YAML().load(text)  # JSON is YAML, whose reader knows the lines and refuses a key that is given twice
     except DuplicateKeyError as error:
         return f", line {error.problem_mark.line + 1}" if f'key "{field}"' in str(error.problem) else ""
     except YAMLError:
@@ -195,7 +196,7 @@ def _dotted(location: Sequence[int | str]) -> str:
 
 
 def _place(path: Path, location: Sequence[int | str]) -> str:
-    """File and, where it can be told, line of a field; of one that is missing, the line of what should hold it."""
+    """File and, where it can be found, line of a field; for a missing field, the line of the enclosing one."""
     try:
         node: Any = YAML().load(path.read_text(encoding="utf-8-sig"))  # JSON is YAML, and YAML nodes know their lines
         line = None

@@ -1,6 +1,7 @@
-"""The fingerprint: what the planner needs to know of a data set, measured once. `fingerprint.json`.
+"""The fingerprint of a data set (`fingerprint.json`): the properties from which the planner makes a plan.
 
-Axes are (z, y, x) after canonical orientation (or as stored, if the plan says so); spacing in mm.
+It is measured once. Axes are (z, y, x) after canonical orientation (or as stored, if the plan says so); spacing is in
+mm.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ class ClassFingerprint(FileModel):
     """One foreground class in one case.
 
     Args:
-        volume_mm3: its volume.
-        components_mm3: volume of each connected component (26-neighbourhood), largest first.
-        centroid_x: mean position along x as a share of the image's width, 0 right to 1 left in
+        volume_mm3: volume of the class in mm³.
+        components_mm3: volume of each connected component (26-neighbourhood) in mm³, largest first.
+        centroid_x: mean position along x as a fraction of the image's width, from 0 (right) to 1 (left) in
             canonical orientation; None where the class is absent.
     """
 
@@ -34,13 +35,13 @@ class ClassFingerprint(FileModel):
 
 
 class Displacement(FileModel):
-    """By how much a sequence of a case lies apart from the case's first one, told by edges.
+    """Displacement of a sequence of a case against the case's first sequence, measured on edges.
 
     Args:
         channel: name of the sequence.
-        reference: name of the case's first sequence, onto whose grid it was brought.
-        own_grid: whether it was drawn on a grid of its own, and resampled.
-        mm: along the axes (z, y, x); None where edges cannot tell.
+        reference: name of the case's first sequence, whose grid the other is resampled onto.
+        own_grid: whether the sequence is stored on another grid, and therefore resampled.
+        mm: displacement along the axes (z, y, x) in mm; None where it cannot be measured on the edges.
     """
 
     channel: str
@@ -50,21 +51,23 @@ class Displacement(FileModel):
 
     @property
     def distance_mm(self) -> float | None:
-        """Length of the displacement; None where edges cannot tell."""
+        """Length of the displacement in mm; None where it cannot be measured."""
         return None if self.mm is None else math.hypot(*self.mm)
 
 
 class CaseFingerprint(FileModel):
-    """One case.
+    """Properties of one case.
 
     Args:
-        shape: voxels before the crop to non-zero.
-        cropped_shape: voxels after it.
-        orientation: anatomical letters towards which the stored axes (z, y, x) grow.
+        case: name of the case.
+        shape: shape (z, y, x) in voxels before the crop to non-zero.
+        cropped_shape: shape (z, y, x) in voxels after the crop.
+        spacing: spacing (z, y, x) in mm.
+        orientation: anatomical letters towards which the stored axes (z, y, x) grow, such as `SPL`.
         present: for each channel whether the sequence was acquired.
-        classes: by class name, foreground only.
-        displacements: of every sequence after the first, where each has its own file; none in
-            fingerprints measured before they were.
+        classes: properties of each foreground class, by class name.
+        displacements: displacement of every sequence after the first, if each sequence has its own file; empty in
+            fingerprints of earlier releases.
     """
 
     case: str
@@ -78,11 +81,16 @@ class CaseFingerprint(FileModel):
 
 
 class Fingerprint(FileModel):
-    """A whole data set.
+    """Properties of a whole data set.
 
     Args:
-        modality: of each channel, as the data set declares it: "ct" (Hounsfield units) or "other".
-        median_relative_size_after_crop: median over cases of cropped voxels / all voxels.
+        dataset: name of the data set.
+        channels: names of the channels, in order.
+        modality: modality of each channel as the data set declares it: "ct" (Hounsfield units) or "other".
+        labels: values and names of the classes.
+        intensities: intensity statistics of each channel over the foreground voxels.
+        median_relative_size_after_crop: median over cases of the number of voxels after the crop / before it.
+        cases: properties of each case.
     """
 
     schema_version: Literal[1] = 1
@@ -104,7 +112,7 @@ def read_fingerprint(path: Path) -> Fingerprint:
     """Read a fingerprint.
 
     Raises:
-        PlanError: missing or malformed; names file and field.
+        PlanError: the file is missing or malformed; the message names file and field.
     """
     try:
         return Fingerprint.model_validate_json(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""How the grids of a case's files relate: the same, the same in another axis order, overlapping, apart."""
+"""Compares the grids of a case's files: equal, equal in another axis order, overlapping, or apart."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import numpy as np
 from autoseg.image.geometry import Geometry, to_canonical
 from autoseg.image.image import Image
 
-# differences below this share of a voxel are rounding: NIfTI stores single precision
+# smaller differences, as a fraction of a voxel, are rounding: NIfTI stores single precision
 TOLERANCE_VOXELS = 1e-3
 
 
 def on_grid(image: Image, target: Geometry) -> Image | None:
-    """`image` on the grid of `target` by flips and a permutation of axes alone; None where that cannot be.
+    """Bring an image onto another grid by flips and a permutation of axes; None where that is impossible.
 
     Args:
-        image: (channel, z, y, x).
-        target: the grid asked for.
+        image: image with the axes (channel, z, y, x).
+        target: grid to bring the image onto.
     """
     if target.largest_offset(image.geometry) <= TOLERANCE_VOXELS:
         return Image(image.array, target)
@@ -27,15 +27,15 @@ def on_grid(image: Image, target: Geometry) -> Image | None:
 
 
 def same_voxels(a: Geometry, b: Geometry) -> bool:
-    """Whether two grids have the same voxels, in whatever axis order."""
+    """Whether two grids have the same voxels, possibly with flipped or permuted axes."""
     turned_a, turned_b = (to_canonical(grid).apply_to_geometry(grid) for grid in (a, b))
     return a.largest_offset(b) <= TOLERANCE_VOXELS or turned_b.largest_offset(turned_a) <= TOLERANCE_VOXELS
 
 
 def overlap(a: Geometry, b: Geometry) -> bool:
-    """Whether two grids, voxels' full extent counted, share a part of space.
+    """Whether the boxes of two grids, with the full extent of their outer voxels, share a part of space.
 
-    Two boxes are apart exactly if some normal of a face, or cross product of two edges, separates
+    Two boxes are apart exactly if the normal of a face, or the cross product of two edges, separates
     them (separating axis theorem; Gottschalk et al., SIGGRAPH 1996).
     """
     edges_a, edges_b = np.asarray(a.direction), np.asarray(b.direction)
@@ -47,7 +47,7 @@ def overlap(a: Geometry, b: Geometry) -> bool:
 
 
 def covered_share(target: Geometry, by: Geometry, points_per_axis: int = 24) -> float:
-    """Share of the volume of `target` that lies inside `by`, estimated on a lattice of points."""
+    """Fraction of the volume of `target` that lies inside `by`, estimated on a regular lattice of points."""
     steps = [(np.arange(points_per_axis) + 0.5) / points_per_axis * n - 0.5 for n in target.shape]
     lattice = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 3)
     index = by.to_index(target.to_world(lattice))
@@ -56,7 +56,7 @@ def covered_share(target: Geometry, by: Geometry, points_per_axis: int = 24) -> 
 
 
 def difference(a: Geometry, b: Geometry) -> str:
-    """What differs between two grids, in words: shapes, spacings, or how far apart the corners are."""
+    """Text that says how two grids differ: in shape, in spacing, or in the position of their corners."""
     if a.shape != b.shape and sorted(a.shape) != sorted(b.shape):
         return f"{_times(a.shape)} against {_times(b.shape)} voxels (z, y, x)"
     a, b = to_canonical(a).apply_to_geometry(a), to_canonical(b).apply_to_geometry(b)
@@ -71,7 +71,7 @@ def difference(a: Geometry, b: Geometry) -> str:
 
 
 def _box_corners(geometry: Geometry) -> np.ndarray:
-    """(8, 3) world positions of the corners of the grid's box, half a voxel beyond the outermost centres."""
+    """World positions (8, 3) of the corners of the grid's box, half a voxel beyond the outermost centres."""
     ends = [(-0.5, n - 0.5) for n in geometry.shape]
     return geometry.to_world(np.array(np.meshgrid(*ends, indexing="ij")).reshape(3, -1).T)
 

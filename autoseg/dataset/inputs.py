@@ -1,6 +1,6 @@
-"""Images to predict: a folder, files, DICOM folders or a `cases.csv`, grouped into cases.
+"""Lists the images to predict (a folder, files, DICOM folders or a `cases.csv`) and groups them into cases.
 
-Only names are looked at. A wrong case keeps its problem to itself: reading it raises, the others go on.
+Only names are read. A case with a problem carries it along: reading that case raises it, and the others go on.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class _Channels:
     """Channels of the model.
 
     Args:
-        names: of all.
-        used: for each whether a file of it is read.
-        needed: for each whether a file must be there where names number the channels.
+        names: names of all channels.
+        used: for each channel whether its file is read.
+        needed: for each channel whether its file must exist where file names number the channels.
     """
 
     names: tuple[str, ...]
@@ -40,24 +40,24 @@ def read_inputs(
     sequences: Sequence[str] | None = None,
     needed: Sequence[str] | None = None,
 ) -> tuple[Case, ...]:
-    """List the cases in some paths.
+    """List the cases in one or several paths.
 
-    Files named by nnU-Net's convention, `CASE_0000.nii.gz`, are grouped into cases: where all are,
-    or where the model has several channels. Any other file is a case of its own (with several
-    channels, a 4D file). In a `cases.csv` columns are matched to the channels by name; a column that
-    is missing, and an empty cell, is a sequence that was not acquired.
+    Files with names in nnU-Net's convention, `CASE_0000.nii.gz`, are grouped into cases if all files have such
+    names, or if the model has several channels. Any other file is a case of its own (with several
+    channels, a 4D file). The columns of a `cases.csv` are matched to the channels by name; a missing column
+    or an empty cell means that the sequence was not acquired.
 
     Args:
-        paths: folders, image files, folders of DICOM slices, tables; in any mixture.
+        paths: folders, image files, folders of DICOM slices and tables, in any mixture.
         channels: names of the model's channels.
-        sequences: those of the channels that are used; the others are treated as not acquired, and their
-            files need not be there. A file that is a case of its own holds all channels, or these alone.
+        sequences: names of the channels that are used; the others are treated as not acquired, and their
+            files need not exist. A file that is a case of its own holds all channels, or only these.
             None = all.
-        needed: those of `sequences` without whose files a case cannot be predicted, where names number
-            the channels; None = all of them.
+        needed: names of those of `sequences` whose files must exist where file names number the channels;
+            None = all of them.
 
     Raises:
-        InputError: a path is nothing that can be predicted, or there is no case.
+        InputError: a path holds nothing to predict, or there is no case.
         DatasetError: a table is malformed.
     """
     used = tuple(sequences is None or name in sequences for name in channels)
@@ -80,7 +80,7 @@ def read_inputs(
 def _images(path: Path) -> list[Path]:
     """Image files and folders of DICOM slices in a path."""
     if not path.exists():
-        # one wrong file in a list is a problem of its case
+        # one missing file in a list is a problem of its case only
         if split_ending(path)[1]:
             return [path]
         raise InputError(f"{path}: does not exist")
@@ -97,11 +97,12 @@ def _images(path: Path) -> list[Path]:
 
 
 def _from_names(images: Sequence[Path], channels: _Channels) -> list[Found]:
-    """Cases by the names of their files."""
+    """Group image files into cases by their names."""
     count, first = len(channels.names), channels.needed.index(True)
     splits = {image: split_channel(split_ending(image)[0]) for image in images}
     numbers = {split[1] for split in splits.values() if split is not None}
-    # CASE_0001, CASE_0002 … of a model with one channel, or without any of the first one, are numbered cases
+    # with one channel, or without any file of the first needed channel, the numbers in CASE_0001, CASE_0002 … count
+    # cases, not channels
     follows = first in numbers and (count > 1 or (None not in splits.values() and numbers == {0}))
     grouped: dict[str, dict[int, Path]] = {}
     found = []
@@ -153,7 +154,7 @@ def _from_table(table: Table, channels: _Channels) -> list[Found]:
             f"found {', '.join(table.columns)}"
         )
     found = [Found(_from_row(table, row, columns), table.where(row)) for row in table.rows]
-    # a line that cannot be read is a case that cannot be predicted
+    # a malformed line becomes a case that cannot be predicted
     none = (None,) * len(channels.names)
     found += [
         Found(Case(f"(line {line})", none, problems=(problem,)), f"{table.path}, line {line}")

@@ -1,4 +1,4 @@
-"""What all layouts have in common once their cases are listed: names, duplicates, shared files."""
+"""Checks that all layouts share once their cases are listed: unsafe names, duplicates, shared files."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from autoseg.dataset.names import why_unsafe
 
 @dataclass(frozen=True)
 class Found:
-    """A case and where it was found, such as "cases.csv, line 7", for messages."""
+    """A case and the place where it was found, such as "cases.csv, line 7", for messages."""
 
     case: Case
     where: str
 
 
 def checked_cases(found: Sequence[Found], *, training: bool = True) -> tuple[Case, ...]:
-    """The cases, each with the problems of its name, its duplicates and, in training, files it shares with others.
+    """Add problems to the cases: unsafe names, duplicates and, in training, files that several cases share.
 
-    A problem with several cases is given to all but the first of them.
+    If a problem concerns several cases, all but the first of them get it.
     """
     problems: dict[int, list[str]] = {i: list(item.case.problems) for i, item in enumerate(found)}
     for i, item in enumerate(found):
@@ -41,7 +41,7 @@ def checked_cases(found: Sequence[Found], *, training: bool = True) -> tuple[Cas
 
 
 def missing(file: Path | None, where: str) -> list[str]:
-    """The problem of a file that does not exist, if it does not."""
+    """Return a problem if a file does not exist, otherwise an empty list."""
     return [] if file is None or file.exists() else [f"missing file: {where}: {file} does not exist"]
 
 
@@ -61,7 +61,7 @@ def _duplicate(same: list[Found]) -> str:
 
 def _shared(same: list[Found], kind: str) -> str | None:
     patients = {item.case.patient for item in same}
-    # one image annotated twice is sound as long as it stays in one fold
+    # an image that is annotated twice may be used if both cases are of one patient and so stay in one fold
     sound = kind == "image" and len(patients) == 1 and None not in patients
     if sound or len({item.case.name.casefold() for item in same}) == 1:
         return None
@@ -74,7 +74,7 @@ def _images(case: Case) -> set[Path]:
 
 
 def _groups(keyed: Iterable[tuple[Hashable, int]]) -> list[list[int]]:
-    """Indices that share a key, where there are two or more."""
+    """Groups of two or more indices with the same key."""
     groups: defaultdict[Hashable, list[int]] = defaultdict(list)
     for key, i in keyed:
         groups[key].append(i)

@@ -1,4 +1,4 @@
-"""Reading one case: channels on one grid, in the plan's orientation, the label as class indices."""
+"""Reads one case into memory: all channels on one grid, in the plan's orientation, and the label as class indices."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class LoadedCase:
     """One case in memory.
 
     Args:
-        image: (C, z, y, x) float32 after reorientation; absent channels are zero.
+        image: (channel, z, y, x) float32 after reorientation; absent channels are zero.
         present: for each channel whether the sequence was acquired.
-        label: (z, y, x) uint8 class indices after reorientation; None where there is none.
-        stored: geometry of the user's file of the first present channel.
-        reorientation: from the stored axes to those of the arrays.
-        warnings: what was done to the channels, such as resampling one onto another.
+        label: class indices (z, y, x) uint8 after reorientation; None where the case has no label or it was not read.
+        stored: geometry of the file of the first present channel.
+        reorientation: flips and permutation from the stored axes to those of the arrays.
+        warnings: changes of the channels, such as the resampling of one onto another, one sentence each.
     """
 
     image: NDArray[np.float32]
@@ -43,16 +43,17 @@ class LoadedCase:
 def load_case(case: Case, labels: Labels | None, orientation: Literal["canonical", "as_stored"]) -> LoadedCase:
     """Read a case.
 
-    Channels are brought onto the grid of the first present one; the label must lie on it to within
-    1e-3 of a voxel. Nothing else is resampled: orientation changes by flips and permutations.
+    Channels on another grid than the first present one are resampled onto it; the label must lie on that grid to
+    within 1e-3 of a voxel. Reorientation flips and permutes axes and resamples nothing.
 
     Args:
-        case: as `read_dataset` or `read_inputs` gives it.
-        labels: declared values; None leaves the label unread.
-        orientation: `canonical` brings the axes (z, y, x) to superior, posterior, left (LPS).
+        case: case from `read_dataset` or `read_inputs`.
+        labels: values and names of the classes; None = the label is not read.
+        orientation: `canonical` turns the axes (z, y, x) towards superior, posterior, left (LPS);
+            `as_stored` keeps them.
 
     Raises:
-        DatasetError: everything that is wrong with the case.
+        DatasetError: the case has problems; the message lists all of them.
     """
     findings = Findings(case.name, problems=[f"{case.name}: {problem}" for problem in case.problems])
     findings.raise_problems()

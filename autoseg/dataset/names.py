@@ -1,4 +1,4 @@
-"""Names of files and cases: image endings, safe names, nnU-Net's channel numbers."""
+"""Rules for names of files and cases: image endings, safe names, nnU-Net's channel numbers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from autoseg.image.integrity import is_dicom_file
 
-# longest first, so that `.nii.gz` is not taken for `.gz`
+# double endings come first, so that the whole of `.nii.gz` is found
 IMAGE_ENDINGS = (
     *(".nii.gz", ".gipl.gz", ".hdr.gz"),
     *(".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr", ".gipl", ".vtk", ".dcm", ".ima", ".mnc", ".mrc", ".mgh"),
@@ -20,7 +20,7 @@ _LONGEST_NAME = 150
 
 
 def split_ending(path: Path) -> tuple[str, str]:
-    """File name without its ending, and the ending (".nii.gz"); a folder or an unknown file has none."""
+    """Split a file name into its stem and its image ending (".nii.gz"); the ending is empty where it is unknown."""
     lower = path.name.lower()
     for ending in IMAGE_ENDINGS:
         if lower.endswith(ending) and len(lower) > len(ending):
@@ -29,13 +29,13 @@ def split_ending(path: Path) -> tuple[str, str]:
 
 
 def split_channel(name: str) -> tuple[str, int] | None:
-    """Case and channel of a name by nnU-Net's convention, `CASE_0001`; None where it does not follow it."""
+    """Split a name in nnU-Net's convention, `CASE_0001`, into case and channel; None for any other name."""
     match = _NUMBERED.fullmatch(name)
     return None if match is None else (match["name"], int(match["channel"]))
 
 
 def why_unsafe(name: str) -> str | None:
-    """Why `name` cannot name a file on every operating system; None if it can."""
+    """The reason why `name` is no possible file name on every operating system; None if it is possible."""
     if not name:
         return "is empty"
     if _UNSAFE.search(name):
@@ -50,11 +50,11 @@ def why_unsafe(name: str) -> str | None:
 
 
 def entries(folder: Path) -> list[Path]:
-    """Visible files and folders in `folder`, by name; macOS's `._` files and other hidden ones are left out."""
+    """Files and folders in `folder`, sorted by name, without hidden ones such as macOS's `._` files."""
     return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
 
 
 def is_dicom_folder(folder: Path) -> bool:
-    """Whether a folder holds DICOM slices, told by the first files' endings or their mark at byte 128."""
+    """Whether a folder holds DICOM slices, by the endings of its first files or their DICOM mark at byte 128."""
     files = [entry for entry in entries(folder) if entry.is_file() and entry.name.upper() != "DICOMDIR"]
     return any(is_dicom_file(file) for file in files[:5])

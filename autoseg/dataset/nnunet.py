@@ -1,6 +1,7 @@
-"""nnU-Net v2's raw layout: `dataset.json`, `imagesTr/CASE_0000.nii.gz`, `labelsTr/CASE.nii.gz`.
+"""Reads nnU-Net v2's raw layout: `dataset.json`, `imagesTr/CASE_0000.nii.gz`, `labelsTr/CASE.nii.gz`.
 
-The optional field `dataset` of `dataset.json`, which lists the files of each case, is followed too.
+The optional field `dataset` of `dataset.json` lists the files of each case; if present, it replaces the naming
+convention.
 """
 
 from __future__ import annotations
@@ -31,10 +32,11 @@ class NnunetDeclaration(Declaration):
     """nnU-Net's `dataset.json`.
 
     Args:
-        channel_names: in order; nnU-Net also takes the older `modality`.
-        file_ending: of images and labels, such as ".nii.gz".
-        training_count: number of training cases, to compare with what is found.
-        dataset: files of each case, instead of the naming convention.
+        channel_names: names of the channels, in order; the older field name `modality` is accepted too.
+        labels: value of each label in the label maps, by name.
+        file_ending: ending of images and labels, such as ".nii.gz".
+        training_count: number of training cases that the file states; None = not stated.
+        dataset: files of each case, by case name; None = files follow the naming convention.
     """
 
     channel_names: ChannelNames = Field(validation_alias=AliasChoices("channel_names", "modality"))
@@ -45,14 +47,14 @@ class NnunetDeclaration(Declaration):
 
 
 def read_nnunet(folder: Path, document: Mapping[str, Any]) -> Dataset:
-    """Read a data set in nnU-Net's layout; voxels stay unread.
+    """Read a data set in nnU-Net's layout; no voxels are read.
 
     Args:
-        folder: of the data set.
+        folder: folder of the data set.
         document: content of its `dataset.json`.
 
     Raises:
-        DatasetError: `dataset.json` is malformed, or there is no `imagesTr`.
+        DatasetError: `dataset.json` is malformed, or it lists no files and `imagesTr` or `labelsTr` is missing.
     """
     path = folder / FILE_NAME
     declared = parse(NnunetDeclaration, document, path)
@@ -98,7 +100,7 @@ def _listed(folder: Path, files: Mapping[str, CaseFiles], channels: tuple[str, .
 
 
 def _by_convention(folder: Path, channels: tuple[str, ...], ending: str) -> tuple[list[Found], list[str]]:
-    """Cases of `imagesTr` and `labelsTr`; problems that belong to no case."""
+    """Return the cases in `imagesTr` and `labelsTr`, and the problems that belong to no case."""
     images, labels = folder / "imagesTr", folder / "labelsTr"
     absent = [part for part in (images, labels) if not part.is_dir()]
     if absent:
@@ -142,7 +144,7 @@ def _case(
 
 
 def _with_ending(folder: Path, ending: str) -> Iterable[tuple[str, Path]]:
-    """Name without its ending, and path, of the files in a folder that have it."""
+    """Yield name without ending, and path, of each file in a folder that has this ending."""
     for entry in entries(folder):
         if entry.name.endswith(ending) and len(entry.name) > len(ending):
             yield entry.name[: -len(ending)], entry

@@ -1,4 +1,4 @@
-"""Reading a raw data set as it lies on the disk, whichever of the three layouts it has."""
+"""Reads a raw data set in any of the three layouts: nnU-Net's, the Decathlon's, or a `cases.csv`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ TABLE_NAME = "cases.csv"
 
 
 def read_dataset(path: Path) -> Dataset:
-    """Read what a data set declares and list its training cases; images are not opened.
+    """Read the declaration of a data set and list its training cases; images are not opened.
 
-    What is wrong with single cases is kept in `Case.problems` and `Dataset.problems`, for
-    `check_dataset` to report together with what it finds in the files.
+    Problems are kept in `Case.problems` and `Dataset.problems`; `check_dataset` reports them together with those
+    that it finds in the files.
 
     Args:
         path: folder in nnU-Net's or the Decathlon's layout (`dataset.json`), or with a `cases.csv`,
-            which goes first; or one of these two files.
+            which takes precedence; or the path of one of these two files.
 
     Raises:
         DatasetError: no layout is recognised, or `dataset.json` or `cases.csv` is malformed.

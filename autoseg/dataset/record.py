@@ -1,6 +1,6 @@
-"""What is remembered of a raw data set: its cases and files, and how to tell that one has changed.
+"""The record of a raw data set: its cases, and its files with size and time, which show whether one has changed.
 
-It is all that later stages need to know of the data set, so that they work without it.
+Later stages read this record, so that they work without the raw data set.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from autoseg.image.labels import Labels
 
 
 class FileRecord(FileModel):
-    """A file of the raw data set (or a folder of DICOM slices) and how to tell that it changed.
+    """A file of the raw data set (or a folder of DICOM slices), with the values that show a change.
 
     Args:
-        path: relative to the data set's folder where it lies inside it.
-        size: bytes; of a folder the sum over its files.
-        modified: nanoseconds since 1970; of a folder its files' latest.
+        path: path relative to the data set's folder; absolute if the file is outside of it.
+        size: size in bytes; for a folder the sum over its files.
+        modified: time of the last change in nanoseconds since 1970; for a folder the latest of its files.
     """
 
     path: str
@@ -28,10 +28,14 @@ class FileRecord(FileModel):
 
 
 class CaseSource(FileModel):
-    """Where a case came from.
+    """A case of the raw data set and its files.
 
     Args:
+        name: name of the case.
+        patient: identifier of the patient; None where the data set names none.
+        strata: values of the stratification columns, by column.
         images: a file for each channel; None where that sequence was not acquired.
+        label: file of the label map; None where there is none.
     """
 
     name: str
@@ -42,13 +46,17 @@ class CaseSource(FileModel):
 
 
 class DatasetRecord(FileModel):
-    """`dataset.json`: what was read from the raw data set.
+    """Content of the RUN folder's `dataset.json`: the record of the raw data set.
 
     Args:
+        name: name of the data set.
+        description: description in the data set's own `dataset.json`; may be empty.
         layout: "nnunet", "decathlon" or "table".
+        channels: names of the channels, in order.
         ct: for each channel whether it is CT (Hounsfield units).
-        file_ending: of its image files.
-        description: in the words of its own `dataset.json`; may be empty.
+        labels: values and names of the classes.
+        file_ending: ending of the image files, such as ".nii.gz".
+        cases: training cases and their files.
     """
 
     schema_version: Literal[1] = 1
@@ -63,7 +71,7 @@ class DatasetRecord(FileModel):
 
 
 def record_of(dataset: Dataset) -> DatasetRecord:
-    """What `dataset.json` keeps of a data set; reads no voxels."""
+    """Make the record of a data set; no voxels are read."""
     return DatasetRecord(
         name=dataset.name,
         description=dataset.description,
@@ -77,7 +85,7 @@ def record_of(dataset: Dataset) -> DatasetRecord:
 
 
 def changed_cases(before: DatasetRecord, now: DatasetRecord) -> tuple[str, ...]:
-    """Names of the cases that are gone, new, or whose files differ; all, if the labels or channels do."""
+    """Names of the cases that are gone, new or changed; all cases if the labels or channels differ."""
     old, new = ({case.name: case for case in record.cases} for record in (before, now))
     names = tuple(dict.fromkeys([*old, *new]))
     if (before.labels, before.channels, before.ct) != (now.labels, now.channels, now.ct):
@@ -96,7 +104,7 @@ def _source(case: Case, folder: Path) -> CaseSource:
 
 
 def file_record(path: Path, folder: Path) -> FileRecord:
-    """Name, size and time of a file, or of a folder of slices, of a data set that lies in `folder`."""
+    """Make the record of a file, or a folder of DICOM slices; `folder` is the data set's folder."""
     files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
     facts = [file.stat() for file in files if file.exists()]
     absolute, root = path.absolute(), folder.absolute()

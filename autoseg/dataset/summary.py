@@ -1,4 +1,4 @@
-"""What was understood of a data set, as a table on the terminal, so that a misreading is seen at once."""
+"""Prints a table of how autoseg has read a data set, so that a person sees a mistake at once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LAYOUTS = {"nnunet": "nnU-Net v2", "decathlon": "Medical Segmentation Decathlon
 
 
 def print_summary(dataset: Dataset, check: Check, console: Console) -> None:
-    """Print cases, channels, labels, spacings, shapes, orientations, sequences present and strata; then warnings."""
+    """Print cases, channels, labels, spacings, shapes, orientations, sequences present and strata, then warnings."""
     table = Table(title=Text(f"Data set {dataset.name}"), show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column()
@@ -30,9 +30,9 @@ def print_summary(dataset: Dataset, check: Check, console: Console) -> None:
 
 
 def summary_rows(dataset: Dataset, check: Check) -> list[tuple[str, str]]:
-    """Rows of the summary: a name and what was understood."""
+    """Rows of the summary, each with the name of a property and its value as text."""
     patients = {case.patient for case in dataset.cases if case.patient is not None}
-    # one axis order for all, else ranges would mix axes
+    # all cases are turned to one axis order, otherwise the ranges would mix axes
     turned = [to_canonical(case.geometry).apply_to_geometry(case.geometry) for case in check.cases]
     rows = [
         ("layout", f"{_LAYOUTS.get(dataset.layout, dataset.layout)}, files {dataset.file_ending}"),
@@ -76,7 +76,7 @@ def _sequences(dataset: Dataset) -> str:
 
 
 def _range(triples: Sequence[tuple[float, float, float]], unit: str) -> str:
-    """Smallest to largest along each axis, (z, y, x)."""
+    """Text with the smallest and the largest value along each axis, (z, y, x)."""
     parts = []
     for values in zip(*triples, strict=True):
         low, high = f"{min(values):.4g}", f"{max(values):.4g}"

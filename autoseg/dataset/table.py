@@ -1,9 +1,9 @@
-"""A data set as a table: `cases.csv` with a column for each sequence, `label`, and what folds need to know.
+"""Reads a data set from a table, `cases.csv`, with a row for each case.
 
-Columns: `case`; one for each sequence (a path relative to the table or absolute, empty where it was
+Columns: `case`; one for each sequence (a path, absolute or relative to the table, empty where the sequence was
 not acquired); `label`; optionally `patient`; all others are stratification columns. A `dataset.json`
 beside it may give `name`, `channel_names` (which columns are sequences, in which order) and `labels`;
-without it every value found in the label files is a class.
+without `labels`, every value found in the label files is a class.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from autoseg.image.image import read_label
 from autoseg.image.labels import Labels
 from autoseg.machine.map_cases import map_cases, workers_within_memory
 
-# bytes of memory that counting the values of a label file takes for each byte of the file
+# bytes of memory that it takes to count the values of a label file, for each byte of the file
 _MEMORY_PER_FILE_BYTE = 400
 
 
 def read_table_dataset(path: Path) -> Dataset:
-    """Read a data set from its `cases.csv`; of the voxels only labels that nothing declares.
+    """Read a data set from its `cases.csv`; label files are opened only if no `dataset.json` declares the labels.
 
     Args:
-        path: the table.
+        path: path of the `cases.csv`.
 
     Raises:
         DatasetError: the table or the `dataset.json` beside it is malformed.
@@ -66,7 +66,7 @@ def read_table_dataset(path: Path) -> Dataset:
 
 
 def match_channels(columns: Sequence[str], channels: Sequence[str]) -> tuple[str | None, ...]:
-    """For each channel the column of its name, exactly or but for upper and lower case; None where there is none."""
+    """For each channel, the column with its name, if need be in other upper and lower case; None where none has it."""
     by_fold = {column.casefold(): column for column in columns if column not in RESERVED}
     return tuple(channel if channel in columns else by_fold.get(channel.casefold()) for channel in channels)
 
@@ -120,11 +120,11 @@ def _empty_columns(table: Table, strata: list[str]) -> tuple[str, ...]:
 
 
 def _columns_of_lost_files(table: Table, strata: list[str]) -> tuple[str, ...]:
-    """A warning for each column that might have been meant for images: of paths, none of which exists."""
+    """A warning for each stratification column that holds paths, none of which exists: it may be a sequence."""
     warnings = []
     for column in strata:
         filled = [row.cells[column] for row in table.rows if row.cells[column]]
-        # a group that folds are balanced by has more than one case
+        # in a real stratification column several cases share a value
         if filled and len(set(filled)) == len(filled) and all("/" in text or "\\" in text for text in filled):
             warnings.append(
                 f"{table.path}: no file or folder in column {column!r} exists (such as {filled[0]}); "
@@ -134,7 +134,7 @@ def _columns_of_lost_files(table: Table, strata: list[str]) -> tuple[str, ...]:
 
 
 def _labels_found(files: list[Path], table: Path) -> Labels:
-    """Labels by the values in the files; what cannot be read or is fractional is left to the check."""
+    """Labels from the values in the files; the check reports unreadable files and fractional values later."""
     largest = max((file.stat().st_size for file in files if file.is_file()), default=0)
     workers = workers_within_memory(_MEMORY_PER_FILE_BYTE * largest) if len(files) > 50 else 1
     values = {0}.union(*map_cases(_values_in, files, workers, "Values of the labels"))

@@ -1,6 +1,6 @@
-"""One case's voxels: its channels on one grid, its label as class indices, and all that is wrong with them.
+"""Reads the voxels of a case: its channels on one grid, its label map, and all problems that are found in them.
 
-The check of a data set and the reading of a case share this code, so that what passed the check can
+The check of a data set and the reading of a case share this code, so that every case that passed the check can
 be read: the check lists the problems, reading raises them.
 """
 
@@ -20,14 +20,14 @@ from autoseg.image.geometry import Geometry
 from autoseg.image.image import Image, read_image, read_label, resample_onto
 from autoseg.image.labels import Labels
 
-# label maps with a wider range of values are counted by sorting instead of by a table
+# in label maps with a wider range, values are counted by sorting instead of in a table
 _LARGEST_TABLE = 1 << 16
 _SHOWN = 8
 
 
 @dataclass
 class Findings:
-    """What was found wrong or odd with one case; each sentence begins with the case's name."""
+    """Problems and warnings of one case; each sentence begins with the case's name."""
 
     case: str
     problems: list[str] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Findings:
         """Raise the problems, if there are any.
 
         Raises:
-            DatasetError: with all of them.
+            DatasetError: there are problems; the error carries all of them.
         """
         if self.problems:
             raise DatasetError(self.problems)
@@ -56,8 +56,8 @@ class LabelMap:
     """A label map on its image's grid.
 
     Args:
-        array: (z, y, x) in the file's values.
-        counts: voxels of each value.
+        array: values (z, y, x) as in the file.
+        counts: number of voxels of each value.
     """
 
     array: NDArray
@@ -65,12 +65,13 @@ class LabelMap:
 
 
 def read_channels(case: Case, findings: Findings) -> Image | None:
-    """All channels of a case on the grid of the first present one, (C, z, y, x) float32; absent ones are zero.
+    """Read all channels of a case onto the grid of the first present one.
 
-    A channel on another grid that overlaps is resampled (linear), with a warning.
+    A channel on another grid that overlaps with the first is resampled (linear), with a warning.
 
     Returns:
-        None where problems were added to `findings`.
+        The image, (channel, z, y, x) float32, in which absent channels are zero; None if problems were added to
+        `findings`.
     """
     before = len(findings.problems)
     if not any(case.present):
@@ -81,16 +82,16 @@ def read_channels(case: Case, findings: Findings) -> Image | None:
 
 
 def read_label_map(path: Path, labels: Labels, geometry: Geometry | None, findings: Findings) -> LabelMap | None:
-    """The label map at `path`, brought to the axis order of its image.
+    """Read a label map and bring it to the axis order of its image.
 
     Args:
-        path: of the label map.
-        labels: values that may occur.
-        geometry: of the image; None where it could not be read, then only the values are checked.
-        findings: takes what is wrong.
+        path: file of the label map.
+        labels: labels whose values may occur.
+        geometry: geometry of the image; None = the image could not be read, and only the values are checked.
+        findings: list to which problems and warnings are added.
 
     Returns:
-        None where problems were added to `findings`.
+        The label map; None if problems were added to `findings`.
     """
     before = len(findings.problems)
     try:
@@ -112,7 +113,7 @@ def read_label_map(path: Path, labels: Labels, geometry: Geometry | None, findin
 
 
 def count_values(array: NDArray) -> dict[float, int]:
-    """How often each value occurs in a label map, smallest value first; NaN is one value."""
+    """Count the voxels of each value in a label map, smallest value first; all NaN count as one value."""
     lowest, highest = (array.min(), array.max()) if array.size else (0, 0)
     whole = array.dtype.kind in "iu" or bool(np.isfinite([lowest, highest]).all() and (np.rint(array) == array).all())
     if whole and int(highest) - int(lowest) < _LARGEST_TABLE:
@@ -132,7 +133,7 @@ def _from_one_file(case: Case, findings: Findings) -> Image | None:
         return None
     present = np.flatnonzero(case.present)
     held = image.array.shape[0]
-    # a file of which some sequences are to be used may hold them alone
+    # where only some sequences are used, the file may hold all channels or only these
     if held not in (len(case.images), len(present)):
         _wrong_channels(path, held, len(case.images), findings)
         return None
@@ -168,7 +169,7 @@ def _from_files(case: Case, findings: Findings) -> Image | None:
 
 
 def _placed(path: Path, image: Image, first: Path, target: Geometry, findings: Findings) -> Image | None:
-    """A channel on the grid of the first one."""
+    """Bring a channel onto the grid of the first one; None where the two do not overlap."""
     placed = on_grid(image, target)
     if placed is not None:
         return placed
@@ -194,7 +195,7 @@ def _read(path: Path, findings: Findings) -> Image | None:
 
 
 def _wrong_channels(path: Path, found: int, expected: int, findings: Findings) -> None:
-    # a folder of single images of several sequences, named in a way of its own
+    # the user may have given a folder of single-sequence images whose names do not follow the convention
     hint = "; name a case's files CASE_0000, CASE_0001 …, or list them in a cases.csv" if found == 1 < expected else ""
     findings.problem(f"wrong number of channels: {path} holds {found}, expected {expected}{hint}")
 

@@ -1,7 +1,7 @@
-"""A folder of DICOM slices as one image; refused where slices are damaged, missing or of several series.
+"""Reading of a folder of DICOM slices as one image; damaged or missing slices and several series are refused.
 
-Slices are put in the order of their positions by GDCM. What is given back is SimpleITK's image, whose axes
-`image` turns round.
+GDCM puts the slices in the order of their positions. The result is a SimpleITK image, whose axes (x, y, z) the
+module `image` reverses.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from numpy.typing import NDArray
 from autoseg.errors import ImageError
 from autoseg.image.integrity import is_dicom_file, require_bytes
 
-# transfer syntaxes that store voxels uncompressed, so that a slice's length can be told
+# transfer syntaxes that store voxels uncompressed, so that the length of a slice's file is known
 _UNCOMPRESSED = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
-# share of the slice distance by which a slice may lie off an even grid; a missing slice moves its
-# neighbours by half of it at least
+# largest deviation of a slice from an even grid, as a share of the slice distance; a missing slice moves its
+# neighbours by at least half of that distance
 _UNEVEN_SLICES = 0.25
 
 
 def slices_of(folder: Path) -> tuple[str, ...]:
-    """The files of the one series in a folder, in the order of their positions.
+    """Return the files of the only series in a folder, in the order of the slices' positions.
 
     Raises:
-        ImageError: there is no series, or more than one.
+        ImageError: the folder holds no series, or more than one.
     """
     series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
     if not series:
@@ -38,10 +38,11 @@ def slices_of(folder: Path) -> tuple[str, ...]:
 
 
 def read_series(folder: Path) -> sitk.Image:
-    """Read the one series in a folder.
+    """Read the only series in a folder.
 
     Raises:
-        ImageError: as `slices_of`, and where a slice is damaged, missing or double.
+        ImageError: the folder holds no series or more than one, a slice is damaged, missing or double, or the
+            slices are shifted against each other.
     """
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames(slices_of(folder))
@@ -70,7 +71,7 @@ def _require_whole_slices(reader: sitk.ImageSeriesReader, image: sitk.Image) -> 
 
 
 def _require_even_slices(folder: Path, reader: sitk.ImageSeriesReader, image: sitk.Image) -> None:
-    """Refuse a series with a slice missing or double, since ITK spreads the others evenly over the gap."""
+    """Refuse a series with a missing or double slice, since ITK would space the others evenly over the gap."""
     texts = [_tag(reader, i, "0020|0032") for i in range(len(reader.GetFileNames()))]
     if len(texts) < 3 or not all(texts):
         return
@@ -88,7 +89,7 @@ def _require_even_slices(folder: Path, reader: sitk.ImageSeriesReader, image: si
 
 
 def _require_upright_stack(folder: Path, positions: NDArray[np.float64], image: sitk.Image) -> None:
-    """Refuse slices that are shifted against each other, as of a tilted gantry: ITK stacks them upright."""
+    """Refuse slices that are shifted against each other, as with a tilted gantry, since ITK ignores the shift."""
     normal = np.reshape(image.GetDirection(), (3, 3))[:, 2]
     through = positions[-1] - positions[0]
     shift = float(np.linalg.norm(through - (through @ normal) * normal))

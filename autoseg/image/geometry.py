@@ -1,4 +1,4 @@
-"""Where a voxel array lies in the patient: spacing, origin, directions and axis orientation.
+"""The place of a voxel array in the patient: spacing, origin, directions and axis orientation.
 
 Array axes are (z, y, x) throughout; spacing is in mm in that order. World coordinates are LPS
 (x to the patient's left, y to posterior, z to superior), as ITK and DICOM have them.
@@ -18,13 +18,13 @@ Spacing = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Geometry:
-    """Grid of a 3D image.
+    """Voxel grid of a 3D image.
 
     Args:
-        shape: voxels along the array axes (z, y, x).
-        spacing: mm between voxel centres along the array axes (z, y, x).
+        shape: number of voxels along the array axes (z, y, x).
+        spacing: distance in mm between voxel centres along the array axes (z, y, x).
         origin: LPS world position (x, y, z) in mm of the voxel (0, 0, 0).
-        direction: 3 rows; row `a` is the LPS unit vector along which array axis `a` grows.
+        direction: 3 rows; row `a` is the LPS unit vector (x, y, z) along which array axis `a` grows.
     """
 
     shape: Shape
@@ -33,21 +33,21 @@ class Geometry:
     direction: tuple[tuple[float, float, float], ...]
 
     def axes(self) -> NDArray[np.float64]:
-        """(3, 3): row `a` is the world step in mm of one voxel along array axis `a`."""
+        """Return a (3, 3) matrix whose row `a` is the step (x, y, z) in mm of one voxel along array axis `a`."""
         return np.asarray(self.direction) * np.asarray(self.spacing)[:, None]
 
     def to_world(self, index: NDArray[np.float64]) -> NDArray[np.float64]:
-        """World positions (..., 3) in LPS mm of array indices (..., 3) given as (z, y, x)."""
+        """Convert array indices (..., 3), as (z, y, x), to LPS world positions (..., 3), as (x, y, z) in mm."""
         return np.asarray(index, dtype=float) @ self.axes() + np.asarray(self.origin)
 
     def to_index(self, world: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Array indices (..., 3), as (z, y, x), of world positions (..., 3) in LPS mm."""
+        """Convert LPS world positions (..., 3), as (x, y, z) in mm, to array indices (..., 3), as (z, y, x)."""
         return (np.asarray(world, dtype=float) - np.asarray(self.origin)) @ np.linalg.inv(self.axes())
 
     def largest_offset(self, other: Geometry) -> float:
-        """Largest distance, in voxels of `self`, between corresponding corner voxels of two grids.
+        """Return the largest offset between corresponding corner voxels of two grids along any axis, in voxels.
 
-        Infinite where the shapes differ.
+        The voxels are those of `self`. The offset is infinite where the shapes differ.
         """
         if self.shape != other.shape:
             return float("inf")
@@ -56,16 +56,16 @@ class Geometry:
         return float(np.abs(moved - corners).max())
 
     def orientation(self) -> str:
-        """Anatomical letters towards which the array axes (z, y, x) grow, such as `SPL`."""
+        """Return the letters of the anatomical directions in which the array axes (z, y, x) grow, such as `SPL`."""
         letters = (("R", "L"), ("A", "P"), ("I", "S"))
         world = closest_world_axes(self)
         return "".join(letters[axis][self.direction[a][axis] > 0] for a, axis in enumerate(world))
 
 
 def closest_world_axes(geometry: Geometry) -> tuple[int, int, int]:
-    """For each array axis the world axis (0 = x, 1 = y, 2 = z) it is closest to, each used once.
+    """Return for each array axis the world axis (0 = x, 1 = y, 2 = z) that it is closest to; each is used once.
 
-    The assignment with the largest sum of cosines, so that an oblique image is well defined too.
+    It is the assignment with the largest sum of cosines, so that oblique images have a definite result too.
     """
     cosines = np.abs(np.asarray(geometry.direction))
     best = max(permutations(range(3)), key=lambda p: sum(cosines[a, p[a]] for a in range(3)))
@@ -74,11 +74,11 @@ def closest_world_axes(geometry: Geometry) -> tuple[int, int, int]:
 
 @dataclass(frozen=True)
 class Reorientation:
-    """Flips and a permutation of array axes; nothing is resampled.
+    """A permutation of array axes, followed by flips; nothing is resampled.
 
     Args:
         permutation: new axis `a` is old axis `permutation[a]`.
-        flips: whether new axis `a` runs against the old one.
+        flips: for each new axis, whether it runs in the opposite direction of its old axis.
     """
 
     permutation: tuple[int, int, int]
@@ -86,23 +86,27 @@ class Reorientation:
 
     @property
     def is_identity(self) -> bool:
-        """Whether applying it changes nothing."""
+        """Whether the reorientation changes nothing."""
         return self.permutation == (0, 1, 2) and not any(self.flips)
 
     def apply(self, array: NDArray) -> NDArray:
-        """Reorient the last three axes of `array` (…, z, y, x); a view where numpy can give one."""
+        """Reorient the last three axes of `array` (…, z, y, x) and return a view of it."""
         lead = array.ndim - 3
         array = array.transpose(*range(lead), *(lead + p for p in self.permutation))
         return array[(Ellipsis, *(slice(None, None, -1) if f else slice(None) for f in self.flips))]
 
     def undo(self, array: NDArray) -> NDArray:
-        """Inverse of `apply` on the last three axes of `array`."""
+        """Undo `apply` on the last three axes of `array` and return a view of it."""
         lead = array.ndim - 3
         array = array[(Ellipsis, *(slice(None, None, -1) if f else slice(None) for f in self.flips))]
         return array.transpose(*range(lead), *(lead + int(p) for p in np.argsort(self.permutation)))
 
     def apply_to_geometry(self, geometry: Geometry) -> Geometry:
-        """The geometry of an array after `apply`."""
+        """Return the geometry that an array has after `apply`.
+
+        Args:
+            geometry: geometry of the array before.
+        """
         shape = [geometry.shape[p] for p in self.permutation]
         directions = [np.asarray(geometry.direction[p]) for p in self.permutation]
         spacing = [geometry.spacing[p] for p in self.permutation]
@@ -123,7 +127,7 @@ IDENTITY = Reorientation((0, 1, 2), (False, False, False))
 
 
 def to_canonical(geometry: Geometry) -> Reorientation:
-    """Reorientation that brings the array axes (z, y, x) closest to superior, posterior, left (LPS)."""
+    """Return the reorientation that brings the array axes (z, y, x) closest to superior, posterior, left (LPS)."""
     world = closest_world_axes(geometry)
     permutation = (world.index(2), world.index(1), world.index(0))
     flips = tuple(geometry.direction[p][axis] < 0 for p, axis in zip(permutation, (2, 1, 0), strict=True))

@@ -1,6 +1,6 @@
-"""Reading and writing of image files, and resampling; the only place that knows SimpleITK's axis order.
+"""Reading, writing and resampling of images; the only module that depends on SimpleITK's axis order.
 
-In: any file SimpleITK reads, or a folder of DICOM slices. Out: `Image`, an array with axes
+In: any file that SimpleITK reads, or a folder of DICOM slices. Out: `Image`, an array with axes
 (channel, z, y, x) and its `Geometry`. SimpleITK orders spacing, size and index as (x, y, z).
 """
 
@@ -19,18 +19,18 @@ from autoseg.image.dicom import read_series, slices_of
 from autoseg.image.geometry import Geometry, Shape
 from autoseg.image.integrity import Layout, inspect
 
-# NIfTI's numbers for types of voxels: float32 and float64; RGB and RGBA, one number for NIfTI
+# NIfTI's codes of dtypes: float32 and float64; RGB and RGBA, whose components NIfTI counts as one voxel value
 _NIFTI_FLOATS = ("16", "64")
 _NIFTI_COLOURS = ("128", "2304")
 
 
 @dataclass(frozen=True)
 class Image:
-    """Voxels and where they lie.
+    """A voxel array and its geometry.
 
     Args:
-        array: (channel, z, y, x).
-        geometry: grid of the last three axes.
+        array: (channel, z, y, x) voxel values.
+        geometry: voxel grid of the last three axes.
     """
 
     array: NDArray
@@ -38,7 +38,7 @@ class Image:
 
 
 def read_image(path: Path) -> Image:
-    """Read a file or a folder of DICOM slices as float32, (channel, z, y, x).
+    """Read a file or a folder of DICOM slices as a float32 image (channel, z, y, x).
 
     A fourth dimension, or the components of a vector image, become channels.
 
@@ -55,10 +55,10 @@ def read_image(path: Path) -> Image:
 
 
 def read_label(path: Path) -> Image:
-    """Read a label map, (1, z, y, x), in the file's own number type (integer or float).
+    """Read a label map (1, z, y, x) in the file's own dtype (integer or float).
 
     Raises:
-        ImageError: as `read_image`, and where the file has more than one channel.
+        ImageError: in the cases of `read_image`, and where the file has more than one channel.
     """
     image, not_finite = _read(path)
     if image.GetNumberOfComponentsPerPixel() > 1 or (image.GetDimension() == 4 and image.GetSize()[3] > 1):
@@ -68,10 +68,10 @@ def read_label(path: Path) -> Image:
 
 
 def read_geometry(path: Path) -> tuple[Geometry, int]:
-    """Geometry and number of channels from the header alone, without reading the voxels.
+    """Read geometry and number of channels from the header, without reading the voxels.
 
     Raises:
-        ImageError: the file is missing or its header unreadable.
+        ImageError: the file is missing, or its header cannot be read.
     """
     if Path(path).is_dir():
         return _dicom_geometry(Path(path))
@@ -80,12 +80,12 @@ def read_geometry(path: Path) -> tuple[Geometry, int]:
 
 
 def write_image(path: Path, image: Image) -> None:
-    """Write `image`, (channel, z, y, x), atomically, in the format that the file's ending names.
+    """Write an image atomically, in the format that the file's ending names.
 
     Several channels become a vector image.
 
     Raises:
-        ImageError: SimpleITK cannot write that format, or the disk refuses.
+        ImageError: SimpleITK cannot write that format, or writing to the disk fails.
     """
     array = image.array[0] if image.array.shape[0] == 1 else np.moveaxis(image.array, 0, -1)
     out = sitk.GetImageFromArray(np.ascontiguousarray(array), isVector=image.array.shape[0] > 1)
@@ -99,7 +99,13 @@ def write_image(path: Path, image: Image) -> None:
 
 
 def resample_onto(image: Image, target: Geometry, *, nearest: bool = False) -> Image:
-    """Bring `image` onto another grid, in world coordinates; zero outside. Linear or nearest."""
+    """Resample an image to another grid by world coordinates.
+
+    Args:
+        image: image that is resampled.
+        target: geometry of the result; voxels outside `image` become zero.
+        nearest: take the nearest voxel, as label maps need it, instead of linear interpolation.
+    """
     interpolator = sitk.sitkNearestNeighbor if nearest else sitk.sitkLinear
     reference = sitk.Image([int(n) for n in target.shape[::-1]], sitk.sitkUInt8)
     _place(reference, target)
@@ -115,14 +121,14 @@ def resample_onto(image: Image, target: Geometry, *, nearest: bool = False) -> I
 def resample_affinely(
     array: NDArray, matrix: NDArray[np.float64], offset: NDArray[np.float64], size: Shape, *, nearest: bool = False
 ) -> NDArray:
-    """Resample (z, y, x) by an affine map in voxels; zero outside. Linear or nearest, in this thread alone.
+    """Resample an array by an affine map between voxel indices, in one thread.
 
     Args:
-        array: (z, y, x) of any number type, which the result has too.
-        matrix: (3, 3); voxel v of the result shows voxel `matrix @ v + offset` of the array.
-        offset: (3,).
-        size: voxels (z, y, x) of the result.
-        nearest: the nearest voxel, as labels need it.
+        array: (z, y, x) of any dtype, which the result has too.
+        matrix: (3, 3) matrix; voxel `v` (z, y, x) of the result shows the array at `matrix @ v + offset`.
+        offset: (3,) offset (z, y, x) in voxels of the array.
+        size: shape (z, y, x) of the result; voxels outside the array become zero.
+        nearest: take the nearest voxel, as label maps need it, instead of linear interpolation.
     """
     transform = sitk.AffineTransform(3)
     transform.SetMatrix(matrix[::-1, ::-1].ravel().tolist())
@@ -136,7 +142,7 @@ def resample_affinely(
 
 
 def _read(path: Path) -> tuple[sitk.Image, NDArray[np.bool_] | None]:
-    """The image, and for each voxel whether it is NaN or infinite in the file; None where all are finite."""
+    """SimpleITK's image, and for each voxel whether it is NaN or infinite in the file; None where all are finite."""
     _require(path)
     try:
         if Path(path).is_dir():
@@ -153,7 +159,7 @@ def _read(path: Path) -> tuple[sitk.Image, NDArray[np.bool_] | None]:
 
 
 def _restored(array: NDArray, not_finite: NDArray[np.bool_] | None) -> NDArray:
-    """`array`, contiguous, with NaN where the file holds numbers that ITK replaced by zeros."""
+    """Return the contiguous `array` with NaN at voxels that are not finite in the file, which ITK set to zero."""
     if not_finite is not None:
         array.reshape(-1)[not_finite] = np.nan
     return array
@@ -171,7 +177,7 @@ def _header(path: Path) -> sitk.ImageFileReader:
 
 
 def _dicom_geometry(folder: Path) -> tuple[Geometry, int]:
-    """Geometry of evenly spaced slices, and number of channels, from the headers of the first and last one."""
+    """Geometry and number of channels of evenly spaced slices, from the headers of the first and the last slice."""
     slices = slices_of(folder)
     header, last = _header(Path(slices[0])), _header(Path(slices[-1]))
     first = _geometry(header)
@@ -183,7 +189,7 @@ def _dicom_geometry(folder: Path) -> tuple[Geometry, int]:
 
 
 def _layout(image: sitk.Image) -> Layout:
-    """How the voxels lie in the file; NIfTI says itself how wide its numbers are."""
+    """Layout of the voxels in the file; the header of NIfTI states the size of a voxel in the file itself."""
     components = image.GetNumberOfComponentsPerPixel()
     if not (image.HasMetaDataKey("bitpix") and image.HasMetaDataKey("vox_offset")):
         return Layout(0, image.GetNumberOfPixels() * components, image.GetSizeOfPixelComponent())
@@ -237,5 +243,5 @@ def _short(error: Exception) -> str:
     reason = lines[-1].removeprefix("sitk::ERROR: ") if lines else "unknown reason"
     if reason.startswith("Unable to determine ImageIO reader"):
         return "damaged, empty, or in a format that SimpleITK does not know"
-    # the MetaImage reader gives the last error of the system as its reason, whatever that was
+    # the MetaImage reader gives the system's last error as its reason, even if that has nothing to do with it
     return "damaged or truncated" if reason == "Reason: No such file or directory" else reason

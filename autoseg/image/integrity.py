@@ -1,8 +1,8 @@
-"""What a file really holds, where ITK's readers keep silent about it.
+"""Checks of image files for damage that ITK's readers do not report.
 
-ITK fills what a truncated NIfTI, GIPL, VTK or DICOM file lacks with zeros and says nothing, and it
-replaces NaN and infinite numbers of NIfTI files by zeros. So the bytes are counted, and the numbers
-looked at, here. The readers of NRRD and MetaImage refuse truncated files by themselves.
+Where a NIfTI, GIPL, VTK or DICOM file is truncated, ITK fills the missing voxels with zeros and reports no error. It
+also replaces NaN and infinite numbers of NIfTI files by zeros. This module therefore counts the bytes of a file and
+checks its numbers. The readers of NRRD and MetaImage refuse truncated files themselves.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from numpy.typing import NDArray
 
 from autoseg.errors import ImageError
 
-# formats that store voxels as they are, gzipped as a whole or not at all
+# formats that store uncompressed voxels; the file as a whole may be gzipped
 _PLAIN_ENDINGS = (".nii", ".img", ".gipl", ".vtk")
-# a multiple of every number's width
+# a multiple of the size of every dtype
 _BLOCK_BYTES = 1 << 22
 _GIPL_HEADER_BYTES = 256
 _DICOM_ENDINGS = (".dcm", ".ima")
-# length of the NIfTI-1 and NIfTI-2 header, the first number in it, which tells the byte order
+# lengths of the NIfTI-1 and NIfTI-2 header; a header begins with its length, which reveals the byte order
 _NIFTI_HEADER_BYTES = (348, 540)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a file's voxels lie.
+    """Place and size of the voxels in a file.
 
     Args:
-        offset: bytes before them.
-        voxels: how many there are, channels counted.
-        width: bytes of each.
-        floating: whether they are NIfTI floating-point numbers, which ITK alters.
+        offset: number of bytes before the voxels.
+        voxels: number of voxel values, over all channels.
+        width: bytes of one voxel value.
+        floating: whether the values are NIfTI floating-point numbers, of which ITK changes those that are not finite.
     """
 
     offset: int
@@ -48,11 +48,11 @@ def inspect(path: Path, layout: Layout) -> NDArray[np.bool_] | None:
     """Refuse a truncated or damaged file, and find the numbers of a NIfTI file that are not finite.
 
     Args:
-        path: of the image; files whose readers notice by themselves pass unread.
-        layout: from its header.
+        path: path of the image file; formats whose readers notice damage themselves are not checked.
+        layout: place and size of the voxels, from the file's header.
 
     Returns:
-        (voxels,) in the file's order (x fastest, then y, z, channel), whether each is NaN or
+        (voxels,) bool, in the file's order (x fastest, then y, z, channel): whether each value is NaN or
         infinite; None where none is.
 
     Raises:
@@ -75,10 +75,15 @@ def inspect(path: Path, layout: Layout) -> NDArray[np.bool_] | None:
 
 
 def require_bytes(path: Path, found: int, expected: int) -> None:
-    """Refuse a file of fewer bytes than its header promises.
+    """Refuse a file that has fewer bytes than its header requires.
+
+    Args:
+        path: path of the file, for the message.
+        found: number of bytes in the file.
+        expected: number of bytes that the header and the voxels need.
 
     Raises:
-        ImageError: it is truncated.
+        ImageError: the file has fewer bytes than expected.
     """
     if found < expected:
         raise ImageError(
@@ -87,7 +92,7 @@ def require_bytes(path: Path, found: int, expected: int) -> None:
 
 
 def is_dicom_file(path: Path) -> bool:
-    """Whether a file is DICOM, told by its ending or the mark at byte 128."""
+    """Return whether a file is DICOM, by its ending or the letters `DICM` at byte 128."""
     if path.suffix.lower() in _DICOM_ENDINGS:
         return True
     with path.open("rb") as file:
@@ -95,7 +100,7 @@ def is_dicom_file(path: Path) -> bool:
 
 
 def _header_bytes(file: Path) -> int:
-    """Length of a GIPL or binary VTK header; 0 where the format says it elsewhere, or is text."""
+    """Length in bytes of a GIPL or binary VTK header; 0 for other formats and for VTK as text."""
     name = file.name.lower()
     if name.endswith((".gipl", ".gipl.gz")):
         return _GIPL_HEADER_BYTES
@@ -106,13 +111,13 @@ def _header_bytes(file: Path) -> int:
     lines = start.split(b"\n")
     if len(lines) < 3 or lines[2].strip() != b"BINARY":
         return 0
-    # the last line of the header names the table of colours, or the kind of vectors
+    # the last line of the header begins with one of these words
     last = max(start.find(b"LOOKUP_TABLE"), start.find(b"VECTORS"), 0)
     return start.find(b"\n", last) + 1
 
 
 def _scan(file: Path, layout: Layout, byte_order: str | None) -> tuple[int, NDArray[np.bool_] | None]:
-    """Number of bytes up to the end, so that a gzip file's checksum is verified, and what is not finite."""
+    """Number of bytes, and which values are not finite; reading to the end also verifies a gzip file's checksum."""
     wrong: NDArray[np.bool_] | None = None
     try:
         with gzip.open(file) if file.name.lower().endswith(".gz") else file.open("rb") as opened:
@@ -140,7 +145,7 @@ def _byte_order(header_file: Path) -> str:
 
 
 def _voxel_file(path: Path) -> Path:
-    """The file with the voxels, where a header has a file of its own (`.hdr` beside `.img`)."""
+    """The file that holds the voxels: the `.img` beside a `.hdr`, else `path` itself."""
     name = path.name.lower()
     for ending in (".hdr", ".hdr.gz"):
         if name.endswith(ending):

@@ -1,7 +1,7 @@
-"""What the values of a label map mean, and how they relate to the network's output channels.
+"""The classes of a data set: their values in label files, their names, and their order as network outputs.
 
-`Labels` alone knows the values in the files, their names and the order of the output channels;
-training sees consecutive class indices (0 = background), predictions are given in file values.
+Training uses consecutive class indices (0 = background); predicted label maps hold the values of the data set's
+files. `Labels` converts between the two.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _INTEGERS = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.int
 
 
 class Labels(FileModel):
-    """Values in the files and names of the classes, background first.
+    """Values in label files and names of the classes, background first.
 
     Args:
-        values: file value of class 0, 1, 2 …; `values[0]` is the background's.
-        names: their names.
+        values: value in label files of class 0, 1, 2 …; `values[0]` is that of the background.
+        names: name of class 0, 1, 2 …; `names[0]` is that of the background.
     """
 
     values: tuple[int, ...] = Field(min_length=2)
@@ -29,7 +29,7 @@ class Labels(FileModel):
 
     @property
     def classes(self) -> int:
-        """Number of classes, background included: the network's output channels."""
+        """Number of classes with the background, which is the number of the network's output channels."""
         return len(self.values)
 
     @property
@@ -38,17 +38,20 @@ class Labels(FileModel):
         return self.names[1:]
 
     def to_classes(self, array: NDArray) -> NDArray[np.uint8]:
-        """File values to class indices, same shape.
+        """Convert file values to class indices, in an array of the same shape.
+
+        Args:
+            array: label map in file values, of any shape and of an integer or float dtype.
 
         Raises:
-            DatasetError: a value that is not declared, or a fractional one.
+            DatasetError: a value is not declared; the error lists all such values.
         """
         order = np.argsort(self.values)
         sorted_values = np.asarray(self.values)[order]
         classes = np.empty(array.shape, np.uint8)
         undeclared: set[float] = set()
         # searchsorted over the declared values is exact for integers and integer-valued floats alike;
-        # slice by slice, since its indices take eight times the room of the classes
+        # it goes slice by slice, since its indices take eight times as much memory as the classes
         slices = array.reshape(-1, *array.shape[-2:]) if array.ndim > 2 else array[None]
         for found, out in zip(slices, classes.reshape(slices.shape), strict=True):
             place = np.searchsorted(sorted_values, found).clip(max=len(order) - 1)
@@ -61,10 +64,10 @@ class Labels(FileModel):
         return classes
 
     def to_values(self, classes: NDArray) -> NDArray:
-        """Class indices to file values, in the smallest integer type that holds every value."""
+        """Convert class indices to file values, in the smallest integer dtype that holds every file value."""
         low, high = min(self.values), max(self.values)
         dtype = next(t for t in _INTEGERS if np.iinfo(t).min <= low and high <= np.iinfo(t).max)
         if self.values == tuple(range(len(self.values))):
-            # the values are the indices: nothing to look up
+            # the file values equal the indices, so that no look-up is needed
             return classes.astype(dtype)
         return np.asarray(self.values, dtype=dtype)[classes]

@@ -1,9 +1,9 @@
-"""Time in which this process works: wall time without the pauses in which it was stopped.
+"""A clock of the time in which this process works: wall time without the pauses in which it was stopped.
 
-A laptop that sleeps, SIGSTOP, a virtual machine that is paused, a debugger that waits for a person:
-such time is no time of the run and counts towards no budget. A watch looks at the monotonic clock, which a
-change of the system's time does not touch, several times a second. Where it was itself kept from
-looking for seconds, and the process computed next to nothing meanwhile, the process was stopped.
+A process is stopped when a laptop sleeps, by SIGSTOP, when a virtual machine is paused, or while a debugger waits
+for the user. Such time counts towards no time budget. A thread reads the monotonic clock, which does not follow
+changes of the system's time, several times a second. If seconds pass between two reads, and the process used
+almost no processor time meanwhile, the process was stopped.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ from pathlib import Path
 
 SECONDS_BETWEEN_LOOKS = 0.25
 LONGEST_BETWEEN_LOOKS = 2.0
-"""A busy machine or a library that holds the interpreter's lock delays a look too; it computes meanwhile."""
+"""Only a longer time than this (in seconds) between two reads of the clock can be a stop.
+
+A busy machine, or a library that holds the interpreter's lock, delays a read too, but the process then computes.
+"""
 
 LEAST_COMPUTED = 0.05
-"""Share of a long time between looks that the process computes unless it was stopped."""
+"""A process that used less processor time than this share of such a long interval was stopped."""
 
 _DEBUGGERS = {"pdb.py", "bdb.py", "cmd.py", "pydevd.py"}
 
@@ -29,9 +32,9 @@ class WorkingTime:
     """A clock that stands still while the process is stopped.
 
     Args:
-        wall: seconds of a monotonic clock.
-        processor: processor seconds of this process.
-        in_debugger: whether a person looks at the process in a debugger just now.
+        wall: function that returns the seconds of a monotonic clock.
+        processor: function that returns the processor seconds that this process has used.
+        in_debugger: function that tells whether a debugger waits for the user at this moment.
     """
 
     def __init__(
@@ -46,7 +49,7 @@ class WorkingTime:
         self._paused = 0.0
 
     def now(self) -> float:
-        """Seconds of work, counted from an arbitrary moment."""
+        """Return the seconds of work, counted from an arbitrary moment."""
         with self._lock:
             wall, processor = self._wall(), self._processor()
             passed, computed = wall - self._last_wall, processor - self._last_processor
@@ -57,7 +60,7 @@ class WorkingTime:
             return wall - self._paused
 
     def watch(self) -> None:
-        """Look several times a second, in a thread that ends with the process."""
+        """Start a thread that reads the clock several times a second, and that ends with the process."""
         threading.Thread(target=self._keep_looking, name="working time", daemon=True).start()
 
     def _keep_looking(self) -> None:
@@ -67,7 +70,7 @@ class WorkingTime:
 
 
 def now() -> float:
-    """Seconds that this process has worked, counted from an arbitrary moment; differences are durations."""
+    """Return the seconds that this process has worked; only differences of two values have a meaning."""
     return _of_this_process().now()
 
 
@@ -79,6 +82,6 @@ def _of_this_process() -> WorkingTime:
 
 
 def _main_thread_waits_in_debugger() -> bool:
-    """Whether the innermost call of the main thread is a debugger's, which waits for its person."""
+    """Whether the innermost call of the main thread is in a debugger, which then waits for the user."""
     frame = sys._current_frames().get(threading.main_thread().ident or 0)
     return frame is not None and Path(frame.f_code.co_filename).name in _DEBUGGERS

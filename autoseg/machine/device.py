@@ -1,4 +1,4 @@
-"""The device that torch computes on, from the name a person gives."""
+"""The device that torch computes on, from the name that the user gives, and its dtype and memory layout."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from autoseg.machine.cpu_bfloat16 import bfloat16_pays, has_matrix_units
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device called `name`; `auto` picks CUDA, else Apple's MPS, else the CPU.
+    """Return the device called `name`; `auto` chooses CUDA, else Apple's MPS, else the CPU.
 
     Args:
         name: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
 
     Raises:
-        InputError: unknown, or this machine has none.
+        InputError: the name is unknown, or this machine has no such device.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu")
@@ -33,15 +33,15 @@ def resolve_device(name: str) -> torch.device:
 
 
 def half_precision(device: torch.device, *, learning: bool) -> torch.dtype | None:
-    """Number type of mixed precision on a device.
+    """Return the dtype of mixed precision on a device.
 
     Args:
-        device: where a network computes.
-        learning: in training; otherwise in prediction.
+        device: device on which a network computes.
+        learning: True for training, False for prediction.
 
     Returns:
-        bfloat16 on GPUs that compute in it, float16 on older ones; bfloat16 on CPUs that are faster in it, on those
-        with matrix units in prediction alone; None elsewhere: single precision.
+        bfloat16 on GPUs that support it, float16 on older GPUs; bfloat16 on CPUs that are faster in it, but on those
+        with matrix units only in prediction; None = single precision on all others.
     """
     if device.type == "cpu":
         return torch.bfloat16 if bfloat16_pays() and not (learning and has_matrix_units()) else None
@@ -51,12 +51,12 @@ def half_precision(device: torch.device, *, learning: bool) -> torch.dtype | Non
 
 
 def memory_format(device: torch.device) -> torch.memory_format:
-    """Layout in which 3D convolutions are fastest on a device."""
+    """Return the memory layout in which 3D convolutions are fastest on a device."""
     return torch.contiguous_format if device.type == "mps" else torch.channels_last_3d
 
 
 def precision(device: torch.device) -> str:
-    """The number type that a network learns in on a device, as files name it: `float32`, `bfloat16`, `float16`."""
+    """Return the name of the dtype of training on a device: `float32`, `bfloat16` or `float16`."""
     return str(half_precision(device, learning=True) or torch.float32).removeprefix("torch.")
 
 

@@ -1,4 +1,4 @@
-"""Work over many cases: several at once, a progress bar with time left, errors that arrive."""
+"""Parallel work over many cases, with a progress bar; errors of the workers are raised in this process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ Result = TypeVar("Result")
 
 
 def workers_within_memory(bytes_per_worker: int, at_most: int | None = None) -> int:
-    """As many workers as there are cores, and as fit into three quarters of the free memory."""
+    """Return how many workers fit into three quarters of the free memory, at least one.
+
+    Args:
+        bytes_per_worker: memory that one worker needs, in bytes.
+        at_most: largest number of workers; None = the number of cores that this process may use.
+    """
     fitting = int(0.75 * free_memory() / max(bytes_per_worker, 1))
     return max(1, min(available_cores() if at_most is None else at_most, fitting))
 
@@ -32,22 +37,22 @@ def map_cases(
     name: Callable[[Item], str] = str,
     small: bool = False,
 ) -> list[Result]:
-    """Apply a picklable `function` to every item in spawned processes; results in the items' order.
+    """Apply `function` to every item in spawned processes, and return the results in the items' order.
 
-    With one worker everything runs in this process. An exception of a worker is raised here. A
-    worker that dies is named with its item and cause, and the item is tried once more, alone.
+    With one worker everything runs in this process. An exception of a worker is raised here. If a worker process
+    dies, a message names its item and the cause, and the item is tried once more, alone.
 
     Args:
-        function: picklable, as are the items and results.
-        items: one call each.
-        workers: at once, at most.
-        description: what is being done, beside the progress bar.
-        name: of an item, for messages.
-        small: all items together take so little that processes would take longer to start than they save: the
-            workers are threads of this process. Then `function` must be safe to be called by several.
+        function: function of one item; it must be picklable, as must be the items and the results.
+        items: arguments of the calls.
+        workers: largest number of calls that run at the same time.
+        description: text beside the progress bar that says what is being done.
+        name: function that names an item in messages.
+        small: True where all items together take less time than starting processes. The workers are then threads
+            of this process, and `function` must be thread-safe.
 
     Raises:
-        WorkerDied: the second try died too.
+        WorkerDied: a process died also in the second attempt at its item.
     """
     results: dict[int, Result] = {}
     with progress_bar() as bar:
@@ -67,8 +72,8 @@ def map_cases(
 def _in_threads(
     function: Callable[[Item], Result], items: Sequence[Item], workers: int
 ) -> Iterator[tuple[int, Result]]:
-    """Index and result of each item as it is completed; after an error or an interruption none is begun."""
-    # the limit is of the process: set once around all threads, of which each would restore what another had set
+    """Yield index and result of each item as it is completed; no further item begins after an error."""
+    # the limit holds for the whole process, so it is set once; threads that set it would undo each other's settings
     with threadpool_limits(limits=1), ThreadPoolExecutor(workers) as pool:
         futures = {pool.submit(function, item): index for index, item in enumerate(items)}
         try:

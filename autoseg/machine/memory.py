@@ -1,4 +1,4 @@
-"""Memory that processes may still take: of the machine, or of the container or batch job that they run in."""
+"""The memory that is still free on the machine, or in the container or batch job that this process runs in."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ OWN_GROUP = Path("/proc/self/cgroup")
 
 
 def free_memory() -> int:
-    """Bytes that are free; where control groups (version 2) limit this process, no more than they leave."""
+    """Return the bytes of memory that are free, within the limits of the process's control groups (version 2)."""
     return min([psutil.virtual_memory().available, *_left_by_groups()])
 
 
 def _left_by_groups() -> list[int]:
-    """What is left below the limit of this process's group and of each group around it that has one."""
+    """Bytes left in this process's control group and in each group around it that has a limit."""
     try:
         lines = OWN_GROUP.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -29,12 +29,12 @@ def _left_by_groups() -> list[int]:
 
 
 def _left(group: Path) -> int | None:
-    """Bytes below a group's limit; None where it has none, or does not tell."""
+    """Bytes left below a group's limit; None where it has no limit, or its files cannot be read."""
     try:
         limit = int((group / "memory.max").read_text(encoding="utf-8"))
         used = int((group / "memory.current").read_text(encoding="utf-8"))
         counted = dict(line.split() for line in (group / "memory.stat").read_text(encoding="utf-8").splitlines())
     except (OSError, ValueError):
         return None
-    # pages of files that nobody needs are given back before anything is refused
+    # the system frees inactive pages of files before it refuses memory to a process
     return max(0, limit - used + int(counted.get("inactive_file", 0)))

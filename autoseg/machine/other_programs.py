@@ -1,7 +1,7 @@
-"""How much of this machine's cores other programs use, and this one.
+"""How much of this machine's cores other programs use, and how much this process uses.
 
-Read from the system's own account of each core, less what this process and its children used. On a
-virtual machine what its host gives to others counts as theirs.
+The system reports the busy time of each core; what this process and its children used is subtracted. On a
+virtual machine, time that the host gives to other machines counts as used by other programs.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ import psutil
 from autoseg.machine.cores import usable_cores
 
 DISTURBING = 0.25
-"""Cores used by other programs from which a time that was measured meanwhile is not the machine's."""
+"""From this number of cores used by other programs on, a duration measured meanwhile is considered disturbed."""
 
 IDLE = ("idle", "iowait", "guest", "guest_nice")
-"""Times of a core that are no work, or counted a second time."""
+"""Kinds of core time that do not count as busy: no work is done, or the time is contained in another kind."""
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What was used between two looks.
+    """Use of the cores between two readings.
 
     Args:
-        seconds: of wall time that passed between the two looks.
-        others: cores that other programs used, on average.
-        own: cores that this process and its children used, on average.
+        seconds: wall time between the two readings, in seconds.
+        others: mean number of cores that other programs used.
+        own: mean number of cores that this process and its children used.
     """
 
     seconds: float
@@ -38,12 +38,14 @@ class Usage:
 
 
 class OtherPrograms:
-    """Looks at the cores that this process may use.
+    """A meter of how many of the cores that this process may use are used by other programs.
 
     Args:
-        busy: core seconds of all programs so far, on these cores.
-        own: of them, this process and its children.
-        now: seconds.
+        busy: function that returns the core seconds that all programs have used so far on these cores; None = as
+            the system reports them.
+        own: function that returns the core seconds that this process and its children have used so far; None = as
+            the system reports them.
+        now: function that returns the seconds of a monotonic clock.
     """
 
     def __init__(
@@ -57,11 +59,11 @@ class OtherPrograms:
 
     @property
     def seconds_since(self) -> float:
-        """Since the last look."""
+        """Seconds since the last reading."""
         return self._now() - self._last[0]
 
     def look(self) -> Usage:
-        """What was used since the last look."""
+        """Take a reading, and return the use of the cores since the last one."""
         before, now = self._last, self._read()
         self._last = now
         seconds, busy, own = (b - a for a, b in zip(before, now, strict=True))
@@ -77,7 +79,7 @@ def _busy_seconds() -> float:
     try:
         cores = psutil.cpu_times(percpu=True)
     except (OSError, psutil.Error):
-        # a system that tells nothing of others: they are taken for idle
+        # where the system does not report the cores, other programs count as idle
         return 0.0
     numbers = usable_cores()
     used = [cores[n] for n in numbers if n < len(cores)] or cores
@@ -87,7 +89,7 @@ def _busy_seconds() -> float:
 def _own_seconds() -> float:
     process = psutil.Process()
     times = process.cpu_times()
-    # of children that have ended the system keeps the sum, where it keeps one
+    # some systems report the sum over children that have ended
     total = times.user + times.system + getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
     with suppress(OSError, psutil.Error):
         for child in process.children(recursive=True):

@@ -1,4 +1,4 @@
-"""What one training step costs, as the planner asks the trainer for it."""
+"""The cost of one training step, in the form in which the trainer measures it for the planner."""
 
 from __future__ import annotations
 
@@ -12,19 +12,23 @@ from autoseg.plan.configuration import Configuration
 from autoseg.plan.plan import Plan
 
 FORWARD_SHARE = 1 / 3
-"""Of a step, what a forward pass in prediction takes in the same number type: backward costs twice as much."""
+"""Share of a training step's time that a forward pass in prediction takes with the same dtype.
+
+The backward pass takes twice as long as the forward pass.
+"""
 
 
 @dataclass(frozen=True)
 class StepCost:
-    """Cost of one forward and backward pass with its optimiser step.
+    """Cost of one training step: forward pass, backward pass and the optimiser's update.
 
     Args:
-        seconds: wall time on a machine that does nothing else; infinite where it does not fit into memory.
-        peak_bytes: memory that it takes; None where its time was estimated and nothing is known of memory.
-        forward_share: of the time, what a forward pass in prediction takes.
-        others: cores that other programs used meanwhile. From `DISTURBING` on, `seconds` does not come from the wall
-            clock alone.
+        seconds: wall time of the step while nothing else computes; infinite where it does not fit into memory.
+        peak_bytes: largest memory that the step takes, in bytes; None where the time was estimated and the memory
+            is not known.
+        forward_share: share of `seconds` that a forward pass in prediction takes.
+        others: mean number of cores that other programs used during the measurement. From `DISTURBING` on, `seconds`
+            does not come from the wall clock alone.
     """
 
     seconds: float
@@ -33,12 +37,12 @@ class StepCost:
     others: float = 0.0
 
     def fits(self, memory_gb: float) -> bool:
-        """Whether it goes, within so much memory, as far as that is known."""
+        """Whether the step fits into `memory_gb` of memory; where its memory is not known, it counts as fitting."""
         return math.isfinite(self.seconds) and (self.peak_bytes or 0) <= memory_gb * 2**30
 
     @property
     def disturbed(self) -> bool:
-        """Whether other programs computed while it was measured."""
+        """Whether other programs computed while the step was measured."""
         return self.others >= DISTURBING
 
 
@@ -46,14 +50,14 @@ Measure = Callable[[Plan, Configuration], StepCost]
 
 
 def least_that_repeats(looks: Sequence[float], within: float) -> float | None:
-    """The least of several looks that another one confirms; None where none does.
+    """Return the smallest of several measurements that another measurement confirms; None where there is none.
 
-    A disturbance makes a step slower and never faster, so that the least is the machine's own, unless
-    it is an accident of the clock.
+    Disturbances make a step slower and never faster, so that the smallest measurement is nearest to an undisturbed
+    step. That it is confirmed excludes an error of the clock.
 
     Args:
-        looks: seconds of the same step, at different moments.
-        within: factor between two looks that are the same.
+        looks: seconds of the same training step, measured at different moments.
+        within: largest factor between two measurements that confirm each other.
     """
     ordered = sorted(looks)
     return next((a for a, b in itertools.pairwise(ordered) if b <= within * a), None)

@@ -1,8 +1,9 @@
-"""How many threads torch computes with on a CPU: as many as a person fixed, else as other programs leave cores for.
+"""The number of threads that torch computes with on a CPU: fixed by the user, or adapted to other programs.
 
-A thread that waits for the others of its pool spins, which is fastest while every thread has a core. Where
-another program computes on one of the cores, all wait for the thread that has lost its core, and a
-step takes three to forty times as long. With a thread less it takes its share (docs/experiments/threads.md).
+A thread that waits for the other threads of its pool keeps its core busy, which is fastest while every thread has
+a core. Where another program computes on one of the cores, all threads wait for the one that has lost its core,
+and a step takes three to forty times as long. With one thread fewer, the step only lacks the work of one core
+(docs/experiments/threads.md).
 """
 
 from __future__ import annotations
@@ -19,28 +20,32 @@ from autoseg.machine.cores import available_cores
 from autoseg.machine.other_programs import DISTURBING, OtherPrograms
 
 SECONDS_A_LOOK = 0.5
-"""Between looks at what other programs use; the system counts in hundredths of a second."""
+"""Seconds between two readings of what other programs use; the system counts in hundredths of a second."""
 
 LOOKS_THAT_AGREE = 2
-"""One after another, before threads are given up: what lasts for a second is no moment."""
+"""Consecutive readings with too few free cores before the number of threads is reduced."""
 
 SECONDS_BEFORE_MORE, MOST_SECONDS_BEFORE_MORE = 3.0, 60.0
-"""That cores must have been free before they are taken back: twice as long after every time that it was in vain."""
+"""Least and largest number of seconds for which cores must have been free before threads are added again.
+
+The wait doubles when added threads must soon be given up again, and halves when they are given up later.
+"""
 
 
 @cache
 def default_threads() -> int:
-    """Torch's own number of threads, as it was before anything here changed it."""
+    """Return the number of threads that torch had before this module changed it."""
     return torch.get_num_threads()
 
 
 class Threads:
-    """The number of torch's threads, looked at again and again.
+    """The number of torch's threads, adapted repeatedly to the cores that other programs leave free.
 
     Args:
-        fixed: by a person; None = as many as other programs leave cores for, and at most torch's own number.
-        others: what other programs use.
-        now: seconds.
+        fixed: number of threads that the user fixed; None = as many as other programs leave cores for, and at most
+            torch's own number.
+        others: meter of the cores that other programs use; None = a new one.
+        now: function that returns the seconds of a monotonic clock.
     """
 
     def __init__(
@@ -62,12 +67,12 @@ class Threads:
 
     @property
     def leaves_cores(self) -> bool:
-        """Whether other programs compute just now, so that a time is not the machine's."""
+        """Whether other programs compute at present, so that measured durations are disturbed."""
         return self.count < self.most or self.used_by_others >= DISTURBING
 
     @property
     def why(self) -> str:
-        """Why there are as many as there are, for a person."""
+        """Reason for the present number of threads, in words for the user."""
         if self._fixed:
             return "as asked"
         if self.used_by_others < DISTURBING and self.count == self.most:
@@ -75,15 +80,18 @@ class Threads:
         return f"other programs use {self.used_by_others:.1f} cores"
 
     def start_with(self, count: int) -> None:
-        """Go on with the threads of an earlier start, as far as this machine has them."""
+        """Begin with `count` threads of an earlier start, at most those allowed here; a fixed number stays."""
         self.count = self.most if self._fixed else min(count, self.most)
 
     def look(self) -> int:
-        """Threads to go on with. Costs next to nothing; a look is taken every half second at most."""
+        """Return the number of threads to continue with.
+
+        It may be called often, since a reading of other programs is taken every half second at most.
+        """
         if self._fixed or self._others.seconds_since < SECONDS_A_LOOK:
             return self.count
         self.used_by_others = self._others.look().others
-        # half a core that is used now and then is left to the scheduler
+        # other programs that use up to half a core cost no thread: the scheduler deals with them
         left = max(1, min(self.most, math.floor(available_cores() - self.used_by_others + 0.5)))
         if left < self.count:
             self._free_since = None
@@ -99,11 +107,14 @@ class Threads:
         return self.count
 
     def follow(self, *_: object) -> None:
-        """Look, and let torch have as many: between parts of work whose bits may follow the threads."""
+        """Set torch's number of threads to that of `look`.
+
+        It is called between parts of work whose results may differ in their last bits with the number of threads.
+        """
         torch.set_num_threads(self.look())
 
     def _take_back(self, left: int) -> None:
-        """More threads, once there has been room for them for a while."""
+        """Add threads once cores have been free for long enough."""
         now = self._now()
         if left == self.count:
             self._free_since = None
@@ -115,10 +126,10 @@ class Threads:
 
 @contextmanager
 def computing_with(fixed: int | None) -> Iterator[Threads]:
-    """The threads of a block; torch has those that it had before once the block ends.
+    """Give a block its `Threads`, and restore torch's former number of threads when the block ends.
 
     Args:
-        fixed: by a person; None = as other programs leave cores.
+        fixed: number of threads that the user fixed; None = as many as other programs leave cores for.
     """
     default_threads()
     before = torch.get_num_threads()

@@ -1,8 +1,8 @@
-"""Spawned processes that work off a list of items, of which each may die without taking the rest along.
+"""A pool of spawned processes that work through a list of items; a process that dies does not stop the others.
 
-Unlike `concurrent.futures`, a process that dies (killed by the system for want of memory, say) is
-known with the item it worked on; that item is tried once more, alone. The processes end with their
-parent, also when it is killed.
+Unlike in `concurrent.futures`, it is known which item a process worked on when it died, for example when the
+system killed it for lack of memory. That item is tried once more, alone. The processes end with their parent, even
+if it is killed.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ def completed(
     name: Callable[[Item], str],
     tell: Callable[[str], None],
 ) -> Iterator[tuple[int, Result]]:
-    """Index and result of each item, as they are completed by `workers` spawned processes.
+    """Yield index and result of each item in the order in which spawned processes complete them.
 
     Args:
-        function: picklable, as are the items and results.
-        items: one call each.
-        workers: processes at most.
-        name: of an item, for messages.
-        tell: shows a message; called when a process has died and its item will be tried again.
+        function: function of one item; it must be picklable, as must be the items and the results.
+        items: arguments of the calls.
+        workers: largest number of processes.
+        name: function that names an item in messages.
+        tell: function that shows a message; it is called when a process has died and its item will be tried again.
 
     Raises:
-        WorkerDied: a process died again on an item that it was given alone.
-        Exception: whatever `function` raises, the worker's traceback as a note.
+        WorkerDied: a process died also in the second attempt, in which its item is tried alone.
+        Exception: whatever `function` raises, with the worker's traceback as a note.
     """
     died: list[int] = []
     for index, result in _work_off(function, items, range(len(items)), workers):
@@ -65,13 +65,13 @@ def completed(
 
 
 class _Death:
-    """In place of a result: the process ended without giving one."""
+    """Stands in place of a result where the process ended without giving one."""
 
     def __init__(self, exit_code: int | None) -> None:
         self.cause = f"ended by itself with status {exit_code}"
         self.advice = "free some memory or leave this case out"
         if exit_code == 1:
-            # a spawned process imports the script that started it, and ends so where that starts processes again
+            # a spawned process imports the script that started it, and fails so if the script then spawns again
             self.advice += '; in a script of your own call autoseg below `if __name__ == "__main__":`'
         if exit_code is not None and exit_code < 0:
             self.cause = f"was ended by {signal.Signals(-exit_code).name}"
@@ -106,7 +106,7 @@ def _work_off(
 
 
 class _Worker(Generic[Item, Result]):
-    """One process; `item` is the index of what it works on, None while it is idle."""
+    """One process; `item` is the index of the item that it works on, None while it is idle."""
 
     def __init__(self, function: Callable[[Item], Result]) -> None:
         self.connection, theirs = SPAWN.Pipe()
@@ -116,14 +116,14 @@ class _Worker(Generic[Item, Result]):
         self.item: int | None = None
 
     def give(self, index: int, item: Item) -> None:
-        """Start work on an item."""
+        """Send an item to the process, which starts to work on it."""
         self.item = index
-        # a process that is already gone shows when its result is taken
+        # a process that has already ended is noticed when its result is taken
         with contextlib.suppress(OSError):
             self.connection.send(item)
 
     def take(self) -> Result | _Death:
-        """The result of the item it was given; raises what the function raised."""
+        """Return the result of the item that the process was given, or raise what the function raised."""
         self.item = None
         try:
             result, error, trace = self.connection.recv()
@@ -136,7 +136,7 @@ class _Worker(Generic[Item, Result]):
         return result
 
     def stop(self) -> None:
-        """End the process: at once if it is busy."""
+        """End the process; a busy process is terminated."""
         self.connection.close()
         if self.item is not None:
             self.process.terminate()
@@ -144,9 +144,9 @@ class _Worker(Generic[Item, Result]):
 
 
 def _serve(connection: Connection, function: Callable) -> None:
-    """A worker's life: items in, results out, until the parent closes the connection or dies."""
+    """Main function of a worker: receive items and send results until the parent closes the connection or dies."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # Ctrl-C reaches the whole group; the parent alone decides what it means
+    # Ctrl-C reaches every process of the group; only the parent decides what to do then
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with threadpool_limits(limits=1), contextlib.suppress(EOFError, OSError):
         while True:
@@ -168,7 +168,7 @@ def _end_with_parent() -> None:
 
 
 def _sendable(error: Exception) -> Exception:
-    """The error itself if it survives the way to the parent, else one with its text."""
+    """The error itself if it can be pickled without loss, else a `RuntimeError` with its text."""
     try:
         copy = multiprocessing.reduction.ForkingPickler.loads(multiprocessing.reduction.ForkingPickler.dumps(error))
     except Exception:

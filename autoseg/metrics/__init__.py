@@ -1,9 +1,9 @@
 """Voxel, surface and lesion metrics of two label maps, and their summary over cases.
 
-In: reference and prediction, two label maps (z, y, x) on one grid. Out: one `CaseMetrics` a
-foreground class, and from many of them a `Summary`. Every definition, and what happens where a
-class is empty, is stated beside the function that computes it and, for readers, in
-`docs/metrics.md`. `None` always means "not defined here"; it is never counted as a number.
+In: reference and prediction, two label maps (z, y, x) on one grid. Out: one `CaseMetrics` for each
+foreground class, and from many of them a `Summary`. Every definition, also for empty classes, is stated beside the
+function that computes it and, for readers, in `docs/metrics.md`. `None` always means "not defined here"; it is never
+counted as a number.
 """
 
 from autoseg.metrics.aggregate import NOT_STATED, by_case, by_class, mean_dice, summarize

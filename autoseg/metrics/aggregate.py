@@ -1,4 +1,4 @@
-"""From the metrics of many cases to one `Summary`: means over cases, pooled counts, groups of cases."""
+"""Makes one `Summary` from the metrics of many cases: means over cases, pooled counts, groups of cases."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from autoseg.metrics.surface import TOLERANCE_MM
 from autoseg.metrics.voxel import Counts, ratio
 
 NOT_STATED = "not stated"
-"""Name of the stratum of cases whose cell in a stratification column is empty."""
+"""Name of the stratum for cases with an empty cell in a stratification column."""
 
 
 def mean_dice(rows: Sequence[CaseMetrics]) -> float | None:
-    """Mean over classes of the mean over cases, undefined values left out; None where none is defined."""
+    """Mean Dice over classes of the mean over cases, without undefined values; None where no value is defined."""
     means = (_spread([row.dice for row in of_class]).mean for of_class in by_class(rows).values())
     return _mean(means)
 
 
 def by_class(rows: Iterable[CaseMetrics]) -> dict[str, list[CaseMetrics]]:
-    """Rows by class name, in the order in which classes first appear."""
+    """Group rows by class name, in the order in which classes first appear."""
     groups: dict[str, list[CaseMetrics]] = {}
     for row in rows:
         groups.setdefault(row.class_name, []).append(row)
@@ -41,7 +41,7 @@ def by_class(rows: Iterable[CaseMetrics]) -> dict[str, list[CaseMetrics]]:
 
 
 def by_case(rows: Iterable[CaseMetrics]) -> dict[str, list[CaseMetrics]]:
-    """Rows by case name, in the order in which cases first appear."""
+    """Group rows by case name, in the order in which cases first appear."""
     groups: dict[str, list[CaseMetrics]] = {}
     for row in rows:
         groups.setdefault(row.case, []).append(row)
@@ -63,15 +63,15 @@ def summarize(
     """Summarise the metrics of all cases.
 
     Args:
-        rows: of all cases and classes.
-        dataset: its name.
-        configuration: what was trained; None where folders are compared.
-        synthetic: whether the images are made up.
-        tolerance_mm: with which the surface Dice in `rows` was computed.
-        folds: fold that each case was validated in.
-        strata: for each case its stratification values by column.
-        problems: what could not be evaluated, by case.
-        warnings: what the reader should know.
+        rows: metrics of every class in every case.
+        dataset: name of the data set.
+        configuration: name of the trained configuration; None where two folders are compared.
+        synthetic: whether the images are synthetic.
+        tolerance_mm: tolerance in mm with which the surface Dice in `rows` was computed.
+        folds: for each case the fold in which it was validated; None = no groups by fold.
+        strata: for each case its stratification values by column; None = no groups by stratum.
+        problems: cases that could not be evaluated and why, one sentence each.
+        warnings: notes for the reader, one sentence each.
     """
     classes = tuple(_class_summary(name, of_class) for name, of_class in by_class(rows).items())
     return Summary(
@@ -99,7 +99,7 @@ def summarize(
 
 
 def lesion_summary(rows: Sequence[CaseMetrics]) -> LesionSummary:
-    """Detection pooled over rows; the cases are counted once."""
+    """Lesion detection pooled over rows; rates per case count each case once, even if it has several rows."""
     lesions = [lesion for row in rows for lesion in row.lesions.lesions]
     found = sum(lesion.found for lesion in lesions)
     predicted = sum(row.lesions.predicted for row in rows)

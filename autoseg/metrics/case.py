@@ -1,7 +1,7 @@
-"""All metrics of one case, class by class.
+"""Computes all metrics of one case, class by class.
 
-Surfaces and components are computed inside the bounding box of reference and prediction of each
-class, so that a case of hundreds of slices and dozens of classes takes tens of seconds.
+Surfaces and components of a class are computed inside the bounding box of its reference and prediction only, so that
+a case of hundreds of slices and dozens of classes takes no more than tens of seconds.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class CaseMetrics:
     """Metrics of one foreground class in one case; None = not defined, see each property.
 
     Args:
-        case: its name.
+        case: name of the case.
         class_name: name of the class.
         voxel_ml: volume of one voxel in ml.
-        counts: voxels over the whole image.
-        surface: HD95 and surface Dice; None where they were not asked for.
-        lesions: detection of connected components.
+        counts: numbers of true and false, positive and negative voxels over the whole image.
+        surface: HD95 and surface Dice; None where they were not computed.
+        lesions: detection of lesions (connected components).
     """
 
     case: str
@@ -42,37 +42,37 @@ class CaseMetrics:
 
     @property
     def dice(self) -> float | None:
-        """See `Counts.dice`: None where both are empty, 0 where one is."""
+        """Dice, see `Counts.dice`: None where reference and prediction are empty, 0 where only one is."""
         return self.counts.dice
 
     @property
     def sensitivity(self) -> float | None:
-        """See `Counts.sensitivity`: None where the reference is empty."""
+        """Sensitivity, see `Counts.sensitivity`: None where the reference is empty."""
         return self.counts.sensitivity
 
     @property
     def specificity(self) -> float | None:
-        """See `Counts.specificity`."""
+        """Specificity, see `Counts.specificity`."""
         return self.counts.specificity
 
     @property
     def precision(self) -> float | None:
-        """See `Counts.precision`: None where the prediction is empty."""
+        """Precision, see `Counts.precision`: None where the prediction is empty."""
         return self.counts.precision
 
     @property
     def reference_ml(self) -> float:
-        """Volume of the class in the reference."""
+        """Volume of the class in the reference in ml."""
         return self.counts.reference * self.voxel_ml
 
     @property
     def prediction_ml(self) -> float:
-        """Volume of the class in the prediction."""
+        """Volume of the class in the prediction in ml."""
         return self.counts.prediction * self.voxel_ml
 
     @property
     def volume_error_ml(self) -> float:
-        """Predicted minus reference volume: positive where too much was predicted."""
+        """Predicted minus reference volume in ml: positive where too much was predicted."""
         return (self.counts.prediction - self.counts.reference) * self.voxel_ml
 
     @property
@@ -82,12 +82,12 @@ class CaseMetrics:
 
     @property
     def hd95_mm(self) -> float | None:
-        """None where reference or prediction is empty: there is no distance to nothing."""
+        """HD95 in mm; None where reference or prediction is empty (no distance exists) or it was not computed."""
         return self.surface.hd95_mm if self.surface else None
 
     @property
     def surface_dice(self) -> float | None:
-        """None where both are empty, 0 where one is."""
+        """Surface Dice; None where reference and prediction are empty or it was not computed, 0 where one is empty."""
         return self.surface.surface_dice if self.surface else None
 
     @property
@@ -111,20 +111,20 @@ def case_metrics(
     tolerance_mm: float = TOLERANCE_MM,
     surfaces: bool = True,
 ) -> list[CaseMetrics]:
-    """Compare two label maps on one grid; one row a foreground class, in the order of `labels`.
+    """Compare two label maps on one grid; returns one row for each foreground class, in the order of `labels`.
 
     Args:
         case: name of the case.
-        reference: (z, y, x) in file values.
-        prediction: (z, y, x) in file values.
-        spacing: mm (z, y, x).
+        reference: reference label map (z, y, x) with the values of the file.
+        prediction: predicted label map (z, y, x) with the values of the file.
+        spacing: spacing (z, y, x) in mm.
         labels: values and names of the classes.
-        tolerance_mm: of the surface Dice.
-        surfaces: compute HD95 and surface Dice, the slow part (it imports MONAI).
+        tolerance_mm: distance in mm up to which surfaces agree, for the surface Dice.
+        surfaces: whether to compute HD95 and surface Dice, the slow part (it imports MONAI).
 
     Raises:
-        InputError: the shapes differ.
-        DatasetError: a value that `labels` does not declare.
+        InputError: the shapes of the two label maps differ.
+        DatasetError: a label map has a value that `labels` does not declare.
     """
     if reference.shape != prediction.shape:
         raise InputError(f"case {case}: reference has shape {reference.shape}, prediction {prediction.shape} (z, y, x)")
@@ -152,7 +152,7 @@ def case_metrics(
 
 
 def _union(a: tuple[slice, ...] | None, b: tuple[slice, ...] | None) -> tuple[slice, ...]:
-    """Smallest box that holds both; an empty one where both are absent."""
+    """Smallest box that holds both boxes; an empty box where both are None."""
     if a is None or b is None:
         return a or b or (slice(0, 0),) * 3
     return tuple(slice(min(s.start, t.start), max(s.stop, t.stop)) for s, t in zip(a, b, strict=True))

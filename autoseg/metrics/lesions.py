@@ -2,9 +2,9 @@
 
 A lesion is a connected component (26 neighbours) of a class. A lesion of the reference is *found*
 if the prediction marks at least one of its voxels as that class, else *missed*. A component of the
-prediction is *false* if it touches no voxel of the class in the reference. So one predicted
-component may find several lesions, and several may find one. Size is given as the diameter of the
-ball of equal volume.
+prediction is *false* if it overlaps with no voxel of the class in the reference. So one predicted
+component may find several lesions, and several components may find one lesion. The size of a lesion is the diameter
+of the ball of equal volume.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from scipy.sparse import coo_array
 from autoseg.image.geometry import Spacing
 
 BIN_EDGES_MM = (0.0, 5.0, 10.0, 20.0, float("inf"))
-"""Edges of the size bins: equivalent diameter in mm, lower edge included."""
+"""Edges of the size bins of lesions: equivalent diameter in mm; a bin includes its lower edge."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Lesion:
     """One lesion of the reference.
 
     Args:
-        volume_ml: its volume.
-        overlap: share of its voxels that the prediction marks; it is found if this is above 0.
-        dice: of the lesion and all predicted components that touch it; 0 where it is missed.
+        volume_ml: volume of the lesion in ml.
+        overlap: fraction of its voxels that the prediction marks; above 0 means that the lesion is found.
+        dice: Dice of the lesion and all predicted components that overlap with it; 0 where it is missed.
     """
 
     volume_ml: float
@@ -39,23 +39,23 @@ class Lesion:
 
     @property
     def found(self) -> bool:
-        """Whether any voxel of it is predicted."""
+        """Whether the prediction marks any voxel of the lesion."""
         return self.overlap > 0
 
     @property
     def diameter_mm(self) -> float:
-        """Diameter of the ball of equal volume."""
+        """Diameter in mm of the ball of equal volume."""
         return equivalent_diameter(self.volume_ml)
 
 
 @dataclass(frozen=True)
 class LesionMatch:
-    """Detection of one class in one case.
+    """Lesion detection for one class in one case.
 
     Args:
-        lesions: of the reference, in cc3d's order.
+        lesions: lesions of the reference, in the order of cc3d's component numbers.
         predicted: number of components of the prediction.
-        false: those of them that touch no lesion.
+        false: number of predicted components that overlap with no lesion.
     """
 
     lesions: tuple[Lesion, ...]
@@ -64,34 +64,34 @@ class LesionMatch:
 
     @property
     def found(self) -> int:
-        """Lesions of the reference that the prediction touches."""
+        """Number of lesions of the reference that the prediction overlaps with."""
         return sum(lesion.found for lesion in self.lesions)
 
     @property
     def missed(self) -> int:
-        """Lesions of the reference that it does not."""
+        """Number of lesions of the reference that the prediction does not overlap with."""
         return len(self.lesions) - self.found
 
 
 def equivalent_diameter(volume_ml: float) -> float:
-    """Diameter in mm of the ball of that volume."""
+    """Diameter in mm of the ball with a volume in ml."""
     return float(equivalent_diameters(np.asarray(volume_ml)))
 
 
 def equivalent_diameters(volumes_ml: NDArray[np.number]) -> NDArray[np.float64]:
-    """Diameters in mm of the balls of these volumes."""
+    """Diameters in mm of the balls with these volumes in ml."""
     return np.cbrt(6000.0 / pi * volumes_ml)
 
 
 def f_beta(sensitivity: float | None, precision: float | None, beta: float) -> float | None:
     """Weighted harmonic mean in which sensitivity counts `beta` times as much as precision.
 
-    (1 + beta²) precision sensitivity / (beta² precision + sensitivity) (van Rijsbergen 1979); 0 where both are.
+    (1 + beta²) precision sensitivity / (beta² precision + sensitivity) (van Rijsbergen 1979); 0 where both are 0.
 
     Args:
-        sensitivity: found / all lesions; None = not defined, and so is the mean.
-        precision: predicted components that touch a lesion / all of them; likewise.
-        beta: 1 for F1, 2 for F2.
+        sensitivity: found lesions / all lesions; None = not defined, and then the result is None.
+        precision: predicted components that overlap with a lesion / all of them; None = as for `sensitivity`.
+        beta: weight of the sensitivity: 1 for F1, 2 for F2.
     """
     if sensitivity is None or precision is None:
         return None
@@ -99,25 +99,25 @@ def f_beta(sensitivity: float | None, precision: float | None, beta: float) -> f
 
 
 def f_betas(sensitivity: NDArray[np.float64], precision: NDArray[np.float64], beta: float) -> NDArray[np.float64]:
-    """`f_beta` of each pair, all of them defined."""
+    """`f_beta` of each pair of values in two arrays; all values must be defined."""
     below = np.asarray(beta**2 * precision + sensitivity)
     return np.asarray((1 + beta**2) * precision * sensitivity / np.where(below > 0, below, 1.0))
 
 
 def match_lesions(reference: NDArray[np.bool_], prediction: NDArray[np.bool_], spacing: Spacing) -> LesionMatch:
-    """Find the connected components of two masks and match them.
+    """Find the connected components of two masks and match them by overlap.
 
     Args:
-        reference: (z, y, x).
-        prediction: (z, y, x).
-        spacing: mm (z, y, x).
+        reference: reference mask (z, y, x) of one class.
+        prediction: predicted mask (z, y, x) of the class.
+        spacing: spacing (z, y, x) in mm.
     """
     lesions, n_lesions = cc3d.connected_components(np.ascontiguousarray(reference), connectivity=26, return_N=True)
     parts, n_parts = cc3d.connected_components(np.ascontiguousarray(prediction), connectivity=26, return_N=True)
     sizes = np.bincount(lesions.ravel(), minlength=n_lesions + 1)
     part_sizes = np.bincount(parts.ravel(), minlength=n_parts + 1)
     both = reference & prediction
-    # voxels that each lesion shares with each component, summed by the sparse matrix
+    # number of voxels that each lesion shares with each component; the sparse matrix sums them up
     shared = coo_array(
         (np.ones(np.count_nonzero(both), np.int64), (lesions[both], parts[both])), shape=(n_lesions + 1, n_parts + 1)
     ).tocsr()

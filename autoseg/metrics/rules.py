@@ -1,13 +1,13 @@
-"""How every number of an evaluation is defined, in sentences for its reader."""
+"""The definitions of all metrics as sentences, for the reader of an evaluation."""
 
 from __future__ import annotations
 
 
 def rules(tolerance_mm: float) -> tuple[str, ...]:
-    """The definitions, as `summary.json` and the report state them.
+    """Return the definitions of the metrics that `summary.json` and the report state.
 
     Args:
-        tolerance_mm: of the surface Dice.
+        tolerance_mm: distance in mm up to which surfaces agree, for the surface Dice.
     """
     return (
         "Everything is measured on the images' own voxel grid, class by class, against the reference annotation.",

@@ -1,8 +1,8 @@
-"""The `Summary` of an evaluation: what `summary.json` holds.
+"""The `Summary` of an evaluation: the content of `summary.json`.
 
-The mean Dice is the mean over classes of the mean over cases, as nnU-Net reports it. Beside every
-mean stands the number of cases behind it, and how many cases were left out because the metric is
-not defined for them; nothing undefined is averaged, and nothing is left out unseen.
+The mean Dice is the mean over classes of the mean over cases, as nnU-Net reports it. Every mean comes with the
+number of cases in it and the number of cases left out because the metric is not defined for them; undefined values
+are never averaged.
 """
 
 from __future__ import annotations
@@ -25,12 +25,16 @@ METRICS = (
 
 
 class Spread(FileModel):
-    """A metric over cases; everything but `n` is None where no case defines it.
+    """Statistics of a metric over cases; all but the two counts are None where no case defines the metric.
 
     Args:
-        n: cases for which the metric is defined, and which the numbers below describe.
-        undefined: cases for which it is not.
-        sd: sample standard deviation; None below two cases.
+        n: number of cases for which the metric is defined; the statistics are over these.
+        undefined: number of cases for which the metric is not defined.
+        mean: mean over cases.
+        sd: sample standard deviation over cases; None for fewer than two cases.
+        median: median over cases.
+        minimum: smallest value.
+        maximum: largest value.
     """
 
     n: int
@@ -43,7 +47,7 @@ class Spread(FileModel):
 
 
 class Pooled(FileModel):
-    """Metrics of the voxels of all cases together: sums of TP, FP, FN and TN, then the ratios."""
+    """Metrics of the voxels of all cases together: TP, FP, FN and TN are summed before the ratios are taken."""
 
     tp: int
     fp: int
@@ -60,10 +64,14 @@ class Pooled(FileModel):
 
 
 class LesionBin(FileModel):
-    """Detection of the lesions of one size.
+    """Detection of the lesions in one size bin.
 
     Args:
-        lower_mm, upper_mm: equivalent diameter, lower edge included; the last bin is open above (None).
+        lower_mm: smallest equivalent diameter in mm, included.
+        upper_mm: largest equivalent diameter in mm, excluded; None = no limit (last bin).
+        reference: number of lesions in the references.
+        found: number of these that were found.
+        sensitivity: found / reference; None where there is no lesion of this size.
     """
 
     lower_mm: float
@@ -77,12 +85,17 @@ class LesionSummary(FileModel):
     """Detection of lesions (connected components), pooled over cases.
 
     Args:
-        reference: lesions in the references.
-        predicted: components in the predictions; `false` of them touch no lesion.
-        false_per_case: false components a case.
-        precision: share of the predicted components that touch a lesion.
+        reference: number of lesions in the references.
+        found: number of these that the predictions overlap with.
+        missed: number of these that they do not overlap with.
+        predicted: number of components in the predictions.
+        false: number of predicted components that overlap with no lesion.
+        false_per_case: mean number of false components per case.
+        sensitivity: found / reference.
+        precision: fraction of the predicted components that overlap with a lesion.
         f1: harmonic mean of sensitivity and precision.
-        f2: the same, where sensitivity counts twice as much as precision; None in summaries written before it was.
+        f2: the same with sensitivity counted twice as much as precision; None in summaries of earlier releases.
+        by_size: detection by size of the lesions.
     """
 
     reference: int
@@ -99,14 +112,17 @@ class LesionSummary(FileModel):
 
 
 class ClassSummary(FileModel):
-    """One foreground class over all cases.
+    """Results of one foreground class over all cases.
 
     Args:
-        cases: all cases.
-        both_empty: cases in which neither reference nor prediction has the class: Dice not defined.
-        only_reference_empty: cases of false positives alone: Dice 0.
-        only_prediction_empty: cases in which the class was missed whole: Dice 0.
-        metrics: by the names in `METRICS`.
+        name: name of the class.
+        cases: number of all cases.
+        both_empty: number of cases in which neither reference nor prediction has the class: Dice not defined.
+        only_reference_empty: number of cases in which only the prediction has the class: Dice 0.
+        only_prediction_empty: number of cases in which only the reference has the class: Dice 0.
+        metrics: statistics over cases of each metric, by the names in `METRICS`.
+        pooled: metrics of the voxels of all cases together.
+        lesions: detection of lesions.
     """
 
     name: str
@@ -120,13 +136,14 @@ class ClassSummary(FileModel):
 
 
 class GroupSummary(FileModel):
-    """Some of the cases: a fold, or a value of a stratification column.
+    """Results of a group of cases: a fold, or a value of a stratification column.
 
     Args:
+        name: name of the group, such as `fold 0`.
+        cases: number of cases in the group.
         mean_dice: mean over classes of the mean over the group's cases.
-        dice: by class.
-        classes: everything that is said of a class over all cases, over these; none in summaries
-            written before it was.
+        dice: statistics of the Dice over the group's cases, by class.
+        classes: results of each class over the group's cases; empty in summaries of earlier releases.
     """
 
     name: str
@@ -137,20 +154,23 @@ class GroupSummary(FileModel):
 
 
 class Summary(FileModel):
-    """All that is said of an evaluation as a whole; `summary.json`.
+    """Results of a whole evaluation; the content of `summary.json`.
 
     Args:
-        dataset: its name.
-        configuration: what was trained; None where folders were compared.
-        synthetic: whether the images are made up, so that nothing here speaks of patients.
+        dataset: name of the data set.
+        configuration: name of the trained configuration; None where two folders were compared.
+        synthetic: whether the images are synthetic, so that the results say nothing about patients.
+        cases: number of cases.
         mean_dice: mean over classes of the mean over cases; None where no class has a defined Dice.
         pooled_mean_dice: mean over classes of the Dice of all voxels pooled.
-        classes_without_dice: classes that count in neither, since no case defines their Dice.
-        folds: the results of each fold.
-        strata: by stratification column, the results of each of its values.
-        problems: what could not be evaluated, by case.
-        warnings: what the reader should know.
-        rules: how every number was computed.
+        classes_without_dice: classes that are in neither mean, since no case defines their Dice.
+        tolerance_mm: distance in mm up to which surfaces agree, for the surface Dice.
+        classes: results of each foreground class.
+        folds: results of each fold.
+        strata: results of each value of a stratification column, by column.
+        problems: cases that could not be evaluated and why, one sentence each.
+        warnings: notes for the reader, one sentence each.
+        rules: definitions of all numbers, one sentence each.
     """
 
     schema_version: Literal[1] = 1

@@ -1,9 +1,9 @@
-"""Metrics of surfaces, in mm: 95th percentile of the Hausdorff distance, normalised surface Dice.
+"""Surface metrics: 95th percentile of the Hausdorff distance (HD95, in mm) and normalised surface Dice.
 
-Computed by MONAI (`monai.metrics`). HD95 is the larger of the two directed 95th percentiles of the
+MONAI (`monai.metrics`) computes them. HD95 is the larger of the two directed 95th percentiles of the
 distances from each boundary voxel to the nearest boundary voxel of the other mask; a boundary voxel
-has a face neighbour outside the mask. Surface Dice is the share of both surfaces that lies within a
-tolerance of the other (Nikolov et al., J Med Internet Res 2021), each piece weighted by its area in
+has a face neighbour outside the mask. Surface Dice is the fraction of both surfaces that lies within a
+tolerance of the other (Nikolov et al., J Med Internet Res 2021). Each surface element is weighted by its area in
 mm², so that anisotropic voxels do not distort it.
 """
 
@@ -25,8 +25,8 @@ class SurfaceMetrics:
     """Surface metrics of one class in one case.
 
     Args:
-        hd95_mm: None where either mask is empty: no distance exists.
-        surface_dice: None where both are empty, 0 where one is.
+        hd95_mm: HD95 in mm; None where either mask is empty, since no distance exists.
+        surface_dice: surface Dice; None where both masks are empty, 0 where only one is.
     """
 
     hd95_mm: float | None
@@ -39,18 +39,18 @@ def surface_metrics(
     spacing: Spacing,
     tolerance_mm: float = TOLERANCE_MM,
 ) -> SurfaceMetrics:
-    """Surface metrics of two masks; outside of the arrays counts as outside of the masks.
+    """Compute the surface metrics of two masks; outside of the arrays counts as outside of the masks.
 
     Args:
-        reference: (z, y, x).
-        prediction: (z, y, x).
-        spacing: mm (z, y, x).
-        tolerance_mm: distance at which two surfaces still agree, for the surface Dice.
+        reference: reference mask (z, y, x).
+        prediction: predicted mask (z, y, x).
+        spacing: spacing (z, y, x) in mm.
+        tolerance_mm: distance in mm up to which surfaces agree, for the surface Dice.
     """
     present = bool(reference.any()), bool(prediction.any())
     if not all(present):
         return SurfaceMetrics(None, 0.0 if any(present) else None)
-    # imported here: MONAI takes seconds to import, and torch with it
+    # imported here, since MONAI and torch take seconds to import
     import torch
     from monai.metrics.hausdorff_distance import compute_hausdorff_distance
     from monai.metrics.surface_dice import compute_surface_dice
@@ -58,7 +58,7 @@ def surface_metrics(
     # MONAI takes (batch, class, z, y, x)
     truth, guess = (torch.from_numpy(np.ascontiguousarray(mask))[None, None] for mask in (reference, prediction))
     with warnings.catch_warnings():
-        # MONAI warns of an argument that it passes to itself
+        # MONAI warns about a deprecated argument that its own code passes
         warnings.filterwarnings("ignore", category=FutureWarning, module="monai")
         hd95 = compute_hausdorff_distance(guess, truth, include_background=True, percentile=95, spacing=list(spacing))
         dice = compute_surface_dice(

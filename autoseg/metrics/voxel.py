@@ -1,6 +1,6 @@
 """Metrics that count voxels: Dice, sensitivity, specificity, precision.
 
-Definitions as in Taha and Hanbury, BMC Medical Imaging 2015. A ratio whose denominator is zero is
+Definitions as in Taha and Hanbury, BMC Medical Imaging 2015. A ratio with a denominator of zero is
 `None`, not defined: it is neither a success nor a failure, and no mean may include it.
 """
 
@@ -19,13 +19,13 @@ def ratio(numerator: float, denominator: float) -> float | None:
 
 @dataclass(frozen=True)
 class Counts:
-    """Voxels of one class, reference against prediction; `+` pools cases.
+    """Numbers of voxels of one class, reference against prediction; `+` pools cases.
 
     Args:
-        tp: in both.
-        fp: in the prediction alone.
-        fn: in the reference alone.
-        tn: in neither.
+        tp: voxels that reference and prediction give to the class.
+        fp: voxels that only the prediction gives to the class.
+        fn: voxels that only the reference gives to the class.
+        tn: voxels that neither gives to the class.
     """
 
     tp: int
@@ -38,40 +38,40 @@ class Counts:
 
     @property
     def reference(self) -> int:
-        """Voxels of the class in the reference."""
+        """Number of voxels of the class in the reference."""
         return self.tp + self.fn
 
     @property
     def prediction(self) -> int:
-        """Voxels of the class in the prediction."""
+        """Number of voxels of the class in the prediction."""
         return self.tp + self.fp
 
     @property
     def dice(self) -> float | None:
-        """2 TP / (2 TP + FP + FN); not defined where both are empty, 0 where only one is.
+        """2 TP / (2 TP + FP + FN); None where reference and prediction are empty, 0 where only one is.
 
-        The convention of nnU-Net's evaluation and of Metrics Reloaded (Maier-Hein et al., Nature
-        Methods 2024): an empty reference with any prediction is a failure, an empty pair says
+        This is the convention of nnU-Net's evaluation and of Metrics Reloaded (Maier-Hein et al., Nature
+        Methods 2024): an empty reference with any prediction is a failure; if both are empty, the case says
         nothing about overlap and is counted apart.
         """
         return ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn)
 
     @property
     def sensitivity(self) -> float | None:
-        """TP / (TP + FN), the share of the reference that was found; not defined where it is empty."""
+        """TP / (TP + FN), the fraction of the reference that was found; None where the reference is empty."""
         return ratio(self.tp, self.tp + self.fn)
 
     @property
     def specificity(self) -> float | None:
         """TN / (TN + FP) over the whole image.
 
-        Close to 1 for any small structure, since nearly every voxel of an image is background.
+        It is close to 1 for any small structure, since nearly every voxel of an image is background.
         """
         return ratio(self.tn, self.tn + self.fp)
 
     @property
     def precision(self) -> float | None:
-        """TP / (TP + FP), the share of the prediction that is right; not defined where it is empty."""
+        """TP / (TP + FP), the fraction of the prediction that is right; None where the prediction is empty."""
         return ratio(self.tp, self.tp + self.fp)
 
 
@@ -79,9 +79,10 @@ def count_voxels(reference: NDArray[np.bool_], prediction: NDArray[np.bool_], to
     """Count the voxels of one class.
 
     Args:
-        reference: (z, y, x) mask.
-        prediction: (z, y, x) mask.
-        total: voxels of the whole image, where the masks are a crop of it that holds both.
+        reference: reference mask (z, y, x).
+        prediction: predicted mask (z, y, x).
+        total: number of voxels of the whole image, if the masks are a crop that holds all of the class;
+            None = the masks are the whole image.
     """
     tp = int(np.count_nonzero(reference & prediction))
     fp = int(np.count_nonzero(prediction)) - tp

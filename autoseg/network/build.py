@@ -1,4 +1,4 @@
-"""From the plan's description of a network to the network."""
+"""Builds the network that a plan describes, with freshly drawn weights."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from autoseg.plan.plan import Plan
 
 
 def network_of(plan: Plan, configuration: Configuration, *, deep_supervision: bool = True) -> UNet:
-    """The network of a configuration, with freshly drawn weights.
+    """Build the network of a configuration, with freshly drawn weights.
 
     Args:
-        plan: names the sequences and the classes.
-        configuration: its input and its network.
-        deep_supervision: whether training mode gives logits of every decoder stage.
+        plan: plan that names the sequences and the classes.
+        configuration: configuration that describes the network and its input.
+        deep_supervision: whether the network returns logits of every decoder stage in training mode.
     """
     channels = input_channels(plan, configuration)
     codes = sum(channel.kind == "availability" for channel in channels)
@@ -37,14 +37,14 @@ def network_of(plan: Plan, configuration: Configuration, *, deep_supervision: bo
 def build_network(
     network: Network, in_channels: int, classes: int, *, codes: int = 0, deep_supervision: bool = True
 ) -> UNet:
-    """A U-Net with freshly drawn weights (He et al., arXiv:1502.01852, as nnU-Net draws them).
+    """Build a U-Net with freshly drawn weights (He et al., arXiv:1502.01852, as nnU-Net draws them).
 
     Args:
-        network: stages, features, strides, kernels and blocks.
-        in_channels: channels of the input that hold images.
-        classes: channels of the output, background included.
-        codes: further channels of the input, after the images, that are the same in every voxel.
-        deep_supervision: whether training mode gives logits of every decoder stage.
+        network: number of stages, and their features, strides, kernels and blocks.
+        in_channels: number of input channels that hold images.
+        classes: number of output channels, background included.
+        codes: number of input channels after the images that have one value in all voxels (availability codes).
+        deep_supervision: whether the network returns logits of every decoder stage in training mode.
     """
     residual = network.architecture != "plain"
     encoder = Encoder(
@@ -57,13 +57,13 @@ def build_network(
 
 
 def expect_little_foreground(network: UNet, prior: float) -> None:
-    """Let a network with freshly drawn weights take most voxels for background.
+    """Set the biases of the output layers so that an untrained network predicts mostly background.
 
-    Few steps are then spent on learning that foreground is rare (Lin et al., arXiv:1708.02002, section 4.1).
+    The network then needs few steps to learn that foreground is rare (Lin et al., arXiv:1708.02002, section 4.1).
 
     Args:
-        network: that has not learned anything.
-        prior: probability of each foreground class against background, the same in every voxel.
+        network: network with freshly drawn weights; it is changed in place.
+        prior: initial probability of each foreground class against background, the same in every voxel.
     """
     with torch.no_grad():
         for head in network.decoder.heads:
@@ -73,7 +73,7 @@ def expect_little_foreground(network: UNet, prior: float) -> None:
 
 
 def on_device(network: UNet, device: torch.device) -> UNet:
-    """The network on a device, its weights in the layout in which it is fastest there; patches follow them."""
+    """Move a network to a device, in the memory layout that is fastest there; its patches take the same layout."""
     moved: UNet = network.to(device).to(memory_format=memory_format(device))  # type: ignore[call-overload]
     return moved
 

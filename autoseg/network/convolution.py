@@ -1,9 +1,9 @@
-"""Convolution that is as fast for one small patch as for several, and that learns right in half precision.
+"""Convolution that works around a slow path and a wrong gradient of torch on a CPU.
 
-On a CPU torch takes oneDNN only for a batch of several or a large input; one small patch, as the deep
-stages of a network see in prediction, goes a general way that takes several times as long. And oneDNN's
-gradient of weights in bfloat16 is wrong where the image is shorter than the kernel: it reads what was never
-written, and writes beyond its buffers. Both measured in docs/experiments.
+The slow path: torch calls oneDNN only for a batch of several patches or a large input. One small patch, which the
+deep stages of a network see in prediction, takes a general path that needs several times as long. The wrong gradient:
+in bfloat16, oneDNN's gradient of the weights is wrong where the image is shorter than the kernel, since it reads
+uninitialised memory and writes beyond its buffers. docs/experiments has measurements of both.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from torch import nn
 
 
 class Convolution(nn.Conv3d):
-    """`torch.nn.Conv3d` with zero padding, (B, in, z, y, x) to (B, out, z', y', x')."""
+    """`torch.nn.Conv3d` with zero padding, from (batch, in, z, y, x) to (batch, out, z', y', x')."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Convolve, by oneDNN where nothing is learned."""
+        """Convolve; without gradients, call oneDNN directly where it supports the input."""
         if torch.is_grad_enabled():
             return self._learn(x)
         if not _onednn_takes(x):
@@ -27,14 +27,14 @@ class Convolution(nn.Conv3d):
         )
 
     def _learn(self, x: torch.Tensor) -> torch.Tensor:
-        """Convolve in single precision where half precision would give wrong gradients."""
+        """Convolve with gradients, in single precision where half precision would give wrong ones."""
         if not self._is_wrong_in_half_precision(x):
             return super().forward(x)
         with torch.autocast("cpu", enabled=False):
             return super().forward(x.float())
 
     def _is_wrong_in_half_precision(self, x: torch.Tensor) -> bool:
-        """Whether autocast asks for it on a CPU, and an axis of the image is shorter than the kernel."""
+        """Whether autocast is on for a CPU, and the image is shorter than the kernel along an axis."""
         if x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
             return False
         return any(voxels < kernel for voxels, kernel in zip(x.shape[2:], self.kernel_size, strict=True))
@@ -45,6 +45,6 @@ def _onednn_takes(x: torch.Tensor) -> bool:
         x.device.type == "cpu"
         and x.dtype == torch.float32
         and torch.backends.mkldnn.is_available()
-        # which casts only what goes through torch's own convolution
+        # autocast casts the inputs of torch's own convolution only
         and not torch.is_autocast_enabled("cpu")
     )

@@ -1,9 +1,9 @@
-"""Instance normalisation that keeps the layout in which convolutions are fastest on a CPU.
+"""Instance normalisation that keeps the memory layout in which convolutions are fastest on a CPU (channels last).
 
-torch's own copies a channels-last tensor to the contiguous layout and back, forward and backward; here
-the statistics come from its group norm, which does not, and the backward pass is written in as many
-sweeps over the tensor as it needs. Same function (Ulyanov et al., arXiv:1607.08022), measured in
-docs/experiments/convolutions-and-layout.md.
+torch's own instance norm copies a channels-last tensor to the contiguous layout and back, in the forward and the
+backward pass. Here the forward pass is torch's group norm, which does not copy, and the backward pass is written out
+with no more sweeps over the tensor than it needs. The function is the same (Ulyanov et al., arXiv:1607.08022);
+docs/experiments/convolutions-and-layout.md has measurements.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class _InstanceNorm(torch.autograd.Function):
     @staticmethod
     def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, None]:
         saved, mean, scale, weight = context.saved_tensors
-        # half precision would not carry the differences of sums below, and is slow where channels are few
+        # half precision is too coarse for the differences of sums below, and slow where channels are few
         x, gradient = saved.float(), gradient.float()
         mean, scale = mean[:, :, None, None, None], scale[:, :, None, None, None]
         voxels = x[0, 0].numel()
@@ -44,7 +44,7 @@ class _InstanceNorm(torch.autograd.Function):
 
 
 class InstanceNorm(nn.InstanceNorm3d):
-    """`torch.nn.InstanceNorm3d` with learned weight and bias; (B, C, z, y, x) to the same shape."""
+    """`torch.nn.InstanceNorm3d` with learned weight and bias, from (batch, channel, z, y, x) to the same shape."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels, eps=1e-5, affine=True)

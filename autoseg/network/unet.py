@@ -1,7 +1,7 @@
-"""The U-Net: plain or residual encoder, any depth and kernel per axis, deep supervision.
+"""The U-Net: plain or residual encoder, any depth, any kernel size per axis, deep supervision.
 
 Isensee et al., Nature Methods 2021 (plain); Isensee et al., arXiv:2404.09556 (residual encoder).
-Modules are registered in the order nnU-Net's networks have them, so that its weights can be mapped
+Modules are registered in the same order as in nnU-Net's networks, so that its weights can be mapped
 one to one. Shapes: B batch, K classes, C channels; spatial axes (z, y, x).
 """
 
@@ -18,7 +18,7 @@ from autoseg.network.instance_norm import InstanceNorm
 
 
 class ConvolutionBlock(nn.Module):
-    """Convolution, instance norm, leaky ReLU: (B, in, z, y, x) to (B, out, z', y', x')."""
+    """Convolution, instance norm and leaky ReLU, from (B, in, z, y, x) to (B, out, z', y', x')."""
 
     def __init__(self, inputs: int, outputs: int, kernel: Shape, stride: Shape, activate: bool = True) -> None:
         super().__init__()
@@ -29,27 +29,27 @@ class ConvolutionBlock(nn.Module):
         self.activation = nn.LeakyReLU(0.01, inplace=True) if activate else nn.Identity()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Apply the three in order."""
+        """Apply the three layers in this order."""
         return self.activation(self.norm(self.conv(x)))
 
 
 class CodedConvolutionBlock(ConvolutionBlock):
-    """The first block of a network whose last input channels are codes, the same in every voxel.
+    """The first block of a network whose last input channels are codes, with one value in all voxels.
 
-    Through the convolution they would add a constant, which instance norm takes away again. So they
-    shift the features after the norm, before the activation, as in conditional instance normalisation
-    (Dumoulin et al., arXiv:1610.07629); at first by nothing.
+    Through the convolution, the codes would add a constant, which instance norm removes again. Therefore they
+    shift the features after the norm and before the activation, as in conditional instance normalisation
+    (Dumoulin et al., arXiv:1610.07629). Before training the shift is zero.
     """
 
     def __init__(self, inputs: int, codes: int, outputs: int, kernel: Shape, stride: Shape) -> None:
         super().__init__(inputs, outputs, kernel, stride)
         self.inputs = inputs
-        # drawing no weights: those of the other layers are a network's without codes, from the same seed
+        # draws no random weights, so that the other layers start as in a network without codes from the same seed
         self.shift = nn.utils.skip_init(nn.Linear, codes, outputs, bias=False)
         nn.init.zeros_(self.shift.weight)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, inputs + codes, z, y, x) to (B, out, z', y', x')."""
+        """Apply the block, from (B, inputs + codes, z, y, x) to (B, out, z', y', x')."""
         shift = self.shift(x[:, self.inputs :, 0, 0, 0])[:, :, None, None, None]
         return self.activation(self.norm(self.conv(x[:, : self.inputs])) + shift)
 
@@ -70,14 +70,14 @@ class ResidualBlock(nn.Module):
         self.shortcut = nn.Sequential(*shortcut)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Sum of both ways, activated."""
+        """Add the shortcut to the output of the two convolutions, and apply the activation."""
         return self.activation(self.conv2(self.conv1(x)) + self.shortcut(x))
 
 
 class Encoder(nn.Module):
-    """Stages from full resolution down; gives the output of each.
+    """Encoder stages from full resolution down; returns the features of every stage.
 
-    Its input has `channels` of images, and after them `codes`.
+    The first `channels` channels of its input hold images, the last `codes` channels hold codes.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Encoder(nn.Module):
                 return CodedConvolutionBlock(channels, codes, outputs, kernel, stride)
             return ConvolutionBlock(channels, outputs, kernel, stride)
 
-        # residual encoders of nnU-Net begin with one plain convolution at the first stage's width
+        # nnU-Net's residual encoders begin with one plain convolution block with the first stage's features
         self.stem = entry(features[0], kernels[0], (1, 1, 1)) if residual else nn.Identity()
         block = ResidualBlock if residual else ConvolutionBlock
         inputs = features[0] if residual else channels
@@ -111,7 +111,7 @@ class Encoder(nn.Module):
         self.stages = nn.ModuleList(stages)
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """(B, C, z, y, x) to the features of every stage, full resolution first."""
+        """Return the features of every stage for an input (B, C, z, y, x), full resolution first."""
         x = self.stem(x)
         outputs = []
         for stage in self.stages:
@@ -121,7 +121,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Transposed convolutions, skip connections and, at each resolution, a layer that gives logits."""
+    """Decoder with transposed convolutions, skip connections and, at each resolution, an output layer for logits."""
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ class Decoder(nn.Module):
         self.heads = nn.ModuleList(heads)
 
     def forward(self, skips: list[torch.Tensor], every_level: bool) -> list[torch.Tensor]:
-        """Logits (B, K, …), full resolution first; only that one unless `every_level`."""
+        """Return logits (B, K, z, y, x): of all resolutions, full one first, if `every_level`, else of the full one."""
         x = skips[-1]
         logits = []
         for i, (up, stage, head) in enumerate(zip(self.ups, self.stages, self.heads, strict=True)):
@@ -158,8 +158,8 @@ class Decoder(nn.Module):
 class UNet(nn.Module):
     """Encoder and decoder of one configuration.
 
-    In training mode with deep supervision it gives logits of every decoder stage, full resolution
-    first; in evaluation mode the full resolution's alone.
+    In training mode it returns a list of logits: with deep supervision those of every decoder stage, full resolution
+    first, otherwise only those at full resolution. In evaluation mode it returns the logits at full resolution.
     """
 
     def __init__(self, encoder: Encoder, decoder: Decoder, deep_supervision: bool) -> None:
@@ -169,6 +169,6 @@ class UNet(nn.Module):
         self.deep_supervision = deep_supervision
 
     def forward(self, image: torch.Tensor) -> list[torch.Tensor] | torch.Tensor:
-        """(B, C, z, y, x) to logits (B, K, z, y, x), or a list of them in training mode."""
+        """Return the logits (B, K, z, y, x) of an image (B, C, z, y, x), or a list of logits in training mode."""
         logits = self.decoder(self.encoder(image), self.training and self.deep_supervision)
         return logits if self.training else logits[0]

@@ -1,4 +1,4 @@
-"""Weights on disk, apart from any training state: one safetensors file a fold."""
+"""Saves and loads the weights of a fold: one safetensors file for each fold, without any training state."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from autoseg.run_folder.paths import RunFolder
 
 
 def save_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:
-    """Write weights atomically, by parameter name."""
+    """Write weights, given by parameter name, atomically."""
     with replaced_when_done(path) as temporary:
         save_file({k: v.detach().cpu().contiguous() for k, v in weights.items()}, temporary)
 
 
 def load_network(run: RunFolder, plan: Plan, configuration: str, fold: int, device: str | torch.device) -> UNet:
-    """The trained network of one fold, in evaluation mode on `device`.
+    """Load the trained network of one fold, in evaluation mode on `device`.
 
     Raises:
-        RunFolderError: the fold is not trained, its file is damaged, or the plan was changed since.
+        RunFolderError: the fold is not trained, its file is damaged, or the plan has another network now.
     """
     path = run.require(run.weights(configuration, fold), f"autoseg train {run.path} --fold {fold}")
     module = network_of(plan, plan.configuration(configuration))

@@ -1,7 +1,7 @@
-"""One way to train: input dimension, resolution, patch, network, schedule.
+"""The model of a configuration: input dimension, resolution, patch, network, training schedule and prediction.
 
-Axes are (z, y, x) everywhere, spacing in mm. A 2D configuration has patch length 1 along its
-`slice_axis`; nothing else distinguishes it.
+Axes are (z, y, x) everywhere, and spacing is in mm. A 2D configuration differs from a 3D one only in that its
+patch has length 1 along its `slice_axis`.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ Architecture = Literal["plain", "resenc_m", "resenc_l", "resenc_xl"]
 
 
 class Network(FileModel):
-    """U-Net of a configuration, stage by stage from full resolution down; axes (z, y, x).
+    """U-Net of a configuration; each tuple has one entry per stage, from full resolution down.
 
     Args:
-        architecture: `plain` convolutions or residual-encoder blocks.
-        features: channels of each stage.
-        strides: down-sampling at the entry of each stage; the first is (1, 1, 1).
-        kernel_sizes: convolution kernel of each stage.
-        encoder_blocks: convolutions (plain) or residual blocks of each encoder stage.
-        decoder_blocks: convolutions of each decoder stage, from full resolution down.
+        architecture: `plain` for plain convolutions, or `resenc_m`, `resenc_l`, `resenc_xl` for an encoder of
+            residual blocks.
+        features: number of channels of each stage.
+        strides: down-sampling factors (z, y, x) at the entry of each stage; those of the first are (1, 1, 1).
+        kernel_sizes: size (z, y, x) of the convolution kernels of each stage.
+        encoder_blocks: number of convolutions (`plain`) or residual blocks of each encoder stage.
+        decoder_blocks: number of convolutions of each decoder stage; there is one decoder stage fewer.
     """
 
     architecture: Architecture
@@ -45,13 +46,15 @@ class Network(FileModel):
 
 
 class ByLength(FileModel):
-    """What of a training depends on the length of its schedule, which is revised where the machine's pace is another.
+    """Training settings that follow the length of the schedule where that is revised during training.
+
+    The length is revised where steps take longer or shorter than planned.
 
     Args:
-        full_dropout_from: steps from which sequences are lost as often as at most; a shorter schedule loses them
-            less in proportion.
-        mirror_from: steps from which patches are mirrored; in a shorter schedule they are not.
-        mirror: axes (0 = z, 1 = y, 2 = x) that are then mirrored.
+        full_dropout_from: length in steps from which `sequence_dropout` has its full value; in a shorter schedule
+            it is proportional to the length.
+        mirror_from: length in steps from which patches are mirrored; in a shorter schedule they are not.
+        mirror: axes (0 = z, 1 = y, 2 = x) that are mirrored in a schedule of at least `mirror_from` steps.
     """
 
     full_dropout_from: int = Field(ge=1)
@@ -60,34 +63,36 @@ class ByLength(FileModel):
 
 
 class Training(FileModel):
-    """How each fold of a configuration is trained.
+    """Training settings of each fold of a configuration.
 
     Args:
-        iterations: optimiser steps of one fold; the learning rate is annealed to its end in them.
-        iterations_per_epoch: steps between two checkpoints and lines of `log.csv`.
+        iterations: number of optimiser steps of one fold; the learning rate is annealed over them.
+        iterations_per_epoch: steps per epoch; a checkpoint and a line of `log.csv` are written after each epoch.
         optimizer: `sgd` (Nesterov momentum 0.99, polynomial decay) or `adamw` (one cycle).
-        learning_rate: its peak.
-        warmup: share of the iterations in which the rate rises to its peak.
-        weight_decay: as the optimiser takes it.
-        gradient_clip: largest norm of the gradient.
-        average_decay: decay of the exponential moving average of the weights; 0 turns it off.
-        oversample_foreground: share of a batch's patches centred on foreground.
-        sample_by: how the voxel that a foreground patch is centred on is drawn: `lesion`: each connected
-            component of a class is as likely; `voxel`: each voxel of a class is.
-        sequence_dropout: probability of a training patch to lose some of its sequences, never all.
-        lesion_loss: weight of the lesion-wise loss beside Dice and cross-entropy; 0 turns it off.
-        batch_dice: pool the Dice loss over the batch instead of taking it per patch.
-        deep_supervision: loss at every decoder stage.
-        rotation: largest rotation in degrees about each axis (z, y, x).
-        scaling: smallest and largest zoom.
+        learning_rate: peak of the learning rate.
+        warmup: share of the steps in which the rate rises to its peak; `adamw` only.
+        weight_decay: weight decay of the optimiser.
+        gradient_clip: largest norm of the gradient; a larger gradient is scaled down to it.
+        average_decay: decay of the exponential moving average of the weights; 0 turns the average off.
+        oversample_foreground: share of the patches that are centred on a foreground voxel.
+        sample_by: how this voxel is drawn: with `lesion`, each connected component of a class is equally likely;
+            with `voxel`, each voxel of a class is.
+        sequence_dropout: probability that a training patch loses some of its sequences; it never loses all.
+        lesion_loss: weight of the lesion-wise loss, added to Dice and cross-entropy; 0 turns it off.
+        batch_dice: pool the Dice loss over the batch instead of computing it per patch.
+        deep_supervision: compute the loss at every decoder stage.
+        rotation: largest rotation of a patch in degrees about each axis (z, y, x).
+        scaling: smallest and largest zoom factor of a patch.
         elastic: probability of an elastic deformation.
-        mirror: axes (0 = z, 1 = y, 2 = x) that may be mirrored.
-        foreground_prior: probability, against background, that the network gives each foreground class before it has
-            learned anything; None = the same as background.
-        validate_every: epochs between predictions of whole validation cases; 0 = at the end only.
-        by_length: what follows the schedule's length when that is revised; None = nothing.
-        seconds: time that one fold takes; the schedule is as long as the machine's pace then affords. None = no limit.
-        validation_seconds: kept for predicting the fold's validation cases after it; None = nothing is kept.
+        mirror: axes (0 = z, 1 = y, 2 = x) along which patches may be mirrored.
+        foreground_prior: probability of each foreground class, against background, that the untrained network
+            predicts; None = foreground and background are equally likely.
+        validate_every: epochs between two predictions of whole validation cases; 0 = at the end only.
+        by_length: settings that follow the length of the schedule when it is revised; None = none.
+        seconds: time limit for training one fold; the schedule is as long as steps of their real duration allow.
+            None = no limit.
+        validation_seconds: expected seconds to predict the fold's validation cases at the end, reserved beside
+            `seconds`; None = no time is reserved.
     """
 
     iterations: int = Field(ge=1)
@@ -116,11 +121,11 @@ class Training(FileModel):
 
 
 class Prediction(FileModel):
-    """How whole images are predicted.
+    """Settings by which whole images are predicted.
 
     Args:
         overlap: share of the patch by which neighbouring windows overlap.
-        mirror: axes mirrored as test-time augmentation; empty turns it off.
+        mirror: axes (0 = z, 1 = y, 2 = x) mirrored as test-time augmentation; an empty tuple turns it off.
     """
 
     overlap: float = Field(ge=0, lt=1)
@@ -128,19 +133,24 @@ class Prediction(FileModel):
 
 
 class Configuration(FileModel):
-    """One way to train: input dimension, resolution, patch, network, schedule.
+    """One way to train and predict: input dimension, resolution, patch, network, schedule.
 
     Args:
-        spacing: mm (z, y, x) to which cases are resampled; None along an axis that is kept as it is
+        spacing: spacing (z, y, x) in mm to which cases are resampled; None along an axis that is not resampled
             (the `slice_axis` of a 2D configuration).
-        median_shape: median case in voxels at that spacing.
-        patch_size: voxels (z, y, x) that the network sees.
-        slice_axis: axis along which a 2D configuration takes single slices; None in 3D.
-        neighbours: slices on each side along `slice_axis` that are channels of the input too (2.5D).
-        sequences: those that the network sees, names of the plan's channels; None = all.
-        availability_code: give the network a constant channel a sequence: 1 where the case has it, else 0.
-        preprocessed_as: configuration whose preprocessed cases this one reads, of the same spacing;
-            None = its own.
+        median_shape: median shape (z, y, x) of the cases in voxels at that spacing.
+        patch_size: shape (z, y, x) in voxels of the patch that the network sees.
+        batch_size: number of patches in a training step.
+        slice_axis: axis (0 = z, 1 = y, 2 = x) along which a 2D configuration takes single slices; None in 3D.
+        neighbours: number of slices on each side along `slice_axis` that are input channels too (2.5D).
+        sequences: names of the plan's channels that the network sees; None = all.
+        availability_code: give the network one more channel per sequence, which is 1 everywhere where the case has
+            the sequence, else 0.
+        preprocessed_as: name of the configuration whose preprocessed cases this one reads, which has the same
+            spacing; None = its own.
+        network: U-Net of the configuration.
+        training: settings by which each fold is trained.
+        prediction: settings by which whole images are predicted.
     """
 
     spacing: tuple[float | None, float | None, float | None]
@@ -173,9 +183,9 @@ class Configuration(FileModel):
 
     @property
     def mirrored_in_prediction(self) -> tuple[int, ...]:
-        """Axes (0 = z, 1 = y, 2 = x) of test-time mirroring: those of `prediction` that training mirrored too.
+        """Axes (0 = z, 1 = y, 2 = x) of test-time mirroring: those of `prediction` that training mirrors too.
 
-        Others would show the network what it has never seen.
+        Mirroring along another axis would show the network images unlike those that it was trained on.
         """
         return tuple(axis for axis in self.prediction.mirror if axis in self.training.mirror)
 

@@ -1,4 +1,4 @@
-"""A planned value with its reason."""
+"""The type that planning rules return: a planned value with its reason."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Decision(Generic[T]):
-    """A planned value and, in one sentence, why it is so."""
+    """A planned value and one sentence that tells why it was chosen."""
 
     value: T
     reason: str

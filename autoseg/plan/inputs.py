@@ -1,4 +1,8 @@
-"""Whether the inputs of a plan's configurations can be made: sequences, neighbours, shared preprocessed cases."""
+"""Check of a plan: whether the network inputs of its configurations can be made.
+
+In: the configurations and the names of the sequences. Out: the problems found with `sequences`, `neighbours` and
+shared preprocessed cases.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,11 @@ if TYPE_CHECKING:
 
 
 def input_problems(configurations: Mapping[str, Configuration], channels: Sequence[str]) -> list[str]:
-    """What is wrong, one sentence each, that begins with the field's path.
+    """Return one sentence per problem, which begins with the dotted path of the field.
 
     Args:
-        configurations: of a plan, by name.
-        channels: names of its sequences.
+        configurations: configurations of a plan, keyed by name.
+        channels: names of the plan's channels, which are its sequences.
     """
     problems = []
     for name, configuration in configurations.items():
@@ -44,7 +48,7 @@ def _wrong_neighbours(configuration: Configuration) -> list[str]:
 
 
 def _wrong_source(name: str, configuration: Configuration, others: Mapping[str, Configuration]) -> list[str]:
-    """Preprocessed cases are shared by configurations of one spacing, and belong to one that has its own."""
+    """Problems of `preprocessed_as`: the other configuration must have its own cases and the same spacing."""
     source = configuration.preprocessed_as
     if source is None or source == name or source not in others:
         return []

@@ -1,13 +1,13 @@
-"""What a network sees of a preprocessed case: a list of channel descriptions, and the arrays made by it.
+"""The input channels of a network, and how they are made from a preprocessed case.
 
 In: preprocessed channels (sequence, z, y, x) and which sequences the case has. Out: the network's
-input (channel, z, y, x): the configuration's sequences, in 2.5D each of them with neighbouring
+input (channel, z, y, x): the configuration's sequences, in 2.5D each with its neighbouring
 slices, and at the end the availability code, by which the network can tell a sequence that is absent
-from one that shows nothing (ModDrop++, arXiv:2203.04959). Training, validation and prediction make
-their patches here, so that a configuration alone decides the dimension of its input.
+from one that shows nothing (ModDrop++, arXiv:2203.04959). Training, validation and prediction all make
+their inputs here, so that only the configuration decides about them.
 
-A neighbour beyond the first or last slice is zero, not that slice again: so is everything else
-outside an image, in training and in prediction, and it tells the network where the image ends.
+A neighbour beyond the first or last slice is zero, and not a copy of that slice. Everything else outside an
+image is zero too, in training and in prediction, so that the network can see where the image ends.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ NO_HALO: Shape = (0, 0, 0)
 
 @dataclass(frozen=True)
 class NetworkInput:
-    """One channel of a network's input.
+    """Description of one channel of a network's input.
 
     Args:
-        sequence: the plan's channel that it is made of.
-        offset: slices along the configuration's `slice_axis` from the one that is predicted.
+        sequence: name of the sequence (the plan's channel) that the channel is made from.
+        offset: number of slices along the configuration's `slice_axis` from the predicted slice to this one.
         kind: `image`: intensities; `availability`: 1 everywhere where the case has the sequence, else 0.
     """
 
@@ -48,12 +48,12 @@ def seen_sequences(plan: Plan, configuration: Configuration) -> tuple[str, ...]:
 
 
 def input_channels(plan: Plan, configuration: Configuration) -> tuple[NetworkInput, ...]:
-    """The channels of a configuration's input, in order: slices sequence by sequence, then the availability code.
+    """Return the channels of a configuration's input: slices sequence by sequence, then the availability code.
 
     Args:
-        plan: names the sequences.
-        configuration: says which of them the network sees, with how many neighbours, and whether it is
-            told which are there.
+        plan: plan that names the sequences.
+        configuration: configuration that decides which sequences the network sees, with how many neighbours, and
+            whether the availability code is added.
     """
     sequences = seen_sequences(plan, configuration)
     offsets = range(-configuration.neighbours, configuration.neighbours + 1)
@@ -64,13 +64,13 @@ def input_channels(plan: Plan, configuration: Configuration) -> tuple[NetworkInp
 
 @dataclass(frozen=True)
 class InputLayout:
-    """How the input of a network is put together from a preprocessed case.
+    """The rule by which a network's input is assembled from the channels of a preprocessed case.
 
     Args:
-        channels: of the network's input.
-        sequences: those that they are made of.
-        places: of these sequences among the preprocessed channels.
-        halo: voxels (z, y, x) that must be read on each side of a patch: neighbouring slices.
+        channels: descriptions of the channels of the network's input, in order.
+        sequences: names of the sequences that these channels are made from.
+        places: index of each of these sequences among the preprocessed channels.
+        halo: number of voxels (z, y, x) to read beyond the patch on each side, for neighbouring slices.
     """
 
     channels: tuple[NetworkInput, ...]
@@ -80,7 +80,7 @@ class InputLayout:
 
     @classmethod
     def of(cls, plan: Plan, configuration: Configuration) -> InputLayout:
-        """The layout that a configuration's network was, or will be, trained with."""
+        """Return the layout of the input that a configuration's network is trained with."""
         sequences = seen_sequences(plan, configuration)
         names = [channel.name for channel in plan.channels]
         z, y, x = (configuration.neighbours if axis == configuration.slice_axis else 0 for axis in range(3))
@@ -90,28 +90,28 @@ class InputLayout:
 
     @classmethod
     def plain(cls, count: int) -> InputLayout:
-        """The layout whose input is `count` preprocessed channels as they are."""
+        """Return the layout whose input is `count` preprocessed channels, unchanged."""
         names = tuple(str(i) for i in range(count))
         return cls(tuple(NetworkInput(name) for name in names), names, tuple(range(count)))
 
     def available(self, present: Sequence[bool]) -> tuple[bool, ...]:
-        """For each of `sequences` whether it is there.
+        """Return for each of `sequences` whether the case has it.
 
         Args:
-            present: for each preprocessed channel whether the case has it.
+            present: for each preprocessed channel, whether the case has it.
         """
         return tuple(present[place] for place in self.places)
 
     def assemble(self, region: NDArray[np.float32], available: Sequence[bool]) -> NDArray[np.float32]:
-        """The network's input of one patch.
+        """Assemble the network's input for one patch.
 
         Args:
-            region: (sequence, z, y, x), for each of `sequences` the patch with `halo` on each side.
-            available: for each of `sequences` whether the network may see it; one that it may not is
-                zero, the mean after normalisation, and so is its availability code.
+            region: (sequence, z, y, x) intensities of `sequences` in the patch, with `halo` on each side.
+            available: for each of `sequences`, whether the network may see it; if not, its channels are zero,
+                which is the mean after normalisation, and its availability code is zero too.
 
         Returns:
-            (channel, z, y, x) float32 of the patch's size, a copy.
+            (channel, z, y, x) float32 of the patch's size, as a copy.
         """
         size = [n - 2 * margin for n, margin in zip(region.shape[1:], self.halo, strict=True)]
         out = np.zeros((len(self.channels), *size), dtype=np.float32)
@@ -126,6 +126,6 @@ class InputLayout:
         return out
 
     def _shifted(self, offset: int, size: Sequence[int]) -> tuple[slice, ...]:
-        """The patch within its region, `offset` slices further along the axis that has a halo."""
+        """Slices of the patch within its region, moved by `offset` along the axis that has a halo."""
         starts = [margin + offset if margin else 0 for margin in self.halo]
         return tuple(slice(start, start + n) for start, n in zip(starts, size, strict=True))

@@ -1,7 +1,6 @@
-"""The plan: every decision of a run, as a typed model, in a YAML file that a person can edit.
+"""The plan: every decision of a run, as a typed model and as a YAML file that the user can edit.
 
-Axes are (z, y, x) everywhere, spacing in mm. A 2D configuration has patch length 1 along its
-`slice_axis`; nothing else distinguishes it. Beside each value in `plan.yaml` stands its reason.
+Axes are (z, y, x) everywhere, and spacing is in mm. A comment after each value in `plan.yaml` gives its reason.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ Normalization = Literal["ct", "z_score"]
 
 
 class ForegroundIntensity(FileModel):
-    """Intensities of one channel over the foreground voxels of the training cases."""
+    """Statistics of one channel's intensities over the foreground voxels of the training cases."""
 
     mean: float
     sd: float
@@ -32,14 +31,14 @@ class ForegroundIntensity(FileModel):
 
 
 class Channel(FileModel):
-    """One input channel: a sequence and how it is normalised.
+    """One channel of the data set: a sequence and its normalisation.
 
     Args:
-        name: the sequence, as the data set calls it.
-        normalization: `ct`: clip to the foreground percentiles, z-score by the foreground;
-            `z_score`: by each image's own mean and sd.
+        name: name of the sequence in the data set.
+        normalization: `ct`: clip to the foreground percentiles, then z-score by the foreground's mean and standard
+            deviation; `z_score`: z-score by each image's own mean and standard deviation.
         inside_nonzero_mask: compute and apply the z-score inside the non-zero mask only.
-        foreground: statistics for `ct`, and for warnings about unusual input.
+        foreground: foreground statistics, used by `ct` and by warnings about unusual input.
     """
 
     name: str
@@ -54,15 +53,18 @@ class Plan(FileModel):
     Args:
         dataset: name of the data set.
         orientation: `canonical` brings every image to LPS axes by flips and permutations;
-            `as_stored` leaves it.
-        transpose_forward: nnU-Net's axis order, coarsest axis first (for comparison and transfer of
-            weights; arrays here stay (z, y, x)).
-        memory_gb: planner's memory target.
-        device: device the plan was made for.
-        time_budget_seconds: time for a whole run; None = as long as the schedule takes.
-        seed: of the splits, the weights and every random draw.
-        planned_again: configurations that were planned a second time, when their first epochs showed another pace.
-        configurations: by name: `2d`, `2.5d`, `3d`, `3d_lowres`.
+            `as_stored` leaves the axes as they are.
+        transpose_forward: nnU-Net's axis order with the coarsest axis first, for comparison and transfer of
+            weights; arrays here stay (z, y, x).
+        memory_gb: GB of memory that a training step may take.
+        device: device that the plan was made for.
+        time_budget_seconds: time budget of the whole run; None = no limit.
+        seed: seed of the splits, the initial weights and every random draw.
+        planned_again: names of the configurations that were planned a second time, because steps of their first
+            epochs took longer or shorter than planned.
+        channels: sequences of the data set and their normalisation, in the order of the preprocessed channels.
+        labels: classes of the data set.
+        configurations: configurations by name: `2d`, `2.5d`, `3d`, `3d_lowres`, or the cells of a study.
     """
 
     schema_version: Literal[1] = 1
@@ -85,20 +87,20 @@ class Plan(FileModel):
         return self
 
     def configuration(self, name: str) -> Configuration:
-        """The configuration called `name`.
+        """Return the configuration called `name`.
 
         Raises:
-            PlanError: there is none; the message lists those there are.
+            PlanError: the plan has no such configuration; the message lists those that it has.
         """
         if name not in self.configurations:
             raise PlanError(f"configuration {name!r} is not planned; planned are {', '.join(self.configurations)}")
         return self.configurations[name]
 
     def preprocessed_as(self, name: str) -> str:
-        """Name under which the preprocessed cases lie that the configuration `name` reads.
+        """Return the name of the configuration whose preprocessed cases the configuration `name` reads.
 
         Raises:
-            PlanError: there is no such configuration.
+            PlanError: the plan has no such configuration.
         """
         return self.configuration(name).preprocessed_as or name
 
@@ -107,15 +109,15 @@ def write_plan(path: Path, plan: Plan, reasons: dict[str, str]) -> None:
     """Write a plan as YAML, with reasons as comments at the end of the lines.
 
     Args:
-        path: file to write, replaced atomically.
-        plan: what to write.
-        reasons: sentence for a field, keyed by its dotted path such as `configurations.3d.spacing`.
+        path: file that is written, or replaced atomically.
+        plan: plan that is written.
+        reasons: reason for each field, keyed by its dotted path such as `configurations.3d.spacing`.
     """
     write_text(path, plan_text(plan, reasons))
 
 
 def plan_text(plan: Plan, reasons: dict[str, str]) -> str:
-    """The YAML text of a plan, `reasons` beside the fields they explain."""
+    """Return the YAML text of a plan, with `reasons` as comments at the end of the lines."""
     return commented_text(plan.model_dump(mode="json"), reasons)
 
 
@@ -123,7 +125,7 @@ def read_plan(path: Path) -> Plan:
     """Read a plan.
 
     Raises:
-        PlanError: the file is missing or malformed; names the file and the field or line.
+        PlanError: the file is missing or malformed; the message names the file and the field or line.
     """
     document = read_yaml(path)
     try:
@@ -133,5 +135,5 @@ def read_plan(path: Path) -> Plan:
 
 
 def read_reasons(path: Path) -> dict[str, str]:
-    """The reasons in a plan file, keyed by dotted path."""
+    """Read the reasons in a plan file, keyed by the dotted path of the field."""
     return comments(read_yaml(path))

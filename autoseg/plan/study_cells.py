@@ -1,8 +1,8 @@
-"""The cells of a study: each is a set of sequences seen in one input dimension, by a name of its own.
+"""The cells of a study: each cell is a set of sequences in one input dimension.
 
-In: what a person asked for, such as `T1+T2` and `2d`, and the channels of the data set. Out: `Cell`s. In the
-plan each is a configuration called `SEQUENCES.DIMENSION`, so that a cell is trained, predicted with and
-reported on like any other.
+In: what the user asked for, such as `T1+T2` and `2d`, and the channels of the data set. Out: `Cell`s. In the
+plan each cell is a configuration called `SEQUENCES.DIMENSION`, so that it is trained, predicted with and
+reported on like any other configuration.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ DIMENSIONS = ("2d", "2.5d", "3d", "3d_lowres")
 """Input dimensions, in the order in which results show them."""
 
 ALL = "all"
-"""What stands for every sequence of the data set."""
+"""Word that stands for all sequences of the data set."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Cell:
     """One set of sequences in one input dimension.
 
     Args:
-        label: the sequences as they were asked for, `T1+T2` or `all`, fit for the name of a folder.
-        sequences: names of the channels, in the data set's order.
-        dimension: `2d`, `2.5d`, `3d` or `3d_lowres`: the configuration that the cell is made from.
+        label: set of sequences as the user wrote it, such as `T1+T2` or `all`, made fit for the name of a folder.
+        sequences: names of the channels in the set, in the data set's order.
+        dimension: name of the configuration that the cell is made from: `2d`, `2.5d`, `3d` or `3d_lowres`.
     """
 
     label: str
@@ -37,17 +37,20 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Name of its configuration, such as `T1+T2.2d`."""
+        """Name of the cell's configuration, such as `T1+T2.2d`."""
         return f"{self.label}.{self.dimension}"
 
 
 @dataclass(frozen=True)
 class Grid:
-    """What was asked for: every set of sequences in every dimension.
+    """What the user asked a study to compare: every set of sequences in every dimension.
 
     Args:
-        sequences: sets such as `T1`, `T1+T2`, `all`; None = each sequence alone, and all.
-        dimensions: of `DIMENSIONS`.
+        sequences: sets such as `T1`, `T1+T2`, `all`; None = each sequence alone, and all together.
+        dimensions: input dimensions, some of `DIMENSIONS`.
+
+    Raises:
+        InputError: there is no set or no dimension, or a dimension is unknown.
     """
 
     sequences: tuple[str, ...] | None
@@ -62,13 +65,13 @@ class Grid:
             raise InputError(f"--dimensions {' '.join(unknown)}: unknown; there are {', '.join(DIMENSIONS)}")
 
     def cells(self, channels: Sequence[str]) -> tuple[Cell, ...]:
-        """The cells, set by set; what was asked for twice is there once.
+        """Return the cells, set by set; a cell that was asked for twice is returned once.
 
         Args:
             channels: names of the data set's channels.
 
         Raises:
-            InputError: a sequence that the data set does not have, or two sets of one folder name.
+            InputError: the data set does not have a sequence, or two sets would have the same folder name.
         """
         asked = self.sequences or (*channels, ALL)
         sets: dict[tuple[str, ...], str] = {}
@@ -81,10 +84,10 @@ class Grid:
 
 
 def cells_in(plan: Plan) -> tuple[Cell, ...]:
-    """The cells that a plan holds; none where it is not a study's."""
+    """Return the cells that a plan holds; the plan of a run that is no study holds none."""
     found = []
     for name, configuration in plan.configurations.items():
-        # the longest ending first: `.2.5d` before any other that it might end with
+        # longer endings are tried first, since a long one might itself end with a shorter one
         for dimension in sorted(DIMENSIONS, key=len, reverse=True):
             label = name.removesuffix(f".{dimension}")
             if label != name and configuration.sequences is not None:
@@ -94,7 +97,7 @@ def cells_in(plan: Plan) -> tuple[Cell, ...]:
 
 
 def _sequences(text: str, channels: Sequence[str]) -> tuple[str, ...]:
-    """The channels that a set names, in the data set's order; a channel may itself have a plus in its name."""
+    """Channels that a set names, in the data set's order; the name of a channel may itself contain a plus."""
     if text in channels:
         return (text,)
     if text == ALL:

@@ -1,4 +1,4 @@
-"""YAML with a comment beside a value: how a plan is written, read, and asked for its reasons.
+"""Writing and reading of YAML with a comment at the end of a field's line; plans store their reasons so.
 
 Fields are named by dotted paths such as `configurations.3d.spacing`.
 """
@@ -17,11 +17,11 @@ from autoseg.errors import PlanError
 
 
 def commented_text(document: Mapping[str, object], reasons: Mapping[str, str]) -> str:
-    """The text of a document.
+    """Return the YAML text of a document with comments.
 
     Args:
         document: mappings, lists and plain values.
-        reasons: sentence that stands at the end of a field's line, keyed by its dotted path.
+        reasons: comment at the end of a field's line, keyed by the dotted path of the field.
     """
     out = io.StringIO()
     _yaml().dump(_commented(dict(document), reasons, ""), out)
@@ -29,7 +29,7 @@ def commented_text(document: Mapping[str, object], reasons: Mapping[str, str]) -
 
 
 def read_yaml(path: Path) -> object:
-    """The document in a plan file, comments kept.
+    """Read the document in a plan file, with its comments.
 
     Raises:
         PlanError: the file is missing or not YAML.
@@ -43,7 +43,11 @@ def read_yaml(path: Path) -> object:
 
 
 def comments(document: object) -> dict[str, str]:
-    """The comments at the end of lines in a document that `read_yaml` gave, keyed by dotted path."""
+    """Return the comments at the end of fields' lines, keyed by the dotted path of the field.
+
+    Args:
+        document: document as `read_yaml` returns it.
+    """
     found: dict[str, str] = {}
 
     def walk(node: object, prefix: str) -> None:
@@ -75,7 +79,7 @@ def _commented(value: object, reasons: Mapping[str, str], prefix: str) -> object
                 node.yaml_add_eol_comment(" ".join(reason.split()), key)
         return node
     if isinstance(value, list):
-        # lists of numbers on one line; lists of mappings as blocks
+        # a list of numbers is written on one line, a list of mappings as a block
         items = CommentedSeq([_commented(item, {}, "") for item in value])
         if not any(isinstance(item, dict) for item in value):
             items.fa.set_flow_style()

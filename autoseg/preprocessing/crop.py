@@ -1,7 +1,7 @@
-"""The part of an image that was acquired: its non-zero voxels and the box around them.
+"""Finds the non-zero voxels of an image and the box around them, to which the image is cropped.
 
 Isensee et al. 2021 (Nature Methods 18:203), supplement: images are cropped to the region of
-non-zero voxels, which saves computation where the outside was blanked (skull-stripped MR, say).
+non-zero voxels, which saves computation where the outside was set to zero, such as in skull-stripped MR.
 """
 
 from __future__ import annotations
@@ -16,14 +16,18 @@ from autoseg.image.geometry import Shape
 
 
 def nonzero_mask(image: NDArray, present: Sequence[bool]) -> NDArray[np.bool_]:
-    """Voxels (z, y, x) that are not zero in any present channel of `image` (channel, z, y, x).
+    """Mask (z, y, x) of the voxels that are non-zero in at least one present channel, with holes filled.
 
-    Holes, zero voxels that no path over voxel faces joins to the image's border, count as inside.
+    A hole is a group of zero voxels from which no path over voxel faces leads to the image's border.
+
+    Args:
+        image: image (channel, z, y, x).
+        present: for each channel whether the sequence was acquired.
     """
     mask = np.zeros(image.shape[1:], dtype=bool)
     for channel, there in zip(image, present, strict=True):
         if there:
-            # plane by plane: no second mask of the whole image
+            # plane by plane, so that memory holds no second mask of the whole image
             for plane, values in zip(mask, channel, strict=True):
                 plane |= values != 0
     # outside the box around the mask there are no holes
@@ -35,9 +39,9 @@ def nonzero_mask(image: NDArray, present: Sequence[bool]) -> NDArray[np.bool_]:
 
 
 def box_of(mask: NDArray[np.bool_]) -> tuple[Shape, Shape]:
-    """Smallest box (lower, upper), each (z, y, x), upper end excluded, around the true voxels.
+    """Smallest box around the true voxels, as (lower, upper), each (z, y, x), upper end excluded.
 
-    The whole array where no voxel is true.
+    If no voxel is true, the box is the whole array.
     """
     spans = []
     for axis in range(3):
@@ -52,7 +56,7 @@ def box_of(mask: NDArray[np.bool_]) -> tuple[Shape, Shape]:
 
 
 def _fill_holes(mask: NDArray[np.bool_]) -> None:
-    """Set, in place, the components of false voxels (6-neighbourhood) that do not reach the border."""
+    """Set components of false voxels (6-neighbourhood) that do not reach the border to true, in place."""
     outside = cc3d.connected_components(~mask, connectivity=6)
     at_border = np.zeros(int(outside.max()) + 1, dtype=bool)
     for axis in range(3):

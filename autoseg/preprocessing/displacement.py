@@ -1,21 +1,22 @@
-"""By how much two sequences of a case lie apart, measured on their edges.
+"""Measures the displacement between two sequences of a case on their edges.
 
-In: two images of one patient on one grid, whatever their contrasts. Out: the displacement of the second
-in mm, or None where edges cannot tell. A patient moves between sequences, and grids that agree in world
-coordinates do not show it.
+In: two images of one patient on one grid, with any contrasts. Out: the displacement of the second
+in mm, or None where it cannot be measured. A patient may move between sequences, which the world
+coordinates of the grids do not show.
 
-An edge is where tissues meet, in every contrast, bright to dark or dark to bright, strong or weak. So only
-the directions of the gradients are compared, and not which way they point: their normalised tensors
-(normalised gradient fields: Haber and Modersitzki, MICCAI 2006, LNCS 4191:726-733), by their correlation
-within what both images show, for every displacement at once by Fourier transforms (masked as by Padfield,
-IEEE Trans Image Process 2012, 21:2706-2718). A parabola through the peak and its neighbours gives parts
-of a voxel. The measure is believed only if the edges correspond at all, and if both halves of the image,
-taken for themselves, say the same.
+Edges are where tissues meet. They are at the same places in every contrast, but may run from bright to dark or from
+dark to bright, and be strong or weak. Therefore only the directions of the gradients are compared, without their sign
+and strength, as normalised tensors (normalised gradient fields: Haber and Modersitzki, MICCAI 2006, LNCS
+4191:726-733). Fourier transforms give the correlation of the tensors for all displacements at once, each over the
+voxels that both images show (masked correlation: Padfield, IEEE Trans Image Process 2012, 21:2706-2718). A parabola
+through the peak and its neighbours refines the result to fractions of a voxel. The result is accepted only if the
+correlation is high enough, and if both halves of the image give the same displacement.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,33 +27,35 @@ from autoseg.image.geometry import Shape, Spacing
 from autoseg.preprocessing.crop import nonzero_mask
 
 SEARCH_MM = 12.0
-"""Displacement up to which is searched along each axis; two voxels at least."""
+"""Largest displacement in mm that is searched along each axis; at least two voxels."""
 
 SMOOTHING_MM = 1.0
-"""Standard deviation of the Gaussian before the gradient: noise has edges too."""
+"""Standard deviation in mm of the Gaussian before the gradient, which removes edges made by noise."""
 
 AGREEMENT_MM = 1.0
-"""Difference between the halves of an image, along each axis, up to which they agree; half a voxel at least."""
+"""Largest difference in mm along each axis at which the two halves of an image agree; at least half a voxel."""
 
 MOST_VOXELS = 2**18
-"""Larger images are averaged over blocks first, along their finest axes."""
+"""Images with more voxels than this are first averaged over blocks, along their finest axes."""
 
 SMALLEST_OVERLAP = 0.5
-"""Share of the voxels compared without displacement that must still be compared with one."""
+"""Smallest overlap at a displacement, as a fraction of the voxels that overlap without displacement."""
 
 RIM_MM = 2.5
-"""Rim of an image's content that is left out, a voxel at least: where voxels end is an edge, but no tissue's."""
+"""Width in mm of the border of an image's content that is ignored, at least one voxel: its edge is not of tissue."""
 
 
 WEAK = 0.3
-"""Share of the mean gradient at which an edge counts half: weaker ones are noise."""
+"""Fraction of the mean gradient at which an edge gets half weight; weaker edges are mostly noise."""
 
 LEAST_CORRELATION = 0.15
-"""Correlation of the edges from which they correspond: T1 against STIR of a spine reaches 0.3 and more, T1 against
-T2 0.7; images that have nothing in common stay under 0.14."""
+"""Smallest correlation of the edges at which a displacement is accepted.
+
+T1 against STIR of a spine reaches 0.3 and more, T1 against T2 0.7; unrelated images stay below 0.14.
+"""
 
 PAIRS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
-"""Entries of a symmetric tensor over the axes (z, y, x)."""
+"""Pairs of axes (0 = z, 1 = y, 2 = x) of the six entries of a symmetric tensor."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +63,10 @@ class _Edges:
     """The edges of an image.
 
     Args:
-        tensors: (6, z, y, x) the direction of the gradient, times itself, without its trace; 0 outside.
-            The product of two is positive where the gradients run along one line, whichever way they
-            point, negative where they run across each other, and 0 on average over all directions.
-        inside: (z, y, x) what the image shows.
+        tensors: traceless outer product of the gradient's direction with itself, (6, z, y, x); 0 outside.
+            The product of two such tensors is positive where the gradients are parallel or antiparallel,
+            negative where they are perpendicular, and 0 on average over all directions.
+        inside: mask (z, y, x) of the voxels in which the image has content.
     """
 
     tensors: NDArray[np.float32]
@@ -71,18 +74,18 @@ class _Edges:
 
     @property
     def strength(self) -> NDArray[np.float32]:
-        """(z, y, x) the tensor's product with itself."""
+        """Product of each tensor with itself, (z, y, x)."""
         return np.square(self.tensors).sum(axis=0)
 
 
 @dataclass(frozen=True)
 class _Spectra:
-    """Fourier transforms of a part of an image's edges, which add up as the parts do.
+    """Fourier transforms of the edges in a part of an image.
 
     Args:
-        tensors: (6, z, y, x) of the entries of the tensors.
-        strength: (z, y, x) of their products with themselves.
-        mask: (z, y, x) of the part itself.
+        tensors: transforms (6, z, y, x) of the entries of the tensors.
+        strength: transform (z, y, x) of the products of the tensors with themselves.
+        mask: transform (z, y, x) of the part's mask.
     """
 
     tensors: NDArray[np.complexfloating]
@@ -91,7 +94,7 @@ class _Spectra:
 
     @classmethod
     def of(cls, edges: _Edges, part: NDArray[np.bool_], size: list[int]) -> _Spectra:
-        """Those of the voxels of `part`, on a grid of `size`, larger so that nothing is wrapped around."""
+        """Transform the edges in the mask `part`, zero-padded to `size` so that displacements do not wrap around."""
 
         def spectrum(values: NDArray) -> NDArray[np.complexfloating]:
             return fft.rfftn(values.astype(np.float32, copy=False), size)
@@ -99,35 +102,69 @@ class _Spectra:
         tensors = np.stack([spectrum(entry * part) for entry in edges.tensors])
         return cls(tensors, spectrum(edges.strength * part), spectrum(part))
 
-    def __add__(self, other: _Spectra) -> _Spectra:
-        return _Spectra(self.tensors + other.tensors, self.strength + other.strength, self.mask + other.mask)
 
-
-def displacement(reference: NDArray[np.float32], moved: NDArray[np.float32], spacing: Spacing) -> Spacing | None:
-    """How far `moved` lies from `reference` along the array axes (z, y, x), in mm.
-
-    What is at a place in `reference` is at the place plus the displacement in `moved`. A constant zero
-    around an image is taken for outside of it.
+@dataclass(frozen=True)
+class _Sums:
+    """Sums over the voxels that two images share, for every displacement (z, y, x); `+` adds those of two parts.
 
     Args:
-        reference: (z, y, x).
-        moved: (z, y, x), the same grid.
-        spacing: mm (z, y, x).
+        common: product of the two images' tensors.
+        voxels: number of the shared voxels.
+        of_fixed: product of the first image's tensors with themselves.
+        of_moving: the same for the second image.
+    """
+
+    common: NDArray[np.float64]
+    voxels: NDArray[np.float64]
+    of_fixed: NDArray[np.float64]
+    of_moving: NDArray[np.float64]
+
+    def __add__(self, other: _Sums) -> _Sums:
+        return _Sums(
+            self.common + other.common,
+            self.voxels + other.voxels,
+            self.of_fixed + other.of_fixed,
+            self.of_moving + other.of_moving,
+        )
+
+
+def displacements(
+    reference: NDArray[np.float32], others: Sequence[NDArray[np.float32]], spacing: Spacing
+) -> list[Spacing | None]:
+    """Displacement of each of `others` against `reference` along the array axes (z, y, x) in mm.
+
+    A structure at position p in `reference` is at p plus the displacement in the other image. Zero voxels around
+    an image count as outside of it.
+
+    Args:
+        reference: first image (z, y, x).
+        others: further images (z, y, x) on the same grid.
+        spacing: spacing (z, y, x) in mm.
 
     Returns:
-        None where the edges of the two do not correspond well enough to tell, or lie further apart than
-        `SEARCH_MM`. 0 along an axis of too few voxels.
+        The displacements; 0 along an axis with too few voxels. None where the edges of the two images correspond too
+        little, or the displacement is larger than `SEARCH_MM`.
     """
     factors = _block(reference.shape, spacing)
     coarse = (spacing[0] * factors[0], spacing[1] * factors[1], spacing[2] * factors[2])
-    fixed, moving = (_edges(_averaged(image, factors), coarse) for image in (reference, moved))
-    if fixed is None or moving is None:
-        return None
+    fixed = _edges(_averaged(reference, factors), coarse)
+    if fixed is None:
+        return [None] * len(others)
     reach = _reach(fixed.inside.shape, coarse)
     size = [fft.next_fast_len(n + r, real=True) for n, r in zip(fixed.inside.shape, reach, strict=True)]
-    against = _Spectra.of(moving, moving.inside, size)
-    lower, upper = (_Spectra.of(fixed, half, size) for half in _halves(fixed.inside, coarse))
-    whole, *parts = (_peak(_correlation(part, against, size, reach)) for part in (lower + upper, lower, upper))
+    halves = [_Spectra.of(fixed, half, size) for half in _halves(fixed.inside, coarse)]
+    return [_against(halves, _edges(_averaged(image, factors), coarse), coarse, size, reach) for image in others]
+
+
+def _against(
+    halves: Sequence[_Spectra], moving: _Edges | None, coarse: Spacing, size: list[int], reach: Shape
+) -> Spacing | None:
+    """Displacement in mm of an image's edges against those of a reference, of which the two halves are given."""
+    if moving is None:
+        return None
+    spectra = _Spectra.of(moving, moving.inside, size)
+    lower, upper = (_sums(half, spectra, size, reach) for half in halves)
+    whole, *parts = (_peak(_correlation(part, reach)) for part in (lower + upper, lower, upper))
     if whole is None or any(part is None for part in parts):
         return None
     tolerance = np.maximum(AGREEMENT_MM, 0.5 * np.asarray(coarse))
@@ -139,7 +176,7 @@ def displacement(reference: NDArray[np.float32], moved: NDArray[np.float32], spa
 
 
 def _block(shape: tuple[int, ...], spacing: Spacing) -> Shape:
-    """Voxels (z, y, x) of the blocks to average over, so that few enough are left."""
+    """Size (z, y, x) in voxels of the blocks to average over, so that at most `MOST_VOXELS` are left."""
     factors = np.ones(3, np.int64)
     while math.prod(-(-n // f) for n, f in zip(shape, factors.tolist(), strict=True)) > MOST_VOXELS:
         factors[int(np.argmin(np.asarray(spacing) * factors))] *= 2
@@ -147,7 +184,7 @@ def _block(shape: tuple[int, ...], spacing: Spacing) -> Shape:
 
 
 def _averaged(image: NDArray[np.float32], factors: Shape) -> NDArray[np.float32]:
-    """Means over whole blocks; a rest at the upper ends is left out."""
+    """Means over whole blocks; voxels at the upper ends that fill no block are left out."""
     if factors == (1, 1, 1):
         return image
     kept = [n // f * f for n, f in zip(image.shape, factors, strict=True)]
@@ -183,13 +220,13 @@ def _edges(image: NDArray[np.float32], spacing: Spacing) -> _Edges | None:
 
 
 def _reach(shape: tuple[int, ...], spacing: Spacing) -> Shape:
-    """Voxels (z, y, x) up to which a displacement is searched, each way."""
+    """Largest displacement (z, y, x) in voxels that is searched in both directions."""
     z, y, x = (min(max(2, math.ceil(SEARCH_MM / s)), (n - 1) // 3) for n, s in zip(shape, spacing, strict=True))
     return z, y, x
 
 
 def _halves(inside: NDArray[np.bool_], spacing: Spacing) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """A mask in two parts of about as many voxels, cut across its longest axis."""
+    """Divide a mask across its longest axis into two parts with about equally many voxels."""
     axis = int(np.argmax(np.multiply(inside.shape, spacing)))
     counts = inside.sum(axis=tuple(a for a in range(3) if a != axis))
     cut = int(np.searchsorted(np.cumsum(counts), counts.sum() / 2)) + 1
@@ -198,28 +235,37 @@ def _halves(inside: NDArray[np.bool_], spacing: Spacing) -> tuple[NDArray[np.boo
     return inside & lower, inside & ~lower
 
 
-def _correlation(fixed: _Spectra, moving: _Spectra, size: list[int], reach: Shape) -> NDArray[np.float64]:
-    """Correlation of the edges for every displacement, (2 reach + 1) along each axis.
+def _sums(fixed: _Spectra, moving: _Spectra, size: list[int], reach: Shape) -> _Sums:
+    """The sums for every displacement that is searched, 2 reach + 1 entries along each axis (z, y, x)."""
 
-    Each over the voxels that both show; -1 where those are too few.
+    def near_zero(product: NDArray[np.complexfloating]) -> NDArray[np.float64]:
+        """Transform a product of spectra back; axis by axis, so that what is too far off is dropped on the way."""
+        wanted = [np.arange(-r, r + 1) % n for r, n in zip(reach, size, strict=True)]
+        for axis in (0, 1):
+            product = np.take(fft.ifft(product, axis=axis), wanted[axis], axis=axis)
+        return np.take(fft.irfft(product, size[2], axis=2), wanted[2], axis=2).astype(np.float64)
+
+    return _Sums(
+        near_zero(np.einsum("i...,i...->...", fixed.tensors.conj(), moving.tensors)),
+        near_zero(fixed.mask.conj() * moving.mask),
+        near_zero(fixed.strength.conj() * moving.mask),
+        near_zero(fixed.mask.conj() * moving.strength),
+    )
+
+
+def _correlation(sums: _Sums, reach: Shape) -> NDArray[np.float64]:
+    """Correlation of the edges for every displacement, with 2 reach + 1 entries along each axis (z, y, x).
+
+    Each correlation is over the voxels in which both images have content; it is -1 where these are too few.
     """
-    displacements = np.ix_(*(np.arange(-r, r + 1) % n for r, n in zip(reach, size, strict=True)))
-
-    def sums(product: NDArray[np.complexfloating]) -> NDArray[np.float64]:
-        """Sum over the voxels, for every displacement, of a product of spectra."""
-        return fft.irfftn(product, size)[displacements].astype(np.float64)
-
-    common = sums(np.einsum("i...,i...->...", fixed.tensors.conj(), moving.tensors))
-    voxels = np.maximum(sums(fixed.mask.conj() * moving.mask), 1)
-    of_fixed = sums(fixed.strength.conj() * moving.mask)
-    of_moving = sums(fixed.mask.conj() * moving.strength)
-    # rounding of the transforms may carry sums of nothing below zero
-    correlation = common / np.sqrt(np.maximum(of_fixed, 1e-6 * voxels) * np.maximum(of_moving, 1e-6 * voxels))
-    return np.where(voxels >= SMALLEST_OVERLAP * voxels[reach], correlation, -1.0)
+    voxels = np.maximum(sums.voxels, 1)
+    # sums that should be zero may become negative by rounding in the transforms
+    product = np.maximum(sums.of_fixed, 1e-6 * voxels) * np.maximum(sums.of_moving, 1e-6 * voxels)
+    return np.where(voxels >= SMALLEST_OVERLAP * voxels[reach], sums.common / np.sqrt(product), -1.0)
 
 
 def _peak(correlation: NDArray[np.float64]) -> tuple[float, float, float] | None:
-    """Displacement (z, y, x) in voxels at which a correlation is highest; None where that is low or at its rim."""
+    """Displacement (z, y, x) in voxels with the highest correlation; None if it is too low or at the search limit."""
     if correlation.max() < LEAST_CORRELATION:
         return None
     top = np.unravel_index(int(np.argmax(correlation)), correlation.shape)
@@ -230,7 +276,7 @@ def _peak(correlation: NDArray[np.float64]) -> tuple[float, float, float] | None
             continue
         if at in (0, n - 1):
             return None
-        # the line through the top along this axis
+        # the line through the peak along this axis
         line = correlation[tuple(slice(None) if a == axis else int(i) for a, i in enumerate(top))]
         below, here, above = line[at - 1 : at + 2]
         curvature = below - 2 * here + above

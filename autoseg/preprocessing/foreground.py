@@ -1,4 +1,4 @@
-"""Voxels from which training patches are drawn, so that a small lesion is as likely as a large one."""
+"""Draws the foreground voxels around which training patches are placed; small and large lesions are equally likely."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def sample_foreground(
 ) -> Foreground:
     """Draw voxels of every foreground class, evenly over its connected components (26-neighbourhood).
 
-    A component with fewer voxels than its share gives all of them, and the others share what it
-    leaves; every component gives at least one, also where there are more of them than `per_class`.
-    The weight of a drawn voxel is how many voxels of its component it stands for.
+    If a component has fewer voxels than its share, all of them are drawn, and the rest is shared among the other
+    components. At least one voxel of every component is drawn, even if there are more components than `per_class`.
+    The weight of a drawn voxel is the number of voxels of its component that it stands for.
 
     Args:
-        label: (z, y, x) class indices, 0 = background.
-        rng: source of every draw.
-        per_class: voxels of each class, at most.
+        label: class indices (z, y, x), 0 = background.
+        rng: random generator for all draws.
+        per_class: maximum number of voxels of each class.
     """
     voxels, classes, lesions = [np.zeros((0, 3), np.int32)], [np.zeros(0, np.uint8)], [np.zeros(0, np.int32)]
     weights = [np.zeros(0, np.float32)]
@@ -40,10 +40,10 @@ def sample_foreground(
 
 
 def shares(sizes: NDArray[np.integer], total: int) -> NDArray[np.int64]:
-    """How many of `total` voxels each component gives: equally many, as far as its size allows."""
+    """Number of voxels to draw from each component, `total` altogether: equally many, as far as sizes allow."""
     given = np.zeros(len(sizes), dtype=np.int64)
     left = total
-    # smallest first: what a small one cannot give goes to all that are left
+    # smallest first, so that the part that a small component cannot fill goes to all larger ones
     for rank, component in enumerate(np.argsort(sizes, kind="stable")):
         given[component] = min(int(sizes[component]), max(1, left // (len(sizes) - rank)))
         left -= int(given[component])
@@ -53,13 +53,13 @@ def shares(sizes: NDArray[np.integer], total: int) -> NDArray[np.int64]:
 def _sample_class(
     mask: NDArray[np.bool_], rng: np.random.Generator, total: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
-    """Voxels (n, 3) drawn from a mask (z, y, x), the component (n,) of each, from 0, and its weight (n,)."""
+    """Draw voxels (n, 3) from a mask (z, y, x); also returns the component (n,), from 0, and weight (n,) of each."""
     components, count = cc3d.connected_components(np.ascontiguousarray(mask), connectivity=26, return_N=True)
     positions = np.flatnonzero(components)
     member = components.ravel()[positions].astype(np.int64) - 1
     sizes = np.bincount(member, minlength=count)
     share = shares(sizes, total)
-    # thin out large components before sorting; far more than the share stay with certainty
+    # thin out large components before sorting, to save time; many more voxels than the share remain
     chance = (2 * share + 50) / sizes
     kept = rng.random(len(member), dtype=np.float32) < chance[member]
     positions, member = positions[kept], member[kept]

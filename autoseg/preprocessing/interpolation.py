@@ -1,9 +1,9 @@
-"""Interpolation along one axis of an array, as a banded matrix.
+"""Interpolation along one axis of an array, as a product with a banded matrix.
 
-Resampling a volume by splines is separable: one small matrix an axis. The matrix of an axis is what
-`scipy.ndimage.zoom` (mode nearest, grid mode) makes of the unit impulses, B-spline prefilter
-included, so that the result is scipy's; its entries fall off by 0.27 a voxel and are dropped where
-they no longer matter. The products run block by block through BLAS, over any part of the axis, so
+Resampling a volume by splines is separable: one small matrix for each axis. The columns of the matrix are the results
+of `scipy.ndimage.zoom` (mode nearest, grid mode) for unit impulses, B-spline prefilter
+included, so that the result equals scipy's. The entries decrease by a factor of 0.27 per voxel, and negligible
+ones are dropped. BLAS computes the product block by block, over any part of the axis, so
 that a volume can be resampled slab by slab.
 """
 
@@ -17,20 +17,23 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-# Entries dropped from a matrix sum to less than 2e-6 of the data's range.
+# Smaller entries of a matrix are dropped; together they change the result by less than 2e-6 of the data's range.
 NEGLIGIBLE = 1e-7
 Order = Literal[0, 1, 3]
-# Outputs computed by one product: small enough to leave out most of the band's zeros.
+# Output voxels computed by one product: few enough that most zeros outside of the band are skipped.
 BLOCK = 32
 
 
 @dataclass(frozen=True, eq=False)
 class Interpolation:
-    """Interpolation from `inputs` to `outputs` voxels along one axis, both covering the same length.
+    """Interpolation from `inputs` to `outputs` voxels along one axis; both cover the same length.
 
     Args:
-        first, last: (outputs,) range of input voxels that each output depends on, last excluded.
-        matrix: (outputs, inputs) float32 weights; None where every output is a copy of input `first`.
+        inputs: number of input voxels.
+        outputs: number of output voxels.
+        first: for each output the first input voxel that it depends on, (outputs,).
+        last: for each output the end of the input voxels that it depends on, excluded, (outputs,).
+        matrix: weights (outputs, inputs) float32; None = every output is a copy of its input `first`.
     """
 
     inputs: int
@@ -40,7 +43,7 @@ class Interpolation:
     matrix: NDArray[np.float32] | None
 
     def needed(self, outputs: slice) -> slice:
-        """The inputs that a range of outputs depends on."""
+        """The range of inputs that a range of outputs depends on."""
         return slice(int(self.first[outputs].min()), int(self.last[outputs].max()))
 
     def touched(self, inputs: slice) -> slice:
@@ -52,14 +55,14 @@ class Interpolation:
         """Interpolate a 3D array along `axis`.
 
         Args:
-            array: holds the inputs from `start` on along `axis`; inputs it lacks count as zero.
-                float32 unless every output is a copy.
-            axis: 0 = z, 1 = y, 2 = x.
-            start: see `array`.
-            outputs: range of outputs to compute; all if None.
+            array: array (z, y, x) that holds the inputs from `start` on along `axis`; missing inputs count as zero.
+                Its dtype is float32, or any if every output is a copy.
+            axis: axis to interpolate along: 0 = z, 1 = y, 2 = x.
+            start: index of the first input that `array` holds.
+            outputs: range of outputs to compute; None = all.
 
         Returns:
-            `array` with the outputs along `axis`; where all are copies of all, `array` itself.
+            A new array with the outputs along `axis`; `array` itself if nothing changes.
         """
         outputs = outputs or slice(0, self.outputs)
         if self.matrix is None:
@@ -84,12 +87,12 @@ class Interpolation:
 
 @lru_cache(maxsize=64)
 def interpolation(inputs: int, outputs: int, order: Order) -> Interpolation:
-    """Interpolation by splines of `order` 0 (nearest), 1 or 3; a copy where the size stays."""
+    """Make the interpolation by splines of `order` 0 (nearest), 1 or 3; for equal sizes it is a copy."""
     if inputs == outputs:
         index = np.arange(inputs)
         return Interpolation(inputs, outputs, index, index + 1, None)
     if order == 0:
-        # as nnU-Net's map_coordinates along the coarse axis
+        # the same as nnU-Net's map_coordinates along the coarse axis
         centres = (np.arange(outputs) + 0.5) * (inputs / outputs) - 0.5
         nearest = ndimage.map_coordinates(np.arange(inputs), centres[None], order=0, mode="nearest")
         return Interpolation(inputs, outputs, nearest, nearest + 1, None)
@@ -105,14 +108,14 @@ def interpolation(inputs: int, outputs: int, order: Order) -> Interpolation:
 
 
 def _along(array: NDArray, axis: int, part: slice) -> NDArray:
-    """View of a part of one axis."""
+    """View of `array` with only a part of one axis."""
     index = [slice(None)] * array.ndim
     index[axis] = part
     return array[tuple(index)]
 
 
 def _multiply(weights: NDArray[np.float32], array: NDArray, target: NDArray, axis: int) -> None:
-    """Matrix product along `axis` of a 3D array, written into `target`."""
+    """Multiply a 3D array by a matrix along `axis`, and write the result into `target`."""
     if axis == 2:
         np.matmul(array, weights.T, out=target)
     elif axis == 1:

@@ -1,9 +1,9 @@
-"""Intensities to a common scale, channel by channel, before resampling.
+"""Normalises the intensities of each channel, before resampling.
 
 Isensee et al. 2021 (Nature Methods 18:203), supplement: CT is clipped to the 0.5 and 99.5
 percentiles of the training set's foreground and z-scored by the foreground's mean and standard
-deviation; every other modality is z-scored by the image's own, within its non-zero voxels where the
-crop removes much of the images.
+deviation. Every other modality is z-scored by the image's own mean and standard deviation, within its non-zero
+voxels if the crop removes much of the images.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ def normalize(
     channels: Sequence[Channel],
     present: Sequence[bool],
 ) -> NDArray[np.float32]:
-    """Normalised copy of `image`.
+    """Return a normalised copy of `image`.
 
     Args:
-        image: (channel, z, y, x), cropped to its non-zero box, intensities as acquired.
-        mask: (z, y, x), its non-zero voxels.
-        channels: how each channel is normalised.
+        image: image (channel, z, y, x) with acquired intensities, cropped to the box of its non-zero voxels.
+        mask: mask (z, y, x) of its non-zero voxels, from `nonzero_mask`.
+        channels: channels of the plan, which say how each channel is normalised.
         present: for each channel whether it was acquired; an absent one is zero in the result.
 
     Returns:
-        (channel, z, y, x) float32, C-contiguous. A channel normalised inside the mask keeps its
-        values outside it (zero, by the mask's definition, except in filled holes of no channel).
+        The image (channel, z, y, x) float32, C-contiguous. A channel that is normalised inside the mask only is zero
+        outside of it.
     """
     out = np.zeros(image.shape, dtype=np.float32)
     for source, target, channel, there in zip(image, out, channels, present, strict=True):
@@ -52,14 +52,14 @@ def normalize(
 
 
 def _standardize(array: NDArray[np.float32], mean: float, sd: float, mask: NDArray[np.bool_] | None = None) -> None:
-    """Subtract `mean` and divide by `sd`, in place, where `mask` is true (everywhere if None)."""
+    """Subtract `mean` and divide by `sd` in place, where `mask` is true, or everywhere if it is None."""
     where = True if mask is None else mask
     np.subtract(array, np.float32(mean), out=array, where=where)
     np.divide(array, np.float32(max(sd, SMALLEST_SD)), out=array, where=where)
 
 
 def _mean_and_sd(array: NDArray[np.float32], mask: NDArray[np.bool_] | None) -> tuple[float, float]:
-    """Mean and standard deviation in double precision, plane by plane: no copy of the image."""
+    """Mean and standard deviation in double precision, plane by plane to avoid a copy of the image."""
     count = array.size if mask is None else int(np.count_nonzero(mask))
     if count == 0:
         return 0.0, 1.0
@@ -69,6 +69,6 @@ def _mean_and_sd(array: NDArray[np.float32], mask: NDArray[np.bool_] | None) -> 
 
 
 def _planes(array: NDArray[np.float32], mask: NDArray[np.bool_] | None) -> Iterator[NDArray[np.float32]]:
-    """The values of each plane along z, those inside the mask only where there is one."""
+    """Yield the values of each plane along z, only those inside the mask if there is one."""
     for z, plane in enumerate(array):
         yield plane if mask is None else plane[mask[z]]

@@ -1,6 +1,6 @@
-"""A loaded case to what the network sees: crop, normalise, resample. Training cases and new images alike.
+"""Prepares a loaded case for the network: crop, normalise, resample. Training cases and new images are treated alike.
 
-In that order, as nnU-Net has it: intensity statistics are those of the acquired voxels, not of
+The order is nnU-Net's: intensity statistics are those of the acquired voxels, not of
 interpolated ones.
 """
 
@@ -25,9 +25,9 @@ class Prepared:
     """A case at a configuration's spacing.
 
     Args:
-        record: the way back to the stored image.
-        image: (channel, z, y, x) float32, normalised; absent channels are zero.
-        label: (z, y, x) uint8 class indices; None where the case has none.
+        record: reorientation, crop and resampling, by which predictions are brought back to the stored image.
+        image: normalised image (channel, z, y, x) float32; absent channels are zero.
+        label: class indices (z, y, x) uint8; None where the case has no label.
     """
 
     record: CaseRecord
@@ -41,11 +41,11 @@ def prepare_case(loaded: LoadedCase, plan: Plan, configuration: Configuration, n
     Peak memory is the image before and after resampling; see `benchmarks/memory_preprocess.py`.
 
     Args:
-        loaded: the case in the plan's orientation. A caller that keeps no reference of its own to it
-            lets its voxels be freed as soon as they are normalised.
-        plan: its channels say how to normalise.
-        configuration: its spacing is the one to resample to.
-        name: the case's name, for its record.
+        loaded: case in the plan's orientation. If the caller keeps no reference to it, its voxels are freed
+            as soon as they are normalised.
+        plan: plan whose channels say how to normalise.
+        configuration: configuration whose spacing the case is resampled to.
+        name: name of the case, for its record.
     """
     mask = nonzero_mask(loaded.image, loaded.present)
     lower, upper = box_of(mask)

@@ -1,13 +1,13 @@
-"""Images and label maps to another spacing.
+"""Resamples images and label maps to another spacing.
 
 The method is nnU-Net's (Isensee et al. 2021, Nature Methods 18:203, supplement): third-order splines
-for images; for labels each class's indicator interpolated linearly, so that no class is made up
-between two others. Where a case is anisotropic (the largest spacing more than three times the
-smallest, on its present or else its new grid), the one coarse axis is treated apart: voxels along it
-are taken from the nearest plane, since splines across thick slices ring.
+for images; for labels, the indicator of each class is interpolated linearly, so that no third class appears
+between two others. If a case is anisotropic (the largest spacing is more than three times the
+smallest, on its present or else its new grid), the one coarse axis is treated separately: voxels along it
+are taken from the nearest plane, since splines across thick slices overshoot.
 
-Volumes are processed in slabs of planes along z, in single precision: beyond the input and the
-output only a slab is held.
+Volumes are processed in slabs of planes along z, in single precision: memory holds the input, the
+output and one slab.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Box = tuple[slice, slice, slice]
 
 
 def new_shape_for(shape: Shape, spacing: Spacing, new_spacing: Spacing) -> Shape:
-    """Voxels (z, y, x) of a grid of `new_spacing` over the same extent; at least 1 along each axis."""
+    """Shape (z, y, x) in voxels of a grid of `new_spacing` with the same extent; at least 1 along each axis."""
     z, y, x = (max(1, round(old / new * n)) for old, new, n in zip(spacing, new_spacing, shape, strict=True))
     return z, y, x
 
@@ -37,18 +37,18 @@ def resample_image(
 ) -> NDArray[np.float32]:
     """Resample each channel by third-order splines (nearest plane along an anisotropic axis).
 
-    Equal to `scipy.ndimage.zoom(order=3, mode="nearest", grid_mode=True)` where no axis is treated
-    apart.
+    The result equals `scipy.ndimage.zoom(order=3, mode="nearest", grid_mode=True)` where no axis is treated
+    separately.
 
     Args:
-        array: (channel, z, y, x).
-        spacing: mm (z, y, x) of the present grid; with `new_spacing` it decides only whether an axis
-            is treated apart.
-        new_shape: voxels (z, y, x).
-        new_spacing: mm (z, y, x) of the new grid.
+        array: image (channel, z, y, x).
+        spacing: spacing (z, y, x) of the present grid in mm. The two spacings decide only whether an axis
+            is treated separately.
+        new_shape: shape (z, y, x) of the new grid in voxels.
+        new_spacing: spacing (z, y, x) of the new grid in mm.
 
     Returns:
-        (channel, *new_shape) float32; `array` itself if the shape stays.
+        The image (channel, *new_shape) float32; `array` itself if the shape stays the same.
     """
     if array.shape[1:] == tuple(new_shape):
         return np.asarray(array, dtype=np.float32)
@@ -65,19 +65,20 @@ def resample_image(
 def resample_label(
     array: NDArray[np.uint8], spacing: Spacing, new_shape: Shape, new_spacing: Spacing
 ) -> NDArray[np.uint8]:
-    """Resample a map of class indices: the class whose indicator, interpolated linearly, is largest.
+    """Resample a map of class indices: a voxel gets the class with the largest linearly interpolated indicator.
 
-    nnU-Net takes the last class of at least 0.5, and background where none reaches it; this agrees
-    wherever a class does, and leaves no holes where three classes meet.
+    nnU-Net takes the last class that reaches 0.5, and background where none does. The result here is the same
+    wherever a class reaches 0.5, and has no holes where three classes meet.
 
     Args:
-        array: (z, y, x).
-        spacing: as in `resample_image`, and so the following.
-        new_shape: voxels (z, y, x).
-        new_spacing: mm (z, y, x).
+        array: class indices (z, y, x).
+        spacing: spacing (z, y, x) of the present grid in mm. The two spacings decide only whether an axis
+            is treated separately.
+        new_shape: shape (z, y, x) of the new grid in voxels.
+        new_spacing: spacing (z, y, x) of the new grid in mm.
 
     Returns:
-        `new_shape` uint8; `array` itself if the shape stays.
+        Class indices of shape `new_shape`, uint8; `array` itself if the shape stays the same.
     """
     if array.shape == tuple(new_shape):
         return array
@@ -90,7 +91,7 @@ def resample_label(
 
 
 def interpolations(shape: Shape, spacing: Spacing, new_shape: Shape, new_spacing: Spacing, *, order: Order) -> Axes:
-    """Interpolation of each axis (z, y, x): of `order`, but of order 0 along an axis treated apart."""
+    """Interpolation along each axis (z, y, x), of `order`, or of order 0 along an axis that is treated separately."""
     apart = separate_axis(spacing, new_spacing)
     z, y, x = (
         interpolation(int(shape[axis]), int(new_shape[axis]), 0 if axis == apart else order) for axis in range(3)
@@ -99,9 +100,9 @@ def interpolations(shape: Shape, spacing: Spacing, new_shape: Shape, new_spacing
 
 
 def separate_axis(spacing: Spacing, new_spacing: Spacing) -> int | None:
-    """Axis treated apart: the one coarsest by far on the present or else on the new grid.
+    """Axis that is treated separately: the coarsest of the present grid if anisotropic, or else of the new grid.
 
-    None where no grid is anisotropic, or its coarsest spacing is shared by two axes.
+    None where neither grid is anisotropic, or where two axes share the coarsest spacing.
     """
     for grid in (spacing, new_spacing):
         if max(grid) / min(grid) > ANISOTROPIC:
@@ -111,7 +112,7 @@ def separate_axis(spacing: Spacing, new_spacing: Spacing) -> int | None:
 
 
 def slabs(axes: Axes) -> Iterator[slice]:
-    """Ranges of output planes along z whose float32 planes, before and after, stay within memory."""
+    """Yield ranges of output planes along z whose float32 input and output planes fit into `SLAB_BYTES`."""
     _, y, x = axes
     plane = 4 * max(y.inputs, y.outputs) * max(x.inputs, x.outputs)
     thickness = max(1, int(SLAB_BYTES // plane * min(1.0, axes[0].outputs / axes[0].inputs)))
@@ -120,12 +121,12 @@ def slabs(axes: Axes) -> Iterator[slice]:
 
 
 def resample_box(array: NDArray, axes: Axes, box: Box) -> NDArray[np.float32]:
-    """The voxels `box` of a resampled volume.
+    """Compute a part of a resampled volume, as float32.
 
     Args:
-        array: (z, y, x), the whole input; any number type.
-        axes: interpolation of each axis.
-        box: part of the output, (z, y, x).
+        array: whole input volume (z, y, x), of any dtype.
+        axes: interpolation along each axis (z, y, x).
+        box: ranges (z, y, x) of the output voxels to compute.
     """
     needed = tuple(axis.needed(part) for axis, part in zip(axes, box, strict=True))
     held = np.ascontiguousarray(array[needed], dtype=np.float32)
@@ -133,7 +134,7 @@ def resample_box(array: NDArray, axes: Axes, box: Box) -> NDArray[np.float32]:
 
 
 def _apply(held: NDArray[np.float32], axes: Axes, start: Shape, box: Box) -> NDArray[np.float32]:
-    """Interpolate a part of the input, beginning at `start`, along each axis; shrinking axes first."""
+    """Interpolate a part of the input, which begins at `start`, along each axis; shrinking axes first to save work."""
     growth = [(part.stop - part.start) / n for part, n in zip(box, held.shape, strict=True)]
     for axis in sorted(range(3), key=lambda a: growth[a]):
         held = axes[axis].apply(held, axis, start[axis], box[axis])
@@ -141,7 +142,7 @@ def _apply(held: NDArray[np.float32], axes: Axes, start: Shape, box: Box) -> NDA
 
 
 def _resample_label_slab(array: NDArray[np.uint8], axes: Axes, planes: slice, out: NDArray[np.uint8]) -> None:
-    """Fill the planes `planes` of `out`, class by class, each within the box it occupies."""
+    """Fill `planes` of `out` class by class; each class is interpolated only inside its own bounding box."""
     needed = axes[0].needed(planes)
     source = array[needed]
     present = np.flatnonzero(np.bincount(source.ravel(), minlength=1))
@@ -157,13 +158,13 @@ def _resample_label_slab(array: NDArray[np.uint8], axes: Axes, planes: slice, ou
         held = indicator[:, rows, columns].astype(np.float32)
         share = _apply(held, axes, (needed.start, rows.start, columns.start), box)
         best_here, out_here = best[:, box[1], box[2]], out[box]
-        # of two equal classes the later one, as nnU-Net's rule has it; never one with no share
+        # of two equal classes the later one wins, as in nnU-Net's rule; a class with a share of 0 never does
         wins = (share >= best_here) & (share > 0)
         np.copyto(best_here, share, where=wins)
         np.copyto(out_here, np.uint8(index), where=wins)
 
 
 def _span(touched: NDArray[np.bool_]) -> slice:
-    """Smallest range that holds every true entry; at least one is true."""
+    """Smallest range that holds every true entry; at least one entry must be true."""
     indices = np.flatnonzero(touched)
     return slice(int(indices[0]), int(indices[-1]) + 1)

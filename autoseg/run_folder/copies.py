@@ -1,4 +1,4 @@
-"""Copying a RUN folder: all of it, or only what predicting needs, without the patients' images."""
+"""Copying a RUN folder: the whole folder, or only the models that prediction needs, without the patients' images."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def copy_run(source: RunFolder, target: Path, *, models_only: bool) -> None:
     """Copy a RUN folder; the copy appears whole or not at all.
 
     Args:
-        source: the RUN folder.
-        target: the folder to make; may exist if it is empty.
-        models_only: copy the plan, what was selected, the weights and summary of each fold, and `dataset.json` and
-            `fingerprint.json` without names of cases, patients and files; no image, no label map,
+        source: RUN folder that is copied.
+        target: folder that is made; it may exist if it is empty.
+        models_only: copy the plan, the selection, the weights and summary of each fold, and `dataset.json` and
+            `fingerprint.json` without names of cases, patients and files; copy no image, no label map,
             no prediction and no training state.
 
     Raises:
-        RunFolderError: `source` is not a RUN folder, holds no trained fold where `models_only`
-            asks for them, or something else lies at `target`.
+        RunFolderError: `source` holds no plan, or no trained fold although `models_only` is set; or `target` is
+            not an empty folder, or lies inside `source`.
     """
     source.require(source.plan, "autoseg plan-and-preprocess")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -63,11 +63,11 @@ def _copy_models(source: RunFolder, target: RunFolder) -> None:
 
 
 def _without_names(fingerprint: Fingerprint) -> Fingerprint:
-    """The same measurements, cases numbered instead of named."""
+    """Return the same measurements with numbered cases instead of named ones."""
     cases = [case.changed(case=f"case_{i:04d}") for i, case in enumerate(fingerprint.cases)]
     return fingerprint.changed(cases=tuple(cases))
 
 
 def _passing_files(folder: str, names: list[str]) -> set[str]:
-    """Lock files and half-written ones: hidden, and of no use in a copy."""
+    """Names of hidden files: locks and half-written files, which a copy does not need."""
     return {name for name in names if name.startswith(".")}

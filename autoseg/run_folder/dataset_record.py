@@ -1,4 +1,4 @@
-"""`dataset.json`: what was read from the raw data set."""
+"""Reading and writing of `dataset.json`, the record of what was read from the raw data set."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def read_record(run: RunFolder) -> DatasetRecord:
     """Read `dataset.json`.
 
     Raises:
-        RunFolderError: it is missing or malformed; names file and field.
+        RunFolderError: the file is missing or malformed; the message names the file and the field.
     """
     run.require(run.dataset, "autoseg plan-and-preprocess")
     return read_existing(run.dataset, DatasetRecord)

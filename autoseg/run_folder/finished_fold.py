@@ -1,4 +1,7 @@
-"""`finished.json`: how the training of a fold went, and on which cases; written by the trainer, read by all."""
+"""`finished.json`, the summary of a finished fold: its training cases, schedule, times and validation Dice.
+
+The trainer writes it; reports, selection, copies and checks read it.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,17 @@ from autoseg.run_folder.splits import Split
 
 
 class Event(FileModel):
-    """Something that changed the schedule of a fold; stored in its checkpoint and in `finished.json`.
+    """A change of a fold's schedule or threads; stored in the fold's checkpoint and in `finished.json`.
 
     Args:
-        kind: `shortened`, `lengthened`: fewer or more iterations, to end when the time ends; `threads`: computes
-            with another number of threads; `restored`: training collapsed, went back to an earlier state
-            and goes on with a smaller rate.
-        step: first step to which it applies.
-        iterations: the schedule's length from then on.
+        kind: `shortened` or `lengthened`: the schedule has fewer or more steps from here on, to end within the
+            time limit; `threads`: torch computes with another number of threads; `restored`: training collapsed,
+            went back to an earlier checkpoint and continues with a smaller learning rate.
+        step: first optimiser step to which the event applies.
+        iterations: total length of the schedule from then on, in optimiser steps.
         rate_factor: factor on the learning rate from then on.
-        threads: torch's threads from then on; None = as before.
-        reason: sentence for the user.
+        threads: number of torch's threads from then on; None = the number does not change.
+        reason: sentence that tells the user why.
     """
 
     kind: Literal["shortened", "lengthened", "threads", "restored"]
@@ -34,21 +37,24 @@ class Event(FileModel):
 
 
 class Finished(FileModel):
-    """Summary of a fold that ended as planned.
+    """Summary of a fold whose training reached the end of its schedule.
 
     Args:
-        steps: optimiser steps.
-        iterations: length of the schedule at the beginning; None in files of earlier releases.
-        iterations_per_epoch: steps of each of its epochs; None in files of earlier releases.
-        seconds_training: time of the training, over restarts.
-        seconds_validation: time of the whole-case predictions at the end.
-        threads: torch's threads at the beginning; events tell what changed them.
-        precision: number type that the network computed in, or, where it changed, all in order; None in files
+        fold: number of the fold, from 0.
+        steps: number of optimiser steps that were done.
+        iterations: length of the schedule at the beginning, in steps; None in files of earlier releases.
+        iterations_per_epoch: number of steps in an epoch; None in files of earlier releases.
+        seconds_training: seconds of training, summed over restarts.
+        seconds_validation: seconds of the whole-case predictions at the end.
+        device: device that computed.
+        threads: number of torch's threads at the beginning; `events` tell how it changed.
+        torch_version: version of torch that computed.
+        precision: dtype that the network computed in, or, where it changed, all dtypes in order; None in files
             of earlier releases.
-        events: what changed the schedule on the way.
-        train: names of the cases it was trained on; None in a copy without names.
-        dice: by validation case, the Dice of each foreground class at original resolution; None where
-            neither reference nor prediction has it.
+        events: changes of the schedule and of the threads, in order.
+        train: names of the training cases; None in a copy without names.
+        dice: for each validation case, the Dice of each foreground class at original resolution; None where
+            neither the reference nor the prediction has the class.
         classes: names of the foreground classes.
     """
 
@@ -69,7 +75,7 @@ class Finished(FileModel):
     classes: tuple[str, ...]
 
     def without_names(self) -> Finished:
-        """The same without names of cases, for a copy that goes to others."""
+        """Return a copy without names of cases and their Dice, to be given to others."""
         return self.changed(train=None, dice={})
 
 
@@ -79,22 +85,22 @@ def write_finished(run: RunFolder, configuration: str, fold: int, finished: Fini
 
 
 def read_finished(run: RunFolder, configuration: str, fold: int) -> Finished | None:
-    """How a fold's training went; None where it has not finished.
+    """Read `finished.json` of a fold; None where the fold has not finished.
 
     Raises:
-        RunFolderError: the file is malformed; names file and field.
+        RunFolderError: the file is malformed; the message names the file and the field.
     """
     advice = f"delete {run.fold(configuration, fold)} to train the fold anew"
     return read_model(run.finished(configuration, fold), Finished, advice)
 
 
 def refuse_other_splits(run: RunFolder, configuration: str, splits: Sequence[Split]) -> None:
-    """Refuse to judge a fold on cases that it may have learned from.
+    """Raise an error where a finished fold would be validated on cases that it may have been trained on.
 
     Args:
-        run: the RUN folder.
-        configuration: whose finished folds are looked at.
-        splits: as `splits.json` now has them.
+        run: RUN folder that holds the finished folds.
+        configuration: name of the configuration whose finished folds are checked.
+        splits: training and validation cases of each fold that takes part, as `splits.json` now has them.
 
     Raises:
         RunFolderError: a finished fold was trained on other cases than its split now names.

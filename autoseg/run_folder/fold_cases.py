@@ -1,7 +1,7 @@
-"""Which cases take part in a configuration: those that have at least one of the sequences it sees.
+"""The cases that take part in a configuration: those with at least one of the sequences that its network sees.
 
-A case without any has nothing to be learned from or judged by; it is left out of training and
-validation alike, and the number of cases stands behind each figure.
+A case without any of them gives the network no input. It is left out of training and validation alike, and
+reports give the number of cases with each figure.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from autoseg.run_folder.splits import Split, cases_of
 
 
 def splits_of(run: RunFolder, plan: Plan, name: str, splits: Sequence[Split]) -> tuple[Split, ...]:
-    """The folds of a configuration: those of the run, less the cases that take no part in it.
+    """Return the folds of the run without the cases that take no part in a configuration.
 
     Args:
-        run: holds the preprocessed cases, which know their sequences.
-        plan: of the run.
-        name: of the configuration.
+        run: RUN folder with the preprocessed cases; their records tell which sequences a case has.
+        plan: plan of the run.
+        name: name of the configuration.
         splits: folds of the run, as `splits.json` has them.
 
     Raises:
-        PlanError: there is no such configuration.
-        RunFolderError: it does not see every sequence, and a case is not preprocessed.
+        PlanError: the plan has no such configuration.
+        RunFolderError: the configuration sees only some sequences, and a case is not preprocessed.
     """
     configuration = plan.configuration(name)
-    # every case has a sequence of the data set
+    # every case has at least one sequence of the data set
     if configuration.sequences is None:
         return tuple(splits)
     layout, source = InputLayout.of(plan, configuration), plan.preprocessed_as(name)

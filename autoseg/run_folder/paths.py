@@ -11,77 +11,77 @@ from autoseg.errors import RunFolderError
 
 @dataclass(frozen=True)
 class RunFolder:
-    """One self-contained run: what was read, planned, preprocessed, trained and evaluated.
+    """Folder of one self-contained run, and the paths of everything in it.
 
     Args:
-        path: the folder; need not exist yet.
+        path: path of the folder; it need not exist yet.
     """
 
     path: Path
 
     @property
     def dataset(self) -> Path:
-        """What was read from the raw data set."""
+        """File that records what was read from the raw data set."""
         return self.path / "dataset.json"
 
     @property
     def fingerprint(self) -> Path:
-        """Measured properties of the data set."""
+        """File of the measured properties of the data set."""
         return self.path / "fingerprint.json"
 
     @property
     def plan(self) -> Path:
-        """The plan that is followed; a person may edit it."""
+        """File of the plan that the run follows; the user may edit it."""
         return self.path / "plan.yaml"
 
     @property
     def planned(self) -> Path:
-        """The plan as autoseg last wrote it, to tell a person's edits from its own decisions."""
+        """File of the plan as autoseg last wrote it; where `plan` differs from it, the user edited `plan`."""
         return self.path / "plan.as_planned.yaml"
 
     @property
     def planned_next(self) -> Path:
-        """What takes the place of `planned` when `plan` is made again; there for a moment only."""
+        """Temporary file that replaces `planned` when the plan is made again."""
         return self.path / ".plan.as_planned.next.yaml"
 
     @property
     def reference_plan(self) -> Path:
-        """The plan by nnU-Net's rules, before hardware and time were considered."""
+        """File of the plan by nnU-Net's rules, before hardware and time were considered."""
         return self.path / "plan.reference.yaml"
 
     @property
     def step_costs(self) -> Path:
-        """The training steps that were measured when the plan was made."""
+        """File of the training steps that were measured when the plan was made."""
         return self.path / "step_costs.json"
 
     @property
     def splits(self) -> Path:
-        """Training and validation cases of each fold."""
+        """File of the training and validation cases of each fold; the user may replace it."""
         return self.path / "splits.json"
 
     @property
     def made_splits(self) -> Path:
-        """The folds as autoseg made them, to tell a person's own from them."""
+        """File of the folds as autoseg made them; where `splits` differs from it, the folds are the user's own."""
         return self.path / "splits.as_made.json"
 
     @property
     def time_spent(self) -> Path:
-        """Seconds that each stage has taken so far, over restarts."""
+        """File of the seconds that each stage has taken so far, summed over restarts."""
         return self.path / "time_spent.json"
 
     @property
     def selected(self) -> Path:
-        """What predicts, chosen by cross-validation; a person may edit it."""
+        """File of the configurations and post-processing chosen by cross-validation; the user may edit it."""
         return self.path / "selected.json"
 
     @property
     def former_selection(self) -> Path:
-        """A choice whose models were trained anew since, kept for a person who edited it."""
+        """File of a former selection whose models have been trained anew; kept in case the user edited it."""
         return self.path / "selected.former.json"
 
     @property
     def report(self) -> Path:
-        """Folder of metrics.csv, summary.json and report.html; `report_folder` says of which configuration."""
+        """Folder of metrics.csv, summary.json and report.html; see `report_folder` for the configuration it is of."""
         return self.path / "report"
 
     @property
@@ -106,19 +106,19 @@ class RunFolder:
         return self.models(configuration) / f"fold_{fold}"
 
     def configurations_with_models(self) -> tuple[str, ...]:
-        """Names of the configurations that have a folder of folds, in order."""
+        """Names of the configurations that have a folder under `models`, in alphabetical order."""
         return tuple(sorted(path.name for path in (self.path / "models").glob("*")))
 
     def folds(self, configuration: str) -> tuple[tuple[int, Path], ...]:
-        """Number and folder of every fold of a configuration that is there, in order.
+        """Number and folder of every fold of a configuration that exists on disk, in order of the numbers.
 
-        A folder of another name, such as a copy that a person kept, is none.
+        Folders of other names, such as a copy that the user kept, do not count.
         """
         found = ((re.fullmatch(r"fold_(\d+)", path.name), path) for path in self.models(configuration).glob("fold_*"))
         return tuple(sorted((int(named[1]), path) for named, path in found if named))
 
     def begun_folds(self, configuration: str) -> tuple[tuple[int, Path], ...]:
-        """Those of the folds that have weights or a checkpoint."""
+        """Number and folder of every fold of a configuration that has weights or a checkpoint."""
         return tuple(
             (fold, path)
             for fold, path in self.folds(configuration)
@@ -126,30 +126,34 @@ class RunFolder:
         )
 
     def trained_by(self, configuration: str, fold: int) -> Path:
-        """The part of the plan that a fold's network depends on, as it was when the fold was begun."""
+        """File of the plan settings that a fold is trained with, as they were when the fold began."""
         return self.fold(configuration, fold) / "trained_by.json"
 
     def weights(self, configuration: str, fold: int) -> Path:
-        """Weights that predict, apart from the training state."""
+        """File of the weights that prediction uses; checkpoints of the training state are stored apart."""
         return self.fold(configuration, fold) / "weights.safetensors"
 
     def finished(self, configuration: str, fold: int) -> Path:
-        """Marker and summary of a fold whose training has ended as planned."""
+        """File that marks a fold as finished and summarises its training."""
         return self.fold(configuration, fold) / "finished.json"
 
     def cross_validation(self, configuration: str) -> Path:
-        """Folder of label maps: each training case predicted by the model that did not see it."""
+        """Folder of out-of-fold label maps: each case is predicted by the fold that was not trained on it."""
         return self.path / "cross_validation" / configuration
 
     def probabilities(self, configuration: str) -> Path:
-        """Folder of the class probabilities behind those label maps."""
+        """Folder of the class probabilities that the label maps in `cross_validation` are made from."""
         return self.cross_validation(configuration) / "probabilities"
 
     def require(self, path: Path, command: str) -> Path:
         """Return `path` if it exists.
 
+        Args:
+            path: file or folder of the run that is needed.
+            command: command that makes it, for the message.
+
         Raises:
-            RunFolderError: it does not; the message names the command that makes it.
+            RunFolderError: `path` does not exist; the message names the command.
         """
         if not path.exists():
             raise RunFolderError(f"{path}: does not exist; `{command}` makes it")

@@ -1,4 +1,7 @@
-"""What a person changed in `plan.yaml` since autoseg wrote it: such fields stay as they are, whatever a run finds."""
+"""The fields of `plan.yaml` that the user edited after autoseg wrote it, and the replacement of a plan made again.
+
+Edited fields keep their values when a plan is made again.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,15 @@ from autoseg.run_folder.paths import RunFolder
 
 
 def replace_plans(run: RunFolder, planned: Plan, followed: Plan, reasons: dict[str, str]) -> None:
-    """Put a plan that was made again in place of the former one, whole also when it is interrupted.
+    """Replace the plan files by a plan that was made again; `settle_plans` completes or undoes an interruption.
 
     The caller holds the lock of the RUN folder.
 
     Args:
-        run: the RUN folder.
-        planned: as autoseg has it.
-        followed: the same with what a person had written into the former one.
-        reasons: by dotted path.
+        run: RUN folder whose plan files are replaced.
+        planned: new plan as autoseg made it.
+        followed: new plan with the user's edits of the former plan applied.
+        reasons: reason for each field, keyed by its dotted path such as `configurations.3d.spacing`.
     """
     write_plan(run.planned_next, planned, reasons)
     write_plan(run.plan, followed, reasons)
@@ -29,9 +32,9 @@ def replace_plans(run: RunFolder, planned: Plan, followed: Plan, reasons: dict[s
 
 
 def settle_plans(run: RunFolder) -> None:
-    """Go on where `replace_plans` was interrupted: `plan.yaml` and what autoseg wrote belong together again.
+    """Complete or undo an interrupted `replace_plans`, so that the plan and the plan as made belong together again.
 
-    Another process that is replacing them just now, and holds the lock of the RUN folder, is left to it.
+    Nothing is done while another process holds the lock of the RUN folder, since it may be replacing them.
     """
     if not run.planned_next.exists():
         return
@@ -48,21 +51,23 @@ def _settle(run: RunFolder) -> None:
 
 
 def edited_fields(run: RunFolder, plan: Plan) -> tuple[str, ...]:
-    """Dotted paths of the fields of the plan that a person changed; none where nothing tells what was planned.
+    """Return the dotted paths of the plan's fields that the user changed.
+
+    The result is empty where the RUN folder does not hold the plan as autoseg wrote it.
 
     Args:
-        run: holds the plan as autoseg wrote it.
-        plan: as `plan.yaml` now has it.
+        run: RUN folder that holds the plan as autoseg wrote it.
+        plan: plan as `plan.yaml` now has it.
     """
     return tuple(differing_fields(read_plan(run.planned), plan)) if run.planned.exists() else ()
 
 
 def edited_in(part: str, edits: Sequence[str], configuration: str) -> frozenset[str]:
-    """Names of the fields in a part of a configuration that a person changed.
+    """Return the names of the fields that the user changed in one part of a configuration.
 
     Args:
-        part: `training` or `prediction`.
-        edits: dotted paths, as `edited_fields` gives them.
+        part: part of the configuration, `training` or `prediction`.
+        edits: dotted paths of edited fields, as `edited_fields` returns them.
         configuration: name of the configuration.
     """
     prefix = f"configurations.{configuration}.{part}."

@@ -1,9 +1,9 @@
-"""A preprocessed case on disk: one folder, readable patch by patch without the raw data.
+"""A preprocessed case on disk: one folder that can be read patch by patch without the raw data.
 
-`image.b2nd` (channel, z, y, x) float32 and `label.b2nd` (z, y, x) uint8 class indices at the
-configuration's spacing, chunked and compressed (blosc2); `foreground.safetensors`, voxels to draw
-patches from; `reference.nii.gz`, the label map in the data set's values at the image's own
-geometry; `case.json`, how to get back there.
+The folder holds `image.b2nd` (channel, z, y, x) float32 and `label.b2nd` (z, y, x) uint8 class indices at the
+configuration's spacing, chunked and compressed (blosc2); `foreground.safetensors`, the voxels that patches are
+drawn from; `reference.nii.gz`, the label map in the data set's values at the image's own geometry; and
+`case.json`, the record by which arrays are brought back to that geometry.
 """
 
 from __future__ import annotations
@@ -24,16 +24,17 @@ from autoseg.image.geometry import Geometry, Reorientation, Shape, Spacing
 
 
 class CaseRecord(FileModel):
-    """`case.json`: the way from the stored image to the preprocessed arrays.
+    """`case.json`: the steps that lead from the stored image to the preprocessed arrays.
 
     Args:
+        case: name of the case.
         stored: geometry of the image as the user's file has it.
-        reorientation: applied to the stored axes first.
+        reorientation: flips and permutation of the stored axes, the first step.
         crop_lower, crop_upper: box of the crop to non-zero, in voxels of the reoriented image (z, y,
-            x), upper end excluded.
-        spacing: mm of the preprocessed arrays.
-        shape: voxels of the preprocessed arrays.
-        present: for each channel whether the sequence was acquired.
+            x), upper end excluded; the second step.
+        spacing: spacing (z, y, x) of the preprocessed arrays in mm; resampling to it is the third step.
+        shape: shape (z, y, x) of the preprocessed arrays in voxels.
+        present: for each channel, whether the case has the sequence.
     """
 
     schema_version: Literal[1] = 1
@@ -53,21 +54,21 @@ class CaseRecord(FileModel):
 
     @property
     def cropped_shape(self) -> Shape:
-        """Voxels of the crop, before resampling."""
+        """Shape (z, y, x) of the crop in voxels, before resampling."""
         z, y, x = (upper - lower for lower, upper in zip(self.crop_lower, self.crop_upper, strict=True))
         return z, y, x
 
 
 @dataclass(frozen=True)
 class Foreground:
-    """Voxels from which patches are drawn.
+    """A sample of foreground voxels on which training patches are centred.
 
     Args:
         voxels: (n, 3) indices (z, y, x) into the preprocessed arrays.
-        classes: (n,) class index of each.
-        lesions: (n,) connected component of each, numbered within its class from 0.
-        weights: (n,) voxels of its component that each stands for, itself included; None where the case
-            was preprocessed before they were kept.
+        classes: (n,) class index of each voxel.
+        lesions: (n,) number of the connected component of each voxel, counted within its class from 0.
+        weights: (n,) number of voxels of the component that each sampled voxel stands for, itself included; None
+            in cases preprocessed by earlier releases.
     """
 
     voxels: NDArray[np.int32]
@@ -78,11 +79,14 @@ class Foreground:
 
 @dataclass(frozen=True)
 class PreprocessedCase:
-    """A preprocessed case, opened; arrays are read where they are sliced.
+    """An opened preprocessed case; slicing an array reads only that part from disk.
 
     Args:
+        record: steps that lead from the stored image to the arrays.
         image: (channel, z, y, x) float32, normalised; absent channels are zero.
         label: (z, y, x) uint8 class indices.
+        foreground: sample of foreground voxels on which patches are centred.
+        reference: path of the label map at the image's own geometry.
     """
 
     record: CaseRecord
@@ -95,14 +99,14 @@ class PreprocessedCase:
 def write_case(
     folder: Path, record: CaseRecord, image: NDArray[np.float32], label: NDArray[np.uint8], foreground: Foreground
 ) -> None:
-    """Write the arrays of a case into an existing folder; `reference.nii.gz` is the caller's.
+    """Write the arrays and the record of a case; the caller writes `reference.nii.gz`.
 
     Args:
-        folder: folder of the case.
-        record: the way back to the image as stored.
-        image: (channel, z, y, x).
-        label: (z, y, x).
-        foreground: voxels from which patches are drawn.
+        folder: folder of the case, which exists.
+        record: steps that led from the stored image to the arrays.
+        image: (channel, z, y, x) float32, normalised.
+        label: (z, y, x) uint8 class indices.
+        foreground: sample of foreground voxels on which patches are centred.
     """
     for name, array in (("image", image), ("label", label)):
         blosc2.asarray(
@@ -112,7 +116,7 @@ def write_case(
             mode="w",
             cparams=blosc2.CParams(codec=blosc2.Codec.ZSTD, clevel=3, nthreads=1),
         )
-    # safetensors writes the memory of an array as it lies, whatever its strides
+    # safetensors writes the memory of an array as it lies and ignores its strides
     drawn = {
         "voxels": foreground.voxels,
         "classes": foreground.classes,
@@ -143,7 +147,7 @@ def open_case(folder: Path) -> PreprocessedCase:
     """Open a preprocessed case.
 
     Raises:
-        RunFolderError: a part is missing or damaged.
+        RunFolderError: a file of the case is missing or damaged.
     """
     record = read_record(folder)
     try:
@@ -158,6 +162,6 @@ def open_case(folder: Path) -> PreprocessedCase:
 
 
 def _chunks(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Chunks of at most 64 voxels an axis, one channel each: a patch touches few of them."""
+    """Chunk shape: at most 64 voxels along each axis of one channel, so that a patch touches few chunks."""
     spatial = tuple(min(64, n) for n in shape[-3:])
     return (1, *spatial) if len(shape) == 4 else spatial

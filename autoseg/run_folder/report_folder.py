@@ -1,4 +1,4 @@
-"""Which folder the report of a configuration is in."""
+"""The folder that the report of a configuration is in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from autoseg.run_folder.paths import RunFolder
 
 
 class _Reported(BaseModel):
-    """What tells whose report `report/` is; other fields of `summary.json` are the evaluation's own."""
+    """The field of `summary.json` that tells which configuration `report/` is of; other fields are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -18,10 +18,14 @@ class _Reported(BaseModel):
 
 
 def report_folder(run: RunFolder, configuration: str) -> Path:
-    """Where a configuration's report goes.
+    """Return the folder that a configuration's report is written to and read from.
 
-    `report/` belongs to the configuration that was reported on first, as its `summary.json` says;
-    any other one has `report/CONFIG/`, so that none overwrites another's.
+    `report/` belongs to the configuration that was reported on first, which its `summary.json` names. Every other
+    configuration has `report/CONFIG/`, so that no report overwrites another.
+
+    Args:
+        run: RUN folder that holds the reports.
+        configuration: name of the configuration.
     """
     try:
         text = (run.report / "summary.json").read_text(encoding="utf-8")

@@ -1,7 +1,8 @@
-"""`selected.json`: what predicts a new image, chosen by cross-validation, and what the choice rests on.
+"""`selected.json`: the configurations and post-processing that predict new images, and the evidence for them.
 
-Made by `autoseg select`, applied by `autoseg predict`, readable and editable; it names no case. What
-predicts is said by `configurations` and `post_processing` alone, the rest is the evidence.
+`autoseg select` makes the file by cross-validation, and `autoseg predict` applies it. The user may edit it. It
+names no case. Only `configurations` and `post_processing` decide how images are predicted; all other fields are
+the evidence.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ PLAIN_THRESHOLD = 0.5
 
 
 class ClassRule(FileModel):
-    """Post-processing of one foreground class; as it is by default, it changes nothing.
+    """Post-processing of one foreground class; the default values change nothing.
 
     Args:
-        name: of the class.
-        threshold: a voxel is of the class where the class has more than this share of the probability
-            that it and its strongest rival have together; in a task of one class that is the
-            threshold of the foreground's probability. 0.5 is "the most probable class".
-        largest_component: keep only the connected component (26 neighbours) of most voxels.
-        minimal_diameter_mm: remove components smaller than the ball of this diameter.
+        name: name of the class.
+        threshold: a voxel gets the class where the class has more than this share of the probability
+            that it and its strongest competing class have together; with a single foreground class this is the
+            threshold on its probability. 0.5 selects the most probable class.
+        largest_component: keep only the connected component (26 neighbours) with the most voxels.
+        minimal_diameter_mm: remove connected components that are smaller than a ball of this diameter in mm.
     """
 
     name: str
@@ -39,16 +40,16 @@ class ClassRule(FileModel):
 
     @property
     def weight(self) -> float:
-        """Factor on the class's probability that makes the largest one decide by the threshold."""
+        """Factor on the class's probability with which choosing the largest one applies the threshold."""
         return (1 - self.threshold) / self.threshold
 
     @property
     def is_plain(self) -> bool:
-        """Whether it changes nothing."""
+        """Whether the rule changes nothing."""
         return self == ClassRule(name=self.name)
 
     def text(self) -> str:
-        """In words."""
+        """Return the rule in words, for the user."""
         parts = [f"threshold {self.threshold:g}"] if self.threshold != PLAIN_THRESHOLD else []
         parts += ["largest component only"] if self.largest_component else []
         parts += [f"nothing under {self.minimal_diameter_mm:g} mm"] if self.minimal_diameter_mm else []
@@ -56,13 +57,14 @@ class ClassRule(FileModel):
 
 
 class CandidateScore(FileModel):
-    """How one configuration, or the mean of several, does in cross-validation.
+    """Cross-validation score of one candidate: a configuration, or several whose probabilities are averaged.
 
     Args:
-        mean_dice: mean over classes of the mean over the cases that all candidates have.
-        dice: mean over cases, by class; None where no case defines it.
-        gain: of several on the best single configuration; None of a single one.
-        standard_error: of the gain, by leaving out case after case.
+        configurations: names of the candidate's configurations.
+        mean_dice: mean over classes of the mean Dice over the cases that all candidates have.
+        dice: mean Dice over these cases, by class name; None where it is defined in no case.
+        gain: mean Dice of several configurations minus that of the best single one; None for a single one.
+        standard_error: jackknife standard error of the gain, which leaves out one case at a time.
     """
 
     configurations: tuple[str, ...]
@@ -73,18 +75,20 @@ class CandidateScore(FileModel):
 
 
 class StepScore(FileModel):
-    """What a step of post-processing does to cases whose fold took no part in fitting it.
+    """Effect of one post-processing step, validated on cases of folds that it was not fitted to.
 
     Args:
-        class_name: the class that it is for.
+        class_name: name of the class that is post-processed.
         step: `largest component`, `minimal size` or `threshold`.
-        value: fitted to all cases.
-        before, after: the aim's score without and with it: mean Dice, where 1 stands for a case that has
-            the class in neither; pooled F2; for a stated sensitivity the share of lesions found, or, where
-            it is reached, 1 + 1 / (1 + false components a case).
-        gain: their difference.
-        standard_error: of the gain, by leaving out case after case.
-        applied: whether it helps: the gain exceeds its standard error.
+        value: setting of the step when it is fitted to all cases, as text.
+        before, after: score without and with the step. The operating point decides the score: mean Dice, in which
+            a case without the class in reference and prediction counts as 1; or F2 of lesion detection, pooled
+            over cases; or, for a stated sensitivity, the share of lesions found, and once that is reached
+            1 + 1 / (1 + false components per case).
+        gain: `after` minus `before`.
+        standard_error: jackknife standard error of the gain, which leaves out one case at a time.
+        applied: whether the step is part of the selected post-processing. Its gain must exceed its standard error
+            (not for a stated sensitivity), and no step is applied where all of them together do not help.
     """
 
     class_name: str
@@ -98,15 +102,16 @@ class StepScore(FileModel):
 
 
 class ClassPerformance(FileModel):
-    """One class in cross-validation.
+    """Performance of one class in cross-validation.
 
     Args:
-        dice: mean over the cases that define it.
-        cases: how many do.
-        lesions: connected components in the references, of all cases.
-        sensitivity: share of them that is found.
-        false_per_case: predicted components that touch none, a case.
-        f2: of the detection: sensitivity counts twice as much as precision.
+        name: name of the class.
+        dice: mean Dice over the cases in which it is defined; None where there are none.
+        cases: number of these cases.
+        lesions: number of connected components of the class in the references of all cases.
+        sensitivity: share of these lesions that is found; None where there are none.
+        false_per_case: predicted components per case that touch no lesion of the reference.
+        f2: F2 of lesion detection, in which sensitivity counts twice as much as precision; None where undefined.
     """
 
     name: str
@@ -119,19 +124,19 @@ class ClassPerformance(FileModel):
 
 
 class Performance(FileModel):
-    """All classes in cross-validation."""
+    """Performance of all classes in cross-validation."""
 
     mean_dice: float | None
     classes: tuple[ClassPerformance, ...]
 
 
 class HeldOutChoice(FileModel):
-    """The choice made anew for each fold, from the cases of the other folds, and judged on the fold's.
+    """Test of the choice itself: for each fold it is made on the other folds' cases and validated on the fold's.
 
     Args:
-        folds: how many took part.
-        chosen: mean Dice of what was chosen without the cases it is judged on.
-        best_single: the same of the best single configuration.
+        folds: number of folds that took part.
+        chosen: mean Dice when the best of all candidates is chosen for each fold.
+        best_single: mean Dice when the best single configuration is chosen for each fold.
     """
 
     folds: int
@@ -140,20 +145,22 @@ class HeldOutChoice(FileModel):
 
 
 class Selection(FileModel):
-    """`selected.json`.
+    """Content of `selected.json`.
 
     Args:
-        configurations: that predict together: the mean of their probabilities, each its folds' mean.
-        post_processing: by class; a class that is not named is left as predicted.
-        operating_point: aim that threshold and minimal size were chosen for.
-        cases: validation cases that the choice rests on, those that every candidate has.
-        candidates: what was compared, the best first.
-        held_out_choice: whether choosing pays on cases that take no part in it.
-        steps: what was tried as post-processing.
-        plain: the chosen configurations without post-processing.
-        post_processed: the same with it, fitted for each fold to the cases of the others; None where
-            there is none.
-        notes: what the reader should know.
+        configurations: names of the configurations that predict together: their probabilities are averaged, after
+            those of each configuration were averaged over its folds.
+        post_processing: one rule for each class that is post-processed; other classes stay as predicted.
+        operating_point: criterion by which threshold and minimal size were chosen: `dice`, `f2` or such as
+            `sensitivity=0.9`.
+        cases: number of validation cases that the choice rests on: those that every candidate has.
+        candidates: candidates that were compared, the best first.
+        held_out_choice: result of the same choice on cases that took no part in it; None with a single fold.
+        steps: post-processing steps that were tried.
+        plain: performance of the chosen configurations without post-processing.
+        post_processed: performance with post-processing that was fitted for each fold to the cases of the other
+            folds; None where there is no post-processing.
+        notes: sentences that warn the reader of limits of the choice.
     """
 
     schema_version: Literal[1] = 1
@@ -169,13 +176,18 @@ class Selection(FileModel):
     notes: tuple[str, ...] = ()
 
     def text(self) -> str:
-        """What predicts, in words."""
+        """Return the selected configurations and post-processing in words."""
         rules = "; ".join(f"{rule.name}: {rule.text()}" for rule in self.post_processing if not rule.is_plain)
         return f"{' + '.join(self.configurations)}, post-processing {rules or 'none'}"
 
 
 def rules_by_class(rules: Sequence[ClassRule], labels: Labels) -> tuple[ClassRule, ...]:
-    """One rule a foreground class, in the order of `labels`; of a class that none names it changes nothing."""
+    """Return one rule per foreground class, in the order of `labels`.
+
+    Args:
+        rules: rules that were selected; a class without one gets a rule that changes nothing.
+        labels: classes of the data set.
+    """
     given = {rule.name: rule for rule in rules}
     return tuple(given.get(name, ClassRule(name=name)) for name in labels.foreground)
 
@@ -186,14 +198,16 @@ def write_selection(run: RunFolder, selection: Selection) -> None:
 
 
 def set_selection_aside(run: RunFolder, configuration: str | None = None) -> bool:
-    """Move `selected.json` out of the way where it rests on models that are trained anew.
+    """Rename `selected.json` to `selected.former.json` where it rests on models that are trained anew.
 
     Args:
-        run: the RUN folder.
-        configuration: of which a fold begins; None = every model is gone, whatever was selected.
+        run: RUN folder that holds the selection.
+        configuration: configuration of which a fold begins; the selection is set aside only if it names this
+            configuration. None = every model is gone, and any selection is set aside.
 
     Returns:
-        Whether there was such a choice. One that is malformed is left to be mended while there are models.
+        Whether a selection was set aside. With `configuration` given, a malformed file stays where it is, for the
+        user to mend.
     """
     if configuration is not None:
         try:
@@ -209,10 +223,14 @@ def set_selection_aside(run: RunFolder, configuration: str | None = None) -> boo
 
 
 def read_selection(run: RunFolder, plan: Plan) -> Selection | None:
-    """What was selected; None where nothing was.
+    """Read `selected.json`; None where there is no such file.
+
+    Args:
+        run: RUN folder that holds the selection.
+        plan: plan of the run, which names the configurations and classes.
 
     Raises:
-        RunFolderError: the file is malformed, or names a configuration or class that the plan lacks.
+        RunFolderError: the file is malformed, or names a configuration or class that the plan does not have.
     """
     selection = _read(run)
     if selection is None:

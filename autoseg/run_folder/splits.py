@@ -1,4 +1,4 @@
-"""Which cases each fold trains on and validates on. `splits.json`, replaceable by the user's own."""
+"""`splits.json`: the training and validation cases of each fold; the user may replace it by folds of their own."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from autoseg.files import FileModel, write_text
 
 
 class Split(FileModel):
-    """One fold.
+    """Cases of one fold.
 
     Args:
-        train: names of the cases it learns from.
-        val: names of the cases it is judged on.
+        train: names of the cases that the fold is trained on.
+        val: names of the cases that the fold is validated on.
     """
 
     train: tuple[str, ...]
@@ -24,7 +24,7 @@ class Split(FileModel):
 
 
 def cases_of(splits: Sequence[Split]) -> tuple[str, ...]:
-    """Names of all cases that folds hold, each once."""
+    """Names of all cases in the folds, each once."""
     return tuple(dict.fromkeys(case for split in splits for case in (*split.train, *split.val)))
 
 
@@ -32,7 +32,7 @@ _SPLITS = TypeAdapter(tuple[Split, ...])
 
 
 def write_splits(path: Path, splits: tuple[Split, ...]) -> None:
-    """Write the folds as a JSON list, nnU-Net's layout of splits_final.json."""
+    """Write the folds as a JSON list, in the layout of nnU-Net's splits_final.json."""
     write_text(path, _SPLITS.dump_json(splits, indent=1).decode())
 
 
@@ -40,7 +40,7 @@ def read_splits(path: Path) -> tuple[Split, ...]:
     """Read the folds.
 
     Raises:
-        PlanError: missing or malformed; names file and field.
+        PlanError: the file is missing or malformed; the message names the file and the field.
     """
     try:
         return _SPLITS.validate_json(path.read_text(encoding="utf-8"))

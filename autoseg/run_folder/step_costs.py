@@ -1,4 +1,4 @@
-"""`step_costs.json`: every look at a training step that the plan rests on, so that it can be replayed."""
+"""`step_costs.json`: every measurement of a training step that the plan rests on, so that planning can be replayed."""
 
 from __future__ import annotations
 
@@ -14,11 +14,18 @@ from autoseg.run_folder.paths import RunFolder
 
 
 class MeasuredStep(FileModel):
-    """A step that was measured while the plan was made, and what it depends on.
+    """One measurement of a training step, and the settings that its cost depends on.
 
     Args:
-        inputs: channels of the network's input.
-        seconds: None where it did not fit into memory.
+        patch_size: voxels (z, y, x) of the patch.
+        batch_size: number of patches in a batch.
+        inputs: number of channels of the network's input.
+        network: U-Net that was measured.
+        lesion_loss: weight of the lesion-wise loss.
+        seconds: seconds of the step; None where it did not fit into memory.
+        peak_bytes: memory that the step takes at most; None where it is not known.
+        forward_share: share of the step's time that a forward pass in prediction takes.
+        others: number of cores that other programs used meanwhile.
     """
 
     patch_size: tuple[int, int, int]
@@ -33,11 +40,13 @@ class MeasuredStep(FileModel):
 
 
 class Again(FileModel):
-    """The looks of a second planning of a configuration.
+    """The measurements of the second planning of a configuration.
 
     Args:
-        factor: times as slow as measured that steps really were; the plan was made with steps so slow.
-        steps: in the order in which they were measured; the first is of the network that was planned before.
+        configuration: name of the configuration that was planned again.
+        factor: real seconds of a training step divided by its measured seconds; planning multiplied every
+            measurement by it.
+        steps: measurements before that multiplication, in order; the first is of the network planned before.
     """
 
     configuration: str
@@ -46,14 +55,15 @@ class Again(FileModel):
 
 
 class StepCosts(FileModel):
-    """`step_costs.json`: every look at a training step, in the order in which they were taken.
+    """Content of `step_costs.json`: every measurement of a training step that planning asked for.
 
     Args:
-        device: on which.
-        cores: that the process may use.
-        threads: that computed on a CPU.
-        counted: they were counted from the network's work, not measured.
-        again: of plannings after the first.
+        device: device on which the steps were measured.
+        cores: number of cores that the process may use.
+        threads: number of threads that computed on a CPU.
+        counted: True where the costs were computed from the network's amount of work instead of measured.
+        steps: measurements of the first planning, in the order in which they were made.
+        again: measurements of later plannings.
     """
 
     schema_version: Literal[1] = 1
@@ -66,10 +76,10 @@ class StepCosts(FileModel):
 
 
 class Recorder:
-    """A measure that remembers what it measured.
+    """A function that measures training steps and keeps every measurement in `steps`.
 
     Args:
-        measure: costs of a training step.
+        measure: function that measures the cost of a training step.
     """
 
     def __init__(self, measure: Measure) -> None:
@@ -77,7 +87,7 @@ class Recorder:
         self.steps: list[MeasuredStep] = []
 
     def __call__(self, plan: Plan, configuration: Configuration) -> StepCost:
-        """The cost of a step, measured and remembered."""
+        """Measure the cost of a training step, keep it and return it."""
         cost = self._measure(plan, configuration)
         self.steps.append(
             MeasuredStep(
@@ -92,20 +102,20 @@ class Recorder:
 
 
 class Replayed:
-    """A measure that gives what was measured before, look by look, so that the same plan is made.
+    """A function that returns earlier measurements in their order instead of measuring, so that a plan is repeated.
 
     Args:
-        costs: of the planning that is repeated.
+        costs: measurements of the planning that is repeated.
     """
 
     def __init__(self, costs: StepCosts) -> None:
         self._left = list(costs.steps)
 
     def __call__(self, plan: Plan, configuration: Configuration) -> StepCost:
-        """The next look at this step.
+        """Return the next earlier measurement of this training step.
 
         Raises:
-            RunFolderError: none is left.
+            RunFolderError: no measurement of this step is left.
         """
         what = _what(plan, configuration)
         for place, step in enumerate(self._left):
@@ -122,7 +132,7 @@ def write_step_costs(run: RunFolder, costs: StepCosts) -> None:
 
 
 def read_step_costs(run: RunFolder) -> StepCosts | None:
-    """What was measured for the plan; None where nothing was.
+    """Read `step_costs.json`; None where there is no such file.
 
     Raises:
         RunFolderError: the file is malformed.
@@ -131,7 +141,7 @@ def read_step_costs(run: RunFolder) -> StepCosts | None:
 
 
 def _what(plan: Plan, configuration: Configuration) -> dict[str, object]:
-    """What the cost of a step depends on."""
+    """Settings that the cost of a step depends on, named as the fields of `MeasuredStep`."""
     from autoseg.plan.network_input import input_channels
 
     return {

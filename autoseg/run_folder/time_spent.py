@@ -1,4 +1,4 @@
-"""`time_spent.json`: the seconds of every stage, added up over restarts."""
+"""`time_spent.json`: the seconds that every stage of a run has taken, summed over restarts."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from autoseg.run_folder.paths import RunFolder
 
 
 class TimeSpent(FileModel):
-    """`time_spent.json`.
+    """Content of `time_spent.json`.
 
     Args:
-        seconds: by stage, such as `fingerprint` or `train 3d fold 0`.
+        seconds: seconds spent so far, keyed by stage, such as `fingerprint` or `train 3d fold 0`.
     """
 
     schema_version: Literal[1] = 1
@@ -31,12 +31,12 @@ class TimeSpent(FileModel):
         return sum(self.seconds.values())
 
     def of(self, stages: Sequence[str]) -> float:
-        """Seconds of some stages together; a stage that has not begun took none."""
+        """Sum of the seconds of `stages`; a stage that has not begun counts as 0."""
         return sum(self.seconds.get(stage, 0.0) for stage in stages)
 
 
 def read_time_spent(run: RunFolder) -> TimeSpent:
-    """Seconds spent so far; none where there is no `time_spent.json` yet.
+    """Read `time_spent.json`; no time is spent where there is no such file yet.
 
     Raises:
         RunFolderError: the file is malformed.
@@ -45,7 +45,7 @@ def read_time_spent(run: RunFolder) -> TimeSpent:
 
 
 def add_time(run: RunFolder, stage: str, seconds: float) -> None:
-    """Add seconds to a stage; several processes may do so at once."""
+    """Add seconds to a stage in `time_spent.json`; several processes may do so at the same time."""
     run.path.mkdir(parents=True, exist_ok=True)
     with FileLock(run.path / ".time_spent.lock"):
         spent = dict(read_time_spent(run).seconds)
@@ -54,7 +54,7 @@ def add_time(run: RunFolder, stage: str, seconds: float) -> None:
 
 
 def rename_stage(run: RunFolder, stage: str, name: str) -> None:
-    """Book the seconds of a stage under another name, added to what is there."""
+    """Move the seconds of `stage` to the stage `name`, added to the seconds that it has already."""
     with FileLock(run.path / ".time_spent.lock"):
         spent = dict(read_time_spent(run).seconds)
         if seconds := spent.pop(stage, 0.0):
@@ -64,10 +64,12 @@ def rename_stage(run: RunFolder, stage: str, name: str) -> None:
 
 @contextmanager
 def timed(run: RunFolder, stage: str, *, every: float = 3.0) -> Iterator[None]:
-    """Count the seconds of the block towards `stage`.
+    """Add the seconds that the block takes to `stage`; time in which the process was stopped does not count.
 
-    Time in which the process was stopped does not count. They are written down every `every` seconds, so that
-    kill -9 loses no more than that.
+    Args:
+        run: RUN folder that holds `time_spent.json`.
+        stage: name of the stage.
+        every: seconds between two writes, so that kill -9 loses no more than this.
     """
     ended = threading.Event()
     last = clock.now()
@@ -80,7 +82,7 @@ def timed(run: RunFolder, stage: str, *, every: float = 3.0) -> Iterator[None]:
 
     def keep_writing() -> None:
         while not ended.wait(every):
-            # a full disk stops the stage itself, with a message of its own
+            # on a full disk the stage itself fails, with a message of its own
             with suppress(OSError):
                 write_down()
 

@@ -1,4 +1,7 @@
-"""How the time of a run was used: planned, worked with, and what was revised on the way."""
+"""How a run used its time: the budget, the seconds of useful work, and the changes of plan and schedules.
+
+It is computed from `time_spent.json`, the plan and the summaries of the finished folds.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +14,20 @@ from autoseg.run_folder.time_spent import read_time_spent
 from autoseg.terminal import format_duration
 
 WORK = ("preprocess", "report", "study report")
-"""Beginnings of the stages that count as use whole; of training its steps and predictions do."""
+"""Stages whose name begins so count as used in full; of training, only steps and validation count."""
 
 
 @dataclass(frozen=True)
 class TimeUsed:
-    """Seconds of a run so far.
+    """How a run has used its time so far.
 
     Args:
-        budget: for the whole run; None = no limit.
-        used: in which optimiser steps, validations, preprocessing and reports were worked on.
-        spent: of all stages together; the rest is reading, checking, planning and starting.
-        revisions: what changed the plan or the length of a fold's schedule, a sentence each.
-        thread_changes: how often a fold gave up threads for other programs, or took them back.
+        budget: time budget of the whole run in seconds; None = no limit.
+        used: seconds spent on optimiser steps, validation, preprocessing and reports.
+        spent: seconds of all stages together; beside `used` these are reading, checking, planning and starting.
+        revisions: one sentence for each change of the plan or of a fold's schedule, such as another length or a
+            return to an earlier checkpoint.
+        thread_changes: how often a fold changed its number of threads because of other programs.
     """
 
     budget: float | None
@@ -33,7 +37,7 @@ class TimeUsed:
     thread_changes: int
 
     def text(self) -> str:
-        """One line for a person."""
+        """Return one line that tells the user how time was used."""
         if self.budget is None:
             return f"no limit was planned; {format_duration(self.used)} of {format_duration(self.spent)} used"
         share = f"{self.used / self.budget:.0%}"
@@ -45,7 +49,7 @@ class TimeUsed:
 
 
 def time_used(run: RunFolder, plan: Plan) -> TimeUsed:
-    """How time was used, over all that is trained.
+    """Return how a run has used its time, over all configurations and finished folds.
 
     Raises:
         RunFolderError: a file of the RUN folder is malformed.

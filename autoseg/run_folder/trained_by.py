@@ -1,4 +1,7 @@
-"""What a network's input and shape follow from, kept with each fold: it must not be used by a plan changed since."""
+"""`trained_by.json`: the plan settings that a fold was trained with, stored with the fold.
+
+A network is not used with a plan whose input or network settings were changed after the fold began.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,18 @@ from autoseg.plan.plan import Channel, Plan
 from autoseg.run_folder.paths import RunFolder
 
 FREE_AFTERWARDS = ("training", "prediction", "median_shape", "batch_size", "preprocessed_as")
-"""Fields of a configuration that a trained network can be used without."""
+"""Fields of a configuration that may change after training, since a trained network does not depend on them."""
 
 
 class TrainedBy(FileModel):
-    """The part of a plan that a fold was trained by."""
+    """The plan settings that a fold was trained with.
+
+    Args:
+        orientation: `canonical` or `as_stored`, as in the plan.
+        channels: sequences of the data set and their normalisation.
+        labels: classes of the data set.
+        configuration: configuration of the fold.
+    """
 
     orientation: Literal["canonical", "as_stored"]
     channels: tuple[Channel, ...]
@@ -25,10 +35,10 @@ class TrainedBy(FileModel):
 
     @classmethod
     def of(cls, plan: Plan, configuration: str) -> TrainedBy:
-        """What a fold of a configuration is trained by.
+        """Return the settings of `plan` that a fold of the configuration is trained with.
 
         Raises:
-            PlanError: there is no such configuration.
+            PlanError: the plan has no such configuration.
         """
         return cls(
             orientation=plan.orientation,
@@ -38,7 +48,7 @@ class TrainedBy(FileModel):
         )
 
     def differing(self, now: TrainedBy) -> list[str]:
-        """Dotted paths of fields that the network depends on, and that are others now."""
+        """Dotted paths of the fields that a network depends on and whose values differ in `now`."""
         free = tuple(f"configuration.{field}" for field in FREE_AFTERWARDS)
         return [field for field in differing_fields(self, now) if not field.startswith(free)]
 
@@ -50,25 +60,25 @@ def write_trained_by(run: RunFolder, plan: Plan, configuration: str, fold: int) 
 
 
 def read_trained_by(run: RunFolder, configuration: str, fold: int) -> TrainedBy | None:
-    """By what a fold was begun; None where it does not say, as those of earlier releases.
+    """Read the settings that a fold is trained with; None where there is no file, as in earlier releases.
 
     Raises:
-        RunFolderError: the file is malformed; names file and field.
+        RunFolderError: the file is malformed; the message names the file and the field.
     """
     advice = f"delete {run.fold(configuration, fold)} to train the fold anew"
     return read_model(run.trained_by(configuration, fold), TrainedBy, advice)
 
 
 def refuse_other_plan_than_trained(run: RunFolder, plan: Plan, configuration: str) -> None:
-    """Refuse to take a network for one of another spacing, shape or normalisation.
+    """Raise an error where a fold was trained with another spacing, network or normalisation than the plan now has.
 
     Args:
-        run: the RUN folder.
-        plan: as `plan.yaml` now stands.
-        configuration: whose folds are looked at, finished or not.
+        run: RUN folder that holds the trained folds.
+        plan: plan as `plan.yaml` now has it.
+        configuration: name of the configuration whose folds are checked, finished or not.
 
     Raises:
-        RunFolderError: a fold was begun by settings that the plan no longer has.
+        RunFolderError: a fold was begun with settings that the plan no longer has.
     """
     now = TrainedBy.of(plan, configuration)
     for fold, folder in run.begun_folds(configuration):

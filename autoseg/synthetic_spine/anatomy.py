@@ -1,10 +1,10 @@
-"""The anatomy of a synthetic lumbar spine: which tissue lies at a point of the patient.
+"""Draws the anatomy of a synthetic lumbar spine, and says which tissues lie at a point of the patient.
 
 In: points in mm (x to the left, y to posterior, z to superior, origin in the middle of the spine).
-Out: layers, each a tissue and how much of a point it covers, to be painted one over the other.
+Out: layers that are painted one over the other; each is a tissue and the share of every point that it covers.
 
-The column is described in straightened coordinates: s along the spine (superior), v to posterior and
-w to the left of its centre line, in mm; the centre line itself bends (lordosis, slight scoliosis).
+The spine is described in straightened coordinates in mm: s along the spine (to superior), v to posterior and
+w to the left of its centre line. The centre line itself bends (lordosis, slight scoliosis).
 Sizes of vertebral bodies, discs and canal are within the ranges of adult lumbar spines (Panjabi et
 al., Spine 1992, 17:299-306; Zhou et al., European Spine Journal 2000, 9:242-248).
 """
@@ -17,35 +17,35 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.floating]  # single precision wherever there is one value a point
+Array = NDArray[np.floating]  # float32 wherever there is one value for each point
 Layer = tuple[str, Array]
-EDGE = 1.1  # mm over which one tissue gives way to the next: about a voxel in plane
+EDGE = 1.1  # distance in mm over which one tissue fades into the next: about a voxel in plane
 
 
 @dataclass(frozen=True)
 class Waves:
-    """A smooth random field without a grid: a sum of plane waves, so that it moves with the tissue.
+    """A smooth random field: a sum of plane waves, which needs no grid, so that it moves with the tissue.
 
     Args:
-        vectors: (n, 3) wave vectors in radians per mm.
-        phases: (n,) radians.
+        vectors: (n, 3) wave vectors (x, y, z) in radians per mm.
+        phases: (n,) phases in radians.
     """
 
     vectors: Array
     phases: Array
 
     def at(self, points: Array) -> Array:
-        """Values at points (n, 3); mean 0, standard deviation 1."""
+        """Values (n,) of the field at points (n, 3); they have mean 0 and standard deviation 1."""
         x, y, z = np.ascontiguousarray(points.T)
         total = np.zeros(len(points), np.float32)
-        # spelled out: a matrix product's last bit may depend on the number of threads
+        # a loop, since the last bit of a matrix product may depend on the number of threads
         for (a, b, c), phase in zip(self.vectors, self.phases, strict=True):
             total += np.cos(a * x + b * y + c * z + phase)
         return total * np.float32(np.sqrt(2 / len(self.phases)))
 
 
 def draw_waves(rng: np.random.Generator, wavelengths: tuple[float, float], number: int = 12) -> Waves:
-    """Waves in random directions, their lengths between two bounds in mm."""
+    """Draw waves in random directions, with wavelengths between two bounds in mm."""
     directions = rng.normal(size=(number, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     low, high = np.log(wavelengths)
@@ -56,18 +56,20 @@ def draw_waves(rng: np.random.Generator, wavelengths: tuple[float, float], numbe
 
 @dataclass(frozen=True)
 class Spine:
-    """One patient's spine. Arrays have one entry a level, from the lowest vertebra upwards; mm.
+    """One patient's spine.
+
+    Arrays have one entry for each vertebra, from the lowest one upwards. Lengths are in mm.
 
     Args:
-        bend: amplitude, wavelength and phase of the sagittal curve.
-        lean: the same of the coronal one.
-        centres: s of the vertebral bodies' centres.
-        half_heights, half_depths, half_widths: of the bodies.
-        discs: s of the middle of the disc above each body.
-        degeneration: of that disc, from 0 (white in T2) to 1 (dark).
+        bend: amplitude and wavelength in mm, and phase in radians, of the sagittal curve of the centre line.
+        lean: amplitude, wavelength and phase of the coronal curve.
+        centres: coordinate s of the centre of each vertebral body.
+        half_heights, half_depths, half_widths: half the size of each vertebral body along s, v and w.
+        discs: coordinate s of the middle of the disc above each body.
+        degeneration: degeneration of that disc, from 0 (bright in T2) to 1 (dark).
         bulge: how far that disc reaches beyond the bodies, as a share of their radius.
-        conus: s of the end of the cord.
-        marrow, soft: random fields of marrow and of soft tissue.
+        conus: coordinate s of the lower end of the cord.
+        marrow, soft: random fields that vary the signal of marrow and of soft tissue.
     """
 
     bend: tuple[float, float, float]
@@ -85,7 +87,7 @@ class Spine:
 
 
 def draw_spine(rng: np.random.Generator) -> Spine:
-    """A patient's spine, longer than any field of view."""
+    """Draw a patient's spine; it is longer than any field of view."""
     levels, scale = 10, rng.uniform(0.92, 1.08)
     grow = np.linspace(1.06, 0.88, levels) * scale
     heights = 27.5 * grow * rng.uniform(0.95, 1.05, levels)
@@ -114,11 +116,11 @@ class Place:
     """Points in straightened coordinates; every array is (n,).
 
     Args:
-        s, v, w: mm along the spine, to posterior and to the left of its centre line.
-        level: index of the vertebra whose body, or disc above it, is nearest.
-        u: mm along the spine from that body's centre.
-        depth: half depth of the bodies, interpolated along the spine.
-        radius: distance from the centre line, 1 on the bodies' wall.
+        s, v, w: position in mm along the spine, to posterior and to the left of its centre line.
+        level: index of the vertebra in which, or just above or below which, the point lies.
+        u: distance in mm along the spine from the centre of that vertebra's body.
+        depth: half depth of the vertebral bodies in mm, interpolated along the spine.
+        radius: distance from the centre line, scaled so that it is 1 on the wall of the vertebral bodies.
     """
 
     s: Array
@@ -130,12 +132,12 @@ class Place:
     radius: Array
 
     def take(self, index: NDArray[np.intp]) -> Place:
-        """The points of an index array."""
+        """The points that an index array selects."""
         return Place(*(getattr(self, name)[index] for name in ("s", "v", "w", "level", "u", "depth", "radius")))
 
 
 def locate(spine: Spine, points: Array) -> Place:
-    """Straighten points (n, 3), given as (x, y, z) in mm."""
+    """Convert points (n, 3), given as (x, y, z) in mm, to straightened coordinates."""
     x, y, z = np.ascontiguousarray(points.T)
     amplitude, wavelength, phase = spine.bend
     angle = np.float32(2 * np.pi / wavelength) * z + np.float32(phase)
@@ -147,19 +149,24 @@ def locate(spine: Spine, points: Array) -> Place:
     level = np.clip(np.searchsorted(spine.discs, s), 0, len(spine.centres) - 1)
     depth = np.interp(s, spine.centres, spine.half_depths).astype(np.float32)
     width = np.interp(s, spine.centres, spine.half_widths).astype(np.float32)
-    # the back of a body is flat, its front round
+    # the back of a vertebral body is flat, and its front is round
     power = np.where(v > 0, np.float32(3.6), np.float32(2.3))
     radius = (np.abs(v / depth) ** power + np.abs(w / width) ** power) ** (1 / power)
     return Place(s, v, w, level, s - spine.centres[level], depth, radius)
 
 
 def cover(distance: Array, edge: float = EDGE) -> Array:
-    """Share of a point inside a surface, from its distance in mm (negative inside)."""
+    """Share of each point that lies inside a surface, from 0 to 1.
+
+    Args:
+        distance: (n,) distance of each point from the surface in mm; negative inside.
+        edge: distance in mm over which the share falls from 1 to 0.
+    """
     return np.clip(np.float32(0.5) - distance / np.float32(edge), 0, 1)
 
 
 def bone_distance(spine: Spine, at: Place) -> Array:
-    """Distance in mm, about, to the surface of the vertebrae: bodies, pedicles, facets and arches."""
+    """Approximate distance (n,) in mm to the surface of the vertebrae (bodies and arches); negative inside."""
     half = spine.half_heights[at.level]
     waist = 1 + 0.07 * np.square(np.clip(at.u / half, -1, 1))
     wall = (at.radius / (waist - 0.04) - 1) * at.depth
@@ -171,7 +178,7 @@ def bone_distance(spine: Spine, at: Place) -> Array:
 
 
 def _arch_distance(at: Place, half: Array) -> Array:
-    """Distance to the posterior elements, about; `half` is half the body's height."""
+    """Approximate distance in mm to pedicles, facets, laminae and spinous processes; `half` = half body height."""
     back, side = at.v - at.depth, np.abs(at.w)
     pedicle = _ellipsoid(side - 12.5, back - 6, at.u - 0.3 * half, (4.5, 11, 7))
     facet = _ellipsoid(side - 15.5, back - 20, at.u + 0.9 * half, (5.5, 6.5, 13))
@@ -186,7 +193,13 @@ def _ellipsoid(a: Array, b: Array, c: Array, radii: tuple[float, float, float]) 
 
 
 def layers(spine: Spine, at: Place, points: Array) -> Iterator[Layer]:
-    """Tissues and their cover (n,), from the bottom layer up; the last is `marrow`."""
+    """Yield each tissue and the share (n,) of the points that it covers, from the bottom layer up; `marrow` is last.
+
+    Args:
+        spine: the patient's spine.
+        at: the points in straightened coordinates.
+        points: the same points as (n, 3), at which the random field of soft tissue is read.
+    """
     texture = spine.soft.at(points)
     yield from _surroundings(at, texture)
     yield from _canal(spine, at, texture)
@@ -220,7 +233,7 @@ def _canal(spine: Spine, at: Place, texture: Array) -> Iterator[Layer]:
     yield "fat", cover(_ellipsoid(side, centre, zero, (12, 9, 1)))
     yield "ligament", cover(np.abs(_ellipsoid(side, centre + 0.8, zero, (9.3, 7.6, 1))) - 0.3)
     yield "csf", cover(_ellipsoid(side, centre + 0.8, zero, (9, 7.3, 1)))
-    # the cord tapers to its conus; below it the roots hang at the back of the sac
+    # the cord tapers to its conus, below which the nerve roots lie at the back of the sac
     taper = np.clip((at.s - spine.conus) / 18, 0, 1) ** 0.5
     cord = (np.sqrt(np.square(side / 5.6) + np.square((centre + 0.2) / 4.1)) - taper) * 4.1
     yield "cord", cover(cord) * (taper > 0)

@@ -1,7 +1,7 @@
-"""Who is in a synthetic data set: patients, their cases, and what was acquired.
+"""Plans the patients and cases of a synthetic data set, and the sequences of each case.
 
-In: number of cases, seed. Out: a `CasePlan` for each case. A case is drawn from the seed and its own
-number alone, so that cases can be made in any order and by any number of processes.
+In: number of cases, seed. Out: a `CasePlan` for each case. A case depends on the seed and its own
+numbers only, so that cases can be drawn in any order and by any number of processes.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from autoseg.synthetic_spine.kinds import KINDS, PhantomKind
 from autoseg.synthetic_spine.signals import SEQUENCES, Scene
 
 FOLLOW_UP = 5  # every fifth patient is imaged twice
-ABSENT = 0.25  # share of the cases that lack a sequence, where nothing else is asked for
+ABSENT = 0.25  # share of the cases that lack a sequence by default
 MOST_MISSING = 0.5
-PATIENT, CASE, COHORT = 0, 1, 2  # what a random stream belongs to
+PATIENT, CASE, COHORT = 0, 1, 2  # part of the seed, so that random streams of patients, cases and cohort differ
 
 
 @dataclass(frozen=True)
 class CasePlan:
-    """One case to be made.
+    """Plan of one case, from which it is drawn.
 
     Args:
-        name: of the case.
-        number: of the case, from 0.
-        patient: number of the patient.
+        name: name of the case.
+        number: number of the case, from 0.
+        patient: number of the patient, from 0.
         visit: 0, or 1 for a second case of the same patient.
-        sequences: those acquired, in order; the label belongs to the first.
-        shape: voxels (z, y, x).
-        seed: of the data set.
-        kind: of the phantom, a key of `KINDS`.
+        sequences: names of the acquired sequences, in order; the label belongs to the first one.
+        shape: number of voxels (z, y, x).
+        seed: random seed of the data set.
+        kind: kind of the phantom, a key of `KINDS`.
     """
 
     name: str
@@ -48,21 +48,21 @@ class CasePlan:
     kind: str = "spine"
 
     def rng(self, stream: int) -> np.random.Generator:
-        """Random generator of one of this case's streams."""
+        """Random generator of this case; each `stream` number gives an independent one."""
         return np.random.default_rng([self.seed, CASE, self.number, stream])
 
 
 def plan_cohort(
     cases: int, seed: int, shape: tuple[int, int, int], *, kind: str = "spine", missing: float | None = None
 ) -> list[CasePlan]:
-    """Which cases there are, whose they are, and which sequences they have.
+    """Plan every case of the data set: its patient, its visit and its sequences.
 
     Args:
-        cases: their number.
-        seed: of the data set.
-        shape: voxels (z, y, x) of each case.
-        kind: of the phantom.
-        missing: share of the cases that lack each sequence; None = every fourth case lacks one.
+        cases: number of cases.
+        seed: random seed of the data set.
+        shape: number of voxels (z, y, x) of each case.
+        kind: kind of the phantom, a key of `KINDS`.
+        missing: share of the cases that lack each sequence; None = every fourth case lacks one sequence.
     """
     rng = np.random.default_rng([seed, COHORT])
     absent = _one_absent(rng, cases) if missing is None else _absent(rng, cases, missing)
@@ -79,7 +79,7 @@ def plan_cohort(
 
 
 def _one_absent(rng: np.random.Generator, cases: int) -> list[set[str]]:
-    """Sequences that each case lacks: one at most, each sequence as often as the others."""
+    """Sequences that each case lacks: at most one; each sequence is missing about equally often."""
     absent: list[set[str]] = [set() for _ in range(cases)]
     for i, case in enumerate(rng.permutation(cases)[: round(ABSENT * cases)]):
         absent[case].add(SEQUENCES[::-1][i % len(SEQUENCES)])
@@ -87,9 +87,9 @@ def _one_absent(rng: np.random.Generator, cases: int) -> list[set[str]]:
 
 
 def _absent(rng: np.random.Generator, cases: int, share: float) -> list[set[str]]:
-    """Sequences that each case lacks: each is missing from the same share of the cases, never all from one.
+    """Sequences that each case lacks: each sequence is missing from the same share of the cases.
 
-    Which cases lack a sequence does not depend on whether they lack another, but that one is left.
+    Sequences are missing independently of each other, except that every case keeps at least one.
     """
     absent: list[set[str]] = [set() for _ in range(cases)]
     for sequence in SEQUENCES:
@@ -100,15 +100,15 @@ def _absent(rng: np.random.Generator, cases: int, share: float) -> list[set[str]
 
 
 def draw_grid(plan: CasePlan) -> Geometry:
-    """A sagittal grid: slices across the patient, rows downwards, columns to the back; slightly oblique.
+    """Draw a slightly oblique sagittal grid: slices across the patient, rows downwards, columns to the back.
 
-    Another shape sees the same field of view, about 58 x 176 x 106 mm, more coarsely or finely.
+    The field of view, about 58 x 176 x 106 mm (z, y, x), does not depend on the shape; the spacing does.
     """
     rng, kind = plan.rng(0), KINDS[plan.kind]
     slices, rows, _ = plan.shape
     in_plane = float(rng.choice(kind.in_plane)) * kind.shape[1] / rows
     thickness = float(rng.choice(kind.thickness)) * kind.shape[0] / slices
-    left = 1.0 if rng.random() < 0.5 else -1.0  # scanners number the slices either way
+    left = 1.0 if rng.random() < 0.5 else -1.0  # scanners number the slices from right or from left
     axes = np.array([[left, 0, 0], [0, 0, -1], [0, 1, 0]], dtype=float)
     axes = Rotation.from_euler("xyz", rng.normal(0, 2, 3), degrees=True).apply(axes)
     z, y, x = rng.normal(0, 20, 3)
@@ -121,7 +121,7 @@ def draw_grid(plan: CasePlan) -> Geometry:
 
 
 def draw_scene(plan: CasePlan) -> Scene:
-    """The patient as he or she is at this visit; at a second one the metastases have grown."""
+    """Draw the patient at this visit; at a second visit the metastases have grown."""
     rng, kind = np.random.default_rng([plan.seed, PATIENT, plan.patient]), KINDS[plan.kind]
     spine = draw_spine(rng)
     first = draw_metastases(rng, spine, _types(rng, kind), kind, reach=80)
@@ -133,12 +133,12 @@ def draw_scene(plan: CasePlan) -> Scene:
 
 
 def lesion_type(kinds: set[str]) -> str:
-    """Value of the column: `lytic`, `sclerotic`, or `mixed` for a case with both."""
+    """Value of the column `lesion_type`: `lytic`, `sclerotic`, or `mixed` for a case with both kinds."""
     return "mixed" if len(kinds) > 1 else next(iter(kinds))
 
 
 def _types(rng: np.random.Generator, kind: PhantomKind) -> tuple[str, ...]:
-    """Type of each metastasis of a patient: most tumours make one type, some both."""
+    """Draw the type of each metastasis of a patient: most tumours have one type, some have both."""
     fewest, most = kind.metastases
     number = int(rng.integers(fewest, most + 1))
     tumour = rng.random()
@@ -151,7 +151,7 @@ def _types(rng: np.random.Generator, kind: PhantomKind) -> tuple[str, ...]:
 
 
 def _beside(spine: Spine, confounders: list[Focus], metastases: list[Focus]) -> list[Focus]:
-    """Confounders away from metastases: one that a metastasis half covers would belong to neither."""
+    """The confounders that do not overlap a metastasis, since a half-covered one would look like neither."""
 
     def free(focus: Focus) -> bool:
         for lesion in metastases:

@@ -1,8 +1,8 @@
-"""What is focal in the marrow of a synthetic spine: metastases, and what is mistaken for them.
+"""Draws the focal changes (foci) in the marrow of a synthetic spine: metastases, and confounders that look like them.
 
 In: a spine and a random generator. Out: `Focus` objects with a place, a shape and a signal in each
 sequence. Signals are in the unit of `signals.TISSUES`, where fatty marrow has about 500 in T1.
-The sources of the signs of contrast are listed in the package's docstring.
+The package's docstring lists the sources of the contrasts.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from autoseg.synthetic_spine.anatomy import Array, Place, Spine, cover
 from autoseg.synthetic_spine.kinds import PhantomKind
 
 METASTASES = ("lytic", "sclerotic")
-LARGEST_IN_ARCH = 6.0  # mm, radius of a metastasis in pedicles and spinous processes
-# lowest and highest signal of each kind in T1, T2 and STIR
+LARGEST_IN_ARCH = 6.0  # mm, largest radius of a metastasis in pedicles and spinous processes
+# lowest and highest signal of each kind of focus in T1, T2 and STIR
 SIGNALS: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float, float]]] = {
     "lytic": ((220, 340), (560, 780), (430, 780)),
     "sclerotic": ((110, 270), (110, 260), (70, 420)),
@@ -35,13 +35,13 @@ class Focus:
     """An ellipsoid with a lobed surface within one vertebra.
 
     Args:
-        kind: a key of `SIGNALS`.
-        level: the vertebra.
-        centre: mm from the body's centre along (u, v, w): superior, posterior, left.
-        radii: mm along the same axes.
-        signal: in T1, T2 and STIR.
-        edge: mm over which it fades into the marrow.
-        lobes: (2, 4) wave vectors and phases of its surface.
+        kind: kind of the focus, a key of `SIGNALS`.
+        level: index of the vertebra, 0 = the lowest.
+        centre: centre in mm from the centre of the vertebral body, along (u, v, w): superior, posterior, left.
+        radii: half axes of the ellipsoid in mm, along the same axes.
+        signal: signal in T1, T2 and STIR.
+        edge: distance in mm over which the focus fades into the marrow.
+        lobes: (2, 4) two waves that form the lobes of the surface: three components of the wave vector, and phase.
     """
 
     kind: str
@@ -54,16 +54,16 @@ class Focus:
 
     @property
     def is_metastasis(self) -> bool:
-        """Whether it belongs to the label."""
+        """Whether the focus is a metastasis, and so belongs to the label."""
         return self.kind in METASTASES
 
     def grown(self, factor: float) -> Focus:
-        """The same focus, its radii multiplied."""
+        """The same focus with its radii multiplied by `factor`."""
         a, b, c = (factor * r for r in self.radii)
         return replace(self, radii=(a, b, c))
 
     def cover(self, at: Place) -> Array:
-        """Share of points (n,) within it; the caller keeps to the focus's vertebra."""
+        """Share of each point that the focus covers, (n,) from 0 to 1; all points must lie in the focus's vertebra."""
         offsets = np.stack([at.u, at.v, at.w], axis=-1) - np.asarray(self.centre, np.float32)
         scaled = offsets / np.asarray(self.radii, np.float32)
         distance = np.linalg.norm(scaled, axis=-1)
@@ -77,16 +77,16 @@ class Focus:
 def draw_metastases(
     rng: np.random.Generator, spine: Spine, types: tuple[str, ...], kind: PhantomKind, reach: float
 ) -> list[Focus]:
-    """One metastasis for each entry of `types`, apart from each other, with its centre in view.
+    """Draw one metastasis for each entry of `types`, at a distance from each other, with its centre in view.
 
-    Fewer where the vertebrae in view have no room for more; always at least one.
+    There are fewer where the vertebrae in view have no room for more, but at least one.
 
     Args:
-        rng: source of everything random.
-        spine: where they grow.
-        types: `lytic` or `sclerotic`, one entry a metastasis.
-        kind: of the phantom: how large they are.
-        reach: mm above and below the middle of the image in which they may lie.
+        rng: random generator.
+        spine: spine in which the metastases grow.
+        types: `lytic` or `sclerotic`, one entry for each metastasis.
+        kind: kind of the phantom, which gives the range of sizes.
+        reach: distance in mm above and below the middle of the image within which metastases may lie.
     """
     levels = np.flatnonzero(np.abs(spine.centres) + 0.5 * spine.half_heights < reach)
     found: list[Focus] = []
@@ -100,7 +100,7 @@ def draw_metastases(
 
 
 def draw_confounders(rng: np.random.Generator, spine: Spine) -> list[Focus]:
-    """Veins, haemangiomas, islands of fat and degenerate endplates: none belongs to the label."""
+    """Draw veins, haemangiomas, islands of fat and degenerate endplates, none of which belongs to the label."""
     foci: list[Focus] = []
     for level in range(len(spine.centres)):
         half, depth = float(spine.half_heights[level]), float(spine.half_depths[level])
@@ -117,7 +117,7 @@ def draw_confounders(rng: np.random.Generator, spine: Spine) -> list[Focus]:
 
 
 def _endplates(rng: np.random.Generator, spine: Spine, level: int) -> list[Focus]:
-    """Modic changes on both sides of the disc above `level`: flat, broad, along the endplates."""
+    """Draw Modic changes on both sides of the disc above `level`: flat and broad, along the endplates."""
     kind = str(rng.choice(["Modic 1", "Modic 2", "Modic 3"], p=[0.4, 0.35, 0.25]))
     v, w = rng.uniform(-8, 4), rng.uniform(-9, 9)
     foci = []
@@ -135,7 +135,7 @@ def _draw_metastasis(
     level = int(rng.choice(levels))
     half, depth = float(spine.half_heights[level]), float(spine.half_depths[level])
     if first or rng.random() < 0.85:
-        # bodies: seeded by blood, so anywhere in them
+        # blood spreads metastases, so they lie anywhere in the vertebral bodies
         centre = (rng.uniform(-0.75, 0.75) * half, rng.uniform(-0.7, 0.75) * depth, rng.uniform(-14, 14))
         radius = _log_uniform(rng, smallest, largest)
     elif rng.random() < 0.5:

@@ -1,8 +1,8 @@
-"""Kinds of phantom: on what grid a case is acquired, and how many and how large its metastases are.
+"""Defines the kinds of phantom: the grid of a case, and number and size of its metastases.
 
-`spine` is the common one: 4 mm slices, metastases from a few voxels to half a vertebra, about 0.5 %
-of the voxels. `small` is the hard one for training: 6 mm slices of 0.7 mm voxels and small metastases
-alone, about 0.1 % of the voxels. Anatomy, contrasts, what looks alike, noise and motion are the same.
+`spine` is the usual kind: 4 mm slices, metastases from a few voxels to half a vertebra, about 0.5 % of the voxels.
+`small` is hard to learn: 6 mm slices with 0.7 mm voxels, and small metastases only, about 0.1 % of the voxels.
+Anatomy, contrasts, confounders, noise and motion are the same in both.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ class PhantomKind:
     """Grid and metastases of every case of a phantom.
 
     Args:
-        shape: voxels (z, y, x): slices, rows, columns; another shape sees the same field of view.
-        thickness: mm of a slice at that shape; one of them is drawn for a case.
-        in_plane: mm of a voxel within a slice at that shape; likewise.
-        metastases: fewest and most that a patient has.
-        radius: mm, smallest and largest of a metastasis.
-        leading: mm, least radius of a patient's first one, so that no case holds specks alone.
+        shape: number of voxels (z, y, x), that is slices, rows and columns; `make_phantom` can draw another shape of
+            the same field of view.
+        thickness: slice thicknesses in mm at that shape; one of them is drawn for each case.
+        in_plane: voxel sizes in mm within a slice at that shape; one of them is drawn for each case.
+        metastases: smallest and largest number of metastases of a patient.
+        radius: smallest and largest radius of a metastasis in mm.
+        leading: smallest radius in mm of a patient's first metastasis, so that no case has only tiny ones.
     """
 
     shape: tuple[int, int, int]

@@ -1,7 +1,7 @@
-"""What a scanner makes of an anatomy: the image of one sequence, with all that spoils it.
+"""Simulates the MR image of one sequence from an anatomy, with the usual artefacts.
 
-In: spine, foci, grid and a random generator. Out: an int16 image (z, y, x), and the label.
-Slices are as thick as they are apart (partial volume: several sub-slices are averaged). Then the
+In: spine, foci, grid and a random generator. Out: an int16 image (z, y, x), and the masks of the metastases.
+Slices are as thick as their distance, so each voxel averages several sub-slices (partial volume). Then follow the
 point spread in plane, a bias field that falls off from the coil behind the patient, and Rician noise
 (magnitude of a complex signal with Gaussian noise in both parts; Gudbjartsson and Patz, Magnetic
 Resonance in Medicine 1995, 34:910-914).
@@ -22,10 +22,10 @@ from autoseg.synthetic_spine.foci import Focus
 
 SEQUENCES = ("T1", "T2", "STIR")
 SUB_SLICES = 3
-NOISE = (14.0, 30.0)  # standard deviation in either part of the complex signal; one is drawn for an image
-BEHIND = 15.0  # mm from the vertebral bodies' centres to the image's middle, so that the arches are in view
-# arbitrary units, T1, T2 (fast spin echo without fat suppression, so fat is bright) and STIR; the
-# order of the tissues is that of clinical spine protocols
+NOISE = (14.0, 30.0)  # range of the standard deviation in each part of the complex signal; drawn for each image
+BEHIND = 15.0  # mm by which the image's middle lies behind the vertebral bodies' centres, so that arches are in view
+# signal in arbitrary units in T1, T2 (fast spin echo without fat suppression, so fat is bright) and STIR; from
+# dark to bright the tissues come in the same order as in clinical spine protocols
 TISSUES: dict[str, tuple[float, float, float]] = {
     "air": (0, 0, 0),
     "skin": (300, 250, 200),
@@ -43,7 +43,7 @@ TISSUES: dict[str, tuple[float, float, float]] = {
     "cortex": (60, 50, 40),
     "marrow": (500, 400, 150),
 }
-# relative change of marrow where it is one standard deviation fattier than its mean
+# relative change of marrow's signal in T1, T2 and STIR where it is one standard deviation fattier than its mean
 FATTIER = (0.09, 0.06, -0.2)
 
 
@@ -52,8 +52,8 @@ class Motion:
     """Rigid motion of the patient between two sequences, about the middle of the image.
 
     Args:
-        degrees: about x, y and z.
-        shift: mm along x, y and z.
+        degrees: rotation about x, y and z in degrees.
+        shift: translation along x, y and z in mm.
     """
 
     degrees: tuple[float, float, float] = (0, 0, 0)
@@ -61,7 +61,7 @@ class Motion:
 
 
 def draw_motion(rng: np.random.Generator) -> Motion:
-    """At most about a degree, and a millimetre along each axis."""
+    """Draw a motion of about one degree at most, and of one millimetre at most along each axis."""
     x, y, z = rng.normal(0, 0.4, 3)
     a, b, c = np.clip(rng.normal(0, 0.5, 3), -1, 1)
     return Motion((float(x), float(y), float(z)), (float(a), float(b), float(c)))
@@ -69,12 +69,13 @@ def draw_motion(rng: np.random.Generator) -> Motion:
 
 @dataclass(frozen=True)
 class Scene:
-    """A patient on the table.
+    """A patient at one visit.
 
     Args:
-        metastases: each becomes part of the label.
-        confounders: painted beneath them.
-        marrow: factor of the patient's marrow signal in T1, T2 and STIR.
+        spine: the patient's spine.
+        metastases: foci that make the label.
+        confounders: foci that look like metastases; they are painted beneath them.
+        marrow: factor on the signal of the patient's marrow in T1, T2 and STIR.
     """
 
     spine: Spine
@@ -84,7 +85,15 @@ class Scene:
 
 
 def acquire(scene: Scene, sequence: str, grid: Geometry, motion: Motion, rng: np.random.Generator) -> NDArray[np.int16]:
-    """The image (z, y, x) of one sequence."""
+    """Simulate the image (z, y, x) of one sequence.
+
+    Args:
+        scene: the patient.
+        sequence: name of the sequence, one of `SEQUENCES`.
+        grid: geometry of the image.
+        motion: motion of the patient since the first sequence.
+        rng: random generator of bias field, noise and scale.
+    """
     index = SEQUENCES.index(sequence)
     slabs = [_signal(scene, index, points) for points in _sub_slices(grid, motion)]
     image = np.mean(slabs, axis=0).reshape(grid.shape)
@@ -96,7 +105,7 @@ def acquire(scene: Scene, sequence: str, grid: Geometry, motion: Motion, rng: np
 
 
 def lesion_masks(scene: Scene, grid: Geometry) -> NDArray[np.bool_]:
-    """Voxels more than half filled by each metastasis, (metastasis, z, y, x), without motion."""
+    """Masks (metastasis, z, y, x) of the voxels that each metastasis fills by more than half, without motion."""
     total = np.zeros((len(scene.metastases), int(np.prod(grid.shape))), np.float32)
     for points in _sub_slices(grid, Motion()):
         at = locate(scene.spine, points)
@@ -108,7 +117,7 @@ def lesion_masks(scene: Scene, grid: Geometry) -> NDArray[np.bool_]:
 
 
 def _sub_slices(grid: Geometry, motion: Motion) -> list[Array]:
-    """Points (n, 3) of the patient, in mm, of each sub-slice of every slice."""
+    """For each sub-slice the patient's points (n, 3) in mm of all voxels."""
     turn = Rotation.from_euler("xyz", motion.degrees, degrees=True)
     across, down, back = turn.apply(grid.axes())
     slices, rows, columns = (np.arange(n) - (n - 1) / 2 for n in grid.shape)
@@ -121,7 +130,7 @@ def _sub_slices(grid: Geometry, motion: Motion) -> list[Array]:
 
 
 def _signal(scene: Scene, index: int, points: Array) -> Array:
-    """Signal (n,) of the sequence `index` at points (n, 3)."""
+    """Signal (n,) of the sequence `SEQUENCES[index]` at points (n, 3)."""
     at = locate(scene.spine, points)
     signal = np.zeros(len(points), np.float32)
     soft = 1 + 0.05 * scene.spine.soft.at(points[:, ::-1])
@@ -132,7 +141,7 @@ def _signal(scene: Scene, index: int, points: Array) -> Array:
     bone = cover(bone_distance(scene.spine, at))
     marrow = share
     for focus in (*scene.confounders, *scene.metastases):
-        # a metastasis also destroys the cortex, the others keep to the marrow
+        # a metastasis also destroys the cortex, while other foci stay in the marrow
         within = bone if focus.is_metastasis else marrow
         inside = np.flatnonzero((at.level == focus.level) & (within > 0))
         part = focus.cover(at.take(inside)) * within[inside]
@@ -142,7 +151,7 @@ def _signal(scene: Scene, index: int, points: Array) -> Array:
 
 
 def _bias(shape: tuple[int, int, int], rng: np.random.Generator) -> Array:
-    """Smooth factor (z, y, x), brightest at the back where the coil is, 1 in the middle."""
+    """Draw a smooth factor (z, y, x) on the signal: 1 in the middle, and larger at the back, where the coil is."""
     z, y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
     terms = (z, y, y * y, x * x, x * y, z * x, y**3)
     total = rng.uniform(0.15, 0.45) * x

@@ -1,6 +1,6 @@
-"""What a phantom is made of, in numbers: written beside its images, to be read with every result on them.
+"""States grid, noise and contrasts of a phantom in numbers; they are written beside its images.
 
-Signals are given as a share of normal marrow's, which is what a reader compares a lesion with.
+Signals are given as a share of normal marrow's signal, since a reader compares a lesion with marrow.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ class Statement(FileModel):
     """The field `phantom` of the data set's `dataset.json`.
 
     Args:
-        kind: of the phantom.
-        seed: of everything random in it.
-        missing: share of the cases that lack each sequence; None = every fourth case lacks one.
-        shape: voxels (z, y, x).
-        spacing_mm: least and largest along (z, y, x).
-        marrow_to_noise: for each sequence, signal of normal marrow over the noise's standard deviation.
-        contrasts: for each kind of focus and each sequence, signal over that of normal marrow.
+        kind: kind of the phantom, a key of `KINDS`.
+        seed: random seed of the phantom.
+        missing: share of the cases that lack each sequence; None = every fourth case lacks one sequence.
+        shape: number of voxels (z, y, x).
+        spacing_mm: smallest and largest spacing in mm along (z, y, x).
+        marrow_to_noise: for each sequence, signal of normal marrow divided by the noise's standard deviation.
+        contrasts: for each kind of focus and each sequence, signal divided by that of normal marrow.
     """
 
     schema_version: Literal[1] = 1
@@ -38,7 +38,7 @@ class Statement(FileModel):
     contrasts: dict[str, dict[str, Range]]
 
     def text(self) -> str:
-        """The same in words, with a table of the contrasts."""
+        """The statement in words, with a table of the contrasts."""
         z, y, _ = self.spacing_mm
         slices, rows, columns = self.shape
         noise = ", ".join(f"{name} {_words(of, 0)}" for name, of in self.marrow_to_noise.items())
@@ -61,7 +61,7 @@ class Statement(FileModel):
 
 
 def state(kind: str, seed: int, missing: float | None, shape: tuple[int, int, int]) -> Statement:
-    """The statement of a phantom drawn with these arguments."""
+    """The statement of the phantom that `make_phantom` draws with these arguments."""
     planned = KINDS[kind]
     thickness = [mm * planned.shape[0] / shape[0] for mm in planned.thickness]
     in_plane = [mm * planned.shape[1] / shape[1] for mm in planned.in_plane]

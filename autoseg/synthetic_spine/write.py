@@ -22,9 +22,9 @@ from autoseg.synthetic_spine.statement import state
 
 COLUMNS = ("case", *SEQUENCES, "label", "patient", "lesion_type")
 FEWEST_VOXELS = 3
-BYTES_PER_VOXEL = 500  # of a worker, measured
+BYTES_PER_VOXEL = 500  # memory of a worker for each voxel of the image, measured
 
-# the name marks every plan and report of a run on it as synthetic
+# by this name every plan and report of a run on the data set is marked as synthetic
 DECLARATION = {
     "name": "synthetic spine phantom",
     "synthetic": True,
@@ -58,21 +58,21 @@ def make_phantom(
     The same arguments give the same files, bit for bit, whatever the number of workers.
 
     Args:
-        output: folder to make; it appears only when the data set is whole.
-        cases: number of cases; every sixth is the second one of a patient.
-        seed: of everything that is random.
-        kind: `spine`, or `small`: thick slices, small metastases alone, 0.1 % of the voxels.
-        missing: share of the cases that lack each sequence, one regardless of the other but that one is
-            left; None = every fourth case lacks one.
-        shape: voxels (z, y, x) of each case: slices, rows, columns; None = as the kind has it.
-        workers: processes; None = as many as cores and free memory allow.
-        threads: at most so many processes; None = as many as there are cores.
+        output: folder to create; it appears only when the data set is complete.
+        cases: number of cases; every sixth case is the second one of a patient.
+        seed: random seed of the data set.
+        kind: `spine`, or `small` (thick slices, small metastases only, 0.1 % of the voxels).
+        missing: share of the cases that lack each sequence; sequences are missing independently of each other, but
+            every case keeps at least one. None = every fourth case lacks one sequence.
+        shape: number of voxels (z, y, x) of each case, that is slices, rows and columns; None = that of the kind.
+        workers: number of processes; None = as many as cores and free memory allow.
+        threads: maximum number of processes where `workers` is None; None = as many as there are cores.
 
     Returns:
-        `output`, which holds `cases.csv`, `dataset.json`, `images/` and `labels/`.
+        `output`, which holds `cases.csv`, `dataset.json`, `README.txt`, `images/` and `labels/`.
 
     Raises:
-        InputError: the folder exists and is not empty, or a number makes no sense.
+        InputError: the folder exists and is not empty, or an argument is out of its range.
     """
     output = Path(output)
     _check(output, cases, seed, kind, missing, shape)
@@ -96,13 +96,13 @@ def make_phantom(
 
 
 def write_case(plan: CasePlan, folder: Path) -> dict[str, str]:
-    """Draw a case and write its files into `folder`; returns its row of the table."""
+    """Draw a case and write its files into `folder`; returns the case's row of `cases.csv`."""
     grid = draw_grid(plan)
     scene, masks = visible(draw_scene(plan), grid)
     row = {"case": plan.name, "patient": f"patient_{plan.patient + 1:03d}"}
     for number, sequence in enumerate(plan.sequences):
         rng = plan.rng(1 + SEQUENCES.index(sequence))
-        # the label belongs to the first sequence, so that one lies still
+        # the label belongs to the first sequence, which therefore has no motion
         motion = draw_motion(rng) if number else Motion()
         row[sequence] = f"images/{plan.name}_{sequence}.nii.gz"
         write_image(folder / row[sequence], Image(acquire(scene, sequence, grid, motion, rng)[None], grid))
@@ -113,9 +113,12 @@ def write_case(plan: CasePlan, folder: Path) -> dict[str, str]:
 
 
 def visible(scene: Scene, grid: Geometry) -> tuple[Scene, np.ndarray]:
-    """The scene with each metastasis at least a few voxels large, and their masks (lesion, z, y, x).
+    """Enlarge metastases until each has at least `FEWEST_VOXELS` voxels.
 
-    A metastasis that falls between two slices grows until it fills some voxels by more than half.
+    Small metastases between two slices may fill too few voxels by more than half.
+
+    Returns:
+        The scene, and the masks (lesion, z, y, x) of its metastases.
     """
     while True:
         masks = lesion_masks(scene, grid)

@@ -1,6 +1,6 @@
-"""Probabilities at a plan's spacing back to the image they belong to.
+"""Brings predictions at a configuration's spacing back to the grid of the stored image.
 
-Interpolated and, where there are several configurations, averaged by `mixture`; the crop is pasted
+`mixture` interpolates the probabilities and averages those of several configurations. Then the crop is pasted
 into the whole image, and flips and permutations of the axes are undone.
 """
 
@@ -19,43 +19,43 @@ from autoseg.whole_image.predicted import Predicted
 
 
 def export_labels(probabilities: NDArray[np.floating], record: CaseRecord, labels: Labels) -> Image:
-    """The label map of predicted probabilities.
+    """Make the label map of predicted probabilities.
 
     Args:
-        probabilities: (K, z, y, x) at the record's shape and spacing; they sum to 1 over the classes.
-        record: how the case was prepared.
-        labels: the data set's values.
+        probabilities: probabilities (K, z, y, x) at the record's shape and spacing, which sum to 1 over the K classes.
+        record: reorientation, crop and resampling of the case.
+        labels: labels of the data set, with their values.
 
     Returns:
-        (1, z, y, x) in the data set's values at the stored geometry; background outside the crop.
+        The label map (1, z, y, x) with the data set's values at the stored geometry; background outside the crop.
     """
     return label_image(most_probable([Predicted(probabilities, record)]), record, labels)
 
 
 def label_image(classes: NDArray[np.uint8], record: CaseRecord, labels: Labels) -> Image:
-    """The label map of class indices.
+    """Make the label map of class indices.
 
     Args:
-        classes: (z, y, x) of the whole reoriented image.
-        record: how the case was prepared.
-        labels: the data set's values.
+        classes: class indices (z, y, x) of the whole reoriented image.
+        record: reorientation, crop and resampling of the case.
+        labels: labels of the data set, with their values.
 
     Returns:
-        (1, z, y, x) in the data set's values at the stored geometry.
+        The label map (1, z, y, x) with the data set's values at the stored geometry.
     """
     return Image(labels.to_values(record.reorientation.undo(classes))[None], record.stored)
 
 
 def export_probabilities(members: Sequence[Predicted], labels: Labels) -> Iterator[tuple[int, Image]]:
-    """For each class its probability, the mean over configurations, one after the other so that memory holds one.
+    """Yield the probability of each class, averaged over configurations; memory holds one class at a time.
 
     Args:
-        members: what each configuration predicted, of one image.
-        labels: the data set's values.
+        members: predictions of one image, one for each configuration.
+        labels: labels of the data set, with their values.
 
     Yields:
-        The file value of a class and its probability, (1, z, y, x) float32 at the stored geometry;
-        outside the crop the background's is 1.
+        The value of a class and its probability (1, z, y, x) float32 at the stored geometry;
+        outside the crop the probability of the background is 1.
     """
     mixture = Mixture(members)
     record = mixture.record

@@ -1,9 +1,9 @@
-"""The mean of several configurations' probabilities of one image, on the image's own grid.
+"""Averages the probabilities of one image over several configurations, on the image's own grid.
 
-Each member has a spacing of its own. Its probabilities are interpolated linearly (nearest along an
-anisotropic axis, nnU-Net's rule) to the voxels of the crop, where members are averaged and the
-largest mean decides. All this goes slab by slab and class by class: beyond the probabilities as they
-were predicted, only a slab is held at full resolution, never all classes.
+Each member is the prediction of one configuration, at its own spacing. Its probabilities are interpolated linearly
+(nearest along an anisotropic axis, nnU-Net's rule) to the voxels of the crop. There the members are averaged, and
+the class with the largest mean is taken. This is done slab by slab and class by class: memory holds the predicted
+probabilities and one slab at full resolution, never all classes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from autoseg.preprocessing.resample import Axes, Box, interpolations, resample_b
 from autoseg.run_folder.preprocessed_case import CaseRecord
 from autoseg.whole_image.predicted import Predicted
 
-# leaves room for the rounding of probabilities in half precision
+# factor on the bound in `_decide`, to allow for probabilities that are rounded in half precision
 ALMOST = 0.9
 
 
@@ -29,13 +29,13 @@ class _Member(NamedTuple):
 
 
 class Mixture:
-    """Mean of the members' probabilities on the grid of the image's crop, reoriented.
+    """Mean of the members' probabilities on the grid of the reoriented image's crop.
 
     Args:
-        members: of one image; at least one.
+        members: predictions of one image, one for each configuration; at least one.
 
     Raises:
-        ValueError: there is none, or they are not of one image, one crop and one number of classes.
+        ValueError: there is no member, or the members differ in image, crop or number of classes.
     """
 
     def __init__(self, members: Sequence[Predicted]) -> None:
@@ -46,7 +46,7 @@ class Mixture:
         self._members = [_Member(m.probabilities, _axes_back(m.record), m.unit) for m in members]
 
     def slabs(self) -> list[slice]:
-        """Ranges of planes of the crop along z within which memory is bounded for every member."""
+        """Ranges of planes of the crop along z that are small enough in memory for every member."""
         return max((list(slabs(member.axes)) for member in self._members), key=len)
 
     def mean(self, index: int, box: Box) -> NDArray[np.float32]:
@@ -62,10 +62,10 @@ class Mixture:
         return total
 
     def likely(self, index: int, planes: slice, enough: float) -> Box | None:
-        """The box in `planes` outside of which the mean of class `index` stays below `enough`; None if everywhere.
+        """The box in `planes` outside of which the mean of class `index` is below `enough`; None if it is everywhere.
 
-        Linear interpolation never exceeds the values it is made of, and no mean the largest of its
-        members: only the surroundings of voxels in which some member reaches `enough` count.
+        Linear interpolation never exceeds its input values, and a mean never exceeds its largest
+        member. So only voxels near those in which some member reaches `enough` can reach it.
         """
         rows, columns = [], []
         for member in self._members:
@@ -76,7 +76,7 @@ class Mixture:
                 continue
             row = member.axes[1].touched(slice(int(y[0]), int(y[-1]) + 1))
             column = member.axes[2].touched(slice(int(x[0]), int(x[-1]) + 1))
-            # a coarser grid may pass between two of its own voxels
+            # on a coarser output grid, no output voxel may depend on these input voxels
             if row.start < row.stop and column.start < column.stop:
                 rows.append(row)
                 columns.append(column)
@@ -87,12 +87,12 @@ def most_probable(members: Sequence[Predicted], weights: Sequence[float] | None 
     """Class of each voxel of the whole reoriented image; background outside the crop.
 
     Args:
-        members: probabilities of one image, averaged.
-        weights: positive factor on the probability of each class before the largest one decides (the
-            first of equal ones); None = 1 for all.
+        members: predictions of one image, one for each configuration, which are averaged.
+        weights: positive factor for each class, by which its probability is multiplied before the class with the
+            largest product is taken (the first of equal ones); None = 1 for all.
 
     Returns:
-        (z, y, x) class indices.
+        Class indices (z, y, x) uint8.
     """
     mixture = Mixture(members)
     factors = [1.0] * mixture.classes if weights is None else [float(weight) for weight in weights]
@@ -104,7 +104,7 @@ def most_probable(members: Sequence[Predicted], weights: Sequence[float] | None 
 
 
 def crop_of(record: CaseRecord) -> Box:
-    """The crop (z, y, x) in the reoriented image."""
+    """Ranges (z, y, x) of the crop in the reoriented image."""
     z, y, x = (slice(a, b) for a, b in zip(record.crop_lower, record.crop_upper, strict=True))
     return z, y, x
 
@@ -122,18 +122,18 @@ def _hull(ranges: Sequence[slice]) -> slice:
 
 
 def _decide(mixture: Mixture, weights: Sequence[float], planes: slice, out: NDArray[np.uint8]) -> None:
-    """Write the class of the largest weighted probability (the first of equal ones) of `planes` into `out`.
+    """Write the class with the largest weighted probability (the first of equal ones) of `planes` into `out`.
 
-    The most probable of K classes has 1/K at least, so that the largest weighted probability is no
-    less than 1/K of the smallest weight: a class is interpolated only around voxels that reach that,
-    and the background only where another class is. `out` holds the background, 0, at first.
+    The most probable of K classes has a probability of at least 1/K, so the largest weighted probability is at
+    least the smallest weight / K. Therefore each class is interpolated only around voxels that reach this bound,
+    and the background only where another class does. `out` is 0, the background, at first.
     """
     enough = ALMOST * min(weights) / len(weights)
     boxes = {k: mixture.likely(k, planes, enough / weights[k]) for k in range(1, len(weights))}
     foreground = {k: box for k, box in boxes.items() if box is not None}
     if not foreground:
         return
-    # where no other class is likely the background wins, whatever its probability
+    # outside of this box no competing class is likely, so the background wins
     around = (planes, _hull([box[1] for box in foreground.values()]), _hull([box[2] for box in foreground.values()]))
     best = np.zeros(out.shape, dtype=np.float32)
     best[:, around[1], around[2]] = _score(mixture, 0, weights[0], around)
@@ -152,11 +152,11 @@ def _score(mixture: Mixture, index: int, weight: float, box: Box) -> NDArray[np.
 
 
 def _at_least(array: NDArray, value: float) -> NDArray[np.bool_]:
-    """Where an array of non-negative numbers reaches a positive value."""
+    """Mask of the voxels in which an array of non-negative numbers reaches a positive value."""
     if array.dtype == np.uint8:
-        # a level may stand for half a level more
+        # rounding down is safe: the probability before quantisation may have been half a level higher
         return array >= np.uint8(min(int(value), 255))
     if array.dtype == np.float16:
-        # their bits, read as integers, are in the same order and compare seven times as fast
+        # the bits of non-negative floats, read as integers, have the same order and compare seven times as fast
         return array.view(np.uint16) >= np.float16(value).view(np.uint16)
     return array >= value

@@ -1,8 +1,8 @@
-"""Out-of-fold probabilities on disk: each training case as the model that did not see it predicted it.
+"""Writes and reads out-of-fold probabilities: predictions of each case by the model that was not trained on it.
 
-`cross_validation/CONFIG/probabilities/CASE.b2nd`, (K - 1, z, y, x) at the configuration's spacing and
-crop, 8 bit, compressed (blosc2): the foreground classes, of which the background is the rest; and
-`CASE.json`, the way back to the image. Every choice after training is made from them, so that nothing
+`cross_validation/CONFIG/probabilities/CASE.b2nd` holds the foreground classes, (K - 1, z, y, x) at the configuration's
+spacing and crop, in 8 bit, compressed (blosc2); the background follows from them. `CASE.json` holds the reorientation,
+crop and resampling of the case. Every choice after training is made from these files, so that nothing
 has to be predicted again.
 """
 
@@ -27,9 +27,9 @@ def write_probabilities(folder: Path, record: CaseRecord, probabilities: NDArray
     """Write the probabilities of a case, each file atomically.
 
     Args:
-        folder: of the configuration, made where needed.
-        record: how the case was prepared; names it.
-        probabilities: (K, z, y, x) of the record's shape, summing to 1 over K.
+        folder: folder for the configuration's probabilities; it is created where needed.
+        record: reorientation, crop and resampling of the case, and its name.
+        probabilities: probabilities (K, z, y, x) of the record's shape, which sum to 1 over the K classes.
     """
     write_text(folder / f"{record.case}.json", record.model_dump_json(indent=1))
     foreground = quantized(probabilities)[1:]
@@ -44,15 +44,15 @@ def write_probabilities(folder: Path, record: CaseRecord, probabilities: NDArray
 
 
 def array_file(folder: Path, case: str) -> Path:
-    """The file of a case's probabilities in a configuration's folder."""
+    """Path of the file with a case's probabilities in a configuration's folder."""
     return folder / f"{case}.b2nd"
 
 
 def read_probabilities(folder: Path, case: str) -> Predicted:
-    """Read the probabilities of a case, (K, z, y, x) in 8 bit.
+    """Read the probabilities of a case, (K, z, y, x) in 8 bit, background included.
 
     Raises:
-        RunFolderError: they are missing or damaged.
+        RunFolderError: a file is missing or damaged, or the two files do not fit together.
     """
     file, record_file = array_file(folder, case), folder / f"{case}.json"
     try:

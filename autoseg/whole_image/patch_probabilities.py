@@ -1,4 +1,4 @@
-"""From a patch to class probabilities: the same precision and the same soft-max wherever a network predicts."""
+"""Predicts class probabilities of patches; validation and prediction both use it, with the same precision."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from autoseg.machine.device import half_precision
 
 @torch.inference_mode()
 def mean_probabilities(networks: Sequence[nn.Module], patches: torch.Tensor) -> torch.Tensor:
-    """Mean over networks of the soft-max of their logits.
+    """Mean over networks of the softmax of their logits.
 
     Args:
-        networks: in evaluation mode, on the device of the patches; at least one.
-        patches: (B, C, z, y, x).
+        networks: networks in evaluation mode, on the device of the patches; at least one.
+        patches: patches (batch, channel, z, y, x).
 
     Returns:
-        (B, K, z, y, x) float32, summing to 1 over K.
+        Probabilities (batch, K, z, y, x) float32, which sum to 1 over the K classes.
     """
     half = half_precision(patches.device, learning=False)
     total: torch.Tensor | None = None

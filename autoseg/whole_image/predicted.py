@@ -1,4 +1,4 @@
-"""Class probabilities of an image as a configuration predicted them, and the same in 8 bit."""
+"""Class probabilities of an image at the spacing of the configuration that predicted them, also in 8 bit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from autoseg.run_folder.preprocessed_case import CaseRecord
 
 LEVELS = 255
-"""What stands for a probability of 1 in 8 bit: odd, so that two classes never share a voxel evenly."""
+"""Number that stands for a probability of 1 in 8 bit. It is odd, so that two classes never have equal halves."""
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class Predicted:
     """Class probabilities of one image at a configuration's spacing.
 
     Args:
-        probabilities: (K, z, y, x) of the record's shape; floating, or 8 bit with `LEVELS` for 1.
-        record: how the image was prepared.
+        probabilities: probabilities (K, z, y, x) of the record's shape; floating point, or 8 bit with `LEVELS` for 1.
+        record: reorientation, crop and resampling of the image.
     """
 
     probabilities: NDArray
@@ -27,15 +27,17 @@ class Predicted:
 
     @property
     def unit(self) -> float:
-        """The number that stands for a probability of 1."""
+        """Number in `probabilities` that stands for a probability of 1."""
         return float(LEVELS) if self.probabilities.dtype == np.uint8 else 1.0
 
 
 def quantized(probabilities: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Probabilities in 8 bit, off by at most half a level; the background is what the other classes leave.
+    """Round probabilities to 8 bit; the background gets the levels that the other classes leave.
+
+    The error of a foreground class is at most half a level.
 
     Args:
-        probabilities: (K, z, y, x), summing to 1 over K.
+        probabilities: probabilities (K, z, y, x), which sum to 1 over the K classes.
     """
     levels = np.empty(probabilities.shape, dtype=np.uint8)
     for z in range(probabilities.shape[1]):
@@ -45,5 +47,5 @@ def quantized(probabilities: NDArray[np.floating]) -> NDArray[np.uint8]:
 
 
 def rest_of(foreground: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The background's levels (…) from those of the other classes (K - 1, …)."""
+    """Levels of the background (…) that follow from those of the foreground classes (K - 1, …)."""
     return (LEVELS - foreground.sum(axis=0, dtype=np.int32)).clip(min=0).astype(np.uint8)

@@ -1,11 +1,11 @@
-"""Class probabilities of a whole image from those of overlapping patches.
+"""Predicts class probabilities of a whole image from overlapping patches (sliding window).
 
-Windows are worked off in order along one axis. Only the slab that the current windows reach is held
+Windows are predicted in order along one axis. Only the slab that the current windows cover is held
 in single precision; planes behind it are finished, normalised and stored in half precision. So
-memory is the result itself and a slab one patch thick.
+memory holds the result and a slab that is one patch thick.
 
-Voxels outside the image, where it is smaller than the patch, are zero: the mean of a z-scored image,
-and what training pads with.
+Where the image is smaller than the patch, voxels outside the image are zero: this is the mean of a z-scored image,
+and training pads with it too.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from autoseg.image.geometry import Shape
 from autoseg.plan.network_input import InputLayout
 from autoseg.whole_image.windows import axis_weights, mirrorings, streaming_axis, summed_weights, window_starts
 
-# share of a device's free memory that the slab may take; otherwise it is held by the CPU
+# fraction of a device's free memory that the slab may take; a larger slab is held in the CPU's memory
 DEVICE_SHARE = 0.5
 
 
 class Sliceable(Protocol):
-    """An array (channel, z, y, x) that is read where it is sliced: numpy, blosc2."""
+    """An array (channel, z, y, x) of numpy or blosc2, of which only the sliced parts are read."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Its size along each axis."""
+        """Size along each axis."""
 
     def __getitem__(self, index: tuple[slice, ...]) -> NDArray[np.float32]:
-        """Part of it."""
+        """Read a part of the array."""
 
 
 @torch.inference_mode()
@@ -55,20 +55,21 @@ def predict_probabilities(
     """Predict an image window by window.
 
     Args:
-        predict_patch: (B, C, z, y, x) float32 to probabilities (B, K, z, y, x), any float type.
-        image: (channel, z, y, x) float32, prepared.
-        patch_size: voxels (z, y, x) of a window; 1 along the slice axis of a 2D configuration.
-        classes: K, background included.
-        overlap: share of the patch by which neighbouring windows overlap at least.
-        mirror: axes (0 = z, 1 = y, 2 = x) mirrored; the mean over all their combinations is taken.
-        layout: of the network's input; None = the channels of `image` as they are.
+        predict_patch: function from patches (batch, channel, z, y, x) float32 to their probabilities
+            (batch, K, z, y, x), of any float dtype.
+        image: prepared image (channel, z, y, x) float32.
+        patch_size: size (z, y, x) of a window in voxels; 1 along the slice axis of a 2D configuration.
+        classes: number of classes K, background included.
+        overlap: minimum overlap of neighbouring windows, as a fraction of the patch size.
+        mirror: axes (0 = z, 1 = y, 2 = x) to mirror along; predictions are averaged over all their combinations.
+        layout: layout of the network's input; None = the channels of `image` as they are.
         present: for each channel of `image` whether the case has it; None = all.
-        batch_size: windows predicted at once.
-        device: where `predict_patch` wants its input.
-        on_window: called with the number of windows done and of all of them.
+        batch_size: number of windows that are predicted at once.
+        device: device on which `predict_patch` expects its input.
+        on_window: called after each batch with the number of finished windows and of all windows; None = no call.
 
     Returns:
-        (K, z, y, x) float16.
+        Probabilities (K, z, y, x) float16.
     """
     shape = (image.shape[1], image.shape[2], image.shape[3])
     layout = layout or InputLayout.plain(image.shape[0])
@@ -92,8 +93,8 @@ def predict_probabilities(
 def _mirrored_mean(
     predict_patch: Callable[[torch.Tensor], torch.Tensor], patches: torch.Tensor, flips: Sequence[tuple[int, ...]]
 ) -> torch.Tensor:
-    """Mean over mirrorings of the probabilities (B, K, z, y, x) of patches (B, C, z, y, x)."""
-    # flip copies, so that the sum never changes a tensor of the caller's
+    """Mean over mirrorings of the probabilities (batch, K, z, y, x) of patches (batch, channel, z, y, x)."""
+    # flip makes a copy, so that the sum never changes a tensor of the caller
     dims = [[axis + 2 for axis in axes] for axes in flips]
     total = predict_patch(patches.flip(dims[0])).float().flip(dims[0])
     for axes in dims[1:]:
@@ -104,7 +105,7 @@ def _mirrored_mean(
 def _padded_region(
     image: Sliceable, start: Sequence[int], patch_size: Shape, layout: InputLayout
 ) -> NDArray[np.float32]:
-    """The layout's sequences in the window that begins at `start` and its halo, zero outside the image."""
+    """Read the layout's sequences in the window at `start` with its halo; voxels outside the image are zero."""
     lower = [first - margin for first, margin in zip(start, layout.halo, strict=True)]
     size = [n + 2 * margin for n, margin in zip(patch_size, layout.halo, strict=True)]
     inside = [slice(max(a, 0), min(a + n, end)) for a, n, end in zip(lower, size, image.shape[1:], strict=True)]
@@ -118,8 +119,14 @@ def _padded_region(
 class _Accumulator:
     """Weighted sum of predictions over a moving slab, and the finished planes behind it.
 
+    The slab moves along `axis`; windows must be added in order along it.
+
     Args:
-        axis: the one along which the slab moves; windows must come in order along it.
+        shape: shape (z, y, x) of the image in voxels.
+        patch_size: size (z, y, x) of a window in voxels.
+        starts: for each axis the first voxel of each window.
+        classes: number of classes, background included.
+        device: device that holds the slab if its memory is large enough.
     """
 
     def __init__(
@@ -148,12 +155,12 @@ class _Accumulator:
         target.addcmul_(probabilities[(slice(None), *used)].to(target.device), self._weights[used])
 
     def finish(self) -> NDArray[np.float16]:
-        """Store the last planes and give the result."""
+        """Store the last planes and return the probabilities (K, z, y, x)."""
         self._store(self._shape[self.axis] - self._begin)
         return self._result
 
     def _move_to(self, plane: int) -> None:
-        """Let the slab begin at `plane`: store the planes before it and move the others up."""
+        """Move the slab so that it begins at `plane`: store the planes before it and shift the others."""
         step = plane - self._begin
         if step <= 0:
             return
@@ -162,13 +169,13 @@ class _Accumulator:
         kept = length - step
         for channel in self._slab:
             if kept > 0:
-                # a copy of one class at a time, since source and target overlap
+                # source and target overlap, so one class at a time is copied first
                 channel.narrow(self.axis, 0, kept).copy_(channel.narrow(self.axis, step, kept).clone())
             channel.narrow(self.axis, max(kept, 0), min(step, length)).zero_()
         self._begin = plane
 
     def _store(self, count: int) -> None:
-        """Normalise the first `count` planes of the slab into the result."""
+        """Divide the first `count` planes of the slab by their summed weights, and write them into the result."""
         planes = slice(self._begin, self._begin + count)
         totals = [total[planes] if axis == self.axis else total for axis, total in enumerate(self._totals)]
         z, y, x = (torch.from_numpy(total).to(self._slab.device) for total in totals)
@@ -181,7 +188,7 @@ class _Accumulator:
 
 
 def _slab_device(device: torch.device, size: int) -> torch.device:
-    """The device itself where its free memory takes the slab, else the CPU."""
+    """Device that holds a slab of `size` bytes: a CUDA device with enough free memory, otherwise the CPU."""
     if device.type == "cuda" and size < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
         return device
     return torch.device("cpu")

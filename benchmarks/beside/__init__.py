@@ -1,1 +1,1 @@
-"""Rows of the comparison with nnU-Net v2, each a script that can be read and run alone."""
+"""Rows of the comparison with nnU-Net v2, which `python -m benchmarks` measures; one module for each row."""

@@ -1,8 +1,8 @@
-"""Augmented training patches per second and core, the same list of transforms, images interpolated linearly.
+"""Row: augmented training patches per second and core, with the same transforms and linear interpolation of images.
 
-Beside batchgenerators, which nnU-Net used before, and batchgeneratorsv2 as nnU-Net lists its transforms now. Theirs
-are given patches in memory that are already large enough for rotation; autoseg's are timed from the
-files on (`benchmarks/augmentation.py`). Processor time of one thread; the three take turns.
+autoseg is compared with batchgenerators, which nnU-Net used before, and with batchgeneratorsv2 and nnU-Net's present
+list of transforms. These two get patches in memory that are already large enough for rotation; autoseg's time includes
+reading the files (`benchmarks/augmentation.py`). Times are processor time of one thread; the three take turns.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CACHE_BYTES = 2**30
 
 
 def figures(bench: Bench) -> list[Figure]:
-    """Patches a second for three sizes of patch, beside each of the two libraries."""
+    """Patches per second for each of `SETTINGS`, compared with each of the two libraries."""
     torch.set_num_threads(1)
     found: dict[str, list[list[float]]] = {name: [[], [], []] for name, *_ in SETTINGS}
     for _ in range(ROUNDS):
@@ -50,7 +50,7 @@ def figures(bench: Bench) -> list[Figure]:
 
 
 def batchgenerators_v2(bench: Bench) -> list[float]:
-    """Seconds a batch for each of the settings."""
+    """Seconds per batch of batchgeneratorsv2, for each of `SETTINGS`."""
     settings = bench.folder / "augmentation_settings.json"
     wanted = [
         {"patch": patch, "rotation": rotation, "batch": BATCH, "batches": BATCHES} for _, patch, _, rotation in SETTINGS

@@ -1,4 +1,4 @@
-"""What every row of the comparison is given."""
+"""Settings that every row of the comparison gets: folders, data sets and nnU-Net."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from benchmarks.beside.rival import Rival
 from benchmarks.process import Measured, measure
 
 DATASETS = {"hippocampus40": 4, "abdomen20": 20}
-"""By name the number that nnU-Net calls it by."""
+"""nnU-Net's number of each data set, by name."""
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Where the data are, where everything goes, and whom autoseg is measured beside.
+    """Folders and limits of the comparison, and the nnU-Net to compare with.
 
     Args:
-        data: folder of the data sets.
-        folder: for runs and logs.
-        measured: for what was measured, which is not measured again.
-        rival: nnU-Net.
-        most_epochs: of its trainers the longest that is run.
-        most_minutes: of autoseg's budgets for a fold the longest that is run.
+        data: folder that holds the folders of the data sets.
+        folder: folder for runs and logs.
+        measured: folder for the results of rows, which are not measured again.
+        rival: nnU-Net v2.
+        most_epochs: nnU-Net's trainers with more epochs are not run.
+        most_minutes: autoseg's time budgets above these minutes per fold are not run.
     """
 
     data: Path
@@ -36,20 +36,20 @@ class Bench:
     most_minutes: float
 
     def row_file(self, row: str) -> Path:
-        """Where the result of a row is kept."""
+        """File in which the result of a row is kept."""
         return self.measured / f"{row}.json"
 
     def autoseg(self, arguments: Sequence[str | Path], log: str) -> Measured:
-        """Run a command of autoseg's, as its user would.
+        """Run a command of autoseg, as a user would, and measure it.
 
         Args:
-            arguments: after `autoseg`.
-            log: name of the file for what it prints.
+            arguments: arguments after `autoseg` on the command line.
+            log: name, without ending, of the file to which the output is written.
         """
         return measure([sys.executable, "-m", "autoseg", *arguments], self.folder / "logs" / f"{log}.txt")
 
     def preprocessed_by_rival(self, name: str) -> Path:
-        """Folder of what nnU-Net made of a data set; made where it is missing."""
+        """Folder of nnU-Net's preprocessed data and plan of a data set; they are made where they are missing."""
         number = DATASETS[name]
         self.rival.add_dataset(number, self.data / name)
         if not any((self.rival.folder / "preprocessed").glob(f"Dataset{number:03d}_*/nnUNetPlans_3d_fullres")):
@@ -57,7 +57,7 @@ class Bench:
         return self.rival.preprocessed(number)
 
     def planned(self, name: str) -> RunFolder:
-        """A run of a data set that is planned for the default time, not preprocessed; made where it is missing."""
+        """Run that autoseg planned for the default time, without preprocessed cases; it is made where it is missing."""
         run = RunFolder(self.folder / "planned" / name)
         if not run.reference_plan.exists():
             arguments: list[str | Path] = [

@@ -1,13 +1,13 @@
-"""Dice over wall time: fold 0 from raw data to the Dice of its validation cases, for lengths of training.
+"""Row: Dice against wall time, from raw data to the validation Dice of fold 0, for several lengths of training.
 
-nnU-Net by its own trainers of 1, 5, 10 and 20 epochs, each annealed to its end; autoseg by time budgets. Time
-is from raw data on: nnU-Net's preprocessing, then `nnUNetv2_train` until its validation has ended; autoseg's
-`plan-and-preprocess` and `train --fold 0`. Both have the same folds. Dice is of whole validation cases at
-original geometry, the mean over classes of the mean over cases, from the label maps that each wrote,
-computed here for both by the same code. On abdomen20 autoseg stands alone: one epoch of nnU-Net is said by
-the time of its training step. Every training is kept, so that the row goes on where it was stopped, in a folder for
-each machine: trainings of one machine alone are compared. To have one anew, delete its file in
-`benchmarks/measured/curve`.
+nnU-Net trains with its own trainers of 1, 5, 10 and 20 epochs, whose learning rate is annealed to the end of each;
+autoseg trains with several time budgets. Time counts from raw data on: nnU-Net's preprocessing, then `nnUNetv2_train`
+with its validation; autoseg's `plan-and-preprocess` and `train --fold 0`. Both use the same folds. Dice is that of
+whole validation cases at original geometry, computed here by the same code from the label maps that each wrote: the
+mean over cases of the mean over classes. On abdomen20 only autoseg is trained; the duration of an epoch of nnU-Net is
+computed from the time of its training step. Every training is kept in a folder for each machine, so that the row
+continues where it was stopped; only trainings on the same machine are compared. To repeat a training, delete its file
+in `benchmarks/measured/curve`.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from benchmarks.beside.figures import NOT_REACHED, Figure, machine, our_versions
 from benchmarks.beside.iteration import epoch_hours
 from benchmarks.process import Measured
 
-FOLDS = 5  # that a budget is divided by; one is trained
+FOLDS = 5  # number of folds that a budget is planned for; only one is trained
 EPOCHS = (1, 5, 10, 20)
 FOLD_MINUTES = {"hippocampus40": (0.5, 1, 2, 4, 8, 16), "abdomen20": (2, 4, 8, 16)}
 GOALS = {"hippocampus40": (0.83, 0.85, 0.86), "abdomen20": (0.75, 0.80, 0.85)}
 RIVALS_DATASET = "hippocampus40"
 MOST_HOURS = 3
-"""Of a training of nnU-Net; where its shortest takes longer none is run."""
+"""Longest duration of nnU-Net's shortest training; where it takes longer, nnU-Net is not trained."""
 
 TRAINER = {1: "nnUNetTrainer_1epoch"} | {n: f"nnUNetTrainer_{n}epochs" for n in EPOCHS[1:]}
 
@@ -45,13 +45,13 @@ class Point(FileModel):
     """One training of fold 0.
 
     Args:
-        length: what was asked for.
-        seconds: from raw data to its validation Dice.
-        peak_bytes: of the process tree; None where it was not looked at.
-        dice: of each validation case, the mean over classes.
-        machine: on which.
-        versions: of what was trained, and its torch.
-        remark: what a reader has to know of the time.
+        length: length of the training that was asked for, such as `4 min` or `5 epochs`.
+        seconds: wall time from raw data to the validation Dice.
+        peak_bytes: peak memory of the process tree; None where it was not measured.
+        dice: mean Dice over classes of each validation case, by case name.
+        machine: processor, number of cores and memory of the machine.
+        versions: versions of the trained program and of its torch.
+        remark: what a reader has to know about the time.
     """
 
     length: str
@@ -64,12 +64,12 @@ class Point(FileModel):
 
     @property
     def mean(self) -> float:
-        """Over the validation cases."""
+        """Mean Dice over the validation cases."""
         return float(np.nanmean(list(self.dice.values())))
 
 
 def figures(bench: Bench, name: str) -> list[Figure]:
-    """Time to each Dice, and Dice at each time at which a training of nnU-Net ends, for each machine."""
+    """For each machine: time to reach each Dice, and Dice at the end of each of nnU-Net's trainings."""
     measure_here(bench, name)
     found: list[Figure] = []
     missing = set(EPOCHS if name == RIVALS_DATASET else ())
@@ -82,7 +82,7 @@ def figures(bench: Bench, name: str) -> list[Figure]:
             *(time_to(goal, name, ours, theirs, instead) for goal in GOALS[name]),
             *(dice_at(point, name, ours) for point in theirs),
         ]
-        # the row's machine is the one that wrote the table
+        # the machine is named where it is not the one that writes this row
         on = f"; on {where}" if len(machines) > 1 or where != machine() else ""
         run_there = {epochs for epochs in EPOCHS for point in theirs if point.length == f"{epochs} epochs"}
         if theirs and (left_out := sorted(set(EPOCHS) - run_there)):
@@ -93,13 +93,13 @@ def figures(bench: Bench, name: str) -> list[Figure]:
 
 
 def not_measured(epochs: int, name: str) -> Figure:
-    """The line of a training of nnU-Net that no machine has run."""
+    """The line of the table for a training of nnU-Net that no machine has run."""
     what = f"Dice when {epochs} epochs of nnU-Net end"
     return Figure(what=what, dataset=name, ours=(), theirs=(), better="more", goal="more")
 
 
 def measure_here(bench: Bench, name: str) -> None:
-    """What is missing of this machine."""
+    """Measure all trainings that are still missing for this machine."""
     for epochs in EPOCHS if name == RIVALS_DATASET else ():
         if epochs <= bench.most_epochs:
             measure_rival(bench, epochs)
@@ -109,20 +109,27 @@ def measure_here(bench: Bench, name: str) -> None:
 
 
 def kept_points(folder: Path, name: str, who: str) -> list[Point]:
-    """Trainings of one machine, shortest first."""
+    """Kept trainings of one machine, the shortest first.
+
+    Args:
+        folder: folder of the machine's trainings.
+        name: name of the data set.
+        who: `autoseg` or `nnunet`.
+    """
     points = [Point.model_validate_json(p.read_text(encoding="utf-8")) for p in folder.glob(f"{name}_{who}_*.json")]
     return sorted(points, key=lambda point: point.seconds)
 
 
 def here(bench: Bench) -> Path:
-    """Where the trainings of this machine are kept."""
+    """Folder in which the trainings of this machine are kept."""
     return bench.measured / "curve" / re.sub(r"[^a-z0-9]+", "-", machine().lower()).strip("-")
 
 
 def beyond_the_limit(bench: Bench, name: str, where: str) -> str:
-    """What is said of nnU-Net where its shortest trainer takes too long, by the time of its training step.
+    """Text in place of nnU-Net's value where one epoch would exceed `MOST_HOURS`; otherwise empty.
 
-    The machine of that step is named where it is another than the curve's, `where`.
+    The epoch's duration is computed from the training step in the row `iteration`. The text names that row's machine
+    where it differs from `where`, the machine of the curve.
     """
     kept = bench.row_file(f"iteration-{name}")
     if not kept.exists():
@@ -134,7 +141,7 @@ def beyond_the_limit(bench: Bench, name: str, where: str) -> str:
 
 
 def measure_ours(bench: Bench, name: str, minutes: float) -> None:
-    """Fold 0 in so many minutes."""
+    """Train fold 0 with autoseg within `minutes`, and keep the result; nothing is done where it is kept already."""
     kept = here(bench) / f"{name}_autoseg_{minutes:g}min.json"
     if not kept.exists():
         run = bench.folder / "curve" / name / f"{minutes:g}min"
@@ -148,7 +155,7 @@ def measure_ours(bench: Bench, name: str, minutes: float) -> None:
 
 
 def measure_rival(bench: Bench, epochs: int) -> None:
-    """Fold 0 in so many epochs."""
+    """Train fold 0 with nnU-Net for `epochs`, and keep the result; nothing is done where it is kept already."""
     name = RIVALS_DATASET
     kept = here(bench) / f"{name}_nnunet_{epochs}epochs.json"
     if not kept.exists():
@@ -164,7 +171,14 @@ def measure_rival(bench: Bench, epochs: int) -> None:
 
 
 def point(length: str, commands: list[Measured], dice: dict[str, float], versions: dict[str, str]) -> Point:
-    """What one training gave, by the commands from raw data on."""
+    """The point of one training on this machine.
+
+    Args:
+        length: length of the training, as text.
+        commands: time and memory of all commands from raw data on.
+        dice: mean Dice over classes of each validation case.
+        versions: versions of the trained program and of its torch.
+    """
     return Point(
         length=length,
         seconds=sum(command.seconds for command in commands),
@@ -176,18 +190,18 @@ def point(length: str, commands: list[Measured], dice: dict[str, float], version
 
 
 def trained_by_rival(bench: Bench, epochs: int) -> Path:
-    """Folder of nnU-Net's fold 0 of hippocampus40, which the curve trains."""
+    """Folder of nnU-Net's fold 0 of hippocampus40, as `measure_rival` trains it."""
     results = bench.rival.folder / "results" / f"Dataset{DATASETS[RIVALS_DATASET]:03d}_{RIVALS_DATASET}"
     return results / f"{TRAINER[epochs]}__nnUNetPlans__3d_fullres" / "fold_0"
 
 
 def dice_of(bench: Bench, name: str, predicted: Path) -> dict[str, float]:
-    """Mean over classes of the Dice of each validation case of fold 0."""
+    """Mean Dice over classes of each validation case of fold 0; `predicted` is the folder of the label maps."""
     run = bench.planned(name)
     cases = read_splits(run.splits)[0].val
     only = bench.folder / "evaluated"
     shutil.rmtree(only, ignore_errors=True)
-    # of the validation cases alone: an evaluation that lacks predictions of others is no complete one
+    # links to the validation cases only, since an evaluation fails where references have no prediction
     for what, folder in (("labels", bench.data / name / "labelsTr"), ("predicted", predicted)):
         (only / what).mkdir(parents=True)
         for case in cases:
@@ -199,7 +213,15 @@ def dice_of(bench: Bench, name: str, predicted: Path) -> dict[str, float]:
 
 
 def time_to(goal: float, name: str, ours: list[Point], theirs: list[Point], instead: str = "") -> Figure:
-    """Wall time of the shortest training that reached a Dice; `instead` is said of nnU-Net where none was run."""
+    """Wall time of the shortest training that reached a Dice, for autoseg and for nnU-Net.
+
+    Args:
+        goal: the Dice to reach.
+        name: name of the data set.
+        ours: autoseg's trainings.
+        theirs: nnU-Net's trainings.
+        instead: text in place of nnU-Net's value where it was not trained.
+    """
     reached = {which: first(points, goal) for which, points in (("autoseg", ours), ("nnU-Net", theirs))}
     best = [
         f"{which}: best {max(point.mean for point in points):.3f}"
@@ -222,12 +244,12 @@ def time_to(goal: float, name: str, ours: list[Point], theirs: list[Point], inst
 
 
 def first(points: list[Point], goal: float) -> Point | None:
-    """The quickest that reached the goal."""
+    """The fastest training that reached the goal; None where none did."""
     return min((point for point in points if point.mean >= goal), key=lambda point: point.seconds, default=None)
 
 
 def dice_at(theirs: Point, name: str, ours: list[Point]) -> Figure:
-    """Dice at the time at which a training of nnU-Net ended: autoseg's longest that had ended by then."""
+    """Dice of a training of nnU-Net, and of autoseg's longest training that took no more time."""
     in_time = max(
         (point for point in ours if point.seconds <= theirs.seconds), key=lambda point: point.seconds, default=None
     )
@@ -247,19 +269,19 @@ def dice_at(theirs: Point, name: str, ours: list[Point]) -> Figure:
 
 
 def taken(point: Point) -> str:
-    """Time and, where it was looked at, memory."""
+    """Text with the time of a training and, where it was measured, its peak memory."""
     seconds = f"{point.seconds:.0f} s{said(point)}"
     return seconds if point.peak_bytes is None else f"{seconds}, {point.peak_bytes / 2**30:.1f} GiB"
 
 
 def said(point: Point) -> str:
-    """Autoseg's commit, and the remark on a point's time, in brackets."""
+    """Text in brackets with autoseg's commit and the remark on the time; empty where there are none."""
     told = [part for part in (point.versions.get("autoseg", "").partition("(")[2].rstrip(")"), point.remark) if part]
     return f" ({', '.join(told)})" if told else ""
 
 
 def paired(a: Point, b: Point) -> float:
-    """P of the paired test over cases."""
+    """P value of Wilcoxon's signed-rank test over cases; 1 if no case differs."""
     differences = [a.dice[case] - b.dice[case] for case in a.dice]
     return float(wilcoxon(differences).pvalue) if any(not math.isclose(d, 0) for d in differences) else 1.0
 

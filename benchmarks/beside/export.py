@@ -1,7 +1,8 @@
-"""From class probabilities at the plan's spacing to labels at the image's geometry, in memory.
+"""Row: time of the export from class probabilities at the plan's spacing to labels in the image's geometry, in memory.
 
-The same probabilities are given to both, to nnU-Net as their logarithms, which its export takes. Nothing else is
-timed: no network, no file. Two sizes: an abdomen of abdomen20 planned twice as coarse in plane, and a large CT.
+Both get the same probabilities; nnU-Net gets their logarithms, since its export takes logits. Nothing else is timed,
+neither a network nor files. There are two sizes: an abdomen of abdomen20, planned twice as coarse in plane, and a
+large CT.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from benchmarks.process import OutOfMemory
 
 @dataclass(frozen=True)
 class Size:
-    """Shapes in voxels and spacings in mm, all (z, y, x)."""
+    """Size of a prediction to export; shapes in voxels and spacings in mm are (z, y, x)."""
 
     name: str
     classes: int
@@ -44,7 +45,7 @@ SIZES = (
 
 
 def figures(bench: Bench) -> list[Figure]:
-    """Seconds for each size."""
+    """Seconds of an export, for each of `SIZES`."""
     return [of_size(bench, size) for size in SIZES]
 
 

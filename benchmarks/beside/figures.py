@@ -1,4 +1,4 @@
-"""What a row of the comparison found, as it is kept in a file and printed in the table."""
+"""Results of the comparison: how they are kept in files and printed as a table."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Figure(FileModel):
     """One line of the table.
 
     Args:
-        what: that was measured, with its unit.
-        dataset: on which data.
-        ours, theirs: each run; empty where one was not or could not be measured.
-        better: whether less or more is better.
-        goal: that the ratio should reach.
+        what: what was measured, with its unit.
+        dataset: name of the data.
+        ours, theirs: value of each run of autoseg and of nnU-Net; empty where nothing was or could be measured.
+        better: `less` or `more`, whichever is better.
+        goal: ratio that should be reached, as text.
         note: what a reader has to know.
-        instead: what stands for theirs where there is no figure, and why is known.
-        ours_instead: likewise for ours.
+        instead: text in place of nnU-Net's value where there is none and the reason is known, such as `> 20 GiB`.
+        ours_instead: text in place of autoseg's value where there is none and the reason is known.
     """
 
     what: str
@@ -43,26 +43,27 @@ class Figure(FileModel):
 
     @property
     def ratio(self) -> float | None:
-        """How many times better ours is, by the medians."""
+        """How many times better autoseg is, by the medians of the runs; None where one was not measured."""
         if not self.ours or not self.theirs:
             return None
         a, b = median(self.ours), median(self.theirs)
         return b / a if self.better == "less" else a / b
 
     def cells(self) -> tuple[str, ...]:
-        """The line's text: what, data set, ours, theirs, ratio, goal, note."""
+        """Texts of the line's cells, in the order of `HEADS`."""
         ratio = "" if self.ratio is None else f"{self.ratio:.2f}×"
         ours, theirs = _number(self.ours) or self.ours_instead, _number(self.theirs) or self.instead
         return self.what, self.dataset, ours or NOT_MEASURED, theirs or NOT_MEASURED, ratio, self.goal, self.note
 
 
 class Row(FileModel):
-    """The result of one script.
+    """The result of one row of the comparison.
 
     Args:
-        name: of the script.
-        machine: processor, cores, memory.
-        versions: of what was compared.
+        name: name of the row on the command line.
+        machine: processor, number of cores and memory of the machine.
+        versions: versions of the compared programs and of torch.
+        figures: lines of the table.
     """
 
     name: str
@@ -76,21 +77,21 @@ HEADS = ("what", "data", "autoseg", "nnU-Net v2", "times better", "goal", "note"
 
 
 def write_row(path: Path, row: Row) -> None:
-    """Keep a row."""
+    """Write a row to a file."""
     write_text(path, row.model_dump_json(indent=1) + "\n")
 
 
 def read_row(path: Path) -> Row:
-    """A row that was kept."""
+    """Read a row from its file."""
     return Row.model_validate_json(path.read_text(encoding="utf-8"))
 
 
 def as_markdown(rows: Sequence[Row], missing: Sequence[str] = ()) -> str:
-    """The table of all rows, with machine and versions under it.
+    """Markdown table of all rows, with machine and versions below it.
 
     Args:
-        rows: that were measured.
-        missing: names of those that were not.
+        rows: rows that were measured.
+        missing: names of the rows that were not measured.
     """
     lines = ["| " + " | ".join(HEADS) + " |", "|" + " --- |" * len(HEADS)]
     lines += ["| " + " | ".join(figure.cells()) + " |" for row in rows for figure in row.figures]
@@ -105,13 +106,13 @@ def as_markdown(rows: Sequence[Row], missing: Sequence[str] = ()) -> str:
 
 
 def machine() -> str:
-    """The processor, the cores that may be used, and the memory."""
+    """Text with the processor, the number of cores that may be used, and the memory."""
     memory = psutil.virtual_memory().total / 2**30
     return f"{_processor()}, {available_cores()} cores, {memory:.0f} GiB"
 
 
 def _processor() -> str:
-    """Its name, and what tells generations of one name apart."""
+    """Name of the processor, with family and model, since several generations may share a name."""
     listed = Path("/proc/cpuinfo")
     if not listed.exists():
         return platform.processor() or platform.machine()
@@ -124,13 +125,13 @@ def _processor() -> str:
 
 
 def number_types(*, learning: bool) -> str:
-    """In which numbers both compute on this CPU; nnU-Net leaves single precision on GPUs alone."""
+    """Text with the dtypes in which both compute on this CPU; nnU-Net uses half precision on GPUs only."""
     half = half_precision(torch.device("cpu"), learning=learning) or torch.float32
     return f"autoseg in {str(half).removeprefix('torch.')}, nnU-Net in float32"
 
 
 def our_versions() -> dict[str, str]:
-    """Autoseg's version and commit, and torch's."""
+    """Version and commit of autoseg, and version of torch."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     return {
         "autoseg": f"{version('autoseg-framework')} ({commit.stdout.strip() or 'no commit'})",

@@ -1,8 +1,8 @@
-"""One training step of the same network, patch and batch: nnU-Net's plan, which autoseg's reference plan equals.
+"""Row: time of one training step with the same network, patch and batch.
 
-Both on random patches: forward and backward pass with deep supervision, loss, clipped gradients, SGD with Nesterov
-momentum; autoseg's step also averages the weights where its plan says so. Each round gives the
-median of its steps, and the two take turns.
+autoseg's reference plan equals nnU-Net's plan. Both train on random patches: forward and backward pass with deep
+supervision, loss, clipped gradients, SGD with Nesterov momentum; autoseg's step also averages the weights where its
+plan says so. autoseg and nnU-Net take turns, and each round gives the median of its steps.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ITERATIONS_AN_EPOCH = 250  # of nnU-Net
 
 
 def figures(bench: Bench, name: str) -> list[Figure]:
-    """Seconds a step on one data set."""
+    """Seconds per step on the data set `name`."""
     theirs_at = bench.preprocessed_by_rival(name)
     plan = read_plan(bench.planned(name).reference_plan)
     configuration = plan.configuration("3d")
@@ -52,12 +52,21 @@ def figures(bench: Bench, name: str) -> list[Figure]:
 
 
 def epoch_hours(seconds: Sequence[float]) -> float:
-    """How long an epoch of nnU-Net takes without validation, by seconds of its training step."""
+    """Hours of an epoch of nnU-Net without validation, computed from seconds per training step."""
     return ITERATIONS_AN_EPOCH * median(seconds) / 3600
 
 
 def require_the_same(plan: Plan, configuration: Configuration, told: dict[str, Any]) -> None:
-    """Stop unless both trained the same network on patches of the same size."""
+    """Raise an error unless both trained with the same patch size and batch size.
+
+    Args:
+        plan: autoseg's reference plan.
+        configuration: configuration of that plan.
+        told: nnU-Net's answer, with its patch and batch size.
+
+    Raises:
+        ValueError: patch or batch size differ.
+    """
     ours = sorted(configuration.patch_size), configuration.batch_size
     theirs = sorted(told["patch"]), told["batch"]
     if ours != theirs:

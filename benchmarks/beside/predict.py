@@ -1,8 +1,8 @@
-"""Predict one case with five folds, from file to file, start of the program included.
+"""Row: time to predict one case with five folds, from file to file, including the start of the program.
 
-nnU-Net with its mirroring, beside autoseg with the same network and the same mirroring, and beside what
-autoseg plans for its default time. The weights are those that training starts from, which take as long as
-any. The case is a training case of median size; runs take turns.
+nnU-Net with its mirroring is compared with autoseg with the same network and mirroring, and with the network that
+autoseg plans for its default time. The weights are initial ones, which take as much time as trained ones. The case
+is the training case of median size; runs take turns.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROUNDS = {"hippocampus40": 3, "abdomen20": 1}
 
 
 def figures(bench: Bench, name: str) -> list[Figure]:
-    """Seconds on one data set."""
+    """Seconds to predict one case of the data set `name`."""
     same, planned = reference_network(bench, name), planned_network(bench, name)
     rivals_network(bench, name)
     images = one_case(bench, name, planned)
@@ -75,7 +75,7 @@ def figures(bench: Bench, name: str) -> list[Figure]:
 
 
 def one_case(bench: Bench, name: str, run: RunFolder) -> Path:
-    """A folder of links to the images of the training case of median size."""
+    """Folder with links to the images of the training case of median size."""
     sizes = {case.case: math.prod(case.shape) for case in read_fingerprint(run.fingerprint).cases}
     middle = sorted(sizes, key=lambda case: (sizes[case], case))[len(sizes) // 2]
     dataset = read_dataset(bench.data / name)

@@ -1,8 +1,8 @@
-"""Peak memory of predicting an image of 512×512×300 voxels with 25 classes, from file to file.
+"""Row: peak memory and time of predicting an image of 512×512×300 voxels with 25 classes, from file to file.
 
-The plan is twice as coarse in plane, the network the smallest that answers with 25 classes, one fold's worth of
-it for autoseg (`benchmarks/memory_predict.py`) and one fold of nnU-Net: so what is measured is all else.
-Both without mirroring, which takes no memory. A program that takes more than MOST_BYTES is ended.
+The plan is twice as coarse in plane. Both predict with one fold of a very small network, so that its own memory and
+time hardly count; autoseg does it by `benchmarks/memory_predict.py`. Neither mirrors, which takes no memory. A program
+that takes more than MOST_BYTES is killed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NAME = f"Dataset{NUMBER}_large"
 
 
 def figures(bench: Bench) -> list[Figure]:
-    """GiB of the process tree, and seconds."""
+    """Peak memory of the process tree in GiB, and seconds."""
     ours = measure([sys.executable, "-m", "benchmarks.memory_predict"], bench.folder / "logs" / "predict_memory.txt")
     theirs = rivals(bench)
     what = f"predict {'×'.join(map(str, reversed(SHAPE)))} voxels, {CLASSES} classes"
@@ -52,7 +52,7 @@ def figures(bench: Bench) -> list[Figure]:
 
 
 def rivals(bench: Bench) -> Measured | None:
-    """What nnU-Net took; None where that was more memory than it may take."""
+    """Time and memory of nnU-Net; None where it took more memory than `MOST_BYTES`."""
     image = bench.folder / "large" / "images" / "large_0000.nii.gz"
     if not image.exists():
         image.parent.mkdir(parents=True, exist_ok=True)
@@ -68,14 +68,14 @@ def rivals(bench: Bench) -> Measured | None:
 
 
 def declare(bench: Bench) -> None:
-    """Give nnU-Net a plan like autoseg's, and a model of the weights that it would start from."""
+    """Give nnU-Net a plan like autoseg's and a model with initial weights, where they do not exist yet."""
     results = bench.rival.folder / "results" / NAME
     if results.exists():
         return
     template = json.loads((bench.preprocessed_by_rival("hippocampus40") / "nnUNetPlans.json").read_text())
     declared = json.loads((bench.preprocessed_by_rival("hippocampus40") / "dataset.json").read_text())
     folder = bench.rival.folder / "preprocessed" / NAME
-    # a file by whose ending nnU-Net tells how cases are stored
+    # nnU-Net reads from the ending of this file in which format cases are stored
     stored = folder / "nnUNetPlans_3d_fullres" / "none.b2nd"
     stored.parent.mkdir(parents=True, exist_ok=True)
     stored.touch()
@@ -87,7 +87,7 @@ def declare(bench: Bench) -> None:
 
 
 def like_ours(template: dict[str, object]) -> dict[str, object]:
-    """nnU-Net's plan with the spacing, patch and network of autoseg's for the large image."""
+    """The nnU-Net plan `template` with spacing, patch and network of autoseg's plan for the large image."""
     ours = plan_and_fingerprint()[0].configuration("3d")
     network = ours.network
     planned = json.loads(json.dumps(template))

@@ -1,8 +1,8 @@
-"""Plan and preprocess from raw data: wall time, and peak memory of the process tree.
+"""Row: wall time and peak memory (of the process tree) of planning and preprocessing from raw data.
 
-Both prepare the 3D configuration of full resolution and take as many processes as there are cores. nnU-Net's
-check of the data set is an option and left out; autoseg's is always part of it, and it plans for its
-default time, for which it measures training steps. Runs are interleaved, each from nothing.
+Both prepare the 3D configuration of full resolution and use as many processes as there are cores. nnU-Net's check of
+the data set is optional and left out. autoseg always checks the data set, and it times training steps to plan for its
+default time. Runs of both take turns, and each starts without earlier results.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MIB = 2**20
 
 
 def figures(bench: Bench, name: str) -> list[Figure]:
-    """Time and memory on one data set."""
+    """Time and memory on the data set `name`."""
     bench.rival.add_dataset(DATASETS[name], bench.data / name)
     run = RunFolder(bench.folder / "preprocess" / name)
     ours, theirs = [], []

@@ -1,6 +1,6 @@
-"""nnU-Net v2 as it is installed in a virtual environment of its own, unmodified, and called by its own commands.
+"""Runs an unmodified nnU-Net v2, installed in a virtual environment of its own, by its own commands.
 
-Its three folders are given to its processes as environment variables, in which it wants them.
+nnU-Net reads the paths of its three folders from environment variables, which every call sets.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from benchmarks.process import Measured, measure
 
 @dataclass(frozen=True)
 class Rival:
-    """nnU-Net and its folders.
+    """nnU-Net v2 and its folders.
 
     Args:
-        environment: its virtual environment.
-        folder: for all that it reads and writes.
+        environment: folder of the virtual environment in which nnU-Net is installed.
+        folder: folder for everything that nnU-Net reads and writes.
     """
 
     environment: Path
@@ -32,12 +32,12 @@ class Rival:
 
     @property
     def variables(self) -> dict[str, str]:
-        """Where it looks for raw and preprocessed data and writes models."""
+        """Environment variables with nnU-Net's folders of raw data, preprocessed data and results."""
         return {f"nnUNet_{kind}": str(self.folder / kind) for kind in ("raw", "preprocessed", "results")}
 
     @property
     def versions(self) -> dict[str, str]:
-        """Of it and of the torch beside it."""
+        """Versions of nnU-Net and of torch in its environment."""
         code = "from importlib.metadata import version as v; print(v('nnunetv2'), v('torch'))"
         python = self.environment / "bin" / "python"
         told = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.split()
@@ -46,17 +46,17 @@ class Rival:
     def call(
         self, command: str, arguments: Sequence[str | Path], log: str, *, most_bytes: int | None = None
     ) -> Measured:
-        """Run one of its commands, such as `nnUNetv2_train`.
+        """Run a command of nnU-Net, such as `nnUNetv2_train`, and measure it.
 
         Args:
-            command: its name.
-            arguments: as its user would give them.
-            log: name of the file for what it prints.
-            most_bytes: of memory, at which it is ended.
+            command: name of the command.
+            arguments: arguments of the command, as a user would give them.
+            log: name, without ending, of the file to which the output is written.
+            most_bytes: memory limit, above which the command is killed; None = no limit.
 
         Raises:
-            CommandFailed: it did not end well.
-            OutOfMemory: it took more than it may.
+            CommandFailed: the command did not end with status 0.
+            OutOfMemory: the command took more than `most_bytes`.
         """
         return measure(
             [self.environment / "bin" / command, *arguments],
@@ -66,7 +66,13 @@ class Rival:
         )
 
     def ask(self, script: str, arguments: Sequence[str | Path], *, most_bytes: int | None = None) -> Any:
-        """Run one of the scripts in `inside_rival` in its environment; what that answers."""
+        """Run a script of `inside_rival` in nnU-Net's environment, and return the JSON that it writes.
+
+        Args:
+            script: name of the script, without `.py`.
+            arguments: arguments of the script, except the last one, which is the file of its answer.
+            most_bytes: memory limit, above which the script is killed; None = no limit.
+        """
         answer = self.folder / "answers" / f"{script}.json"
         answer.parent.mkdir(parents=True, exist_ok=True)
         path = Path(__file__).parent / "inside_rival" / f"{script}.py"
@@ -74,25 +80,28 @@ class Rival:
         return json.loads(answer.read_text(encoding="utf-8"))
 
     def preprocessed(self, number: int) -> Path:
-        """Folder of what it made of a data set, in which its plan is."""
+        """Folder of nnU-Net's preprocessed data and plan of the data set with this number."""
         return next((self.folder / "preprocessed").glob(f"Dataset{number:03d}_*"))
 
     def preprocess(self, number: int, log: str) -> Measured:
-        """Fingerprint, plan and preprocess the 3D configuration of full resolution."""
+        """Run nnU-Net's fingerprint, planning and preprocessing of the configuration `3d_fullres`."""
         processes = str(available_cores())
         arguments = ["-d", str(number), "-c", "3d_fullres", "-np", processes, "-npfp", processes]
         return self.call("nnUNetv2_plan_and_preprocess", arguments, log)
 
     def give_splits(self, number: int, splits: Path) -> None:
-        """Make it train and validate on the folds of a `splits.json`, which has the layout of its own file."""
+        """Make nnU-Net use the folds of a `splits.json`, which has the layout of its own `splits_final.json`."""
         shutil.copyfile(splits, self.preprocessed(number) / "splits_final.json")
 
     def add_dataset(self, number: int, source: Path) -> Path:
-        """Bring a data set into its layout, as links to the same files; the folder.
+        """Create a data set in nnU-Net's layout, with links to the files of another one.
 
         Args:
-            number: by which it calls it.
-            source: in any layout that autoseg reads.
+            number: nnU-Net's number of the data set.
+            source: folder of a data set in any layout that autoseg reads.
+
+        Returns:
+            Folder of the new data set.
         """
         dataset = read_dataset(source)
         folder = self.folder / "raw" / f"Dataset{number:03d}_{source.name}"
@@ -115,7 +124,7 @@ class Rival:
         return folder
 
     def forget_preprocessed(self, number: int) -> None:
-        """Remove what it made of a data set, so that it is made anew."""
+        """Delete nnU-Net's preprocessed data and plan of a data set, so that they are made again."""
         for folder in (self.folder / "preprocessed").glob(f"Dataset{number:03d}_*"):
             shutil.rmtree(folder)
 

@@ -1,8 +1,8 @@
-"""Size on disk of a trained model of one fold, without data: what has to be kept to predict.
+"""Row: size on disk of the trained model of one fold, that is of the files that prediction needs.
 
-nnU-Net's is the checkpoint that its prediction reads by default, `checkpoint_final.pth` of a fold that its own command
-trained (the row `curve` trains one), and a fifth of the two files that five folds share; autoseg's what
-`autoseg copy --models-only` makes of five folds, divided by five.
+For nnU-Net this is the checkpoint that prediction reads by default, `checkpoint_final.pth` of a fold that its own
+command trained (the row `curve` trains one), and a fifth of the two files that five folds share. For autoseg it is a
+fifth of what `autoseg copy --models-only` copies of five folds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NAME = "hippocampus40"
 
 
 def figures(bench: Bench) -> list[Figure]:
-    """MiB of a fold, for the same network and for what autoseg plans by default."""
+    """MiB of a fold, for the same network as nnU-Net's and for the network that autoseg plans by default."""
     fold = trained_by_rival(bench, epochs=1)
     shared = sum((fold.parent / name).stat().st_size for name in ("plans.json", "dataset.json"))
     theirs = (fold / "checkpoint_final.pth").stat().st_size + shared / FOLDS
@@ -46,5 +46,5 @@ def figures(bench: Bench) -> list[Figure]:
 
 
 def bytes_in(folder: Path) -> int:
-    """Of all files."""
+    """Size in bytes of all files in the folder and its subfolders."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

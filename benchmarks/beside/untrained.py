@@ -1,4 +1,4 @@
-"""Five folds that were never trained: they predict as fast, and take as much memory, as trained ones."""
+"""Makes models of five untrained folds, which take as much time and memory in prediction as trained ones."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ CONFIGURATION = "3d"
 
 
 def planned_network(bench: Bench, name: str) -> RunFolder:
-    """Autoseg's five folds of the network that it plans for its default time."""
+    """Run with five folds of the network that autoseg plans for its default time."""
     run = bench.planned(name)
     _write_weights(run, read_plan(run.plan))
     return run
 
 
 def reference_network(bench: Bench, name: str) -> RunFolder:
-    """Autoseg's five folds of the network that nnU-Net plans, with its mirroring."""
+    """Run of autoseg with five folds of the network that nnU-Net plans, and with nnU-Net's mirroring."""
     planned = bench.planned(name)
     run = RunFolder(bench.folder / "reference" / name)
     plan = read_plan(planned.reference_plan)
@@ -37,7 +37,7 @@ def reference_network(bench: Bench, name: str) -> RunFolder:
 
 
 def rivals_network(bench: Bench, name: str) -> Path:
-    """nnU-Net's five folds; the folder of its model."""
+    """Folder of nnU-Net's model with five folds; it is made where it is missing."""
     preprocessed = bench.preprocessed_by_rival(name)
     results = bench.rival.folder / "results" / preprocessed.name / "nnUNetTrainer__nnUNetPlans__3d_fullres"
     if not (results / f"fold_{FOLDS - 1}" / "checkpoint_final.pth").exists():

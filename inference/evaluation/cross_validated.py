@@ -1,12 +1,11 @@
-"""What cross-validation has predicted so far: each case by the model of the fold that did not see it."""
+"""Finds what cross-validation has predicted so far: each case by the fold that was not trained on it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from autoseg.plan.plan import Plan
-from autoseg.run_folder.finished_fold import refuse_other_splits
-from autoseg.run_folder.fold_cases import splits_of
+from autoseg.run_folder.folds import read_folds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split, read_splits
 from inference.compare import Pair
@@ -14,14 +13,14 @@ from inference.compare import Pair
 
 @dataclass(frozen=True)
 class CrossValidated:
-    """The predictions of one configuration.
+    """The out-of-fold predictions of one configuration.
 
     Args:
-        of_run: the folds in `splits.json`.
-        splits: the folds of the configuration, of each the cases that take part.
+        of_run: folds of the run, as in `splits.json`.
+        splits: folds of the configuration: those of the run without the cases that the configuration cannot use.
         pairs: reference and prediction of every case that a finished fold predicted.
-        unfinished: folds with cases that are not finished.
-        lost: cases that a finished fold should have predicted.
+        unfinished: indices of the folds that have validation cases and are not finished.
+        lost: names of the cases that a finished fold should have predicted, but whose prediction is missing.
     """
 
     of_run: tuple[Split, ...]
@@ -32,30 +31,29 @@ class CrossValidated:
 
     @property
     def folds(self) -> dict[str, int]:
-        """Fold that each case is validated in."""
+        """Index of the fold that each case is validated in, by case name."""
         return {case: index for index, split in enumerate(self.splits) for case in split.val}
 
 
 def cross_validated(run: RunFolder, plan: Plan, configuration: str) -> CrossValidated:
-    """Find the predictions of a configuration and the references that were kept at preprocessing.
+    """Find the out-of-fold predictions of a configuration, and the references that preprocessing kept.
 
     Raises:
-        PlanError: there is no such configuration, or the splits are missing or malformed.
+        PlanError: the plan has no such configuration, or the splits are missing or malformed.
         RunFolderError: a fold was trained with another split than `splits.json` now holds.
     """
     of_run = read_splits(run.splits)
-    splits = splits_of(run, plan, configuration, of_run)
-    refuse_other_splits(run, configuration, splits)
+    folds = read_folds(run, plan, configuration, of_run)
     source = plan.preprocessed_as(configuration)
     pairs: list[Pair] = []
     unfinished: list[int] = []
     lost: list[str] = []
-    for index, split in enumerate(splits):
-        if not run.finished(configuration, index).exists():
-            # what lies there is of a model that was deleted since, or not yet all
+    for index, split in enumerate(folds.splits):
+        if index not in folds.finished:
+            # predictions of an unfinished fold are incomplete, or come from a model that was deleted since
             unfinished += [index] if split.val else []
             continue
         files = {c: run.cross_validation(configuration) / f"{c}.nii.gz" for c in split.val}
         pairs += [Pair(c, run.case(source, c) / "reference.nii.gz", file) for c, file in files.items() if file.exists()]
         lost += [case for case, file in files.items() if not file.exists()]
-    return CrossValidated(of_run, splits, tuple(pairs), tuple(unfinished), tuple(lost))
+    return CrossValidated(of_run, folds.splits, tuple(pairs), tuple(unfinished), tuple(lost))

@@ -1,9 +1,9 @@
-"""Evaluation: predicted label maps against references, at original resolution; writes a report folder.
+"""Evaluates predicted label maps against references at original resolution, and writes a report folder.
 
 In: two folders of label files, or a RUN folder whose folds have predicted their validation cases.
-Out: `metrics.csv` (one line a case and class), `strata.csv` (one line a stratum and class),
-`summary.json` (`autoseg.metrics.Summary`) and `report.html`. What the numbers mean is stated in
-`autoseg.metrics` and in `docs/metrics.md`.
+Out: `metrics.csv` (one line for each case and class), `strata.csv` (one line for each stratum and class),
+`summary.json` (`autoseg.metrics.Summary`) and `report.html`. `autoseg.metrics` and `docs/metrics.md` define the
+metrics.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ from inference.report.pictures import chosen_pictures
 from inference.report.write import write_report
 
 SECONDS_TO_LOAD, BESIDE_EACH_OTHER = 8.0, 1.5
-"""Start of a process that compares, and how much slower a case is where every core compares one."""
+"""Seconds that a comparing process takes to start, and factor on the time of a case while all cores compare."""
 
 
 class IncompleteEvaluation(PartialFailure):
-    """Some cases could not be evaluated; the report of the others is written.
+    """Some cases could not be evaluated; the report of the other cases is written.
 
     Args:
-        summary: of the others; its `problems` say what is missing.
-        report: the folder it was written to.
+        summary: summary of the evaluated cases; its `problems` say which cases are missing, and why.
+        report: folder that the report was written to.
     """
 
     def __init__(self, summary: Summary, report: Path) -> None:
@@ -69,20 +69,20 @@ def evaluate_folders(
 ) -> Summary:
     """Compare predicted label maps with references of the same names and write a report.
 
-    Files are matched by name without its ending. A prediction without a reference is a warning; a
-    reference without a prediction, or one on another grid, is a problem: the report of the rest is
-    written, names it, and the evaluation fails. Stratification columns of a `cases.csv` in or beside the
-    reference folder split the results.
+    Files are matched by name without its ending. A prediction without a reference is a warning. A reference without
+    a prediction, or with a prediction on another grid, is a problem: the report of the other cases is written and
+    names the problem, and then `IncompleteEvaluation` is raised. Stratification columns of a `cases.csv` in or
+    beside the reference folder split the results.
 
     Args:
         reference: folder of reference label maps.
-        prediction: folder of predicted ones.
-        output: folder for `metrics.csv`, `summary.json` and `report.html`.
-        labels: values and names of the classes; None = those of the `dataset.json` in or beside the
+        prediction: folder of predicted label maps.
+        output: folder for `metrics.csv`, `strata.csv`, `summary.json` and `report.html`.
+        labels: label values and names of the classes; None = those of the `dataset.json` in or beside the
             reference folder, or else the values that occur in the references.
-        images: folder of the images, to show under the outlines.
-        workers: processes; None = as many as fit.
-        threads: that may compute, of all processes together; None = as many as there are cores.
+        images: folder of the images that pictures show under the outlines; None = outlines alone.
+        workers: number of processes; None = as many as the cores and the free memory allow.
+        threads: threads that all processes together may use; None = as many as there are cores.
 
     Raises:
         InputError: the folders hold no label maps of the same names.
@@ -118,14 +118,14 @@ def report_run(
 ) -> Summary:
     """Evaluate a run's cross-validation against the references kept with the preprocessed cases.
 
-    Needs neither the raw data nor the models. Cases of folds that are not finished yet are left out,
+    This needs neither the raw data nor the models. Cases of folds that are not finished yet are left out,
     with a warning.
 
     Args:
-        run: the RUN folder; the report goes to `report_folder`.
+        run: RUN folder whose folds have predicted their validation cases; the report goes to its `report_folder`.
         configuration: name of the configuration.
-        workers: processes; None = as many as fit.
-        threads: that may compute, of all processes together; None = as many as there are cores.
+        workers: number of processes; None = as many as the cores and the free memory allow.
+        threads: threads that all processes together may use; None = as many as there are cores.
 
     Raises:
         PlanError: the plan or the splits are missing or malformed.
@@ -164,15 +164,15 @@ def report_run(
 
 
 def expected_comparison_seconds(run: RunFolder, configuration: str, threads: int | None = None) -> float | None:
-    """What comparing all cases will take once every fold is finished, by comparing one or two of those that are.
+    """Expected seconds to compare all cases once every fold is finished; up to three predicted cases are timed.
 
     Args:
-        run: the RUN folder.
+        run: RUN folder with at least one finished fold.
         configuration: name of the configuration.
-        threads: that may compute, of all processes together; None = as many as there are cores.
+        threads: threads that all processes together may use; None = as many as there are cores.
 
     Returns:
-        None where no case is predicted yet, or none can be compared.
+        None where no case is predicted yet, or where a timed case cannot be compared.
     """
     plan = read_plan(run.plan)
     pairs = cross_validated(run, plan, configuration).pairs
@@ -181,7 +181,7 @@ def expected_comparison_seconds(run: RunFolder, configuration: str, threads: int
     cases = len(cases_of(read_splits(run.splits)))
     workers = workers_for([pairs[i % len(pairs)] for i in range(cases)], threads)
     looks = []
-    # the first also loads the libraries, which every process does for itself; cases differ, and the dearer one counts
+    # the first comparison also loads the libraries, so only the slower one of the other two counts
     for pair in (pairs[0], pairs[len(pairs) // 2], pairs[-1]):
         start = clock.now()
         if compare(pair, plan.labels).problem is not None:
@@ -194,7 +194,7 @@ def expected_comparison_seconds(run: RunFolder, configuration: str, threads: int
 
 
 def is_synthetic(dataset: str) -> bool:
-    """Whether a data set's name says that its images are made up."""
+    """Whether the name of a data set says that its images are synthetic."""
     return any(word in dataset.casefold() for word in ("phantom", "synthetic"))
 
 
@@ -206,7 +206,7 @@ def _unfinished_warning(unfinished: Sequence[int], cases: int) -> list[str]:
 
 
 def _left_out_warning(all_splits: Sequence[Split], splits: Sequence[Split]) -> list[str]:
-    """Cases that have none of the sequences that the configuration sees."""
+    """A warning that names the cases without any sequence that the configuration sees."""
     every, judged = ({case for split in some for case in split.val} for some in (all_splits, splits))
     if every == judged:
         return []
@@ -217,7 +217,7 @@ def _left_out_warning(all_splits: Sequence[Split], splits: Sequence[Split]) -> l
 def preprocessed_backgrounds(
     run: RunFolder, configuration: str, plan: Plan, pairs: Sequence[Pair]
 ) -> dict[str, Background]:
-    """The preprocessed images of the cases that still have one."""
+    """Backgrounds for the pictures, by case name, from the preprocessed images that still exist."""
     names = tuple(channel.name for channel in plan.channels)
     folders = {pair.case: run.case(plan.preprocessed_as(configuration), pair.case) for pair in pairs}
     return {

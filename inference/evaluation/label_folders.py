@@ -1,4 +1,4 @@
-"""Folders of label files: which reference belongs to which prediction, and what the values mean."""
+"""Matches folders of reference and predicted label files, and finds names and strata that belong to them."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Matched:
     """Two folders of label files, matched by case name.
 
     Args:
-        pairs: cases that have both.
-        missing: cases without a prediction.
-        extra: predictions without a reference.
+        pairs: reference and prediction of the cases that have both.
+        missing: names of the cases without a prediction.
+        extra: names of the cases without a reference.
     """
 
     pairs: tuple[Pair, ...]
@@ -34,10 +34,10 @@ class Matched:
 
 
 def match_folders(reference: Path, prediction: Path) -> Matched:
-    """Match files by name without its ending, whatever their formats.
+    """Match the files of two folders by name without its ending; their formats may differ.
 
     Raises:
-        InputError: a folder is missing, holds no label file or two of one case, or nothing matches.
+        InputError: a folder is missing, holds no label file or two files of one case, or no names match.
     """
     references, predictions = files_by_case(reference), files_by_case(prediction)
     if not references:
@@ -56,10 +56,10 @@ def match_folders(reference: Path, prediction: Path) -> Matched:
 
 
 def files_by_case(folder: Path) -> dict[str, Path]:
-    """Image files of a folder by name without ending.
+    """Image files of a folder, by name without ending.
 
     Raises:
-        InputError: the folder is missing, or two files have one name.
+        InputError: the folder is missing, or two files have the same name without ending.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: is not a folder")
@@ -75,7 +75,7 @@ def files_by_case(folder: Path) -> dict[str, Path]:
 
 
 def image_of(folder: Path, case: str) -> Path | None:
-    """The image of a case: `CASE.nii.gz`, or its first channel by nnU-Net's names, `CASE_0000.nii.gz`."""
+    """Image file of a case, such as `CASE.nii.gz` or nnU-Net's first channel `CASE_0000.nii.gz`; None if absent."""
     files = files_by_case(folder)
     channels = sorted(name for name in files if (split_channel(name) or ("", 0))[0] == case)
     name = case if case in files else next(iter(channels), None)
@@ -83,10 +83,13 @@ def image_of(folder: Path, case: str) -> Path | None:
 
 
 def declaration_beside(folder: Path) -> tuple[Declaration, bool, Path] | None:
-    """The `dataset.json` in a folder of labels or beside it, and whether it says `"synthetic": true`.
+    """Read the `dataset.json` in a folder of labels or beside it.
+
+    Returns:
+        The declaration, whether it says `"synthetic": true`, and its path; None where there is no such file.
 
     Raises:
-        DatasetError: it is malformed.
+        DatasetError: the file is malformed.
     """
     for path in (folder / FILE_NAME, folder.absolute().parent / FILE_NAME):
         if path.is_file():
@@ -96,18 +99,18 @@ def declaration_beside(folder: Path) -> tuple[Declaration, bool, Path] | None:
 
 
 def labels_declared(declaration: Declaration, path: Path) -> Labels | None:
-    """The labels of a `dataset.json`; None where it declares none."""
+    """Label values and names of a `dataset.json`; None where it declares none. Messages name the file `path`."""
     return None if declaration.labels is None else labels_of(declaration.labels, path)
 
 
 def labels_found(pairs: Sequence[Pair]) -> Labels:
-    """Labels named by the whole values that occur in the references; 0 is the background.
+    """Labels made from the whole numbers that occur in the references; 0 is the background, 3 is `label 3`.
 
     Raises:
-        InputError: no reference has a voxel of another value.
+        InputError: no reference has a voxel other than 0, or the references hold too many different values.
     """
     found = map_cases(values_of, pairs, workers_for(pairs), "Looking for labels", name=case_of)
-    # what is no whole number is reported when the case is compared
+    # values that are not whole numbers are reported when the case is compared
     values = sorted({int(v) for of_case in found for v in of_case if np.isfinite(v) and v == int(v) and v != 0})
     if len(values) >= MOST_LABELS:
         raise InputError(
@@ -120,9 +123,9 @@ def labels_found(pairs: Sequence[Pair]) -> Labels:
 
 
 def strata_beside(folder: Path) -> dict[str, dict[str, str]]:
-    """Stratification values by column of each label file, by its name without ending.
+    """Stratification values of each case: by name of the label file without ending, then by column.
 
-    From the `cases.csv` in a folder of labels or beside it; none where there is no such table.
+    They are read from the `cases.csv` in a folder of labels or beside it; empty where there is no such table.
 
     Raises:
         DatasetError: the table is malformed.

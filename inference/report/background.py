@@ -1,7 +1,7 @@
-"""The image under the outlines: one slice of a case, from its own file or from the preprocessed case.
+"""Reads the image that a picture shows under the outlines: one slice, from an image file or a preprocessed case.
 
-Slices are taken in canonical axes (z, y, x growing to superior, posterior, left) on the grid of the
-label map, whatever the image's own spacing, so that outlines keep their full resolution.
+Slices are taken along canonical axes (z, y, x grow to superior, posterior, left). They lie on the grid of the label
+map, whatever the image's own spacing is, so that outlines keep their full resolution.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ _SAME_GRID = 1e-3
 
 @dataclass(frozen=True)
 class Background:
-    """Where the image of a case comes from.
+    """Source of the image of a case.
 
     Args:
-        read: called with the label map's stored geometry, a canonical axis (0 = z, 1 = y, 2 = x) and
-            an index along it; gives (channel, rows, columns) on the label map's grid, NaN where the
-            image is not known, and the channels' names.
+        read: function of the label map's stored geometry, a canonical axis (0 = z, 1 = y, 2 = x) and an index along
+            that axis. It returns the slice (channel, row, column) on the label map's grid, NaN where the image is
+            not known, and the names of the channels.
     """
 
     read: Callable[[Geometry, int, int], tuple[NDArray[np.float32], tuple[str, ...]]]
 
 
 def from_file(path: Path) -> Background:
-    """The image in a file; resampled where it is not on the label map's grid."""
+    """Background from an image file; the image is resampled where it is not on the label map's grid."""
 
     def read(geometry: Geometry, axis: int, index: int) -> tuple[NDArray[np.float32], tuple[str, ...]]:
         image = read_image(path)
@@ -51,12 +51,12 @@ def from_file(path: Path) -> Background:
 
 
 def from_preprocessed(folder: Path, record: CaseRecord, channels: tuple[str, ...]) -> Background:
-    """The preprocessed image of a case: cropped to non-zero, resampled, normalised.
+    """Background from a preprocessed case, whose image is cropped to non-zero, resampled and normalised.
 
     Args:
-        folder: of the preprocessed case; only one slice of its image is read.
-        record: the way back from it.
-        channels: names of its channels; absent ones are left out.
+        folder: folder of the preprocessed case; only one slice of its image is read.
+        record: says how the image was preprocessed, so that the slice can be mapped back to the label map's grid.
+        channels: names of all channels of the plan; channels that are absent from the case are left out.
     """
     present = [i for i, there in enumerate(record.present) if there]
 
@@ -78,12 +78,12 @@ def from_preprocessed(folder: Path, record: CaseRecord, channels: tuple[str, ...
 
 
 def _onto_whole(thin: NDArray[np.float32], record: CaseRecord, along: int) -> NDArray[np.float32]:
-    """A slice of one voxel along `along`, brought to the voxels of the whole reoriented image.
+    """Resample a slice to the grid of the whole reoriented image; it stays one voxel thick along `along`.
 
     Args:
-        thin: (channel, z, y, x) of the preprocessed grid.
-        record: of the case.
-        along: reoriented axis across the slice.
+        thin: slice (channel, z, y, x) on the preprocessed grid, one voxel thick along `along`.
+        record: says how the case was preprocessed.
+        along: axis of the reoriented image across the slice (0 = z, 1 = y, 2 = x).
     """
     shape = list(record.reoriented.shape)
     cropped, lower = list(record.cropped_shape), list(record.crop_lower)

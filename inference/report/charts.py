@@ -1,4 +1,4 @@
-"""Charts of the report: box plots, Dice against size, the course of the training."""
+"""Draws the charts of the report: box plots of metrics, Dice against size, and training curves."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MOST_COLOURS = 10
 
 
 def box_plots(rows: Sequence[CaseMetrics]) -> Figure:
-    """Four metrics over the cases, a box a class: quartiles, median, whiskers to 1.5 times their distance."""
+    """Box plots of four metrics over the cases, one box for each class; whiskers reach 1.5 interquartile ranges."""
     classes = by_class(rows)
     figure = Figure(figsize=(9.6, 2 * (1.0 + 0.34 * len(classes))))
     panels = figure.subplots(2, 2, sharey=True).ravel()
@@ -46,9 +46,10 @@ def box_plots(rows: Sequence[CaseMetrics]) -> Figure:
 
 
 def dice_by_size(rows: Sequence[CaseMetrics]) -> Figure:
-    """Dice of every case and class against its reference volume.
+    """Chart of the Dice of every case and class against its reference volume.
 
-    Beside it, where classes come in several pieces, Dice of every lesion against its diameter.
+    Where some case has several components of a class, a second chart shows the Dice of every lesion against its
+    diameter.
     """
     several = any(len(row.lesions.lesions) > 1 for row in rows)
     figure = Figure(figsize=(9.6, 3.9))
@@ -72,7 +73,7 @@ def dice_by_size(rows: Sequence[CaseMetrics]) -> Figure:
 
 
 def training_curves(logs: Mapping[int, FoldLog]) -> Figure:
-    """Loss and Dice of each fold over the steps of its training."""
+    """Chart of loss, training Dice (thin line) and validation Dice (dots) of each fold against the training step."""
     figure = Figure(figsize=(9.6, 3.2))
     loss, dice = figure.subplots(1, 2)
     for fold, log in logs.items():
@@ -92,7 +93,7 @@ def training_curves(logs: Mapping[int, FoldLog]) -> Figure:
 
 
 def class_colours(rows: Sequence[CaseMetrics]) -> dict[str, tuple[float, ...] | str]:
-    """A colour for each class; one for all where there are more than can be told apart."""
+    """Colour of each class; all classes share one colour where there are more than `MOST_COLOURS`."""
     names = list(by_class(rows))
     if len(names) > MOST_COLOURS:
         return dict.fromkeys(names, POINTS)
@@ -100,7 +101,7 @@ def class_colours(rows: Sequence[CaseMetrics]) -> dict[str, tuple[float, ...] | 
 
 
 def horizontal_boxes(panel: Axes, values: Sequence[Sequence[float]]) -> None:
-    """A box and its dots for every group, from the top down at heights 0, 1, 2 and so on."""
+    """Draw a horizontal box and the single values as dots for each group; group i is at height i."""
     plain_axes(panel, grid="x")
     random = np.random.default_rng(0)
     for place, of_class in enumerate(values):
@@ -139,7 +140,7 @@ def _size_axis(panel: Axes, label: str, title: str) -> None:
 
 
 def plain_axes(panel: Axes, grid: Literal["both", "x", "y"] = "both") -> None:
-    """Axes without frame and ticks, on a pale grid."""
+    """Style axes without frame and ticks, on a pale grid."""
     panel.grid(True, axis=grid, color=GRID, lw=0.8)
     panel.set_axisbelow(True)
     panel.tick_params(which="both", labelsize=8.5, colors=INK, length=0)

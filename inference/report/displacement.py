@@ -1,4 +1,4 @@
-"""By how much the sequences of the cases lie apart, as facts for the report."""
+"""Describes, for the report, how far the sequences of each case are displaced against each other."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from statistics import median
 from autoseg.dataset.fingerprint import Displacement, Fingerprint
 
 FAR_MM = 2.0
-"""Distance from which cases are named: more than the voxels of most spine protocols are wide."""
+"""Displacement in mm above which cases are named: wider than the voxels of most spine protocols."""
 
 MOST_NAMED = 5
 
 
 def sequences_apart(fingerprint: Fingerprint) -> dict[str, str]:
-    """For each pair of sequences, such as `T2 against T1`, how far they lie apart, in words.
+    """Text that says how far two sequences are displaced, for each pair such as `T2 against T1`.
 
     Args:
-        fingerprint: measured with displacements; without, there is nothing to say.
+        fingerprint: properties of the cases; the result is empty where displacements were not measured.
     """
     pairs: dict[str, list[tuple[str, Displacement]]] = {}
     for case in fingerprint.cases:
@@ -27,7 +27,7 @@ def sequences_apart(fingerprint: Fingerprint) -> dict[str, str]:
 
 
 def _in_words(found: Sequence[tuple[str, Displacement]]) -> str:
-    """How far apart, first where the sequences share a grid, then where one was resampled onto the other's."""
+    """Text on one pair: first the cases that share a grid, then those in which one sequence was resampled."""
     parts = []
     for own_grid, where in ((False, "on one grid"), (True, "on grids of their own, one resampled")):
         of_kind = [one for _, one in found if one.own_grid == own_grid]
@@ -41,7 +41,7 @@ def _in_words(found: Sequence[tuple[str, Displacement]]) -> str:
 
 
 def _distances(found: Sequence[Displacement]) -> str:
-    """The median distance and its range, and for how many cases edges tell it."""
+    """Text with the median distance, its range, and the number of cases in which it could be measured."""
     told = [d for one in found if (d := one.distance_mm) is not None]
     if not told:
         return "edges cannot tell how far apart"

@@ -1,4 +1,4 @@
-"""Figures as data URIs, so that a page carries them itself."""
+"""Encodes figures as data URIs, so that a page contains them and needs no other file."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from matplotlib.figure import Figure
 
 
 def png(figure: Figure) -> str:
-    """A figure of images, as pixels."""
+    """Encode a figure as a PNG data URI, for images."""
     out = BytesIO()
     FigureCanvasAgg(figure).print_png(out)
     return f"data:image/png;base64,{b64encode(out.getvalue()).decode()}"
 
 
 def svg(figure: Figure) -> str:
-    """A chart, as lines and letters that stay sharp; the same figure gives the same text."""
+    """Encode a figure as an SVG data URI, for charts; the same figure gives the same text."""
     out = BytesIO()
     with mpl.rc_context({"svg.hashsalt": "autoseg"}):
         FigureCanvasSVG(figure).print_svg(out, metadata={"Date": None})

@@ -1,6 +1,7 @@
-"""What was trained on what: read from the files of a RUN folder, as tables for the report.
+"""Collects the facts of a run for the report: data, plan, training of each fold, time and selection.
 
-A part that is not there (a copy without the fingerprint, a fold that still trains) is left out.
+In: the files of a RUN folder. Out: `RunFacts`, tables of text. Whatever is missing (for example a copied run
+without its fingerprint, or a fold that is still training) is left out.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _APART = "the patient's movement between sequences, measured where edges of both
 
 @dataclass(frozen=True)
 class Fact:
-    """One line of a table: what, which value, and why where a reason is known."""
+    """One line of a table: what it is about, its value, and the reason where one is known."""
 
     what: str
     value: str
@@ -43,7 +44,17 @@ class Fact:
 
 @dataclass(frozen=True)
 class FoldFacts:
-    """How a fold was trained; empty strings where that is not known yet."""
+    """How a fold was trained.
+
+    Args:
+        fold: index of the fold.
+        train: number of training cases.
+        validation: number of validation cases.
+        steps: number of training steps as text; "not finished" before the end of the training.
+        time: time of the training as text; empty before its end.
+        device: device, dtype and torch version; empty before the end of the training.
+        events: sentences on what changed the training, such as a shortened schedule.
+    """
 
     fold: int
     train: int
@@ -56,7 +67,7 @@ class FoldFacts:
 
 @dataclass(frozen=True)
 class FoldLog:
-    """The lines of a fold's `log.csv`, column by column."""
+    """Columns of a fold's `log.csv`, one value for each line; `val_dice` is None where no validation took place."""
 
     step: tuple[float, ...]
     loss: tuple[float, ...]
@@ -69,12 +80,12 @@ class RunFacts:
     """All facts of a run.
 
     Args:
-        data: about the images.
-        plan: about the configuration.
-        folds: one a fold.
-        logs: by fold, where there is one.
-        times: how the budget was used, and seconds of each stage, as text.
-        selected: what predicts, by cross-validation; empty where nothing was selected.
+        data: facts about the data set and its images.
+        plan: facts about the planned configuration.
+        folds: how each fold was trained.
+        logs: training log by fold; folds without a readable log are left out.
+        times: how the time budget was used, and the time of each stage.
+        selected: what `autoseg select` chose for prediction; empty where nothing was selected.
     """
 
     data: tuple[Fact, ...]
@@ -89,13 +100,13 @@ def run_facts(run: RunFolder, plan: Plan, configuration: str, splits: Sequence[S
     """Collect the facts of a configuration.
 
     Args:
-        run: the RUN folder.
-        plan: its plan.
+        run: RUN folder to read.
+        plan: plan of the run.
         configuration: name of the configuration.
-        splits: its folds.
+        splits: folds of the configuration.
 
     Raises:
-        RunFolderError, PlanError: a file is there, but malformed.
+        RunFolderError, PlanError: a file exists, but is malformed.
     """
     record = read_record(run) if run.dataset.exists() else None
     fingerprint = read_fingerprint(run.fingerprint) if run.fingerprint.exists() else None
@@ -115,7 +126,7 @@ def run_facts(run: RunFolder, plan: Plan, configuration: str, splits: Sequence[S
 
 
 def selection_facts(selection: Selection | None) -> tuple[Fact, ...]:
-    """What was selected, and what the choice rests on."""
+    """Facts on what was selected and on the scores behind the choice; empty where nothing was selected."""
     if selection is None:
         return ()
     facts = [Fact("configurations", " + ".join(selection.configurations))]
@@ -134,7 +145,7 @@ def selection_facts(selection: Selection | None) -> tuple[Fact, ...]:
 
 
 def _used_facts(used: TimeUsed) -> tuple[Fact, ...]:
-    """Planned, used, revised."""
+    """Planned time, used time, revisions of schedules and changes of threads."""
     of_budget = f" ({used.used / used.budget:.0%} of the budget)" if used.budget else ""
     return (
         Fact("planned", "no limit" if used.budget is None else format_duration(used.budget)),
@@ -149,7 +160,7 @@ def _used_facts(used: TimeUsed) -> tuple[Fact, ...]:
 
 
 def read_log(path: Path) -> FoldLog | None:
-    """The course of a fold's training; None where there is none, or none that can be read."""
+    """Read a fold's `log.csv`; None where the file is missing, empty or malformed."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
@@ -160,7 +171,7 @@ def read_log(path: Path) -> FoldLog | None:
             val_dice=tuple(float(row["val_dice"]) if row["val_dice"] else None for row in rows),
         )
     except (OSError, KeyError, ValueError, TypeError):
-        # a picture less, and no reason to lose the report
+        # the report then lacks one chart, which is better than no report
         return None
     return log if rows else None
 
@@ -282,7 +293,7 @@ def _dice(value: float | None) -> str:
 
 
 def _range(values: Sequence[float], digits: int) -> str:
-    """The median, and the range where there is one."""
+    """Text of the median, with the range in brackets where the values differ."""
     low, middle, high = (f"{v:.{digits}f}" for v in (min(values), median(values), max(values)))
     return middle if low == high else f"{middle} ({low}–{high})"
 

@@ -1,4 +1,4 @@
-"""`report.html`: one file that needs neither network nor other files."""
+"""Makes `report.html`, one file that needs neither the internet nor other files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from inference.report.facts import RunFacts
 from inference.report.pictures import PREDICTION_COLOUR, REFERENCE_COLOUR, Picture
 
 NOT_DEFINED = "–"
-# parts of class names whose number of pieces found is said at the top
+# a class whose name contains one of these is a lesion: the page states at the top how many of its components are found
 _LESIONS = ("lesion", "metasta", "tumor", "tumour", "nodule")
 
 
@@ -28,14 +28,14 @@ def page(
     facts: RunFacts | None,
     folds: Mapping[str, int],
 ) -> str:
-    """The text of the page.
+    """The HTML of the page.
 
     Args:
-        summary: of `rows`.
+        summary: summary of `rows`.
         rows: metrics of every case and class.
-        pictures: of chosen cases.
-        facts: what was trained on what; None where folders were compared.
-        folds: fold that each case was validated in.
+        pictures: pictures of the best, median and worst case.
+        facts: facts about data, plan and training of the run; None where two folders were compared.
+        folds: index of the fold that each case was validated in, by case name; may be empty.
     """
     environment = Environment(
         loader=PackageLoader("inference", "report"),
@@ -64,17 +64,17 @@ def page(
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number, or the sign for "not defined"."""
+    """Text of a number; `NOT_DEFINED` where it is None."""
     return NOT_DEFINED if value is None else f"{value:.{digits}f}"
 
 
 def measure(value: float | None, digits: int, sign: bool) -> str:
-    """A number, signed where it is a difference."""
+    """Text of a number, with its sign where `sign` is true."""
     return signed(value, digits) if sign else number(value, digits)
 
 
 def signed(value: float | None, digits: int = 2) -> str:
-    """A number with its sign; zero has none."""
+    """Text of a number with its sign, + or −; a number that rounds to zero has no sign."""
     if value is None:
         return NOT_DEFINED
     text = f"{value:+.{digits}f}"
@@ -82,17 +82,17 @@ def signed(value: float | None, digits: int = 2) -> str:
 
 
 def percent(value: float | None, digits: int = 0) -> str:
-    """A share, in percent."""
+    """Text of a share from 0 to 1, in percent."""
     return NOT_DEFINED if value is None else f"{100 * value:.{digits}f} %"
 
 
 def spread(of: Spread, digits: int = 3) -> str:
-    """Mean ± standard deviation."""
+    """Text `mean ± standard deviation`; the mean alone where there is no deviation."""
     return number(of.mean, digits) + ("" if of.sd is None else f" ± {of.sd:.{digits}f}")
 
 
 def installed_version() -> str:
-    """Version of autoseg; empty where it is not installed."""
+    """Installed version of autoseg; empty where the package is not installed."""
     try:
         return version("autoseg-framework")
     except PackageNotFoundError:

@@ -1,8 +1,8 @@
-"""Pictures of the best, median and worst case: outlines of reference and prediction on one slice.
+"""Draws the best, median and worst case: outlines of reference and prediction on one slice.
 
-The slice is the one that holds most of the reference, across the coarsest axis (the plane in which
-the images were acquired), shown as radiologists read it: the patient's right on the left, anterior up in
-axial slices and left in sagittal ones, superior up otherwise.
+The slice is the one that holds most of the reference. It lies across the coarsest axis, so in the plane in which the
+images were acquired. It is shown as radiologists read it: axial and coronal slices have the patient's right on the
+left, sagittal ones have anterior on the left; anterior is up in axial slices, superior is up in the others.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _WORTH_A_ZOOM = 0.6
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawn case.
+    """The picture of a case.
 
     Args:
-        case: its name.
-        place: "best", "median" or "worst".
-        dice: mean over its classes.
-        caption: which slice is shown.
-        rows: its metrics, by class.
+        case: name of the case.
+        place: "best", "median" or "worst", or "only" where there is a single case.
+        dice: mean Dice of the case over its classes.
+        caption: plane and number of the shown slice.
+        rows: metrics of the case, one row for each class.
         source: the picture as a data URI.
     """
 
@@ -57,16 +57,16 @@ class Picture:
 
 @dataclass(frozen=True)
 class Slice:
-    """What is drawn; arrays are (rows, columns) from the upper left.
+    """One slice to draw; arrays are (row, column), from the upper left corner.
 
     Args:
-        image: (channel, rows, columns), NaN where unknown; None without an image.
-        channels: their names.
-        reference: class indices.
-        prediction: class indices.
-        spacing: mm (rows, columns).
+        image: (channel, row, column), NaN where the image is unknown; None where there is no image.
+        channels: names of the image's channels.
+        reference: class indices (row, column) of the reference.
+        prediction: class indices (row, column) of the prediction.
+        spacing: distance between rows and between columns, in mm.
         axis: canonical axis across the slice (0 = z, 1 = y, 2 = x).
-        number: of the slice along that axis, counted from 1, and how many there are.
+        number: number of the slice along that axis, from 1, and the number of slices.
     """
 
     image: NDArray[np.float32] | None
@@ -85,9 +85,9 @@ def chosen_pictures(
 
     Args:
         rows: metrics of all cases.
-        pairs: their files.
-        labels: values of the classes.
-        backgrounds: images of cases; a case without one is drawn as outlines alone.
+        pairs: files of reference and prediction, by case name.
+        labels: label values of the classes.
+        backgrounds: images by case name; a case without an image is drawn as outlines alone.
     """
     pictures = []
     for place, case, dice in chosen_cases(rows):
@@ -100,7 +100,7 @@ def chosen_pictures(
 
 
 def chosen_cases(rows: Sequence[CaseMetrics]) -> list[tuple[str, str, float]]:
-    """Place, name and mean Dice of the best, median and worst case; fewer where there are fewer."""
+    """Place, name and mean Dice of the best, median and worst case; fewer entries for fewer than three cases."""
     defined = {case: [r.dice for r in of_case if r.dice is not None] for case, of_case in by_case(rows).items()}
     ranked = sorted(((mean(d), case) for case, d in defined.items() if d), key=lambda pair: (-pair[0], pair[1]))
     if not ranked:
@@ -114,7 +114,14 @@ def chosen_cases(rows: Sequence[CaseMetrics]) -> list[tuple[str, str, float]]:
 
 
 def slice_of(reference: Image, prediction: Image, labels: Labels, background: Background | None) -> Slice:
-    """The fullest slice of the reference (of the prediction, where that is empty)."""
+    """The slice that holds most of the reference, or, where the reference is empty, most of the prediction.
+
+    Args:
+        reference: reference label map (1, z, y, x).
+        prediction: predicted label map on the same grid.
+        labels: label values of the classes.
+        background: image of the case; None = no image.
+    """
     turn = to_canonical(reference.geometry)
     geometry = turn.apply_to_geometry(reference.geometry)
     truth, guess = (turn.apply(labels.to_classes(image.array[0])) for image in (reference, prediction))
@@ -135,10 +142,10 @@ def slice_of(reference: Image, prediction: Image, labels: Labels, background: Ba
 
 
 def fullest_slice(classes: NDArray[np.uint8], axis: int) -> int:
-    """The slice across `axis` that holds most of the foreground, every class counting alike.
+    """Index of the slice across `axis` that holds most of the foreground of `classes` (z, y, x).
 
-    Each class counts by the share of its voxels that lies in the slice, so that small lesions are not
-    outweighed by a large organ; with one class it is the slice with most foreground.
+    Each class counts with the share of its voxels that lies in the slice, so that a large organ does not outweigh
+    small lesions. With one class it is the slice with most foreground voxels.
     """
     others = tuple(a for a in range(3) if a != axis)
     shares = np.zeros(classes.shape[axis])
@@ -149,13 +156,13 @@ def fullest_slice(classes: NDArray[np.uint8], axis: int) -> int:
 
 
 def slice_axis(geometry: Geometry) -> int:
-    """The clearly coarsest axis, across which slices were acquired; z where there is none."""
+    """The axis whose spacing is clearly coarsest, across which slices were acquired; 0 (z) if no axis is."""
     coarsest = int(np.argmax(geometry.spacing))
     return coarsest if geometry.spacing[coarsest] > _ISOTROPIC * sorted(geometry.spacing)[1] else 0
 
 
 def draw(shown: Slice) -> Figure:
-    """Panels side by side: where in the image, the image alone, and every channel with outlines."""
+    """Draw panels side by side: the position in the whole image, the image alone, every channel with outlines."""
     box = zoom_box(shown)
     whole = extent_of(shown, (0, shown.reference.shape[0], 0, shown.reference.shape[1]))
     close = extent_of(shown, box)
@@ -187,7 +194,7 @@ def draw(shown: Slice) -> Figure:
 
 
 def zoom_box(shown: Slice) -> tuple[int, int, int, int]:
-    """Rows and columns (first, end, first, end) around all foreground, with a margin of some millimetres."""
+    """Box around all foreground with a margin: first row, end row, first column, end column."""
     foreground = (shown.reference > 0) | (shown.prediction > 0)
     box: list[int] = []
     for axis, (length, mm) in enumerate(zip(foreground.shape, shown.spacing, strict=True)):
@@ -199,12 +206,12 @@ def zoom_box(shown: Slice) -> tuple[int, int, int, int]:
 
 
 def _upright(plane: NDArray, axis: int) -> NDArray:
-    """Superior up in coronal and sagittal planes; axial ones have anterior up already."""
+    """Flip coronal and sagittal planes so that superior is up; axial planes have anterior up already."""
     return plane if axis == 0 else plane[..., ::-1, :]
 
 
 def extent_of(shown: Slice, box: tuple[int, int, int, int]) -> tuple[float, float, float, float]:
-    """Left, right, bottom, top in mm of a box of rows and columns."""
+    """Left, right, bottom and top, in mm, of a box that `zoom_box` returns."""
     rows, columns = shown.spacing
     return box[2] * columns, box[3] * columns, box[1] * rows, box[0] * rows
 
@@ -220,7 +227,15 @@ def show_plane(
     whole: tuple[float, float, float, float],
     view: tuple[float, float, float, float],
 ) -> None:
-    """Draw one channel in grey; `whole` and `view` are left, right, bottom, top in mm."""
+    """Draw one channel in grey.
+
+    Args:
+        panel: axes to draw into.
+        shown: slice to draw.
+        channel: index of the channel.
+        whole: extent of the whole slice: left, right, bottom, top in mm.
+        view: extent of the part that the panel shows, in the same order.
+    """
     panel.set_facecolor("black")
     if shown.image is not None:
         plane = shown.image[channel]
@@ -235,12 +250,12 @@ def show_plane(
 def outline(panel: Axes, shown: Slice) -> None:
     """Draw the outlines of reference and prediction."""
     rows, columns = shown.spacing
-    # the reference is the wider line, so that it shows where both agree
+    # the line of the reference is wider, so that it stays visible where both outlines agree
     for labels, colour, width in (
         (shown.reference, REFERENCE_COLOUR, 2.0),
         (shown.prediction, PREDICTION_COLOUR, 0.9),
     ):
-        # a margin closes the outlines of what touches the slice's edge
+        # a margin closes the outlines of objects that touch the edge of the slice
         y, x = ((np.arange(n + 2) - 0.5) * mm for n, mm in zip(labels.shape, (rows, columns), strict=True))
         for index in np.unique(labels[labels > 0]):
             mask = np.pad(labels == index, 1).astype(float)
@@ -248,7 +263,7 @@ def outline(panel: Axes, shown: Slice) -> None:
 
 
 def _mark_directions(panel: Axes, axis: int) -> None:
-    """R, A … at the edges of the first panel, as on a film."""
+    """Write the directions (R, A or S) at the left and upper edge of a panel, as on a film."""
     left, top = (("R", "A"), ("R", "S"), ("A", "S"))[axis]
     where = panel.transAxes
     panel.text(0.015, 0.5, left, va="center", ha="left", color="white", fontsize=7, transform=where)
@@ -256,7 +271,7 @@ def _mark_directions(panel: Axes, axis: int) -> None:
 
 
 def scale_bar(panel: Axes, view: tuple[float, float, float, float]) -> None:
-    """A bar of a round length, about a quarter of the panel's width."""
+    """Draw a scale bar of a round length in mm, at most a third of the panel's width."""
     width = view[1] - view[0]
     length = max((mm for mm in (1, 2, 5, 10, 20, 50, 100) if mm <= width / 3), default=1)
     right, bottom = view[1] - 0.04 * width, view[2] - 0.04 * (view[2] - view[3])

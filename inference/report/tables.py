@@ -1,4 +1,7 @@
-"""The tables of a report: `metrics.csv`, a line a case and class; `strata.csv`, a line a stratum and class."""
+"""Makes the tables of a report.
+
+`metrics.csv` has one line for each case and class, `strata.csv` one line for each stratum and class.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ COLUMNS = (
     "lesions_predicted",
     "lesions_false",
 )
-"""Columns of `metrics.csv`, before those of the strata; an empty field is a metric that is not defined there."""
+"""Columns of `metrics.csv`; the strata follow. An empty field is an undefined metric, or a case without a fold."""
 
 STRATA_COLUMNS = (
     "column",
@@ -47,9 +50,9 @@ STRATA_COLUMNS = (
     "lesions_f1",
     "lesions_f2",
 )
-"""Columns of `strata.csv`: `cases` of the stratum, and for each metric the `n` of them that define it.
+"""Columns of `strata.csv`: `cases` counts the stratum's cases, and `METRIC_n` those of them that define the metric.
 
-For each group of sizes follow its lesions and how many of them were found.
+After these, each bin of lesion sizes has two columns: its number of lesions, and how many of them were found.
 """
 
 
@@ -58,13 +61,13 @@ def metrics_csv(
     folds: Mapping[str, int],
     strata: Mapping[str, Mapping[str, str]] | None = None,
 ) -> str:
-    """The text of `metrics.csv`: one line a case and class, columns as in `COLUMNS`, then the strata.
+    """The text of `metrics.csv`: the columns of `COLUMNS`, then one column for each stratification column.
 
     Args:
         rows: metrics of every case and class.
-        folds: fold that each case was validated in.
-        strata: for each case its stratification values by column; one column each, `stratum_…` where its
-            name is taken.
+        folds: index of the fold that each case was validated in, by case name; may be empty.
+        strata: stratification values, by case name and column; a column whose name is in `COLUMNS` is called
+            `stratum_NAME`. None = no strata.
     """
     values = strata or {}
     columns = tuple(dict.fromkeys(column for of_case in values.values() for column in of_case))
@@ -79,7 +82,7 @@ def metrics_csv(
 
 
 def strata_csv(summary: Summary) -> str:
-    """The text of `strata.csv`: one line a stratification column, value and class; the first lines are all cases."""
+    """The text of `strata.csv`: first all cases, a line for each class; then each column, value and class."""
     sizes = [_size(b.lower_mm, b.upper_mm) for c in summary.classes[:1] for b in c.lesions.by_size]
     header = [*STRATA_COLUMNS, *(f"lesions_{size}_{part}" for size in sizes for part in ("reference", "found"))]
     return _text(header, _strata_rows(summary))

@@ -1,4 +1,4 @@
-"""The files of a report folder: `metrics.csv`, `strata.csv`, `summary.json`, `report.html`."""
+"""Writes the files of a report folder: `metrics.csv`, `strata.csv`, `summary.json`, `report.html`."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def write_report(
     """Write the files of a report, each atomically.
 
     Args:
-        folder: made where it does not exist.
-        summary: of `rows`.
+        folder: report folder; it is created where it does not exist.
+        summary: summary of `rows`.
         rows: metrics of every case and class.
-        pictures: of chosen cases.
-        facts: what was trained on what; None where folders were compared.
-        folds: fold that each case was validated in.
-        strata: for each case its stratification values by column.
+        pictures: pictures of the best, median and worst case.
+        facts: facts about data, plan and training of the run; None where two folders were compared.
+        folds: index of the fold that each case was validated in, by case name; None = no folds.
+        strata: stratification values, by case name and column; None = no strata.
     """
     write_text(folder / "metrics.csv", metrics_csv(rows, folds or {}, strata))
     if summary.strata:

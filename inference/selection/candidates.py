@@ -1,8 +1,9 @@
-"""Every configuration, and every pair, against the references: voxel counts of a case, and the choice.
+"""Compares every configuration, and every pair of configurations, with the references, and chooses the best.
 
-A pair is the mean of two configurations' probabilities on the image's own grid. They are interpolated
-once, slab by slab, and compared only where some configuration gives the background less than half:
-elsewhere no mean can have foreground.
+A pair predicts with the mean of its two configurations' probabilities, on the image's own grid. In: the
+out-of-fold probabilities and the reference of each case. Out: voxel counts, Dice, and the chosen candidate.
+The probabilities are interpolated once, slab by slab. Only voxels are compared in which some configuration
+gives the background less than half: elsewhere no mean can predict foreground.
 """
 
 from __future__ import annotations
@@ -28,22 +29,24 @@ from inference.compare import LARGEST_OFFSET
 from inference.selection.jackknife import jackknife_error
 
 Candidate = tuple[str, ...]
-"""Names of the configurations that predict together."""
+"""Names of the one or two configurations that predict together."""
 
 STANDARD_ERRORS = 2.0
-"""As many of the gain's a pair has to gain on the best single configuration."""
+"""A pair's gain over the best single configuration must exceed this many standard errors of the gain."""
 
-# leaves room for the rounding of interpolation
+# a half, plus room for the rounding of interpolation
 _HALF = 0.501
 _SLAB_BYTES = 128 * 2**20
 
 
 @dataclass(frozen=True)
 class CaseFiles:
-    """Where a case's reference lies, and its out-of-fold probabilities by configuration.
+    """Files of a case: its reference, and its out-of-fold probabilities by each configuration.
 
     Args:
-        probabilities: folder of each configuration.
+        case: name of the case.
+        reference: file of the reference label map.
+        probabilities: folder of the out-of-fold probabilities, by name of the configuration.
     """
 
     case: str
@@ -51,19 +54,23 @@ class CaseFiles:
     probabilities: dict[str, Path]
 
     def read(self, configurations: Sequence[str]) -> list[Predicted]:
-        """The probabilities by these configurations.
+        """Read the out-of-fold probabilities of these configurations, in their order.
 
         Raises:
-            RunFolderError: some are missing or damaged.
+            RunFolderError: a file of probabilities is missing or damaged.
         """
         return [read_probabilities(self.probabilities[name], self.case) for name in configurations]
 
     def read_reference(self, record: CaseRecord, labels: Labels) -> NDArray[np.uint8]:
-        """Class indices (z, y, x) of the reference on the whole reoriented image.
+        """Read the reference as class indices (z, y, x) on the whole reoriented image.
+
+        Args:
+            record: says how the image was prepared; its reorientation is applied to the reference.
+            labels: label values of the classes.
 
         Raises:
-            ImageError: it cannot be read, or does not lie on the image's grid.
-            DatasetError: it holds a value that is not declared.
+            ImageError: the file cannot be read, or does not lie on the image's grid.
+            DatasetError: the file holds a label value that is not declared.
         """
         image = read_label(self.reference)
         if record.stored.largest_offset(image.geometry) > LARGEST_OFFSET:
@@ -72,19 +79,27 @@ class CaseFiles:
 
 
 def candidates_of(configurations: Sequence[str]) -> tuple[Candidate, ...]:
-    """Each configuration alone, then every pair."""
+    """All candidates: each configuration alone, then every pair of configurations."""
     return (*((name,) for name in configurations), *combinations(configurations, 2))
 
 
 def count_case(files: CaseFiles, candidates: Sequence[Candidate], labels: Labels) -> list[tuple[Counts, ...]]:
-    """Voxel counts of each candidate in one case, by foreground class.
+    """Count the true and false voxels of each candidate in one case.
+
+    Args:
+        files: files of the case.
+        candidates: candidates to count for.
+        labels: label values and names of the classes.
+
+    Returns:
+        For each candidate the voxel counts of every foreground class.
 
     Raises:
         RunFolderError, ImageError, DatasetError: see `CaseFiles`.
     """
     names = list(dict.fromkeys(name for candidate in candidates for name in candidate))
     predicted = files.read(names)
-    record = Mixture(predicted).record  # refuses what is not of one image
+    record = Mixture(predicted).record  # raises where the members are not of one image
     mixtures = [Mixture([one]) for one in predicted]
     truth = files.read_reference(record, labels)
     members = [[names.index(name) for name in candidate] for candidate in candidates]
@@ -101,27 +116,35 @@ def count_case(files: CaseFiles, candidates: Sequence[Candidate], labels: Labels
 
 
 def dice_table(counts: Sequence[Sequence[Sequence[Counts]]]) -> NDArray[np.float64]:
-    """Dice from counts by case, candidate and class: (candidate, case, class), nan where not defined."""
+    """Dice (candidate, case, class) from voxel counts nested by case, candidate and class; nan where undefined."""
     values = [[[np.nan if c.dice is None else c.dice for c in of_one] for of_one in of_case] for of_case in counts]
     return np.asarray(values, dtype=np.float64).swapaxes(0, 1)
 
 
 def mean_dice(dice: NDArray[np.float64]) -> float | None:
-    """Mean over classes of the mean over cases of (case, class), undefined values left out, as in evaluation."""
+    """Mean over classes of the mean over cases, computed as in evaluation.
+
+    Args:
+        dice: (case, class); undefined values (nan) are left out.
+
+    Returns:
+        None where no value is defined.
+    """
     means = [of_class[~np.isnan(of_class)].mean() for of_class in dice.T if not np.isnan(of_class).all()]
     return float(np.mean(means)) if means else None
 
 
 def best_candidate(candidates: Sequence[Candidate], dice: NDArray[np.float64]) -> int:
-    """The single configuration of the largest mean Dice, or the pair that gains most on it.
+    """Index of the single configuration with the largest mean Dice, or of the pair that is clearly better.
 
-    A pair takes twice the time to predict, and of many pairs one is a little better by chance: it has to gain more
-    than two standard errors of the gain (in the manner of the one-standard-error rule of Breiman et al.,
-    Classification and Regression Trees 1984, section 3.4.3; docs/experiments/selection.md compares numbers of them).
+    A pair takes twice the time to predict, and among many pairs one is a little better by chance. So a pair's gain
+    must exceed two standard errors of the gain (in the manner of the one-standard-error rule of Breiman et al.,
+    Classification and Regression Trees 1984, section 3.4.3; docs/experiments/selection.md compares several numbers
+    of standard errors). Of several such pairs the one with the largest mean Dice is chosen.
 
     Args:
-        candidates: as they are; one at least is single.
-        dice: (candidate, case, class).
+        candidates: all candidates, at least one of which is a single configuration.
+        dice: (candidate, case, class), nan where undefined.
     """
     order = ranked(candidates, dice)
     single = best_single(candidates, order)
@@ -133,16 +156,21 @@ def best_candidate(candidates: Sequence[Candidate], dice: NDArray[np.float64]) -
 
 
 def best_single(candidates: Sequence[Candidate], order: Sequence[int]) -> int:
-    """The first in the order that is one configuration."""
+    """Index of the best candidate that is a single configuration.
+
+    Args:
+        candidates: all candidates.
+        order: indices of all candidates, the best first, as `ranked` returns them.
+    """
     return next(i for i in order if len(candidates[i]) == 1)
 
 
 def gain_over(single: NDArray[np.float64], pair: NDArray[np.float64]) -> tuple[float, float]:
-    """How much the second mean Dice is above the first, and the standard error of it by leaving out case after case.
+    """Gain in mean Dice of a pair over a single configuration, and the jackknife standard error of the gain.
 
     Args:
-        single: Dice (case, class).
-        pair: the same of the same cases.
+        single: Dice (case, class) of the single configuration.
+        pair: Dice (case, class) of the pair, for the same cases.
     """
 
     def gain(kept: NDArray[np.intp]) -> float:
@@ -153,7 +181,12 @@ def gain_over(single: NDArray[np.float64], pair: NDArray[np.float64]) -> tuple[f
 
 
 def ranked(candidates: Sequence[Candidate], dice: NDArray[np.float64]) -> list[int]:
-    """All candidates, the best first; one without a defined Dice is last."""
+    """Indices of all candidates by mean Dice, the best first; candidates without a defined Dice come last.
+
+    Args:
+        candidates: all candidates; of two with equal Dice, a single configuration comes before a pair.
+        dice: (candidate, case, class), nan where undefined.
+    """
     means = [mean_dice(of_candidate) for of_candidate in dice]
     worth = [-1.0 if mean is None else round(mean, 9) for mean in means]
     return sorted(range(len(candidates)), key=lambda i: (-worth[i], len(candidates[i]), i))
@@ -162,12 +195,15 @@ def ranked(candidates: Sequence[Candidate], dice: NDArray[np.float64]) -> list[i
 def chosen_without(
     candidates: Sequence[Candidate], dice: NDArray[np.float64], folds: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Dice (case, class) of what is best on the other folds' cases: of all candidates, and of single ones.
+    """Dice of each fold's cases under the candidate that is chosen on the cases of the other folds.
 
     Args:
-        candidates: as they are.
-        dice: (candidate, case, class).
-        folds: fold of each case; two different ones at least.
+        candidates: all candidates.
+        dice: (candidate, case, class), nan where undefined.
+        folds: (case,) fold of each case; at least two different folds.
+
+    Returns:
+        Dice (case, class) of the chosen candidate, and Dice (case, class) of the best single configuration.
     """
     chosen, single = np.empty(dice.shape[1:]), np.empty(dice.shape[1:])
     for fold in np.unique(folds):
@@ -186,7 +222,7 @@ def _count_slab(
     shared: NDArray[np.int64],
     positive: NDArray[np.int64],
 ) -> None:
-    """Add, by candidate and class, the voxels of `box` that are predicted, and those of them that are right."""
+    """Add the predicted voxels of `box` to `positive`, and the right ones of them to `shared` (candidate, class)."""
     background = [mixture.mean(0, box) for mixture in mixtures]
     voxels = np.flatnonzero(np.minimum.reduce(background) <= _HALF)
     if voxels.size == 0:
@@ -208,7 +244,7 @@ def _count_slab(
 
 
 def _slabs(shape: tuple[int, ...], layers: int) -> Iterator[Box]:
-    """Boxes of whole planes of which so many layers in single precision stay within memory."""
+    """Boxes of whole planes, so thin that `layers` float32 arrays of one box take at most `_SLAB_BYTES`."""
     depth, y, x = shape
     thickness = max(1, _SLAB_BYTES // (4 * layers * y * x))
     for start in range(0, depth, thickness):

@@ -1,4 +1,4 @@
-"""Which configurations can be compared, and over which cases: those that all of them predicted out of fold."""
+"""Finds the configurations that can be compared, and the cases that all of them predicted out of fold."""
 
 from __future__ import annotations
 
@@ -14,28 +14,26 @@ from autoseg.image.image import read_geometry
 from autoseg.machine.cores import available_cores
 from autoseg.machine.map_cases import workers_within_memory
 from autoseg.plan.plan import Plan
-from autoseg.run_folder.finished_fold import refuse_other_splits
-from autoseg.run_folder.fold_cases import splits_of
+from autoseg.run_folder.folds import Folds, read_folds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split
-from autoseg.run_folder.trained_by import refuse_other_plan_than_trained
 from autoseg.whole_image.out_of_fold import array_file
 from inference.selection.candidates import CaseFiles
 
-# the probabilities in 8 bit come on top
+# without the 8 bit probabilities, which `Judged.workers` adds
 _BYTES_PER_VOXEL = 40
 _BYTES_OF_LIBRARIES = 700_000_000
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What a choice rests on.
+    """The configurations and validation cases that a selection compares.
 
     Args:
-        configurations: that are compared.
-        files: of each case.
-        folds: fold of each case.
-        notes: what was left out.
+        configurations: names of the compared configurations.
+        files: reference and out-of-fold probabilities of each case.
+        folds: (case,) index of the fold that each case is validated in.
+        notes: one sentence for each configuration or group of cases that was left out.
     """
 
     configurations: tuple[str, ...]
@@ -45,11 +43,16 @@ class Judged:
 
     @property
     def several_folds(self) -> bool:
-        """Whether something can be fitted to some folds and judged on another."""
+        """Whether the cases lie in several folds, so that a rule can be fitted to some and validated on another."""
         return len(np.unique(self.folds)) > 1
 
     def workers(self, classes: int, threads: int | None = None) -> int:
-        """Processes over cases that threads (None = cores) and free memory allow."""
+        """Number of processes over cases that the threads (None = all cores) and the free memory allow.
+
+        Args:
+            classes: number of classes, background included.
+            threads: threads that all processes together may use; None = as many as there are cores.
+        """
         voxels = max(prod(read_geometry(files.reference)[0].shape) for files in self.files)
         per_voxel = _BYTES_PER_VOXEL + len(self.configurations) * classes
         at_most = min(threads or available_cores(), len(self.files))
@@ -57,27 +60,25 @@ class Judged:
 
 
 def judged_cases(run: RunFolder, plan: Plan, splits: Sequence[Split], configurations: Sequence[str] | None) -> Judged:
-    """The cases that every configuration has predicted out of fold.
+    """Find the cases that every configuration has predicted out of fold.
 
     Args:
-        run: the RUN folder.
-        plan: its plan.
-        splits: its folds.
-        configurations: to compare; None = all that are trained.
+        run: RUN folder that holds the trained folds and their out-of-fold probabilities.
+        plan: plan of the run.
+        splits: folds of the run, as in `splits.json`.
+        configurations: names of the configurations to compare; None = all that are trained.
 
     Raises:
-        RunFolderError: nothing is trained, no case is common to all, or probabilities are missing.
-        PlanError: a configuration is not planned.
+        RunFolderError: nothing is trained, no case is common to all configurations, probabilities are missing, or a
+            fold was trained with another plan or other splits.
+        PlanError: a configuration is not in the plan.
     """
     trained = trained_configurations(run, plan, len(splits))
     names = tuple(dict.fromkeys(configurations)) if configurations else trained
-    of_each = {name: splits_of(run, plan, name, splits) for name in names}
-    for name in names:
-        refuse_other_plan_than_trained(run, plan, name)
-        refuse_other_splits(run, name, of_each[name])
+    folds = [read_folds(run, plan, name, splits) for name in names]
     if not names:
         raise RunFolderError(f"{run.path}: no fold is trained to its end; `autoseg train {run.path}` does it")
-    predicted = [_predicted_cases(run, name, of_each[name]) for name in names]
+    predicted = [_predicted_cases(run, of_configuration) for of_configuration in folds]
     common = {case: fold for case, fold in predicted[0].items() if all(case in other for other in predicted)}
     if not common:
         raise RunFolderError(
@@ -87,7 +88,7 @@ def judged_cases(run: RunFolder, plan: Plan, splits: Sequence[Split], configurat
     files = tuple(
         CaseFiles(
             case,
-            # the same file for every configuration that learned from the case
+            # every configuration that was trained with the case keeps the same reference, so the first one's serves
             run.case(plan.preprocessed_as(names[0]), case) / "reference.nii.gz",
             {name: run.probabilities(name) for name in names},
         )
@@ -102,7 +103,7 @@ def judged_cases(run: RunFolder, plan: Plan, splits: Sequence[Split], configurat
 
 
 def trained_configurations(run: RunFolder, plan: Plan, folds: int) -> tuple[str, ...]:
-    """Planned configurations with a finished fold; only those with every fold finished, where there are any."""
+    """Names of the configurations with every fold finished; if there are none, of those with any finished fold."""
     finished = _finished_folds(run, plan, folds)
     whole = tuple(name for name, count in finished.items() if count == folds)
     return whole or tuple(name for name, count in finished.items() if count)
@@ -112,29 +113,27 @@ def _finished_folds(run: RunFolder, plan: Plan, folds: int) -> dict[str, int]:
     return {name: sum(run.finished(name, fold).exists() for fold in range(folds)) for name in plan.configurations}
 
 
-def _predicted_cases(run: RunFolder, name: str, splits: Sequence[Split]) -> dict[str, int]:
-    """Cases that the finished folds of a configuration predicted, and their fold.
+def _predicted_cases(run: RunFolder, folds: Folds) -> dict[str, int]:
+    """Fold of each case that a finished fold of the configuration predicted, by case name.
 
     Raises:
-        RunFolderError: a case was predicted, but its probabilities are not there.
+        RunFolderError: a case was predicted, but its probabilities are missing.
     """
-    folds = {}
-    for fold, split in enumerate(splits):
-        if not run.finished(name, fold).exists():
-            continue
-        for case in split.val:
+    fold_of, name = {}, folds.configuration
+    for fold in folds.finished:
+        for case in folds.splits[fold].val:
             if array_file(run.probabilities(name), case).exists():
-                folds[case] = fold
+                fold_of[case] = fold
             elif (run.cross_validation(name) / f"{case}.nii.gz").exists():
                 raise RunFolderError(
                     f"{array_file(run.probabilities(name), case)}: is missing; delete {run.fold(name, fold)}, and "
                     f"`autoseg train {run.path} --config {name} --fold {fold}` makes it again"
                 )
-    return folds
+    return fold_of
 
 
 def _left_out(run: RunFolder, plan: Plan, names: Sequence[str], folds: int) -> list[str]:
-    """Configurations of which some fold is finished and that take no part."""
+    """A sentence for each configuration that is left out although some of its folds are finished."""
     finished = _finished_folds(run, plan, folds)
     return [
         f"{name} takes no part: {count} of {folds} folds are finished"

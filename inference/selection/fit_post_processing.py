@@ -1,9 +1,10 @@
-"""Post-processing fitted to an aim, and judged on folds that took no part in the fit.
+"""Fits post-processing to an aim, and validates it on folds that took no part in the fit.
 
-Steps are tried one after the other. Each is fitted, together with those taken before it, to the cases
-of all folds but one and judged on that one; it is taken only where this helps over all folds by more
-than the standard error of the gain, so that one case alone decides nothing. Threshold and size for a
-stated sensitivity are no improvement to be shown but what was asked for, and are always taken.
+In: the outcomes of every setting in every case (`post_processing_outcomes`). Out: a rule for each class, and the
+score of each step. Steps are tried one after the other. Each is fitted, together with the steps applied before it,
+to the cases of all folds but one, and is validated on that fold. It is applied only where its gain over all folds
+exceeds the standard error of the gain, so that no single case decides. Where the aim is a given sensitivity, the
+steps need not improve anything: the user asked for them, and they are always applied.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from inference.selection.post_processing_outcomes import GRID, PLAIN, THRESHOLDS
 Step = Literal["largest component", "minimal size", "threshold"]
 _AXIS: dict[Step, int] = {"threshold": 0, "largest component": 1, "minimal size": 2}
 KEEPS_OF_DICE = 0.8
-"""Share of the best Dice that an operating point for detection must keep.
+"""Minimum share of the best Dice that an operating point for detection must keep.
 
-A lesion counts as found where one voxel of it is predicted: without this a threshold so low that all
-is one component would find every lesion and have no false one.
+A lesion counts as found where one voxel of it is predicted. Without this limit a very low threshold would merge
+everything into one component, which touches every lesion and is not false.
 """
 _BY_DICE = 1e-6
 _BY_SIMPLICITY = 1e-9
@@ -35,13 +36,13 @@ _BY_SIMPLICITY = 1e-9
 
 @dataclass(frozen=True)
 class Aim:
-    """What threshold and minimal size are chosen for.
+    """The aim that post-processing is fitted to.
 
     Args:
-        name: `dice`: mean Dice over cases; `f2`: detection of lesions, pooled over cases, sensitivity
-            counting twice as much as precision; `sensitivity`: the fewest false components at
-            this share of lesions found at least.
-        least: that share.
+        name: `dice` = mean Dice over cases; `f2` = detection of lesions, pooled over cases, where sensitivity
+            counts twice as much as precision; `sensitivity` = the fewest false components at a given minimum
+            share of found lesions.
+        least: the minimum share of found lesions, from 0 to 1; used by `sensitivity` only.
     """
 
     name: Literal["dice", "f2", "sensitivity"]
@@ -49,17 +50,20 @@ class Aim:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """What is tried, in this order; removing all but one component is no way to find more lesions."""
+        """The steps in the order in which they are tried.
+
+        For detection the step `largest component` is left out, since removing components finds no lesion.
+        """
         if self.name == "dice":
             return ("largest component", "minimal size", "threshold")
         return ("threshold", "minimal size")
 
 
 def parse_aim(text: str) -> Aim:
-    """An aim as it is typed: `dice`, `f2` or `sensitivity=0.9`.
+    """Parse an aim as the user types it: `dice`, `f2` or `sensitivity=0.9`.
 
     Raises:
-        InputError: it is something else.
+        InputError: the text is none of these, or the share is not above 0 and at most 1.
     """
     name, _, least = text.partition("=")
     if name == "dice" and text == name:
@@ -77,13 +81,15 @@ def parse_aim(text: str) -> Aim:
 
 @dataclass(frozen=True)
 class Table:
-    """Outcomes of one class in several cases; the first axis is the case, further ones are settings.
+    """Outcomes of one class in several cases, as arrays (case, *GRID), or (case,) with one setting for each case.
 
     Args:
-        dice: 1 where neither reference nor prediction has the class, so that a false alarm that is
-            removed is a gain and not a case left out.
-        found, predicted, false: components.
-        lesions: (case,) components of the reference.
+        dice: Dice; 1 where neither reference nor prediction has the class, so that removing a false component
+            from such a case counts as a gain.
+        found: number of reference components that the prediction touches.
+        predicted: number of predicted components that are left.
+        false: number of those predicted components that touch no reference component.
+        lesions: (case,) number of components of the reference, whatever the setting.
     """
 
     dice: NDArray[np.float64]
@@ -94,7 +100,7 @@ class Table:
 
     @classmethod
     def of(cls, outcomes: Sequence[Outcomes]) -> Table:
-        """The table of one class from its outcomes in each case."""
+        """Stack the outcomes of one class, one entry for each case, into a table."""
         return cls(
             dice=np.nan_to_num(np.stack([one.dice for one in outcomes]), nan=1.0),
             found=np.stack([one.found for one in outcomes]),
@@ -104,17 +110,21 @@ class Table:
         )
 
     def cases(self, chosen: NDArray) -> Table:
-        """Only these cases, by a mask or by indices."""
+        """The table of some cases only, given by a mask (case,) or by indices."""
         parts = (self.dice, self.found, self.predicted, self.false, self.lesions)
         return Table(*(part[chosen] for part in parts))
 
     def at(self, settings: Sequence[Setting]) -> Table:
-        """Each case under a setting of its own; the axes of settings are gone."""
+        """The table with one setting for each case; its arrays are (case,)."""
         index = (np.arange(len(settings)), *np.asarray(settings).T)
         return Table(self.dice[index], self.found[index], self.predicted[index], self.false[index], self.lesions)
 
     def score(self, aim: Aim) -> NDArray[np.float64]:
-        """What the aim makes of all cases together, under each setting; more is better."""
+        """Score of all cases together by the aim, for each setting; more is better.
+
+        The score is the mean Dice, or the pooled F2. For the aim `sensitivity` it is the sensitivity while that is
+        below the minimum, and otherwise 1 + 1 / (1 + false components per case).
+        """
         dice = self.dice.mean(axis=0)
         if aim.name == "dice":
             return dice
@@ -122,7 +132,7 @@ class Table:
         sensitivity = self.found.sum(axis=0) / lesions
         false = self.false.sum(axis=0)
         if aim.name == "sensitivity":
-            # below the aim more lesions count, from it on fewer false components
+            # below the minimum more found lesions score higher, above it fewer false components
             reached = 1 + 1 / (1 + false / len(self.lesions))
             return np.where(sensitivity >= aim.least - 1e-12, reached, sensitivity)
         predicted = self.predicted.sum(axis=0)
@@ -132,12 +142,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Fitted:
-    """Post-processing of one class.
+    """Fitted post-processing of one class.
 
     Args:
-        rule: fitted to all cases.
-        by_fold: for each fold the rule fitted to the cases of the others.
-        steps: what was tried.
+        rule: rule fitted to all cases.
+        by_fold: for each fold the rule fitted to the cases of the other folds.
+        steps: score of every step that was tried, applied or not.
     """
 
     rule: ClassRule
@@ -146,13 +156,13 @@ class Fitted:
 
 
 def fit_class(name: str, table: Table, folds: NDArray[np.int64], aim: Aim) -> Fitted:
-    """Fit and judge the steps of one class.
+    """Fit and validate the post-processing steps of one class.
 
     Args:
-        name: of the class.
-        table: its outcomes, by case.
-        folds: fold of each case; two different ones at least.
-        aim: what is wanted.
+        name: name of the class.
+        table: outcomes of the class in every case, under every setting.
+        folds: (case,) fold of each case; at least two different folds.
+        aim: what the steps are fitted to.
     """
     taken: list[Step] = []
     scores = []
@@ -166,7 +176,16 @@ def fit_class(name: str, table: Table, folds: NDArray[np.int64], aim: Aim) -> Fi
 
 
 def judge(name: str, table: Table, folds: NDArray[np.int64], aim: Aim, taken: Sequence[Step], step: Step) -> StepScore:
-    """What a step adds to those taken already, on cases that neither was fitted to."""
+    """Score of a step on cases whose fold took no part in the fit.
+
+    Args:
+        name: name of the class.
+        table: outcomes of the class in every case, under every setting.
+        folds: (case,) fold of each case.
+        aim: what the step is fitted to.
+        taken: steps that are already applied; the gain of `step` is measured over them.
+        step: step to validate.
+    """
     before, after = (table.at(held_out(table, folds, aim, steps)) for steps in (taken, [*taken, step]))
     gain = float(after.score(aim) - before.score(aim))
     cases = np.arange(len(folds))
@@ -186,16 +205,21 @@ def judge(name: str, table: Table, folds: NDArray[np.int64], aim: Aim, taken: Se
 
 
 def held_out(table: Table, folds: NDArray[np.int64], aim: Aim, steps: Sequence[Step]) -> list[Setting]:
-    """For each case the setting that is fitted to the cases of the other folds."""
+    """For each case the setting fitted to the cases of the other folds, with only `steps` applied."""
     of_fold = {fold: fit(table.cases(folds != fold), aim, steps) for fold in np.unique(folds)}
     return [of_fold[fold] for fold in folds]
 
 
 def fit(table: Table, aim: Aim, steps: Sequence[Step]) -> Setting:
-    """The setting of the best score, of those that change nothing but `steps`.
+    """The setting with the best score among those that differ from no post-processing in `steps` only.
 
-    Operating points for detection keep `KEEPS_OF_DICE`. Of equal ones that of the best Dice, then the
-    one nearest to no post-processing.
+    An aim of detection must also keep the share `KEEPS_OF_DICE` of the best Dice. Of settings with equal scores
+    the one with the best Dice is taken, then the one nearest to no post-processing.
+
+    Args:
+        table: outcomes under every setting, of the cases to fit to.
+        aim: gives the score.
+        steps: steps that the setting may use.
     """
     worth = table.score(aim) + _BY_DICE * table.dice.mean(axis=0)
     threshold, largest, diameter = np.indices(GRID)

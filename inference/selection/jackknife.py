@@ -1,4 +1,4 @@
-"""How sure a figure over several cases is."""
+"""Standard error of a figure over several cases, by the jackknife."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 
 
 def jackknife_error(left_out: Sequence[float]) -> float:
-    """Standard error of a figure by leaving out case after case (Tukey, 1958); of a mean it is the usual one.
+    """Jackknife standard error of a figure (Tukey, 1958); for a mean it equals the usual standard error.
 
     Args:
-        left_out: the figure without each case.
+        left_out: the figure computed without one case, once for each case.
     """
     return float(np.sqrt((len(left_out) - 1) * np.var(left_out)))

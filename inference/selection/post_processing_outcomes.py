@@ -1,8 +1,9 @@
-"""What every setting of post-processing would make of one case: Dice and detection of each class.
+"""Computes Dice and detection of each class in one case, for every setting of post-processing.
 
-Every threshold gives a mask of the class, every mask its components; whatever is removed by size
-follows from a table of the components without going back to the voxels. So one pass over the case
-answers for the whole grid of settings, and fitting is arithmetic on small arrays.
+In: the out-of-fold probabilities and the reference of a case. Out: `Outcomes` for each class. Every threshold
+gives a mask of the class, and every mask its connected components. What is removed by size follows from a table of
+the components, without going back to the voxels. So one pass over the case serves the whole grid of settings, and
+fitting is arithmetic on small arrays.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ PLAIN: Setting = (THRESHOLDS.index(PLAIN_THRESHOLD), 0, 0)
 
 @dataclass(frozen=True)
 class Outcomes:
-    """One class of one case under every setting: arrays of the shape `GRID`.
+    """Outcomes of one class in one case under every setting; the arrays have the shape `GRID`.
 
     Args:
-        dice: nan where neither reference nor prediction has the class.
-        found: lesions of the reference that are touched.
-        predicted: components that are left.
-        false: those of them that touch no lesion.
-        lesions: components of the reference.
+        dice: Dice; nan where neither reference nor prediction has the class.
+        found: number of lesions (reference components) that the prediction touches.
+        predicted: number of predicted components that post-processing keeps.
+        false: number of those predicted components that touch no lesion.
+        lesions: number of connected components of the reference.
     """
 
     dice: NDArray[np.float64]
@@ -50,7 +51,7 @@ class Outcomes:
 
 
 def rule_of(name: str, setting: Setting) -> ClassRule:
-    """The rule of a class that a setting stands for."""
+    """The rule that a setting stands for, for the class `name`."""
     threshold, largest, diameter = setting
     return ClassRule(
         name=name,
@@ -61,7 +62,12 @@ def rule_of(name: str, setting: Setting) -> ClassRule:
 
 
 def outcomes_of_case(files: CaseFiles, candidate: Candidate, labels: Labels) -> list[Outcomes]:
-    """Outcomes of each foreground class in one case, the other classes being left as they are.
+    """Outcomes of each foreground class in one case; the other classes keep the threshold 0.5.
+
+    Args:
+        files: files of the case.
+        candidate: names of the configurations whose probabilities are averaged.
+        labels: label values and names of the classes.
 
     Raises:
         RunFolderError, ImageError, DatasetError: see `CaseFiles`.
@@ -78,7 +84,7 @@ def outcomes_of_case(files: CaseFiles, candidate: Candidate, labels: Labels) -> 
 
 
 class _Rivals:
-    """The largest and the second largest probability of each voxel of the crop, and whose the largest is."""
+    """Largest and second largest probability in each voxel of the crop, and the class that has the largest."""
 
     def __init__(self, mixture: Mixture) -> None:
         self._mixture = mixture
@@ -95,7 +101,7 @@ class _Rivals:
                 np.copyto(winner, np.uint8(index), where=wins)
 
     def of_class(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Probability of a class, and the largest of the others, over the crop."""
+        """Probability of a class, and the largest probability of the competing classes, both (z, y, x) of the crop."""
         rival = np.where(self._winner == index, self._second, self._best)
         own = np.empty_like(rival)
         for planes in self._mixture.slabs():
@@ -110,10 +116,10 @@ def _outcomes(
     crop: tuple[slice, ...],
     spacing: Spacing,
 ) -> Outcomes:
-    """Outcomes of one class: its probability and its rival's over the crop, its reference over the whole image."""
+    """Outcomes of one class; `own` and `rival` (competing class) cover the crop, `truth` the whole image."""
     lesions, count = cc3d.connected_components(np.ascontiguousarray(truth), connectivity=26, return_N=True)
     reference = int(np.count_nonzero(truth))
-    # nothing outside of what the lowest threshold predicts can ever be predicted
+    # no other threshold predicts a voxel outside the mask of the lowest one
     lower, upper = box_of(own * _weight(THRESHOLDS[0]) > rival)
     box = tuple(slice(a, b) for a, b in zip(lower, upper, strict=True))
     own, rival, lesions = own[box], rival[box], lesions[crop][box]
@@ -142,12 +148,12 @@ def _weight(threshold: float) -> np.float32:
 
 @dataclass(frozen=True)
 class _Components:
-    """The components of a mask.
+    """The connected components of a mask.
 
     Args:
-        sizes: voxels of each.
-        right: those of them that are of the class in the reference.
-        touches: (lesion, component) whether they share a voxel.
+        sizes: (component,) number of voxels.
+        right: (component,) number of voxels that have the class in the reference.
+        touches: (lesion, component) whether the two share a voxel.
     """
 
     sizes: NDArray[np.int64]

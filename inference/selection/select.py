@@ -1,8 +1,8 @@
-"""The choice of what predicts: the best configuration or pair by cross-validation, and its post-processing.
+"""Selects the configuration, or the pair of configurations, that predicts new images, and its post-processing.
 
-Reads the out-of-fold probabilities of every trained configuration and the references; predicts
-nothing. Candidates are compared over the cases that all of them have, by mean Dice as in evaluation; a pair
-must gain more than two standard errors of the gain.
+In: the out-of-fold probabilities of every trained configuration, and the references; no network runs. Out: a
+`Selection`. Candidates are compared by mean Dice, as in evaluation, over the cases that all of them predicted. A
+pair must gain more than two standard errors of the gain over the best single configuration.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from inference.selection.fit_post_processing import Aim, Fitted, Table, fit_clas
 from inference.selection.post_processing_outcomes import outcomes_of_case
 
 WEAK = 0.2
-"""Mean Dice under which a choice of post-processing follows the errors of a model that has learned next to nothing."""
+"""Mean Dice below which the model is too weak to choose by: the choice would only follow its errors."""
 
 
 def select_configurations(
@@ -62,19 +62,22 @@ def select_configurations(
     workers: int | None = None,
     threads: int | None = None,
 ) -> Selection:
-    """Choose what predicts; nothing is written.
+    """Choose the configurations that predict, and their post-processing; nothing is written.
 
     Args:
-        run: a RUN folder with trained folds.
-        configurations: to choose from; None = all that are trained.
-        operating_point: aim of threshold and minimal size: `dice`, `f2` or `sensitivity=0.9`.
-        workers: processes over cases; None = as many as cores and memory allow.
-        threads: that may compute, of all processes together; None = as many as there are cores.
+        run: RUN folder with trained folds.
+        configurations: names of the configurations to choose from; None = all that are trained.
+        operating_point: aim that thresholds and minimal sizes are fitted to: `dice`, `f2` or `sensitivity=0.9`.
+        workers: number of processes over cases; None = as many as cores and memory allow.
+        threads: threads that all processes together may use; None = as many as there are cores.
+
+    Returns:
+        The choice, with the scores that it rests on.
 
     Raises:
-        RunFolderError: nothing is trained, no case is common to all, or probabilities are missing.
-        PlanError: a configuration is not planned.
-        InputError: the operating point is none.
+        RunFolderError: nothing is trained, no case is common to all configurations, or probabilities are missing.
+        PlanError: a configuration is not in the plan.
+        InputError: `operating_point` is not one of the aims.
     """
     aim = parse_aim(operating_point)
     plan, splits = read_plan(run.plan), read_splits(run.splits)
@@ -111,14 +114,14 @@ def select_configurations(
 
 
 def _weakness(plain: Performance) -> tuple[str, ...]:
-    """A note where what was chosen finds too little for the choice to mean anything."""
+    """A note where the mean Dice is too low for the choice to mean anything."""
     if plain.mean_dice is None or plain.mean_dice >= WEAK:
         return ()
     return (f"mean Dice {plain.mean_dice:.3f}: too weak a model to choose by; train for longer and select again",)
 
 
 def _fit(judged: Judged, best: Candidate, labels: Labels, aim: Aim, workers: int) -> tuple[Fitted, ...]:
-    """Post-processing of each class."""
+    """Fit the post-processing of each foreground class."""
     outcomes = map_cases(
         partial(outcomes_of_case, candidate=best, labels=labels),
         judged.files,
@@ -141,7 +144,7 @@ def _post_processed(
     plain: Performance,
     workers: int,
 ) -> tuple[Performance | None, tuple[str, ...]]:
-    """All classes together after post-processing fitted without the case's fold; None where there is none to apply."""
+    """Validate all rules together, fitted without each case's fold: the performance (None = no rules), and notes."""
     if not judged.several_folds:
         return None, ("one fold alone: nothing can be judged on cases that took no part in fitting it",)
     if all(fit.rule.is_plain for fit in fitted):
@@ -149,7 +152,7 @@ def _post_processed(
     by_fold = {int(fold): tuple(fit.by_fold[int(fold)] for fit in fitted) for fold in np.unique(judged.folds)}
     rules = [by_fold[int(fold)] for fold in judged.folds]
     performance = _performance(_judge(judged, best, labels, rules, workers))
-    # each class was judged alone; what one gains another may lose
+    # each class was validated alone; one class may gain what another loses
     if aim.name == "dice" and (performance.mean_dice or 0.0) <= (plain.mean_dice or 0.0):
         return None, ("post-processing helps classes one by one, but not all of them together: it is left out",)
     return performance, ()
@@ -163,7 +166,7 @@ def _steps(fitted: Sequence[Fitted], *, dropped: bool) -> tuple[StepScore, ...]:
 def _judge(
     judged: Judged, best: Candidate, labels: Labels, rules: Sequence[tuple[ClassRule, ...]] | None, workers: int
 ) -> list[CaseMetrics]:
-    """Metrics of every case without post-processing, or with rules of its own."""
+    """Metrics of every case, post-processed by the rules of that case; `rules` None = no post-processing."""
     plain = rules_by_class((), labels)
     tasks = list(zip(judged.files, rules or [plain] * len(judged.files), strict=True))
     rows = map_cases(
@@ -176,6 +179,11 @@ def judge_case(
     task: tuple[CaseFiles, tuple[ClassRule, ...]], candidate: Candidate, labels: Labels
 ) -> list[CaseMetrics]:
     """Metrics of one case, predicted by a candidate and post-processed by the rules.
+
+    Args:
+        task: files of the case, and one post-processing rule for each foreground class.
+        candidate: names of the configurations whose probabilities are averaged.
+        labels: label values and names of the classes.
 
     Raises:
         RunFolderError, ImageError, DatasetError: see `CaseFiles`.
@@ -212,7 +220,7 @@ def _performance(rows: Sequence[CaseMetrics]) -> Performance:
 def _score(
     candidate: Candidate, dice: NDArray[np.float64], single: NDArray[np.float64], labels: Labels
 ) -> CandidateScore:
-    """The score of a candidate by its Dice (case, class), and that of the best single configuration."""
+    """Score of a candidate with Dice `dice`; a pair's gain is over the Dice `single`; both are (case, class)."""
     by_name = {name: mean_dice(dice[:, [index]]) for index, name in enumerate(labels.foreground)}
     gain, error = gain_over(single, dice) if len(candidate) > 1 else (None, None)
     return CandidateScore(

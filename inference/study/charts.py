@@ -1,4 +1,4 @@
-"""Charts of a study: box plots and heat map of the grid, lesions found and outlined by size and quality."""
+"""Draws the charts of a study: box plots and heat maps of the cells, and curves of how well lesions are found."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ from inference.study.results import StudyResults
 from inference.study.tables import with_mean_of_classes
 
 MOST_CLASSES = 6
-"""Classes with box plots of their own."""
+"""Maximum number of classes that get box plots; the mean of the classes counts as one."""
 
 HEAT_METRICS = ("dice", "sensitivity", "precision")
 _STYLES = {"2d": ":", "2.5d": "--", "3d": "-", "3d_lowres": "-."}
 
 
 def box_plots(results: StudyResults, metric: str = "dice") -> Figure:
-    """A metric over the cases: a row of panels a class, a panel a dimension, a box a set of sequences."""
+    """Box plots of a metric over the cases, one box for each set of sequences.
+
+    The panels have a row for each class and a column for each input dimension.
+    """
     frame = with_mean_of_classes(results.frame, [metric])
     classes, labels, dimensions = results.classes[:MOST_CLASSES], results.labels, results.dimensions
     height = 0.75 + 0.36 * len(labels)
@@ -46,7 +49,7 @@ def box_plots(results: StudyResults, metric: str = "dice") -> Figure:
 
 
 def heat_map(results: StudyResults, metrics: Sequence[str] = HEAT_METRICS) -> Figure:
-    """The grid in colours, rows sequences, columns dimension: a panel a metric of the main class."""
+    """Heat maps of the main class, one panel for each metric; rows are sets of sequences, columns input dimensions."""
     labels, dimensions = results.labels, results.dimensions
     figure = Figure(figsize=(9.6, 0.9 + 0.62 * len(labels)))
     panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
@@ -54,7 +57,7 @@ def heat_map(results: StudyResults, metrics: Sequence[str] = HEAT_METRICS) -> Fi
         grid = [[results.figure(label, dimension, metric) for dimension in dimensions] for label in labels]
         means = np.array([[np.nan if f.mean is None else f.mean for f in row] for row in grid])
         known = means[np.isfinite(means)]
-        # each panel by its own range: the differences are what is looked for
+        # each panel has its own colour range, so that differences are visible
         low, high = (known.min(), known.max()) if known.size else (0.0, 1.0)
         panel.imshow(means, cmap="YlGnBu", vmin=low - 1e-6, vmax=high + 1e-6, aspect="auto")
         for y, row in enumerate(grid):
@@ -75,9 +78,10 @@ def heat_map(results: StudyResults, metrics: Sequence[str] = HEAT_METRICS) -> Fi
 
 
 def lesion_curves(collected: Sequence[CellRows]) -> Figure | None:
-    """Lesions by size and share found; share of the lesions with at least some Dice. None without lesions.
+    """Charts of the share of lesions found by size, and of the share of lesions with at least a given Dice.
 
-    A line a cell: its colour says the sequences, its stroke the dimension. All classes together.
+    Each cell has one line: its colour stands for the set of sequences, its line style for the input dimension. All
+    classes are taken together. None where there are no lesions.
     """
     lesions = {c.cell: [x for row in c.rows for x in row.lesions.lesions] for c in collected if c.rows}
     lesions = {cell: found for cell, found in lesions.items() if found}

@@ -1,7 +1,7 @@
-"""From the predictions of every cell to one table: a row a cell, fold, case and class.
+"""Collects the metrics of every cell in one table, with a row for each cell, fold, case and class.
 
-In: a STUDY folder whose cells have predicted their validation cases. Out: `CellRows` a cell and the
-data frame of `results.csv`. Metrics are those of `autoseg.metrics`, at the images' own geometry.
+In: a STUDY folder whose cells have predicted their validation cases. Out: `CellRows` for each cell, and the data
+frame of `results.csv`. Metrics are those of `autoseg.metrics`, in the images' own geometry.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from inference.evaluation.cross_validated import CrossValidated, cross_validated
 from inference.report.tables import metrics_csv
 
 STRATUM = "stratum_"
-"""What the columns of strata begin with in `results.csv`, so that none is taken for another column."""
+"""Prefix of the stratification columns in `results.csv`, so that none has the name of another column."""
 
 
 @dataclass(frozen=True)
 class CellRows:
-    """What came of one cell.
+    """Metrics of one cell.
 
     Args:
-        cell: which.
-        found: its predictions.
-        rows: metrics of every predicted case and class.
-        problems: what could not be evaluated.
+        cell: the cell.
+        found: out-of-fold predictions of the cell.
+        rows: metrics of every predicted case and class; empty where nothing could be evaluated.
+        problems: sentences on what could not be evaluated, and why.
     """
 
     cell: Cell
@@ -45,7 +45,7 @@ class CellRows:
 
     @property
     def pairs(self) -> dict[str, Pair]:
-        """Files of every case that could be evaluated."""
+        """Reference and prediction of every case that was evaluated, by case name."""
         evaluated = {row.case for row in self.rows}
         return {pair.case: pair for pair in self.found.pairs if pair.case in evaluated}
 
@@ -56,11 +56,14 @@ def collect(
     """Compare the predictions of every cell with the references, all in one pool of processes.
 
     Args:
-        run: the STUDY folder.
-        plan: its plan.
-        cells: to evaluate; one without predictions, or that learned from other folds, comes out without rows.
-        workers: processes; None = as many as fit.
-        threads: that may compute, of all processes together; None = as many as there are cores.
+        run: STUDY folder.
+        plan: plan of the study.
+        cells: cells to evaluate; a cell without predictions, or trained on other folds, gets no rows.
+        workers: number of processes; None = as many as the cores and the free memory allow.
+        threads: threads that all processes together may use; None = as many as there are cores.
+
+    Returns:
+        The metrics of each cell, in the order of `cells`.
     """
     found: list[CrossValidated] = []
     refused: list[list[str]] = []
@@ -85,22 +88,23 @@ def collect(
 
 
 def results_frame(collected: Sequence[CellRows], record: DatasetRecord | None) -> pd.DataFrame:
-    """The table of `results.csv`: a row a cell, fold, case and class.
+    """The table of `results.csv`, with a row for each cell, fold, case and class.
 
     Args:
-        collected: the cells, one at least with rows.
-        record: gives the patient and the strata of each case; None where it is lost.
+        collected: metrics of each cell; at least one cell has rows.
+        record: content of the study's `dataset.json`, which gives patient and strata of each case; None where that
+            file is missing.
 
     Returns:
-        Columns `cell`, `sequences` (the set's label), `dimension`, `patient`, a `stratum_NAME` for every
-        stratification column, then those of `metrics.csv`. An undefined metric is NaN.
+        Columns `cell`, `sequences` (label of the set), `dimension`, `patient`, a `stratum_NAME` for every
+        stratification column, then the columns of `metrics.csv`. An undefined metric is NaN.
     """
-    # an empty frame has no types of its own and would spoil those of the others
+    # an empty frame has no dtypes and would change those of the concatenated frame
     frame = pd.concat([_frame(of_cell) for of_cell in collected if of_cell.rows], ignore_index=True)
     sources = {case.name: case for case in record.cases} if record else {}
     patients = {name: source.patient or name for name, source in sources.items()}
     columns = dict.fromkeys(column for source in sources.values() for column in source.strata)
-    # a case that the record has lost is its own patient
+    # a case that the record does not name counts as a patient of its own
     frame.insert(3, "patient", [patients.get(case, case) for case in frame["case"]])
     for place, column in enumerate(columns, start=4):
         values = {name: source.strata.get(column) for name, source in sources.items()}
@@ -109,7 +113,7 @@ def results_frame(collected: Sequence[CellRows], record: DatasetRecord | None) -
 
 
 def lesions_frame(collected: Sequence[CellRows]) -> pd.DataFrame:
-    """The table of `lesions.csv`: a row a cell and lesion (connected component) of the references."""
+    """The table of `lesions.csv`, with a row for each cell and each lesion (connected component) of the references."""
     rows = [
         (
             of_cell.cell.name,
@@ -135,7 +139,7 @@ def lesions_frame(collected: Sequence[CellRows]) -> pd.DataFrame:
 
 def _frame(of_cell: CellRows) -> pd.DataFrame:
     text = metrics_csv(of_cell.rows, of_cell.found.folds)
-    # names of cases and classes stay text, even those that look like numbers or like "NA"
+    # names of cases and classes stay text, even if they look like a number or like "NA"
     frame = pd.read_csv(io.StringIO(text), dtype={"case": str, "class": str}, keep_default_na=False, na_values=[""])
     for place, (column, value) in enumerate(
         (("cell", of_cell.cell.name), ("sequences", of_cell.cell.label), ("dimension", of_cell.cell.dimension))

@@ -1,4 +1,4 @@
-"""The order in which the study puts its cells: by mean Dice over the cases that all of them judge."""
+"""Ranks the cells of a study by mean Dice, over the cases for which all of them define it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from inference.study.statistics import Comparison
 
 @dataclass(frozen=True)
 class Rank:
-    """One cell in an order.
+    """One cell in a ranking.
 
     Args:
-        mean: of the metric over the cases of the order.
-        to_first: the comparison with the first cell; None for the first itself.
+        cell: the cell.
+        mean: mean of the metric over the cases of the ranking.
+        to_first: comparison of this cell with the best one; None for the best cell itself.
     """
 
     cell: Cell
@@ -27,12 +28,12 @@ class Rank:
 
 @dataclass(frozen=True)
 class Order:
-    """Cells from the best to the worst.
+    """Ranking of cells from the best to the worst.
 
     Args:
-        title: which cells: those of a dimension, or all.
-        cases: that every one of them defines the metric for; the means are over these.
-        ranks: best first.
+        title: says which cells are ranked: those of one dimension, or all.
+        cases: number of cases for which every ranked cell defines the metric; the means are over these cases.
+        ranks: the cells, the best first; empty where there are no such cases.
     """
 
     title: str
@@ -47,14 +48,17 @@ def orders(
     class_name: str,
     metric: str = "dice",
 ) -> tuple[Order, ...]:
-    """The order of the sequences in every dimension, then that of all cells where there are several dimensions.
+    """Rank the sets of sequences in every dimension, and then all cells where there are several dimensions.
 
     Args:
-        frame: as `results.csv`, with the mean of the classes.
-        cells: of the study.
-        compared: pairs of cells by this metric.
-        class_name: of which class.
-        metric: column of the frame.
+        frame: rows of `results.csv`, with those that `with_mean_of_classes` adds.
+        cells: cells of the study; cells without results are left out.
+        compared: comparisons of pairs of cells by this metric.
+        class_name: name of the class whose metric is ranked by.
+        metric: column of the frame to rank by.
+
+    Returns:
+        One ranking for each dimension, and one of all cells; rankings of a single cell are left out.
     """
     values = frame[frame["class"] == class_name].pivot(index="case", columns="cell", values=metric)
     present = [cell for cell in cells if cell.name in values]

@@ -1,4 +1,4 @@
-"""`study.html`: one file that needs neither network nor other files."""
+"""Makes `study.html`, one file that needs neither the internet nor other files."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _LEAST_P = 0.001
 
 
 def page(results: StudyResults, collected: Sequence[CellRows], pictures: Sequence[CasePicture]) -> str:
-    """The text of the page.
+    """The HTML of the page.
 
     Args:
-        results: of the study.
-        collected: of each cell, for what is said of lesions.
-        pictures: of chosen cases.
+        results: results of the study.
+        collected: metrics of each cell, from which lesions are counted and drawn.
+        pictures: pictures of the best, median and worst case.
     """
     environment = Environment(
-        # the style is the report's
+        # the style sheet is that of the report
         loader=ChoiceLoader([PackageLoader("inference", "study"), PackageLoader("inference", "report")]),
         autoescape=True,
         undefined=StrictUndefined,
@@ -61,7 +61,7 @@ def page(results: StudyResults, collected: Sequence[CellRows], pictures: Sequenc
 
 
 def strata_of(results: StudyResults) -> dict[str, list[tuple[str, int]]]:
-    """By stratification column its values, each with its number of cases."""
+    """Values of each stratification column, and the number of cases that have each value."""
     frame = results.frame
     counted = {}
     for column in (c for c in frame.columns if c.startswith(STRATUM)):
@@ -71,7 +71,16 @@ def strata_of(results: StudyResults) -> dict[str, list[tuple[str, int]]]:
 
 
 def at_stratum(results: StudyResults, column: str, value: str, label: str, dimension: str, metric: str) -> Figure:
-    """Mean ± sd of a cell over the cases of a stratum; of the main class."""
+    """Mean and standard deviation of a cell for the main class, over the cases of one stratum.
+
+    Args:
+        results: results of the study.
+        column: name of the stratification column.
+        value: value of that column, which makes the stratum.
+        label: label of the cell's set of sequences.
+        dimension: input dimension of the cell.
+        metric: name of the metric.
+    """
     return lookup(
         results.strata,
         column=column,
@@ -84,5 +93,5 @@ def at_stratum(results: StudyResults, column: str, value: str, label: str, dimen
 
 
 def p_value(p: float | None) -> str:
-    """A p as it is printed: `0.031`, `< 0.001`."""
+    """Text of a p value, such as `0.031` or `< 0.001`."""
     return number(p) if p is None or p >= _LEAST_P else f"< {_LEAST_P:g}"

@@ -1,7 +1,7 @@
-"""The same cases through all cells, side by side: a grid of panels, rows sequences, columns dimensions.
+"""Draws the predictions of all cells for the same case side by side.
 
-Every panel shows the same slice of the reference, with the outlines of reference and of that cell's
-prediction, on the first sequence that the cell sees.
+The panels have a row for each set of sequences and a column for each input dimension. Every panel shows the same
+slice, on the first sequence that the cell sees, with the outlines of the reference and of the cell's prediction.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ PANEL_HEIGHT = 2.1
 
 @dataclass(frozen=True)
 class CasePicture:
-    """A case through the cells.
+    """The picture of a case as all cells predicted it.
 
     Args:
-        case: its name.
-        place: "best", "median" or "worst" by mean Dice over all cells.
-        dice: that mean.
-        caption: which slice is shown.
+        case: name of the case.
+        place: "best", "median" or "worst" by mean Dice over all cells, or "only" where there is a single case.
+        dice: mean Dice of the case over all cells and classes.
+        caption: plane and number of the shown slice.
         source: the picture as a data URI.
     """
 
@@ -55,7 +55,7 @@ class CasePicture:
 
 @dataclass(frozen=True)
 class Panel:
-    """One cell's slice of a case, and the mean Dice of the whole case over its classes."""
+    """One cell's slice of a case, and the mean Dice of the whole case over its classes (None = undefined)."""
 
     shown: Slice
     dice: float | None
@@ -64,14 +64,15 @@ class Panel:
 def side_by_side(
     collected: Sequence[CellRows], labels: Labels, backgrounds: Mapping[str, Background]
 ) -> list[CasePicture]:
-    """Draw the best, the median and the worst case, through every cell.
+    """Draw the best, the median and the worst case, as every cell predicted it.
 
-    Chosen among the cases with foreground that all cells have predicted, or, where there is none, that any has.
+    They are chosen among the cases with foreground that all cells with results have predicted. If there is no such
+    case, they are chosen among all predicted cases with foreground.
 
     Args:
-        collected: the cells.
-        labels: values of the classes.
-        backgrounds: images of cases; a case without one is drawn as outlines alone.
+        collected: metrics of each cell.
+        labels: label values of the classes.
+        backgrounds: images by case name; a case without an image is drawn as outlines alone.
     """
     pictures = []
     for place, case, dice in chosen_cases(_eligible(collected)):
@@ -87,7 +88,7 @@ def side_by_side(
 
 
 def draw_grid(panels: Mapping[Cell, Panel]) -> Figure:
-    """The panels of a case; a cell that has not predicted it leaves its place empty."""
+    """Draw the panels of a case in a grid; the place of a cell that has not predicted the case stays empty."""
     labels = list(dict.fromkeys(cell.label for cell in panels))
     dimensions = list(dict.fromkeys(cell.dimension for cell in panels))
     slices = [panel.shown for panel in panels.values()]
@@ -115,7 +116,7 @@ def draw_grid(panels: Mapping[Cell, Panel]) -> Figure:
 
 
 def _channel(cell: Cell, shown: Slice) -> int:
-    """The first shown channel that the cell sees."""
+    """Index of the first shown channel that the cell sees; 0 where it sees none of them."""
     return next((i for i, name in enumerate(shown.channels) if name in cell.sequences), 0)
 
 

@@ -1,4 +1,4 @@
-"""Everything that a study found, in the form in which page and console show it."""
+"""Analyses the metrics of a study. In: the collected rows of every cell. Out: `StudyResults`, for page and console."""
 
 from __future__ import annotations
 
@@ -25,14 +25,17 @@ TABLE_METRICS = ("dice", "sensitivity", "specificity", "precision")
 
 @dataclass(frozen=True)
 class CellFacts:
-    """What stands behind a cell's numbers.
+    """Number of cases and folds behind a cell's results, and how the cell was trained.
 
     Args:
-        cases: evaluated, of `of_cases` that take part.
-        folds: finished, of `of_folds`.
-        steps: of training a fold, as text.
-        time: of training all its folds, as text.
-        shortened: folds whose schedule was cut to end in time.
+        cell: the cell.
+        cases: number of evaluated cases.
+        of_cases: number of cases that take part in the cell.
+        folds: number of finished folds.
+        of_folds: number of all folds.
+        steps: training steps of a fold, or their range, as text.
+        time: training time of all finished folds together, as text.
+        shortened: number of folds whose schedule was shortened to end in time.
     """
 
     cell: Cell
@@ -50,18 +53,20 @@ class StudyResults:
     """The results of a study.
 
     Args:
-        folder: where they are written.
-        cells: all that were asked for, those without results included.
-        frame: as `results.csv`.
-        main_class: the class that charts and orders speak of.
+        folder: folder that the results are written to.
+        dataset: name of the data set.
+        synthetic: whether the images are synthetic.
+        cells: all cells that were asked for, also those without results.
+        frame: rows of `results.csv`.
+        main_class: name of the class that charts and orders use, see `tables.main_class`.
         long: `tables.figures` of every class.
         strata: `tables.strata_tables`; empty where there are no strata.
-        compared: every pair of cells by Dice.
-        orders: of the cells.
-        facts: one a cell.
-        description: of the data set, in its own words; may be empty.
-        problems: what failed or is missing.
-        warnings: what the reader should know.
+        compared: comparison of every pair of cells by Dice.
+        orders: rankings of the cells.
+        facts: cases, folds and training of each cell.
+        description: description that the data set gives of itself; may be empty.
+        problems: sentences on what failed or is missing.
+        warnings: sentences on what limits the results, such as unfinished folds.
     """
 
     folder: Path
@@ -81,22 +86,29 @@ class StudyResults:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The sets of sequences, in the order in which they were asked for."""
+        """Labels of the sets of sequences, in the order in which they were asked for."""
         return tuple(dict.fromkeys(cell.label for cell in self.cells))
 
     @property
     def dimensions(self) -> tuple[str, ...]:
-        """The input dimensions, from 2d up."""
+        """Input dimensions of the cells, in the order of `DIMENSIONS`, which begins with 2d."""
         asked = {cell.dimension for cell in self.cells}
         return tuple(dimension for dimension in DIMENSIONS if dimension in asked)
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The classes, the mean of them first where there are several."""
+        """Names of the classes; `MEAN_OF_CLASSES` comes first where there are several."""
         return tuple(dict.fromkeys(self.long["class"]))
 
     def figure(self, label: str, dimension: str, metric: str, class_name: str | None = None) -> Figure:
-        """Mean ± sd of a cell; of the main class unless one is named."""
+        """Mean and standard deviation of a metric of one cell.
+
+        Args:
+            label: label of the cell's set of sequences.
+            dimension: input dimension of the cell.
+            metric: name of the metric.
+            class_name: name of the class; None = the main class.
+        """
         of_class = self.main_class if class_name is None else class_name
         return lookup(self.long, class_=of_class, sequences=label, dimension=dimension, metric=metric)
 
@@ -111,16 +123,16 @@ def study_results(
     synthetic: bool,
     problems: Sequence[str],
 ) -> StudyResults:
-    """Analyse what was collected.
+    """Compute tables, comparisons and rankings from the collected metrics.
 
     Args:
-        run: the STUDY folder.
-        plan: its plan.
-        cells: of the study.
-        collected: of each cell, in the same order; one at least with rows.
-        record: `dataset.json`; None where it is lost.
-        synthetic: whether the images are made up.
-        problems: what failed before.
+        run: STUDY folder.
+        plan: plan of the study.
+        cells: cells of the study.
+        collected: metrics of each cell, in the order of `cells`; at least one cell has rows.
+        record: content of the study's `dataset.json`; None where that file is missing.
+        synthetic: whether the images are synthetic.
+        problems: sentences on what failed before the evaluation.
     """
     frame = results_frame(collected, record)
     wide = with_mean_of_classes(frame, METRICS)
@@ -141,7 +153,7 @@ def study_results(
         orders=orders(wide, cells, compared, of_class),
         facts=facts,
         description=record.description if record else "",
-        # a cell that could not be trained for its folds cannot be evaluated for the same reason
+        # training and evaluation of a cell may fail for the same reason, which is then listed once
         problems=tuple(dict.fromkeys([*problems, *(problem for one in collected for problem in one.problems)])),
         warnings=tuple(told),
     )

@@ -1,10 +1,10 @@
-"""Paired comparison of cells over the same cases: is one better, by how much, and how sure is that.
+"""Compares cells in pairs over the same cases: which one is better, by how much, and how certain that is.
 
-For every pair of cells, over the cases that both define the metric for: the mean difference with its
-bootstrap interval (bias-corrected and accelerated; Efron, JASA 1987), Wilcoxon's signed-rank test,
-its p corrected over all pairs by Holm's method (Scand J Stat 1979), and as effect size the
-matched-pairs rank-biserial correlation (Kerby, Compr Psychol 2014). A patient with several cases counts
-once, by the mean of their differences, since cases of a patient are not independent.
+In: the data frame of `results.csv`. Out: a `Comparison` of every pair of cells, over the cases for which both define
+the metric. It holds the mean difference with its bootstrap interval (bias-corrected and accelerated; Efron, JASA
+1987), the p value of Wilcoxon's signed-rank test, the same corrected over all pairs by Holm's method (Scand J Stat
+1979), and as effect size the matched-pairs rank-biserial correlation (Kerby, Compr Psychol 2014). A patient with
+several cases counts once, with the mean of their differences, since cases of one patient are not independent.
 """
 
 from __future__ import annotations
@@ -26,17 +26,20 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Comparison:
-    """Cell `a` against cell `b` by one metric of one class.
+    """Comparison of cell `a` with cell `b` by one metric of one class.
 
     Args:
-        cases: that both cells define the metric for.
-        patients: that these are of, the units of the test.
-        mean_a, mean_b: over these cases; None where there are none.
-        difference: mean over patients of a minus b.
-        low, high: its 95 % bootstrap interval; None below two patients.
-        effect: rank-biserial correlation, 1 where a is better throughout, −1 where b is.
-        p: of Wilcoxon's test, two-sided.
-        p_holm: corrected over all pairs of the class and metric.
+        class_name: name of the class.
+        metric: name of the metric.
+        a, b: names of the two cells.
+        cases: number of cases for which both cells define the metric.
+        patients: number of patients of these cases; patients are the units of the test.
+        mean_a, mean_b: mean of the metric over these cases, for each cell; None where there are no cases.
+        difference: mean over patients of the metric of a minus that of b; None where there are no cases.
+        low, high: 95 % bootstrap interval of the difference; None with fewer than two patients.
+        effect: rank-biserial correlation: 1 if a has the larger value for every patient, −1 if b has.
+        p: two-sided p value of Wilcoxon's signed-rank test; None where there are no cases.
+        p_holm: p corrected over all pairs of the same class and metric by Holm's method.
     """
 
     class_name: str
@@ -59,9 +62,9 @@ def compare_cells(frame: pd.DataFrame, metric: str = "dice", *, seed: int = 0) -
     """Compare every pair of cells, class by class.
 
     Args:
-        frame: as `results.csv`, with the mean of the classes.
-        metric: column of it.
-        seed: of the bootstrap; the same gives the same intervals.
+        frame: rows of `results.csv`, with those that `with_mean_of_classes` adds.
+        metric: column of the frame to compare by.
+        seed: seed of the bootstrap; the same seed gives the same intervals.
     """
     order = list(dict.fromkeys(frame["cell"]))
     compared = []
@@ -102,13 +105,21 @@ def _compare(
 
 
 def bootstrap_interval(differences: NDArray[np.float64], seed: int) -> tuple[float | None, float | None]:
-    """95 % interval of the mean of paired differences; no interval below two of them."""
+    """Lower and upper end of the 95 % bootstrap interval of the mean of paired differences.
+
+    Args:
+        differences: (pair,) paired differences.
+        seed: seed of the bootstrap.
+
+    Returns:
+        None and None with fewer than two differences.
+    """
     if len(differences) < 2:
         return None, None
     if np.ptp(differences) == 0:
         return float(differences[0]), float(differences[0])
     with warnings.catch_warnings():
-        # where the distribution is degenerate there is no correction of its bias: the percentiles stand
+        # a degenerate distribution has no bias-corrected interval: then the percentile interval is used
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
         methods: tuple[Literal["BCa", "percentile"], ...] = ("BCa", "percentile")
         for method in methods:
@@ -126,7 +137,7 @@ def bootstrap_interval(differences: NDArray[np.float64], seed: int) -> tuple[flo
 
 
 def wilcoxon_p(differences: NDArray[np.float64]) -> float | None:
-    """Two-sided p of Wilcoxon's signed-rank test; 1 where no pair differs, None where there is no pair."""
+    """Two-sided p value of Wilcoxon's signed-rank test; 1 if no pair differs, None if there is no pair."""
     if not len(differences):
         return None
     if not differences.any():
@@ -135,7 +146,10 @@ def wilcoxon_p(differences: NDArray[np.float64]) -> float | None:
 
 
 def rank_biserial(differences: NDArray[np.float64]) -> float | None:
-    """Sum of the ranks in favour minus that of the ranks against, as a share of both; pairs that tie are left out."""
+    """Matched-pairs rank-biserial correlation, from −1 to 1: (positive − negative rank sum) / sum of all ranks.
+
+    Pairs without a difference are left out. The result is 0 if no pair differs, and None if there is no pair.
+    """
     decided = differences[differences != 0]
     if not len(decided):
         return 0.0 if len(differences) else None
@@ -144,7 +158,7 @@ def rank_biserial(differences: NDArray[np.float64]) -> float | None:
 
 
 def holm(p: Sequence[float | None]) -> list[float | None]:
-    """Holm's correction of several p at once; what is None was not tested and is not counted."""
+    """Correct several p values by Holm's method; None means not tested, is not counted and stays None."""
     tested = sorted((value, i) for i, value in enumerate(p) if value is not None)
     corrected: list[float | None] = [None] * len(p)
     largest = 0.0

@@ -1,6 +1,6 @@
-"""The tables of a study: mean ± sd over cases, rows sequences, columns dimensions; the same by stratum.
+"""Makes the tables of a study: mean and standard deviation over cases of every cell, for all cases and by stratum.
 
-In: the data frame of `results.csv`. Out: data frames with the number of cases behind every figure.
+In: the data frame of `results.csv`. Out: data frames that also hold the number of cases of every mean.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ import pandas as pd
 from inference.study.collect import STRATUM
 
 PAPER_METRICS = ("dice", "sensitivity", "specificity")
-"""Those of Hille et al., arXiv:2001.05834, table 1."""
+"""Metrics of the tables by default: those of Hille et al., arXiv:2001.05834, table 1."""
 
 MEAN_OF_CLASSES = "mean of the classes"
-"""Name under which each case counts once: the mean over those of its classes that define the metric."""
+"""Class name of the rows that hold, for each case, the mean over the classes that define the metric."""
 
 NOT_DEFINED = "–"
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A mean over cases, and what is behind it.
+    """Mean of a metric over cases, with standard deviation and number of cases.
 
     Args:
-        mean: None where no case defines the metric.
-        sd: sample standard deviation; None below two cases.
-        cases: that define the metric.
-        undefined: that do not.
+        mean: mean over cases; None where no case defines the metric.
+        sd: sample standard deviation over cases; None with fewer than two cases.
+        cases: number of cases that define the metric.
+        undefined: number of cases that do not define the metric.
     """
 
     mean: float | None
@@ -39,7 +39,7 @@ class Figure:
 
     @property
     def text(self) -> str:
-        """`0.776 ± 0.121 (n = 40)`."""
+        """Text such as `0.776 ± 0.121 (n = 40)`."""
         if self.mean is None:
             return NOT_DEFINED
         spread = "" if self.sd is None else f" ± {self.sd:.3f}"
@@ -47,11 +47,11 @@ class Figure:
 
 
 def with_mean_of_classes(frame: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
-    """The rows, after one for each cell and case with its mean over the classes, where there are several.
+    """Put a row with the mean over the classes before the others, for each cell and case, if there are several classes.
 
     Args:
-        frame: as `results.csv`.
-        metrics: columns to average; of others such a row has none.
+        frame: rows of `results.csv`.
+        metrics: columns to average; other metrics are NaN in the new rows.
     """
     if frame["class"].nunique() < 2:
         return frame
@@ -62,22 +62,22 @@ def with_mean_of_classes(frame: pd.DataFrame, metrics: Sequence[str]) -> pd.Data
 
 
 def main_class(frame: pd.DataFrame) -> str:
-    """The class that the study is read by: the only one, or the mean of all."""
+    """Name of the class by which cells are ranked: the only class, or `MEAN_OF_CLASSES`."""
     names = frame["class"].unique()
     return str(names[0]) if len(names) == 1 else MEAN_OF_CLASSES
 
 
 def figures(frame: pd.DataFrame, by: Sequence[str] = (), metrics: Sequence[str] = PAPER_METRICS) -> pd.DataFrame:
-    """Mean, sd and number of cases, in long form.
+    """Mean, standard deviation and number of cases of every class, cell and metric, in long form.
 
     Args:
-        frame: as `with_mean_of_classes` gives it.
-        by: further columns to tell apart, such as a stratum's.
-        metrics: columns of it.
+        frame: rows of `results.csv`, as `with_mean_of_classes` returns them.
+        by: further columns whose values make groups of their own, such as a stratification column.
+        metrics: columns of the frame to summarise.
 
     Returns:
-        A row a class, value of `by`, set of sequences, dimension and metric, in the order of the frame; columns
-        `mean`, `sd`, `cases`, `undefined`.
+        One row for each class, value of `by`, set of sequences, dimension and metric, in the order of the frame,
+        with the columns `mean`, `sd`, `cases` and `undefined`.
     """
     keys = ["class", *by, "sequences", "dimension"]
     parts = []
@@ -92,13 +92,13 @@ def figures(frame: pd.DataFrame, by: Sequence[str] = (), metrics: Sequence[str] 
 
 
 def paper_table(long: pd.DataFrame) -> pd.DataFrame:
-    """The table as it is printed: rows sequences, columns dimension, for every class and metric.
+    """The table in wide form: a row for each set of sequences, class and metric, with columns for each dimension.
 
     Args:
-        long: of `figures`.
+        long: table that `figures` or `strata_tables` returns.
 
     Returns:
-        For every dimension columns `DIMENSION mean`, `DIMENSION sd`, `DIMENSION cases`.
+        For every dimension the columns `DIMENSION mean`, `DIMENSION sd` and `DIMENSION cases`.
     """
     values = ["mean", "sd", "cases", "undefined"]
     keys = [c for c in long.columns if c not in ("dimension", *values)]
@@ -107,15 +107,15 @@ def paper_table(long: pd.DataFrame) -> pd.DataFrame:
         for dimension, rows in long.groupby("dimension", sort=False)
     ]
     wide = pd.concat(of_dimensions, axis="columns")
-    # the order in which classes, metrics and sequences were met, not that of the alphabet
+    # keeps the order in which classes, metrics and sequences first occur, instead of the alphabetical one
     rows = long[keys].drop_duplicates()
     return rows.merge(wide.reset_index(), on=keys, how="left", sort=False).reset_index(drop=True)
 
 
 def strata_tables(frame: pd.DataFrame, metrics: Sequence[str] = PAPER_METRICS) -> pd.DataFrame:
-    """`figures` by every stratification column and value; columns `column` and `value` say which.
+    """`figures` for every stratification column and value, which the columns `column` and `value` name.
 
-    Empty where there are no strata.
+    The table is empty where there are no strata.
     """
     parts = []
     for column in (c for c in frame.columns if c.startswith(STRATUM)):
@@ -126,11 +126,11 @@ def strata_tables(frame: pd.DataFrame, metrics: Sequence[str] = PAPER_METRICS) -
 
 
 def lookup(long: pd.DataFrame, **where: str) -> Figure:
-    """The one figure of a long table whose columns have these values; no cases where there is none.
+    """The figure in the row of a long table whose columns have the given values; one with 0 cases if no row has them.
 
     Args:
-        long: of `figures` or `strata_tables`.
-        where: value by column, `class_` for the column `class`.
+        long: table that `figures` or `strata_tables` returns.
+        where: value of each column; the keyword `class_` stands for the column `class`.
     """
     found = long
     for column, value in where.items():

@@ -1,4 +1,4 @@
-"""The files of a study: `results.csv`, `lesions.csv`, the tables, `comparisons.csv` and `study.html`."""
+"""Evaluates a study and writes its files: `results.csv`, `lesions.csv`, tables, `comparisons.csv`, `study.html`."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def write_study(
 ) -> StudyResults:
     """Evaluate all cells of a study and write its results into `run.study`.
 
-    Needs neither the raw data nor the models.
+    This needs neither the raw data nor the models.
 
     Args:
-        run: the STUDY folder.
-        cells: of the study; those without predictions are said to have none.
-        failures: by name of a cell that failed what went wrong.
-        workers: processes; None = as many as fit.
-        threads: that may compute, of all processes together; None = as many as there are cores.
+        run: STUDY folder.
+        cells: cells of the study; the results say which of them have no predictions.
+        failures: reason of each failure, by name of the cell that failed.
+        workers: number of processes; None = as many as the cores and the free memory allow.
+        threads: threads that all processes together may use; None = as many as there are cores.
 
     Raises:
         RunFolderError: no cell has predicted a case, or the folder is damaged.

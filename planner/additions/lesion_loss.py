@@ -1,7 +1,7 @@
-"""Whether to train with the lesion-wise loss: where classes come in many small pieces.
+"""Decide whether to train with the lesion-wise loss: where a class has several small connected components per case.
 
-In: the fingerprint. Out: the weight of the loss, with the reason for it. nnU-Net has no such loss, so the
-reference plan has none either; it is added to the plan that is followed.
+In: the fingerprint. Out: the weight of the loss and its reason. nnU-Net has no such loss, so the reference plan has
+none either; it is added to the plan that is followed.
 """
 
 from __future__ import annotations
@@ -17,29 +17,30 @@ from autoseg.plan.decision import Decision
 from planner.rules.reference_plan import PlannedDecisions
 
 WEIGHT = 0.3
-"""Beside the plain loss of weight 1. It finds as many lesions as a weight of 1 does, with fewer false ones
-(docs/experiments/lesions.md)."""
+"""Weight of the lesion-wise loss beside the plain loss, whose weight is 1.
+
+It finds as many lesions as a weight of 1 does, with fewer false ones (docs/experiments/lesions.md)."""
 
 SEVERAL = 2
-"""Pieces of the median case from which there are lesions that a plain Dice loss could neglect for others."""
+"""The median case must have at least this many components, so that a plain Dice loss could neglect some of them."""
 
 SMALL_MM = 10.0
-"""Diameter of the median piece up to which pieces count as small. With a median of 12 mm the loss found no more of
-them and made more false ones (docs/experiments/lesions.md)."""
+"""Components count as small if the median diameter is at most this. With a median of 12 mm the loss found no more
+lesions and made more false ones (docs/experiments/lesions.md)."""
 
 SPECKS = 0.1
-"""Share of a class outside the largest piece of each case, below which the other pieces are specks that
-drawing left behind and no lesions of their own."""
+"""At least this share of a class's volume must lie outside the largest component of each case. Otherwise the other
+components are specks left over from drawing, not lesions."""
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """How a class comes in pieces.
+    """The connected components of a class: their number, size and share of the volume.
 
     Args:
-        a_case: pieces of the median case that has the class.
-        diameter_mm: of the median piece, as a ball of its volume.
-        outside_largest: share of the class's volume that is not in the largest piece of its case.
+        a_case: median number of components over the cases that have the class.
+        diameter_mm: diameter in mm of a ball with the median volume of the components.
+        outside_largest: share of the class's volume, over all cases, outside the largest component of each case.
     """
 
     a_case: float
@@ -48,12 +49,12 @@ class Pieces:
 
     @property
     def are_small_lesions(self) -> bool:
-        """Whether there are several of them in a case, small, and no specks beside one structure."""
+        """Whether the components are several per case and small, and not specks beside one structure."""
         return self.a_case >= SEVERAL and self.diameter_mm <= SMALL_MM and self.outside_largest >= SPECKS
 
 
 def lesion_loss(fingerprint: Fingerprint) -> Decision[float]:
-    """Weight of the lesion-wise loss: 0, or `WEIGHT` where a class comes in several small pieces a case."""
+    """Weight of the lesion-wise loss: `WEIGHT` if a class has several small components per case, else 0."""
     found = {name: pieces for name in fingerprint.labels.foreground if (pieces := pieces_of(fingerprint, name))}
     lesions = [name for name, pieces in found.items() if pieces.are_small_lesions]
     if lesions:
@@ -70,11 +71,11 @@ def lesion_loss(fingerprint: Fingerprint) -> Decision[float]:
 
 
 def pieces_of(fingerprint: Fingerprint, name: str) -> Pieces | None:
-    """How a class comes in pieces; None where no case has it.
+    """Number and size of the connected components of a class; None where no case has the class.
 
     Args:
-        fingerprint: of the data set.
-        name: of the class.
+        fingerprint: fingerprint of the data set.
+        name: name of the class.
     """
     cases: list[Sequence[float]] = [
         case.classes[name].components_mm3
@@ -92,11 +93,11 @@ def pieces_of(fingerprint: Fingerprint, name: str) -> Pieces | None:
 
 
 def with_lesion_loss(decisions: PlannedDecisions, fingerprint: Fingerprint) -> PlannedDecisions:
-    """The decisions with the lesion-wise loss where the rule asks for it, in every configuration.
+    """The decisions with the weight of the lesion-wise loss set in every configuration.
 
     Args:
-        decisions: made without it.
-        fingerprint: of the data set.
+        decisions: decisions that were made without this loss.
+        fingerprint: fingerprint of the data set.
     """
     weight = lesion_loss(fingerprint)
     configurations = {

@@ -8,21 +8,21 @@ from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.plan.decision import Decision
 
 LATERAL = 0.075
-"""Distance of every case's centroid from the middle, as a share of the width, of a class on one side."""
+"""A class lies on one side if its centroid is farther from the middle in every case than this share of the width."""
 
 _SIDE = re.compile(r"(^|[^a-z])(left|right|links|rechts|gauche|droite?)([^a-z]|$)|[ _-][lr]$", re.IGNORECASE)
 _LEFT_RIGHT = 2
 
 
 def sided_classes(fingerprint: Fingerprint) -> tuple[str, ...]:
-    """Classes that lie on one side in every case, or whose names say so."""
+    """Names of the classes that lie on the same side of the body in every case, or whose names say so."""
     return tuple(
         name for name in fingerprint.labels.foreground if _SIDE.search(name) or _lies_on_one_side(name, fingerprint)
     )
 
 
 def allowed_axes(axes: tuple[int, ...], fingerprint: Fingerprint) -> Decision[tuple[int, ...]]:
-    """Of the axes (0 = z, 1 = y, 2 = x) those along which mirroring leaves every class what it is."""
+    """Those of `axes` (0 = z, 1 = y, 2 = x) along which mirroring does not turn one class into another."""
     sided = sided_classes(fingerprint)
     if not sided:
         return Decision(axes, "no class lies on one side of the body")

@@ -1,8 +1,8 @@
-"""What networks see beside the slice or volume itself: neighbouring slices, and which sequences a case has.
+"""Decide what a network sees besides the slice or volume itself: neighbouring slices, and which sequences a case has.
 
-nnU-Net has no such decisions; they are made after its rules, which decide the rest: `2.5d` is `2d`
-with neighbouring slices as channels, and where sequences differ from case to case every
-configuration learns to do without some.
+In: the decisions by nnU-Net's rules and the fingerprint. Out: the decisions with two additions that nnU-Net does not
+have. `2.5d` is `2d` with neighbouring slices as channels. Where some cases lack a sequence, every configuration learns
+to work without some of its sequences.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from planner.rules.reference_plan import PlannedDecisions
 from planner.rules.spacing import AXIS
 
 REACH = 5.0
-"""Distance in mm across slices that neighbours should reach: what is further away is another structure."""
+"""Distance in mm that neighbouring slices should reach: what is farther away is another structure."""
 
 MOST_NEIGHBOURS = 3
-"""Slices on each side at most: thinner ones differ too little to be worth a channel each."""
+"""Maximum number of neighbours on each side: thinner slices differ too little to be worth a channel each."""
 
 DROPOUT = 0.5
-"""Share of the patches that lose sequences: half of them show all that the case has. Short schedules lower it."""
+"""Share of the patches that lose sequences; the others show all that the case has. Short schedules lower it."""
 
 
 def with_inputs(decisions: PlannedDecisions, fingerprint: Fingerprint) -> PlannedDecisions:
     """The reference plan with `2.5d`, and with sequence dropout and availability code where sequences are missing.
 
     Args:
-        decisions: by nnU-Net's rules.
-        fingerprint: of the data set.
+        decisions: decisions by nnU-Net's rules.
+        fingerprint: fingerprint of the data set.
     """
     return _with_missing_sequences(_with_neighbours(decisions, fingerprint), fingerprint)
 
 
 def neighbours(slice_spacing: float) -> Decision[int]:
-    """Slices on each side that a 2.5D network sees: as many as reach 5 mm, at least one and three at most.
+    """Number of neighbours on each side that a 2.5D network sees: as many as reach 5 mm, from one to three.
 
     Args:
-        slice_spacing: mm between slices.
+        slice_spacing: distance between slices in mm.
     """
     wanted = round(REACH / slice_spacing)
     count = min(max(wanted, 1), MOST_NEIGHBOURS)
@@ -52,7 +52,7 @@ def neighbours(slice_spacing: float) -> Decision[int]:
 
 
 def sequence_dropout(fingerprint: Fingerprint) -> Decision[float]:
-    """Probability of a training patch to lose some of its sequences: one half as soon as a case lacks one."""
+    """Probability that a training patch loses some of its sequences: one half if any case lacks one, else 0."""
     lacking = sum(not all(case.present) for case in fingerprint.cases)
     if not lacking:
         return Decision(0.0, "every case has every sequence")
@@ -64,7 +64,7 @@ def sequence_dropout(fingerprint: Fingerprint) -> Decision[float]:
 
 
 def _with_neighbours(decisions: PlannedDecisions, fingerprint: Fingerprint) -> PlannedDecisions:
-    """`2.5d` beside `2d`, where there are neighbours at all."""
+    """Add `2.5d` after `2d`, where the median case has more than one slice."""
     flat = decisions.plan.configurations.get("2d")
     if flat is None or flat.slice_axis is None or flat.median_shape[flat.slice_axis] <= 1:
         return decisions

@@ -1,9 +1,9 @@
-"""The grid of a study: every cell's configuration, made from that of its input dimension.
+"""The grid of a study: make the configuration of each cell from the configuration of its input dimension.
 
-In: the cells, the decisions for each dimension, the fingerprint. Out: the decisions with a
-configuration a cell. The dimension is fitted to the hardware and the time once, for the cell with most
-sequences, whose step is the dearest; all cells of it share spacing, patch, network and training time.
-So what they see explains their results; a cell of fewer sequences, whose steps are quicker, takes some more.
+In: the cells, the decisions for each dimension, and the fingerprint. Out: the decisions with one configuration per
+cell. A dimension is fitted to the hardware and the time once, for the cell with most sequences, whose step takes
+longest. All cells of the dimension share its spacing, patch, network and training time, so that their results differ
+by what they see. A cell with fewer sequences has faster steps, and takes somewhat more of them in this time.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from planner.rules.reference_plan import PlannedDecisions
 
 
 def dimensions_of(decisions: PlannedDecisions, cells: Sequence[Cell]) -> PlannedDecisions:
-    """The decisions for the dimensions of a study alone, each seeing as many sequences as its largest cell.
+    """Keep only the configurations of a study's dimensions, each with the sequences of the largest cell.
 
     Args:
-        decisions: of every configuration that the data set allows.
-        cells: of the study.
+        decisions: decisions for every configuration that the data set allows.
+        cells: the cells of the study.
 
     Raises:
         PlanError: a dimension is not planned for this data set.
@@ -32,19 +32,19 @@ def dimensions_of(decisions: PlannedDecisions, cells: Sequence[Cell]) -> Planned
     kept = {}
     for name in names:
         configuration = decisions.plan.configuration(name)
-        # without the configuration that it shares cases with it has cases of its own
+        # if the configuration whose cases it would read is not in the study, it gets cases of its own
         source = configuration.preprocessed_as if configuration.preprocessed_as in names else None
         kept[name] = configuration.changed(sequences=most, preprocessed_as=source)
     return PlannedDecisions(decisions.plan.changed(configurations=kept), decisions.reasons)
 
 
 def with_cells(decisions: PlannedDecisions, cells: Sequence[Cell], fingerprint: Fingerprint) -> PlannedDecisions:
-    """The decisions with a configuration for every cell, and its reasons.
+    """Add a configuration with its reasons for every cell to the decisions.
 
     Args:
-        decisions: fitted to hardware and time, of every dimension.
-        cells: of the study.
-        fingerprint: says which cases have which sequences.
+        decisions: decisions for every dimension, already fitted to hardware and time.
+        cells: the cells of the study.
+        fingerprint: fingerprint that tells which case has which sequences.
 
     Raises:
         PlanError: no case has any of a cell's sequences.
@@ -67,9 +67,9 @@ def with_cells(decisions: PlannedDecisions, cells: Sequence[Cell], fingerprint: 
 
 
 def shared_cases(configurations: Mapping[str, Configuration]) -> dict[str, str]:
-    """By configuration the one whose preprocessed cases it reads: the first of the same spacing, maybe itself.
+    """For each configuration the name of the first one with the same spacing, whose preprocessed cases it reads.
 
-    Preprocessing depends on a configuration by its spacing alone.
+    This may be the configuration itself. Spacing is the only part of a configuration that preprocessing depends on.
     """
     first: dict[tuple[float | None, ...], str] = {}
     return {name: first.setdefault(c.spacing, name) for name, c in configurations.items()}
@@ -78,7 +78,7 @@ def shared_cases(configurations: Mapping[str, Configuration]) -> dict[str, str]:
 def _configuration(
     cell: Cell, of_dimension: Configuration, homes: Mapping[str, str], fingerprint: Fingerprint
 ) -> tuple[Configuration, dict[str, str]]:
-    """A cell's configuration and the reasons for what it has of its own."""
+    """The configuration of a cell, and the reasons for the fields that differ from its dimension."""
     places = [fingerprint.channels.index(name) for name in cell.sequences]
     has = [[case.present[i] for i in places] for case in fingerprint.cases]
     part, complete = sum(map(any, has)), sum(map(all, has))

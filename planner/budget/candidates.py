@@ -1,9 +1,11 @@
-"""Configurations that cost less than the reference, richest first: fewer convolutions and features, then coarser.
+"""Configurations that cost less than the reference configuration, the richest first.
 
-What is given up first was chosen by measurement (docs/experiments/network-size.md): the second convolutions of the
-decoder and of the first encoder stage; width down to 16 features at the first stage; then the patch,
-to a quarter of a case; then resolution, as far as the smallest structure stays well resolved, with
-patches from large to small at each; then width again.
+In: the reference configuration and the fingerprint. Out: `Candidate`s, each cheaper than the one before or coarser.
+
+The order was chosen by measurement (docs/experiments/network-size.md). First the second convolutions of the decoder
+and of the first encoder stage are given up; then width, down to 16 features at the first stage; then patch size, down
+to a quarter of a case; then resolution, while the smallest structure stays well resolved, with patches from large to
+small at each resolution; then width again.
 """
 
 from __future__ import annotations
@@ -25,20 +27,20 @@ from planner.rules.topology import Topology, first_patch, next_smaller, plan_top
 
 BATCH = 2
 SLICES = 8
-"""Batch sizes of 3D and 2D configurations that must save time: many small steps beat few large ones."""
+"""Largest batch sizes of 3D and of 2D candidates: under a time budget many small steps beat few large ones."""
 
 WIDE, NARROW = (32, 24, 16), (12, 8)
-"""Features of the first stage, before and after resolution is given up."""
+"""Numbers of features at the first stage that are tried before and after resolution is given up."""
 
 MOST_FEATURES = 320
 VOXELS_ACROSS = 12.0
-"""The smallest structure's diameter in voxels under which resolution is not given up."""
+"""A coarser spacing must leave at least this many voxels across the smallest structure."""
 
 SEEN = 0.25
-"""Smallest share of the median case's volume that a 3D patch sees (nnU-Net's rule for 3d_lowres)."""
+"""Smallest share of the median case's volume that a 3D patch must see (nnU-Net's rule for 3d_lowres)."""
 
 COARSENINGS_A_LEVEL = 8
-"""Steps of 3 % between two resolutions that are tried: a factor of 1.27."""
+"""Number of steps of 3 % from one resolution that is tried to the next: a factor of 1.27."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,10 @@ class Candidate:
     """A configuration and what was given up for it.
 
     Args:
-        features: of the first stage.
-        coarsening: factor on the finest spacing; 1 = the reference's.
-        share: of the median case's voxels that a patch sees.
+        configuration: the cheaper configuration.
+        features: number of features at the first stage of its network.
+        coarsening: largest factor by which an axis is coarser than in the reference; 1 = the reference's spacing.
+        share: patch voxels divided by the voxels of the median case.
     """
 
     configuration: Configuration
@@ -58,10 +61,10 @@ class Candidate:
 
 
 def structure_diameter(fingerprint: Fingerprint) -> float:
-    """Diameter in mm of the ball as large as the smallest structure that matters.
+    """Diameter in mm of a ball with the volume of the smallest structure that matters; 0 without foreground.
 
-    Of each class the median over the cases of its largest component (a class in many pieces: of the
-    lower quartile of all its components of at least eight voxels); of the classes the smallest.
+    The volume of a class is the median over the cases of its largest connected component. For a class with many
+    components it is the lower quartile of all its components of at least eight voxels. The smallest class counts.
     """
     volumes = []
     for name in fingerprint.labels.foreground:
@@ -76,11 +79,11 @@ def structure_diameter(fingerprint: Fingerprint) -> float:
 
 
 def candidates(reference: Configuration, fingerprint: Fingerprint) -> Iterator[Candidate]:
-    """Configurations in the order in which they are preferred, each cheaper than the one before or coarser.
+    """Yield candidates in the order in which they are preferred, each cheaper than the one before or coarser.
 
     Args:
-        reference: the configuration by nnU-Net's rules.
-        fingerprint: gives the cases' shapes and the size of the structures.
+        reference: the configuration that follows nnU-Net's rules.
+        fingerprint: fingerprint with the shapes of the cases and the sizes of the structures.
     """
     spacings = list(_spacings(reference, fingerprint))
     full, widest = spacings[0], reference.network.features[0]
@@ -95,14 +98,17 @@ def candidates(reference: Configuration, fingerprint: Fingerprint) -> Iterator[C
 
 
 def smaller_patches(reference: Configuration, fingerprint: Fingerprint) -> Iterator[Candidate]:
-    """The reference's network and spacing with its patch and ever smaller ones, however little of a case they see."""
+    """Yield candidates with the reference's spacing and width, with its patch size and then ever smaller ones.
+
+    The share of a case that a patch sees has no lower limit here.
+    """
     width = reference.network.features[0]
     full = _complete(reference, fingerprint)
     yield from _at(reference, fingerprint, full, width, slim=False, least_seen=0.0)
 
 
 def _spacings(reference: Configuration, fingerprint: Fingerprint) -> Iterator[Spacing]:
-    """The reference's spacing and coarser ones, the finest axes first, while structures stay resolved."""
+    """Yield the reference's spacing and ever coarser ones, while the smallest structure stays resolved."""
     full = _complete(reference, fingerprint)
     yield full
     largest = structure_diameter(fingerprint) / VOXELS_ACROSS
@@ -130,7 +136,7 @@ def _at(
     slim: bool = True,
     least_seen: float = SEEN,
 ) -> Iterator[Candidate]:
-    """Patches at one resolution and width, from the reference's share of a case down to the least."""
+    """Yield candidates of one spacing and width, from the reference's patch volume down to the share `least_seen`."""
     order = axis_order(spacing).value
     axes = order if reference.slice_axis is None else tuple(a for a in order if a != reference.slice_axis)
     shape = median_shape(fingerprint, spacing)
@@ -141,7 +147,7 @@ def _at(
     while True:
         voxels = math.prod(topology.patch_size)
         share = voxels / math.prod(median)
-        # where even the reference's patch sees less than it should, that one alone is tried
+        # if even the largest patch sees less than it should, it is the only one that is tried
         if given and least_seen and (share < least_seen or reference.slice_axis is not None):
             return
         if voxels <= at_most:
@@ -179,15 +185,15 @@ def _candidate(
 
 
 def narrowed(network: Network, features: int) -> Network:
-    """The network with `features` at its first stage, doubling from stage to stage."""
+    """The network with `features` at its first stage, doubled at each stage up to `MOST_FEATURES`."""
     return network.changed(features=tuple(min(MOST_FEATURES, features * 2**i) for i in range(len(network.features))))
 
 
 def slimmed(network: Network) -> Network:
-    """A plain network with one convolution at its first encoder stage and at each decoder stage.
+    """The network with one convolution at its first encoder stage and at each decoder stage, if it is plain.
 
-    Half of a network's work is at full resolution; this spares a third of all for little (residual
-    encoders have one convolution a decoder stage anyway, arXiv:2404.09556).
+    Half of a network's work is at full resolution. This saves a third of all work and loses little accuracy.
+    Residual-encoder networks stay as they are; they have one convolution per decoder stage anyway (arXiv:2404.09556).
     """
     if network.architecture != "plain":
         return network

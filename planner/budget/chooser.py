@@ -1,4 +1,8 @@
-"""The richest candidate that affords enough training steps, found with few measurements."""
+"""Choose the richest candidate that affords enough training steps, with few measurements.
+
+In: the candidates of a configuration, the time of a fold, and a function that measures a training step. Out: a
+`Choice`: one candidate, and the steps and validations that the time affords with it.
+"""
 
 from __future__ import annotations
 
@@ -16,39 +20,41 @@ from planner.budget.candidates import Candidate
 from planner.budget.cost import estimated_cost, work_of_a_step
 
 ENOUGH_STEPS = 600
-"""Steps of a fold under which a cheaper candidate is taken; see docs/experiments/network-size.md."""
+"""A candidate must afford this many steps per fold, else a cheaper one is taken (docs/experiments/network-size.md)."""
 
 AUGMENTATION = 1.03
-"""How much slower a step is with the preparation of its patches, the log and the checkpoints."""
+"""Factor by which a step in training is slower than a measured one: patch preparation, log and checkpoints."""
 
 MOST_LOOKS, CASES_A_LOOK = 3, 4
-"""Whole validation cases predicted on the way."""
+"""Maximum number of validations during training, and maximum number of whole cases that each of them predicts."""
 
 SHARE_FOR_LOOKS = 0.05
-"""Of a fold's training time, that these may take."""
+"""Maximum share of a fold's training time that the validations during training may take."""
 
 MOST_MEASUREMENTS = 8
-"""Of different candidates at most, before the one that was chosen is looked at again."""
+"""Maximum number of candidates that are measured before the chosen one is measured again."""
 
 SAME = 1.15
-"""Factor up to which two looks at a step are the same: what a machine varies by in quiet."""
+"""Two measurements of a step agree up to this factor, by which an undisturbed machine varies."""
 
 MOST_LOOKS_AGAIN = 3
+"""Maximum number of further measurements of the chosen candidate."""
 
 OUT_OF_PROPORTION = 2.0
-"""Times as slow for its work as the candidate that is taken, from which a look is thought to have been disturbed."""
+"""A measurement counts as disturbed if its time per multiply-add exceeds the chosen candidate's by this factor."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A candidate and what the time affords with it.
+    """A candidate and what the time of a fold affords with it.
 
     Args:
-        step: cost of a training step, measured or estimated.
-        steps: of a fold.
-        training_seconds: of a fold.
-        validation_seconds: of predicting the fold's validation cases, also where that is more than the fold has.
-        looks: at whole validation cases on the way.
+        candidate: the candidate that is chosen.
+        step: cost of one training step, measured or estimated.
+        steps: number of training steps of a fold.
+        training_seconds: seconds of training of a fold, including validations during training.
+        validation_seconds: seconds to predict the fold's validation cases at its end; may exceed the time of the fold.
+        looks: number of validations on whole cases during training.
     """
 
     candidate: Candidate
@@ -60,14 +66,14 @@ class Choice:
 
 
 class Chooser:
-    """Chooses among candidates for one configuration.
+    """Chooses among the candidates for one configuration, and remembers what was measured.
 
     Args:
-        plan: gives sequences, classes and the memory target.
-        fingerprint: gives the cases that are predicted at a fold's end.
-        validation_cases: of a fold.
-        seconds: for a fold, its validation included.
-        measure: costs of a training step.
+        plan: plan that holds the sequences, the classes and the memory target.
+        fingerprint: fingerprint with the shapes of the cases, from which prediction time is estimated.
+        validation_cases: number of validation cases of a fold.
+        seconds: time of a fold in seconds, including the prediction of its validation cases.
+        measure: function that measures the cost of a training step.
     """
 
     def __init__(
@@ -81,14 +87,15 @@ class Chooser:
         self.measured: dict[Candidate, StepCost] = {}
 
     def choose(self, found: list[Candidate], *, confirm: bool = True) -> Choice:
-        """The first candidate with enough steps; where none has, the cheapest.
+        """The first candidate that affords enough steps; where none does, the cheapest.
 
-        Its step is looked at again in the end. Where it is much quicker then, or one that was passed over is out of
-        proportion to it, looks fell into a busy moment, and all is measured a second time.
+        In the end the step of the chosen candidate is measured again. If it is much faster then, or if a preferred
+        candidate that was rejected is too slow for its work, the machine was busy during a measurement, and the choice
+        is made a second time with new measurements.
 
         Args:
-            found: in the order in which they are preferred.
-            confirm: look again at the step that was chosen.
+            found: candidates, the preferred ones first.
+            confirm: whether the step of the chosen candidate is measured again.
         """
         taken = self._look_for(found)
         if confirm and (not self._confirmed(taken) or self._passed_over_wrongly(found, taken)):
@@ -98,10 +105,10 @@ class Chooser:
         return self._choice(taken, self._cost(taken))
 
     def _look_for(self, found: list[Candidate]) -> Candidate:
-        """The first that affords enough steps by what is measured.
+        """The first candidate that affords enough steps by its measured cost, else the cheapest.
 
-        Estimates come from what was measured so far, so that each measurement is of a candidate that
-        may well be the one.
+        Costs of other candidates are estimated from the measurements so far. So only candidates that are likely to be
+        chosen are measured.
         """
         cheapest = min(found, key=self._work)
         self._cost(cheapest)
@@ -114,7 +121,7 @@ class Chooser:
         return next(affordable, cheapest)
 
     def _confirmed(self, taken: Candidate) -> bool:
-        """Look at the step again until its least time repeats; False where that is much less than was thought."""
+        """Measure the step again until its shortest time repeats; False if that is much less than the first time."""
         first = self.measured[taken]
         if not math.isfinite(first.seconds):
             return True
@@ -122,7 +129,7 @@ class Chooser:
         for _ in range(MOST_LOOKS_AGAIN):
             again = self.measure(self.plan, taken.configuration)
             looks += [again] if math.isfinite(again.seconds) else []
-            # what was seen while other programs computed counts where nothing else was seen
+            # a measurement beside other programs counts only where there is no undisturbed one
             quiet = [look for look in looks if not look.disturbed] or looks
             settled = least_that_repeats([look.seconds for look in quiet], SAME)
             if settled is not None:
@@ -134,9 +141,9 @@ class Chooser:
         return settled * SAME >= first.seconds
 
     def _passed_over_wrongly(self, found: list[Candidate], taken: Candidate) -> bool:
-        """Whether a preferred candidate took far more time for its work than the one that was taken.
+        """Whether a preferred candidate took far more time per multiply-add than the one that was taken.
 
-        A larger step has less overhead for its work, and is slower for it only where something disturbed it.
+        A larger step has less overhead per multiply-add. It takes more time only if other programs disturbed it.
         """
         of_taken = self.measured[taken].seconds / self._work(taken)
         preferred = [c for c in found[: found.index(taken)] if c in self.measured]
@@ -144,7 +151,7 @@ class Chooser:
         return any(math.isfinite(rate) and rate > OUT_OF_PROPORTION * of_taken for rate in slow)
 
     def points(self) -> list[tuple[int, StepCost]]:
-        """Multiply-adds of a step and its cost, of all that were measured and fit into memory."""
+        """Multiply-adds and cost of one step, for each candidate that was measured and fits into memory."""
         return [(self._work(c), cost) for c, cost in self.measured.items() if math.isfinite(cost.seconds)]
 
     def _affords(self, candidate: Candidate, step: StepCost) -> bool:
@@ -154,7 +161,7 @@ class Chooser:
         return work_of_a_step(self.plan, candidate.configuration)
 
     def _cost(self, candidate: Candidate) -> StepCost:
-        """The measured cost; infinite where the memory target is exceeded."""
+        """The measured cost of a step; infinite seconds where it exceeds the memory target."""
         if candidate not in self.measured:
             cost = self.measure(self.plan, candidate.configuration)
             fits = cost.fits(self.plan.memory_gb)
@@ -162,11 +169,11 @@ class Chooser:
         return self.measured[candidate]
 
     def _estimate(self, candidate: Candidate) -> StepCost:
-        """The cost of a step, measured, or estimated from those that were measured."""
+        """The measured cost of a step, or an estimate from the candidates that were measured."""
         if candidate in self.measured:
             return self.measured[candidate]
         points = self.points()
-        # the cheapest was measured first: where it does not fit none does
+        # the cheapest candidate is measured first: if it does not fit into memory, no candidate does
         return estimated_cost(self._work(candidate), points) if points else StepCost(math.inf, None)
 
     def _choice(self, candidate: Candidate, step: StepCost) -> Choice:
@@ -184,7 +191,7 @@ class Chooser:
 
 
 def _windows(shape: Shape, spacing: Spacing, configuration: Configuration) -> int:
-    """Windows of a whole-image prediction of one case."""
+    """Number of sliding windows in the prediction of one whole case."""
     resampled = new_shape_for(shape, spacing, configuration.target_spacing(spacing))
     overlap = configuration.prediction.overlap
     axes = zip(resampled, configuration.patch_size, strict=True)

@@ -1,4 +1,7 @@
-"""What a network costs, counted: multiply-adds of a forward pass, and the time of a step estimated from them."""
+"""Count the multiply-adds of a network's forward pass, and estimate the time of a training step from them.
+
+In: a configuration, and measured steps where there are any. Out: multiply-adds, or a `StepCost`.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,13 @@ from autoseg.plan.network_input import input_channels
 from autoseg.plan.plan import Plan
 
 COUNTED_RATE, COUNTED_OVERHEAD = 2e10, 0.02
-"""Multiply-adds a second and thread of a training step's forward pass and twice that of its backward pass, and seconds
-beside them: of an ordinary workstation, where a plan must not depend on the one at hand."""
+"""Multiply-adds per second and thread, and overhead of a step in seconds, of an ordinary workstation.
+
+They are used where a plan must not depend on the machine at hand. The backward pass counts as twice the forward pass.
+"""
 
 SPREAD = 1.5
-"""Between the least and the most work of measured steps, from which a line is drawn through them."""
+"""A line is fitted to measured steps only if the largest has at least this many times the work of the smallest."""
 
 
 def work_of_a_step(plan: Plan, configuration: Configuration) -> int:
@@ -31,27 +36,27 @@ def work_of_a_step(plan: Plan, configuration: Configuration) -> int:
 
 
 def counted_cost(plan: Plan, configuration: Configuration, threads: int) -> StepCost:
-    """Cost of a step by its multiply-adds alone: the same on every machine, and in every moment.
+    """Cost of a step from its multiply-adds alone, so that it is always the same on every machine.
 
     Args:
-        plan: gives sequences and classes.
-        configuration: input, patch, batch and network.
-        threads: that compute.
+        plan: plan that holds the sequences and the classes.
+        configuration: configuration that holds input, patch size, batch size and network.
+        threads: number of threads that compute the step.
     """
     rate = COUNTED_RATE * threads
     return StepCost(COUNTED_OVERHEAD + 3 * work_of_a_step(plan, configuration) / rate, None)
 
 
 def estimated_cost(work: int, measured: Sequence[tuple[int, StepCost]]) -> StepCost:
-    """Estimated cost of a step: an overhead, and a rate of work, fitted to what was measured.
+    """Estimated cost of a step: an overhead plus its work times a rate, both fitted to measured steps.
 
     Args:
-        work: multiply-adds of its forward pass.
-        measured: work and costs of other steps, of finite time; at least one.
+        work: multiply-adds of the step's forward pass.
+        measured: work and cost of each measured step, with finite seconds; at least one.
     """
     last_work, last = measured[-1]
     if not tell_a_line(measured):
-        # a small network spends much of its time on other things than work
+        # a small network spends much of its time on overhead, so time grows more slowly than work
         seconds = last.seconds * max(0.5 * work / last_work, 1.0)
     else:
         known = np.array([(w, cost.seconds) for w, cost in measured])
@@ -61,7 +66,7 @@ def estimated_cost(work: int, measured: Sequence[tuple[int, StepCost]]) -> StepC
 
 
 def tell_a_line(measured: Sequence[tuple[int, StepCost]]) -> bool:
-    """Whether the work of measured steps differs by enough that noise of their times does not decide the slope."""
+    """Whether the work of the measured steps differs enough to fit a line whose slope is not decided by noise."""
     works = [work for work, _ in measured]
     return bool(works) and max(works) >= SPREAD * min(works)
 
@@ -70,10 +75,10 @@ def multiply_adds(network: Network, patch_size: Shape, channels: int, classes: i
     """Multiply-adds of all convolutions in the forward pass of one patch.
 
     Args:
-        network: plain or residual.
-        patch_size: voxels (z, y, x).
-        channels: of the input.
-        classes: of the output, at full resolution.
+        network: the network, plain or with residual encoder.
+        patch_size: patch size in voxels (z, y, x).
+        channels: number of input channels.
+        classes: number of output channels at full resolution, background included.
     """
     total, entering, size = 0, channels, list(patch_size)
     voxels, residual = [], network.architecture != "plain"

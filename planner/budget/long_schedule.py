@@ -1,7 +1,8 @@
-"""How to train where no time is given: nnU-Net's way, as long as the data set's size asks for.
+"""The training schedule without a time limit: nnU-Net's schedule, with a length that follows the data set's size.
 
-Beside nnU-Net's own the average of the weights is kept, which costs nothing and is at the end close to
-the last weights, and whole validation cases are predicted now and then.
+In: a configuration of the reference plan and the fingerprint. Out: its training and prediction settings. Two things
+are added to nnU-Net's schedule: an average of the weights, which costs nothing and ends close to the last weights, and
+validations on whole cases during training.
 """
 
 from __future__ import annotations
@@ -16,18 +17,18 @@ from planner.rules.schedule import Schedule
 
 PASSES = 600
 FEWEST_STEPS, MOST_STEPS = 12_500, 250_000
-"""Length of a fold: so many passes over the data set's voxels, within these bounds."""
+"""Length of a fold: this many passes over the voxels of the data set, within these bounds in steps."""
 
 AVERAGE_DECAY = 0.999
 EPOCHS_BETWEEN_LOOKS = 25
 
 
 def long_schedule(configuration: Configuration, fingerprint: Fingerprint) -> Schedule:
-    """Training and prediction of a configuration without a limit of time.
+    """Training and prediction settings of a configuration without a time limit.
 
     Args:
-        configuration: the reference plan's, or what of it fits into memory.
-        fingerprint: gives the data set's size, and whether classes lie on one side.
+        configuration: the configuration of the reference plan, lowered where it did not fit into memory.
+        fingerprint: fingerprint that tells the data set's size, and whether classes lie on one side of the body.
     """
     length = default_length(configuration, fingerprint)
     mirror = allowed_axes(configuration.training.mirror, fingerprint)
@@ -45,7 +46,7 @@ def long_schedule(configuration: Configuration, fingerprint: Fingerprint) -> Sch
 
 
 def default_length(configuration: Configuration, fingerprint: Fingerprint) -> Decision[int]:
-    """Steps of a fold where no time is given: whole epochs, by the size of the data set."""
+    """Number of steps of a fold without a time limit: whole epochs, by the size of the data set."""
     voxels = 0.0
     for case in fingerprint.cases:
         target = configuration.target_spacing(case.spacing)

@@ -1,4 +1,7 @@
-"""Does the reference plan fit into memory; if not, what of it does."""
+"""Check whether a configuration of the reference plan fits into memory, and lower it where it does not.
+
+In: the plan and a function that measures a training step. Out: the configuration with a smaller batch or patch.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,15 @@ from planner.budget.candidates import smaller_patches
 
 
 def fitting(plan: Plan, name: str, fingerprint: Fingerprint, measure: Measure) -> Decision[Configuration] | None:
-    """The configuration lowered to what fits into memory, by measured forward and backward passes.
+    """The configuration with the largest batch or patch that fits into memory; None where it fits as it is.
 
-    The batch first, then the patch. None where it fits as it is.
+    The batch size is lowered first, then the patch size. Forward and backward passes are measured to know what fits.
+
+    Args:
+        plan: plan that holds the configuration and the memory target.
+        name: name of the configuration.
+        fingerprint: fingerprint of the data set.
+        measure: function that measures the memory of a training step.
 
     Raises:
         PlanError: not even the smallest patch fits.
@@ -36,12 +45,12 @@ def fitting(plan: Plan, name: str, fingerprint: Fingerprint, measure: Measure) -
 
 
 def nothing_fits(plan: Plan, name: str, instead: str = "") -> PlanError:
-    """The error where not even the smallest network or patch fits.
+    """The error that is raised where not even the smallest network or patch fits into memory.
 
     Args:
-        plan: has the memory target.
-        name: of the configuration.
-        instead: what else may be given than another device.
+        plan: plan that holds the memory target.
+        name: name of the configuration.
+        instead: further advice for the user, put before the advice to use another device.
     """
     return PlanError(
         f"configuration {name}: no patch fits into {plan.memory_gb:g} GB on this device; give more with --memory where "
@@ -50,7 +59,7 @@ def nothing_fits(plan: Plan, name: str, instead: str = "") -> PlanError:
 
 
 def _largest_batch(plan: Plan, reference: Configuration, measure: Measure) -> int:
-    """Bisection between 1, which fits, and the reference's batch, which does not."""
+    """The largest batch size that fits, by bisection between 1, which fits, and the reference's, which does not."""
     fits, too_large = 1, reference.batch_size
     while too_large - fits > 1:
         middle = (fits + too_large) // 2

@@ -1,8 +1,9 @@
-"""How to train when time, not accuracy at any price, is given.
+"""The training schedule within a time limit.
 
-AdamW with one cycle (Smith & Topin, arXiv:1708.07120) and an average of the weights, annealed to its
-end within the steps that the time affords; few and gentle augmentations, since a short run sees every
-case but a few dozen times. Measured against other choices in docs/experiments.
+In: the reference training settings and the steps that the time affords. Out: training and prediction settings. The
+optimiser is AdamW with one cycle (Smith & Topin, arXiv:1708.07120), annealed to its end within these steps, with an
+average of the weights. Augmentations are few and gentle, because a short run sees every case only a few dozen times.
+docs/experiments compares these choices with others.
 """
 
 from __future__ import annotations
@@ -15,20 +16,22 @@ from autoseg.plan.decision import Decision
 from planner.additions.mirroring import allowed_axes
 
 STEPS_FOR_MIRRORING = 20_000
-"""Shorter schedules do without mirroring: they would spend their steps on images that never come."""
+"""Schedules with fewer steps do not mirror: they would spend their steps on images that never occur."""
 
 STEPS_FOR_DROPOUT = 1_200
-"""Schedules from here on lose sequences as often as planned, shorter ones in proportion less: a network that
-cannot use all sequences yet does not learn it faster from some of them (docs/experiments/missing-sequences.md)."""
+"""Schedules with at least this many steps use the planned sequence dropout; shorter ones use proportionally less.
+
+A network that cannot use all sequences yet does not learn faster from a part of them
+(docs/experiments/missing-sequences.md)."""
 
 HIGHEST_RATE, LOWEST_RATE = 8e-3, 2e-3
 STEPS_AT_HIGHEST = 1_000
-"""Peak of the learning rate in schedules of up to so many steps, and in very long ones; in between it falls with the
-root of the length. Measured in schedules of 130 to 620 steps (docs/experiments/short-schedules.md)."""
+"""The peak learning rate is the highest one up to this many steps; then it falls with the root of the number of steps,
+down to the lowest one. Measured in schedules of 130 to 620 steps (docs/experiments/short-schedules.md)."""
 
 FOREGROUND_PRIOR = 0.01
-"""Probability of each class before anything is learned: where lesions are rare, a short schedule has no steps to spend
-on finding that out (docs/experiments/short-schedules.md)."""
+"""Probability that the network gives each foreground class before training. Where lesions are rare, a short schedule
+has no steps left to learn that (docs/experiments/short-schedules.md)."""
 
 EPOCHS = 20
 
@@ -36,14 +39,14 @@ EPOCHS = 20
 def short_training(
     reference: Training, steps: int, seconds: float, fingerprint: Fingerprint, *, looks: int = 3
 ) -> Training:
-    """The training of one fold that takes `steps` steps in `seconds`.
+    """Training settings of a fold that takes `steps` steps in `seconds`.
 
     Args:
-        reference: nnU-Net's, for what the time does not change.
-        steps: that the time affords.
-        seconds: of training a fold, validation at its end not included.
-        fingerprint: says whether classes lie on one side.
-        looks: at whole validation cases on the way.
+        reference: nnU-Net's training settings; what the time limit does not change is kept.
+        steps: number of steps of a fold that the time affords.
+        seconds: seconds of training of a fold, without the validation at its end.
+        fingerprint: fingerprint that tells whether classes lie on one side of the body.
+        looks: number of validations on whole cases during training.
     """
     per_epoch = max(1, -(-steps // EPOCHS))
     return reference.changed(
@@ -71,7 +74,7 @@ def short_training(
 
 
 def peak_rate(steps: int) -> Decision[float]:
-    """Peak of AdamW's one cycle: few and short steps would not arrive."""
+    """Peak learning rate of AdamW's one cycle; the fewer steps there are, the higher it must be."""
     if steps <= STEPS_AT_HIGHEST:
         return Decision(HIGHEST_RATE, f"peak of one cycle: a high one, as {steps} steps are few")
     rate = max(LOWEST_RATE, HIGHEST_RATE * math.sqrt(STEPS_AT_HIGHEST / steps))
@@ -79,14 +82,14 @@ def peak_rate(steps: int) -> Decision[float]:
 
 
 def mirrored_axes(reference: Training, steps: int, fingerprint: Fingerprint) -> Decision[tuple[int, ...]]:
-    """Axes mirrored in training; never x where the classes differ by side."""
+    """Axes mirrored in training: none in a short schedule, and never x where a class belongs to one side."""
     if steps < STEPS_FOR_MIRRORING:
         return Decision((), f"{steps} steps, under {STEPS_FOR_MIRRORING}: too few to learn mirrored images as well")
     return allowed_axes(reference.mirror, fingerprint)
 
 
 def affordable_dropout(reference: Training, steps: int) -> Decision[float]:
-    """Probability of a patch to lose sequences, in proportion to the steps up to `STEPS_FOR_DROPOUT`."""
+    """Sequence dropout probability of a patch, proportional to the number of steps up to `STEPS_FOR_DROPOUT`."""
     full = reference.sequence_dropout
     if steps >= STEPS_FOR_DROPOUT:
         return Decision(full, f"{steps} steps, at least {STEPS_FOR_DROPOUT}")
@@ -95,7 +98,7 @@ def affordable_dropout(reference: Training, steps: int) -> Decision[float]:
 
 
 def short_prediction(reference: Prediction) -> Prediction:
-    """Prediction without mirroring, which costs as much again for each mirrored image."""
+    """Prediction settings without mirroring: each mirrored image would cost as much again."""
     return reference.changed(mirror=())
 
 

@@ -1,8 +1,9 @@
-"""From the reference plan to what the hardware and the time at hand afford.
+"""Fit the reference plan to the hardware and to the time budget.
 
-In: the reference plan, the fingerprint, a time budget, and a function that measures a real training
-step. Out: the plan that is followed. On a GPU without a budget the reference plan stands; otherwise
-the richest candidate is taken whose measured step allows enough steps in each fold's time.
+In: the reference plan, the fingerprint, a time budget, and a function that measures a real training step. Out: the
+plan that is followed. Without a time budget the reference plan is kept, lowered only where it does not fit into
+memory, with a schedule as long as the data set asks for. With a budget, each configuration becomes the richest
+candidate whose measured step allows enough steps in the time of a fold.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from planner.budget.short_schedule import (
 from planner.rules.reference_plan import PlannedDecisions
 
 INPUT_FIELDS = ("neighbours", "sequences", "availability_code", "preprocessed_as")
-"""Fields of a configuration that say what its network sees."""
+"""Fields of a configuration that decide what its network sees, and from which preprocessed cases."""
 
 ESTIMATED = "; estimated from its work, not measured, its memory not checked"
 
@@ -42,16 +43,17 @@ BESIDE_OTHERS = "; measured while other programs used {:.1f} cores, by processor
 SECONDS_A_CASE = 0.4
 SECONDS_A_FOLD = 6.0
 SHARE_UNPLANNED = 0.02
-"""Time kept back: preprocessing and report by case, start-up by fold, and the unforeseen."""
+"""Time that is not given to training: seconds per case for preprocessing and the report, seconds per fold for its
+start, and a share of the whole budget for what is not foreseen."""
 
 
 @dataclass(frozen=True)
 class TimeForTraining:
-    """How a budget is divided.
+    """The shares into which a time budget is divided.
 
     Args:
-        fold_seconds: for one fold of one configuration, its validation included.
-        kept_back: for everything else that is still to come.
+        fold_seconds: seconds for one fold of one configuration, including the prediction of its validation cases.
+        kept_back: seconds of the budget for all work that is not part of a fold.
     """
 
     fold_seconds: float
@@ -69,22 +71,22 @@ def fit_to_hardware(
     device: str,
     measure: Measure,
 ) -> PlannedDecisions:
-    """The plan that is followed on this machine within the time.
+    """The plan that is followed on this machine within the time budget.
 
     Args:
-        decisions: the reference plan.
-        fingerprint: of the data set.
-        splits: the folds, which share the time.
-        configurations: those that will be trained, which share it too; one that several cells of a study are
-            made from is there once for each of them.
-        budget_seconds: for the whole run; None = no limit.
-        spent_seconds: of it, so far.
+        decisions: the reference plan with its reasons.
+        fingerprint: fingerprint of the data set.
+        splits: the folds of cross-validation; they share the time equally.
+        configurations: names of the configurations that will be trained; they share the time equally. A configuration
+            that several cells of a study are made from is listed once for each cell.
+        budget_seconds: time limit of the whole run in seconds; None = no limit.
+        spent_seconds: seconds of the budget that are already used.
         device: type of the device, such as `cpu`.
-        measure: measures a training step of a configuration on it; of those that are not trained now steps are
-            estimated from it, where what was measured tells a line.
+        measure: function that measures a training step of a configuration on the device. For configurations that are
+            not trained now, the step is estimated from these measurements where they suffice to fit a line.
 
     Raises:
-        PlanError: nothing fits into memory.
+        PlanError: not even the smallest network or patch of a configuration fits into memory.
     """
     fitted = PlannedDecisions(
         decisions.plan.changed(device=device, time_budget_seconds=budget_seconds),
@@ -94,12 +96,12 @@ def fit_to_hardware(
             "time_budget_seconds": "for the whole run, restarts included" if budget_seconds else "no limit was given",
         },
     )
-    # before a step is measured, of which it takes its share
+    # decided before a step is measured, because this loss is part of the step's time
     fitted = with_lesion_loss(fitted, fingerprint)
     time = None
     if budget_seconds is not None:
         time = divide_time(budget_seconds, spent_seconds, len(fingerprint.cases), len(splits), len(configurations))
-    # one that reads another's cases has its patch and network too, which must have been measured
+    # a configuration that reads the cases of another also has its patch and network, so the other is measured too
     measured = {*configurations, *map(fitted.plan.preprocessed_as, configurations)}
     known: list[tuple[int, StepCost]] = []
     for name in _in_order(fitted.plan, measured):
@@ -110,14 +112,22 @@ def fit_to_hardware(
             fitted, points = _fitted_to_time(fitted, name, fingerprint, splits, time, measure, trained=trained)
             known += points
         else:
-            # one that is not trained now is planned as if it had one's share of the time
+            # a configuration that is not trained now is planned as if it had the share of one that is
             estimate = _estimated_from(known)
             fitted, _ = _fitted_to_time(fitted, name, fingerprint, splits, time, estimate, trained=False)
     return fitted
 
 
 def divide_time(budget: float, spent: float, cases: int, folds: int, configurations: int) -> TimeForTraining:
-    """Equal shares for every fold of every configuration, after what else is to be done."""
+    """Divide a time budget equally among all folds of all configurations, after time for other work is kept back.
+
+    Args:
+        budget: time limit of the whole run in seconds.
+        spent: seconds of it that are already used.
+        cases: number of cases in the data set.
+        folds: number of folds of each configuration.
+        configurations: number of configurations that are trained.
+    """
     trainings = folds * configurations
     kept_back = SHARE_UNPLANNED * budget + SECONDS_A_CASE * cases * configurations + SECONDS_A_FOLD * trainings
     return TimeForTraining(max(1.0, (budget - spent - kept_back) / trainings), kept_back)
@@ -133,10 +143,10 @@ def _fitted_to_time(
     *,
     trained: bool,
 ) -> tuple[PlannedDecisions, list[tuple[int, StepCost]]]:
-    """The decisions with one configuration that uses its time, and the work and cost of all steps it looked at.
+    """Fit one configuration to the time; return the new decisions, and work and cost of all steps that were measured.
 
     Raises:
-        PlanError: it is to be trained, and not even its cheapest candidate fits into memory.
+        PlanError: the configuration is to be trained, and not even its cheapest candidate fits into memory.
     """
     reference = decisions.plan.configurations[name]
     validation_cases = max(len(split.val) for split in splits)
@@ -165,12 +175,12 @@ def _fitted_to_time(
 
 
 def _in_order(plan: Plan, measured: set[str]) -> list[str]:
-    """All configurations: the measured ones first, and what reads another one's preprocessed cases after it."""
+    """Names of all configurations, measured ones first, and each after the one whose preprocessed cases it reads."""
     return sorted(plan.configurations, key=lambda name: (name not in measured, plan.preprocessed_as(name) != name))
 
 
 def _estimated_from(points: Sequence[tuple[int, StepCost]]) -> Measure:
-    """Costs by the steps of other configurations that were measured; of memory nothing is known."""
+    """A function that estimates step costs from measured steps of other configurations, without their memory."""
 
     def estimate(plan: Plan, configuration: Configuration) -> StepCost:
         return estimated_cost(work_of_a_step(plan, configuration), points)
@@ -181,8 +191,8 @@ def _estimated_from(points: Sequence[tuple[int, StepCost]]) -> Measure:
 def _following(plan: Plan, name: str) -> Candidate | None:
     """The only candidate of a configuration that reads another one's preprocessed cases; None where it has its own.
 
-    It has the spacing of that one, which is planned already, and also its patch and network, so that
-    the two differ in what the network sees alone; the number of steps is what its own step affords.
+    The candidate takes spacing, patch and network from the other configuration, which is already planned. So the two
+    differ only in what the network sees. The number of steps follows from the candidate's own step time.
     """
     source = plan.configurations.get(plan.preprocessed_as(name))
     own = plan.configurations[name]
@@ -197,13 +207,17 @@ def _following(plan: Plan, name: str) -> Candidate | None:
 def _without_limit(
     decisions: PlannedDecisions, name: str, fingerprint: Fingerprint, measure: Measure | None
 ) -> PlannedDecisions:
-    """The reference configuration, its length by the data, never mirrored where that turns a class into another.
+    """The decisions where one configuration keeps to the reference plan, lowered only to fit into memory.
+
+    The length of its schedule follows from the size of the data set. It does not mirror along an axis where mirroring
+    would turn one class into another.
 
     Args:
-        decisions: the reference plan.
-        name: of the configuration.
-        fingerprint: of the data set.
-        measure: tells whether it fits into memory; None for one that is not trained now, which need not.
+        decisions: the reference plan with its reasons.
+        name: name of the configuration.
+        fingerprint: fingerprint of the data set.
+        measure: function that measures whether a step fits into memory; None = not checked, for a configuration that
+            is not trained now.
     """
     configuration = decisions.plan.configurations[name]
     lowered = None if measure is None else fitting(decisions.plan, name, fingerprint, measure)
@@ -219,9 +233,9 @@ def _without_limit(
 def _replaced(
     decisions: PlannedDecisions, name: str, configuration: Configuration, reasons: dict[str, str]
 ) -> PlannedDecisions:
-    """The decisions with one configuration, and the reasons of its fields, in place of the former.
+    """The decisions with one configuration and the reasons of its fields replaced.
 
-    Those that read its preprocessed cases are planned after it, and have its spacing already.
+    Configurations that read its preprocessed cases get its spacing too; the rest of them is planned later.
     """
     prefix = f"configurations.{name}."
     readers = {

@@ -1,7 +1,8 @@
-"""Memory of a training step, estimated by counting the elements of feature maps.
+"""Estimate the memory of a training step by counting the elements of feature maps.
 
-The count, times a constant for each architecture, stands for GPU memory (nnU-Net, release 2.8.1; for
-the residual-encoder presets arXiv:2404.09556). It needs no torch and builds no network.
+In: a network and a patch size. Out: a number of elements. A constant for each architecture relates this number to GPU
+memory (nnU-Net, release 2.8.1; for the residual-encoder presets arXiv:2404.09556). No network is built, and torch is
+not needed.
 """
 
 from __future__ import annotations
@@ -16,18 +17,18 @@ from autoseg.plan.configuration import Architecture, Network
 
 @dataclass(frozen=True)
 class MemoryModel:
-    """What an architecture's networks may hold and how deep its stages are.
+    """How many feature-map elements fit into memory for an architecture, and how many blocks its stages have.
 
     Args:
-        memory_gb: GPU memory that the numbers of elements stand for.
-        elements_3d: feature-map elements of a 3D network that fit, at `batch_3d`.
-        elements_2d: the same of a 2D network, at `batch_2d`.
-        first_blocks: convolutions or residual blocks of the first encoder stages.
-        further_blocks: of each encoder stage after them.
-        decoder_blocks: convolutions of each decoder stage.
-        shrinks_to_smallest_batch: the patch may fill the memory at the smallest batch of two, rather
-            than at the batch that the elements stand for.
-        dataset_share: largest share of the data set's voxels in one batch.
+        memory_gb: GPU memory in GB for which the numbers of elements hold.
+        elements_3d: feature-map elements of one patch that fit for a 3D network at batch size `batch_3d`.
+        elements_2d: feature-map elements of one patch that fit for a 2D network at batch size `batch_2d`.
+        first_blocks: number of convolutions or residual blocks of each of the first encoder stages.
+        further_blocks: number of convolutions or residual blocks of each later encoder stage.
+        decoder_blocks: number of convolutions of each decoder stage.
+        shrinks_to_smallest_batch: whether the patch may grow until it fills the memory at the smallest batch size of
+            two, rather than at the batch size for which the numbers of elements hold.
+        dataset_share: largest share of the data set's voxels that one batch may hold.
     """
 
     memory_gb: float
@@ -43,7 +44,7 @@ class MemoryModel:
     batch_2d: ClassVar[int] = 12
 
     def encoder_blocks(self, stages: int) -> tuple[int, ...]:
-        """Blocks of each of `stages` encoder stages."""
+        """Number of blocks of each encoder stage, for a network of `stages` stages."""
         return (*self.first_blocks, *(self.further_blocks,) * stages)[:stages]
 
     def elements(self, axes: int, memory_gb: float) -> float:
@@ -51,7 +52,7 @@ class MemoryModel:
         return (self.elements_2d if axes == 2 else self.elements_3d) * (memory_gb / self.memory_gb)
 
     def batch(self, axes: int) -> int:
-        """The batch size that the numbers of elements stand for."""
+        """The batch size for which the numbers of elements hold, for a network of two or three `axes`."""
         return self.batch_2d if axes == 2 else self.batch_3d
 
 
@@ -68,21 +69,21 @@ MEMORY_MODELS: dict[Architecture, MemoryModel] = {
 
 
 def feature_map_elements(network: Network, patch_size: Shape, classes: int, *, deep_supervision: bool = False) -> int:
-    """Elements of all feature maps that one patch's forward pass writes by convolutions.
+    """Number of elements of all feature maps that convolutions write in the forward pass of one patch.
 
     Args:
-        network: any architecture; a 2D network has stride 1 and patch length 1 along its slice axis.
-        patch_size: voxels (z, y, x).
-        classes: output channels, background included.
-        deep_supervision: count the outputs of every decoder stage, not of the last alone. The planner
-            does not, as nnU-Net's.
+        network: network of any architecture; a 2D network has stride 1 and patch length 1 along its slice axis.
+        patch_size: patch size in voxels (z, y, x).
+        classes: number of output channels, background included.
+        deep_supervision: whether to count the outputs of every decoder stage, not only of the last. The planner does
+            not count them, like nnU-Net's planner.
     """
     voxels = _voxels_of_stages(network, patch_size)
     elements = (
         _residual_encoder(network, voxels) if network.architecture != "plain" else _plain_encoder(network, voxels)
     )
     for stage, blocks in enumerate(network.decoder_blocks):
-        # one up-convolution and the convolutions after it, all of the width of the skip connection
+        # one up-convolution and the convolutions after it; all have as many features as the skip connection
         elements += (blocks + 1) * network.features[stage] * voxels[stage]
         if deep_supervision or stage == 0:
             elements += classes * voxels[stage]
@@ -103,7 +104,7 @@ def _plain_encoder(network: Network, voxels: list[int]) -> int:
 
 
 def _residual_encoder(network: Network, voxels: list[int]) -> int:
-    """A stem, two convolutions a block, one for the shortcut of a block that changes size or width."""
+    """Elements of a stem, two convolutions per block, and one for each shortcut that changes size or width."""
     entering, size_before = network.features[0], voxels[0]
     elements = entering * size_before
     for blocks, features, n in zip(network.encoder_blocks, network.features, voxels, strict=True):

@@ -1,8 +1,8 @@
-"""Patch, network and batch size of one configuration: the largest that the memory target holds.
+"""Choose patch size, network and batch size of one configuration: the largest that the memory target holds.
 
-The rules are nnU-Net's (Isensee et al., Nature Methods 2021; release 2.8.1): start from a patch of the
-images' aspect, shorten it where it is longest relative to the median case until the network fits, then
-spend what is left on the batch.
+In: a `Target`, spacing and median shape. Out: a `SizedNetwork`. The rules are nnU-Net's (Isensee et al., Nature
+Methods 2021; release 2.8.1): start from a patch with equal sides in mm, shorten it where it is longest relative to the
+median case until the network fits, then use the memory that is left for the batch.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Target:
-    """What a network is planned for.
+    """What a network is planned for: architecture, memory, classes and axes.
 
     Args:
-        architecture: of the network.
-        memory_gb: memory target of a training step.
-        classes: output channels, background included.
-        axes: array axes (0 = z, 1 = y, 2 = x) in the order of planning; two for a 2D network.
+        architecture: architecture of the network.
+        memory_gb: GPU memory in GB that a training step may take.
+        classes: number of output channels, background included.
+        axes: array axes (0 = z, 1 = y, 2 = x) in the order of planning; two axes for a 2D network.
     """
 
     architecture: Architecture
@@ -52,11 +52,11 @@ class Target:
 
     @property
     def batch(self) -> int:
-        """Batch size that `elements` stand for."""
+        """Batch size for which `elements` holds."""
         return self.model.batch(len(self.axes))
 
     def in_array_order(self, values: Sequence[Value], along_slices: Value) -> tuple[Value, Value, Value]:
-        """Values of the planned axes as (z, y, x); `along_slices` for the slice axis of a 2D network."""
+        """Reorder values of the planned axes to (z, y, x); the slice axis of a 2D network gets `along_slices`."""
         placed = dict(zip(self.axes, values, strict=True))
         return placed.get(0, along_slices), placed.get(1, along_slices), placed.get(2, along_slices)
 
@@ -66,11 +66,13 @@ class SizedNetwork:
     """A network, the patch and the batch it is trained with, and the numbers that led to them.
 
     Args:
-        patch_size: voxels (z, y, x).
-        elements: feature-map elements of one patch.
-        first_patch: voxels (z, y, x) of the patch before memory was considered.
-        batch_by_memory: batch size that memory alone allows.
-        batch_by_dataset: batch size that covers the allowed share of the data set.
+        network: the network that fits into the memory target.
+        patch_size: patch size in voxels (z, y, x).
+        batch_size: number of patches per batch.
+        elements: number of feature-map elements of one patch.
+        first_patch: patch size in voxels (z, y, x) before memory was considered.
+        batch_by_memory: batch size that the memory target alone allows.
+        batch_by_dataset: batch size that holds the largest allowed share of the data set.
     """
 
     network: Network
@@ -85,13 +87,13 @@ class SizedNetwork:
 def size_network(
     target: Target, spacing: Sequence[float], median_shape: Sequence[float], dataset_voxels: float
 ) -> SizedNetwork:
-    """The largest patch whose network fits into the memory target, and the batch size.
+    """The largest patch whose network fits into the memory target, with this network and its batch size.
 
     Args:
-        target: what is planned for.
-        spacing: mm of each planned axis.
+        target: architecture, memory, classes and axes that are planned for.
+        spacing: spacing in mm of each planned axis.
         median_shape: voxels of the median case along each planned axis.
-        dataset_voxels: voxels of all cases at that spacing.
+        dataset_voxels: number of voxels of all cases at that spacing.
 
     Raises:
         PlanError: no patch is small enough for the memory target.
@@ -114,7 +116,7 @@ def size_network(
 
 
 def network_of(target: Target, topology: Topology) -> Network:
-    """The network with the stages of `topology`; features double from stage to stage up to a limit."""
+    """The network with the stages of `topology`; its features double at each stage up to `MOST_FEATURES`."""
     stages = len(topology.strides)
     most = MOST_FEATURES[len(target.axes)]
     return Network(
@@ -128,11 +130,11 @@ def network_of(target: Target, topology: Topology) -> Network:
 
 
 def reasons_of(target: Target, sized: SizedNetwork, median_shape: Sequence[float]) -> dict[str, str]:
-    """A sentence for each field of a configuration that `size_network` decided.
+    """The reason, in one sentence, for each field of a configuration that `size_network` decided.
 
     Args:
-        target: what was planned for.
-        sized: the decisions.
+        target: architecture, memory, classes and axes that were planned for.
+        sized: result of `size_network`.
         median_shape: voxels of the median case along each planned axis.
     """
     first = " × ".join(str(n) for n in sized.first_patch)
@@ -160,6 +162,6 @@ def _elements(target: Target, topology: Topology) -> int:
 
 
 def _needed(target: Target, topology: Topology) -> float:
-    """Elements a patch needs, scaled to the smallest batch where the architecture's rule does so."""
+    """Feature-map elements of a patch, scaled to the smallest batch size where the architecture's rule does so."""
     scale = SMALLEST_BATCH / target.batch if target.model.shrinks_to_smallest_batch else 1.0
     return _elements(target, topology) * scale

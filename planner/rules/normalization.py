@@ -1,4 +1,4 @@
-"""How each input channel is normalised, by nnU-Net's rules (Isensee et al., Nature Methods 2021)."""
+"""Decide how each input channel is normalised, by nnU-Net's rules (Isensee et al., Nature Methods 2021)."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from autoseg.plan.decision import Decision
 from autoseg.plan.plan import Channel
 
 MASKED_BELOW = 3 / 4
-"""Median share of voxels left by the crop to non-zero under which the z-score keeps inside the mask."""
+"""The z-score is limited to non-zero voxels if the crop to non-zero keeps less than this share of the median case."""
 
 
 def normalize_channels(fingerprint: Fingerprint) -> Decision[tuple[Channel, ...]]:
-    """Each channel and its normalisation.
+    """The channels of the plan, each with its normalisation.
 
-    CT is clipped to the foreground's 0.5 and 99.5 percentiles and z-scored by the foreground, the same
-    for every case: Hounsfield units mean the same everywhere. Any other modality is z-scored image by
-    image, inside the non-zero mask where the crop removes much of the image.
+    CT is clipped to the 0.5 and 99.5 percentiles of the foreground and z-scored by the foreground's mean and standard
+    deviation. These are the same for every case, because Hounsfield units mean the same everywhere. Any other modality
+    is z-scored image by image, inside the non-zero mask where the crop removes much of the image.
     """
     masked = fingerprint.median_relative_size_after_crop < MASKED_BELOW
     channels = tuple(

@@ -1,8 +1,9 @@
 """The reference plan: what nnU-Net would decide for a data set, each decision with its reason.
 
-A pure function of fingerprint, memory target and architecture (Isensee et al., Nature Methods 2021, and
-its supplement; residual-encoder presets, arXiv:2404.09556; where text and release 2.8.1 differ, the
-release). nnU-Net plans with the coarsest axis first; here every tuple is put back to (z, y, x).
+In: fingerprint, memory target and architecture, which alone decide the result. Out: `PlannedDecisions`. The rules are
+nnU-Net's (Isensee et al., Nature Methods 2021, and its supplement; residual-encoder presets, arXiv:2404.09556; where
+text and release 2.8.1 differ, the release). nnU-Net plans with the coarsest axis first; here the results are put back
+to (z, y, x).
 """
 
 from __future__ import annotations
@@ -27,15 +28,20 @@ from planner.rules.spacing import AXIS, axis_order, coarser_spacing, median_shap
 
 SEED = 1234
 LOW_RESOLUTION_BELOW = 0.25
-"""Share of the median case's voxels in a patch under which `3d_lowres` is planned."""
+"""`3d_lowres` is planned if a patch of `3d` holds less than this share of the median case's voxels."""
 
 LOW_RESOLUTION_GAIN = 2.0
-"""How many times fewer voxels `3d_lowres` must have than `3d` to be worth it."""
+"""The median case must have at least this many times fewer voxels in `3d_lowres` than in `3d`."""
 
 
 @dataclass(frozen=True)
 class PlannedDecisions:
-    """A plan and, by dotted path of its fields, the reasons for it."""
+    """A plan and the reasons for its fields.
+
+    Args:
+        plan: the plan.
+        reasons: reason for each field, keyed by the field's dotted path such as `configurations.2d.patch_size`.
+    """
 
     plan: Plan
     reasons: dict[str, str]
@@ -43,7 +49,7 @@ class PlannedDecisions:
 
 @dataclass(frozen=True)
 class _Draft:
-    """A sized network at a spacing; `spacing` and `median_shape` along the planned axes, in their order."""
+    """A sized network at a spacing; `spacing` and `median_shape` are in the order of the planned axes."""
 
     target: Target
     spacing: NDArray[np.float64]
@@ -53,7 +59,7 @@ class _Draft:
 
     @property
     def slice_axis(self) -> Literal[0, 1, 2] | None:
-        """The array axis that a 2D network does not see."""
+        """The array axis that a 2D network does not see; None for a 3D network."""
         unseen: set[Literal[0, 1, 2]] = {0, 1, 2}
         return next(iter(unseen - set(self.target.axes)), None)
 
@@ -64,12 +70,12 @@ def reference_plan(
     """Plan every configuration that nnU-Net would plan: `2d`, `3d` (its 3d_fullres), `3d_lowres`.
 
     Args:
-        fingerprint: of the data set.
-        memory_gb: GPU memory that a training step may take.
-        architecture: of every network.
+        fingerprint: fingerprint of the data set.
+        memory_gb: GPU memory in GB that a training step may take.
+        architecture: architecture of every network in the plan.
 
     Raises:
-        PlanError: the fingerprint has no cases, or the memory target is too small for any patch.
+        PlanError: the fingerprint has no cases, or the memory target is not positive or too small for any patch.
     """
     if not fingerprint.cases:
         raise PlanError(f"{fingerprint.dataset}: the fingerprint has no cases; measure the data set again")
@@ -116,7 +122,7 @@ def _configurations(
         return _Draft(target, along, median, size_network(target, along.tolist(), median, voxels), spacing.reason)
 
     drafts = {"2d": draft(order[1:])}
-    # a data set of single slices has nothing for a 3D network
+    # a 3D network is of no use for a data set of single slices
     if planned_shape[0] != 1:
         drafts["3d"] = draft(order)
         if low := low_resolution(drafts["3d"], cases):
@@ -125,10 +131,14 @@ def _configurations(
 
 
 def low_resolution(full: _Draft, cases: int) -> _Draft | None:
-    """A coarser 3D network, where the patch of the full-resolution one sees too little of a case.
+    """A coarser 3D network, where the patch of the full-resolution network sees too little of a case; else None.
 
-    The spacing grows by 3 % at a time until a patch holds a quarter of the median case. None where it
-    does already, or where the coarser case would not have half the voxels of the full one.
+    The spacing grows by 3 % at a time until a patch holds a quarter of the median case. None is returned where a patch
+    does so at full resolution, or where the coarser median case has more than half the voxels of the full one.
+
+    Args:
+        full: the draft of `3d`, at full resolution.
+        cases: number of cases in the data set.
     """
     median = np.array(full.median_shape)
     spacing, voxels, sized, shape = full.spacing, float(np.prod(median)), full.sized, full.median_shape
@@ -151,7 +161,7 @@ def low_resolution(full: _Draft, cases: int) -> _Draft | None:
 def _assembled(
     drafts: dict[str, _Draft], full_shape: Spacing, coarse_axis: int
 ) -> tuple[dict[str, Configuration], dict[str, str]]:
-    """Configurations of the drafts and the reasons for each of their fields."""
+    """The configurations that the drafts lead to, and the reasons for each of their fields."""
     configurations: dict[str, Configuration] = {}
     reasons: dict[str, str] = {}
     for name, draft in drafts.items():
@@ -173,7 +183,7 @@ def _assembled(
 
 
 def pool_dice(configuration: str, has_low_resolution: bool) -> Decision[bool]:
-    """Whether the Dice loss pools over the batch: where a patch sees little of a case."""
+    """Whether the Dice loss pools over the batch; it does where a patch sees little of a case."""
     if configuration == "2d":
         return Decision(True, "a slice sees little of a case")
     if configuration == "3d_lowres":

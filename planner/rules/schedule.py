@@ -12,15 +12,15 @@ ITERATIONS_PER_EPOCH = 250
 EPOCHS = 1000
 OVERLAP = 0.5
 DUMMY_2D = 3.0
-"""A 3D patch this many times longer than along its coarse axis is rotated within slices only."""
+"""A 3D patch is rotated only within slices if its longest side exceeds that along the coarse axis by this factor."""
 
 ELONGATED_2D = 1.5
-"""A 2D patch this many times longer than wide is rotated a little only."""
+"""A 2D patch is rotated only a little if its longer side exceeds the shorter one by this factor."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Training, prediction and a sentence for each of their fields."""
+    """Training settings, prediction settings, and the reason for each of their fields in one sentence."""
 
     training: Training
     prediction: Prediction
@@ -30,13 +30,13 @@ class Schedule:
 def reference_schedule(
     patch_size: Shape, coarse_axis: int, slice_axis: int | None, batch_dice: Decision[bool]
 ) -> Schedule:
-    """nnU-Net's training and prediction of a configuration.
+    """nnU-Net's training and prediction settings for a configuration.
 
     Args:
-        patch_size: voxels (z, y, x).
-        coarse_axis: the coarsest axis of the target spacing.
-        slice_axis: of a 2D configuration; None in 3D.
-        batch_dice: whether the Dice loss pools over the batch.
+        patch_size: patch size in voxels (z, y, x).
+        coarse_axis: the axis (0 = z, 1 = y, 2 = x) with the coarsest target spacing.
+        slice_axis: the axis across which a 2D configuration takes slices; None in 3D.
+        batch_dice: whether the Dice loss pools over the batch, with the reason.
     """
     rotation = largest_rotation(patch_size, coarse_axis, slice_axis)
     mirror = mirrored_axes(patch_size)
@@ -70,8 +70,8 @@ def reference_schedule(
 def largest_rotation(patch_size: Shape, coarse_axis: int, slice_axis: int | None) -> Decision[Spacing]:
     """Largest rotation in degrees about each axis (z, y, x).
 
-    2D: within the slice, fully or, where the patch is elongated, a little. 3D: about every axis, or,
-    where the patch is thin along the coarse axis, within its slices only and fully.
+    A 2D patch rotates within the slice: by any angle, or a little if the patch is elongated. A 3D patch rotates about
+    every axis; if it is thin along the coarse axis, it rotates only within its slices, by any angle.
     """
     if slice_axis is not None:
         sides = [n for axis, n in enumerate(patch_size) if axis != slice_axis]
@@ -88,7 +88,7 @@ def largest_rotation(patch_size: Shape, coarse_axis: int, slice_axis: int | None
 
 
 def mirrored_axes(patch_size: Shape) -> Decision[tuple[int, ...]]:
-    """Axes that may be mirrored: every one along which the patch is longer than a voxel."""
+    """Axes that may be mirrored: every axis along which the patch is longer than one voxel."""
     axes = tuple(axis for axis, n in enumerate(patch_size) if n > 1)
     return Decision(axes, f"every axis along which the patch of {' × '.join(map(str, patch_size))} is longer than 1")
 

@@ -1,7 +1,8 @@
-"""Target spacing, axis order and median shape: to what resolution cases are resampled.
+"""Decide target spacing, axis order and median shape: the resolution to which cases are resampled.
 
-Facts in, decisions out; array axes are (z, y, x), spacing in mm. The rules are nnU-Net's (Isensee et
-al., Nature Methods 2021, supplement "Target spacing"; where text and release 2.8.1 differ, the release).
+In: the fingerprint. Out: decisions with their reasons. Array axes are (z, y, x), spacing is in mm. The rules are
+nnU-Net's (Isensee et al., Nature Methods 2021, supplement "Target spacing"; where text and release 2.8.1 differ, the
+release).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from autoseg.preprocessing.resample import new_shape_for
 AXIS = ("z", "y", "x")
 
 ANISOTROPY = 3.0
-"""An axis is coarse where its spacing is more than this many times the next coarsest."""
+"""An axis is coarse if its spacing is more than this many times that of the next coarsest axis."""
 
 COARSE_PERCENTILE = 10
 """Percentile of the spacings that replaces the median along a coarse axis."""
@@ -29,8 +30,8 @@ COARSENING = 1.03
 def target_spacing(fingerprint: Fingerprint) -> Decision[Spacing]:
     """Spacing in mm, (z, y, x), that every case is resampled to.
 
-    The median over the cases, axis by axis. On an axis both much coarser and much shorter than the
-    others the 10th percentile, so that thin slices keep their detail; it stays coarser than the others.
+    It is the median over the cases, axis by axis. Along an axis that is both much coarser and much shorter than the
+    others it is the 10th percentile, so that thin slices keep their detail; the axis stays coarser than the others.
     """
     spacings = np.array([case.spacing for case in fingerprint.cases])
     median = np.percentile(spacings, 50, axis=0)
@@ -51,11 +52,11 @@ def target_spacing(fingerprint: Fingerprint) -> Decision[Spacing]:
 
 
 def coarse_axis(spacing: NDArray[np.float64], shape: NDArray[np.float64]) -> int | None:
-    """The axis whose spacing is over three times the others' and whose length under a third of theirs.
+    """The axis whose spacing is over three times the others' and whose length is under a third of theirs, or None.
 
     Args:
-        spacing: mm (z, y, x).
-        shape: voxels (z, y, x).
+        spacing: median spacing in mm (z, y, x).
+        shape: median shape in voxels (z, y, x).
     """
     axis = int(np.argmax(spacing))
     much_coarser = spacing[axis] > ANISOTROPY * np.delete(spacing, axis).max()
@@ -64,9 +65,9 @@ def coarse_axis(spacing: NDArray[np.float64], shape: NDArray[np.float64]) -> int
 
 
 def axis_order(spacing: Spacing) -> Decision[tuple[int, int, int]]:
-    """The order of array axes in which is planned: the coarsest first, the others as they are.
+    """The order of array axes used for planning: the coarsest axis first, then the others in array order.
 
-    The first of equally coarse axes. Planned in another order, ties between axes fall otherwise.
+    Of equally coarse axes the first one counts. The order matters, because it decides ties between axes.
     """
     coarsest = int(np.argmax(spacing))
     first, *others = (coarsest, *(axis for axis in range(3) if axis != coarsest))
@@ -77,18 +78,18 @@ def axis_order(spacing: Spacing) -> Decision[tuple[int, int, int]]:
 
 
 def median_shape(fingerprint: Fingerprint, spacing: Spacing) -> Spacing:
-    """Median over the cases, axis by axis, of their voxels (z, y, x) once resampled to `spacing`."""
+    """Median shape in voxels (z, y, x), axis by axis, over the cases resampled to `spacing`."""
     shapes = [new_shape_for(case.cropped_shape, case.spacing, spacing) for case in fingerprint.cases]
     return _three(np.median(shapes, axis=0))
 
 
 def coarser_spacing(spacing: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The next candidate for `3d_lowres`: 3 % coarser.
+    """The next spacing that is tried for `3d_lowres`: 3 % coarser.
 
-    While some axes are over twice as fine as the coarsest, these alone.
+    If some axes are more than twice as fine as the coarsest, only these axes become coarser.
 
     Args:
-        spacing: mm, axes in any order.
+        spacing: spacing in mm of each axis, axes in any order.
     """
     fine = spacing.max() / spacing > 2
     return np.where(fine | ~fine.any(), spacing * COARSENING, spacing)

@@ -1,7 +1,8 @@
-"""Patch, pooling and depth: how a U-Net's stages follow from spacing and patch size.
+"""Patch size, pooling and depth: how the stages of a U-Net follow from spacing and patch size.
 
-Works in the planner's axis order with two or three axes (a 2D network has no slice axis here). The
-rules are nnU-Net's (Isensee et al., Nature Methods 2021, supplement "Network topology"; release 2.8.1).
+In: spacing and patch size. Out: a `Topology`. Axes are in the planner's order; there are two or three of them (a 2D
+network has no slice axis here). The rules are nnU-Net's (Isensee et al., Nature Methods 2021, supplement "Network
+topology"; release 2.8.1).
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ Axes = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Topology:
-    """Stages of a U-Net and a patch they can divide; every tuple has an entry for each planned axis.
+    """Stages of a U-Net and a patch that they can divide; every tuple has an entry for each planned axis.
 
     Args:
-        patch_size: voxels.
-        strides: down-sampling at the entry of each stage; the first is all ones.
-        kernel_sizes: convolution kernel of each stage.
+        patch_size: patch size in voxels.
+        strides: down-sampling factors at the entry of each stage; those of the first stage are all 1.
+        kernel_sizes: size of the convolution kernel of each stage.
     """
 
     patch_size: Axes
@@ -40,20 +41,20 @@ class Topology:
 
     @property
     def divisor(self) -> Axes:
-        """What the patch must be a multiple of."""
+        """For each axis the number that the patch size must be a multiple of."""
         return tuple(math.prod(strides) for strides in zip(*self.strides, strict=True))
 
 
 def plan_topology(spacing: Sequence[float], patch_size: Sequence[float]) -> Topology:
-    """Stages for a patch, and the patch padded to what they can divide.
+    """The stages for a patch, and the patch padded to a size that they can divide.
 
-    Axes are pooled by two, the finest first, until they are of similar spacing and as long as the
-    feature maps allow. A kernel is 1 along an axis at least twice as coarse as the finest and 3 from the
-    stage on where that ends; at the lowest stage it is 3 along every axis.
+    Axes are pooled by two while feature maps stay large enough; axes that are at least twice as coarse as the finest
+    wait until their spacing is similar. The kernel is 1 along such a coarse axis, and 3 from the stage on where its
+    spacing is similar; at the lowest stage it is 3 along every axis.
 
     Args:
-        spacing: mm of each planned axis.
-        patch_size: voxels of each planned axis; may be fractional.
+        spacing: spacing in mm of each planned axis.
+        patch_size: voxels along each planned axis; may be fractional.
     """
     current, size = list(spacing), [float(n) for n in patch_size]
     kernel: Axes = (1,) * len(current)
@@ -72,10 +73,14 @@ def plan_topology(spacing: Sequence[float], patch_size: Sequence[float]) -> Topo
 
 
 def axes_to_pool(spacing: Sequence[float], size: Sequence[float]) -> Axes:
-    """Axes that the next stage halves; none where the network ends.
+    """Axes that the next stage halves; empty where the network ends.
 
-    Those long enough that are less than twice as coarse as the finest long enough axis. A single axis
-    is halved only where that leaves more than the shortest feature map.
+    These are the axes that are long enough and less than twice as coarse as the finest axis that is long enough. A
+    single axis is halved only if it stays clearly longer than the smallest feature map.
+
+    Args:
+        spacing: spacing in mm of each axis at the present stage.
+        size: voxels along each axis at the present stage.
     """
     long_enough = [axis for axis, n in enumerate(size) if n >= 2 * SMALLEST_FEATURE_MAP]
     if not long_enough:
@@ -88,10 +93,10 @@ def axes_to_pool(spacing: Sequence[float], size: Sequence[float]) -> Axes:
 
 
 def first_patch(spacing: Sequence[float], median_shape: Sequence[float]) -> tuple[float, ...]:
-    """The largest patch worth trying: of the images' aspect in mm inverted to voxels, within the median case.
+    """The largest patch that is tried, in voxels: its sides are equal in mm, and limited to the median case.
 
     Args:
-        spacing: mm of each planned axis.
+        spacing: spacing in mm of each planned axis.
         median_shape: voxels of the median case along each planned axis; may be fractional.
     """
     per_mm = [1 / s for s in spacing]
@@ -101,10 +106,15 @@ def first_patch(spacing: Sequence[float], median_shape: Sequence[float]) -> tupl
 
 
 def next_smaller(topology: Topology, spacing: Sequence[float], median_shape: Sequence[float]) -> Topology:
-    """The topology of a patch one step shorter along the axis longest relative to the median case.
+    """The topology of a patch that is one step shorter along the axis that is longest relative to the median case.
 
-    The last of equally long axes. A step is what the shortened patch must be a multiple of: a patch of
-    256 that five poolings can divide goes to 224 and not to 192.
+    Of equally long axes the last one is shortened. One step is the number that the shortened patch must be a multiple
+    of: a patch of 256 voxels that is pooled five times becomes 224, not 192.
+
+    Args:
+        topology: topology of the present patch.
+        spacing: spacing in mm of each planned axis.
+        median_shape: voxels of the median case along each planned axis.
 
     Raises:
         PlanError: the patch cannot become smaller.
@@ -119,7 +129,7 @@ def next_smaller(topology: Topology, spacing: Sequence[float], median_shape: Seq
 
 
 def _grown(kernel: Axes, spacing: Sequence[float]) -> Axes:
-    """Kernel of a stage: 3 along axes less than twice as coarse as the finest, and where it was 3 before."""
+    """Kernel size of a stage: 3 along axes less than twice as coarse as the finest, and along those that had 3."""
     finest = min(spacing)
     return tuple(3 if k == 3 or s / finest < 2 else 1 for k, s in zip(kernel, spacing, strict=True))
 

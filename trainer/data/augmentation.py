@@ -1,7 +1,7 @@
-"""Augmentation of one training patch: spatial, then intensity, then mirroring, as nnU-Net orders them.
+"""Augment one training patch: first spatially, then in intensity, then by mirroring, in nnU-Net's order.
 
-In: a place in a case and a random generator. Out: image (C, z, y, x) float32 and label (z, y, x)
-uint8. Two generators, so that a change to the intensity transforms leaves the spatial ones as drawn.
+In: a place in a case and two random generators. Out: image (C, z, y, x) float32 and label (z, y, x) uint8. With two
+generators, a change to the intensity transforms does not change which spatial transforms are drawn.
 """
 
 from __future__ import annotations
@@ -21,9 +21,14 @@ from trainer.data.spatial import IDENTITY, ReadRegion, SpatialTransform, cut_pat
 def plain_patch(
     read: ReadRegion, record: CaseRecord, place: Place, patch_size: Shape, halo: Shape = NO_HALO
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """The patch as it is, padded with 0 and background: image (C, z, y, x) and label (z, y, x).
+    """The patch without augmentation, padded with 0 and background: image (C, z, y, x) and label (z, y, x).
 
-    The image has `halo` voxels more than the label on each side.
+    Args:
+        read: function that reads image and label of a box inside the case.
+        record: record of the case, with its shape.
+        place: position of the patch in the case.
+        patch_size: patch size in voxels (z, y, x).
+        halo: voxels (z, y, x) by which the image is larger than the label on each side.
     """
     return _cut(read, record, place, patch_size, halo, IDENTITY)
 
@@ -41,19 +46,18 @@ def augmented_patch(
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """Draw and apply every transform to one patch: image (C, z, y, x) and label (z, y, x).
 
-    Channels that are not present stay as they are: those that the case lacks are zero. Neighbouring
-    slices in the halo go through the transforms of the slice between them, and nothing is mixed
-    across slices.
+    The intensities of absent channels are not changed: channels that the case lacks are zero. Neighbouring slices in
+    the halo get the same transforms as the slice between them, and nothing is mixed across slices.
 
     Args:
-        read: gives image and label of a box inside the case.
-        record: of the case: its shape, spacing and present channels.
-        place: where the patch lies before it is transformed.
-        patch_size: voxels (z, y, x).
-        training: ranges of the spatial transforms and axes that may be mirrored.
-        rngs: for the spatial transforms and mirroring, and for the intensity transforms.
-        halo: voxels that the image has more than the label on each side.
-        present: for each channel that `read` gives whether it is there; None = as the record says.
+        read: function that reads image and label of a box inside the case.
+        record: record of the case, with its shape, spacing and present channels.
+        place: position of the patch in the case before it is transformed.
+        patch_size: patch size in voxels (z, y, x).
+        training: training settings with the ranges of the spatial transforms and the axes that may be mirrored.
+        rngs: two random generators: for spatial transforms and mirroring, and for intensity transforms.
+        halo: voxels (z, y, x) by which the image is larger than the label on each side.
+        present: for each channel that `read` returns whether it is present; None = as the record says.
     """
     spatial, intensity = rngs
     transform = draw_spatial(spatial, training, patch_size, record.spacing)
@@ -68,7 +72,7 @@ def augmented_patch(
 def _cut(
     read: ReadRegion, record: CaseRecord, place: Place, patch_size: Shape, halo: Shape, transform: SpatialTransform
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """The patch with its halo, and the label without."""
+    """The image of the patch with its halo, and the label without halo."""
     z, y, x = (first - margin for first, margin in zip(place.lower, halo, strict=True))
     depth, height, width = (n + 2 * margin for n, margin in zip(patch_size, halo, strict=True))
     widened = Place((z, y, x), place.pivot)

@@ -1,8 +1,8 @@
-"""Training batches, prepared in worker processes while the network trains.
+"""Prepare training batches in worker processes while the network trains.
 
-In: folders of preprocessed cases and a configuration. Out: a `Batch` for every step, in order. A
-batch is a function of (seed, fold, step, place in the batch) alone: whatever the number of workers,
-and wherever training resumes, its bits are the same.
+In: folders of preprocessed cases and a configuration. Out: a `Batch` for every step, in order. A patch depends only on
+(seed, fold, step, place in the batch). So the bits of a batch are the same for any number of workers, and wherever
+training is resumed.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ class Batch:
     """What the network sees in one step.
 
     Args:
-        image: (B, C, z, y, x) float32.
-        label: (B, z, y, x) uint8 class indices.
-        step: of the training, from 0.
+        image: network input (B, C, z, y, x), float32.
+        label: class indices (B, z, y, x), uint8.
+        step: training step, from 0.
     """
 
     image: torch.Tensor
@@ -60,31 +60,33 @@ class Batch:
 
 @dataclass(frozen=True)
 class _Failure:
-    """An error in a worker, on its way to the process that trains."""
+    """An error in a worker, sent to the process that trains."""
 
     message: str
     details: str
 
 
 class BatchLoader:
-    """Batches of the steps from `first_step` on, up to `last_step` (excluded), in order; a context manager.
+    """Iterable over the batches of the steps from `first_step` to `last_step` (excluded); a context manager.
 
     Args:
-        folders: preprocessed cases to train on; their order does not matter.
-        layout: of the network's input; None = the preprocessed channels as they are.
-        seed: of the plan.
-        fold: so that folds see different draws.
-        first_step: the first that is wanted.
-        last_step: none from here on; None = as many as are taken.
-        workers: processes that prepare batches; 0 prepares them in this one.
-        augment: otherwise patches are drawn in the same places and cut as they are.
-        pin_memory: batches in page-locked memory, from which a GPU copies faster.
-        start_method: how workers start; `spawn` works on every system.
-        cache_bytes: memory of each process for decompressed cases; by default a share of what is
-            free, at most 1 GiB.
+        folders: folders of the preprocessed training cases; their order does not matter.
+        configuration: configuration that holds patch size, batch size and training settings.
+        layout: layout of the network's input; None = the preprocessed channels as they are.
+        seed: random seed of the plan.
+        fold: index of the fold; each fold draws other patches.
+        first_step: step of the first batch.
+        last_step: step before which the batches end; None = no end.
+        workers: number of processes that prepare batches; 0 = they are prepared in the calling process.
+        augment: whether patches are augmented; if not, patches from the same places are cut as they are.
+        pin_memory: whether batches lie in page-locked memory, from which a GPU copies faster.
+        start_method: how worker processes are started; `spawn` works on every system.
+        cache_bytes: memory of each process for decompressed cases in bytes; None = a share of the free memory, at
+            most 1 GiB.
 
     Raises:
-        TrainingDataError: there is no case, or one is not preprocessed or damaged.
+        TrainingDataError: there is no case, or a case is not preprocessed or is damaged.
+        InputError: the number of workers is negative.
     """
 
     def __init__(
@@ -125,27 +127,27 @@ class BatchLoader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the workers. A worker's sudden death, raised anywhere in the block, is explained."""
+        """End the workers. If a worker died suddenly, replace torch's error by one that explains it."""
         self._items = None
         if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
             raise self._worker_ended(error) from error
 
     def __iter__(self) -> Iterator[Batch]:
-        """Batches from `first_step` on.
+        """Yield the batches from `first_step` on.
 
         Raises:
-            TrainingDataError: a patch could not be made; names the case.
+            TrainingDataError: a patch could not be made, and the message names the case; or a worker died.
         """
         self._items = iter(self._loader())
         for _ in self._steps:
-            # no name is bound to the items here, so that leaving the block ends the workers
+            # no local name refers to the iterator, so that leaving the block ends the workers
             if self._items is None:
                 return
             try:
                 item = next(self._items)
             except (OSError, EOFError) as error:
-                # a connection to a worker broke in the middle of a batch; torch tells of the same death by a signal,
-                # which may come a little later: better here than while the error is told
+                # the connection to a worker broke in the middle of a batch; torch also reports the worker's death by a
+                # signal, possibly a little later: wait for it here, so that it does not interrupt the error report
                 with suppress(RuntimeError):
                     time.sleep(SECONDS_FOR_SIGNAL)
                 raise self._worker_ended(error) from error
@@ -172,13 +174,13 @@ class BatchLoader:
             worker_init_fn=_begin_worker if several else None,
             prefetch_factor=2 if several else None,
             pin_memory=self._pin_memory,
-            # a generator of its own: the global one belongs to the training and is restored on resuming
+            # an own generator, because the global one belongs to the training and is restored when it is resumed
             generator=torch.Generator(),
         )
 
 
 class _Batches(Dataset):
-    """Item `step` is that step's batch; a pure function of the step."""
+    """Data set whose item `step` is the batch of that step; the item depends on the step only."""
 
     def __init__(
         self,
@@ -200,7 +202,7 @@ class _Batches(Dataset):
         self._store = CaseStore(cache_bytes, layout.places, configuration.training.sample_by)
 
     def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor, int] | _Failure:
-        """Image (B, C, z, y, x), label (B, z, y, x) and the step, or what went wrong."""
+        """Image (B, C, z, y, x), label (B, z, y, x) and the step; a `_Failure` if a patch could not be made."""
         try:
             with _one_thread():
                 patches = [self._patch(step, place) for place in range(self._configuration.batch_size)]
@@ -253,7 +255,7 @@ def _unchanged(item: Item) -> Item:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Resampling with one thread: its bits must not depend on the process it runs in."""
+    """Context manager that resamples with one thread, so that bits do not depend on the process."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -263,10 +265,10 @@ def _one_thread() -> Iterator[None]:
 
 
 def _begin_worker(_: int) -> None:
-    """Make a worker end with its parent and not before.
+    """Make a worker process end when its parent ends, and not before.
 
-    Signals that a terminal or a scheduler sends to the whole group are left to the parent, which
-    still takes batches while it finishes its step.
+    Signals that a terminal or a scheduler sends to the whole process group are left to the parent, which still takes
+    batches while it finishes its step.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _end_later)
@@ -282,6 +284,6 @@ def _end_later(*_: object) -> None:
 
 
 def _end_with(sentinel: int) -> None:
-    """Wait for the parent's end, however it came, and end this process at once."""
+    """Wait until the parent process has ended, for whatever reason, and end this process at once."""
     wait([sentinel])
     os._exit(1)

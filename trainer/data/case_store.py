@@ -1,7 +1,7 @@
-"""The preprocessed cases of a fold as one process sees them: opened once, kept in memory if they fit.
+"""Open the preprocessed cases of a fold, and keep them in memory if they fit.
 
-In: folders of preprocessed cases. Out: boxes of image and label, and the voxels to draw from. Every
-process that makes patches has a store of its own.
+In: folders of preprocessed cases. Out: boxes of image and label, and the voxels to draw patches from. Every process
+that makes patches has a store of its own.
 """
 
 from __future__ import annotations
@@ -28,10 +28,12 @@ class StoredCase:
     """An opened case.
 
     Args:
-        image: (C, z, y, x), in memory or on disk, where it is read box by box.
-        channels: those of `image` that are read, in order.
-        label: (z, y, x), likewise.
-        lesions: its foreground voxels.
+        folder: folder of the preprocessed case.
+        record: record of the case, with its shape, spacing and present channels.
+        image: image (C, z, y, x), in memory, or on disk from where it is read box by box.
+        channels: indices of the channels of `image` that are read, in order.
+        label: label (z, y, x), in memory or on disk like the image.
+        lesions: foreground voxels of the case.
     """
 
     folder: Path
@@ -42,7 +44,11 @@ class StoredCase:
     lesions: LesionVoxels
 
     def read(self, lower: Shape, upper: Shape) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        """Copies of image (C, z, y, x), of `channels` alone, and label (z, y, x) from `lower` to `upper` (excluded).
+        """Copies of image (C, z, y, x) and label (z, y, x) of a box; the image has only the channels `channels`.
+
+        Args:
+            lower: first voxel (z, y, x) of the box.
+            upper: last voxel (z, y, x) of the box, excluded.
 
         Raises:
             TrainingDataError: a file is damaged.
@@ -54,15 +60,15 @@ class StoredCase:
 
 
 class CaseStore:
-    """Opens cases where they are asked for and keeps them, decompressed, as long as there is room.
+    """Opens cases on demand and keeps them decompressed in memory, as long as there is room.
 
-    Cases are drawn at random, so none is more worth keeping than another: the first ones that fit
-    stay, the rest are read from disk chunk by chunk.
+    Cases are drawn at random, so none is more worth keeping than another. The first cases that fit stay in memory; the
+    others are read from disk chunk by chunk.
 
     Args:
-        cache_bytes: memory for decompressed cases.
-        channels: those that are read; the others are not kept in memory either.
-        sample_by: how their foreground voxels are drawn, as in the plan.
+        cache_bytes: memory for decompressed cases in bytes.
+        channels: indices of the preprocessed channels that are read; only these are kept in memory.
+        sample_by: how foreground voxels are drawn, as in the plan: by `lesion` or by `voxel`.
     """
 
     def __init__(
@@ -77,7 +83,7 @@ class CaseStore:
         """The case in `folder`.
 
         Raises:
-            TrainingDataError: it is not preprocessed or damaged, or lacks what `sample_by` needs.
+            TrainingDataError: the case is not preprocessed or is damaged, or it lacks what `sample_by` needs.
         """
         if folder in self._kept:
             return self._kept[folder]
@@ -102,10 +108,10 @@ class CaseStore:
 
 
 def has_foreground(folder: Path) -> bool:
-    """Whether a case has voxels to centre patches on; reads headers only.
+    """Whether a case has foreground voxels to centre patches on; only file headers are read.
 
     Raises:
-        TrainingDataError: it is not preprocessed or damaged.
+        TrainingDataError: the case is not preprocessed or is damaged.
     """
     with damage_named(folder):
         read_record(folder)
@@ -115,7 +121,7 @@ def has_foreground(folder: Path) -> bool:
 
 @contextmanager
 def damage_named(folder: Path) -> Iterator[None]:
-    """Turn whatever reading the files of a case raises into an error that names its folder."""
+    """Context manager that turns any error in reading the files of a case into an error that names its folder."""
     try:
         yield
     except AutosegError as error:

@@ -1,12 +1,12 @@
-"""Where a training patch lies: case, class, lesion, voxel, then a random offset.
+"""Draw where a training patch lies: first a case, then a class, a lesion, a voxel, and a random offset.
 
-In: the voxels to draw from (`Foreground` of every case), the patch size. Out: a `Place`, the case and
-the position of the patch in its arrays, without reading any image. Axes are (z, y, x).
+In: the voxels to draw from (`Foreground` of every case) and the patch size. Out: the index of a case, and a `Place`,
+the position of the patch in its arrays. No image is read. Axes are (z, y, x).
 
-A foreground patch draws each level with equal chances, so that within a class a lesion of a few
-voxels is as likely as one that fills the image, and a rare class as likely as a common one; or, by
-`voxel`, each voxel of a class with equal chances, as nnU-Net has it. The share of foreground patches
-follows Isensee et al., Nature Methods 2021, supplementary note 2 (patch sampling).
+For a foreground patch each of these is drawn with equal chances. So within a class a lesion of a few voxels is as
+likely as one that fills the image, and a rare class is as likely as a common one. With `voxel`, each voxel of a class
+has equal chances instead, as in nnU-Net. The share of foreground patches follows Isensee et al., Nature Methods 2021,
+supplementary note 2 (patch sampling).
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class Place:
     """Position of a patch before augmentation.
 
     Args:
-        lower: voxel (z, y, x) of the case at which the patch begins; negative where it hangs over.
-        pivot: voxel (z, y, x) of the case that keeps its place in the patch under rotation, scaling
-            and deformation: the foreground voxel that was drawn, else the middle of the patch.
+        lower: voxel (z, y, x) of the case at which the patch begins; negative where the patch extends beyond the case.
+        pivot: voxel (z, y, x) of the case that keeps its position in the patch under rotation, scaling and
+            deformation: the foreground voxel that was drawn, else the middle of the patch.
     """
 
     lower: Shape
@@ -41,9 +41,9 @@ class LesionVoxels:
     """The foreground voxels of one case, ordered so that a class and a lesion can be drawn.
 
     Args:
-        foreground: of the case; class 0 in it is ignored.
-        by: `lesion`: each lesion of a class is as likely; `voxel`: each voxel of a class is,
-            where those given stand for as many as their weights say, or for themselves without weights.
+        foreground: foreground voxels of the case; voxels of class 0 are ignored.
+        by: `lesion`: each lesion of a class is equally likely; `voxel`: each voxel of a class is equally likely. The
+            weight of a stored voxel is the number of voxels that it stands for; without weights it is 1.
     """
 
     def __init__(self, foreground: Foreground, by: Literal["lesion", "voxel"] = "lesion") -> None:
@@ -61,16 +61,16 @@ class LesionVoxels:
 
     @property
     def classes(self) -> tuple[int, ...]:
-        """Classes of which there are voxels."""
+        """Indices of the foreground classes that the case has."""
         return tuple(self._ranges)
 
     @property
     def nbytes(self) -> int:
-        """Memory held."""
+        """Memory of the arrays in bytes."""
         return self._voxels.nbytes + (0 if self._voxels_up_to is None else self._voxels_up_to.nbytes)
 
     def draw(self, rng: np.random.Generator) -> NDArray[np.int64]:
-        """One voxel (z, y, x): class uniform, then lesion and voxel of the lesion, or voxel of the class."""
+        """Draw one voxel (z, y, x): first a class, then a lesion and its voxel, or directly a voxel of the class."""
         lesions = self._ranges[self.classes[rng.integers(len(self._ranges))]]
         if self._voxels_up_to is not None:
             return self._voxels[self._draw_by_weight(rng, lesions[0][0], lesions[-1][1])].astype(np.int64)
@@ -78,43 +78,49 @@ class LesionVoxels:
         return self._voxels[rng.integers(start, stop)].astype(np.int64)
 
     def _draw_by_weight(self, rng: np.random.Generator, first: int, last: int) -> int:
-        """Place of a voxel from `first` to `last` (excluded), each as likely as its weight says."""
+        """Draw the index of a voxel from `first` to `last` (excluded), with probabilities by weight."""
         assert self._voxels_up_to is not None
         before = self._voxels_up_to[first - 1] if first else 0.0
         aim = before + rng.random() * (self._voxels_up_to[last - 1] - before)
-        # rounding may carry the aim to the very end
+        # by rounding the aim may reach the end of the range
         return min(int(np.searchsorted(self._voxels_up_to, aim, side="right")), last - 1)
 
 
 def is_foreground_place(place: int, step: int, batch_size: int, share: float) -> bool:
     """Whether the patch at `place` of the batch is centred on foreground.
 
-    The last places of a batch are, as many as it takes to reach `share`: rounded up, where nnU-Net
-    rounds to the nearest and so may stay below it. A batch of one alternates over the steps.
+    The last patches of a batch are, as many as are needed to reach `share`. Their number is rounded up; nnU-Net rounds
+    to the nearest number and so may stay below the share. A batch of one patch alternates over the steps.
+
+    Args:
+        place: index of the patch in the batch, from 0.
+        step: training step, from 0.
+        batch_size: number of patches per batch.
+        share: smallest share of patches that are centred on foreground.
     """
     if batch_size == 1:
         return math.ceil((step + 1) * share) > math.ceil(step * share)
-    # the margin keeps a product such as 3 * (1/3) from being rounded up by its last bit
+    # the margin prevents that a product such as 3 * (1/3) is rounded up because of its last bit
     return place >= batch_size - math.ceil(batch_size * share - 1e-9)
 
 
 def draw_case(rng: np.random.Generator, has_foreground: Sequence[bool], foreground: bool) -> int:
-    """Index of a case, uniform; for a foreground patch among the cases that have any."""
+    """Draw the index of a case with equal chances; for a foreground patch only among the cases with foreground."""
     candidates = np.flatnonzero(has_foreground) if foreground and any(has_foreground) else len(has_foreground)
     return int(rng.choice(candidates))
 
 
 def place_on_foreground(rng: np.random.Generator, lesions: LesionVoxels, shape: Shape, patch_size: Shape) -> Place:
-    """A patch around a drawn foreground voxel, which lies anywhere in the middle half of the patch.
+    """Draw a patch around a foreground voxel, which lies anywhere in the middle half of the patch.
 
-    That is where a voxel lies in the window that weighs most for it when whole images are predicted
-    with half-patch overlap. Nearer to the image's border than that, the patch ends at the border.
+    When whole images are predicted with an overlap of half a patch, the window with the largest weight for a voxel has
+    the voxel in its middle half. Near the border of the image the patch ends at the border.
 
     Args:
-        rng: draws voxel and offset.
-        lesions: of the case.
-        shape: voxels of the case (z, y, x).
-        patch_size: voxels (z, y, x).
+        rng: random generator that draws the voxel and the offset.
+        lesions: foreground voxels of the case.
+        shape: shape of the case in voxels (z, y, x).
+        patch_size: patch size in voxels (z, y, x).
     """
     voxel = lesions.draw(rng)
     patch = np.asarray(patch_size)
@@ -127,12 +133,12 @@ def place_on_foreground(rng: np.random.Generator, lesions: LesionVoxels, shape: 
 
 
 def place_anywhere(rng: np.random.Generator, shape: Shape, patch_size: Shape) -> Place:
-    """A patch anywhere in the image, each position equally likely.
+    """Draw a patch anywhere in the image; each position is equally likely.
 
     Args:
-        rng: draws the position.
-        shape: voxels of the case (z, y, x).
-        patch_size: voxels (z, y, x).
+        rng: random generator that draws the position.
+        shape: shape of the case in voxels (z, y, x).
+        patch_size: patch size in voxels (z, y, x).
     """
     lowest, highest = _allowed(shape, patch_size)
     lower = rng.integers(lowest, highest + 1)
@@ -140,9 +146,9 @@ def place_anywhere(rng: np.random.Generator, shape: Shape, patch_size: Shape) ->
 
 
 def _allowed(shape: Shape, patch_size: Shape) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Lowest and highest start of a patch: it stays in the image or, where larger, holds all of it.
+    """Lowest and highest start of a patch: it stays inside the image or, where it is larger, contains all of it.
 
-    As the windows do when whole images are predicted, and nnU-Net's patches before rotation.
+    Windows in the prediction of whole images lie in the same way, and so do nnU-Net's patches before rotation.
     """
     slack = np.asarray(shape, dtype=np.int64) - np.asarray(patch_size, dtype=np.int64)
     return np.minimum(slack, 0), np.maximum(slack, 0)

@@ -1,8 +1,7 @@
-"""Sequence dropout: a patch loses some of its sequences, so that one network learns from any set of them.
+"""Sequence dropout: a patch loses some of its sequences, so that one network learns to work with any set of them.
 
-As in arXiv:2203.04959 (ModDrop++) and PMC10501967, where nothing was lost with every sequence
-there and much gained with some missing. Whole sequences go, the same ones in every voxel of the
-patch, and one is always left.
+The method is that of arXiv:2203.04959 (ModDrop++) and PMC10501967. There, accuracy was not lower with all sequences,
+and much higher with some missing. A sequence is removed from all voxels of the patch, and at least one always remains.
 """
 
 from __future__ import annotations
@@ -13,15 +12,15 @@ import numpy as np
 
 
 def drop_sequences(rng: np.random.Generator, present: Sequence[bool], probability: float) -> tuple[bool, ...]:
-    """For each sequence whether the patch keeps it.
+    """Draw for each sequence whether the patch keeps it.
 
-    How many are kept is drawn first, from one to all but one with equal chances, then which: so a
+    First the number of kept sequences is drawn, from one to all but one with equal chances; then which ones. So a
     single sequence, the hardest case, is seen as often as any other number.
 
     Args:
-        rng: draws whether any goes, how many, and which.
+        rng: random generator that draws whether, how many and which sequences are removed.
         present: for each sequence whether the case has it.
-        probability: that any goes; where only one is present none does.
+        probability: probability that any sequence is removed; none is removed where only one is present.
     """
     there = np.flatnonzero(present)
     if len(there) < 2 or rng.random() >= probability:

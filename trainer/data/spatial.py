@@ -1,15 +1,14 @@
 """Spatial augmentation: rotation, scaling and elastic deformation in one linear resampling.
 
-In: where a patch lies in a case and which transform was drawn. Out: image (C, z, y, x) and label
-(z, y, x) of the patch; only the region that the transform reaches is read. Parameters are drawn
-first (`draw_spatial`), then applied to image and label alike (`cut_patch`).
+In: the position of a patch in a case, and the transform that was drawn. Out: image (C, z, y, x) and label (z, y, x) of
+the patch; only the region that the transform reaches is read. Parameters are drawn first (`draw_spatial`), then applied
+to image and label alike (`cut_patch`).
 
-Probabilities are nnU-Net's (Isensee et al., Nature Methods 2021, supplementary note 2; release
-2.8.1): rotation 0.2, scaling 0.2, ranges by the plan. Unlike there, rotation acts in mm, not in
-voxels, so that it stays a rotation when voxels are not cubes, and the drawn foreground voxel keeps
-its place in the patch. Where a single axis rotates (nnU-Net's "dummy 2D" rule for anisotropic
-patches, and every 2D configuration) slices across it are treated as independent 2D images and
-nothing is interpolated between them.
+Probabilities are nnU-Net's (Isensee et al., Nature Methods 2021, supplementary note 2; release 2.8.1): rotation 0.2,
+scaling 0.2. The plan gives the ranges. Two things differ from nnU-Net. Rotation acts in mm, not in voxels, so that it
+stays a rotation when voxels are not cubes; and the drawn foreground voxel keeps its position in the patch. Where the
+patch rotates about one axis only (nnU-Net's "dummy 2D" rule for anisotropic patches, and every 2D configuration), the
+slices across this axis are treated as independent 2D images, and nothing is interpolated between them.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from trainer.data.sampling import Place
 
 ROTATION_PROBABILITY = 0.2
 SCALING_PROBABILITY = 0.2
-# Control points of an elastic deformation, as a share of the patch between two of them.
+# Smallest and largest distance between control points of an elastic deformation, as a share of the patch.
 ELASTIC_SPACING = (0.2, 0.5)
 # Cubic B-splines never fold while control points move less than 0.4 of their distance (Rueckert et
 # al., Diffeomorphic registration using B-splines, MICCAI 2006).
@@ -40,12 +39,12 @@ ReadRegion = Callable[[Shape, Shape], tuple[NDArray[np.float32], NDArray[np.uint
 
 @dataclass(frozen=True)
 class SpatialTransform:
-    """A map from the patch to the case, over the n axes it acts on.
+    """A map from voxels of the patch to voxels of the case, over the n axes on which it acts.
 
     Args:
-        axes: the array axes that are resampled, ascending; empty = the patch is cut as it is.
-        matrix: (n, n): step in the case, in voxels, of one voxel along each axis of the patch.
-        displacement: (n, *patch_size[axes]) in voxels of the case, added to the affine map.
+        axes: array axes that are resampled, ascending; empty = the patch is cut as it is.
+        matrix: matrix (n, n) that turns a step in voxels of the patch into a step in voxels of the case.
+        displacement: displacement (n, *patch_size[axes]) in voxels of the case, added to the affine map; None = none.
     """
 
     axes: tuple[int, ...]
@@ -57,11 +56,11 @@ IDENTITY = SpatialTransform((), np.zeros((0, 0)))
 
 
 def resampled_axes(rotation: Spacing, patch_size: Shape) -> tuple[int, ...]:
-    """Array axes that a drawn transform acts on: all, or those of the slices where one axis rotates.
+    """Array axes on which a drawn transform acts: all, or those within slices if rotation is about one axis only.
 
     Args:
         rotation: largest rotation in degrees about each axis (z, y, x).
-        patch_size: voxels (z, y, x); along an axis of length 1 there is nothing to resample.
+        patch_size: patch size in voxels (z, y, x); an axis of length 1 is not resampled.
     """
     rotating = [axis for axis in range(3) if rotation[axis] > 0]
     across_slices = rotating if len(rotating) == 1 else []
@@ -69,13 +68,13 @@ def resampled_axes(rotation: Spacing, patch_size: Shape) -> tuple[int, ...]:
 
 
 def affine_matrix(angles: Spacing, zoom: float, spacing: Spacing) -> NDArray[np.float64]:
-    """(3, 3) step in the case, in voxels, of a voxel of a patch that shows it rotated and enlarged.
+    """Matrix (3, 3) from steps in voxels of the patch to steps in voxels of the case, for rotation and zoom.
 
     Args:
-        angles: degrees about (z, y, x); a positive angle turns the first of the two other axes
-            towards the second. The product is Rz Ry Rx.
-        zoom: factor by which things appear larger in the patch.
-        spacing: mm (z, y, x).
+        angles: rotation in degrees about (z, y, x); a positive angle turns the first of the two other axes towards the
+            second. The rotations are multiplied as Rz Ry Rx.
+        zoom: factor by which structures appear larger in the patch.
+        spacing: spacing of the case in mm (z, y, x).
     """
     rotation = np.eye(3)
     for axis, degrees in enumerate(angles):
@@ -106,10 +105,10 @@ def draw_spatial(rng: np.random.Generator, training: Training, patch_size: Shape
 
 
 def elastic_displacement(rng: np.random.Generator, size: tuple[int, ...]) -> NDArray[np.float32]:
-    """A random smooth displacement (n, *size) in voxels that never folds.
+    """Draw a smooth displacement (n, *size) in voxels that never folds, for a patch of n axes.
 
-    A cubic B-spline over control points; their distance (a share of the patch) and the size of
-    their random moves (up to the limit of folding) are drawn too.
+    It is a cubic B-spline over control points. Their distance (a share of the patch) and the size of their random moves
+    (up to the limit of folding) are drawn too.
     """
     share = rng.uniform(*ELASTIC_SPACING)
     strength = rng.uniform(0, ELASTIC_LIMIT)
@@ -123,7 +122,7 @@ def elastic_displacement(rng: np.random.Generator, size: tuple[int, ...]) -> NDA
 
 
 def _spline_basis(length: int, distance: float) -> NDArray[np.float64]:
-    """(length, control points) weights of cubic B-splines whose centres lie `distance` apart."""
+    """Weights (length, control points) of cubic B-splines whose centres lie `distance` voxels apart."""
     positions = np.arange(length) / distance
     points = np.arange(-1, int(np.ceil(positions[-1])) + 2)
     t = np.abs(positions[:, None] - points[None, :])
@@ -133,22 +132,22 @@ def _spline_basis(length: int, distance: float) -> NDArray[np.float64]:
 def cut_patch(
     read: ReadRegion, shape: Shape, place: Place, patch_size: Shape, transform: SpatialTransform
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Read and resample one patch; 0 and background outside the image.
+    """Read and resample one patch; outside the image it is 0 and background.
 
     Args:
-        read: gives image (C, z, y, x) and label (z, y, x) between a lower and an upper (excluded)
-            voxel inside the case.
-        shape: voxels of the case.
-        place: where the patch lies before it is transformed.
-        patch_size: voxels (z, y, x).
-        transform: `IDENTITY` cuts the patch as it is.
+        read: function that reads image (C, z, y, x) and label (z, y, x) between a lower and an upper (excluded) voxel
+            inside the case.
+        shape: shape of the case in voxels (z, y, x).
+        place: position of the patch in the case before it is transformed.
+        patch_size: patch size in voxels (z, y, x).
+        transform: spatial transform of the patch; `IDENTITY` cuts the patch as it is.
 
     Returns:
-        image (C, *patch_size), linearly interpolated; label (patch_size), from the nearest voxel.
+        The image (C, *patch_size), linearly interpolated, and the label (patch_size), from the nearest voxel.
     """
     if not transform.axes:
         return _read_padded(read, shape, place.lower, _end(place.lower, patch_size))
-    # SimpleITK is faster in three dimensions, torch within slices; torch's alone takes a displacement
+    # SimpleITK is faster in three dimensions, torch within slices; only torch can apply a displacement
     if len(transform.axes) == 3 and transform.displacement is None:
         return _cut_affinely(read, shape, place, patch_size, transform)
     return _cut_by_grid(read, shape, place, patch_size, transform)
@@ -157,7 +156,7 @@ def cut_patch(
 def _cut_affinely(
     read: ReadRegion, shape: Shape, place: Place, patch_size: Shape, transform: SpatialTransform
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    # the pivot stays where it is in the patch
+    # the pivot keeps its position in the patch
     start = np.array(place.pivot) - transform.matrix @ (np.array(place.pivot) - np.array(place.lower))
     corner = transform.matrix * (np.array(patch_size) - 1)
     lowest, highest = start + np.minimum(corner, 0).sum(axis=1), start + np.maximum(corner, 0).sum(axis=1)
@@ -188,10 +187,10 @@ def _cut_by_grid(
 def _reached(
     place: Place, patch_size: Shape, shape: Shape, extent: dict[int, tuple[float, float]]
 ) -> tuple[Shape, Shape]:
-    """The box to read, where along some axes a transform reaches from a lowest to a highest position."""
+    """The box to read; `extent` gives the lowest and highest position that the transform reaches along some axes."""
     lower, upper = list(place.lower), list(_end(place.lower, patch_size))
     for axis, (lowest, highest) in extent.items():
-        # one voxel of the zeros outside, towards which the border is interpolated; one inside must be left to read
+        # include one voxel of zeros outside, towards which the border is interpolated, and at least one voxel inside
         lower[axis] = int(np.clip(np.floor(lowest), -1, shape[axis] - 1))
         upper[axis] = int(np.clip(np.ceil(highest) + 1, max(lower[axis] + 1, 1), shape[axis] + 1))
     return (lower[0], lower[1], lower[2]), (upper[0], upper[1], upper[2])
@@ -202,7 +201,7 @@ def _end(lower: Shape, size: Shape) -> Shape:
 
 
 def _coordinates(place: Place, patch_size: Shape, transform: SpatialTransform) -> list[NDArray[np.float32]]:
-    """Position in the case of every voxel of the patch, an array over the resampled axes for each."""
+    """Position in the case of every voxel of the patch: for each resampled axis an array over these axes."""
     pivot = np.array([place.pivot[a] for a in transform.axes])
     middle = pivot - np.array([place.lower[a] for a in transform.axes])
     steps = np.meshgrid(*(np.arange(patch_size[a]) for a in transform.axes), indexing="ij", sparse=True)
@@ -222,7 +221,7 @@ def _coordinates(place: Place, patch_size: Shape, transform: SpatialTransform) -
 def _read_padded(
     read: ReadRegion, shape: Shape, lower: tuple[int, ...], upper: tuple[int, ...]
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Image and label between two voxels that may lie outside the case, zero there."""
+    """Image and label between two voxels that may lie outside the case; outside both are zero."""
     inside_lower = [min(max(first, 0), n) for first, n in zip(lower, shape, strict=True)]
     inside_upper = [min(max(last, 0), n) for last, n in zip(upper, shape, strict=True)]
     image, label = read(

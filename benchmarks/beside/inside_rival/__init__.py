@@ -1,1 +1,1 @@
-"""Scripts that run in nnU-Net's own environment: they import nothing of autoseg, and answer with one JSON file."""
+"""Scripts that run in nnU-Net's own environment. They import nothing of autoseg, and each writes one JSON file."""

@@ -1,9 +1,10 @@
-"""Processor seconds of a batch through nnU-Net's own list of transforms (batchgeneratorsv2), one thread.
+"""Measures processor seconds per batch of nnU-Net's own list of transforms (batchgeneratorsv2), with one thread.
 
     python augmentation.py SETTINGS ANSWER
 
-SETTINGS is a JSON list of objects: patch and rotation in degrees (z, y, x), batch, batches. Patches are
-in memory and already as large as its loader draws them for rotation, so that only transforms are timed.
+SETTINGS is a JSON list of objects: patch in voxels and rotation in degrees, both (z, y, x), batch, batches. ANSWER is
+the JSON file for the result, a list of seconds. Patches are in memory, and already as large as nnU-Net's loader draws
+them for rotation, so that only transforms are timed.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Seconds of nnU-Net's own way from class scores at the plan's spacing to labels at the image's geometry.
+"""Measures seconds of nnU-Net's own export from logits at the plan's spacing to labels in the image's geometry.
 
     python export.py PLANS DATASET_JSON LOGITS SETTING ANSWER
 
-LOGITS is a .npy file (class, z, y, x) in half precision. SETTING is a JSON object: spacing of the plan and
-stored spacing in mm, stored shape, all (z, y, x); repeats.
+LOGITS is a .npy file (class, z, y, x) in float16. SETTING is a JSON object: spacing of the plan and
+stored spacing in mm, and stored shape in voxels, all (z, y, x); repeats. ANSWER is the JSON file for the result.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Seconds of nnU-Net's own training step, on random patches of its plan.
+"""Measures seconds of nnU-Net's own training step, on random patches of its plan's size.
 
 python training_step.py PLANS DATASET_JSON STEPS ANSWER
 """

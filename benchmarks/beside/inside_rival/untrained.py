@@ -1,4 +1,4 @@
-"""Five folds of nnU-Net with the weights it starts from, as if they had been trained: they predict as fast.
+"""Writes five folds of nnU-Net with initial weights, as if they were trained; they predict as fast as trained ones.
 
 python untrained.py PLANS DATASET_JSON ANSWER
 """
@@ -28,7 +28,7 @@ def main() -> None:
         trainer.initialize()
         trainer.inference_allowed_mirroring_axes = (0, 1, 2)
         trainer.save_checkpoint(str(Path(trainer.output_folder) / "checkpoint_final.pth"))
-    # what its training leaves in the model's folder, which prediction reads
+    # training copies these files into the model's folder, and prediction reads them there
     for name, source in (("plans.json", plans), ("dataset.json", dataset)):
         (Path(trainer.output_folder_base) / name).write_bytes(Path(source).read_bytes())
     Path(answer).write_text(json.dumps(trainer.output_folder_base))

@@ -74,7 +74,7 @@ def test_help_is_quick_and_leaves_torch_alone():
     assert done.returncode == 0 and "--time-budget" in done.stdout
     # the processor's seconds, since other processes may be at work on this machine
     assert after.children_user + after.children_system - before.children_user - before.children_system < 0.9
-    code = "import sys; from autoseg import cli; cli.status_of(['run', '--help']); print('torch' in sys.modules)"
+    code = "import sys; from autoseg.commands import cli; cli.status_of(['run', '--help']); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8")
     assert done.stdout.splitlines()[-1] == "False"
 
@@ -208,7 +208,7 @@ def test_an_unknown_error_keeps_its_traceback(monkeypatch):
 
 def test_sigterm_ends_in_a_message():
     code = (
-        "import autoseg, time; from autoseg import cli\n"
+        "import autoseg, time; from autoseg.commands import cli\n"
         "def run(*a, **k): print('begun', flush=True); time.sleep(60)\n"
         "autoseg.run = run; cli.main(['run', 'data', '-o', 'RUN'])"
     )

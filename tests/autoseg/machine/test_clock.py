@@ -49,7 +49,7 @@ def test_a_person_at_a_debugger_does_not_count() -> None:
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="this system stops no processes")
 def test_a_process_that_is_stopped_does_not_count_the_time() -> None:
     code = (
-        "import sys, time; from autoseg import clock\n"
+        "import sys, time; from autoseg.machine import clock\n"
         "start, wall = clock.now(), time.monotonic()\n"
         "print('ready', flush=True); sys.stdin.readline()\n"
         "print(clock.now() - start, time.monotonic() - wall)\n"
@@ -70,7 +70,7 @@ def test_a_process_that_is_stopped_does_not_count_the_time() -> None:
 
 def test_a_pdb_prompt_does_not_count() -> None:
     code = (
-        "import pdb, time; from autoseg import clock\n"
+        "import pdb, time; from autoseg.machine import clock\n"
         "start, wall = clock.now(), time.monotonic()\n"
         "pdb.set_trace()\n"
         "print('took', clock.now() - start, time.monotonic() - wall)\n"

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from autoseg.image.geometry import Spacing
-from autoseg.preprocessing.displacement import displacement
+from autoseg.preprocessing.displacement import displacements
 from autoseg.synthetic_spine.cohort import draw_grid, draw_scene, plan_cohort
 from autoseg.synthetic_spine.signals import Motion, acquire
 
@@ -23,6 +23,12 @@ def tissues(spacing: Spacing = SPACING, shape: tuple[int, int, int] = SHAPE, mov
     for _ in range(60):
         centre, radius = rng.uniform((0, 0, 0), (56, 79, 70)), rng.uniform(5, 12)
         found[np.linalg.norm((points - centre) / (1.3, 1, 0.8), axis=-1) < radius] = rng.integers(1, 5)
+    return found
+
+
+def displacement(reference, moved, spacing):
+    """Of one image, as tests want it."""
+    (found,) = displacements(reference, [moved], spacing)
     return found
 
 
@@ -100,3 +106,14 @@ def test_the_motion_of_a_synthetic_spine_is_found(sequence: str, shift: tuple[fl
     assert found is not None
     assert found[1:] == pytest.approx(expected[1:], abs=0.3)
     assert found[0] == pytest.approx(expected[0], abs=0.4 * grid.spacing[0])
+
+
+def test_several_images_are_measured_as_each_alone():
+    still, moved, turned = (
+        scan(tissues(), FIRST, 1),
+        scan(tissues(moved=(2.0, 0, 0)), SECOND, 2),
+        scan(tissues(moved=(0, 2.0, 0)), SECOND, 3),
+    )
+    alone = [displacement(still, image, SPACING) for image in (moved, turned)]
+    assert displacements(still, [moved, turned], SPACING) == alone
+    assert None not in alone
