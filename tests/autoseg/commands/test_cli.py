@@ -74,7 +74,9 @@ def test_help_is_quick_and_leaves_torch_alone():
     assert done.returncode == 0 and "--time-budget" in done.stdout
     # the processor's seconds, since other processes may be at work on this machine
     assert after.children_user + after.children_system - before.children_user - before.children_system < 0.9
-    code = "import sys; from autoseg.commands import cli; cli.status_of(['run', '--help']); print('torch' in sys.modules)"
+    code = (
+        "import sys; from autoseg.commands import cli; cli.status_of(['run', '--help']); print('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8")
     assert done.stdout.splitlines()[-1] == "False"
 
