@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autoseg.plan.plan import Plan
-from autoseg.run_folder.finished_fold import read_finished
+from autoseg.run_folder.finished_fold import read_finished_folds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import edited_in
 from autoseg.run_folder.splits import read_splits
@@ -93,7 +93,7 @@ def time_of_next_fold(
 
 def _pace_of_the_last(run: RunFolder, name: str) -> float | None:
     """Return the seconds per step of the last finished fold, validation during training included."""
-    found = [finished for fold, _ in run.folds(name) if (finished := read_finished(run, name, fold)) is not None]
+    found = list(read_finished_folds(run, name, (fold for fold, _ in run.folds(name))).values())
     return found[-1].seconds_training / found[-1].steps if found else None
 
 
@@ -142,10 +142,9 @@ def training_stage(configuration: str, fold: int) -> str:
 def _seconds_of_validation(run: RunFolder, plan: Plan, folds_left: Sequence[tuple[str, int]]) -> float:
     """Return the expected validation seconds of all folds left: mean of the finished folds, else the plan's."""
     seconds = 0.0
+    folds = range(len(read_splits(run.splits)))
     for name in dict.fromkeys(name for name, _ in folds_left):
-        folds = range(len(read_splits(run.splits)))
-        finished = {fold: done for fold in folds if (done := read_finished(run, name, fold)) is not None}
-        took = [done.seconds_validation for done in finished.values()]
+        took = [done.seconds_validation for done in read_finished_folds(run, name, folds).values()]
         planned = plan.configuration(name).training.validation_seconds or 0.0
         each = (sum(took) / len(took) if took else planned) + SECONDS_TO_START
         seconds += each * sum(other == name for other, _ in folds_left)

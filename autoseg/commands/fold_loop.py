@@ -33,7 +33,6 @@ def train_folds(
     wanted: Asked,
     reports_take: ReportTime,
     *,
-    device: str,
     console: Console,
     cells: Sequence[Cell] = (),
     begin: Callable[[str, int, int], None] = lambda name, fold, left: None,
@@ -46,9 +45,8 @@ def train_folds(
         prepared: the plan, and the data set and fingerprint that it was made from.
         folds_left: (configuration, fold) of every unfinished fold, in the order of training.
         configurations: configurations whose time counts towards the time budget.
-        wanted: the person's options, of which threads and epochs are used here.
+        wanted: the person's options, of which device, threads and epochs are used here.
         reports_take: estimate of the seconds that the reports at the end take.
-        device: `auto`, `cpu`, `cuda` or `mps`.
         console: console for messages to the user.
         cells: cells of the study; all cells of one dimension share a network. Empty where the run is no study.
         begin: called before each fold with its configuration, its number, and the number of folds left with it.
@@ -71,7 +69,7 @@ def train_folds(
                 run,
                 name,
                 fold,
-                device=device,
+                device=wanted.device_name,
                 threads=wanted.threads,
                 epochs=wanted.epochs,
                 time=time,

@@ -21,7 +21,7 @@ def phantom(
 
     Args:
         output: folder to make; it must not exist, or must be empty.
-        cases: number of cases.
+        cases: number of synthetic patients that are drawn.
         seed: random seed; the same seed gives the same data.
         kind: `spine`, or `small`: thick slices, and only small metastases, 0.1 % of the voxels.
         missing: fraction of the cases that lack each sequence, from 0 to 0.5; None = every fourth case lacks one.

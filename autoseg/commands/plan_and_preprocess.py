@@ -109,7 +109,7 @@ class Prepared:
 
     Args:
         plan: plan that is now in `plan.yaml`.
-        dataset: raw data set.
+        dataset: the raw data set that the plan is made for.
         fingerprint: fingerprint of the data set.
         workers: number of cases that are processed at once.
     """

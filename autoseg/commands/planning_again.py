@@ -46,7 +46,7 @@ def can_plan_again(
 
     Args:
         run: RUN folder that shows which folds have begun.
-        plan: the present plan.
+        plan: plan that the fold is trained by, as `plan.yaml` now has it.
         name: name of the configuration.
         fold: number of the fold that is trained next.
         edits: dotted paths of the plan's fields that a person edited.
@@ -193,10 +193,10 @@ def _write(
     """
     edits = edited_fields(run, before)
     planned = read_plan(run.planned) if run.planned.exists() else before
-    again = {"planned_again": tuple(dict.fromkeys([*before.planned_again, *group]))}
+    again = tuple(dict.fromkeys([*before.planned_again, *group]))
     with_edits = {name: _with_edits(before.configuration(name), c, name, edits) for name, c in changed.items()}
-    followed = before.changed(**(again | {"configurations": before.configurations | with_edits}))
-    planned = planned.changed(**(again | {"configurations": planned.configurations | changed}))
+    followed = before.changed(planned_again=again, configurations=before.configurations | with_edits)
+    planned = planned.changed(planned_again=again, configurations=planned.configurations | changed)
     anew = tuple(f"configurations.{name}." for name in changed)
     told = {field: why for field, why in read_reasons(run.plan).items() if not anew or not field.startswith(anew)}
     told |= {field: why for field, why in reasons.items() if anew and field.startswith(anew)}

@@ -31,7 +31,7 @@ class Read:
     """A data set that passed the check.
 
     Args:
-        dataset: the data set.
+        dataset: the raw data set, with its files and cases as they lie on the disk.
         record: content of its `dataset.json`.
         changed: names of the cases that are new or changed since the RUN folder last recorded them.
         shapes: shape (z, y, x) of every case in voxels; empty where the data set is unchanged and was not checked.

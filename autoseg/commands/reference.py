@@ -25,10 +25,9 @@ def reference() -> str:
 
 
 def _page(command: str) -> str:
-    console = Console(file=io.StringIO(), width=WIDTH, color_system=None, force_terminal=False)
-    with console.capture() as shown:
-        app.help_print([command], console=console)
-    lines = "\n".join(line.rstrip() for line in shown.get().strip().splitlines())
+    shown = io.StringIO()
+    app.help_print([command], console=Console(file=shown, width=WIDTH, color_system=None, force_terminal=False))
+    lines = "\n".join(line.rstrip() for line in shown.getvalue().strip().splitlines())
     return f"## autoseg {command}\n\n```text\n{lines}\n```"
 
 

@@ -65,7 +65,7 @@ def run(
         require_preprocessed(folder, plan, name, splits)
     left = [(of.configuration, fold) for of in folds for fold in of.left]
     reports_take = ReportTime(folder, configurations, threads=threads)
-    prepared = train_folds(folder, prepared, left, configurations, wanted, reports_take, device=device, console=console)
+    prepared = train_folds(folder, prepared, left, configurations, wanted, reports_take, console=console)
     reports = [report_if_finished(folder, name, len(splits), threads) for name in configurations]
     # printed first, so that the results and the report's path come last
     say_time(console, folder, prepared.plan)

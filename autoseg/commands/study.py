@@ -83,7 +83,7 @@ def study(
         Path(dataset), run, wanted, grid.dimensions, grid=grid, folds=folds, replan=replan, workers=workers
     )
     cells = grid.cells(tuple(channel.name for channel in prepared.plan.channels))
-    failures, plan = train_cells(run, prepared, cells, wanted, device=device, console=console)
+    failures, plan = train_cells(run, prepared, cells, wanted, console=console)
     with timed(run, "study report"):
         from inference.study.write import write_study
 
@@ -101,7 +101,7 @@ def study(
 
 
 def train_cells(
-    run: RunFolder, prepared: Prepared, cells: Sequence[Cell], wanted: Asked, *, device: str, console: Console
+    run: RunFolder, prepared: Prepared, cells: Sequence[Cell], wanted: Asked, *, console: Console
 ) -> tuple[dict[str, str], Plan]:
     """Train every unfinished fold, cell by cell.
 
@@ -110,9 +110,8 @@ def train_cells(
     Args:
         run: STUDY folder that holds the plan and the preprocessed cases.
         prepared: the plan, and the data set and fingerprint that it was made from.
-        cells: cells to train.
-        wanted: the person's options, of which threads and epochs are used here.
-        device: `auto`, `cpu`, `cuda` or `mps`.
+        cells: cells of the study whose unfinished folds are trained, in this order.
+        wanted: the person's options, of which device, threads and epochs are used here.
         console: console for messages to the user.
 
     Returns:
@@ -149,7 +148,6 @@ def train_cells(
         everything,
         wanted,
         reports_take,
-        device=device,
         console=console,
         cells=cells_in(plan),
         begin=begin,

@@ -48,7 +48,7 @@ def train(
     Args:
         run: RUN folder with preprocessed cases; the raw data set is not needed.
         fold: number of the fold, from 0, or `all`; finished folds are left as they are.
-        config: configurations to train.
+        config: names of configurations in the plan, such as `2d` and `3d`, that are trained one after the other.
         device: `auto`, `cpu`, `cuda` or `mps`.
         epochs: number of epochs, which measured time then never changes; None = as planned.
         time_budget: training time of each fold, such as `10m`, or seconds; None = as planned.

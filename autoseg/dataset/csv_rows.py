@@ -34,7 +34,7 @@ class Table:
     Args:
         path: path of the file.
         columns: column names of the header; `case`, `label` and `patient` are in lower case.
-        rows: well-formed rows.
+        rows: rows that have a value or an empty cell for every column, in the order of the file.
         malformed: for each malformed row its problem, by line number.
     """
 

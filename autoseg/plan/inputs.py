@@ -7,10 +7,8 @@ shared preprocessed cases.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from autoseg.plan.configuration import Configuration
+from autoseg.plan.configuration import Configuration
 
 
 def input_problems(configurations: Mapping[str, Configuration], channels: Sequence[str]) -> list[str]:

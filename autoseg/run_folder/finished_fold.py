@@ -5,7 +5,7 @@ The trainer writes it; reports, selection, copies and checks read it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from autoseg.errors import RunFolderError
@@ -94,20 +94,33 @@ def read_finished(run: RunFolder, configuration: str, fold: int) -> Finished | N
     return read_model(run.finished(configuration, fold), Finished, advice)
 
 
-def refuse_other_splits(run: RunFolder, configuration: str, splits: Sequence[Split]) -> None:
+def read_finished_folds(run: RunFolder, configuration: str, folds: Iterable[int]) -> dict[int, Finished]:
+    """Read `finished.json` of those of the given folds that have finished, by the fold's number.
+
+    Raises:
+        RunFolderError: a file is malformed; the message names the file and the field.
+    """
+    read = {fold: read_finished(run, configuration, fold) for fold in folds}
+    return {fold: finished for fold, finished in read.items() if finished is not None}
+
+
+def refuse_other_splits(
+    run: RunFolder, configuration: str, splits: Sequence[Split], finished_folds: Mapping[int, Finished]
+) -> None:
     """Raise an error where a finished fold would be validated on cases that it may have been trained on.
 
     Args:
         run: RUN folder that holds the finished folds.
         configuration: name of the configuration whose finished folds are checked.
         splits: training and validation cases of each fold that takes part, as `splits.json` now has them.
+        finished_folds: summary of each finished fold, by the fold's number.
 
     Raises:
         RunFolderError: a finished fold was trained on other cases than its split now names.
     """
-    for fold, split in enumerate(splits):
-        finished = read_finished(run, configuration, fold)
-        if finished is None or finished.train is None or set(finished.train) == set(split.train):
+    for fold, finished in finished_folds.items():
+        split = splits[fold]
+        if finished.train is None or set(finished.train) == set(split.train):
             continue
         differing = sorted(set(finished.train) ^ set(split.train))
         learned_from = sorted(set(finished.train) & set(split.val))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from autoseg.plan.plan import Plan
-from autoseg.run_folder.finished_fold import Finished, read_finished, refuse_other_splits
+from autoseg.run_folder.finished_fold import Finished, read_finished_folds, refuse_other_splits
 from autoseg.run_folder.fold_cases import splits_of
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split
@@ -18,7 +18,7 @@ class Folds:
     """The folds of one configuration, which fit the plan and the splits as these now stand.
 
     Args:
-        configuration: its name.
+        configuration: name of the configuration in the plan.
         splits: training and validation cases of each fold, without the cases that take no part in the configuration.
         finished: the summary of each finished fold, by the fold's number.
     """
@@ -54,6 +54,6 @@ def read_folds(run: RunFolder, plan: Plan, configuration: str, splits: Sequence[
     """
     refuse_other_plan_than_trained(run, plan, configuration)
     of_configuration = splits_of(run, plan, configuration, splits)
-    refuse_other_splits(run, configuration, of_configuration)
-    read = {fold: read_finished(run, configuration, fold) for fold in range(len(of_configuration))}
-    return Folds(configuration, of_configuration, {fold: done for fold, done in read.items() if done is not None})
+    finished = read_finished_folds(run, configuration, range(len(of_configuration)))
+    refuse_other_splits(run, configuration, of_configuration, finished)
+    return Folds(configuration, of_configuration, finished)

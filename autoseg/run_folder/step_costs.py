@@ -9,6 +9,7 @@ from autoseg.errors import RunFolderError
 from autoseg.files import FileModel, read_model, write_text
 from autoseg.machine.step_cost import Measure, StepCost
 from autoseg.plan.configuration import Configuration, Network
+from autoseg.plan.network_input import input_channels
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.paths import RunFolder
 
@@ -142,8 +143,6 @@ def read_step_costs(run: RunFolder) -> StepCosts | None:
 
 def _what(plan: Plan, configuration: Configuration) -> dict[str, object]:
     """Settings that the cost of a step depends on, named as the fields of `MeasuredStep`."""
-    from autoseg.plan.network_input import input_channels
-
     return {
         "patch_size": configuration.patch_size,
         "batch_size": configuration.batch_size,

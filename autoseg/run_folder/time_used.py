@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from autoseg.plan.plan import Plan
-from autoseg.run_folder.finished_fold import read_finished
+from autoseg.run_folder.finished_fold import read_finished_folds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.time_spent import read_time_spent
 from autoseg.terminal import format_duration
@@ -58,9 +58,7 @@ def time_used(run: RunFolder, plan: Plan) -> TimeUsed:
     used = sum(seconds for stage, seconds in spent.seconds.items() if stage.startswith(WORK))
     revisions, thread_changes = list[str](), 0
     for name in run.configurations_with_models():
-        for fold, _ in run.folds(name):
-            if (finished := read_finished(run, name, fold)) is None:
-                continue
+        for fold, finished in read_finished_folds(run, name, (fold for fold, _ in run.folds(name))).items():
             used += finished.seconds_training + finished.seconds_validation
             of_threads = [event for event in finished.events if event.kind == "threads"]
             thread_changes += len(of_threads)

@@ -12,7 +12,7 @@ from autoseg.dataset.record import DatasetRecord
 from autoseg.metrics.summary import METRICS
 from autoseg.plan.plan import Plan
 from autoseg.plan.study_cells import DIMENSIONS, Cell
-from autoseg.run_folder.finished_fold import read_finished
+from autoseg.run_folder.finished_fold import read_finished_folds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.terminal import format_duration
 from inference.study.collect import CellRows, results_frame
@@ -161,7 +161,7 @@ def study_results(
 
 def _facts(run: RunFolder, of_cell: CellRows) -> CellFacts:
     cell, splits = of_cell.cell, of_cell.found.splits
-    finished = [done for i in range(len(splits)) if (done := read_finished(run, cell.name, i)) is not None]
+    finished = list(read_finished_folds(run, cell.name, range(len(splits))).values())
     steps = [done.steps for done in finished]
     low, high = min(steps, default=0), max(steps, default=0)
     return CellFacts(

@@ -13,7 +13,7 @@ from autoseg.network.weights import load_network
 from autoseg.plan.configuration import Configuration, Network
 from autoseg.plan.network_input import InputLayout, input_channels
 from autoseg.plan.plan import Plan, read_plan, write_plan
-from autoseg.run_folder.finished_fold import Finished, read_finished, refuse_other_splits
+from autoseg.run_folder.finished_fold import Finished, read_finished, read_finished_folds, refuse_other_splits
 from autoseg.run_folder.fold_cases import splits_of
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split, read_splits, write_splits
@@ -115,9 +115,10 @@ def test_cases_without_a_seen_sequence_take_no_part(run) -> None:
     assert set(done.dice) == {"ball_4"}
     assert [file.name for file in run.cross_validation("T2.3d").glob("*.nii.gz")] == ["ball_4.nii.gz"]
     splits = read_splits(run.splits)
-    refuse_other_splits(run, "T2.3d", splits_of(run, plan, "T2.3d", splits))
+    of_folds = read_finished_folds(run, "T2.3d", range(len(splits)))
+    refuse_other_splits(run, "T2.3d", splits_of(run, plan, "T2.3d", splits), of_folds)
     with pytest.raises(RunFolderError, match="another split"):
-        refuse_other_splits(run, "T2.3d", splits)
+        refuse_other_splits(run, "T2.3d", splits, of_folds)
 
 
 def test_a_network_is_not_taken_for_one_of_another_plan(run) -> None:

@@ -30,7 +30,7 @@ def moved(measured: Fingerprint, name: str, places: list[float | None]) -> Finge
     cases = []
     for case, place in zip(measured.cases, places, strict=True):
         size = {"volume_mm3": 0.0, "components_mm3": ()} if place is None else {}
-        entry = case.classes[name].changed(**({"centroid_x": place} | size))
+        entry = case.classes[name].changed(centroid_x=place, **size)
         cases.append(case.changed(classes=case.classes | {name: entry}))
     return measured.changed(cases=tuple(cases))
 
