@@ -3,38 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from autoseg.commands.options import check_threads_and_epochs, existing_run
+from autoseg.commands.options import (
+    command,
+    Predictions,
+    References,
+    ReportFolder,
+    RunOfClasses,
+    ShownImages,
+    Threads,
+    Workers,
+)
+from autoseg.commands.guards import check_threads_and_epochs, existing_run
 from autoseg.commands.results import Report, show_report
+from autoseg.metrics.summary import Summary
 from autoseg.plan.plan import read_plan
 from autoseg.terminal import open_console
 
-if TYPE_CHECKING:
-    from autoseg.metrics.summary import Summary
 
-
+@command
 def evaluate(
-    reference: Path | str,
-    prediction: Path | str,
-    output: Path | str,
+    reference: References,
+    prediction: Predictions,
+    output: ReportFolder,
     *,
-    run: Path | str | None = None,
-    images: Path | str | None = None,
-    workers: int | None = None,
-    threads: int | None = None,
+    run: RunOfClasses = None,
+    images: ShownImages = None,
+    workers: Workers = None,
+    threads: Threads = None,
 ) -> Summary:
-    """Compare predicted label maps with references of the same names.
+    """Compare predicted label maps with references, by case, class and lesion.
 
-    Args:
-        reference: folder of reference label maps.
-        prediction: folder of predicted label maps.
-        output: folder for `metrics.csv`, `summary.json` and `report.html`.
-        run: RUN folder whose plan names the classes; None = the `dataset.json` beside the references names them, or
-            else the values in the references are the classes.
-        images: folder of the images, which the report shows under the outlines; None = no images.
-        workers: number of cases that are processed at once; None = as many as cores and memory allow.
-        threads: maximum number of cases that are processed at once; None = no such limit.
+    Without RUN and without a dataset.json beside the references, the values in the references are the classes.
 
     Returns:
         The content of `summary.json`.

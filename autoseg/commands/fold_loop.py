@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 
 from autoseg.commands.budget import time_of_next_fold
-from autoseg.commands.options import Asked
-from autoseg.commands.plan_and_preprocess import Prepared
+from autoseg.commands.plan_options import PlanOptions
+from autoseg.commands.preparation import Prepared
 from autoseg.commands.planning_again import can_plan_again, plan_again
 from autoseg.commands.results import ReportTime
 from autoseg.commands.train import train_unless_finished
@@ -30,7 +30,7 @@ def train_folds(
     prepared: Prepared,
     folds_left: Sequence[tuple[str, int]],
     configurations: Sequence[str],
-    wanted: Asked,
+    wanted: PlanOptions,
     reports_take: ReportTime,
     *,
     console: Console,

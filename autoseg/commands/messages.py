@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from autoseg.commands.options import Asked
+from autoseg.commands.plan_options import PlanOptions
 from autoseg.machine.other_programs import DISTURBING
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.plan import Plan, read_reasons
@@ -25,7 +25,7 @@ SECONDS_BESIDE_A_FOLD, SHARE_KEPT_BACK = 6.0, 1.05
 """Terms of the smallest useful time budget: start-up seconds of a fold; factor for report and preprocessing."""
 
 
-def say_budget(console: Console, budget: float | None, device: str, wanted: Asked) -> None:
+def say_budget(console: Console, budget: float | None, device: str, wanted: PlanOptions) -> None:
     """Print how long a run may take, and what more time would improve.
 
     Args:

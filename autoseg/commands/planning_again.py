@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from autoseg.commands.budget import spent_on, training_stage
-from autoseg.commands.plan_and_preprocess import Prepared, decide, measure_on, preprocess, reference_of
+from autoseg.commands.make_plan import decide, measure_on, reference_of
+from autoseg.commands.preparation import Prepared, preprocess
 from autoseg.errors import OtherPace
 from autoseg.files import discard, locked
 from autoseg.machine.step_cost import StepCost

@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from autoseg.commands.options import check_threads_and_epochs, configurations_of, existing_run
+from autoseg.commands.options import (
+    command,
+    Device,
+    Images,
+    MemberConfigurations,
+    MemberFolds,
+    Mirror,
+    PostProcessing,
+    PredictionFolder,
+    RunOrModels,
+    SaveProbabilities,
+    Sequences,
+    Threads,
+)
+from autoseg.commands.guards import check_threads_and_epochs, configurations_of, existing_run
 from autoseg.errors import InputError, PartialFailure
 from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.plan.network_input import seen_sequences
@@ -14,41 +28,25 @@ from autoseg.run_folder.selection import read_selection
 from autoseg.terminal import open_console
 
 
+@command
 def predict(
-    run: Path | str,
-    images: Path | str | Sequence[Path | str],
-    output: Path | str,
+    run: RunOrModels,
+    images: Images,
+    output: PredictionFolder,
     *,
-    config: str | Sequence[str] | None = None,
-    fold: int | Sequence[int] | None = None,
-    sequences: str | Sequence[str] | None = None,
-    device: str = "auto",
-    mirror: bool | None = None,
-    save_probabilities: bool = False,
-    post_processing: bool = True,
-    threads: int | None = None,
+    config: MemberConfigurations = None,
+    fold: MemberFolds = None,
+    sequences: Sequences = None,
+    device: Device = "auto",
+    mirror: Mirror = None,
+    save_probabilities: SaveProbabilities = False,
+    post_processing: PostProcessing = True,
+    threads: Threads = None,
 ) -> None:
-    """Predict label maps with all finished folds together.
+    """Predict images with all finished folds together, as `autoseg select` chose.
 
-    The configurations and the post-processing that `select` chose are applied.
-
-    A prediction has its input's name, file format (NIfTI for DICOM) and geometry. An input that cannot
-    be predicted is reported, and the others go on.
-
-    Args:
-        run: RUN folder, or a copy of its models.
-        images: a folder, a file, several of them, or a `cases.csv`.
-        output: folder for the predictions.
-        config: configurations to predict with, without post-processing; the probabilities of several are averaged.
-            None = the selected configurations, or else `3d`.
-        fold: numbers of the folds to predict with; None = all that are finished.
-        sequences: sequences to predict from, such as `T1`; the others are treated as absent, and their
-            files need not exist. None = all that an input has.
-        device: `auto`, `cpu`, `cuda` or `mps`.
-        mirror: whether to average over mirrored images too; None = as planned.
-        save_probabilities: whether to write the probability of every class too.
-        post_processing: whether to apply the selected post-processing.
-        threads: number of threads that compute on a CPU; None = as many as other programs leave cores for.
+    Each prediction has its input's name, format (NIfTI for DICOM) and geometry. An input that cannot be predicted is
+    reported, and the others go on; the exit status is then 1. Files of sequences that are not used need not exist.
 
     Raises:
         PartialFailure: some inputs could not be predicted; the message lists them.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from autoseg.commands.options import refuse_if_trained
+from autoseg.commands.guards import refuse_if_trained
 from autoseg.dataset.case import Dataset
 from autoseg.dataset.fingerprint import Fingerprint, read_fingerprint, write_fingerprint
 from autoseg.dataset.record import DatasetRecord, changed_cases, record_of

@@ -7,7 +7,7 @@ import io
 from rich.console import Console
 
 import autoseg
-from autoseg.commands.cli import app
+from autoseg.commands.cli import make_app
 
 HEAD = """<!-- made by python -m autoseg.commands.reference -->
 
@@ -26,7 +26,7 @@ def reference() -> str:
 
 def _page(command: str) -> str:
     shown = io.StringIO()
-    app.help_print([command], console=Console(file=shown, width=WIDTH, color_system=None, force_terminal=False))
+    make_app().help_print([command], console=Console(file=shown, width=WIDTH, color_system=None, force_terminal=False))
     lines = "\n".join(line.rstrip() for line in shown.getvalue().strip().splitlines())
     return f"## autoseg {command}\n\n```text\n{lines}\n```"
 

@@ -8,7 +8,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from autoseg.commands.options import check_threads_and_epochs, configurations_of, existing_run
+from autoseg.commands.options import (
+    CandidateConfigurations,
+    command,
+    OperatingPoint,
+    Threads,
+    TrainedRun,
+    Workers,
+)
+from autoseg.commands.guards import check_threads_and_epochs, configurations_of, existing_run
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.report_folder import report_folder
 from autoseg.run_folder.selection import CandidateScore, Performance, Selection, write_selection
@@ -19,26 +27,20 @@ UNDEFINED = "not defined"
 CANDIDATES_SHOWN = 10
 
 
+@command
 def select(
-    run: Path | str,
+    run: TrainedRun,
     *,
-    config: str | Sequence[str] | None = None,
-    operating_point: str = "dice",
-    workers: int | None = None,
-    threads: int | None = None,
+    config: CandidateConfigurations = None,
+    operating_point: OperatingPoint = "dice",
+    workers: Workers = None,
+    threads: Threads = None,
 ) -> Selection:
-    """Choose the configuration or pair that predicts best in cross-validation, and its post-processing.
+    """Choose the configuration or pair that is best in cross-validation, and its post-processing.
 
-    It compares existing predictions of the validation cases that all configurations have predicted. The choice is
-    written to `RUN/selected.json`, which may be edited; `predict` applies it.
-
-    Args:
-        run: RUN folder with trained configurations; the raw data set is not needed.
-        config: configurations to choose from; None = all that are trained.
-        operating_point: what threshold and minimal size are optimised for: `dice`, `f2` (detection of lesions) or
-            `sensitivity=0.9` (the fewest false components at this fraction of lesions found).
-        workers: number of cases that are processed at once; None = as many as cores and memory allow.
-        threads: maximum number of cases that are processed at once; None = no such limit.
+    Compares existing predictions of the validation cases that all configurations have predicted. Post-processing is
+    chosen only where it helps cases that it was not fitted to. The choice is written to RUN/selected.json, which may
+    be edited; `predict` applies it.
 
     Returns:
         The content of `selected.json`.

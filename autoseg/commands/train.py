@@ -6,8 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from autoseg.commands.options import (
+    command,
+    Device,
+    Epochs,
+    FoldBudget,
+    FoldToTrain,
+    Follow,
+    PatchWorkers,
+    PlannedConfigurations,
+    PreprocessedRun,
+    Threads,
+)
 from autoseg.commands.budget import FoldTime, training_stage
-from autoseg.commands.options import check_threads_and_epochs, configurations_of, existing_run, refuse_models_alone
+from autoseg.commands.guards import check_threads_and_epochs, configurations_of, existing_run, refuse_models_alone
 from autoseg.commands.results import report_if_finished, show_report
 from autoseg.errors import InputError, RunFolderError
 from autoseg.files import read_model
@@ -28,34 +40,23 @@ if TYPE_CHECKING:
 AS_PLANNED = FoldTime(None, 0.0)
 
 
+@command
 def train(
-    run: Path | str,
+    run: PreprocessedRun,
     *,
-    fold: int | Literal["all"] = "all",
-    config: str | Sequence[str] = DEFAULT_CONFIGURATIONS,
-    device: str = "auto",
-    epochs: int | None = None,
-    time_budget: str | float | None = None,
-    workers: int | None = None,
-    threads: int | None = None,
-    follow: Path | str | None = None,
+    fold: FoldToTrain = "all",
+    config: PlannedConfigurations = DEFAULT_CONFIGURATIONS,
+    device: Device = "auto",
+    epochs: Epochs = None,
+    time_budget: FoldBudget = None,
+    workers: PatchWorkers = None,
+    threads: Threads = None,
+    follow: Follow = None,
 ) -> None:
-    """Train one fold, or all in turn, going on where an earlier call stopped.
+    """Train one fold, or all in turn; stopped or killed, the same command goes on.
 
     After its training, a fold predicts and evaluates its validation cases. Once all folds of a configuration
     are finished, its report is written.
-
-    Args:
-        run: RUN folder with preprocessed cases; the raw data set is not needed.
-        fold: number of the fold, from 0, or `all`; finished folds are left as they are.
-        config: names of configurations in the plan, such as `2d` and `3d`, that are trained one after the other.
-        device: `auto`, `cpu`, `cuda` or `mps`.
-        epochs: number of epochs, which measured time then never changes; None = as planned.
-        time_budget: training time of each fold, such as `10m`, or seconds; None = as planned.
-        workers: number of processes that draw and augment patches; None = by the number of cores.
-        threads: number of threads that compute on a CPU; None = as many as other programs leave cores for.
-        follow: `finished.json` of an earlier training of this fold. That training is repeated with its events, and
-            gives the same weights, bit for bit, on the same kind of machine. None = a new training.
 
     Raises:
         RunFolderError: the run is not planned or preprocessed, another process trains the fold, or

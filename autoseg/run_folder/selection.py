@@ -85,7 +85,7 @@ class StepScore(FileModel):
             a case without the class in reference and prediction counts as 1; or F2 of lesion detection, pooled
             over cases; or, for a stated sensitivity, the share of lesions found, and once that is reached
             1 + 1 / (1 + false components per case).
-        gain: `after` minus `before`.
+        gain: score after the step minus score before it.
         standard_error: jackknife standard error of the gain, which leaves out one case at a time.
         applied: whether the step is part of the selected post-processing. Its gain must exceed its standard error
             (not for a stated sensitivity), and no step is applied where all of them together do not help.

@@ -58,7 +58,7 @@ def plan_cohort(
     """Plan every case of the data set: its patient, its visit and its sequences.
 
     Args:
-        cases: number of cases.
+        cases: number of synthetic patients to plan.
         seed: random seed of the data set.
         shape: number of voxels (z, y, x) of each case.
         kind: kind of the phantom, a key of `KINDS`.

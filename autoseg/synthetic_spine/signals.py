@@ -72,7 +72,7 @@ class Scene:
     """A patient at one visit.
 
     Args:
-        spine: the patient's spine.
+        spine: geometry of the patient's vertebrae and discs.
         metastases: foci that make the label.
         confounders: foci that look like metastases; they are painted beneath them.
         marrow: factor on the signal of the patient's marrow in T1, T2 and STIR.
@@ -88,7 +88,7 @@ def acquire(scene: Scene, sequence: str, grid: Geometry, motion: Motion, rng: np
     """Simulate the image (z, y, x) of one sequence.
 
     Args:
-        scene: the patient.
+        scene: everything in the patient's field of view that gives a signal.
         sequence: name of the sequence, one of `SEQUENCES`.
         grid: geometry of the image.
         motion: motion of the patient since the first sequence.

@@ -31,7 +31,7 @@ def page(
     """The HTML of the page.
 
     Args:
-        summary: summary of `rows`.
+        summary: means and lesion counts over all `rows`.
         rows: metrics of every case and class.
         pictures: pictures of the best, median and worst case.
         facts: facts about data, plan and training of the run; None where two folders were compared.

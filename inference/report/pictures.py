@@ -231,7 +231,7 @@ def show_plane(
 
     Args:
         panel: axes to draw into.
-        shown: slice to draw.
+        shown: image slice with its reference and predicted outlines.
         channel: index of the channel.
         whole: extent of the whole slice: left, right, bottom, top in mm.
         view: extent of the part that the panel shows, in the same order.

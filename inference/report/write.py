@@ -27,7 +27,7 @@ def write_report(
 
     Args:
         folder: report folder; it is created where it does not exist.
-        summary: summary of `rows`.
+        summary: means and lesion counts over all `rows`.
         rows: metrics of every case and class.
         pictures: pictures of the best, median and worst case.
         facts: facts about data, plan and training of the run; None where two folders were compared.

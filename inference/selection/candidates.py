@@ -159,7 +159,7 @@ def best_single(candidates: Sequence[Candidate], order: Sequence[int]) -> int:
     """Index of the best candidate that is a single configuration.
 
     Args:
-        candidates: all candidates.
+        candidates: names of every single configuration, and of every pair of them.
         order: indices of all candidates, the best first, as `ranked` returns them.
     """
     return next(i for i in order if len(candidates[i]) == 1)
@@ -198,7 +198,7 @@ def chosen_without(
     """Dice of each fold's cases under the candidate that is chosen on the cases of the other folds.
 
     Args:
-        candidates: all candidates.
+        candidates: names of every single configuration, and of every pair of them.
         dice: (candidate, case, class), nan where undefined.
         folds: (case,) fold of each case; at least two different folds.
 

@@ -184,7 +184,7 @@ def judge(name: str, table: Table, folds: NDArray[np.int64], aim: Aim, taken: Se
         folds: (case,) fold of each case.
         aim: what the step is fitted to.
         taken: steps that are already applied; the gain of `step` is measured over them.
-        step: step to validate.
+        step: step of post-processing that is tried.
     """
     before, after = (table.at(held_out(table, folds, aim, steps)) for steps in (taken, [*taken, step]))
     gain = float(after.score(aim) - before.score(aim))
@@ -218,7 +218,7 @@ def fit(table: Table, aim: Aim, steps: Sequence[Step]) -> Setting:
 
     Args:
         table: outcomes under every setting, of the cases to fit to.
-        aim: gives the score.
+        aim: operating point, which gives the score that is made largest.
         steps: steps that the setting may use.
     """
     worth = table.score(aim) + _BY_DICE * table.dice.mean(axis=0)

@@ -28,7 +28,7 @@ class CellFacts:
     """Number of cases and folds behind a cell's results, and how the cell was trained.
 
     Args:
-        cell: the cell.
+        cell: set of sequences and input dimension that the facts are about.
         cases: number of evaluated cases.
         of_cases: number of cases that take part in the cell.
         folds: number of finished folds.
@@ -57,7 +57,7 @@ class StudyResults:
         dataset: name of the data set.
         synthetic: whether the images are synthetic.
         cells: all cells that were asked for, also those without results.
-        frame: rows of `results.csv`.
+        frame: content of `results.csv`, a row for each cell, case and class.
         main_class: name of the class that charts and orders use, see `tables.main_class`.
         long: `tables.figures` of every class.
         strata: `tables.strata_tables`; empty where there are no strata.
@@ -126,7 +126,7 @@ def study_results(
     """Compute tables, comparisons and rankings from the collected metrics.
 
     Args:
-        run: STUDY folder.
+        run: STUDY folder whose folds are read.
         plan: plan of the study.
         cells: cells of the study.
         collected: metrics of each cell, in the order of `cells`; at least one cell has rows.

@@ -50,7 +50,7 @@ def with_mean_of_classes(frame: pd.DataFrame, metrics: Sequence[str]) -> pd.Data
     """Put a row with the mean over the classes before the others, for each cell and case, if there are several classes.
 
     Args:
-        frame: rows of `results.csv`.
+        frame: content of `results.csv`, a row for each cell, case and class.
         metrics: columns to average; other metrics are NaN in the new rows.
     """
     if frame["class"].nunique() < 2:

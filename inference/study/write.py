@@ -34,7 +34,7 @@ def write_study(
     This needs neither the raw data nor the models.
 
     Args:
-        run: STUDY folder.
+        run: STUDY folder that the page and the tables are written to.
         cells: cells of the study; the results say which of them have no predictions.
         failures: reason of each failure, by name of the cell that failed.
         workers: number of processes; None = as many as the cores and the free memory allow.

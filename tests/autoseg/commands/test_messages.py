@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from autoseg.commands.messages import say_budget, say_plan
-from autoseg.commands.options import asked
+from autoseg.commands.plan_options import check_plan_options
 from autoseg.plan.plan import Plan, write_plan
 from autoseg.run_folder.paths import RunFolder
 from tests.autoseg.preprocessing.example_plan import plan
@@ -37,6 +37,6 @@ def test_the_length_of_training_is_stated_with_the_plan(tmp_path, seconds) -> No
 
 def test_without_a_limit_it_is_said_how_to_set_one() -> None:
     console = Console(file=io.StringIO(), width=400)
-    say_budget(console, None, "cuda", asked(None, None, "cuda", None))
+    say_budget(console, None, "cuda", check_plan_options(None, None, "cuda", None))
     assert "No time limit on cuda: the length of training follows from the data set" in shown(console)
     assert "--time-budget" in shown(console)

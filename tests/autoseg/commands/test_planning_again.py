@@ -193,7 +193,7 @@ def test_room_is_asked_for_what_is_not_there_yet_alone(calls, dataset, run, monk
     asked = []
     monkeypatch.setattr("autoseg.dataset.disk.require_disk_space", lambda folder, needed: asked.append(needed))
     monkeypatch.setattr(
-        "autoseg.commands.plan_and_preprocess.require_disk_space", lambda folder, needed: asked.append(needed)
+        "autoseg.commands.preparation.require_disk_space", lambda folder, needed: asked.append(needed)
     )
     again(dataset, run)
     autoseg.plan_and_preprocess(dataset, run.path, config="2d", workers=1)

@@ -1,0 +1,100 @@
+"""Checks before a command begins: of single options, and of the RUN folder that it works on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from autoseg.errors import InputError, RunFolderError
+from autoseg.run_folder.paths import RunFolder
+
+# Files that a RUN folder may hold before its first plan: a person's own folds, and leftovers of an interrupted start.
+_BEFORE_THE_PLAN = {"splits.json", "splits.as_made.json", "time_spent.json", "dataset.json", "fingerprint.json"}
+
+
+def check_threads_and_epochs(threads: int | None, epochs: int | None = None) -> None:
+    """Refuse a number of threads or epochs below one.
+
+    Raises:
+        InputError: `threads` or `epochs` is less than 1.
+    """
+    if epochs is not None and epochs < 1:
+        raise InputError(f"--epochs {epochs}: at least one")
+    if threads is not None and threads < 1:
+        raise InputError(f"--threads {threads}: at least one")
+
+
+def configurations_of(config: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the configurations, each once, from one name or several.
+
+    Raises:
+        InputError: no name is given.
+    """
+    names = (config,) if isinstance(config, str) else tuple(dict.fromkeys(config))
+    if not names:
+        raise InputError("--config: name at least one configuration, such as 3d")
+    return names
+
+
+def existing_run(path: Path | str) -> RunFolder:
+    """Return the RUN folder at `path`.
+
+    Raises:
+        RunFolderError: `path` is no folder, or it holds no plan.
+    """
+    run = RunFolder(Path(path))
+    if not run.path.is_dir():
+        raise RunFolderError(f"{run.path}: is not a folder; give a RUN folder that plan-and-preprocess or run made")
+    run.require(run.plan, "autoseg plan-and-preprocess")
+    return run
+
+
+def require_run_or_empty(run: RunFolder) -> None:
+    """Refuse a folder that is neither a RUN folder nor empty, to protect a person's other files.
+
+    Raises:
+        RunFolderError: the path is a file, or a folder that holds other files.
+    """
+    if run.path.exists() and not run.path.is_dir():
+        raise RunFolderError(f"{run.path}: is a file; give a folder for the run")
+    if not run.path.exists() or run.plan.exists() or run.dataset.exists():
+        return
+    others = sorted(p.name for p in run.path.iterdir() if not p.name.startswith(".") and p.name not in _BEFORE_THE_PLAN)
+    if others:
+        raise RunFolderError(f"{run.path}: is no RUN folder and holds {others[0]}; give a new or an empty folder")
+
+
+def trained_folds(run: RunFolder) -> tuple[str, ...]:
+    """Return the folds that have weights or a checkpoint, each as a text like `3d fold 0`."""
+    names = run.configurations_with_models()
+    return tuple(f"{name} fold {fold}" for name in names for fold, _ in run.begun_folds(name))
+
+
+def refuse_if_trained(run: RunFolder, why: str) -> None:
+    """Refuse to make another plan where models are trained, since they would not fit it.
+
+    Args:
+        run: RUN folder that may hold models.
+        why: beginning of the message: what would make another plan, such as `--replan makes another plan`.
+
+    Raises:
+        RunFolderError: a fold has weights or a checkpoint.
+    """
+    if folds := trained_folds(run):
+        raise RunFolderError(
+            f"{run.path}: {why}, which the trained models ({', '.join(folds)}) do not fit; "
+            f"use a new RUN folder, or delete {run.path / 'models'}"
+        )
+
+
+def refuse_models_alone(run: RunFolder) -> None:
+    """Refuse a copy made with `--models-only`, for commands that need folds and cases.
+
+    Raises:
+        RunFolderError: the folder holds models and no `splits.json`.
+    """
+    if trained_folds(run) and not run.splits.exists():
+        raise RunFolderError(
+            f"{run.path}: holds models alone, to predict with, and no cases to train on; "
+            "train in the RUN folder that it was copied from"
+        )
