@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import platform
+import re
+import secrets
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Self, TypeVar
 
+import psutil
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from autoseg.errors import RunFolderError, wrong_fields
 
 
-class FileModel(BaseModel):
-    """Base of all models that are stored in files; they are immutable and reject unknown fields."""
+_LEFTOVER = re.compile(r"\.(\d+)\.([0-9a-f]{8})\.[0-9a-f]{8}\..")
+SECONDS_OF_LEFTOVERS = 24 * 3600.0
+"""What a process of another machine began to write counts as left behind after this time."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+
+class FileModel(BaseModel):
+    """Base of all models that are stored in files; they are immutable, and reject unknown fields and nan or inf."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def changed(self, **changes: object) -> Self:
         """Return a copy with other values, which are validated like those read from a file.
@@ -44,10 +56,12 @@ def replaced_when_done(path: Path) -> Iterator[Path]:
     """Give the block a temporary file beside `path`, which is synced and renamed to `path` if the block succeeds.
 
     The temporary name keeps the file's endings, since writers choose a format by them. Whatever
-    interrupts the block, `path` holds either its old or its new content, complete.
+    interrupts the block, `path` holds either its old or its new content, complete. Nobody can foresee the temporary
+    name, so that no link can have been put in its place.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    temporary = _temporary_name(path)
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0), 0o666))
     try:
         yield temporary
         sync(temporary)
@@ -67,8 +81,7 @@ def folder_replaced_when_done(path: Path) -> Iterator[Path]:
     if path.is_dir() and (os.path.ismount(path) or path.samefile(".")):
         raise RunFolderError(f"{path}: is the current folder or a mounted one; give a new folder inside it")
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = _temporary_name(path)
     temporary.mkdir()
     try:
         yield temporary
@@ -81,13 +94,53 @@ def folder_replaced_when_done(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def _temporary_name(path: Path) -> Path:
+    """A hidden name beside `path` that is not in use, which tells the process and the machine that made it."""
+    return path.with_name(f".{os.getpid()}.{_this_machine()}.{secrets.token_hex(4)}.{path.name}")
+
+
+@cache
+def _this_machine() -> str:
+    """Eight hexadecimal digits for this machine since it was started; process numbers are unique within them."""
+    return hashlib.blake2b(f"{platform.node()} {psutil.boot_time():.0f}".encode(), digest_size=4).hexdigest()
+
+
+def sweep(folder: Path) -> None:
+    """Remove what processes left behind that ended while they wrote: hidden entries with the number of a dead process.
+
+    What another machine wrote stays for a day, since its processes cannot be seen from here.
+
+    Args:
+        folder: folder that is searched with all folders in it; links are not followed.
+    """
+    for where, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            entry = Path(where, name)
+            if (found := _LEFTOVER.match(name)) and _is_abandoned(entry, int(found[1]), found[2]):
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry, ignore_errors=True)
+                else:
+                    with suppress(OSError):
+                        entry.unlink()
+
+
+def _is_abandoned(entry: Path, process: int, machine: str) -> bool:
+    if machine == _this_machine():
+        return not psutil.pid_exists(process)
+    try:
+        age = time.time() - entry.lstat().st_mtime
+    except OSError:
+        return False
+    return age > SECONDS_OF_LEFTOVERS
+
+
 def discard(folder: Path) -> None:
     """Remove a folder if it exists.
 
     It is renamed first, so that an interruption leaves no incomplete folder under its own name.
     """
     if folder.exists():
-        gone = folder.with_name(f".{os.getpid()}.{folder.name}")
+        gone = _temporary_name(folder)
         folder.replace(gone)
         shutil.rmtree(gone, ignore_errors=True)
 

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import os
 import re
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
 from autoseg.errors import InputError
+from autoseg.names import visible
 
 WIDTH_IN_A_LOG = 160
 """Width in columns of output to a file or a pipe, since rich's 80 columns would cut tables of many classes."""
+
+
+class PlainConsole(Console):
+    """A console that prints text as it is written: square brackets are no markup, control characters do nothing."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Turn a text, or a cell of a table, into what is printed."""
+        return super().render_str(visible(text), **options)
 
 
 def open_console(*, stderr: bool = False) -> Console:
@@ -20,7 +31,7 @@ def open_console(*, stderr: bool = False) -> Console:
     Args:
         stderr: write to standard error, as progress bars, warnings and errors do, instead of standard output.
     """
-    made = Console(stderr=stderr)
+    made = PlainConsole(stderr=stderr, markup=False, highlight=False, emoji=False)
     # a notebook is no terminal either, but has a width of its own
     if not made.is_terminal and not made.is_jupyter and "COLUMNS" not in os.environ:
         made.width = WIDTH_IN_A_LOG
@@ -66,6 +77,17 @@ def format_duration(seconds: float) -> str:
     return f"{days} {unit} {hours % 24} h" if hours % 24 else f"{days} {unit}"
 
 
+def styled(style: str, text: str, rest: str = "") -> Text:
+    """Return a text in a style, such as `bold` or `yellow`, and the rest in none.
+
+    Args:
+        style: rich's name of the style.
+        text: what is shown in the style.
+        rest: what follows in no style.
+    """
+    return Text.assemble((visible(text), style), visible(rest))
+
+
 def progress_bar(console: Console | None = None) -> Progress:
     """Return autoseg's progress bar, which shows the task, the items done, the time elapsed and the time left.
 
@@ -73,7 +95,7 @@ def progress_bar(console: Console | None = None) -> Progress:
         console: console that shows the bar; None = a new one on standard error.
     """
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

@@ -17,7 +17,6 @@ from itertools import chain
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 
 from autoseg.dataset.case import Case
 from autoseg.dataset.fingerprint import Fingerprint, read_fingerprint
@@ -31,7 +30,8 @@ from autoseg.plan.plan import Plan, read_plan
 from autoseg.preprocessing.prepare import prepare_case
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.selection import ClassRule, rules_by_class
-from autoseg.terminal import open_console, progress_bar
+from autoseg.names import visible
+from autoseg.terminal import open_console, progress_bar, styled
 from autoseg.whole_image.export import export_probabilities, label_image
 from autoseg.whole_image.mixture import most_probable
 from autoseg.whole_image.predicted import Predicted, quantized
@@ -120,7 +120,7 @@ def predict_cases(
         cases_task = bar.add_task("cases", total=len(cases))
         windows_task = bar.add_task("windows", total=None)
         for case, target in zip(cases, targets, strict=True):
-            bar.update(cases_task, description=f"cases ({escape(case.name)})")
+            bar.update(cases_task, description=f"cases ({visible(case.name)})")
             bar.reset(windows_task, total=None)
             on_window = partial(_after_window, bar.update, windows_task, computing if where.type == "cpu" else None)
             problem = _attempt(predictor, case, target, bar.console, on_window)
@@ -173,12 +173,12 @@ def _attempt(
         reason = str(error) or type(error).__name__
     except Exception as error:
         # a bug, not the user's mistake: the other cases go on, and the whole traceback is shown
-        console.print(traceback.format_exc(), markup=False, highlight=False)
+        console.print(traceback.format_exc())
         reason = f"unexpected {type(error).__name__}: {error}"
     else:
         return None
     problem = reason if reason.startswith(f"{case.name}: ") else f"{case.name}: {reason}"
-    console.print(f"[red]not predicted[/red] {escape(problem)}", highlight=False)
+    console.print(styled("red", "not predicted", f" {problem}"))
     return problem
 
 
@@ -191,7 +191,7 @@ def _predict_case(
     groups = groups_that_see(predictor.groups, plan, loaded, console)
     odd = [unusual(loaded, plan, predictor.fingerprint, group.configuration) for group in groups]
     for warning in dict.fromkeys((*loaded.warnings, *chain.from_iterable(odd))):
-        console.print(f"[yellow]{escape(case.name)}[/yellow]: {escape(warning)}", highlight=False)
+        console.print(styled("yellow", case.name, f": {warning}"))
     # each group removes one entry of the list, so that the last group frees the whole image, which may be large
     waiting = [loaded] * len(groups)
     del loaded

@@ -24,6 +24,7 @@ from autoseg.dataset.load import LoadedCase, load_case
 from autoseg.dataset.record import FileRecord, file_record
 from autoseg.errors import DatasetError
 from autoseg.files import FileModel, folder_replaced_when_done, locked
+from autoseg.names import PlainName
 from autoseg.image.image import Image, read_geometry, write_image
 from autoseg.image.labels import Labels
 from autoseg.machine.map_cases import map_cases, workers_within_memory
@@ -56,7 +57,7 @@ class DecidedBy(FileModel):
     """
 
     schema_version: Literal[1] = 1
-    case: str
+    case: PlainName
     present: tuple[bool, ...]
     several_channels_in_one_file: bool
     sources: tuple[FileRecord, ...]
@@ -118,7 +119,7 @@ def preprocess_dataset(
             small=is_small(task.case for task in tasks),
         )
     for warning in [w for of_case in warnings for w in of_case]:
-        (console or open_console(stderr=True)).print(f"Warning: {warning}", markup=False, highlight=False)
+        (console or open_console(stderr=True)).print(f"Warning: {warning}")
 
 
 def _preprocess(task: _Task) -> tuple[str, ...]:

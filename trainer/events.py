@@ -155,7 +155,7 @@ def _change_length(state: State, iterations: int, reason: str, console: Console)
         rate_factor=1.0,
         reason=reason,
     )
-    console.print(f"{'Fewer' if shorter else 'More'} steps: {reason}", highlight=False)
+    console.print(f"{'Fewer' if shorter else 'More'} steps: {reason}")
     state.events = (*state.events, event)
 
 
@@ -183,7 +183,7 @@ def tell_what_it_takes(state: State, limit: float, console: Console) -> None:
     takes = state.seconds + _seconds_to_come(state, length, of_step, of_look)
     apart = format_duration(abs(takes - limit))
     compared = f"{apart} more than its time" if takes > limit else f"{apart} of its time left over"
-    console.print(f"{length} steps, as you wrote, take {format_duration(takes)}: {compared}", highlight=False)
+    console.print(f"{length} steps, as you wrote, take {format_duration(takes)}: {compared}")
 
 
 def end_now(state: State, console: Console) -> None:
@@ -210,7 +210,7 @@ def change_threads(state: State, threads: int, why: str, console: Console) -> No
         threads=threads,
         reason=f"{threads} instead of {before} threads: {why}",
     )
-    console.print(f"Threads: {event.reason}", highlight=False)
+    console.print(f"Threads: {event.reason}")
     state.events = (*state.events, event)
     # the pace so far was measured with another number of threads
     checkpoint.forget_pace(state)

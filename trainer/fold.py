@@ -291,7 +291,6 @@ def _compare_pace(task: Fold, at_other_pace: AtOtherPace) -> None:
         "planning again (autoseg run, or plan-and-preprocess --replan, in a new RUN folder where folds are trained) "
         f"would find a {'richer' if real < planned else 'poorer'} network for this one.",
         style="yellow",
-        highlight=False,
     )
 
 

@@ -226,8 +226,6 @@ def _note_beginning(run: RunFolder, plan: Plan, name: str, index: int, console: 
             f"{run.selected} rests on models that are trained anew: it is {run.former_selection.name} now; "
             f"`autoseg select {run.path}` chooses again",
             style="yellow",
-            markup=False,
-            highlight=False,
         )
 
 

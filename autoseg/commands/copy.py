@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from autoseg.commands.options import CopyFolder, ModelsOnly, RunToCopy, command
+from autoseg.commands.guards import existing_run
+from autoseg.commands.options import CopyFolder, FollowLinks, ModelsOnly, RunToCopy, command
 from autoseg.run_folder.copies import copy_run
-from autoseg.run_folder.paths import RunFolder
 from autoseg.terminal import open_console
 
 
 @command
-def copy(run: RunToCopy, output: CopyFolder, *, models_only: ModelsOnly = False) -> None:
+def copy(
+    run: RunToCopy, output: CopyFolder, *, models_only: ModelsOnly = False, follow_links: FollowLinks = False
+) -> None:
     """Copy a RUN folder; with --models-only without patients' images.
 
     Raises:
         RunFolderError: RUN is no RUN folder, no fold is trained whose models could be copied, or the copy would not be
             empty or would be inside RUN.
     """
-    copy_run(RunFolder(Path(run)), Path(output), models_only=models_only)
+    copy_run(existing_run(run, follow_links=follow_links), Path(output), models_only=models_only)
     what = "Models, without cases" if models_only else "Copied"
-    open_console().print(f"{what}: {output}", highlight=False, soft_wrap=True, markup=False)
+    open_console().print(f"{what}: {output}", soft_wrap=True)

@@ -41,7 +41,7 @@ def demo(
     an earlier one stopped.
     """
     console = open_console()
-    console.print(f"[bold]{SYNTHETIC}[/bold]")
+    console.print(SYNTHETIC, style="bold")
     folder = Path(output)
     if not (folder / SYNTHETIC_NAME / "cases.csv").exists():
         phantom(folder / SYNTHETIC_NAME, cases=cases, threads=threads)

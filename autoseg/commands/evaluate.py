@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from autoseg.commands.options import (
+    FollowLinks,
     command,
     Predictions,
     References,
@@ -31,6 +32,7 @@ def evaluate(
     images: ShownImages = None,
     workers: Workers = None,
     threads: Threads = None,
+    follow_links: FollowLinks = False,
 ) -> Summary:
     """Compare predicted label maps with references, by case, class and lesion.
 
@@ -44,7 +46,7 @@ def evaluate(
         PartialFailure: some cases could not be evaluated; the report of the others is written.
     """
     check_threads_and_epochs(threads)
-    labels = None if run is None else read_plan(existing_run(run).plan).labels
+    labels = None if run is None else read_plan(existing_run(run, follow_links=follow_links).plan).labels
     from inference.evaluation.evaluate import IncompleteEvaluation, evaluate_folders
 
     try:

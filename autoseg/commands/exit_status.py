@@ -81,7 +81,7 @@ def _message(error: AutosegError) -> str:
 def _say(console: Console, text: str) -> None:
     # a stop on purpose is no error
     text = text if text.startswith("Stopped") else f"Error: {text}"
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    console.print(text, soft_wrap=True)
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

@@ -50,15 +50,13 @@ def keep_or_make_folds(
             console.print(
                 f"{run.splits} names no fold for {', '.join(unused)}: not used; delete it to have folds made anew",
                 style="yellow",
-                markup=False,
-                highlight=False,
             )
         return there
     made = make_splits(dataset, fingerprint, folds=folds or DEFAULT_FOLDS, seed=seed)
     # written first: a splits.json without this copy is taken for a person's own
     write_splits(run.made_splits, made)
     write_splits(run.splits, made)
-    console.print(f"{len(made)} folds, in {run.splits}", highlight=False)
+    console.print(f"{len(made)} folds, in {run.splits}")
     return made
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from autoseg.errors import InputError, RunFolderError
+from autoseg.files import sweep
 from autoseg.run_folder.paths import RunFolder
 
 # Files that a RUN folder may hold before its first plan: a person's own folds, and leftovers of an interrupted start.
@@ -36,28 +38,67 @@ def configurations_of(config: str | Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-def existing_run(path: Path | str) -> RunFolder:
-    """Return the RUN folder at `path`.
+def existing_run(path: Path | str, *, follow_links: bool = False) -> RunFolder:
+    """Return the RUN folder at `path`, after what killed processes left behind in it was removed.
+
+    Args:
+        path: path of the RUN folder.
+        follow_links: whether links in it may lead out of it.
 
     Raises:
-        RunFolderError: `path` is no folder, or it holds no plan.
+        RunFolderError: `path` is no folder, it holds no plan, or a link in it leads out of it.
     """
     run = RunFolder(Path(path))
     if not run.path.is_dir():
         raise RunFolderError(f"{run.path}: is not a folder; give a RUN folder that plan-and-preprocess or run made")
     run.require(run.plan, "autoseg plan-and-preprocess")
+    if not follow_links:
+        refuse_links_out(run.path)
+    sweep(run.path)
     return run
 
 
-def require_run_or_empty(run: RunFolder) -> None:
-    """Refuse a folder that is neither a RUN folder nor empty, to protect a person's other files.
+def refuse_links_out(folder: Path) -> None:
+    """Refuse a folder with a link that leads out of it: what is written or removed there would not be the run's.
 
     Raises:
-        RunFolderError: the path is a file, or a folder that holds other files.
+        RunFolderError: there is such a link; the message names it and its target.
+    """
+    root = folder.resolve()
+    waiting = [root]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(root):
+                    raise RunFolderError(
+                        f"{entry.path}: is a link to {os.readlink(entry.path)}, outside of the RUN folder, where "
+                        "nothing is read or written; put the files themselves here, or add --follow-links if you made "
+                        "the link"
+                    )
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(Path(entry.path))
+
+
+def require_run_or_empty(run: RunFolder, *, follow_links: bool = False) -> None:
+    """Refuse a folder that is neither a RUN folder nor empty, to protect a person's other files.
+
+    What killed processes left behind in a RUN folder is removed.
+
+    Args:
+        run: RUN folder to make or to go on with.
+        follow_links: whether links in it may lead out of it.
+
+    Raises:
+        RunFolderError: the path is a file, or a folder that holds other files, or a link in it leads out of it.
     """
     if run.path.exists() and not run.path.is_dir():
         raise RunFolderError(f"{run.path}: is a file; give a folder for the run")
-    if not run.path.exists() or run.plan.exists() or run.dataset.exists():
+    if run.path.exists() and not follow_links:
+        refuse_links_out(run.path)
+    if run.plan.exists() or run.dataset.exists():
+        sweep(run.path)
+        return
+    if not run.path.exists():
         return
     others = sorted(p.name for p in run.path.iterdir() if not p.name.startswith(".") and p.name not in _BEFORE_THE_PLAN)
     if others:

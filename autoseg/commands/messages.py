@@ -84,17 +84,14 @@ def say_plan(
                 f"for {format_duration(seconds)}, with as many steps as the machine's real pace affords{by_hand}. The "
                 f"reference plan shows each fold {_times(patch_voxels(full) / patch_voxels(planned))} as many voxels: "
                 "that is what more time buys.",
-                highlight=False,
             )
         else:
             reason = reasons.get(f"configurations.{name}.training.iterations")
             console.print(
                 f"A fold is trained for {planned.training.iterations:,} steps{f': {reason}' if reason else ''}. "
                 f"The reference plan's {full.training.iterations:,} are what more time buys.",
-                highlight=False,
-                markup=False,
             )
-    console.print(f"Every decision and its reason: {run.plan}", highlight=False)
+    console.print(f"Every decision and its reason: {run.plan}")
 
 
 def say_if_too_little(
@@ -124,7 +121,6 @@ def say_if_too_little(
         f"sense for these data on this machine is about --time-budget {_short(60 * least)} (with --replan, or in a "
         "new RUN folder). What the time allows is done all the same.",
         style="yellow",
-        highlight=False,
     )
 
 
@@ -190,4 +186,4 @@ def say_time(console: Console, run: RunFolder, plan: Plan) -> None:
     of_budget = f" of {format_duration(budget)}" if budget is not None else ""
     table.add_row("all", f"{format_duration(spent.total)}{of_budget}", style="bold")
     console.print(table)
-    console.print(f"Time: {time_used(run, plan).text()}.", highlight=False)
+    console.print(f"Time: {time_used(run, plan).text()}.")

@@ -215,6 +215,11 @@ ModelsOnly = Annotated[
     bool, _switch("Copy only what predicting needs: plan and weights; no image, label, prediction or case name.")
 ]
 
+# what a RUN folder from others may contain
+FollowLinks = Annotated[
+    bool, _switch("Use links in the RUN folder that lead out of it; only for links that you made yourself.")
+]
+
 # how it is computed
 Device = Annotated[str, Parameter(help="Where to compute.", choices=_DEVICES, metavar="CHOICE")]
 Threads = Annotated[

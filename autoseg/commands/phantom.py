@@ -43,5 +43,5 @@ def phantom(
     folder = make_phantom(
         Path(output), cases=cases, seed=seed, kind=kind, missing=missing, workers=workers, threads=threads
     )
-    open_console().print(f"{cases} synthetic cases: {folder / 'cases.csv'}", highlight=False, soft_wrap=True)
+    open_console().print(f"{cases} synthetic cases: {folder / 'cases.csv'}", soft_wrap=True)
     return folder

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from autoseg.commands.guards import configurations_of
 from autoseg.commands.options import (
+    FollowLinks,
     Architecture,
     DatasetFolder,
     Device,
@@ -40,6 +41,7 @@ def plan_and_preprocess(
     replan: Replan = False,
     workers: Workers = None,
     threads: Threads = None,
+    follow_links: FollowLinks = False,
 ) -> Plan:
     """Check a data set, measure its fingerprint, plan, split and preprocess it.
 
@@ -62,5 +64,6 @@ def plan_and_preprocess(
         configurations_of(config),
         plan_only=plan_only,
         replan=replan,
+        follow_links=follow_links,
         workers=workers,
     ).plan

@@ -109,7 +109,7 @@ def plan_again(
         changed = {n: decided.plan.configuration(n) for n in group}
         now = _write(run, plan, group, changed, decided.reasons)
     console.print(
-        f"{name}: {found}. Planned again, {_difference(plan, now, name)}.", style="bold", highlight=False, markup=False
+        f"{name}: {found}. Planned again, {_difference(plan, now, name)}.", style="bold"
     )
     trained = {left for left, _ in folds_left}
     sources = tuple(dict.fromkeys(now.preprocessed_as(n) for n in group if n in trained))

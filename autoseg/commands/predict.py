@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from autoseg.commands.options import (
+    FollowLinks,
     command,
     Device,
     Images,
@@ -42,6 +43,7 @@ def predict(
     save_probabilities: SaveProbabilities = False,
     post_processing: PostProcessing = True,
     threads: Threads = None,
+    follow_links: FollowLinks = False,
 ) -> None:
     """Predict images with all finished folds together, as `autoseg select` chose.
 
@@ -54,7 +56,7 @@ def predict(
         RunFolderError: nothing is trained yet.
     """
     check_threads_and_epochs(threads)
-    folder = existing_run(run)
+    folder = existing_run(run, follow_links=follow_links)
     plan = read_plan(folder.plan)
     selection = read_selection(folder, plan) if config is None else None
     if selection is not None and not post_processing:
@@ -76,7 +78,7 @@ def predict(
     cases = read_inputs(paths, channels, sequences=used, needed=needed)
     if selection is not None:
         open_console(stderr=True).print(
-            f"Selected by cross-validation: {selection.text()}", highlight=False, markup=False, soft_wrap=True
+            f"Selected by cross-validation: {selection.text()}", soft_wrap=True
         )
     problems = predict_cases(
         folder,

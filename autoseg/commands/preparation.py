@@ -58,6 +58,7 @@ def prepare(
     plan_only: bool = False,
     replan: bool = False,
     workers: int | None = None,
+    follow_links: bool = False,
 ) -> Prepared:
     """Check, plan, split and preprocess, for `plan_and_preprocess`, `run` and `study` alike.
 
@@ -71,11 +72,13 @@ def prepare(
         plan_only: whether to leave the preprocessing out.
         replan: whether to discard edits of `plan.yaml` and plan again.
         workers: number of cases that are processed at once; None = as many as cores and memory allow.
+        follow_links: whether links in the RUN folder may lead out of it.
 
     Raises:
         AutosegError: under the same conditions as in `plan_and_preprocess`.
     """
     started, console = clock.now(), open_console()
+    require_run_or_empty(run, follow_links=follow_links)
     settle_plans(run)
     _refuse_conflicts(run, wanted, () if grid else configurations, replan=replan)
     former = None if replan else _former_plan(run, wanted)
@@ -108,7 +111,6 @@ def prepare(
 
 
 def _refuse_conflicts(run: RunFolder, wanted: PlanOptions, configurations: tuple[str, ...], *, replan: bool) -> None:
-    require_run_or_empty(run)
     if replan:
         refuse_if_trained(run, "--replan makes another plan")
     elif run.plan.exists():
@@ -145,7 +147,7 @@ def _keep_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, conso
         refuse_other_plan_than_trained(run, plan, name)
     if is_edited(run, plan):
         fields = differing_fields(read_plan(run.planned), plan) if run.planned.exists() else ["all of it"]
-        console.print(f"Kept your edits of plan.yaml: {', '.join(fields)}", highlight=False)
+        console.print(f"Kept your edits of plan.yaml: {', '.join(fields)}")
     return plan
 
 

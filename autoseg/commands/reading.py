@@ -116,7 +116,6 @@ def _drop_plan_of_others(run: RunFolder, console: Console) -> None:
             "The data set has changed since plan.yaml was made, and your edits of it are kept: so are spacing and "
             "intensities of the former cases. --replan plans for the present ones.",
             style="yellow",
-            highlight=False,
         )
         return
     run.plan.unlink()

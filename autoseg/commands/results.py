@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from autoseg.errors import AutosegError, PartialFailure
 from autoseg.run_folder.paths import RunFolder
@@ -142,12 +143,14 @@ def print_results(console: Console, summary: Summary, report: Path) -> None:
         if strata:
             console.print(_strata_table(column, strata))
     dice = UNDEFINED if summary.mean_dice is None else f"{summary.mean_dice:.3f}"
-    console.print(f"Mean foreground Dice: [bold]{dice}[/bold] (mean over classes of the mean over cases)")
+    console.print(
+        Text.assemble("Mean foreground Dice: ", (dice, "bold"), " (mean over classes of the mean over cases)")
+    )
     for line in (*summary.problems, *summary.warnings):
-        console.print(line, style="yellow", markup=False, highlight=False)
+        console.print(line, style="yellow")
     if summary.synthetic:
         console.print("The images are synthetic: these numbers say nothing about patients.", style="bold")
-    console.print(f"Report: {report / 'report.html'}", highlight=False, soft_wrap=True)
+    console.print(f"Report: {report / 'report.html'}", soft_wrap=True)
 
 
 def _class_table(summary: Summary) -> Table:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from autoseg.commands.options import (
+    FollowLinks,
     Architecture,
     command,
     DatasetFolder,
@@ -47,6 +48,7 @@ def run(
     workers: Workers = None,
     threads: Threads = None,
     epochs: Epochs = None,
+    follow_links: FollowLinks = False,
 ) -> None:
     """Everything: check, plan, preprocess, train all folds, cross-validate, report.
 
@@ -60,7 +62,9 @@ def run(
     configurations = configurations_of(config)
     folder, console = RunFolder(Path(output)), open_console()
     wanted = check_plan_options(time_budget, memory, device, architecture, threads=threads, epochs=epochs)
-    prepared = prepare(Path(dataset), folder, wanted, configurations, replan=replan, workers=workers)
+    prepared = prepare(
+        Path(dataset), folder, wanted, configurations, replan=replan, workers=workers, follow_links=follow_links
+    )
     plan, splits = prepared.plan, read_splits(folder.splits)
     folds = [read_folds(folder, plan, name, splits) for name in configurations]
     for name in configurations:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from autoseg.commands.options import (
+    FollowLinks,
     CandidateConfigurations,
     command,
     OperatingPoint,
@@ -35,6 +36,7 @@ def select(
     operating_point: OperatingPoint = "dice",
     workers: Workers = None,
     threads: Threads = None,
+    follow_links: FollowLinks = False,
 ) -> Selection:
     """Choose the configuration or pair that is best in cross-validation, and its post-processing.
 
@@ -51,7 +53,7 @@ def select(
         InputError: an option is malformed.
     """
     check_threads_and_epochs(threads)
-    folder = existing_run(run)
+    folder = existing_run(run, follow_links=follow_links)
     names = None if config is None else configurations_of(config)
     with timed(folder, "select"):
         from inference.selection.select import select_configurations
@@ -86,12 +88,11 @@ def print_selection(console: Console, run: RunFolder, selection: Selection) -> N
         console.print(
             f"Chosen anew without each of the {held_out.folds} folds and judged on it: mean Dice "
             f"{_number(held_out.chosen)}; of the best single configuration {_number(held_out.best_single)}.",
-            highlight=False,
         )
     console.print(_performance_table(selection))
     for note in selection.notes:
-        console.print(note, style="yellow", markup=False, highlight=False)
-    console.print(f"predict applies {run.selected}; it may be edited.", highlight=False, soft_wrap=True, markup=False)
+        console.print(note, style="yellow")
+    console.print(f"predict applies {run.selected}; it may be edited.", soft_wrap=True)
 
 
 def _gain(score: CandidateScore) -> str:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from autoseg.commands.options import (
+    FollowLinks,
     Architecture,
     command,
     DatasetFolder,
@@ -40,7 +41,7 @@ from autoseg.run_folder.folds import read_folds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
 from autoseg.run_folder.time_spent import timed
-from autoseg.terminal import open_console
+from autoseg.terminal import open_console, styled
 
 if TYPE_CHECKING:
     from inference.study.results import StudyResults
@@ -62,6 +63,7 @@ def study(
     workers: Workers = None,
     threads: Threads = None,
     epochs: Epochs = None,
+    follow_links: FollowLinks = False,
 ) -> None:
     """Compare sequences and input dimensions: one network for each, over the same cases and folds.
 
@@ -79,7 +81,15 @@ def study(
     run, console = RunFolder(Path(output)), open_console()
     wanted = check_plan_options(time_budget, memory, device, architecture, threads=threads, epochs=epochs)
     prepared = prepare(
-        Path(dataset), run, wanted, grid.dimensions, grid=grid, folds=folds, replan=replan, workers=workers
+        Path(dataset),
+        run,
+        wanted,
+        grid.dimensions,
+        grid=grid,
+        folds=folds,
+        replan=replan,
+        workers=workers,
+        follow_links=follow_links,
     )
     cells = grid.cells(tuple(channel.name for channel in prepared.plan.channels))
     failures, plan = train_cells(run, prepared, cells, wanted, console=console)
@@ -129,13 +139,13 @@ def train_cells(
     reports_take = ReportTime(run, validated, pages=1, threads=wanted.threads)
 
     def begin(name: str, fold: int, still: int) -> None:
-        console.print(f"[bold]{name}[/bold], fold {fold}: {count - still + 1} of {count}", highlight=False)
+        console.print(styled("bold", name, f", fold {fold}: {count - still + 1} of {count}"))
 
     def failed(name: str, fold: int, error: Exception) -> None:
         if concerns_all(error):
             raise error
         if not isinstance(error, AutosegError):
-            console.print("".join(traceback.format_exception(error)), markup=False, highlight=False)
+            console.print("".join(traceback.format_exception(error)))
         _give_up(name, f"fold {fold}: {error or type(error).__name__}", failures, console)
 
     # the time of every configuration counts, since cells share their preprocessed cases
@@ -170,12 +180,12 @@ def print_study(console: Console, results: StudyResults) -> None:
         table.add_row(label, *(results.figure(label, dimension, "dice").text for dimension in results.dimensions))
     console.print(table)
     for line in (*results.problems, *results.warnings):
-        console.print(line, style="yellow", markup=False, highlight=False)
+        console.print(line, style="yellow")
     if results.synthetic:
         console.print("The images are synthetic: these numbers say nothing about patients.", style="bold")
-    console.print(f"Study: {results.folder / 'study.html'}", highlight=False, soft_wrap=True)
+    console.print(f"Study: {results.folder / 'study.html'}", soft_wrap=True)
 
 
 def _give_up(name: str, why: str, failures: dict[str, str], console: Console) -> None:
     failures[name] = why
-    console.print(f"{name} failed: {why}. The other cells go on.", style="red", markup=False, highlight=False)
+    console.print(f"{name} failed: {why}. The other cells go on.", style="red")

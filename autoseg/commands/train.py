@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from autoseg.commands.options import (
+    FollowLinks,
     command,
     Device,
     Epochs,
@@ -52,6 +53,7 @@ def train(
     workers: PatchWorkers = None,
     threads: Threads = None,
     follow: Follow = None,
+    follow_links: FollowLinks = False,
 ) -> None:
     """Train one fold, or all in turn; stopped or killed, the same command goes on.
 
@@ -64,7 +66,7 @@ def train(
         PlanError: the plan or the folds were edited to something impossible.
         InputError: there is no such fold, or an option is malformed.
     """
-    folder = existing_run(run)
+    folder = existing_run(run, follow_links=follow_links)
     seconds = None if time_budget is None else parse_duration(time_budget)
     check_threads_and_epochs(threads, epochs)
     followed = None if follow is None else _followed(Path(follow), fold, config, (epochs, seconds, threads))
@@ -134,12 +136,11 @@ def train_unless_finished(
         from trainer.fold import is_finished, train_fold
 
         if time.note:
-            open_console(stderr=True).print(time.note, highlight=False, markup=False)
+            open_console(stderr=True).print(time.note)
 
         if is_finished(run, configuration, fold):
             open_console(stderr=True).print(
                 f"{configuration}, fold {fold}: finished; delete {run.fold(configuration, fold)} to train it anew",
-                highlight=False,
             )
             return
         train_fold(

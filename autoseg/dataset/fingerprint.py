@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from autoseg.errors import PlanError, wrong_fields
 from autoseg.files import FileModel, write_text
+from autoseg.names import PlainName
 from autoseg.image.geometry import Shape, Spacing
 from autoseg.image.labels import Labels
 from autoseg.plan.plan import ForegroundIntensity
@@ -70,7 +71,7 @@ class CaseFingerprint(FileModel):
             fingerprints of earlier releases.
     """
 
-    case: str
+    case: PlainName
     shape: Shape
     cropped_shape: Shape
     spacing: Spacing

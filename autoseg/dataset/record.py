@@ -11,6 +11,7 @@ from typing import Literal
 from autoseg.dataset.case import Case, Dataset
 from autoseg.files import FileModel
 from autoseg.image.labels import Labels
+from autoseg.names import PlainName
 
 
 class FileRecord(FileModel):
@@ -38,7 +39,7 @@ class CaseSource(FileModel):
         label: file of the label map; None where there is none.
     """
 
-    name: str
+    name: PlainName
     patient: str | None
     strata: dict[str, str]
     images: tuple[FileRecord | None, ...]

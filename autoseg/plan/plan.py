@@ -8,26 +8,37 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from autoseg.errors import PlanError, wrong_fields
 from autoseg.files import FileModel, write_text
 from autoseg.image.labels import Labels
+from autoseg.names import PlainName
+from autoseg.plan.bounds import Seconds
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.inputs import input_problems
 from autoseg.plan.yaml_comments import commented_text, comments, read_yaml
 
 Normalization = Literal["ct", "z_score"]
 
+PLANNED_NAME = "plan.as_planned.yaml"
+"""File beside plan.yaml that holds the plan as autoseg made it, so that edits can be found."""
+
 
 class ForegroundIntensity(FileModel):
     """Statistics of one channel's intensities over the foreground voxels of the training cases."""
 
     mean: float
-    sd: float
+    sd: float = Field(ge=0)
     median: float
     percentile_00_5: float
     percentile_99_5: float
+
+    @model_validator(mode="after")
+    def _percentiles_ascend(self) -> ForegroundIntensity:
+        if not self.percentile_00_5 <= self.median <= self.percentile_99_5:
+            raise ValueError("percentile_00_5, median and percentile_99_5 must ascend")
+        return self
 
 
 class Channel(FileModel):
@@ -70,19 +81,25 @@ class Plan(FileModel):
     schema_version: Literal[1] = 1
     dataset: str
     orientation: Literal["canonical", "as_stored"]
-    transpose_forward: tuple[int, int, int]
-    memory_gb: float
-    device: str
-    time_budget_seconds: float | None
-    seed: int
+    transpose_forward: tuple[Literal[0, 1, 2], Literal[0, 1, 2], Literal[0, 1, 2]]
+    memory_gb: float = Field(gt=0, le=10_000)
+    device: Literal["cpu", "cuda", "mps"]
+    time_budget_seconds: Seconds | None
+    seed: int = Field(ge=0, lt=2**32)
     planned_again: tuple[str, ...] = ()
-    channels: tuple[Channel, ...]
+    channels: tuple[Channel, ...] = Field(min_length=1)
     labels: Labels
-    configurations: dict[str, Configuration]
+    configurations: dict[PlainName, Configuration] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _inputs_can_be_made(self) -> Plan:
-        if problems := input_problems(self.configurations, [channel.name for channel in self.channels]):
+    def _fields_agree(self) -> Plan:
+        names = [channel.name for channel in self.channels]
+        problems = input_problems(self.configurations, names)
+        if len(set(names)) < len(names):
+            problems.append("channels: two have one name")
+        if sorted(self.transpose_forward) != [0, 1, 2]:
+            problems.append("transpose_forward: names each of the axes 0, 1 and 2 once")
+        if problems:
             raise ValueError("; ".join(problems))
         return self
 
@@ -125,13 +142,25 @@ def read_plan(path: Path) -> Plan:
     """Read a plan.
 
     Raises:
-        PlanError: the file is missing or malformed; the message names the file and the field or line.
+        PlanError: the file is missing or malformed, or values in it are impossible; the message names the file and
+            every such field, and the value that was planned if `plan.as_planned.yaml` is beside the file.
     """
     document = read_yaml(path)
     try:
         return Plan.model_validate(document)
     except ValidationError as error:
-        raise PlanError(f"{path}: {wrong_fields(error)}") from None
+        raise PlanError(f"{path}: {wrong_fields(error, _as_planned(path))}") from None
+
+
+def _as_planned(path: Path) -> object:
+    """The document that autoseg wrote before a person edited it; None where there is no such file."""
+    beside = path.with_name(PLANNED_NAME)
+    if beside == path or not beside.exists():
+        return None
+    try:
+        return read_yaml(beside)
+    except PlanError:
+        return None
 
 
 def read_reasons(path: Path) -> dict[str, str]:

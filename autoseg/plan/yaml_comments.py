@@ -38,6 +38,10 @@ def read_yaml(path: Path) -> object:
         return _yaml().load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise PlanError(f"{path}: does not exist; `autoseg plan-and-preprocess` makes it") from None
+    except IsADirectoryError:
+        raise PlanError(f"{path}: is a folder where a file is expected; move it away, and plan again") from None
+    except RecursionError:
+        raise PlanError(f"{path}: is nested deeper than any plan; undo the change, or plan again") from None
     except (YAMLError, UnicodeDecodeError) as error:
         raise PlanError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 from autoseg.errors import RunFolderError
 from autoseg.files import FileModel, read_model, write_text
+from autoseg.names import PlainName
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split
 
@@ -70,8 +71,8 @@ class Finished(FileModel):
     torch_version: str
     precision: str | None = None
     events: tuple[Event, ...]
-    train: tuple[str, ...] | None = None
-    dice: dict[str, list[float | None]]
+    train: tuple[PlainName, ...] | None = None
+    dice: dict[PlainName, list[float | None]]
     classes: tuple[str, ...]
 
     def without_names(self) -> Finished:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoseg.errors import RunFolderError
+from autoseg.plan.plan import PLANNED_NAME
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class RunFolder:
     @property
     def planned(self) -> Path:
         """File of the plan as autoseg last wrote it; where `plan` differs from it, the user edited `plan`."""
-        return self.path / "plan.as_planned.yaml"
+        return self.path / PLANNED_NAME
 
     @property
     def planned_next(self) -> Path:

@@ -21,6 +21,7 @@ from safetensors.numpy import load_file, save_file
 from autoseg.errors import RunFolderError
 from autoseg.files import FileModel
 from autoseg.image.geometry import Geometry, Reorientation, Shape, Spacing
+from autoseg.names import PlainName
 
 
 class CaseRecord(FileModel):
@@ -38,7 +39,7 @@ class CaseRecord(FileModel):
     """
 
     schema_version: Literal[1] = 1
-    case: str
+    case: PlainName
     stored: Geometry
     reorientation: Reorientation
     crop_lower: Shape

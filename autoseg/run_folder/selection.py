@@ -14,6 +14,7 @@ from pydantic import Field
 
 from autoseg.errors import RunFolderError
 from autoseg.files import FileModel, read_model, write_text
+from autoseg.names import PlainName
 from autoseg.image.labels import Labels
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.paths import RunFolder
@@ -164,7 +165,7 @@ class Selection(FileModel):
     """
 
     schema_version: Literal[1] = 1
-    configurations: tuple[str, ...] = Field(min_length=1)
+    configurations: tuple[PlainName, ...] = Field(min_length=1)
     post_processing: tuple[ClassRule, ...] = ()
     operating_point: str = "dice"
     cases: int = 0

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from autoseg.errors import PlanError, wrong_fields
 from autoseg.files import FileModel, write_text
+from autoseg.names import PlainName
 
 
 class Split(FileModel):
@@ -19,8 +20,8 @@ class Split(FileModel):
         val: names of the cases that the fold is validated on.
     """
 
-    train: tuple[str, ...]
-    val: tuple[str, ...]
+    train: tuple[PlainName, ...]
+    val: tuple[PlainName, ...]
 
 
 def cases_of(splits: Sequence[Split]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from autoseg.metrics.aggregate import lesion_summary
 from inference.report.encode import svg
-from inference.report.page import installed_version, number, percent, signed
+from inference.report.page import as_written, installed_version, number, percent, signed
 from inference.report.pictures import PREDICTION_COLOUR, REFERENCE_COLOUR
 from inference.study.charts import MOST_CLASSES, box_plots, heat_map, lesion_curves
 from inference.study.collect import STRATUM, CellRows
@@ -32,6 +32,7 @@ def page(results: StudyResults, collected: Sequence[CellRows], pictures: Sequenc
         # the style sheet is that of the report
         loader=ChoiceLoader([PackageLoader("inference", "study"), PackageLoader("inference", "report")]),
         autoescape=True,
+        finalize=as_written,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
