@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import os
 import platform
@@ -174,6 +175,26 @@ def locked(path: Path, doing: str) -> Iterator[None]:
         lock.release()
 
 
+def read_utf8(path: Path) -> bytes:
+    """Return a text file's content in UTF-8, without a byte order mark; one in UTF-16 is converted.
+
+    What is no text stays as it is, so that whoever parses it names the place.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        RunFolderError: a folder is in its place, or it may not be read.
+    """
+    try:
+        content = path.read_bytes()
+    except IsADirectoryError:
+        raise RunFolderError(f"{path}: is a folder where a file is expected; move it away") from None
+    except PermissionError:
+        raise RunFolderError(f"{path}: there is no permission to read it; ask its owner, or copy the folder") from None
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", errors="replace").encode()
+    return content.removeprefix(codecs.BOM_UTF8)
+
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -207,7 +228,7 @@ def read_existing(path: Path, model: type[Model], advice: str = "") -> Model:
         RunFolderError: the file is malformed; the message names the file and the field, and gives the advice.
     """
     try:
-        return model.model_validate_json(path.read_text(encoding="utf-8"))
+        return model.model_validate_json(read_utf8(path))
     except ValidationError as error:
         raise RunFolderError("; ".join(filter(None, (f"{path}: {wrong_fields(error)}", advice)))) from None
 

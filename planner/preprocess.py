@@ -23,7 +23,7 @@ from autoseg.dataset.disk import is_small
 from autoseg.dataset.load import LoadedCase, load_case
 from autoseg.dataset.record import FileRecord, file_record
 from autoseg.errors import DatasetError
-from autoseg.files import FileModel, folder_replaced_when_done, locked
+from autoseg.files import FileModel, folder_replaced_when_done, locked, read_utf8
 from autoseg.names import PlainName
 from autoseg.image.image import Image, read_geometry, write_image
 from autoseg.image.labels import Labels
@@ -174,7 +174,7 @@ def _is_done(task: _Task) -> bool:
 def _made_by(folder: Path) -> DecidedBy | None:
     """The record of what decided the content of a case's folder; None where it is missing or malformed."""
     try:
-        return DecidedBy.model_validate_json((folder / MARKER).read_text(encoding="utf-8"))
+        return DecidedBy.model_validate_json(read_utf8(folder / MARKER))
     except (FileNotFoundError, ValidationError):
         return None
 

@@ -185,7 +185,7 @@ def load(folder: Path, *, judged_every: int = 1) -> tuple[State, dict[str, torch
     found = judged_generations(folder, judged_every)
     for generation in found:
         try:
-            state = State.model_validate_json((generation / "state.json").read_text(encoding="utf-8"))
+            state = State.model_validate_json((generation / "state.json").read_bytes())
             if _sha256(generation / "tensors.safetensors") == state.sha256:
                 return state, load_file(generation / "tensors.safetensors")
         except (OSError, ValidationError, SafetensorError):

@@ -1,4 +1,4 @@
-"""Handle Ctrl-C and SIGTERM during training, so that the step is finished and saved before training stops."""
+"""Handle Ctrl-C, SIGTERM and SIGHUP during training: the step is finished and saved before training stops."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import threading
 from types import FrameType, TracebackType
 
 from autoseg.errors import AutosegError
+from autoseg.machine.signals import stop_signals
 
 
 class TrainingStopped(AutosegError):
@@ -23,9 +24,9 @@ class TrainingStopped(AutosegError):
 
 
 class StopRequest:
-    """Context manager in which Ctrl-C and SIGTERM store the signal's number in `number` and do not end the process.
+    """Context manager in which signals that ask for a stop set `number` and do not end the process.
 
-    A second signal ends the process at once. Outside the main thread signals are not handled.
+    These are Ctrl-C, SIGTERM, and SIGHUP of a closed terminal, but where it is ignored, as under `nohup`. A second signal ends the process at once. Outside the main thread signals are not handled.
     """
 
     def __init__(self) -> None:
@@ -34,7 +35,7 @@ class StopRequest:
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, *stop_signals()):
                 self._before[number] = signal.getsignal(number)  # type: ignore[assignment]
                 signal.signal(number, self._request)
         return self

@@ -1,13 +1,15 @@
 """Turns errors that a user can cause into one message on standard error and an exit status, without a traceback.
 
-The exit status is 2 for an error that the user has to correct, 1 if some inputs failed, 130 for Ctrl-C and 143 for
-SIGTERM.
+The exit status is 2 for an error that the user has to correct, 1 if some inputs failed, 130 for Ctrl-C, 143 for
+SIGTERM and 129 for a closed terminal (SIGHUP).
 """
 
 from __future__ import annotations
 
 import errno
+import io
 import signal
+import sys
 from collections.abc import Sequence
 from types import FrameType
 
@@ -15,6 +17,7 @@ from cyclopts import App, CycloptsError, MissingArgumentError
 from rich.console import Console
 
 from autoseg.errors import AutosegError, DatasetError, InputError
+from autoseg.machine.signals import stop_signals
 from autoseg.terminal import open_console
 
 # Errors of the file system that only the user can correct, such as a full disk or missing rights.
@@ -22,7 +25,15 @@ _REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS,
 
 
 class _Terminated(KeyboardInterrupt):
-    """SIGTERM as an exception: it ends a command like Ctrl-C, so that workers are closed and times are recorded."""
+    """SIGTERM or SIGHUP as an exception: it ends a command like Ctrl-C, so that workers are closed.
+
+    Args:
+        number: number of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
 
 
 def run_command(app: App, arguments: Sequence[str] | None) -> int:
@@ -35,8 +46,10 @@ def run_command(app: App, arguments: Sequence[str] | None) -> int:
     Raises:
         Exception: an error that the user did not cause, with its traceback.
     """
+    _print_whatever_the_terminal_has()
     errors = open_console(stderr=True)
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in stop_signals():
+        signal.signal(number, _terminate)
     try:
         app(arguments, exit_on_error=False, print_error=False, result_action="return_none")
     except CycloptsError as error:
@@ -56,7 +69,7 @@ def run_command(app: App, arguments: Sequence[str] | None) -> int:
         return AutosegError.exit_status
     except KeyboardInterrupt as error:
         _say(errors, "Stopped. What is finished is kept; the same command goes on from there.")
-        return 128 + (signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT)
+        return 128 + (error.number if isinstance(error, _Terminated) else signal.SIGINT)
     return 0
 
 
@@ -85,4 +98,11 @@ def _say(console: Console, text: str) -> None:
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    raise _Terminated
+    raise _Terminated(number)
+
+
+def _print_whatever_the_terminal_has() -> None:
+    """Print signs that the terminal's encoding lacks as question marks instead of ending after all the work."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from safetensors.numpy import load_file, save_file
 
 from autoseg.errors import RunFolderError
-from autoseg.files import FileModel
+from autoseg.files import FileModel, read_utf8
 from autoseg.image.geometry import Geometry, Reorientation, Shape, Spacing
 from autoseg.names import PlainName
 
@@ -137,7 +137,7 @@ def read_record(folder: Path) -> CaseRecord:
         RunFolderError: the case is not preprocessed or its record is damaged.
     """
     try:
-        return CaseRecord.model_validate_json((folder / "case.json").read_text(encoding="utf-8"))
+        return CaseRecord.model_validate_json(read_utf8(folder / "case.json"))
     except FileNotFoundError:
         raise RunFolderError(f"{folder}: not preprocessed; run `autoseg plan-and-preprocess`") from None
     except ValidationError as error:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from autoseg.errors import RunFolderError
-from autoseg.files import replaced_when_done, write_text
+from autoseg.files import read_utf8, replaced_when_done, write_text
 from autoseg.run_folder.preprocessed_case import CaseRecord
 from autoseg.whole_image.predicted import Predicted, quantized, rest_of
 
@@ -56,7 +56,7 @@ def read_probabilities(folder: Path, case: str) -> Predicted:
     """
     file, record_file = array_file(folder, case), folder / f"{case}.json"
     try:
-        record = CaseRecord.model_validate_json(record_file.read_text(encoding="utf-8"))
+        record = CaseRecord.model_validate_json(read_utf8(record_file))
         foreground = blosc2.open(str(file), mode="r", dparams=blosc2.DParams(nthreads=1))[:]
     except (OSError, RuntimeError, ValueError, ValidationError) as error:
         raise RunFolderError(

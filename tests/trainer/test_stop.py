@@ -6,7 +6,7 @@ import pytest
 from trainer.stop import StopRequest, TrainingStopped
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_the_exit_status_tells_the_signal(number: int, status: int) -> None:
     before = signal.getsignal(number)
     with StopRequest() as stop:
@@ -15,3 +15,13 @@ def test_the_exit_status_tells_the_signal(number: int, status: int) -> None:
         assert stop.number == number
         assert signal.getsignal(number) == before, "a second one ends the process at once"
     assert TrainingStopped("Stopped", number).exit_status == status
+
+
+def test_under_nohup_a_closed_terminal_stops_nothing() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopRequest() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.number is None
+    finally:
+        signal.signal(signal.SIGHUP, before)

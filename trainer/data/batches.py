@@ -29,6 +29,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from autoseg.errors import AutosegError, InputError, TrainingDataError
 from autoseg.machine.memory import free_memory
+from autoseg.machine.signals import leave_stopping_to_the_parent
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.network_input import InputLayout
 from autoseg.run_folder.preprocessed_case import read_record
@@ -270,7 +271,7 @@ def _begin_worker(_: int) -> None:
     Signals that a terminal or a scheduler sends to the whole process group are left to the parent, which still takes
     batches while it finishes its step.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_stopping_to_the_parent()
     signal.signal(signal.SIGTERM, _end_later)
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -7,7 +7,7 @@ import math
 import pytest
 from ruamel.yaml import YAML
 
-from autoseg.errors import PlanError
+from autoseg.errors import PlanError, RunFolderError
 from autoseg.plan.plan import PLANNED_NAME, read_plan, write_plan
 from tests.autoseg.preprocessing.example_plan import plan
 
@@ -117,7 +117,7 @@ def test_a_name_that_leads_out_of_the_run_is_refused(path):
 
 def test_a_folder_or_an_endless_nesting_in_its_place_is_told(tmp_path):
     (tmp_path / "plan.yaml").mkdir()
-    with pytest.raises(PlanError, match="is a folder"):
+    with pytest.raises(RunFolderError, match="is a folder"):
         read_plan(tmp_path / "plan.yaml")
     deep = tmp_path / "deep.yaml"
     deep.write_text("[" * 10_000 + "]" * 10_000, encoding="utf-8")
