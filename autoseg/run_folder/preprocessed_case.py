@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from safetensors.numpy import load_file, save_file
 
+from autoseg.checksums import changed_files, write_checksums
 from autoseg.errors import RunFolderError
 from autoseg.files import FileModel, read_utf8
 from autoseg.image.geometry import Geometry, Reorientation, Shape, Spacing
@@ -128,6 +129,25 @@ def write_case(
         {k: np.ascontiguousarray(v) for k, v in drawn.items() if v is not None}, folder / "foreground.safetensors"
     )
     (folder / "case.json").write_text(record.model_dump_json(indent=1), encoding="utf-8")
+    write_checksums(folder, ("image.b2nd", "label.b2nd", "foreground.safetensors", "case.json"))
+
+
+def require_intact(folder: Path) -> bool:
+    """Refuse a case whose files have changed since they were written.
+
+    Returns:
+        Whether the case has checksums; those of earlier releases have none.
+
+    Raises:
+        RunFolderError: a file of the case is not as it was written; the message names it and says what to do.
+    """
+    changed = changed_files(folder)
+    if changed:
+        raise RunFolderError(
+            f"{folder / changed[0]}: is not as it was written, so a disk or a copy is at fault; delete {folder} and "
+            "run `autoseg plan-and-preprocess` again"
+        )
+    return changed is not None
 
 
 def read_record(folder: Path) -> CaseRecord:
