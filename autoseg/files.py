@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import hashlib
 import os
 import platform
@@ -26,6 +27,10 @@ from autoseg.errors import RunFolderError, wrong_fields
 _LEFTOVER = re.compile(r"\.(\d+)\.([0-9a-f]{8})\.[0-9a-f]{8}\..")
 SECONDS_OF_LEFTOVERS = 24 * 3600.0
 """What a process of another machine began to write counts as left behind after this time."""
+
+
+LEAST_FREE_BYTES = 4 * 2**20
+"""A disk with less free space counts as full."""
 
 
 class FileModel(BaseModel):
@@ -69,6 +74,25 @@ def replaced_when_done(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def disk_errors_named(path: Path, *kinds: type[Exception]) -> Iterator[None]:
+    """Raise a library's own error while it writes a file as an error of the operating system that names the file.
+
+    Args:
+        path: file that is written.
+        kinds: errors that the library raises when the disk is full or broken.
+
+    Raises:
+        OSError: the library failed to write the file.
+    """
+    try:
+        yield
+    except kinds as error:
+        full = shutil.disk_usage(path.parent).free < LEAST_FREE_BYTES
+        why = os.strerror(errno.ENOSPC) if full else " ".join(str(error).split())
+        raise OSError(errno.ENOSPC if full else errno.EIO, why, str(path)) from None
 
 
 @contextmanager

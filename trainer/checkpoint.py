@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from autoseg.errors import RunFolderError
-from autoseg.files import FileModel, folder_replaced_when_done
+from autoseg.files import FileModel, disk_errors_named, folder_replaced_when_done
 from autoseg.plan.configuration import Training
 from autoseg.run_folder.finished_fold import Event
 from trainer.learner import Learner
@@ -145,7 +145,8 @@ def save(folder: Path, state: State, learner: Learner) -> None:
     state.loss_scale = learner.scaler.state_dict()
     written = _of_step(folder, state.step)
     with folder_replaced_when_done(written) as temporary:
-        save_file(tensors, temporary / "tensors.safetensors")
+        with disk_errors_named(temporary, SafetensorError):
+            save_file(tensors, temporary / "tensors.safetensors")
         state.sha256 = _sha256(temporary / "tensors.safetensors")
         (temporary / "state.json").write_text(state.model_dump_json(indent=1), encoding="utf-8")
     judged = judged_generations(folder, state.training.iterations_per_epoch)

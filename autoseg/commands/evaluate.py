@@ -15,7 +15,7 @@ from autoseg.commands.options import (
     Threads,
     Workers,
 )
-from autoseg.commands.guards import check_threads_and_epochs, existing_run
+from autoseg.commands.guards import check_threads_and_epochs, existing_run, folder_for_results
 from autoseg.commands.results import Report, show_report
 from autoseg.metrics.summary import Summary
 from autoseg.plan.plan import read_plan
@@ -46,6 +46,7 @@ def evaluate(
         PartialFailure: some cases could not be evaluated; the report of the others is written.
     """
     check_threads_and_epochs(threads)
+    results = folder_for_results(output)
     labels = None if run is None else read_plan(existing_run(run, follow_links=follow_links).plan).labels
     from inference.evaluation.evaluate import IncompleteEvaluation, evaluate_folders
 
@@ -53,14 +54,14 @@ def evaluate(
         summary = evaluate_folders(
             Path(reference),
             Path(prediction),
-            Path(output),
+            results,
             labels=labels,
             images=None if images is None else Path(images),
             workers=workers,
             threads=threads,
         )
-        report = Report(summary, Path(output), None)
+        report = Report(summary, results, None)
     except IncompleteEvaluation as incomplete:
-        report = Report(incomplete.summary, Path(output), incomplete)
+        report = Report(incomplete.summary, results, incomplete)
     show_report(open_console(), report)
     return report.summary

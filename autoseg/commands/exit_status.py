@@ -6,7 +6,6 @@ SIGTERM and 129 for a closed terminal (SIGHUP).
 
 from __future__ import annotations
 
-import errno
 import io
 import signal
 import sys
@@ -19,9 +18,6 @@ from rich.console import Console
 from autoseg.errors import AutosegError, DatasetError, InputError
 from autoseg.machine.signals import stop_signals
 from autoseg.terminal import open_console
-
-# Errors of the file system that only the user can correct, such as a full disk or missing rights.
-_REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 
 
 class _Terminated(KeyboardInterrupt):
@@ -59,11 +55,13 @@ def run_command(app: App, arguments: Sequence[str] | None) -> int:
         _say(errors, _message(error))
         return error.exit_status
     except OSError as error:
-        if error.errno not in _REFUSALS:
+        if error.errno is None:
+            # no answer of the operating system, so a defect
             raise
+        where = " or ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
         _say(
             errors,
-            f"{error.filename or 'the disk'}: {error.strerror}; what is finished is kept, the same command "
+            f"{where or 'the disk'}: {error.strerror}; what is finished is kept, the same command "
             "goes on once this is mended",
         )
         return AutosegError.exit_status

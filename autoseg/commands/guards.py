@@ -38,6 +38,18 @@ def configurations_of(config: str | Sequence[str]) -> tuple[str, ...]:
     return names
 
 
+def folder_for_results(path: Path | str) -> Path:
+    """Return the folder that results go to, before any work is done for them.
+
+    Raises:
+        InputError: the path, or a part of it, is a file.
+    """
+    folder = Path(path)
+    if found := next((part for part in (folder, *folder.parents) if part.exists() and not part.is_dir()), None):
+        raise InputError(f"--output {folder}: {found} is a file; give a folder, which may be new")
+    return folder
+
+
 def existing_run(path: Path | str, *, follow_links: bool = False) -> RunFolder:
     """Return the RUN folder at `path`, after what killed processes left behind in it was removed.
 

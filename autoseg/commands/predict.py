@@ -20,7 +20,7 @@ from autoseg.commands.options import (
     Sequences,
     Threads,
 )
-from autoseg.commands.guards import check_threads_and_epochs, configurations_of, existing_run
+from autoseg.commands.guards import check_threads_and_epochs, configurations_of, existing_run, folder_for_results
 from autoseg.errors import InputError, PartialFailure
 from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.plan.network_input import seen_sequences
@@ -56,6 +56,7 @@ def predict(
         RunFolderError: nothing is trained yet.
     """
     check_threads_and_epochs(threads)
+    results = folder_for_results(output)
     folder = existing_run(run, follow_links=follow_links)
     plan = read_plan(folder.plan)
     selection = read_selection(folder, plan) if config is None else None
@@ -83,7 +84,7 @@ def predict(
     problems = predict_cases(
         folder,
         cases,
-        Path(output),
+        results,
         configuration=configurations,
         folds=(fold,) if isinstance(fold, int) else fold,
         rules=() if selection is None else selection.post_processing,

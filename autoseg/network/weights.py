@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from autoseg.errors import RunFolderError
-from autoseg.files import replaced_when_done
+from autoseg.files import disk_errors_named, replaced_when_done
 from autoseg.network.build import network_of, on_device
 from autoseg.network.unet import UNet
 from autoseg.plan.plan import Plan
@@ -25,7 +25,7 @@ CHECKSUM = "sha256"
 def save_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:
     """Write weights, given by parameter name, atomically, with their checksum in the header."""
     tensors = {k: v.detach().cpu().contiguous() for k, v in weights.items()}
-    with replaced_when_done(path) as temporary:
+    with replaced_when_done(path) as temporary, disk_errors_named(temporary, SafetensorError):
         save_file(tensors, temporary, metadata={CHECKSUM: _digest(tensors)})
 
 

@@ -16,11 +16,12 @@ import blosc2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from autoseg.checksums import changed_files, write_checksums
 from autoseg.errors import RunFolderError
-from autoseg.files import FileModel, read_utf8
+from autoseg.files import FileModel, disk_errors_named, read_utf8
 from autoseg.image.geometry import Geometry, Reorientation, Shape, Spacing
 from autoseg.names import PlainName
 
@@ -110,6 +111,13 @@ def write_case(
         label: (z, y, x) uint8 class indices.
         foreground: sample of foreground voxels on which patches are centred.
     """
+    with disk_errors_named(folder, RuntimeError, SafetensorError):
+        _write_arrays(folder, image, label, foreground)
+    (folder / "case.json").write_text(record.model_dump_json(indent=1), encoding="utf-8")
+    write_checksums(folder, ("image.b2nd", "label.b2nd", "foreground.safetensors", "case.json"))
+
+
+def _write_arrays(folder: Path, image: NDArray[np.float32], label: NDArray[np.uint8], foreground: Foreground) -> None:
     for name, array in (("image", image), ("label", label)):
         blosc2.asarray(
             np.ascontiguousarray(array),
@@ -128,8 +136,6 @@ def write_case(
     save_file(
         {k: np.ascontiguousarray(v) for k, v in drawn.items() if v is not None}, folder / "foreground.safetensors"
     )
-    (folder / "case.json").write_text(record.model_dump_json(indent=1), encoding="utf-8")
-    write_checksums(folder, ("image.b2nd", "label.b2nd", "foreground.safetensors", "case.json"))
 
 
 def require_intact(folder: Path) -> bool:
@@ -175,7 +181,7 @@ def open_case(folder: Path) -> PreprocessedCase:
         image = blosc2.open(str(folder / "image.b2nd"), mode="r", dparams=blosc2.DParams(nthreads=1))
         label = blosc2.open(str(folder / "label.b2nd"), mode="r", dparams=blosc2.DParams(nthreads=1))
         foreground = Foreground(**load_file(folder / "foreground.safetensors"))
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, TypeError, SafetensorError) as error:
         raise RunFolderError(
             f"{folder}: damaged ({error}); delete this folder and run `autoseg plan-and-preprocess` again"
         ) from None

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from autoseg.checksums import digest_of
 from autoseg.errors import RunFolderError
-from autoseg.files import read_utf8, replaced_when_done, write_text
+from autoseg.files import disk_errors_named, read_utf8, replaced_when_done, write_text
 from autoseg.run_folder.preprocessed_case import CaseRecord
 from autoseg.whole_image.predicted import Predicted, quantized, rest_of
 
@@ -43,7 +43,8 @@ def write_probabilities(folder: Path, record: CaseRecord, probabilities: NDArray
         probabilities: probabilities (K, z, y, x) of the record's shape, which sum to 1 over the K classes.
     """
     foreground = quantized(probabilities)[1:]
-    with replaced_when_done(array_file(folder, record.case)) as temporary:
+    path = array_file(folder, record.case)
+    with replaced_when_done(path) as temporary, disk_errors_named(path, RuntimeError):
         blosc2.asarray(
             np.ascontiguousarray(foreground),
             chunks=(1, *(min(CHUNK, n) for n in foreground.shape[1:])),
@@ -51,7 +52,7 @@ def write_probabilities(folder: Path, record: CaseRecord, probabilities: NDArray
             mode="w",
             cparams=blosc2.CParams(codec=blosc2.Codec.ZSTD, clevel=5, nthreads=1),
         )
-    digest = digest_of(array_file(folder, record.case))
+    digest = digest_of(path)
     kept = ProbabilityRecord.model_validate(record.model_dump() | {"sha256": digest})
     write_text(folder / f"{record.case}.json", kept.model_dump_json(indent=1))
 
