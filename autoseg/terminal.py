@@ -33,7 +33,7 @@ def open_console(*, stderr: bool = False) -> Console:
     """
     made = PlainConsole(stderr=stderr, markup=False, highlight=False, emoji=False)
     # a notebook is no terminal either, but has a width of its own
-    if not made.is_terminal and not made.is_jupyter and "COLUMNS" not in os.environ:
+    if not made.is_terminal and not made.is_jupyter and not os.environ.get("COLUMNS", "").isdigit():
         made.width = WIDTH_IN_A_LOG
     return made
 

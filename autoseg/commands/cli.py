@@ -10,8 +10,10 @@ from collections.abc import Callable, Sequence
 from cyclopts import App
 
 import autoseg
+from autoseg.commands.environment import repair_thread_counts
 from autoseg.commands.exit_status import run_command
 from autoseg.commands.options import option_of
+from autoseg.terminal import open_console
 
 EXAMPLES = {
     "copy": "autoseg copy RUN -o MODELS --models-only",
@@ -84,6 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def status_of(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
+    for sentence in repair_thread_counts():
+        open_console(stderr=True).print(f"Warning: {sentence}")
     return run_command(make_app(), arguments)
 
 
