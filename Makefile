@@ -14,11 +14,12 @@ INSTALLED := $(VENV)/.installed$(subst /,_,$(subst :,_,$(INDEX)))
 PACKAGES := autoseg planner trainer inference tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint clean
+.PHONY: help install demo test test-newest lint clean
 
 help:
 	@echo "make demo    a synthetic data set through the whole path, planned to end within 10 minutes"
 	@echo "make test    every test"
+	@echo "make test-newest   the fast tests on the newest Python that is at hand beside $(PYTHON)"
 	@echo "make lint    format, style, types, imports between the packages"
 	@echo "make clean   remove the virtual environment and what tools left behind"
 	@echo "INDEX=URL    package index to take torch from"
@@ -41,6 +42,17 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
 
+# the newest interpreter at hand for which torch has wheels; an environment of its own
+NEWEST := $(firstword $(foreach n,14 13 12,$(shell command -v python3.$(n))))
+test-newest:
+ifeq ($(NEWEST),)
+	@echo "skipped: no Python newer than 3.11 is at hand"
+else
+	$(NEWEST) -m venv .venv-newest
+	.venv-newest/bin/python -m pip install $(if $(INDEX),--extra-index-url $(INDEX)) -e '.[dev]'
+	.venv-newest/bin/python -m pytest -m "not slow"
+endif
+
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check $(PACKAGES)
 	$(BIN)/ruff check $(PACKAGES)
@@ -48,4 +60,4 @@ lint: $(INSTALLED)
 	$(BIN)/lint-imports
 
 clean:
-	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
+	rm -rf $(VENV) .venv-newest build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
