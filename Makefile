@@ -42,8 +42,8 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
 
-# the newest interpreter at hand for which torch has wheels; an environment of its own
-NEWEST := $(firstword $(foreach n,14 13 12,$(shell command -v python3.$(n))))
+# the newest interpreter at hand that starts and for which torch has wheels; or NEWEST=/path/to/python3.13
+NEWEST ?= $(shell for n in 14 13 12; do python3.$$n -c "" 2>/dev/null && echo python3.$$n && break; done)
 test-newest:
 ifeq ($(NEWEST),)
 	@echo "skipped: no Python newer than 3.11 is at hand"
