@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from autoseg.dataset.case import Case, Dataset
 from autoseg.dataset.disk import is_small
 from autoseg.dataset.load import LoadedCase, load_case
-from autoseg.dataset.record import FileRecord, file_record
+from autoseg.dataset.record import DatasetRecord, FileRecord, are_as, record_of
 from autoseg.errors import DatasetError
 from autoseg.files import FileModel, folder_replaced_when_done, locked, read_utf8
 from autoseg.names import PlainName
@@ -67,6 +67,10 @@ class DecidedBy(FileModel):
     spacing: tuple[float | None, float | None, float | None]
     seed: int
 
+    def is_as(self, other: DecidedBy) -> bool:
+        """Whether another record decides the same content: equal settings, and files of the same content."""
+        return self.changed(sources=()) == other.changed(sources=()) and are_as(self.sources, other.sources)
+
 
 @dataclass(frozen=True)
 class _Task:
@@ -74,11 +78,18 @@ class _Task:
     plan: Plan
     configuration: str
     folder: Path
-    root: Path
+    sources: tuple[FileRecord, ...]
 
 
 def preprocess_dataset(
-    dataset: Dataset, plan: Plan, configuration: str, run: RunFolder, *, workers: int, console: Console | None = None
+    dataset: Dataset,
+    plan: Plan,
+    configuration: str,
+    run: RunFolder,
+    *,
+    workers: int,
+    record: DatasetRecord | None = None,
+    console: Console | None = None,
 ) -> None:
     """Preprocess every case whose folder does not yet match the plan and the source files.
 
@@ -90,6 +101,7 @@ def preprocess_dataset(
         configuration: name of the configuration. Configurations that share preprocessed cases share one folder.
         run: RUN folder into which the preprocessed cases are written.
         workers: maximum number of cases preprocessed at once; fewer are used where memory is short.
+        record: record of the data set's files as they are now; None = it is made here.
         console: console for warnings about cases; None = standard error.
 
     Raises:
@@ -102,8 +114,16 @@ def preprocess_dataset(
     folder = run.preprocessed(source)
     with locked(folder.parent / f".{source}.lock", "preprocessing"):
         _remove_leftovers(folder, {case.name for case in dataset.cases})
+        sources = {case.name: case.files for case in (record or record_of(dataset, workers=workers)).cases}
         tasks = [
-            _Task(case, plan, configuration, run.case(source, case.name), dataset.folder) for case in dataset.cases
+            _Task(
+                case,
+                plan,
+                configuration,
+                run.case(source, case.name),
+                tuple(file for file in sources[case.name] if file is not None),
+            )
+            for case in dataset.cases
         ]
         tasks = [task for task in tasks if not _is_done(task)]
         if not tasks:
@@ -168,7 +188,8 @@ def follows_plan(folder: Path, plan: Plan, configuration: str) -> bool:
 
 def _is_done(task: _Task) -> bool:
     """Whether the folder of the case matches the plan and the source files as they now are."""
-    return _made_by(task.folder) == _decided_by(task)
+    made_by = _made_by(task.folder)
+    return made_by is not None and made_by.is_as(_decided_by(task))
 
 
 def _made_by(folder: Path) -> DecidedBy | None:
@@ -181,12 +202,11 @@ def _made_by(folder: Path) -> DecidedBy | None:
 
 def _decided_by(task: _Task) -> DecidedBy:
     case, plan = task.case, task.plan
-    paths = [image for image in case.images if image is not None]
     return DecidedBy(
         case=case.name,
         present=case.present,
         several_channels_in_one_file=case.several_channels_in_one_file,
-        sources=tuple(file_record(path, task.root) for path in [*paths, *([case.label] if case.label else [])]),
+        sources=task.sources,
         **_plan_part(plan, task.configuration),
     )
 

@@ -1,4 +1,4 @@
-"""Repairs environment variables that would end a command before it begins: libraries read them while they are imported."""
+"""Repairs environment variables that libraries read while they are imported, and that would end a command there."""
 
 from __future__ import annotations
 

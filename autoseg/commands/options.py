@@ -137,6 +137,10 @@ StudyDimensions = Annotated[
 ]
 FoldCount = Annotated[int | None, Parameter(help="Number of folds [default: 5, or those in splits.json].")]
 
+TrustTimes = Annotated[
+    bool, _switch("Do not read files again whose size and time are as they were; for data on slow storage.")
+]
+
 # how it is trained
 PlannedConfigurations = Annotated[
     Sequence[str], _several("--config", "Configurations in plan.yaml to train, one after the other.", "NAME")

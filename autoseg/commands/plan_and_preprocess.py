@@ -7,6 +7,7 @@ from pathlib import Path
 from autoseg.commands.guards import configurations_of
 from autoseg.commands.options import (
     FollowLinks,
+    TrustTimes,
     Architecture,
     DatasetFolder,
     Device,
@@ -41,6 +42,7 @@ def plan_and_preprocess(
     replan: Replan = False,
     workers: Workers = None,
     threads: Threads = None,
+    trust_times: TrustTimes = False,
     follow_links: FollowLinks = False,
 ) -> Plan:
     """Check a data set, measure its fingerprint, plan, split and preprocess it.
@@ -64,6 +66,7 @@ def plan_and_preprocess(
         configurations_of(config),
         plan_only=plan_only,
         replan=replan,
+        trust_times=trust_times,
         follow_links=follow_links,
         workers=workers,
     ).plan

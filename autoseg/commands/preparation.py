@@ -23,6 +23,7 @@ from autoseg.machine import clock
 from autoseg.machine.cores import available_cores
 from autoseg.plan.plan import Plan, read_plan
 from autoseg.plan.study_cells import Cell, Grid
+from autoseg.run_folder.dataset_record import read_record
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import settle_plans
 from autoseg.run_folder.time_spent import add_time, timed
@@ -59,6 +60,7 @@ def prepare(
     replan: bool = False,
     workers: int | None = None,
     follow_links: bool = False,
+    trust_times: bool = False,
 ) -> Prepared:
     """Check, plan, split and preprocess, for `plan_and_preprocess`, `run` and `study` alike.
 
@@ -73,6 +75,7 @@ def prepare(
         replan: whether to discard edits of `plan.yaml` and plan again.
         workers: number of cases that are processed at once; None = as many as cores and memory allow.
         follow_links: whether links in the RUN folder may lead out of it.
+        trust_times: whether files whose size and time are as they were are not read again.
 
     Raises:
         AutosegError: under the same conditions as in `plan_and_preprocess`.
@@ -85,7 +88,9 @@ def prepare(
     to_plan_for = carried_over(wanted, former) if former else wanted
     where = former.device if former else _device(wanted)
     messages.say_budget(console, former.time_budget_seconds if former else wanted.budget_on(where), where, wanted)
-    read = read_and_check(dataset, run, workers=workers or wanted.threads, console=console)
+    read = read_and_check(
+        dataset, run, workers=workers or wanted.threads, trust_times=trust_times, console=console
+    )
     cells = grid.cells(read.dataset.channels) if grid else ()
     if not plan_only and not run.plan.exists():
         # where there is a plan, preprocess() checks the space and counts what is preprocessed already
@@ -174,6 +179,7 @@ def preprocess(run: RunFolder, dataset: Dataset, plan: Plan, configurations: tup
     from planner.preprocess import preprocess_dataset
 
     require_room(run, plan, configurations, len(dataset.cases))
+    record = read_record(run)
     for name in configurations:
         with timed(run, f"preprocess {name}"):
-            preprocess_dataset(dataset, plan, name, run, workers=workers)
+            preprocess_dataset(dataset, plan, name, run, workers=workers, record=record)

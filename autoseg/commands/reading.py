@@ -16,6 +16,7 @@ from autoseg.dataset.fingerprint import Fingerprint, read_fingerprint, write_fin
 from autoseg.dataset.record import DatasetRecord, changed_cases, record_of
 from autoseg.errors import ImageError
 from autoseg.image.geometry import Shape
+from autoseg.machine.cores import available_cores
 from autoseg.machine.map_cases import workers_within_memory
 from autoseg.plan.plan import Plan, read_plan
 from autoseg.run_folder.dataset_record import read_record, write_record
@@ -43,8 +44,17 @@ class Read:
     shapes: tuple[Shape, ...]
 
 
-def read_and_check(path: Path, run: RunFolder, *, workers: int | None, console: Console) -> Read:
+def read_and_check(
+    path: Path, run: RunFolder, *, workers: int | None, trust_times: bool, console: Console
+) -> Read:
     """Read a raw data set; check every case and print a summary, unless nothing has changed. Writes nothing.
+
+    Args:
+        path: folder or `cases.csv` of the data set.
+        run: RUN folder that may hold the record of an earlier reading.
+        workers: number of cases that are checked at once; None = as many as cores and memory allow.
+        trust_times: do not read files again whose size and time are as they were.
+        console: console for the summary.
 
     Raises:
         DatasetError: the data set has problems; the message lists all of them.
@@ -54,8 +64,8 @@ def read_and_check(path: Path, run: RunFolder, *, workers: int | None, console: 
     from autoseg.dataset.summary import print_summary
 
     dataset = read_dataset(path)
-    record = record_of(dataset)
     seen = read_record(run) if run.dataset.exists() else None
+    record = record_of(dataset, seen, trust_times=trust_times, workers=workers or available_cores())
     changed = tuple(case.name for case in record.cases) if seen is None else changed_cases(seen, record)
     if not changed:
         console.print(f"Data set {dataset.name}: {len(dataset.cases)} cases, unchanged since they were checked.")

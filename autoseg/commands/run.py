@@ -7,6 +7,7 @@ from pathlib import Path
 
 from autoseg.commands.options import (
     FollowLinks,
+    TrustTimes,
     Architecture,
     command,
     DatasetFolder,
@@ -48,6 +49,7 @@ def run(
     workers: Workers = None,
     threads: Threads = None,
     epochs: Epochs = None,
+    trust_times: TrustTimes = False,
     follow_links: FollowLinks = False,
 ) -> None:
     """Everything: check, plan, preprocess, train all folds, cross-validate, report.
@@ -63,7 +65,14 @@ def run(
     folder, console = RunFolder(Path(output)), open_console()
     wanted = check_plan_options(time_budget, memory, device, architecture, threads=threads, epochs=epochs)
     prepared = prepare(
-        Path(dataset), folder, wanted, configurations, replan=replan, workers=workers, follow_links=follow_links
+        Path(dataset),
+        folder,
+        wanted,
+        configurations,
+        replan=replan,
+        workers=workers,
+        trust_times=trust_times,
+        follow_links=follow_links,
     )
     plan, splits = prepared.plan, read_splits(folder.splits)
     folds = [read_folds(folder, plan, name, splits) for name in configurations]

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from autoseg.commands.options import (
     FollowLinks,
+    TrustTimes,
     Architecture,
     command,
     DatasetFolder,
@@ -63,6 +64,7 @@ def study(
     workers: Workers = None,
     threads: Threads = None,
     epochs: Epochs = None,
+    trust_times: TrustTimes = False,
     follow_links: FollowLinks = False,
 ) -> None:
     """Compare sequences and input dimensions: one network for each, over the same cases and folds.
@@ -89,6 +91,7 @@ def study(
         folds=folds,
         replan=replan,
         workers=workers,
+        trust_times=trust_times,
         follow_links=follow_links,
     )
     cells = grid.cells(tuple(channel.name for channel in prepared.plan.channels))

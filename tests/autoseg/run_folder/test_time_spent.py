@@ -74,9 +74,41 @@ def test_changed_new_and_missing_cases_are_named(tmp_path):
     dataset = read_dataset(folder)
     before = record_of(dataset)
     assert changed_cases(before, record_of(dataset)) == ()
-    os.utime(folder / "labelsTr" / "ball_2.nii.gz", (1, 1))
+    os.utime(folder / "labelsTr" / "ball_1.nii.gz", (1, 1))
+    turn_a_byte_unseen(folder / "labelsTr" / "ball_2.nii.gz")
     without = replace(dataset, cases=dataset.cases[1:])
     assert changed_cases(before, record_of(without)) == ("ball_0", "ball_2")
+
+
+def turn_a_byte_unseen(path):
+    """Change a file's content and keep its size and time, as a careless copy may."""
+    facts = path.stat()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+
+def test_content_decides_and_times_are_trusted_only_where_asked(tmp_path):
+    folder = make_dataset(tmp_path / "data", cases=3)
+    dataset = read_dataset(folder)
+    before = record_of(dataset)
+    turn_a_byte_unseen(folder / "imagesTr" / "ball_1_0000.nii.gz")
+    assert changed_cases(before, record_of(dataset, before)) == ("ball_1",)
+    assert changed_cases(before, record_of(dataset, before, trust_times=True)) == ()
+    os.utime(folder / "imagesTr" / "ball_1_0000.nii.gz", (1, 1))
+    assert changed_cases(before, record_of(dataset, before, trust_times=True)) == ("ball_1",), "its time is another"
+
+
+def test_a_record_of_an_earlier_release_goes_by_size_and_time(tmp_path):
+    folder = make_dataset(tmp_path / "data", cases=2)
+    now = record_of(read_dataset(folder))
+    cases = tuple(
+        case.changed(images=tuple(file.changed(sha256=None) for file in case.images)) for case in now.cases
+    )
+    assert changed_cases(now.changed(cases=cases), now) == ()
+    os.utime(folder / "imagesTr" / "ball_1_0000.nii.gz", (1, 1))
+    assert changed_cases(now.changed(cases=cases), record_of(read_dataset(folder))) == ("ball_1",)
 
 
 def test_a_data_set_that_moved_has_not_changed(tmp_path):
