@@ -43,10 +43,10 @@ class FileRecord(FileModel):
         """Whether two records are of the same content; where a hash is missing, of the same path, size and time."""
         if self.sha256 is not None and other.sha256 is not None:
             return self.sha256 == other.sha256
-        return self._looks == other._looks
+        return self._path_size_time == other._path_size_time
 
     @property
-    def _looks(self) -> tuple[str, int, int]:
+    def _path_size_time(self) -> tuple[str, int, int]:
         return self.path, self.size, self.modified
 
 
@@ -125,9 +125,9 @@ def record_of(
         workers: number of files that are read at once.
     """
     paths = [path for case in dataset.cases for path in (*case.images, case.label) if path is not None]
-    looks = {path: file_record(path, dataset.folder) for path in dict.fromkeys(paths)}
+    records = {path: file_record(path, dataset.folder) for path in dict.fromkeys(paths)}
     hashes = _known_hashes(known) if trust_times and known is not None else {}
-    files = _hashed(looks, hashes, workers)
+    files = _hashed(records, hashes, workers)
 
     def source(case: Case) -> CaseSource:
         return CaseSource(
@@ -157,19 +157,19 @@ def _known_hashes(known: DatasetRecord) -> dict[tuple[str, int, int], str]:
 
 
 def _hashed(
-    looks: Mapping[Path, FileRecord], known: Mapping[tuple[str, int, int], str], workers: int
+    records: Mapping[Path, FileRecord], known: Mapping[tuple[str, int, int], str], workers: int
 ) -> dict[Path, FileRecord]:
     """Add to every record the hash of its file; files are read in threads."""
-    found = {path: known.get((look.path, look.size, look.modified)) for path, look in looks.items()}
+    found = {path: known.get((record.path, record.size, record.modified)) for path, record in records.items()}
     left = [path for path, digest in found.items() if digest is None]
-    large = sum(looks[path].size for path in left) > BYTES_WITHOUT_A_BAR
+    large = sum(records[path].size for path in left) > BYTES_WITHOUT_A_BAR
     with ThreadPoolExecutor(max(1, workers)) as pool, progress_bar() if large else nullcontext() as bar:
         task = None if bar is None else bar.add_task("Reading the files", total=len(left))
         for path, digest in zip(left, pool.map(_content_hash, left), strict=True):
             found[path] = digest
             if bar is not None and task is not None:
                 bar.advance(task)
-    return {path: look.changed(sha256=found[path]) for path, look in looks.items()}
+    return {path: record.changed(sha256=found[path]) for path, record in records.items()}
 
 
 def _content_hash(path: Path) -> str | None:
