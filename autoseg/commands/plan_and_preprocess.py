@@ -40,6 +40,7 @@ from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import settle_plans
 from autoseg.run_folder.selection import set_selection_aside
 from autoseg.run_folder.splits import Split
+from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.step_costs import Recorder, StepCosts, write_step_costs
 from autoseg.run_folder.time_spent import add_time, read_time_spent, timed
 from autoseg.run_folder.trained_by import refuse_other_plan_than_trained
@@ -164,7 +165,7 @@ def prepare(
     with locked(run.path / ".lock", "planning and preprocessing"):
         if replan:
             run.time_spent.unlink(missing_ok=True)
-        add_time(run, "check", clock.now() - started)
+        add_time(run, Stage("check"), clock.now() - started)
         fingerprint = keep_fingerprint(run, read, workers=count, console=console)
         if run.plan.exists() and not replan:
             plan = _keep_plan(run, read.dataset, fingerprint, console, folds)
@@ -262,7 +263,7 @@ class _Purpose:
 def _make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpose: _Purpose, console: Console) -> Plan:
     """Make and write two plans: one by nnU-Net's rules, and one that fits the hardware and the time budget."""
     wanted, cells = purpose.wanted, purpose.cells
-    with timed(run, "plan"):
+    with timed(run, Stage("plan")):
         reference = reference_of(
             fingerprint, wanted.memory_gb or DEFAULT_MEMORY_GB, wanted.architecture or "plain", cells
         )
@@ -376,5 +377,5 @@ def preprocess(run: RunFolder, dataset: Dataset, plan: Plan, configurations: tup
 
     require_room(run, plan, configurations, len(dataset.cases))
     for name in configurations:
-        with timed(run, f"preprocess {name}"):
+        with timed(run, Stage("preprocess", name)):
             preprocess_dataset(dataset, plan, name, run, workers=workers)
