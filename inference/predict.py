@@ -25,7 +25,6 @@ from autoseg.errors import AutosegError, InputError
 from autoseg.image.image import write_image
 from autoseg.machine.device import resolve_device
 from autoseg.machine.threads import Threads, computing_with
-from autoseg.plan.network_input import InputLayout
 from autoseg.plan.plan import Plan, read_plan
 from autoseg.preprocessing.prepare import prepare_case
 from autoseg.run_folder.paths import RunFolder
@@ -35,7 +34,7 @@ from autoseg.terminal import open_console, progress_bar, styled
 from autoseg.whole_image.export import export_probabilities, label_image
 from autoseg.whole_image.mixture import most_probable
 from autoseg.whole_image.predicted import Predicted, quantized
-from autoseg.whole_image.sliding_window import predict_probabilities
+from autoseg.whole_image.prepared_case import predict_prepared_case
 from inference.ensemble_groups import Group, groups_that_see, load_group
 from inference.input_check import require_predictable, unusual
 from inference.post_processing import class_weights, remove_components
@@ -214,20 +213,16 @@ def _predict_group(
 
     With several groups they are stored in 8 bit, to save memory; selection compares pairs in 8 bit too.
     """
-    plan, configuration, device = predictor.plan, group.configuration, group.ensemble.device
+    plan, configuration = predictor.plan, group.configuration
     prepared = prepare_case(waiting.pop(), plan, configuration, case)
-    probabilities = predict_probabilities(
+    probabilities = predict_prepared_case(
         group.ensemble,
         prepared.image,
-        patch_size=configuration.patch_size,
-        classes=plan.labels.classes,
-        overlap=configuration.prediction.overlap,
+        prepared.record.present,
+        plan=plan,
+        configuration=configuration,
         mirror=group.mirror,
-        layout=InputLayout.of(plan, configuration),
-        present=prepared.record.present,
-        # a CPU is no faster with several windows at once
-        batch_size=1 if device.type == "cpu" else configuration.batch_size,
-        device=device,
+        device=group.ensemble.device,
         on_window=on_window,
     )
     record = prepared.record

@@ -98,7 +98,7 @@ class State(BaseModel):
         events: the events that changed the schedule.
         loss_scale: state of the gradient scaler for mixed precision in float16; empty elsewhere.
         plan_sha256: hash of what the plan decides for this fold, and of its cases.
-        sha256: hash of `tensors.safetensors`.
+        sha256: SHA-256 hash of the file `tensors.safetensors` in the same checkpoint.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)

@@ -61,7 +61,7 @@ def go_back(folder: Path, learner: Learner, state: State, console: Console, why:
     Checkpoints within an epoch may already contain the collapse.
 
     Args:
-        folder: folder of the fold.
+        folder: folder of the fold, which holds its checkpoints.
         learner: network and optimiser; restored in place.
         state: training state; restored in place, with a new event.
         console: console that tells the user.

@@ -22,6 +22,7 @@ from autoseg.machine.threads import computing_with
 from autoseg.network.weights import save_weights
 from autoseg.plan.network_input import InputLayout
 from autoseg.plan.plan import read_plan
+from autoseg.plan.time_shares import CASES_A_LOOK
 from autoseg.run_folder.finished_fold import Finished, write_finished
 from autoseg.run_folder.paths import RunFolder
 from trainer import checkpoint, events
@@ -36,7 +37,6 @@ from trainer.validation import OnWindow, dice_at_plan_spacing, evaluation_networ
 
 SECONDS_BETWEEN_CHECKPOINTS = 180.0
 SECONDS_BETWEEN_PICTURES = 10.0
-CASES_LOOKED_AT_BETWEEN = 4
 EPOCHS_BEFORE_PACE = 2
 """After this many epochs a fold's pace is compared with the planned pace: in the first epoch the machine warms up."""
 
@@ -66,7 +66,7 @@ def train_fold(
     threads: int | None = None,
     epochs: int | None = None,
     seconds: float | None = None,
-    share: float | None = None,
+    seconds_from_now: float | None = None,
     pace_before: float | None = None,
     follows: Finished | None = None,
     left_after: float = 0.0,
@@ -76,7 +76,7 @@ def train_fold(
 
     Args:
         run: RUN folder that holds the plan, the splits and the preprocessed cases.
-        configuration: name of the configuration.
+        configuration: name of the configuration that is trained.
         fold: index of the fold in `splits.json`.
         device: `auto`, `cpu`, `cuda` or `mps`.
         workers: number of processes that draw and augment patches; None = chosen by the number of cores.
@@ -84,7 +84,8 @@ def train_fold(
             `follows` is given, its number of threads is used.
         epochs: number of epochs instead of the plan's; the clock then no longer changes the schedule's length.
         seconds: time limit of training in seconds instead of the plan's; the schedule's length follows from it.
-        share: seconds of training from now on, as this fold's share of the whole run; replaces the plan's limit.
+        seconds_from_now: seconds of training from now on, the fold's share of the whole run's time budget; they replace
+            the plan's time limit. None = the plan's.
         pace_before: seconds per step of an earlier fold like this one, which set the first length of the schedule;
             None = the planned pace.
         follows: finished training of this fold that is repeated step by step; the clock then decides nothing.
@@ -110,7 +111,7 @@ def train_fold(
     ):
         requested = Requested(epochs=epochs, seconds=seconds, follows=repeated)
         task = open_fold(run, configuration, fold, where, workers, requested, computing)
-        _limit(task, share)
+        _limit(task, seconds_from_now)
         if not checkpoint.generations(task.folder / "checkpoint"):
             _begin_with_pace(task, pace_before)
             # training is set back to this checkpoint if the loss is not finite in the first epoch
@@ -142,11 +143,11 @@ def _repeated(run: RunFolder, configuration: str, finished: Finished) -> Repeate
     )
 
 
-def _limit(task: Fold, share: float | None) -> None:
+def _limit(task: Fold, seconds_from_now: float | None) -> None:
     """Set the time limit of the fold: its share of the run's time, also from an earlier start, else the plan's."""
     state = task.state
-    if share is not None and "seconds" not in task.kept:
-        state.limit = state.seconds + share
+    if seconds_from_now is not None and "seconds" not in task.kept:
+        state.limit = state.seconds + seconds_from_now
     task.limit = state.training.seconds if state.limit is None else state.limit
 
 
@@ -233,7 +234,7 @@ def _end_epoch(task: Fold) -> bool:
     state.rows = [*state.rows, row]
     state.loss_sum, state.counts = 0.0, None
     if not task.length_is_fixed:
-        events.revise_length(state, task.limit, task.console, task.expected_look(CASES_LOOKED_AT_BETWEEN))
+        events.revise_length(state, task.limit, task.console, task.expected_look(CASES_A_LOOK))
     _save(task)
     # drawing the picture takes as long as one or two steps of a small network
     drawn = state.step == task.length or clock.now() - task.drawn_at > SECONDS_BETWEEN_PICTURES
@@ -334,7 +335,7 @@ def _go_back(task: Fold, why: str) -> None:
 
 def _look_at_whole_cases(task: Fold) -> float:
     module = evaluation_network(task.plan, task.configuration, task.learner.average, task.learner.device)
-    folders = [task.case(case) for case in task.split.val[:CASES_LOOKED_AT_BETWEEN]]
+    folders = [task.case(case) for case in task.split.val[:CASES_A_LOOK]]
     return dice_at_plan_spacing(module, folders, task.plan, task.configuration, task.learner.device, _on_window(task))
 
 

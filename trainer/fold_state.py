@@ -21,6 +21,7 @@ from autoseg.machine.device import precision
 from autoseg.machine.threads import Threads
 from autoseg.plan.configuration import Configuration, Training
 from autoseg.plan.plan import Plan, read_plan
+from autoseg.plan.time_shares import steps_in
 from autoseg.run_folder.finished_fold import Event
 from autoseg.run_folder.fold_cases import splits_of
 from autoseg.run_folder.paths import RunFolder
@@ -46,10 +47,10 @@ class Fold:
     Args:
         run: RUN folder that holds the plan, the splits and the preprocessed cases.
         plan: plan in the RUN folder.
-        name: name of the configuration.
+        name: name of the configuration that is trained.
         index: index of the fold in `splits.json`.
         split: training and validation cases of the fold that have at least one sequence that the network sees.
-        learner: network and optimiser.
+        learner: network, optimiser and loss, which take the steps.
         state: the rest of the training state.
         workers: number of processes that draw and augment patches.
         console: console for messages to the user.
@@ -153,7 +154,7 @@ def open_fold(
 
     Args:
         run: RUN folder that holds the plan, the splits and the preprocessed cases.
-        name: name of the configuration.
+        name: name of the configuration that is trained.
         index: index of the fold in `splits.json`.
         device: device on which the fold is trained.
         workers: number of processes that draw and augment patches; None = chosen by the number of cores.
@@ -269,7 +270,7 @@ def _requested_training(
         cost = measure_step(plan, configuration, str(device))
         if not math.isfinite(cost.seconds):
             raise OutOfMemory(device)
-        iterations = max(1, int(0.9 * requested.seconds / cost.seconds))
+        iterations = steps_in(requested.seconds, cost.seconds)
         per_epoch = math.ceil(iterations / EPOCHS_IN_A_GIVEN_TIME)
         return training.changed(iterations=iterations, iterations_per_epoch=per_epoch, seconds=requested.seconds)
     return training

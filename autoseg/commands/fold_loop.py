@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
-from autoseg.commands.budget import time_of_next_fold
+from autoseg.commands.fold_time import time_of_next_fold
 from autoseg.commands.plan_options import PlanOptions
 from autoseg.commands.preparation import Prepared
 from autoseg.commands.planning_again import can_plan_again, plan_again

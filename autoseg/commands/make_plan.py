@@ -24,6 +24,7 @@ from autoseg.plan.study_cells import Cell
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.selection import set_selection_aside
 from autoseg.run_folder.splits import Split
+from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.step_costs import Recorder, StepCosts, write_step_costs
 from autoseg.run_folder.time_spent import read_time_spent, timed
 
@@ -53,7 +54,7 @@ class Purpose:
 def make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpose: Purpose, console: Console) -> Plan:
     """Make and write two plans: one by nnU-Net's rules, and one that fits the hardware and the time budget."""
     wanted, cells = purpose.wanted, purpose.cells
-    with timed(run, "plan"):
+    with timed(run, Stage("plan")):
         reference = reference_of(
             fingerprint, wanted.memory_gb or DEFAULT_MEMORY_GB, wanted.architecture or "plain", cells
         )

@@ -12,6 +12,7 @@ from autoseg.commands.plan_options import PlanOptions
 from autoseg.machine.other_programs import DISTURBING
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.plan import Plan, read_reasons
+from autoseg.plan.time_shares import SECONDS_A_FOLD, smallest_budget
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.step_costs import MeasuredStep, StepCosts
 from autoseg.run_folder.time_spent import read_time_spent
@@ -20,9 +21,6 @@ from autoseg.terminal import format_duration
 
 FEW_ITERATIONS = 100
 """With fewer steps per fold than this, a network has hardly begun to learn, and the user is warned."""
-
-SECONDS_BESIDE_A_FOLD, SHARE_KEPT_BACK = 6.0, 1.05
-"""Terms of the smallest useful time budget: start-up seconds of a fold; factor for report and preprocessing."""
 
 
 def say_budget(console: Console, budget: float | None, device: str, wanted: PlanOptions) -> None:
@@ -114,8 +112,8 @@ def say_if_too_little(
     needed = 0.0
     for configuration in trained:
         of_steps = FEW_ITERATIONS * _seconds_a_step(configuration, costs)
-        needed += folds * (of_steps + (configuration.training.validation_seconds or 0.0) + SECONDS_BESIDE_A_FOLD)
-    least = math.ceil((read_time_spent(run).total + needed) * SHARE_KEPT_BACK / 60)
+        needed += folds * (of_steps + (configuration.training.validation_seconds or 0.0) + SECONDS_A_FOLD)
+    least = math.ceil(smallest_budget(read_time_spent(run).total, needed) / 60)
     console.print(
         f"{format_duration(budget)} are too little for a useful model: {fewest} steps a fold. The least that makes "
         f"sense for these data on this machine is about --time-budget {_short(60 * least)} (with --replan, or in a "

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from autoseg.commands.budget import spent_on, training_stage
 from autoseg.commands.make_plan import decide, measure_on, reference_of
 from autoseg.commands.preparation import Prepared, preprocess
 from autoseg.errors import OtherPace
@@ -24,9 +23,11 @@ from autoseg.machine.step_cost import StepCost
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.plan import Plan, read_plan, read_reasons
 from autoseg.plan.study_cells import Cell
+from autoseg.plan.time_shares import budget_of_some_folds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import edited_fields, edited_in, replace_plans
 from autoseg.run_folder.splits import read_splits
+from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.step_costs import Again, Recorder, read_step_costs, write_step_costs
 from autoseg.run_folder.time_spent import read_time_spent, rename_stage, timed
 
@@ -90,7 +91,7 @@ def plan_again(
         The input with the plan that now holds.
     """
     name, fold = folds_left[0]
-    with timed(run, "plan"), locked(run.path / ".lock", "planning and preprocessing"):
+    with timed(run, Stage("plan")), locked(run.path / ".lock", "planning and preprocessing"):
         plan = read_plan(run.plan)
         prepared = replace(prepared, plan=plan)
         if not can_plan_again(run, plan, name, fold, edited_fields(run, plan), cells):
@@ -105,7 +106,8 @@ def plan_again(
             return replace(prepared, plan=_write(run, plan, group, {}, {}))
         with locked(run.fold(name, fold) / ".lock", f"training fold {fold}"):
             discard(run.fold(name, fold))
-        rename_stage(run, training_stage(name, fold), f"{training_stage(name, fold)}, before planning again")
+        given_up = Stage("train", name, fold)
+        rename_stage(run, given_up, replace(given_up, before_planning_again=True))
         changed = {n: decided.plan.configuration(n) for n in group}
         now = _write(run, plan, group, changed, decided.reasons)
     console.print(
@@ -151,14 +153,14 @@ def _decide_again(
     dimension_of = {cell.name: cell.dimension for cell in cells}
     trained = dict.fromkeys(n for n, _ in folds_left if n in group)
     share = sum(n in group for n, _ in folds_left) / len(folds_left)
-    spent, budget = spent_on(read_time_spent(run), plan, configurations), plan.time_budget_seconds or 0.0
+    spent = read_time_spent(run).of_run(plan, configurations)
     decided = decide(
         reference,
         prepared.fingerprint,
         splits,
         cells,
         configurations=tuple(dimension_of.get(n, n) for n in trained),
-        budget_seconds=spent + max(0.0, budget - spent) * share,
+        budget_seconds=budget_of_some_folds(plan.time_budget_seconds or 0.0, spent, share),
         spent_seconds=spent,
         device=plan.device,
         measure=as_it_is,

@@ -26,6 +26,7 @@ from autoseg.plan.study_cells import Cell, Grid
 from autoseg.run_folder.dataset_record import read_record
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import settle_plans
+from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.time_spent import add_time, timed
 from autoseg.run_folder.trained_by import refuse_other_plan_than_trained
 from autoseg.terminal import open_console
@@ -99,7 +100,7 @@ def prepare(
     with locked(run.path / ".lock", "planning and preprocessing"):
         if replan:
             run.time_spent.unlink(missing_ok=True)
-        add_time(run, "check", clock.now() - started)
+        add_time(run, Stage("check"), clock.now() - started)
         fingerprint = keep_fingerprint(run, read, workers=count, console=console)
         if run.plan.exists() and not replan:
             plan = _keep_plan(run, read.dataset, fingerprint, console, folds)
@@ -181,5 +182,5 @@ def preprocess(run: RunFolder, dataset: Dataset, plan: Plan, configurations: tup
     require_room(run, plan, configurations, len(dataset.cases))
     record = read_record(run)
     for name in configurations:
-        with timed(run, f"preprocess {name}"):
+        with timed(run, Stage("preprocess", name)):
             preprocess_dataset(dataset, plan, name, run, workers=workers, record=record)

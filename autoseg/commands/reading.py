@@ -21,6 +21,7 @@ from autoseg.machine.map_cases import workers_within_memory
 from autoseg.plan.plan import Plan, read_plan
 from autoseg.run_folder.dataset_record import read_record, write_record
 from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.time_spent import timed
 
 # memory of a worker process, for the interpreter and its libraries, before it reads a case
@@ -106,7 +107,7 @@ def keep_fingerprint(run: RunFolder, read: Read, *, workers: int, console: Conso
         # the description or the location of the files may have changed
         write_record(run, read.record)
         return before
-    with timed(run, "fingerprint"):
+    with timed(run, Stage("fingerprint")):
         now = measure_fingerprint(read.dataset, workers=workers)
     if before is not None and now != before:
         refuse_if_trained(run, "the data set has changed, and another data set needs another plan")

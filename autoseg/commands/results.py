@@ -15,6 +15,7 @@ from rich.text import Text
 from autoseg.errors import AutosegError, PartialFailure
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.report_folder import report_folder
+from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.time_spent import read_time_spent, timed
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def report_if_finished(run: RunFolder, configuration: str, folds: int, threads: 
     if not all(run.finished(configuration, fold).exists() for fold in range(folds)):
         return None
     folder = report_folder(run, configuration)
-    with timed(run, report_stage(configuration)):
+    with timed(run, Stage("report", configuration)):
         from inference.evaluation.evaluate import IncompleteEvaluation, report_run
 
         try:
@@ -92,9 +93,10 @@ class ReportTime:
 
     def seconds(self) -> float | None:
         """Expected seconds of all reports that are still to be written; None while nothing is known."""
-        spent = read_time_spent(self._run).seconds
-        made = [spent[stage] for stage in map(report_stage, self._configurations) if stage in spent]
-        left = [name for name in self._configurations if report_stage(name) not in spent]
+        spent = read_time_spent(self._run).by_stage
+        reports = {name: Stage("report", name) for name in self._configurations}
+        made = [spent[stage] for stage in reports.values() if stage in spent]
+        left = [name for name, stage in reports.items() if stage not in spent]
         if made:
             return made[-1] * len(left)
         known = [seconds for seconds in map(self._look, left) if seconds is not None]
@@ -103,18 +105,13 @@ class ReportTime:
     def _look(self, name: str) -> float | None:
         """Expected seconds of evaluating all cases of a configuration; None until its first fold is finished."""
         if name not in self._expected and self._run.finished(name, 0).exists():
-            with timed(self._run, f"look ahead at {report_stage(name)}"), suppress(AutosegError):
+            with timed(self._run, Stage("look ahead at report", name)), suppress(AutosegError):
                 from inference.evaluation.evaluate import expected_comparison_seconds
 
                 expected = expected_comparison_seconds(self._run, name, self._threads)
                 if expected is not None:
                     self._expected[name] = expected
         return self._expected.get(name)
-
-
-def report_stage(configuration: str) -> str:
-    """Return the name that a configuration's report has in `time_spent.json`."""
-    return f"report {configuration}"
 
 
 def show_report(console: Console, report: Report) -> None:

@@ -21,6 +21,7 @@ from autoseg.commands.guards import check_threads_and_epochs, configurations_of,
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.report_folder import report_folder
 from autoseg.run_folder.selection import CandidateScore, Performance, Selection, write_selection
+from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.time_spent import timed
 from autoseg.terminal import open_console
 
@@ -55,7 +56,7 @@ def select(
     check_threads_and_epochs(threads)
     folder = existing_run(run, follow_links=follow_links)
     names = None if config is None else configurations_of(config)
-    with timed(folder, "select"):
+    with timed(folder, Stage("select")):
         from inference.selection.select import select_configurations
 
         selection = select_configurations(

@@ -41,6 +41,7 @@ from autoseg.plan.study_cells import Cell, Grid, cells_in
 from autoseg.run_folder.folds import read_folds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
+from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.time_spent import timed
 from autoseg.terminal import open_console, styled
 
@@ -96,7 +97,7 @@ def study(
     )
     cells = grid.cells(tuple(channel.name for channel in prepared.plan.channels))
     failures, plan = train_cells(run, prepared, cells, wanted, console=console)
-    with timed(run, "study report"):
+    with timed(run, Stage("study report")):
         from inference.study.write import write_study
 
         # the page shows all cells of the plan, even if this call asked for some only

@@ -19,7 +19,7 @@ from autoseg.commands.options import (
     PreprocessedRun,
     Threads,
 )
-from autoseg.commands.budget import FoldTime, training_stage
+from autoseg.commands.fold_time import FoldTime
 from autoseg.commands.guards import check_threads_and_epochs, configurations_of, existing_run, refuse_models_alone
 from autoseg.commands.results import report_if_finished, show_report
 from autoseg.errors import InputError, RunFolderError
@@ -32,6 +32,7 @@ from autoseg.run_folder.folds import read_folds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import settle_plans
 from autoseg.run_folder.splits import Split, cases_of, read_splits
+from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.time_spent import timed
 from autoseg.terminal import open_console, parse_duration
 
@@ -123,7 +124,7 @@ def train_unless_finished(
         threads: number of threads that compute on a CPU; None = as many as other programs leave cores for.
         epochs: number of epochs; None = as planned.
         seconds: training time in seconds; None = as planned.
-        time: the fold's share of the run's time budget.
+        time: training time that the fold gets from the run's time budget.
         followed: earlier training of this fold that is repeated with its threads and events; None = a new training.
         at_other_pace: what happens if the first epochs are far slower or faster than planned: nothing, a message, or
             an error.
@@ -132,7 +133,7 @@ def train_unless_finished(
         OtherPace: the first epochs are far slower or faster than planned, and `at_other_pace` is `raise`.
     """
     # imported inside the timed block, since torch takes seconds to load
-    with timed(run, training_stage(configuration, fold)):
+    with timed(run, Stage("train", configuration, fold)):
         from trainer.fold import is_finished, train_fold
 
         if time.note:
@@ -152,7 +153,7 @@ def train_unless_finished(
             threads=threads,
             epochs=epochs,
             seconds=seconds,
-            share=time.share,
+            seconds_from_now=time.training_seconds,
             pace_before=time.pace,
             left_after=time.left_after,
             follows=followed,

@@ -76,6 +76,7 @@ def read_decathlon(folder: Path, document: Mapping[str, Any]) -> Dataset:
         folder=folder,
         warnings=tuple(warnings),
         description=declared.description,
+        synthetic=declared.synthetic,
     )
 
 

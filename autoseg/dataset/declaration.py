@@ -64,6 +64,11 @@ def _text_if_any(value: object) -> object:
     return value.strip() if isinstance(value, str) else ""
 
 
+def _stated_or_none(value: object) -> object:
+    # only autoseg reads this field, so another value in it is no reason to refuse a data set
+    return value if isinstance(value, bool) else None
+
+
 def _as_number(text: str) -> object:
     try:
         return int(text)
@@ -83,6 +88,7 @@ class Declaration(BaseModel):
     Args:
         name: name of the data set.
         description: text that describes the data set; empty where there is none.
+        synthetic: whether the images are synthetic, so that no patient is in them; None = the file does not state it.
         channel_names: names of the channels, in order; the Decathlon calls them `modality`.
         labels: value of each label in the label maps, by name.
     """
@@ -91,6 +97,7 @@ class Declaration(BaseModel):
 
     name: str | None = None
     description: Annotated[str, BeforeValidator(_text_if_any)] = ""
+    synthetic: Annotated[bool | None, BeforeValidator(_stated_or_none)] = None
     channel_names: ChannelNames | None = Field(default=None, validation_alias=AliasChoices("channel_names", "modality"))
     labels: LabelValues | None = None
 
@@ -178,6 +185,18 @@ def labels_of(values: Mapping[str, int], path: Path) -> Labels:
 def is_ct(channel: str) -> bool:
     """Whether a channel holds Hounsfield units: its name is "CT", in upper or lower case (nnU-Net's rule)."""
     return channel.casefold() == "ct"
+
+
+def is_synthetic(stated: bool | None, name: str) -> bool:
+    """Whether the images of a data set are synthetic, which its reports then say.
+
+    Data sets that do not state it, and RUN folders of earlier releases, which did not record it, go by the name.
+
+    Args:
+        stated: field `synthetic` of the data set's `dataset.json`, or of its record in a RUN folder; None = not stated.
+        name: name of the data set.
+    """
+    return any(word in name.casefold() for word in ("phantom", "synthetic")) if stated is None else stated
 
 
 def _line_of_second(field: str, text: str) -> str:

@@ -80,6 +80,7 @@ def read_nnunet(folder: Path, document: Mapping[str, Any]) -> Dataset:
         problems=tuple(problems),
         warnings=tuple(warnings),
         description=declared.description,
+        synthetic=declared.synthetic,
     )
 
 

@@ -94,6 +94,8 @@ class DatasetRecord(FileModel):
     Args:
         name: name of the data set.
         description: description in the data set's own `dataset.json`; may be empty.
+        synthetic: whether that file states that the images are synthetic; None = it does not say, or the record was
+            written by an earlier release.
         layout: "nnunet", "decathlon" or "table".
         channels: names of the channels, in order.
         ct: for each channel whether it is CT (Hounsfield units).
@@ -105,6 +107,7 @@ class DatasetRecord(FileModel):
     schema_version: Literal[1] = 1
     name: str
     description: str = ""
+    synthetic: bool | None = None
     layout: str
     channels: tuple[str, ...]
     ct: tuple[bool, ...]
@@ -141,6 +144,7 @@ def record_of(
     return DatasetRecord(
         name=dataset.name,
         description=dataset.description,
+        synthetic=dataset.synthetic,
         layout=dataset.layout,
         channels=dataset.channels,
         ct=dataset.ct,

@@ -62,6 +62,7 @@ def read_table_dataset(path: Path) -> Dataset:
         problems=tuple(table.malformed.values()),
         warnings=(*_empty_columns(table, strata), *_columns_of_lost_files(table, strata)),
         description=declaration.description,
+        synthetic=declaration.synthetic,
     )
 
 

@@ -14,7 +14,7 @@ from autoseg.run_folder.time_spent import read_time_spent
 from autoseg.terminal import format_duration
 
 WORK = ("preprocess", "report", "study report")
-"""Stages whose name begins so count as used in full; of training, only steps and validation count."""
+"""Kinds of stages that count as used in full; of training, only steps and validation count."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def time_used(run: RunFolder, plan: Plan) -> TimeUsed:
         RunFolderError: a file of the RUN folder is malformed.
     """
     spent = read_time_spent(run)
-    used = sum(seconds for stage, seconds in spent.seconds.items() if stage.startswith(WORK))
+    used = sum(seconds for stage, seconds in spent.by_stage.items() if stage.kind in WORK)
     revisions, thread_changes = list[str](), 0
     for name in run.configurations_with_models():
         for fold, finished in read_finished_folds(run, name, (fold for fold, _ in run.folds(name))).items():

@@ -24,7 +24,7 @@ COLUMNS = ("case", *SEQUENCES, "label", "patient", "lesion_type")
 FEWEST_VOXELS = 3
 BYTES_PER_VOXEL = 500  # memory of a worker for each voxel of the image, measured
 
-# by this name every plan and report of a run on the data set is marked as synthetic
+# every report of a run on the data set says that its images are synthetic, because the data set states it
 DECLARATION = {
     "name": "synthetic spine phantom",
     "synthetic": True,

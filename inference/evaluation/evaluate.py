@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from autoseg.dataset.declaration import is_synthetic
 from autoseg.errors import PartialFailure, RunFolderError
 from autoseg.image.labels import Labels
 from autoseg.machine import clock
@@ -92,7 +93,7 @@ def evaluate_folders(
     matched = match_folders(reference, prediction)
     declared = declaration_beside(reference)
     if labels is None and declared is not None:
-        labels = labels_declared(declared[0], declared[2])
+        labels = labels_declared(*declared)
     if labels is None:
         labels = labels_found(matched.pairs)
     name = (declared[0].name if declared else None) or reference.absolute().parent.name
@@ -102,7 +103,7 @@ def evaluate_folders(
     summary = summarize(
         rows,
         dataset=name,
-        synthetic=is_synthetic(name) or bool(declared and declared[1]),
+        synthetic=is_synthetic(declared[0].synthetic if declared else None, name),
         strata=strata,
         problems=[*(f"case {c}: has no prediction in {prediction}" for c in matched.missing), *_problems(compared)],
         warnings=[f"case {c}: is predicted, but has no reference; left out" for c in matched.extra],
@@ -149,7 +150,7 @@ def report_run(
         rows,
         dataset=plan.dataset,
         configuration=configuration,
-        synthetic=is_synthetic(plan.dataset),
+        synthetic=is_synthetic(record.synthetic if record else None, plan.dataset),
         folds=folds,
         strata=strata,
         problems=[*(f"case {case}: its prediction is missing" for case in found.lost), *_problems(compared)],
@@ -191,11 +192,6 @@ def expected_comparison_seconds(run: RunFolder, configuration: str, threads: int
     if workers == 1:
         return a_case * cases
     return SECONDS_TO_LOAD + BESIDE_EACH_OTHER * a_case * cases / workers
-
-
-def is_synthetic(dataset: str) -> bool:
-    """Whether the name of a data set says that its images are synthetic."""
-    return any(word in dataset.casefold() for word in ("phantom", "synthetic"))
 
 
 def _unfinished_warning(unfinished: Sequence[int], cases: int) -> list[str]:

@@ -14,6 +14,7 @@ from autoseg.image.geometry import Shape, Spacing
 from autoseg.machine.step_cost import Measure, StepCost, least_that_repeats
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.plan import Plan
+from autoseg.plan.time_shares import FoldShares, divide_fold
 from autoseg.preprocessing.resample import new_shape_for
 from autoseg.whole_image.windows import window_starts
 from planner.budget.candidates import Candidate
@@ -24,12 +25,6 @@ ENOUGH_STEPS = 600
 
 AUGMENTATION = 1.03
 """Factor by which a step in training is slower than a measured one: patch preparation, log and checkpoints."""
-
-MOST_LOOKS, CASES_A_LOOK = 3, 4
-"""Maximum number of validations during training, and maximum number of whole cases that each of them predicts."""
-
-SHARE_FOR_LOOKS = 0.05
-"""Maximum share of a fold's training time that the validations during training may take."""
 
 MOST_MEASUREMENTS = 8
 """Maximum number of candidates that are measured before the chosen one is measured again."""
@@ -51,18 +46,12 @@ class Choice:
     Args:
         candidate: the candidate that is chosen.
         step: cost of one training step, measured or estimated.
-        steps: number of training steps of a fold.
-        training_seconds: seconds of training of a fold, including validations during training.
-        validation_seconds: seconds to predict the fold's validation cases at its end; may exceed the time of the fold.
-        looks: number of validations on whole cases during training.
+        fold: steps, and time of training and validation, that the time of a fold affords.
     """
 
     candidate: Candidate
     step: StepCost
-    steps: int
-    training_seconds: float
-    validation_seconds: float
-    looks: int
+    fold: FoldShares
 
 
 class Chooser:
@@ -102,7 +91,7 @@ class Chooser:
             self.measured = {taken: self.measured[taken]}
             taken = self._look_for(found)
             self._confirmed(taken)
-        return self._choice(taken, self._cost(taken))
+        return Choice(taken, self._cost(taken), self._shares(taken, self._cost(taken)))
 
     def _look_for(self, found: list[Candidate]) -> Candidate:
         """The first candidate that affords enough steps by its measured cost, else the cheapest.
@@ -155,7 +144,7 @@ class Chooser:
         return [(self._work(c), cost) for c, cost in self.measured.items() if math.isfinite(cost.seconds)]
 
     def _affords(self, candidate: Candidate, step: StepCost) -> bool:
-        return math.isfinite(step.seconds) and self._choice(candidate, step).steps >= ENOUGH_STEPS
+        return math.isfinite(step.seconds) and self._shares(candidate, step).steps >= ENOUGH_STEPS
 
     def _work(self, candidate: Candidate) -> int:
         return work_of_a_step(self.plan, candidate.configuration)
@@ -176,18 +165,15 @@ class Chooser:
         # the cheapest candidate is measured first: if it does not fit into memory, no candidate does
         return estimated_cost(self._work(candidate), points) if points else StepCost(math.inf, None)
 
-    def _choice(self, candidate: Candidate, step: StepCost) -> Choice:
+    def _shares(self, candidate: Candidate, step: StepCost) -> FoldShares:
+        """How the time of a fold is divided with a candidate; one step where its step does not fit into memory."""
         if not math.isfinite(step.seconds):
-            return Choice(candidate, step, 1, self.seconds, 0.0, 0)
+            return FoldShares(1, self.seconds, 0.0, 0)
         configuration = candidate.configuration
         windows = sum(_windows(case.cropped_shape, case.spacing, configuration) for case in self.fingerprint.cases)
         a_window = step.seconds * step.forward_share / configuration.batch_size
         a_case = windows / len(self.fingerprint.cases) * a_window
-        training = max(1.0, self.seconds - a_case * self.validation_cases)
-        a_look = a_case * min(CASES_A_LOOK, self.validation_cases)
-        looks = min(MOST_LOOKS, int(SHARE_FOR_LOOKS * training / a_look))
-        steps = max(1, int((training - looks * a_look) / (AUGMENTATION * step.seconds)))
-        return Choice(candidate, step, steps, training, a_case * self.validation_cases, looks)
+        return divide_fold(self.seconds, AUGMENTATION * step.seconds, a_case, self.validation_cases)
 
 
 def _windows(shape: Shape, spacing: Spacing, configuration: Configuration) -> int:

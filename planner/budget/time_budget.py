@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.machine.step_cost import Measure, StepCost
 from autoseg.plan.configuration import Configuration, Network
 from autoseg.plan.plan import Plan
+from autoseg.plan.time_shares import BudgetShares, divide_budget
 from autoseg.run_folder.splits import Split
 from planner.additions.lesion_loss import with_lesion_loss
 from planner.budget.candidates import Candidate, candidates
@@ -39,25 +39,6 @@ INPUT_FIELDS = ("neighbours", "sequences", "availability_code", "preprocessed_as
 ESTIMATED = "; estimated from its work, not measured, its memory not checked"
 
 BESIDE_OTHERS = "; measured while other programs used {:.1f} cores, by processor time"
-
-SECONDS_A_CASE = 0.4
-SECONDS_A_FOLD = 6.0
-SHARE_UNPLANNED = 0.02
-"""Time that is not given to training: seconds per case for preprocessing and the report, seconds per fold for its
-start, and a share of the whole budget for what is not foreseen."""
-
-
-@dataclass(frozen=True)
-class TimeForTraining:
-    """The shares into which a time budget is divided.
-
-    Args:
-        fold_seconds: seconds for one fold of one configuration, including the prediction of its validation cases.
-        kept_back: seconds of the budget for all work that is not part of a fold.
-    """
-
-    fold_seconds: float
-    kept_back: float
 
 
 def fit_to_hardware(
@@ -100,7 +81,7 @@ def fit_to_hardware(
     fitted = with_lesion_loss(fitted, fingerprint)
     time = None
     if budget_seconds is not None:
-        time = divide_time(budget_seconds, spent_seconds, len(fingerprint.cases), len(splits), len(configurations))
+        time = divide_budget(budget_seconds, spent_seconds, len(fingerprint.cases), len(splits), len(configurations))
     # a configuration that reads the cases of another also has its patch and network, so the other is measured too
     measured = {*configurations, *map(fitted.plan.preprocessed_as, configurations)}
     known: list[tuple[int, StepCost]] = []
@@ -118,27 +99,12 @@ def fit_to_hardware(
     return fitted
 
 
-def divide_time(budget: float, spent: float, cases: int, folds: int, configurations: int) -> TimeForTraining:
-    """Divide a time budget equally among all folds of all configurations, after time for other work is kept back.
-
-    Args:
-        budget: time limit of the whole run in seconds.
-        spent: seconds of it that are already used.
-        cases: number of cases in the data set.
-        folds: number of folds of each configuration.
-        configurations: number of configurations that are trained.
-    """
-    trainings = folds * configurations
-    kept_back = SHARE_UNPLANNED * budget + SECONDS_A_CASE * cases * configurations + SECONDS_A_FOLD * trainings
-    return TimeForTraining(max(1.0, (budget - spent - kept_back) / trainings), kept_back)
-
-
 def _fitted_to_time(
     decisions: PlannedDecisions,
     name: str,
     fingerprint: Fingerprint,
     splits: tuple[Split, ...],
-    time: TimeForTraining,
+    time: BudgetShares,
     measure: Measure,
     *,
     trained: bool,
@@ -155,9 +121,10 @@ def _fitted_to_time(
     choice = chooser.choose([follows] if follows else list(candidates(reference, fingerprint)), confirm=trained)
     if trained and not math.isfinite(choice.step.seconds):
         raise nothing_fits(decisions.plan, name)
+    fold = choice.fold
     training = short_training(
-        reference.training, choice.steps, choice.training_seconds, fingerprint, looks=choice.looks
-    ).changed(validation_seconds=choice.validation_seconds)
+        reference.training, fold.steps, fold.training_seconds, fingerprint, looks=fold.looks
+    ).changed(validation_seconds=fold.validation_seconds)
     configuration = choice.candidate.configuration.changed(
         training=training, prediction=short_prediction(reference.prediction)
     )
@@ -166,7 +133,7 @@ def _fitted_to_time(
         field = "training.sequence_dropout"
         why = (
             decisions.reasons.get(f"configurations.{name}.{field}"),
-            affordable_dropout(reference.training, choice.steps).reason,
+            affordable_dropout(reference.training, fold.steps).reason,
         )
         reasons[field] = "; ".join(filter(None, why))
     if follows:
@@ -250,9 +217,9 @@ def _replaced(
 
 
 def _reasons(
-    reference: Configuration, choice: Choice, time: TimeForTraining, fingerprint: Fingerprint
+    reference: Configuration, choice: Choice, time: BudgetShares, fingerprint: Fingerprint
 ) -> dict[str, str]:
-    candidate = choice.candidate
+    candidate, fold = choice.candidate, choice.fold
     network = candidate.configuration.network
     resolution = (
         "the reference's: the time affords it, or structures allow no coarser one"
@@ -270,16 +237,16 @@ def _reasons(
         "network.features": f"{candidate.features} at the first stage: as many as the time affords",
         "training.iterations": (
             f"a step takes {choice.step.seconds:.3g} s, {AUGMENTATION:.2f} times that with augmentation and "
-            f"checkpoints: what {choice.training_seconds:.0f} s afford"
+            f"checkpoints: what {fold.training_seconds:.0f} s afford"
             + (ESTIMATED if choice.step.peak_bytes is None else "")
             + (BESIDE_OTHERS.format(choice.step.others) if choice.step.disturbed else "")
         ),
         "training.iterations_per_epoch": "a twentieth of the steps",
-        "training.validate_every": f"whole validation cases are looked at {choice.looks} times on the way",
+        "training.validate_every": f"whole validation cases are looked at {fold.looks} times on the way",
         "training.validation_seconds": "what predicting the fold's validation cases is expected to take",
         "training.seconds": f"a fold has {time.fold_seconds:.0f} s, less the prediction of its validation cases",
-        "training.learning_rate": peak_rate(choice.steps).reason,
-        "training.mirror": mirrored_axes(reference.training, choice.steps, fingerprint).reason,
+        "training.learning_rate": peak_rate(fold.steps).reason,
+        "training.mirror": mirrored_axes(reference.training, fold.steps, fingerprint).reason,
         "prediction.mirror": "off: each mirrored image costs as much again",
     }
 

@@ -75,8 +75,8 @@ def test_what_others_do_meanwhile_changes_the_length_and_not_the_time(tiny_run, 
 
 
 def test_the_share_of_a_run_goes_before_the_plans_time(tiny_run, hands) -> None:
-    assert train(tiny_run(**PLANNED), share=90.0).seconds_training == pytest.approx(90, rel=0.05)
-    assert train(tiny_run("shorter", **PLANNED), share=30.0).seconds_training == pytest.approx(30, rel=0.05)
+    assert train(tiny_run(**PLANNED), seconds_from_now=90.0).seconds_training == pytest.approx(90, rel=0.05)
+    assert train(tiny_run("shorter", **PLANNED), seconds_from_now=30.0).seconds_training == pytest.approx(30, rel=0.05)
 
 
 def test_a_schedule_that_was_far_too_long_is_shortened_and_annealed(tiny_run, hands) -> None:
@@ -96,7 +96,7 @@ def test_a_fold_begins_with_the_pace_of_those_before_it(tiny_run, hands) -> None
     (event,) = summary.events
     assert (event.kind, event.step, event.iterations) == ("lengthened", 0, 240)
     assert summary.steps == 240
-    near = train(tiny_run("near", **PLANNED), pace_before=0.95, share=60.0)
+    near = train(tiny_run("near", **PLANNED), pace_before=0.95, seconds_from_now=60.0)
     assert near.events == () or near.events[0].step > 0
 
 
@@ -120,7 +120,7 @@ def test_a_fold_that_is_given_time_has_epochs_at_which_it_is_revised(tiny_run, h
 
 def test_epochs_fix_the_length_whatever_the_clock_says(tiny_run, hands, capfd) -> None:
     hands.seconds_a_step = lambda now: 5.0
-    summary = train(tiny_run(**PLANNED), epochs=10, share=20.0)
+    summary = train(tiny_run(**PLANNED), epochs=10, seconds_from_now=20.0)
     assert (summary.steps, summary.events) == (30, ())
     assert "30 steps, as you wrote, take 2 min 30 s" in on_one_line(capfd.readouterr().err)
 
@@ -142,7 +142,7 @@ def test_iterations_that_a_person_wrote_are_never_overridden(tiny_run, hands, ca
     run = tiny_run(**PLANNED)
     as_planned(run)
     edit(run, iterations=40)
-    summary = train(run, share=20.0)
+    summary = train(run, seconds_from_now=20.0)
     assert (summary.steps, summary.events) == (40, ())
     assert "40 steps, as you wrote" in on_one_line(capfd.readouterr().err)
 
@@ -151,7 +151,7 @@ def test_a_time_that_a_person_wrote_goes_before_the_share(tiny_run, hands) -> No
     run = tiny_run(**PLANNED)
     as_planned(run)
     edit(run, seconds=30.0)
-    assert train(run, share=90.0).seconds_training == pytest.approx(30, rel=0.05)
+    assert train(run, seconds_from_now=90.0).seconds_training == pytest.approx(30, rel=0.05)
 
 
 def test_another_pace_is_raised_only_where_it_can_be_planned_for(tiny_run, hands, capfd) -> None:
@@ -198,7 +198,7 @@ def test_a_fold_that_goes_on_keeps_the_share_that_it_had(tiny_run, hands, monkey
 
     monkeypatch.setattr(Learner, "step", step)
     with pytest.raises(KeyboardInterrupt):
-        train(run, share=90.0)
+        train(run, seconds_from_now=90.0)
     # by stages no share is given, and the plan has 60 s alone
     summary = train(run)
     assert summary.seconds_training == pytest.approx(90, rel=0.06)
@@ -213,7 +213,7 @@ def test_the_last_part_of_an_epoch_is_no_collapse(tiny_run, hands, monkeypatch) 
         return 0.5, counts * (done < 60)
 
     monkeypatch.setattr(Learner, "step", step)
-    summary = train(tiny_run(**PLANNED), epochs=None, share=61.0, pace_before=1.0)
+    summary = train(tiny_run(**PLANNED), epochs=None, seconds_from_now=61.0, pace_before=1.0)
     assert all(event.kind != "restored" for event in summary.events)
 
 

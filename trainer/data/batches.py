@@ -49,9 +49,9 @@ class Batch:
     """What the network sees in one step.
 
     Args:
-        image: network input (B, C, z, y, x), float32.
-        label: class indices (B, z, y, x), uint8.
-        step: training step, from 0.
+        image: input of the network for each patch (B, C, z, y, x), float32.
+        label: class index of each voxel (B, z, y, x), uint8.
+        step: number of the training step, from 0.
     """
 
     image: torch.Tensor

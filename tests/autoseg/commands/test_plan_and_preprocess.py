@@ -9,6 +9,7 @@ from autoseg.image.image import Image, write_image
 from autoseg.plan.plan import read_plan
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split, read_splits, write_splits
+from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.time_spent import add_time, read_time_spent
 from tests.autoseg.commands.stand_ins import FOLD_SECONDS
 from tests.autoseg.commands.steps import CASES, preprocessed_times
@@ -32,7 +33,7 @@ def test_planning_writes_all_that_later_stages_read(run):
 
 
 def test_the_planner_is_given_time_spent_budget_and_a_real_measurement(calls, dataset, tmp_path):
-    add_time(RunFolder(tmp_path / "run"), "check", 100.0)
+    add_time(RunFolder(tmp_path / "run"), Stage("check"), 100.0)
     autoseg.plan_and_preprocess(dataset, tmp_path / "run", time_budget="10m", device="cpu", plan_only=True, workers=1)
     (asked,) = calls.fitted
     assert asked["budget"] == 600

@@ -12,6 +12,7 @@ from autoseg.plan.plan import read_plan
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.preprocessed_case import read_record
 from autoseg.run_folder.splits import Split, read_splits, write_splits
+from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.time_spent import add_time
 from tests.autoseg.commands.steps import again, edit, preprocessed_times
 from tests.autoseg.small_dataset import draw_case, geometry
@@ -148,7 +149,7 @@ def test_another_data_set_gets_the_whole_budget_and_its_own_folds(calls, dataset
     shutil.copytree(dataset, own)
     run = RunFolder(tmp_path / "run")
     autoseg.plan_and_preprocess(own, run.path, device="cpu", workers=1)
-    add_time(run, "train 3d fold 0", 5000.0)
+    add_time(run, Stage("train", "3d", 0), 5000.0)
     for folder in ("imagesTr", "labelsTr"):
         for file in (own / folder).glob("ball_4*"):
             file.unlink()

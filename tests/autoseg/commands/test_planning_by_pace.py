@@ -12,6 +12,7 @@ from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import edited_fields
 from autoseg.run_folder.preprocessed_case import read_record
 from autoseg.run_folder.step_costs import Replayed, read_step_costs
+from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.time_spent import add_time
 from tests.autoseg.commands.stand_ins import install
 from tests.autoseg.commands.steps import CASES, edit
@@ -119,7 +120,7 @@ def test_where_nothing_else_fits_edits_stay_edits_too(calls, dataset, run, monke
 
 def test_what_another_configuration_took_is_no_reason_to_plan_for_nothing(calls, dataset, run) -> None:
     before = first_plan(dataset, run).configurations["3d"]
-    add_time(run, "train 2d fold 0", 100_000)
+    add_time(run, Stage("train", "2d", 0), 100_000)
     calls.paces = [0.2]
     now = start(dataset, run).configurations["3d"]
     assert size_of(now) > size_of(before)

@@ -77,14 +77,14 @@ def test_training_on_cases_normalised_otherwise_is_refused(calls, run):
 
 def test_training_all_folds_ends_with_the_report(calls, run):
     autoseg.train(run.path, fold=0, time_budget="5m", epochs=3)
-    asked = {name: calls.trained[0][2][name] for name in ("device", "workers", "threads", "epochs", "seconds", "share")}
+    asked = {name: calls.trained[0][2][name] for name in ("device", "workers", "threads", "epochs", "seconds", "seconds_from_now")}
     assert asked == {
         "device": "auto",
         "workers": None,
         "threads": None,
         "epochs": 3,
         "seconds": 300,
-        "share": None,
+        "seconds_from_now": None,
     }
     assert calls.reported == []
     autoseg.train(run.path)

@@ -13,6 +13,7 @@ from autoseg.errors import RunFolderError
 from autoseg.run_folder.dataset_record import read_record, write_record
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.report_folder import report_folder
+from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.time_spent import add_time, read_time_spent, timed
 from tests.autoseg.small_dataset import make_dataset
 
@@ -21,39 +22,39 @@ def test_time_adds_up_over_stages_and_restarts(tmp_path):
     run = RunFolder(tmp_path / "run")
     assert read_time_spent(run).total == 0
     for _ in range(2):
-        with timed(run, "plan"):
+        with timed(run, Stage("plan")):
             time.sleep(0.05)
-    add_time(run, "check", 3.0)
+    add_time(run, Stage("check"), 3.0)
     spent = read_time_spent(run)
     assert 0.1 <= spent.seconds["plan"] < 0.5
     assert spent.total == pytest.approx(3.0 + spent.seconds["plan"])
-    assert spent.of(["check", "not begun"]) == 3.0
+    assert (spent.of(Stage("check")), spent.of(Stage("select"))) == (3.0, 0)
 
 
 def test_the_time_of_a_killed_process_is_kept(tmp_path):
     code = (
         "import os, sys, time; from pathlib import Path; from autoseg.run_folder.paths import RunFolder\n"
-        "from autoseg.run_folder.time_spent import timed\n"
-        "with timed(RunFolder(Path(sys.argv[1])), 'train', every=0.05):\n"
+        "from autoseg.run_folder.stage import Stage; from autoseg.run_folder.time_spent import timed\n"
+        "with timed(RunFolder(Path(sys.argv[1])), Stage('train', '3d', 0), every=0.05):\n"
         "    time.sleep(0.6); os.kill(os.getpid(), 9)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "run")], timeout=60)
     assert done.returncode == -9
-    assert 0.3 < read_time_spent(RunFolder(tmp_path / "run")).seconds["train"] < 2
+    assert 0.3 < read_time_spent(RunFolder(tmp_path / "run")).of(Stage("train", "3d", 0)) < 2
 
 
 def test_several_processes_may_add_time_at_once(tmp_path):
     run = RunFolder(tmp_path)
-    adders = [threading.Thread(target=lambda: [add_time(run, "a", 1.0) for _ in range(10)]) for _ in range(4)]
+    adders = [threading.Thread(target=lambda: [add_time(run, Stage("check"), 1.0) for _ in range(10)]) for _ in range(4)]
     for adder in adders:
         adder.start()
     for adder in adders:
         adder.join()
-    assert read_time_spent(run).seconds == {"a": 40.0}
+    assert read_time_spent(run).seconds == {"check": 40.0}
 
 
 def test_a_failure_inside_still_counts_and_passes(tmp_path):
-    with pytest.raises(ValueError, match="inside"), timed(RunFolder(tmp_path), "plan"):
+    with pytest.raises(ValueError, match="inside"), timed(RunFolder(tmp_path), Stage("plan")):
         raise ValueError("inside")
     assert "plan" in read_time_spent(RunFolder(tmp_path)).seconds
 

@@ -5,6 +5,7 @@ import pytest
 from autoseg.run_folder.finished_fold import Event, write_finished
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split
+from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.time_spent import add_time
 from autoseg.run_folder.time_used import time_used
 from tests.autoseg.commands.stand_ins import finished
@@ -14,12 +15,13 @@ from tests.autoseg.preprocessing.example_plan import plan
 def test_use_is_work_and_neither_planning_nor_waiting(tmp_path) -> None:
     run = RunFolder(tmp_path)
     for stage, seconds in {
-        "check": 3,
-        "plan": 7,
-        "preprocess 3d": 20,
-        "train 3d fold 0": 130,
-        "report 3d": 10,
-        "select": 2,
+        Stage("check"): 3,
+        Stage("plan"): 7,
+        Stage("preprocess", "3d"): 20,
+        Stage("train", "3d", 0): 130,
+        Stage("look ahead at report", "3d"): 5,
+        Stage("report", "3d"): 10,
+        Stage("select"): 2,
     }.items():
         add_time(run, stage, seconds)
     event = Event(kind="lengthened", step=40, iterations=90, rate_factor=1.0, reason="a step takes 0.1 s")
@@ -30,7 +32,7 @@ def test_use_is_work_and_neither_planning_nor_waiting(tmp_path) -> None:
     planned = plan().changed(time_budget_seconds=200.0, planned_again=("3d",))
     used = time_used(run, planned)
     assert used.used == pytest.approx(20 + 100 + 15 + 10)
-    assert used.spent == pytest.approx(172)
+    assert used.spent == pytest.approx(177)
     assert used.revisions == ("3d: planned again after its first epochs", "3d, fold 0, step 40: a step takes 0.1 s")
     assert "planned 3 min 20 s, used 2 min 25 s (72%)" in used.text()
     assert "2 revisions of schedules, 1 changes of threads" in used.text()

@@ -220,3 +220,7 @@ def test_senseless_numbers_are_named(tmp_path, wrong):
     with pytest.raises(InputError, match=next(iter(wrong))):
         make_phantom(tmp_path / "new", **wrong)
     assert not (tmp_path / "new").exists()
+
+
+def test_it_states_itself_that_it_is_synthetic(phantom):
+    assert read_dataset(phantom).synthetic is True

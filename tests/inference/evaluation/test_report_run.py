@@ -1,6 +1,7 @@
 """Evaluation of a run: which folds and cases count, what is an error, what is written."""
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from autoseg.errors import RunFolderError
 from autoseg.image.image import read_label
+from autoseg.plan.plan import read_plan, write_plan
 from autoseg.run_folder.splits import read_splits, write_splits
 from inference.evaluation.evaluate import IncompleteEvaluation, report_run
 from tests.inference.run_fixture import CASES, make_run, reference_of
@@ -56,6 +58,21 @@ def test_a_run_is_split_by_its_strata_in_every_file(tmp_path: Path) -> None:
     assert sum(sizes) == 6
     page = (run.report / "report.html").read_text(encoding="utf-8")
     assert "Results by lesion type" in page and "<td>lytic</td>" in page
+
+
+@pytest.mark.parametrize(
+    ("recorded", "name", "told"),
+    [(True, "spines", True), (False, "knee phantom", False), (None, "synthetic spine phantom", True)],
+)
+def test_a_run_on_synthetic_images_says_so(tmp_path: Path, recorded: bool | None, name: str, told: bool) -> None:
+    """Records of earlier releases do not state it: then the name of the data set tells."""
+    run = make_run(tmp_path / "run")
+    write_plan(run.plan, read_plan(run.plan).changed(dataset=name), {})
+    stated = json.loads(run.dataset.read_text(encoding="utf-8"))
+    del stated["synthetic"]
+    run.dataset.write_text(json.dumps(stated if recorded is None else stated | {"synthetic": recorded}), "utf-8")
+    assert report_run(run, "3d").synthetic is told
+    assert ("Synthetic data." in (run.report / "report.html").read_text(encoding="utf-8")) is told
 
 
 def test_an_unfinished_fold_is_left_out_with_a_warning(tmp_path: Path) -> None:

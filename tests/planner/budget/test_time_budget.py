@@ -10,12 +10,12 @@ from autoseg.errors import PlanError
 from autoseg.machine.step_cost import StepCost
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.plan import Plan
+from autoseg.plan.time_shares import divide_budget
 from autoseg.whole_image.windows import window_starts
 from planner.additions.network_input import with_inputs
 from planner.budget.candidates import candidates
 from planner.budget.chooser import AUGMENTATION, ENOUGH_STEPS, MOST_MEASUREMENTS
 from planner.budget.cost import estimated_cost, multiply_adds
-from planner.budget.time_budget import divide_time
 from planner.rules.reference_plan import reference_plan
 from tests.planner.machine import CASES, DATASETS, FOLDS, HOUR, Machine, dataset, fit
 from tests.planner.structures import with_structures
@@ -73,7 +73,7 @@ def test_the_richest_that_affords_enough_steps_is_taken() -> None:
     fitted = fit(measured, machine, HOUR, reference=reference).plan
     taken = fitted.configurations["3d"]
     assert taken.training.iterations >= ENOUGH_STEPS
-    share = divide_time(HOUR, 0, CASES, FOLDS, 1).fold_seconds
+    share = divide_budget(HOUR, 0, CASES, FOLDS, 1).fold_seconds
     for richer in candidates(reference.plan.configurations["3d"], measured):
         if (richer.configuration.network, richer.configuration.patch_size) == (taken.network, taken.patch_size):
             break
@@ -90,7 +90,7 @@ def test_the_richest_that_affords_enough_steps_is_taken() -> None:
 def test_a_fold_uses_its_time_and_no_more(data: str, hours: float, overhead: float) -> None:
     measured, machine = dataset(data), Machine(overhead=overhead)
     plan = fit(measured, machine, hours * HOUR).plan
-    share = divide_time(hours * HOUR, 0, CASES, FOLDS, 1).fold_seconds
+    share = divide_budget(hours * HOUR, 0, CASES, FOLDS, 1).fold_seconds
     steps, validation = fold_seconds(measured, machine, plan, "3d")
     # predicted at the end, and some of the cases on the way; rounding of windows and steps aside
     assert AUGMENTATION * steps + validation <= 1.001 * share
@@ -107,19 +107,7 @@ def test_folds_together_use_most_of_the_budget_and_no_more(hours: float) -> None
     assert 0.8 * hours * HOUR <= FOLDS * (AUGMENTATION * steps + validation) <= hours * HOUR
 
 
-def test_time_is_divided_without_rest() -> None:
-    for budget, spent, cases, count, configurations in [
-        (3600, 0, 20, 5, 1),
-        (2400, 130, 40, 5, 2),
-        (9000, 10, 7, 3, 3),
-    ]:
-        time = divide_time(budget, spent, cases, count, configurations)
-        assert count * configurations * time.fold_seconds + time.kept_back + spent == pytest.approx(budget)
-        assert 0 < time.kept_back < 0.2 * budget
-
-
 def test_a_spent_budget_still_gives_a_plan() -> None:
-    assert divide_time(600, 700, 20, 5, 1).fold_seconds > 0
     plan = fit(dataset("isotropic"), Machine(), 600, spent=700).plan
     assert plan.configurations["3d"].training.iterations >= 1
 
@@ -217,7 +205,7 @@ def test_quicker_prediction_leaves_more_time_to_training(name: str) -> None:
     _, validation = fold_seconds(measured, machine, plan, name)
     _, at_a_third = fold_seconds(measured, Machine(), plan, name)
     assert validation == pytest.approx(3 / 8 * at_a_third)
-    fold = divide_time(HOUR, 0, CASES, FOLDS, 1).fold_seconds
+    fold = divide_budget(HOUR, 0, CASES, FOLDS, 1).fold_seconds
     assert plan.configurations[name].training.seconds == pytest.approx(fold - validation)
 
 

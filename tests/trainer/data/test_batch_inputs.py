@@ -64,7 +64,7 @@ def test_neighbours_are_the_slices_beside_it_and_zero_beyond_the_image(tmp_path,
 
 
 def test_neighbours_are_transformed_as_the_slice_between_them(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("trainer.data.augmentation.augment_intensity", lambda *arguments, **options: None)
+    monkeypatch.setattr("trainer.data.augmentation.apply_intensity", lambda *arguments, **options: None)
     rng = np.random.default_rng(0)
     slice_of_all = rng.standard_normal((1, 1, 40, 40)).astype(np.float32)
     image = np.repeat(slice_of_all, 5, axis=1)

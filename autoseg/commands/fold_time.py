@@ -1,8 +1,8 @@
-"""Shares the time budget of a run out to the folds that are still to train, before each fold.
+"""Finds the training time that the next fold of a run gets, from what the RUN folder says of the time so far.
 
 Every fold gets the same training time. Time that a fold does not use, or that validation and report save
 against their estimates, goes to the folds that follow. A fold whose seconds or iterations a person wrote into
-`plan.yaml` keeps them.
+`plan.yaml` keeps them. The shares themselves are decided in `autoseg/plan/time_shares.py`.
 """
 
 from __future__ import annotations
@@ -11,24 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autoseg.plan.plan import Plan
+from autoseg.plan.time_shares import SECONDS_TO_START, equal_share, seconds_of_next_fold, time_for_training
 from autoseg.run_folder.finished_fold import read_finished_folds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import edited_in
 from autoseg.run_folder.splits import read_splits
-from autoseg.run_folder.time_spent import TimeSpent, read_time_spent
+from autoseg.run_folder.stage import Stage
+from autoseg.run_folder.time_spent import read_time_spent
 from autoseg.terminal import format_duration
-
-SHARE_FOR_THE_REPORT = 0.02
-"""Fraction of the time budget that is kept for the reports at the end while their time is unknown."""
-
-LEAST_SHARE = 0.1
-"""Minimum fraction of its planned time that a fold gets, even over budget."""
-
-SECONDS_TO_START = 1.0
-"""Seconds that a fold takes before its first step and after its last prediction together."""
-
-RESERVE = 0.002
-"""Fraction of the time budget that is kept for unforeseen delays, so that the run ends in time."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +26,13 @@ class FoldTime:
     """Training time that the next fold gets.
 
     Args:
-        share: seconds that the fold is trained from now on; None = the plan decides.
+        training_seconds: seconds that the fold is trained from now on; None = the plan decides.
         left_after: seconds of the run's time budget that are left after this training.
         pace: seconds per step of the last finished fold of this configuration; None = no fold is finished.
         note: message that compares a time that a person wrote with an equal share; empty where no person wrote one.
     """
 
-    share: float | None
+    training_seconds: float | None
     left_after: float
     pace: float | None = None
     note: str = ""
@@ -71,24 +61,22 @@ def time_of_next_fold(
     # the plan has no time limit, or a person removed it
     if budget is None or planned is None:
         return FoldTime(None, 0.0)
-    spent = read_time_spent(run)
-    unspent = budget - spent_on(spent, plan, configurations)
-    kept = (SHARE_FOR_THE_REPORT * budget if report_seconds is None else report_seconds) + RESERVE * budget
-    left = unspent - kept - _seconds_of_validation(run, plan, folds_left)
+    spent, pace = read_time_spent(run), _pace_of_the_last(run, name)
+    unspent = budget - spent.of_run(plan, configurations)
+    left = time_for_training(budget, unspent, _seconds_of_validation(run, plan, folds_left), report_seconds)
     of_a_person = {other for other, _ in folds_left if {"seconds", "iterations"} & edited_in("training", edits, other)}
-    done = {pair: spent.of([training_stage(*pair)]) for pair in folds_left}
+    done = {pair: spent.of(Stage("train", *pair)) for pair in folds_left}
     if name in of_a_person:
         wrote = "seconds" in edited_in("training", edits, name)
         equal = equal_share(list(done.values()), left)
         note = _beside_an_equal_share(name, planned, equal) if wrote else ""
-        return FoldTime(None, unspent - planned, _pace_of_the_last(run, name), note)
+        return FoldTime(None, unspent - planned, pace, note)
     for other, index in folds_left:
         if other in of_a_person:
             own = plan.configuration(other).training.seconds or 0.0
             left -= max(0.0, own - done.pop((other, index)))
-    # even where the budget is spent, the fold gets a model
-    share = max(LEAST_SHARE * planned, equal_share(list(done.values()), left) - done[name, fold])
-    return FoldTime(share, unspent - share, _pace_of_the_last(run, name))
+    seconds = seconds_of_next_fold(planned, done[name, fold], list(done.values()), left)
+    return FoldTime(seconds, unspent - seconds, pace)
 
 
 def _pace_of_the_last(run: RunFolder, name: str) -> float | None:
@@ -107,40 +95,11 @@ def _beside_an_equal_share(name: str, own: float, equal: float) -> str:
     )
 
 
-def spent_on(spent: TimeSpent, plan: Plan, configurations: Sequence[str]) -> float:
-    """Return the seconds that a run has spent, without those of other configurations in the same RUN folder.
-
-    Args:
-        spent: time spent on each stage in the RUN folder.
-        plan: plan that names all configurations.
-        configurations: configurations that this run trains.
-    """
-    others = set(plan.configurations) - set(configurations)
-    return spent.total - spent.of([stage for stage in spent.seconds if others & set(stage.split())])
-
-
-def equal_share(done: Sequence[float], left: float) -> float:
-    """Return the total seconds up to which every fold is filled, those that have had least first.
-
-    Args:
-        done: seconds that each fold has had so far.
-        left: seconds to share out; where it is negative, no fold gets more.
-    """
-    ordered = sorted(done)
-    for count in range(len(ordered), 0, -1):
-        level = (left + sum(ordered[:count])) / count
-        if level >= ordered[count - 1]:
-            return level
-    return ordered[0]
-
-
-def training_stage(configuration: str, fold: int) -> str:
-    """Return the name that a fold's training has in `time_spent.json`."""
-    return f"train {configuration} fold {fold}"
-
-
 def _seconds_of_validation(run: RunFolder, plan: Plan, folds_left: Sequence[tuple[str, int]]) -> float:
-    """Return the expected validation seconds of all folds left: mean of the finished folds, else the plan's."""
+    """Return the expected seconds of validation and start of all folds left.
+
+    A validation is expected to take the mean of the finished folds, or what is planned where none is finished.
+    """
     seconds = 0.0
     folds = range(len(read_splits(run.splits)))
     for name in dict.fromkeys(name for name, _ in folds_left):
