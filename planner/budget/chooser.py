@@ -1,7 +1,7 @@
 """Choose the richest candidate that affords enough training steps, with few measurements.
 
 In: the candidates of a configuration, the time of a fold, and a function that measures a training step. Out: a
-`Choice`: one candidate, and the steps and validations that the time affords with it.
+`Choice`: one candidate, and the steps and validations that the time affords with it, with the reasons.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.image.geometry import Shape, Spacing
 from autoseg.machine.step_cost import Measure, StepCost, least_that_repeats
 from autoseg.plan.configuration import Configuration
+from autoseg.plan.decision import Decision
 from autoseg.plan.plan import Plan
 from autoseg.preprocessing.resample import new_shape_for
 from autoseg.whole_image.windows import window_starts
@@ -22,25 +23,25 @@ from planner.budget.cost import estimated_cost, work_of_a_step
 ENOUGH_STEPS = 600
 """A candidate must afford this many steps per fold, else a cheaper one is taken (docs/experiments/network-size.md)."""
 
-AUGMENTATION = 1.03
+AUGMENTATION_FACTOR = 1.03
 """Factor by which a step in training is slower than a measured one: patch preparation, log and checkpoints."""
 
-MOST_LOOKS, CASES_A_LOOK = 3, 4
+MOST_VALIDATIONS, CASES_A_VALIDATION = 3, 4
 """Maximum number of validations during training, and maximum number of whole cases that each of them predicts."""
 
-SHARE_FOR_LOOKS = 0.05
+SHARE_FOR_VALIDATIONS = 0.05
 """Maximum share of a fold's training time that the validations during training may take."""
 
 MOST_MEASUREMENTS = 8
 """Maximum number of candidates that are measured before the chosen one is measured again."""
 
-SAME = 1.15
+SAME_FACTOR = 1.15
 """Two measurements of a step agree up to this factor, by which an undisturbed machine varies."""
 
-MOST_LOOKS_AGAIN = 3
+MOST_MEASUREMENTS_AGAIN = 3
 """Maximum number of further measurements of the chosen candidate."""
 
-OUT_OF_PROPORTION = 2.0
+OUT_OF_PROPORTION_FACTOR = 2.0
 """A measurement counts as disturbed if its time per multiply-add exceeds the chosen candidate's by this factor."""
 
 
@@ -54,15 +55,15 @@ class Choice:
         steps: number of training steps of a fold.
         training_seconds: seconds of training of a fold, including validations during training.
         validation_seconds: seconds to predict the fold's validation cases at its end; may exceed the time of the fold.
-        looks: number of validations on whole cases during training.
+        validations: number of validations on whole cases during training.
     """
 
     candidate: Candidate
     step: StepCost
-    steps: int
-    training_seconds: float
-    validation_seconds: float
-    looks: int
+    steps: Decision[int]
+    training_seconds: Decision[float]
+    validation_seconds: Decision[float]
+    validations: int
 
 
 class Chooser:
@@ -126,19 +127,19 @@ class Chooser:
         if not math.isfinite(first.seconds):
             return True
         looks = [first]
-        for _ in range(MOST_LOOKS_AGAIN):
-            again = self.measure(self.plan, taken.configuration)
+        for _ in range(MOST_MEASUREMENTS_AGAIN):
+            again = self.measure(self.plan, taken.value)
             looks += [again] if math.isfinite(again.seconds) else []
             # a measurement beside other programs counts only where there is no undisturbed one
             quiet = [look for look in looks if not look.disturbed] or looks
-            settled = least_that_repeats([look.seconds for look in quiet], SAME)
+            settled = least_that_repeats([look.seconds for look in quiet], SAME_FACTOR)
             if settled is not None:
                 break
         else:
             settled = min(look.seconds for look in quiet)
         best = min(quiet, key=lambda look: abs(look.seconds - settled))
         self.measured[taken] = replace(best, peak_bytes=first.peak_bytes)
-        return settled * SAME >= first.seconds
+        return settled * SAME_FACTOR >= first.seconds
 
     def _passed_over_wrongly(self, found: list[Candidate], taken: Candidate) -> bool:
         """Whether a preferred candidate took far more time per multiply-add than the one that was taken.
@@ -148,22 +149,22 @@ class Chooser:
         of_taken = self.measured[taken].seconds / self._work(taken)
         preferred = [c for c in found[: found.index(taken)] if c in self.measured]
         slow = [self.measured[c].seconds / self._work(c) for c in preferred]
-        return any(math.isfinite(rate) and rate > OUT_OF_PROPORTION * of_taken for rate in slow)
+        return any(math.isfinite(rate) and rate > OUT_OF_PROPORTION_FACTOR * of_taken for rate in slow)
 
     def points(self) -> list[tuple[int, StepCost]]:
         """Multiply-adds and cost of one step, for each candidate that was measured and fits into memory."""
         return [(self._work(c), cost) for c, cost in self.measured.items() if math.isfinite(cost.seconds)]
 
     def _affords(self, candidate: Candidate, step: StepCost) -> bool:
-        return math.isfinite(step.seconds) and self._choice(candidate, step).steps >= ENOUGH_STEPS
+        return math.isfinite(step.seconds) and self._afforded(candidate.value, step)[0] >= ENOUGH_STEPS
 
     def _work(self, candidate: Candidate) -> int:
-        return work_of_a_step(self.plan, candidate.configuration)
+        return work_of_a_step(self.plan, candidate.value)
 
     def _cost(self, candidate: Candidate) -> StepCost:
         """The measured cost of a step; infinite seconds where it exceeds the memory target."""
         if candidate not in self.measured:
-            cost = self.measure(self.plan, candidate.configuration)
+            cost = self.measure(self.plan, candidate.value)
             fits = cost.fits(self.plan.memory_gb)
             self.measured[candidate] = cost if fits else replace(cost, seconds=math.inf)
         return self.measured[candidate]
@@ -177,17 +178,52 @@ class Chooser:
         return estimated_cost(self._work(candidate), points) if points else StepCost(math.inf, None)
 
     def _choice(self, candidate: Candidate, step: StepCost) -> Choice:
+        steps, training, prediction, validations = self._afforded(candidate.value, step)
+        a_fold = f"a fold has {self.seconds:.0f} s, less the prediction of its validation cases"
+        return Choice(
+            candidate,
+            step,
+            Decision(steps, _why_so_many_steps(step, training)),
+            Decision(training, a_fold),
+            Decision(prediction, "what predicting the fold's validation cases is expected to take"),
+            validations,
+        )
+
+    def _afforded(self, configuration: Configuration, step: StepCost) -> tuple[int, float, float, int]:
+        """What the time of a fold affords.
+
+        Returns:
+            Number of training steps; seconds of training; seconds to predict the fold's validation cases; number of
+            validations on whole cases during training.
+        """
         if not math.isfinite(step.seconds):
-            return Choice(candidate, step, 1, self.seconds, 0.0, 0)
-        configuration = candidate.configuration
+            return 1, self.seconds, 0.0, 0
         windows = sum(_windows(case.cropped_shape, case.spacing, configuration) for case in self.fingerprint.cases)
         a_window = step.seconds * step.forward_share / configuration.batch_size
         a_case = windows / len(self.fingerprint.cases) * a_window
         training = max(1.0, self.seconds - a_case * self.validation_cases)
-        a_look = a_case * min(CASES_A_LOOK, self.validation_cases)
-        looks = min(MOST_LOOKS, int(SHARE_FOR_LOOKS * training / a_look))
-        steps = max(1, int((training - looks * a_look) / (AUGMENTATION * step.seconds)))
-        return Choice(candidate, step, steps, training, a_case * self.validation_cases, looks)
+        a_validation = a_case * min(CASES_A_VALIDATION, self.validation_cases)
+        validations = min(MOST_VALIDATIONS, int(SHARE_FOR_VALIDATIONS * training / a_validation))
+        steps = max(1, int((training - validations * a_validation) / (AUGMENTATION_FACTOR * step.seconds)))
+        return steps, training, a_case * self.validation_cases, validations
+
+
+def _why_so_many_steps(step: StepCost, training_seconds: float) -> str:
+    """The reason for the number of training steps of a fold.
+
+    Args:
+        step: cost of one training step, measured or estimated.
+        training_seconds: seconds of training of the fold.
+    """
+    why = (
+        f"a step takes {step.seconds:.3g} s, {AUGMENTATION_FACTOR:.2f} times that with augmentation and "
+        f"checkpoints: what {training_seconds:.0f} s afford"
+    )
+    if step.peak_bytes is None:
+        why += "; estimated from its work, not measured, its memory not checked"
+    if step.disturbed:
+        why += f"; measured while other programs used {step.others:.1f} cores, by processor time"
+    return why
 
 
 def _windows(shape: Shape, spacing: Spacing, configuration: Configuration) -> int:
