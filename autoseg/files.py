@@ -259,13 +259,20 @@ def read_existing(path: Path, model: type[Model], advice: str = "") -> Model:
 
 def differing_fields(before: BaseModel, after: BaseModel) -> list[str]:
     """Return the dotted paths of the fields in which two models differ."""
+    return list(former_values(before, after))
 
-    def walk(old: object, new: object, path: str) -> list[str]:
+
+def former_values(before: BaseModel, after: BaseModel) -> dict[str, object]:
+    """Return the values that `before` has in the fields in which two models differ, keyed by dotted path."""
+
+    def walk(old: object, new: object, path: str) -> dict[str, object]:
         if old == new:
-            return []
+            return {}
         if isinstance(old, dict) and isinstance(new, dict):
-            keys = dict.fromkeys([*old, *new])
-            return [field for key in keys for field in walk(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))]
-        return [path]
+            found: dict[str, object] = {}
+            for key in dict.fromkeys([*old, *new]):
+                found |= walk(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))
+            return found
+        return {path: old}
 
     return walk(before.model_dump(), after.model_dump(), "")

@@ -110,7 +110,7 @@ def measure_case(name: str, loaded: LoadedCase, crop: Box, labels: Labels) -> Ca
     """The fingerprint of one case, without the displacements of its sequences.
 
     Args:
-        name: name of the case.
+        name: name of the case in the data set.
         loaded: the loaded case, with its label.
         crop: box (z, y, x) of the crop to non-zero voxels.
         labels: the classes of the data set.
@@ -175,8 +175,8 @@ def measure_displacements(case: Case, loaded: LoadedCase, channels: Sequence[str
 
     Args:
         case: the case, with the files that its channels come from.
-        loaded: the same case, loaded.
-        channels: names of the channels.
+        loaded: the same case with its intensities (channel, z, y, x) and its label (z, y, x).
+        channels: names of the channels of the data set, in the order of the intensities.
     """
     first, *others = (i for i, there in enumerate(loaded.present) if there)
     if case.several_channels_in_one_file:

@@ -45,7 +45,7 @@ class DecidedBy(FileModel):
     """Everything that decides the content of a preprocessed case; stored in its folder as `decided_by.json`.
 
     Args:
-        case: name of the case.
+        case: name of the case in the data set.
         present: for each channel whether the case has it.
         several_channels_in_one_file: whether one file holds several channels.
         sources: records of the files of the present channels, then of the label.
@@ -53,7 +53,7 @@ class DecidedBy(FileModel):
         channels: channels of the plan, without the settings that their normalisation does not use.
         labels: the classes of the data set.
         spacing: target spacing in mm (z, y, x); None along an axis that is not resampled.
-        seed: seed of the plan.
+        seed: seed of the plan, by which foreground voxels are sampled.
     """
 
     schema_version: Literal[1] = 1
@@ -178,7 +178,7 @@ def follows_plan(folder: Path, plan: Plan, configuration: str) -> bool:
     Args:
         folder: folder of the preprocessed case.
         plan: plan in the RUN folder.
-        configuration: name of the configuration.
+        configuration: name of the configuration in the plan, such as `3d`.
     """
     made_by = _made_by(folder)
     if made_by is None:

@@ -104,7 +104,7 @@ def check_splits(splits: Sequence[Split], dataset: Dataset | DatasetRecord) -> N
     """Refuse folds that are impossible, or in which a patient is both trained and validated on.
 
     Args:
-        splits: the folds of cross-validation.
+        splits: training and validation cases of each fold of cross-validation.
         dataset: the data set as it is read now, or its record in a RUN folder.
 
     Raises:

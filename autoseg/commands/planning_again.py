@@ -21,11 +21,11 @@ from autoseg.errors import OtherPace
 from autoseg.files import discard, locked
 from autoseg.machine.step_cost import StepCost
 from autoseg.plan.configuration import Configuration
-from autoseg.plan.plan import Plan, read_plan, read_reasons
+from autoseg.plan.plan import Plan, read_plan
 from autoseg.plan.study_cells import Cell
 from autoseg.plan.time_shares import budget_of_some_folds
 from autoseg.run_folder.paths import RunFolder
-from autoseg.run_folder.plan_edits import edited_fields, edited_in, replace_plans
+from autoseg.run_folder.plan_edits import edited_fields, edited_in, read_planned_reasons, replace_plans
 from autoseg.run_folder.splits import read_splits
 from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.step_costs import Again, Recorder, read_step_costs, write_step_costs
@@ -173,9 +173,9 @@ def _decide_again(
 
 def _times_as_slow(measured: StepCost, found: OtherPace) -> float:
     """Factor from the measured time of a step, augmentation included, to its real time."""
-    from planner.budget.chooser import AUGMENTATION
+    from planner.budget.chooser import AUGMENTATION_FACTOR
 
-    return found.real / (AUGMENTATION * measured.seconds) if math.isfinite(measured.seconds) else 1.0
+    return found.real / (AUGMENTATION_FACTOR * measured.seconds) if math.isfinite(measured.seconds) else 1.0
 
 
 def _write(
@@ -201,8 +201,8 @@ def _write(
     followed = before.changed(planned_again=again, configurations=before.configurations | with_edits)
     planned = planned.changed(planned_again=again, configurations=planned.configurations | changed)
     anew = tuple(f"configurations.{name}." for name in changed)
-    told = {field: why for field, why in read_reasons(run.plan).items() if not anew or not field.startswith(anew)}
-    told |= {field: why for field, why in reasons.items() if anew and field.startswith(anew)}
+    told = {field: why for field, why in read_planned_reasons(run).items() if not field.startswith(anew)}
+    told |= {field: why for field, why in reasons.items() if field.startswith(anew)}
     told["planned_again"] = "their first epochs had another pace than planned"
     replace_plans(run, planned, followed, told)
     return followed

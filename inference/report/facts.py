@@ -10,36 +10,26 @@ import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from statistics import median
 
 from autoseg.dataset.fingerprint import Fingerprint, read_fingerprint
 from autoseg.dataset.record import DatasetRecord
-from autoseg.plan.configuration import Configuration
-from autoseg.plan.network_input import seen_sequences
-from autoseg.plan.plan import Plan, read_reasons
+from autoseg.plan.plan import Plan, read_plan
 from autoseg.run_folder.dataset_record import read_record
 from autoseg.run_folder.finished_fold import read_finished
 from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.plan_edits import read_planned_reasons
 from autoseg.run_folder.selection import Selection, read_selection
 from autoseg.run_folder.splits import Split
 from autoseg.run_folder.time_spent import read_time_spent
 from autoseg.run_folder.time_used import TimeUsed, time_used
 from autoseg.terminal import format_duration
 from inference.report.displacement import sequences_apart
+from inference.report.fact import Fact
+from inference.report.plan_facts import plan_facts
 
-_DIRECTIONS = ("z (head–foot)", "y (front–back)", "x (left–right)")
 _APART = "the patient's movement between sequences, measured where edges of both agree"
-
-
-@dataclass(frozen=True)
-class Fact:
-    """One line of a table: what it is about, its value, and the reason where one is known."""
-
-    what: str
-    value: str
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,11 +100,12 @@ def run_facts(run: RunFolder, plan: Plan, configuration: str, splits: Sequence[S
     """
     record = read_record(run) if run.dataset.exists() else None
     fingerprint = read_fingerprint(run.fingerprint) if run.fingerprint.exists() else None
+    planned = read_plan(run.planned) if run.planned.exists() else plan
     spent = read_time_spent(run)
     logs = {i: log for i in range(len(splits)) if (log := read_log(run.fold(configuration, i) / "log.csv"))}
     return RunFacts(
         data=(*_record_facts(plan, record), *_fingerprint_facts(fingerprint)),
-        plan=_plan_facts(plan, configuration, read_reasons(run.plan)),
+        plan=plan_facts(plan, planned, configuration, read_planned_reasons(run)),
         folds=tuple(_fold_facts(run, configuration, i, split) for i, split in enumerate(splits)),
         logs=logs,
         times=(
@@ -219,60 +210,6 @@ def _fingerprint_facts(fingerprint: Fingerprint | None) -> list[Fact]:
     return facts
 
 
-def _plan_facts(plan: Plan, name: str, reasons: dict[str, str]) -> tuple[Fact, ...]:
-    c = plan.configuration(name)
-
-    def fact(what: str, value: str, *fields: str) -> Fact:
-        found = (reasons.get(f"configurations.{name}.{field}") or reasons.get(field) for field in fields)
-        return Fact(what, value, next((reason for reason in found if reason), ""))
-
-    spacing = " × ".join("as it is" if s is None else f"{s:.3g}" for s in c.spacing)
-    t = c.training
-    axes = _DIRECTIONS if plan.orientation == "canonical" else ("z", "y", "x")
-    mirrored = ", ".join(axes[axis] for axis in t.mirror) or "none"
-    averaged = ", ".join(axes[axis] for axis in c.mirrored_in_prediction) or "off"
-    return (
-        Fact("configuration", name),
-        fact("the network sees", _input(plan, c), "neighbours", "sequences"),
-        fact("voxel size for training (z, y, x)", f"{spacing} mm", "spacing"),
-        fact("patch (z, y, x)", f"{_times(c.patch_size)} voxels", "patch_size"),
-        fact("batch", f"{c.batch_size} patches", "batch_size"),
-        fact("network", _network(c), "network.features", "network"),
-        fact("normalisation", ", ".join(sorted({ch.normalization for ch in plan.channels})), "channels"),
-        fact("training steps of a fold", f"{t.iterations}", "training.iterations", "training"),
-        fact("optimiser", f"{t.optimizer}, peak learning rate {t.learning_rate:g}", "training.optimizer"),
-        *(
-            [fact("patches that lose sequences", f"{t.sequence_dropout:.0%}", "training.sequence_dropout")]
-            if t.sequence_dropout
-            else []
-        ),
-        fact("lesion-wise loss", f"weight {t.lesion_loss:g}" if t.lesion_loss else "off", "training.lesion_loss"),
-        fact("foreground patches are drawn by", t.sample_by, "training.sample_by"),
-        fact("mirrored in training along", mirrored, "training.mirror"),
-        fact("mirrored in prediction along", averaged, "prediction.mirror"),
-        fact("planned for", f"{plan.device}, {plan.memory_gb:g} GB", "device"),
-        *(
-            [fact("time budget", format_duration(plan.time_budget_seconds), "time_budget_seconds")]
-            if plan.time_budget_seconds
-            else []
-        ),
-    )
-
-
-def _input(plan: Plan, c: Configuration) -> str:
-    parts = [", ".join(seen_sequences(plan, c))]
-    if c.slice_axis is not None:
-        parts.append("one slice" if not c.neighbours else f"{2 * c.neighbours + 1} neighbouring slices")
-    return "; ".join([*parts, "which sequences there are"] if c.availability_code else parts)
-
-
-def _network(c: Configuration) -> str:
-    features = " – ".join(map(str, c.network.features))
-    down = [prod(stage[axis] for stage in c.network.strides) for axis in range(3)]
-    stages = f"{len(c.network.features)} stages of {features} features"
-    return f"{c.network.architecture} U-Net, {stages}, pooled {_times(down)}"
-
-
 def _fold_facts(run: RunFolder, configuration: str, fold: int, split: Split) -> FoldFacts:
     finished = read_finished(run, configuration, fold)
     if finished is None:
@@ -297,6 +234,3 @@ def _range(values: Sequence[float], digits: int) -> str:
     low, middle, high = (f"{v:.{digits}f}" for v in (min(values), median(values), max(values)))
     return middle if low == high else f"{middle} ({low}–{high})"
 
-
-def _times(values: Sequence[int]) -> str:
-    return " × ".join(map(str, values))

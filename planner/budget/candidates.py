@@ -1,6 +1,7 @@
 """Configurations that cost less than the reference configuration, the richest first.
 
-In: the reference configuration and the fingerprint. Out: `Candidate`s, each cheaper than the one before or coarser.
+In: the reference configuration and the fingerprint. Out: `Candidate`s with their reasons, each cheaper than the one
+before or coarser.
 
 The order was chosen by measurement (docs/experiments/network-size.md). First the second convolutions of the decoder
 and of the first encoder stage are given up; then width, down to 16 features at the first stage; then patch size, down
@@ -12,52 +13,43 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
+from typing import TypeAlias
 
 import numpy as np
 
 from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.errors import PlanError
-from autoseg.image.geometry import Spacing
+from autoseg.image.geometry import Shape, Spacing
 from autoseg.plan.configuration import Configuration, Network
+from autoseg.plan.decision import Decision, WithReasons
 from planner.rules.network_size import Target, network_of
 from planner.rules.spacing import axis_order, coarser_spacing, median_shape
 from planner.rules.topology import Topology, first_patch, next_smaller, plan_topology
 
-BATCH = 2
-SLICES = 8
-"""Largest batch sizes of 3D and of 2D candidates: under a time budget many small steps beat few large ones."""
+LARGEST_BATCH_3D, LARGEST_BATCH_2D = 2, 8
+"""Largest batch sizes of candidates: under a time budget many small steps beat few large ones."""
 
 WIDE, NARROW = (32, 24, 16), (12, 8)
 """Numbers of features at the first stage that are tried before and after resolution is given up."""
 
 MOST_FEATURES = 320
+"""Maximum number of features of a stage."""
+
 VOXELS_ACROSS = 12.0
 """A coarser spacing must leave at least this many voxels across the smallest structure."""
 
-SEEN = 0.25
+LEAST_SHARE_SEEN = 0.25
 """Smallest share of the median case's volume that a 3D patch must see (nnU-Net's rule for 3d_lowres)."""
 
 COARSENINGS_A_LEVEL = 8
 """Number of steps of 3 % from one resolution that is tried to the next: a factor of 1.27."""
 
+SMALLEST_COMPONENT_VOXELS = 8
+"""Connected components of fewer voxels are specks, and do not count as structures."""
 
-@dataclass(frozen=True)
-class Candidate:
-    """A configuration and what was given up for it.
-
-    Args:
-        configuration: the cheaper configuration.
-        features: number of features at the first stage of its network.
-        coarsening: largest factor by which an axis is coarser than in the reference; 1 = the reference's spacing.
-        share: patch voxels divided by the voxels of the median case.
-    """
-
-    configuration: Configuration
-    features: int
-    coarsening: float
-    share: float
+Candidate: TypeAlias = WithReasons[Configuration]
+"""A cheaper configuration, with the reasons for what differs from the reference configuration."""
 
 
 def structure_diameter(fingerprint: Fingerprint) -> float:
@@ -70,7 +62,7 @@ def structure_diameter(fingerprint: Fingerprint) -> float:
     for name in fingerprint.labels.foreground:
         found = [(case.classes[name].components_mm3, math.prod(case.spacing)) for case in fingerprint.cases]
         largest = [max(components) for components, _ in found if components]
-        pieces = [v for components, voxel in found for v in components if v >= 8 * voxel]
+        pieces = [v for components, voxel in found for v in components if v >= SMALLEST_COMPONENT_VOXELS * voxel]
         if not largest:
             continue
         in_pieces = len(pieces) > 1.5 * len(largest)
@@ -97,14 +89,15 @@ def candidates(reference: Configuration, fingerprint: Fingerprint) -> Iterator[C
         yield from _at(reference, fingerprint, spacings[-1], features)
 
 
-def smaller_patches(reference: Configuration, fingerprint: Fingerprint) -> Iterator[Candidate]:
-    """Yield candidates with the reference's spacing and width, with its patch size and then ever smaller ones.
+def smaller_patches(reference: Configuration, fingerprint: Fingerprint) -> Iterator[Configuration]:
+    """Yield configurations with the reference's spacing and width, with its patch size and then ever smaller ones.
 
     The share of a case that a patch sees has no lower limit here.
     """
     width = reference.network.features[0]
     full = _complete(reference, fingerprint)
-    yield from _at(reference, fingerprint, full, width, slim=False, least_seen=0.0)
+    for candidate in _at(reference, fingerprint, full, width, slim=False, least_seen=0.0):
+        yield candidate.value
 
 
 def _spacings(reference: Configuration, fingerprint: Fingerprint) -> Iterator[Spacing]:
@@ -134,7 +127,7 @@ def _at(
     features: int,
     *,
     slim: bool = True,
-    least_seen: float = SEEN,
+    least_seen: float = LEAST_SHARE_SEEN,
 ) -> Iterator[Candidate]:
     """Yield candidates of one spacing and width, from the reference's patch volume down to the share `least_seen`."""
     order = axis_order(spacing).value
@@ -151,10 +144,11 @@ def _at(
         if given and least_seen and (share < least_seen or reference.slice_axis is not None):
             return
         if voxels <= at_most:
-            network = narrowed(network_of(target, topology), features)
-            yield _candidate(
-                reference, fingerprint, spacing, target, topology, slimmed(network) if slim else network, share
+            network = _network(target, topology, features, slim=slim)
+            patch_size = Decision(
+                target.in_array_order(topology.patch_size, 1), f"sees {min(share, 1):.0%} of the median case"
             )
+            yield _candidate(reference, fingerprint, spacing, patch_size, network)
             given += 1
         try:
             topology = next_smaller(topology, along, median)
@@ -166,37 +160,69 @@ def _candidate(
     reference: Configuration,
     fingerprint: Fingerprint,
     spacing: Spacing,
-    target: Target,
-    topology: Topology,
-    network: Network,
-    share: float,
+    patch_size: Decision[Shape],
+    network: WithReasons[Network],
 ) -> Candidate:
     flat = reference.slice_axis
     kept = [None if axis == flat else s for axis, s in enumerate(spacing)]
-    configuration = reference.changed(
-        spacing=(kept[0], kept[1], kept[2]),
-        median_shape=median_shape(fingerprint, spacing),
-        patch_size=target.in_array_order(topology.patch_size, 1),
-        batch_size=min(reference.batch_size, BATCH if flat is None else SLICES),
+    coarsening = max(s / f for s, f in zip(spacing, _complete(reference, fingerprint), strict=True))
+    return WithReasons(reference).changed(
+        spacing=Decision(
+            (kept[0], kept[1], kept[2]),
+            "the reference's: the time affords it, or structures allow no coarser one"
+            if coarsening == 1
+            else f"coarser by a factor of {coarsening:.2f} than the reference's, to save time",
+        ),
+        median_shape=Decision(median_shape(fingerprint, spacing), "voxels of the median case at this spacing"),
+        patch_size=patch_size,
+        batch_size=Decision(
+            min(reference.batch_size, LARGEST_BATCH_3D if flat is None else LARGEST_BATCH_2D),
+            f"{reference.batch_size} in the reference plan: more steps are better than larger ones",
+        ),
         network=network,
     )
-    full = _complete(reference, fingerprint)
-    return Candidate(configuration, network.features[0], max(s / f for s, f in zip(spacing, full, strict=True)), share)
 
 
-def narrowed(network: Network, features: int) -> Network:
+def _network(target: Target, topology: Topology, features: int, *, slim: bool) -> WithReasons[Network]:
+    """The network of a candidate: of the given width, and with fewer convolutions where it is to be slim.
+
+    Args:
+        target: architecture, classes and axes of the network.
+        topology: stages of the network.
+        features: number of features at its first stage.
+        slim: whether second convolutions are given up where the work is greatest.
+    """
+    network = network_of(target, topology)
+    stages, has = len(network.value.features), f"what the architecture {target.architecture} has"
+    network = narrowed(network, features).changed(
+        architecture=Decision(target.architecture, f"{stages} stages, by nnU-Net's rules for this patch"),
+        encoder_blocks=Decision(network.value.encoder_blocks, has),
+        decoder_blocks=Decision(network.value.decoder_blocks, has),
+    )
+    return slimmed(network) if slim else network
+
+
+def narrowed(network: WithReasons[Network], features: int) -> WithReasons[Network]:
     """The network with `features` at its first stage, doubled at each stage up to `MOST_FEATURES`."""
-    return network.changed(features=tuple(min(MOST_FEATURES, features * 2**i) for i in range(len(network.features))))
+    stages = len(network.value.features)
+    return network.changed(
+        features=Decision(
+            tuple(min(MOST_FEATURES, features * 2**stage) for stage in range(stages)),
+            f"{features} at the first stage: as many as the time affords",
+        )
+    )
 
 
-def slimmed(network: Network) -> Network:
+def slimmed(network: WithReasons[Network]) -> WithReasons[Network]:
     """The network with one convolution at its first encoder stage and at each decoder stage, if it is plain.
 
     Half of a network's work is at full resolution. This saves a third of all work and loses little accuracy.
     Residual-encoder networks stay as they are; they have one convolution per decoder stage anyway (arXiv:2404.09556).
     """
-    if network.architecture != "plain":
+    if network.value.architecture != "plain":
         return network
+    why = "one convolution instead of two where the work is greatest, to save time"
     return network.changed(
-        encoder_blocks=(1, *network.encoder_blocks[1:]), decoder_blocks=(1,) * len(network.decoder_blocks)
+        encoder_blocks=Decision((1, *network.value.encoder_blocks[1:]), why),
+        decoder_blocks=Decision((1,) * len(network.value.decoder_blocks), why),
     )

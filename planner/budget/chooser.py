@@ -1,7 +1,7 @@
 """Choose the richest candidate that affords enough training steps, with few measurements.
 
 In: the candidates of a configuration, the time of a fold, and a function that measures a training step. Out: a
-`Choice`: one candidate, and the steps and validations that the time affords with it.
+`Choice`: one candidate, and the steps and validations that the time affords with it, with the reasons.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.image.geometry import Shape, Spacing
 from autoseg.machine.step_cost import Measure, StepCost, least_that_repeats
 from autoseg.plan.configuration import Configuration
+from autoseg.plan.decision import Decision
 from autoseg.plan.plan import Plan
 from autoseg.plan.time_shares import FoldShares, divide_fold
 from autoseg.preprocessing.resample import new_shape_for
@@ -23,19 +24,19 @@ from planner.budget.cost import estimated_cost, work_of_a_step
 ENOUGH_STEPS = 600
 """A candidate must afford this many steps per fold, else a cheaper one is taken (docs/experiments/network-size.md)."""
 
-AUGMENTATION = 1.03
+AUGMENTATION_FACTOR = 1.03
 """Factor by which a step in training is slower than a measured one: patch preparation, log and checkpoints."""
 
 MOST_MEASUREMENTS = 8
 """Maximum number of candidates that are measured before the chosen one is measured again."""
 
-SAME = 1.15
+SAME_FACTOR = 1.15
 """Two measurements of a step agree up to this factor, by which an undisturbed machine varies."""
 
-MOST_LOOKS_AGAIN = 3
+MOST_MEASUREMENTS_AGAIN = 3
 """Maximum number of further measurements of the chosen candidate."""
 
-OUT_OF_PROPORTION = 2.0
+OUT_OF_PROPORTION_FACTOR = 2.0
 """A measurement counts as disturbed if its time per multiply-add exceeds the chosen candidate's by this factor."""
 
 
@@ -46,12 +47,18 @@ class Choice:
     Args:
         candidate: the candidate that is chosen.
         step: cost of one training step, measured or estimated.
-        fold: steps, and time of training and validation, that the time of a fold affords.
+        steps: number of training steps of a fold.
+        training_seconds: seconds of training of a fold, including validations during training.
+        validation_seconds: seconds to predict the fold's validation cases at its end; may exceed the time of the fold.
+        validations: number of validations on whole cases during training.
     """
 
     candidate: Candidate
     step: StepCost
-    fold: FoldShares
+    steps: Decision[int]
+    training_seconds: Decision[float]
+    validation_seconds: Decision[float]
+    validations: int
 
 
 class Chooser:
@@ -115,19 +122,19 @@ class Chooser:
         if not math.isfinite(first.seconds):
             return True
         looks = [first]
-        for _ in range(MOST_LOOKS_AGAIN):
-            again = self.measure(self.plan, taken.configuration)
+        for _ in range(MOST_MEASUREMENTS_AGAIN):
+            again = self.measure(self.plan, taken.value)
             looks += [again] if math.isfinite(again.seconds) else []
             # a measurement beside other programs counts only where there is no undisturbed one
             quiet = [look for look in looks if not look.disturbed] or looks
-            settled = least_that_repeats([look.seconds for look in quiet], SAME)
+            settled = least_that_repeats([look.seconds for look in quiet], SAME_FACTOR)
             if settled is not None:
                 break
         else:
             settled = min(look.seconds for look in quiet)
         best = min(quiet, key=lambda look: abs(look.seconds - settled))
         self.measured[taken] = replace(best, peak_bytes=first.peak_bytes)
-        return settled * SAME >= first.seconds
+        return settled * SAME_FACTOR >= first.seconds
 
     def _passed_over_wrongly(self, found: list[Candidate], taken: Candidate) -> bool:
         """Whether a preferred candidate took far more time per multiply-add than the one that was taken.
@@ -137,22 +144,22 @@ class Chooser:
         of_taken = self.measured[taken].seconds / self._work(taken)
         preferred = [c for c in found[: found.index(taken)] if c in self.measured]
         slow = [self.measured[c].seconds / self._work(c) for c in preferred]
-        return any(math.isfinite(rate) and rate > OUT_OF_PROPORTION * of_taken for rate in slow)
+        return any(math.isfinite(rate) and rate > OUT_OF_PROPORTION_FACTOR * of_taken for rate in slow)
 
     def points(self) -> list[tuple[int, StepCost]]:
         """Multiply-adds and cost of one step, for each candidate that was measured and fits into memory."""
         return [(self._work(c), cost) for c, cost in self.measured.items() if math.isfinite(cost.seconds)]
 
     def _affords(self, candidate: Candidate, step: StepCost) -> bool:
-        return math.isfinite(step.seconds) and self._shares(candidate, step).steps >= ENOUGH_STEPS
+        return math.isfinite(step.seconds) and self._shares(candidate.value, step).steps >= ENOUGH_STEPS
 
     def _work(self, candidate: Candidate) -> int:
-        return work_of_a_step(self.plan, candidate.configuration)
+        return work_of_a_step(self.plan, candidate.value)
 
     def _cost(self, candidate: Candidate) -> StepCost:
         """The measured cost of a step; infinite seconds where it exceeds the memory target."""
         if candidate not in self.measured:
-            cost = self.measure(self.plan, candidate.configuration)
+            cost = self.measure(self.plan, candidate.value)
             fits = cost.fits(self.plan.memory_gb)
             self.measured[candidate] = cost if fits else replace(cost, seconds=math.inf)
         return self.measured[candidate]
@@ -165,15 +172,44 @@ class Chooser:
         # the cheapest candidate is measured first: if it does not fit into memory, no candidate does
         return estimated_cost(self._work(candidate), points) if points else StepCost(math.inf, None)
 
-    def _shares(self, candidate: Candidate, step: StepCost) -> FoldShares:
-        """How the time of a fold is divided with a candidate; one step where its step does not fit into memory."""
+    def _choice(self, candidate: Candidate, step: StepCost) -> Choice:
+        fold = self._shares(candidate.value, step)
+        a_fold = f"a fold has {self.seconds:.0f} s, less the prediction of its validation cases"
+        return Choice(
+            candidate,
+            step,
+            Decision(fold.steps, _why_so_many_steps(step, fold.training_seconds)),
+            Decision(fold.training_seconds, a_fold),
+            Decision(fold.validation_seconds, "what predicting the fold's validation cases is expected to take"),
+            fold.looks,
+        )
+
+    def _shares(self, configuration: Configuration, step: StepCost) -> FoldShares:
+        """How the time of a fold is divided with a configuration; one step where its step does not fit into memory."""
         if not math.isfinite(step.seconds):
             return FoldShares(1, self.seconds, 0.0, 0)
-        configuration = candidate.configuration
         windows = sum(_windows(case.cropped_shape, case.spacing, configuration) for case in self.fingerprint.cases)
         a_window = step.seconds * step.forward_share / configuration.batch_size
         a_case = windows / len(self.fingerprint.cases) * a_window
-        return divide_fold(self.seconds, AUGMENTATION * step.seconds, a_case, self.validation_cases)
+        return divide_fold(self.seconds, AUGMENTATION_FACTOR * step.seconds, a_case, self.validation_cases)
+
+
+def _why_so_many_steps(step: StepCost, training_seconds: float) -> str:
+    """The reason for the number of training steps of a fold.
+
+    Args:
+        step: cost of one training step, measured or estimated.
+        training_seconds: seconds of training of the fold.
+    """
+    why = (
+        f"a step takes {step.seconds:.3g} s, {AUGMENTATION_FACTOR:.2f} times that with augmentation and "
+        f"checkpoints: what {training_seconds:.0f} s afford"
+    )
+    if step.peak_bytes is None:
+        why += "; estimated from its work, not measured, its memory not checked"
+    if step.disturbed:
+        why += f"; measured while other programs used {step.others:.1f} cores, by processor time"
+    return why
 
 
 def _windows(shape: Shape, spacing: Spacing, configuration: Configuration) -> int:

@@ -91,6 +91,9 @@ def test_what_a_person_wrote_stays(calls, dataset, run) -> None:
     assert plan.planned_again == ("3d",)
     assert plan.configurations["3d"].training.weight_decay == 0.0007
     assert read_plan(run.planned).configurations["3d"].training.weight_decay == 0.01
+    field = "configurations.3d.training.weight_decay"
+    assert read_reasons(run.plan)[field] == "edited by a person; planned: 0.01"
+    assert "AdamW" in read_reasons(run.planned)[field]
 
 
 def test_edits_of_other_configurations_stay_edits(calls, dataset, run) -> None:

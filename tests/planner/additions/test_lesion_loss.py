@@ -7,7 +7,7 @@ import pytest
 
 from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.dataset.read import read_dataset
-from planner.additions.lesion_loss import SMALL_MM, WEIGHT, lesion_loss, pieces_of, with_lesion_loss
+from planner.additions.lesion_loss import LARGEST_DIAMETER_MM, WEIGHT, lesion_loss, pieces_of, with_lesion_loss
 from planner.fingerprint import measure_fingerprint
 from planner.rules.reference_plan import reference_plan
 from tests.planner.fingerprints import fingerprint
@@ -35,8 +35,8 @@ def fingerprint_with(**diameters_mm: tuple[float, ...]) -> Fingerprint:
         ((), False),
         ((35, 34, 33, 34, 35), False),  # vertebrae
         ((90, 2, 2, 3), False),  # an organ with specks of the drawing
-        ((SMALL_MM - 0.1,) * 3, True),
-        ((SMALL_MM + 0.1,) * 3, False),
+        ((LARGEST_DIAMETER_MM - 0.1,) * 3, True),
+        ((LARGEST_DIAMETER_MM + 0.1,) * 3, False),
     ],
 )
 def test_several_small_pieces_turn_it_on(diameters: tuple[float, ...], planned: bool) -> None:

@@ -14,7 +14,7 @@ from autoseg.plan.time_shares import divide_budget
 from autoseg.whole_image.windows import window_starts
 from planner.additions.network_input import with_inputs
 from planner.budget.candidates import candidates
-from planner.budget.chooser import AUGMENTATION, ENOUGH_STEPS, MOST_MEASUREMENTS
+from planner.budget.chooser import AUGMENTATION_FACTOR, ENOUGH_STEPS, MOST_MEASUREMENTS
 from planner.budget.cost import estimated_cost, multiply_adds
 from planner.rules.reference_plan import reference_plan
 from tests.planner.machine import CASES, DATASETS, FOLDS, HOUR, Machine, dataset, fit
@@ -44,7 +44,7 @@ def fold_seconds(measured: Fingerprint, machine: Machine, plan: Plan, name: str)
 @pytest.mark.parametrize("data", DATASETS)
 def test_longer_budgets_keep_more(data: str, name: str) -> None:
     measured = dataset(data)
-    order = [c.configuration for c in candidates(reference_plan(measured).plan.configurations[name], measured)]
+    order = [c.value for c in candidates(reference_plan(measured).plan.configurations[name], measured)]
     kept = []
     for hours in (0.1, 0.2, 0.5, 1, 2, 5, 24, 240, 2400):
         plan = fit(measured, Machine(speed=3e10), hours * HOUR, configurations=(name,)).plan
@@ -75,10 +75,10 @@ def test_the_richest_that_affords_enough_steps_is_taken() -> None:
     assert taken.training.iterations >= ENOUGH_STEPS
     share = divide_budget(HOUR, 0, CASES, FOLDS, 1).fold_seconds
     for richer in candidates(reference.plan.configurations["3d"], measured):
-        if (richer.configuration.network, richer.configuration.patch_size) == (taken.network, taken.patch_size):
+        if (richer.value.network, richer.value.patch_size) == (taken.network, taken.patch_size):
             break
         # with training alone and no validation it would have few steps more than enough at most
-        affordable = share / (AUGMENTATION * machine.cost(fitted, richer.configuration).seconds)
+        affordable = share / (AUGMENTATION_FACTOR * machine.cost(fitted, richer.value).seconds)
         assert affordable < 1.35 * ENOUGH_STEPS
     else:
         pytest.fail("the configuration taken is no candidate")
@@ -93,9 +93,9 @@ def test_a_fold_uses_its_time_and_no_more(data: str, hours: float, overhead: flo
     share = divide_budget(hours * HOUR, 0, CASES, FOLDS, 1).fold_seconds
     steps, validation = fold_seconds(measured, machine, plan, "3d")
     # predicted at the end, and some of the cases on the way; rounding of windows and steps aside
-    assert AUGMENTATION * steps + validation <= 1.001 * share
-    assert AUGMENTATION * steps + 4 * validation >= 0.98 * share
-    assert AUGMENTATION * steps + validation >= 0.8 * share
+    assert AUGMENTATION_FACTOR * steps + validation <= 1.001 * share
+    assert AUGMENTATION_FACTOR * steps + 4 * validation >= 0.98 * share
+    assert AUGMENTATION_FACTOR * steps + validation >= 0.8 * share
     assert plan.configurations["3d"].training.seconds == pytest.approx(share - validation, rel=0.01)
 
 
@@ -104,7 +104,7 @@ def test_folds_together_use_most_of_the_budget_and_no_more(hours: float) -> None
     measured, machine = dataset("thick slices"), Machine()
     plan = fit(measured, machine, hours * HOUR).plan
     steps, validation = fold_seconds(measured, machine, plan, "3d")
-    assert 0.8 * hours * HOUR <= FOLDS * (AUGMENTATION * steps + validation) <= hours * HOUR
+    assert 0.8 * hours * HOUR <= FOLDS * (AUGMENTATION_FACTOR * steps + validation) <= hours * HOUR
 
 
 def test_a_spent_budget_still_gives_a_plan() -> None:
@@ -119,7 +119,7 @@ def test_configurations_share_the_budget() -> None:
     total = 0.0
     for name in ("2d", "3d"):
         steps, validation = fold_seconds(measured, machine, both, name)
-        total += FOLDS * (AUGMENTATION * steps + validation)
+        total += FOLDS * (AUGMENTATION_FACTOR * steps + validation)
     assert 0.8 * HOUR <= total <= HOUR
     seconds = [plan.configurations["3d"].training.seconds or math.nan for plan in (alone, both)]
     assert seconds[1] < 0.6 * seconds[0]
@@ -129,7 +129,7 @@ def test_time_already_spent_is_taken_off() -> None:
     measured, machine = dataset("isotropic"), Machine()
     late = fit(measured, machine, 2 * HOUR, spent=HOUR).plan
     steps, validation = fold_seconds(measured, machine, late, "3d")
-    assert 0.8 * HOUR <= FOLDS * (AUGMENTATION * steps + validation) <= HOUR
+    assert 0.8 * HOUR <= FOLDS * (AUGMENTATION_FACTOR * steps + validation) <= HOUR
 
 
 def test_a_single_fold_has_all_the_time() -> None:
@@ -148,7 +148,7 @@ def test_a_budget_too_short_for_any_candidate_takes_the_cheapest() -> None:
     taken = plan.configurations["3d"]
     assert taken.training.iterations < ENOUGH_STEPS
     listed = candidates(reference.plan.configurations["3d"], measured)
-    costs = [machine.cost(plan, c.configuration).seconds for c in listed]
+    costs = [machine.cost(plan, c.value).seconds for c in listed]
     assert machine.cost(plan, taken).seconds == min(costs)
 
 
@@ -231,7 +231,7 @@ def test_with_a_budget_a_candidate_that_does_not_fit_is_passed_over() -> None:
     measured = dataset("isotropic")
     reference = reference_plan(measured)
     costs = [
-        c.configuration.batch_size * multiply_adds(c.configuration.network, c.configuration.patch_size, 1, 2)
+        c.value.batch_size * multiply_adds(c.value.network, c.value.patch_size, 1, 2)
         for c in candidates(reference.plan.configurations["3d"], measured)
     ]
     most = sorted(costs)[len(costs) // 2]
