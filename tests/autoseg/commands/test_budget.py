@@ -18,8 +18,10 @@ from autoseg.run_folder.finished_fold import write_finished
 from autoseg.run_folder.plan_edits import edited_fields
 from autoseg.run_folder.splits import read_splits
 from autoseg.run_folder.time_spent import add_time, read_time_spent
-from tests.autoseg.commands.stand_ins import FOLD_SECONDS, finished
+from tests.autoseg.commands.stand_ins import FOLD_SECONDS
 from tests.autoseg.commands.steps import edit
+from tests.example_fold import finished_fold
+from tests.example_plan import with_training
 
 BUDGET = 2400.0
 KEPT = (SHARE_FOR_THE_REPORT + RESERVE) * BUDGET
@@ -49,19 +51,15 @@ def test_what_is_left_is_shared_whether_it_is_more_or_less_than_planned(run) -> 
 def test_what_a_fold_did_not_use_goes_to_those_that_follow(run) -> None:
     spend(run, 100)
     add_time(run, "train 3d fold 0", 135)
-    done = finished(0, read_splits(run.splits)[0], seconds_training=110.0)
-    write_finished(run, "3d", 0, done.changed(seconds_validation=20.0))
+    done = finished_fold(0, read_splits(run.splits)[0], seconds_training=110.0, seconds_validation=20.0)
+    write_finished(run, "3d", 0, done)
     # what its validation took is kept for each that follows
     assert share(run, folds(1)) == pytest.approx((BUDGET - 235 - KEPT) / 4 - 20 - SECONDS_TO_START)
 
 
 def test_the_validation_that_was_planned_is_kept_until_one_is_seen(run) -> None:
     spend(run, 100)
-    plan = read_plan(run.plan)
-    configuration = plan.configurations["3d"]
-    training = configuration.training.changed(validation_seconds=30.0)
-    changed = {"3d": configuration.changed(training=training)}
-    plan = plan.changed(configurations=changed)
+    plan = with_training(read_plan(run.plan), validation_seconds=30.0)
     assert time_of_next_fold(run, plan, folds(), ["3d"]).share == pytest.approx(
         (BUDGET - 100 - KEPT) / 5 - 30 - SECONDS_TO_START
     )
