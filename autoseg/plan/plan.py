@@ -76,6 +76,31 @@ class Plan(FileModel):
         channels: sequences of the data set and their normalisation, in the order of the preprocessed channels.
         labels: classes of the data set.
         configurations: configurations by name: `2d`, `2.5d`, `3d`, `3d_lowres`, or the cells of a study.
+
+    Examples:
+        A plan is read from its file. `changed` returns a copy with other values.
+
+        >>> from pathlib import Path
+        >>> plan = read_plan(Path("RUN/plan.yaml"))
+        >>> planned = plan.configuration("3d")
+        >>> planned.spacing, planned.patch_size
+        ((4.0, 1.0, 1.0), (16, 32, 32))
+        >>> longer = planned.changed(training=planned.training.changed(iterations=2000))
+        >>> changed = plan.changed(configurations=plan.configurations | {"3d": longer})
+        >>> changed.configuration("3d").training.iterations
+        2000
+
+        The copy is validated as the file is.
+
+        >>> planned.changed(patch_size=(16, 33, 32))
+        Traceback (most recent call last):
+            ...
+        pydantic_core._pydantic_core.ValidationError: 1 validation error for Configuration
+          Value error, patch_size[1] = 33 cannot be pooled by 2; the nearest that can: 32 or 34 ...
+        >>> plan.configuration("2d")
+        Traceback (most recent call last):
+            ...
+        autoseg.errors.PlanError: configuration '2d' is not planned; planned are 3d
     """
 
     schema_version: Literal[1] = 1
@@ -164,5 +189,18 @@ def _as_planned(path: Path) -> object:
 
 
 def read_reasons(path: Path) -> dict[str, str]:
-    """Read the reasons in a plan file, keyed by the dotted path of the field."""
+    """Read the reasons in a plan file, keyed by the dotted path of the field.
+
+    Args:
+        path: plan file, such as `plan.yaml` of a RUN folder.
+
+    Raises:
+        PlanError: the file is missing or not YAML.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> reasons = read_reasons(Path("RUN/plan.yaml"))
+        >>> reasons["configurations.3d.spacing"]
+        'median of the cases'
+    """
     return comments(read_yaml(path))

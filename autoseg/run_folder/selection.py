@@ -32,6 +32,15 @@ class ClassRule(FileModel):
             threshold on its probability. 0.5 selects the most probable class.
         largest_component: keep only the connected component (26 neighbours) with the most voxels.
         minimal_diameter_mm: remove connected components that are smaller than a ball of this diameter in mm.
+
+    Examples:
+        >>> rule = ClassRule(name="lesion", threshold=0.25, minimal_diameter_mm=4)
+        >>> rule.text()
+        'threshold 0.25, nothing under 4 mm'
+        >>> rule.weight
+        3.0
+        >>> ClassRule(name="body").is_plain
+        True
     """
 
     name: str

@@ -98,7 +98,7 @@ class Chooser:
             self.measured = {taken: self.measured[taken]}
             taken = self._look_for(found)
             self._confirmed(taken)
-        return Choice(taken, self._cost(taken), self._shares(taken, self._cost(taken)))
+        return self._choice(taken, self._cost(taken))
 
     def _look_for(self, found: list[Candidate]) -> Candidate:
         """The first candidate that affords enough steps by its measured cost, else the cheapest.

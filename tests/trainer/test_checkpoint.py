@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.trainer.conftest import make_plan, make_training
+from tests.trainer.tiny_run import make_plan, make_training
 from trainer import checkpoint
 from trainer.checkpoint import Requested, State
 from trainer.learner import Learner

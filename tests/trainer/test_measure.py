@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from autoseg.machine.other_programs import DISTURBING, Usage
-from tests.trainer.conftest import make_plan, make_training
+from tests.trainer.tiny_run import make_plan, make_training
 from trainer import measure
 from trainer.learner import Learner
 

@@ -11,13 +11,13 @@ from autoseg.errors import RunFolderError
 from autoseg.files import folder_replaced_when_done, replaced_when_done
 from autoseg.plan.plan import write_plan
 from autoseg.run_folder.paths import RunFolder
-from tests.autoseg.preprocessing.example_plan import plan
+from tests.example_plan import example_plan
 
 
 @pytest.fixture
 def run(tmp_path):
     run = RunFolder(tmp_path / "run")
-    write_plan(run.plan, plan(), {})
+    write_plan(run.plan, example_plan(), {})
     (run.path / "preprocessed" / "3d" / "case").mkdir(parents=True)
     return run
 
@@ -76,7 +76,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_command(run):
 def test_a_planted_link_in_place_of_a_temporary_file_is_never_written_through(run, victim):
     # the former name could be foreseen from the number of the process
     (run.path / f".{os.getpid()}.plan.yaml").symlink_to(victim / "letter.txt")
-    write_plan(run.plan, plan(), {})
+    write_plan(run.plan, example_plan(), {})
     (run.path / f".{os.getpid()}.folder").symlink_to(victim)
     with folder_replaced_when_done(run.path / "folder") as folder:
         (folder / "new").touch()

@@ -12,6 +12,7 @@ from autoseg.run_folder.splits import Split, read_splits, write_splits
 from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.time_spent import add_time, read_time_spent
 from tests.autoseg.commands.stand_ins import FOLD_SECONDS
+from tests.example_plan import example_network
 from tests.autoseg.commands.steps import CASES, preprocessed_times
 from tests.autoseg.small_dataset import draw_case, geometry
 
@@ -41,15 +42,10 @@ def test_the_planner_is_given_time_spent_budget_and_a_real_measurement(calls, da
     assert asked["configurations"] == ("3d",)
     assert len(asked["splits"]) == 5
     plan = read_plan(tmp_path / "run" / "plan.yaml")
-    small = plan.configurations["3d"].changed(batch_size=1, patch_size=(16, 16, 16))
-    network = small.network.changed(
-        features=(2, 2),
-        strides=((1, 1, 1), (2, 2, 2)),
-        kernel_sizes=((3, 3, 3),) * 2,
-        encoder_blocks=(1, 1),
-        decoder_blocks=(1,),
+    small = plan.configurations["3d"].changed(
+        batch_size=1, patch_size=(16, 16, 16), network=example_network(features=(2, 2))
     )
-    cost = asked["measure"](plan, small.changed(network=network))
+    cost = asked["measure"](plan, small)
     assert 0 < cost.seconds < 30
     assert not (tmp_path / "run" / "preprocessed").exists(), "--plan-only"
 

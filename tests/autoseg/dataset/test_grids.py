@@ -5,6 +5,7 @@ import pytest
 
 from autoseg.dataset.grids import covered_share, difference, overlap
 from autoseg.image.geometry import Geometry
+from tests.example_record import STRAIGHT
 
 
 def turned(rng: np.random.Generator) -> tuple[tuple[float, ...], ...]:
@@ -36,8 +37,6 @@ def test_both_outcomes_occur():
         outcomes.add(overlap(a, b))
     assert outcomes == {True, False}
 
-
-STRAIGHT = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
 
 
 def test_touching_boxes_share_nothing():

@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 
 from autoseg.errors import PlanError, RunFolderError
 from autoseg.plan.plan import PLANNED_NAME, read_plan, write_plan
-from tests.autoseg.preprocessing.example_plan import plan
+from tests.example_plan import example_plan
 
 TRAINING = "configurations.3d.training"
 NETWORK = "configurations.3d.network"
@@ -81,14 +81,14 @@ def edit(path, field, value):
 
 @pytest.fixture
 def path(tmp_path):
-    write_plan(tmp_path / "plan.yaml", plan(), {})
-    write_plan(tmp_path / PLANNED_NAME, plan(), {})
+    write_plan(tmp_path / "plan.yaml", example_plan(), {})
+    write_plan(tmp_path / PLANNED_NAME, example_plan(), {})
     return tmp_path / "plan.yaml"
 
 
 @pytest.mark.parametrize(("field", "value"), FOOLISH, ids=lambda value: str(value)[-40:])
 def test_a_foolish_edit_is_refused_by_its_name(path, field, value):
-    assert read_plan(path) == plan()
+    assert read_plan(path) == example_plan()
     edit(path, field, value)
     with pytest.raises(PlanError) as refused:
         read_plan(path)

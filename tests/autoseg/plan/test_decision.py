@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from autoseg.plan.configuration import Prediction
 from autoseg.plan.decision import Decision, WithReasons
-from tests.autoseg.preprocessing.example_plan import plan
+from tests.example_plan import example_plan
 
 
 def test_a_field_gets_its_value_with_its_reason() -> None:
@@ -21,7 +21,7 @@ def test_a_field_gets_its_value_with_its_reason() -> None:
 
 
 def test_settings_within_settings_bring_their_reasons() -> None:
-    whole = WithReasons(plan(), {"seed": "any", "configurations.3d.training.warmup": "none"})
+    whole = WithReasons(example_plan(), {"seed": "any", "configurations.3d.training.warmup": "none"})
     configuration = whole.value.configurations["3d"]
     training = WithReasons(configuration.training).changed(iterations=Decision(7, "a week"))
     changed = whole.changed(configurations={"3d": WithReasons(configuration).changed(training=training)})
@@ -35,7 +35,7 @@ def test_settings_within_settings_bring_their_reasons() -> None:
 
 def test_a_part_has_its_own_reasons() -> None:
     configuration = WithReasons(
-        plan().configurations["3d"], {"training.mirror": "sides", "prediction.mirror": "costs", "spacing": "median"}
+        example_plan().configurations["3d"], {"training.mirror": "sides", "prediction.mirror": "costs", "spacing": "median"}
     )
     part = configuration.part("training")
     assert part.value == configuration.value.training

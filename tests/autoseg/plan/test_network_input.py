@@ -6,7 +6,7 @@ import pytest
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.network_input import InputLayout, NetworkInput, input_channels, seen_sequences
 from autoseg.plan.plan import Plan
-from tests.autoseg.preprocessing.example_plan import channel, plan
+from tests.example_plan import example_channel, example_plan
 
 SEQUENCES = ("T1", "T2", "STIR")
 ABSENT = np.float32(0)
@@ -14,7 +14,7 @@ ABSENT = np.float32(0)
 
 def planned(**changes: object) -> tuple[Plan, Configuration]:
     """A plan of three sequences, and its configuration with other input."""
-    whole = plan(channels=tuple(channel(name=name) for name in SEQUENCES))
+    whole = example_plan(channels=tuple(example_channel(name) for name in SEQUENCES))
     return whole, whole.configurations["3d"].changed(**changes)
 
 

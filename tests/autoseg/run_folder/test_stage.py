@@ -2,7 +2,7 @@ import pytest
 
 from autoseg.run_folder.stage import Stage, stage_of
 from autoseg.run_folder.time_spent import TimeSpent
-from tests.autoseg.preprocessing.example_plan import plan
+from tests.example_plan import example_plan
 
 WRITTEN = {
     "check": Stage("check"),
@@ -34,7 +34,7 @@ def test_a_stage_of_another_release_counts_for_the_total_alone() -> None:
 
 
 def test_a_run_has_its_own_configurations_time_and_what_all_share() -> None:
-    example = plan()
+    example = example_plan()
     planned = example.changed(configurations=dict.fromkeys(("2d", "3d", "T1 post.2d"), example.configuration("3d")))
     seconds = {
         "check": 1.0,

@@ -8,8 +8,8 @@ from autoseg.run_folder.splits import Split
 from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.time_spent import add_time
 from autoseg.run_folder.time_used import time_used
-from tests.autoseg.commands.stand_ins import finished
-from tests.autoseg.preprocessing.example_plan import plan
+from tests.example_fold import finished_fold
+from tests.example_plan import example_plan
 
 
 def test_use_is_work_and_neither_planning_nor_waiting(tmp_path) -> None:
@@ -25,11 +25,16 @@ def test_use_is_work_and_neither_planning_nor_waiting(tmp_path) -> None:
     }.items():
         add_time(run, stage, seconds)
     event = Event(kind="lengthened", step=40, iterations=90, rate_factor=1.0, reason="a step takes 0.1 s")
-    of_fold = finished(0, Split(train=("a",), val=("b",)), seconds_training=100.0)
     threads = event.changed(kind="threads", threads=1, reason="others")
-    of_fold = of_fold.changed(seconds_validation=15.0, events=(event, threads))
+    of_fold = finished_fold(
+        0,
+        Split(train=("a",), val=("b",)),
+        seconds_training=100.0,
+        seconds_validation=15.0,
+        events=(event, threads),
+    )
     write_finished(run, "3d", 0, of_fold)
-    planned = plan().changed(time_budget_seconds=200.0, planned_again=("3d",))
+    planned = example_plan(time_budget_seconds=200.0, planned_again=("3d",))
     used = time_used(run, planned)
     assert used.used == pytest.approx(20 + 100 + 15 + 10)
     assert used.spent == pytest.approx(177)

@@ -9,10 +9,10 @@ from autoseg.run_folder.selection import ClassRule
 from autoseg.whole_image.export import export_probabilities, label_image
 from autoseg.whole_image.mixture import Mixture, most_probable
 from autoseg.whole_image.predicted import LEVELS, Predicted, quantized
-from tests.autoseg.whole_image.test_export import LABELS, random_probabilities, record
+from tests.autoseg.whole_image.probabilities import LABELS, random_probabilities, record
 
 WHOLE = (20, 30, 33)
-CROP = {"lower": (2, 0, 3), "upper": (20, 30, 31)}
+CROP = {"crop_lower": (2, 0, 3), "crop_upper": (20, 30, 31)}
 
 
 def member(shape, seed, *, eight_bit: bool = False, turned=None) -> Predicted:
@@ -90,7 +90,7 @@ def test_eight_bit_changes_a_class_only_where_two_are_within_its_steps() -> None
 
 def test_members_of_another_image_crop_or_task_are_refused() -> None:
     good = member((12, 15, 9), 1)
-    elsewhere = record(WHOLE, (1.5, 2.0, 3.0), shape=(12, 15, 9), lower=(1, 0, 3), upper=(19, 30, 31))
+    elsewhere = record(WHOLE, (1.5, 2.0, 3.0), shape=(12, 15, 9), crop_lower=(1, 0, 3), crop_upper=(19, 30, 31))
     for other in (Predicted(good.probabilities, elsewhere), Predicted(good.probabilities[:2], good.record)):
         with pytest.raises(ValueError, match="one image"):
             Mixture([good, other])

@@ -4,11 +4,11 @@ import numpy as np
 import torch
 
 from autoseg.whole_image.prepared_case import predict_prepared_case
-from tests.autoseg.preprocessing.example_plan import channel, plan
+from tests.example_plan import example_channel, example_plan
 
 
 def test_windows_classes_and_input_follow_from_the_plan() -> None:
-    planned = plan(channels=(channel(name="T1"), channel(name="T2")))
+    planned = example_plan(channels=(example_channel(name="T1"), example_channel(name="T2")))
     configuration = planned.configuration("3d").changed(availability_code=True)
     image = np.random.default_rng(0).random((2, 20, 12, 16), dtype=np.float32)
     image[1] = 0

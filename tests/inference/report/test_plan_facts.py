@@ -5,7 +5,7 @@ import pytest
 from autoseg.plan.plan import read_plan, read_reasons, write_plan
 from autoseg.run_folder.paths import RunFolder
 from inference.report.facts import run_facts
-from tests.autoseg.preprocessing.example_plan import plan
+from tests.example_plan import example_plan
 
 REASONS = {
     "configurations.3d.training.optimizer": "nnU-Net's optimiser",
@@ -23,7 +23,7 @@ def run(tmp_path) -> RunFolder:
     """A RUN as autoseg planned it."""
     run = RunFolder(tmp_path)
     for path in (run.planned, run.plan):
-        write_plan(path, plan(), REASONS)
+        write_plan(path, example_plan(), REASONS)
     return run
 
 
@@ -80,7 +80,7 @@ def test_an_edit_that_the_line_does_not_show_is_told_too(run) -> None:
 
 def test_an_edit_that_was_undone_is_none(run) -> None:
     before = reasons(run)
-    write_plan(run.plan, plan(), {"configurations.3d.training.iterations": "edited by a person; planned: 1"})
+    write_plan(run.plan, example_plan(), {"configurations.3d.training.iterations": "edited by a person; planned: 1"})
     assert reasons(run) == before
 
 

@@ -10,7 +10,8 @@ from scipy.stats import binomtest
 from autoseg.image.geometry import Shape
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.network_input import InputLayout, NetworkInput
-from tests.trainer.cases import make_configuration, make_record, write_noise_case
+from tests.example_record import example_geometry, example_record
+from tests.trainer.cases import make_configuration, write_noise_case
 from trainer.data.augmentation import augmented_patch
 from trainer.data.batches import Batch, BatchLoader
 from trainer.data.sampling import Place
@@ -34,7 +35,7 @@ def load(folders: list[Path], configuration: Configuration, seen: InputLayout | 
 
 
 def flat(patch: Shape, axis: int, **training: object) -> Configuration:
-    return make_configuration(patch, **training).model_copy(update={"slice_axis": axis})
+    return make_configuration(patch, **training).changed(slice_axis=axis)
 
 
 @pytest.mark.parametrize(("patch", "axis"), [((1, 12, 12), 0), ((5, 12, 1), 2)])
@@ -74,7 +75,7 @@ def test_neighbours_are_transformed_as_the_slice_between_them(tmp_path, monkeypa
         return image[(slice(None), *box)].copy(), np.zeros(image[0][box].shape, np.uint8)
 
     training = make_configuration((1, 20, 20), rotation=(90.0, 0.0, 0.0), elastic=0.5, mirror=(1, 2)).training
-    record = make_record("a", (5, 40, 40), (True,))
+    record = example_record(example_geometry((5, 40, 40)), present=(True,))
     moved = 0
     for seed in range(30):
         rngs = (np.random.default_rng(seed), np.random.default_rng(seed))
@@ -97,7 +98,7 @@ def test_intensity_transforms_do_not_mix_slices() -> None:
         return image[(slice(None), *box)].copy(), np.zeros(image[0][box].shape, np.uint8)
 
     training = make_configuration((1, 16, 16), rotation=(0.0, 0.0, 0.0), scaling=(1.0, 1.0), mirror=()).training
-    record = make_record("a", (3, 16, 16), (True,))
+    record = example_record(example_geometry((3, 16, 16)), present=(True,))
     for seed in range(60):
         rngs = (np.random.default_rng(seed), np.random.default_rng(seed))
         place = Place((1, 0, 0), (1.0, 8.0, 8.0))
