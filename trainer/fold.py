@@ -28,7 +28,8 @@ from autoseg.run_folder.paths import RunFolder
 from trainer import checkpoint, events
 from trainer.checkpoint import LogRow, Repeated, Requested
 from trainer.data.batches import Batch, BatchLoader
-from trainer.fold_state import Fold, open_fold
+from trainer.fold_state import Fold
+from trainer.open_fold import open_fold
 from trainer.progress_bar import FoldBar
 from trainer.progress_log import write_log
 from trainer.schedule import learning_rate, threads_after

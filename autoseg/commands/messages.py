@@ -15,12 +15,30 @@ from autoseg.plan.plan import Plan, read_reasons
 from autoseg.plan.time_shares import SECONDS_A_FOLD, smallest_budget
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.step_costs import MeasuredStep, StepCosts
+from autoseg.run_folder.trained_on import cases_changed_since
 from autoseg.run_folder.time_spent import read_time_spent
 from autoseg.run_folder.time_used import time_used
 from autoseg.terminal import format_duration
 
 FEW_ITERATIONS = 100
 """With fewer steps per fold than this, a network has hardly begun to learn, and the user is warned."""
+
+
+CASES_NAMED = 3
+"""So many cases are named in a message; the others are counted."""
+
+
+def say_changed_cases(console: Console, run: RunFolder, plan: Plan, configurations: Sequence[str]) -> None:
+    """Say which folds were trained on other files than the data set has now, and what to do."""
+    for name in configurations:
+        for fold, folder in run.begun_folds(name):
+            if changed := cases_changed_since(run, plan, name, fold):
+                console.print(
+                    f"{name}, fold {fold}: trained on earlier files of {', '.join(changed[:CASES_NAMED])}"
+                    f"{f' and {len(changed) - CASES_NAMED} more' if len(changed) > CASES_NAMED else ''}. Its results are "
+                    f"those of the earlier files; delete {folder} to train it anew.",
+                    style="yellow",
+                )
 
 
 def say_budget(console: Console, budget: float | None, device: str, wanted: PlanOptions) -> None:

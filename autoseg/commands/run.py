@@ -22,7 +22,7 @@ from autoseg.commands.options import (
     Workers,
 )
 from autoseg.commands.fold_loop import train_folds
-from autoseg.commands.messages import say_time
+from autoseg.commands.messages import say_changed_cases, say_time
 from autoseg.commands.guards import configurations_of
 from autoseg.commands.plan_options import check_plan_options
 from autoseg.commands.preparation import prepare
@@ -78,6 +78,7 @@ def run(
     folds = [read_folds(folder, plan, name, splits) for name in configurations]
     for name in configurations:
         require_preprocessed(folder, plan, name, splits)
+    say_changed_cases(console, folder, plan, configurations)
     left = [(of.configuration, fold) for of in folds for fold in of.left]
     reports_take = ReportTime(folder, configurations, threads=threads)
     prepared = train_folds(folder, prepared, left, configurations, wanted, reports_take, console=console)

@@ -30,7 +30,7 @@ from autoseg.commands.options import (
     Workers,
 )
 from autoseg.commands.fold_loop import train_folds
-from autoseg.commands.messages import say_time
+from autoseg.commands.messages import say_changed_cases, say_time
 from autoseg.commands.plan_options import PlanOptions, check_plan_options
 from autoseg.commands.preparation import Prepared, prepare
 from autoseg.commands.results import ReportTime
@@ -134,6 +134,7 @@ def train_cells(
     plan = prepared.plan
     left: list[tuple[str, int]] = []
     of_run = read_splits(run.splits)
+    say_changed_cases(console, run, plan, [cell.name for cell in cells])
     for cell in cells:
         try:
             left += [(cell.name, fold) for fold in read_folds(run, plan, cell.name, of_run).possible]

@@ -21,6 +21,7 @@ from autoseg.commands.options import (
 )
 from autoseg.commands.fold_time import FoldTime
 from autoseg.commands.guards import check_threads_and_epochs, configurations_of, existing_run, refuse_models_alone
+from autoseg.commands.messages import say_changed_cases
 from autoseg.commands.results import report_if_finished, show_report
 from autoseg.errors import InputError, RunFolderError
 from autoseg.files import read_model
@@ -80,6 +81,7 @@ def train(
     for name in configurations:
         read_folds(folder, plan, name, splits)
         require_preprocessed(folder, plan, name, [splits[i] for i in folds])
+    say_changed_cases(open_console(stderr=True), folder, plan, configurations)
     for name in configurations:
         for index in folds:
             train_unless_finished(

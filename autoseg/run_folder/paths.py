@@ -130,6 +130,10 @@ class RunFolder:
         """File of the plan settings that a fold is trained with, as they were when the fold began."""
         return self.fold(configuration, fold) / "trained_by.json"
 
+    def trained_on(self, configuration: str, fold: int) -> Path:
+        """File of the content of the cases that a fold is trained on, as it was when the fold began."""
+        return self.fold(configuration, fold) / "trained_on.json"
+
     def weights(self, configuration: str, fold: int) -> Path:
         """File of the weights that prediction uses; checkpoints of the training state are stored apart."""
         return self.fold(configuration, fold) / "weights.safetensors"

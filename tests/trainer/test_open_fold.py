@@ -12,7 +12,7 @@ from autoseg.run_folder.splits import Split, write_splits
 from tests.trainer.interrupted import same, stop_after, weights
 from tests.words import on_one_line
 from trainer.fold import train_fold
-from trainer.fold_state import default_workers
+from trainer.open_fold import default_workers
 from trainer.learner import Learner
 
 
