@@ -81,7 +81,7 @@ def test_a_device_without_enough_memory_is_named(tiny_run, monkeypatch) -> None:
 
 def test_workers_beside_a_gpu_are_counted_by_the_cores(monkeypatch) -> None:
     monkeypatch.setattr("torch.get_num_threads", lambda: 1)
-    monkeypatch.setattr("trainer.fold_state.available_cores", lambda: 8)
+    monkeypatch.setattr("trainer.open_fold.available_cores", lambda: 8)
     assert default_workers(torch.device("cuda")) == 7
     assert default_workers(torch.device("cpu")) == 0
 
@@ -107,7 +107,7 @@ def test_another_number_type_than_so_far_is_told(tiny_run, monkeypatch, capfd, o
     if of_an_earlier_release:
         for state in (run.fold("3d", 0) / "checkpoint").glob("*/state.json"):
             state.write_text(state.read_text(encoding="utf-8").replace('"precision": "float32"', '"precision": null'))
-    monkeypatch.setattr("trainer.fold_state.precision", lambda device: "bfloat16")
+    monkeypatch.setattr("trainer.open_fold.precision", lambda device: "bfloat16")
     train_fold(run, "3d", 0, device="cpu", workers=0)
     assert "Trained in float32 so far, going on in bfloat16" in on_one_line(capfd.readouterr().err)
     finished = Finished.model_validate_json(run.finished("3d", 0).read_text(encoding="utf-8"))
