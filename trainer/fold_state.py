@@ -7,12 +7,14 @@ from pathlib import Path
 
 from rich.console import Console
 
+from autoseg.machine import clock
+from autoseg.machine.threads import Threads
 from autoseg.plan.configuration import Configuration, Training
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.finished_fold import Event
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split
-from autoseg.machine.threads import Threads
+from trainer import checkpoint
 from trainer.checkpoint import State
 from trainer.learner import Learner
 from trainer.schedule import iterations_after, of_length
@@ -117,3 +119,9 @@ class Fold:
     def length(self) -> int:
         """Present length of the schedule in steps, after all events."""
         return iterations_after(self.state.training, self.state.events)
+
+    def save(self) -> None:
+        """Write a checkpoint of the present state."""
+        self.count_time()
+        checkpoint.save(self.folder / "checkpoint", self.state, self.learner)
+        self.saved_at = clock.now()

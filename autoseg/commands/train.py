@@ -38,7 +38,7 @@ from autoseg.run_folder.time_spent import timed
 from autoseg.terminal import open_console, parse_duration
 
 if TYPE_CHECKING:
-    from trainer.fold import AtOtherPace
+    from trainer.pace import AtOtherPace
 
 AS_PLANNED = FoldTime(None, 0.0)
 
