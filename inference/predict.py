@@ -33,7 +33,7 @@ from autoseg.names import visible
 from autoseg.terminal import open_console, progress_bar, styled
 from autoseg.whole_image.export import export_probabilities, label_image
 from autoseg.whole_image.mixture import most_probable
-from autoseg.whole_image.predicted import Predicted, quantized
+from autoseg.whole_image.case_probabilities import CaseProbabilities, quantized
 from autoseg.whole_image.prepared_case import predict_prepared_case
 from inference.ensemble_groups import Group, groups_that_see, load_group
 from inference.input_check import require_predictable, unusual
@@ -208,7 +208,7 @@ def _predict_case(
 
 def _predict_group(
     predictor: Predictor, group: Group, waiting: list[LoadedCase], case: str, on_window: Callable[[int, int], None]
-) -> Predicted:
+) -> CaseProbabilities:
     """Probabilities by one group of the image that it removes from `waiting`.
 
     With several groups they are stored in 8 bit, to save memory; selection compares pairs in 8 bit too.
@@ -227,7 +227,7 @@ def _predict_group(
     )
     record = prepared.record
     del prepared
-    return Predicted(quantized(probabilities) if len(predictor.groups) > 1 else probabilities, record)
+    return CaseProbabilities(quantized(probabilities) if len(predictor.groups) > 1 else probabilities, record)
 
 
 def _after_window(update: Callable[..., None], task: object, computing: Threads | None, done: int, total: int) -> None:

@@ -181,9 +181,9 @@ def measure_displacements(case: Case, loaded: LoadedCase, channels: Sequence[str
     first, *others = (i for i, there in enumerate(loaded.present) if there)
     if case.several_channels_in_one_file:
         return ()
-    apart = displacements(loaded.image[first], [loaded.image[i] for i in others], loaded.geometry.spacing)
+    moved_mm = displacements(loaded.image[first], [loaded.image[i] for i in others], loaded.geometry.spacing)
     found = []
-    for i, mm in zip(others, apart, strict=True):
+    for i, mm in zip(others, moved_mm, strict=True):
         path = case.images[i]
         assert path is not None
         own_grid = not same_voxels(read_geometry(path)[0], loaded.stored)
@@ -221,9 +221,9 @@ def _measure(task: _Task) -> _Measured:
     rng = np.random.default_rng([SEED, zlib.crc32(task.case.name.encode())])
     lower, upper = box_of(nonzero_mask(loaded.image, loaded.present))
     z, y, x = (slice(a, b) for a, b in zip(lower, upper, strict=True))
-    apart = measure_displacements(task.case, loaded, task.channels)
+    moved_mm = measure_displacements(task.case, loaded, task.channels)
     return _Measured(
-        measure_case(task.case.name, loaded, (z, y, x), task.labels).changed(displacements=apart),
+        measure_case(task.case.name, loaded, (z, y, x), task.labels).changed(displacements=moved_mm),
         sample_intensities(loaded, (z, y, x), task.samples, rng),
     )
 

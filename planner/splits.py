@@ -141,8 +141,8 @@ def _within_fold(split: Split, patient_of: dict[str, Hashable], names: dict[Hash
     if both:
         problems.append(f"cases in both train and val: {', '.join(sorted(both))}")
     trained = {patient_of[case] for case in split.train if case in patient_of and case not in both}
-    judged = {patient_of[case] for case in split.val if case in patient_of and case not in both}
-    if shared := sorted(names[patient] for patient in trained & judged):
+    validated = {patient_of[case] for case in split.val if case in patient_of and case not in both}
+    if shared := sorted(names[patient] for patient in trained & validated):
         problems.append(f"patients with cases in both train and val: {', '.join(shared)}")
     return problems
 

@@ -20,7 +20,7 @@ from autoseg.machine.threads import computing_with
 from autoseg.network.weights import save_weights
 from autoseg.plan.network_input import InputLayout
 from autoseg.plan.plan import read_plan
-from autoseg.plan.time_shares import CASES_A_LOOK
+from autoseg.plan.time_shares import CASES_A_VALIDATION
 from autoseg.run_folder.finished_fold import Finished
 from autoseg.run_folder.paths import RunFolder
 from trainer import checkpoint, events
@@ -190,7 +190,7 @@ def _end_epoch(task: Fold) -> bool:
         _go_back(task, "the weights are not finite")
         return False
     due = training.validate_every and epoch % training.validate_every == 0 and state.step < task.length
-    val_dice = _look_at_whole_cases(task) if due else None
+    val_dice = _validate_on_whole_cases(task) if due else None
     task.count_time()
     row = LogRow(
         epoch=epoch,
@@ -204,7 +204,7 @@ def _end_epoch(task: Fold) -> bool:
     state.rows = [*state.rows, row]
     state.loss_sum, state.counts = 0.0, None
     if not task.length_is_fixed:
-        events.revise_length(state, task.limit, task.console, task.expected_look(CASES_A_LOOK))
+        events.revise_length(state, task.limit, task.console, task.expected_validation(CASES_A_VALIDATION))
     task.save()
     # drawing the picture takes as long as one or two steps of a small network
     drawn = state.step == task.length or clock.now() - task.drawn_at > SECONDS_BETWEEN_PICTURES
@@ -218,7 +218,7 @@ def _go_back(task: Fold, why: str) -> None:
     take_threads(task)
 
 
-def _look_at_whole_cases(task: Fold) -> float:
+def _validate_on_whole_cases(task: Fold) -> float:
     module = evaluation_network(task.plan, task.configuration, task.learner.average, task.learner.device)
-    folders = [task.case(case) for case in task.split.val[:CASES_A_LOOK]]
+    folders = [task.case(case) for case in task.split.val[:CASES_A_VALIDATION]]
     return dice_at_plan_spacing(module, folders, task.plan, task.configuration, task.learner.device, on_window(task))

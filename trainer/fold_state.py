@@ -70,7 +70,7 @@ class Fold:
         """Seconds of training up to now, over all restarts."""
         return self.state.seconds + clock.now() - self.counted_to
 
-    def expected_look(self, cases: int) -> float:
+    def expected_validation(self, cases: int) -> float:
         """Planned seconds to predict this number of validation cases; 0 where the plan has no such time."""
         whole = self.planned.validation_seconds or 0.0
         return whole * min(1.0, cases / max(1, len(self.split.val)))

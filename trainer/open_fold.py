@@ -22,7 +22,7 @@ from autoseg.machine.threads import Threads
 from autoseg.plan.configuration import Configuration, Training
 from autoseg.plan.plan import Plan, read_plan
 from autoseg.plan.time_shares import steps_in
-from autoseg.run_folder.fold_cases import splits_of
+from autoseg.run_folder.fold_cases import splits_of_configuration
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import edited_fields, edited_in
 from autoseg.run_folder.preprocessed_case import require_intact
@@ -76,7 +76,7 @@ def open_fold(
     for case in (*splits[index].train, *splits[index].val):
         run.require(run.case(source, case), f"autoseg plan-and-preprocess DATASET -o {run.path} --config {source}")
     refuse_other_plan_than_trained(run, plan, name)
-    split = splits_of(run, plan, name, splits)[index]
+    split = splits_of_configuration(run, plan, name, splits)[index]
     if not split.train:
         raise RunFolderError(f"{run.splits}: fold {index} of {name} has no training case with a sequence that it sees")
     console = open_console(stderr=True)

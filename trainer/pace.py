@@ -17,7 +17,7 @@ ANOTHER_MACHINE = 1.5
 ANOTHER_AT_ONCE = 2.5
 """The same factor after only one epoch: at such a pace a second epoch may cost a large part of the time."""
 
-FAR_ON = 1 / 3
+FAR_ON_FRACTION = 1 / 3
 """A resumed fold that has used more than this share of its time is not begun anew for another pace."""
 
 OVERRUN_WITHIN_AN_EPOCH = 1.05
@@ -69,7 +69,7 @@ def compare_pace(task: Fold, at_other_pace: AtOtherPace) -> None:
     if times < (ANOTHER_MACHINE if seen == EPOCHS_BEFORE_PACE else ANOTHER_AT_ONCE):
         return
     # the plan is kept if much of a resumed fold would be lost, or if other programs explain the slow pace
-    goes_on = state.pace_from[0] > 0 and task.limit is not None and state.seconds > FAR_ON * task.limit
+    goes_on = state.pace_from[0] > 0 and task.limit is not None and state.seconds > FAR_ON_FRACTION * task.limit
     if goes_on or (real > planned and task.threads.leaves_cores):
         return
     found = OtherPace(planned, real)

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from autoseg.commands.fold_time import time_of_next_fold
 from autoseg.commands.plan_options import PlanOptions
-from autoseg.commands.preparation import Prepared
+from autoseg.commands.preparation import PreparedRun
 from autoseg.commands.planning_again import can_plan_again, plan_again
 from autoseg.commands.results import ReportTime
 from autoseg.commands.train import train_unless_finished
@@ -27,7 +27,7 @@ Failed = Callable[[str, int, Exception], None]
 
 def train_folds(
     run: RunFolder,
-    prepared: Prepared,
+    prepared: PreparedRun,
     folds_left: Sequence[tuple[str, int]],
     configurations: Sequence[str],
     wanted: PlanOptions,
@@ -37,7 +37,7 @@ def train_folds(
     cells: Sequence[Cell] = (),
     begin: Callable[[str, int, int], None] = lambda name, fold, left: None,
     failed: Failed | None = None,
-) -> Prepared:
+) -> PreparedRun:
     """Train every fold that is left, one after the other.
 
     Args:

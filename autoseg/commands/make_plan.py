@@ -25,7 +25,7 @@ from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.selection import set_selection_aside
 from autoseg.run_folder.splits import Split
 from autoseg.run_folder.stage import Stage
-from autoseg.run_folder.step_costs import Recorder, StepCosts, write_step_costs
+from autoseg.run_folder.step_costs import CostRecorder, StepCosts, write_step_costs
 from autoseg.run_folder.time_spent import read_time_spent, timed
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpos
         splits = keep_or_make_folds(run, dataset, fingerprint, reference.plan.seed, console, purpose.folds)
         by_work = wanted.epochs is not None
         by_clock = measure_on(purpose.device, wanted.threads)
-        measure = Recorder(_by_work(purpose.device, wanted.threads, by_clock) if by_work else by_clock)
+        measure = CostRecorder(_by_work(purpose.device, wanted.threads, by_clock) if by_work else by_clock)
         decided = decide(
             reference,
             fingerprint,
@@ -125,9 +125,9 @@ def decide(
 ) -> PlannedDecisions:
     """Fit the reference plan to the hardware and the time budget; for a study, add every cell's configuration."""
     from planner.additions.study_grid import with_cells
-    from planner.budget.time_budget import fit_to_hardware
+    from planner.budget.time_budget import fit_to_budget
 
-    decided = fit_to_hardware(
+    decided = fit_to_budget(
         reference,
         fingerprint,
         splits,

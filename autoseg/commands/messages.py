@@ -17,7 +17,7 @@ from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.step_costs import MeasuredStep, StepCosts
 from autoseg.run_folder.trained_on import cases_changed_since
 from autoseg.run_folder.time_spent import read_time_spent
-from autoseg.run_folder.time_used import time_used
+from autoseg.run_folder.budget_use import budget_use
 from autoseg.terminal import format_duration
 
 FEW_ITERATIONS = 100
@@ -140,7 +140,7 @@ def say_if_too_little(
     )
 
 
-def _looks_at(planned: Configuration, costs: StepCosts | None) -> list[MeasuredStep]:
+def _measurements_of(planned: Configuration, costs: StepCosts | None) -> list[MeasuredStep]:
     """The measurements of a configuration's training step."""
     what = planned.network, planned.patch_size, planned.batch_size
     return [step for step in (costs.steps if costs else ()) if (step.network, step.patch_size, step.batch_size) == what]
@@ -148,13 +148,13 @@ def _looks_at(planned: Configuration, costs: StepCosts | None) -> list[MeasuredS
 
 def _seconds_a_step(planned: Configuration, costs: StepCosts) -> float:
     """Seconds of a step: the fastest measurement, or the plan's estimate where nothing was measured."""
-    measured = [step.seconds for step in _looks_at(planned, costs) if step.seconds is not None]
+    measured = [step.seconds for step in _measurements_of(planned, costs) if step.seconds is not None]
     return min(measured) if measured else (planned.training.seconds or 0.0) / planned.training.iterations
 
 
 def _how_sure(planned: Configuration, costs: StepCosts | None) -> str:
     """Words on how the time of a configuration's step was found; empty for an undisturbed measurement."""
-    others = [step.others for step in _looks_at(planned, costs)]
+    others = [step.others for step in _measurements_of(planned, costs)]
     if costs is not None and costs.counted:
         return ", counted from their work and not measured"
     if costs is None or not others:
@@ -202,4 +202,4 @@ def say_time(console: Console, run: RunFolder, plan: Plan) -> None:
     of_budget = f" of {format_duration(budget)}" if budget is not None else ""
     table.add_row("all", f"{format_duration(spent.total)}{of_budget}", style="bold")
     console.print(table)
-    console.print(f"Time: {time_used(run, plan).text()}.")
+    console.print(f"Time: {budget_use(run, plan).text()}.")

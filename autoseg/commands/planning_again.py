@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from autoseg.commands.make_plan import decide, measure_on, reference_of
-from autoseg.commands.preparation import Prepared, preprocess
+from autoseg.commands.preparation import PreparedRun, preprocess
 from autoseg.errors import OtherPace
 from autoseg.files import discard, locked
 from autoseg.machine.step_cost import StepCost
@@ -28,7 +28,7 @@ from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import edited_fields, edited_in, read_planned_reasons, replace_plans
 from autoseg.run_folder.splits import read_splits
 from autoseg.run_folder.stage import Stage
-from autoseg.run_folder.step_costs import Again, Recorder, read_step_costs, write_step_costs
+from autoseg.run_folder.step_costs import PlannedAgain, CostRecorder, read_step_costs, write_step_costs
 from autoseg.run_folder.time_spent import read_time_spent, rename_stage, timed
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def can_plan_again(
 
 def plan_again(
     run: RunFolder,
-    prepared: Prepared,
+    prepared: PreparedRun,
     found: OtherPace,
     folds_left: Sequence[tuple[str, int]],
     configurations: Sequence[str],
@@ -71,7 +71,7 @@ def plan_again(
     *,
     threads: int | None,
     cells: Sequence[Cell] = (),
-) -> Prepared:
+) -> PreparedRun:
     """Plan a configuration, and those that share its network, again for the real pace of the first epochs.
 
     If the second plan has the same network, the fold goes on. Otherwise the fold starts anew, and the cases are
@@ -131,7 +131,7 @@ def _tied(plan: Plan, name: str, cells: Sequence[Cell]) -> tuple[str, ...]:
 
 def _decide_again(
     run: RunFolder,
-    prepared: Prepared,
+    prepared: PreparedRun,
     found: OtherPace,
     group: tuple[str, ...],
     folds_left: Sequence[tuple[str, int]],
@@ -143,7 +143,7 @@ def _decide_again(
     name, _ = folds_left[0]
     plan, splits = prepared.plan, read_splits(run.splits)
     reference = reference_of(prepared.fingerprint, plan.memory_gb, plan.configuration(name).network.architecture, cells)
-    measure = Recorder(measure_on(plan.device, threads))
+    measure = CostRecorder(measure_on(plan.device, threads))
     factor = _times_as_slow(measure(plan, plan.configuration(name)), found)
 
     def as_it_is(plan: Plan, configuration: Configuration) -> StepCost:
@@ -166,7 +166,7 @@ def _decide_again(
         measure=as_it_is,
     )
     if costs := read_step_costs(run):
-        again = Again(configuration=name, factor=factor, steps=tuple(measure.steps))
+        again = PlannedAgain(configuration=name, factor=factor, steps=tuple(measure.steps))
         write_step_costs(run, costs.changed(again=(*costs.again, again)))
     return decided
 

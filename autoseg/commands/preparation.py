@@ -33,7 +33,7 @@ from autoseg.terminal import open_console
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedRun:
     """Plan and data of a run that is ready for training.
 
     Args:
@@ -62,7 +62,7 @@ def prepare(
     workers: int | None = None,
     follow_links: bool = False,
     trust_times: bool = False,
-) -> Prepared:
+) -> PreparedRun:
     """Check, plan, split and preprocess, for `plan_and_preprocess`, `run` and `study` alike.
 
     Args:
@@ -113,7 +113,7 @@ def prepare(
             names = [cell.name for cell in cells] or configurations
             sources = tuple(dict.fromkeys(map(plan.preprocessed_as, names)))
             preprocess(run, read.dataset, plan, sources, count)
-    return Prepared(plan, read.dataset, fingerprint, count)
+    return PreparedRun(plan, read.dataset, fingerprint, count)
 
 
 def _refuse_conflicts(run: RunFolder, wanted: PlanOptions, configurations: tuple[str, ...], *, replan: bool) -> None:

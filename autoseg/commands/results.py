@@ -99,10 +99,10 @@ class ReportTime:
         left = [name for name, stage in reports.items() if stage not in spent]
         if made:
             return made[-1] * len(left)
-        known = [seconds for seconds in map(self._look, left) if seconds is not None]
+        known = [seconds for seconds in map(self._estimate, left) if seconds is not None]
         return SECONDS_OF_A_PAGE * self._pages + sum(known) / len(known) * len(left) if known else None
 
-    def _look(self, name: str) -> float | None:
+    def _estimate(self, name: str) -> float | None:
         """Expected seconds of evaluating all cases of a configuration; None until its first fold is finished."""
         if name not in self._expected and self._run.finished(name, 0).exists():
             with timed(self._run, Stage("look ahead at report", name)), suppress(AutosegError):

@@ -87,7 +87,7 @@ def print_selection(console: Console, run: RunFolder, selection: Selection) -> N
     console.print(table)
     if (held_out := selection.held_out_choice) is not None and len(selection.candidates) > 1:
         console.print(
-            f"Chosen anew without each of the {held_out.folds} folds and judged on it: mean Dice "
+            f"Chosen anew without each of the {held_out.folds} folds and validated on it: mean Dice "
             f"{_number(held_out.chosen)}; of the best single configuration {_number(held_out.best_single)}.",
         )
     console.print(_performance_table(selection))

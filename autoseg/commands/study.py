@@ -32,7 +32,7 @@ from autoseg.commands.options import (
 from autoseg.commands.fold_loop import train_folds
 from autoseg.commands.messages import say_changed_cases, say_time
 from autoseg.commands.plan_options import PlanOptions, check_plan_options
-from autoseg.commands.preparation import Prepared, prepare
+from autoseg.commands.preparation import PreparedRun, prepare
 from autoseg.commands.results import ReportTime
 from autoseg.errors import AutosegError, PartialFailure
 from autoseg.plan.defaults import DEFAULT_DIMENSIONS
@@ -114,7 +114,7 @@ def study(
 
 
 def train_cells(
-    run: RunFolder, prepared: Prepared, cells: Sequence[Cell], wanted: PlanOptions, *, console: Console
+    run: RunFolder, prepared: PreparedRun, cells: Sequence[Cell], wanted: PlanOptions, *, console: Console
 ) -> tuple[dict[str, str], Plan]:
     """Train every unfinished fold, cell by cell.
 

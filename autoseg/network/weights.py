@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from autoseg.errors import RunFolderError
 from autoseg.files import disk_errors_named, replaced_when_done
-from autoseg.network.build import network_of, on_device
+from autoseg.network.build import build_network, on_device
 from autoseg.network.unet import UNet
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.paths import RunFolder
@@ -45,7 +45,7 @@ def load_network(run: RunFolder, plan: Plan, configuration: str, fold: int, devi
         RunFolderError: the fold is not trained, its file is damaged, or the plan has another network now.
     """
     path = run.require(run.weights(configuration, fold), f"autoseg train {run.path} --fold {fold}")
-    module = network_of(plan, plan.configuration(configuration))
+    module = build_network(plan, plan.configuration(configuration))
     try:
         tensors = load_file(path)
         with safe_open(path, framework="pt") as file:

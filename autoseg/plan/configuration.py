@@ -69,7 +69,7 @@ class Network(FileModel):
         return self
 
 
-class ByLength(FileModel):
+class LengthDependent(FileModel):
     """Training settings that follow the length of the schedule where that is revised during training.
 
     The length is revised where steps take longer or shorter than planned.
@@ -139,7 +139,7 @@ class Training(FileModel):
     mirror: Axes
     foreground_prior: float | None = Field(default=None, gt=0, lt=1)
     validate_every: int = Field(ge=0, le=1_000_000)
-    by_length: ByLength | None = None
+    by_length: LengthDependent | None = None
     seconds: Seconds | None
     validation_seconds: float | None = Field(default=None, ge=0, le=1e9)
 

@@ -38,10 +38,10 @@ SECONDS_TO_START = 1.0
 LEAST_SHARE = 0.1
 """Minimum fraction of its planned time that a fold gets, even over budget."""
 
-MOST_LOOKS, CASES_A_LOOK = 3, 4
+MOST_VALIDATIONS, CASES_A_VALIDATION = 3, 4
 """Maximum number of validations during training, and maximum number of whole cases that each of them predicts."""
 
-SHARE_FOR_LOOKS = 0.05
+SHARE_FOR_VALIDATIONS = 0.05
 """Maximum share of a fold's training time that the validations during training may take."""
 
 SHARE_FOR_STEPS = 0.9
@@ -69,13 +69,13 @@ class FoldShares:
         steps: number of training steps.
         training_seconds: seconds of training, including validations during training.
         validation_seconds: seconds to predict the validation cases at the end; may exceed the time of the fold.
-        looks: number of validations on whole cases during training.
+        validations: number of validations on whole cases during training.
     """
 
     steps: int
     training_seconds: float
     validation_seconds: float
-    looks: int
+    validations: int
 
 
 def divide_budget(budget: float, spent: float, cases: int, folds: int, configurations: int) -> BudgetShares:
@@ -125,10 +125,10 @@ def divide_fold(seconds: float, of_step: float, of_case: float, validation_cases
     """
     validation = of_case * validation_cases
     training = max(1.0, seconds - validation)
-    of_look = of_case * min(CASES_A_LOOK, validation_cases)
-    looks = min(MOST_LOOKS, int(SHARE_FOR_LOOKS * training / of_look))
-    steps = max(1, int((training - looks * of_look) / of_step))
-    return FoldShares(steps, training, validation, looks)
+    of_validation = of_case * min(CASES_A_VALIDATION, validation_cases)
+    validations = min(MOST_VALIDATIONS, int(SHARE_FOR_VALIDATIONS * training / of_validation))
+    steps = max(1, int((training - validations * of_validation) / of_step))
+    return FoldShares(steps, training, validation, validations)
 
 
 def steps_in(seconds: float, of_step: float) -> int:

@@ -40,7 +40,7 @@ class MeasuredStep(FileModel):
     others: float
 
 
-class Again(FileModel):
+class PlannedAgain(FileModel):
     """The measurements of the second planning of a configuration.
 
     Args:
@@ -73,10 +73,10 @@ class StepCosts(FileModel):
     threads: int
     counted: bool = False
     steps: tuple[MeasuredStep, ...]
-    again: tuple[Again, ...] = ()
+    again: tuple[PlannedAgain, ...] = ()
 
 
-class Recorder:
+class CostRecorder:
     """A function that measures training steps and keeps every measurement in `steps`.
 
     Args:
@@ -102,7 +102,7 @@ class Recorder:
         return cost
 
 
-class Replayed:
+class ReplayedCosts:
     """A function that returns earlier measurements in their order instead of measuring, so that a plan is repeated.
 
     Args:

@@ -19,7 +19,7 @@ from autoseg.checksums import digest_of
 from autoseg.errors import RunFolderError
 from autoseg.files import disk_errors_named, read_utf8, replaced_when_done, write_text
 from autoseg.run_folder.preprocessed_case import CaseRecord
-from autoseg.whole_image.predicted import Predicted, quantized, rest_of
+from autoseg.whole_image.case_probabilities import CaseProbabilities, quantized, rest_of
 
 CHUNK = 64
 
@@ -62,7 +62,7 @@ def array_file(folder: Path, case: str) -> Path:
     return folder / f"{case}.b2nd"
 
 
-def read_probabilities(folder: Path, case: str) -> Predicted:
+def read_probabilities(folder: Path, case: str) -> CaseProbabilities:
     """Read the probabilities of a case, (K, z, y, x) in 8 bit, background included.
 
     Raises:
@@ -85,4 +85,4 @@ def read_probabilities(folder: Path, case: str) -> Predicted:
     if foreground.shape[1:] != record.shape or foreground.dtype != np.uint8:
         raise RunFolderError(f"{file}: does not fit {record_file.name}; train the fold that validates {case} again")
     plain = CaseRecord.model_validate(record.model_dump(exclude={"sha256"}))
-    return Predicted(np.concatenate([rest_of(foreground)[None], foreground]), plain)
+    return CaseProbabilities(np.concatenate([rest_of(foreground)[None], foreground]), plain)

@@ -181,14 +181,14 @@ def expected_comparison_seconds(run: RunFolder, configuration: str, threads: int
         return None
     cases = len(cases_of(read_splits(run.splits)))
     workers = workers_for([pairs[i % len(pairs)] for i in range(cases)], threads)
-    looks = []
+    took = []
     # the first comparison also loads the libraries, so only the slower one of the other two counts
     for pair in (pairs[0], pairs[len(pairs) // 2], pairs[-1]):
         start = clock.now()
         if compare(pair, plan.labels).problem is not None:
             return None
-        looks.append(clock.now() - start)
-    a_case = max(looks[1:])
+        took.append(clock.now() - start)
+    a_case = max(took[1:])
     if workers == 1:
         return a_case * cases
     return SECONDS_TO_LOAD + BESIDE_EACH_OTHER * a_case * cases / workers
@@ -203,11 +203,11 @@ def _unfinished_warning(unfinished: Sequence[int], cases: int) -> list[str]:
 
 def _left_out_warning(all_splits: Sequence[Split], splits: Sequence[Split]) -> list[str]:
     """A warning that names the cases without any sequence that the configuration sees."""
-    every, judged = ({case for split in some for case in split.val} for some in (all_splits, splits))
-    if every == judged:
+    every, validated = ({case for split in some for case in split.val} for some in (all_splits, splits))
+    if every == validated:
         return []
-    left_out = ", ".join(sorted(every - judged))
-    return [f"{len(judged)} of {len(every)} cases take part; none of the sequences that the network sees: {left_out}"]
+    left_out = ", ".join(sorted(every - validated))
+    return [f"{len(validated)} of {len(every)} cases take part; none of the sequences that the network sees: {left_out}"]
 
 
 def preprocessed_backgrounds(

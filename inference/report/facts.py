@@ -23,7 +23,7 @@ from autoseg.run_folder.plan_edits import read_planned_reasons
 from autoseg.run_folder.selection import Selection, read_selection
 from autoseg.run_folder.splits import Split
 from autoseg.run_folder.time_spent import read_time_spent
-from autoseg.run_folder.time_used import TimeUsed, time_used
+from autoseg.run_folder.budget_use import BudgetUse, budget_use
 from autoseg.terminal import format_duration
 from inference.report.displacement import sequences_apart
 from inference.report.fact import Fact
@@ -109,7 +109,7 @@ def run_facts(run: RunFolder, plan: Plan, configuration: str, splits: Sequence[S
         folds=tuple(_fold_facts(run, configuration, i, split) for i, split in enumerate(splits)),
         logs=logs,
         times=(
-            *_used_facts(time_used(run, plan)),
+            *_used_facts(budget_use(run, plan)),
             *(Fact(stage, format_duration(seconds)) for stage, seconds in spent.seconds.items()),
         ),
         selected=selection_facts(read_selection(run, plan)),
@@ -135,7 +135,7 @@ def selection_facts(selection: Selection | None) -> tuple[Fact, ...]:
     return (*facts, *(Fact("note", note) for note in selection.notes))
 
 
-def _used_facts(used: TimeUsed) -> tuple[Fact, ...]:
+def _used_facts(used: BudgetUse) -> tuple[Fact, ...]:
     """Planned time, used time, revisions of schedules and changes of threads."""
     of_budget = f" ({used.used / used.budget:.0%} of the budget)" if used.budget else ""
     return (

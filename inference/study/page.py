@@ -15,7 +15,7 @@ from inference.study.charts import MOST_CLASSES, box_plots, heat_map, lesion_cur
 from inference.study.collect import STRATUM, CellRows
 from inference.study.pictures import CasePicture
 from inference.study.results import StudyResults
-from inference.study.tables import PAPER_METRICS, Figure, lookup
+from inference.study.tables import PAPER_METRICS, CellFigure, lookup
 
 _LEAST_P = 0.001
 
@@ -71,7 +71,7 @@ def strata_of(results: StudyResults) -> dict[str, list[tuple[str, int]]]:
     return counted
 
 
-def at_stratum(results: StudyResults, column: str, value: str, label: str, dimension: str, metric: str) -> Figure:
+def at_stratum(results: StudyResults, column: str, value: str, label: str, dimension: str, metric: str) -> CellFigure:
     """Mean and standard deviation of a cell for the main class, over the cases of one stratum.
 
     Args:

@@ -18,7 +18,7 @@ from autoseg.terminal import format_duration
 from inference.study.collect import CellRows, results_frame
 from inference.study.ordering import Order, orders
 from inference.study.statistics import Comparison, compare_cells
-from inference.study.tables import Figure, figures, lookup, main_class, strata_tables, with_mean_of_classes
+from inference.study.tables import CellFigure, figures, lookup, main_class, strata_tables, with_mean_of_classes
 
 TABLE_METRICS = ("dice", "sensitivity", "specificity", "precision")
 
@@ -100,7 +100,7 @@ class StudyResults:
         """Names of the classes; `MEAN_OF_CLASSES` comes first where there are several."""
         return tuple(dict.fromkeys(self.long["class"]))
 
-    def figure(self, label: str, dimension: str, metric: str, class_name: str | None = None) -> Figure:
+    def figure(self, label: str, dimension: str, metric: str, class_name: str | None = None) -> CellFigure:
         """Mean and standard deviation of a metric of one cell.
 
         Args:

@@ -34,7 +34,7 @@ components are specks left over from drawing, not lesions."""
 
 
 @dataclass(frozen=True)
-class Pieces:
+class Components:
     """The connected components of a class: their number, size and share of the volume.
 
     Args:
@@ -56,14 +56,14 @@ class Pieces:
 
 def lesion_loss(fingerprint: Fingerprint) -> Decision[float]:
     """Weight of the lesion-wise loss: `WEIGHT` if a class has several small components per case, else 0."""
-    found = {name: pieces for name in fingerprint.labels.foreground if (pieces := pieces_of(fingerprint, name))}
-    lesions = [name for name, pieces in found.items() if pieces.are_small_lesions]
+    found = {name: components for name in fingerprint.labels.foreground if (components := components_of(fingerprint, name))}
+    lesions = [name for name, components in found.items() if components.are_small_lesions]
     if lesions:
-        pieces = found[lesions[0]]
+        components = found[lesions[0]]
         return Decision(
             WEIGHT,
-            f"{', '.join(lesions)}: small pieces ({pieces.a_case:g} in the median case, the median one "
-            f"{pieces.diameter_mm:.0f} mm across), each of which is to count as much as a large one",
+            f"{', '.join(lesions)}: small components ({components.a_case:g} in the median case, the median one "
+            f"{components.diameter_mm:.0f} mm across), each of which is to count as much as a large one",
         )
     return Decision(
         0.0,
@@ -72,7 +72,7 @@ def lesion_loss(fingerprint: Fingerprint) -> Decision[float]:
     )
 
 
-def pieces_of(fingerprint: Fingerprint, name: str) -> Pieces | None:
+def components_of(fingerprint: Fingerprint, name: str) -> Components | None:
     """Number and size of the connected components of a class; None where no case has the class.
 
     Args:
@@ -87,7 +87,7 @@ def pieces_of(fingerprint: Fingerprint, name: str) -> Pieces | None:
     if not cases:
         return None
     volumes = list(chain.from_iterable(cases))
-    return Pieces(
+    return Components(
         a_case=float(median(len(components) for components in cases)),
         diameter_mm=equivalent_diameter(median(volumes) / 1000),
         outside_largest=1 - sum(max(components) for components in cases) / sum(volumes),

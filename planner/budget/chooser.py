@@ -18,7 +18,7 @@ from autoseg.plan.plan import Plan
 from autoseg.plan.time_shares import FoldShares, divide_fold
 from autoseg.preprocessing.resample import new_shape_for
 from autoseg.whole_image.windows import window_starts
-from planner.budget.candidates import Candidate
+from planner.budget.network_candidates import Candidate
 from planner.budget.cost import estimated_cost, work_of_a_step
 
 ENOUGH_STEPS = 600
@@ -93,14 +93,14 @@ class Chooser:
             found: candidates, the preferred ones first.
             confirm: whether the step of the chosen candidate is measured again.
         """
-        taken = self._look_for(found)
+        taken = self._search(found)
         if confirm and (not self._confirmed(taken) or self._passed_over_wrongly(found, taken)):
             self.measured = {taken: self.measured[taken]}
-            taken = self._look_for(found)
+            taken = self._search(found)
             self._confirmed(taken)
         return self._choice(taken, self._cost(taken))
 
-    def _look_for(self, found: list[Candidate]) -> Candidate:
+    def _search(self, found: list[Candidate]) -> Candidate:
         """The first candidate that affords enough steps by its measured cost, else the cheapest.
 
         Costs of other candidates are estimated from the measurements so far. So only candidates that are likely to be
@@ -121,18 +121,18 @@ class Chooser:
         first = self.measured[taken]
         if not math.isfinite(first.seconds):
             return True
-        looks = [first]
+        measured = [first]
         for _ in range(MOST_MEASUREMENTS_AGAIN):
             again = self.measure(self.plan, taken.value)
-            looks += [again] if math.isfinite(again.seconds) else []
+            measured += [again] if math.isfinite(again.seconds) else []
             # a measurement beside other programs counts only where there is no undisturbed one
-            quiet = [look for look in looks if not look.disturbed] or looks
-            settled = least_that_repeats([look.seconds for look in quiet], SAME_FACTOR)
+            quiet = [one for one in measured if not one.disturbed] or measured
+            settled = least_that_repeats([one.seconds for one in quiet], SAME_FACTOR)
             if settled is not None:
                 break
         else:
-            settled = min(look.seconds for look in quiet)
-        best = min(quiet, key=lambda look: abs(look.seconds - settled))
+            settled = min(one.seconds for one in quiet)
+        best = min(quiet, key=lambda one: abs(one.seconds - settled))
         self.measured[taken] = replace(best, peak_bytes=first.peak_bytes)
         return settled * SAME_FACTOR >= first.seconds
 
@@ -181,7 +181,7 @@ class Chooser:
             Decision(fold.steps, _why_so_many_steps(step, fold.training_seconds)),
             Decision(fold.training_seconds, a_fold),
             Decision(fold.validation_seconds, "what predicting the fold's validation cases is expected to take"),
-            fold.looks,
+            fold.validations,
         )
 
     def _shares(self, configuration: Configuration, step: StepCost) -> FoldShares:

@@ -55,7 +55,7 @@ def estimated_cost(work: int, measured: Sequence[tuple[int, StepCost]]) -> StepC
         measured: work and cost of each measured step, with finite seconds; at least one.
     """
     last_work, last = measured[-1]
-    if not tell_a_line(measured):
+    if not allow_a_line(measured):
         # a small network spends much of its time on overhead, so time grows more slowly than work
         seconds = last.seconds * max(0.5 * work / last_work, 1.0)
     else:
@@ -65,7 +65,7 @@ def estimated_cost(work: int, measured: Sequence[tuple[int, StepCost]]) -> StepC
     return replace(last, seconds=seconds, peak_bytes=None)
 
 
-def tell_a_line(measured: Sequence[tuple[int, StepCost]]) -> bool:
+def allow_a_line(measured: Sequence[tuple[int, StepCost]]) -> bool:
     """Whether the work of the measured steps differs enough to fit a line whose slope is not decided by noise."""
     works = [work for work, _ in measured]
     return bool(works) and max(works) >= LEAST_SPREAD_FACTOR * min(works)

@@ -14,7 +14,7 @@ from autoseg.machine.step_cost import Measure
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.decision import Decision, WithReasons
 from autoseg.plan.plan import Plan
-from planner.budget.candidates import smaller_patches
+from planner.budget.network_candidates import smaller_patches
 
 
 def fitting(plan: Plan, name: str, fingerprint: Fingerprint, measure: Measure) -> WithReasons[Configuration]:

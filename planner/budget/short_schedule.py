@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 
 from autoseg.dataset.fingerprint import Fingerprint
-from autoseg.plan.configuration import ByLength, Prediction, Training
+from autoseg.plan.configuration import LengthDependent, Prediction, Training
 from autoseg.plan.decision import Decision, WithReasons
 from planner.additions.mirroring import allowed_axes
 
@@ -81,7 +81,7 @@ def short_training(
             f"whole validation cases are looked at {validations} times on the way",
         ),
         by_length=Decision(
-            ByLength(
+            LengthDependent(
                 full_dropout_from=STEPS_FOR_DROPOUT,
                 mirror_from=STEPS_FOR_MIRRORING,
                 mirror=allowed_axes(base.mirror, fingerprint).value,

@@ -19,9 +19,9 @@ from autoseg.plan.plan import Plan
 from autoseg.plan.time_shares import BudgetShares, divide_budget
 from autoseg.run_folder.splits import Split
 from planner.additions.lesion_loss import with_lesion_loss
-from planner.budget.candidates import Candidate, candidates
+from planner.budget.network_candidates import Candidate, candidates
 from planner.budget.chooser import Chooser
-from planner.budget.cost import estimated_cost, tell_a_line, work_of_a_step
+from planner.budget.cost import estimated_cost, allow_a_line, work_of_a_step
 from planner.budget.long_schedule import long_schedule
 from planner.budget.memory_check import fitting, nothing_fits
 from planner.budget.short_schedule import short_prediction, short_training
@@ -32,7 +32,7 @@ INPUT_FIELDS = ("neighbours", "sequences", "availability_code", "preprocessed_as
 
 
 
-def fit_to_hardware(
+def fit_to_budget(
     decisions: PlannedDecisions,
     fingerprint: Fingerprint,
     splits: tuple[Split, ...],
@@ -77,7 +77,7 @@ def fit_to_hardware(
     for name in _in_order(fitted.plan, measured):
         if not time:
             fitted = _without_limit(fitted, name, fingerprint, measure if name in configurations else None)
-        elif name in measured or not tell_a_line(known):
+        elif name in measured or not allow_a_line(known):
             trained = name in measured
             fitted, points = _fitted_to_time(fitted, name, fingerprint, splits, time, measure, trained=trained)
             known += points

@@ -109,11 +109,11 @@ def size_network(
         f"{target.elements / 1e6:.0f} million at batch size {target.batch}",
     )
     return SizedNetwork(
-        network_of(target, topology), patch_size, _batch_size(target, topology, elements, dataset_voxels)
+        network_for(target, topology), patch_size, _batch_size(target, topology, elements, dataset_voxels)
     )
 
 
-def network_of(target: Target, topology: Topology) -> WithReasons[Network]:
+def network_for(target: Target, topology: Topology) -> WithReasons[Network]:
     """The network with the stages of `topology`; its features double at each stage up to `MOST_FEATURES`."""
     stages = len(topology.strides)
     most = MOST_FEATURES[len(target.axes)]
@@ -163,7 +163,7 @@ def _batch_size(target: Target, topology: Topology, elements: int, dataset_voxel
 
 def _elements(target: Target, topology: Topology) -> int:
     patch = target.in_array_order(topology.patch_size, 1)
-    return feature_map_elements(network_of(target, topology).value, patch, target.classes)
+    return feature_map_elements(network_for(target, topology).value, patch, target.classes)
 
 
 def _needed(target: Target, topology: Topology) -> float:

@@ -99,7 +99,7 @@ def agreement(file: Path, classes: np.ndarray) -> float:
 
 @pytest.mark.parametrize("configuration", ["2d", "2.5d", "3d"])
 def test_from_a_table_to_predictions(dataset, tmp_path, monkeypatch, configuration):
-    monkeypatch.setattr("planner.budget.time_budget.fit_to_hardware", fit)
+    monkeypatch.setattr("planner.budget.time_budget.fit_to_budget", fit)
     run = RunFolder(tmp_path / "run")
     write_splits(run.splits, (Split(train=CASES[:2], val=CASES[2:]), Split(train=CASES[2:], val=CASES[:2])))
     autoseg.run(dataset, run.path, config=configuration, device="cpu", workers=1)
@@ -129,7 +129,7 @@ def test_from_a_table_to_predictions(dataset, tmp_path, monkeypatch, configurati
 
 
 def test_both_are_trained_the_better_is_selected_and_predicts(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr("planner.budget.time_budget.fit_to_hardware", fit)
+    monkeypatch.setattr("planner.budget.time_budget.fit_to_budget", fit)
     run = RunFolder(tmp_path / "run")
     write_splits(run.splits, (Split(train=CASES[:2], val=CASES[2:]), Split(train=CASES[2:], val=CASES[:2])))
     autoseg.run(dataset, run.path, config=["2d", "3d"], device="cpu", workers=1)

@@ -14,7 +14,7 @@ from autoseg.plan.configuration import Configuration
 from autoseg.plan.network_input import InputLayout, input_channels
 from autoseg.plan.plan import Plan, read_plan, write_plan
 from autoseg.run_folder.finished_fold import Finished, read_finished, read_finished_folds, refuse_other_splits
-from autoseg.run_folder.fold_cases import splits_of
+from autoseg.run_folder.fold_cases import splits_of_configuration
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split, read_splits, write_splits
 from autoseg.run_folder.trained_by import refuse_other_plan_than_trained
@@ -109,7 +109,7 @@ def test_cases_without_a_seen_sequence_take_no_part(run) -> None:
     assert [file.name for file in run.cross_validation("T2.3d").glob("*.nii.gz")] == ["ball_4.nii.gz"]
     splits = read_splits(run.splits)
     of_folds = read_finished_folds(run, "T2.3d", range(len(splits)))
-    refuse_other_splits(run, "T2.3d", splits_of(run, plan, "T2.3d", splits), of_folds)
+    refuse_other_splits(run, "T2.3d", splits_of_configuration(run, plan, "T2.3d", splits), of_folds)
     with pytest.raises(RunFolderError, match="another split"):
         refuse_other_splits(run, "T2.3d", splits, of_folds)
 

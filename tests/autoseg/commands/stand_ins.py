@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from autoseg.errors import OtherPace
 from autoseg.plan.plan import read_plan
 from autoseg.run_folder.finished_fold import write_finished
-from autoseg.run_folder.fold_cases import splits_of
+from autoseg.run_folder.fold_cases import splits_of_configuration
 from autoseg.run_folder.splits import read_splits
 from autoseg.run_folder.trained_by import write_trained_by
 from planner.rules.reference_plan import PlannedDecisions
@@ -32,14 +32,14 @@ class Calls:
 def fitting(calls: Calls):
     """A planner for the time at hand that shortens the schedule of every configuration."""
 
-    def fit_to_hardware(decisions, fingerprint, splits, *, configurations, budget_seconds, **rest):
+    def fit_to_budget(decisions, fingerprint, splits, *, configurations, budget_seconds, **rest):
         calls.fitted.append({"splits": splits, "configurations": configurations, "budget": budget_seconds, **rest})
         plan = decisions.plan.changed(device=rest["device"], time_budget_seconds=budget_seconds)
         for name in plan.configurations if budget_seconds is not None else ():
             plan = with_training(plan, name, iterations=100, seconds=FOLD_SECONDS)
         return PlannedDecisions(plan, decisions.reasons)
 
-    return fit_to_hardware
+    return fit_to_budget
 
 
 def install(monkeypatch, *, planning: bool = True) -> Calls:
@@ -62,7 +62,7 @@ def install(monkeypatch, *, planning: bool = True) -> Calls:
             planned = training.seconds / training.iterations
             raise OtherPace(planned, calls.paces.pop(0) * planned)
         write_trained_by(run, plan, configuration, fold)
-        split = splits_of(run, plan, configuration, read_splits(run.splits))[fold]
+        split = splits_of_configuration(run, plan, configuration, read_splits(run.splits))[fold]
         write_finished(run, configuration, fold, finished_fold(fold, split, classes=("ball",)))
 
     def report_run(run, configuration, *, threads=None):
@@ -80,7 +80,7 @@ def install(monkeypatch, *, planning: bool = True) -> Calls:
         ),
     }
     if planning:
-        modules["planner.budget.time_budget"] = SimpleNamespace(fit_to_hardware=fitting(calls))
+        modules["planner.budget.time_budget"] = SimpleNamespace(fit_to_budget=fitting(calls))
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr("autoseg.commands.results.print_results", lambda *arguments: None)

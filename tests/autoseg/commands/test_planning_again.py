@@ -11,7 +11,7 @@ from autoseg.plan.plan import read_plan, read_reasons
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import edited_fields
 from autoseg.run_folder.preprocessed_case import read_record
-from autoseg.run_folder.step_costs import Replayed, read_step_costs
+from autoseg.run_folder.step_costs import ReplayedCosts, read_step_costs
 from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.time_spent import add_time
 from tests.autoseg.commands.stand_ins import install
@@ -163,7 +163,7 @@ def test_the_same_looks_give_the_same_plan(calls, dataset, run, tmp_path, monkey
     plan = first_plan(dataset, run)
     costs = read_step_costs(run)
     assert costs is not None and costs.steps
-    replayed = Replayed(costs)
+    replayed = ReplayedCosts(costs)
     monkeypatch.setattr("trainer.measure.measure_step", lambda plan, c, device, threads: replayed(plan, c))
     again = first_plan(dataset, RunFolder(tmp_path / "again"))
     ours, theirs = plan.configurations["3d"], again.configurations["3d"]

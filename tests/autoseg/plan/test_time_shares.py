@@ -3,8 +3,8 @@
 import pytest
 
 from autoseg.plan.time_shares import (
-    CASES_A_LOOK,
-    MOST_LOOKS,
+    CASES_A_VALIDATION,
+    MOST_VALIDATIONS,
     budget_of_some_folds,
     divide_budget,
     divide_fold,
@@ -39,8 +39,8 @@ def test_a_fold_is_divided_without_rest(of_step: float, of_case: float, cases: i
     fold = divide_fold(600, of_step, of_case, cases)
     assert fold.training_seconds + fold.validation_seconds == pytest.approx(600)
     assert fold.validation_seconds == pytest.approx(of_case * cases)
-    of_looks = fold.looks * of_case * min(cases, CASES_A_LOOK)
-    assert fold.looks <= MOST_LOOKS and of_looks <= 0.05 * fold.training_seconds
+    of_looks = fold.validations * of_case * min(cases, CASES_A_VALIDATION)
+    assert fold.validations <= MOST_VALIDATIONS and of_looks <= 0.05 * fold.training_seconds
     taken = fold.steps * of_step + of_looks
     assert fold.training_seconds - of_step < taken <= fold.training_seconds * (1 + 1e-9)
 

@@ -10,7 +10,7 @@ from autoseg.dataset.load import LoadedCase, load_case
 from autoseg.image.geometry import IDENTITY
 from autoseg.image.image import read_label
 from autoseg.image.labels import Labels
-from autoseg.preprocessing.prepare import Prepared, prepare_case
+from autoseg.preprocessing.prepare import PreparedCase, prepare_case
 from autoseg.whole_image.export import export_labels
 from tests.example_plan import example_channel, example_configuration, example_plan
 from tests.example_record import example_geometry
@@ -24,7 +24,7 @@ def loaded_case(image: np.ndarray, spacing=(2.0, 1.0, 1.0), label: np.ndarray | 
     return LoadedCase(image, present, label, geometry, IDENTITY)
 
 
-def prepare(case: LoadedCase, spacing: tuple[float | None, ...], **plan: object) -> Prepared:
+def prepare(case: LoadedCase, spacing: tuple[float | None, ...], **plan: object) -> PreparedCase:
     """The case at a spacing, by the example plan with these changes."""
     return prepare_case(case, example_plan(**plan), example_configuration(spacing=spacing), "a")
 
@@ -74,7 +74,7 @@ def test_the_case_that_was_given_is_not_changed() -> None:
     np.testing.assert_array_equal(image, before)
 
 
-def taken_back(prepared: Prepared, labels: Labels) -> np.ndarray:
+def taken_back(prepared: PreparedCase, labels: Labels) -> np.ndarray:
     """The prepared label map (z, y, x) at the stored geometry, as if it had been predicted without a doubt."""
     certain = np.stack([prepared.label == k for k in range(labels.classes)]).astype(np.float16)
     return export_labels(certain, prepared.record, labels).array[0]

@@ -4,7 +4,7 @@ import pytest
 
 from autoseg.errors import RunFolderError
 from autoseg.plan.plan import Plan
-from autoseg.run_folder.fold_cases import splits_of
+from autoseg.run_folder.fold_cases import splits_of_configuration
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split
 from tests.example_plan import example_channel, example_plan
@@ -32,22 +32,22 @@ def run(tmp_path: Path) -> RunFolder:
 
 
 def test_cases_without_any_of_the_sequences_are_left_out(run: RunFolder) -> None:
-    assert splits_of(run, planned(("STIR",)), "cell", SPLITS) == (
+    assert splits_of_configuration(run, planned(("STIR",)), "cell", SPLITS) == (
         Split(train=("a",), val=("c",)),
         Split(train=("c",), val=("a",)),
     )
-    assert splits_of(run, planned(("T1",)), "cell", SPLITS) == (
+    assert splits_of_configuration(run, planned(("T1",)), "cell", SPLITS) == (
         Split(train=("a", "b"), val=()),
         Split(train=("b",), val=("a",)),
     )
 
 
 def test_one_of_several_sequences_is_enough(run: RunFolder) -> None:
-    assert splits_of(run, planned(("T1", "STIR")), "cell", SPLITS) == SPLITS
+    assert splits_of_configuration(run, planned(("T1", "STIR")), "cell", SPLITS) == SPLITS
 
 
 def test_where_all_sequences_are_seen_no_case_is_read(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "nothing")
-    assert splits_of(run, planned(None), "cell", SPLITS) == SPLITS
+    assert splits_of_configuration(run, planned(None), "cell", SPLITS) == SPLITS
     with pytest.raises(RunFolderError, match="not preprocessed"):
-        splits_of(run, planned(("T1",)), "cell", SPLITS)
+        splits_of_configuration(run, planned(("T1",)), "cell", SPLITS)

@@ -9,7 +9,7 @@ from scipy import ndimage
 from autoseg.image.geometry import Reorientation
 from autoseg.image.labels import Labels
 from autoseg.whole_image.export import export_labels, export_probabilities
-from autoseg.whole_image.predicted import Predicted
+from autoseg.whole_image.case_probabilities import CaseProbabilities
 from tests.autoseg.whole_image.probabilities import LABELS, random_probabilities, record
 
 ORIENTATIONS = [
@@ -88,7 +88,7 @@ def test_an_anisotropic_axis_is_taken_from_the_nearest_plane() -> None:
 def test_probabilities_are_exported_class_by_class() -> None:
     case = record((20, 30, 33), (1.5, 2.0, 3.0), crop_lower=(2, 0, 3), crop_upper=(20, 30, 31), shape=(12, 15, 9))
     probabilities = random_probabilities((12, 15, 9)).astype(np.float16)
-    exported = dict(export_probabilities([Predicted(probabilities, case)], LABELS))
+    exported = dict(export_probabilities([CaseProbabilities(probabilities, case)], LABELS))
     assert list(exported) == [0, 200, 600]
     expected = ndimage.zoom(
         probabilities[2].astype(float), (18 / 12, 30 / 15, 28 / 9), order=1, mode="nearest", grid_mode=True

@@ -12,7 +12,7 @@ from autoseg.run_folder.selection import ClassRule
 from autoseg.whole_image.mixture import most_probable
 from autoseg.whole_image.out_of_fold import read_probabilities, write_probabilities
 from inference.post_processing import class_weights, remove_components
-from inference.selection.candidates import CaseFiles
+from inference.selection.candidate_scores import CaseFiles
 from inference.selection.post_processing_outcomes import (
     DIAMETERS_MM,
     GRID,

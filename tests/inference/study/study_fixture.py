@@ -8,7 +8,7 @@ from autoseg.image.image import Image, write_image
 from autoseg.plan.plan import read_plan, write_plan
 from autoseg.plan.study_cells import Cell
 from autoseg.run_folder.finished_fold import Event, write_finished
-from autoseg.run_folder.fold_cases import splits_of
+from autoseg.run_folder.fold_cases import splits_of_configuration
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
 from tests.example_fold import finished_fold
@@ -38,7 +38,7 @@ def make_study(path: Path, *, finished: int = 2) -> RunFolder:
     plan = plan.changed(configurations=configurations)
     write_plan(run.plan, plan, {})
     for cell in CELLS:
-        for fold, split in enumerate(splits_of(run, plan, cell.name, read_splits(run.splits))[:finished]):
+        for fold, split in enumerate(splits_of_configuration(run, plan, cell.name, read_splits(run.splits))[:finished]):
             for case in split.val:
                 array = prediction_of(int(case[-1]), SHIFTS[cell.label])
                 write_image(run.cross_validation(cell.name) / f"{case}.nii.gz", Image(array[None], STORED))

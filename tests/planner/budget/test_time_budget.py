@@ -3,7 +3,7 @@
 import pytest
 
 from autoseg.errors import PlanError
-from planner.budget.candidates import candidates
+from planner.budget.network_candidates import candidates
 from planner.budget.chooser import AUGMENTATION_FACTOR, ENOUGH_STEPS
 from planner.budget.cost import multiply_adds
 from autoseg.plan.time_shares import divide_budget

@@ -14,7 +14,7 @@ LEVELS = 255
 
 
 @dataclass(frozen=True)
-class Predicted:
+class CaseProbabilities:
     """Class probabilities of one image at a configuration's spacing.
 
     Args:

@@ -24,7 +24,7 @@ from autoseg.preprocessing.resample import Box
 from autoseg.run_folder.preprocessed_case import CaseRecord
 from autoseg.whole_image.mixture import Mixture, crop_of
 from autoseg.whole_image.out_of_fold import read_probabilities
-from autoseg.whole_image.predicted import Predicted
+from autoseg.whole_image.case_probabilities import CaseProbabilities
 from inference.compare import LARGEST_OFFSET
 from inference.selection.jackknife import jackknife_error
 
@@ -53,7 +53,7 @@ class CaseFiles:
     reference: Path
     probabilities: dict[str, Path]
 
-    def read(self, configurations: Sequence[str]) -> list[Predicted]:
+    def read(self, configurations: Sequence[str]) -> list[CaseProbabilities]:
         """Read the out-of-fold probabilities of these configurations, in their order.
 
         Raises:
@@ -121,7 +121,7 @@ def dice_table(counts: Sequence[Sequence[Sequence[Counts]]]) -> NDArray[np.float
     return np.asarray(values, dtype=np.float64).swapaxes(0, 1)
 
 
-def mean_dice(dice: NDArray[np.float64]) -> float | None:
+def mean_over_classes(dice: NDArray[np.float64]) -> float | None:
     """Mean over classes of the mean over cases, computed as in evaluation.
 
     Args:
@@ -174,7 +174,7 @@ def gain_over(single: NDArray[np.float64], pair: NDArray[np.float64]) -> tuple[f
     """
 
     def gain(kept: NDArray[np.intp]) -> float:
-        return (mean_dice(pair[kept]) or 0.0) - (mean_dice(single[kept]) or 0.0)
+        return (mean_over_classes(pair[kept]) or 0.0) - (mean_over_classes(single[kept]) or 0.0)
 
     cases = np.arange(len(single))
     return gain(cases), jackknife_error([gain(cases[cases != i]) for i in cases])
@@ -187,7 +187,7 @@ def ranked(candidates: Sequence[Candidate], dice: NDArray[np.float64]) -> list[i
         candidates: all candidates; of two with equal Dice, a single configuration comes before a pair.
         dice: (candidate, case, class), nan where undefined.
     """
-    means = [mean_dice(of_candidate) for of_candidate in dice]
+    means = [mean_over_classes(of_candidate) for of_candidate in dice]
     worth = [-1.0 if mean is None else round(mean, 9) for mean in means]
     return sorted(range(len(candidates)), key=lambda i: (-worth[i], len(candidates[i]), i))
 

@@ -7,7 +7,7 @@ from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split
 from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.time_spent import add_time
-from autoseg.run_folder.time_used import time_used
+from autoseg.run_folder.budget_use import budget_use
 from tests.example_fold import finished_fold
 from tests.example_plan import example_plan
 
@@ -35,10 +35,10 @@ def test_use_is_work_and_neither_planning_nor_waiting(tmp_path) -> None:
     )
     write_finished(run, "3d", 0, of_fold)
     planned = example_plan(time_budget_seconds=200.0, planned_again=("3d",))
-    used = time_used(run, planned)
+    used = budget_use(run, planned)
     assert used.used == pytest.approx(20 + 100 + 15 + 10)
     assert used.spent == pytest.approx(177)
     assert used.revisions == ("3d: planned again after its first epochs", "3d, fold 0, step 40: a step takes 0.1 s")
     assert "planned 3 min 20 s, used 2 min 25 s (72%)" in used.text()
     assert "2 revisions of schedules, 1 changes of threads" in used.text()
-    assert "no limit" in time_used(run, planned.changed(time_budget_seconds=None)).text()
+    assert "no limit" in budget_use(run, planned.changed(time_budget_seconds=None)).text()

@@ -23,7 +23,7 @@ from autoseg.errors import PlanError
 from autoseg.image.geometry import Shape, Spacing
 from autoseg.plan.configuration import Configuration, Network
 from autoseg.plan.decision import Decision, WithReasons
-from planner.rules.network_size import Target, network_of
+from planner.rules.network_size import Target, network_for
 from planner.rules.spacing import axis_order, coarser_spacing, median_shape
 from planner.rules.topology import Topology, first_patch, next_smaller, plan_topology
 
@@ -62,11 +62,11 @@ def structure_diameter(fingerprint: Fingerprint) -> float:
     for name in fingerprint.labels.foreground:
         found = [(case.classes[name].components_mm3, math.prod(case.spacing)) for case in fingerprint.cases]
         largest = [max(components) for components, _ in found if components]
-        pieces = [v for components, voxel in found for v in components if v >= SMALLEST_COMPONENT_VOXELS * voxel]
+        components_mm3 = [v for components, voxel in found for v in components if v >= SMALLEST_COMPONENT_VOXELS * voxel]
         if not largest:
             continue
-        in_pieces = len(pieces) > 1.5 * len(largest)
-        volumes.append(float(np.percentile(pieces, 25) if in_pieces else np.median(largest)))
+        in_components = len(components_mm3) > 1.5 * len(largest)
+        volumes.append(float(np.percentile(components_mm3, 25) if in_components else np.median(largest)))
     return (6 * min(volumes) / math.pi) ** (1 / 3) if volumes else 0.0
 
 
@@ -192,7 +192,7 @@ def _network(target: Target, topology: Topology, features: int, *, slim: bool) -
         features: number of features at its first stage.
         slim: whether second convolutions are given up where the work is greatest.
     """
-    network = network_of(target, topology)
+    network = network_for(target, topology)
     stages, has = len(network.value.features), f"what the architecture {target.architecture} has"
     network = narrowed(network, features).changed(
         architecture=Decision(target.architecture, f"{stages} stages, by nnU-Net's rules for this patch"),

@@ -18,7 +18,7 @@ WORK = ("preprocess", "report", "study report")
 
 
 @dataclass(frozen=True)
-class TimeUsed:
+class BudgetUse:
     """How a run has used its time so far.
 
     Args:
@@ -48,7 +48,7 @@ class TimeUsed:
         )
 
 
-def time_used(run: RunFolder, plan: Plan) -> TimeUsed:
+def budget_use(run: RunFolder, plan: Plan) -> BudgetUse:
     """Return how a run has used its time, over all configurations and finished folds.
 
     Raises:
@@ -65,4 +65,4 @@ def time_used(run: RunFolder, plan: Plan) -> TimeUsed:
             others = [event for event in finished.events if event not in of_threads]
             revisions += [f"{name}, fold {fold}, step {event.step}: {event.reason}" for event in others]
     again = [f"{name}: planned again after its first epochs" for name in plan.planned_again]
-    return TimeUsed(plan.time_budget_seconds, used, spent.total, (*again, *revisions), thread_changes)
+    return BudgetUse(plan.time_budget_seconds, used, spent.total, (*again, *revisions), thread_changes)

@@ -9,8 +9,8 @@ from autoseg.image.geometry import Geometry
 from autoseg.image.image import Image, write_image
 from autoseg.metrics import case_metrics, count_voxels
 from autoseg.metrics import mean_dice as mean_dice_of_rows
-from autoseg.whole_image.predicted import LEVELS
-from inference.selection.candidates import (
+from autoseg.whole_image.case_probabilities import LEVELS
+from inference.selection.candidate_scores import (
     CaseFiles,
     best_candidate,
     candidates_of,
@@ -18,7 +18,7 @@ from inference.selection.candidates import (
     count_case,
     dice_table,
     gain_over,
-    mean_dice,
+    mean_over_classes,
     ranked,
 )
 from tests.inference.selectable import CASES, CROP, LABELS, STEP, STORED, make_selectable, probability_of, truth_of
@@ -47,7 +47,7 @@ def test_candidates_are_each_configuration_and_each_pair() -> None:
 
 @pytest.mark.parametrize("slab", [10**9, 20_000])
 def test_counts_are_those_of_the_mean_on_the_images_grid(run, monkeypatch, slab) -> None:
-    monkeypatch.setattr("inference.selection.candidates._SLAB_BYTES", slab)
+    monkeypatch.setattr("inference.selection.candidate_scores._SLAB_BYTES", slab)
     candidates = candidates_of(("2d", "3d"))
     counts = count_case(files(run, 3), candidates, LABELS)
     truth = truth_of(3).astype(bool)
@@ -75,8 +75,8 @@ def test_the_mean_is_that_of_the_evaluation(run) -> None:
         counts.append([[row.counts for row in of_case]])
     dice = dice_table(counts)
     assert dice.shape == (1, 4, 2) and np.isnan(dice).sum() == 1
-    assert mean_dice(dice[0]) == pytest.approx(mean_dice_of_rows(rows))
-    assert mean_dice(np.full((3, 2), np.nan)) is None
+    assert mean_over_classes(dice[0]) == pytest.approx(mean_dice_of_rows(rows))
+    assert mean_over_classes(np.full((3, 2), np.nan)) is None
 
 
 def test_of_equal_candidates_the_smaller_is_taken() -> None:
