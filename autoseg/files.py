@@ -23,7 +23,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from autoseg.errors import RunFolderError, wrong_fields
 
-
 _LEFTOVER = re.compile(r"\.(\d+)\.([0-9a-f]{8})\.[0-9a-f]{8}\..")
 SECONDS_OF_LEFTOVERS = 24 * 3600.0
 """What a process of another machine began to write counts as left behind after this time."""

@@ -21,7 +21,7 @@ from pathlib import Path
 import psutil
 
 SECONDS_BETWEEN_LOOKS = 0.1
-SHARE_FOR_VALIDATIONS = 0.02
+SHARE_FOR_LOOKS = 0.02
 """Maximum share of the time spent on sampling memory: one sample of a large process takes tens of milliseconds."""
 
 
@@ -110,7 +110,7 @@ class _Watch(threading.Thread):
         while not self._ended.wait(pause):
             start = time.perf_counter()
             self.peak = max(self.peak, self._now())
-            pause = max(SECONDS_BETWEEN_LOOKS, (time.perf_counter() - start) / SHARE_FOR_VALIDATIONS)
+            pause = max(SECONDS_BETWEEN_LOOKS, (time.perf_counter() - start) / SHARE_FOR_LOOKS)
             if self._most_bytes is not None and self.peak > self._most_bytes:
                 self.ended_it = True
                 self._kill()

@@ -66,7 +66,9 @@ def load_group(
     members = choose_members(run, name, folds)
     _tell_members(name, members, console)
     if mirror and not planned.training.mirror:
-        console.print(styled("yellow", "not mirrored", ": no axis was mirrored in training, so mirroring would mislead"))
+        console.print(
+            styled("yellow", "not mirrored", ": no axis was mirrored in training, so mirroring would mislead")
+        )
     if mirror is None and (unseen := set(planned.prediction.mirror) - set(planned.training.mirror)):
         axes = ", ".join("zyx"[axis] for axis in sorted(unseen))
         console.print(styled("yellow", f"not mirrored along {axes}", ": training was not, so mirroring would mislead"))
@@ -97,9 +99,7 @@ def groups_that_see(groups: Sequence[Group], plan: Plan, loaded: LoadedCase, con
         needed = dict.fromkeys(sequence for group in groups for sequence in seen_sequences(plan, group.configuration))
         raise ImageError(f"no sequence is there that the network sees: {', '.join(needed)}")
     if blind := [group.name for group in groups if group not in seeing]:
-        console.print(
-            styled("yellow", f"{', '.join(blind)} left out", ": the case has none of its sequences")
-        )
+        console.print(styled("yellow", f"{', '.join(blind)} left out", ": the case has none of its sequences"))
     return seeing
 
 

@@ -25,15 +25,15 @@ from autoseg.errors import AutosegError, InputError
 from autoseg.image.image import write_image
 from autoseg.machine.device import resolve_device
 from autoseg.machine.threads import Threads, computing_with
+from autoseg.names import visible
 from autoseg.plan.plan import Plan, read_plan
 from autoseg.preprocessing.prepare import prepare_case
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.selection import ClassRule, rules_by_class
-from autoseg.names import visible
 from autoseg.terminal import open_console, progress_bar, styled
+from autoseg.whole_image.case_probabilities import CaseProbabilities, quantized
 from autoseg.whole_image.export import export_probabilities, label_image
 from autoseg.whole_image.mixture import most_probable
-from autoseg.whole_image.case_probabilities import CaseProbabilities, quantized
 from autoseg.whole_image.prepared_case import predict_prepared_case
 from inference.ensemble_groups import Group, groups_that_see, load_group
 from inference.input_check import require_predictable, unusual

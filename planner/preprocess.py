@@ -24,10 +24,10 @@ from autoseg.dataset.load import LoadedCase, load_case
 from autoseg.dataset.record import DatasetRecord, FileRecord, are_as, record_of
 from autoseg.errors import DatasetError
 from autoseg.files import FileModel, folder_replaced_when_done, locked, read_utf8
-from autoseg.names import PlainName
 from autoseg.image.image import Image, read_geometry, write_image
 from autoseg.image.labels import Labels
 from autoseg.machine.map_cases import map_cases, workers_within_memory
+from autoseg.names import PlainName
 from autoseg.plan.plan import Channel, Plan
 from autoseg.preprocessing.foreground import sample_foreground
 from autoseg.preprocessing.prepare import prepare_case

@@ -15,7 +15,7 @@ from autoseg.run_folder.finished_fold import Event
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split
 from trainer import checkpoint
-from trainer.checkpoint import State
+from trainer.checkpoint import Requested, State
 from trainer.learner import Learner
 from trainer.schedule import iterations_after, of_length
 

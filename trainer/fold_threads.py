@@ -24,7 +24,7 @@ def adapt_threads(task: Fold) -> None:
     if task.learner.device.type != "cpu" or task.state.step >= task.length:
         return
     if task.follows is None:
-        task.threads.look()
+        task.threads.choose()
     take_threads(task)
 
 

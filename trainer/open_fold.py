@@ -133,9 +133,7 @@ def _require_intact_cases(run: RunFolder, source: str, split: Split, console: Co
             )
 
 
-def _note_beginning(
-    run: RunFolder, plan: Plan, name: str, index: int, split: Split, console: Console
-) -> None:
+def _note_beginning(run: RunFolder, plan: Plan, name: str, index: int, split: Split, console: Console) -> None:
     """Record plan and cases that a fold begins with, and set aside a selection that rests on a former model of it."""
     write_trained_by(run, plan, name, index)
     write_trained_on(run, plan, name, index, split)

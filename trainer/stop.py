@@ -26,7 +26,8 @@ class TrainingStopped(AutosegError):
 class StopRequest:
     """Context manager in which signals that ask for a stop set `number` and do not end the process.
 
-    These are Ctrl-C, SIGTERM, and SIGHUP of a closed terminal, but where it is ignored, as under `nohup`. A second signal ends the process at once. Outside the main thread signals are not handled.
+    These are Ctrl-C, SIGTERM, and SIGHUP of a closed terminal, but where it is ignored, as under `nohup`. A second
+    signal ends the process at once. Outside the main thread signals are not handled.
     """
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ import torch
 
 from autoseg.image.image import read_label, write_image
 from autoseg.metrics import count_voxels
-from autoseg.network.build import build_network, on_device
+from autoseg.network.build import network_by_plan, on_device
 from autoseg.network.unet import UNet
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.plan import Plan
@@ -33,7 +33,7 @@ def evaluation_network(
     plan: Plan, configuration: Configuration, weights: dict[str, torch.Tensor], device: torch.device
 ) -> UNet:
     """A network in evaluation mode with the given weights."""
-    module = build_network(plan, configuration)
+    module = network_by_plan(plan, configuration)
     module.load_state_dict(weights)
     return on_device(module, device).eval()
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from autoseg.commands.options import (
-    command,
     DemoBudget,
     DemoFolder,
     Device,
     PhantomCases,
     Threads,
+    command,
 )
 from autoseg.commands.phantom import phantom
 from autoseg.commands.run import run

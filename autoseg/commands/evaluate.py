@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from autoseg.commands.guards import check_threads_and_epochs, existing_run, folder_for_results
 from autoseg.commands.options import (
     FollowLinks,
-    command,
     Predictions,
     References,
     ReportFolder,
@@ -14,8 +14,8 @@ from autoseg.commands.options import (
     ShownImages,
     Threads,
     Workers,
+    command,
 )
-from autoseg.commands.guards import check_threads_and_epochs, existing_run, folder_for_results
 from autoseg.commands.results import Report, show_report
 from autoseg.metrics.summary import Summary
 from autoseg.plan.plan import read_plan

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from autoseg.commands.options import trained_folds
+from autoseg.commands.guards import trained_folds
 from autoseg.dataset.case import Dataset
 from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.errors import RunFolderError

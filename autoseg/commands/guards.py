@@ -83,7 +83,7 @@ def refuse_links_out(folder: Path) -> None:
             for entry in entries:
                 if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(root):
                     raise RunFolderError(
-                        f"{entry.path}: is a link to {os.readlink(entry.path)}, outside of the RUN folder, where "
+                        f"{entry.path}: is a link to {Path(entry.path).readlink()}, outside of the RUN folder, where "
                         "nothing is read or written; put the files themselves here, or add --follow-links if you made "
                         "the link"
                     )

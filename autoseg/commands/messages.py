@@ -13,11 +13,11 @@ from autoseg.machine.other_programs import DISTURBING
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.plan import Plan, read_reasons
 from autoseg.plan.time_shares import SECONDS_A_FOLD, smallest_budget
+from autoseg.run_folder.budget_use import budget_use
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.step_costs import MeasuredStep, StepCosts
-from autoseg.run_folder.trained_on import cases_changed_since
 from autoseg.run_folder.time_spent import read_time_spent
-from autoseg.run_folder.budget_use import budget_use
+from autoseg.run_folder.trained_on import cases_changed_since
 from autoseg.terminal import format_duration
 
 FEW_ITERATIONS = 100
@@ -33,10 +33,11 @@ def say_changed_cases(console: Console, run: RunFolder, plan: Plan, configuratio
     for name in configurations:
         for fold, folder in run.begun_folds(name):
             if changed := cases_changed_since(run, plan, name, fold):
+                more = len(changed) - CASES_NAMED
+                cases = ", ".join(changed[:CASES_NAMED]) + (f" and {more} more" if more > 0 else "")
                 console.print(
-                    f"{name}, fold {fold}: trained on earlier files of {', '.join(changed[:CASES_NAMED])}"
-                    f"{f' and {len(changed) - CASES_NAMED} more' if len(changed) > CASES_NAMED else ''}. Its results are "
-                    f"those of the earlier files; delete {folder} to train it anew.",
+                    f"{name}, fold {fold}: trained on earlier files of {cases}. Its results are those of the earlier "
+                    f"files; delete {folder} to train it anew.",
                     style="yellow",
                 )
 

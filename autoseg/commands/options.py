@@ -153,17 +153,11 @@ Epochs = Annotated[
     int | None,
     Parameter(help="Length of each fold's schedule in epochs, which no clock changes [default: by the time]."),
 ]
-FoldBudget = Annotated[
-    str | float | None, _time("Time for each fold alone, as 10m, or seconds [default: as planned].")
-]
-PatchWorkers = Annotated[
-    int | None, Parameter(help="Processes that draw and augment patches [default: by the cores].")
-]
+FoldBudget = Annotated[str | float | None, _time("Time for each fold alone, as 10m, or seconds [default: as planned].")]
+PatchWorkers = Annotated[int | None, Parameter(help="Processes that draw and augment patches [default: by the cores].")]
 Follow = Annotated[
     Path | str | None,
-    _path(
-        "--follow", "A finished.json of this fold: its training is repeated, event by event, to the same weights."
-    ),
+    _path("--follow", "A finished.json of this fold: its training is repeated, event by event, to the same weights."),
 ]
 
 # how it is predicted

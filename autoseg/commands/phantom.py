@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from autoseg.commands.guards import check_threads_and_epochs
 from autoseg.commands.options import (
-    command,
     Missing,
     PhantomCases,
     PhantomFolder,
@@ -13,8 +13,8 @@ from autoseg.commands.options import (
     Seed,
     Threads,
     Workers,
+    command,
 )
-from autoseg.commands.guards import check_threads_and_epochs
 from autoseg.terminal import open_console
 
 

@@ -6,18 +6,18 @@ from pathlib import Path
 
 from autoseg.commands.guards import configurations_of
 from autoseg.commands.options import (
-    FollowLinks,
-    TrustTimes,
     Architecture,
     DatasetFolder,
     Device,
     Dimensions,
+    FollowLinks,
     Memory,
     PlanOnly,
     Replan,
     RunBudget,
     RunToMake,
     Threads,
+    TrustTimes,
     Workers,
     command,
 )

@@ -28,7 +28,7 @@ from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import edited_fields, edited_in, read_planned_reasons, replace_plans
 from autoseg.run_folder.splits import read_splits
 from autoseg.run_folder.stage import Stage
-from autoseg.run_folder.step_costs import PlannedAgain, CostRecorder, read_step_costs, write_step_costs
+from autoseg.run_folder.step_costs import CostRecorder, PlannedAgain, read_step_costs, write_step_costs
 from autoseg.run_folder.time_spent import read_time_spent, rename_stage, timed
 
 if TYPE_CHECKING:
@@ -110,9 +110,7 @@ def plan_again(
         rename_stage(run, given_up, replace(given_up, before_planning_again=True))
         changed = {n: decided.plan.configuration(n) for n in group}
         now = _write(run, plan, group, changed, decided.reasons)
-    console.print(
-        f"{name}: {found}. Planned again, {_difference(plan, now, name)}.", style="bold"
-    )
+    console.print(f"{name}: {found}. Planned again, {_difference(plan, now, name)}.", style="bold")
     trained = {left for left, _ in folds_left}
     sources = tuple(dict.fromkeys(now.preprocessed_as(n) for n in group if n in trained))
     preprocess(run, prepared.dataset, now, sources, prepared.workers)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from autoseg.commands.guards import check_threads_and_epochs, configurations_of, existing_run, folder_for_results
 from autoseg.commands.options import (
-    FollowLinks,
-    command,
     Device,
+    FollowLinks,
     Images,
     MemberConfigurations,
     MemberFolds,
@@ -19,8 +19,8 @@ from autoseg.commands.options import (
     SaveProbabilities,
     Sequences,
     Threads,
+    command,
 )
-from autoseg.commands.guards import check_threads_and_epochs, configurations_of, existing_run, folder_for_results
 from autoseg.errors import InputError, PartialFailure
 from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.plan.network_input import seen_sequences
@@ -78,9 +78,7 @@ def predict(
     needed = [name for name in used if any(name in of_one for of_one in seen.values())]
     cases = read_inputs(paths, channels, sequences=used, needed=needed)
     if selection is not None:
-        open_console(stderr=True).print(
-            f"Selected by cross-validation: {selection.text()}", soft_wrap=True
-        )
+        open_console(stderr=True).print(f"Selected by cross-validation: {selection.text()}", soft_wrap=True)
     problems = predict_cases(
         folder,
         cases,

@@ -89,9 +89,7 @@ def prepare(
     to_plan_for = carried_over(wanted, former) if former else wanted
     where = former.device if former else _device(wanted)
     messages.say_budget(console, former.time_budget_seconds if former else wanted.budget_on(where), where, wanted)
-    read = read_and_check(
-        dataset, run, workers=workers or wanted.threads, trust_times=trust_times, console=console
-    )
+    read = read_and_check(dataset, run, workers=workers or wanted.threads, trust_times=trust_times, console=console)
     cells = grid.cells(read.dataset.channels) if grid else ()
     if not plan_only and not run.plan.exists():
         # where there is a plan, preprocess() checks the space and counts what is preprocessed already

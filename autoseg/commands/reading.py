@@ -45,9 +45,7 @@ class Read:
     shapes: tuple[Shape, ...]
 
 
-def read_and_check(
-    path: Path, run: RunFolder, *, workers: int | None, trust_times: bool, console: Console
-) -> Read:
+def read_and_check(path: Path, run: RunFolder, *, workers: int | None, trust_times: bool, console: Console) -> Read:
     """Read a raw data set; check every case and print a summary, unless nothing has changed. Writes nothing.
 
     Args:

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
+from autoseg.commands.fold_loop import train_folds
+from autoseg.commands.guards import configurations_of
+from autoseg.commands.messages import say_changed_cases, say_time
 from autoseg.commands.options import (
-    FollowLinks,
-    TrustTimes,
     Architecture,
-    command,
     DatasetFolder,
     Device,
     Dimensions,
     Epochs,
+    FollowLinks,
     Memory,
     Replan,
     RunBudget,
     RunToMake,
     Threads,
+    TrustTimes,
     Workers,
+    command,
 )
-from autoseg.commands.fold_loop import train_folds
-from autoseg.commands.messages import say_changed_cases, say_time
-from autoseg.commands.guards import configurations_of
 from autoseg.commands.plan_options import check_plan_options
 from autoseg.commands.preparation import prepare
 from autoseg.commands.results import ReportTime, report_if_finished, show_report

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 from rich.console import Console
 from rich.table import Table
 
+from autoseg.commands.guards import check_threads_and_epochs, configurations_of, existing_run
 from autoseg.commands.options import (
-    FollowLinks,
     CandidateConfigurations,
-    command,
+    FollowLinks,
     OperatingPoint,
     Threads,
     TrainedRun,
     Workers,
+    command,
 )
-from autoseg.commands.guards import check_threads_and_epochs, configurations_of, existing_run
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.report_folder import report_folder
 from autoseg.run_folder.selection import CandidateScore, Performance, Selection, write_selection

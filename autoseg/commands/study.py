@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from autoseg.commands.fold_loop import train_folds
+from autoseg.commands.messages import say_changed_cases, say_time
 from autoseg.commands.options import (
-    FollowLinks,
-    TrustTimes,
     Architecture,
-    command,
     DatasetFolder,
     Device,
     Epochs,
     FoldCount,
+    FollowLinks,
     Memory,
     Replan,
     StudyBudget,
@@ -27,10 +27,10 @@ from autoseg.commands.options import (
     StudySequences,
     StudyToMake,
     Threads,
+    TrustTimes,
     Workers,
+    command,
 )
-from autoseg.commands.fold_loop import train_folds
-from autoseg.commands.messages import say_changed_cases, say_time
 from autoseg.commands.plan_options import PlanOptions, check_plan_options
 from autoseg.commands.preparation import PreparedRun, prepare
 from autoseg.commands.results import ReportTime

@@ -6,22 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from autoseg.commands.fold_time import FoldTime
+from autoseg.commands.guards import check_threads_and_epochs, configurations_of, existing_run, refuse_models_alone
+from autoseg.commands.messages import say_changed_cases
 from autoseg.commands.options import (
-    FollowLinks,
-    command,
     Device,
     Epochs,
     FoldBudget,
     FoldToTrain,
     Follow,
+    FollowLinks,
     PatchWorkers,
     PlannedConfigurations,
     PreprocessedRun,
     Threads,
+    command,
 )
-from autoseg.commands.fold_time import FoldTime
-from autoseg.commands.guards import check_threads_and_epochs, configurations_of, existing_run, refuse_models_alone
-from autoseg.commands.messages import say_changed_cases
 from autoseg.commands.results import report_if_finished, show_report
 from autoseg.errors import InputError, RunFolderError
 from autoseg.files import read_model

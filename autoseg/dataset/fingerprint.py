@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from autoseg.errors import PlanError, wrong_fields
 from autoseg.files import FileModel, read_utf8, write_text
-from autoseg.names import PlainName
 from autoseg.image.geometry import Shape, Spacing
 from autoseg.image.labels import Labels
+from autoseg.names import PlainName
 from autoseg.plan.plan import ForegroundIntensity
 
 

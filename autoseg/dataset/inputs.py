@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoseg.dataset.case import Case
-from autoseg.dataset.csv_rows import PATIENT, Row, CsvTable, read_table
+from autoseg.dataset.csv_rows import PATIENT, CsvTable, Row, read_table
 from autoseg.dataset.listing import Found, checked_cases, missing
 from autoseg.dataset.names import entries, is_dicom_folder, split_channel, split_ending
 from autoseg.dataset.read import TABLE_NAME

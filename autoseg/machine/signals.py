@@ -11,9 +11,10 @@ def stop_signals() -> tuple[signal.Signals, ...]:
     SIGHUP comes when the terminal is closed or the connection is lost. Under `nohup` it is ignored, and stays so.
     Windows has none.
     """
-    hang_up = getattr(signal, "SIGHUP", None)
-    heard = hang_up is not None and signal.getsignal(hang_up) is not signal.SIG_IGN
-    return (signal.SIGTERM, hang_up) if heard else (signal.SIGTERM,)
+    hang_up: signal.Signals | None = getattr(signal, "SIGHUP", None)
+    if hang_up is None or signal.getsignal(hang_up) is signal.SIG_IGN:
+        return (signal.SIGTERM,)
+    return (signal.SIGTERM, hang_up)
 
 
 def leave_stopping_to_the_parent() -> None:

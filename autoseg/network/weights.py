@@ -12,11 +12,10 @@ from safetensors.torch import load_file, save_file
 
 from autoseg.errors import RunFolderError
 from autoseg.files import disk_errors_named, replaced_when_done
-from autoseg.network.build import build_network, on_device
+from autoseg.network.build import network_by_plan, on_device
 from autoseg.network.unet import UNet
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.paths import RunFolder
-
 
 CHECKSUM = "sha256"
 """Key of the weights' checksum in the header of their file."""
@@ -45,7 +44,7 @@ def load_network(run: RunFolder, plan: Plan, configuration: str, fold: int, devi
         RunFolderError: the fold is not trained, its file is damaged, or the plan has another network now.
     """
     path = run.require(run.weights(configuration, fold), f"autoseg train {run.path} --fold {fold}")
-    module = build_network(plan, plan.configuration(configuration))
+    module = network_by_plan(plan, plan.configuration(configuration))
     try:
         tensors = load_file(path)
         with safe_open(path, framework="pt") as file:

@@ -5,7 +5,7 @@ Bounds are wide: they refuse a slip of the keyboard, not an unusual choice.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
@@ -43,7 +43,7 @@ def _each_once(axes: tuple[int, ...]) -> tuple[int, ...]:
     return axes
 
 
-Axes = Annotated[tuple[Literal[0, 1, 2], ...], AfterValidator(_each_once)]
+Axes = Annotated[tuple[Annotated[int, Field(ge=0, le=2)], ...], AfterValidator(_each_once)]
 """Array axes (0 = z, 1 = y, 2 = x), each once."""
 
 

@@ -14,8 +14,8 @@ from pydantic import Field
 
 from autoseg.errors import RunFolderError
 from autoseg.files import FileModel, read_model, write_text
-from autoseg.names import PlainName
 from autoseg.image.labels import Labels
+from autoseg.names import PlainName
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.paths import RunFolder
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from autoseg.image.image import Image
 from autoseg.image.labels import Labels
 from autoseg.run_folder.preprocessed_case import CaseRecord
-from autoseg.whole_image.mixture import Mixture, crop_of, most_probable
 from autoseg.whole_image.case_probabilities import CaseProbabilities
+from autoseg.whole_image.mixture import Mixture, crop_of, most_probable
 
 
 def export_labels(probabilities: NDArray[np.floating], record: CaseRecord, labels: Labels) -> Image:

@@ -207,7 +207,9 @@ def _left_out_warning(all_splits: Sequence[Split], splits: Sequence[Split]) -> l
     if every == validated:
         return []
     left_out = ", ".join(sorted(every - validated))
-    return [f"{len(validated)} of {len(every)} cases take part; none of the sequences that the network sees: {left_out}"]
+    return [
+        f"{len(validated)} of {len(every)} cases take part; none of the sequences that the network sees: {left_out}"
+    ]
 
 
 def preprocessed_backgrounds(

@@ -16,6 +16,7 @@ from statistics import median
 from autoseg.dataset.fingerprint import Fingerprint, read_fingerprint
 from autoseg.dataset.record import DatasetRecord
 from autoseg.plan.plan import Plan, read_plan
+from autoseg.run_folder.budget_use import BudgetUse, budget_use
 from autoseg.run_folder.dataset_record import read_record
 from autoseg.run_folder.finished_fold import read_finished
 from autoseg.run_folder.paths import RunFolder
@@ -23,7 +24,6 @@ from autoseg.run_folder.plan_edits import read_planned_reasons
 from autoseg.run_folder.selection import Selection, read_selection
 from autoseg.run_folder.splits import Split
 from autoseg.run_folder.time_spent import read_time_spent
-from autoseg.run_folder.budget_use import BudgetUse, budget_use
 from autoseg.terminal import format_duration
 from inference.report.displacement import sequences_apart
 from inference.report.fact import Fact
@@ -233,4 +233,3 @@ def _range(values: Sequence[float], digits: int) -> str:
     """Text of the median, with the range in brackets where the values differ."""
     low, middle, high = (f"{v:.{digits}f}" for v in (min(values), median(values), max(values)))
     return middle if low == high else f"{middle} ({low}–{high})"
-

@@ -44,9 +44,7 @@ def plan_facts(plan: Plan, planned: Plan, name: str, reasons: Mapping[str, str])
         reasons: reason for each field of `planned`, keyed by its dotted path.
     """
     edits = differing_fields(planned, plan)
-    before = (
-        {line.what: line.value for line in _plan_lines(planned, name)} if name in planned.configurations else {}
-    )
+    before = {line.what: line.value for line in _plan_lines(planned, name)} if name in planned.configurations else {}
     facts = []
     for line in _plan_lines(plan, name):
         edited = any(_concerns(edit, field) for edit in edits for field in line.fields)
@@ -122,6 +120,7 @@ def _network(c: Configuration) -> str:
     down = [prod(stage[axis] for stage in c.network.strides) for axis in range(3)]
     stages = f"{len(c.network.features)} stages of {features} features"
     return f"{c.network.architecture} U-Net, {stages}, pooled {_times(down)}"
+
 
 def _times(values: Sequence[int]) -> str:
     return " × ".join(map(str, values))

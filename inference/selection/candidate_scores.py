@@ -22,9 +22,9 @@ from autoseg.image.labels import Labels
 from autoseg.metrics import Counts
 from autoseg.preprocessing.resample import Box
 from autoseg.run_folder.preprocessed_case import CaseRecord
+from autoseg.whole_image.case_probabilities import CaseProbabilities
 from autoseg.whole_image.mixture import Mixture, crop_of
 from autoseg.whole_image.out_of_fold import read_probabilities
-from autoseg.whole_image.case_probabilities import CaseProbabilities
 from inference.compare import LARGEST_OFFSET
 from inference.selection.jackknife import jackknife_error
 

@@ -59,7 +59,9 @@ class ComparedCases:
         return workers_within_memory(_BYTES_OF_LIBRARIES + per_voxel * voxels, at_most)
 
 
-def compared_cases(run: RunFolder, plan: Plan, splits: Sequence[Split], configurations: Sequence[str] | None) -> ComparedCases:
+def compared_cases(
+    run: RunFolder, plan: Plan, splits: Sequence[Split], configurations: Sequence[str] | None
+) -> ComparedCases:
     """Find the cases that every configuration has predicted out of fold.
 
     Args:

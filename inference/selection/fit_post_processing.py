@@ -112,12 +112,12 @@ class OutcomeTable:
     def cases(self, chosen: NDArray) -> OutcomeTable:
         """The table of some cases only, given by a mask (case,) or by indices."""
         parts = (self.dice, self.found, self.predicted, self.false, self.lesions)
-        return Table(*(part[chosen] for part in parts))
+        return OutcomeTable(*(part[chosen] for part in parts))
 
     def at(self, settings: Sequence[Setting]) -> OutcomeTable:
         """The table with one setting for each case; its arrays are (case,)."""
         index = (np.arange(len(settings)), *np.asarray(settings).T)
-        return Table(self.dice[index], self.found[index], self.predicted[index], self.false[index], self.lesions)
+        return OutcomeTable(self.dice[index], self.found[index], self.predicted[index], self.false[index], self.lesions)
 
     def score(self, aim: Aim) -> NDArray[np.float64]:
         """Score of all cases together by the aim, for each setting; more is better.
@@ -175,7 +175,9 @@ def fit_class(name: str, table: OutcomeTable, folds: NDArray[np.int64], aim: Aim
     return Fitted(rule_of(name, fit(table, aim, taken)), by_fold, tuple(scores))
 
 
-def evaluate_step(name: str, table: OutcomeTable, folds: NDArray[np.int64], aim: Aim, taken: Sequence[Step], step: Step) -> StepScore:
+def evaluate_step(
+    name: str, table: OutcomeTable, folds: NDArray[np.int64], aim: Aim, taken: Sequence[Step], step: Step
+) -> StepScore:
     """Score of a step on cases whose fold took no part in the fit.
 
     Args:

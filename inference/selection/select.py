@@ -164,7 +164,11 @@ def _steps(fitted: Sequence[Fitted], *, dropped: bool) -> tuple[StepScore, ...]:
 
 
 def _judge(
-    compared: ComparedCases, best: Candidate, labels: Labels, rules: Sequence[tuple[ClassRule, ...]] | None, workers: int
+    compared: ComparedCases,
+    best: Candidate,
+    labels: Labels,
+    rules: Sequence[tuple[ClassRule, ...]] | None,
+    workers: int,
 ) -> list[CaseMetrics]:
     """Metrics of every case, post-processed by the rules of that case; `rules` None = no post-processing."""
     plain = rules_by_class((), labels)
@@ -232,7 +236,9 @@ def _held_out_choice(
     candidates: Sequence[Candidate], dice: NDArray[np.float64], folds: NDArray[np.int64]
 ) -> HeldOutChoice:
     chosen, single = chosen_without(candidates, dice, folds)
-    return HeldOutChoice(folds=len(np.unique(folds)), chosen=mean_over_classes(chosen), best_single=mean_over_classes(single))
+    return HeldOutChoice(
+        folds=len(np.unique(folds)), chosen=mean_over_classes(chosen), best_single=mean_over_classes(single)
+    )
 
 
 def _name(files: CaseFiles) -> str:

@@ -56,7 +56,9 @@ class Components:
 
 def lesion_loss(fingerprint: Fingerprint) -> Decision[float]:
     """Weight of the lesion-wise loss: `WEIGHT` if a class has several small components per case, else 0."""
-    found = {name: components for name in fingerprint.labels.foreground if (components := components_of(fingerprint, name))}
+    found = {
+        name: components for name in fingerprint.labels.foreground if (components := components_of(fingerprint, name))
+    }
     lesions = [name for name, components in found.items() if components.are_small_lesions]
     if lesions:
         components = found[lesions[0]]

@@ -18,8 +18,8 @@ from autoseg.plan.plan import Plan
 from autoseg.plan.time_shares import FoldShares, divide_fold
 from autoseg.preprocessing.resample import new_shape_for
 from autoseg.whole_image.windows import window_starts
-from planner.budget.network_candidates import Candidate
 from planner.budget.cost import estimated_cost, work_of_a_step
+from planner.budget.network_candidates import Candidate
 
 ENOUGH_STEPS = 600
 """A candidate must afford this many steps per fold, else a cheaper one is taken (docs/experiments/network-size.md)."""

@@ -62,7 +62,9 @@ def structure_diameter(fingerprint: Fingerprint) -> float:
     for name in fingerprint.labels.foreground:
         found = [(case.classes[name].components_mm3, math.prod(case.spacing)) for case in fingerprint.cases]
         largest = [max(components) for components, _ in found if components]
-        components_mm3 = [v for components, voxel in found for v in components if v >= SMALLEST_COMPONENT_VOXELS * voxel]
+        components_mm3 = [
+            v for components, voxel in found for v in components if v >= SMALLEST_COMPONENT_VOXELS * voxel
+        ]
         if not largest:
             continue
         in_components = len(components_mm3) > 1.5 * len(largest)

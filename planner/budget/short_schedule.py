@@ -63,9 +63,7 @@ def short_training(
         learning_rate=peak_rate(count),
         warmup=Decision(0.1, "a tenth of the steps"),
         weight_decay=Decision(0.01, "decoupled, AdamW's default"),
-        average_decay=Decision(
-            0.99, "the average of the last hundred steps or so predicts better than the last step"
-        ),
+        average_decay=Decision(0.99, "the average of the last hundred steps or so predicts better than the last step"),
         oversample_foreground=Decision(0.5, "half of the patches are centred on foreground"),
         foreground_prior=Decision(
             FOREGROUND_PRIOR, "most of an image is background: known before the first step, not learned in it"

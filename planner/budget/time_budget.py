@@ -19,17 +19,16 @@ from autoseg.plan.plan import Plan
 from autoseg.plan.time_shares import BudgetShares, divide_budget
 from autoseg.run_folder.splits import Split
 from planner.additions.lesion_loss import with_lesion_loss
-from planner.budget.network_candidates import Candidate, candidates
 from planner.budget.chooser import Chooser
-from planner.budget.cost import estimated_cost, allow_a_line, work_of_a_step
+from planner.budget.cost import allow_a_line, estimated_cost, work_of_a_step
 from planner.budget.long_schedule import long_schedule
 from planner.budget.memory_check import fitting, nothing_fits
+from planner.budget.network_candidates import Candidate, candidates
 from planner.budget.short_schedule import short_prediction, short_training
 from planner.rules.reference_plan import PlannedDecisions
 
 INPUT_FIELDS = ("neighbours", "sequences", "availability_code", "preprocessed_as")
 """Fields of a configuration that decide what its network sees, and from which preprocessed cases."""
-
 
 
 def fit_to_budget(
@@ -117,9 +116,7 @@ def _fitted_to_time(
         fingerprint,
         validations=choice.validations,
     ).changed(validation_seconds=choice.validation_seconds)
-    configuration = choice.candidate.changed(
-        training=training, prediction=short_prediction(reference.value.prediction)
-    )
+    configuration = choice.candidate.changed(training=training, prediction=short_prediction(reference.value.prediction))
     return _replaced(decisions, name, configuration), chooser.points()
 
 
@@ -177,9 +174,7 @@ def _without_limit(
     if measure is not None:
         configuration = fitting(decisions.plan, name, fingerprint, measure)
     schedule = long_schedule(configuration.value, fingerprint)
-    return _replaced(
-        decisions, name, configuration.changed(training=schedule.training, prediction=schedule.prediction)
-    )
+    return _replaced(decisions, name, configuration.changed(training=schedule.training, prediction=schedule.prediction))
 
 
 def _replaced(decisions: PlannedDecisions, name: str, configuration: WithReasons[Configuration]) -> PlannedDecisions:

@@ -120,9 +120,7 @@ def network_for(target: Target, topology: Topology) -> WithReasons[Network]:
     has = f"what the architecture {target.architecture} has at its"
     return WithReasons.of(
         Network,
-        architecture=Decision(
-            target.architecture, f"asked for, or the default; the patch allows {stages} stages"
-        ),
+        architecture=Decision(target.architecture, f"asked for, or the default; the patch allows {stages} stages"),
         features=Decision(
             tuple(min(most, FIRST_FEATURES * 2**stage) for stage in range(stages)),
             f"{FIRST_FEATURES}, doubled at each stage up to {most}",
@@ -137,9 +135,7 @@ def network_for(target: Target, topology: Topology) -> WithReasons[Network]:
             "1 along an axis at least twice as coarse as the finest, 3 elsewhere and at the end",
         ),
         encoder_blocks=Decision(target.model.encoder_blocks(stages), f"{has} {stages} stages"),
-        decoder_blocks=Decision(
-            (target.model.decoder_blocks,) * (stages - 1), f"{has} {stages - 1} decoder stages"
-        ),
+        decoder_blocks=Decision((target.model.decoder_blocks,) * (stages - 1), f"{has} {stages - 1} decoder stages"),
     )
 
 

@@ -42,9 +42,7 @@ def reference_schedule(
     mirror = mirrored_axes(patch_size)
     training = WithReasons.of(
         Training,
-        iterations=Decision(
-            EPOCHS * ITERATIONS_PER_EPOCH, f"nnU-Net's {EPOCHS} epochs of {ITERATIONS_PER_EPOCH}"
-        ),
+        iterations=Decision(EPOCHS * ITERATIONS_PER_EPOCH, f"nnU-Net's {EPOCHS} epochs of {ITERATIONS_PER_EPOCH}"),
         iterations_per_epoch=Decision(ITERATIONS_PER_EPOCH, "nnU-Net's length of an epoch"),
         optimizer=Decision("sgd", "nnU-Net's: Nesterov momentum 0.99, polynomial decay to the power 0.9"),
         learning_rate=Decision(0.01, "nnU-Net's, at the start of its polynomial decay"),
@@ -90,7 +88,9 @@ def largest_rotation(patch_size: Shape, coarse_axis: int, slice_axis: int | None
         ratio = max(sides) / min(sides)
         within = f"the patch's sides differ by a factor of {ratio:.2g}"
         if ratio > ELONGATED_2D_RATIO:
-            return Decision(_about(slice_axis, 15), f"{within}, over {ELONGATED_2D_RATIO:g}: within the slice, a little")
+            return Decision(
+                _about(slice_axis, 15), f"{within}, over {ELONGATED_2D_RATIO:g}: within the slice, a little"
+            )
         return Decision(_about(slice_axis, 180), f"{within}, up to {ELONGATED_2D_RATIO:g}: within the slice, fully")
     ratio = max(patch_size) / patch_size[coarse_axis]
     thin = f"the patch's longest side is {ratio:.2g} times that along the coarse axis"

@@ -13,7 +13,9 @@ NAMES = ["core[/b]", "[/]", "kidney [left]", "a[red]b", ":smile:", "$\\frac{$"]
 
 def printed(renderable):
     out = io.StringIO()
-    PlainConsole(file=out, markup=False, highlight=False, emoji=False, width=100, force_terminal=False).print(renderable)
+    PlainConsole(file=out, markup=False, highlight=False, emoji=False, width=100, force_terminal=False).print(
+        renderable
+    )
     return out.getvalue()
 
 

@@ -18,9 +18,9 @@ from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split
 from planner.additions.network_input import with_inputs
 from planner.rules.reference_plan import reference_plan
+from tests.autoseg.dataset import build
 from tests.example_fingerprint import example_case_fingerprint, example_fingerprint, one_structure
 from tests.example_fold import finished_fold
-from tests.autoseg.dataset import build
 from tests.words import on_one_line
 
 SHAPE = (6, 20, 22)

@@ -18,8 +18,8 @@ from autoseg.run_folder.selection import ClassRule, Selection, write_selection
 from autoseg.run_folder.splits import Split
 from inference.ensemble_groups import Group, groups_that_see
 from tests.example_fold import finished_fold
-from tests.inference.bright_run import AboveMean, predict, run, voxels, write
 from tests.example_plan import example_channel, example_plan
+from tests.inference.bright_run import AboveMean, predict, run, voxels, write
 from tests.words import on_one_line
 
 __all__ = ["run"]

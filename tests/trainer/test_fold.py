@@ -15,8 +15,8 @@ from autoseg.image.image import read_geometry, read_label
 from autoseg.run_folder.finished_fold import Finished
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.preprocessed_case import read_record
-from autoseg.whole_image.out_of_fold import read_probabilities
 from autoseg.whole_image.case_probabilities import LEVELS
+from autoseg.whole_image.out_of_fold import read_probabilities
 from tests.trainer.interrupted import same, stop_after, weights
 from trainer import checkpoint, events
 from trainer.events import TrainingCollapsed

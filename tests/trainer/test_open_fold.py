@@ -12,8 +12,8 @@ from autoseg.run_folder.splits import Split, write_splits
 from tests.trainer.interrupted import same, stop_after, weights
 from tests.words import on_one_line
 from trainer.fold import train_fold
-from trainer.open_fold import default_workers
 from trainer.learner import Learner
+from trainer.open_fold import default_workers
 
 
 def test_a_changed_plan_is_refused_for_a_begun_fold(tiny_run, monkeypatch) -> None:

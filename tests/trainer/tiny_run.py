@@ -49,9 +49,7 @@ def make_plan(training: Training) -> Plan:
         prediction=Prediction(overlap=0.5, mirror=()),
     )
     channels = (example_channel("T1", normalization="z_score"),)
-    return example_plan(
-        dataset="balls", seed=7, channels=channels, labels=LABELS, configurations={"3d": configuration}
-    )
+    return example_plan(dataset="balls", seed=7, channels=channels, labels=LABELS, configurations={"3d": configuration})
 
 
 def draw_ball(rng: np.random.Generator) -> np.ndarray:

@@ -27,8 +27,6 @@ class Calls:
     paces: list[float] = field(default_factory=list)  # real pace by planned pace, of the next folds that may tell
 
 
-
-
 def fitting(calls: Calls):
     """A planner for the time at hand that shortens the schedule of every configuration."""
 

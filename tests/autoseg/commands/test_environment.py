@@ -7,7 +7,9 @@ import pytest
 from autoseg.commands.environment import repair_thread_counts
 
 
-@pytest.mark.parametrize(("value", "kept"), [("4", "4"), (" 2 ", "2"), ("4,3", "4"), ("abc", None), ("", None), ("-1", None)])
+@pytest.mark.parametrize(
+    ("value", "kept"), [("4", "4"), (" 2 ", "2"), ("4,3", "4"), ("abc", None), ("", None), ("-1", None)]
+)
 def test_a_number_of_threads_is_kept_and_anything_else_is_told(value, kept):
     variables = {"OMP_NUM_THREADS": value, "OTHER": "x"}
     told = repair_thread_counts(variables)

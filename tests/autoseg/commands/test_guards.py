@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -58,14 +59,15 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from autoseg.files import folder_replaced_when_done, replaced_when_done
-with folder_replaced_when_done(Path(sys.argv[1]) / "folder") as folder, replaced_when_done(Path(sys.argv[1]) / "f.json"):
+run = Path(sys.argv[1])
+with folder_replaced_when_done(run / "folder") as folder, replaced_when_done(run / "file.json"):
     (folder / "half").touch()
     os.kill(os.getpid(), 9)
 """
 
 
 def test_what_a_killed_process_left_is_removed_by_the_next_command(run):
-    subprocess.run([sys.executable, "-c", KILLED, str(run.path)], env={**os.environ, "PYTHONPATH": os.getcwd()})
+    subprocess.run([sys.executable, "-c", KILLED, str(run.path)], env={**os.environ, "PYTHONPATH": str(Path.cwd())})
     assert len([path for path in run.path.iterdir() if path.name.startswith(".")]) == 2
     with replaced_when_done(run.path / "kept.json") as written:
         existing_run(run.path)

@@ -12,9 +12,9 @@ from autoseg.run_folder.splits import Split, read_splits, write_splits
 from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.time_spent import add_time, read_time_spent
 from tests.autoseg.commands.stand_ins import FOLD_SECONDS
-from tests.example_plan import example_network
 from tests.autoseg.commands.steps import CASES, preprocessed_times
 from tests.autoseg.small_dataset import draw_case, geometry
+from tests.example_plan import example_network
 
 
 def test_planning_writes_all_that_later_stages_read(run):

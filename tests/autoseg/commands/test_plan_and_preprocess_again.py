@@ -193,9 +193,7 @@ def test_images_as_they_are_stored_need_the_axes_that_were_planned(calls, datase
 def test_room_is_asked_for_what_is_not_there_yet_alone(calls, dataset, run, monkeypatch):
     asked = []
     monkeypatch.setattr("autoseg.dataset.disk.require_disk_space", lambda folder, needed: asked.append(needed))
-    monkeypatch.setattr(
-        "autoseg.commands.preparation.require_disk_space", lambda folder, needed: asked.append(needed)
-    )
+    monkeypatch.setattr("autoseg.commands.preparation.require_disk_space", lambda folder, needed: asked.append(needed))
     again(dataset, run)
     autoseg.plan_and_preprocess(dataset, run.path, config="2d", workers=1)
     of_preprocessed, of_another = asked

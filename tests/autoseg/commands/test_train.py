@@ -4,8 +4,8 @@ import autoseg
 from autoseg.errors import InputError, PlanError, RunFolderError
 from autoseg.run_folder.finished_fold import Event
 from autoseg.run_folder.splits import Split, read_splits, write_splits
-from tests.example_fold import finished_fold
 from tests.autoseg.commands.steps import edit
+from tests.example_fold import finished_fold
 
 
 def test_training_what_is_not_there_says_what_to_do(calls, dataset, run, tmp_path):
@@ -41,7 +41,10 @@ def test_training_on_cases_normalised_otherwise_is_refused(calls, run):
 
 def test_training_all_folds_ends_with_the_report(calls, run):
     autoseg.train(run.path, fold=0, time_budget="5m", epochs=3)
-    asked = {name: calls.trained[0][2][name] for name in ("device", "workers", "threads", "epochs", "seconds", "seconds_from_now")}
+    asked = {
+        name: calls.trained[0][2][name]
+        for name in ("device", "workers", "threads", "epochs", "seconds", "seconds_from_now")
+    }
     assert asked == {
         "device": "auto",
         "workers": None,

@@ -38,7 +38,6 @@ def test_both_outcomes_occur():
     assert outcomes == {True, False}
 
 
-
 def test_touching_boxes_share_nothing():
     a = Geometry((2, 2, 2), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), STRAIGHT)
     assert not overlap(a, Geometry((2, 2, 2), (1.0, 1.0, 1.0), (2.0, 0.0, 0.0), STRAIGHT))

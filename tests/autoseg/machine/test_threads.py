@@ -6,7 +6,7 @@ import torch
 from autoseg.machine import threads as module
 from autoseg.machine.other_programs import Usage
 from autoseg.machine.threads import (
-    LOOKS_THAT_AGREE,
+    CHECKS_THAT_AGREE,
     MOST_SECONDS_BEFORE_MORE,
     SECONDS_BEFORE_MORE,
     Threads,
@@ -44,8 +44,8 @@ def test_threads_are_left_to_others_after_looks_that_agree(monkeypatch, cores: i
     threads = machine.threads()
     machine.others = others
     counts = [threads.choose() for _ in range(20)]
-    assert counts[: LOOKS_THAT_AGREE - 1] == [cores] * (LOOKS_THAT_AGREE - 1), "a moment is no reason"
-    assert set(counts[LOOKS_THAT_AGREE - 1 :]) == {left}
+    assert counts[: CHECKS_THAT_AGREE - 1] == [cores] * (CHECKS_THAT_AGREE - 1), "a moment is no reason"
+    assert set(counts[CHECKS_THAT_AGREE - 1 :]) == {left}
 
 
 def test_they_are_taken_back_after_a_while_of_quiet(monkeypatch) -> None:

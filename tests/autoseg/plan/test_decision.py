@@ -35,7 +35,8 @@ def test_settings_within_settings_bring_their_reasons() -> None:
 
 def test_a_part_has_its_own_reasons() -> None:
     configuration = WithReasons(
-        example_plan().configurations["3d"], {"training.mirror": "sides", "prediction.mirror": "costs", "spacing": "median"}
+        example_plan().configurations["3d"],
+        {"training.mirror": "sides", "prediction.mirror": "costs", "spacing": "median"},
     )
     part = configuration.part("training")
     assert part.value == configuration.value.training

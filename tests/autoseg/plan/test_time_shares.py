@@ -34,7 +34,9 @@ def test_a_spent_budget_still_gives_a_fold() -> None:
     assert steps_in(0.1, 1.0) == 1
 
 
-@pytest.mark.parametrize(("of_step", "of_case", "cases"), [(0.1, 0.2, 8), (0.5, 3.0, 4), (0.01, 0.01, 1), (2.0, 40.0, 9)])
+@pytest.mark.parametrize(
+    ("of_step", "of_case", "cases"), [(0.1, 0.2, 8), (0.5, 3.0, 4), (0.01, 0.01, 1), (2.0, 40.0, 9)]
+)
 def test_a_fold_is_divided_without_rest(of_step: float, of_case: float, cases: int) -> None:
     fold = divide_fold(600, of_step, of_case, cases)
     assert fold.training_seconds + fold.validation_seconds == pytest.approx(600)

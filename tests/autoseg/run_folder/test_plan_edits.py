@@ -8,8 +8,6 @@ from autoseg.run_folder.plan_edits import edited_fields, edited_in, replace_plan
 from tests.example_plan import example_plan, with_training
 
 
-
-
 @pytest.fixture
 def run(tmp_path) -> RunFolder:
     """A RUN whose person wrote a learning rate."""
@@ -40,5 +38,3 @@ def test_an_interrupted_replacement_leaves_edits_what_they_are(run, monkeypatch,
     assert not run.planned_next.exists()
     assert edited_fields(run, read_plan(run.plan)) == ("configurations.3d.training.learning_rate",)
     assert read_plan(run.planned).planned_again == (() if interrupted == "before plan.yaml" else ("3d",))
-
-

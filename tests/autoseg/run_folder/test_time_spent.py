@@ -45,7 +45,9 @@ def test_the_time_of_a_killed_process_is_kept(tmp_path):
 
 def test_several_processes_may_add_time_at_once(tmp_path):
     run = RunFolder(tmp_path)
-    adders = [threading.Thread(target=lambda: [add_time(run, Stage("check"), 1.0) for _ in range(10)]) for _ in range(4)]
+    adders = [
+        threading.Thread(target=lambda: [add_time(run, Stage("check"), 1.0) for _ in range(10)]) for _ in range(4)
+    ]
     for adder in adders:
         adder.start()
     for adder in adders:
@@ -104,9 +106,7 @@ def test_content_decides_and_times_are_trusted_only_where_asked(tmp_path):
 def test_a_record_of_an_earlier_release_goes_by_size_and_time(tmp_path):
     folder = make_dataset(tmp_path / "data", cases=2)
     now = record_of(read_dataset(folder))
-    cases = tuple(
-        case.changed(images=tuple(file.changed(sha256=None) for file in case.images)) for case in now.cases
-    )
+    cases = tuple(case.changed(images=tuple(file.changed(sha256=None) for file in case.images)) for case in now.cases)
     assert changed_cases(now.changed(cases=cases), now) == ()
     os.utime(folder / "imagesTr" / "ball_1_0000.nii.gz", (1, 1))
     assert changed_cases(now.changed(cases=cases), record_of(read_dataset(folder))) == ("ball_1",)

@@ -77,5 +77,3 @@ def test_label_volume_is_that_of_the_ellipsoid():
     )
     (mask,) = lesion_masks(replace(scene, metastases=(ellipsoid,)), grid)
     assert mask.sum() * np.prod(grid.spacing) == pytest.approx(4 / 3 * np.pi * 9 * 10 * 11, rel=0.08)
-
-

@@ -84,5 +84,3 @@ def test_the_data_set_states_what_it_was_drawn_with(tmp_path):
     image = sitk.ReadImage(str(folder / table(folder)[0]["T1"]))
     x, _, z = image.GetSpacing()
     assert z == pytest.approx(8.4, abs=0.401) and x == pytest.approx(2.2, abs=0.101)
-
-

@@ -38,5 +38,3 @@ def test_a_share_or_kind_that_there_is_not_is_named(tmp_path, wrong):
     with pytest.raises(InputError, match=next(iter(wrong))):
         make_phantom(tmp_path / "new", **wrong)
     assert not (tmp_path / "new").exists()
-
-

@@ -61,5 +61,3 @@ def test_t1_separates_metastases_from_marrow_better_than_t2_and_all_sequences_be
     # one plane cannot use T2, in which the two types of metastasis lie on either side of marrow
     if name != "linear":
         assert separation(CLASSIFIERS[name], marrow_voxels, [0, 1, 2]) > max(alone.values())
-
-

@@ -8,8 +8,8 @@ from scipy import ndimage
 
 from autoseg.image.geometry import Reorientation
 from autoseg.image.labels import Labels
-from autoseg.whole_image.export import export_labels, export_probabilities
 from autoseg.whole_image.case_probabilities import CaseProbabilities
+from autoseg.whole_image.export import export_labels, export_probabilities
 from tests.autoseg.whole_image.probabilities import LABELS, random_probabilities, record
 
 ORIENTATIONS = [
@@ -19,12 +19,8 @@ ORIENTATIONS = [
 ]
 
 
-
-
 def one_hot(classes: np.ndarray, count: int = 3) -> np.ndarray:
     return np.stack([classes == k for k in range(count)]).astype(np.float16)
-
-
 
 
 @pytest.mark.parametrize("reorientation", ORIENTATIONS, ids=str)

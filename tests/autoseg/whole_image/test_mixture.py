@@ -6,9 +6,9 @@ from scipy import ndimage
 
 from autoseg.image.geometry import Reorientation
 from autoseg.run_folder.selection import ClassRule
+from autoseg.whole_image.case_probabilities import LEVELS, CaseProbabilities, quantized
 from autoseg.whole_image.export import export_probabilities, label_image
 from autoseg.whole_image.mixture import Mixture, most_probable
-from autoseg.whole_image.case_probabilities import LEVELS, CaseProbabilities, quantized
 from tests.autoseg.whole_image.probabilities import LABELS, random_probabilities, record
 
 WHOLE = (20, 30, 33)
@@ -91,7 +91,10 @@ def test_eight_bit_changes_a_class_only_where_two_are_within_its_steps() -> None
 def test_members_of_another_image_crop_or_task_are_refused() -> None:
     good = member((12, 15, 9), 1)
     elsewhere = record(WHOLE, (1.5, 2.0, 3.0), shape=(12, 15, 9), crop_lower=(1, 0, 3), crop_upper=(19, 30, 31))
-    for other in (CaseProbabilities(good.probabilities, elsewhere), CaseProbabilities(good.probabilities[:2], good.record)):
+    for other in (
+        CaseProbabilities(good.probabilities, elsewhere),
+        CaseProbabilities(good.probabilities[:2], good.record),
+    ):
         with pytest.raises(ValueError, match="one image"):
             Mixture([good, other])
     with pytest.raises(ValueError, match="one image"):

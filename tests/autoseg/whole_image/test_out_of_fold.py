@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from autoseg.errors import RunFolderError
-from autoseg.whole_image.out_of_fold import array_file, read_probabilities, write_probabilities
 from autoseg.whole_image.case_probabilities import LEVELS
+from autoseg.whole_image.out_of_fold import array_file, read_probabilities, write_probabilities
 from tests.autoseg.whole_image.probabilities import random_probabilities, record
 
 SHAPE = (40, 70, 65)

@@ -18,7 +18,9 @@ def table(dice=0.7, found=2, predicted=2, false=0, lesions=2) -> OutcomeTable:
     def grid(value, kind):
         return np.full((CASES, *GRID), value, kind)
 
-    return Table(grid(dice, float), grid(found, int), grid(predicted, int), grid(false, int), np.full(CASES, lesions))
+    return OutcomeTable(
+        grid(dice, float), grid(found, int), grid(predicted, int), grid(false, int), np.full(CASES, lesions)
+    )
 
 
 def applied(fitted) -> dict[str, bool]:

@@ -7,7 +7,7 @@ import pytest
 
 from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.dataset.read import read_dataset
-from planner.additions.lesion_loss import LARGEST_DIAMETER_MM, WEIGHT, lesion_loss, components_of, with_lesion_loss
+from planner.additions.lesion_loss import LARGEST_DIAMETER_MM, WEIGHT, components_of, lesion_loss, with_lesion_loss
 from planner.fingerprint import measure_fingerprint
 from planner.rules.reference_plan import reference_plan
 from tests.planner.fingerprints import fingerprint

@@ -3,7 +3,14 @@ import pytest
 from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.plan import Plan
-from planner.additions.network_input import DROPOUT, MOST_NEIGHBOURS, REACH_MM, neighbours, sequence_dropout, with_inputs
+from planner.additions.network_input import (
+    DROPOUT,
+    MOST_NEIGHBOURS,
+    REACH_MM,
+    neighbours,
+    sequence_dropout,
+    with_inputs,
+)
 from planner.budget.chooser import AUGMENTATION_FACTOR
 from planner.budget.short_schedule import STEPS_FOR_DROPOUT
 from planner.budget.time_budget import INPUT_FIELDS

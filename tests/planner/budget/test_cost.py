@@ -41,7 +41,7 @@ def network(
 def counted_by_torch(described: Network, patch_size: Shape, channels: int, classes: int) -> float:
     """Multiply-adds of the convolutions that run when one patch is predicted (two operations each)."""
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network_for(described, channels, classes).eval()(torch.empty(1, channels, *patch_size))
+        build_network(described, channels, classes).eval()(torch.empty(1, channels, *patch_size))
     return counter.get_total_flops() / 2
 
 

@@ -9,8 +9,8 @@ from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.image.geometry import Shape, Spacing
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.decision import WithReasons
-from planner.budget.network_candidates import VOXELS_ACROSS, WIDE, Candidate, candidates, narrowed, structure_diameter
 from planner.budget.cost import multiply_adds
+from planner.budget.network_candidates import VOXELS_ACROSS, WIDE, Candidate, candidates, narrowed, structure_diameter
 from planner.rules.reference_plan import reference_plan
 from tests.planner.fingerprints import fingerprint
 from tests.planner.structures import with_structures

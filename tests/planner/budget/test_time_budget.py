@@ -3,10 +3,10 @@
 import pytest
 
 from autoseg.errors import PlanError
-from planner.budget.network_candidates import candidates
+from autoseg.plan.time_shares import divide_budget
 from planner.budget.chooser import AUGMENTATION_FACTOR, ENOUGH_STEPS
 from planner.budget.cost import multiply_adds
-from autoseg.plan.time_shares import divide_budget
+from planner.budget.network_candidates import candidates
 from planner.rules.reference_plan import reference_plan
 from tests.planner.machine import CASES, DATASETS, FOLDS, HOUR, Machine, dataset, fit
 from tests.planner.structures import with_structures

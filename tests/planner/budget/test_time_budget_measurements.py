@@ -81,5 +81,3 @@ def test_a_quiet_look_goes_before_those_that_were_disturbed() -> None:
     measured = dataset("thick slices")
     decided = fit(measured, Busy(2, 0.5, others=1.0), HOUR)
     assert "other programs" not in decided.reasons["configurations.3d.training.iterations"]
-
-

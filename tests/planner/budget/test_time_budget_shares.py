@@ -10,9 +10,9 @@ import pytest
 from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.plan import Plan
+from autoseg.plan.time_shares import divide_budget
 from autoseg.whole_image.windows import window_starts
 from planner.budget.chooser import AUGMENTATION_FACTOR
-from autoseg.plan.time_shares import divide_budget
 from tests.planner.machine import CASES, DATASETS, FOLDS, HOUR, Machine, dataset, fit
 
 

@@ -43,7 +43,7 @@ def test_count_equals_what_convolutions_of_a_real_network_write(
     architecture: Architecture, deep_supervision: bool
 ) -> None:
     planned = network(architecture, (2, 3, 4), (1, 2, 2))
-    unet = network_for(planned, 2, 5, deep_supervision=deep_supervision).train()
+    unet = build_network(planned, 2, 5, deep_supervision=deep_supervision).train()
     written = 0
 
     def count(_module: nn.Module, _inputs: object, output: torch.Tensor) -> None:

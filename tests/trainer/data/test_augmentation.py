@@ -62,7 +62,9 @@ def test_without_a_transform_the_patch_is_exactly_what_is_stored(noise: Recorder
 
 def test_outside_the_image_there_is_zero_and_background(noise: Recorder) -> None:
     place = Place((-2, 20, -5), (3.0, 25.0, 10.0))
-    image, label = plain_patch(noise, example_record(example_geometry(SHAPE), present=(True, True)), place, (12, 11, 40))
+    image, label = plain_patch(
+        noise, example_record(example_geometry(SHAPE), present=(True, True)), place, (12, 11, 40)
+    )
     padding = ((2, 0), (0, 3), (5, 3))
     np.testing.assert_array_equal(image, np.pad(noise.image[:, :10, 20:], ((0, 0), *padding)))
     np.testing.assert_array_equal(label, np.pad(noise.label[:10, 20:], padding))

@@ -117,12 +117,12 @@ def test_what_is_drawn_does_not_depend_on_the_image_and_is_applied_alike_each_ti
 
 
 def test_nothing_is_blurred_or_coarsened_along_axes_that_are_kept_apart() -> None:
-    """Slices along z that differ from each other alone: blur and low resolution within slices leave them as they are."""
+    """Slices along z that differ from each other alone: blur and low resolution within slices leave them."""
     patch = np.broadcast_to(np.arange(6, dtype=np.float32)[:, None, None], (1, 6, 8, 8))
     seen = {"blur": 0, "resolution": 0}
     for seed in range(60):
         drawn = draw_intensity(np.random.default_rng(seed), (True,), (6, 8, 8), (1, 2), unblurred=(0,))
-        empty: dict = dict.fromkeys(("noise", "brightness", "contrast", "inverted_gamma", "gamma"), {})
+        empty: dict = {kind: {} for kind in ("noise", "brightness", "contrast", "inverted_gamma", "gamma")}
         image = patch.copy()
         apply_intensity(image, replace(drawn, **empty))
         np.testing.assert_allclose(image, patch, rtol=1e-6, atol=1e-6)
