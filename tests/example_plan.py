@@ -31,6 +31,17 @@ def example_network(**changes: object) -> Network:
     return network.changed(**changes)
 
 
+def flat_changes(axis: int) -> dict[str, object]:
+    """Fields that make the example configuration one of single slices along an axis (0 = z, 1 = y, 2 = x)."""
+    along = [1 if other == axis else 2 for other in range(3)]
+    kernel = [1 if other == axis else 3 for other in range(3)]
+    return {
+        "slice_axis": axis,
+        "patch_size": tuple(1 if other == axis else 16 for other in range(3)),
+        "network": example_network(strides=((1, 1, 1), along), kernel_sizes=(kernel, kernel)),
+    }
+
+
 def example_training(**changes: object) -> Training:
     """A schedule of one step, without augmentation and without a time limit."""
     training = Training(

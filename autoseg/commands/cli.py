@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
+import re
 import sys
 from collections.abc import Callable, Sequence
 
@@ -12,7 +12,7 @@ from cyclopts import App
 import autoseg
 from autoseg.commands.environment import repair_thread_counts
 from autoseg.commands.exit_status import run_command
-from autoseg.commands.options import option_of
+from autoseg.commands.options import option_of, types_of_options
 from autoseg.terminal import open_console
 
 EXAMPLES = {
@@ -55,23 +55,25 @@ def shell_form(function: Callable[..., object]) -> Callable[..., object]:
     Args:
         function: public function of autoseg whose parameters have the types of `autoseg.commands.options`.
     """
-    signature = inspect.signature(function, eval_str=True)
+    written, types = inspect.signature(function), types_of_options(function)
+    parameters = [parameter.replace(annotation=types[name]) for name, parameter in written.parameters.items()]
     positional = [
         parameter.replace(kind=inspect.Parameter.POSITIONAL_ONLY)
-        for parameter in signature.parameters.values()
+        for parameter in parameters
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY and not option_of(parameter.annotation).name
     ]
+    names = {parameter.name for parameter in positional}
     by_name = [
-        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for name, parameter in signature.parameters.items()
-        if name not in {other.name for other in positional}
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters if parameter.name not in names
     ]
 
-    @functools.wraps(function)
     def form(*arguments: object, **options: object) -> object:
         return function(*arguments, **options)
 
-    form.__signature__ = signature.replace(parameters=[*positional, *by_name])  # type: ignore[attr-defined]
+    # in a terminal a paragraph is as wide as the terminal
+    form.__doc__ = re.sub(r"(?<!\n)\n(?! |\n)", " ", (function.__doc__ or "").partition("\n\nArgs:")[0])
+    form.__name__, form.__annotations__ = function.__name__, types
+    form.__signature__ = inspect.Signature([*positional, *by_name])  # type: ignore[attr-defined]
     return form
 
 

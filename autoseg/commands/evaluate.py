@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from autoseg.commands.guards import check_threads_and_epochs, existing_run, folder_for_results
 from autoseg.commands.options import (
@@ -17,9 +18,11 @@ from autoseg.commands.options import (
     command,
 )
 from autoseg.commands.results import Report, show_report
-from autoseg.metrics.summary import Summary
 from autoseg.plan.plan import read_plan
 from autoseg.terminal import open_console
+
+if TYPE_CHECKING:
+    from autoseg.metrics.summary import Summary
 
 
 @command

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from cyclopts import Parameter
@@ -27,10 +29,15 @@ def command(function: Function) -> Function:
         function: public function whose parameters have the types of this module.
     """
     about, *rest = re.split(r"\n\n(?=Returns:|Raises:)", inspect.cleandoc(function.__doc__ or ""), maxsplit=1)
-    texts = {name: option_of(hint).help for name, hint in get_type_hints(function, include_extras=True).items()}
-    arguments = [f"    {name}: {text}" for name, text in texts.items() if name != "return"]
+    arguments = [f"    {name}: {option_of(hint).help}" for name, hint in types_of_options(function).items()]
     function.__doc__ = "\n\n".join([about, "\n".join(["Args:", *arguments]), *rest])
     return function
+
+
+def types_of_options(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the types of a function's parameters; that of its result may need modules that take long to import."""
+    written = {name: hint for name, hint in function.__annotations__.items() if name != "return"}
+    return get_type_hints(SimpleNamespace(__annotations__=written), vars(sys.modules[function.__module__]), None, True)
 
 
 def option_of(hint: object) -> Parameter:
@@ -66,8 +73,13 @@ def _several(name: str | Sequence[str], help: str, metavar: str, choices: Sequen
         choices=choices,
         consume_multiple=True,
         negative=(),
-        show_default=lambda values: " ".join(values),
+        show_default=_as_typed,
     )
+
+
+def _as_typed(values: Sequence[str] | None) -> str | None:
+    """The default values as a person would type them; nothing where the text explains the default."""
+    return None if values is None else " ".join(values)
 
 
 def _time(help: str) -> Parameter:

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import blosc2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
@@ -24,6 +23,9 @@ from autoseg.errors import RunFolderError
 from autoseg.files import FileModel, disk_errors_named, read_utf8
 from autoseg.image.geometry import Geometry, Reorientation, Shape, Spacing
 from autoseg.names import PlainName
+
+if TYPE_CHECKING:
+    import blosc2
 
 
 class CaseRecord(FileModel):
@@ -118,6 +120,9 @@ def write_case(
 
 
 def _write_arrays(folder: Path, image: NDArray[np.float32], label: NDArray[np.uint8], foreground: Foreground) -> None:
+    # imported where it is used, since it takes long to import and many commands open no case
+    import blosc2
+
     for name, array in (("image", image), ("label", label)):
         blosc2.asarray(
             np.ascontiguousarray(array),
@@ -176,6 +181,8 @@ def open_case(folder: Path) -> PreprocessedCase:
     Raises:
         RunFolderError: a file of the case is missing or damaged.
     """
+    import blosc2
+
     record = read_record(folder)
     try:
         image = blosc2.open(str(folder / "image.b2nd"), mode="r", dparams=blosc2.DParams(nthreads=1))

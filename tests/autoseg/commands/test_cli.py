@@ -13,7 +13,7 @@ import pytest
 
 import autoseg
 from autoseg.commands import cli
-from autoseg.commands.options import option_of
+from autoseg.commands.options import option_of, types_of_options
 from autoseg.errors import DatasetError, PartialFailure, PlanError
 from autoseg.image.image import Image, write_image
 from tests.autoseg.small_dataset import draw_case, geometry, make_dataset
@@ -104,9 +104,9 @@ def test_each_option_is_explained_in_the_help_and_in_python():
     for name in autoseg.__all__:
         function = getattr(autoseg, name)
         explained = function.__doc__.split("Args:\n")[1]
-        for parameter in inspect.signature(function, eval_str=True).parameters.values():
-            text = option_of(parameter.annotation).help
-            assert text and f"    {parameter.name}: {text}" in explained, f"{name}: {parameter.name}"
+        for option, kind in types_of_options(function).items():
+            text = option_of(kind).help
+            assert text and f"    {option}: {text}" in explained, f"{name}: {option}"
 
 
 def test_folders_are_not_confused_by_their_order(asked, capsys):

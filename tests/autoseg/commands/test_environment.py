@@ -28,7 +28,7 @@ def test_a_number_of_threads_is_kept_and_anything_else_is_told(value, kept):
 )
 def test_a_command_runs_in_any_environment(tmp_path, variables):
     done = subprocess.run(
-        [sys.executable, "-m", "autoseg", "phantom", "-o", str(tmp_path / "Knochenmärke ×2"), "--cases", "1"],
+        [sys.executable, "-m", "autoseg", "phantom", "-o", str(tmp_path / "data"), "--cases", "1"],
         env={**os.environ, **variables},
         capture_output=True,
     )

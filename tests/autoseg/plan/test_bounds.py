@@ -105,7 +105,7 @@ def test_all_are_told_at_once_with_what_was_planned(path):
     told = str(refused.value)
     assert "seed: " in told and "(it is -1, planned was 1)" in told
     assert f"{TRAINING}.learning_rate: " in told and "planned was 0.01" in told
-    assert f"{NETWORK}.features.0: " in told and "(it is 0, planned was 8)" in told
+    assert f"{NETWORK}.features.0: " in told and "(it is 0, planned was 4)" in told
 
 
 def test_a_name_that_leads_out_of_the_run_is_refused(path):
