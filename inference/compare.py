@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from math import prod
@@ -15,6 +16,7 @@ from autoseg.image.image import Image, read_geometry, read_label
 from autoseg.image.labels import Labels
 from autoseg.machine.cores import available_cores
 from autoseg.machine.map_cases import map_cases, workers_within_memory
+from autoseg.machine.threads import computing_with
 from autoseg.metrics import CaseMetrics, case_metrics
 
 LARGEST_OFFSET = 1e-3
@@ -66,7 +68,11 @@ def compare_all(
         One result for each pair, in the order of `pairs`.
     """
     count = workers_for(pairs, threads) if workers is None else workers
-    return map_cases(partial(compare, labels=labels), pairs, count, "Evaluating", name=case_of)
+    # one thread, as in a worker process: threads that wait would take turns with other programs
+    with computing_with(1) if count == 1 else nullcontext() as here:
+        if here is not None:
+            here.follow()
+        return map_cases(partial(compare, labels=labels), pairs, count, "Evaluating", name=case_of)
 
 
 def compare(pair: Pair, labels: Labels) -> Compared:
@@ -114,7 +120,7 @@ def workers_for(pairs: Sequence[Pair], threads: int | None = None) -> int:
 
     It is 1 where the work is too small to start more processes.
     """
-    sizes = [_voxels(pair) for pair in pairs]
+    sizes = [voxels_of(pair) for pair in pairs]
     if sum(sizes) < _VOXELS_WORTH_PROCESSES:
         return 1
     at_most = min(threads or available_cores(), len(pairs))
@@ -126,7 +132,8 @@ def case_of(pair: Pair) -> str:
     return pair.case
 
 
-def _voxels(pair: Pair) -> int:
+def voxels_of(pair: Pair) -> int:
+    """Number of voxels of the pair's reference; 0 where it cannot be read."""
     try:
         return prod(read_geometry(pair.reference)[0].shape)
     except ImageError:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import mean
 
 from autoseg.dataset.declaration import is_synthetic
 from autoseg.errors import PartialFailure, RunFolderError
@@ -22,7 +23,7 @@ from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.preprocessed_case import read_record as read_case_record
 from autoseg.run_folder.report_folder import report_folder
 from autoseg.run_folder.splits import Split, cases_of, read_splits
-from inference.compare import Compared, Pair, compare, compare_all, workers_for
+from inference.compare import Compared, Pair, compare, compare_all, voxels_of, workers_for
 from inference.evaluation.cross_validated import cross_validated
 from inference.evaluation.label_folders import (
     declaration_beside,
@@ -181,14 +182,15 @@ def expected_comparison_seconds(run: RunFolder, configuration: str, threads: int
         return None
     cases = len(cases_of(read_splits(run.splits)))
     workers = workers_for([pairs[i % len(pairs)] for i in range(cases)], threads)
-    took = []
+    rates = []
     # the first comparison also loads the libraries, so only the slower one of the other two counts
     for pair in (pairs[0], pairs[len(pairs) // 2], pairs[-1]):
         start = clock.now()
         if compare(pair, plan.labels).problem is not None:
             return None
-        took.append(clock.now() - start)
-    a_case = max(took[1:])
+        rates.append((clock.now() - start) / max(1, voxels_of(pair)))
+    # cases differ in size, and with it in the time that they take
+    a_case = max(rates[1:]) * mean(voxels_of(pair) for pair in pairs)
     if workers == 1:
         return a_case * cases
     return SECONDS_TO_LOAD + BESIDE_EACH_OTHER * a_case * cases / workers
