@@ -69,9 +69,7 @@ def compare_all(
     """
     count = workers_for(pairs, threads) if workers is None else workers
     # one thread, as in a worker process: threads that wait would take turns with other programs
-    with computing_with(1) if count == 1 else nullcontext() as here:
-        if here is not None:
-            here.follow()
+    with computing_with(1) if count == 1 else nullcontext():
         return map_cases(partial(compare, labels=labels), pairs, count, "Evaluating", name=case_of)
 
 
