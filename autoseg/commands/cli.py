@@ -63,9 +63,8 @@ def shell_form(function: Callable[..., object]) -> Callable[..., object]:
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY and not option_of(parameter.annotation).name
     ]
     names = {parameter.name for parameter in positional}
-    by_name = [
-        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters if parameter.name not in names
-    ]
+    others = (parameter for parameter in parameters if parameter.name not in names)
+    by_name = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in others]
 
     def form(*arguments: object, **options: object) -> object:
         return function(*arguments, **options)

@@ -29,9 +29,17 @@ def command(function: Function) -> Function:
         function: public function whose parameters have the types of this module.
     """
     about, *rest = re.split(r"\n\n(?=Returns:|Raises:)", inspect.cleandoc(function.__doc__ or ""), maxsplit=1)
-    arguments = [f"    {name}: {option_of(hint).help}" for name, hint in types_of_options(function).items()]
+    types = types_of_options(function)
+    arguments = [f"    {name} ({_type_text(hint)}): {option_of(hint).help}" for name, hint in types.items()]
     function.__doc__ = "\n\n".join([about, "\n".join(["Args:", *arguments]), *rest])
     return function
+
+
+def _type_text(hint: object) -> str:
+    """The type of an option as Python writes it, such as `Path | str`, without what concerns the command line alone."""
+    bare = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    text = bare.__name__ if isinstance(bare, type) and not get_args(bare) else str(bare)
+    return re.sub(r"\b(pathlib|collections\.abc|typing)\.", "", text)
 
 
 def types_of_options(function: Callable[..., Any]) -> dict[str, Any]:

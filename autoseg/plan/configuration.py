@@ -64,7 +64,7 @@ class Network(FileModel):
         stages = {len(self.features), len(self.strides), len(self.kernel_sizes), len(self.encoder_blocks)}
         if len(stages) != 1 or len(self.decoder_blocks) != len(self.features) - 1:
             raise ValueError(
-                "features, strides, kernel_sizes and encoder_blocks must have one entry a stage, decoder_blocks one less"
+                "features, strides, kernel_sizes and encoder_blocks have one entry a stage, decoder_blocks one less"
             )
         if self.strides[0] != (1, 1, 1):
             raise ValueError(f"strides[0] = {list(self.strides[0])}: the first stage has the patch's own resolution")

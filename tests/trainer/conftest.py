@@ -15,7 +15,7 @@ from tests.trainer.turned_clock import Hands
 @pytest.fixture(autouse=True)
 def threads_stay(monkeypatch) -> None:
     """Bits depend on threads, and threads on what else this machine does while it tests."""
-    monkeypatch.setattr(Threads, "look", lambda self: self.count)
+    monkeypatch.setattr(Threads, "choose", lambda self: self.count)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ def test_a_repeated_training_has_the_same_events_and_weights(tiny_run, hands, mo
     hands.learns = True
     before = torch.get_num_threads()
     counts = iter([2] * 20 + [1] * 15 + [2] * 1000)
-    monkeypatch.setattr(Threads, "look", lambda self: setattr(self, "count", next(counts)) or self.count)
+    monkeypatch.setattr(Threads, "choose", lambda self: setattr(self, "count", next(counts)) or self.count)
     hands.seconds_a_step = lambda now: 0.4 if now < 20 else 2.0
     planned = PLANNED | {"validate_every": looks_every}
     first = tiny_run("first", **planned)
@@ -24,7 +24,7 @@ def test_a_repeated_training_has_the_same_events_and_weights(tiny_run, hands, mo
     kinds = {event.kind for event in summary.events}
     assert kinds == {"lengthened", "shortened", "threads"}
     # on a clock that says something else
-    monkeypatch.setattr(Threads, "look", lambda self: self.count)
+    monkeypatch.setattr(Threads, "choose", lambda self: self.count)
     hands.seconds_a_step = lambda now: 7.0
     again = tiny_run("again", **planned)
     repeated = train(again, follows=summary)
@@ -37,7 +37,7 @@ def test_a_repeated_training_has_the_same_events_and_weights(tiny_run, hands, mo
 def test_interrupted_between_steps_it_ends_with_the_weights_of_its_events(tiny_run, hands, monkeypatch) -> None:
     hands.learns = True
     counts = iter([2] * 12 + [1] * 30 + [2] * 1000)
-    monkeypatch.setattr(Threads, "look", lambda self: setattr(self, "count", next(counts)) or self.count)
+    monkeypatch.setattr(Threads, "choose", lambda self: setattr(self, "count", next(counts)) or self.count)
     hands.seconds_a_step = lambda now: 0.4 if now < 20 else 2.0
     run = tiny_run("killed", **PLANNED)
     real, steps = Learner.step, []
@@ -55,7 +55,7 @@ def test_interrupted_between_steps_it_ends_with_the_weights_of_its_events(tiny_r
     summary = train(run)
     assert summary.events
     monkeypatch.setattr(Learner, "step", real)
-    monkeypatch.setattr(Threads, "look", lambda self: self.count)
+    monkeypatch.setattr(Threads, "choose", lambda self: self.count)
     undisturbed = tiny_run("undisturbed", **PLANNED)
     train(undisturbed, follows=summary)
     assert same(weights(undisturbed), weights(run))

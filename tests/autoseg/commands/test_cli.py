@@ -106,7 +106,9 @@ def test_each_option_is_explained_in_the_help_and_in_python():
         explained = function.__doc__.split("Args:\n")[1]
         for option, kind in types_of_options(function).items():
             text = option_of(kind).help
-            assert text and f"    {option}: {text}" in explained, f"{name}: {option}"
+            assert text and re.search(rf"^    {option} \(.+\): {re.escape(text)}$", explained, re.M), (
+                f"{name}: {option}"
+            )
 
 
 def test_folders_are_not_confused_by_their_order(asked, capsys):

@@ -60,17 +60,17 @@ def test_an_edited_field_loses_autosegs_reason_and_no_other_does(run) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "line", "planned"),
     [
-        ("spacing: [1.0, 1.0, 1.0]", "spacing: [null, 2.0, 1.0]", "voxel size for training (z, y, x)", "1 × 1 × 1 mm"),
+        ("spacing: [1.0, 1.0, 1.0]", "spacing: [2.0, 2.0, 1.0]", "voxel size for training (z, y, x)", "1 × 1 × 1 mm"),
         (
-            "features: [8, 16]",
-            "features: [8, 24]",
+            "features: [4, 8]",
+            "features: [4, 24]",
             "network",
-            "plain U-Net, 2 stages of 8 – 16 features, pooled 2 × 2 × 2",
+            "plain U-Net, 2 stages of 4 – 8 features, pooled 2 × 2 × 2",
         ),
         ("device: cpu", "device: cuda", "planned for", "cpu, 8 GB"),
         ("normalization: z_score", "normalization: ct", "normalisation", "z_score"),
         ("sequence_dropout: 0.0", "sequence_dropout: 0.5", "patches that lose sequences", "0%"),
-        ("time_budget_seconds: null", "time_budget_seconds: 2400", "time budget", "no limit"),
+        ("time_budget_seconds:", "time_budget_seconds: 2400", "time budget", "no limit"),
     ],
 )
 def test_an_edited_line_names_what_was_planned(run, before: str, after: str, line: str, planned: str) -> None:
