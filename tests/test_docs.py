@@ -82,7 +82,7 @@ def site(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     unreachable = {f"{scheme}_proxy": "http://127.0.0.1:9" for scheme in ("http", "https", "HTTP", "HTTPS")}
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
-    built = subprocess.run(command, cwd=ROOT, env=os.environ | unreachable, capture_output=True, text=True)
+    built = subprocess.run(command, cwd=ROOT, env=os.environ | unreachable, capture_output=True, text=True, encoding="utf-8")
     assert built.returncode == 0, built.stderr
     return folder
 
@@ -112,4 +112,4 @@ def test_site_shows_every_public_function_with_its_arguments(site):
 def list_of_arguments(name: str) -> list[str]:
     import autoseg
 
-    return re.findall(r"(?m)^ {8}(\w+): ", getattr(autoseg, name).__doc__)
+    return re.findall(r"(?m)^    (\w+) \(", getattr(autoseg, name).__doc__)

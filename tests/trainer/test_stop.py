@@ -8,12 +8,16 @@ from trainer.stop import StopRequest, TrainingStopped
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_the_exit_status_tells_the_signal(number: int, status: int) -> None:
-    before = signal.getsignal(number)
-    with StopRequest() as stop:
-        assert stop.number is None
-        os.kill(os.getpid(), number)
-        assert stop.number == number
-        assert signal.getsignal(number) == before, "a second one ends the process at once"
+    # under nohup the tests themselves would have SIGHUP ignored
+    found = signal.signal(number, signal.default_int_handler)
+    try:
+        with StopRequest() as stop:
+            assert stop.number is None
+            os.kill(os.getpid(), number)
+            assert stop.number == number
+            assert signal.getsignal(number) == signal.default_int_handler, "a second one ends the process at once"
+    finally:
+        signal.signal(number, found)
     assert TrainingStopped("Stopped", number).exit_status == status
 
 

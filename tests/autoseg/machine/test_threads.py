@@ -22,7 +22,7 @@ class Machine:
         monkeypatch.setattr(module, "available_cores", lambda: cores)
         monkeypatch.setattr(module, "default_threads", lambda: cores)
 
-    def look(self) -> Usage:
+    def measure(self) -> Usage:
         self.now += 0.5
         return Usage(0.5, self.others, 1.0)
 

@@ -12,7 +12,7 @@ from autoseg.image.image import read_label
 from autoseg.image.labels import Labels
 from autoseg.preprocessing.prepare import PreparedCase, prepare_case
 from autoseg.whole_image.export import export_labels
-from tests.example_plan import example_channel, example_configuration, example_plan
+from tests.example_plan import example_channel, example_configuration, example_plan, flat_changes
 from tests.example_record import example_geometry
 
 ABDOMEN = Labels(values=(0, 1, 2, 3, 4), names=("background", "liver", "right kidney", "left kidney", "spleen"))
@@ -26,7 +26,8 @@ def loaded_case(image: np.ndarray, spacing=(2.0, 1.0, 1.0), label: np.ndarray | 
 
 def prepare(case: LoadedCase, spacing: tuple[float | None, ...], **plan: object) -> PreparedCase:
     """The case at a spacing, by the example plan with these changes."""
-    return prepare_case(case, example_plan(**plan), example_configuration(spacing=spacing), "a")
+    flat = flat_changes(0) if spacing[0] is None else {}
+    return prepare_case(case, example_plan(**plan), example_configuration(spacing=spacing, **flat), "a")
 
 
 def dice(one: np.ndarray, two: np.ndarray) -> float:
