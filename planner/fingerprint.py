@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from autoseg.dataset.case import Case, Dataset
-from autoseg.dataset.disk import is_small
+from autoseg.dataset.disk_space import is_small
 from autoseg.dataset.fingerprint import CaseFingerprint, ClassFingerprint, Displacement, Fingerprint
 from autoseg.dataset.grids import same_voxels
 from autoseg.dataset.load import LoadedCase, load_case
@@ -31,7 +31,7 @@ from autoseg.image.labels import Labels
 from autoseg.machine.map_cases import map_cases, workers_within_memory
 from autoseg.plan.plan import ForegroundIntensity
 from autoseg.preprocessing.crop import box_of, nonzero_mask
-from autoseg.preprocessing.displacement import displacements
+from autoseg.preprocessing.sequence_displacement import displacements
 
 Orientation = Literal["canonical", "as_stored"]
 Box = tuple[slice, slice, slice]

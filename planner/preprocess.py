@@ -19,7 +19,7 @@ from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from autoseg.dataset.case import Case, Dataset
-from autoseg.dataset.disk import is_small
+from autoseg.dataset.disk_space import is_small
 from autoseg.dataset.load import LoadedCase, load_case
 from autoseg.dataset.record import DatasetRecord, FileRecord, are_as, record_of
 from autoseg.errors import DatasetError

@@ -82,7 +82,9 @@ def site(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     unreachable = {f"{scheme}_proxy": "http://127.0.0.1:9" for scheme in ("http", "https", "HTTP", "HTTPS")}
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
-    built = subprocess.run(command, cwd=ROOT, env=os.environ | unreachable, capture_output=True, text=True, encoding="utf-8")
+    built = subprocess.run(
+        command, cwd=ROOT, env=os.environ | unreachable, capture_output=True, text=True, encoding="utf-8"
+    )
     assert built.returncode == 0, built.stderr
     return folder
 

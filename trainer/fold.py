@@ -34,7 +34,7 @@ from trainer.pace import AtOtherPace, begin_with_known_pace, compare_pace, end_i
 from trainer.progress_bar import FoldBar
 from trainer.progress_log import write_log
 from trainer.schedule import learning_rate
-from trainer.stop import StopRequest
+from trainer.stop_request import StopRequest
 from trainer.validation import dice_at_plan_spacing, evaluation_network, pooled_dice
 
 SECONDS_BETWEEN_CHECKPOINTS = 180.0

@@ -13,7 +13,7 @@ from autoseg.run_folder.paths import RunFolder
 from trainer import checkpoint
 from trainer.fold_state import Fold
 from trainer.fold_threads import on_window
-from trainer.stop import TrainingStopped
+from trainer.stop_request import TrainingStopped
 from trainer.validation import evaluation_network, predict_validation_cases
 
 

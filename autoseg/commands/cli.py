@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from cyclopts import App
 
 import autoseg
-from autoseg.commands.environment import repair_thread_counts
+from autoseg.commands.environment_variables import repair_thread_counts
 from autoseg.commands.exit_status import run_command
 from autoseg.commands.options import option_of, types_of_options
 from autoseg.terminal import open_console

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from autoseg.commands.guards import existing_run
 from autoseg.commands.options import CopyFolder, FollowLinks, ModelsOnly, RunToCopy, command
-from autoseg.run_folder.copies import copy_run
+from autoseg.run_folder.copy_run import copy_run
 from autoseg.terminal import open_console
 
 

@@ -17,7 +17,7 @@ from autoseg.commands.options import (
     Workers,
     command,
 )
-from autoseg.commands.results import Report, show_report
+from autoseg.commands.printed_results import Report, show_report
 from autoseg.plan.plan import read_plan
 from autoseg.terminal import open_console
 

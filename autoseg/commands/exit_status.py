@@ -16,7 +16,7 @@ from cyclopts import App, CycloptsError, MissingArgumentError
 from rich.console import Console
 
 from autoseg.errors import AutosegError, DatasetError, InputError
-from autoseg.machine.signals import stop_signals
+from autoseg.machine.stop_signals import stop_signals
 from autoseg.terminal import open_console
 
 

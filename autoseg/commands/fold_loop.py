@@ -14,7 +14,7 @@ from autoseg.commands.fold_time import time_of_next_fold
 from autoseg.commands.plan_options import PlanOptions
 from autoseg.commands.planning_again import can_plan_again, plan_again
 from autoseg.commands.preparation import PreparedRun
-from autoseg.commands.results import ReportTime
+from autoseg.commands.printed_results import ReportTime
 from autoseg.commands.train import train_unless_finished
 from autoseg.errors import OtherPace
 from autoseg.plan.study_cells import Cell

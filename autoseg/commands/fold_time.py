@@ -16,8 +16,8 @@ from autoseg.run_folder.finished_fold import read_finished_folds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import edited_in
 from autoseg.run_folder.splits import read_splits
-from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.time_spent import read_time_spent
+from autoseg.run_folder.timed_stage import Stage
 from autoseg.terminal import format_duration
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from autoseg.commands import messages
-from autoseg.commands.folds import keep_or_make_folds
+from autoseg.commands.make_folds import keep_or_make_folds
 from autoseg.commands.plan_options import PlanOptions
 from autoseg.dataset.case import Dataset
 from autoseg.dataset.fingerprint import Fingerprint
@@ -24,9 +24,9 @@ from autoseg.plan.study_cells import Cell
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.selection import set_selection_aside
 from autoseg.run_folder.splits import Split
-from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.step_costs import CostRecorder, StepCosts, write_step_costs
 from autoseg.run_folder.time_spent import read_time_spent, timed
+from autoseg.run_folder.timed_stage import Stage
 
 if TYPE_CHECKING:
     from planner.rules.reference_plan import PlannedDecisions

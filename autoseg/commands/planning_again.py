@@ -27,9 +27,9 @@ from autoseg.plan.time_shares import budget_of_some_folds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import edited_fields, edited_in, read_planned_reasons, replace_plans
 from autoseg.run_folder.splits import read_splits
-from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.step_costs import CostRecorder, PlannedAgain, read_step_costs, write_step_costs
 from autoseg.run_folder.time_spent import read_time_spent, rename_stage, timed
+from autoseg.run_folder.timed_stage import Stage
 
 if TYPE_CHECKING:
     from planner.rules.reference_plan import PlannedDecisions
@@ -171,7 +171,7 @@ def _decide_again(
 
 def _times_as_slow(measured: StepCost, found: OtherPace) -> float:
     """Factor from the measured time of a step, augmentation included, to its real time."""
-    from planner.budget.chooser import AUGMENTATION_FACTOR
+    from planner.budget.candidate_chooser import AUGMENTATION_FACTOR
 
     return found.real / (AUGMENTATION_FACTOR * measured.seconds) if math.isfinite(measured.seconds) else 1.0
 
@@ -230,7 +230,7 @@ def _network_of(plan: Plan, name: str) -> tuple[object, ...]:
 
 def _is_the_cheapest(configuration: Configuration) -> bool:
     """Whether the planner took its cheapest candidate, as it does where no candidate affords enough steps."""
-    from planner.budget.chooser import ENOUGH_STEPS
+    from planner.budget.candidate_chooser import ENOUGH_STEPS
 
     return configuration.training.iterations < ENOUGH_STEPS
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from rich.console import Console
 
 from autoseg.commands import messages
-from autoseg.commands.folds import keep_or_make_folds
 from autoseg.commands.guards import refuse_if_trained, require_run_or_empty
+from autoseg.commands.make_folds import keep_or_make_folds
 from autoseg.commands.make_plan import Purpose, make_plan
 from autoseg.commands.plan_options import PlanOptions, carried_over, how_to_plan_anew, refuse_other_plan
-from autoseg.commands.reading import default_workers, is_edited, keep_fingerprint, read_and_check, require_room
+from autoseg.commands.raw_data import default_workers, is_edited, keep_fingerprint, read_and_check, require_room
 from autoseg.dataset.case import Dataset
-from autoseg.dataset.disk import estimate_bytes, require_disk_space
+from autoseg.dataset.disk_space import estimate_bytes, require_disk_space
 from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.errors import PlanError, RunFolderError
 from autoseg.files import differing_fields, locked
@@ -26,8 +26,8 @@ from autoseg.plan.study_cells import Cell, Grid
 from autoseg.run_folder.dataset_record import read_record
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import settle_plans
-from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.time_spent import add_time, timed
+from autoseg.run_folder.timed_stage import Stage
 from autoseg.run_folder.trained_by import refuse_other_plan_than_trained
 from autoseg.terminal import open_console
 

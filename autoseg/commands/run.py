@@ -25,7 +25,7 @@ from autoseg.commands.options import (
 )
 from autoseg.commands.plan_options import check_plan_options
 from autoseg.commands.preparation import prepare
-from autoseg.commands.results import ReportTime, report_if_finished, show_report
+from autoseg.commands.printed_results import ReportTime, report_if_finished, show_report
 from autoseg.commands.train import require_preprocessed
 from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.run_folder.folds import read_folds

@@ -18,8 +18,8 @@ from autoseg.commands.options import (
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.report_folder import report_folder
 from autoseg.run_folder.selection import CandidateScore, Performance, Selection, write_selection
-from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.time_spent import timed
+from autoseg.run_folder.timed_stage import Stage
 from autoseg.terminal import open_console
 
 UNDEFINED = "not defined"

@@ -33,7 +33,7 @@ from autoseg.commands.options import (
 )
 from autoseg.commands.plan_options import PlanOptions, check_plan_options
 from autoseg.commands.preparation import PreparedRun, prepare
-from autoseg.commands.results import ReportTime
+from autoseg.commands.printed_results import ReportTime
 from autoseg.errors import AutosegError, PartialFailure
 from autoseg.plan.defaults import DEFAULT_DIMENSIONS
 from autoseg.plan.plan import Plan
@@ -41,8 +41,8 @@ from autoseg.plan.study_cells import Cell, Grid, cells_in
 from autoseg.run_folder.folds import read_folds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
-from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.time_spent import timed
+from autoseg.run_folder.timed_stage import Stage
 from autoseg.terminal import open_console, styled
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def train_cells(
 
 def concerns_all(error: Exception) -> bool:
     """Whether an error would stop the other cells too: the person stopped the training, or the disk is full."""
-    from trainer.stop import TrainingStopped
+    from trainer.stop_request import TrainingStopped
 
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     return full or isinstance(error, TrainingStopped)

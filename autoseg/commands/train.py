@@ -22,7 +22,7 @@ from autoseg.commands.options import (
     Threads,
     command,
 )
-from autoseg.commands.results import report_if_finished, show_report
+from autoseg.commands.printed_results import report_if_finished, show_report
 from autoseg.errors import InputError, RunFolderError
 from autoseg.files import read_model
 from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS
@@ -33,8 +33,8 @@ from autoseg.run_folder.folds import read_folds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import settle_plans
 from autoseg.run_folder.splits import Split, cases_of, read_splits
-from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.time_spent import timed
+from autoseg.run_folder.timed_stage import Stage
 from autoseg.terminal import open_console, parse_duration
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from autoseg.dataset.case import Case, Dataset
 from autoseg.dataset.csv_rows import CASE, LABEL, PATIENT, RESERVED, CsvTable, Row, read_table
-from autoseg.dataset.declaration import FILE_NAME, Declaration, is_ct, labels_of, parse, read_json
+from autoseg.dataset.dataset_json import FILE_NAME, Declaration, is_ct, labels_of, parse, read_json
 from autoseg.dataset.listing import Found, checked_cases, missing
 from autoseg.dataset.names import split_ending
 from autoseg.dataset.voxels import count_values

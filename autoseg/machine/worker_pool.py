@@ -21,7 +21,7 @@ from typing import Generic, TypeVar
 from threadpoolctl import threadpool_limits
 
 from autoseg.errors import WorkerDied
-from autoseg.machine.signals import leave_stopping_to_the_parent
+from autoseg.machine.stop_signals import leave_stopping_to_the_parent
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -16,7 +16,7 @@ from autoseg.image.labels import Labels
 from autoseg.names import PlainName
 from autoseg.plan.bounds import Seconds
 from autoseg.plan.configuration import Configuration
-from autoseg.plan.inputs import input_problems
+from autoseg.plan.input_rules import input_problems
 from autoseg.plan.yaml_comments import commented_text, comments, read_yaml
 
 Normalization = Literal["ct", "z_score"]

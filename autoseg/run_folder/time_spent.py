@@ -14,7 +14,7 @@ from autoseg.files import FileModel, read_existing, write_text
 from autoseg.machine import clock
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.paths import RunFolder
-from autoseg.run_folder.stage import Stage, stage_of
+from autoseg.run_folder.timed_stage import Stage, stage_of
 
 
 class TimeSpent(FileModel):

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 
-from autoseg.dataset.declaration import is_synthetic
+from autoseg.dataset.dataset_json import is_synthetic
 from autoseg.errors import PartialFailure, RunFolderError
 from autoseg.image.labels import Labels
 from autoseg.machine import clock
@@ -33,9 +33,9 @@ from inference.evaluation.label_folders import (
     match_folders,
     strata_beside,
 )
-from inference.report.background import Background, from_file, from_preprocessed
-from inference.report.facts import run_facts
+from inference.report.background_image import Background, from_file, from_preprocessed
 from inference.report.pictures import chosen_pictures
+from inference.report.run_facts import run_facts
 from inference.report.write import write_report
 
 SECONDS_TO_LOAD, BESIDE_EACH_OTHER = 8.0, 1.5

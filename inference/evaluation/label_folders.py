@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from autoseg.dataset.csv_rows import LABEL, RESERVED, read_table
-from autoseg.dataset.declaration import FILE_NAME, MOST_LABELS, Declaration, labels_of, parse, read_json
+from autoseg.dataset.dataset_json import FILE_NAME, MOST_LABELS, Declaration, labels_of, parse, read_json
 from autoseg.dataset.names import entries, split_channel, split_ending
 from autoseg.dataset.read import TABLE_NAME
 from autoseg.errors import InputError

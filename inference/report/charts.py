@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from autoseg.metrics import BIN_EDGES_MM, CaseMetrics, by_class
 from inference.report.encode import drawn
-from inference.report.facts import FoldLog
+from inference.report.run_facts import FoldLog
 
 INK, GRID, POINTS = "#1d2a33", "#e3e8eb", "#0f766e"
 _BOXES = (

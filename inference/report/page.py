@@ -14,8 +14,8 @@ from autoseg.metrics.summary import Spread
 from autoseg.names import visible
 from inference.report.charts import box_plots, dice_by_size, training_curves
 from inference.report.encode import svg
-from inference.report.facts import RunFacts
 from inference.report.pictures import PREDICTION_COLOUR, REFERENCE_COLOUR, Picture
+from inference.report.run_facts import RunFacts
 
 NOT_DEFINED = "–"
 # a class whose name contains one of these is a lesion: the page states at the top how many of its components are found

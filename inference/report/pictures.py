@@ -22,7 +22,7 @@ from autoseg.image.image import Image
 from autoseg.image.labels import Labels
 from autoseg.metrics import CaseMetrics, by_case
 from inference.compare import Pair, read_pair
-from inference.report.background import Background
+from inference.report.background_image import Background
 from inference.report.encode import drawn, png
 
 REFERENCE_COLOUR = "#35c8ff"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from autoseg.files import write_text
 from autoseg.metrics import CaseMetrics, Summary
-from inference.report.facts import RunFacts
 from inference.report.page import page
 from inference.report.pictures import Picture
+from inference.report.run_facts import RunFacts
 from inference.report.tables import metrics_csv, strata_csv
 
 

@@ -16,7 +16,7 @@ from autoseg.image.labels import Labels
 from autoseg.metrics import CaseMetrics
 from autoseg.plan.study_cells import Cell
 from inference.compare import read_pair
-from inference.report.background import Background
+from inference.report.background_image import Background
 from inference.report.encode import drawn, png
 from inference.report.pictures import (
     PLANES,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from autoseg.dataset.declaration import is_synthetic
+from autoseg.dataset.dataset_json import is_synthetic
 from autoseg.errors import RunFolderError
 from autoseg.files import write_text
 from autoseg.plan.plan import read_plan

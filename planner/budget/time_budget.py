@@ -19,7 +19,7 @@ from autoseg.plan.plan import Plan
 from autoseg.plan.time_shares import BudgetShares, divide_budget
 from autoseg.run_folder.splits import Split
 from planner.additions.lesion_loss import with_lesion_loss
-from planner.budget.chooser import Chooser
+from planner.budget.candidate_chooser import Chooser
 from planner.budget.cost import allow_a_line, estimated_cost, work_of_a_step
 from planner.budget.long_schedule import long_schedule
 from planner.budget.memory_check import fitting, nothing_fits

@@ -85,7 +85,7 @@ def test_references_hold_the_values_of_the_data_set(dataset: Dataset, run: RunFo
 def test_several_workers_write_the_same_as_one(
     dataset: Dataset, run: RunFolder, tmp_path: Path, monkeypatch, small: int
 ) -> None:
-    monkeypatch.setattr("autoseg.dataset.disk.SMALL_BYTES", small)
+    monkeypatch.setattr("autoseg.dataset.disk_space.SMALL_BYTES", small)
     other = RunFolder(tmp_path / "other")
     preprocess_dataset(dataset, example_plan(), "3d", run, workers=1)
     preprocess_dataset(dataset, example_plan(), "3d", other, workers=2)
@@ -240,7 +240,7 @@ def start_slow_preprocessing(
         import time
         from pathlib import Path
         import planner.preprocess as preprocess
-        from autoseg.dataset import disk
+        from autoseg.dataset import disk_space
         from autoseg.dataset.case import Case, Dataset
         from autoseg.run_folder.paths import RunFolder
         from tests.example_plan import LABELS, example_plan

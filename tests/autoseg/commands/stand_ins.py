@@ -81,5 +81,5 @@ def install(monkeypatch, *, planning: bool = True) -> Calls:
         modules["planner.budget.time_budget"] = SimpleNamespace(fit_to_budget=fitting(calls))
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setattr("autoseg.commands.results.print_results", lambda *arguments: None)
+    monkeypatch.setattr("autoseg.commands.printed_results.print_results", lambda *arguments: None)
     return calls

@@ -11,8 +11,8 @@ from autoseg.plan.time_shares import LEAST_SHARE, RESERVE, SECONDS_TO_START, SHA
 from autoseg.run_folder.finished_fold import write_finished
 from autoseg.run_folder.plan_edits import edited_fields
 from autoseg.run_folder.splits import read_splits
-from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.time_spent import add_time, read_time_spent
+from autoseg.run_folder.timed_stage import Stage
 from tests.autoseg.commands.stand_ins import FOLD_SECONDS
 from tests.autoseg.commands.steps import edit
 from tests.example_fold import finished_fold

@@ -9,8 +9,8 @@ from autoseg.image.image import Image, write_image
 from autoseg.plan.plan import read_plan
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split, read_splits, write_splits
-from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.time_spent import add_time, read_time_spent
+from autoseg.run_folder.timed_stage import Stage
 from tests.autoseg.commands.stand_ins import FOLD_SECONDS
 from tests.autoseg.commands.steps import CASES, preprocessed_times
 from tests.autoseg.small_dataset import draw_case, geometry

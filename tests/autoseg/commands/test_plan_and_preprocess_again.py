@@ -12,8 +12,8 @@ from autoseg.plan.plan import read_plan
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.preprocessed_case import read_record
 from autoseg.run_folder.splits import Split, read_splits, write_splits
-from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.time_spent import add_time
+from autoseg.run_folder.timed_stage import Stage
 from tests.autoseg.commands.steps import again, edit, preprocessed_times
 from tests.autoseg.small_dataset import draw_case, geometry
 
@@ -192,7 +192,7 @@ def test_images_as_they_are_stored_need_the_axes_that_were_planned(calls, datase
 
 def test_room_is_asked_for_what_is_not_there_yet_alone(calls, dataset, run, monkeypatch):
     asked = []
-    monkeypatch.setattr("autoseg.dataset.disk.require_disk_space", lambda folder, needed: asked.append(needed))
+    monkeypatch.setattr("autoseg.dataset.disk_space.require_disk_space", lambda folder, needed: asked.append(needed))
     monkeypatch.setattr("autoseg.commands.preparation.require_disk_space", lambda folder, needed: asked.append(needed))
     again(dataset, run)
     autoseg.plan_and_preprocess(dataset, run.path, config="2d", workers=1)

@@ -11,9 +11,9 @@ from autoseg.plan.plan import read_plan, read_reasons
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import edited_fields
 from autoseg.run_folder.preprocessed_case import read_record
-from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.step_costs import ReplayedCosts, read_step_costs
 from autoseg.run_folder.time_spent import add_time
+from autoseg.run_folder.timed_stage import Stage
 from tests.autoseg.commands.stand_ins import install
 from tests.autoseg.commands.steps import CASES, edit
 from tests.autoseg.dataset.build import write_table

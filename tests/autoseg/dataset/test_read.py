@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from autoseg.dataset.declaration import is_synthetic
+from autoseg.dataset.dataset_json import is_synthetic
 from autoseg.dataset.read import read_dataset
 from autoseg.dataset.record import record_of
 from autoseg.errors import DatasetError

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from autoseg.dataset.check import check_dataset
-from autoseg.dataset.disk import estimate_bytes, require_disk_space
+from autoseg.dataset.disk_space import estimate_bytes, require_disk_space
 from autoseg.dataset.read import read_dataset
 from autoseg.dataset.summary import print_summary
 from autoseg.errors import InputError

@@ -6,8 +6,8 @@ from autoseg.run_folder.budget_use import budget_use
 from autoseg.run_folder.finished_fold import Event, write_finished
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split
-from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.time_spent import add_time
+from autoseg.run_folder.timed_stage import Stage
 from tests.example_fold import finished_fold
 from tests.example_plan import example_plan
 

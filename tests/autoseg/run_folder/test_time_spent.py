@@ -13,8 +13,8 @@ from autoseg.errors import RunFolderError
 from autoseg.run_folder.dataset_record import read_record, write_record
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.report_folder import report_folder
-from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.time_spent import add_time, read_time_spent, timed
+from autoseg.run_folder.timed_stage import Stage
 from tests.autoseg.small_dataset import make_dataset
 
 
@@ -34,7 +34,7 @@ def test_time_adds_up_over_stages_and_restarts(tmp_path):
 def test_the_time_of_a_killed_process_is_kept(tmp_path):
     code = (
         "import os, sys, time; from pathlib import Path; from autoseg.run_folder.paths import RunFolder\n"
-        "from autoseg.run_folder.stage import Stage; from autoseg.run_folder.time_spent import timed\n"
+        "from autoseg.run_folder.timed_stage import Stage; from autoseg.run_folder.time_spent import timed\n"
         "with timed(RunFolder(Path(sys.argv[1])), Stage('train', '3d', 0), every=0.05):\n"
         "    time.sleep(0.6); os.kill(os.getpid(), 9)"
     )

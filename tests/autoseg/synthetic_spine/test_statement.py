@@ -12,7 +12,7 @@ from autoseg.synthetic_spine import make_phantom
 from autoseg.synthetic_spine.cohort import draw_grid, draw_scene, plan_cohort
 from autoseg.synthetic_spine.foci import draw_metastases
 from autoseg.synthetic_spine.kinds import KINDS
-from autoseg.synthetic_spine.signals import Motion, acquire, lesion_masks
+from autoseg.synthetic_spine.mr_signal import Motion, acquire, lesion_masks
 from tests.autoseg.synthetic_spine.phantom_files import SEQUENCES, table
 
 # as docs/phantom.md has them: signal over that of normal marrow

@@ -13,7 +13,7 @@ from sklearn.model_selection import GroupKFold
 from autoseg.synthetic_spine import make_phantom
 from autoseg.synthetic_spine.anatomy import bone_distance, locate
 from autoseg.synthetic_spine.cohort import draw_grid, draw_scene, plan_cohort
-from autoseg.synthetic_spine.signals import Motion, _sub_slices
+from autoseg.synthetic_spine.mr_signal import Motion, _sub_slices
 from tests.autoseg.synthetic_spine.phantom_files import SEQUENCES, read, table
 
 

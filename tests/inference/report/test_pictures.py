@@ -11,7 +11,7 @@ from autoseg.image.image import Image, write_image
 from autoseg.image.labels import Labels
 from autoseg.metrics import case_metrics
 from autoseg.run_folder.preprocessed_case import read_record
-from inference.report.background import from_file, from_preprocessed
+from inference.report.background_image import from_file, from_preprocessed
 from inference.report.pictures import chosen_cases, draw, fullest_slice, slice_of, zoom_box
 from tests.example_record import example_geometry
 from tests.inference.run_fixture import LABELS, STORED, make_run, reference_of

@@ -4,7 +4,7 @@ import pytest
 
 from autoseg.plan.plan import read_plan, read_reasons, write_plan
 from autoseg.run_folder.paths import RunFolder
-from inference.report.facts import run_facts
+from inference.report.run_facts import run_facts
 from tests.example_plan import example_plan
 
 REASONS = {

@@ -11,7 +11,7 @@ from planner.additions.network_input import (
     sequence_dropout,
     with_inputs,
 )
-from planner.budget.chooser import AUGMENTATION_FACTOR
+from planner.budget.candidate_chooser import AUGMENTATION_FACTOR
 from planner.budget.short_schedule import STEPS_FOR_DROPOUT
 from planner.budget.time_budget import INPUT_FIELDS
 from planner.rules.reference_plan import PlannedDecisions, reference_plan

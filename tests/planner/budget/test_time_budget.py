@@ -4,7 +4,7 @@ import pytest
 
 from autoseg.errors import PlanError
 from autoseg.plan.time_shares import divide_budget
-from planner.budget.chooser import AUGMENTATION_FACTOR, ENOUGH_STEPS
+from planner.budget.candidate_chooser import AUGMENTATION_FACTOR, ENOUGH_STEPS
 from planner.budget.cost import multiply_adds
 from planner.budget.network_candidates import candidates
 from planner.rules.reference_plan import reference_plan

@@ -8,7 +8,7 @@ from autoseg.machine.step_cost import StepCost
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.plan import Plan
 from planner.additions.network_input import with_inputs
-from planner.budget.chooser import MOST_MEASUREMENTS
+from planner.budget.candidate_chooser import MOST_MEASUREMENTS
 from planner.rules.reference_plan import reference_plan
 from tests.planner.machine import DATASETS, HOUR, Machine, dataset, fit
 

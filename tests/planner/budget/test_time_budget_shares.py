@@ -12,7 +12,7 @@ from autoseg.plan.configuration import Configuration
 from autoseg.plan.plan import Plan
 from autoseg.plan.time_shares import divide_budget
 from autoseg.whole_image.windows import window_starts
-from planner.budget.chooser import AUGMENTATION_FACTOR
+from planner.budget.candidate_chooser import AUGMENTATION_FACTOR
 from tests.planner.machine import CASES, DATASETS, FOLDS, HOUR, Machine, dataset, fit
 
 

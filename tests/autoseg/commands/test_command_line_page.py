@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from autoseg import __all__ as functions
-from autoseg.commands.reference import reference
+from autoseg.commands.command_line_page import reference
 
 PAGE = Path(__file__).parents[3] / "docs" / "command-line.md"
 
 
 def test_the_page_is_current():
     assert PAGE.read_text(encoding="utf-8") == reference(), (
-        "python -m autoseg.commands.reference > docs/command-line.md"
+        "python -m autoseg.commands.command_line_page > docs/command-line.md"
     )
 
 

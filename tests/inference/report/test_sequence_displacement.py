@@ -1,7 +1,7 @@
 """What the report says of sequences that lie apart."""
 
 from autoseg.dataset.fingerprint import Displacement, Fingerprint
-from inference.report.displacement import sequences_apart
+from inference.report.sequence_displacement import sequences_apart
 from tests.planner.fingerprints import fingerprint
 
 

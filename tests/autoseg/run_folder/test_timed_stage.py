@@ -1,7 +1,7 @@
 import pytest
 
-from autoseg.run_folder.stage import Stage, stage_of
 from autoseg.run_folder.time_spent import TimeSpent
+from autoseg.run_folder.timed_stage import Stage, stage_of
 from tests.example_plan import example_plan
 
 WRITTEN = {

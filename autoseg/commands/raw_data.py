@@ -21,8 +21,8 @@ from autoseg.machine.map_cases import workers_within_memory
 from autoseg.plan.plan import Plan, read_plan
 from autoseg.run_folder.dataset_record import read_record, write_record
 from autoseg.run_folder.paths import RunFolder
-from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.time_spent import timed
+from autoseg.run_folder.timed_stage import Stage
 
 # memory of a worker process, for the interpreter and its libraries, before it reads a case
 _PROCESS_BYTES = 300_000_000
@@ -143,7 +143,7 @@ def require_room(run: RunFolder, plan: Plan, configurations: Sequence[str], case
     Raises:
         InputError: the free space is too small; the message names free and needed space.
     """
-    from autoseg.dataset.disk import estimate_bytes, require_disk_space
+    from autoseg.dataset.disk_space import estimate_bytes, require_disk_space
 
     needed = 0
     for name in configurations:

@@ -15,8 +15,8 @@ from rich.text import Text
 from autoseg.errors import AutosegError, PartialFailure
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.report_folder import report_folder
-from autoseg.run_folder.stage import Stage
 from autoseg.run_folder.time_spent import read_time_spent, timed
+from autoseg.run_folder.timed_stage import Stage
 
 if TYPE_CHECKING:
     # this module imports libraries that take seconds to load

@@ -25,9 +25,9 @@ from autoseg.run_folder.selection import Selection, read_selection
 from autoseg.run_folder.splits import Split
 from autoseg.run_folder.time_spent import read_time_spent
 from autoseg.terminal import format_duration
-from inference.report.displacement import sequences_apart
 from inference.report.fact import Fact
 from inference.report.plan_facts import plan_facts
+from inference.report.sequence_displacement import sequences_apart
 
 _APART = "the patient's movement between sequences, measured where edges of both agree"
 

@@ -6,9 +6,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from autoseg.image.geometry import Spacing
-from autoseg.preprocessing.displacement import displacements
+from autoseg.preprocessing.sequence_displacement import displacements
 from autoseg.synthetic_spine.cohort import draw_grid, draw_scene, plan_cohort
-from autoseg.synthetic_spine.signals import Motion, acquire
+from autoseg.synthetic_spine.mr_signal import Motion, acquire
 
 SPACING = (4.0, 1.1, 1.1)
 SHAPE = (14, 72, 64)

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from autoseg.commands.environment import repair_thread_counts
+from autoseg.commands.environment_variables import repair_thread_counts
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from autoseg.commands.results import print_results
+from autoseg.commands.printed_results import print_results
 from autoseg.image.labels import Labels
 from autoseg.metrics import case_metrics, summarize
 

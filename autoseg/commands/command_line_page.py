@@ -1,4 +1,4 @@
-"""Writes the command-line reference: `python -m autoseg.commands.reference > docs/command-line.md`."""
+"""Writes the command-line reference: `python -m autoseg.commands.command_line_page > docs/command-line.md`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.console import Console
 import autoseg
 from autoseg.commands.cli import make_app
 
-HEAD = """<!-- made by python -m autoseg.commands.reference -->
+HEAD = """<!-- made by python -m autoseg.commands.command_line_page -->
 
 # The command line
 

@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from trainer.stop import StopRequest, TrainingStopped
+from trainer.stop_request import StopRequest, TrainingStopped
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])

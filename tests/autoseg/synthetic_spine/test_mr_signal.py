@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from autoseg.synthetic_spine.cohort import draw_grid, draw_scene, plan_cohort
-from autoseg.synthetic_spine.signals import Motion, acquire, lesion_masks
+from autoseg.synthetic_spine.mr_signal import Motion, acquire, lesion_masks
 from tests.autoseg.synthetic_spine.phantom_files import SEQUENCES
 
 SHAPE = (14, 112, 68)

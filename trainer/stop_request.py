@@ -7,7 +7,7 @@ import threading
 from types import FrameType, TracebackType
 
 from autoseg.errors import AutosegError
-from autoseg.machine.signals import stop_signals
+from autoseg.machine.stop_signals import stop_signals
 
 
 class TrainingStopped(AutosegError):
