@@ -94,7 +94,9 @@ class PartialFailure(AutosegError):
     exit_status = 1
 
 
-_SHORT = (bool, int, float, str)
+LONGEST_VALUE = 60
+"""Characters of a value that is told in a message."""
+
 MOST_PROBLEMS = 20
 """So many problems of one file are told; the others are counted."""
 
@@ -112,6 +114,10 @@ def wrong_fields(error: ValidationError, planned: object = None) -> str:
     return "; ".join([*told, *more])
 
 
+def _is_short(value: object) -> bool:
+    return isinstance(value, bool | int | float | str) and len(repr(value)) <= LONGEST_VALUE
+
+
 def _problem(place: tuple[int | str, ...], text: str, given: object, planned: object) -> str:
     """One problem in words, with the value that was given and the one that was planned, where these are short."""
     for key in place:
@@ -119,8 +125,8 @@ def _problem(place: tuple[int | str, ...], text: str, given: object, planned: ob
             planned = planned[key]  # type: ignore[index]
         except (KeyError, IndexError, TypeError):
             planned = None
-    shown = [f"it is {given!r}"] if isinstance(given, _SHORT) and given is not None else []
-    shown += [f"planned was {planned!r}"] if isinstance(planned, _SHORT) and planned is not None else []
+    shown = [f"it is {given!r}"] if _is_short(given) else []
+    shown += [f"planned was {planned!r}"] if _is_short(planned) else []
     # a problem of the whole file has no place
     where = f"{'.'.join(map(str, place))}: " if place else ""
     return f"{where}{text}" + (f" ({', '.join(shown)})" if shown else "")

@@ -90,6 +90,8 @@ def disk_errors_named(path: Path, *kinds: type[Exception]) -> Iterator[None]:
         yield
     except kinds as error:
         full = shutil.disk_usage(path.parent).free < LEAST_FREE_BYTES
+        if not full and "I/O" not in str(error):
+            raise
         why = os.strerror(errno.ENOSPC) if full else " ".join(str(error).split())
         raise OSError(errno.ENOSPC if full else errno.EIO, why, str(path)) from None
 
@@ -126,7 +128,13 @@ def _temporary_name(path: Path) -> Path:
 @cache
 def _this_machine() -> str:
     """Eight hexadecimal digits for this machine since it was started; process numbers are unique within them."""
-    return hashlib.blake2b(f"{platform.node()} {psutil.boot_time():.0f}".encode(), digest_size=4).hexdigest()
+    # containers of one host name and machine count their processes each from 1
+    try:
+        container = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        container = ""
+    names = f"{platform.node()} {psutil.boot_time():.0f} {container}"
+    return hashlib.blake2b(names.encode(), digest_size=4).hexdigest()
 
 
 def sweep(folder: Path) -> None:

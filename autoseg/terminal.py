@@ -20,6 +20,9 @@ WIDTH_IN_A_LOG = 160
 class PlainConsole(Console):
     """A console that prints text as it is written: square brackets are no markup, control characters do nothing."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, highlight=False, emoji=False, **options)
+
     def render_str(self, text: str, **options: Any) -> Text:
         """Turn a text, or a cell of a table, into what is printed."""
         return super().render_str(visible(text), **options)
@@ -31,13 +34,14 @@ def open_console(*, stderr: bool = False) -> Console:
     Args:
         stderr: write to standard error, as progress bars, warnings and errors do, instead of standard output.
     """
-    made = PlainConsole(stderr=stderr, markup=False, highlight=False, emoji=False)
+    made = PlainConsole(stderr=stderr)
     # a notebook is no terminal either, but has a width of its own
     if not made.is_terminal and not made.is_jupyter and not os.environ.get("COLUMNS", "").isdigit():
         made.width = WIDTH_IN_A_LOG
     return made
 
 
+MOST_SECONDS = 1e9
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
 _WHOLE = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
 
@@ -58,8 +62,8 @@ def parse_duration(text: str | float) -> float:
         seconds = sum(float(n) * _UNITS[u] for n, u in zip(match.groups(), "hms", strict=True) if n is not None)
     else:
         seconds = float(text)
-    if not 0 < seconds < float("inf"):
-        raise InputError(f"{text!r}: a length of time must be more than zero")
+    if not 0 < seconds <= MOST_SECONDS:
+        raise InputError(f"{text!r}: a length of time must be more than zero, and at most thirty years")
     return seconds
 
 

@@ -23,7 +23,7 @@ from autoseg.dataset.disk_space import is_small
 from autoseg.dataset.load import LoadedCase, load_case
 from autoseg.dataset.record import DatasetRecord, FileRecord, are_as, record_of
 from autoseg.errors import DatasetError
-from autoseg.files import FileModel, folder_replaced_when_done, locked, read_utf8
+from autoseg.files import FileModel, folder_replaced_when_done, locked, read_utf8, write_text
 from autoseg.image.image import Image, read_geometry, write_image
 from autoseg.image.labels import Labels
 from autoseg.machine.map_cases import map_cases, workers_within_memory
@@ -188,8 +188,13 @@ def follows_plan(folder: Path, plan: Plan, configuration: str) -> bool:
 
 def _is_done(task: _Task) -> bool:
     """Whether the folder of the case matches the plan and the source files as they now are."""
-    made_by = _made_by(task.folder)
-    return made_by is not None and made_by.is_as(_decided_by(task))
+    made_by, now = _made_by(task.folder), _decided_by(task)
+    if made_by is None or not made_by.is_as(now):
+        return False
+    if made_by != now:
+        # its files were moved or only touched, or an earlier release wrote no hashes
+        write_text(task.folder / MARKER, now.model_dump_json(indent=1))
+    return True
 
 
 def _made_by(folder: Path) -> DecidedBy | None:

@@ -26,7 +26,7 @@ from autoseg.run_folder.paths import RunFolder
 from trainer import checkpoint, events
 from trainer.checkpoint import LogRow, Repeated, Requested
 from trainer.data.batches import Batch, BatchLoader
-from trainer.fold_end import drop_checkpoints, finish_fold, stop_fold
+from trainer.fold_end import finish_fold, stop_fold
 from trainer.fold_state import Fold
 from trainer.fold_threads import adapt_threads, on_window, repeat_events, take_threads
 from trainer.open_fold import open_fold
@@ -86,7 +86,6 @@ def train_fold(
         TrainingCollapsed: training collapsed, and setting it back did not help.
     """
     if is_finished(run, configuration, fold):
-        drop_checkpoints(run, configuration, fold)
         return
     where = resolve_device(device)
     repeated = None if follows is None else _repeated(run, configuration, follows)

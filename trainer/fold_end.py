@@ -9,7 +9,6 @@ import torch
 from autoseg.machine import clock
 from autoseg.network.weights import save_weights
 from autoseg.run_folder.finished_fold import Finished, write_finished
-from autoseg.run_folder.paths import RunFolder
 from trainer import checkpoint
 from trainer.fold_state import Fold
 from trainer.fold_threads import on_window
@@ -62,9 +61,4 @@ def finish_fold(task: Fold) -> None:
         classes=task.plan.labels.foreground,
     )
     write_finished(task.run, task.name, task.index, summary)
-    drop_checkpoints(task.run, task.name, task.index)
-
-
-def drop_checkpoints(run: RunFolder, configuration: str, fold: int) -> None:
-    """Remove the training state of a finished fold; a process that was killed may have left it."""
-    shutil.rmtree(run.fold(configuration, fold) / "checkpoint", ignore_errors=True)
+    shutil.rmtree(task.folder / "checkpoint", ignore_errors=True)

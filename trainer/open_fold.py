@@ -25,7 +25,7 @@ from autoseg.plan.time_shares import steps_in
 from autoseg.run_folder.fold_cases import splits_of_configuration
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import edited_fields, edited_in
-from autoseg.run_folder.preprocessed_case import require_intact
+from autoseg.run_folder.preprocessed_case import require_intact_once
 from autoseg.run_folder.selection import set_selection_aside
 from autoseg.run_folder.splits import Split, read_splits
 from autoseg.run_folder.trained_by import refuse_other_plan_than_trained, write_trained_by
@@ -125,7 +125,7 @@ def _require_intact_cases(run: RunFolder, source: str, split: Split, console: Co
     """Refuse cases whose files have changed since they were written; cases of earlier releases cannot be checked."""
     folders = [run.case(source, case) for case in (*split.train, *split.val)]
     with ThreadPoolExecutor(available_cores()) as pool:
-        if not all(list(pool.map(require_intact, folders))):
+        if not all(list(pool.map(require_intact_once, folders))):
             console.print(
                 f"{run.preprocessed(source)}: written by an earlier release without checksums, so a damaged file would "
                 "not be noticed; preprocessed anew, it would be",

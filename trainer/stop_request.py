@@ -49,4 +49,6 @@ class StopRequest:
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         self.number = number
-        signal.signal(number, self._before[number])
+        # a closed terminal sends SIGHUP twice: the shell does, and then the system
+        again = signal.SIG_IGN if number == getattr(signal, "SIGHUP", None) else self._before[number]
+        signal.signal(number, again)

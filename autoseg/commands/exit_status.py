@@ -10,6 +10,7 @@ import io
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from types import FrameType
 
 from cyclopts import App, CycloptsError, MissingArgumentError
@@ -92,10 +93,15 @@ def _message(error: AutosegError) -> str:
 def _say(console: Console, text: str) -> None:
     # a stop on purpose is no error
     text = text if text.startswith("Stopped") else f"Error: {text}"
-    console.print(text, soft_wrap=True)
+    # the terminal may be closed
+    with suppress(OSError):
+        console.print(text, soft_wrap=True)
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
+    if number != signal.SIGTERM:
+        # a closed terminal sends SIGHUP twice, and the first one is being answered
+        signal.signal(number, signal.SIG_IGN)
     raise _Terminated(number)
 
 

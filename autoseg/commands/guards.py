@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from autoseg.errors import InputError, RunFolderError
@@ -14,14 +16,17 @@ from autoseg.run_folder.paths import RunFolder
 _BEFORE_THE_PLAN = {"splits.json", "splits.as_made.json", "time_spent.json", "dataset.json", "fingerprint.json"}
 
 
+MOST_EPOCHS = 100_000
+
+
 def check_threads_and_epochs(threads: int | None, epochs: int | None = None) -> None:
     """Refuse a number of threads or epochs below one.
 
     Raises:
         InputError: `threads` or `epochs` is less than 1.
     """
-    if epochs is not None and epochs < 1:
-        raise InputError(f"--epochs {epochs}: at least one")
+    if epochs is not None and not 1 <= epochs <= MOST_EPOCHS:
+        raise InputError(f"--epochs {epochs}: at least one, and at most {MOST_EPOCHS}")
     if threads is not None and threads < 1:
         raise InputError(f"--threads {threads}: at least one")
 
@@ -66,8 +71,17 @@ def existing_run(path: Path | str, *, follow_links: bool = False) -> RunFolder:
     run.require(run.plan, "autoseg plan-and-preprocess")
     if not follow_links:
         refuse_links_out(run.path)
-    sweep(run.path)
+    _remove_leftovers(run)
     return run
+
+
+def _remove_leftovers(run: RunFolder) -> None:
+    """Remove what killed processes left: half-written files, and the training state of finished folds."""
+    sweep(run.path)
+    for name in run.configurations_with_models():
+        for fold, folder in run.folds(name):
+            if run.finished(name, fold).exists() and (folder / "checkpoint").exists():
+                shutil.rmtree(folder / "checkpoint", ignore_errors=True)
 
 
 def refuse_links_out(folder: Path) -> None:
@@ -76,12 +90,13 @@ def refuse_links_out(folder: Path) -> None:
     Raises:
         RunFolderError: there is such a link; the message names it and its target.
     """
-    root = folder.resolve()
+    root = Path(os.path.realpath(folder))
     waiting = [root]
     while waiting:
-        with os.scandir(waiting.pop()) as entries:
+        # another process of the same run may rename a folder meanwhile
+        with suppress(FileNotFoundError), os.scandir(waiting.pop()) as entries:
             for entry in entries:
-                if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(root):
+                if entry.is_symlink() and not Path(os.path.realpath(entry.path)).is_relative_to(root):
                     raise RunFolderError(
                         f"{entry.path}: is a link to {Path(entry.path).readlink()}, outside of the RUN folder, where "
                         "nothing is read or written; put the files themselves here, or add --follow-links if you made "
@@ -108,7 +123,7 @@ def require_run_or_empty(run: RunFolder, *, follow_links: bool = False) -> None:
     if run.path.exists() and not follow_links:
         refuse_links_out(run.path)
     if run.plan.exists() or run.dataset.exists():
-        sweep(run.path)
+        _remove_leftovers(run)
         return
     if not run.path.exists():
         return

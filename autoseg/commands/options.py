@@ -128,16 +128,16 @@ Architecture = Annotated[
 ]
 RunBudget = Annotated[
     str | float | None,
-    _time("Time for a whole run, as 90s, 40m or 1h30m, or seconds [default: 40m on a CPU, none on a GPU]."),
+    _time("Time for a whole run, as 90s, 40m or 1h30m; in Python also seconds [default: 40m on a CPU, none on a GPU]."),
 ]
 StudyBudget = Annotated[
     str | float | None,
     _time(
-        "Time for the whole study, as 40m or 2h, or seconds, in equal parts for every fold of every cell "
+        "Time for the whole study, as 40m or 2h, in equal parts for every fold of every cell "
         "[default: 40m on a CPU, none on a GPU]."
     ),
 ]
-DemoBudget = Annotated[str | float, _time("Time for the run, as 8m, or seconds.")]
+DemoBudget = Annotated[str | float, _time("Time for the run, as 8m.")]
 Replan = Annotated[bool, _switch("Discard edits of plan.yaml and plan again.")]
 PlanOnly = Annotated[bool, _switch("Plan, and leave the preprocessing out.")]
 StudySequences = Annotated[
@@ -173,7 +173,7 @@ Epochs = Annotated[
     int | None,
     Parameter(help="Length of each fold's schedule in epochs, which no clock changes [default: by the time]."),
 ]
-FoldBudget = Annotated[str | float | None, _time("Time for each fold alone, as 10m, or seconds [default: as planned].")]
+FoldBudget = Annotated[str | float | None, _time("Time for each fold alone, as 10m [default: as planned].")]
 PatchWorkers = Annotated[int | None, Parameter(help="Processes that draw and augment patches [default: by the cores].")]
 Follow = Annotated[
     Path | str | None,

@@ -15,6 +15,7 @@ from typing import Literal
 from autoseg.checksums import digest_of
 from autoseg.dataset.case import Case, Dataset
 from autoseg.files import FileModel
+from autoseg.image.integrity import files_of_image
 from autoseg.image.labels import Labels
 from autoseg.names import PlainName
 from autoseg.terminal import progress_bar
@@ -39,11 +40,14 @@ class FileRecord(FileModel):
     modified: int
     sha256: str | None = None
 
-    def is_as(self, other: FileRecord) -> bool:
-        """Whether two records are of the same content; where a hash is missing, of the same path, size and time."""
-        if self.sha256 is not None and other.sha256 is not None:
-            return self.sha256 == other.sha256
-        return self._path_size_time == other._path_size_time
+    def is_as(self, now: FileRecord) -> bool:
+        """Whether the file's content is now as in this record; one of earlier releases goes by path, size and time.
+
+        A file that cannot be read now has no hash, and counts as changed, so that the data set is checked.
+        """
+        if self.sha256 is not None:
+            return self.sha256 == now.sha256
+        return self._path_size_time == now._path_size_time
 
     @property
     def _path_size_time(self) -> tuple[str, int, int]:
@@ -169,24 +173,24 @@ def _hashed(
     large = sum(records[path].size for path in left) > BYTES_WITHOUT_A_BAR
     with ThreadPoolExecutor(max(1, workers)) as pool, progress_bar() if large else nullcontext() as bar:
         task = None if bar is None else bar.add_task("Reading the files", total=len(left))
-        for path, digest in zip(left, pool.map(_content_hash, left), strict=True):
+        for path, digest in zip(left, pool.map(content_hash, left), strict=True):
             found[path] = digest
             if bar is not None and task is not None:
                 bar.advance(task)
     return {path: record.changed(sha256=found[path]) for path, record in records.items()}
 
 
-def _content_hash(path: Path) -> str | None:
+def content_hash(path: Path) -> str | None:
     """SHA-256 of a file, or of names and contents of a folder of DICOM slices; None where it cannot be read."""
     try:
-        if not path.is_dir():
+        if (files := _files_of(path)) == [path]:
             return digest_of(path)
         digest = hashlib.sha256()
-        for file in _files_of(path):
+        for file in files:
             digest.update(f"{digest_of(file)}  {file.name}\n".encode())
         return digest.hexdigest()
     except OSError:
-        # the check of the data set tells what is wrong with it
+        # it counts as changed then, and the check of the data set tells what is wrong with it
         return None
 
 
@@ -200,12 +204,13 @@ def changed_cases(before: DatasetRecord, now: DatasetRecord) -> tuple[str, ...]:
 
 
 def _files_of(path: Path) -> list[Path]:
-    return sorted(file for file in path.iterdir() if file.is_file())
+    """The files of an image: those in a folder of DICOM slices, or a file and what lies beside it."""
+    return sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else list(files_of_image(path))
 
 
 def file_record(path: Path, folder: Path) -> FileRecord:
     """Make the record of a file, or a folder of DICOM slices, without its hash; `folder` is the data set's folder."""
-    files = _files_of(path) if path.is_dir() else [path]
+    files = _files_of(path)
     facts = [file.stat() for file in files if file.exists()]
     absolute, root = path.absolute(), folder.absolute()
     return FileRecord(

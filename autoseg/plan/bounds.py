@@ -9,13 +9,17 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from autoseg.terminal import MOST_SECONDS
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Seconds = Annotated[float, Field(gt=0, le=1e9)]
+MOST_STEPS = 100_000_000
+
+Seconds = Annotated[float, Field(gt=0, le=MOST_SECONDS)]
 """A duration in seconds, at most thirty years."""
 
-Steps = Annotated[int, Field(ge=1, le=100_000_000)]
-Millimetres = Annotated[float, Field(ge=1e-4, le=1_000)]
-"""Size of a voxel along one axis in mm, from a tenth of a micrometre to a metre."""
+Steps = Annotated[int, Field(ge=1, le=MOST_STEPS)]
+Millimetres = Annotated[float, Field(ge=1e-7, le=1_000)]
+"""Size of a voxel along one axis in mm, from a tenth of a nanometre to a metre."""
 
 MedianLength = Annotated[float, Field(gt=0, le=1e6)]
 """Median length of the cases along one axis, in voxels."""

@@ -33,7 +33,7 @@ from autoseg.plan.bounds import (
 
 Architecture = Literal["plain", "resenc_m", "resenc_l", "resenc_xl"]
 
-MOST_PATCHES = 4_096
+MOST_PATCHES = 65_536
 MOST_NEIGHBOURS = 32
 MOST_VOXELS = 2**31
 """Largest number of voxels in a batch of patches."""

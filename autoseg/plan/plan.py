@@ -118,10 +118,7 @@ class Plan(FileModel):
 
     @model_validator(mode="after")
     def _fields_agree(self) -> Plan:
-        names = [channel.name for channel in self.channels]
-        problems = input_problems(self.configurations, names)
-        if len(set(names)) < len(names):
-            problems.append("channels: two have one name")
+        problems = input_problems(self.configurations, [channel.name for channel in self.channels])
         if sorted(self.transpose_forward) != [0, 1, 2]:
             problems.append("transpose_forward: names each of the axes 0, 1 and 2 once")
         if problems:

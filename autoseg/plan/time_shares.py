@@ -19,6 +19,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from autoseg.plan.bounds import MOST_STEPS
+
 SECONDS_A_CASE, SECONDS_A_FOLD, SHARE_UNPLANNED = 0.4, 6.0, 0.02
 """What is not given to folds when the plan is made: seconds per case for preprocessing and the report, seconds per fold
 for its start, and a share of the whole budget for what is not foreseen."""
@@ -127,7 +129,7 @@ def divide_fold(seconds: float, of_step: float, of_case: float, validation_cases
     training = max(1.0, seconds - validation)
     of_validation = of_case * min(CASES_A_VALIDATION, validation_cases)
     validations = min(MOST_VALIDATIONS, int(SHARE_FOR_VALIDATIONS * training / of_validation))
-    steps = max(1, int((training - validations * of_validation) / of_step))
+    steps = min(MOST_STEPS, max(1, int((training - validations * of_validation) / of_step)))
     return FoldShares(steps, training, validation, validations)
 
 
@@ -138,7 +140,7 @@ def steps_in(seconds: float, of_step: float) -> int:
         seconds: time of the fold in seconds.
         of_step: measured seconds of a training step, without augmentation.
     """
-    return max(1, int(SHARE_FOR_STEPS * seconds / of_step))
+    return min(MOST_STEPS, max(1, int(SHARE_FOR_STEPS * seconds / of_step)))
 
 
 def time_for_training(budget: float, unspent: float, validation: float, report: float | None) -> float:

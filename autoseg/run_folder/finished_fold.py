@@ -47,7 +47,7 @@ class Finished(FileModel):
         iterations_per_epoch: number of steps in an epoch; None in files of earlier releases.
         seconds_training: seconds of training, summed over restarts.
         seconds_validation: seconds of the whole-case predictions at the end.
-        device: type of the device that trained the fold: `cpu`, `cuda` or `mps`.
+        device: device that trained the fold, such as `cpu` or `cuda:0`.
         threads: number of torch's threads at the beginning; `events` tell how it changed.
         torch_version: version of torch that computed.
         precision: dtype that the network computed in, or, where it changed, all dtypes in order; None in files

@@ -9,6 +9,7 @@ drawn from; `reference.nii.gz`, the label map in the data set's values at the im
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -159,6 +160,17 @@ def require_intact(folder: Path) -> bool:
             "run `autoseg plan-and-preprocess` again"
         )
     return changed is not None
+
+
+def require_intact_once(folder: Path) -> bool:
+    """As `require_intact`; in one process a case is read for it once, as long as its files' sizes and times stay."""
+    stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(folder.iterdir())]
+    return _known_intact(folder, tuple(stamps))
+
+
+@cache
+def _known_intact(folder: Path, stamps: tuple[tuple[str, int, int], ...]) -> bool:
+    return require_intact(folder)
 
 
 def read_record(folder: Path) -> CaseRecord:

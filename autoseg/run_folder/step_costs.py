@@ -124,7 +124,7 @@ class ReplayedCosts:
                 del self._left[place]
                 seconds = math.inf if step.seconds is None else step.seconds
                 return StepCost(seconds, step.peak_bytes, step.forward_share, step.others)
-        raise RunFolderError(f"step_costs.json: has no look at a step of patch {configuration.patch_size}")
+        raise RunFolderError(f"step_costs.json: has no measurement of a step of patch {configuration.patch_size}")
 
 
 def write_step_costs(run: RunFolder, costs: StepCosts) -> None:

@@ -1,4 +1,4 @@
-"""`trained_on.json` of a fold: the content of the cases that it was trained on, so that a later change is noticed.
+"""`trained_on.json` of a fold: the content of the cases that it is trained and validated on, to notice a change.
 
 A case counts as changed where its preprocessed files are others, by their checksums. A file of the data set that was
 only touched, or is preprocessed anew to the same content, changes nothing.
@@ -18,8 +18,8 @@ class TrainedOn(FileModel):
     """Content of `trained_on.json`.
 
     Args:
-        cases: for each training case, the SHA-256 of its list of checksums; None for cases of earlier releases, which
-            have no list.
+        cases: for each training and validation case, the SHA-256 of its list of checksums; None for cases of earlier
+            releases, which have no list.
     """
 
     schema_version: int = 1
@@ -29,12 +29,12 @@ class TrainedOn(FileModel):
 def write_trained_on(run: RunFolder, plan: Plan, configuration: str, fold: int, split: Split) -> None:
     """Write `trained_on.json` of a fold that begins, atomically."""
     source = plan.preprocessed_as(configuration)
-    cases = {case: _digest(run, source, case) for case in split.train}
+    cases = {case: _digest(run, source, case) for case in (*split.train, *split.val)}
     write_text(run.trained_on(configuration, fold), TrainedOn(cases=cases).model_dump_json(indent=1))
 
 
 def cases_changed_since(run: RunFolder, plan: Plan, configuration: str, fold: int) -> tuple[str, ...]:
-    """Names of the training cases of a fold whose content is another now than when the fold began.
+    """Names of the cases of a fold whose content is another now than when the fold began.
 
     Args:
         run: RUN folder that holds the fold and the preprocessed cases.

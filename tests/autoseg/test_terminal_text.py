@@ -13,9 +13,7 @@ NAMES = ["core[/b]", "[/]", "kidney [left]", "a[red]b", ":smile:", "$\\frac{$"]
 
 def printed(renderable):
     out = io.StringIO()
-    PlainConsole(file=out, markup=False, highlight=False, emoji=False, width=100, force_terminal=False).print(
-        renderable
-    )
+    PlainConsole(file=out, width=100, force_terminal=False).print(renderable)
     return out.getvalue()
 
 

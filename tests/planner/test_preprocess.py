@@ -252,7 +252,7 @@ def start_slow_preprocessing(
             time.sleep(0.5 + 0.2 * int(record.case[-1]))
 
         preprocess.write_case = slow_write
-        disk.SMALL_BYTES = {small}
+        disk_space.SMALL_BYTES = {small}
         if __name__ == "__main__":
             cases = tuple(Case(name, (Path(image),), Path(label)) for name, image, label in {cases!r})
             folder = Path({str(dataset.folder)!r})

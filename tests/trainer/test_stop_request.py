@@ -15,7 +15,9 @@ def test_the_exit_status_tells_the_signal(number: int, status: int) -> None:
             assert stop.number is None
             os.kill(os.getpid(), number)
             assert stop.number == number
-            assert signal.getsignal(number) == signal.default_int_handler, "a second one ends the process at once"
+            # a closed terminal sends its signal twice; a second one of the others ends the process at once
+            after = signal.SIG_IGN if number == signal.SIGHUP else signal.default_int_handler
+            assert signal.getsignal(number) == after
     finally:
         signal.signal(number, found)
     assert TrainingStopped("Stopped", number).exit_status == status

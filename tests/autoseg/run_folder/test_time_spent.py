@@ -5,10 +5,12 @@ import threading
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from autoseg.dataset.read import read_dataset
-from autoseg.dataset.record import changed_cases, record_of
+from autoseg.dataset.record import changed_cases, content_hash, record_of
 from autoseg.errors import RunFolderError
 from autoseg.run_folder.dataset_record import read_record, write_record
 from autoseg.run_folder.paths import RunFolder
@@ -142,3 +144,14 @@ def test_the_configuration_reported_first_keeps_the_report(tmp_path):
     (run.report / "summary.json").write_text('{"configuration": "3d", "cases": 4}', encoding="utf-8")
     assert report_folder(run, "3d") == run.report
     assert report_folder(run, "2d") == run.report / "2d"
+
+
+@pytest.mark.parametrize("ending", [".mhd", ".nhdr", ".hdr", ".mha"])
+def test_voxels_beside_a_header_count_as_its_content(tmp_path, ending):
+    voxels = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
+    path = tmp_path / f"voxels{ending}"
+    sitk.WriteImage(sitk.GetImageFromArray(voxels), path)
+    before = content_hash(path)
+    assert content_hash(path) == before
+    sitk.WriteImage(sitk.GetImageFromArray(voxels + 1), path)
+    assert content_hash(path) != before
