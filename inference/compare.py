@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from math import prod
@@ -16,7 +15,6 @@ from autoseg.image.image import Image, read_geometry, read_label
 from autoseg.image.labels import Labels
 from autoseg.machine.cores import available_cores
 from autoseg.machine.map_cases import map_cases, workers_within_memory
-from autoseg.machine.threads import computing_with
 from autoseg.metrics import CaseMetrics, case_metrics
 
 LARGEST_OFFSET = 1e-3
@@ -68,9 +66,7 @@ def compare_all(
         One result for each pair, in the order of `pairs`.
     """
     count = workers_for(pairs, threads) if workers is None else workers
-    # one thread, as in a worker process: threads that wait would take turns with other programs
-    with computing_with(1) if count == 1 else nullcontext():
-        return map_cases(partial(compare, labels=labels), pairs, count, "Evaluating", name=case_of)
+    return map_cases(partial(compare, labels=labels), pairs, count, "Evaluating", name=case_of)
 
 
 def compare(pair: Pair, labels: Labels) -> Compared:
