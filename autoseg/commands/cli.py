@@ -15,6 +15,20 @@ from autoseg.commands.exit_status import run_command
 from autoseg.commands.options import option_of, types_of_options
 from autoseg.terminal import open_console
 
+SUMMARIES = {
+    "copy": "Copy a RUN folder; with --models-only without patients' images.",
+    "demo": "Draw synthetic cases and take them through the whole path, on any machine.",
+    "evaluate": "Compare predicted label maps with references, by case, class and lesion.",
+    "phantom": "Draw a synthetic spine data set with metastases: T1, T2 and STIR, labels, cases.csv.",
+    "plan_and_preprocess": "Check a data set, measure its fingerprint, plan, split and preprocess it.",
+    "predict": "Predict images with all finished folds together, as `autoseg select` chose.",
+    "run": "Everything: check, plan, preprocess, train all folds, cross-validate, report.",
+    "select": "Choose the configuration or pair that is best in cross-validation, and its post-processing.",
+    "study": "Compare sequences and input dimensions: one network for each, over the same cases and folds.",
+    "train": "Train one fold, or all in turn; stopped or killed, the same command goes on.",
+}
+"""The first line of each public function, so that `autoseg --help` imports none of them."""
+
 EXAMPLES = {
     "copy": "autoseg copy RUN -o MODELS --models-only",
     "demo": "autoseg demo",
@@ -29,9 +43,16 @@ EXAMPLES = {
 }
 """For each public function one line that its help shows."""
 
+INSTALL_COMPLETION = "--install-completion"
 
-def make_app() -> App:
-    """Return the command-line application with all commands; their modules are imported, and torch is not."""
+
+def make_app(asked: Sequence[str] | None = None) -> App:
+    """Return the command-line application.
+
+    Args:
+        asked: arguments of the command line. A command that they do not name is registered with its summary alone, so
+            that its module is not imported. None = all commands are registered with their options.
+    """
     app = App(
         name="autoseg",
         version=autoseg.__version__,
@@ -42,7 +63,11 @@ def make_app() -> App:
     )
     app.register_install_completion_command(help="Let the shell complete commands and options.")
     for name in autoseg.__all__:
-        app.command(shell_form(getattr(autoseg, name)), help_epilogue=f"Example:  {EXAMPLES[name]}")
+        command = name.replace("_", "-")
+        if asked is None or command in asked or INSTALL_COMPLETION in asked:
+            app.command(shell_form(getattr(autoseg, name)), help_epilogue=f"Example:  {EXAMPLES[name]}")
+        else:
+            app.command(App(name=command, help=SUMMARIES[name]))
     return app
 
 
@@ -89,7 +114,8 @@ def status_of(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
     for sentence in repair_thread_counts():
         open_console(stderr=True).print(f"Warning: {sentence}")
-    return run_command(make_app(), arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    return run_command(make_app(given), given)
 
 
 if __name__ == "__main__":
