@@ -25,6 +25,9 @@ from autoseg.plan.configuration import Training
 from autoseg.run_folder.finished_fold import Event
 from trainer.learner import Learner
 
+SECONDS_BETWEEN_CHECKPOINTS = 180.0
+"""Within a long epoch a checkpoint is written after so many seconds; and at the end of each epoch."""
+
 
 class LogRow(FileModel):
     """One line of `log.csv`: the summary of an epoch.

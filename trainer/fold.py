@@ -37,7 +37,6 @@ from trainer.schedule import learning_rate
 from trainer.stop_request import StopRequest
 from trainer.validation import dice_at_plan_spacing, evaluation_network, pooled_dice
 
-SECONDS_BETWEEN_CHECKPOINTS = 180.0
 SECONDS_BETWEEN_PICTURES = 10.0
 
 
@@ -150,7 +149,7 @@ def _train(task: Fold, stop: StopRequest, bar: FoldBar, at_other_pace: AtOtherPa
                 if not _end_epoch(task):
                     return
                 compare_pace(task, at_other_pace)
-            elif clock.now() - task.saved_at > SECONDS_BETWEEN_CHECKPOINTS:
+            elif clock.now() - task.saved_at > checkpoint.SECONDS_BETWEEN_CHECKPOINTS:
                 task.save()
             repeat_events(task)
             adapt_threads(task)
