@@ -11,15 +11,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 # one mark for each index, so that naming another one installs its torch
 INSTALLED := $(VENV)/.installed$(subst /,_,$(subst :,_,$(INDEX)))
+DOCS_INSTALLED := $(VENV)/.installed.docs
 PACKAGES := autoseg planner trainer inference tests benchmarks
+HOOK := docs/repository_links.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint clean
+.PHONY: help install demo test test-newest lint docs clean
 
 help:
 	@echo "make demo    a synthetic data set through the whole path, planned to end within 10 minutes"
 	@echo "make test    every test"
+	@echo "make test-newest   the fast tests on the newest Python that is at hand beside $(PYTHON)"
 	@echo "make lint    format, style, types, imports between the packages"
+	@echo "make docs    the documentation as a site, in site/; open site/index.html"
 	@echo "make clean   remove the virtual environment and what tools left behind"
 	@echo "INDEX=URL    package index to take torch from"
 
@@ -35,17 +39,35 @@ endif
 	$(BIN)/python -m pip install -c constraints.txt -e '.[dev]'
 	@touch $@
 
+$(DOCS_INSTALLED): $(INSTALLED)
+	$(BIN)/python -m pip install -c constraints.txt -e '.[docs]'
+	@touch $@
+
 demo: $(INSTALLED)
 	$(BIN)/autoseg demo
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
 
+# the newest interpreter at hand that starts and for which torch has wheels; or NEWEST=/path/to/python3.13
+NEWEST ?= $(shell for n in 14 13 12; do python3.$$n -c "" 2>/dev/null && echo python3.$$n && break; done)
+test-newest:
+ifeq ($(NEWEST),)
+	@echo "skipped: no Python newer than 3.11 is at hand"
+else
+	$(NEWEST) -m venv .venv-newest
+	.venv-newest/bin/python -m pip install $(if $(INDEX),--extra-index-url $(INDEX)) -e '.[dev]'
+	.venv-newest/bin/python -m pytest -m "not slow"
+endif
+
 lint: $(INSTALLED)
-	$(BIN)/ruff format --check $(PACKAGES)
-	$(BIN)/ruff check $(PACKAGES)
+	$(BIN)/ruff format --check $(PACKAGES) $(HOOK)
+	$(BIN)/ruff check $(PACKAGES) $(HOOK)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(DOCS_INSTALLED)
+	$(BIN)/mkdocs build
+
 clean:
-	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
+	rm -rf $(VENV) .venv-newest site build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info

@@ -94,8 +94,39 @@ class PartialFailure(AutosegError):
     exit_status = 1
 
 
-def wrong_fields(error: ValidationError) -> str:
-    """Return a text that names every field that pydantic rejects by its dotted path, and why it is rejected."""
-    # a problem of the whole file has no path
-    told = [(".".join(map(str, e["loc"])), e["msg"]) for e in error.errors()]
-    return "; ".join(f"{path}: {text}" if path else text for path, text in told)
+LONGEST_VALUE = 60
+"""Characters of a value that is told in a message."""
+
+MOST_PROBLEMS = 20
+"""So many problems of one file are told; the others are counted."""
+
+
+def wrong_fields(error: ValidationError, planned: object = None) -> str:
+    """Return a text that names every field that pydantic rejects by its dotted path, and why it is rejected.
+
+    Args:
+        error: what pydantic found.
+        planned: content of the file as autoseg wrote it, as dicts and lists; its values are told beside the wrong ones.
+    """
+    found = error.errors(include_url=False, include_context=False)
+    told = [_problem(e["loc"], e["msg"], e["input"], planned) for e in found[:MOST_PROBLEMS]]
+    more = [f"and {len(found) - MOST_PROBLEMS} more"] if len(found) > MOST_PROBLEMS else []
+    return "; ".join([*told, *more])
+
+
+def _is_short(value: object) -> bool:
+    return isinstance(value, bool | int | float | str) and len(repr(value)) <= LONGEST_VALUE
+
+
+def _problem(place: tuple[int | str, ...], text: str, given: object, planned: object) -> str:
+    """One problem in words, with the value that was given and the one that was planned, where these are short."""
+    for key in place:
+        try:
+            planned = planned[key]  # type: ignore[index]
+        except (KeyError, IndexError, TypeError):
+            planned = None
+    shown = [f"it is {given!r}"] if _is_short(given) else []
+    shown += [f"planned was {planned!r}"] if _is_short(planned) else []
+    # a problem of the whole file has no place
+    where = f"{'.'.join(map(str, place))}: " if place else ""
+    return f"{where}{text}" + (f" ({', '.join(shown)})" if shown else "")

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import os
 import re
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
 from autoseg.errors import InputError
+from autoseg.names import visible
 
 WIDTH_IN_A_LOG = 160
 """Width in columns of output to a file or a pipe, since rich's 80 columns would cut tables of many classes."""
+
+
+class PlainConsole(Console):
+    """A console that prints text as it is written: square brackets are no markup, control characters do nothing."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, highlight=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Turn a text, or a cell of a table, into what is printed."""
+        return super().render_str(visible(text), **options)
 
 
 def open_console(*, stderr: bool = False) -> Console:
@@ -20,13 +34,14 @@ def open_console(*, stderr: bool = False) -> Console:
     Args:
         stderr: write to standard error, as progress bars, warnings and errors do, instead of standard output.
     """
-    made = Console(stderr=stderr)
+    made = PlainConsole(stderr=stderr)
     # a notebook is no terminal either, but has a width of its own
-    if not made.is_terminal and not made.is_jupyter and "COLUMNS" not in os.environ:
+    if not made.is_terminal and not made.is_jupyter and not os.environ.get("COLUMNS", "").isdigit():
         made.width = WIDTH_IN_A_LOG
     return made
 
 
+MOST_SECONDS = 1e9
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
 _WHOLE = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
 
@@ -47,8 +62,8 @@ def parse_duration(text: str | float) -> float:
         seconds = sum(float(n) * _UNITS[u] for n, u in zip(match.groups(), "hms", strict=True) if n is not None)
     else:
         seconds = float(text)
-    if not 0 < seconds < float("inf"):
-        raise InputError(f"{text!r}: a length of time must be more than zero")
+    if not 0 < seconds <= MOST_SECONDS:
+        raise InputError(f"{text!r}: a length of time must be more than zero, and at most thirty years")
     return seconds
 
 
@@ -66,6 +81,17 @@ def format_duration(seconds: float) -> str:
     return f"{days} {unit} {hours % 24} h" if hours % 24 else f"{days} {unit}"
 
 
+def styled(style: str, text: str, rest: str = "") -> Text:
+    """Return a text in a style, such as `bold` or `yellow`, and the rest in none.
+
+    Args:
+        style: rich's name of the style.
+        text: what is shown in the style.
+        rest: what follows in no style.
+    """
+    return Text.assemble((visible(text), style), visible(rest))
+
+
 def progress_bar(console: Console | None = None) -> Progress:
     """Return autoseg's progress bar, which shows the task, the items done, the time elapsed and the time left.
 
@@ -73,7 +99,7 @@ def progress_bar(console: Console | None = None) -> Progress:
         console: console that shows the bar; None = a new one on standard error.
     """
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

@@ -16,7 +16,7 @@ import torch
 from rich.table import Table
 from torch import nn
 
-from autoseg.network.build import network_of
+from autoseg.network.build import network_by_plan
 from autoseg.network.convolution import Convolution
 from autoseg.plan.network_input import input_channels
 from autoseg.plan.plan import read_plan
@@ -38,7 +38,7 @@ def main() -> None:
     run = RunFolder(options.run)
     plan = read_plan(run.reference_plan if options.reference else run.plan)
     configuration = plan.configuration(options.config)
-    ours, torchs = (network_of(plan, configuration).eval() for _ in range(2))
+    ours, torchs = (network_by_plan(plan, configuration).eval() for _ in range(2))
     for module in torchs.modules():
         if isinstance(module, Convolution):
             module.__class__ = nn.Conv3d  # type: ignore[assignment]

@@ -15,13 +15,15 @@ import numpy as np
 from autoseg.dataset.case import Case, Dataset
 from autoseg.image.geometry import Geometry
 from autoseg.image.image import Image, write_image
+from autoseg.plan.plan import ForegroundIntensity
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.preprocessed_case import read_record
 from benchmarks.process import own_peak_bytes
 from planner.preprocess import bytes_needed, preprocess_dataset
-from tests.autoseg.preprocessing.example_plan import LABELS, channel, plan
+from tests.example_plan import LABELS, example_channel, example_plan, with_configuration
 
 AXES = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
+FOREGROUND = ForegroundIntensity(mean=80.0, sd=40.0, median=85.0, percentile_00_5=-50.0, percentile_99_5=220.0)
 
 
 def write_ct(folder: Path, shape: tuple[int, int, int]) -> Case:
@@ -44,7 +46,8 @@ def write_ct(folder: Path, shape: tuple[int, int, int]) -> Case:
 
 def preprocess(case: Case, spacing: tuple[float, float, float], run: RunFolder) -> None:
     dataset = Dataset("example", "nnunet", ("CT",), (True,), LABELS, (case,))
-    settings = plan(spacing, channels=(channel("ct", name="CT"),))
+    ct = example_channel("CT", normalization="ct", foreground=FOREGROUND)
+    settings = with_configuration(example_plan(channels=(ct,)), spacing=spacing)
     start = time.perf_counter()
     preprocess_dataset(dataset, settings, "3d", run, workers=1)
     seconds = time.perf_counter() - start

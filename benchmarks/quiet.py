@@ -24,7 +24,7 @@ def wait_until_quiet() -> float:
     others, began, told = OtherPrograms(), time.monotonic(), False
     while True:
         time.sleep(SECONDS_OF_A_LOOK)
-        used = others.look().others
+        used = others.measure().others
         if used < QUIET_CORES:
             return used
         if time.monotonic() - began > MOST_SECONDS:

@@ -114,7 +114,7 @@ def workers_for(pairs: Sequence[Pair], threads: int | None = None) -> int:
 
     It is 1 where the work is too small to start more processes.
     """
-    sizes = [_voxels(pair) for pair in pairs]
+    sizes = [voxels_of(pair) for pair in pairs]
     if sum(sizes) < _VOXELS_WORTH_PROCESSES:
         return 1
     at_most = min(threads or available_cores(), len(pairs))
@@ -126,7 +126,8 @@ def case_of(pair: Pair) -> str:
     return pair.case
 
 
-def _voxels(pair: Pair) -> int:
+def voxels_of(pair: Pair) -> int:
+    """Number of voxels of the pair's reference; 0 where it cannot be read."""
     try:
         return prod(read_geometry(pair.reference)[0].shape)
     except ImageError:

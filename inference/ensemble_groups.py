@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 from rich.console import Console
-from rich.markup import escape
 
 from autoseg.dataset.load import LoadedCase
 from autoseg.errors import ImageError
@@ -16,6 +15,7 @@ from autoseg.plan.network_input import seen_sequences
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.trained_by import refuse_other_plan_than_trained
+from autoseg.terminal import styled
 from inference.ensemble import Ensemble, Member, choose_members
 
 
@@ -66,10 +66,12 @@ def load_group(
     members = choose_members(run, name, folds)
     _tell_members(name, members, console)
     if mirror and not planned.training.mirror:
-        console.print("[yellow]not mirrored[/yellow]: no axis was mirrored in training, so mirroring would mislead")
+        console.print(
+            styled("yellow", "not mirrored", ": no axis was mirrored in training, so mirroring would mislead")
+        )
     if mirror is None and (unseen := set(planned.prediction.mirror) - set(planned.training.mirror)):
         axes = ", ".join("zyx"[axis] for axis in sorted(unseen))
-        console.print(f"[yellow]not mirrored along {axes}[/yellow]: training was not, so mirroring would mislead")
+        console.print(styled("yellow", f"not mirrored along {axes}", ": training was not, so mirroring would mislead"))
     return Group(name, planned, Ensemble.load(run, plan, members, device), mirror_axes(planned, mirror))
 
 
@@ -97,15 +99,13 @@ def groups_that_see(groups: Sequence[Group], plan: Plan, loaded: LoadedCase, con
         needed = dict.fromkeys(sequence for group in groups for sequence in seen_sequences(plan, group.configuration))
         raise ImageError(f"no sequence is there that the network sees: {', '.join(needed)}")
     if blind := [group.name for group in groups if group not in seeing]:
-        console.print(
-            f"[yellow]{escape(', '.join(blind))} left out[/yellow]: the case has none of its sequences", highlight=False
-        )
+        console.print(styled("yellow", f"{', '.join(blind)} left out", ": the case has none of its sequences"))
     return seeing
 
 
 def _tell_members(configuration: str, members: Sequence[Member], console: Console) -> None:
     folds = ", ".join(str(member.fold) for member in members)
-    console.print(f"Predicting with {configuration}, fold {folds}.", highlight=False)
+    console.print(f"Predicting with {configuration}, fold {folds}.")
     stopped = ", ".join(str(member.fold) for member in members if not member.finished)
     if stopped:
-        console.print(f"[yellow]fold {stopped}: training was stopped before its end[/yellow]", highlight=False)
+        console.print(f"fold {stopped}: training was stopped before its end", style="yellow")

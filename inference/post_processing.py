@@ -26,6 +26,12 @@ def class_weights(rules: Sequence[ClassRule]) -> tuple[float, ...]:
 
     Args:
         rules: one rule for each foreground class, in the order of the class indices.
+
+    Examples:
+        A threshold of 0.25 is a factor of 3: a class that has more than a quarter of the probability wins.
+
+        >>> class_weights([ClassRule(name="lesion", threshold=0.25)])
+        (1.0, 3.0)
     """
     return (1.0, *(rule.weight for rule in rules))
 
@@ -37,6 +43,18 @@ def remove_components(classes: NDArray[np.uint8], rules: Sequence[ClassRule], sp
         classes: class indices (z, y, x), which are changed.
         rules: one rule for each foreground class, in the order of the class indices.
         spacing: voxel size in mm (z, y, x).
+
+    Examples:
+        A lesion of six voxels, and one of a single voxel inside an organ, whose class it gets.
+
+        >>> import numpy as np
+        >>> classes = np.array([[[2, 2, 0, 1, 1, 1], [2, 2, 0, 1, 2, 1], [2, 2, 0, 1, 1, 1]]], dtype=np.uint8)
+        >>> rules = [ClassRule(name="organ"), ClassRule(name="lesion", largest_component=True)]
+        >>> remove_components(classes, rules, spacing=(3.0, 1.0, 1.0))
+        >>> classes
+        array([[[2, 2, 0, 1, 1, 1],
+                [2, 2, 0, 1, 1, 1],
+                [2, 2, 0, 1, 1, 1]]], dtype=uint8)
     """
     if not any(rule.largest_component or rule.minimal_diameter_mm for rule in rules):
         return

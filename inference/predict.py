@@ -17,7 +17,6 @@ from itertools import chain
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 
 from autoseg.dataset.case import Case
 from autoseg.dataset.fingerprint import Fingerprint, read_fingerprint
@@ -26,16 +25,16 @@ from autoseg.errors import AutosegError, InputError
 from autoseg.image.image import write_image
 from autoseg.machine.device import resolve_device
 from autoseg.machine.threads import Threads, computing_with
-from autoseg.plan.network_input import InputLayout
+from autoseg.names import visible
 from autoseg.plan.plan import Plan, read_plan
 from autoseg.preprocessing.prepare import prepare_case
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.selection import ClassRule, rules_by_class
-from autoseg.terminal import open_console, progress_bar
+from autoseg.terminal import open_console, progress_bar, styled
+from autoseg.whole_image.case_probabilities import CaseProbabilities, quantized
 from autoseg.whole_image.export import export_probabilities, label_image
 from autoseg.whole_image.mixture import most_probable
-from autoseg.whole_image.predicted import Predicted, quantized
-from autoseg.whole_image.sliding_window import predict_probabilities
+from autoseg.whole_image.prepared_case import predict_prepared_case
 from inference.ensemble_groups import Group, groups_that_see, load_group
 from inference.input_check import require_predictable, unusual
 from inference.post_processing import class_weights, remove_components
@@ -120,7 +119,7 @@ def predict_cases(
         cases_task = bar.add_task("cases", total=len(cases))
         windows_task = bar.add_task("windows", total=None)
         for case, target in zip(cases, targets, strict=True):
-            bar.update(cases_task, description=f"cases ({escape(case.name)})")
+            bar.update(cases_task, description=f"cases ({visible(case.name)})")
             bar.reset(windows_task, total=None)
             on_window = partial(_after_window, bar.update, windows_task, computing if where.type == "cpu" else None)
             problem = _attempt(predictor, case, target, bar.console, on_window)
@@ -173,12 +172,12 @@ def _attempt(
         reason = str(error) or type(error).__name__
     except Exception as error:
         # a bug, not the user's mistake: the other cases go on, and the whole traceback is shown
-        console.print(traceback.format_exc(), markup=False, highlight=False)
+        console.print(traceback.format_exc())
         reason = f"unexpected {type(error).__name__}: {error}"
     else:
         return None
     problem = reason if reason.startswith(f"{case.name}: ") else f"{case.name}: {reason}"
-    console.print(f"[red]not predicted[/red] {escape(problem)}", highlight=False)
+    console.print(styled("red", "not predicted", f" {problem}"))
     return problem
 
 
@@ -191,7 +190,7 @@ def _predict_case(
     groups = groups_that_see(predictor.groups, plan, loaded, console)
     odd = [unusual(loaded, plan, predictor.fingerprint, group.configuration) for group in groups]
     for warning in dict.fromkeys((*loaded.warnings, *chain.from_iterable(odd))):
-        console.print(f"[yellow]{escape(case.name)}[/yellow]: {escape(warning)}", highlight=False)
+        console.print(styled("yellow", case.name, f": {warning}"))
     # each group removes one entry of the list, so that the last group frees the whole image, which may be large
     waiting = [loaded] * len(groups)
     del loaded
@@ -209,30 +208,26 @@ def _predict_case(
 
 def _predict_group(
     predictor: Predictor, group: Group, waiting: list[LoadedCase], case: str, on_window: Callable[[int, int], None]
-) -> Predicted:
+) -> CaseProbabilities:
     """Probabilities by one group of the image that it removes from `waiting`.
 
     With several groups they are stored in 8 bit, to save memory; selection compares pairs in 8 bit too.
     """
-    plan, configuration, device = predictor.plan, group.configuration, group.ensemble.device
+    plan, configuration = predictor.plan, group.configuration
     prepared = prepare_case(waiting.pop(), plan, configuration, case)
-    probabilities = predict_probabilities(
+    probabilities = predict_prepared_case(
         group.ensemble,
         prepared.image,
-        patch_size=configuration.patch_size,
-        classes=plan.labels.classes,
-        overlap=configuration.prediction.overlap,
+        prepared.record.present,
+        plan=plan,
+        configuration=configuration,
         mirror=group.mirror,
-        layout=InputLayout.of(plan, configuration),
-        present=prepared.record.present,
-        # a CPU is no faster with several windows at once
-        batch_size=1 if device.type == "cpu" else configuration.batch_size,
-        device=device,
+        device=group.ensemble.device,
         on_window=on_window,
     )
     record = prepared.record
     del prepared
-    return Predicted(quantized(probabilities) if len(predictor.groups) > 1 else probabilities, record)
+    return CaseProbabilities(quantized(probabilities) if len(predictor.groups) > 1 else probabilities, record)
 
 
 def _after_window(update: Callable[..., None], task: object, computing: Threads | None, done: int, total: int) -> None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from autoseg.dataset.case import Case, Dataset
-from autoseg.dataset.disk import is_small
+from autoseg.dataset.disk_space import is_small
 from autoseg.dataset.fingerprint import CaseFingerprint, ClassFingerprint, Displacement, Fingerprint
 from autoseg.dataset.grids import same_voxels
 from autoseg.dataset.load import LoadedCase, load_case
@@ -31,7 +31,7 @@ from autoseg.image.labels import Labels
 from autoseg.machine.map_cases import map_cases, workers_within_memory
 from autoseg.plan.plan import ForegroundIntensity
 from autoseg.preprocessing.crop import box_of, nonzero_mask
-from autoseg.preprocessing.displacement import displacements
+from autoseg.preprocessing.sequence_displacement import displacements
 
 Orientation = Literal["canonical", "as_stored"]
 Box = tuple[slice, slice, slice]
@@ -110,7 +110,7 @@ def measure_case(name: str, loaded: LoadedCase, crop: Box, labels: Labels) -> Ca
     """The fingerprint of one case, without the displacements of its sequences.
 
     Args:
-        name: name of the case.
+        name: name of the case in the data set.
         loaded: the loaded case, with its label.
         crop: box (z, y, x) of the crop to non-zero voxels.
         labels: the classes of the data set.
@@ -175,15 +175,15 @@ def measure_displacements(case: Case, loaded: LoadedCase, channels: Sequence[str
 
     Args:
         case: the case, with the files that its channels come from.
-        loaded: the same case, loaded.
-        channels: names of the channels.
+        loaded: the same case with its intensities (channel, z, y, x) and its label (z, y, x).
+        channels: names of the channels of the data set, in the order of the intensities.
     """
     first, *others = (i for i, there in enumerate(loaded.present) if there)
     if case.several_channels_in_one_file:
         return ()
-    apart = displacements(loaded.image[first], [loaded.image[i] for i in others], loaded.geometry.spacing)
+    moved_mm = displacements(loaded.image[first], [loaded.image[i] for i in others], loaded.geometry.spacing)
     found = []
-    for i, mm in zip(others, apart, strict=True):
+    for i, mm in zip(others, moved_mm, strict=True):
         path = case.images[i]
         assert path is not None
         own_grid = not same_voxels(read_geometry(path)[0], loaded.stored)
@@ -221,9 +221,9 @@ def _measure(task: _Task) -> _Measured:
     rng = np.random.default_rng([SEED, zlib.crc32(task.case.name.encode())])
     lower, upper = box_of(nonzero_mask(loaded.image, loaded.present))
     z, y, x = (slice(a, b) for a, b in zip(lower, upper, strict=True))
-    apart = measure_displacements(task.case, loaded, task.channels)
+    moved_mm = measure_displacements(task.case, loaded, task.channels)
     return _Measured(
-        measure_case(task.case.name, loaded, (z, y, x), task.labels).changed(displacements=apart),
+        measure_case(task.case.name, loaded, (z, y, x), task.labels).changed(displacements=moved_mm),
         sample_intensities(loaded, (z, y, x), task.samples, rng),
     )
 

@@ -19,14 +19,15 @@ from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from autoseg.dataset.case import Case, Dataset
-from autoseg.dataset.disk import is_small
+from autoseg.dataset.disk_space import is_small
 from autoseg.dataset.load import LoadedCase, load_case
-from autoseg.dataset.record import FileRecord, file_record
+from autoseg.dataset.record import DatasetRecord, FileRecord, are_as, record_of
 from autoseg.errors import DatasetError
-from autoseg.files import FileModel, folder_replaced_when_done, locked
+from autoseg.files import FileModel, folder_replaced_when_done, locked, read_utf8, write_text
 from autoseg.image.image import Image, read_geometry, write_image
 from autoseg.image.labels import Labels
 from autoseg.machine.map_cases import map_cases, workers_within_memory
+from autoseg.names import PlainName
 from autoseg.plan.plan import Channel, Plan
 from autoseg.preprocessing.foreground import sample_foreground
 from autoseg.preprocessing.prepare import prepare_case
@@ -44,7 +45,7 @@ class DecidedBy(FileModel):
     """Everything that decides the content of a preprocessed case; stored in its folder as `decided_by.json`.
 
     Args:
-        case: name of the case.
+        case: name of the case in the data set.
         present: for each channel whether the case has it.
         several_channels_in_one_file: whether one file holds several channels.
         sources: records of the files of the present channels, then of the label.
@@ -52,11 +53,11 @@ class DecidedBy(FileModel):
         channels: channels of the plan, without the settings that their normalisation does not use.
         labels: the classes of the data set.
         spacing: target spacing in mm (z, y, x); None along an axis that is not resampled.
-        seed: seed of the plan.
+        seed: seed of the plan, by which foreground voxels are sampled.
     """
 
     schema_version: Literal[1] = 1
-    case: str
+    case: PlainName
     present: tuple[bool, ...]
     several_channels_in_one_file: bool
     sources: tuple[FileRecord, ...]
@@ -66,6 +67,10 @@ class DecidedBy(FileModel):
     spacing: tuple[float | None, float | None, float | None]
     seed: int
 
+    def is_as(self, other: DecidedBy) -> bool:
+        """Whether another record decides the same content: equal settings, and files of the same content."""
+        return self.changed(sources=()) == other.changed(sources=()) and are_as(self.sources, other.sources)
+
 
 @dataclass(frozen=True)
 class _Task:
@@ -73,11 +78,18 @@ class _Task:
     plan: Plan
     configuration: str
     folder: Path
-    root: Path
+    sources: tuple[FileRecord, ...]
 
 
 def preprocess_dataset(
-    dataset: Dataset, plan: Plan, configuration: str, run: RunFolder, *, workers: int, console: Console | None = None
+    dataset: Dataset,
+    plan: Plan,
+    configuration: str,
+    run: RunFolder,
+    *,
+    workers: int,
+    record: DatasetRecord | None = None,
+    console: Console | None = None,
 ) -> None:
     """Preprocess every case whose folder does not yet match the plan and the source files.
 
@@ -89,6 +101,7 @@ def preprocess_dataset(
         configuration: name of the configuration. Configurations that share preprocessed cases share one folder.
         run: RUN folder into which the preprocessed cases are written.
         workers: maximum number of cases preprocessed at once; fewer are used where memory is short.
+        record: record of the data set's files as they are now; None = it is made here.
         console: console for warnings about cases; None = standard error.
 
     Raises:
@@ -101,8 +114,16 @@ def preprocess_dataset(
     folder = run.preprocessed(source)
     with locked(folder.parent / f".{source}.lock", "preprocessing"):
         _remove_leftovers(folder, {case.name for case in dataset.cases})
+        sources = {case.name: case.files for case in (record or record_of(dataset, workers=workers)).cases}
         tasks = [
-            _Task(case, plan, configuration, run.case(source, case.name), dataset.folder) for case in dataset.cases
+            _Task(
+                case,
+                plan,
+                configuration,
+                run.case(source, case.name),
+                tuple(file for file in sources[case.name] if file is not None),
+            )
+            for case in dataset.cases
         ]
         tasks = [task for task in tasks if not _is_done(task)]
         if not tasks:
@@ -118,7 +139,7 @@ def preprocess_dataset(
             small=is_small(task.case for task in tasks),
         )
     for warning in [w for of_case in warnings for w in of_case]:
-        (console or open_console(stderr=True)).print(f"Warning: {warning}", markup=False, highlight=False)
+        (console or open_console(stderr=True)).print(f"Warning: {warning}")
 
 
 def _preprocess(task: _Task) -> tuple[str, ...]:
@@ -157,7 +178,7 @@ def follows_plan(folder: Path, plan: Plan, configuration: str) -> bool:
     Args:
         folder: folder of the preprocessed case.
         plan: plan in the RUN folder.
-        configuration: name of the configuration.
+        configuration: name of the configuration in the plan, such as `3d`.
     """
     made_by = _made_by(folder)
     if made_by is None:
@@ -167,25 +188,30 @@ def follows_plan(folder: Path, plan: Plan, configuration: str) -> bool:
 
 def _is_done(task: _Task) -> bool:
     """Whether the folder of the case matches the plan and the source files as they now are."""
-    return _made_by(task.folder) == _decided_by(task)
+    made_by, now = _made_by(task.folder), _decided_by(task)
+    if made_by is None or not made_by.is_as(now):
+        return False
+    if made_by != now:
+        # its files were moved or only touched, or an earlier release wrote no hashes
+        write_text(task.folder / MARKER, now.model_dump_json(indent=1))
+    return True
 
 
 def _made_by(folder: Path) -> DecidedBy | None:
     """The record of what decided the content of a case's folder; None where it is missing or malformed."""
     try:
-        return DecidedBy.model_validate_json((folder / MARKER).read_text(encoding="utf-8"))
+        return DecidedBy.model_validate_json(read_utf8(folder / MARKER))
     except (FileNotFoundError, ValidationError):
         return None
 
 
 def _decided_by(task: _Task) -> DecidedBy:
     case, plan = task.case, task.plan
-    paths = [image for image in case.images if image is not None]
     return DecidedBy(
         case=case.name,
         present=case.present,
         several_channels_in_one_file=case.several_channels_in_one_file,
-        sources=tuple(file_record(path, task.root) for path in [*paths, *([case.label] if case.label else [])]),
+        sources=task.sources,
         **_plan_part(plan, task.configuration),
     )
 

@@ -104,7 +104,7 @@ def check_splits(splits: Sequence[Split], dataset: Dataset | DatasetRecord) -> N
     """Refuse folds that are impossible, or in which a patient is both trained and validated on.
 
     Args:
-        splits: the folds of cross-validation.
+        splits: training and validation cases of each fold of cross-validation.
         dataset: the data set as it is read now, or its record in a RUN folder.
 
     Raises:
@@ -141,8 +141,8 @@ def _within_fold(split: Split, patient_of: dict[str, Hashable], names: dict[Hash
     if both:
         problems.append(f"cases in both train and val: {', '.join(sorted(both))}")
     trained = {patient_of[case] for case in split.train if case in patient_of and case not in both}
-    judged = {patient_of[case] for case in split.val if case in patient_of and case not in both}
-    if shared := sorted(names[patient] for patient in trained & judged):
+    validated = {patient_of[case] for case in split.val if case in patient_of and case not in both}
+    if shared := sorted(names[patient] for patient in trained & validated):
         problems.append(f"patients with cases in both train and val: {', '.join(shared)}")
     return problems
 

@@ -20,6 +20,7 @@ PACKAGES = ("autoseg", "planner", "trainer", "inference")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 RUNTIME = [Requirement(text) for text in PROJECT["dependencies"]]
 DEVELOPMENT = [Requirement(text) for text in PROJECT["optional-dependencies"]["dev"]]
+DOCUMENTATION = [Requirement(text) for text in PROJECT["optional-dependencies"]["docs"]]
 
 
 def normal(name):
@@ -71,7 +72,7 @@ def test_torch_is_a_range_without_2_9_and_pinned_for_make(pins):
     assert pins["torch"] == Version("2.13.0")
 
 
-@pytest.mark.parametrize("requirement", RUNTIME + DEVELOPMENT, ids=lambda r: r.name)
+@pytest.mark.parametrize("requirement", RUNTIME + DEVELOPMENT + DOCUMENTATION, ids=lambda r: r.name)
 def test_each_dependency_is_pinned_within_its_range(requirement, pins):
     assert normal(requirement.name) in pins
     assert requirement.specifier.contains(pins[normal(requirement.name)])

@@ -20,10 +20,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from autoseg.errors import RunFolderError
-from autoseg.files import FileModel, folder_replaced_when_done
+from autoseg.files import FileModel, disk_errors_named, folder_replaced_when_done
 from autoseg.plan.configuration import Training
 from autoseg.run_folder.finished_fold import Event
 from trainer.learner import Learner
+
+SECONDS_BETWEEN_CHECKPOINTS = 180.0
+"""Within a long epoch a checkpoint is written after so many seconds; and at the end of each epoch."""
 
 
 class LogRow(FileModel):
@@ -98,7 +101,7 @@ class State(BaseModel):
         events: the events that changed the schedule.
         loss_scale: state of the gradient scaler for mixed precision in float16; empty elsewhere.
         plan_sha256: hash of what the plan decides for this fold, and of its cases.
-        sha256: hash of `tensors.safetensors`.
+        sha256: SHA-256 hash of the file `tensors.safetensors` in the same checkpoint.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
@@ -145,11 +148,12 @@ def save(folder: Path, state: State, learner: Learner) -> None:
     state.loss_scale = learner.scaler.state_dict()
     written = _of_step(folder, state.step)
     with folder_replaced_when_done(written) as temporary:
-        save_file(tensors, temporary / "tensors.safetensors")
+        with disk_errors_named(temporary, SafetensorError):
+            save_file(tensors, temporary / "tensors.safetensors")
         state.sha256 = _sha256(temporary / "tensors.safetensors")
         (temporary / "state.json").write_text(state.model_dump_json(indent=1), encoding="utf-8")
-    judged = judged_generations(folder, state.training.iterations_per_epoch)
-    kept = next((generation for generation in judged if generation.name < written.name), None)
+    validated = validated_generations(folder, state.training.iterations_per_epoch)
+    kept = next((generation for generation in validated if generation.name < written.name), None)
     # checkpoints of later steps are deleted too: they are damaged, or from before training was set back
     for other in generations(folder):
         if other not in (written, kept):
@@ -166,26 +170,26 @@ def generations(folder: Path) -> list[Path]:
     return sorted(folder.glob("step_*"), reverse=True)
 
 
-def judged_generations(folder: Path, iterations_per_epoch: int) -> list[Path]:
+def validated_generations(folder: Path, iterations_per_epoch: int) -> list[Path]:
     """Folders of the checkpoints written at the end of an epoch, or before the first epoch, newest first."""
     return [g for g in generations(folder) if int(g.name.removeprefix("step_")) % iterations_per_epoch == 0]
 
 
-def load(folder: Path, *, judged_every: int = 1) -> tuple[State, dict[str, torch.Tensor]] | None:
+def load(folder: Path, *, validated_every: int = 1) -> tuple[State, dict[str, torch.Tensor]] | None:
     """Load the newest checkpoint that is not damaged: its state and its tensors by name; None where there is none.
 
     Args:
         folder: folder of the fold's checkpoints.
-        judged_every: only checkpoints at a multiple of this number of steps count; with the steps of an epoch these
+        validated_every: only checkpoints at a multiple of this number of steps count; with the steps of an epoch these
             are the checkpoints at the end of an epoch.
 
     Raises:
         RunFolderError: there are checkpoints, and all of them are damaged.
     """
-    found = judged_generations(folder, judged_every)
+    found = validated_generations(folder, validated_every)
     for generation in found:
         try:
-            state = State.model_validate_json((generation / "state.json").read_text(encoding="utf-8"))
+            state = State.model_validate_json((generation / "state.json").read_bytes())
             if _sha256(generation / "tensors.safetensors") == state.sha256:
                 return state, load_file(generation / "tensors.safetensors")
         except (OSError, ValidationError, SafetensorError):

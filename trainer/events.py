@@ -61,7 +61,7 @@ def go_back(folder: Path, learner: Learner, state: State, console: Console, why:
     Checkpoints within an epoch may already contain the collapse.
 
     Args:
-        folder: folder of the fold.
+        folder: folder of the fold, which holds its checkpoints.
         learner: network and optimiser; restored in place.
         state: training state; restored in place, with a new event.
         console: console that tells the user.
@@ -70,7 +70,7 @@ def go_back(folder: Path, learner: Learner, state: State, console: Console, why:
     Raises:
         TrainingCollapsed: training collapsed for the fourth time, or there is no checkpoint to go back to.
     """
-    found = checkpoint.load(folder / "checkpoint", judged_every=state.training.iterations_per_epoch)
+    found = checkpoint.load(folder / "checkpoint", validated_every=state.training.iterations_per_epoch)
     restores = sum(e.kind == "restored" for e in state.events)
     if found is None or restores >= MOST_RESTORES:
         raise TrainingCollapsed(
@@ -115,7 +115,7 @@ def begin_with_pace(state: State, limit: float, of_step: float, known_by: str, c
         _change_length(state, affordable, why, console)
 
 
-def revise_length(state: State, limit: float | None, console: Console, expected_look: float = 0.0) -> None:
+def revise_length(state: State, limit: float | None, console: Console, expected_validation: float = 0.0) -> None:
     """Set the length of the schedule to what the time affords at the present pace of the machine.
 
     Validations on whole cases are counted apart from the steps: those still to come take their own time. A longer
@@ -127,18 +127,18 @@ def revise_length(state: State, limit: float | None, console: Console, expected_
         state: training state; gets an event if the length changes.
         limit: value of `state.seconds` at which training must end; None = no time limit.
         console: console that tells the user.
-        expected_look: expected seconds of a validation on whole cases, used as long as none was measured.
+        expected_validation: expected seconds of a validation on whole cases, used as long as none was measured.
     """
     length = iterations_after(state.training, state.events)
     if limit is None or state.step >= length:
         return
-    of_step, of_look = pace_of(state)
-    of_look = of_look or expected_look
-    affordable = _affordable(state, limit, of_step, of_look)
+    of_step, of_validation = pace_of(state)
+    of_validation = of_validation or expected_validation
+    affordable = _affordable(state, limit, of_step, of_validation)
     change = affordable / length
     if change == 1:
         return
-    late = _seconds_to_come(state, length, of_step, of_look) > limit * TOLERATED_OVERRUN - state.seconds
+    late = _seconds_to_come(state, length, of_step, of_validation) > limit * TOLERATED_OVERRUN - state.seconds
     if _may_be_noise(state, length, change) or not (late or change >= 1 + WORTH_A_CHANGE):
         return
     why = f"a step takes {of_step:.2g} s: {affordable} instead of {length} steps, to end with the time"
@@ -155,7 +155,7 @@ def _change_length(state: State, iterations: int, reason: str, console: Console)
         rate_factor=1.0,
         reason=reason,
     )
-    console.print(f"{'Fewer' if shorter else 'More'} steps: {reason}", highlight=False)
+    console.print(f"{'Fewer' if shorter else 'More'} steps: {reason}")
     state.events = (*state.events, event)
 
 
@@ -179,11 +179,11 @@ def tell_what_it_takes(state: State, limit: float, console: Console) -> None:
         console: console that tells the user.
     """
     length = iterations_after(state.training, state.events)
-    of_step, of_look = pace_of(state)
-    takes = state.seconds + _seconds_to_come(state, length, of_step, of_look)
+    of_step, of_validation = pace_of(state)
+    takes = state.seconds + _seconds_to_come(state, length, of_step, of_validation)
     apart = format_duration(abs(takes - limit))
     compared = f"{apart} more than its time" if takes > limit else f"{apart} of its time left over"
-    console.print(f"{length} steps, as you wrote, take {format_duration(takes)}: {compared}", highlight=False)
+    console.print(f"{length} steps, as you wrote, take {format_duration(takes)}: {compared}")
 
 
 def end_now(state: State, console: Console) -> None:
@@ -210,7 +210,7 @@ def change_threads(state: State, threads: int, why: str, console: Console) -> No
         threads=threads,
         reason=f"{threads} instead of {before} threads: {why}",
     )
-    console.print(f"Threads: {event.reason}", highlight=False)
+    console.print(f"Threads: {event.reason}")
     state.events = (*state.events, event)
     # the pace so far was measured with another number of threads
     checkpoint.forget_pace(state)
@@ -247,30 +247,30 @@ def pace(rows: Sequence[LogRow], since: int = 0, start: tuple[int, float] = (0, 
     of_step, recently = _mean_step(steady), _mean_step(steady[-RECENT_EPOCHS:])
     if not 1 / SAME_PACE < recently / of_step < SAME_PACE:
         of_step = recently
-    looks = [max(0.0, seconds - of_step * steps) for steps, seconds, looked in epochs if looked]
-    return of_step, sum(looks) / len(looks) if looks and plain else 0.0
+    validations = [max(0.0, seconds - of_step * steps) for steps, seconds, validated in epochs if validated]
+    return of_step, sum(validations) / len(validations) if validations and plain else 0.0
 
 
 def _mean_step(epochs: Sequence[tuple[int, float, bool]]) -> float:
     return sum(seconds for _, seconds, _ in epochs) / sum(steps for steps, _, _ in epochs)
 
 
-def _affordable(state: State, limit: float, of_step: float, of_look: float) -> int:
+def _affordable(state: State, limit: float, of_step: float, of_validation: float) -> int:
     """Length of the longest schedule that ends within the time limit, including validations on whole cases."""
     left, every = limit - state.seconds, state.training.validate_every * state.training.iterations_per_epoch
     lengths = [1]
-    for looks in range(_looks_to_come(state, state.step + int(left / of_step)) + 1):
+    for validations in range(_validations_to_come(state, state.step + int(left / of_step)) + 1):
         # a schedule with this many validations ends at the latest where the next one would be due
-        latest = (state.step // every + looks + 1) * every - state.step if every else math.inf
-        lengths.append(int(min((left - of_look * looks) / of_step, latest)))
+        latest = (state.step // every + validations + 1) * every - state.step if every else math.inf
+        lengths.append(int(min((left - of_validation * validations) / of_step, latest)))
     return state.step + max(lengths)
 
 
-def _seconds_to_come(state: State, length: int, of_step: float, of_look: float) -> float:
-    return of_step * (length - state.step) + of_look * _looks_to_come(state, length)
+def _seconds_to_come(state: State, length: int, of_step: float, of_validation: float) -> float:
+    return of_step * (length - state.step) + of_validation * _validations_to_come(state, length)
 
 
-def _looks_to_come(state: State, length: int) -> int:
+def _validations_to_come(state: State, length: int) -> int:
     """Number of validations on whole cases that are still to come before the last epoch."""
     every, per_epoch = state.training.validate_every, state.training.iterations_per_epoch
     if not every:

@@ -1,42 +1,23 @@
-"""Open a fold for training, from its last checkpoint or, where there is none, from the start.
-
-In: a RUN folder, the fold, and what the user asked for. Out: a `Fold`, which holds everything that training needs.
-"""
+"""The state of a fold that is being trained: everything that training needs, read and changed step by step."""
 
 from __future__ import annotations
 
-import hashlib
-import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
 from rich.console import Console
 
-from autoseg.errors import OutOfMemory, RunFolderError
 from autoseg.machine import clock
-from autoseg.machine.cores import available_cores
-from autoseg.machine.device import precision
 from autoseg.machine.threads import Threads
 from autoseg.plan.configuration import Configuration, Training
-from autoseg.plan.plan import Plan, read_plan
+from autoseg.plan.plan import Plan
 from autoseg.run_folder.finished_fold import Event
-from autoseg.run_folder.fold_cases import splits_of
 from autoseg.run_folder.paths import RunFolder
-from autoseg.run_folder.plan_edits import edited_fields, edited_in
-from autoseg.run_folder.selection import set_selection_aside
-from autoseg.run_folder.splits import Split, read_splits
-from autoseg.run_folder.trained_by import refuse_other_plan_than_trained, write_trained_by
-from autoseg.terminal import open_console
+from autoseg.run_folder.splits import Split
 from trainer import checkpoint
 from trainer.checkpoint import Requested, State
 from trainer.learner import Learner
-from trainer.measure import measure_step
-from trainer.schedule import iterations_after, of_length, threads_after
-
-EPOCHS_IN_A_GIVEN_TIME = 20
-"""Number of epochs of a fold whose time the user gives: it can be shortened at the end of each if it is late."""
+from trainer.schedule import iterations_after, of_length
 
 
 @dataclass
@@ -46,10 +27,10 @@ class Fold:
     Args:
         run: RUN folder that holds the plan, the splits and the preprocessed cases.
         plan: plan in the RUN folder.
-        name: name of the configuration.
+        name: name of the configuration that is trained.
         index: index of the fold in `splits.json`.
         split: training and validation cases of the fold that have at least one sequence that the network sees.
-        learner: network and optimiser.
+        learner: network, optimiser and loss, which take the steps.
         state: the rest of the training state.
         workers: number of processes that draw and augment patches.
         console: console for messages to the user.
@@ -89,7 +70,7 @@ class Fold:
         """Seconds of training up to now, over all restarts."""
         return self.state.seconds + clock.now() - self.counted_to
 
-    def expected_look(self, cases: int) -> float:
+    def expected_validation(self, cases: int) -> float:
         """Planned seconds to predict this number of validation cases; 0 where the plan has no such time."""
         whole = self.planned.validation_seconds or 0.0
         return whole * min(1.0, cases / max(1, len(self.split.val)))
@@ -139,179 +120,8 @@ class Fold:
         """Present length of the schedule in steps, after all events."""
         return iterations_after(self.state.training, self.state.events)
 
-
-def open_fold(
-    run: RunFolder,
-    name: str,
-    index: int,
-    device: torch.device,
-    workers: int | None,
-    requested: Requested,
-    threads: Threads,
-) -> Fold:
-    """Open a fold for training: in the state of its last checkpoint, or from the start.
-
-    Args:
-        run: RUN folder that holds the plan, the splits and the preprocessed cases.
-        name: name of the configuration.
-        index: index of the fold in `splits.json`.
-        device: device on which the fold is trained.
-        workers: number of processes that draw and augment patches; None = chosen by the number of cores.
-        requested: length or time of the schedule that the user asked for instead of the plan's.
-        threads: number of threads that compute on a CPU; set to the checkpoint's number where there is a checkpoint.
-
-    Raises:
-        RunFolderError: something that is read is missing; or this fold was begun with another plan, split or length;
-            or another fold of the configuration was begun with another spacing, network or normalisation.
-        OutOfMemory: a time was asked for, and the device's memory does not hold a step.
-    """
-    plan = read_plan(run.plan)
-    configuration = plan.configuration(name)
-    splits = read_splits(run.splits)
-    if not 0 <= index < len(splits):
-        raise RunFolderError(f"{run.splits}: has folds 0 to {len(splits) - 1}, not {index}")
-    source = plan.preprocessed_as(name)
-    for case in (*splits[index].train, *splits[index].val):
-        run.require(run.case(source, case), f"autoseg plan-and-preprocess DATASET -o {run.path} --config {source}")
-    refuse_other_plan_than_trained(run, plan, name)
-    split = splits_of(run, plan, name, splits)[index]
-    if not split.train:
-        raise RunFolderError(f"{run.splits}: fold {index} of {name} has no training case with a sequence that it sees")
-    console = open_console(stderr=True)
-    folder = run.fold(name, index)
-    decided_by = _hash(plan, configuration, split)
-    found = checkpoint.load(folder / "checkpoint")
-    if found is None:
-        _note_beginning(run, plan, name, index, console)
-        training = _requested_training(plan, configuration, requested, device)
-        state = _new_state(training, requested, decided_by, precision(device), threads.count)
-    else:
-        state = found[0]
-        _check_same(folder, state, decided_by, requested)
-        _keep_versions(state, device, console)
-        threads.start_with(threads_after(state.threads, state.events))
-        # the machine may be another one now, or its other programs may have changed
-        checkpoint.forget_pace(state)
-    learner = Learner(plan, configuration, state.training, device, seed=plan.seed + index)
-    if found is not None:
-        checkpoint.restore(state, found[1], learner)
-        console.print(
-            f"Fold {index}: going on at step {state.step} of {iterations_after(state.training, state.events)}"
-        )
-    return Fold(
-        run=run,
-        plan=plan,
-        name=name,
-        index=index,
-        split=split,
-        learner=learner,
-        state=state,
-        workers=default_workers(device) if workers is None else workers,
-        console=console,
-        threads=threads,
-        kept=edited_in("training", edited_fields(run, plan), name),
-        planned=configuration.training,
-        limit=None,
-        saved_at=clock.now(),
-        drawn_at=-math.inf,
-        counted_to=clock.now(),
-    )
-
-
-def _note_beginning(run: RunFolder, plan: Plan, name: str, index: int, console: Console) -> None:
-    """Record the plan that a fold begins with, and set aside a selection that rests on a former model of it."""
-    write_trained_by(run, plan, name, index)
-    if set_selection_aside(run, name):
-        console.print(
-            f"{run.selected} rests on models that are trained anew: it is {run.former_selection.name} now; "
-            f"`autoseg select {run.path}` chooses again",
-            style="yellow",
-            markup=False,
-            highlight=False,
-        )
-
-
-def default_workers(device: torch.device) -> int:
-    """Number of augmentation processes: many with a GPU; one or none if the network itself computes on the cores.
-
-    A process on a core that the network's threads also use slows each step by more time than it takes to prepare a
-    batch (benchmarks/augmentation.py).
-    """
-    if device.type == "cuda":
-        # with a GPU torch's own threads have little work, and their number may be limited to one
-        return max(1, min(12, available_cores() - 1))
-    return 1 if torch.get_num_threads() >= 4 else 0
-
-
-def _new_state(training: Training, requested: Requested, decided_by: str, number_type: str, threads: int) -> State:
-    return State(
-        step=0,
-        training=training,
-        requested=requested,
-        seconds=0.0,
-        threads=threads,
-        torch_version=torch.__version__,
-        precision=number_type,
-        plan_sha256=decided_by,
-    )
-
-
-def _requested_training(
-    plan: Plan, configuration: Configuration, requested: Requested, device: torch.device
-) -> Training:
-    """The plan's training settings with the requested length; `epochs` are epochs of the plan's length."""
-    training = configuration.training
-    if requested.follows is not None:
-        length = requested.follows.model_dump(exclude={"events"})
-        return training.changed(**length)
-    if requested.epochs is not None:
-        iterations = requested.epochs * training.iterations_per_epoch
-        return training.changed(iterations=iterations, seconds=requested.seconds)
-    if requested.seconds is not None:
-        cost = measure_step(plan, configuration, str(device))
-        if not math.isfinite(cost.seconds):
-            raise OutOfMemory(device)
-        iterations = max(1, int(0.9 * requested.seconds / cost.seconds))
-        per_epoch = math.ceil(iterations / EPOCHS_IN_A_GIVEN_TIME)
-        return training.changed(iterations=iterations, iterations_per_epoch=per_epoch, seconds=requested.seconds)
-    return training
-
-
-def _hash(plan: Plan, configuration: Configuration, split: Split) -> str:
-    """Hash of everything that must not change between the start and the end of a fold's training."""
-    # this field does not decide what is learned
-    not_in_training = {"validation_seconds"}
-    # folds that were begun before these fields existed can be continued
-    not_in_training |= {
-        name for name in ("by_length", "foreground_prior") if getattr(configuration.training, name) is None
-    }
-    not_learned: dict[str, Any] = {"prediction": True, "median_shape": True, "training": not_in_training}
-    of_configuration = configuration.model_dump_json(exclude=not_learned)
-    decided = of_configuration + plan.labels.model_dump_json() + str(plan.seed) + split.model_dump_json()
-    return hashlib.sha256(decided.encode()).hexdigest()
-
-
-def _check_same(folder: Path, state: State, decided_by: str, requested: Requested) -> None:
-    if state.plan_sha256 != decided_by:
-        raise RunFolderError(
-            f"{folder}: plan.yaml, or this fold in splits.json, was changed since this fold was begun; undo the "
-            "change, or delete this folder to train it anew"
-        )
-    if requested != Requested() and requested != state.requested:
-        raise RunFolderError(
-            f"{folder}: was begun with other --epochs, --time-budget or --follow; give the same, or delete this folder"
-        )
-
-
-def _keep_versions(state: State, device: torch.device, console: Console) -> None:
-    """Tell the user if torch's version or the dtype has changed, and record all dtypes in the state."""
-    if state.torch_version != torch.__version__:
-        console.print(f"Begun with torch {state.torch_version}, going on with {torch.__version__}: bits may differ")
-    now = precision(device)
-    # earlier releases did not record the dtype, and computed in single precision on every CPU
-    so_far = state.precision or ("float32" if device.type == "cpu" else now)
-    last = so_far.rpartition(", ")[2]
-    if last != now:
-        console.print(f"Trained in {last} so far, going on in {now}, as this device does: bits differ")
-        so_far += f", {now}"
-    state.precision = so_far
+    def save(self) -> None:
+        """Write a checkpoint of the present state."""
+        self.count_time()
+        checkpoint.save(self.folder / "checkpoint", self.state, self.learner)
+        self.saved_at = clock.now()

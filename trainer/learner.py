@@ -11,7 +11,7 @@ import math
 import torch
 
 from autoseg.machine.device import half_precision, memory_format
-from autoseg.network.build import expect_little_foreground, network_of, on_device
+from autoseg.network.build import expect_little_foreground, network_by_plan, on_device
 from autoseg.network.unet import UNet
 from autoseg.plan.configuration import Configuration, Training
 from autoseg.plan.plan import Plan
@@ -34,7 +34,7 @@ class Learner:
         self, plan: Plan, configuration: Configuration, training: Training, device: torch.device, seed: int
     ) -> None:
         torch.manual_seed(seed)
-        network = network_of(plan, configuration, deep_supervision=training.deep_supervision)
+        network = network_by_plan(plan, configuration, deep_supervision=training.deep_supervision)
         if training.foreground_prior is not None:
             expect_little_foreground(network, training.foreground_prior)
         self.device = device

@@ -31,7 +31,7 @@ class ClassRegions:
     """The regions of the lesions of one class in a batch.
 
     Args:
-        index: index of the class.
+        index: index of the class, as in the label.
         patches: indices (P,) of the patches of the batch that contain the class.
         regions: for each voxel (P, z, y, x) the number of the nearest lesion, int64; lesions are counted from 0
             through all patches.
@@ -76,8 +76,8 @@ def lesion_wise_loss(logits: torch.Tensor, label: torch.Tensor, classes: Sequenc
     It is zero where there is no lesion.
 
     Args:
-        logits: logits (B, K, z, y, x) at full resolution.
-        label: class indices (B, z, y, x).
+        logits: output of the network before the softmax, (B, K, z, y, x), at full resolution.
+        label: class index of each voxel (B, z, y, x).
         classes: lesion regions of the same label, from `lesion_regions`.
     """
     if not classes:

@@ -20,8 +20,8 @@ def dice_and_cross_entropy(logits: torch.Tensor, label: torch.Tensor, batch_dice
     """Cross-entropy minus the mean soft Dice of the foreground classes; the best value is -1.
 
     Args:
-        logits: logits (B, K, z, y, x).
-        label: class indices (B, z, y, x).
+        logits: output of the network before the softmax, (B, K, z, y, x).
+        label: class index of each voxel (B, z, y, x).
         batch_dice: whether the voxels of each class are pooled over the batch before its Dice is taken.
     """
     log_probabilities = functional.log_softmax(logits.float(), dim=1)
@@ -34,8 +34,8 @@ def soft_dice(probabilities: torch.Tensor, index: torch.Tensor, batch_dice: bool
     """Soft Dice of each foreground class: (K-1,) if pooled over the batch, else (B, K-1).
 
     Args:
-        probabilities: class probabilities (B, K, z, y, x).
-        index: class indices (B, 1, z, y, x), int64.
+        probabilities: probability of each class at each voxel (B, K, z, y, x).
+        index: class index of each voxel (B, 1, z, y, x), int64.
         batch_dice: whether the voxels of each class are pooled over the batch.
     """
     truth = torch.zeros_like(probabilities).scatter_(1, index, 1)

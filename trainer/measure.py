@@ -90,7 +90,7 @@ def measure_step(
                 # the first step is a warm-up and not timed
                 step()
                 seconds = _wall_seconds(step, steps, enough_seconds)
-                used_by_others = others.look().others if on_cpu else 0.0
+                used_by_others = others.measure().others if on_cpu else 0.0
             if used_by_others >= DISTURBING:
                 # beside other programs threads wait for each other; the smallest time is nearest to the undisturbed one
                 seconds = [min([*seconds, _undisturbed(step, computing.count)])]
@@ -106,7 +106,7 @@ def measure_step(
 def _used_by_others(others: OtherPrograms) -> float:
     """Number of cores that other programs use, after a wait that is long enough to tell."""
     time.sleep(max(0.0, SECONDS_TO_TELL - others.seconds_since))
-    return others.look().others
+    return others.measure().others
 
 
 def _wall_seconds(step: Callable[[], object], steps: int, enough_seconds: float) -> list[float]:

@@ -14,18 +14,17 @@ import torch
 
 from autoseg.image.image import read_label, write_image
 from autoseg.metrics import count_voxels
-from autoseg.network.build import network_of, on_device
+from autoseg.network.build import network_by_plan, on_device
 from autoseg.network.unet import UNet
 from autoseg.plan.configuration import Configuration
-from autoseg.plan.network_input import InputLayout
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.paths import RunFolder
-from autoseg.run_folder.preprocessed_case import PreprocessedCase, open_case
+from autoseg.run_folder.preprocessed_case import open_case
 from autoseg.terminal import progress_bar
 from autoseg.whole_image.export import export_labels
 from autoseg.whole_image.out_of_fold import write_probabilities
 from autoseg.whole_image.patch_probabilities import mean_probabilities
-from autoseg.whole_image.sliding_window import predict_probabilities
+from autoseg.whole_image.prepared_case import predict_prepared_case
 
 OnWindow = Callable[[int, int], None]
 
@@ -34,7 +33,7 @@ def evaluation_network(
     plan: Plan, configuration: Configuration, weights: dict[str, torch.Tensor], device: torch.device
 ) -> UNet:
     """A network in evaluation mode with the given weights."""
-    module = network_of(plan, configuration)
+    module = network_by_plan(plan, configuration)
     module.load_state_dict(weights)
     return on_device(module, device).eval()
 
@@ -52,18 +51,27 @@ def dice_at_plan_spacing(
     The voxels of all cases are pooled for each class. A class that neither reference nor prediction has is left out.
 
     Args:
-        module: network in evaluation mode.
+        module: network in evaluation mode, on the device.
         folders: folders of the preprocessed cases.
         plan: plan that holds the sequences and the classes.
-        configuration: configuration of the network.
-        device: device that computes.
+        configuration: configuration that the network was built from.
+        device: device that holds the network and predicts.
         on_window: function called after each window of the prediction; None = none.
     """
+    predict = partial(
+        predict_prepared_case,
+        partial(mean_probabilities, (module,)),
+        plan=plan,
+        configuration=configuration,
+        mirror=(),
+        device=device,
+        on_window=on_window,
+    )
     classes = plan.labels.classes
     counts = np.zeros((3, classes))
     for folder in folders:
         case = open_case(folder)
-        probabilities = _predict(module, case, plan, configuration, device, (), on_window)
+        probabilities = predict(case.image[:], case.record.present)
         predicted, reference = probabilities.argmax(0), case.label[:]
         counts[0] += np.bincount(predicted[predicted == reference], minlength=classes)
         counts[1] += np.bincount(predicted.ravel(), minlength=classes)
@@ -94,10 +102,10 @@ def predict_validation_cases(
     Args:
         run: RUN folder that holds the preprocessed cases and gets the predictions.
         plan: plan in the RUN folder.
-        name: name of the configuration.
+        name: name of the configuration that the network was trained for.
         cases: names of the validation cases.
-        module: network in evaluation mode.
-        device: device that computes.
+        module: network in evaluation mode, on the device.
+        device: device that holds the network and predicts.
         on_window: function called after each window of the prediction; None = none.
 
     Returns:
@@ -105,12 +113,20 @@ def predict_validation_cases(
         prediction has the class.
     """
     configuration = plan.configuration(name)
+    predict = partial(
+        predict_prepared_case,
+        partial(mean_probabilities, (module,)),
+        plan=plan,
+        configuration=configuration,
+        mirror=configuration.mirrored_in_prediction,
+        device=device,
+        on_window=on_window,
+    )
     dice = {}
     with progress_bar() as bar:
         for case_name in bar.track(cases, description="Validation"):
             case = open_case(run.case(plan.preprocessed_as(name), case_name))
-            mirror = configuration.mirrored_in_prediction
-            probabilities = _predict(module, case, plan, configuration, device, mirror, on_window)
+            probabilities = predict(case.image[:], case.record.present)
             write_probabilities(run.probabilities(name), case.record, probabilities)
             predicted = export_labels(probabilities, case.record, plan.labels)
             write_image(run.cross_validation(name) / f"{case_name}.nii.gz", predicted)
@@ -119,28 +135,3 @@ def predict_validation_cases(
                 count_voxels(reference == value, predicted.array == value).dice for value in plan.labels.values[1:]
             ]
     return dice
-
-
-def _predict(
-    module: UNet,
-    case: PreprocessedCase,
-    plan: Plan,
-    configuration: Configuration,
-    device: torch.device,
-    mirror: tuple[int, ...],
-    on_window: OnWindow | None,
-) -> np.ndarray:
-    return predict_probabilities(
-        partial(mean_probabilities, (module,)),
-        case.image[:],
-        patch_size=configuration.patch_size,
-        classes=plan.labels.classes,
-        layout=InputLayout.of(plan, configuration),
-        present=case.record.present,
-        overlap=configuration.prediction.overlap,
-        mirror=mirror,
-        # a CPU is no faster with several windows at once
-        batch_size=1 if device.type == "cpu" else configuration.batch_size,
-        device=device,
-        on_window=on_window,
-    )

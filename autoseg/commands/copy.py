@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from autoseg.run_folder.copies import copy_run
-from autoseg.run_folder.paths import RunFolder
+from autoseg.commands.guards import existing_run
+from autoseg.commands.options import CopyFolder, FollowLinks, ModelsOnly, RunToCopy, command
+from autoseg.run_folder.copy_run import copy_run
+from autoseg.terminal import open_console
 
 
-def copy(run: Path | str, output: Path | str, *, models_only: bool = False) -> None:
-    """Copy a RUN folder, whole or only what prediction needs.
-
-    Args:
-        run: RUN folder to copy.
-        output: folder for the copy; it must not exist, or must be empty.
-        models_only: whether to leave out all data of patients: images, labels, predictions, and the names of
-            cases and files.
+@command
+def copy(
+    run: RunToCopy, output: CopyFolder, *, models_only: ModelsOnly = False, follow_links: FollowLinks = False
+) -> None:
+    """Copy a RUN folder; with --models-only without patients' images.
 
     Raises:
-        RunFolderError: `run` is no RUN folder, `models_only` is set and no fold is trained, or `output` is not
-            empty or inside `run`.
+        RunFolderError: RUN is no RUN folder, no fold is trained whose models could be copied, or the copy would not be
+            empty or would be inside RUN.
     """
-    copy_run(RunFolder(Path(run)), Path(output), models_only=models_only)
+    copy_run(existing_run(run, follow_links=follow_links), Path(output), models_only=models_only)
+    what = "Models, without cases" if models_only else "Copied"
+    open_console().print(f"{what}: {output}", soft_wrap=True)

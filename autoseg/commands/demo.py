@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from autoseg.commands.options import (
+    DemoBudget,
+    DemoFolder,
+    Device,
+    PhantomCases,
+    Threads,
+    command,
+)
 from autoseg.commands.phantom import phantom
 from autoseg.commands.run import run
 from autoseg.plan.defaults import DEMO_BUDGET
@@ -18,27 +26,22 @@ SYNTHETIC = (
 )
 
 
+@command
 def demo(
-    output: Path | str = "demo",
+    output: DemoFolder = "demo",
     *,
-    cases: int = 40,
-    time_budget: str | float = DEMO_BUDGET,
-    device: str = "auto",
-    threads: int | None = None,
+    cases: PhantomCases = 40,
+    time_budget: DemoBudget = DEMO_BUDGET,
+    device: Device = "auto",
+    threads: Threads = None,
 ) -> None:
-    """Draw a synthetic data set, and call `run` on it.
+    """Draw synthetic cases and take them through the whole path, on any machine.
 
-    The same call goes on where an earlier one stopped.
-
-    Args:
-        output: folder to make; the data set goes into `synthetic_spine`, the RUN folder is `run`.
-        cases: number of cases to draw.
-        time_budget: time for the run, such as `40m`, or seconds.
-        device: `auto`, `cpu`, `cuda` or `mps`.
-        threads: number of threads that compute on a CPU; None = as many as other programs leave cores for.
+    The data set goes into `synthetic_spine` below the folder, the RUN folder is `run`. The same command goes on where
+    an earlier one stopped.
     """
     console = open_console()
-    console.print(f"[bold]{SYNTHETIC}[/bold]")
+    console.print(SYNTHETIC, style="bold")
     folder = Path(output)
     if not (folder / SYNTHETIC_NAME / "cases.csv").exists():
         phantom(folder / SYNTHETIC_NAME, cases=cases, threads=threads)

@@ -5,8 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autoseg.commands.options import check_threads_and_epochs, existing_run
-from autoseg.commands.results import Report, show_report
+from autoseg.commands.guards import check_threads_and_epochs, existing_run, folder_for_results
+from autoseg.commands.options import (
+    FollowLinks,
+    Predictions,
+    References,
+    ReportFolder,
+    RunOfClasses,
+    ShownImages,
+    Threads,
+    Workers,
+    command,
+)
+from autoseg.commands.printed_results import Report, show_report
 from autoseg.plan.plan import read_plan
 from autoseg.terminal import open_console
 
@@ -14,27 +25,21 @@ if TYPE_CHECKING:
     from autoseg.metrics.summary import Summary
 
 
+@command
 def evaluate(
-    reference: Path | str,
-    prediction: Path | str,
-    output: Path | str,
+    reference: References,
+    prediction: Predictions,
+    output: ReportFolder,
     *,
-    run: Path | str | None = None,
-    images: Path | str | None = None,
-    workers: int | None = None,
-    threads: int | None = None,
+    run: RunOfClasses = None,
+    images: ShownImages = None,
+    workers: Workers = None,
+    threads: Threads = None,
+    follow_links: FollowLinks = False,
 ) -> Summary:
-    """Compare predicted label maps with references of the same names.
+    """Compare predicted label maps with references, by case, class and lesion.
 
-    Args:
-        reference: folder of reference label maps.
-        prediction: folder of predicted label maps.
-        output: folder for `metrics.csv`, `summary.json` and `report.html`.
-        run: RUN folder whose plan names the classes; None = the `dataset.json` beside the references names them, or
-            else the values in the references are the classes.
-        images: folder of the images, which the report shows under the outlines; None = no images.
-        workers: number of cases that are processed at once; None = as many as cores and memory allow.
-        threads: maximum number of cases that are processed at once; None = no such limit.
+    Without RUN and without a dataset.json beside the references, the values in the references are the classes.
 
     Returns:
         The content of `summary.json`.
@@ -44,21 +49,22 @@ def evaluate(
         PartialFailure: some cases could not be evaluated; the report of the others is written.
     """
     check_threads_and_epochs(threads)
-    labels = None if run is None else read_plan(existing_run(run).plan).labels
+    results = folder_for_results(output)
+    labels = None if run is None else read_plan(existing_run(run, follow_links=follow_links).plan).labels
     from inference.evaluation.evaluate import IncompleteEvaluation, evaluate_folders
 
     try:
         summary = evaluate_folders(
             Path(reference),
             Path(prediction),
-            Path(output),
+            results,
             labels=labels,
             images=None if images is None else Path(images),
             workers=workers,
             threads=threads,
         )
-        report = Report(summary, Path(output), None)
+        report = Report(summary, results, None)
     except IncompleteEvaluation as incomplete:
-        report = Report(incomplete.summary, Path(output), incomplete)
+        report = Report(incomplete.summary, results, incomplete)
     show_report(open_console(), report)
     return report.summary

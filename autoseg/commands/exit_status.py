@@ -1,28 +1,36 @@
 """Turns errors that a user can cause into one message on standard error and an exit status, without a traceback.
 
-The exit status is 2 for an error that the user has to correct, 1 if some inputs failed, 130 for Ctrl-C and 143 for
-SIGTERM.
+The exit status is 2 for an error that the user has to correct, 1 if some inputs failed, 130 for Ctrl-C, 143 for
+SIGTERM and 129 for a closed terminal (SIGHUP).
 """
 
 from __future__ import annotations
 
-import errno
+import io
 import signal
+import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from types import FrameType
 
 from cyclopts import App, CycloptsError, MissingArgumentError
 from rich.console import Console
 
 from autoseg.errors import AutosegError, DatasetError, InputError
+from autoseg.machine.stop_signals import stop_signals
 from autoseg.terminal import open_console
-
-# Errors of the file system that only the user can correct, such as a full disk or missing rights.
-_REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 
 
 class _Terminated(KeyboardInterrupt):
-    """SIGTERM as an exception: it ends a command like Ctrl-C, so that workers are closed and times are recorded."""
+    """SIGTERM or SIGHUP as an exception: it ends a command like Ctrl-C, so that workers are closed.
+
+    Args:
+        number: number of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
 
 
 def run_command(app: App, arguments: Sequence[str] | None) -> int:
@@ -35,8 +43,10 @@ def run_command(app: App, arguments: Sequence[str] | None) -> int:
     Raises:
         Exception: an error that the user did not cause, with its traceback.
     """
+    _print_whatever_the_terminal_has()
     errors = open_console(stderr=True)
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in stop_signals():
+        signal.signal(number, _terminate)
     try:
         app(arguments, exit_on_error=False, print_error=False, result_action="return_none")
     except CycloptsError as error:
@@ -46,17 +56,19 @@ def run_command(app: App, arguments: Sequence[str] | None) -> int:
         _say(errors, _message(error))
         return error.exit_status
     except OSError as error:
-        if error.errno not in _REFUSALS:
+        if error.errno is None:
+            # no answer of the operating system, so a defect
             raise
+        where = " or ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
         _say(
             errors,
-            f"{error.filename or 'the disk'}: {error.strerror}; what is finished is kept, the same command "
+            f"{where or 'the disk'}: {error.strerror}; what is finished is kept, the same command "
             "goes on once this is mended",
         )
         return AutosegError.exit_status
     except KeyboardInterrupt as error:
         _say(errors, "Stopped. What is finished is kept; the same command goes on from there.")
-        return 128 + (signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT)
+        return 128 + (error.number if isinstance(error, _Terminated) else signal.SIGINT)
     return 0
 
 
@@ -81,8 +93,20 @@ def _message(error: AutosegError) -> str:
 def _say(console: Console, text: str) -> None:
     # a stop on purpose is no error
     text = text if text.startswith("Stopped") else f"Error: {text}"
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    # the terminal may be closed
+    with suppress(OSError):
+        console.print(text, soft_wrap=True)
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    raise _Terminated
+    if number != signal.SIGTERM:
+        # a closed terminal sends SIGHUP twice, and the first one is being answered
+        signal.signal(number, signal.SIG_IGN)
+    raise _Terminated(number)
+
+
+def _print_whatever_the_terminal_has() -> None:
+    """Print signs that the terminal's encoding lacks as question marks instead of ending after all the work."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")

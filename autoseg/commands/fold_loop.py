@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
-from autoseg.commands.budget import time_of_next_fold
-from autoseg.commands.options import Asked
-from autoseg.commands.plan_and_preprocess import Prepared
+from autoseg.commands.fold_time import time_of_next_fold
+from autoseg.commands.plan_options import PlanOptions
 from autoseg.commands.planning_again import can_plan_again, plan_again
-from autoseg.commands.results import ReportTime
+from autoseg.commands.preparation import PreparedRun
+from autoseg.commands.printed_results import ReportTime
 from autoseg.commands.train import train_unless_finished
 from autoseg.errors import OtherPace
 from autoseg.plan.study_cells import Cell
@@ -27,17 +27,17 @@ Failed = Callable[[str, int, Exception], None]
 
 def train_folds(
     run: RunFolder,
-    prepared: Prepared,
+    prepared: PreparedRun,
     folds_left: Sequence[tuple[str, int]],
     configurations: Sequence[str],
-    wanted: Asked,
+    wanted: PlanOptions,
     reports_take: ReportTime,
     *,
     console: Console,
     cells: Sequence[Cell] = (),
     begin: Callable[[str, int, int], None] = lambda name, fold, left: None,
     failed: Failed | None = None,
-) -> Prepared:
+) -> PreparedRun:
     """Train every fold that is left, one after the other.
 
     Args:

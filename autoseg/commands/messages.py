@@ -8,24 +8,43 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from autoseg.commands.options import Asked
+from autoseg.commands.plan_options import PlanOptions
 from autoseg.machine.other_programs import DISTURBING
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.plan import Plan, read_reasons
+from autoseg.plan.time_shares import SECONDS_A_FOLD, smallest_budget
+from autoseg.run_folder.budget_use import budget_use
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.step_costs import MeasuredStep, StepCosts
 from autoseg.run_folder.time_spent import read_time_spent
-from autoseg.run_folder.time_used import time_used
+from autoseg.run_folder.trained_on import cases_changed_since
 from autoseg.terminal import format_duration
 
 FEW_ITERATIONS = 100
 """With fewer steps per fold than this, a network has hardly begun to learn, and the user is warned."""
 
-SECONDS_BESIDE_A_FOLD, SHARE_KEPT_BACK = 6.0, 1.05
-"""Terms of the smallest useful time budget: start-up seconds of a fold; factor for report and preprocessing."""
+
+CASES_NAMED = 3
+"""So many cases are named in a message; the others are counted."""
 
 
-def say_budget(console: Console, budget: float | None, device: str, wanted: Asked) -> None:
+def say_changed_cases(console: Console, run: RunFolder, plan: Plan, configurations: Sequence[str]) -> None:
+    """Say which folds were trained on other files than the data set has now, and what to do."""
+    for name in configurations:
+        for fold, folder in run.begun_folds(name):
+            if changed := cases_changed_since(run, plan, name, fold):
+                more = len(changed) - CASES_NAMED
+                cases = ", ".join(changed[:CASES_NAMED]) + (f" and {more} more" if more > 0 else "")
+                finished = run.finished(name, fold).exists()
+                meaning = "are those of the earlier files" if finished else "will be those of both"
+                console.print(
+                    f"{name}, fold {fold}: was begun with earlier files of {cases}. Its results {meaning}; delete "
+                    f"{folder} to train it anew.",
+                    style="yellow",
+                )
+
+
+def say_budget(console: Console, budget: float | None, device: str, wanted: PlanOptions) -> None:
     """Print how long a run may take, and what more time would improve.
 
     Args:
@@ -84,17 +103,14 @@ def say_plan(
                 f"for {format_duration(seconds)}, with as many steps as the machine's real pace affords{by_hand}. The "
                 f"reference plan shows each fold {_times(patch_voxels(full) / patch_voxels(planned))} as many voxels: "
                 "that is what more time buys.",
-                highlight=False,
             )
         else:
             reason = reasons.get(f"configurations.{name}.training.iterations")
             console.print(
                 f"A fold is trained for {planned.training.iterations:,} steps{f': {reason}' if reason else ''}. "
                 f"The reference plan's {full.training.iterations:,} are what more time buys.",
-                highlight=False,
-                markup=False,
             )
-    console.print(f"Every decision and its reason: {run.plan}", highlight=False)
+    console.print(f"Every decision and its reason: {run.plan}")
 
 
 def say_if_too_little(
@@ -117,18 +133,17 @@ def say_if_too_little(
     needed = 0.0
     for configuration in trained:
         of_steps = FEW_ITERATIONS * _seconds_a_step(configuration, costs)
-        needed += folds * (of_steps + (configuration.training.validation_seconds or 0.0) + SECONDS_BESIDE_A_FOLD)
-    least = math.ceil((read_time_spent(run).total + needed) * SHARE_KEPT_BACK / 60)
+        needed += folds * (of_steps + (configuration.training.validation_seconds or 0.0) + SECONDS_A_FOLD)
+    least = math.ceil(smallest_budget(read_time_spent(run).total, needed) / 60)
     console.print(
         f"{format_duration(budget)} are too little for a useful model: {fewest} steps a fold. The least that makes "
         f"sense for these data on this machine is about --time-budget {_short(60 * least)} (with --replan, or in a "
         "new RUN folder). What the time allows is done all the same.",
         style="yellow",
-        highlight=False,
     )
 
 
-def _looks_at(planned: Configuration, costs: StepCosts | None) -> list[MeasuredStep]:
+def _measurements_of(planned: Configuration, costs: StepCosts | None) -> list[MeasuredStep]:
     """The measurements of a configuration's training step."""
     what = planned.network, planned.patch_size, planned.batch_size
     return [step for step in (costs.steps if costs else ()) if (step.network, step.patch_size, step.batch_size) == what]
@@ -136,13 +151,13 @@ def _looks_at(planned: Configuration, costs: StepCosts | None) -> list[MeasuredS
 
 def _seconds_a_step(planned: Configuration, costs: StepCosts) -> float:
     """Seconds of a step: the fastest measurement, or the plan's estimate where nothing was measured."""
-    measured = [step.seconds for step in _looks_at(planned, costs) if step.seconds is not None]
+    measured = [step.seconds for step in _measurements_of(planned, costs) if step.seconds is not None]
     return min(measured) if measured else (planned.training.seconds or 0.0) / planned.training.iterations
 
 
 def _how_sure(planned: Configuration, costs: StepCosts | None) -> str:
     """Words on how the time of a configuration's step was found; empty for an undisturbed measurement."""
-    others = [step.others for step in _looks_at(planned, costs)]
+    others = [step.others for step in _measurements_of(planned, costs)]
     if costs is not None and costs.counted:
         return ", counted from their work and not measured"
     if costs is None or not others:
@@ -190,4 +205,4 @@ def say_time(console: Console, run: RunFolder, plan: Plan) -> None:
     of_budget = f" of {format_duration(budget)}" if budget is not None else ""
     table.add_row("all", f"{format_duration(spent.total)}{of_budget}", style="bold")
     console.print(table)
-    console.print(f"Time: {time_used(run, plan).text()}.", highlight=False)
+    console.print(f"Time: {budget_use(run, plan).text()}.")

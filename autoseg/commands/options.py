@@ -1,227 +1,249 @@
-"""Checks the options of a command: each by itself, and against what the RUN folder already holds."""
+"""The options of the commands, each stated once: its type, its form on the command line, and what it means.
+
+A public function such as `autoseg.train` takes these types in its signature. The command line is built from that
+signature (`autoseg.commands.cli`), and `command` writes the same texts into the function's docstring.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import inspect
+import re
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import get_args
+from types import SimpleNamespace
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from autoseg.errors import InputError, RunFolderError
-from autoseg.plan.configuration import Architecture
-from autoseg.plan.defaults import DEFAULT_CPU_BUDGET
-from autoseg.plan.plan import Plan
-from autoseg.run_folder.paths import RunFolder
-from autoseg.run_folder.splits import read_splits
-from autoseg.terminal import format_duration, parse_duration
+from cyclopts import Parameter
 
-# Files that a RUN folder may hold before its first plan: a person's own folds, and leftovers of an interrupted start.
-_BEFORE_THE_PLAN = {"splits.json", "splits.as_made.json", "time_spent.json", "dataset.json", "fingerprint.json"}
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_DEVICES = ("auto", "cpu", "cuda", "mps")
+_DIMENSIONS = ("2d", "2.5d", "3d", "3d_lowres")
 
 
-@dataclass(frozen=True)
-class Asked:
-    """Options that decide the plan; None where the person left the choice to autoseg.
+def command(function: Function) -> Function:
+    """Complete the docstring of a command's function by an `Args` section with the texts of its options.
 
     Args:
-        budget: time budget of a whole run in seconds.
-        memory_gb: device memory in GB that the plan may use.
-        device: `cpu`, `cuda` or `mps`.
-        architecture: architecture of the network.
-        threads: number of threads that compute on a CPU.
-        epochs: number of epochs of every fold; if given, the plan follows from counted work, not from measured time.
+        function: public function whose parameters have the types of this module.
     """
-
-    budget: float | None
-    memory_gb: float | None
-    device: str | None
-    architecture: Architecture | None
-    threads: int | None = None
-    epochs: int | None = None
-
-    @property
-    def device_name(self) -> str:
-        """Name of the device; `auto` where the person named none."""
-        return self.device or "auto"
-
-    def budget_on(self, device: str) -> float | None:
-        """Time budget of a whole run in seconds: as asked, else 40 minutes on a CPU and None (no limit) elsewhere."""
-        return self.budget or (DEFAULT_CPU_BUDGET if device == "cpu" else None)
+    about, *rest = re.split(r"\n\n(?=Returns:|Raises:)", inspect.cleandoc(function.__doc__ or ""), maxsplit=1)
+    types = types_of_options(function)
+    arguments = [f"    {name} ({_type_text(hint)}): {option_of(hint).help}" for name, hint in types.items()]
+    function.__doc__ = "\n\n".join([about, "\n".join(["Args:", *arguments]), *rest])
+    return function
 
 
-def carried_over(wanted: Asked, former: Plan) -> Asked:
-    """Complete the options by those of the former plan, where a plan is made anew because the data changed.
+def _type_text(hint: object) -> str:
+    """The type of an option as Python writes it, such as `Path | str`, without what concerns the command line alone."""
+    bare = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    text = bare.__name__ if isinstance(bare, type) and not get_args(bare) else str(bare)
+    return re.sub(r"\b(pathlib|collections\.abc|typing)\.", "", text)
 
-    Args:
-        wanted: options that the person gives now; they take precedence over the former plan.
-        former: plan that was made before the data changed.
-    """
-    architecture = next((c.network.architecture for c in former.configurations.values()), None)
-    return Asked(
-        budget=wanted.budget or former.time_budget_seconds,
-        memory_gb=wanted.memory_gb or former.memory_gb,
-        device=wanted.device or former.device,
-        architecture=wanted.architecture or architecture,
-        threads=wanted.threads,
-        epochs=wanted.epochs,
+
+def types_of_options(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the types of a function's parameters; that of its result may need modules that take long to import."""
+    written = {name: hint for name, hint in function.__annotations__.items() if name != "return"}
+    return get_type_hints(SimpleNamespace(__annotations__=written), vars(sys.modules[function.__module__]), None, True)
+
+
+def option_of(hint: object) -> Parameter:
+    """Return what one of the types below says about the command line; nothing for other types."""
+    found = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
+    return next((part for part in found if isinstance(part, Parameter)), Parameter())
+
+
+def _argument(help: str) -> Parameter:
+    """An argument that stands on the command line without a name."""
+    return Parameter(help=help, metavar="PATH")
+
+
+def _output(help: str) -> Parameter:
+    return Parameter(name=["--output", "-o"], help=help, metavar="PATH")
+
+
+def _path(name: str, help: str) -> Parameter:
+    return Parameter(name=name, help=help, metavar="PATH")
+
+
+def _switch(help: str) -> Parameter:
+    """A flag that is off unless given; it has no `--no-` form."""
+    return Parameter(negative=(), help=help)
+
+
+def _several(name: str | Sequence[str], help: str, metavar: str, choices: Sequence[str] | None = None) -> Parameter:
+    """An option that takes one value or several, as `--config 2d 3d`."""
+    return Parameter(
+        name=name,
+        help=help,
+        metavar=f"{metavar}...",
+        choices=choices,
+        consume_multiple=True,
+        negative=(),
+        show_default=_as_typed,
     )
 
 
-def asked(
-    time_budget: str | float | None,
-    memory: float | None,
-    device: str,
-    architecture: Architecture | None,
-    *,
-    threads: int | None = None,
-    epochs: int | None = None,
-) -> Asked:
-    """Check each option by itself and return them together.
-
-    Raises:
-        InputError: an option is malformed.
-    """
-    if memory is not None and not 0.5 <= memory <= 10_000:
-        raise InputError(f"--memory {memory:g}: give the memory of the device in GB, at least 0.5")
-    if architecture is not None and architecture not in get_args(Architecture):
-        raise InputError(f"--architecture {architecture}: unknown; there are {', '.join(get_args(Architecture))}")
-    check_threads_and_epochs(threads, epochs)
-    return Asked(
-        budget=None if time_budget is None else parse_duration(time_budget),
-        memory_gb=memory,
-        device=None if device == "auto" else device,
-        architecture=architecture,
-        threads=threads,
-        epochs=epochs,
-    )
+def _as_typed(values: Sequence[str] | None) -> str | None:
+    """The default values as a person would type them; nothing where the text explains the default."""
+    return None if values is None else " ".join(values)
 
 
-def check_threads_and_epochs(threads: int | None, epochs: int | None = None) -> None:
-    """Refuse a number of threads or epochs below one.
-
-    Raises:
-        InputError: `threads` or `epochs` is less than 1.
-    """
-    if epochs is not None and epochs < 1:
-        raise InputError(f"--epochs {epochs}: at least one")
-    if threads is not None and threads < 1:
-        raise InputError(f"--threads {threads}: at least one")
+def _time(help: str) -> Parameter:
+    return Parameter(name="--time-budget", help=help, metavar="TIME")
 
 
-def configurations_of(config: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the names of the configurations, each once, from one name or several.
+# what a command works on
+DatasetFolder = Annotated[
+    Path | str, _argument("Folder in nnU-Net's or the Decathlon's layout, or a cases.csv (or its folder).")
+]
+PreprocessedRun = Annotated[Path | str, _argument("A RUN folder with preprocessed cases; raw data are not needed.")]
+TrainedRun = Annotated[Path | str, _argument("A RUN folder with trained configurations; raw data are not needed.")]
+RunOrModels = Annotated[Path | str, _argument("A RUN folder, or a copy of its models.")]
+RunToCopy = Annotated[Path | str, _argument("The RUN folder.")]
+Images = Annotated[
+    Sequence[Path | str] | Path,
+    _several(["--images", "-i"], "A folder, a file, several files, or a cases.csv.", "PATH"),
+]
+References = Annotated[Path | str, _path("--reference", "Folder of reference label maps.")]
+Predictions = Annotated[Path | str, _path("--prediction", "Folder of predictions of the same names.")]
 
-    Raises:
-        InputError: no name is given.
-    """
-    names = (config,) if isinstance(config, str) else tuple(dict.fromkeys(config))
-    if not names:
-        raise InputError("--config: name at least one configuration, such as 3d")
-    return names
+# where results go
+RunToMake = Annotated[Path | str, _output("The RUN folder; if it exists, the run goes on in it.")]
+StudyToMake = Annotated[Path | str, _output("The STUDY folder, a RUN folder; if it exists, the study goes on in it.")]
+PredictionFolder = Annotated[Path | str, _output("Folder for the predictions.")]
+ReportFolder = Annotated[Path | str, _output("Folder for metrics.csv, summary.json and report.html.")]
+PhantomFolder = Annotated[Path | str, _output("Folder to make; if it exists, it must be empty.")]
+DemoFolder = Annotated[Path | str, _output("Folder to make: the data set and the run.")]
+CopyFolder = Annotated[Path | str, _output("The copy; must not exist yet.")]
 
+# what is planned
+Dimensions = Annotated[
+    Sequence[str], _several("--config", "Configurations to plan and train, as 2d 3d.", "CHOICE", _DIMENSIONS)
+]
+Memory = Annotated[float | None, Parameter(help="Memory in GB that training may take [default: 8].")]
+Architecture = Annotated[
+    Literal["plain", "resenc_m", "resenc_l", "resenc_xl"] | None, Parameter(help="Kind of U-Net [default: plain].")
+]
+RunBudget = Annotated[
+    str | float | None,
+    _time("Time for a whole run, as 90s, 40m or 1h30m; in Python also seconds [default: 40m on a CPU, none on a GPU]."),
+]
+StudyBudget = Annotated[
+    str | float | None,
+    _time(
+        "Time for the whole study, as 40m or 2h, in equal parts for every fold of every cell "
+        "[default: 40m on a CPU, none on a GPU]."
+    ),
+]
+DemoBudget = Annotated[str | float, _time("Time for the run, as 8m.")]
+Replan = Annotated[bool, _switch("Discard edits of plan.yaml and plan again.")]
+PlanOnly = Annotated[bool, _switch("Plan, and leave the preprocessing out.")]
+StudySequences = Annotated[
+    Sequence[str] | None,
+    _several(
+        "--sequences", "Sets of sequences to compare, as T1 T1+T2 all [default: each sequence alone, and all].", "SET"
+    ),
+]
+StudyDimensions = Annotated[
+    Sequence[str],
+    _several(
+        "--dimensions",
+        "Input dimensions to compare: slices, slices with their neighbours, volumes.",
+        "CHOICE",
+        _DIMENSIONS,
+    ),
+]
+FoldCount = Annotated[int | None, Parameter(help="Number of folds [default: 5, or those in splits.json].")]
 
-def existing_run(path: Path | str) -> RunFolder:
-    """Return the RUN folder at `path`.
+TrustTimes = Annotated[
+    bool, _switch("Do not read files again whose size and time are as they were; for data on slow storage.")
+]
 
-    Raises:
-        RunFolderError: `path` is no folder, or it holds no plan.
-    """
-    run = RunFolder(Path(path))
-    if not run.path.is_dir():
-        raise RunFolderError(f"{run.path}: is not a folder; give a RUN folder that plan-and-preprocess or run made")
-    run.require(run.plan, "autoseg plan-and-preprocess")
-    return run
+# how it is trained
+PlannedConfigurations = Annotated[
+    Sequence[str], _several("--config", "Configurations in plan.yaml to train, one after the other.", "NAME")
+]
+FoldToTrain = Annotated[
+    int | Literal["all"],
+    Parameter(help="Number of the fold, from 0, or all; a finished fold is left as it is.", metavar="NUMBER"),
+]
+Epochs = Annotated[
+    int | None,
+    Parameter(help="Length of each fold's schedule in epochs, which no clock changes [default: by the time]."),
+]
+FoldBudget = Annotated[str | float | None, _time("Time for each fold alone, as 10m [default: as planned].")]
+PatchWorkers = Annotated[int | None, Parameter(help="Processes that draw and augment patches [default: by the cores].")]
+Follow = Annotated[
+    Path | str | None,
+    _path("--follow", "A finished.json of this fold: its training is repeated, event by event, to the same weights."),
+]
 
+# how it is predicted
+MemberConfigurations = Annotated[
+    Sequence[str] | None,
+    _several(
+        "--config",
+        "Configurations, averaged, without post-processing [default: what was selected, else 3d].",
+        "NAME",
+    ),
+]
+MemberFolds = Annotated[
+    Sequence[int] | int | None,
+    _several("--fold", "Predict with these folds only, as 0 1 [default: all finished].", "NUMBER"),
+]
+Sequences = Annotated[
+    Sequence[str] | None,
+    _several(
+        "--sequences", "Predict from these sequences alone, such as T1; the others are treated as absent.", "NAME"
+    ),
+]
+Mirror = Annotated[bool | None, Parameter(help="Average over mirrored images too [default: as planned].")]
+SaveProbabilities = Annotated[bool, _switch("Also write the probability of every class.")]
+PostProcessing = Annotated[bool, Parameter(help="Apply the post-processing that was selected.")]
 
-def require_run_or_empty(run: RunFolder) -> None:
-    """Refuse a folder that is neither a RUN folder nor empty, to protect a person's other files.
+# how it is chosen and compared
+CandidateConfigurations = Annotated[
+    Sequence[str] | None, _several("--config", "Choose from these [default: all].", "NAME")
+]
+OperatingPoint = Annotated[
+    str, Parameter(help="What threshold and minimal size are for: dice, or of lesions f2 or sensitivity=0.9.")
+]
+RunOfClasses = Annotated[
+    Path | str | None,
+    _path("--run", "RUN folder that knows the names of the classes [default: dataset.json beside the references]."),
+]
+ShownImages = Annotated[Path | str | None, _path("--images", "Folder of the images, to show under the outlines.")]
 
-    Raises:
-        RunFolderError: the path is a file, or a folder that holds other files.
-    """
-    if run.path.exists() and not run.path.is_dir():
-        raise RunFolderError(f"{run.path}: is a file; give a folder for the run")
-    if not run.path.exists() or run.plan.exists() or run.dataset.exists():
-        return
-    others = sorted(p.name for p in run.path.iterdir() if not p.name.startswith(".") and p.name not in _BEFORE_THE_PLAN)
-    if others:
-        raise RunFolderError(f"{run.path}: is no RUN folder and holds {others[0]}; give a new or an empty folder")
+# what is drawn
+PhantomCases = Annotated[int, Parameter(help="Number of synthetic cases to draw.")]
+Seed = Annotated[int, Parameter(help="The same seed gives the same data.")]
+PhantomKind = Annotated[
+    Literal["spine", "small"],
+    Parameter(help="small: 6 mm slices of 0.7 mm voxels, small metastases alone, 0.1 % of the voxels."),
+]
+Missing = Annotated[
+    float | None,
+    Parameter(help="Share of the cases that lack each sequence, 0 to 0.5 [default: every fourth case lacks one]."),
+]
 
+# what is copied
+ModelsOnly = Annotated[
+    bool, _switch("Copy only what predicting needs: plan and weights; no image, label, prediction or case name.")
+]
 
-def trained_folds(run: RunFolder) -> tuple[str, ...]:
-    """Return the folds that have weights or a checkpoint, each as a text like `3d fold 0`."""
-    names = run.configurations_with_models()
-    return tuple(f"{name} fold {fold}" for name in names for fold, _ in run.begun_folds(name))
+# what a RUN folder from others may contain
+FollowLinks = Annotated[
+    bool, _switch("Use links in the RUN folder that lead out of it; only for links that you made yourself.")
+]
 
-
-def refuse_if_trained(run: RunFolder, why: str) -> None:
-    """Refuse to make another plan where models are trained, since they would not fit it.
-
-    Args:
-        run: RUN folder that may hold models.
-        why: beginning of the message: what would make another plan, such as `--replan makes another plan`.
-
-    Raises:
-        RunFolderError: a fold has weights or a checkpoint.
-    """
-    if folds := trained_folds(run):
-        raise RunFolderError(
-            f"{run.path}: {why}, which the trained models ({', '.join(folds)}) do not fit; "
-            f"use a new RUN folder, or delete {run.path / 'models'}"
-        )
-
-
-def refuse_other_plan(run: RunFolder, asked: Asked, planned: Plan, configurations: Sequence[str]) -> None:
-    """Refuse options that differ from those that the existing plan was made for.
-
-    Raises:
-        RunFolderError: an option differs; the message lists each difference and says what to do.
-    """
-    differences = []
-    if asked.budget is not None and asked.budget != planned.time_budget_seconds:
-        before = planned.time_budget_seconds
-        had = "without a time budget" if before is None else f"with a time budget of {format_duration(before)}"
-        differences.append(f"{had}, not {format_duration(asked.budget)}")
-    if asked.memory_gb is not None and asked.memory_gb != planned.memory_gb:
-        differences.append(f"for {planned.memory_gb:g} GB of memory, not {asked.memory_gb:g}")
-    if asked.device is not None and asked.device.split(":")[0] != planned.device:
-        differences.append(f"for the device {planned.device}, not {asked.device}")
-    architectures = {c.network.architecture for c in planned.configurations.values()}
-    if asked.architecture is not None and asked.architecture not in architectures:
-        differences.append(f"with the architecture {', '.join(sorted(architectures))}, not {asked.architecture}")
-    differences += _beyond_the_budget(run, planned, configurations)
-    if differences:
-        raise RunFolderError(f"{run.path}: was planned {'; '.join(differences)}; {how_to_plan_anew(run)}")
-
-
-def how_to_plan_anew(run: RunFolder) -> str:
-    """Advice for a person who wants another plan: `--replan`, or a new RUN folder once a fold has been trained."""
-    if trained_folds(run):
-        return "its models were trained by that plan, so use a new RUN folder"
-    return "add --replan to plan again (this discards edits of plan.yaml), or use a new RUN folder"
-
-
-def refuse_models_alone(run: RunFolder) -> None:
-    """Refuse a copy made with `--models-only`, for commands that need folds and cases.
-
-    Raises:
-        RunFolderError: the folder holds models and no `splits.json`.
-    """
-    if trained_folds(run) and not run.splits.exists():
-        raise RunFolderError(
-            f"{run.path}: holds models alone, to predict with, and no cases to train on; "
-            "train in the RUN folder that it was copied from"
-        )
-
-
-def _beyond_the_budget(run: RunFolder, planned: Plan, configurations: Sequence[str]) -> list[str]:
-    """Return a difference if the folds of these configurations together take longer than the time budget.
-
-    The plan shares the budget out only to the configurations that were asked for when it was made.
-    """
-    if planned.time_budget_seconds is None or len(configurations) == 1 or not run.splits.exists():
-        return []
-    of_one_fold = sum(planned.configuration(name).training.seconds or 0.0 for name in configurations)
-    if len(read_splits(run.splits)) * of_one_fold <= planned.time_budget_seconds:
-        return []
-    return [f"without time for {' and '.join(configurations)} together"]
+# how it is computed
+Device = Annotated[str, Parameter(help="Where to compute.", choices=_DEVICES, metavar="CHOICE")]
+Threads = Annotated[
+    int | None,
+    Parameter(help="Threads that compute on a CPU [default: as many as other programs leave cores for]."),
+]
+Workers = Annotated[
+    int | None, Parameter(help="Cases worked on at once [default: as many as cores and free memory allow].")
+]

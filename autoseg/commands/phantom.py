@@ -4,29 +4,32 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from autoseg.commands.options import check_threads_and_epochs
+from autoseg.commands.guards import check_threads_and_epochs
+from autoseg.commands.options import (
+    Missing,
+    PhantomCases,
+    PhantomFolder,
+    PhantomKind,
+    Seed,
+    Threads,
+    Workers,
+    command,
+)
+from autoseg.terminal import open_console
 
 
+@command
 def phantom(
-    output: Path | str,
+    output: PhantomFolder,
     *,
-    cases: int = 40,
-    seed: int = 0,
-    kind: str = "spine",
-    missing: float | None = None,
-    workers: int | None = None,
-    threads: int | None = None,
+    cases: PhantomCases = 40,
+    seed: Seed = 0,
+    kind: PhantomKind = "spine",
+    missing: Missing = None,
+    workers: Workers = None,
+    threads: Threads = None,
 ) -> Path:
-    """Draw a synthetic spine data set with metastases, with a `cases.csv` that lists its files.
-
-    Args:
-        output: folder to make; it must not exist, or must be empty.
-        cases: number of synthetic patients that are drawn.
-        seed: random seed; the same seed gives the same data.
-        kind: `spine`, or `small`: thick slices, and only small metastases, 0.1 % of the voxels.
-        missing: fraction of the cases that lack each sequence, from 0 to 0.5; None = every fourth case lacks one.
-        workers: number of processes; None = as many as cores and memory allow.
-        threads: maximum number of processes; None = no such limit.
+    """Draw a synthetic spine data set with metastases: T1, T2 and STIR, labels, cases.csv.
 
     Returns:
         The folder, which holds `cases.csv`.
@@ -37,6 +40,8 @@ def phantom(
     from autoseg.synthetic_spine.write import make_phantom
 
     check_threads_and_epochs(threads)
-    return make_phantom(
+    folder = make_phantom(
         Path(output), cases=cases, seed=seed, kind=kind, missing=missing, workers=workers, threads=threads
     )
+    open_console().print(f"{cases} synthetic cases: {folder / 'cases.csv'}", soft_wrap=True)
+    return folder

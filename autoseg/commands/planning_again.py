@@ -15,19 +15,21 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from autoseg.commands.budget import spent_on, training_stage
-from autoseg.commands.plan_and_preprocess import Prepared, decide, measure_on, preprocess, reference_of
+from autoseg.commands.make_plan import decide, measure_on, reference_of
+from autoseg.commands.preparation import PreparedRun, preprocess
 from autoseg.errors import OtherPace
 from autoseg.files import discard, locked
 from autoseg.machine.step_cost import StepCost
 from autoseg.plan.configuration import Configuration
-from autoseg.plan.plan import Plan, read_plan, read_reasons
+from autoseg.plan.plan import Plan, read_plan
 from autoseg.plan.study_cells import Cell
+from autoseg.plan.time_shares import budget_of_some_folds
 from autoseg.run_folder.paths import RunFolder
-from autoseg.run_folder.plan_edits import edited_fields, edited_in, replace_plans
+from autoseg.run_folder.plan_edits import edited_fields, edited_in, read_planned_reasons, replace_plans
 from autoseg.run_folder.splits import read_splits
-from autoseg.run_folder.step_costs import Again, Recorder, read_step_costs, write_step_costs
+from autoseg.run_folder.step_costs import CostRecorder, PlannedAgain, read_step_costs, write_step_costs
 from autoseg.run_folder.time_spent import read_time_spent, rename_stage, timed
+from autoseg.run_folder.timed_stage import Stage
 
 if TYPE_CHECKING:
     from planner.rules.reference_plan import PlannedDecisions
@@ -61,7 +63,7 @@ def can_plan_again(
 
 def plan_again(
     run: RunFolder,
-    prepared: Prepared,
+    prepared: PreparedRun,
     found: OtherPace,
     folds_left: Sequence[tuple[str, int]],
     configurations: Sequence[str],
@@ -69,7 +71,7 @@ def plan_again(
     *,
     threads: int | None,
     cells: Sequence[Cell] = (),
-) -> Prepared:
+) -> PreparedRun:
     """Plan a configuration, and those that share its network, again for the real pace of the first epochs.
 
     If the second plan has the same network, the fold goes on. Otherwise the fold starts anew, and the cases are
@@ -89,7 +91,7 @@ def plan_again(
         The input with the plan that now holds.
     """
     name, fold = folds_left[0]
-    with timed(run, "plan"), locked(run.path / ".lock", "planning and preprocessing"):
+    with timed(run, Stage("plan")), locked(run.path / ".lock", "planning and preprocessing"):
         plan = read_plan(run.plan)
         prepared = replace(prepared, plan=plan)
         if not can_plan_again(run, plan, name, fold, edited_fields(run, plan), cells):
@@ -104,12 +106,11 @@ def plan_again(
             return replace(prepared, plan=_write(run, plan, group, {}, {}))
         with locked(run.fold(name, fold) / ".lock", f"training fold {fold}"):
             discard(run.fold(name, fold))
-        rename_stage(run, training_stage(name, fold), f"{training_stage(name, fold)}, before planning again")
+        given_up = Stage("train", name, fold)
+        rename_stage(run, given_up, replace(given_up, before_planning_again=True))
         changed = {n: decided.plan.configuration(n) for n in group}
         now = _write(run, plan, group, changed, decided.reasons)
-    console.print(
-        f"{name}: {found}. Planned again, {_difference(plan, now, name)}.", style="bold", highlight=False, markup=False
-    )
+    console.print(f"{name}: {found}. Planned again, {_difference(plan, now, name)}.", style="bold")
     trained = {left for left, _ in folds_left}
     sources = tuple(dict.fromkeys(now.preprocessed_as(n) for n in group if n in trained))
     preprocess(run, prepared.dataset, now, sources, prepared.workers)
@@ -128,7 +129,7 @@ def _tied(plan: Plan, name: str, cells: Sequence[Cell]) -> tuple[str, ...]:
 
 def _decide_again(
     run: RunFolder,
-    prepared: Prepared,
+    prepared: PreparedRun,
     found: OtherPace,
     group: tuple[str, ...],
     folds_left: Sequence[tuple[str, int]],
@@ -140,7 +141,7 @@ def _decide_again(
     name, _ = folds_left[0]
     plan, splits = prepared.plan, read_splits(run.splits)
     reference = reference_of(prepared.fingerprint, plan.memory_gb, plan.configuration(name).network.architecture, cells)
-    measure = Recorder(measure_on(plan.device, threads))
+    measure = CostRecorder(measure_on(plan.device, threads))
     factor = _times_as_slow(measure(plan, plan.configuration(name)), found)
 
     def as_it_is(plan: Plan, configuration: Configuration) -> StepCost:
@@ -150,29 +151,29 @@ def _decide_again(
     dimension_of = {cell.name: cell.dimension for cell in cells}
     trained = dict.fromkeys(n for n, _ in folds_left if n in group)
     share = sum(n in group for n, _ in folds_left) / len(folds_left)
-    spent, budget = spent_on(read_time_spent(run), plan, configurations), plan.time_budget_seconds or 0.0
+    spent = read_time_spent(run).of_run(plan, configurations)
     decided = decide(
         reference,
         prepared.fingerprint,
         splits,
         cells,
         configurations=tuple(dimension_of.get(n, n) for n in trained),
-        budget_seconds=spent + max(0.0, budget - spent) * share,
+        budget_seconds=budget_of_some_folds(plan.time_budget_seconds or 0.0, spent, share),
         spent_seconds=spent,
         device=plan.device,
         measure=as_it_is,
     )
     if costs := read_step_costs(run):
-        again = Again(configuration=name, factor=factor, steps=tuple(measure.steps))
+        again = PlannedAgain(configuration=name, factor=factor, steps=tuple(measure.steps))
         write_step_costs(run, costs.changed(again=(*costs.again, again)))
     return decided
 
 
 def _times_as_slow(measured: StepCost, found: OtherPace) -> float:
     """Factor from the measured time of a step, augmentation included, to its real time."""
-    from planner.budget.chooser import AUGMENTATION
+    from planner.budget.candidate_chooser import AUGMENTATION_FACTOR
 
-    return found.real / (AUGMENTATION * measured.seconds) if math.isfinite(measured.seconds) else 1.0
+    return found.real / (AUGMENTATION_FACTOR * measured.seconds) if math.isfinite(measured.seconds) else 1.0
 
 
 def _write(
@@ -198,8 +199,8 @@ def _write(
     followed = before.changed(planned_again=again, configurations=before.configurations | with_edits)
     planned = planned.changed(planned_again=again, configurations=planned.configurations | changed)
     anew = tuple(f"configurations.{name}." for name in changed)
-    told = {field: why for field, why in read_reasons(run.plan).items() if not anew or not field.startswith(anew)}
-    told |= {field: why for field, why in reasons.items() if anew and field.startswith(anew)}
+    told = {field: why for field, why in read_planned_reasons(run).items() if not field.startswith(anew)}
+    told |= {field: why for field, why in reasons.items() if field.startswith(anew)}
     told["planned_again"] = "their first epochs had another pace than planned"
     replace_plans(run, planned, followed, told)
     return followed
@@ -229,7 +230,7 @@ def _network_of(plan: Plan, name: str) -> tuple[object, ...]:
 
 def _is_the_cheapest(configuration: Configuration) -> bool:
     """Whether the planner took its cheapest candidate, as it does where no candidate affords enough steps."""
-    from planner.budget.chooser import ENOUGH_STEPS
+    from planner.budget.candidate_chooser import ENOUGH_STEPS
 
     return configuration.training.iterations < ENOUGH_STEPS
 

@@ -5,7 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from autoseg.commands.options import check_threads_and_epochs, configurations_of, existing_run
+from autoseg.commands.guards import check_threads_and_epochs, configurations_of, existing_run, folder_for_results
+from autoseg.commands.options import (
+    Device,
+    FollowLinks,
+    Images,
+    MemberConfigurations,
+    MemberFolds,
+    Mirror,
+    PostProcessing,
+    PredictionFolder,
+    RunOrModels,
+    SaveProbabilities,
+    Sequences,
+    Threads,
+    command,
+)
 from autoseg.errors import InputError, PartialFailure
 from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.plan.network_input import seen_sequences
@@ -14,41 +29,26 @@ from autoseg.run_folder.selection import read_selection
 from autoseg.terminal import open_console
 
 
+@command
 def predict(
-    run: Path | str,
-    images: Path | str | Sequence[Path | str],
-    output: Path | str,
+    run: RunOrModels,
+    images: Images,
+    output: PredictionFolder,
     *,
-    config: str | Sequence[str] | None = None,
-    fold: int | Sequence[int] | None = None,
-    sequences: str | Sequence[str] | None = None,
-    device: str = "auto",
-    mirror: bool | None = None,
-    save_probabilities: bool = False,
-    post_processing: bool = True,
-    threads: int | None = None,
+    config: MemberConfigurations = None,
+    fold: MemberFolds = None,
+    sequences: Sequences = None,
+    device: Device = "auto",
+    mirror: Mirror = None,
+    save_probabilities: SaveProbabilities = False,
+    post_processing: PostProcessing = True,
+    threads: Threads = None,
+    follow_links: FollowLinks = False,
 ) -> None:
-    """Predict label maps with all finished folds together.
+    """Predict images with all finished folds together, as `autoseg select` chose.
 
-    The configurations and the post-processing that `select` chose are applied.
-
-    A prediction has its input's name, file format (NIfTI for DICOM) and geometry. An input that cannot
-    be predicted is reported, and the others go on.
-
-    Args:
-        run: RUN folder, or a copy of its models.
-        images: a folder, a file, several of them, or a `cases.csv`.
-        output: folder for the predictions.
-        config: configurations to predict with, without post-processing; the probabilities of several are averaged.
-            None = the selected configurations, or else `3d`.
-        fold: numbers of the folds to predict with; None = all that are finished.
-        sequences: sequences to predict from, such as `T1`; the others are treated as absent, and their
-            files need not exist. None = all that an input has.
-        device: `auto`, `cpu`, `cuda` or `mps`.
-        mirror: whether to average over mirrored images too; None = as planned.
-        save_probabilities: whether to write the probability of every class too.
-        post_processing: whether to apply the selected post-processing.
-        threads: number of threads that compute on a CPU; None = as many as other programs leave cores for.
+    Each prediction has its input's name, format (NIfTI for DICOM) and geometry. An input that cannot be predicted is
+    reported, and the others go on; the exit status is then 1. Files of sequences that are not used need not exist.
 
     Raises:
         PartialFailure: some inputs could not be predicted; the message lists them.
@@ -56,7 +56,8 @@ def predict(
         RunFolderError: nothing is trained yet.
     """
     check_threads_and_epochs(threads)
-    folder = existing_run(run)
+    results = folder_for_results(output)
+    folder = existing_run(run, follow_links=follow_links)
     plan = read_plan(folder.plan)
     selection = read_selection(folder, plan) if config is None else None
     if selection is not None and not post_processing:
@@ -77,13 +78,11 @@ def predict(
     needed = [name for name in used if any(name in of_one for of_one in seen.values())]
     cases = read_inputs(paths, channels, sequences=used, needed=needed)
     if selection is not None:
-        open_console(stderr=True).print(
-            f"Selected by cross-validation: {selection.text()}", highlight=False, markup=False, soft_wrap=True
-        )
+        open_console(stderr=True).print(f"Selected by cross-validation: {selection.text()}", soft_wrap=True)
     problems = predict_cases(
         folder,
         cases,
-        Path(output),
+        results,
         configuration=configurations,
         folds=(fold,) if isinstance(fold, int) else fold,
         rules=() if selection is None else selection.post_processing,

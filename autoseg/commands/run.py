@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from autoseg.commands.fold_loop import train_folds
-from autoseg.commands.messages import say_time
-from autoseg.commands.options import asked, configurations_of
-from autoseg.commands.plan_and_preprocess import prepare
-from autoseg.commands.results import ReportTime, report_if_finished, show_report
+from autoseg.commands.guards import configurations_of
+from autoseg.commands.messages import say_changed_cases, say_time
+from autoseg.commands.options import (
+    Architecture,
+    DatasetFolder,
+    Device,
+    Dimensions,
+    Epochs,
+    FollowLinks,
+    Memory,
+    Replan,
+    RunBudget,
+    RunToMake,
+    Threads,
+    TrustTimes,
+    Workers,
+    command,
+)
+from autoseg.commands.plan_options import check_plan_options
+from autoseg.commands.preparation import prepare
+from autoseg.commands.printed_results import ReportTime, report_if_finished, show_report
 from autoseg.commands.train import require_preprocessed
-from autoseg.plan.configuration import Architecture
 from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.run_folder.folds import read_folds
 from autoseg.run_folder.paths import RunFolder
@@ -19,50 +34,50 @@ from autoseg.run_folder.splits import read_splits
 from autoseg.terminal import open_console
 
 
+@command
 def run(
-    dataset: Path | str,
-    output: Path | str,
+    dataset: DatasetFolder,
+    output: RunToMake,
     *,
-    config: str | Sequence[str] = DEFAULT_CONFIGURATIONS,
-    time_budget: str | float | None = None,
-    memory: float | None = None,
-    device: str = "auto",
-    architecture: Architecture | None = None,
-    replan: bool = False,
-    workers: int | None = None,
-    threads: int | None = None,
-    epochs: int | None = None,
+    config: Dimensions = DEFAULT_CONFIGURATIONS,
+    time_budget: RunBudget = None,
+    memory: Memory = None,
+    device: Device = "auto",
+    architecture: Architecture = None,
+    replan: Replan = False,
+    workers: Workers = None,
+    threads: Threads = None,
+    epochs: Epochs = None,
+    trust_times: TrustTimes = False,
+    follow_links: FollowLinks = False,
 ) -> None:
-    """Check, plan, preprocess, train every fold, predict each case by the fold that did not train on it, and report.
+    """Everything: check, plan, preprocess, train all folds, cross-validate, report.
 
-    The same call goes on where an earlier one stopped. Only training cases of the data set are used.
-
-    Args:
-        dataset: folder in nnU-Net's or the Decathlon's layout, or a `cases.csv` (or its folder).
-        output: RUN folder to create, or an existing one to go on with.
-        config: configurations to train: `2d`, `2.5d`, `3d`, `3d_lowres`.
-        time_budget: time for the whole run, such as `40m`, or seconds; None = 40 minutes on a CPU, and on a
-            GPU as long as the reference schedule takes.
-        memory: device memory in GB that the plan may use; None = 8.
-        device: `auto`, `cpu`, `cuda` or `mps`.
-        architecture: architecture of the network; None = `plain`.
-        replan: whether to discard edits of `plan.yaml` and plan again.
-        workers: number of cases that are processed at once; None = as many as cores and memory allow.
-        threads: number of threads that compute on a CPU; None = as many as other programs leave cores for.
-        epochs: number of epochs of every fold. The plan then follows from counted work instead of measured
-            steps; if `threads` is given too, the result does not depend on measured time. None = as planned.
+    Each case is predicted by the fold that did not train on it; only training cases of the data set are used.
+    Stopped or killed, the same command goes on. With --epochs the plan follows from counted work instead of measured
+    steps; with --threads as well, no measured time changes the result.
 
     Raises:
         AutosegError: under the same conditions as in `plan_and_preprocess` and `train`.
     """
     configurations = configurations_of(config)
     folder, console = RunFolder(Path(output)), open_console()
-    wanted = asked(time_budget, memory, device, architecture, threads=threads, epochs=epochs)
-    prepared = prepare(Path(dataset), folder, wanted, configurations, replan=replan, workers=workers)
+    wanted = check_plan_options(time_budget, memory, device, architecture, threads=threads, epochs=epochs)
+    prepared = prepare(
+        Path(dataset),
+        folder,
+        wanted,
+        configurations,
+        replan=replan,
+        workers=workers,
+        trust_times=trust_times,
+        follow_links=follow_links,
+    )
     plan, splits = prepared.plan, read_splits(folder.splits)
     folds = [read_folds(folder, plan, name, splits) for name in configurations]
     for name in configurations:
         require_preprocessed(folder, plan, name, splits)
+    say_changed_cases(console, folder, plan, configurations)
     left = [(of.configuration, fold) for of in folds for fold in of.left]
     reports_take = ReportTime(folder, configurations, threads=threads)
     prepared = train_folds(folder, prepared, left, configurations, wanted, reports_take, console=console)

@@ -2,43 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 from rich.console import Console
 from rich.table import Table
 
-from autoseg.commands.options import check_threads_and_epochs, configurations_of, existing_run
+from autoseg.commands.guards import check_threads_and_epochs, configurations_of, existing_run
+from autoseg.commands.options import (
+    CandidateConfigurations,
+    FollowLinks,
+    OperatingPoint,
+    Threads,
+    TrainedRun,
+    Workers,
+    command,
+)
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.report_folder import report_folder
 from autoseg.run_folder.selection import CandidateScore, Performance, Selection, write_selection
 from autoseg.run_folder.time_spent import timed
+from autoseg.run_folder.timed_stage import Stage
 from autoseg.terminal import open_console
 
 UNDEFINED = "not defined"
 CANDIDATES_SHOWN = 10
 
 
+@command
 def select(
-    run: Path | str,
+    run: TrainedRun,
     *,
-    config: str | Sequence[str] | None = None,
-    operating_point: str = "dice",
-    workers: int | None = None,
-    threads: int | None = None,
+    config: CandidateConfigurations = None,
+    operating_point: OperatingPoint = "dice",
+    workers: Workers = None,
+    threads: Threads = None,
+    follow_links: FollowLinks = False,
 ) -> Selection:
-    """Choose the configuration or pair that predicts best in cross-validation, and its post-processing.
+    """Choose the configuration or pair that is best in cross-validation, and its post-processing.
 
-    It compares existing predictions of the validation cases that all configurations have predicted. The choice is
-    written to `RUN/selected.json`, which may be edited; `predict` applies it.
-
-    Args:
-        run: RUN folder with trained configurations; the raw data set is not needed.
-        config: configurations to choose from; None = all that are trained.
-        operating_point: what threshold and minimal size are optimised for: `dice`, `f2` (detection of lesions) or
-            `sensitivity=0.9` (the fewest false components at this fraction of lesions found).
-        workers: number of cases that are processed at once; None = as many as cores and memory allow.
-        threads: maximum number of cases that are processed at once; None = no such limit.
+    Compares existing predictions of the validation cases that all configurations have predicted. Post-processing is
+    chosen only where it helps cases that it was not fitted to. The choice is written to RUN/selected.json, which may
+    be edited; `predict` applies it.
 
     Returns:
         The content of `selected.json`.
@@ -49,9 +51,9 @@ def select(
         InputError: an option is malformed.
     """
     check_threads_and_epochs(threads)
-    folder = existing_run(run)
+    folder = existing_run(run, follow_links=follow_links)
     names = None if config is None else configurations_of(config)
-    with timed(folder, "select"):
+    with timed(folder, Stage("select")):
         from inference.selection.select import select_configurations
 
         selection = select_configurations(
@@ -82,14 +84,13 @@ def print_selection(console: Console, run: RunFolder, selection: Selection) -> N
     console.print(table)
     if (held_out := selection.held_out_choice) is not None and len(selection.candidates) > 1:
         console.print(
-            f"Chosen anew without each of the {held_out.folds} folds and judged on it: mean Dice "
+            f"Chosen anew without each of the {held_out.folds} folds and validated on it: mean Dice "
             f"{_number(held_out.chosen)}; of the best single configuration {_number(held_out.best_single)}.",
-            highlight=False,
         )
     console.print(_performance_table(selection))
     for note in selection.notes:
-        console.print(note, style="yellow", markup=False, highlight=False)
-    console.print(f"predict applies {run.selected}; it may be edited.", highlight=False, soft_wrap=True, markup=False)
+        console.print(note, style="yellow")
+    console.print(f"predict applies {run.selected}; it may be edited.", soft_wrap=True)
 
 
 def _gain(score: CandidateScore) -> str:

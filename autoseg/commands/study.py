@@ -12,12 +12,29 @@ from rich.console import Console
 from rich.table import Table
 
 from autoseg.commands.fold_loop import train_folds
-from autoseg.commands.messages import say_time
-from autoseg.commands.options import Asked, asked
-from autoseg.commands.plan_and_preprocess import Prepared, prepare
-from autoseg.commands.results import ReportTime
+from autoseg.commands.messages import say_changed_cases, say_time
+from autoseg.commands.options import (
+    Architecture,
+    DatasetFolder,
+    Device,
+    Epochs,
+    FoldCount,
+    FollowLinks,
+    Memory,
+    Replan,
+    StudyBudget,
+    StudyDimensions,
+    StudySequences,
+    StudyToMake,
+    Threads,
+    TrustTimes,
+    Workers,
+    command,
+)
+from autoseg.commands.plan_options import PlanOptions, check_plan_options
+from autoseg.commands.preparation import PreparedRun, prepare
+from autoseg.commands.printed_results import ReportTime
 from autoseg.errors import AutosegError, PartialFailure
-from autoseg.plan.configuration import Architecture
 from autoseg.plan.defaults import DEFAULT_DIMENSIONS
 from autoseg.plan.plan import Plan
 from autoseg.plan.study_cells import Cell, Grid, cells_in
@@ -25,51 +42,38 @@ from autoseg.run_folder.folds import read_folds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
 from autoseg.run_folder.time_spent import timed
-from autoseg.terminal import open_console
+from autoseg.run_folder.timed_stage import Stage
+from autoseg.terminal import open_console, styled
 
 if TYPE_CHECKING:
     from inference.study.results import StudyResults
 
 
+@command
 def study(
-    dataset: Path | str,
-    output: Path | str,
+    dataset: DatasetFolder,
+    output: StudyToMake,
     *,
-    sequences: Sequence[str] | None = None,
-    dimensions: Sequence[str] = DEFAULT_DIMENSIONS,
-    time_budget: str | float | None = None,
-    folds: int | None = None,
-    memory: float | None = None,
-    device: str = "auto",
-    architecture: Architecture | None = None,
-    replan: bool = False,
-    workers: int | None = None,
-    threads: int | None = None,
-    epochs: int | None = None,
+    sequences: StudySequences = None,
+    dimensions: StudyDimensions = DEFAULT_DIMENSIONS,
+    time_budget: StudyBudget = None,
+    folds: FoldCount = None,
+    memory: Memory = None,
+    device: Device = "auto",
+    architecture: Architecture = None,
+    replan: Replan = False,
+    workers: Workers = None,
+    threads: Threads = None,
+    epochs: Epochs = None,
+    trust_times: TrustTimes = False,
+    follow_links: FollowLinks = False,
 ) -> None:
-    """Compare sets of sequences and input dimensions: one network for each, over the same cases and folds.
+    """Compare sequences and input dimensions: one network for each, over the same cases and folds.
 
-    Each pair of a set and a dimension is a cell. In the plan it is a configuration with the name
-    `SEQUENCES.DIMENSION`. Cells are trained one after the other, each fold by fold; the same call goes on
-    where an earlier one stopped. A cell that fails is skipped until the next call, and the others go on.
-    Results are in `OUTPUT/study`: `study.html`, `results.csv` and the tables.
-
-    Args:
-        dataset: folder in nnU-Net's or the Decathlon's layout, or a `cases.csv` (or its folder).
-        output: STUDY folder to create or to go on with; it is a RUN folder.
-        sequences: sets of sequences such as `T1`, `T1+T2` and `all`; None = each sequence alone, and all together.
-        dimensions: input dimensions: `2d`, `2.5d`, `3d`, `3d_lowres`.
-        time_budget: time for the whole study, such as `2h`, or seconds, in equal parts for every fold of
-            every cell; None = 40 minutes on a CPU, and on a GPU as long as the reference schedule takes.
-        folds: number of folds; None = as many as `splits.json` has, or else five.
-        memory: device memory in GB that the plan may use; None = 8.
-        device: `auto`, `cpu`, `cuda` or `mps`.
-        architecture: architecture of the networks; None = `plain`.
-        replan: whether to discard edits of `plan.yaml` and plan again.
-        workers: number of cases that are processed at once; None = as many as cores and memory allow.
-        threads: number of threads that compute on a CPU; None = as many as other programs leave cores for.
-        epochs: number of epochs of every fold. The plan then follows from counted work instead of measured
-            steps; if `threads` is given too, the result does not depend on measured time. None = as planned.
+    Each pair of a set of sequences and a dimension is a cell, in the plan a configuration SEQUENCES.DIMENSION. Cells
+    are trained one after the other, each fold by fold; stopped or killed, the same command goes on. A cell that fails
+    is skipped until the next call, and the exit status is then 1. Results are in STUDY/study: study.html, results.csv
+    and the tables.
 
     Raises:
         InputError: a set names a sequence that the data set does not have, or an option is malformed.
@@ -78,13 +82,22 @@ def study(
     """
     grid = Grid(None if sequences is None else tuple(sequences), tuple(dimensions))
     run, console = RunFolder(Path(output)), open_console()
-    wanted = asked(time_budget, memory, device, architecture, threads=threads, epochs=epochs)
+    wanted = check_plan_options(time_budget, memory, device, architecture, threads=threads, epochs=epochs)
     prepared = prepare(
-        Path(dataset), run, wanted, grid.dimensions, grid=grid, folds=folds, replan=replan, workers=workers
+        Path(dataset),
+        run,
+        wanted,
+        grid.dimensions,
+        grid=grid,
+        folds=folds,
+        replan=replan,
+        workers=workers,
+        trust_times=trust_times,
+        follow_links=follow_links,
     )
     cells = grid.cells(tuple(channel.name for channel in prepared.plan.channels))
     failures, plan = train_cells(run, prepared, cells, wanted, console=console)
-    with timed(run, "study report"):
+    with timed(run, Stage("study report")):
         from inference.study.write import write_study
 
         # the page shows all cells of the plan, even if this call asked for some only
@@ -101,7 +114,7 @@ def study(
 
 
 def train_cells(
-    run: RunFolder, prepared: Prepared, cells: Sequence[Cell], wanted: Asked, *, console: Console
+    run: RunFolder, prepared: PreparedRun, cells: Sequence[Cell], wanted: PlanOptions, *, console: Console
 ) -> tuple[dict[str, str], Plan]:
     """Train every unfinished fold, cell by cell.
 
@@ -121,6 +134,7 @@ def train_cells(
     plan = prepared.plan
     left: list[tuple[str, int]] = []
     of_run = read_splits(run.splits)
+    say_changed_cases(console, run, plan, [cell.name for cell in cells])
     for cell in cells:
         try:
             left += [(cell.name, fold) for fold in read_folds(run, plan, cell.name, of_run).possible]
@@ -130,13 +144,13 @@ def train_cells(
     reports_take = ReportTime(run, validated, pages=1, threads=wanted.threads)
 
     def begin(name: str, fold: int, still: int) -> None:
-        console.print(f"[bold]{name}[/bold], fold {fold}: {count - still + 1} of {count}", highlight=False)
+        console.print(styled("bold", name, f", fold {fold}: {count - still + 1} of {count}"))
 
     def failed(name: str, fold: int, error: Exception) -> None:
         if concerns_all(error):
             raise error
         if not isinstance(error, AutosegError):
-            console.print("".join(traceback.format_exception(error)), markup=False, highlight=False)
+            console.print("".join(traceback.format_exception(error)))
         _give_up(name, f"fold {fold}: {error or type(error).__name__}", failures, console)
 
     # the time of every configuration counts, since cells share their preprocessed cases
@@ -158,7 +172,7 @@ def train_cells(
 
 def concerns_all(error: Exception) -> bool:
     """Whether an error would stop the other cells too: the person stopped the training, or the disk is full."""
-    from trainer.stop import TrainingStopped
+    from trainer.stop_request import TrainingStopped
 
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     return full or isinstance(error, TrainingStopped)
@@ -171,12 +185,12 @@ def print_study(console: Console, results: StudyResults) -> None:
         table.add_row(label, *(results.figure(label, dimension, "dice").text for dimension in results.dimensions))
     console.print(table)
     for line in (*results.problems, *results.warnings):
-        console.print(line, style="yellow", markup=False, highlight=False)
+        console.print(line, style="yellow")
     if results.synthetic:
         console.print("The images are synthetic: these numbers say nothing about patients.", style="bold")
-    console.print(f"Study: {results.folder / 'study.html'}", highlight=False, soft_wrap=True)
+    console.print(f"Study: {results.folder / 'study.html'}", soft_wrap=True)
 
 
 def _give_up(name: str, why: str, failures: dict[str, str], console: Console) -> None:
     failures[name] = why
-    console.print(f"{name} failed: {why}. The other cells go on.", style="red", markup=False, highlight=False)
+    console.print(f"{name} failed: {why}. The other cells go on.", style="red")

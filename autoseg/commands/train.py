@@ -6,9 +6,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from autoseg.commands.budget import FoldTime, training_stage
-from autoseg.commands.options import check_threads_and_epochs, configurations_of, existing_run, refuse_models_alone
-from autoseg.commands.results import report_if_finished, show_report
+from autoseg.commands.fold_time import FoldTime
+from autoseg.commands.guards import check_threads_and_epochs, configurations_of, existing_run, refuse_models_alone
+from autoseg.commands.messages import say_changed_cases
+from autoseg.commands.options import (
+    Device,
+    Epochs,
+    FoldBudget,
+    FoldToTrain,
+    Follow,
+    FollowLinks,
+    PatchWorkers,
+    PlannedConfigurations,
+    PreprocessedRun,
+    Threads,
+    command,
+)
+from autoseg.commands.printed_results import report_if_finished, show_report
 from autoseg.errors import InputError, RunFolderError
 from autoseg.files import read_model
 from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS
@@ -20,42 +34,33 @@ from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import settle_plans
 from autoseg.run_folder.splits import Split, cases_of, read_splits
 from autoseg.run_folder.time_spent import timed
+from autoseg.run_folder.timed_stage import Stage
 from autoseg.terminal import open_console, parse_duration
 
 if TYPE_CHECKING:
-    from trainer.fold import AtOtherPace
+    from trainer.pace import AtOtherPace
 
 AS_PLANNED = FoldTime(None, 0.0)
 
 
+@command
 def train(
-    run: Path | str,
+    run: PreprocessedRun,
     *,
-    fold: int | Literal["all"] = "all",
-    config: str | Sequence[str] = DEFAULT_CONFIGURATIONS,
-    device: str = "auto",
-    epochs: int | None = None,
-    time_budget: str | float | None = None,
-    workers: int | None = None,
-    threads: int | None = None,
-    follow: Path | str | None = None,
+    fold: FoldToTrain = "all",
+    config: PlannedConfigurations = DEFAULT_CONFIGURATIONS,
+    device: Device = "auto",
+    epochs: Epochs = None,
+    time_budget: FoldBudget = None,
+    workers: PatchWorkers = None,
+    threads: Threads = None,
+    follow: Follow = None,
+    follow_links: FollowLinks = False,
 ) -> None:
-    """Train one fold, or all in turn, going on where an earlier call stopped.
+    """Train one fold, or all in turn; stopped or killed, the same command goes on.
 
     After its training, a fold predicts and evaluates its validation cases. Once all folds of a configuration
     are finished, its report is written.
-
-    Args:
-        run: RUN folder with preprocessed cases; the raw data set is not needed.
-        fold: number of the fold, from 0, or `all`; finished folds are left as they are.
-        config: names of configurations in the plan, such as `2d` and `3d`, that are trained one after the other.
-        device: `auto`, `cpu`, `cuda` or `mps`.
-        epochs: number of epochs, which measured time then never changes; None = as planned.
-        time_budget: training time of each fold, such as `10m`, or seconds; None = as planned.
-        workers: number of processes that draw and augment patches; None = by the number of cores.
-        threads: number of threads that compute on a CPU; None = as many as other programs leave cores for.
-        follow: `finished.json` of an earlier training of this fold. That training is repeated with its events, and
-            gives the same weights, bit for bit, on the same kind of machine. None = a new training.
 
     Raises:
         RunFolderError: the run is not planned or preprocessed, another process trains the fold, or
@@ -63,7 +68,7 @@ def train(
         PlanError: the plan or the folds were edited to something impossible.
         InputError: there is no such fold, or an option is malformed.
     """
-    folder = existing_run(run)
+    folder = existing_run(run, follow_links=follow_links)
     seconds = None if time_budget is None else parse_duration(time_budget)
     check_threads_and_epochs(threads, epochs)
     followed = None if follow is None else _followed(Path(follow), fold, config, (epochs, seconds, threads))
@@ -76,6 +81,7 @@ def train(
     for name in configurations:
         read_folds(folder, plan, name, splits)
         require_preprocessed(folder, plan, name, [splits[i] for i in folds])
+    say_changed_cases(open_console(stderr=True), folder, plan, configurations)
     for name in configurations:
         for index in folds:
             train_unless_finished(
@@ -120,7 +126,7 @@ def train_unless_finished(
         threads: number of threads that compute on a CPU; None = as many as other programs leave cores for.
         epochs: number of epochs; None = as planned.
         seconds: training time in seconds; None = as planned.
-        time: the fold's share of the run's time budget.
+        time: training time that the fold gets from the run's time budget.
         followed: earlier training of this fold that is repeated with its threads and events; None = a new training.
         at_other_pace: what happens if the first epochs are far slower or faster than planned: nothing, a message, or
             an error.
@@ -129,16 +135,15 @@ def train_unless_finished(
         OtherPace: the first epochs are far slower or faster than planned, and `at_other_pace` is `raise`.
     """
     # imported inside the timed block, since torch takes seconds to load
-    with timed(run, training_stage(configuration, fold)):
+    with timed(run, Stage("train", configuration, fold)):
         from trainer.fold import is_finished, train_fold
 
         if time.note:
-            open_console(stderr=True).print(time.note, highlight=False, markup=False)
+            open_console(stderr=True).print(time.note)
 
         if is_finished(run, configuration, fold):
             open_console(stderr=True).print(
                 f"{configuration}, fold {fold}: finished; delete {run.fold(configuration, fold)} to train it anew",
-                highlight=False,
             )
             return
         train_fold(
@@ -150,7 +155,7 @@ def train_unless_finished(
             threads=threads,
             epochs=epochs,
             seconds=seconds,
-            share=time.share,
+            seconds_from_now=time.training_seconds,
             pace_before=time.pace,
             left_after=time.left_after,
             follows=followed,

@@ -55,6 +55,7 @@ class Dataset:
         problems: errors found while the data set was listed that belong to no case, one sentence each.
         warnings: unusual facts found while the data set was listed, one sentence each.
         description: description in its `dataset.json`; may be empty.
+        synthetic: whether its `dataset.json` states that the images are synthetic; None = it does not say.
     """
 
     name: str
@@ -68,3 +69,4 @@ class Dataset:
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     description: str = ""
+    synthetic: bool | None = None

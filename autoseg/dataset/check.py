@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 
 from autoseg.dataset.case import Case, Dataset
-from autoseg.dataset.disk import is_small
+from autoseg.dataset.disk_space import is_small
 from autoseg.dataset.voxels import Findings, read_channels, read_label_map
 from autoseg.errors import DatasetError
 from autoseg.image.geometry import Geometry

@@ -28,7 +28,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Table:
+class CsvTable:
     """The content of a `cases.csv`.
 
     Args:
@@ -85,7 +85,7 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path) -> CsvTable:
     """Read a table whose cells are separated by commas, semicolons or tabs.
 
     Raises:
@@ -110,7 +110,7 @@ def read_table(path: Path) -> Table:
             rows.append(Row(line, dict(zip(columns, cells, strict=True))))
     if not rows and not malformed:
         raise DatasetError([f"{path}: lists no case"])
-    return Table(path, columns, tuple(rows), malformed)
+    return CsvTable(path, columns, tuple(rows), malformed)
 
 
 def _lines(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from autoseg.dataset.case import Case, Dataset
-from autoseg.dataset.declaration import FILE_NAME, ChannelNames, Declaration, LabelValues, is_ct, labels_of, parse
+from autoseg.dataset.dataset_json import FILE_NAME, ChannelNames, Declaration, LabelValues, is_ct, labels_of, parse
 from autoseg.dataset.listing import Found, checked_cases, missing
 from autoseg.dataset.names import split_ending
 
@@ -76,6 +76,7 @@ def read_decathlon(folder: Path, document: Mapping[str, Any]) -> Dataset:
         folder=folder,
         warnings=tuple(warnings),
         description=declared.description,
+        synthetic=declared.synthetic,
     )
 
 

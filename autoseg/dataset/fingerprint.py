@@ -13,9 +13,10 @@ from typing import Literal
 from pydantic import ValidationError
 
 from autoseg.errors import PlanError, wrong_fields
-from autoseg.files import FileModel, write_text
+from autoseg.files import FileModel, read_utf8, write_text
 from autoseg.image.geometry import Shape, Spacing
 from autoseg.image.labels import Labels
+from autoseg.names import PlainName
 from autoseg.plan.plan import ForegroundIntensity
 
 
@@ -70,7 +71,7 @@ class CaseFingerprint(FileModel):
             fingerprints of earlier releases.
     """
 
-    case: str
+    case: PlainName
     shape: Shape
     cropped_shape: Shape
     spacing: Spacing
@@ -115,7 +116,7 @@ def read_fingerprint(path: Path) -> Fingerprint:
         PlanError: the file is missing or malformed; the message names file and field.
     """
     try:
-        return Fingerprint.model_validate_json(path.read_text(encoding="utf-8"))
+        return Fingerprint.model_validate_json(read_utf8(path))
     except FileNotFoundError:
         raise PlanError(f"{path}: does not exist; `autoseg plan-and-preprocess` makes it") from None
     except ValidationError as error:

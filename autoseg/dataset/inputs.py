@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoseg.dataset.case import Case
-from autoseg.dataset.csv_rows import PATIENT, Row, Table, read_table
+from autoseg.dataset.csv_rows import PATIENT, CsvTable, Row, read_table
 from autoseg.dataset.listing import Found, checked_cases, missing
 from autoseg.dataset.names import entries, is_dicom_folder, split_channel, split_ending
 from autoseg.dataset.read import TABLE_NAME
@@ -103,11 +103,11 @@ def _from_names(images: Sequence[Path], channels: _Channels) -> list[Found]:
     numbers = {split[1] for split in splits.values() if split is not None}
     # with one channel, or without any file of the first needed channel, the numbers in CASE_0001, CASE_0002 … count
     # cases, not channels
-    follows = first in numbers and (count > 1 or (None not in splits.values() and numbers == {0}))
+    numbers_are_channels = first in numbers and (count > 1 or (None not in splits.values() and numbers == {0}))
     grouped: dict[str, dict[int, Path]] = {}
     found = []
     for image, split in splits.items():
-        if follows and split is not None:
+        if numbers_are_channels and split is not None:
             files = grouped.setdefault(split[0], {})
             if split[1] in files:
                 found.append(_twice(split, image, files[split[1]], count))
@@ -144,7 +144,7 @@ def _twice(split: tuple[str, int], image: Path, other: Path, count: int) -> Foun
     return Found(Case(split[0], (image,) + (None,) * (count - 1), problems=(problem,)), str(image))
 
 
-def _from_table(table: Table, channels: _Channels) -> list[Found]:
+def _from_table(table: CsvTable, channels: _Channels) -> list[Found]:
     matched = match_channels(table.columns, channels.names)
     columns = tuple(column if there else None for column, there in zip(matched, channels.used, strict=True))
     if not any(columns):
@@ -163,7 +163,7 @@ def _from_table(table: Table, channels: _Channels) -> list[Found]:
     return found
 
 
-def _from_row(table: Table, row: Row, columns: tuple[str | None, ...]) -> Case:
+def _from_row(table: CsvTable, row: Row, columns: tuple[str | None, ...]) -> Case:
     images = tuple(None if column is None else table.file(row, column) for column in columns)
     named = zip(columns, images, strict=True)
     problems = [text for column, image in named for text in missing(image, table.where(row, column))]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autoseg.dataset.case import Case
-from autoseg.dataset.names import why_unsafe
+from autoseg.names import why_unsafe
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Rules for names of files and cases: image endings, safe names, nnU-Net's channel numbers."""
+"""Rules for names of image files: endings, nnU-Net's channel numbers."""
 
 from __future__ import annotations
 
@@ -13,10 +13,7 @@ IMAGE_ENDINGS = (
     *(".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr", ".gipl", ".vtk", ".dcm", ".ima", ".mnc", ".mrc", ".mgh"),
     *(".mgz", ".tiff", ".tif", ".png", ".jpg", ".bmp", ".hdf5", ".h5"),
 )
-_UNSAFE = re.compile(r'[/\\:*?"<>|\x00-\x1f]')
-_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _NUMBERED = re.compile(r"(?P<name>.+)_(?P<channel>\d{4})")
-_LONGEST_NAME = 150
 
 
 def split_ending(path: Path) -> tuple[str, str]:
@@ -32,21 +29,6 @@ def split_channel(name: str) -> tuple[str, int] | None:
     """Split a name in nnU-Net's convention, `CASE_0001`, into case and channel; None for any other name."""
     match = _NUMBERED.fullmatch(name)
     return None if match is None else (match["name"], int(match["channel"]))
-
-
-def why_unsafe(name: str) -> str | None:
-    """The reason why `name` is no possible file name on every operating system; None if it is possible."""
-    if not name:
-        return "is empty"
-    if _UNSAFE.search(name):
-        return 'holds one of the characters / \\ : * ? " < > | or a control character'
-    if name != name.strip() or name.endswith(".") or name.startswith((".", "-")):
-        return "begins with a point, hyphen or blank, or ends with a point or blank"
-    if _RESERVED.fullmatch(name):
-        return "is reserved on Windows"
-    if len(name.encode()) > _LONGEST_NAME:
-        return f"is longer than {_LONGEST_NAME} bytes"
-    return None
 
 
 def entries(folder: Path) -> list[Path]:

@@ -13,13 +13,13 @@ from typing import Any
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from autoseg.dataset.case import Case, Dataset
-from autoseg.dataset.declaration import FILE_NAME, ChannelNames, Declaration, LabelValues, is_ct, labels_of, parse
+from autoseg.dataset.dataset_json import FILE_NAME, ChannelNames, Declaration, LabelValues, is_ct, labels_of, parse
 from autoseg.dataset.listing import Found, checked_cases, missing
 from autoseg.dataset.names import entries, split_channel
 from autoseg.errors import DatasetError
 
 
-class CaseFiles(BaseModel):
+class NnunetCaseFiles(BaseModel):
     """Files of one case, relative to the data set's folder."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -43,7 +43,7 @@ class NnunetDeclaration(Declaration):
     labels: LabelValues
     file_ending: str = Field(pattern=r"^\..+")
     training_count: int | None = Field(None, validation_alias="numTraining")
-    dataset: dict[str, CaseFiles] | None = None
+    dataset: dict[str, NnunetCaseFiles] | None = None
 
 
 def read_nnunet(folder: Path, document: Mapping[str, Any]) -> Dataset:
@@ -80,10 +80,11 @@ def read_nnunet(folder: Path, document: Mapping[str, Any]) -> Dataset:
         problems=tuple(problems),
         warnings=tuple(warnings),
         description=declared.description,
+        synthetic=declared.synthetic,
     )
 
 
-def _listed(folder: Path, files: Mapping[str, CaseFiles], channels: tuple[str, ...]) -> list[Found]:
+def _listed(folder: Path, files: Mapping[str, NnunetCaseFiles], channels: tuple[str, ...]) -> list[Found]:
     found = []
     for name, case in files.items():
         images, label = tuple(folder / image for image in case.images), folder / case.label

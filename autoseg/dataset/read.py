@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from autoseg.dataset.case import Dataset
+from autoseg.dataset.dataset_json import FILE_NAME, read_json
 from autoseg.dataset.decathlon import read_decathlon
-from autoseg.dataset.declaration import FILE_NAME, read_json
 from autoseg.dataset.nnunet import read_nnunet
 from autoseg.dataset.table import read_table_dataset
 from autoseg.errors import DatasetError

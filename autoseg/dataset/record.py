@@ -1,16 +1,27 @@
-"""The record of a raw data set: its cases, and its files with size and time, which show whether one has changed.
+"""The record of a raw data set: its cases, and its files with the hash of their content, which shows a change.
 
 Later stages read this record, so that they work without the raw data set.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal
 
+from autoseg.checksums import digest_of
 from autoseg.dataset.case import Case, Dataset
 from autoseg.files import FileModel
+from autoseg.image.integrity import files_of_image
 from autoseg.image.labels import Labels
+from autoseg.names import PlainName
+from autoseg.terminal import progress_bar
+
+BYTES_WITHOUT_A_BAR = 500_000_000
+"""Reading so many bytes for their hash takes about half a second, and needs no progress bar."""
 
 
 class FileRecord(FileModel):
@@ -20,11 +31,34 @@ class FileRecord(FileModel):
         path: path relative to the data set's folder; absolute if the file is outside of it.
         size: size in bytes; for a folder the sum over its files.
         modified: time of the last change in nanoseconds since 1970; for a folder the latest of its files.
+        sha256: SHA-256 of the content as hexadecimal digits; for a folder, that of its files' names and contents. None
+            in records of earlier releases.
     """
 
     path: str
     size: int
     modified: int
+    sha256: str | None = None
+
+    def is_as(self, now: FileRecord) -> bool:
+        """Whether the file's content is now as in this record; one of earlier releases goes by path, size and time.
+
+        A file that cannot be read now has no hash, and counts as changed, so that the data set is checked.
+        """
+        if self.sha256 is not None:
+            return self.sha256 == now.sha256
+        return self._path_size_time == now._path_size_time
+
+    @property
+    def _path_size_time(self) -> tuple[str, int, int]:
+        return self.path, self.size, self.modified
+
+
+def are_as(files: Sequence[FileRecord | None], others: Sequence[FileRecord | None]) -> bool:
+    """Whether two sequences of records are of the same content, place by place."""
+    return len(files) == len(others) and all(
+        a is b if a is None or b is None else a.is_as(b) for a, b in zip(files, others, strict=True)
+    )
 
 
 class CaseSource(FileModel):
@@ -38,11 +72,24 @@ class CaseSource(FileModel):
         label: file of the label map; None where there is none.
     """
 
-    name: str
+    name: PlainName
     patient: str | None
     strata: dict[str, str]
     images: tuple[FileRecord | None, ...]
     label: FileRecord | None
+
+    @property
+    def files(self) -> tuple[FileRecord | None, ...]:
+        """The files of the channels, then that of the label."""
+        return (*self.images, self.label)
+
+    def is_as(self, other: CaseSource | None) -> bool:
+        """Whether another record is of the same case, with files of the same content."""
+        return other is not None and self._facts == other._facts and are_as(self.files, other.files)
+
+    @property
+    def _facts(self) -> tuple[object, ...]:
+        return self.name, self.patient, self.strata
 
 
 class DatasetRecord(FileModel):
@@ -51,6 +98,8 @@ class DatasetRecord(FileModel):
     Args:
         name: name of the data set.
         description: description in the data set's own `dataset.json`; may be empty.
+        synthetic: whether that file states that the images are synthetic; None = it does not say, or the record was
+            written by an earlier release.
         layout: "nnunet", "decathlon" or "table".
         channels: names of the channels, in order.
         ct: for each channel whether it is CT (Hounsfield units).
@@ -62,6 +111,7 @@ class DatasetRecord(FileModel):
     schema_version: Literal[1] = 1
     name: str
     description: str = ""
+    synthetic: bool | None = None
     layout: str
     channels: tuple[str, ...]
     ct: tuple[bool, ...]
@@ -70,18 +120,78 @@ class DatasetRecord(FileModel):
     cases: tuple[CaseSource, ...]
 
 
-def record_of(dataset: Dataset) -> DatasetRecord:
-    """Make the record of a data set; no voxels are read."""
+def record_of(
+    dataset: Dataset, known: DatasetRecord | None = None, *, trust_times: bool = False, workers: int = 1
+) -> DatasetRecord:
+    """Make the record of a data set; every file is read once for the hash of its content.
+
+    Args:
+        dataset: data set whose cases are listed.
+        known: former record of the data set; None = there is none.
+        trust_times: take the hash of a file from `known` where its path, size and time are as they were.
+        workers: number of files that are read at once.
+    """
+    paths = [path for case in dataset.cases for path in (*case.images, case.label) if path is not None]
+    records = {path: file_record(path, dataset.folder) for path in dict.fromkeys(paths)}
+    hashes = _known_hashes(known) if trust_times and known is not None else {}
+    files = _hashed(records, hashes, workers)
+
+    def source(case: Case) -> CaseSource:
+        return CaseSource(
+            name=case.name,
+            patient=case.patient,
+            strata=case.strata,
+            images=tuple(None if image is None else files[image] for image in case.images),
+            label=None if case.label is None else files[case.label],
+        )
+
     return DatasetRecord(
         name=dataset.name,
         description=dataset.description,
+        synthetic=dataset.synthetic,
         layout=dataset.layout,
         channels=dataset.channels,
         ct=dataset.ct,
         labels=dataset.labels,
         file_ending=dataset.file_ending,
-        cases=tuple(_source(case, dataset.folder) for case in dataset.cases),
+        cases=tuple(source(case) for case in dataset.cases),
     )
+
+
+def _known_hashes(known: DatasetRecord) -> dict[tuple[str, int, int], str]:
+    """Hashes of a former record, keyed by path, size and time."""
+    files = (file for case in known.cases for file in case.files if file is not None)
+    return {(file.path, file.size, file.modified): file.sha256 for file in files if file.sha256 is not None}
+
+
+def _hashed(
+    records: Mapping[Path, FileRecord], known: Mapping[tuple[str, int, int], str], workers: int
+) -> dict[Path, FileRecord]:
+    """Add to every record the hash of its file; files are read in threads."""
+    found = {path: known.get((record.path, record.size, record.modified)) for path, record in records.items()}
+    left = [path for path, digest in found.items() if digest is None]
+    large = sum(records[path].size for path in left) > BYTES_WITHOUT_A_BAR
+    with ThreadPoolExecutor(max(1, workers)) as pool, progress_bar() if large else nullcontext() as bar:
+        task = None if bar is None else bar.add_task("Reading the files", total=len(left))
+        for path, digest in zip(left, pool.map(content_hash, left), strict=True):
+            found[path] = digest
+            if bar is not None and task is not None:
+                bar.advance(task)
+    return {path: record.changed(sha256=found[path]) for path, record in records.items()}
+
+
+def content_hash(path: Path) -> str | None:
+    """SHA-256 of a file, or of names and contents of a folder of DICOM slices; None where it cannot be read."""
+    try:
+        if (files := _files_of(path)) == [path]:
+            return digest_of(path)
+        digest = hashlib.sha256()
+        for file in files:
+            digest.update(f"{digest_of(file)}  {file.name}\n".encode())
+        return digest.hexdigest()
+    except OSError:
+        # it counts as changed then, and the check of the data set tells what is wrong with it
+        return None
 
 
 def changed_cases(before: DatasetRecord, now: DatasetRecord) -> tuple[str, ...]:
@@ -90,22 +200,17 @@ def changed_cases(before: DatasetRecord, now: DatasetRecord) -> tuple[str, ...]:
     names = tuple(dict.fromkeys([*old, *new]))
     if (before.labels, before.channels, before.ct) != (now.labels, now.channels, now.ct):
         return names
-    return tuple(name for name in names if old.get(name) != new.get(name))
+    return tuple(name for name in names if name not in old or not old[name].is_as(new.get(name)))
 
 
-def _source(case: Case, folder: Path) -> CaseSource:
-    return CaseSource(
-        name=case.name,
-        patient=case.patient,
-        strata=case.strata,
-        images=tuple(None if image is None else file_record(image, folder) for image in case.images),
-        label=None if case.label is None else file_record(case.label, folder),
-    )
+def _files_of(path: Path) -> list[Path]:
+    """The files of an image: those in a folder of DICOM slices, or a file and what lies beside it."""
+    return sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else list(files_of_image(path))
 
 
 def file_record(path: Path, folder: Path) -> FileRecord:
-    """Make the record of a file, or a folder of DICOM slices; `folder` is the data set's folder."""
-    files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
+    """Make the record of a file, or a folder of DICOM slices, without its hash; `folder` is the data set's folder."""
+    files = _files_of(path)
     facts = [file.stat() for file in files if file.exists()]
     absolute, root = path.absolute(), folder.absolute()
     return FileRecord(

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from autoseg.dataset.case import Dataset
 from autoseg.dataset.check import Check
 from autoseg.image.geometry import to_canonical
+from autoseg.terminal import styled
 
 _SHOWN_VALUES = 12
 _LAYOUTS = {"nnunet": "nnU-Net v2", "decathlon": "Medical Segmentation Decathlon", "table": "cases.csv"}
@@ -19,14 +19,14 @@ _LAYOUTS = {"nnunet": "nnU-Net v2", "decathlon": "Medical Segmentation Decathlon
 
 def print_summary(dataset: Dataset, check: Check, console: Console) -> None:
     """Print cases, channels, labels, spacings, shapes, orientations, sequences present and strata, then warnings."""
-    table = Table(title=Text(f"Data set {dataset.name}"), show_header=False, title_justify="left")
+    table = Table(title=f"Data set {dataset.name}", show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column()
     for name, text in summary_rows(dataset, check):
-        table.add_row(Text(name), Text(text))
+        table.add_row(name, text)
     console.print(table)
     for warning in check.warnings:
-        console.print(Text.assemble(("Warning: ", "yellow"), warning))
+        console.print(styled("yellow", "Warning: ", warning))
 
 
 def summary_rows(dataset: Dataset, check: Check) -> list[tuple[str, str]]:

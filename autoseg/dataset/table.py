@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from autoseg.dataset.case import Case, Dataset
-from autoseg.dataset.csv_rows import CASE, LABEL, PATIENT, RESERVED, Row, Table, read_table
-from autoseg.dataset.declaration import FILE_NAME, Declaration, is_ct, labels_of, parse, read_json
+from autoseg.dataset.csv_rows import CASE, LABEL, PATIENT, RESERVED, CsvTable, Row, read_table
+from autoseg.dataset.dataset_json import FILE_NAME, Declaration, is_ct, labels_of, parse, read_json
 from autoseg.dataset.listing import Found, checked_cases, missing
 from autoseg.dataset.names import split_ending
 from autoseg.dataset.voxels import count_values
@@ -62,6 +62,7 @@ def read_table_dataset(path: Path) -> Dataset:
         problems=tuple(table.malformed.values()),
         warnings=(*_empty_columns(table, strata), *_columns_of_lost_files(table, strata)),
         description=declaration.description,
+        synthetic=declaration.synthetic,
     )
 
 
@@ -71,7 +72,7 @@ def match_channels(columns: Sequence[str], channels: Sequence[str]) -> tuple[str
     return tuple(channel if channel in columns else by_fold.get(channel.casefold()) for channel in channels)
 
 
-def _channels(table: Table, declaration: Declaration) -> tuple[str, ...]:
+def _channels(table: CsvTable, declaration: Declaration) -> tuple[str, ...]:
     if declaration.channel_names is None:
         channels = table.sequence_columns()
         if not channels:
@@ -88,7 +89,7 @@ def _channels(table: Table, declaration: Declaration) -> tuple[str, ...]:
     return declaration.channel_names
 
 
-def _case(table: Table, row: Row, channels: tuple[str, ...], strata: list[str]) -> Case:
+def _case(table: CsvTable, row: Row, channels: tuple[str, ...], strata: list[str]) -> Case:
     images = tuple(table.file(row, channel) for channel in channels)
     named = zip((*channels, LABEL), (*images, table.file(row, LABEL)), strict=True)
     problems = [text for column, file in named for text in missing(file, table.where(row, column))]
@@ -111,7 +112,7 @@ def _case(table: Table, row: Row, channels: tuple[str, ...], strata: list[str]) 
     )
 
 
-def _empty_columns(table: Table, strata: list[str]) -> tuple[str, ...]:
+def _empty_columns(table: CsvTable, strata: list[str]) -> tuple[str, ...]:
     return tuple(
         f"{table.path}: column {column!r} is empty in every row; it is taken for a stratification column"
         for column in strata
@@ -119,7 +120,7 @@ def _empty_columns(table: Table, strata: list[str]) -> tuple[str, ...]:
     )
 
 
-def _columns_of_lost_files(table: Table, strata: list[str]) -> tuple[str, ...]:
+def _columns_of_lost_files(table: CsvTable, strata: list[str]) -> tuple[str, ...]:
     """A warning for each stratification column that holds paths, none of which exists: it may be a sequence."""
     warnings = []
     for column in strata:

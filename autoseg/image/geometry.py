@@ -25,6 +25,28 @@ class Geometry:
         spacing: distance in mm between voxel centres along the array axes (z, y, x).
         origin: LPS world position (x, y, z) in mm of the voxel (0, 0, 0).
         direction: 3 rows; row `a` is the LPS unit vector (x, y, z) along which array axis `a` grows.
+
+    Examples:
+        Sagittal slices, 4 mm apart. The array axes grow to left, inferior and posterior.
+
+        >>> import numpy as np
+        >>> sagittal = Geometry(
+        ...     shape=(9, 64, 48),
+        ...     spacing=(4.0, 1.0, 1.0),
+        ...     origin=(-16.0, -24.0, 32.0),
+        ...     direction=((1.0, 0.0, 0.0), (0.0, 0.0, -1.0), (0.0, 1.0, 0.0)),
+        ... )
+        >>> sagittal.orientation()
+        'LIP'
+
+        The next slice lies 4 mm further to the left, and the next row 1 mm further down.
+
+        >>> sagittal.to_world(np.array([1, 0, 0]))
+        array([-12., -24.,  32.])
+        >>> sagittal.to_world(np.array([0, 1, 0]))
+        array([-16., -24.,  31.])
+        >>> sagittal.to_index(np.array([-12.0, -24.0, 31.0]))
+        array([1., 1., 0.])
     """
 
     shape: Shape
@@ -127,7 +149,30 @@ IDENTITY = Reorientation((0, 1, 2), (False, False, False))
 
 
 def to_canonical(geometry: Geometry) -> Reorientation:
-    """Return the reorientation that brings the array axes (z, y, x) closest to superior, posterior, left (LPS)."""
+    """Return the reorientation that brings the array axes (z, y, x) closest to superior, posterior, left (LPS).
+
+    Args:
+        geometry: geometry of the image as it is stored.
+
+    Examples:
+        Sagittal slices become an array whose last axis counts them. No voxel changes its value, and `undo` gives
+        the stored array back.
+
+        >>> import numpy as np
+        >>> directions = ((1.0, 0.0, 0.0), (0.0, 0.0, -1.0), (0.0, 1.0, 0.0))
+        >>> stored = Geometry((9, 64, 48), (4.0, 1.0, 1.0), (-16.0, -24.0, 32.0), directions)
+        >>> turn = to_canonical(stored)
+        >>> turn
+        Reorientation(permutation=(1, 2, 0), flips=(True, False, False))
+        >>> canonical = turn.apply_to_geometry(stored)
+        >>> canonical.orientation(), canonical.shape, canonical.spacing
+        ('SPL', (64, 48, 9), (1.0, 1.0, 4.0))
+        >>> array = np.arange(9 * 64 * 48).reshape(stored.shape)
+        >>> turn.apply(array).shape
+        (64, 48, 9)
+        >>> np.array_equal(turn.undo(turn.apply(array)), array)
+        True
+    """
     world = closest_world_axes(geometry)
     permutation = (world.index(2), world.index(1), world.index(0))
     flips = tuple(geometry.direction[p][axis] < 0 for p, axis in zip(permutation, (2, 1, 0), strict=True))

@@ -8,6 +8,7 @@ checks its numbers. The readers of NRRD and MetaImage refuse truncated files the
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,10 @@ class Layout:
     voxels: int
     width: int
     floating: bool = False
+
+
+MOST_HEADER_BYTES = 100_000
+_DATA_FILE = re.compile(r"^(?:ElementDataFile\s*=|data file:)\s*(.+)$", re.IGNORECASE | re.MULTILINE)
 
 
 def inspect(path: Path, layout: Layout) -> NDArray[np.bool_] | None:
@@ -142,6 +147,22 @@ def _scan(file: Path, layout: Layout, byte_order: str | None) -> tuple[int, NDAr
 def _byte_order(header_file: Path) -> str:
     with gzip.open(header_file) if header_file.name.lower().endswith(".gz") else header_file.open("rb") as opened:
         return "<" if int.from_bytes(opened.read(4), "little") in _NIFTI_HEADER_BYTES else ">"
+
+
+def files_of_image(path: Path) -> tuple[Path, ...]:
+    """The files that make an image: the file itself, and those beside it that hold the voxels of a header file.
+
+    Args:
+        path: image file; `.hdr`, `.mhd` and `.nhdr` are headers whose voxels may lie in other files.
+    """
+    found = {path, _voxel_file(path)}
+    if path.name.lower().endswith((".mhd", ".nhdr")) and path.is_file():
+        header = path.read_bytes()[:MOST_HEADER_BYTES].decode(errors="replace")
+        for name in _DATA_FILE.findall(header):
+            # LOCAL, LIST and patterns name no single file
+            if (beside := path.parent / name.strip()).is_file():
+                found.add(beside)
+    return tuple(sorted(found))
 
 
 def _voxel_file(path: Path) -> Path:

@@ -22,6 +22,30 @@ class Labels(FileModel):
     Args:
         values: value in label files of class 0, 1, 2 …; `values[0]` is that of the background.
         names: name of class 0, 1, 2 …; `names[0]` is that of the background.
+
+    Examples:
+        A data set whose files hold 0, 200 and 500.
+
+        >>> import numpy as np
+        >>> labels = Labels(values=(0, 200, 500), names=("background", "body", "disc"))
+        >>> labels.classes
+        3
+        >>> labels.foreground
+        ('body', 'disc')
+        >>> classes = labels.to_classes(np.array([[0, 200], [500, 200]]))
+        >>> classes
+        array([[0, 1],
+               [2, 1]], dtype=uint8)
+        >>> labels.to_values(classes)
+        array([[  0, 200],
+               [500, 200]], dtype=uint16)
+
+        A value that the data set does not declare is an error.
+
+        >>> labels.to_classes(np.array([[0, 7]]))
+        Traceback (most recent call last):
+            ...
+        autoseg.errors.DatasetError: label value 7 is not declared
     """
 
     values: tuple[int, ...] = Field(min_length=2)

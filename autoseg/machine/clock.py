@@ -15,8 +15,8 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-SECONDS_BETWEEN_LOOKS = 0.25
-LONGEST_BETWEEN_LOOKS = 2.0
+SECONDS_BETWEEN_READINGS = 0.25
+LONGEST_SECONDS_BETWEEN_READINGS = 2.0
 """Only a longer time than this (in seconds) between two reads of the clock can be a stop.
 
 A busy machine, or a library that holds the interpreter's lock, delays a read too, but the process then computes.
@@ -53,7 +53,7 @@ class WorkingTime:
         with self._lock:
             wall, processor = self._wall(), self._processor()
             passed, computed = wall - self._last_wall, processor - self._last_processor
-            stopped = passed > LONGEST_BETWEEN_LOOKS and computed < LEAST_COMPUTED * passed
+            stopped = passed > LONGEST_SECONDS_BETWEEN_READINGS and computed < LEAST_COMPUTED * passed
             if stopped or self._in_debugger():
                 self._paused += passed
             self._last_wall, self._last_processor = wall, processor
@@ -61,11 +61,11 @@ class WorkingTime:
 
     def watch(self) -> None:
         """Start a thread that reads the clock several times a second, and that ends with the process."""
-        threading.Thread(target=self._keep_looking, name="working time", daemon=True).start()
+        threading.Thread(target=self._keep_reading, name="working time", daemon=True).start()
 
-    def _keep_looking(self) -> None:
+    def _keep_reading(self) -> None:
         while True:
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+            time.sleep(SECONDS_BETWEEN_READINGS)
             self.now()
 
 

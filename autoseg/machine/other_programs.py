@@ -62,7 +62,7 @@ class OtherPrograms:
         """Seconds since the last reading."""
         return self._now() - self._last[0]
 
-    def look(self) -> Usage:
+    def measure(self) -> Usage:
         """Take a reading, and return the use of the cores since the last one."""
         before, now = self._last, self._read()
         self._last = now

@@ -49,15 +49,15 @@ class StepCost:
 Measure = Callable[[Plan, Configuration], StepCost]
 
 
-def least_that_repeats(looks: Sequence[float], within: float) -> float | None:
+def least_that_repeats(measurements: Sequence[float], within: float) -> float | None:
     """Return the smallest of several measurements that another measurement confirms; None where there is none.
 
     Disturbances make a step slower and never faster, so that the smallest measurement is nearest to an undisturbed
     step. That it is confirmed excludes an error of the clock.
 
     Args:
-        looks: seconds of the same training step, measured at different moments.
+        measurements: seconds of the same training step, measured at different moments.
         within: largest factor between two measurements that confirm each other.
     """
-    ordered = sorted(looks)
+    ordered = sorted(measurements)
     return next((a for a, b in itertools.pairwise(ordered) if b <= within * a), None)

@@ -19,10 +19,10 @@ import torch
 from autoseg.machine.cores import available_cores
 from autoseg.machine.other_programs import DISTURBING, OtherPrograms
 
-SECONDS_A_LOOK = 0.5
+SECONDS_BETWEEN_CHECKS = 0.5
 """Seconds between two readings of what other programs use; the system counts in hundredths of a second."""
 
-LOOKS_THAT_AGREE = 2
+CHECKS_THAT_AGREE = 2
 """Consecutive readings with too few free cores before the number of threads is reduced."""
 
 SECONDS_BEFORE_MORE, MOST_SECONDS_BEFORE_MORE = 3.0, 60.0
@@ -83,20 +83,20 @@ class Threads:
         """Begin with `count` threads of an earlier start, at most those allowed here; a fixed number stays."""
         self.count = self.most if self._fixed else min(count, self.most)
 
-    def look(self) -> int:
+    def choose(self) -> int:
         """Return the number of threads to continue with.
 
         It may be called often, since a reading of other programs is taken every half second at most.
         """
-        if self._fixed or self._others.seconds_since < SECONDS_A_LOOK:
+        if self._fixed or self._others.seconds_since < SECONDS_BETWEEN_CHECKS:
             return self.count
-        self.used_by_others = self._others.look().others
+        self.used_by_others = self._others.measure().others
         # other programs that use up to half a core cost no thread: the scheduler deals with them
         left = max(1, min(self.most, math.floor(available_cores() - self.used_by_others + 0.5)))
         if left < self.count:
             self._free_since = None
             self._fewer.append(left)
-            if len(self._fewer) >= LOOKS_THAT_AGREE:
+            if len(self._fewer) >= CHECKS_THAT_AGREE:
                 self.count, self._fewer = max(self._fewer), []
                 in_vain = self._now() - self._taken_back_at < MOST_SECONDS_BEFORE_MORE
                 patience = self._patience * (2 if in_vain else 0.5)
@@ -107,11 +107,11 @@ class Threads:
         return self.count
 
     def follow(self, *_: object) -> None:
-        """Set torch's number of threads to that of `look`.
+        """Set torch's number of threads to that of `choose`.
 
         It is called between parts of work whose results may differ in their last bits with the number of threads.
         """
-        torch.set_num_threads(self.look())
+        torch.set_num_threads(self.choose())
 
     def _take_back(self, left: int) -> None:
         """Add threads once cores have been free for long enough."""

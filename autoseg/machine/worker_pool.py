@@ -21,6 +21,7 @@ from typing import Generic, TypeVar
 from threadpoolctl import threadpool_limits
 
 from autoseg.errors import WorkerDied
+from autoseg.machine.stop_signals import leave_stopping_to_the_parent
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -146,8 +147,7 @@ class _Worker(Generic[Item, Result]):
 def _serve(connection: Connection, function: Callable) -> None:
     """Main function of a worker: receive items and send results until the parent closes the connection or dies."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # Ctrl-C reaches every process of the group; only the parent decides what to do then
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_stopping_to_the_parent()
     with threadpool_limits(limits=1), contextlib.suppress(EOFError, OSError):
         while True:
             item = connection.recv()

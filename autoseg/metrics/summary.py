@@ -30,11 +30,11 @@ class Spread(FileModel):
     Args:
         n: number of cases for which the metric is defined; the statistics are over these.
         undefined: number of cases for which the metric is not defined.
-        mean: mean over cases.
+        mean: mean of the metric over the cases that define it.
         sd: sample standard deviation over cases; None for fewer than two cases.
-        median: median over cases.
-        minimum: smallest value.
-        maximum: largest value.
+        median: median of the metric over the cases that define it.
+        minimum: smallest value of the metric among the cases.
+        maximum: largest value of the metric among the cases.
     """
 
     n: int
@@ -91,7 +91,7 @@ class LesionSummary(FileModel):
         predicted: number of components in the predictions.
         false: number of predicted components that overlap with no lesion.
         false_per_case: mean number of false components per case.
-        sensitivity: found / reference.
+        sensitivity: fraction of the reference lesions that were found.
         precision: fraction of the predicted components that overlap with a lesion.
         f1: harmonic mean of sensitivity and precision.
         f2: the same with sensitivity counted twice as much as precision; None in summaries of earlier releases.
@@ -122,7 +122,7 @@ class ClassSummary(FileModel):
         only_prediction_empty: number of cases in which only the reference has the class: Dice 0.
         metrics: statistics over cases of each metric, by the names in `METRICS`.
         pooled: metrics of the voxels of all cases together.
-        lesions: detection of lesions.
+        lesions: how many lesions of the class were found, and how many were predicted falsely.
     """
 
     name: str
@@ -160,7 +160,7 @@ class Summary(FileModel):
         dataset: name of the data set.
         configuration: name of the trained configuration; None where two folders were compared.
         synthetic: whether the images are synthetic, so that the results say nothing about patients.
-        cases: number of cases.
+        cases: number of cases that were evaluated.
         mean_dice: mean over classes of the mean over cases; None where no class has a defined Dice.
         pooled_mean_dice: mean over classes of the Dice of all voxels pooled.
         classes_without_dice: classes that are in neither mean, since no case defines their Dice.

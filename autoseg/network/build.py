@@ -15,7 +15,7 @@ from autoseg.plan.network_input import input_channels
 from autoseg.plan.plan import Plan
 
 
-def network_of(plan: Plan, configuration: Configuration, *, deep_supervision: bool = True) -> UNet:
+def network_by_plan(plan: Plan, configuration: Configuration, *, deep_supervision: bool = True) -> UNet:
     """Build the network of a configuration, with freshly drawn weights.
 
     Args:

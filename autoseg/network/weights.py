@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from autoseg.errors import RunFolderError
-from autoseg.files import replaced_when_done
-from autoseg.network.build import network_of, on_device
+from autoseg.files import disk_errors_named, replaced_when_done
+from autoseg.network.build import network_by_plan, on_device
 from autoseg.network.unet import UNet
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.paths import RunFolder
 
+CHECKSUM = "sha256"
+"""Key of the weights' checksum in the header of their file."""
+
 
 def save_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:
-    """Write weights, given by parameter name, atomically."""
-    with replaced_when_done(path) as temporary:
-        save_file({k: v.detach().cpu().contiguous() for k, v in weights.items()}, temporary)
+    """Write weights, given by parameter name, atomically, with their checksum in the header."""
+    tensors = {k: v.detach().cpu().contiguous() for k, v in weights.items()}
+    with replaced_when_done(path) as temporary, disk_errors_named(temporary, SafetensorError):
+        save_file(tensors, temporary, metadata={CHECKSUM: _digest(tensors)})
+
+
+def _digest(tensors: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 of tensors with their names and shapes, as hexadecimal digits."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(f"{name} {tuple(tensors[name].shape)} {tensors[name].dtype}".encode())
+        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def load_network(run: RunFolder, plan: Plan, configuration: str, fold: int, device: str | torch.device) -> UNet:
@@ -29,9 +44,18 @@ def load_network(run: RunFolder, plan: Plan, configuration: str, fold: int, devi
         RunFolderError: the fold is not trained, its file is damaged, or the plan has another network now.
     """
     path = run.require(run.weights(configuration, fold), f"autoseg train {run.path} --fold {fold}")
-    module = network_of(plan, plan.configuration(configuration))
+    module = network_by_plan(plan, plan.configuration(configuration))
     try:
-        module.load_state_dict(load_file(path))
+        tensors = load_file(path)
+        with safe_open(path, framework="pt") as file:
+            # earlier releases wrote none
+            written = (file.metadata() or {}).get(CHECKSUM)
+        if written is not None and written != _digest(tensors):
+            raise RunFolderError(
+                f"{path}: is not as it was written, so a disk or a copy is at fault; copy it again, or train the fold "
+                "again"
+            )
+        module.load_state_dict(tensors)
     except SafetensorError as error:
         raise RunFolderError(f"{path}: damaged ({error}); train the fold again") from None
     except RuntimeError:

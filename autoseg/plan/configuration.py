@@ -7,14 +7,36 @@ patch has length 1 along its `slice_axis`.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from autoseg.files import FileModel
-from autoseg.image.geometry import Shape, Spacing
+from autoseg.image.geometry import Spacing
+from autoseg.names import PlainName
+from autoseg.plan.bounds import (
+    Axes,
+    Blocks,
+    Degrees,
+    Factor,
+    Features,
+    Fraction,
+    KernelLength,
+    MedianLength,
+    Millimetres,
+    PatchLength,
+    Seconds,
+    Steps,
+    ZoomRange,
+)
 
 Architecture = Literal["plain", "resenc_m", "resenc_l", "resenc_xl"]
+
+MOST_PATCHES = 65_536
+MOST_NEIGHBOURS = 32
+MOST_VOXELS = 2**31
+"""Largest number of voxels in a batch of patches."""
 
 
 class Network(FileModel):
@@ -31,21 +53,25 @@ class Network(FileModel):
     """
 
     architecture: Architecture
-    features: tuple[int, ...]
-    strides: tuple[Shape, ...]
-    kernel_sizes: tuple[Shape, ...]
-    encoder_blocks: tuple[int, ...]
-    decoder_blocks: tuple[int, ...]
+    features: tuple[Features, ...] = Field(min_length=1, max_length=12)
+    strides: tuple[tuple[Factor, Factor, Factor], ...]
+    kernel_sizes: tuple[tuple[KernelLength, KernelLength, KernelLength], ...]
+    encoder_blocks: tuple[Blocks, ...]
+    decoder_blocks: tuple[Blocks, ...]
 
     @model_validator(mode="after")
     def _stages_agree(self) -> Network:
         stages = {len(self.features), len(self.strides), len(self.kernel_sizes), len(self.encoder_blocks)}
         if len(stages) != 1 or len(self.decoder_blocks) != len(self.features) - 1:
-            raise ValueError("features, strides, kernel_sizes and blocks must have one entry a stage")
+            raise ValueError(
+                "features, strides, kernel_sizes and encoder_blocks have one entry a stage, decoder_blocks one less"
+            )
+        if self.strides[0] != (1, 1, 1):
+            raise ValueError(f"strides[0] = {list(self.strides[0])}: the first stage has the patch's own resolution")
         return self
 
 
-class ByLength(FileModel):
+class LengthDependent(FileModel):
     """Training settings that follow the length of the schedule where that is revised during training.
 
     The length is revised where steps take longer or shorter than planned.
@@ -57,9 +83,9 @@ class ByLength(FileModel):
         mirror: axes (0 = z, 1 = y, 2 = x) that are mirrored in a schedule of at least `mirror_from` steps.
     """
 
-    full_dropout_from: int = Field(ge=1)
-    mirror_from: int = Field(ge=0)
-    mirror: tuple[int, ...]
+    full_dropout_from: Steps
+    mirror_from: int = Field(ge=0, le=100_000_000)
+    mirror: Axes
 
 
 class Training(FileModel):
@@ -95,29 +121,29 @@ class Training(FileModel):
             `seconds`; None = no time is reserved.
     """
 
-    iterations: int = Field(ge=1)
-    iterations_per_epoch: int = Field(ge=1)
+    iterations: Steps
+    iterations_per_epoch: Steps
     optimizer: Literal["sgd", "adamw"]
-    learning_rate: float = Field(gt=0)
+    learning_rate: float = Field(gt=0, le=10)
     warmup: float = Field(ge=0, lt=1)
-    weight_decay: float = Field(ge=0)
-    gradient_clip: float = Field(gt=0)
+    weight_decay: Fraction
+    gradient_clip: float = Field(gt=0, le=1e6)
     average_decay: float = Field(ge=0, lt=1)
-    oversample_foreground: float = Field(ge=0, le=1)
+    oversample_foreground: Fraction
     sample_by: Literal["lesion", "voxel"] = "lesion"
-    sequence_dropout: float = Field(default=0.0, ge=0, le=1)
-    lesion_loss: float = Field(default=0.0, ge=0)
+    sequence_dropout: Fraction = 0.0
+    lesion_loss: float = Field(default=0.0, ge=0, le=100)
     batch_dice: bool
     deep_supervision: bool
-    rotation: Spacing
-    scaling: tuple[float, float]
-    elastic: float = Field(ge=0, le=1)
-    mirror: tuple[int, ...]
+    rotation: tuple[Degrees, Degrees, Degrees]
+    scaling: ZoomRange
+    elastic: Fraction
+    mirror: Axes
     foreground_prior: float | None = Field(default=None, gt=0, lt=1)
-    validate_every: int = Field(ge=0)
-    by_length: ByLength | None = None
-    seconds: float | None
-    validation_seconds: float | None = None
+    validate_every: int = Field(ge=0, le=1_000_000)
+    by_length: LengthDependent | None = None
+    seconds: Seconds | None
+    validation_seconds: float | None = Field(default=None, ge=0, le=1e9)
 
 
 class Prediction(FileModel):
@@ -128,8 +154,8 @@ class Prediction(FileModel):
         mirror: axes (0 = z, 1 = y, 2 = x) mirrored as test-time augmentation; an empty tuple turns it off.
     """
 
-    overlap: float = Field(ge=0, lt=1)
-    mirror: tuple[int, ...]
+    overlap: float = Field(ge=0, le=0.9)
+    mirror: Axes
 
 
 class Configuration(FileModel):
@@ -153,31 +179,22 @@ class Configuration(FileModel):
         prediction: settings by which whole images are predicted.
     """
 
-    spacing: tuple[float | None, float | None, float | None]
-    median_shape: Spacing
-    patch_size: Shape
-    batch_size: int = Field(ge=1)
+    spacing: tuple[Millimetres | None, Millimetres | None, Millimetres | None]
+    median_shape: tuple[MedianLength, MedianLength, MedianLength]
+    patch_size: tuple[PatchLength, PatchLength, PatchLength]
+    batch_size: int = Field(ge=1, le=MOST_PATCHES)
     slice_axis: Literal[0, 1, 2] | None
-    neighbours: int = Field(default=0, ge=0)
+    neighbours: int = Field(default=0, ge=0, le=MOST_NEIGHBOURS)
     sequences: tuple[str, ...] | None = None
     availability_code: bool = False
-    preprocessed_as: str | None = None
+    preprocessed_as: PlainName | None = None
     network: Network
     training: Training
     prediction: Prediction
 
     @model_validator(mode="after")
     def _patch_fits_network(self) -> Configuration:
-        problems = []
-        for axis, length in enumerate(self.patch_size):
-            factor = math.prod(stage[axis] for stage in self.network.strides)
-            if length < 1 or length % factor:
-                below = length // factor * factor
-                nearest = " or ".join(str(n) for n in (below, below + factor) if n > 0)
-                problems.append(
-                    f"patch_size[{axis}] = {length} cannot be pooled by {factor}; the nearest that can: {nearest}"
-                )
-        if problems:
+        if problems := [*_unfit_patch(self), *_unfit_kernels(self), *_unfit_slices(self)]:
             raise ValueError("; ".join(problems))
         return self
 
@@ -193,3 +210,37 @@ class Configuration(FileModel):
         """Spacing in mm (z, y, x) that a case of spacing `current` is resampled to."""
         z, y, x = (c if s is None else s for s, c in zip(self.spacing, current, strict=True))
         return z, y, x
+
+
+def _unfit_patch(configuration: Configuration) -> Iterator[str]:
+    """Problems of a patch that cannot be pooled by the strides, or whose batch no machine holds."""
+    patch = configuration.patch_size
+    for axis, length in enumerate(patch):
+        factor = math.prod(stage[axis] for stage in configuration.network.strides)
+        if length % factor:
+            below = length // factor * factor
+            nearest = " or ".join(str(n) for n in (below, below + factor) if n > 0)
+            yield f"patch_size[{axis}] = {length} cannot be pooled by {factor}; the nearest that can: {nearest}"
+    if (voxels := math.prod(patch) * configuration.batch_size) > MOST_VOXELS:
+        yield f"patch_size and batch_size: a batch has {voxels:.3g} voxels, more than {MOST_VOXELS:.3g}"
+
+
+def _unfit_kernels(configuration: Configuration) -> Iterator[str]:
+    """Problems of kernels that reach over a whole feature map: their outer weights would never see data."""
+    size = list(configuration.patch_size)
+    stages = zip(configuration.network.strides, configuration.network.kernel_sizes, strict=True)
+    for stage, (strides, kernel) in enumerate(stages):
+        size = [length // factor for length, factor in zip(size, strides, strict=True)]
+        for axis, (length, reach) in enumerate(zip(size, kernel, strict=True)):
+            if reach > max(3, 2 * length - 1):
+                yield f"network.kernel_sizes[{stage}][{axis}] = {reach}: the feature map has {length} voxels there"
+
+
+def _unfit_slices(configuration: Configuration) -> Iterator[str]:
+    """Problems of a 2D configuration that is not one slice thick, and of an axis without a spacing in 3D."""
+    axis = configuration.slice_axis
+    if axis is not None and configuration.patch_size[axis] != 1:
+        yield f"patch_size[{axis}] = {configuration.patch_size[axis]}: slices along slice_axis: {axis} have length 1"
+    for other, spacing in enumerate(configuration.spacing):
+        if spacing is None and other != axis:
+            yield f"spacing[{other}]: null stands only along the slice_axis of a 2D configuration"

@@ -8,26 +8,37 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from autoseg.errors import PlanError, wrong_fields
 from autoseg.files import FileModel, write_text
 from autoseg.image.labels import Labels
+from autoseg.names import PlainName
+from autoseg.plan.bounds import Seconds
 from autoseg.plan.configuration import Configuration
-from autoseg.plan.inputs import input_problems
+from autoseg.plan.input_rules import input_problems
 from autoseg.plan.yaml_comments import commented_text, comments, read_yaml
 
 Normalization = Literal["ct", "z_score"]
+
+PLANNED_NAME = "plan.as_planned.yaml"
+"""File beside plan.yaml that holds the plan as autoseg made it, so that edits can be found."""
 
 
 class ForegroundIntensity(FileModel):
     """Statistics of one channel's intensities over the foreground voxels of the training cases."""
 
     mean: float
-    sd: float
+    sd: float = Field(ge=0)
     median: float
     percentile_00_5: float
     percentile_99_5: float
+
+    @model_validator(mode="after")
+    def _percentiles_ascend(self) -> ForegroundIntensity:
+        if not self.percentile_00_5 <= self.median <= self.percentile_99_5:
+            raise ValueError("percentile_00_5, median and percentile_99_5 must ascend")
+        return self
 
 
 class Channel(FileModel):
@@ -65,24 +76,52 @@ class Plan(FileModel):
         channels: sequences of the data set and their normalisation, in the order of the preprocessed channels.
         labels: classes of the data set.
         configurations: configurations by name: `2d`, `2.5d`, `3d`, `3d_lowres`, or the cells of a study.
+
+    Examples:
+        A plan is read from its file. `changed` returns a copy with other values.
+
+        >>> from pathlib import Path
+        >>> plan = read_plan(Path("RUN/plan.yaml"))
+        >>> planned = plan.configuration("3d")
+        >>> planned.spacing, planned.patch_size
+        ((4.0, 1.0, 1.0), (16, 32, 32))
+        >>> longer = planned.changed(training=planned.training.changed(iterations=2000))
+        >>> changed = plan.changed(configurations=plan.configurations | {"3d": longer})
+        >>> changed.configuration("3d").training.iterations
+        2000
+
+        The copy is validated as the file is.
+
+        >>> planned.changed(patch_size=(16, 33, 32))
+        Traceback (most recent call last):
+            ...
+        pydantic_core._pydantic_core.ValidationError: 1 validation error for Configuration
+          Value error, patch_size[1] = 33 cannot be pooled by 2; the nearest that can: 32 or 34 ...
+        >>> plan.configuration("2d")
+        Traceback (most recent call last):
+            ...
+        autoseg.errors.PlanError: configuration '2d' is not planned; planned are 3d
     """
 
     schema_version: Literal[1] = 1
     dataset: str
     orientation: Literal["canonical", "as_stored"]
-    transpose_forward: tuple[int, int, int]
-    memory_gb: float
-    device: str
-    time_budget_seconds: float | None
-    seed: int
+    transpose_forward: tuple[Literal[0, 1, 2], Literal[0, 1, 2], Literal[0, 1, 2]]
+    memory_gb: float = Field(gt=0, le=10_000)
+    device: Literal["cpu", "cuda", "mps"]
+    time_budget_seconds: Seconds | None
+    seed: int = Field(ge=0, lt=2**32)
     planned_again: tuple[str, ...] = ()
-    channels: tuple[Channel, ...]
+    channels: tuple[Channel, ...] = Field(min_length=1)
     labels: Labels
-    configurations: dict[str, Configuration]
+    configurations: dict[PlainName, Configuration] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _inputs_can_be_made(self) -> Plan:
-        if problems := input_problems(self.configurations, [channel.name for channel in self.channels]):
+    def _fields_agree(self) -> Plan:
+        problems = input_problems(self.configurations, [channel.name for channel in self.channels])
+        if sorted(self.transpose_forward) != [0, 1, 2]:
+            problems.append("transpose_forward: names each of the axes 0, 1 and 2 once")
+        if problems:
             raise ValueError("; ".join(problems))
         return self
 
@@ -125,15 +164,40 @@ def read_plan(path: Path) -> Plan:
     """Read a plan.
 
     Raises:
-        PlanError: the file is missing or malformed; the message names the file and the field or line.
+        PlanError: the file is missing or malformed, or values in it are impossible; the message names the file and
+            every such field, and the value that was planned if `plan.as_planned.yaml` is beside the file.
     """
     document = read_yaml(path)
     try:
         return Plan.model_validate(document)
     except ValidationError as error:
-        raise PlanError(f"{path}: {wrong_fields(error)}") from None
+        raise PlanError(f"{path}: {wrong_fields(error, _as_planned(path))}") from None
+
+
+def _as_planned(path: Path) -> object:
+    """The document that autoseg wrote before a person edited it; None where there is no such file."""
+    beside = path.with_name(PLANNED_NAME)
+    if beside == path or not beside.exists():
+        return None
+    try:
+        return read_yaml(beside)
+    except PlanError:
+        return None
 
 
 def read_reasons(path: Path) -> dict[str, str]:
-    """Read the reasons in a plan file, keyed by the dotted path of the field."""
+    """Read the reasons in a plan file, keyed by the dotted path of the field.
+
+    Args:
+        path: plan file, such as `plan.yaml` of a RUN folder.
+
+    Raises:
+        PlanError: the file is missing or not YAML.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> reasons = read_reasons(Path("RUN/plan.yaml"))
+        >>> reasons["configurations.3d.spacing"]
+        'median of the cases'
+    """
     return comments(read_yaml(path))

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autoseg.errors import InputError
+from autoseg.names import why_unsafe
 from autoseg.plan.plan import Plan
 
 DIMENSIONS = ("2d", "2.5d", "3d", "3d_lowres")
@@ -80,7 +81,13 @@ class Grid:
         if len({label.casefold() for label in sets.values()}) < len(sets):
             raise InputError(f"--sequences {' '.join(asked)}: two of these would have one name; rename a sequence")
         dimensions = dict.fromkeys(self.dimensions)
-        return tuple(Cell(label, names, dimension) for names, label in sets.items() for dimension in dimensions)
+        cells = tuple(Cell(label, names, dimension) for names, label in sets.items() for dimension in dimensions)
+        for cell in cells:
+            if reason := why_unsafe(cell.name):
+                raise InputError(
+                    f"--sequences: the cell {cell.name} would be a folder whose name {reason}; rename a sequence"
+                )
+        return cells
 
 
 def cells_in(plan: Plan) -> tuple[Cell, ...]:

@@ -14,6 +14,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 
 from autoseg.errors import PlanError
+from autoseg.files import read_utf8
 
 
 def commented_text(document: Mapping[str, object], reasons: Mapping[str, str]) -> str:
@@ -35,9 +36,11 @@ def read_yaml(path: Path) -> object:
         PlanError: the file is missing or not YAML.
     """
     try:
-        return _yaml().load(path.read_text(encoding="utf-8"))
+        return _yaml().load(read_utf8(path).decode())
     except FileNotFoundError:
         raise PlanError(f"{path}: does not exist; `autoseg plan-and-preprocess` makes it") from None
+    except RecursionError:
+        raise PlanError(f"{path}: is nested deeper than any plan; undo the change, or plan again") from None
     except (YAMLError, UnicodeDecodeError) as error:
         raise PlanError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
 

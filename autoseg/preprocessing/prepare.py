@@ -21,7 +21,7 @@ from autoseg.run_folder.preprocessed_case import CaseRecord
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedCase:
     """A case at a configuration's spacing.
 
     Args:
@@ -35,7 +35,7 @@ class Prepared:
     label: NDArray[np.uint8] | None
 
 
-def prepare_case(loaded: LoadedCase, plan: Plan, configuration: Configuration, name: str) -> Prepared:
+def prepare_case(loaded: LoadedCase, plan: Plan, configuration: Configuration, name: str) -> PreparedCase:
     """Crop to non-zero, normalise and resample a case.
 
     Peak memory is the image before and after resampling; see `benchmarks/memory_preprocess.py`.
@@ -69,4 +69,4 @@ def prepare_case(loaded: LoadedCase, plan: Plan, configuration: Configuration, n
     del loaded, mask
     if label is not None:
         label = np.ascontiguousarray(resample_label(label, spacing, shape, target))
-    return Prepared(record, resample_image(image, spacing, shape, target), label)
+    return PreparedCase(record, resample_image(image, spacing, shape, target), label)

@@ -92,9 +92,9 @@ def resample_label(
 
 def interpolations(shape: Shape, spacing: Spacing, new_shape: Shape, new_spacing: Spacing, *, order: Order) -> Axes:
     """Interpolation along each axis (z, y, x), of `order`, or of order 0 along an axis that is treated separately."""
-    apart = separate_axis(spacing, new_spacing)
+    separate = separate_axis(spacing, new_spacing)
     z, y, x = (
-        interpolation(int(shape[axis]), int(new_shape[axis]), 0 if axis == apart else order) for axis in range(3)
+        interpolation(int(shape[axis]), int(new_shape[axis]), 0 if axis == separate else order) for axis in range(3)
     )
     return z, y, x
 

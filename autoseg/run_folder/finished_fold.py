@@ -10,6 +10,7 @@ from typing import Literal
 
 from autoseg.errors import RunFolderError
 from autoseg.files import FileModel, read_model, write_text
+from autoseg.names import PlainName
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split
 
@@ -46,7 +47,7 @@ class Finished(FileModel):
         iterations_per_epoch: number of steps in an epoch; None in files of earlier releases.
         seconds_training: seconds of training, summed over restarts.
         seconds_validation: seconds of the whole-case predictions at the end.
-        device: device that computed.
+        device: device that trained the fold, such as `cpu` or `cuda:0`.
         threads: number of torch's threads at the beginning; `events` tell how it changed.
         torch_version: version of torch that computed.
         precision: dtype that the network computed in, or, where it changed, all dtypes in order; None in files
@@ -70,8 +71,8 @@ class Finished(FileModel):
     torch_version: str
     precision: str | None = None
     events: tuple[Event, ...]
-    train: tuple[str, ...] | None = None
-    dice: dict[str, list[float | None]]
+    train: tuple[PlainName, ...] | None = None
+    dice: dict[PlainName, list[float | None]]
     classes: tuple[str, ...]
 
     def without_names(self) -> Finished:

@@ -15,7 +15,7 @@ from autoseg.run_folder.preprocessed_case import read_record
 from autoseg.run_folder.splits import Split, cases_of
 
 
-def splits_of(run: RunFolder, plan: Plan, name: str, splits: Sequence[Split]) -> tuple[Split, ...]:
+def splits_of_configuration(run: RunFolder, plan: Plan, name: str, splits: Sequence[Split]) -> tuple[Split, ...]:
     """Return the folds of the run without the cases that take no part in a configuration.
 
     Args:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.finished_fold import Finished, read_finished_folds, refuse_other_splits
-from autoseg.run_folder.fold_cases import splits_of
+from autoseg.run_folder.fold_cases import splits_of_configuration
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split
 from autoseg.run_folder.trained_by import refuse_other_plan_than_trained
@@ -53,7 +53,7 @@ def read_folds(run: RunFolder, plan: Plan, configuration: str, splits: Sequence[
             cases than its split now names, or a file of a fold is malformed.
     """
     refuse_other_plan_than_trained(run, plan, configuration)
-    of_configuration = splits_of(run, plan, configuration, splits)
+    of_configuration = splits_of_configuration(run, plan, configuration, splits)
     finished = read_finished_folds(run, configuration, range(len(of_configuration)))
     refuse_other_splits(run, configuration, of_configuration, finished)
     return Folds(configuration, of_configuration, finished)

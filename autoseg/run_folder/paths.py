@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoseg.errors import RunFolderError
+from autoseg.plan.plan import PLANNED_NAME
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class RunFolder:
     @property
     def planned(self) -> Path:
         """File of the plan as autoseg last wrote it; where `plan` differs from it, the user edited `plan`."""
-        return self.path / "plan.as_planned.yaml"
+        return self.path / PLANNED_NAME
 
     @property
     def planned_next(self) -> Path:
@@ -128,6 +129,10 @@ class RunFolder:
     def trained_by(self, configuration: str, fold: int) -> Path:
         """File of the plan settings that a fold is trained with, as they were when the fold began."""
         return self.fold(configuration, fold) / "trained_by.json"
+
+    def trained_on(self, configuration: str, fold: int) -> Path:
+        """File of the content of the cases that a fold is trained on, as it was when the fold began."""
+        return self.fold(configuration, fold) / "trained_on.json"
 
     def weights(self, configuration: str, fold: int) -> Path:
         """File of the weights that prediction uses; checkpoints of the training state are stored apart."""

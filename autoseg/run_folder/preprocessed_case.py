@@ -9,18 +9,24 @@ drawn from; `reference.nii.gz`, the label map in the data set's values at the im
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import blosc2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from autoseg.checksums import changed_files, write_checksums
 from autoseg.errors import RunFolderError
-from autoseg.files import FileModel
+from autoseg.files import FileModel, disk_errors_named, read_utf8
 from autoseg.image.geometry import Geometry, Reorientation, Shape, Spacing
+from autoseg.names import PlainName
+
+if TYPE_CHECKING:
+    import blosc2
 
 
 class CaseRecord(FileModel):
@@ -38,7 +44,7 @@ class CaseRecord(FileModel):
     """
 
     schema_version: Literal[1] = 1
-    case: str
+    case: PlainName
     stored: Geometry
     reorientation: Reorientation
     crop_lower: Shape
@@ -108,6 +114,16 @@ def write_case(
         label: (z, y, x) uint8 class indices.
         foreground: sample of foreground voxels on which patches are centred.
     """
+    with disk_errors_named(folder, RuntimeError, SafetensorError):
+        _write_arrays(folder, image, label, foreground)
+    (folder / "case.json").write_text(record.model_dump_json(indent=1), encoding="utf-8")
+    write_checksums(folder, ("image.b2nd", "label.b2nd", "foreground.safetensors", "case.json"))
+
+
+def _write_arrays(folder: Path, image: NDArray[np.float32], label: NDArray[np.uint8], foreground: Foreground) -> None:
+    # imported where it is used, since it takes long to import and many commands open no case
+    import blosc2
+
     for name, array in (("image", image), ("label", label)):
         blosc2.asarray(
             np.ascontiguousarray(array),
@@ -126,7 +142,35 @@ def write_case(
     save_file(
         {k: np.ascontiguousarray(v) for k, v in drawn.items() if v is not None}, folder / "foreground.safetensors"
     )
-    (folder / "case.json").write_text(record.model_dump_json(indent=1), encoding="utf-8")
+
+
+def require_intact(folder: Path) -> bool:
+    """Refuse a case whose files have changed since they were written.
+
+    Returns:
+        Whether the case has checksums; those of earlier releases have none.
+
+    Raises:
+        RunFolderError: a file of the case is not as it was written; the message names it and says what to do.
+    """
+    changed = changed_files(folder)
+    if changed:
+        raise RunFolderError(
+            f"{folder / changed[0]}: is not as it was written, so a disk or a copy is at fault; delete {folder} and "
+            "run `autoseg plan-and-preprocess` again"
+        )
+    return changed is not None
+
+
+def require_intact_once(folder: Path) -> bool:
+    """As `require_intact`; in one process a case is read for it once, as long as its files' sizes and times stay."""
+    stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(folder.iterdir())]
+    return _known_intact(folder, tuple(stamps))
+
+
+@cache
+def _known_intact(folder: Path, stamps: tuple[tuple[str, int, int], ...]) -> bool:
+    return require_intact(folder)
 
 
 def read_record(folder: Path) -> CaseRecord:
@@ -136,7 +180,7 @@ def read_record(folder: Path) -> CaseRecord:
         RunFolderError: the case is not preprocessed or its record is damaged.
     """
     try:
-        return CaseRecord.model_validate_json((folder / "case.json").read_text(encoding="utf-8"))
+        return CaseRecord.model_validate_json(read_utf8(folder / "case.json"))
     except FileNotFoundError:
         raise RunFolderError(f"{folder}: not preprocessed; run `autoseg plan-and-preprocess`") from None
     except ValidationError as error:
@@ -149,12 +193,14 @@ def open_case(folder: Path) -> PreprocessedCase:
     Raises:
         RunFolderError: a file of the case is missing or damaged.
     """
+    import blosc2
+
     record = read_record(folder)
     try:
         image = blosc2.open(str(folder / "image.b2nd"), mode="r", dparams=blosc2.DParams(nthreads=1))
         label = blosc2.open(str(folder / "label.b2nd"), mode="r", dparams=blosc2.DParams(nthreads=1))
         foreground = Foreground(**load_file(folder / "foreground.safetensors"))
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, TypeError, SafetensorError) as error:
         raise RunFolderError(
             f"{folder}: damaged ({error}); delete this folder and run `autoseg plan-and-preprocess` again"
         ) from None

@@ -28,7 +28,7 @@ def report_folder(run: RunFolder, configuration: str) -> Path:
         configuration: name of the configuration.
     """
     try:
-        text = (run.report / "summary.json").read_text(encoding="utf-8")
+        text = (run.report / "summary.json").read_bytes()
         first = _Reported.model_validate_json(text).configuration
     except (FileNotFoundError, ValidationError):
         first = None

@@ -15,6 +15,7 @@ from pydantic import Field
 from autoseg.errors import RunFolderError
 from autoseg.files import FileModel, read_model, write_text
 from autoseg.image.labels import Labels
+from autoseg.names import PlainName
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.paths import RunFolder
 
@@ -31,6 +32,15 @@ class ClassRule(FileModel):
             threshold on its probability. 0.5 selects the most probable class.
         largest_component: keep only the connected component (26 neighbours) with the most voxels.
         minimal_diameter_mm: remove connected components that are smaller than a ball of this diameter in mm.
+
+    Examples:
+        >>> rule = ClassRule(name="lesion", threshold=0.25, minimal_diameter_mm=4)
+        >>> rule.text()
+        'threshold 0.25, nothing under 4 mm'
+        >>> rule.weight
+        3.0
+        >>> ClassRule(name="body").is_plain
+        True
     """
 
     name: str
@@ -85,7 +95,7 @@ class StepScore(FileModel):
             a case without the class in reference and prediction counts as 1; or F2 of lesion detection, pooled
             over cases; or, for a stated sensitivity, the share of lesions found, and once that is reached
             1 + 1 / (1 + false components per case).
-        gain: `after` minus `before`.
+        gain: score after the step minus score before it.
         standard_error: jackknife standard error of the gain, which leaves out one case at a time.
         applied: whether the step is part of the selected post-processing. Its gain must exceed its standard error
             (not for a stated sensitivity), and no step is applied where all of them together do not help.
@@ -164,7 +174,7 @@ class Selection(FileModel):
     """
 
     schema_version: Literal[1] = 1
-    configurations: tuple[str, ...] = Field(min_length=1)
+    configurations: tuple[PlainName, ...] = Field(min_length=1)
     post_processing: tuple[ClassRule, ...] = ()
     operating_point: str = "dice"
     cases: int = 0

@@ -8,7 +8,8 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from autoseg.errors import PlanError, wrong_fields
-from autoseg.files import FileModel, write_text
+from autoseg.files import FileModel, read_utf8, write_text
+from autoseg.names import PlainName
 
 
 class Split(FileModel):
@@ -19,8 +20,8 @@ class Split(FileModel):
         val: names of the cases that the fold is validated on.
     """
 
-    train: tuple[str, ...]
-    val: tuple[str, ...]
+    train: tuple[PlainName, ...]
+    val: tuple[PlainName, ...]
 
 
 def cases_of(splits: Sequence[Split]) -> tuple[str, ...]:
@@ -43,7 +44,7 @@ def read_splits(path: Path) -> tuple[Split, ...]:
         PlanError: the file is missing or malformed; the message names the file and the field.
     """
     try:
-        return _SPLITS.validate_json(path.read_text(encoding="utf-8"))
+        return _SPLITS.validate_json(read_utf8(path))
     except FileNotFoundError:
         raise PlanError(f"{path}: does not exist; `autoseg plan-and-preprocess` makes it") from None
     except ValidationError as error:

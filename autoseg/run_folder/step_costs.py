@@ -40,7 +40,7 @@ class MeasuredStep(FileModel):
     others: float
 
 
-class Again(FileModel):
+class PlannedAgain(FileModel):
     """The measurements of the second planning of a configuration.
 
     Args:
@@ -73,10 +73,10 @@ class StepCosts(FileModel):
     threads: int
     counted: bool = False
     steps: tuple[MeasuredStep, ...]
-    again: tuple[Again, ...] = ()
+    again: tuple[PlannedAgain, ...] = ()
 
 
-class Recorder:
+class CostRecorder:
     """A function that measures training steps and keeps every measurement in `steps`.
 
     Args:
@@ -102,7 +102,7 @@ class Recorder:
         return cost
 
 
-class Replayed:
+class ReplayedCosts:
     """A function that returns earlier measurements in their order instead of measuring, so that a plan is repeated.
 
     Args:
@@ -124,7 +124,7 @@ class Replayed:
                 del self._left[place]
                 seconds = math.inf if step.seconds is None else step.seconds
                 return StepCost(seconds, step.peak_bytes, step.forward_share, step.others)
-        raise RunFolderError(f"step_costs.json: has no look at a step of patch {configuration.patch_size}")
+        raise RunFolderError(f"step_costs.json: has no measurement of a step of patch {configuration.patch_size}")
 
 
 def write_step_costs(run: RunFolder, costs: StepCosts) -> None:

@@ -12,14 +12,16 @@ from pydantic import Field
 
 from autoseg.files import FileModel, read_existing, write_text
 from autoseg.machine import clock
+from autoseg.plan.plan import Plan
 from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.timed_stage import Stage, stage_of
 
 
 class TimeSpent(FileModel):
     """Content of `time_spent.json`.
 
     Args:
-        seconds: seconds spent so far, keyed by stage, such as `fingerprint` or `train 3d fold 0`.
+        seconds: seconds spent so far, keyed by the text of the stage, such as `fingerprint` or `train 3d fold 0`.
     """
 
     schema_version: Literal[1] = 1
@@ -30,9 +32,25 @@ class TimeSpent(FileModel):
         """Seconds of all stages together."""
         return sum(self.seconds.values())
 
-    def of(self, stages: Sequence[str]) -> float:
-        """Sum of the seconds of `stages`; a stage that has not begun counts as 0."""
-        return sum(self.seconds.get(stage, 0.0) for stage in stages)
+    @property
+    def by_stage(self) -> dict[Stage, float]:
+        """Seconds of each stage that this release knows, in the order of the file."""
+        found = ((stage_of(text), seconds) for text, seconds in self.seconds.items())
+        return {stage: seconds for stage, seconds in found if stage is not None}
+
+    def of(self, stage: Stage) -> float:
+        """Seconds of one stage; 0 where it has not begun."""
+        return self.seconds.get(stage.text, 0.0)
+
+    def of_run(self, plan: Plan, configurations: Sequence[str]) -> float:
+        """Seconds that a run has spent, without those of other configurations in the same RUN folder.
+
+        Args:
+            plan: plan that names all configurations.
+            configurations: configurations that this run trains.
+        """
+        others = set(plan.configurations) - set(configurations)
+        return self.total - sum(seconds for stage, seconds in self.by_stage.items() if stage.configuration in others)
 
 
 def read_time_spent(run: RunFolder) -> TimeSpent:
@@ -44,31 +62,31 @@ def read_time_spent(run: RunFolder) -> TimeSpent:
     return read_existing(run.time_spent, TimeSpent) if run.time_spent.exists() else TimeSpent()
 
 
-def add_time(run: RunFolder, stage: str, seconds: float) -> None:
+def add_time(run: RunFolder, stage: Stage, seconds: float) -> None:
     """Add seconds to a stage in `time_spent.json`; several processes may do so at the same time."""
     run.path.mkdir(parents=True, exist_ok=True)
     with FileLock(run.path / ".time_spent.lock"):
         spent = dict(read_time_spent(run).seconds)
-        spent[stage] = spent.get(stage, 0.0) + seconds
+        spent[stage.text] = spent.get(stage.text, 0.0) + seconds
         write_text(run.time_spent, TimeSpent(seconds=spent).model_dump_json(indent=1))
 
 
-def rename_stage(run: RunFolder, stage: str, name: str) -> None:
-    """Move the seconds of `stage` to the stage `name`, added to the seconds that it has already."""
+def rename_stage(run: RunFolder, stage: Stage, renamed: Stage) -> None:
+    """Move the seconds of `stage` to the stage `renamed`, added to the seconds that it has already."""
     with FileLock(run.path / ".time_spent.lock"):
         spent = dict(read_time_spent(run).seconds)
-        if seconds := spent.pop(stage, 0.0):
-            spent[name] = spent.get(name, 0.0) + seconds
+        if seconds := spent.pop(stage.text, 0.0):
+            spent[renamed.text] = spent.get(renamed.text, 0.0) + seconds
             write_text(run.time_spent, TimeSpent(seconds=spent).model_dump_json(indent=1))
 
 
 @contextmanager
-def timed(run: RunFolder, stage: str, *, every: float = 3.0) -> Iterator[None]:
+def timed(run: RunFolder, stage: Stage, *, every: float = 3.0) -> Iterator[None]:
     """Add the seconds that the block takes to `stage`; time in which the process was stopped does not count.
 
     Args:
         run: RUN folder that holds `time_spent.json`.
-        stage: name of the stage.
+        stage: stage that the block is, or is a part of.
         every: seconds between two writes, so that kill -9 loses no more than this.
     """
     ended = threading.Event()

@@ -196,7 +196,7 @@ def layers(spine: Spine, at: Place, points: Array) -> Iterator[Layer]:
     """Yield each tissue and the share (n,) of the points that it covers, from the bottom layer up; `marrow` is last.
 
     Args:
-        spine: the patient's spine.
+        spine: geometry of the patient's vertebrae and discs.
         at: the points in straightened coordinates.
         points: the same points as (n, 3), at which the random field of soft tissue is read.
     """

@@ -15,7 +15,7 @@ from autoseg.image.geometry import Geometry
 from autoseg.synthetic_spine.anatomy import Spine, draw_spine
 from autoseg.synthetic_spine.foci import Focus, draw_confounders, draw_metastases
 from autoseg.synthetic_spine.kinds import KINDS, PhantomKind
-from autoseg.synthetic_spine.signals import SEQUENCES, Scene
+from autoseg.synthetic_spine.mr_signal import SEQUENCES, Scene
 
 FOLLOW_UP = 5  # every fifth patient is imaged twice
 ABSENT = 0.25  # share of the cases that lack a sequence by default
@@ -58,7 +58,7 @@ def plan_cohort(
     """Plan every case of the data set: its patient, its visit and its sequences.
 
     Args:
-        cases: number of cases.
+        cases: number of synthetic patients to plan.
         seed: random seed of the data set.
         shape: number of voxels (z, y, x) of each case.
         kind: kind of the phantom, a key of `KINDS`.

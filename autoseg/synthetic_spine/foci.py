@@ -82,7 +82,7 @@ def draw_metastases(
     There are fewer where the vertebrae in view have no room for more, but at least one.
 
     Args:
-        rng: random generator.
+        rng: random generator that draws number, place, size and shape.
         spine: spine in which the metastases grow.
         types: `lytic` or `sclerotic`, one entry for each metastasis.
         kind: kind of the phantom, which gives the range of sizes.

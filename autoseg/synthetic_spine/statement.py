@@ -10,7 +10,7 @@ from typing import Literal
 from autoseg.files import FileModel
 from autoseg.synthetic_spine.foci import SIGNALS
 from autoseg.synthetic_spine.kinds import KINDS
-from autoseg.synthetic_spine.signals import NOISE, SEQUENCES, TISSUES
+from autoseg.synthetic_spine.mr_signal import NOISE, SEQUENCES, TISSUES
 
 Range = tuple[float, float]
 

@@ -17,14 +17,14 @@ from autoseg.image.image import Image, write_image
 from autoseg.machine.map_cases import map_cases, workers_within_memory
 from autoseg.synthetic_spine.cohort import MOST_MISSING, CasePlan, draw_grid, draw_scene, lesion_type, plan_cohort
 from autoseg.synthetic_spine.kinds import KINDS
-from autoseg.synthetic_spine.signals import SEQUENCES, Motion, Scene, acquire, draw_motion, lesion_masks
+from autoseg.synthetic_spine.mr_signal import SEQUENCES, Motion, Scene, acquire, draw_motion, lesion_masks
 from autoseg.synthetic_spine.statement import state
 
 COLUMNS = ("case", *SEQUENCES, "label", "patient", "lesion_type")
 FEWEST_VOXELS = 3
 BYTES_PER_VOXEL = 500  # memory of a worker for each voxel of the image, measured
 
-# by this name every plan and report of a run on the data set is marked as synthetic
+# every report of a run on the data set says that its images are synthetic, because the data set states it
 DECLARATION = {
     "name": "synthetic spine phantom",
     "synthetic": True,

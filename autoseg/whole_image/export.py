@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from autoseg.image.image import Image
 from autoseg.image.labels import Labels
 from autoseg.run_folder.preprocessed_case import CaseRecord
+from autoseg.whole_image.case_probabilities import CaseProbabilities
 from autoseg.whole_image.mixture import Mixture, crop_of, most_probable
-from autoseg.whole_image.predicted import Predicted
 
 
 def export_labels(probabilities: NDArray[np.floating], record: CaseRecord, labels: Labels) -> Image:
@@ -29,7 +29,7 @@ def export_labels(probabilities: NDArray[np.floating], record: CaseRecord, label
     Returns:
         The label map (1, z, y, x) with the data set's values at the stored geometry; background outside the crop.
     """
-    return label_image(most_probable([Predicted(probabilities, record)]), record, labels)
+    return label_image(most_probable([CaseProbabilities(probabilities, record)]), record, labels)
 
 
 def label_image(classes: NDArray[np.uint8], record: CaseRecord, labels: Labels) -> Image:
@@ -46,7 +46,7 @@ def label_image(classes: NDArray[np.uint8], record: CaseRecord, labels: Labels) 
     return Image(labels.to_values(record.reorientation.undo(classes))[None], record.stored)
 
 
-def export_probabilities(members: Sequence[Predicted], labels: Labels) -> Iterator[tuple[int, Image]]:
+def export_probabilities(members: Sequence[CaseProbabilities], labels: Labels) -> Iterator[tuple[int, Image]]:
     """Yield the probability of each class, averaged over configurations; memory holds one class at a time.
 
     Args:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from autoseg.preprocessing.resample import Axes, Box, interpolations, resample_box, slabs
 from autoseg.run_folder.preprocessed_case import CaseRecord
-from autoseg.whole_image.predicted import Predicted
+from autoseg.whole_image.case_probabilities import CaseProbabilities
 
 # factor on the bound in `_decide`, to allow for probabilities that are rounded in half precision
 ALMOST = 0.9
@@ -38,7 +38,7 @@ class Mixture:
         ValueError: there is no member, or the members differ in image, crop or number of classes.
     """
 
-    def __init__(self, members: Sequence[Predicted]) -> None:
+    def __init__(self, members: Sequence[CaseProbabilities]) -> None:
         if len({(_image_of(member.record), len(member.probabilities)) for member in members}) != 1:
             raise ValueError("a mixture needs members of one image, one crop and one number of classes")
         self.record = members[0].record
@@ -83,7 +83,7 @@ class Mixture:
         return (planes, _hull(rows), _hull(columns)) if rows else None
 
 
-def most_probable(members: Sequence[Predicted], weights: Sequence[float] | None = None) -> NDArray[np.uint8]:
+def most_probable(members: Sequence[CaseProbabilities], weights: Sequence[float] | None = None) -> NDArray[np.uint8]:
     """Class of each voxel of the whole reoriented image; background outside the crop.
 
     Args:
@@ -93,6 +93,35 @@ def most_probable(members: Sequence[Predicted], weights: Sequence[float] | None 
 
     Returns:
         Class indices (z, y, x) uint8.
+
+    Examples:
+        Two configurations predict an image of four voxels in a row, with one class beside the background. Where they
+        disagree, the mean of their probabilities decides.
+
+        >>> import numpy as np
+        >>> from autoseg.image.geometry import IDENTITY, Geometry
+        >>> row = Geometry((1, 1, 4), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), ((0, 0, 1), (0, 1, 0), (1, 0, 0)))
+        >>> record = CaseRecord(
+        ...     case="a",
+        ...     stored=row,
+        ...     reorientation=IDENTITY,
+        ...     crop_lower=(0, 0, 0),
+        ...     crop_upper=row.shape,
+        ...     spacing=row.spacing,
+        ...     shape=row.shape,
+        ...     present=(True,),
+        ... )
+        >>> def predicted(*lesion):
+        ...     probability = np.array(lesion).reshape(row.shape)
+        ...     return CaseProbabilities(np.stack([1 - probability, probability]), record)
+        >>> members = [predicted(0.1, 0.9, 0.9, 0.4), predicted(0.1, 0.9, 0.3, 0.4)]
+        >>> most_probable(members)
+        array([[[0, 1, 1, 0]]], dtype=uint8)
+
+        A class with a weight of 3 wins from a probability of 0.25 on.
+
+        >>> most_probable(members, weights=(1, 3))
+        array([[[0, 1, 1, 1]]], dtype=uint8)
     """
     mixture = Mixture(members)
     factors = [1.0] * mixture.classes if weights is None else [float(weight) for weight in weights]

@@ -15,12 +15,23 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from autoseg.checksums import digest_of
 from autoseg.errors import RunFolderError
-from autoseg.files import replaced_when_done, write_text
+from autoseg.files import disk_errors_named, read_utf8, replaced_when_done, write_text
 from autoseg.run_folder.preprocessed_case import CaseRecord
-from autoseg.whole_image.predicted import Predicted, quantized, rest_of
+from autoseg.whole_image.case_probabilities import CaseProbabilities, quantized, rest_of
 
 CHUNK = 64
+
+
+class ProbabilityRecord(CaseRecord):
+    """Content of `CASE.json`: the case's record, and the checksum of `CASE.b2nd`.
+
+    Args:
+        sha256: SHA-256 of `CASE.b2nd` as hexadecimal digits; None in files of earlier releases.
+    """
+
+    sha256: str | None = None
 
 
 def write_probabilities(folder: Path, record: CaseRecord, probabilities: NDArray[np.floating]) -> None:
@@ -31,9 +42,9 @@ def write_probabilities(folder: Path, record: CaseRecord, probabilities: NDArray
         record: reorientation, crop and resampling of the case, and its name.
         probabilities: probabilities (K, z, y, x) of the record's shape, which sum to 1 over the K classes.
     """
-    write_text(folder / f"{record.case}.json", record.model_dump_json(indent=1))
     foreground = quantized(probabilities)[1:]
-    with replaced_when_done(array_file(folder, record.case)) as temporary:
+    path = array_file(folder, record.case)
+    with replaced_when_done(path) as temporary, disk_errors_named(path, RuntimeError):
         blosc2.asarray(
             np.ascontiguousarray(foreground),
             chunks=(1, *(min(CHUNK, n) for n in foreground.shape[1:])),
@@ -41,6 +52,9 @@ def write_probabilities(folder: Path, record: CaseRecord, probabilities: NDArray
             mode="w",
             cparams=blosc2.CParams(codec=blosc2.Codec.ZSTD, clevel=5, nthreads=1),
         )
+    digest = digest_of(path)
+    kept = ProbabilityRecord.model_validate(record.model_dump() | {"sha256": digest})
+    write_text(folder / f"{record.case}.json", kept.model_dump_json(indent=1))
 
 
 def array_file(folder: Path, case: str) -> Path:
@@ -48,7 +62,7 @@ def array_file(folder: Path, case: str) -> Path:
     return folder / f"{case}.b2nd"
 
 
-def read_probabilities(folder: Path, case: str) -> Predicted:
+def read_probabilities(folder: Path, case: str) -> CaseProbabilities:
     """Read the probabilities of a case, (K, z, y, x) in 8 bit, background included.
 
     Raises:
@@ -56,13 +70,19 @@ def read_probabilities(folder: Path, case: str) -> Predicted:
     """
     file, record_file = array_file(folder, case), folder / f"{case}.json"
     try:
-        record = CaseRecord.model_validate_json(record_file.read_text(encoding="utf-8"))
+        record = ProbabilityRecord.model_validate_json(read_utf8(record_file))
         foreground = blosc2.open(str(file), mode="r", dparams=blosc2.DParams(nthreads=1))[:]
     except (OSError, RuntimeError, ValueError, ValidationError) as error:
         raise RunFolderError(
             f"{file}: missing or damaged ({type(error).__name__}); delete the model of the fold that validates "
             f"{case}, and `autoseg train` makes it again"
         ) from None
+    if record.sha256 not in (None, digest_of(file)):
+        raise RunFolderError(
+            f"{file}: is not as it was written, so a disk or a copy is at fault; delete the model of the fold that "
+            f"validates {case}, and `autoseg train` makes it again"
+        )
     if foreground.shape[1:] != record.shape or foreground.dtype != np.uint8:
         raise RunFolderError(f"{file}: does not fit {record_file.name}; train the fold that validates {case} again")
-    return Predicted(np.concatenate([rest_of(foreground)[None], foreground]), record)
+    plain = CaseRecord.model_validate(record.model_dump(exclude={"sha256"}))
+    return CaseProbabilities(np.concatenate([rest_of(foreground)[None], foreground]), plain)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from autoseg.network.build import network_of
+from autoseg.network.build import network_by_plan
 from autoseg.network.weights import save_weights
 from autoseg.plan.plan import Plan, read_plan, read_reasons, write_plan
 from autoseg.run_folder.paths import RunFolder
@@ -49,5 +49,5 @@ def _write_weights(run: RunFolder, plan: Plan) -> None:
     for fold in range(FOLDS):
         if not run.weights(CONFIGURATION, fold).exists():
             torch.manual_seed(fold)
-            network = network_of(plan, plan.configuration(CONFIGURATION))
+            network = network_by_plan(plan, plan.configuration(CONFIGURATION))
             save_weights(run.weights(CONFIGURATION, fold), network.state_dict())

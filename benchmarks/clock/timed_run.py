@@ -119,7 +119,7 @@ def timed_run(
         cores_of_others: that other programs used before it began.
     """
     plan, spent, folds = read_plan(run.plan), read_time_spent(run), finished_folds(run)
-    of_stages = spent.of([stage for stage in spent.seconds if stage.startswith(WORKED_ON)])
+    of_stages = sum(seconds for stage, seconds in spent.seconds.items() if stage.startswith(WORKED_ON))
     events = [event for finished in folds for event in finished.events]
     return TimedRun(
         name=run.path.name,

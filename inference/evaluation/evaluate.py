@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import mean
 
+from autoseg.dataset.dataset_json import is_synthetic
 from autoseg.errors import PartialFailure, RunFolderError
 from autoseg.image.labels import Labels
 from autoseg.machine import clock
@@ -21,7 +23,7 @@ from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.preprocessed_case import read_record as read_case_record
 from autoseg.run_folder.report_folder import report_folder
 from autoseg.run_folder.splits import Split, cases_of, read_splits
-from inference.compare import Compared, Pair, compare, compare_all, workers_for
+from inference.compare import Compared, Pair, compare, compare_all, voxels_of, workers_for
 from inference.evaluation.cross_validated import cross_validated
 from inference.evaluation.label_folders import (
     declaration_beside,
@@ -31,9 +33,9 @@ from inference.evaluation.label_folders import (
     match_folders,
     strata_beside,
 )
-from inference.report.background import Background, from_file, from_preprocessed
-from inference.report.facts import run_facts
+from inference.report.background_image import Background, from_file, from_preprocessed
 from inference.report.pictures import chosen_pictures
+from inference.report.run_facts import run_facts
 from inference.report.write import write_report
 
 SECONDS_TO_LOAD, BESIDE_EACH_OTHER = 8.0, 1.5
@@ -92,7 +94,7 @@ def evaluate_folders(
     matched = match_folders(reference, prediction)
     declared = declaration_beside(reference)
     if labels is None and declared is not None:
-        labels = labels_declared(declared[0], declared[2])
+        labels = labels_declared(*declared)
     if labels is None:
         labels = labels_found(matched.pairs)
     name = (declared[0].name if declared else None) or reference.absolute().parent.name
@@ -102,7 +104,7 @@ def evaluate_folders(
     summary = summarize(
         rows,
         dataset=name,
-        synthetic=is_synthetic(name) or bool(declared and declared[1]),
+        synthetic=is_synthetic(declared[0].synthetic if declared else None, name),
         strata=strata,
         problems=[*(f"case {c}: has no prediction in {prediction}" for c in matched.missing), *_problems(compared)],
         warnings=[f"case {c}: is predicted, but has no reference; left out" for c in matched.extra],
@@ -149,7 +151,7 @@ def report_run(
         rows,
         dataset=plan.dataset,
         configuration=configuration,
-        synthetic=is_synthetic(plan.dataset),
+        synthetic=is_synthetic(record.synthetic if record else None, plan.dataset),
         folds=folds,
         strata=strata,
         problems=[*(f"case {case}: its prediction is missing" for case in found.lost), *_problems(compared)],
@@ -180,22 +182,18 @@ def expected_comparison_seconds(run: RunFolder, configuration: str, threads: int
         return None
     cases = len(cases_of(read_splits(run.splits)))
     workers = workers_for([pairs[i % len(pairs)] for i in range(cases)], threads)
-    looks = []
+    rates = []
     # the first comparison also loads the libraries, so only the slower one of the other two counts
     for pair in (pairs[0], pairs[len(pairs) // 2], pairs[-1]):
         start = clock.now()
         if compare(pair, plan.labels).problem is not None:
             return None
-        looks.append(clock.now() - start)
-    a_case = max(looks[1:])
+        rates.append((clock.now() - start) / max(1, voxels_of(pair)))
+    # cases differ in size, and with it in the time that they take
+    a_case = max(rates[1:]) * mean(voxels_of(pair) for pair in pairs)
     if workers == 1:
         return a_case * cases
     return SECONDS_TO_LOAD + BESIDE_EACH_OTHER * a_case * cases / workers
-
-
-def is_synthetic(dataset: str) -> bool:
-    """Whether the name of a data set says that its images are synthetic."""
-    return any(word in dataset.casefold() for word in ("phantom", "synthetic"))
 
 
 def _unfinished_warning(unfinished: Sequence[int], cases: int) -> list[str]:
@@ -207,11 +205,13 @@ def _unfinished_warning(unfinished: Sequence[int], cases: int) -> list[str]:
 
 def _left_out_warning(all_splits: Sequence[Split], splits: Sequence[Split]) -> list[str]:
     """A warning that names the cases without any sequence that the configuration sees."""
-    every, judged = ({case for split in some for case in split.val} for some in (all_splits, splits))
-    if every == judged:
+    every, validated = ({case for split in some for case in split.val} for some in (all_splits, splits))
+    if every == validated:
         return []
-    left_out = ", ".join(sorted(every - judged))
-    return [f"{len(judged)} of {len(every)} cases take part; none of the sequences that the network sees: {left_out}"]
+    left_out = ", ".join(sorted(every - validated))
+    return [
+        f"{len(validated)} of {len(every)} cases take part; none of the sequences that the network sees: {left_out}"
+    ]
 
 
 def preprocessed_backgrounds(

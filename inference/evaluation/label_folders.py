@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from autoseg.dataset.csv_rows import LABEL, RESERVED, read_table
-from autoseg.dataset.declaration import FILE_NAME, MOST_LABELS, Declaration, labels_of, parse, read_json
+from autoseg.dataset.dataset_json import FILE_NAME, MOST_LABELS, Declaration, labels_of, parse, read_json
 from autoseg.dataset.names import entries, split_channel, split_ending
 from autoseg.dataset.read import TABLE_NAME
 from autoseg.errors import InputError
@@ -82,19 +82,18 @@ def image_of(folder: Path, case: str) -> Path | None:
     return None if name is None else files[name]
 
 
-def declaration_beside(folder: Path) -> tuple[Declaration, bool, Path] | None:
+def declaration_beside(folder: Path) -> tuple[Declaration, Path] | None:
     """Read the `dataset.json` in a folder of labels or beside it.
 
     Returns:
-        The declaration, whether it says `"synthetic": true`, and its path; None where there is no such file.
+        The declaration and its path; None where there is no such file.
 
     Raises:
         DatasetError: the file is malformed.
     """
     for path in (folder / FILE_NAME, folder.absolute().parent / FILE_NAME):
         if path.is_file():
-            document = read_json(path)
-            return parse(Declaration, document, path), document.get("synthetic") is True, path
+            return parse(Declaration, read_json(path), path), path
     return None
 
 

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from autoseg.metrics import BIN_EDGES_MM, CaseMetrics, by_class
-from inference.report.facts import FoldLog
+from inference.report.encode import drawn
+from inference.report.run_facts import FoldLog
 
 INK, GRID, POINTS = "#1d2a33", "#e3e8eb", "#0f766e"
 _BOXES = (
@@ -124,7 +125,7 @@ def horizontal_boxes(panel: Axes, values: Sequence[Sequence[float]]) -> None:
 
 
 def _points(panel: Axes, x: Sequence[float], y: Sequence[float], colour: object, name: str) -> None:
-    panel.plot(x, y, "o", color=colour, ms=4, alpha=0.65, mew=0, label=name, clip_on=False)
+    panel.plot(x, y, "o", color=colour, ms=4, alpha=0.65, mew=0, label=drawn(name), clip_on=False)
 
 
 def _size_axis(panel: Axes, label: str, title: str) -> None:

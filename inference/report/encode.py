@@ -1,4 +1,4 @@
-"""Encodes figures as data URIs, so that a page contains them and needs no other file."""
+"""Encodes figures as data URIs, so that a page contains them and needs no other file; writes names in them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+
+from autoseg.names import visible
 
 
 def png(figure: Figure) -> str:
@@ -24,3 +26,8 @@ def svg(figure: Figure) -> str:
     with mpl.rc_context({"svg.hashsalt": "autoseg"}):
         FigureCanvasSVG(figure).print_svg(out, metadata={"Date": None})
     return f"data:image/svg+xml;base64,{b64encode(out.getvalue()).decode()}"
+
+
+def drawn(name: str) -> str:
+    """Return a name as a figure shows it: as written, so that a dollar sign begins no formula."""
+    return visible(name).replace("$", r"\$")

@@ -7,13 +7,15 @@ from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from autoseg.metrics import CaseMetrics, Summary
 from autoseg.metrics.summary import Spread
+from autoseg.names import visible
 from inference.report.charts import box_plots, dice_by_size, training_curves
 from inference.report.encode import svg
-from inference.report.facts import RunFacts
 from inference.report.pictures import PREDICTION_COLOUR, REFERENCE_COLOUR, Picture
+from inference.report.run_facts import RunFacts
 
 NOT_DEFINED = "–"
 # a class whose name contains one of these is a lesion: the page states at the top how many of its components are found
@@ -31,7 +33,7 @@ def page(
     """The HTML of the page.
 
     Args:
-        summary: summary of `rows`.
+        summary: means and lesion counts over all `rows`.
         rows: metrics of every case and class.
         pictures: pictures of the best, median and worst case.
         facts: facts about data, plan and training of the run; None where two folders were compared.
@@ -40,6 +42,7 @@ def page(
     environment = Environment(
         loader=PackageLoader("inference", "report"),
         autoescape=True,
+        finalize=as_written,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -61,6 +64,11 @@ def page(
         today=date.today().isoformat(),
         version=installed_version(),
     )
+
+
+def as_written(value: object) -> object:
+    """Show control characters of a text as signs; HTML in it is escaped by the template."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def number(value: float | None, digits: int = 3) -> str:

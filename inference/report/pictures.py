@@ -22,8 +22,8 @@ from autoseg.image.image import Image
 from autoseg.image.labels import Labels
 from autoseg.metrics import CaseMetrics, by_case
 from inference.compare import Pair, read_pair
-from inference.report.background import Background
-from inference.report.encode import png
+from inference.report.background_image import Background
+from inference.report.encode import drawn, png
 
 REFERENCE_COLOUR = "#35c8ff"
 PREDICTION_COLOUR = "#ff9a1f"
@@ -187,7 +187,7 @@ def draw(shown: Slice) -> Figure:
         if located and i == 0:
             left, right, bottom, top = close
             panel.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, color="white", lw=0.9))
-        panel.set_title(title, color="white", fontsize=8, pad=3)
+        panel.set_title(drawn(title), color="white", fontsize=8, pad=3)
     _mark_directions(panels[0], shown.axis)
     scale_bar(panels[-1], views[-1])
     return figure
@@ -231,7 +231,7 @@ def show_plane(
 
     Args:
         panel: axes to draw into.
-        shown: slice to draw.
+        shown: image slice with its reference and predicted outlines.
         channel: index of the channel.
         whole: extent of the whole slice: left, right, bottom, top in mm.
         view: extent of the part that the panel shows, in the same order.

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from autoseg.files import write_text
 from autoseg.metrics import CaseMetrics, Summary
-from inference.report.facts import RunFacts
 from inference.report.page import page
 from inference.report.pictures import Picture
+from inference.report.run_facts import RunFacts
 from inference.report.tables import metrics_csv, strata_csv
 
 
@@ -27,7 +27,7 @@ def write_report(
 
     Args:
         folder: report folder; it is created where it does not exist.
-        summary: summary of `rows`.
+        summary: means and lesion counts over all `rows`.
         rows: metrics of every case and class.
         pictures: pictures of the best, median and worst case.
         facts: facts about data, plan and training of the run; None where two folders were compared.

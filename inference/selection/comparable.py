@@ -18,15 +18,15 @@ from autoseg.run_folder.folds import Folds, read_folds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split
 from autoseg.whole_image.out_of_fold import array_file
-from inference.selection.candidates import CaseFiles
+from inference.selection.candidate_scores import CaseFiles
 
-# without the 8 bit probabilities, which `Judged.workers` adds
+# without the 8 bit probabilities, which `ComparedCases.workers` adds
 _BYTES_PER_VOXEL = 40
 _BYTES_OF_LIBRARIES = 700_000_000
 
 
 @dataclass(frozen=True)
-class Judged:
+class ComparedCases:
     """The configurations and validation cases that a selection compares.
 
     Args:
@@ -59,7 +59,9 @@ class Judged:
         return workers_within_memory(_BYTES_OF_LIBRARIES + per_voxel * voxels, at_most)
 
 
-def judged_cases(run: RunFolder, plan: Plan, splits: Sequence[Split], configurations: Sequence[str] | None) -> Judged:
+def compared_cases(
+    run: RunFolder, plan: Plan, splits: Sequence[Split], configurations: Sequence[str] | None
+) -> ComparedCases:
     """Find the cases that every configuration has predicted out of fold.
 
     Args:
@@ -99,7 +101,7 @@ def judged_cases(run: RunFolder, plan: Plan, splits: Sequence[Split], configurat
     if len(common) < len(everywhere):
         left_out = len(everywhere) - len(common)
         notes.append(f"{left_out} of {len(everywhere)} cases are left out: some configuration did not predict them")
-    return Judged(names, files, np.array(list(common.values())), tuple(notes))
+    return ComparedCases(names, files, np.array(list(common.values())), tuple(notes))
 
 
 def trained_configurations(run: RunFolder, plan: Plan, folds: int) -> tuple[str, ...]:

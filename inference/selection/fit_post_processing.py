@@ -80,7 +80,7 @@ def parse_aim(text: str) -> Aim:
 
 
 @dataclass(frozen=True)
-class Table:
+class OutcomeTable:
     """Outcomes of one class in several cases, as arrays (case, *GRID), or (case,) with one setting for each case.
 
     Args:
@@ -99,7 +99,7 @@ class Table:
     lesions: NDArray[np.int64]
 
     @classmethod
-    def of(cls, outcomes: Sequence[Outcomes]) -> Table:
+    def of(cls, outcomes: Sequence[Outcomes]) -> OutcomeTable:
         """Stack the outcomes of one class, one entry for each case, into a table."""
         return cls(
             dice=np.nan_to_num(np.stack([one.dice for one in outcomes]), nan=1.0),
@@ -109,15 +109,15 @@ class Table:
             lesions=np.array([one.lesions for one in outcomes]),
         )
 
-    def cases(self, chosen: NDArray) -> Table:
+    def cases(self, chosen: NDArray) -> OutcomeTable:
         """The table of some cases only, given by a mask (case,) or by indices."""
         parts = (self.dice, self.found, self.predicted, self.false, self.lesions)
-        return Table(*(part[chosen] for part in parts))
+        return OutcomeTable(*(part[chosen] for part in parts))
 
-    def at(self, settings: Sequence[Setting]) -> Table:
+    def at(self, settings: Sequence[Setting]) -> OutcomeTable:
         """The table with one setting for each case; its arrays are (case,)."""
         index = (np.arange(len(settings)), *np.asarray(settings).T)
-        return Table(self.dice[index], self.found[index], self.predicted[index], self.false[index], self.lesions)
+        return OutcomeTable(self.dice[index], self.found[index], self.predicted[index], self.false[index], self.lesions)
 
     def score(self, aim: Aim) -> NDArray[np.float64]:
         """Score of all cases together by the aim, for each setting; more is better.
@@ -155,7 +155,7 @@ class Fitted:
     steps: tuple[StepScore, ...]
 
 
-def fit_class(name: str, table: Table, folds: NDArray[np.int64], aim: Aim) -> Fitted:
+def fit_class(name: str, table: OutcomeTable, folds: NDArray[np.int64], aim: Aim) -> Fitted:
     """Fit and validate the post-processing steps of one class.
 
     Args:
@@ -167,7 +167,7 @@ def fit_class(name: str, table: Table, folds: NDArray[np.int64], aim: Aim) -> Fi
     taken: list[Step] = []
     scores = []
     for step in aim.steps:
-        score = judge(name, table, folds, aim, taken, step)
+        score = evaluate_step(name, table, folds, aim, taken, step)
         scores.append(score)
         if score.applied:
             taken.append(step)
@@ -175,7 +175,9 @@ def fit_class(name: str, table: Table, folds: NDArray[np.int64], aim: Aim) -> Fi
     return Fitted(rule_of(name, fit(table, aim, taken)), by_fold, tuple(scores))
 
 
-def judge(name: str, table: Table, folds: NDArray[np.int64], aim: Aim, taken: Sequence[Step], step: Step) -> StepScore:
+def evaluate_step(
+    name: str, table: OutcomeTable, folds: NDArray[np.int64], aim: Aim, taken: Sequence[Step], step: Step
+) -> StepScore:
     """Score of a step on cases whose fold took no part in the fit.
 
     Args:
@@ -184,7 +186,7 @@ def judge(name: str, table: Table, folds: NDArray[np.int64], aim: Aim, taken: Se
         folds: (case,) fold of each case.
         aim: what the step is fitted to.
         taken: steps that are already applied; the gain of `step` is measured over them.
-        step: step to validate.
+        step: step of post-processing that is tried.
     """
     before, after = (table.at(held_out(table, folds, aim, steps)) for steps in (taken, [*taken, step]))
     gain = float(after.score(aim) - before.score(aim))
@@ -204,13 +206,13 @@ def judge(name: str, table: Table, folds: NDArray[np.int64], aim: Aim, taken: Se
     )
 
 
-def held_out(table: Table, folds: NDArray[np.int64], aim: Aim, steps: Sequence[Step]) -> list[Setting]:
+def held_out(table: OutcomeTable, folds: NDArray[np.int64], aim: Aim, steps: Sequence[Step]) -> list[Setting]:
     """For each case the setting fitted to the cases of the other folds, with only `steps` applied."""
     of_fold = {fold: fit(table.cases(folds != fold), aim, steps) for fold in np.unique(folds)}
     return [of_fold[fold] for fold in folds]
 
 
-def fit(table: Table, aim: Aim, steps: Sequence[Step]) -> Setting:
+def fit(table: OutcomeTable, aim: Aim, steps: Sequence[Step]) -> Setting:
     """The setting with the best score among those that differ from no post-processing in `steps` only.
 
     An aim of detection must also keep the share `KEEPS_OF_DICE` of the best Dice. Of settings with equal scores
@@ -218,7 +220,7 @@ def fit(table: Table, aim: Aim, steps: Sequence[Step]) -> Setting:
 
     Args:
         table: outcomes under every setting, of the cases to fit to.
-        aim: gives the score.
+        aim: operating point, which gives the score that is made largest.
         steps: steps that the setting may use.
     """
     worth = table.score(aim) + _BY_DICE * table.dice.mean(axis=0)

@@ -20,7 +20,7 @@ from autoseg.preprocessing.crop import box_of
 from autoseg.run_folder.selection import PLAIN_THRESHOLD, ClassRule
 from autoseg.whole_image.mixture import Mixture, crop_of
 from inference.post_processing import kept_components
-from inference.selection.candidates import Candidate, CaseFiles
+from inference.selection.candidate_scores import Candidate, CaseFiles
 
 THRESHOLDS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 LARGEST_ONLY = (False, True)
@@ -76,14 +76,14 @@ def outcomes_of_case(files: CaseFiles, candidate: Candidate, labels: Labels) -> 
     record = mixture.record
     truth = files.read_reference(record, labels)
     spacing = record.reoriented.spacing
-    rivals = _Rivals(mixture)
+    competitors = _Competitors(mixture)
     return [
-        _outcomes(*rivals.of_class(index), truth == index, crop_of(record), spacing)
+        _outcomes(*competitors.of_class(index), truth == index, crop_of(record), spacing)
         for index in range(1, labels.classes)
     ]
 
 
-class _Rivals:
+class _Competitors:
     """Largest and second largest probability in each voxel of the crop, and the class that has the largest."""
 
     def __init__(self, mixture: Mixture) -> None:
@@ -102,31 +102,31 @@ class _Rivals:
 
     def of_class(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Probability of a class, and the largest probability of the competing classes, both (z, y, x) of the crop."""
-        rival = np.where(self._winner == index, self._second, self._best)
-        own = np.empty_like(rival)
+        competing = np.where(self._winner == index, self._second, self._best)
+        own = np.empty_like(competing)
         for planes in self._mixture.slabs():
             own[planes] = self._mixture.mean(index, (planes, slice(0, own.shape[1]), slice(0, own.shape[2])))
-        return own, rival
+        return own, competing
 
 
 def _outcomes(
     own: NDArray[np.float32],
-    rival: NDArray[np.float32],
+    competing: NDArray[np.float32],
     truth: NDArray[np.bool_],
     crop: tuple[slice, ...],
     spacing: Spacing,
 ) -> Outcomes:
-    """Outcomes of one class; `own` and `rival` (competing class) cover the crop, `truth` the whole image."""
+    """Outcomes of one class; `own` and `competing` (competing class) cover the crop, `truth` the whole image."""
     lesions, count = cc3d.connected_components(np.ascontiguousarray(truth), connectivity=26, return_N=True)
     reference = int(np.count_nonzero(truth))
     # no other threshold predicts a voxel outside the mask of the lowest one
-    lower, upper = box_of(own * _weight(THRESHOLDS[0]) > rival)
+    lower, upper = box_of(own * _weight(THRESHOLDS[0]) > competing)
     box = tuple(slice(a, b) for a, b in zip(lower, upper, strict=True))
-    own, rival, lesions = own[box], rival[box], lesions[crop][box]
+    own, competing, lesions = own[box], competing[box], lesions[crop][box]
     dice, found = np.full(GRID, np.nan), np.zeros(GRID, np.int64)
     predicted, false = np.zeros(GRID, np.int64), np.zeros(GRID, np.int64)
     for t, threshold in enumerate(THRESHOLDS):
-        table = _components(own * _weight(threshold) > rival, lesions, count)
+        table = _components(own * _weight(threshold) > competing, lesions, count)
         touching = table.touches.any(axis=0)
         for largest, only in enumerate(LARGEST_ONLY):
             for d, diameter in enumerate(DIAMETERS_MM):

@@ -33,7 +33,7 @@ from autoseg.run_folder.selection import (
 from autoseg.run_folder.splits import read_splits
 from autoseg.whole_image.mixture import most_probable
 from inference.post_processing import class_weights, remove_components
-from inference.selection.candidates import (
+from inference.selection.candidate_scores import (
     Candidate,
     CaseFiles,
     best_candidate,
@@ -43,11 +43,11 @@ from inference.selection.candidates import (
     count_case,
     dice_table,
     gain_over,
-    mean_dice,
+    mean_over_classes,
     ranked,
 )
-from inference.selection.comparable import Judged, judged_cases
-from inference.selection.fit_post_processing import Aim, Fitted, Table, fit_class, parse_aim
+from inference.selection.comparable import ComparedCases, compared_cases
+from inference.selection.fit_post_processing import Aim, Fitted, OutcomeTable, fit_class, parse_aim
 from inference.selection.post_processing_outcomes import outcomes_of_case
 
 WEAK = 0.2
@@ -81,13 +81,13 @@ def select_configurations(
     """
     aim = parse_aim(operating_point)
     plan, splits = read_plan(run.plan), read_splits(run.splits)
-    judged = judged_cases(run, plan, splits, configurations)
-    candidates = candidates_of(judged.configurations)
-    count = workers or judged.workers(plan.labels.classes, threads)
+    compared = compared_cases(run, plan, splits, configurations)
+    candidates = candidates_of(compared.configurations)
+    count = workers or compared.workers(plan.labels.classes, threads)
     labels = plan.labels
     counts = map_cases(
         partial(count_case, candidates=candidates, labels=labels),
-        judged.files,
+        compared.files,
         count,
         f"Comparing {len(candidates)} candidates",
         name=_name,
@@ -96,20 +96,20 @@ def select_configurations(
     order = ranked(candidates, dice)
     best = candidates[best_candidate(candidates, dice)]
     reference = dice[best_single(candidates, order)]
-    plain = _performance(_judge(judged, best, labels, None, count))
-    fitted = _fit(judged, best, labels, aim, count) if judged.several_folds else ()
-    post_processed, notes = _post_processed(judged, best, labels, aim, fitted, plain, count)
+    plain = _performance(_judge(compared, best, labels, None, count))
+    fitted = _fit(compared, best, labels, aim, count) if compared.several_folds else ()
+    post_processed, notes = _post_processed(compared, best, labels, aim, fitted, plain, count)
     return Selection(
         configurations=best,
         post_processing=() if post_processed is None else tuple(f.rule for f in fitted if not f.rule.is_plain),
         operating_point=operating_point,
-        cases=len(judged.files),
+        cases=len(compared.files),
         candidates=tuple(_score(candidates[i], dice[i], reference, labels) for i in order),
-        held_out_choice=_held_out_choice(candidates, dice, judged.folds) if judged.several_folds else None,
+        held_out_choice=_held_out_choice(candidates, dice, compared.folds) if compared.several_folds else None,
         steps=_steps(fitted, dropped=post_processed is None),
         plain=plain,
         post_processed=post_processed,
-        notes=(*judged.notes, *notes, *_weakness(plain)),
+        notes=(*compared.notes, *notes, *_weakness(plain)),
     )
 
 
@@ -120,23 +120,23 @@ def _weakness(plain: Performance) -> tuple[str, ...]:
     return (f"mean Dice {plain.mean_dice:.3f}: too weak a model to choose by; train for longer and select again",)
 
 
-def _fit(judged: Judged, best: Candidate, labels: Labels, aim: Aim, workers: int) -> tuple[Fitted, ...]:
+def _fit(compared: ComparedCases, best: Candidate, labels: Labels, aim: Aim, workers: int) -> tuple[Fitted, ...]:
     """Fit the post-processing of each foreground class."""
     outcomes = map_cases(
         partial(outcomes_of_case, candidate=best, labels=labels),
-        judged.files,
+        compared.files,
         workers,
         "Trying post-processing",
         name=_name,
     )
     return tuple(
-        fit_class(name, Table.of([of_case[index] for of_case in outcomes]), judged.folds, aim)
+        fit_class(name, OutcomeTable.of([of_case[index] for of_case in outcomes]), compared.folds, aim)
         for index, name in enumerate(labels.foreground)
     )
 
 
 def _post_processed(
-    judged: Judged,
+    compared: ComparedCases,
     best: Candidate,
     labels: Labels,
     aim: Aim,
@@ -145,13 +145,13 @@ def _post_processed(
     workers: int,
 ) -> tuple[Performance | None, tuple[str, ...]]:
     """Validate all rules together, fitted without each case's fold: the performance (None = no rules), and notes."""
-    if not judged.several_folds:
-        return None, ("one fold alone: nothing can be judged on cases that took no part in fitting it",)
+    if not compared.several_folds:
+        return None, ("one fold alone: nothing can be compared on cases that took no part in fitting it",)
     if all(fit.rule.is_plain for fit in fitted):
         return None, ()
-    by_fold = {int(fold): tuple(fit.by_fold[int(fold)] for fit in fitted) for fold in np.unique(judged.folds)}
-    rules = [by_fold[int(fold)] for fold in judged.folds]
-    performance = _performance(_judge(judged, best, labels, rules, workers))
+    by_fold = {int(fold): tuple(fit.by_fold[int(fold)] for fit in fitted) for fold in np.unique(compared.folds)}
+    rules = [by_fold[int(fold)] for fold in compared.folds]
+    performance = _performance(_judge(compared, best, labels, rules, workers))
     # each class was validated alone; one class may gain what another loses
     if aim.name == "dice" and (performance.mean_dice or 0.0) <= (plain.mean_dice or 0.0):
         return None, ("post-processing helps classes one by one, but not all of them together: it is left out",)
@@ -164,11 +164,15 @@ def _steps(fitted: Sequence[Fitted], *, dropped: bool) -> tuple[StepScore, ...]:
 
 
 def _judge(
-    judged: Judged, best: Candidate, labels: Labels, rules: Sequence[tuple[ClassRule, ...]] | None, workers: int
+    compared: ComparedCases,
+    best: Candidate,
+    labels: Labels,
+    rules: Sequence[tuple[ClassRule, ...]] | None,
+    workers: int,
 ) -> list[CaseMetrics]:
     """Metrics of every case, post-processed by the rules of that case; `rules` None = no post-processing."""
     plain = rules_by_class((), labels)
-    tasks = list(zip(judged.files, rules or [plain] * len(judged.files), strict=True))
+    tasks = list(zip(compared.files, rules or [plain] * len(compared.files), strict=True))
     rows = map_cases(
         partial(judge_case, candidate=best, labels=labels), tasks, workers, "Judging the choice", name=_name_of_task
     )
@@ -221,10 +225,10 @@ def _score(
     candidate: Candidate, dice: NDArray[np.float64], single: NDArray[np.float64], labels: Labels
 ) -> CandidateScore:
     """Score of a candidate with Dice `dice`; a pair's gain is over the Dice `single`; both are (case, class)."""
-    by_name = {name: mean_dice(dice[:, [index]]) for index, name in enumerate(labels.foreground)}
+    by_name = {name: mean_over_classes(dice[:, [index]]) for index, name in enumerate(labels.foreground)}
     gain, error = gain_over(single, dice) if len(candidate) > 1 else (None, None)
     return CandidateScore(
-        configurations=candidate, mean_dice=mean_dice(dice), dice=by_name, gain=gain, standard_error=error
+        configurations=candidate, mean_dice=mean_over_classes(dice), dice=by_name, gain=gain, standard_error=error
     )
 
 
@@ -232,7 +236,9 @@ def _held_out_choice(
     candidates: Sequence[Candidate], dice: NDArray[np.float64], folds: NDArray[np.int64]
 ) -> HeldOutChoice:
     chosen, single = chosen_without(candidates, dice, folds)
-    return HeldOutChoice(folds=len(np.unique(folds)), chosen=mean_dice(chosen), best_single=mean_dice(single))
+    return HeldOutChoice(
+        folds=len(np.unique(folds)), chosen=mean_over_classes(chosen), best_single=mean_over_classes(single)
+    )
 
 
 def _name(files: CaseFiles) -> str:

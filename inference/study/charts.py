@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from autoseg.metrics import BIN_EDGES_MM, Lesion
 from inference.report.charts import INK, MOST_COLOURS, horizontal_boxes, plain_axes
+from inference.report.encode import drawn
 from inference.study.collect import CellRows
 from inference.study.results import StudyResults
 from inference.study.tables import with_mean_of_classes
@@ -38,8 +39,8 @@ def box_plots(results: StudyResults, metric: str = "dice") -> Figure:
             part = frame[(frame["class"] == class_name) & (frame["dimension"] == dimension)]
             values = [part.loc[part["sequences"] == label, metric].dropna().tolist() for label in labels]
             horizontal_boxes(panel, values)
-            panel.set_title(f"{dimension}, {class_name}", fontsize=10, color=INK, loc="left", fontweight="bold")
-            panel.set_yticks(range(len(labels)), list(labels))
+            panel.set_title(drawn(f"{dimension}, {class_name}"), fontsize=10, color=INK, loc="left", fontweight="bold")
+            panel.set_yticks(range(len(labels)), [drawn(label) for label in labels])
             panel.set_ylim(len(labels) - 0.4, -0.6)
             panel.set_xlim(-0.02, 1.02)
     for panel in panels[-1]:
@@ -68,7 +69,7 @@ def heat_map(results: StudyResults, metrics: Sequence[str] = HEAT_METRICS) -> Fi
                 text = f"{figure_of.mean:.3f}" + ("" if figure_of.sd is None else f"\n± {figure_of.sd:.3f}")
                 panel.text(x, y, text, ha="center", va="center", fontsize=8, color="white" if dark else INK)
         panel.set_xticks(range(len(dimensions)), list(dimensions))
-        panel.set_yticks(range(len(labels)), list(labels))
+        panel.set_yticks(range(len(labels)), [drawn(label) for label in labels])
         panel.set_title(metric, fontsize=10, color=INK, loc="left", fontweight="bold")
         panel.tick_params(labelsize=8.5, colors=INK, length=0)
         for spine in panel.spines.values():
@@ -96,7 +97,7 @@ def lesion_curves(collected: Sequence[CellRows]) -> Figure | None:
         shares = [_share_found(in_bin) for in_bin in _by_size(of_cell)]
         places = [i for i, share in enumerate(shares) if share is not None]
         found = [share for share in shares if share is not None]
-        by_size.plot(places, found, style, marker="o", ms=3.5, color=colour, lw=1.4, label=cell.name)
+        by_size.plot(places, found, style, marker="o", ms=3.5, color=colour, lw=1.4, label=drawn(cell.name))
         dice = np.sort([lesion.dice for lesion in of_cell])
         at_least = np.linspace(0.01, 1, 100)
         by_dice.plot(at_least, 1 - np.searchsorted(dice, at_least) / len(dice), style, color=colour, lw=1.4)

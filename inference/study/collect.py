@@ -32,7 +32,7 @@ class CellRows:
     """Metrics of one cell.
 
     Args:
-        cell: the cell.
+        cell: set of sequences and input dimension that the rows belong to.
         found: out-of-fold predictions of the cell.
         rows: metrics of every predicted case and class; empty where nothing could be evaluated.
         problems: sentences on what could not be evaluated, and why.
@@ -56,7 +56,7 @@ def collect(
     """Compare the predictions of every cell with the references, all in one pool of processes.
 
     Args:
-        run: STUDY folder.
+        run: STUDY folder, with at least one finished fold.
         plan: plan of the study.
         cells: cells to evaluate; a cell without predictions, or trained on other folds, gets no rows.
         workers: number of processes; None = as many as the cores and the free memory allow.

@@ -16,7 +16,7 @@ class Rank:
     """One cell in a ranking.
 
     Args:
-        cell: the cell.
+        cell: set of sequences and input dimension that is ranked.
         mean: mean of the metric over the cases of the ranking.
         to_first: comparison of this cell with the best one; None for the best cell itself.
     """

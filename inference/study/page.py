@@ -9,13 +9,13 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from autoseg.metrics.aggregate import lesion_summary
 from inference.report.encode import svg
-from inference.report.page import installed_version, number, percent, signed
+from inference.report.page import as_written, installed_version, number, percent, signed
 from inference.report.pictures import PREDICTION_COLOUR, REFERENCE_COLOUR
 from inference.study.charts import MOST_CLASSES, box_plots, heat_map, lesion_curves
 from inference.study.collect import STRATUM, CellRows
 from inference.study.pictures import CasePicture
 from inference.study.results import StudyResults
-from inference.study.tables import PAPER_METRICS, Figure, lookup
+from inference.study.tables import PAPER_METRICS, CellFigure, lookup
 
 _LEAST_P = 0.001
 
@@ -32,6 +32,7 @@ def page(results: StudyResults, collected: Sequence[CellRows], pictures: Sequenc
         # the style sheet is that of the report
         loader=ChoiceLoader([PackageLoader("inference", "study"), PackageLoader("inference", "report")]),
         autoescape=True,
+        finalize=as_written,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -70,7 +71,7 @@ def strata_of(results: StudyResults) -> dict[str, list[tuple[str, int]]]:
     return counted
 
 
-def at_stratum(results: StudyResults, column: str, value: str, label: str, dimension: str, metric: str) -> Figure:
+def at_stratum(results: StudyResults, column: str, value: str, label: str, dimension: str, metric: str) -> CellFigure:
     """Mean and standard deviation of a cell for the main class, over the cases of one stratum.
 
     Args:

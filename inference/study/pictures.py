@@ -16,8 +16,8 @@ from autoseg.image.labels import Labels
 from autoseg.metrics import CaseMetrics
 from autoseg.plan.study_cells import Cell
 from inference.compare import read_pair
-from inference.report.background import Background
-from inference.report.encode import png
+from inference.report.background_image import Background
+from inference.report.encode import drawn, png
 from inference.report.pictures import (
     PLANES,
     Slice,
@@ -109,7 +109,7 @@ def draw_grid(panels: Mapping[Cell, Panel]) -> Figure:
         show_plane(axes, panel.shown, _channel(cell, panel.shown), whole, view)
         outline(axes, panel.shown)
         dice = "" if panel.dice is None else f"  {panel.dice:.3f}"
-        axes.set_title(f"{cell.name}{dice}", color="white", fontsize=7, pad=3)
+        axes.set_title(drawn(f"{cell.name}{dice}"), color="white", fontsize=7, pad=3)
     scale_bar(axes, view)
     figure.subplots_adjust(0.005, 0.005, 0.995, 1 - 0.2 / size[1], wspace=0.02, hspace=0.2 / PANEL_HEIGHT)
     return figure

@@ -18,7 +18,7 @@ from autoseg.terminal import format_duration
 from inference.study.collect import CellRows, results_frame
 from inference.study.ordering import Order, orders
 from inference.study.statistics import Comparison, compare_cells
-from inference.study.tables import Figure, figures, lookup, main_class, strata_tables, with_mean_of_classes
+from inference.study.tables import CellFigure, figures, lookup, main_class, strata_tables, with_mean_of_classes
 
 TABLE_METRICS = ("dice", "sensitivity", "specificity", "precision")
 
@@ -28,7 +28,7 @@ class CellFacts:
     """Number of cases and folds behind a cell's results, and how the cell was trained.
 
     Args:
-        cell: the cell.
+        cell: set of sequences and input dimension that the facts are about.
         cases: number of evaluated cases.
         of_cases: number of cases that take part in the cell.
         folds: number of finished folds.
@@ -57,7 +57,7 @@ class StudyResults:
         dataset: name of the data set.
         synthetic: whether the images are synthetic.
         cells: all cells that were asked for, also those without results.
-        frame: rows of `results.csv`.
+        frame: content of `results.csv`, a row for each cell, case and class.
         main_class: name of the class that charts and orders use, see `tables.main_class`.
         long: `tables.figures` of every class.
         strata: `tables.strata_tables`; empty where there are no strata.
@@ -100,7 +100,7 @@ class StudyResults:
         """Names of the classes; `MEAN_OF_CLASSES` comes first where there are several."""
         return tuple(dict.fromkeys(self.long["class"]))
 
-    def figure(self, label: str, dimension: str, metric: str, class_name: str | None = None) -> Figure:
+    def figure(self, label: str, dimension: str, metric: str, class_name: str | None = None) -> CellFigure:
         """Mean and standard deviation of a metric of one cell.
 
         Args:
@@ -126,7 +126,7 @@ def study_results(
     """Compute tables, comparisons and rankings from the collected metrics.
 
     Args:
-        run: STUDY folder.
+        run: STUDY folder whose folds are read.
         plan: plan of the study.
         cells: cells of the study.
         collected: metrics of each cell, in the order of `cells`; at least one cell has rows.

@@ -108,7 +108,7 @@ def bootstrap_interval(differences: NDArray[np.float64], seed: int) -> tuple[flo
     """Lower and upper end of the 95 % bootstrap interval of the mean of paired differences.
 
     Args:
-        differences: (pair,) paired differences.
+        differences: difference of a metric in each case, array (case,).
         seed: seed of the bootstrap.
 
     Returns:

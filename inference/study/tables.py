@@ -22,7 +22,7 @@ NOT_DEFINED = "–"
 
 
 @dataclass(frozen=True)
-class Figure:
+class CellFigure:
     """Mean of a metric over cases, with standard deviation and number of cases.
 
     Args:
@@ -50,7 +50,7 @@ def with_mean_of_classes(frame: pd.DataFrame, metrics: Sequence[str]) -> pd.Data
     """Put a row with the mean over the classes before the others, for each cell and case, if there are several classes.
 
     Args:
-        frame: rows of `results.csv`.
+        frame: content of `results.csv`, a row for each cell, case and class.
         metrics: columns to average; other metrics are NaN in the new rows.
     """
     if frame["class"].nunique() < 2:
@@ -125,7 +125,7 @@ def strata_tables(frame: pd.DataFrame, metrics: Sequence[str] = PAPER_METRICS) -
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def lookup(long: pd.DataFrame, **where: str) -> Figure:
+def lookup(long: pd.DataFrame, **where: str) -> CellFigure:
     """The figure in the row of a long table whose columns have the given values; one with 0 cases if no row has them.
 
     Args:
@@ -136,9 +136,9 @@ def lookup(long: pd.DataFrame, **where: str) -> Figure:
     for column, value in where.items():
         found = found[found[column.rstrip("_")] == value]
     if found.empty:
-        return Figure(None, None, 0, 0)
+        return CellFigure(None, None, 0, 0)
     row = found.iloc[0]
-    return Figure(
+    return CellFigure(
         mean=None if pd.isna(row["mean"]) else float(row["mean"]),
         sd=None if pd.isna(row["sd"]) else float(row["sd"]),
         cases=int(row["cases"]),

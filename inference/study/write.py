@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from autoseg.dataset.dataset_json import is_synthetic
 from autoseg.errors import RunFolderError
 from autoseg.files import write_text
 from autoseg.plan.plan import read_plan
 from autoseg.plan.study_cells import Cell
 from autoseg.run_folder.dataset_record import read_record
 from autoseg.run_folder.paths import RunFolder
-from inference.evaluation.evaluate import is_synthetic, preprocessed_backgrounds
+from inference.evaluation.evaluate import preprocessed_backgrounds
 from inference.study.collect import collect, lesions_frame
 from inference.study.page import page
 from inference.study.pictures import side_by_side
@@ -34,7 +35,7 @@ def write_study(
     This needs neither the raw data nor the models.
 
     Args:
-        run: STUDY folder.
+        run: STUDY folder that holds the plan and the predictions of the cells.
         cells: cells of the study; the results say which of them have no predictions.
         failures: reason of each failure, by name of the cell that failed.
         workers: number of processes; None = as many as the cores and the free memory allow.
@@ -50,7 +51,7 @@ def write_study(
         lines = "\n".join([*problems, *(p for of_cell in collected for p in of_cell.problems)])
         raise RunFolderError(f"{run.path}: no cell has predicted a case, so there is nothing to compare\n{lines}")
     record = read_record(run) if run.dataset.exists() else None
-    synthetic = is_synthetic(plan.dataset)
+    synthetic = is_synthetic(record.synthetic if record else None, plan.dataset)
     results = study_results(run, plan, cells, collected, record, synthetic=synthetic, problems=problems)
     pairs = {pair.case: pair for of_cell in collected for pair in of_cell.found.pairs}
     backgrounds = preprocessed_backgrounds(run, cells[0].name, plan, list(pairs.values()))

@@ -13,7 +13,7 @@ from statistics import median
 
 from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.metrics.lesions import equivalent_diameter
-from autoseg.plan.decision import Decision
+from autoseg.plan.decision import Decision, WithReasons
 from planner.rules.reference_plan import PlannedDecisions
 
 WEIGHT = 0.3
@@ -21,20 +21,20 @@ WEIGHT = 0.3
 
 It finds as many lesions as a weight of 1 does, with fewer false ones (docs/experiments/lesions.md)."""
 
-SEVERAL = 2
+LEAST_COMPONENTS = 2
 """The median case must have at least this many components, so that a plain Dice loss could neglect some of them."""
 
-SMALL_MM = 10.0
+LARGEST_DIAMETER_MM = 10.0
 """Components count as small if the median diameter is at most this. With a median of 12 mm the loss found no more
 lesions and made more false ones (docs/experiments/lesions.md)."""
 
-SPECKS = 0.1
+LEAST_SHARE_OUTSIDE_LARGEST = 0.1
 """At least this share of a class's volume must lie outside the largest component of each case. Otherwise the other
 components are specks left over from drawing, not lesions."""
 
 
 @dataclass(frozen=True)
-class Pieces:
+class Components:
     """The connected components of a class: their number, size and share of the volume.
 
     Args:
@@ -50,32 +50,36 @@ class Pieces:
     @property
     def are_small_lesions(self) -> bool:
         """Whether the components are several per case and small, and not specks beside one structure."""
-        return self.a_case >= SEVERAL and self.diameter_mm <= SMALL_MM and self.outside_largest >= SPECKS
+        small = self.diameter_mm <= LARGEST_DIAMETER_MM
+        return small and self.a_case >= LEAST_COMPONENTS and self.outside_largest >= LEAST_SHARE_OUTSIDE_LARGEST
 
 
 def lesion_loss(fingerprint: Fingerprint) -> Decision[float]:
     """Weight of the lesion-wise loss: `WEIGHT` if a class has several small components per case, else 0."""
-    found = {name: pieces for name in fingerprint.labels.foreground if (pieces := pieces_of(fingerprint, name))}
-    lesions = [name for name, pieces in found.items() if pieces.are_small_lesions]
+    found = {
+        name: components for name in fingerprint.labels.foreground if (components := components_of(fingerprint, name))
+    }
+    lesions = [name for name, components in found.items() if components.are_small_lesions]
     if lesions:
-        pieces = found[lesions[0]]
+        components = found[lesions[0]]
         return Decision(
             WEIGHT,
-            f"{', '.join(lesions)}: small pieces ({pieces.a_case:g} in the median case, the median one "
-            f"{pieces.diameter_mm:.0f} mm across), each of which is to count as much as a large one",
+            f"{', '.join(lesions)}: small components ({components.a_case:g} in the median case, the median one "
+            f"{components.diameter_mm:.0f} mm across), each of which is to count as much as a large one",
         )
     return Decision(
         0.0,
-        f"no class comes in {SEVERAL} or more pieces a case of {SMALL_MM:g} mm or less: plain Dice and cross-entropy",
+        f"no class comes in {LEAST_COMPONENTS} or more pieces a case of {LARGEST_DIAMETER_MM:g} mm or less: "
+        "plain Dice and cross-entropy",
     )
 
 
-def pieces_of(fingerprint: Fingerprint, name: str) -> Pieces | None:
+def components_of(fingerprint: Fingerprint, name: str) -> Components | None:
     """Number and size of the connected components of a class; None where no case has the class.
 
     Args:
         fingerprint: fingerprint of the data set.
-        name: name of the class.
+        name: name of the foreground class, such as `lesion`.
     """
     cases: list[Sequence[float]] = [
         case.classes[name].components_mm3
@@ -85,7 +89,7 @@ def pieces_of(fingerprint: Fingerprint, name: str) -> Pieces | None:
     if not cases:
         return None
     volumes = list(chain.from_iterable(cases))
-    return Pieces(
+    return Components(
         a_case=float(median(len(components) for components in cases)),
         diameter_mm=equivalent_diameter(median(volumes) / 1000),
         outside_largest=1 - sum(max(components) for components in cases) / sum(volumes),
@@ -100,10 +104,9 @@ def with_lesion_loss(decisions: PlannedDecisions, fingerprint: Fingerprint) -> P
         fingerprint: fingerprint of the data set.
     """
     weight = lesion_loss(fingerprint)
-    configurations = {
-        name: c.changed(training=c.training.changed(lesion_loss=weight.value))
-        for name, c in decisions.plan.configurations.items()
-    }
-    reasons = {f"configurations.{name}.training.lesion_loss": weight.reason for name in configurations}
-    plan = decisions.plan.changed(configurations=configurations)
-    return PlannedDecisions(plan, decisions.reasons | reasons)
+    return decisions.changed(
+        configurations={
+            name: WithReasons(c).changed(training=WithReasons(c.training).changed(lesion_loss=weight))
+            for name, c in decisions.plan.configurations.items()
+        }
+    )

@@ -7,11 +7,11 @@ import re
 from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.plan.decision import Decision
 
-LATERAL = 0.075
+LATERAL_SHARE = 0.075
 """A class lies on one side if its centroid is farther from the middle in every case than this share of the width."""
 
 _SIDE = re.compile(r"(^|[^a-z])(left|right|links|rechts|gauche|droite?)([^a-z]|$)|[ _-][lr]$", re.IGNORECASE)
-_LEFT_RIGHT = 2
+_LEFT_RIGHT_AXIS = 2
 
 
 def sided_classes(fingerprint: Fingerprint) -> tuple[str, ...]:
@@ -26,7 +26,7 @@ def allowed_axes(axes: tuple[int, ...], fingerprint: Fingerprint) -> Decision[tu
     sided = sided_classes(fingerprint)
     if not sided:
         return Decision(axes, "no class lies on one side of the body")
-    kept = tuple(axis for axis in axes if axis != _LEFT_RIGHT)
+    kept = tuple(axis for axis in axes if axis != _LEFT_RIGHT_AXIS)
     return Decision(
         kept, f"not from left to right: {', '.join(sided)} {'lie' if len(sided) > 1 else 'lies'} on one side"
     )
@@ -34,4 +34,4 @@ def allowed_axes(axes: tuple[int, ...], fingerprint: Fingerprint) -> Decision[tu
 
 def _lies_on_one_side(name: str, fingerprint: Fingerprint) -> bool:
     centroids = [c for case in fingerprint.cases if (c := case.classes[name].centroid_x) is not None]
-    return bool(centroids) and (min(centroids) > 0.5 + LATERAL or max(centroids) < 0.5 - LATERAL)
+    return bool(centroids) and (min(centroids) > 0.5 + LATERAL_SHARE or max(centroids) < 0.5 - LATERAL_SHARE)

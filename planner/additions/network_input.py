@@ -11,11 +11,11 @@ import numpy as np
 
 from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.plan.configuration import Configuration
-from autoseg.plan.decision import Decision
+from autoseg.plan.decision import Decision, WithReasons
 from planner.rules.reference_plan import PlannedDecisions
 from planner.rules.spacing import AXIS
 
-REACH = 5.0
+REACH_MM = 5.0
 """Distance in mm that neighbouring slices should reach: what is farther away is another structure."""
 
 MOST_NEIGHBOURS = 3
@@ -29,7 +29,7 @@ def with_inputs(decisions: PlannedDecisions, fingerprint: Fingerprint) -> Planne
     """The reference plan with `2.5d`, and with sequence dropout and availability code where sequences are missing.
 
     Args:
-        decisions: decisions by nnU-Net's rules.
+        decisions: the reference plan by nnU-Net's rules, with its reasons.
         fingerprint: fingerprint of the data set.
     """
     return _with_missing_sequences(_with_neighbours(decisions, fingerprint), fingerprint)
@@ -41,14 +41,14 @@ def neighbours(slice_spacing: float) -> Decision[int]:
     Args:
         slice_spacing: distance between slices in mm.
     """
-    wanted = round(REACH / slice_spacing)
+    wanted = round(REACH_MM / slice_spacing)
     count = min(max(wanted, 1), MOST_NEIGHBOURS)
     apart = f"slices are {slice_spacing:.3g} mm apart"
     if wanted > count:
-        return Decision(count, f"{apart}: {count} on each side, the most, though {wanted} would reach {REACH:g} mm")
+        return Decision(count, f"{apart}: {count} on each side, the most, though {wanted} would reach {REACH_MM:g} mm")
     if wanted < count:
-        return Decision(count, f"{apart}, more than {REACH:g} mm: {count} on each side, the least")
-    return Decision(count, f"{apart}: {count} on each side comes nearest to {REACH:g} mm")
+        return Decision(count, f"{apart}, more than {REACH_MM:g} mm: {count} on each side, the least")
+    return Decision(count, f"{apart}: {count} on each side comes nearest to {REACH_MM:g} mm")
 
 
 def sequence_dropout(fingerprint: Fingerprint) -> Decision[float]:
@@ -69,38 +69,29 @@ def _with_neighbours(decisions: PlannedDecisions, fingerprint: Fingerprint) -> P
     if flat is None or flat.slice_axis is None or flat.median_shape[flat.slice_axis] <= 1:
         return decisions
     spacing = float(np.median([case.spacing[flat.slice_axis] for case in fingerprint.cases]))
-    count = neighbours(spacing)
-    stacked = flat.changed(neighbours=count.value, preprocessed_as="2d")
-    before, prefix = "configurations.2d.", "configurations.2.5d."
-    reasons = {
-        prefix + field.removeprefix(before): reason
-        for field, reason in decisions.reasons.items()
-        if field.startswith(before)
-    }
-    reasons |= {
-        prefix + "slice_axis": f"as 2d: {AXIS[flat.slice_axis]}, across which neighbours lie",
-        prefix + "neighbours": count.reason,
-        prefix + "preprocessed_as": "the cases of 2d, of the same spacing",
-    }
-    configurations: dict[str, Configuration] = {}
+    stacked = decisions.configuration("2d").changed(
+        slice_axis=Decision(flat.slice_axis, f"as 2d: {AXIS[flat.slice_axis]}, across which neighbours lie"),
+        neighbours=neighbours(spacing),
+        preprocessed_as=Decision("2d", "the cases of 2d, of the same spacing"),
+    )
+    configurations: dict[str, WithReasons[Configuration]] = {}
     for name, configuration in decisions.plan.configurations.items():
-        configurations[name] = configuration
+        configurations[name] = WithReasons(configuration)
         if name == "2d":
             configurations["2.5d"] = stacked
-    return PlannedDecisions(decisions.plan.changed(configurations=configurations), decisions.reasons | reasons)
+    return decisions.changed(configurations=configurations)
 
 
 def _with_missing_sequences(decisions: PlannedDecisions, fingerprint: Fingerprint) -> PlannedDecisions:
     dropout = sequence_dropout(fingerprint)
     if not dropout.value:
         return decisions
-    configurations: dict[str, Configuration] = {}
-    reasons: dict[str, str] = {}
-    for name, configuration in decisions.plan.configurations.items():
-        training = configuration.training.changed(sequence_dropout=dropout.value)
-        configurations[name] = configuration.changed(training=training, availability_code=True)
-        reasons[f"configurations.{name}.training.sequence_dropout"] = dropout.reason
-        reasons[f"configurations.{name}.availability_code"] = (
-            "tells the network which sequences a case has, where some lack one"
-        )
-    return PlannedDecisions(decisions.plan.changed(configurations=configurations), decisions.reasons | reasons)
+    code = Decision(True, "tells the network which sequences a case has, where some lack one")
+    return decisions.changed(
+        configurations={
+            name: WithReasons(c).changed(
+                training=WithReasons(c.training).changed(sequence_dropout=dropout), availability_code=code
+            )
+            for name, c in decisions.plan.configurations.items()
+        }
+    )

@@ -13,8 +13,12 @@ from collections.abc import Mapping, Sequence
 from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.errors import PlanError
 from autoseg.plan.configuration import Configuration
+from autoseg.plan.decision import Decision, WithReasons
 from autoseg.plan.study_cells import Cell
 from planner.rules.reference_plan import PlannedDecisions
+
+SHARED_CASES = "configurations of one spacing share their preprocessed cases"
+"""Reason for `preprocessed_as` of every configuration of a study."""
 
 
 def dimensions_of(decisions: PlannedDecisions, cells: Sequence[Cell]) -> PlannedDecisions:
@@ -34,8 +38,8 @@ def dimensions_of(decisions: PlannedDecisions, cells: Sequence[Cell]) -> Planned
         configuration = decisions.plan.configuration(name)
         # if the configuration whose cases it would read is not in the study, it gets cases of its own
         source = configuration.preprocessed_as if configuration.preprocessed_as in names else None
-        kept[name] = configuration.changed(sequences=most, preprocessed_as=source)
-    return PlannedDecisions(decisions.plan.changed(configurations=kept), decisions.reasons)
+        kept[name] = WithReasons(configuration.changed(sequences=most, preprocessed_as=source))
+    return decisions.changed(configurations=kept)
 
 
 def with_cells(decisions: PlannedDecisions, cells: Sequence[Cell], fingerprint: Fingerprint) -> PlannedDecisions:
@@ -51,19 +55,15 @@ def with_cells(decisions: PlannedDecisions, cells: Sequence[Cell], fingerprint: 
     """
     homes = shared_cases(decisions.plan.configurations)
     configurations = {
-        name: c.changed(sequences=None, preprocessed_as=homes[name] if homes[name] != name else None)
-        for name, c in decisions.plan.configurations.items()
+        name: decisions.configuration(name).changed(
+            sequences=Decision(None, "all that the data set has"),
+            preprocessed_as=Decision(homes[name] if homes[name] != name else None, SHARED_CASES),
+        )
+        for name in decisions.plan.configurations
     }
-    shared = "configurations of one spacing share their preprocessed cases"
-    reasons = decisions.reasons | {f"configurations.{name}.preprocessed_as": shared for name in configurations}
-    of_dimensions = dict(reasons)
     for cell in cells:
-        configuration, of_cell = _configuration(cell, configurations[cell.dimension], homes, fingerprint)
-        prefix = f"configurations.{cell.dimension}."
-        inherited = {k.removeprefix(prefix): why for k, why in of_dimensions.items() if k.startswith(prefix)}
-        configurations[cell.name] = configuration
-        reasons |= {f"configurations.{cell.name}.{field}": why for field, why in (inherited | of_cell).items()}
-    return PlannedDecisions(decisions.plan.changed(configurations=configurations), reasons)
+        configurations[cell.name] = _configuration(cell, configurations[cell.dimension], homes, fingerprint)
+    return decisions.changed(configurations=configurations)
 
 
 def shared_cases(configurations: Mapping[str, Configuration]) -> dict[str, str]:
@@ -76,23 +76,34 @@ def shared_cases(configurations: Mapping[str, Configuration]) -> dict[str, str]:
 
 
 def _configuration(
-    cell: Cell, of_dimension: Configuration, homes: Mapping[str, str], fingerprint: Fingerprint
-) -> tuple[Configuration, dict[str, str]]:
-    """The configuration of a cell, and the reasons for the fields that differ from its dimension."""
+    cell: Cell, of_dimension: WithReasons[Configuration], homes: Mapping[str, str], fingerprint: Fingerprint
+) -> WithReasons[Configuration]:
+    """The configuration of a cell; what it does not decide, it takes from its dimension, with the reasons.
+
+    Args:
+        cell: cell of the study.
+        of_dimension: configuration of the cell's input dimension.
+        homes: for each dimension, the name of the configuration whose preprocessed cases it reads.
+        fingerprint: fingerprint that tells which case has which sequences.
+
+    Raises:
+        PlanError: no case has any of the cell's sequences.
+    """
     places = [fingerprint.channels.index(name) for name in cell.sequences]
     has = [[case.present[i] for i in places] for case in fingerprint.cases]
     part, complete = sum(map(any, has)), sum(map(all, has))
     if not part:
         raise PlanError(f"{cell.name}: no case has {' or '.join(cell.sequences)}; leave this cell out")
+    configuration = of_dimension.changed(
+        sequences=Decision(
+            cell.sequences, f"a cell of the study; {part} of {len(has)} cases have at least one of them"
+        ),
+        preprocessed_as=Decision(homes[cell.dimension], SHARED_CASES),
+    )
+    if complete < part:
+        return configuration
     counted = f"{complete} of the {part} cases that take part have all of {', '.join(cell.sequences)}"
-    changes: dict[str, object] = {"sequences": cell.sequences, "preprocessed_as": homes[cell.dimension]}
-    reasons = {
-        "sequences": f"a cell of the study; {part} of {len(has)} cases have at least one of them",
-    }
-    if complete == part:
-        changes |= {
-            "availability_code": False,
-            "training": of_dimension.training.changed(sequence_dropout=0.0),
-        }
-        reasons |= {"availability_code": counted, "training.sequence_dropout": counted}
-    return of_dimension.changed(**changes), reasons
+    return configuration.changed(
+        availability_code=Decision(False, counted),
+        training=WithReasons(configuration.value.training).changed(sequence_dropout=Decision(0.0, counted)),
+    )

@@ -17,13 +17,13 @@ from autoseg.plan.configuration import Configuration, Network
 from autoseg.plan.network_input import input_channels
 from autoseg.plan.plan import Plan
 
-COUNTED_RATE, COUNTED_OVERHEAD = 2e10, 0.02
-"""Multiply-adds per second and thread, and overhead of a step in seconds, of an ordinary workstation.
+COUNTED_MULTIPLY_ADDS_PER_SECOND, COUNTED_OVERHEAD_SECONDS = 2e10, 0.02
+"""Multiply-adds per second of one thread, and overhead of a step, on an ordinary workstation.
 
 They are used where a plan must not depend on the machine at hand. The backward pass counts as twice the forward pass.
 """
 
-SPREAD = 1.5
+LEAST_SPREAD_FACTOR = 1.5
 """A line is fitted to measured steps only if the largest has at least this many times the work of the smallest."""
 
 
@@ -43,8 +43,8 @@ def counted_cost(plan: Plan, configuration: Configuration, threads: int) -> Step
         configuration: configuration that holds input, patch size, batch size and network.
         threads: number of threads that compute the step.
     """
-    rate = COUNTED_RATE * threads
-    return StepCost(COUNTED_OVERHEAD + 3 * work_of_a_step(plan, configuration) / rate, None)
+    rate = COUNTED_MULTIPLY_ADDS_PER_SECOND * threads
+    return StepCost(COUNTED_OVERHEAD_SECONDS + 3 * work_of_a_step(plan, configuration) / rate, None)
 
 
 def estimated_cost(work: int, measured: Sequence[tuple[int, StepCost]]) -> StepCost:
@@ -55,7 +55,7 @@ def estimated_cost(work: int, measured: Sequence[tuple[int, StepCost]]) -> StepC
         measured: work and cost of each measured step, with finite seconds; at least one.
     """
     last_work, last = measured[-1]
-    if not tell_a_line(measured):
+    if not allow_a_line(measured):
         # a small network spends much of its time on overhead, so time grows more slowly than work
         seconds = last.seconds * max(0.5 * work / last_work, 1.0)
     else:
@@ -65,10 +65,10 @@ def estimated_cost(work: int, measured: Sequence[tuple[int, StepCost]]) -> StepC
     return replace(last, seconds=seconds, peak_bytes=None)
 
 
-def tell_a_line(measured: Sequence[tuple[int, StepCost]]) -> bool:
+def allow_a_line(measured: Sequence[tuple[int, StepCost]]) -> bool:
     """Whether the work of the measured steps differs enough to fit a line whose slope is not decided by noise."""
     works = [work for work, _ in measured]
-    return bool(works) and max(works) >= SPREAD * min(works)
+    return bool(works) and max(works) >= LEAST_SPREAD_FACTOR * min(works)
 
 
 def multiply_adds(network: Network, patch_size: Shape, channels: int, classes: int) -> int:
@@ -77,7 +77,7 @@ def multiply_adds(network: Network, patch_size: Shape, channels: int, classes: i
     Args:
         network: the network, plain or with residual encoder.
         patch_size: patch size in voxels (z, y, x).
-        channels: number of input channels.
+        channels: number of channels of the network's input.
         classes: number of output channels at full resolution, background included.
     """
     total, entering, size = 0, channels, list(patch_size)

@@ -11,16 +11,18 @@ import math
 
 from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.plan.configuration import Configuration
-from autoseg.plan.decision import Decision
+from autoseg.plan.decision import Decision, WithReasons
 from planner.additions.mirroring import allowed_axes
 from planner.rules.schedule import Schedule
 
-PASSES = 600
+PASSES_OVER_THE_VOXELS = 600
 FEWEST_STEPS, MOST_STEPS = 12_500, 250_000
 """Length of a fold: this many passes over the voxels of the data set, within these bounds in steps."""
 
 AVERAGE_DECAY = 0.999
-EPOCHS_BETWEEN_LOOKS = 25
+"""Decay of the moving average of the weights per step."""
+
+EPOCHS_BETWEEN_VALIDATIONS = 25
 
 
 def long_schedule(configuration: Configuration, fingerprint: Fingerprint) -> Schedule:
@@ -30,19 +32,22 @@ def long_schedule(configuration: Configuration, fingerprint: Fingerprint) -> Sch
         configuration: the configuration of the reference plan, lowered where it did not fit into memory.
         fingerprint: fingerprint that tells the data set's size, and whether classes lie on one side of the body.
     """
-    length = default_length(configuration, fingerprint)
     mirror = allowed_axes(configuration.training.mirror, fingerprint)
-    training = configuration.training.changed(
-        iterations=length.value, mirror=mirror.value, average_decay=AVERAGE_DECAY, validate_every=EPOCHS_BETWEEN_LOOKS
+    training = WithReasons(configuration.training).changed(
+        iterations=default_length(configuration, fingerprint),
+        mirror=mirror,
+        average_decay=Decision(
+            AVERAGE_DECAY, "the average of the last thousand steps or so predicts before the schedule's end too"
+        ),
+        validate_every=Decision(
+            EPOCHS_BETWEEN_VALIDATIONS,
+            f"whole validation cases are looked at every {EPOCHS_BETWEEN_VALIDATIONS} epochs",
+        ),
     )
-    reasons = {
-        "training.iterations": length.reason,
-        "training.mirror": mirror.reason,
-        "training.average_decay": "the average of the last thousand steps or so predicts before the schedule's end too",
-        "training.validate_every": f"whole validation cases are looked at every {EPOCHS_BETWEEN_LOOKS} epochs",
-        "prediction.mirror": f"as in training: {mirror.reason}",
-    }
-    return Schedule(training, configuration.prediction.changed(mirror=mirror.value), reasons)
+    prediction = WithReasons(configuration.prediction).changed(
+        mirror=Decision(mirror.value, f"as in training: {mirror.reason}")
+    )
+    return Schedule(training, prediction)
 
 
 def default_length(configuration: Configuration, fingerprint: Fingerprint) -> Decision[int]:
@@ -52,10 +57,10 @@ def default_length(configuration: Configuration, fingerprint: Fingerprint) -> De
         target = configuration.target_spacing(case.spacing)
         voxels += math.prod(n * s / t for n, s, t in zip(case.cropped_shape, case.spacing, target, strict=True))
     batch = configuration.batch_size * math.prod(configuration.patch_size)
-    wanted = min(max(PASSES * voxels / batch, FEWEST_STEPS), MOST_STEPS)
+    wanted = min(max(PASSES_OVER_THE_VOXELS * voxels / batch, FEWEST_STEPS), MOST_STEPS)
     per_epoch = configuration.training.iterations_per_epoch
     return Decision(
         math.ceil(wanted / per_epoch) * per_epoch,
-        f"{PASSES} passes over the data set's {voxels / 1e6:.0f} million voxels, "
+        f"{PASSES_OVER_THE_VOXELS} passes over the data set's {voxels / 1e6:.0f} million voxels, "
         f"between {FEWEST_STEPS} and {MOST_STEPS} steps",
     )

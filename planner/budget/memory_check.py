@@ -1,6 +1,7 @@
 """Check whether a configuration of the reference plan fits into memory, and lower it where it does not.
 
-In: the plan and a function that measures a training step. Out: the configuration with a smaller batch or patch.
+In: the plan and a function that measures a training step. Out: the configuration with a smaller batch or patch, and the
+reason.
 """
 
 from __future__ import annotations
@@ -11,19 +12,19 @@ from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.errors import PlanError
 from autoseg.machine.step_cost import Measure
 from autoseg.plan.configuration import Configuration
-from autoseg.plan.decision import Decision
+from autoseg.plan.decision import Decision, WithReasons
 from autoseg.plan.plan import Plan
-from planner.budget.candidates import smaller_patches
+from planner.budget.network_candidates import smaller_patches
 
 
-def fitting(plan: Plan, name: str, fingerprint: Fingerprint, measure: Measure) -> Decision[Configuration] | None:
-    """The configuration with the largest batch or patch that fits into memory; None where it fits as it is.
+def fitting(plan: Plan, name: str, fingerprint: Fingerprint, measure: Measure) -> WithReasons[Configuration]:
+    """The configuration with the largest batch or patch that fits into memory; as it is where it fits.
 
     The batch size is lowered first, then the patch size. Forward and backward passes are measured to know what fits.
 
     Args:
         plan: plan that holds the configuration and the memory target.
-        name: name of the configuration.
+        name: name of the configuration in the plan, such as `3d`.
         fingerprint: fingerprint of the data set.
         measure: function that measures the memory of a training step.
 
@@ -32,15 +33,15 @@ def fitting(plan: Plan, name: str, fingerprint: Fingerprint, measure: Measure) -
     """
     reference = plan.configurations[name]
     if _fits(plan, reference, measure):
-        return None
+        return WithReasons(reference)
     if reference.batch_size > 1 and _fits(plan, _with_batch(reference, 1), measure):
         batch = _largest_batch(plan, reference, measure)
-        return Decision(_with_batch(reference, batch), "what a measured forward and backward pass fits into memory")
-    for candidate in smaller_patches(reference, fingerprint):
-        smaller = _with_batch(candidate.configuration, 1)
+        return _lowered(_with_batch(reference, batch), "what a measured forward and backward pass fits into memory")
+    for configuration in smaller_patches(reference, fingerprint):
+        smaller = _with_batch(configuration, 1)
         less = math.prod(smaller.patch_size) < math.prod(reference.patch_size)
         if less and _fits(plan, smaller, measure):
-            return Decision(smaller, "the largest patch that a measured forward and backward pass fits into memory")
+            return _lowered(smaller, "the largest patch that a measured forward and backward pass fits into memory")
     raise nothing_fits(plan, name, "a --time-budget, which plans smaller networks, or ")
 
 
@@ -49,12 +50,19 @@ def nothing_fits(plan: Plan, name: str, instead: str = "") -> PlanError:
 
     Args:
         plan: plan that holds the memory target.
-        name: name of the configuration.
+        name: name of the configuration in the plan, such as `3d`.
         instead: further advice for the user, put before the advice to use another device.
     """
     return PlanError(
         f"configuration {name}: no patch fits into {plan.memory_gb:g} GB on this device; give more with --memory where "
         f"it has more, {instead}another --device"
+    )
+
+
+def _lowered(configuration: Configuration, why: str) -> WithReasons[Configuration]:
+    """The configuration with the reason for its patch and batch size."""
+    return WithReasons(configuration).changed(
+        patch_size=Decision(configuration.patch_size, why), batch_size=Decision(configuration.batch_size, why)
     )
 
 

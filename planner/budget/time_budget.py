@@ -10,57 +10,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.machine.step_cost import Measure, StepCost
 from autoseg.plan.configuration import Configuration, Network
+from autoseg.plan.decision import Decision, WithReasons
 from autoseg.plan.plan import Plan
+from autoseg.plan.time_shares import BudgetShares, divide_budget
 from autoseg.run_folder.splits import Split
 from planner.additions.lesion_loss import with_lesion_loss
-from planner.budget.candidates import Candidate, candidates
-from planner.budget.chooser import AUGMENTATION, Choice, Chooser
-from planner.budget.cost import estimated_cost, tell_a_line, work_of_a_step
+from planner.budget.candidate_chooser import Chooser
+from planner.budget.cost import allow_a_line, estimated_cost, work_of_a_step
 from planner.budget.long_schedule import long_schedule
 from planner.budget.memory_check import fitting, nothing_fits
-from planner.budget.short_schedule import (
-    REASONS,
-    affordable_dropout,
-    mirrored_axes,
-    peak_rate,
-    short_prediction,
-    short_training,
-)
+from planner.budget.network_candidates import Candidate, candidates
+from planner.budget.short_schedule import short_prediction, short_training
 from planner.rules.reference_plan import PlannedDecisions
 
 INPUT_FIELDS = ("neighbours", "sequences", "availability_code", "preprocessed_as")
 """Fields of a configuration that decide what its network sees, and from which preprocessed cases."""
 
-ESTIMATED = "; estimated from its work, not measured, its memory not checked"
 
-BESIDE_OTHERS = "; measured while other programs used {:.1f} cores, by processor time"
-
-SECONDS_A_CASE = 0.4
-SECONDS_A_FOLD = 6.0
-SHARE_UNPLANNED = 0.02
-"""Time that is not given to training: seconds per case for preprocessing and the report, seconds per fold for its
-start, and a share of the whole budget for what is not foreseen."""
-
-
-@dataclass(frozen=True)
-class TimeForTraining:
-    """The shares into which a time budget is divided.
-
-    Args:
-        fold_seconds: seconds for one fold of one configuration, including the prediction of its validation cases.
-        kept_back: seconds of the budget for all work that is not part of a fold.
-    """
-
-    fold_seconds: float
-    kept_back: float
-
-
-def fit_to_hardware(
+def fit_to_budget(
     decisions: PlannedDecisions,
     fingerprint: Fingerprint,
     splits: tuple[Split, ...],
@@ -88,26 +59,24 @@ def fit_to_hardware(
     Raises:
         PlanError: not even the smallest network or patch of a configuration fits into memory.
     """
-    fitted = PlannedDecisions(
-        decisions.plan.changed(device=device, time_budget_seconds=budget_seconds),
-        decisions.reasons
-        | {
-            "device": "where the plan was made for",
-            "time_budget_seconds": "for the whole run, restarts included" if budget_seconds else "no limit was given",
-        },
+    fitted = decisions.changed(
+        device=Decision(device, "where the plan was made for"),
+        time_budget_seconds=Decision(
+            budget_seconds, "for the whole run, restarts included" if budget_seconds else "no limit was given"
+        ),
     )
     # decided before a step is measured, because this loss is part of the step's time
     fitted = with_lesion_loss(fitted, fingerprint)
     time = None
     if budget_seconds is not None:
-        time = divide_time(budget_seconds, spent_seconds, len(fingerprint.cases), len(splits), len(configurations))
+        time = divide_budget(budget_seconds, spent_seconds, len(fingerprint.cases), len(splits), len(configurations))
     # a configuration that reads the cases of another also has its patch and network, so the other is measured too
     measured = {*configurations, *map(fitted.plan.preprocessed_as, configurations)}
     known: list[tuple[int, StepCost]] = []
     for name in _in_order(fitted.plan, measured):
         if not time:
             fitted = _without_limit(fitted, name, fingerprint, measure if name in configurations else None)
-        elif name in measured or not tell_a_line(known):
+        elif name in measured or not allow_a_line(known):
             trained = name in measured
             fitted, points = _fitted_to_time(fitted, name, fingerprint, splits, time, measure, trained=trained)
             known += points
@@ -118,27 +87,12 @@ def fit_to_hardware(
     return fitted
 
 
-def divide_time(budget: float, spent: float, cases: int, folds: int, configurations: int) -> TimeForTraining:
-    """Divide a time budget equally among all folds of all configurations, after time for other work is kept back.
-
-    Args:
-        budget: time limit of the whole run in seconds.
-        spent: seconds of it that are already used.
-        cases: number of cases in the data set.
-        folds: number of folds of each configuration.
-        configurations: number of configurations that are trained.
-    """
-    trainings = folds * configurations
-    kept_back = SHARE_UNPLANNED * budget + SECONDS_A_CASE * cases * configurations + SECONDS_A_FOLD * trainings
-    return TimeForTraining(max(1.0, (budget - spent - kept_back) / trainings), kept_back)
-
-
 def _fitted_to_time(
     decisions: PlannedDecisions,
     name: str,
     fingerprint: Fingerprint,
     splits: tuple[Split, ...],
-    time: TimeForTraining,
+    time: BudgetShares,
     measure: Measure,
     *,
     trained: bool,
@@ -148,30 +102,22 @@ def _fitted_to_time(
     Raises:
         PlanError: the configuration is to be trained, and not even its cheapest candidate fits into memory.
     """
-    reference = decisions.plan.configurations[name]
+    reference = decisions.configuration(name)
     validation_cases = max(len(split.val) for split in splits)
     chooser = Chooser(decisions.plan, fingerprint, validation_cases, time.fold_seconds, measure)
     follows = _following(decisions.plan, name)
-    choice = chooser.choose([follows] if follows else list(candidates(reference, fingerprint)), confirm=trained)
+    choice = chooser.choose([follows] if follows else list(candidates(reference.value, fingerprint)), confirm=trained)
     if trained and not math.isfinite(choice.step.seconds):
         raise nothing_fits(decisions.plan, name)
     training = short_training(
-        reference.training, choice.steps, choice.training_seconds, fingerprint, looks=choice.looks
+        reference.part("training"),
+        choice.steps,
+        choice.training_seconds,
+        fingerprint,
+        validations=choice.validations,
     ).changed(validation_seconds=choice.validation_seconds)
-    configuration = choice.candidate.configuration.changed(
-        training=training, prediction=short_prediction(reference.prediction)
-    )
-    reasons = _reasons(reference, choice, time, fingerprint)
-    if reference.training.sequence_dropout:
-        field = "training.sequence_dropout"
-        why = (
-            decisions.reasons.get(f"configurations.{name}.{field}"),
-            affordable_dropout(reference.training, choice.steps).reason,
-        )
-        reasons[field] = "; ".join(filter(None, why))
-    if follows:
-        reasons |= _reasons_to_follow(decisions.plan.preprocessed_as(name), configuration)
-    return _replaced(decisions, name, configuration, reasons), chooser.points()
+    configuration = choice.candidate.changed(training=training, prediction=short_prediction(reference.value.prediction))
+    return _replaced(decisions, name, configuration), chooser.points()
 
 
 def _in_order(plan: Plan, measured: set[str]) -> list[str]:
@@ -194,14 +140,19 @@ def _following(plan: Plan, name: str) -> Candidate | None:
     The candidate takes spacing, patch and network from the other configuration, which is already planned. So the two
     differ only in what the network sees. The number of steps follows from the candidate's own step time.
     """
-    source = plan.configurations.get(plan.preprocessed_as(name))
-    own = plan.configurations[name]
+    source_name = plan.preprocessed_as(name)
+    source, own = plan.configurations.get(source_name), plan.configurations[name]
     if source is None or source is own:
         return None
-    kept = {field: getattr(own, field) for field in INPUT_FIELDS}
-    configuration = source.changed(**kept)
-    share = math.prod(configuration.patch_size) / math.prod(configuration.median_shape)
-    return Candidate(configuration, configuration.network.features[0], 1.0, share)
+    same = f"as {source_name}: the two differ in what the network sees alone"
+    seen = {field: getattr(own, field) for field in INPUT_FIELDS}
+    return WithReasons(source.changed(**seen)).changed(
+        spacing=Decision(source.spacing, f"that of {source_name}, whose preprocessed cases it reads"),
+        median_shape=Decision(source.median_shape, "voxels of the median case at this spacing"),
+        patch_size=Decision(source.patch_size, same),
+        batch_size=Decision(source.batch_size, same),
+        network=WithReasons(source.network, dict.fromkeys(Network.model_fields, same)),
+    )
 
 
 def _without_limit(
@@ -214,83 +165,27 @@ def _without_limit(
 
     Args:
         decisions: the reference plan with its reasons.
-        name: name of the configuration.
+        name: name of the configuration in the plan, such as `3d`.
         fingerprint: fingerprint of the data set.
         measure: function that measures whether a step fits into memory; None = not checked, for a configuration that
             is not trained now.
     """
-    configuration = decisions.plan.configurations[name]
-    lowered = None if measure is None else fitting(decisions.plan, name, fingerprint, measure)
-    reasons: dict[str, str] = {}
-    if lowered is not None:
-        configuration = lowered.value
-        reasons |= {"patch_size": lowered.reason, "batch_size": lowered.reason}
-    schedule = long_schedule(configuration, fingerprint)
-    configuration = configuration.changed(training=schedule.training, prediction=schedule.prediction)
-    return _replaced(decisions, name, configuration, reasons | schedule.reasons)
+    configuration = decisions.configuration(name)
+    if measure is not None:
+        configuration = fitting(decisions.plan, name, fingerprint, measure)
+    schedule = long_schedule(configuration.value, fingerprint)
+    return _replaced(decisions, name, configuration.changed(training=schedule.training, prediction=schedule.prediction))
 
 
-def _replaced(
-    decisions: PlannedDecisions, name: str, configuration: Configuration, reasons: dict[str, str]
-) -> PlannedDecisions:
-    """The decisions with one configuration and the reasons of its fields replaced.
+def _replaced(decisions: PlannedDecisions, name: str, configuration: WithReasons[Configuration]) -> PlannedDecisions:
+    """The decisions with one configuration replaced; a field for which it has no reason keeps its former reason.
 
     Configurations that read its preprocessed cases get its spacing too; the rest of them is planned later.
     """
-    prefix = f"configurations.{name}."
+    configurations = {other: WithReasons(c) for other, c in decisions.plan.configurations.items()}
     readers = {
-        other: c.changed(spacing=configuration.spacing)
+        other: WithReasons(c.changed(spacing=configuration.value.spacing))
         for other, c in decisions.plan.configurations.items()
         if c.preprocessed_as == name != other
     }
-    return PlannedDecisions(
-        decisions.plan.changed(configurations=decisions.plan.configurations | readers | {name: configuration}),
-        decisions.reasons | {prefix + field: reason for field, reason in reasons.items()},
-    )
-
-
-def _reasons(
-    reference: Configuration, choice: Choice, time: TimeForTraining, fingerprint: Fingerprint
-) -> dict[str, str]:
-    candidate = choice.candidate
-    network = candidate.configuration.network
-    resolution = (
-        "the reference's: the time affords it, or structures allow no coarser one"
-        if candidate.coarsening == 1
-        else f"coarser by a factor of {candidate.coarsening:.2f} than the reference's, to save time"
-    )
-    return {f"training.{field}": reason for field, reason in REASONS.items()} | {
-        "spacing": resolution,
-        "median_shape": "voxels of the median case at this spacing",
-        "patch_size": f"sees {min(candidate.share, 1):.0%} of the median case",
-        "batch_size": f"{reference.batch_size} in the reference plan: more steps are better than larger ones",
-        "network.architecture": f"{len(network.features)} stages, by nnU-Net's rules for this patch",
-        "network.encoder_blocks": _blocks(network, network.encoder_blocks[0]),
-        "network.decoder_blocks": _blocks(network, network.decoder_blocks[0]),
-        "network.features": f"{candidate.features} at the first stage: as many as the time affords",
-        "training.iterations": (
-            f"a step takes {choice.step.seconds:.3g} s, {AUGMENTATION:.2f} times that with augmentation and "
-            f"checkpoints: what {choice.training_seconds:.0f} s afford"
-            + (ESTIMATED if choice.step.peak_bytes is None else "")
-            + (BESIDE_OTHERS.format(choice.step.others) if choice.step.disturbed else "")
-        ),
-        "training.iterations_per_epoch": "a twentieth of the steps",
-        "training.validate_every": f"whole validation cases are looked at {choice.looks} times on the way",
-        "training.validation_seconds": "what predicting the fold's validation cases is expected to take",
-        "training.seconds": f"a fold has {time.fold_seconds:.0f} s, less the prediction of its validation cases",
-        "training.learning_rate": peak_rate(choice.steps).reason,
-        "training.mirror": mirrored_axes(reference.training, choice.steps, fingerprint).reason,
-        "prediction.mirror": "off: each mirrored image costs as much again",
-    }
-
-
-def _reasons_to_follow(source: str, configuration: Configuration) -> dict[str, str]:
-    same = f"as {source}: the two differ in what the network sees alone"
-    fields = ("patch_size", "batch_size", *(f"network.{field}" for field in type(configuration.network).model_fields))
-    return dict.fromkeys(fields, same) | {"spacing": f"that of {source}, whose preprocessed cases it reads"}
-
-
-def _blocks(network: Network, blocks: int) -> str:
-    if network.architecture == "plain" and blocks == 1:
-        return "one convolution instead of two where the work is greatest, to save time"
-    return f"what the architecture {network.architecture} has"
+    return decisions.changed(configurations=configurations | readers | {name: configuration})

@@ -19,9 +19,9 @@ from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.errors import PlanError
 from autoseg.image.geometry import Spacing
 from autoseg.plan.configuration import Architecture, Configuration
-from autoseg.plan.decision import Decision
+from autoseg.plan.decision import Decision, WithReasons, reasons_within
 from autoseg.plan.plan import Plan
-from planner.rules.network_size import SizedNetwork, Target, reasons_of, size_network
+from planner.rules.network_size import SizedNetwork, Target, size_network
 from planner.rules.normalization import normalize_channels
 from planner.rules.schedule import reference_schedule
 from planner.rules.spacing import AXIS, axis_order, coarser_spacing, median_shape, target_spacing
@@ -35,27 +35,38 @@ LOW_RESOLUTION_GAIN = 2.0
 
 
 @dataclass(frozen=True)
-class PlannedDecisions:
-    """A plan and the reasons for its fields.
+class PlannedDecisions(WithReasons[Plan]):
+    """A plan and the reasons for its fields, keyed by dotted paths such as `configurations.2d.patch_size`."""
 
-    Args:
-        plan: the plan.
-        reasons: reason for each field, keyed by the field's dotted path such as `configurations.2d.patch_size`.
-    """
+    @property
+    def plan(self) -> Plan:
+        """The plan without the reasons."""
+        return self.value
 
-    plan: Plan
-    reasons: dict[str, str]
+    def configuration(self, name: str) -> WithReasons[Configuration]:
+        """Return the configuration called `name`, with the reasons for its fields.
+
+        Raises:
+            PlanError: the plan has no such configuration; the message lists those that it has.
+        """
+        return WithReasons(self.plan.configuration(name), reasons_within(self.reasons, f"configurations.{name}"))
 
 
 @dataclass(frozen=True)
 class _Draft:
-    """A sized network at a spacing; `spacing` and `median_shape` are in the order of the planned axes."""
+    """A network and the spacing that it is sized for.
+
+    Args:
+        target: architecture, memory, classes and axes that the network is planned for.
+        spacing: spacing in mm of each planned axis, with the reason.
+        median_shape: voxels of the median case along each planned axis.
+        sized: the network, with its patch and batch.
+    """
 
     target: Target
-    spacing: NDArray[np.float64]
+    spacing: Decision[NDArray[np.float64]]
     median_shape: tuple[float, ...]
     sized: SizedNetwork
-    spacing_reason: str
 
     @property
     def slice_axis(self) -> Literal[0, 1, 2] | None:
@@ -83,22 +94,19 @@ def reference_plan(
         raise PlanError(f"a memory target of {memory_gb:g} GB is not possible; give a positive number with --memory")
     spacing = target_spacing(fingerprint)
     order = axis_order(spacing.value)
-    channels = normalize_channels(fingerprint)
-    configurations, reasons = _configurations(fingerprint, spacing, order.value, memory_gb, architecture)
-    plan = Plan(
-        dataset=fingerprint.dataset,
-        orientation="canonical",
-        transpose_forward=order.value,
-        memory_gb=memory_gb,
-        device="cuda",
-        time_budget_seconds=None,
-        seed=SEED,
-        channels=channels.value,
-        labels=fingerprint.labels,
-        configurations=configurations,
-    )
-    return PlannedDecisions(
-        plan, _PLAN_REASONS | reasons | {"transpose_forward": order.reason, "channels": channels.reason}
+    return PlannedDecisions.of(
+        Plan,
+        dataset=Decision(fingerprint.dataset, "name of the data set"),
+        orientation=Decision("canonical", "every image is brought to LPS axes by flips and permutations"),
+        transpose_forward=order,
+        memory_gb=Decision(memory_gb, "asked for, or nnU-Net's 8 GB"),
+        device=Decision("cuda", "the reference plan is made for a GPU"),
+        time_budget_seconds=Decision(None, "no limit in the reference plan"),
+        seed=Decision(SEED, "any number; the same gives the same run"),
+        planned_again=Decision((), "none: planned once"),
+        channels=normalize_channels(fingerprint),
+        labels=Decision(fingerprint.labels, "as the data set declares them"),
+        configurations=_configurations(fingerprint, spacing, order.value, memory_gb, architecture),
     )
 
 
@@ -108,7 +116,7 @@ def _configurations(
     order: tuple[int, int, int],
     memory_gb: float,
     architecture: Architecture,
-) -> tuple[dict[str, Configuration], dict[str, str]]:
+) -> dict[str, WithReasons[Configuration]]:
     shape = median_shape(fingerprint, spacing.value)
     cases, classes = len(fingerprint.cases), fingerprint.labels.classes
     planned_spacing = np.array([spacing.value[axis] for axis in order])
@@ -119,7 +127,8 @@ def _configurations(
         target = Target(architecture, memory_gb, classes, axes)
         start = 3 - len(axes)
         along, median = planned_spacing[start:], planned_shape[start:]
-        return _Draft(target, along, median, size_network(target, along.tolist(), median, voxels), spacing.reason)
+        sized = size_network(target, along.tolist(), median, voxels)
+        return _Draft(target, Decision(along, spacing.reason), median, sized)
 
     drafts = {"2d": draft(order[1:])}
     # a 3D network is of no use for a data set of single slices
@@ -127,7 +136,10 @@ def _configurations(
         drafts["3d"] = draft(order)
         if low := low_resolution(drafts["3d"], cases):
             drafts["3d_lowres"] = low
-    return _assembled(drafts, shape, order[0])
+    return {
+        name: _configuration(draft, shape[order[0]], order[0], pool_dice(name, "3d_lowres" in drafts))
+        for name, draft in drafts.items()
+    }
 
 
 def low_resolution(full: _Draft, cases: int) -> _Draft | None:
@@ -141,45 +153,55 @@ def low_resolution(full: _Draft, cases: int) -> _Draft | None:
         cases: number of cases in the data set.
     """
     median = np.array(full.median_shape)
-    spacing, voxels, sized, shape = full.spacing, float(np.prod(median)), full.sized, full.median_shape
-    while math.prod(sized.patch_size) / voxels < LOW_RESOLUTION_BELOW:
+    spacing, voxels, sized, shape = full.spacing.value, float(np.prod(median)), full.sized, full.median_shape
+    while math.prod(sized.patch_size.value) / voxels < LOW_RESOLUTION_BELOW:
         spacing = coarser_spacing(spacing)
-        resampled = full.spacing / spacing * median
+        resampled = full.spacing.value / spacing * median
         voxels = float(np.prod(resampled))
         shape = tuple(max(1, round(n)) for n in resampled)
         sized = size_network(full.target, spacing.tolist(), shape, voxels * cases)
     if math.prod(full.median_shape) / voxels < LOW_RESOLUTION_GAIN:
         return None
-    share = math.prod(full.sized.patch_size) / math.prod(full.median_shape)
+    share = math.prod(full.sized.patch_size.value) / math.prod(full.median_shape)
     reason = (
         f"a patch of 3d sees {share:.0%} of the median case, under {LOW_RESOLUTION_BELOW:.0%}: "
         "coarser by 3 % at a time until it does"
     )
-    return _Draft(full.target, spacing, shape, sized, reason)
+    return _Draft(full.target, Decision(spacing, reason), shape, sized)
 
 
-def _assembled(
-    drafts: dict[str, _Draft], full_shape: Spacing, coarse_axis: int
-) -> tuple[dict[str, Configuration], dict[str, str]]:
-    """The configurations that the drafts lead to, and the reasons for each of their fields."""
-    configurations: dict[str, Configuration] = {}
-    reasons: dict[str, str] = {}
-    for name, draft in drafts.items():
-        batch_dice = pool_dice(name, "3d_lowres" in drafts)
-        schedule = reference_schedule(draft.sized.patch_size, coarse_axis, draft.slice_axis, batch_dice)
-        configurations[name] = Configuration(
-            spacing=draft.target.in_array_order([float(s) for s in draft.spacing], None),
-            median_shape=draft.target.in_array_order(draft.median_shape, full_shape[coarse_axis]),
-            patch_size=draft.sized.patch_size,
-            batch_size=draft.sized.batch_size,
-            slice_axis=draft.slice_axis,
-            network=draft.sized.network,
-            training=schedule.training,
-            prediction=schedule.prediction,
-        )
-        of_fields = _draft_reasons(draft) | schedule.reasons
-        reasons |= {f"configurations.{name}.{field}": reason for field, reason in of_fields.items()}
-    return configurations, reasons
+def _configuration(
+    draft: _Draft, length: float, coarse_axis: int, batch_dice: Decision[bool]
+) -> WithReasons[Configuration]:
+    """The configuration that a draft leads to.
+
+    Args:
+        draft: network, patch, batch and spacing.
+        length: voxels of the median case along the coarse axis, which a 2D network does not see.
+        coarse_axis: the axis (0 = z, 1 = y, 2 = x) with the coarsest target spacing.
+        batch_dice: whether the Dice loss pools over the batch, with the reason.
+    """
+    axis, sized = draft.slice_axis, draft.sized
+    spacing = draft.target.in_array_order([float(s) for s in draft.spacing.value], None)
+    why = draft.spacing.reason
+    schedule = reference_schedule(sized.patch_size.value, coarse_axis, axis, batch_dice)
+    return WithReasons.of(
+        Configuration,
+        spacing=Decision(spacing, why if axis is None else f"{why}; {AXIS[axis]} as it is"),
+        median_shape=Decision(
+            draft.target.in_array_order(draft.median_shape, length), "voxels of the median case at this spacing"
+        ),
+        patch_size=sized.patch_size,
+        batch_size=sized.batch_size,
+        slice_axis=Decision(axis, "a 3D network has none" if axis is None else f"{AXIS[axis]} is the coarsest axis"),
+        neighbours=Decision(0, "none: a 2D network sees one slice, a 3D network sees them all"),
+        sequences=Decision(None, "all that the data set has"),
+        availability_code=Decision(False, "every case has every sequence, or nnU-Net would not take it"),
+        preprocessed_as=Decision(None, "cases of its own"),
+        network=sized.network,
+        training=schedule.training,
+        prediction=schedule.prediction,
+    )
 
 
 def pool_dice(configuration: str, has_low_resolution: bool) -> Decision[bool]:
@@ -193,32 +215,3 @@ def pool_dice(configuration: str, has_low_resolution: bool) -> Decision[bool]:
             True, f"a patch sees under {LOW_RESOLUTION_BELOW:.0%} of the median case, so 3d_lowres is planned"
         )
     return Decision(False, "a patch sees enough of a case for 3d_lowres not to be planned")
-
-
-def _draft_reasons(draft: _Draft) -> dict[str, str]:
-    reasons = reasons_of(draft.target, draft.sized, draft.median_shape)
-    axis = draft.slice_axis
-    reasons["spacing"] = draft.spacing_reason if axis is None else f"{draft.spacing_reason}; {AXIS[axis]} as it is"
-    reasons["median_shape"] = "voxels of the median case at this spacing"
-    reasons["slice_axis"] = "a 3D network has none" if axis is None else f"{AXIS[axis]} is the coarsest axis"
-    return reasons | _INPUT_REASONS
-
-
-_INPUT_REASONS = {
-    "neighbours": "none: a 2D network sees one slice, a 3D network sees them all",
-    "sequences": "all that the data set has",
-    "availability_code": "every case has every sequence, or nnU-Net would not take it",
-    "preprocessed_as": "cases of its own",
-    "training.sequence_dropout": "nnU-Net wants every sequence of every case",
-}
-
-_PLAN_REASONS = {
-    "dataset": "name of the data set",
-    "orientation": "every image is brought to LPS axes by flips and permutations",
-    "memory_gb": "asked for, or nnU-Net's 8 GB",
-    "device": "the reference plan is made for a GPU",
-    "time_budget_seconds": "no limit in the reference plan",
-    "planned_again": "none: planned once",
-    "seed": "any number; the same gives the same run",
-    "labels": "as the data set declares them",
-}

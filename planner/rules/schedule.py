@@ -1,4 +1,4 @@
-"""How the reference plan trains and predicts: nnU-Net's defaults (release 2.8.1)."""
+"""How the reference plan trains and predicts: nnU-Net's defaults (release 2.8.1), each with its reason."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ from dataclasses import dataclass
 
 from autoseg.image.geometry import Shape, Spacing
 from autoseg.plan.configuration import Prediction, Training
-from autoseg.plan.decision import Decision
+from autoseg.plan.decision import Decision, WithReasons
 
 ITERATIONS_PER_EPOCH = 250
 EPOCHS = 1000
 OVERLAP = 0.5
-DUMMY_2D = 3.0
+"""Share of the patch's length by which neighbouring windows overlap in prediction."""
+
+DUMMY_2D_RATIO = 3.0
 """A 3D patch is rotated only within slices if its longest side exceeds that along the coarse axis by this factor."""
 
-ELONGATED_2D = 1.5
+ELONGATED_2D_RATIO = 1.5
 """A 2D patch is rotated only a little if its longer side exceeds the shorter one by this factor."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Training settings, prediction settings, and the reason for each of their fields in one sentence."""
+    """Training and prediction settings, each with the reasons for their fields."""
 
-    training: Training
-    prediction: Prediction
-    reasons: dict[str, str]
+    training: WithReasons[Training]
+    prediction: WithReasons[Prediction]
 
 
 def reference_schedule(
@@ -38,33 +39,42 @@ def reference_schedule(
         slice_axis: the axis across which a 2D configuration takes slices; None in 3D.
         batch_dice: whether the Dice loss pools over the batch, with the reason.
     """
-    rotation = largest_rotation(patch_size, coarse_axis, slice_axis)
     mirror = mirrored_axes(patch_size)
-    training = Training(
-        iterations=EPOCHS * ITERATIONS_PER_EPOCH,
-        iterations_per_epoch=ITERATIONS_PER_EPOCH,
-        optimizer="sgd",
-        learning_rate=0.01,
-        warmup=0,
-        weight_decay=3e-5,
-        gradient_clip=12,
-        average_decay=0,
-        oversample_foreground=0.33,
-        batch_dice=batch_dice.value,
-        deep_supervision=True,
-        rotation=rotation.value,
-        scaling=(0.7, 1.4),
-        elastic=0,
-        mirror=mirror.value,
-        validate_every=0,
-        seconds=None,
+    training = WithReasons.of(
+        Training,
+        iterations=Decision(EPOCHS * ITERATIONS_PER_EPOCH, f"nnU-Net's {EPOCHS} epochs of {ITERATIONS_PER_EPOCH}"),
+        iterations_per_epoch=Decision(ITERATIONS_PER_EPOCH, "nnU-Net's length of an epoch"),
+        optimizer=Decision("sgd", "nnU-Net's: Nesterov momentum 0.99, polynomial decay to the power 0.9"),
+        learning_rate=Decision(0.01, "nnU-Net's, at the start of its polynomial decay"),
+        warmup=Decision(0, "nnU-Net has none"),
+        weight_decay=Decision(3e-5, "nnU-Net's, for SGD"),
+        gradient_clip=Decision(12, "nnU-Net's largest norm"),
+        average_decay=Decision(0, "nnU-Net does not average weights"),
+        oversample_foreground=Decision(0.33, "nnU-Net's: one patch in three is centred on foreground"),
+        sample_by=Decision(
+            "lesion",
+            "a small lesion is centred on as often as a large one; nnU-Net draws voxels, so mostly large ones",
+        ),
+        sequence_dropout=Decision(0, "nnU-Net wants every sequence of every case"),
+        lesion_loss=Decision(0, "nnU-Net's loss is by voxel alone"),
+        batch_dice=batch_dice,
+        deep_supervision=Decision(True, "nnU-Net's: every decoder stage learns"),
+        rotation=largest_rotation(patch_size, coarse_axis, slice_axis),
+        scaling=Decision((0.7, 1.4), "nnU-Net's smallest and largest zoom"),
+        elastic=Decision(0, "nnU-Net does not deform elastically"),
+        mirror=mirror,
+        foreground_prior=Decision(None, "nnU-Net begins with every class as likely"),
+        validate_every=Decision(0, "nnU-Net predicts whole cases at the end only"),
+        by_length=Decision(None, "the length is fixed, so nothing follows it"),
+        seconds=Decision(None, "no limit: as long as the iterations take"),
+        validation_seconds=Decision(None, "no limit: as long as it takes"),
     )
-    prediction = Prediction(overlap=OVERLAP, mirror=mirror.value)
-    decided = {"batch_dice": batch_dice.reason, "rotation": rotation.reason, "mirror": mirror.reason}
-    reasons = {f"training.{field}": reason for field, reason in (_FIXED | decided).items()}
-    reasons["prediction.overlap"] = "neighbouring windows share half a patch"
-    reasons["prediction.mirror"] = f"as in training: {mirror.reason}"
-    return Schedule(training, prediction, reasons)
+    prediction = WithReasons.of(
+        Prediction,
+        overlap=Decision(OVERLAP, "neighbouring windows share half a patch"),
+        mirror=Decision(mirror.value, f"as in training: {mirror.reason}"),
+    )
+    return Schedule(training, prediction)
 
 
 def largest_rotation(patch_size: Shape, coarse_axis: int, slice_axis: int | None) -> Decision[Spacing]:
@@ -77,14 +87,16 @@ def largest_rotation(patch_size: Shape, coarse_axis: int, slice_axis: int | None
         sides = [n for axis, n in enumerate(patch_size) if axis != slice_axis]
         ratio = max(sides) / min(sides)
         within = f"the patch's sides differ by a factor of {ratio:.2g}"
-        if ratio > ELONGATED_2D:
-            return Decision(_about(slice_axis, 15), f"{within}, over {ELONGATED_2D:g}: within the slice, a little")
-        return Decision(_about(slice_axis, 180), f"{within}, up to {ELONGATED_2D:g}: within the slice, fully")
+        if ratio > ELONGATED_2D_RATIO:
+            return Decision(
+                _about(slice_axis, 15), f"{within}, over {ELONGATED_2D_RATIO:g}: within the slice, a little"
+            )
+        return Decision(_about(slice_axis, 180), f"{within}, up to {ELONGATED_2D_RATIO:g}: within the slice, fully")
     ratio = max(patch_size) / patch_size[coarse_axis]
     thin = f"the patch's longest side is {ratio:.2g} times that along the coarse axis"
-    if ratio > DUMMY_2D:
-        return Decision(_about(coarse_axis, 180), f"{thin}, over {DUMMY_2D:g}: within its slices only")
-    return Decision((30.0, 30.0, 30.0), f"{thin}, up to {DUMMY_2D:g}: about every axis")
+    if ratio > DUMMY_2D_RATIO:
+        return Decision(_about(coarse_axis, 180), f"{thin}, over {DUMMY_2D_RATIO:g}: within its slices only")
+    return Decision((30.0, 30.0, 30.0), f"{thin}, up to {DUMMY_2D_RATIO:g}: about every axis")
 
 
 def mirrored_axes(patch_size: Shape) -> Decision[tuple[int, ...]]:
@@ -96,26 +108,3 @@ def mirrored_axes(patch_size: Shape) -> Decision[tuple[int, ...]]:
 def _about(axis: int, degrees: float) -> Spacing:
     z, y, x = (degrees if a == axis else 0.0 for a in range(3))
     return z, y, x
-
-
-_FIXED = {
-    "iterations": f"nnU-Net's {EPOCHS} epochs of {ITERATIONS_PER_EPOCH}",
-    "iterations_per_epoch": "nnU-Net's length of an epoch",
-    "optimizer": "nnU-Net's: Nesterov momentum 0.99, polynomial decay to the power 0.9",
-    "learning_rate": "nnU-Net's, at the start of its polynomial decay",
-    "warmup": "nnU-Net has none",
-    "weight_decay": "nnU-Net's, for SGD",
-    "gradient_clip": "nnU-Net's largest norm",
-    "average_decay": "nnU-Net does not average weights",
-    "oversample_foreground": "nnU-Net's: one patch in three is centred on foreground",
-    "sample_by": "a small lesion is centred on as often as a large one; nnU-Net draws voxels, so mostly large ones",
-    "lesion_loss": "nnU-Net's loss is by voxel alone",
-    "deep_supervision": "nnU-Net's: every decoder stage learns",
-    "scaling": "nnU-Net's smallest and largest zoom",
-    "elastic": "nnU-Net does not deform elastically",
-    "foreground_prior": "nnU-Net begins with every class as likely",
-    "validate_every": "nnU-Net predicts whole cases at the end only",
-    "by_length": "the length is fixed, so nothing follows it",
-    "seconds": "no limit: as long as the iterations take",
-    "validation_seconds": "no limit: as long as it takes",
-}

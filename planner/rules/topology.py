@@ -30,7 +30,7 @@ class Topology:
     """Stages of a U-Net and a patch that they can divide; every tuple has an entry for each planned axis.
 
     Args:
-        patch_size: patch size in voxels.
+        patch_size: patch size in voxels, which `divisor` divides.
         strides: down-sampling factors at the entry of each stage; those of the first stage are all 1.
         kernel_sizes: size of the convolution kernel of each stage.
     """

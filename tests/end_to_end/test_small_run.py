@@ -8,13 +8,14 @@ import pytest
 import SimpleITK as sitk
 
 import autoseg
-from autoseg.plan.configuration import Configuration
+from autoseg.plan.configuration import Configuration, Prediction
 from autoseg.plan.plan import read_plan
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.preprocessed_case import open_case
 from autoseg.run_folder.splits import Split, write_splits
 from planner.rules.reference_plan import PlannedDecisions
 from tests.autoseg.dataset import build
+from tests.example_plan import example_network
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -62,20 +63,21 @@ def dataset(tmp_path: Path) -> Path:
 def shrunk(name: str, reference: Configuration) -> Configuration:
     """A network and a schedule that take seconds."""
     small = NETWORKS[name]
-    network = {
-        "architecture": "plain",
-        "features": (8, 16),
-        "strides": ((1, 1, 1), small["strides"]),
-        "kernel_sizes": (small["kernel"],) * 2,
-        "encoder_blocks": (1, 1),
-        "decoder_blocks": (1,),
-    }
     training = {"iterations": 200, "iterations_per_epoch": 100, "optimizer": "adamw", "learning_rate": 0.02}
     training |= {"warmup": 0.1, "average_decay": 0.9, "mirror": (), "validate_every": 1}
-    changed = reference.model_dump()
-    changed |= {"patch_size": small["patch_size"], "batch_size": small["batch_size"], "network": network}
-    changed |= {"training": changed["training"] | training, "prediction": {"overlap": 0.5, "mirror": ()}}
-    return Configuration.model_validate(changed)
+    return reference.changed(
+        patch_size=small["patch_size"],
+        batch_size=small["batch_size"],
+        network=example_network(
+            features=(8, 16),
+            strides=((1, 1, 1), small["strides"]),
+            kernel_sizes=(small["kernel"],) * 2,
+            encoder_blocks=(1, 1),
+            decoder_blocks=(1,),
+        ),
+        training=reference.training.changed(**training),
+        prediction=Prediction(overlap=0.5, mirror=()),
+    )
 
 
 def fit(decisions: PlannedDecisions, *arguments: object, device: str, **options: object) -> PlannedDecisions:
@@ -97,7 +99,7 @@ def agreement(file: Path, classes: np.ndarray) -> float:
 
 @pytest.mark.parametrize("configuration", ["2d", "2.5d", "3d"])
 def test_from_a_table_to_predictions(dataset, tmp_path, monkeypatch, configuration):
-    monkeypatch.setattr("planner.budget.time_budget.fit_to_hardware", fit)
+    monkeypatch.setattr("planner.budget.time_budget.fit_to_budget", fit)
     run = RunFolder(tmp_path / "run")
     write_splits(run.splits, (Split(train=CASES[:2], val=CASES[2:]), Split(train=CASES[2:], val=CASES[:2])))
     autoseg.run(dataset, run.path, config=configuration, device="cpu", workers=1)
@@ -127,7 +129,7 @@ def test_from_a_table_to_predictions(dataset, tmp_path, monkeypatch, configurati
 
 
 def test_both_are_trained_the_better_is_selected_and_predicts(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr("planner.budget.time_budget.fit_to_hardware", fit)
+    monkeypatch.setattr("planner.budget.time_budget.fit_to_budget", fit)
     run = RunFolder(tmp_path / "run")
     write_splits(run.splits, (Split(train=CASES[:2], val=CASES[2:]), Split(train=CASES[2:], val=CASES[:2])))
     autoseg.run(dataset, run.path, config=["2d", "3d"], device="cpu", workers=1)

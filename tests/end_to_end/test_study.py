@@ -31,7 +31,7 @@ def fit(decisions: PlannedDecisions, *arguments: object, device: str, **options:
 
 
 def test_a_study_from_a_table_to_its_page(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr("planner.budget.time_budget.fit_to_hardware", fit)
+    monkeypatch.setattr("planner.budget.time_budget.fit_to_budget", fit)
     run = RunFolder(tmp_path / "study")
     write_splits(run.splits, (Split(train=CASES[:2], val=CASES[2:]), Split(train=CASES[2:], val=CASES[:2])))
 

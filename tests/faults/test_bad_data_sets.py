@@ -172,7 +172,7 @@ def test_what_is_odd_is_a_warning_and_goes_on(tmp_path, monkeypatch, capfd, spoi
 def test_a_disk_without_room_is_told_before_anything_is_written(tmp_path, monkeypatch, capfd):
     folder = build.nnunet(tmp_path / "data")
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr("autoseg.dataset.disk.shutil.disk_usage", lambda path: usage._replace(free=1000))
+    monkeypatch.setattr("autoseg.dataset.disk_space.shutil.disk_usage", lambda path: usage._replace(free=1000))
     arguments = ["plan-and-preprocess", str(folder), "-o", str(tmp_path / "run"), "--device", "cpu", "--workers", "1"]
     assert status_of(arguments) == 2
     # 5 cases of 120 voxels, six bytes each

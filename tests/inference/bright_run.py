@@ -8,7 +8,7 @@ import torch
 from rich.console import Console
 
 import inference.ensemble
-from autoseg.dataset.fingerprint import CaseFingerprint, ClassFingerprint, Fingerprint, write_fingerprint
+from autoseg.dataset.fingerprint import Fingerprint, write_fingerprint
 from autoseg.image.geometry import Geometry
 from autoseg.image.image import Image, write_image
 from autoseg.image.labels import Labels
@@ -18,11 +18,12 @@ from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split
 from inference.predict import predict_cases
 from planner.rules.reference_plan import reference_plan
-from tests.autoseg.commands.stand_ins import finished
+from tests.example_fingerprint import example_case_fingerprint, example_fingerprint, one_structure
+from tests.example_fold import finished_fold
+from tests.example_record import STRAIGHT
 
 SHAPE = (18, 20, 22)
 LABELS = Labels(values=(0, 500), names=("background", "bright"))
-STRAIGHT = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
 
 
 class AboveMean(torch.nn.Module):
@@ -40,27 +41,16 @@ class AboveMean(torch.nn.Module):
 
 
 def fingerprint() -> Fingerprint:
-    of_class = ClassFingerprint(volume_mm3=100.0, components_mm3=(100.0,), centroid_x=0.5)
     cases = [
-        CaseFingerprint(
-            case=f"train_{i}",
-            shape=SHAPE,
-            cropped_shape=SHAPE,
-            spacing=(1.0, 1.0, 1.0),
-            orientation="SPL",
-            present=(True,),
-            classes={"bright": of_class},
+        example_case_fingerprint(
+            f"train_{i}", shape=SHAPE, spacing=(1.0, 1.0, 1.0), classes={"bright": one_structure(100.0)}
         )
         for i in range(3)
     ]
-    return Fingerprint(
-        dataset="made up",
-        channels=("T1",),
-        modality=("other",),
+    return example_fingerprint(
+        cases,
         labels=LABELS,
         intensities=(ForegroundIntensity(mean=100, sd=20, median=100, percentile_00_5=50, percentile_99_5=150),),
-        median_relative_size_after_crop=1.0,
-        cases=tuple(cases),
     )
 
 
@@ -76,7 +66,7 @@ def run(tmp_path, monkeypatch):
         run.fold("3d", fold).mkdir(parents=True)
         run.weights("3d", fold).touch()
         if fold < 2:
-            write_finished(run, "3d", fold, finished(fold, Split(train=(), val=())))
+            write_finished(run, "3d", fold, finished_fold(fold, Split(train=(), val=())))
     monkeypatch.setattr(inference.ensemble, "load_network", lambda *arguments: AboveMean())
     return run
 

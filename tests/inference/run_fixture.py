@@ -8,13 +8,15 @@ from autoseg.dataset.record import CaseSource, DatasetRecord, FileRecord
 from autoseg.image.geometry import Geometry, to_canonical
 from autoseg.image.image import Image, write_image
 from autoseg.image.labels import Labels
-from autoseg.plan.configuration import Configuration, Network, Prediction, Training
-from autoseg.plan.plan import Channel, ForegroundIntensity, Plan, write_plan
+from autoseg.plan.plan import Plan, write_plan
 from autoseg.run_folder.dataset_record import write_record
-from autoseg.run_folder.finished_fold import Event, Finished, write_finished
+from autoseg.run_folder.finished_fold import Event, write_finished
 from autoseg.run_folder.paths import RunFolder
-from autoseg.run_folder.preprocessed_case import CaseRecord, Foreground, write_case
+from autoseg.run_folder.preprocessed_case import Foreground, write_case
 from autoseg.run_folder.splits import Split, write_splits
+from tests.example_fold import finished_fold
+from tests.example_plan import example_channel, example_configuration, example_network, example_plan, example_training
+from tests.example_record import example_record
 
 LABELS = Labels(values=(0, 3, 8), names=("background", "body", "lesion"))
 # array axes grow to left, inferior, posterior: sagittal slices, 4 mm apart
@@ -24,57 +26,16 @@ CASES = tuple(f"spine_{i}" for i in range(6))
 
 
 def make_plan() -> Plan:
-    statistics = ForegroundIntensity(mean=1, sd=1, median=1, percentile_00_5=0, percentile_99_5=2)
-    channels = tuple(
-        Channel(name=name, normalization="z_score", inside_nonzero_mask=False, foreground=statistics)
-        for name in ("T1", "STIR")
-    )
-    network = Network(
-        architecture="plain",
-        features=(8, 16),
-        strides=((1, 1, 1), (2, 2, 1)),
-        kernel_sizes=((3, 3, 1), (3, 3, 3)),
-        encoder_blocks=(2, 2),
-        decoder_blocks=(2,),
-    )
-    training = Training(
-        iterations=100,
-        iterations_per_epoch=50,
-        optimizer="adamw",
-        learning_rate=0.01,
-        warmup=0.1,
-        weight_decay=0.0,
-        gradient_clip=12.0,
-        average_decay=0.9,
-        oversample_foreground=0.33,
-        batch_dice=False,
-        deep_supervision=False,
-        rotation=(10.0, 0.0, 0.0),
-        scaling=(0.8, 1.2),
-        elastic=0.0,
-        mirror=(0,),
-        validate_every=0,
-        seconds=None,
-    )
-    configuration = Configuration(
+    configuration = example_configuration(
         spacing=(2.0, 2.0, 4.0),
         median_shape=(28, 20, 9),
         patch_size=(28, 20, 9),
-        batch_size=2,
-        slice_axis=None,
-        network=network,
-        training=training,
-        prediction=Prediction(overlap=0.5, mirror=()),
+        network=example_network(strides=((1, 1, 1), (2, 2, 1)), kernel_sizes=((3, 3, 1), (3, 3, 3))),
+        training=example_training(iterations=100, iterations_per_epoch=50),
     )
-    return Plan(
+    return example_plan(
         dataset="spine <test>",
-        orientation="canonical",
-        transpose_forward=(2, 0, 1),
-        memory_gb=8,
-        device="cpu",
-        time_budget_seconds=None,
-        seed=0,
-        channels=channels,
+        channels=(example_channel("T1"), example_channel("STIR")),
         labels=LABELS,
         configurations={"3d": configuration},
     )
@@ -129,16 +90,13 @@ def make_run(path: Path, *, finished: int = 2) -> RunFolder:
             write_image(run.cross_validation("3d") / f"{name}.nii.gz", Image(prediction[None], STORED))
     for fold in range(finished):
         event = Event(kind="shortened", step=50, iterations=100, rate_factor=1, reason="the machine slowed down")
-        done = Finished(
-            fold=fold,
+        done = finished_fold(
+            fold,
+            splits[fold],
             steps=100,
             seconds_training=75.0,
             seconds_validation=9.0,
-            device="cpu",
-            threads=1,
-            torch_version="2.8.0",
             events=(event,),
-            train=splits[fold].train,
             dice={case: [0.5, None] for case in splits[fold].val},
             classes=LABELS.foreground,
         )
@@ -159,9 +117,9 @@ def _write_preprocessed(run: RunFolder, i: int, name: str) -> None:
     small = np.ascontiguousarray(label[box][::2, ::2])
     image = np.random.default_rng(i).normal(0, 0.1, (2, *small.shape)).astype(np.float32)
     image += np.stack([small == 1, small == 2]).astype(np.float32)
-    record = CaseRecord(
+    record = example_record(
+        STORED,
         case=name,
-        stored=STORED,
         reorientation=turn,
         crop_lower=CROP_LOWER,
         crop_upper=CROP_UPPER,

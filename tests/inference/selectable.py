@@ -14,12 +14,14 @@ from autoseg.image.geometry import Geometry, to_canonical
 from autoseg.image.image import Image, write_image
 from autoseg.image.labels import Labels
 from autoseg.plan.plan import Plan, write_plan
-from autoseg.run_folder.finished_fold import Finished, write_finished
+from autoseg.run_folder.finished_fold import write_finished
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.preprocessed_case import CaseRecord
 from autoseg.run_folder.splits import Split, write_splits
 from autoseg.whole_image.out_of_fold import write_probabilities
-from tests.inference.run_fixture import make_plan
+from tests.example_fold import finished_fold
+from tests.example_plan import example_channel, example_configuration, example_plan
+from tests.example_record import example_record
 
 LABELS = Labels(values=(0, 5), names=("background", "lesion"))
 # array axes grow to left, inferior, posterior
@@ -34,11 +36,11 @@ NOISE = {"2d": 0.3, "3d": 0.28}
 
 
 def selectable_plan() -> Plan:
-    plan = make_plan()
-    base = plan.configurations["3d"]
-    spacings = {name: (3.0, float(step), float(step)) for name, step in STEP.items()}
-    configurations = {name: base.changed(spacing=spacing) for name, spacing in spacings.items()}
-    return plan.changed(labels=LABELS, configurations=configurations)
+    configurations = {
+        name: example_configuration(spacing=(3.0, float(step), float(step))) for name, step in STEP.items()
+    }
+    channels = (example_channel("T1"), example_channel("STIR"))
+    return example_plan(channels=channels, labels=LABELS, configurations=configurations)
 
 
 def truth_of(case: int) -> np.ndarray:
@@ -65,9 +67,9 @@ def probability_of(case: int, name: str) -> np.ndarray:
 
 def record_of(case: int, name: str) -> CaseRecord:
     shape = probability_of(case, name).shape
-    return CaseRecord(
+    return example_record(
+        STORED,
         case=CASES[case],
-        stored=STORED,
         reorientation=TURN,
         crop_lower=LOWER,
         crop_upper=UPPER,
@@ -106,17 +108,5 @@ def finish(run: RunFolder, name: str, fold: int, split: Split) -> None:
         write_image(run.cross_validation(name) / f"{case}.nii.gz", Image(TURN.undo(label)[None], STORED))
     run.weights(name, fold).parent.mkdir(parents=True, exist_ok=True)
     run.weights(name, fold).touch()
-    done = Finished(
-        fold=fold,
-        steps=1,
-        seconds_training=1.0,
-        seconds_validation=1.0,
-        device="cpu",
-        threads=1,
-        torch_version="2",
-        events=(),
-        train=split.train,
-        dice={case: [0.5] for case in split.val},
-        classes=LABELS.foreground,
-    )
-    write_finished(run, name, fold, done)
+    dice = {case: [0.5] for case in split.val}
+    write_finished(run, name, fold, finished_fold(fold, split, dice=dice, classes=LABELS.foreground))

@@ -34,7 +34,9 @@ def test_inputs_far_from_the_training_cases_are_warned_of(run, tmp_path, change,
 
 def channel(normalization, bottom, top):
     """A channel whose training foreground lay between two intensities."""
-    foreground = ForegroundIntensity(mean=0, sd=1, median=0, percentile_00_5=bottom, percentile_99_5=top)
+    foreground = ForegroundIntensity(
+        mean=0, sd=1, median=(bottom + top) / 2, percentile_00_5=bottom, percentile_99_5=top
+    )
     return Channel(name="A", normalization=normalization, inside_nonzero_mask=False, foreground=foreground)
 
 

@@ -8,7 +8,7 @@ import torch
 
 import autoseg
 import inference.ensemble
-from autoseg.dataset.fingerprint import CaseFingerprint, ClassFingerprint, Fingerprint, write_fingerprint
+from autoseg.dataset.fingerprint import Fingerprint, write_fingerprint
 from autoseg.errors import InputError, PartialFailure
 from autoseg.image.image import read_label
 from autoseg.image.labels import Labels
@@ -18,8 +18,9 @@ from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split
 from planner.additions.network_input import with_inputs
 from planner.rules.reference_plan import reference_plan
-from tests.autoseg.commands.stand_ins import finished
 from tests.autoseg.dataset import build
+from tests.example_fingerprint import example_case_fingerprint, example_fingerprint, one_structure
+from tests.example_fold import finished_fold
 from tests.words import on_one_line
 
 SHAPE = (6, 20, 22)
@@ -42,29 +43,19 @@ class Looking(torch.nn.Module):
 
 def fingerprint(lacking: int) -> Fingerprint:
     """Four cases of three sequences; the first ones lack STIR."""
-    of_class = ClassFingerprint(volume_mm3=100.0, components_mm3=(100.0,), centroid_x=0.5)
-    cases = tuple(
-        CaseFingerprint(
-            case=f"train_{i}",
+    cases = [
+        example_case_fingerprint(
+            f"train_{i}",
             shape=SHAPE,
-            cropped_shape=SHAPE,
             spacing=(4.0, 1.0, 1.0),
-            orientation="SPL",
             present=(True, True, i >= lacking),
-            classes={"bright": of_class},
+            classes={"bright": one_structure(100.0)},
         )
         for i in range(4)
-    )
+    ]
     intensity = ForegroundIntensity(mean=100, sd=20, median=100, percentile_00_5=50, percentile_99_5=150)
-    return Fingerprint(
-        dataset="made up",
-        channels=SEQUENCES,
-        modality=("other",) * 3,
-        labels=Labels(values=(0, 3), names=("background", "bright")),
-        intensities=(intensity,) * 3,
-        median_relative_size_after_crop=1.0,
-        cases=cases,
-    )
+    labels = Labels(values=(0, 3), names=("background", "bright"))
+    return example_fingerprint(cases, channels=SEQUENCES, labels=labels, intensities=(intensity,) * 3)
 
 
 def make_run(folder: Path, *, lacking: int) -> RunFolder:
@@ -78,7 +69,7 @@ def make_run(folder: Path, *, lacking: int) -> RunFolder:
     for name in planned.configurations:
         run.fold(name, 0).mkdir(parents=True)
         run.weights(name, 0).touch()
-        write_finished(run, name, 0, finished(0, Split(train=(), val=())))
+        write_finished(run, name, 0, finished_fold(0, Split(train=(), val=())))
     return run
 
 

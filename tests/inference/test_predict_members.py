@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import inference.ensemble
-from autoseg.commands.options import trained_folds
+from autoseg.commands.guards import trained_folds
 from autoseg.dataset.inputs import read_inputs
 from autoseg.errors import RunFolderError
 from autoseg.image.image import read_image, read_label

@@ -17,9 +17,9 @@ from autoseg.run_folder.finished_fold import write_finished
 from autoseg.run_folder.selection import ClassRule, Selection, write_selection
 from autoseg.run_folder.splits import Split
 from inference.ensemble_groups import Group, groups_that_see
-from tests.autoseg.commands.stand_ins import finished
+from tests.example_fold import finished_fold
+from tests.example_plan import example_channel, example_plan
 from tests.inference.bright_run import AboveMean, predict, run, voxels, write
-from tests.inference.run_fixture import make_plan
 from tests.words import on_one_line
 
 __all__ = ["run"]
@@ -34,7 +34,7 @@ def mixed(run, monkeypatch):
     for fold in range(2):
         run.fold("2d", fold).mkdir(parents=True)
         run.weights("2d", fold).touch()
-        write_finished(run, "2d", fold, finished(fold, Split(train=(), val=())))
+        write_finished(run, "2d", fold, finished_fold(fold, Split(train=(), val=())))
 
     def load(run, plan, configuration, fold, device):
         loaded.append((configuration, fold))
@@ -138,7 +138,7 @@ def test_a_selection_that_was_edited_to_nonsense_is_refused(mixed, tmp_path):
 
 
 def test_a_configuration_that_sees_no_sequence_of_a_case_is_left_out_of_it():
-    plan = make_plan()
+    plan = example_plan(channels=(example_channel("T1"), example_channel("STIR")))
     groups = tuple(
         Group(str(sequences), plan.configurations["3d"].changed(sequences=sequences), None, ())
         for sequences in (("T1",), ("STIR",), None)

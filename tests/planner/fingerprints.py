@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from autoseg.dataset.fingerprint import CaseFingerprint, Fingerprint
+from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.image.geometry import Shape, Spacing
 from autoseg.image.labels import Labels
-from autoseg.plan.plan import ForegroundIntensity
+from tests.example_fingerprint import example_case_fingerprint, example_fingerprint
 
 
 def fingerprint(
@@ -18,25 +18,16 @@ def fingerprint(
     relative_size: float = 1.0,
 ) -> Fingerprint:
     """A fingerprint with the given spacings in mm and cropped shapes in voxels, both (z, y, x)."""
-    cases = tuple(
-        CaseFingerprint(
-            case=f"{name}_{i}",
-            shape=shape,
-            cropped_shape=shape,
-            spacing=spacing,
-            orientation="SPL",
-            present=(True,) * len(modalities),
-            classes={},
-        )
+    present = (True,) * len(modalities)
+    cases = [
+        example_case_fingerprint(f"{name}_{i}", shape=shape, spacing=spacing, present=present)
         for i, (spacing, shape) in enumerate(zip(spacings, shapes, strict=True))
-    )
-    intensity = ForegroundIntensity(mean=0, sd=1, median=0, percentile_00_5=-1, percentile_99_5=1)
-    return Fingerprint(
+    ]
+    return example_fingerprint(
+        cases,
         dataset=name,
-        channels=tuple(f"channel {i}" for i in range(len(modalities))),
+        channels=[f"channel {i}" for i in range(len(modalities))],
         modality=tuple(modalities),
-        labels=Labels(values=tuple(range(classes)), names=tuple(f"class {i}" for i in range(classes))),
-        intensities=(intensity,) * len(modalities),
         median_relative_size_after_crop=relative_size,
-        cases=cases,
+        labels=Labels(values=tuple(range(classes)), names=tuple(f"class {i}" for i in range(classes))),
     )

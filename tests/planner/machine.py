@@ -9,7 +9,7 @@ from autoseg.plan.configuration import Configuration
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.splits import Split
 from planner.budget.cost import multiply_adds
-from planner.budget.time_budget import fit_to_hardware
+from planner.budget.time_budget import fit_to_budget
 from planner.rules.reference_plan import PlannedDecisions, reference_plan
 from tests.planner.fingerprints import fingerprint
 from tests.planner.structures import with_structures
@@ -82,7 +82,7 @@ def fit(
     reference: PlannedDecisions | None = None,
 ) -> PlannedDecisions:
     """The plan for a machine and a budget."""
-    return fit_to_hardware(
+    return fit_to_budget(
         reference or reference_plan(measured),
         measured,
         folds(measured, count),

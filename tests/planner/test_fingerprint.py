@@ -152,7 +152,7 @@ def test_any_number_of_workers_measures_the_same(tmp_path: Path, monkeypatch) ->
     cases = [write_case(tmp_path, f"c{i}", [image_and_label(i)[0]], image_and_label(i)[1]) for i in range(3)]
     once = measure_fingerprint(dataset_of(*cases), workers=1)
     assert measure_fingerprint(dataset_of(*cases), workers=2) == once
-    monkeypatch.setattr("autoseg.dataset.disk.SMALL_BYTES", 0)
+    monkeypatch.setattr("autoseg.dataset.disk_space.SMALL_BYTES", 0)
     assert measure_fingerprint(dataset_of(*cases), workers=2) == once, "processes"
     reversed_order = measure_fingerprint(dataset_of(*cases[::-1]), workers=1)
     assert reversed_order.cases == once.cases[::-1]

@@ -22,7 +22,7 @@ from autoseg.image.labels import Labels
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.preprocessed_case import open_case
 from planner.preprocess import MARKER, preprocess_dataset
-from tests.autoseg.preprocessing.example_plan import CT_FOREGROUND, LABELS, channel, plan
+from tests.example_plan import FOREGROUND, LABELS, example_channel, example_plan, with_configuration
 
 AXES = ((0.0, 0.0, -1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
 
@@ -42,7 +42,7 @@ def dataset(tmp_path: Path) -> Dataset:
         write_image(paths[0], Image(image[None], geometry))
         write_image(paths[1], Image(label[None], geometry))
         cases.append(Case(f"case{index}", (paths[0],), paths[1]))
-    return Dataset("example", "nnunet", ("MR",), (False,), LABELS, tuple(cases), folder=tmp_path / "raw")
+    return Dataset("example", "nnunet", ("T1",), (False,), LABELS, tuple(cases), folder=tmp_path / "raw")
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def written(run: RunFolder) -> dict[str, int]:
 
 
 def test_a_case_holds_its_arrays_and_what_evaluation_needs(dataset: Dataset, run: RunFolder) -> None:
-    preprocess_dataset(dataset, plan((2.0, 1.0, 1.0)), "3d", run, workers=1)
+    preprocess_dataset(dataset, with_configuration(example_plan(), spacing=(2.0, 1.0, 1.0)), "3d", run, workers=1)
     case = open_case(run.case("3d", "case2"))
     stored = read_label(dataset.cases[2].label)
     # stored z runs downwards, canonical z upwards; the spacing is the plan's, so nothing is resampled
@@ -74,7 +74,8 @@ def test_references_hold_the_values_of_the_data_set(dataset: Dataset, run: RunFo
         label = read_label(case.label)
         array = np.asarray(values.values, dtype=np.int16)[label.array]
         write_image(case.label, Image(array, label.geometry))
-    preprocess_dataset(replace(dataset, labels=values), plan((2.0, 1.0, 1.0), labels=values), "3d", run, workers=1)
+    plan = with_configuration(example_plan(labels=values), spacing=(2.0, 1.0, 1.0))
+    preprocess_dataset(replace(dataset, labels=values), plan, "3d", run, workers=1)
     case = open_case(run.case("3d", "case0"))
     assert np.unique(case.label[:]).tolist() == [0, 1, 2]
     np.testing.assert_array_equal(read_label(case.reference).array, read_label(dataset.cases[0].label).array)
@@ -84,10 +85,10 @@ def test_references_hold_the_values_of_the_data_set(dataset: Dataset, run: RunFo
 def test_several_workers_write_the_same_as_one(
     dataset: Dataset, run: RunFolder, tmp_path: Path, monkeypatch, small: int
 ) -> None:
-    monkeypatch.setattr("autoseg.dataset.disk.SMALL_BYTES", small)
+    monkeypatch.setattr("autoseg.dataset.disk_space.SMALL_BYTES", small)
     other = RunFolder(tmp_path / "other")
-    preprocess_dataset(dataset, plan(), "3d", run, workers=1)
-    preprocess_dataset(dataset, plan(), "3d", other, workers=2)
+    preprocess_dataset(dataset, example_plan(), "3d", run, workers=1)
+    preprocess_dataset(dataset, example_plan(), "3d", other, workers=2)
     for case in dataset.cases:
         one, two = open_case(run.case("3d", case.name)), open_case(other.case("3d", case.name))
         assert one.record == two.record
@@ -97,20 +98,19 @@ def test_several_workers_write_the_same_as_one(
 
 
 def test_nothing_is_done_twice(dataset: Dataset, run: RunFolder) -> None:
-    preprocess_dataset(dataset, plan(), "3d", run, workers=1)
+    preprocess_dataset(dataset, example_plan(), "3d", run, workers=1)
     before = written(run)
-    preprocess_dataset(dataset, plan(), "3d", run, workers=1)
+    preprocess_dataset(dataset, example_plan(), "3d", run, workers=1)
     assert written(run) == before
 
 
 def test_an_edit_that_does_not_touch_the_voxels_redoes_nothing(dataset: Dataset, run: RunFolder) -> None:
-    preprocess_dataset(dataset, plan(), "3d", run, workers=1)
+    preprocess_dataset(dataset, example_plan(), "3d", run, workers=1)
     before = written(run)
-    edited = plan()
-    three_d = edited.configurations["3d"].changed(batch_size=7)
+    edited = with_configuration(example_plan(), batch_size=7)
     # a z-scored channel does not use the foreground's statistics
-    other_statistics = channel().changed(foreground=CT_FOREGROUND.changed(mean=3.0))
-    edited = edited.changed(configurations={"3d": three_d}, channels=(other_statistics,))
+    other_statistics = example_channel(foreground=FOREGROUND.changed(mean=3.0))
+    edited = edited.changed(channels=(other_statistics,))
     preprocess_dataset(dataset, edited, "3d", run, workers=1)
     assert written(run) == before
 
@@ -118,16 +118,16 @@ def test_an_edit_that_does_not_touch_the_voxels_redoes_nothing(dataset: Dataset,
 @pytest.mark.parametrize(
     "edited",
     [
-        plan((1.5, 1.5, 1.5)),
-        plan(channels=(channel("ct"),)),
-        plan(channels=(channel(inside=True),)),
-        plan(seed=2),
-        plan().changed(orientation="as_stored"),
+        with_configuration(example_plan(), spacing=(1.5, 1.5, 1.5)),
+        example_plan(channels=(example_channel(normalization="ct"),)),
+        example_plan(channels=(example_channel(inside_nonzero_mask=True),)),
+        example_plan(seed=2),
+        example_plan(orientation="as_stored"),
     ],
     ids=["spacing", "normalisation", "mask", "seed", "orientation"],
 )
 def test_an_edit_that_touches_the_voxels_redoes_all(dataset: Dataset, run: RunFolder, edited) -> None:
-    preprocess_dataset(dataset, plan(), "3d", run, workers=1)
+    preprocess_dataset(dataset, example_plan(), "3d", run, workers=1)
     before = written(run)
     preprocess_dataset(dataset, edited, "3d", run, workers=1)
     after = written(run)
@@ -135,37 +135,37 @@ def test_an_edit_that_touches_the_voxels_redoes_all(dataset: Dataset, run: RunFo
 
 
 def test_a_changed_source_file_redoes_its_case_alone(dataset: Dataset, run: RunFolder) -> None:
-    preprocess_dataset(dataset, plan(), "3d", run, workers=1)
+    preprocess_dataset(dataset, example_plan(), "3d", run, workers=1)
     before = written(run)
     label = read_label(dataset.cases[1].label)
     write_image(dataset.cases[1].label, Image(np.minimum(label.array, 1), label.geometry))
-    preprocess_dataset(dataset, plan(), "3d", run, workers=1)
+    preprocess_dataset(dataset, example_plan(), "3d", run, workers=1)
     after = written(run)
     assert [name for name in sorted(after) if after[name] != before[name]] == ["case1"]
     assert open_case(run.case("3d", "case1")).label[:].max() == 1
 
 
 def test_a_data_set_that_moved_is_not_preprocessed_again(dataset: Dataset, run: RunFolder, tmp_path: Path) -> None:
-    preprocess_dataset(dataset, plan(), "3d", run, workers=1)
+    preprocess_dataset(dataset, example_plan(), "3d", run, workers=1)
     before = written(run)
     moved = dataset.folder.rename(tmp_path / "elsewhere")
     cases = tuple(
         replace(case, images=(moved / case.images[0].name,), label=moved / case.label.name) for case in dataset.cases
     )
-    preprocess_dataset(replace(dataset, cases=cases, folder=moved), plan(), "3d", run, workers=1)
+    preprocess_dataset(replace(dataset, cases=cases, folder=moved), example_plan(), "3d", run, workers=1)
     assert written(run) == before
     assert str(tmp_path) not in (run.case("3d", "case0") / MARKER).read_text(encoding="utf-8")
 
 
 def test_what_is_no_longer_a_case_is_removed(dataset: Dataset, run: RunFolder) -> None:
-    preprocess_dataset(dataset, plan(), "3d", run, workers=1)
+    preprocess_dataset(dataset, example_plan(), "3d", run, workers=1)
     (run.preprocessed("3d") / ".4711.case0").mkdir()
-    preprocess_dataset(replace(dataset, cases=dataset.cases[:3]), plan(), "3d", run, workers=1)
+    preprocess_dataset(replace(dataset, cases=dataset.cases[:3]), example_plan(), "3d", run, workers=1)
     assert sorted(path.name for path in run.preprocessed("3d").iterdir()) == ["case0", "case1", "case2"]
 
 
 def test_every_lesion_gives_voxels(dataset: Dataset, run: RunFolder) -> None:
-    preprocess_dataset(dataset, plan((2.0, 1.0, 1.0)), "3d", run, workers=1)
+    preprocess_dataset(dataset, with_configuration(example_plan(), spacing=(2.0, 1.0, 1.0)), "3d", run, workers=1)
     case = open_case(run.case("3d", "case0"))
     label, foreground = case.label[:], case.foreground
     assert (label[tuple(foreground.voxels.T)] == foreground.classes).all()
@@ -175,12 +175,12 @@ def test_every_lesion_gives_voxels(dataset: Dataset, run: RunFolder) -> None:
 def test_a_case_without_a_label_is_named(dataset: Dataset, run: RunFolder) -> None:
     cases = (*dataset.cases[:2], replace(dataset.cases[2], label=None))
     with pytest.raises(DatasetError, match="case2: has no label"):
-        preprocess_dataset(replace(dataset, cases=cases), plan(), "3d", run, workers=1)
+        preprocess_dataset(replace(dataset, cases=cases), example_plan(), "3d", run, workers=1)
 
 
 def test_a_configuration_that_is_not_planned_is_named(dataset: Dataset, run: RunFolder) -> None:
     with pytest.raises(PlanError, match=r"'2d' is not planned; planned are 3d"):
-        preprocess_dataset(dataset, plan(), "2d", run, workers=1)
+        preprocess_dataset(dataset, example_plan(), "2d", run, workers=1)
 
 
 def test_a_second_process_is_refused(dataset: Dataset, run: RunFolder) -> None:
@@ -188,13 +188,13 @@ def test_a_second_process_is_refused(dataset: Dataset, run: RunFolder) -> None:
         locked(run.preprocessed("3d").parent / ".3d.lock", "preprocessing"),
         pytest.raises(RunFolderError, match="another process is preprocessing here"),
     ):
-        preprocess_dataset(dataset, plan(), "3d", run, workers=1)
+        preprocess_dataset(dataset, example_plan(), "3d", run, workers=1)
 
 
 def test_an_error_in_a_worker_names_the_case(dataset: Dataset, run: RunFolder) -> None:
     shutil.copy(dataset.cases[0].label, dataset.cases[1].label)
     with pytest.raises(DatasetError, match="case1"):
-        preprocess_dataset(dataset, plan(), "3d", run, workers=2)
+        preprocess_dataset(dataset, example_plan(), "3d", run, workers=2)
 
 
 @pytest.mark.slow
@@ -203,7 +203,7 @@ def test_killed_preprocessing_goes_on_where_it_was(
     dataset: Dataset, run: RunFolder, tmp_path: Path, workers: int, small: int
 ) -> None:
     undisturbed = RunFolder(tmp_path / "undisturbed")
-    preprocess_dataset(dataset, plan(), "3d", undisturbed, workers=1)
+    preprocess_dataset(dataset, example_plan(), "3d", undisturbed, workers=1)
     process = start_slow_preprocessing(dataset, run, tmp_path, workers, small)
     give_up = time.monotonic() + 60
     # one case is whole, another all but whole
@@ -219,7 +219,7 @@ def test_killed_preprocessing_goes_on_where_it_was(
     whole = whole_cases(run)
     assert 1 <= len(whole) < 4 and list(run.preprocessed("3d").glob(".*"))
 
-    preprocess_dataset(dataset, plan(), "3d", run, workers=workers)
+    preprocess_dataset(dataset, example_plan(), "3d", run, workers=workers)
     after = whole_cases(run)
     assert sorted(path.name for path in run.preprocessed("3d").iterdir()) == [case.name for case in dataset.cases]
     assert {name: after[name] for name in whole} == whole
@@ -240,10 +240,10 @@ def start_slow_preprocessing(
         import time
         from pathlib import Path
         import planner.preprocess as preprocess
-        from autoseg.dataset import disk
+        from autoseg.dataset import disk_space
         from autoseg.dataset.case import Case, Dataset
         from autoseg.run_folder.paths import RunFolder
-        from tests.autoseg.preprocessing.example_plan import LABELS, plan
+        from tests.example_plan import LABELS, example_plan
 
         write = preprocess.write_case
 
@@ -252,13 +252,13 @@ def start_slow_preprocessing(
             time.sleep(0.5 + 0.2 * int(record.case[-1]))
 
         preprocess.write_case = slow_write
-        disk.SMALL_BYTES = {small}
+        disk_space.SMALL_BYTES = {small}
         if __name__ == "__main__":
             cases = tuple(Case(name, (Path(image),), Path(label)) for name, image, label in {cases!r})
             folder = Path({str(dataset.folder)!r})
-            dataset = Dataset("example", "nnunet", ("MR",), (False,), LABELS, cases, folder=folder)
+            dataset = Dataset("example", "nnunet", ("T1",), (False,), LABELS, cases, folder=folder)
             run = RunFolder(Path({str(run.path)!r}))
-            preprocess.preprocess_dataset(dataset, plan(), "3d", run, workers={workers})
+            preprocess.preprocess_dataset(dataset, example_plan(), "3d", run, workers={workers})
         """)
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}

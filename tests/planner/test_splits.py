@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from autoseg.dataset.case import Case, Dataset
-from autoseg.dataset.fingerprint import CaseFingerprint, ClassFingerprint, Fingerprint
+from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.errors import DatasetError, PlanError
 from autoseg.image.labels import Labels
 from autoseg.run_folder.splits import Split
 from planner.splits import check_splits, make_splits, number_of_folds
-from tests.planner.fingerprints import fingerprint
+from tests.example_fingerprint import example_case_fingerprint, example_fingerprint, one_structure
 
 LABELS = Labels(values=(0, 1), names=("background", "lesion"))
 
@@ -33,20 +33,12 @@ def case(name: str, *, patient: str | None = None, strata: dict[str, str] | None
 
 def measured(cases: Sequence[Case], volumes: Sequence[float]) -> Fingerprint:
     """A fingerprint of the cases with these foreground volumes."""
-    empty = fingerprint([], [])
-    of_cases = tuple(
-        CaseFingerprint(
-            case=c.name,
-            shape=(9, 9, 9),
-            cropped_shape=(9, 9, 9),
-            spacing=(1, 1, 1),
-            orientation="SPL",
-            present=c.present,
-            classes={"lesion": ClassFingerprint(volume_mm3=v, components_mm3=(v,), centroid_x=0.5)},
-        )
-        for c, v in zip(cases, volumes, strict=True)
+    return example_fingerprint(
+        [
+            example_case_fingerprint(c.name, present=c.present, classes={"lesion": one_structure(volume)})
+            for c, volume in zip(cases, volumes, strict=True)
+        ]
     )
-    return empty.changed(cases=of_cases)
 
 
 def split(cases: Sequence[Case], volumes: Sequence[float] | None = None, **options: int) -> tuple[Split, ...]:

@@ -4,24 +4,17 @@ from pathlib import Path
 
 import numpy as np
 
-from autoseg.image.geometry import IDENTITY, Geometry, Shape, Spacing
+from autoseg.image.geometry import Shape
 from autoseg.plan.configuration import Configuration
-from autoseg.run_folder.preprocessed_case import CaseRecord, Foreground, write_case
-from tests.trainer.conftest import make_plan, make_training
+from autoseg.run_folder.preprocessed_case import Foreground, write_case
+from tests.example_plan import example_configuration, example_network
+from tests.example_record import example_geometry, example_record
+from tests.trainer.tiny_run import make_training
 
-
-def make_record(name: str, shape: Shape, present: tuple[bool, ...], spacing: Spacing = (1.0, 1.0, 1.0)) -> CaseRecord:
-    geometry = Geometry(shape, spacing, (0.0, 0.0, 0.0), ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0)))
-    return CaseRecord(
-        case=name,
-        stored=geometry,
-        reorientation=IDENTITY,
-        crop_lower=(0, 0, 0),
-        crop_upper=shape,
-        spacing=spacing,
-        shape=shape,
-        present=present,
-    )
+# one stage, which does not pool: any patch fits it
+NETWORK = example_network(
+    features=(4,), strides=((1, 1, 1),), kernel_sizes=((3, 3, 3),), encoder_blocks=(1,), decoder_blocks=()
+)
 
 
 def write_noise_case(
@@ -38,11 +31,13 @@ def write_noise_case(
     voxels = np.argwhere(label).astype(np.int32)
     folder.mkdir(parents=True)
     foreground = Foreground(voxels, label[tuple(voxels.T)], np.zeros(len(voxels), np.int32))
-    write_case(folder, make_record(folder.name, shape, present), image, label, foreground)
+    record = example_record(example_geometry(shape), case=folder.name, present=present)
+    write_case(folder, record, image, label, foreground)
     return image, label
 
 
 def make_configuration(patch_size: Shape, batch_size: int = 2, **training: object) -> Configuration:
-    configuration = make_plan(make_training(**training)).configurations["3d"]
-    # the network, which tests of batches do not build, need not fit the patch
-    return configuration.model_copy(update={"patch_size": patch_size, "batch_size": batch_size})
+    """A configuration of such patches that is trained like the tiny run, but for the settings in `training`."""
+    return example_configuration(
+        patch_size=patch_size, batch_size=batch_size, network=NETWORK, training=make_training(**training)
+    )

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.trainer.conftest import make_plan, make_training
+from tests.trainer.tiny_run import make_plan, make_training
 from trainer import checkpoint
 from trainer.checkpoint import Requested, State
 from trainer.learner import Learner
@@ -72,9 +72,9 @@ def test_checkpoints_within_an_epoch_leave_the_last_end_of_an_epoch(tmp_path: Pa
         checkpoint.save(tmp_path, make_state(step), learner)
         left.append([int(folder.name.removeprefix("step_")) for folder in checkpoint.generations(tmp_path)])
     assert left == [[0], [4, 0], [6, 4], [7, 4], [8, 4], [9, 8]]
-    newest, judged = checkpoint.load(tmp_path), checkpoint.load(tmp_path, judged_every=4)
-    assert newest is not None and judged is not None
-    assert (newest[0].step, judged[0].step) == (9, 8)
+    newest, validated = checkpoint.load(tmp_path), checkpoint.load(tmp_path, validated_every=4)
+    assert newest is not None and validated is not None
+    assert (newest[0].step, validated[0].step) == (9, 8)
     # set back to where the epoch began, what came after is gone
     checkpoint.save(tmp_path, make_state(8), learner)
     assert [folder.name for folder in checkpoint.generations(tmp_path)] == ["step_00000008"]

@@ -10,8 +10,8 @@ from trainer.schedule import iterations_after, learning_rate, progress, threads_
 QUIET = Console(file=io.StringIO())
 
 
-def rows(durations: list[float], looked: set[int], steps: int = 10) -> list[LogRow]:
-    """Log of epochs of `steps` steps and these seconds; after the epochs `looked` (from 1) whole cases were seen."""
+def rows(durations: list[float], validated: set[int], steps: int = 10) -> list[LogRow]:
+    """Log of epochs of `steps` steps and these seconds; after the epochs `validated` (from 1) whole cases were seen."""
     return [
         LogRow(
             epoch=i,
@@ -19,7 +19,7 @@ def rows(durations: list[float], looked: set[int], steps: int = 10) -> list[LogR
             learning_rate=1e-3,
             loss=0.5,
             train_dice=0.5,
-            val_dice=0.5 if i in looked else None,
+            val_dice=0.5 if i in validated else None,
             seconds=sum(durations[:i]),
         )
         for i in range(1, len(durations) + 1)
@@ -53,13 +53,13 @@ def test_a_look_at_whole_cases_is_no_slow_step() -> None:
         (230, None),  # 15 s late, which 130 steps more will tell better
         (264, None),  # 19 steps more would be less than a tenth
         (290, 230),
-        (505, 400),  # more steps mean more looks
+        (505, 400),  # more steps mean more validations
         (210, 165),
         (110, 95),
     ],
 )
 def test_the_length_follows_the_time_both_ways_where_it_is_worth_it(training, limit: float, ends: int | None) -> None:
-    # 200 steps of a second and three looks of 15 s: 245 s in all, of which 65 s are over after 50 steps
+    # 200 steps of a second and three validations of 15 s: 245 s in all, of which 65 s are over after 50 steps
     state = state_of(training, rows([10, 10, 10, 10, 25], {5}))
     revise_length(state, limit, QUIET)
     assert (state.events[-1].iterations if state.events else None) == ends
@@ -70,7 +70,7 @@ def test_the_length_follows_the_time_both_ways_where_it_is_worth_it(training, li
 
 @pytest.mark.parametrize(("limit", "ends"), [(241, None), (230, 185)])
 def test_what_would_end_late_is_shortened_by_little_once_most_is_done(training, limit: float, ends: int | None) -> None:
-    # 15 of 20 epochs with three looks: 195 s, and 50 s to come
+    # 15 of 20 epochs with three validations: 195 s, and 50 s to come
     state = state_of(training, rows([10, 10, 10, 10, 25] * 3, {5, 10, 15}))
     revise_length(state, limit, QUIET)
     assert (state.events[-1].iterations if state.events else None) == ends
@@ -139,15 +139,15 @@ def test_of_a_length_that_a_person_wrote_the_cost_is_told(training, limit: float
 
 
 def test_a_look_that_is_expected_is_kept_time_for(training) -> None:
-    # 155 s are left for steps of half a second and looks of 10 s, of which none was seen yet
+    # 155 s are left for steps of half a second and validations of 10 s, of which none was seen yet
     state = state_of(training, rows([5, 5, 5, 5, 5], set()))
-    revise_length(state, 180.0, QUIET, expected_look=10.0)
+    revise_length(state, 180.0, QUIET, expected_validation=10.0)
     with_looks = state.events[-1].iterations
     state = state_of(training, rows([5, 5, 5, 5, 5], set()))
     revise_length(state, 180.0, QUIET)
     assert with_looks < state.events[-1].iterations == 50 + 310
-    looks = (-(-with_looks // 10) - 1) // 5 - 1
-    assert 25 + 0.5 * (with_looks - 50) + 10 * looks == pytest.approx(180, rel=0.08)
+    validations = (-(-with_looks // 10) - 1) // 5 - 1
+    assert 25 + 0.5 * (with_looks - 50) + 10 * validations == pytest.approx(180, rel=0.08)
 
 
 def test_noise_is_averaged_and_a_change_of_the_machine_is_not(training) -> None:
@@ -161,5 +161,5 @@ def test_a_schedule_that_ends_where_a_look_would_be_taken_is_left_alone(training
     state = state_of(training, rows([10] * 30, set()))
     state.training = state.training.changed(iterations=350)
     for limit in (355.0, 360.0, 370.0):
-        revise_length(state, limit, QUIET, expected_look=15.0)
+        revise_length(state, limit, QUIET, expected_validation=15.0)
     assert state.events == ()

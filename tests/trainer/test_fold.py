@@ -15,8 +15,8 @@ from autoseg.image.image import read_geometry, read_label
 from autoseg.run_folder.finished_fold import Finished
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.preprocessed_case import read_record
+from autoseg.whole_image.case_probabilities import LEVELS
 from autoseg.whole_image.out_of_fold import read_probabilities
-from autoseg.whole_image.predicted import LEVELS
 from tests.trainer.interrupted import same, stop_after, weights
 from trainer import checkpoint, events
 from trainer.events import TrainingCollapsed
@@ -143,7 +143,7 @@ def test_a_loss_that_is_not_finite_goes_back_and_lowers_the_rate(
 
 def test_a_collapse_goes_back_behind_the_checkpoints_of_its_own_epoch(tiny_run, monkeypatch) -> None:
     run = tiny_run()
-    monkeypatch.setattr("trainer.fold.SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+    monkeypatch.setattr("trainer.checkpoint.SECONDS_BETWEEN_CHECKPOINTS", -1.0)
     real = Learner.step
     poisoned = []
 

@@ -10,28 +10,22 @@ from safetensors.torch import load_file
 from autoseg.errors import RunFolderError
 from autoseg.image.image import read_label
 from autoseg.network.weights import load_network
-from autoseg.plan.configuration import Configuration, Network
+from autoseg.plan.configuration import Configuration
 from autoseg.plan.network_input import InputLayout, input_channels
 from autoseg.plan.plan import Plan, read_plan, write_plan
 from autoseg.run_folder.finished_fold import Finished, read_finished, read_finished_folds, refuse_other_splits
-from autoseg.run_folder.fold_cases import splits_of
+from autoseg.run_folder.fold_cases import splits_of_configuration
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split, read_splits, write_splits
 from autoseg.run_folder.trained_by import refuse_other_plan_than_trained
-from tests.trainer.conftest import SHAPE, make_plan, make_training, store_case
+from tests.example_plan import example_network
+from tests.trainer.tiny_run import SHAPE, draw_ball, make_plan, make_training, store_case
 from trainer.fold import train_fold
 from trainer.measure import measure_step
 
 NAMES = tuple(f"ball_{i}" for i in range(6))
 LACKS_T2 = ("ball_1", "ball_5")
-FLAT = Network(
-    architecture="plain",
-    features=(8, 16),
-    strides=((1, 1, 1), (1, 2, 2)),
-    kernel_sizes=((1, 3, 3), (1, 3, 3)),
-    encoder_blocks=(1, 1),
-    decoder_blocks=(1,),
-)
+FLAT = example_network(features=(8, 16), strides=((1, 1, 1), (1, 2, 2)), kernel_sizes=((1, 3, 3), (1, 3, 3)))
 
 
 def two_sequences(**training: object) -> Plan:
@@ -54,8 +48,7 @@ def two_sequences(**training: object) -> Plan:
 
 def write_ball(run: RunFolder, name: str, rng: np.random.Generator) -> None:
     """A ball that T1 shows and T2, where there is one, does not."""
-    grid = np.stack(np.meshgrid(*[np.arange(n) for n in SHAPE], indexing="ij"), -1)
-    label = (np.linalg.norm(grid - rng.uniform(4, np.array(SHAPE) - 4), axis=-1) < 3.5).astype(np.uint8)
+    label = draw_ball(rng)
     image = rng.normal(0, 0.5, (2, *SHAPE)).astype(np.float32)
     image[0] += 3 * label
     present = (True, name not in LACKS_T2)
@@ -116,7 +109,7 @@ def test_cases_without_a_seen_sequence_take_no_part(run) -> None:
     assert [file.name for file in run.cross_validation("T2.3d").glob("*.nii.gz")] == ["ball_4.nii.gz"]
     splits = read_splits(run.splits)
     of_folds = read_finished_folds(run, "T2.3d", range(len(splits)))
-    refuse_other_splits(run, "T2.3d", splits_of(run, plan, "T2.3d", splits), of_folds)
+    refuse_other_splits(run, "T2.3d", splits_of_configuration(run, plan, "T2.3d", splits), of_folds)
     with pytest.raises(RunFolderError, match="another split"):
         refuse_other_splits(run, "T2.3d", splits, of_folds)
 

@@ -6,7 +6,7 @@ import torch
 from scipy import ndimage
 from scipy.spatial.distance import cdist
 
-from tests.trainer.conftest import make_plan, make_training
+from tests.trainer.tiny_run import make_plan, make_training
 from trainer.learner import Learner
 from trainer.lesion_loss import lesion_regions, lesion_wise_loss
 from trainer.loss import deep_supervision_loss, dice_and_cross_entropy

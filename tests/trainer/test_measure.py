@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from autoseg.machine.other_programs import DISTURBING, Usage
-from tests.trainer.conftest import make_plan, make_training
+from tests.trainer.tiny_run import make_plan, make_training
 from trainer import measure
 from trainer.learner import Learner
 
@@ -24,7 +24,7 @@ def clocks(monkeypatch):
     class Programs:
         seconds_since = 1.0
 
-        def look(self) -> Usage:
+        def measure(self) -> Usage:
             others = Clocks.others if Clocks.at_first is None else Clocks.at_first
             Clocks.at_first = None
             return Usage(1.0, others, 1.0)

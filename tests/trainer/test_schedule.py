@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from autoseg.plan.configuration import ByLength
+from autoseg.plan.configuration import LengthDependent
 from trainer.schedule import Event, iterations_after, learning_rate, of_length, progress
 
 
@@ -55,7 +55,7 @@ def test_a_lengthened_schedule_is_continuous_and_still_ends_at_one(training) -> 
 
 
 def test_what_depends_on_the_length_follows_it(training) -> None:
-    rule = ByLength(full_dropout_from=1200, mirror_from=20_000, mirror=(0, 1))
+    rule = LengthDependent(full_dropout_from=1200, mirror_from=20_000, mirror=(0, 1))
     planned = training(iterations=300, sequence_dropout=0.125, mirror=(), by_length=rule)
     assert of_length(planned, 300).sequence_dropout == 0.125
     assert of_length(planned, 900).sequence_dropout == 0.375
@@ -69,7 +69,7 @@ def test_what_depends_on_the_length_follows_it(training) -> None:
 
 
 def test_what_a_person_wrote_or_a_plan_without_rules_stays(training) -> None:
-    rule = ByLength(full_dropout_from=1200, mirror_from=20_000, mirror=(0, 1))
+    rule = LengthDependent(full_dropout_from=1200, mirror_from=20_000, mirror=(0, 1))
     edited = training(iterations=300, sequence_dropout=0.3, mirror=(2,), by_length=rule)
     kept = of_length(edited, 40_000, {"mirror", "sequence_dropout"})
     assert (kept.mirror, kept.sequence_dropout) == ((2,), 0.3)

@@ -1,7 +1,8 @@
 """Augment one training patch: first spatially, then in intensity, then by mirroring, in nnU-Net's order.
 
-In: a place in a case and two random generators. Out: image (C, z, y, x) float32 and label (z, y, x) uint8. With two
-generators, a change to the intensity transforms does not change which spatial transforms are drawn.
+In: a place in a case and two random generators. Out: image (C, z, y, x) float32 and label (z, y, x) uint8. All
+transforms are drawn first, then applied. With two generators, a change to the intensity transforms does not change
+which spatial transforms are drawn.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from autoseg.image.geometry import Shape
 from autoseg.plan.configuration import Training
 from autoseg.plan.network_input import NO_HALO
 from autoseg.run_folder.preprocessed_case import CaseRecord
-from trainer.data.intensity import augment_intensity, mirror
+from trainer.data.intensity import apply_intensity, draw_intensity
 from trainer.data.sampling import Place
 from trainer.data.spatial import IDENTITY, ReadRegion, SpatialTransform, cut_patch, draw_spatial, resampled_axes
 
@@ -59,14 +60,26 @@ def augmented_patch(
         halo: voxels (z, y, x) by which the image is larger than the label on each side.
         present: for each channel that `read` returns whether it is present; None = as the record says.
     """
-    spatial, intensity = rngs
-    transform = draw_spatial(spatial, training, patch_size, record.spacing)
-    flipped = tuple(axis for axis in training.mirror if spatial.random() < 0.5)
-    image, label = _cut(read, record, place, patch_size, halo, transform)
-    axes = resampled_axes(training.rotation, patch_size)
-    across = tuple(axis for axis in range(3) if halo[axis])
-    augment_intensity(image, record.present if present is None else present, axes, intensity, unblurred=across)
+    for_space, for_intensity = rngs
+    spatial = draw_spatial(for_space, training, patch_size, record.spacing)
+    flipped = tuple(axis for axis in training.mirror if for_space.random() < 0.5)
+    intensity = draw_intensity(
+        for_intensity,
+        record.present if present is None else present,
+        _with_halo(patch_size, halo),
+        resampled_axes(training.rotation, patch_size),
+        unblurred=tuple(axis for axis in range(3) if halo[axis]),
+    )
+    image, label = _cut(read, record, place, patch_size, halo, spatial)
+    apply_intensity(image, intensity)
     return mirror(image, label, flipped)
+
+
+def mirror(
+    image: NDArray[np.float32], label: NDArray[np.uint8], flipped: tuple[int, ...]
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Views of image (C, z, y, x) and label (z, y, x), mirrored along the axes `flipped` (0 = z, 1 = y, 2 = x)."""
+    return np.flip(image, tuple(a + 1 for a in flipped)), np.flip(label, flipped)
 
 
 def _cut(
@@ -74,7 +87,12 @@ def _cut(
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """The image of the patch with its halo, and the label without halo."""
     z, y, x = (first - margin for first, margin in zip(place.lower, halo, strict=True))
-    depth, height, width = (n + 2 * margin for n, margin in zip(patch_size, halo, strict=True))
     widened = Place((z, y, x), place.pivot)
-    image, label = cut_patch(read, record.shape, widened, (depth, height, width), transform)
+    image, label = cut_patch(read, record.shape, widened, _with_halo(patch_size, halo), transform)
     return image, label[tuple(slice(margin, margin + n) for margin, n in zip(halo, patch_size, strict=True))]
+
+
+def _with_halo(patch_size: Shape, halo: Shape) -> Shape:
+    """Shape (z, y, x) of the image of a patch, which is larger than the patch by the halo on each side."""
+    depth, height, width = (n + 2 * margin for n, margin in zip(patch_size, halo, strict=True))
+    return depth, height, width

@@ -29,6 +29,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from autoseg.errors import AutosegError, InputError, TrainingDataError
 from autoseg.machine.memory import free_memory
+from autoseg.machine.stop_signals import leave_stopping_to_the_parent
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.network_input import InputLayout
 from autoseg.run_folder.preprocessed_case import read_record
@@ -48,9 +49,9 @@ class Batch:
     """What the network sees in one step.
 
     Args:
-        image: network input (B, C, z, y, x), float32.
-        label: class indices (B, z, y, x), uint8.
-        step: training step, from 0.
+        image: input of the network for each patch (B, C, z, y, x), float32.
+        label: class index of each voxel (B, z, y, x), uint8.
+        step: number of the training step, from 0.
     """
 
     image: torch.Tensor
@@ -270,7 +271,7 @@ def _begin_worker(_: int) -> None:
     Signals that a terminal or a scheduler sends to the whole process group are left to the parent, which still takes
     batches while it finishes its step.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_stopping_to_the_parent()
     signal.signal(signal.SIGTERM, _end_later)
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -1,13 +1,19 @@
-"""Intensity augmentation of the present channels of one patch, and mirroring.
+"""Intensity augmentation of the present channels of one patch.
 
-In: a patch and a random generator. Out: the changed patch. Each transform is a function of one channel (z, y, x),
-float32, and its parameters. `augment_intensity` draws the parameters with the probabilities and ranges of nnU-Net
-(Isensee et al., Nature Methods 2021, supplementary note 2; release 2.8.1). batchgenerators has the same transforms, but
-they draw from the global random states, so that a patch would not depend on (seed, step, place) only. Its noise and low
-resolution are also two to five times slower (`benchmarks/augmentation.py`).
+In: a patch and a random generator. Out: the changed patch. The transforms of all channels are drawn first
+(`draw_intensity`), then applied (`apply_intensity`). Each transform is a function of one channel (z, y, x), float32,
+and of its parameters.
+
+Probabilities and ranges are nnU-Net's (Isensee et al., Nature Methods 2021, supplementary note 2; release 2.8.1).
+batchgenerators has the same transforms, but they draw from the global random states, so that a patch would not depend
+on (seed, step, place) only. Its noise and low resolution are also two to five times slower
+(`benchmarks/augmentation.py`).
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,15 +21,100 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from autoseg.image.geometry import Shape
+
 Patch = NDArray[np.float32]
+Sigma = tuple[float, float, float]
+
+NOISE, BLUR, BRIGHTNESS, CONTRAST, LOW_RESOLUTION = 0.1, 0.2, 0.15, 0.15, 0.25
+INVERTED_GAMMA, GAMMA = 0.1, 0.3
+"""Probability that a patch gets the transform, one constant for each transform."""
+
+CHANNEL = 0.5
+"""Probability that blur or low resolution, where the patch gets it, changes a channel; the others change every one."""
 
 
-def add_noise(channel: Patch, sd: float, rng: np.random.Generator) -> Patch:
-    """Add Gaussian noise of standard deviation `sd`."""
-    return channel + np.float32(sd) * rng.standard_normal(channel.shape, dtype=np.float32)
+@dataclass(frozen=True)
+class IntensityTransform:
+    """The transforms that were drawn for a patch, in the order in which they are applied.
+
+    Each dictionary has an entry for every channel that the transform changes, keyed by the channel's index.
+
+    Args:
+        noise: field (z, y, x) that is added to the channel.
+        blur: standard deviation of a Gaussian in voxels along (z, y, x).
+        brightness: factor of all values of the channel.
+        contrast: factor of the distance of each value to the mean.
+        resolution: share of the voxels along `axes` that a lower resolution keeps.
+        axes: array axes (0 = z, 1 = y, 2 = x) along which the resolution is lowered.
+        inverted_gamma: exponent of the values of the negative image.
+        gamma: exponent of the values of the image.
+    """
+
+    noise: dict[int, Patch]
+    blur: dict[int, Sigma]
+    brightness: dict[int, float]
+    contrast: dict[int, float]
+    resolution: dict[int, float]
+    axes: tuple[int, ...]
+    inverted_gamma: dict[int, float]
+    gamma: dict[int, float]
 
 
-def blur(channel: Patch, sigma: tuple[float, float, float]) -> Patch:
+def draw_intensity(
+    rng: np.random.Generator,
+    present: Sequence[bool],
+    shape: Shape,
+    axes: tuple[int, ...],
+    *,
+    unblurred: tuple[int, ...] = (),
+) -> IntensityTransform:
+    """Draw the intensity transforms of one patch with nnU-Net's probabilities and ranges.
+
+    Args:
+        rng: random generator that draws all transforms and their parameters.
+        present: for each channel whether it is present; an absent channel gets no transform.
+        shape: shape of the patch in voxels (z, y, x).
+        axes: axes along which the resolution may be lowered; only those within slices if slices are treated as 2D
+            images.
+        unblurred: axes along which nothing is blurred: across slices that become channels of their own.
+    """
+    channels = [c for c, there in enumerate(present) if there]
+    # these lines are the order of the draws: in another order every patch would be another one
+    noise = _draw_noise(rng, channels, shape) if rng.random() < NOISE else {}
+    blurred = {c: _draw_sigma(rng, unblurred) for c in _some(channels, rng)} if rng.random() < BLUR else {}
+    brightness = {c: _around_one(0.75, 1.25, rng) for c in channels} if rng.random() < BRIGHTNESS else {}
+    contrast = {c: _around_one(0.75, 1.25, rng) for c in channels} if rng.random() < CONTRAST else {}
+    resolution = {c: rng.uniform(0.5, 1) for c in _some(channels, rng)} if rng.random() < LOW_RESOLUTION else {}
+    inverted_gamma = {c: _around_one(0.7, 1.5, rng) for c in channels} if rng.random() < INVERTED_GAMMA else {}
+    gamma = {c: _around_one(0.7, 1.5, rng) for c in channels} if rng.random() < GAMMA else {}
+    return IntensityTransform(noise, blurred, brightness, contrast, resolution, axes, inverted_gamma, gamma)
+
+
+def apply_intensity(image: NDArray[np.float32], transform: IntensityTransform) -> None:
+    """Apply the drawn transforms to a patch (C, z, y, x) in place; channels without an entry are not changed."""
+    for c, noise in transform.noise.items():
+        image[c] += noise
+    for c, sigma in transform.blur.items():
+        image[c] = blur(image[c], sigma)
+    for c, factor in transform.brightness.items():
+        image[c] *= np.float32(factor)
+    for c, factor in transform.contrast.items():
+        image[c] = change_contrast(image[c], factor)
+    for c, scale in transform.resolution.items():
+        image[c] = lower_resolution(image[c], scale, transform.axes)
+    for c, exponent in transform.inverted_gamma.items():
+        image[c] = change_gamma(image[c], exponent, inverted=True)
+    for c, exponent in transform.gamma.items():
+        image[c] = change_gamma(image[c], exponent, inverted=False)
+
+
+def noise_field(rng: np.random.Generator, shape: Shape, sd: float) -> Patch:
+    """Draw a field (z, y, x) of independent Gaussian noise of standard deviation `sd`."""
+    return np.float32(sd) * rng.standard_normal(shape, dtype=np.float32)
+
+
+def blur(channel: Patch, sigma: Sigma) -> Patch:
     """Blur with a Gaussian of standard deviation `sigma` in voxels along (z, y, x)."""
     return gaussian_filter(channel, sigma)
 
@@ -45,7 +136,7 @@ def change_gamma(channel: Patch, gamma: float, inverted: bool) -> Patch:
     """Raise the values, scaled to [0, 1], to the power `gamma`; keep mean and standard deviation.
 
     Args:
-        channel: channel (z, y, x).
+        channel: values (z, y, x) of one channel.
         gamma: exponent; below 1 it spreads dark values.
         inverted: whether the negative image is changed, so that bright values are spread instead of dark ones.
     """
@@ -61,59 +152,21 @@ def change_gamma(channel: Patch, gamma: float, inverted: bool) -> Patch:
     return -result if inverted else result
 
 
-def augment_intensity(
-    image: NDArray[np.float32],
-    present: tuple[bool, ...],
-    axes: tuple[int, ...],
-    rng: np.random.Generator,
-    *,
-    unblurred: tuple[int, ...] = (),
-) -> None:
-    """Augment the intensities of a patch (C, z, y, x) in place; absent channels are not changed.
-
-    Args:
-        image: image of the patch (C, z, y, x), changed in place.
-        present: for each channel whether it is present.
-        axes: axes along which the resolution may be lowered; only those within slices if slices are treated as 2D
-            images.
-        rng: random generator that draws all transforms and their parameters.
-        unblurred: axes along which nothing is blurred: across slices that become channels of their own.
-    """
-    channels = [c for c, there in enumerate(present) if there]
-    if rng.random() < 0.1:
-        # all channels have the same standard deviation, but each has its own noise
-        sd = rng.uniform(0, 0.1)
-        for c in channels:
-            image[c] = add_noise(image[c], sd, rng)
-    if rng.random() < 0.2:
-        for c in _some(channels, rng):
-            z, y, x = (0.0 if axis in unblurred else s for axis, s in enumerate(rng.uniform(0.5, 1, 3)))
-            image[c] = blur(image[c], (z, y, x))
-    if rng.random() < 0.15:
-        for c in channels:
-            image[c] *= np.float32(_around_one(0.75, 1.25, rng))
-    if rng.random() < 0.15:
-        for c in channels:
-            image[c] = change_contrast(image[c], _around_one(0.75, 1.25, rng))
-    if rng.random() < 0.25:
-        for c in _some(channels, rng):
-            image[c] = lower_resolution(image[c], rng.uniform(0.5, 1), axes)
-    for probability, inverted in ((0.1, True), (0.3, False)):
-        if rng.random() < probability:
-            for c in channels:
-                image[c] = change_gamma(image[c], _around_one(0.7, 1.5, rng), inverted)
+def _draw_noise(rng: np.random.Generator, channels: Sequence[int], shape: Shape) -> dict[int, Patch]:
+    """Draw noise for each channel: all have the same standard deviation, but each has a field of its own."""
+    sd = rng.uniform(0, 0.1)
+    return {c: noise_field(rng, shape, sd) for c in channels}
 
 
-def mirror(
-    image: NDArray[np.float32], label: NDArray[np.uint8], flipped: tuple[int, ...]
-) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Views of image (C, z, y, x) and label (z, y, x), mirrored along the axes `flipped` (0 = z, 1 = y, 2 = x)."""
-    return np.flip(image, tuple(a + 1 for a in flipped)), np.flip(label, flipped)
+def _draw_sigma(rng: np.random.Generator, unblurred: tuple[int, ...]) -> Sigma:
+    """Draw the standard deviation of a blur in voxels along (z, y, x); it is 0 along the axes `unblurred`."""
+    z, y, x = (0.0 if axis in unblurred else float(sd) for axis, sd in enumerate(rng.uniform(0.5, 1, 3)))
+    return z, y, x
 
 
-def _some(channels: list[int], rng: np.random.Generator) -> list[int]:
-    """Draw a subset of the channels: each with probability one half."""
-    return [c for c in channels if rng.random() < 0.5]
+def _some(channels: Sequence[int], rng: np.random.Generator) -> list[int]:
+    """Draw a subset of the channels: each with probability `CHANNEL`."""
+    return [c for c in channels if rng.random() < CHANNEL]
 
 
 def _around_one(low: float, high: float, rng: np.random.Generator) -> float:

@@ -94,7 +94,7 @@ def is_foreground_place(place: int, step: int, batch_size: int, share: float) ->
 
     Args:
         place: index of the patch in the batch, from 0.
-        step: training step, from 0.
+        step: number of the training step, from 0.
         batch_size: number of patches per batch.
         share: smallest share of patches that are centred on foreground.
     """

@@ -6,11 +6,13 @@ from types import SimpleNamespace
 
 from autoseg.errors import OtherPace
 from autoseg.plan.plan import read_plan
-from autoseg.run_folder.finished_fold import Finished, write_finished
-from autoseg.run_folder.fold_cases import splits_of
-from autoseg.run_folder.splits import Split, read_splits
+from autoseg.run_folder.finished_fold import write_finished
+from autoseg.run_folder.fold_cases import splits_of_configuration
+from autoseg.run_folder.splits import read_splits
 from autoseg.run_folder.trained_by import write_trained_by
 from planner.rules.reference_plan import PlannedDecisions
+from tests.example_fold import finished_fold
+from tests.example_plan import with_training
 
 FOLD_SECONDS = 300.0
 
@@ -25,37 +27,17 @@ class Calls:
     paces: list[float] = field(default_factory=list)  # real pace by planned pace, of the next folds that may tell
 
 
-def finished(fold: int, split: Split, *, seconds_training: float = 1.0) -> Finished:
-    """Summary of a fold that was trained with a split."""
-    return Finished(
-        fold=fold,
-        steps=1,
-        seconds_training=seconds_training,
-        seconds_validation=0.0,
-        device="cpu",
-        threads=1,
-        torch_version="2",
-        events=(),
-        train=split.train,
-        dice={case: [0.9] for case in split.val},
-        classes=("ball",),
-    )
-
-
 def fitting(calls: Calls):
     """A planner for the time at hand that shortens the schedule of every configuration."""
 
-    def fit_to_hardware(decisions, fingerprint, splits, *, configurations, budget_seconds, **rest):
+    def fit_to_budget(decisions, fingerprint, splits, *, configurations, budget_seconds, **rest):
         calls.fitted.append({"splits": splits, "configurations": configurations, "budget": budget_seconds, **rest})
         plan = decisions.plan.changed(device=rest["device"], time_budget_seconds=budget_seconds)
         for name in plan.configurations if budget_seconds is not None else ():
-            planned = plan.configurations[name]
-            training = planned.training.changed(iterations=100, seconds=FOLD_SECONDS)
-            changed = {**plan.configurations, name: planned.changed(training=training)}
-            plan = plan.changed(configurations=changed)
+            plan = with_training(plan, name, iterations=100, seconds=FOLD_SECONDS)
         return PlannedDecisions(plan, decisions.reasons)
 
-    return fit_to_hardware
+    return fit_to_budget
 
 
 def install(monkeypatch, *, planning: bool = True) -> Calls:
@@ -78,8 +60,8 @@ def install(monkeypatch, *, planning: bool = True) -> Calls:
             planned = training.seconds / training.iterations
             raise OtherPace(planned, calls.paces.pop(0) * planned)
         write_trained_by(run, plan, configuration, fold)
-        split = splits_of(run, plan, configuration, read_splits(run.splits))[fold]
-        write_finished(run, configuration, fold, finished(fold, split))
+        split = splits_of_configuration(run, plan, configuration, read_splits(run.splits))[fold]
+        write_finished(run, configuration, fold, finished_fold(fold, split, classes=("ball",)))
 
     def report_run(run, configuration, *, threads=None):
         calls.reported.append(configuration)
@@ -96,8 +78,8 @@ def install(monkeypatch, *, planning: bool = True) -> Calls:
         ),
     }
     if planning:
-        modules["planner.budget.time_budget"] = SimpleNamespace(fit_to_hardware=fitting(calls))
+        modules["planner.budget.time_budget"] = SimpleNamespace(fit_to_budget=fitting(calls))
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setattr("autoseg.commands.results.print_results", lambda *arguments: None)
+    monkeypatch.setattr("autoseg.commands.printed_results.print_results", lambda *arguments: None)
     return calls

@@ -4,10 +4,10 @@ import pytest
 from rich.console import Console
 
 from autoseg.commands.messages import say_budget, say_plan
-from autoseg.commands.options import asked
+from autoseg.commands.plan_options import check_plan_options
 from autoseg.plan.plan import Plan, write_plan
 from autoseg.run_folder.paths import RunFolder
-from tests.autoseg.preprocessing.example_plan import plan
+from tests.example_plan import example_plan, with_training
 
 REASON = "600 passes over the data set's [31] million voxels"
 
@@ -17,11 +17,8 @@ def shown(console: Console) -> str:
 
 
 def of_length(iterations: int, seconds: float | None) -> Plan:
-    base = plan()
-    configuration = base.configurations["3d"]
-    training = configuration.training.changed(iterations=iterations, seconds=seconds)
-    changed = {"3d": configuration.changed(training=training)}
-    return base.changed(configurations=changed, time_budget_seconds=seconds and 10 * seconds)
+    plan = example_plan(time_budget_seconds=seconds and 10 * seconds)
+    return with_training(plan, iterations=iterations, seconds=seconds)
 
 
 @pytest.mark.parametrize("seconds", [None, 300.0])
@@ -37,6 +34,6 @@ def test_the_length_of_training_is_stated_with_the_plan(tmp_path, seconds) -> No
 
 def test_without_a_limit_it_is_said_how_to_set_one() -> None:
     console = Console(file=io.StringIO(), width=400)
-    say_budget(console, None, "cuda", asked(None, None, "cuda", None))
+    say_budget(console, None, "cuda", check_plan_options(None, None, "cuda", None))
     assert "No time limit on cuda: the length of training follows from the data set" in shown(console)
     assert "--time-budget" in shown(console)

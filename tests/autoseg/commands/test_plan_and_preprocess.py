@@ -10,9 +10,11 @@ from autoseg.plan.plan import read_plan
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split, read_splits, write_splits
 from autoseg.run_folder.time_spent import add_time, read_time_spent
+from autoseg.run_folder.timed_stage import Stage
 from tests.autoseg.commands.stand_ins import FOLD_SECONDS
 from tests.autoseg.commands.steps import CASES, preprocessed_times
 from tests.autoseg.small_dataset import draw_case, geometry
+from tests.example_plan import example_network
 
 
 def test_planning_writes_all_that_later_stages_read(run):
@@ -32,7 +34,7 @@ def test_planning_writes_all_that_later_stages_read(run):
 
 
 def test_the_planner_is_given_time_spent_budget_and_a_real_measurement(calls, dataset, tmp_path):
-    add_time(RunFolder(tmp_path / "run"), "check", 100.0)
+    add_time(RunFolder(tmp_path / "run"), Stage("check"), 100.0)
     autoseg.plan_and_preprocess(dataset, tmp_path / "run", time_budget="10m", device="cpu", plan_only=True, workers=1)
     (asked,) = calls.fitted
     assert asked["budget"] == 600
@@ -40,15 +42,10 @@ def test_the_planner_is_given_time_spent_budget_and_a_real_measurement(calls, da
     assert asked["configurations"] == ("3d",)
     assert len(asked["splits"]) == 5
     plan = read_plan(tmp_path / "run" / "plan.yaml")
-    small = plan.configurations["3d"].changed(batch_size=1, patch_size=(16, 16, 16))
-    network = small.network.changed(
-        features=(2, 2),
-        strides=((1, 1, 1), (2, 2, 2)),
-        kernel_sizes=((3, 3, 3),) * 2,
-        encoder_blocks=(1, 1),
-        decoder_blocks=(1,),
+    small = plan.configurations["3d"].changed(
+        batch_size=1, patch_size=(16, 16, 16), network=example_network(features=(2, 2))
     )
-    cost = asked["measure"](plan, small.changed(network=network))
+    cost = asked["measure"](plan, small)
     assert 0 < cost.seconds < 30
     assert not (tmp_path / "run" / "preprocessed").exists(), "--plan-only"
 

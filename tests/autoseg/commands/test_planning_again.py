@@ -1,201 +1,213 @@
-import json
-import os
-import shutil
+"""A plan whose first epochs show another machine is made again: real planning, steps that cost what their work says."""
+
+import sys
+from types import SimpleNamespace
 
 import pytest
 
 import autoseg
-from autoseg.dataset.fingerprint import read_fingerprint, write_fingerprint
-from autoseg.errors import PlanError, RunFolderError
 from autoseg.image.image import Image, write_image
-from autoseg.plan.plan import read_plan
+from autoseg.plan.plan import read_plan, read_reasons
 from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.plan_edits import edited_fields
 from autoseg.run_folder.preprocessed_case import read_record
-from autoseg.run_folder.splits import Split, read_splits, write_splits
+from autoseg.run_folder.step_costs import ReplayedCosts, read_step_costs
 from autoseg.run_folder.time_spent import add_time
-from tests.autoseg.commands.steps import again, edit, preprocessed_times
+from autoseg.run_folder.timed_stage import Stage
+from tests.autoseg.commands.stand_ins import install
+from tests.autoseg.commands.steps import CASES, edit
+from tests.autoseg.dataset.build import write_table
 from tests.autoseg.small_dataset import draw_case, geometry
+from tests.planner.machine import Machine
+from tests.words import on_one_line
+
+SLOW = 4e8
+"""Multiply-adds a second of a machine on which these small images are much."""
 
 
-def test_again_nothing_is_done_again(calls, dataset, run, monkeypatch):
-    before, fingerprint = preprocessed_times(run), run.fingerprint.stat().st_mtime_ns
-    monkeypatch.setattr("planner.fingerprint.measure_fingerprint", None)
-    monkeypatch.setattr("autoseg.dataset.check.check_dataset", None)
-    again(dataset, run)
-    assert preprocessed_times(run) == before
-    assert run.fingerprint.stat().st_mtime_ns == fingerprint
-    assert calls.fitted == []
+def costs_at(speed: float):
+    """What stands in for measuring a step."""
+    machine = Machine(speed=speed)
+    return lambda plan, configuration, device, threads: machine.cost(plan, configuration)
 
 
-def test_edits_are_kept_and_only_what_they_touch_is_done_again(calls, dataset, run, capsys):
-    before = preprocessed_times(run)
-    edit(run, r"iterations: 100\b", "iterations: 77")
-    plan = again(dataset, run)
-    assert plan.configurations["3d"].training.iterations == 77
-    assert preprocessed_times(run) == before, "a schedule does not touch preprocessing"
-    assert "configurations.3d.training.iterations" in capsys.readouterr().out
-
-    spacing = read_plan(run.plan).configurations["3d"].spacing
-    edit(run, r"spacing: \[.*?\]", "spacing: [3.0, 2.0, 2.0]")
-    again(dataset, run)
-    assert all(now > before[case] for case, now in preprocessed_times(run).items())
-    assert spacing != (3.0, 2.0, 2.0)
-    assert read_record(run.case("3d", "ball_0")).spacing == (3.0, 2.0, 2.0)
-    assert calls.fitted == []
+def size_of(configuration) -> tuple[object, ...]:
+    """What a plan is the richer by, in this order."""
+    return configuration.network.features[0], -(configuration.spacing[2] or 0), configuration.patch_size
 
 
-def test_a_malformed_edit_names_file_and_field(calls, dataset, run):
-    edit(run, r"batch_size: \d+", "batch_size: many")
-    with pytest.raises(PlanError, match=r"plan\.yaml.*batch_size"):
-        again(dataset, run)
+@pytest.fixture
+def calls(monkeypatch):
+    monkeypatch.setattr("trainer.measure.measure_step", costs_at(SLOW))
+    return install(monkeypatch, planning=False)
 
 
-def test_replan_discards_edits(calls, dataset, run):
-    edit(run, r"iterations: 100\b", "iterations: 77")
-    plan = again(dataset, run, replan=True, time_budget="20m", device="cpu")
-    assert plan.configurations["3d"].training.iterations == 100
-    assert plan.time_budget_seconds == 1200
-    assert len(calls.fitted) == 1
+@pytest.fixture
+def run(tmp_path) -> RunFolder:
+    return RunFolder(tmp_path / "run")
 
 
-@pytest.mark.parametrize(
-    ("options", "named"),
-    [
-        ({"time_budget": "20m"}, "20 min"),
-        ({"memory": 24}, "24"),
-        ({"architecture": "resenc_m"}, "resenc_m"),
-        ({"device": "cuda"}, "cuda"),
-        ({"config": ["3d", "2d"]}, "2d"),
-    ],
-)
-def test_other_wishes_on_an_existing_run_ask_for_replan(calls, dataset, run, options, named):
-    before = run.plan.read_bytes()
-    with pytest.raises(RunFolderError, match=f"{named}.*--replan"):
-        again(dataset, run, **options)
-    assert run.plan.read_bytes() == before
+def start(dataset, run, **options):
+    autoseg.run(dataset, run.path, device="cpu", workers=1, time_budget="10m", **options)
+    return read_plan(run.plan)
 
 
-def test_the_same_wishes_again_are_no_others(calls, dataset, run):
-    again(dataset, run, time_budget="40m", memory=8, architecture="plain", device="cpu")
+def first_plan(dataset, run):
+    autoseg.plan_and_preprocess(dataset, run.path, device="cpu", workers=1, time_budget="10m")
+    return read_plan(run.plan)
 
 
-def test_a_trained_model_is_not_orphaned_by_another_plan(calls, dataset, run):
-    autoseg.train(run.path, fold=1)
-    with pytest.raises(RunFolderError, match="3d fold 1"):
-        again(dataset, run, replan=True)
-    # so it is not what a message asks for
-    with pytest.raises(RunFolderError, match=r"without time|time budget") as refused:
-        again(dataset, run, time_budget="3h")
-    assert "use a new RUN folder" in str(refused.value) and "--replan" not in str(refused.value)
+@pytest.mark.parametrize(("pace", "kind"), [(0.2, "richer"), (4.0, "poorer")])
+def test_another_pace_is_planned_for_and_told(calls, dataset, run, capsys, monkeypatch, pace: float, kind: str) -> None:
+    monkeypatch.setattr("trainer.measure.measure_step", costs_at(SLOW if kind == "richer" else 10 * SLOW))
+    before = first_plan(dataset, run).configurations["3d"]
+    calls.paces = [pace, pace]
+    plan = start(dataset, run)
+    now = plan.configurations["3d"]
+    assert size_of(now) > size_of(before) if kind == "richer" else size_of(now) < size_of(before)
+    assert f"{kind} than planned" in on_one_line(capsys.readouterr().out)
+    assert plan.planned_again == ("3d",)
+    assert calls.paces == [pace], "once"
+    assert [fold for _, fold, _ in calls.trained] == [0, 0, 1, 2, 3, 4]
+    assert read_plan(run.planned) == plan
+    assert "planned_again" in read_reasons(run.plan)
 
 
-def test_folds_that_share_a_case_are_refused(calls, dataset, run):
-    write_splits(run.splits, (Split(train=("ball_0", "ball_1"), val=("ball_1",)),))
-    with pytest.raises(PlanError, match=r"splits\.json.*ball_1"):
-        again(dataset, run)
+def test_cases_whose_spacing_changes_are_preprocessed_again(calls, dataset, run) -> None:
+    before = first_plan(dataset, run).configurations["3d"].spacing
+    calls.paces = [0.01]
+    now = start(dataset, run).configurations["3d"].spacing
+    if now == before:
+        pytest.skip("structures of this data set allow one spacing alone")
+    for case in CASES:
+        assert read_record(run.case("3d", case)).spacing == pytest.approx(now)
 
 
-def test_a_changed_data_set_is_measured_and_planned_again(calls, dataset, run, tmp_path):
-    larger = shutil.copytree(dataset, tmp_path / "larger")
-    image, label = draw_case(9)
-    write_image(larger / "imagesTr" / "ball_9_0000.nii.gz", Image(image[None], geometry()))
-    write_image(larger / "labelsTr" / "ball_9.nii.gz", Image(label[None], geometry()))
-    declared = json.loads((larger / "dataset.json").read_text(encoding="utf-8"))
-    (larger / "dataset.json").write_text(json.dumps(declared | {"numTraining": 6}), encoding="utf-8")
-    run.splits.unlink()
-    again(dataset, run, replan=True, time_budget="20m", memory=24, architecture="resenc_m", device="cpu")
-    run.splits.unlink()
-    plan = again(larger, run)
-    assert len(read_fingerprint(run.fingerprint).cases) == 6
-    assert len(calls.fitted) == 2
-    assert run.case("3d", "ball_9").exists()
-    # what the former plan was made for, and not the defaults
-    assert (plan.time_budget_seconds, plan.memory_gb, plan.device) == (1200, 24, "cpu")
-    assert {c.network.architecture for c in plan.configurations.values()} == {"resenc_m"}
+def test_what_a_person_wrote_stays(calls, dataset, run) -> None:
+    first_plan(dataset, run)
+    edit(run, r"weight_decay: 0\.01", "weight_decay: 0.0007")
+    calls.paces = [0.2]
+    plan = start(dataset, run)
+    assert plan.planned_again == ("3d",)
+    assert plan.configurations["3d"].training.weight_decay == 0.0007
+    assert read_plan(run.planned).configurations["3d"].training.weight_decay == 0.01
 
 
-def test_a_stop_between_a_changed_data_set_and_its_plan_forgets_no_wish(calls, dataset, run, monkeypatch):
-    again(dataset, run, replan=True, time_budget="20m", memory=24, device="cpu")
-    run.plan.unlink()
-    plan = again(dataset, run)
-    assert (plan.time_budget_seconds, plan.memory_gb) == (1200, 24)
-
-
-def test_touched_files_are_measured_but_their_models_stay(calls, dataset, run, tmp_path):
-    """A copy of the data set has other file times; equal measurements mean that it has not changed."""
-    autoseg.train(run.path)
-    copied = shutil.copytree(dataset, tmp_path / "copied")
-    os.utime(copied / "imagesTr" / "ball_0_0000.nii.gz", (5, 5))
-    again(copied, run)
-    image, _ = draw_case(0)
-    write_image(copied / "imagesTr" / "ball_0_0000.nii.gz", Image(2 * image[None], geometry()))
-    with pytest.raises(RunFolderError, match=r"data set has changed.*3d fold 0"):
-        again(copied, run)
-
-
-def test_a_case_in_no_fold_is_told(calls, dataset, run, capsys):
-    folds = read_splits(run.splits)
-    without = [
-        Split(train=[c for c in f.train if c != "ball_4"], val=[c for c in f.val if c != "ball_4"]) for f in folds
-    ]
-    write_splits(run.splits, tuple(f for f in without if f.val))
-    again(dataset, run)
-    assert "ball_4" in capsys.readouterr().out
-
-
-def test_another_data_set_gets_the_whole_budget_and_its_own_folds(calls, dataset, tmp_path):
-    own = tmp_path / "own"
-    shutil.copytree(dataset, own)
-    run = RunFolder(tmp_path / "run")
-    autoseg.plan_and_preprocess(own, run.path, device="cpu", workers=1)
-    add_time(run, "train 3d fold 0", 5000.0)
-    for folder in ("imagesTr", "labelsTr"):
-        for file in (own / folder).glob("ball_4*"):
-            file.unlink()
-    document = json.loads((own / "dataset.json").read_text(encoding="utf-8"))
-    (own / "dataset.json").write_text(json.dumps(document | {"numTraining": 4}), encoding="utf-8")
-    again(own, run)
-    assert calls.fitted[-1]["spent_seconds"] < 1000
-    assert {case for split in read_splits(run.splits) for case in split.val} == {f"ball_{i}" for i in range(4)}
-
-
-def test_a_persons_own_folds_outlast_another_data_set(calls, dataset, tmp_path):
-    own = tmp_path / "own"
-    shutil.copytree(dataset, own)
-    run = RunFolder(tmp_path / "run")
-    autoseg.plan_and_preprocess(own, run.path, device="cpu", workers=1)
-    splits = read_splits(run.splits)[:2]
-    write_splits(run.splits, splits)
-    image, label = draw_case(5)
-    write_image(own / "imagesTr" / "ball_5_0000.nii.gz", Image(image[None], geometry()))
-    write_image(own / "labelsTr" / "ball_5.nii.gz", Image(label[None], geometry()))
-    document = json.loads((own / "dataset.json").read_text(encoding="utf-8"))
-    (own / "dataset.json").write_text(json.dumps(document | {"numTraining": 6}), encoding="utf-8")
-    again(own, run)
-    assert read_splits(run.splits) == splits
-
-
-@pytest.mark.parametrize(("letters", "possible"), [("SPL", True), ("IAR", True), ("LPS", False)])
-def test_images_as_they_are_stored_need_the_axes_that_were_planned(calls, dataset, run, letters: str, possible: bool):
-    fingerprint = read_fingerprint(run.fingerprint)
-    cases = tuple(case.changed(orientation=letters) for case in fingerprint.cases)
-    write_fingerprint(run.fingerprint, fingerprint.changed(cases=cases))
+def test_edits_of_other_configurations_stay_edits(calls, dataset, run) -> None:
+    first_plan(dataset, run)
     text = run.plan.read_text(encoding="utf-8")
-    run.plan.write_text(text.replace("orientation: canonical", "orientation: as_stored"), encoding="utf-8")
-    if possible:
-        assert again(dataset, run, plan_only=True).orientation == "as_stored"
-    else:
-        with pytest.raises(PlanError, match=r"case ball_0 is stored with axes .* towards LPS"):
-            again(dataset, run, plan_only=True)
-
-
-def test_room_is_asked_for_what_is_not_there_yet_alone(calls, dataset, run, monkeypatch):
-    asked = []
-    monkeypatch.setattr("autoseg.dataset.disk.require_disk_space", lambda folder, needed: asked.append(needed))
-    monkeypatch.setattr(
-        "autoseg.commands.plan_and_preprocess.require_disk_space", lambda folder, needed: asked.append(needed)
+    place = text.index("\n  2d:")
+    run.plan.write_text(
+        text[:place] + text[place:].replace("weight_decay: 0.01", "weight_decay: 0.0007", 1), encoding="utf-8"
     )
-    again(dataset, run)
-    autoseg.plan_and_preprocess(dataset, run.path, config="2d", workers=1)
-    of_preprocessed, of_another = asked
-    assert of_another > of_preprocessed, "what 3d takes is no room for 2d"
+    calls.paces = [0.2]
+    plan = start(dataset, run)
+    assert plan.planned_again == ("3d",)
+    assert edited_fields(run, plan) == ("configurations.2d.training.weight_decay",)
+
+
+@pytest.mark.parametrize("pace", [4.0, 0.2])
+def test_where_nothing_else_fits_edits_stay_edits_too(calls, dataset, run, monkeypatch, pace: float) -> None:
+    # so slow that nothing is cheaper, so quick that nothing is richer
+    monkeypatch.setattr("trainer.measure.measure_step", costs_at(SLOW if pace > 1 else 1e14))
+    first_plan(dataset, run)
+    edit(run, r"weight_decay: 0\.01", "weight_decay: 0.0007")
+    calls.paces = [pace]
+    plan = start(dataset, run)
+    assert plan.planned_again == ("3d",)
+    assert edited_fields(run, plan) == ("configurations.3d.training.weight_decay",)
+
+
+def test_what_another_configuration_took_is_no_reason_to_plan_for_nothing(calls, dataset, run) -> None:
+    before = first_plan(dataset, run).configurations["3d"]
+    add_time(run, Stage("train", "2d", 0), 100_000)
+    calls.paces = [0.2]
+    now = start(dataset, run).configurations["3d"]
+    assert size_of(now) > size_of(before)
+
+
+def test_a_network_that_a_person_wrote_is_not_planned_over(calls, dataset, run) -> None:
+    before = first_plan(dataset, run)
+    edit(run, r"batch_size: 2", "batch_size: 3")
+    calls.paces = [0.2]
+    plan = start(dataset, run)
+    assert plan.planned_again == ()
+    assert calls.paces == [0.2], "nobody asked for the pace"
+    assert plan.configurations["3d"].network == before.configurations["3d"].network
+
+
+def test_once_another_fold_has_begun_the_plan_stands(calls, dataset, run) -> None:
+    first_plan(dataset, run)
+    autoseg.train(run.path, fold=3)
+    calls.paces = [0.2]
+    assert start(dataset, run).planned_again == ()
+
+
+def test_epochs_fix_everything(calls, dataset, run) -> None:
+    calls.paces = [0.2]
+    plan = start(dataset, run, epochs=3, threads=1)
+    assert plan.planned_again == () and calls.paces == [0.2]
+    assert {options["epochs"] for _, _, options in calls.trained} == {3}
+    assert {options["threads"] for _, _, options in calls.trained} == {1}
+
+
+def test_with_epochs_and_threads_the_plan_asks_no_clock(calls, dataset, tmp_path, monkeypatch) -> None:
+    plans = []
+    for number, speed in enumerate((SLOW, 100 * SLOW)):
+        monkeypatch.setattr("trainer.measure.measure_step", costs_at(speed))
+        plans.append(start(dataset, RunFolder(tmp_path / str(number)), epochs=3, threads=1))
+    assert plans[0] == plans[1]
+
+
+def test_the_same_looks_give_the_same_plan(calls, dataset, run, tmp_path, monkeypatch) -> None:
+    plan = first_plan(dataset, run)
+    costs = read_step_costs(run)
+    assert costs is not None and costs.steps
+    replayed = ReplayedCosts(costs)
+    monkeypatch.setattr("trainer.measure.measure_step", lambda plan, c, device, threads: replayed(plan, c))
+    again = first_plan(dataset, RunFolder(tmp_path / "again"))
+    ours, theirs = plan.configurations["3d"], again.configurations["3d"]
+    assert (ours.network, ours.patch_size, ours.spacing) == (theirs.network, theirs.patch_size, theirs.spacing)
+
+
+def test_a_budget_too_small_for_anything_says_so_first(calls, dataset, run, capsys) -> None:
+    autoseg.run(dataset, run.path, device="cpu", workers=1, time_budget="40s")
+    told = on_one_line(capsys.readouterr().out)
+    assert "40 s are too little for a useful model" in told
+    assert "The least that makes sense for these data on this machine is about --time-budget" in told
+    assert told.index("too little") < told.index("Time spent")
+    assert len(calls.trained) == 5, "it does what it can"
+
+
+def two_sequences(folder):
+    """Five cases of two sequences, as a table."""
+    rows = []
+    for i in range(5):
+        image, label = draw_case(i)
+        row = {"case": f"ball_{i}", "T1": f"{i}_t1.nii.gz", "T2": f"{i}_t2.nii.gz", "label": f"{i}.nii.gz"}
+        for name, array in (("T1", image), ("T2", 300 - image), ("label", label)):
+            write_image(folder / row[name], Image(array[None], geometry()))
+        rows.append(row)
+    write_table(folder, rows)
+    return folder
+
+
+def test_in_a_study_every_cell_of_a_dimension_is_planned_again(calls, run, tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(
+        sys.modules,
+        "inference.study.write",
+        SimpleNamespace(write_study=lambda *arguments, **options: SimpleNamespace(problems=())),
+    )
+    monkeypatch.setattr("autoseg.commands.study.print_study", lambda *arguments: None)
+    asked = {"sequences": ["T1", "all"], "dimensions": ["2d", "2.5d", "3d"], "time_budget": "60m", "device": "cpu"}
+    data = two_sequences(tmp_path / "data")
+    calls.paces = [0.1]
+    autoseg.study(data, run.path, workers=1, **asked)
+    plan = read_plan(run.plan)
+    flat = {"2d", "2.5d", "T1.2d", "T1.2.5d", "all.2d", "all.2.5d"}
+    assert set(plan.planned_again) == flat, "2.5d has the network of 2d"
+    networks = [plan.configurations[name].network for name in sorted(flat)]
+    assert networks.count(networks[0]) == len(networks)
+    assert [(name, fold) for name, fold, _ in calls.trained][:3] == [("T1.2d", 0), ("T1.2d", 0), ("T1.2d", 1)]
+    assert len(calls.trained) == 6 * 5 + 1
+    assert all(run.case(plan.preprocessed_as(name), "ball_0").exists() for name in flat)

@@ -17,7 +17,7 @@ from tests.autoseg.commands.stand_ins import install
 from tests.autoseg.dataset import build
 from tests.autoseg.small_dataset import draw_case, geometry
 from tests.words import on_one_line
-from trainer.stop import TrainingStopped
+from trainer.stop_request import TrainingStopped
 
 CELLS = ["T1.2d", "T1.3d", "T2.2d", "T2.3d"]
 ASKED = {"sequences": ["T1", "T2"], "dimensions": ["2d", "3d"], "time_budget": "3h", "device": "cpu", "workers": 1}

@@ -1,47 +1,11 @@
-import shutil
-
 import pytest
 
 import autoseg
 from autoseg.errors import InputError, PlanError, RunFolderError
-from autoseg.image import image
 from autoseg.run_folder.finished_fold import Event
 from autoseg.run_folder.splits import Split, read_splits, write_splits
-from autoseg.run_folder.time_spent import read_time_spent
-from tests.autoseg.commands.stand_ins import finished
 from tests.autoseg.commands.steps import edit
-from tests.words import on_one_line
-
-
-def test_run_does_everything_and_then_nothing_again(calls, dataset, run):
-    autoseg.run(dataset, run.path, device="cpu", workers=1)
-    assert [(name, fold) for name, fold, _ in calls.trained] == [("3d", fold) for fold in range(5)]
-    assert calls.reported == ["3d"]
-    assert calls.trained[0][2]["device"] == "cpu"
-    assert {f"train 3d fold {fold}" for fold in range(5)} <= set(read_time_spent(run).seconds)
-    autoseg.run(dataset, run.path, workers=1)
-    assert len(calls.trained) == 5
-
-
-def test_run_trains_only_the_folds_that_are_left(calls, dataset, run):
-    autoseg.train(run.path, fold=3)
-    autoseg.run(dataset, run.path, workers=1)
-    assert [fold for _, fold, _ in calls.trained] == [3, 0, 1, 2, 4]
-
-
-def test_run_never_touches_the_test_images(calls, dataset, run, monkeypatch):
-    opened = []
-    real = image._read
-
-    def read(path):
-        opened.append(str(path))
-        return real(path)
-
-    monkeypatch.setattr(image, "_read", read)
-    shutil.rmtree(run.path)
-    autoseg.run(dataset, run.path, device="cpu", workers=1)
-    assert any("imagesTr" in path for path in opened)
-    assert not any("imagesTs" in path or "labelsTs" in path for path in opened)
+from tests.example_fold import finished_fold
 
 
 def test_training_what_is_not_there_says_what_to_do(calls, dataset, run, tmp_path):
@@ -77,31 +41,22 @@ def test_training_on_cases_normalised_otherwise_is_refused(calls, run):
 
 def test_training_all_folds_ends_with_the_report(calls, run):
     autoseg.train(run.path, fold=0, time_budget="5m", epochs=3)
-    asked = {name: calls.trained[0][2][name] for name in ("device", "workers", "threads", "epochs", "seconds", "share")}
+    asked = {
+        name: calls.trained[0][2][name]
+        for name in ("device", "workers", "threads", "epochs", "seconds", "seconds_from_now")
+    }
     assert asked == {
         "device": "auto",
         "workers": None,
         "threads": None,
         "epochs": 3,
         "seconds": 300,
-        "share": None,
+        "seconds_from_now": None,
     }
     assert calls.reported == []
     autoseg.train(run.path)
     assert [fold for _, fold, _ in calls.trained] == [0, 1, 2, 3, 4]
     assert calls.reported == ["3d"]
-
-
-def test_the_demonstration_draws_its_cases_runs_and_says_that_they_are_synthetic(calls, tmp_path, capsys):
-    autoseg.demo(tmp_path / "demo", cases=5, device="cpu")
-    assert len(calls.trained) == 5 and calls.reported == ["3d"]
-    assert calls.fitted[0]["budget"] == 8 * 60
-    shown = on_one_line(capsys.readouterr().out)
-    assert "data are synthetic" in shown, "before anything is drawn; the results say it again"
-    table = tmp_path / "demo" / "synthetic_spine" / "cases.csv"
-    drawn = table.stat().st_mtime_ns
-    autoseg.demo(tmp_path / "demo", cases=5, device="cpu")
-    assert table.stat().st_mtime_ns == drawn and len(calls.trained) == 5
 
 
 def test_replaced_folds_are_checked_before_training(calls, run):
@@ -124,7 +79,7 @@ def test_a_fold_that_learned_from_its_new_validation_cases_is_refused(calls, dat
 
 def test_a_training_is_repeated_with_its_threads_and_events(calls, run, tmp_path):
     event = Event(kind="threads", step=7, iterations=100, rate_factor=1.0, threads=1, reason="others")
-    first = finished(2, read_splits(run.splits)[2]).changed(threads=3, events=(event,))
+    first = finished_fold(2, read_splits(run.splits)[2], threads=3, events=(event,))
     file = tmp_path / "finished.json"
     file.write_text(first.model_dump_json(), encoding="utf-8")
     with pytest.raises(InputError, match="is of fold 2"):

@@ -5,6 +5,7 @@ import pytest
 
 from autoseg.dataset.grids import covered_share, difference, overlap
 from autoseg.image.geometry import Geometry
+from tests.example_record import STRAIGHT
 
 
 def turned(rng: np.random.Generator) -> tuple[tuple[float, ...], ...]:
@@ -35,9 +36,6 @@ def test_both_outcomes_occur():
         b = Geometry((12, 5, 6), (0.7, 2.0, 1.0), tuple(rng.normal(0, 9, 3).tolist()), turned(rng))
         outcomes.add(overlap(a, b))
     assert outcomes == {True, False}
-
-
-STRAIGHT = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
 
 
 def test_touching_boxes_share_nothing():

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from autoseg.dataset.dataset_json import is_synthetic
 from autoseg.dataset.read import read_dataset
 from autoseg.dataset.record import record_of
 from autoseg.errors import DatasetError
@@ -44,6 +45,18 @@ def test_nnunet_follows_files_listed_in_dataset_json(tmp_path):
 def test_description_is_kept_and_one_that_is_no_text_is_no_error(tmp_path, stated, read):
     dataset = read_dataset(build.nnunet(tmp_path, cases=1, description=stated))
     assert dataset.description == record_of(dataset).description == read
+
+
+@pytest.mark.parametrize(("stated", "read"), [(True, True), (False, False), ("made by hand", None), (None, None)])
+@pytest.mark.parametrize("layout", [build.nnunet, build.decathlon])
+def test_that_images_are_synthetic_is_recorded_as_stated_and_anything_else_is_no_error(tmp_path, layout, stated, read):
+    dataset = read_dataset(layout(tmp_path, cases=1, synthetic=stated))
+    assert dataset.synthetic is record_of(dataset).synthetic is read
+
+
+def test_what_is_stated_goes_before_the_name():
+    assert [is_synthetic(stated, "MR of a phantom") for stated in (True, False, None)] == [True, False, True]
+    assert [is_synthetic(stated, "Spines") for stated in (True, False, None)] == [True, False, False]
 
 
 def test_decathlon_several_channels_are_one_4d_file(tmp_path):

@@ -4,19 +4,19 @@ import io
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from autoseg.dataset.check import check_dataset
-from autoseg.dataset.disk import estimate_bytes, require_disk_space
+from autoseg.dataset.disk_space import estimate_bytes, require_disk_space
 from autoseg.dataset.read import read_dataset
 from autoseg.dataset.summary import print_summary
 from autoseg.errors import InputError
+from autoseg.terminal import PlainConsole
 from tests.autoseg.dataset import build
 
 
 def printed(path: Path) -> str:
     dataset = read_dataset(path)
-    console = Console(file=io.StringIO(), width=200)
+    console = PlainConsole(file=io.StringIO(), width=200)
     print_summary(dataset, check_dataset(dataset, workers=1), console)
     return console.file.getvalue()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from threadpoolctl import threadpool_info
 
-from autoseg.dataset import disk
+from autoseg.dataset import disk_space
 from autoseg.dataset.case import Case
 from autoseg.errors import DatasetError
 from autoseg.machine.map_cases import map_cases
@@ -51,7 +51,7 @@ def test_an_error_in_a_thread_is_raised_here_and_nothing_further_is_begun() -> N
 
 @pytest.mark.parametrize(("size", "small"), [(9, True), (10, False)])
 def test_small_is_told_by_all_files_together(tmp_path: Path, monkeypatch, size: int, small: bool) -> None:
-    monkeypatch.setattr(disk, "SMALL_BYTES", 10)
+    monkeypatch.setattr(disk_space, "SMALL_BYTES", 10)
     slices = tmp_path / "dicom"
     slices.mkdir()
     for name in ("dicom/1.dcm", "dicom/2.dcm", "several_channels.nii"):
@@ -63,4 +63,4 @@ def test_small_is_told_by_all_files_together(tmp_path: Path, monkeypatch, size: 
         Case("b", (two, two), None, several_channels_in_one_file=True),
         Case("missing", (tmp_path / "missing.nii", None)),
     ]
-    assert disk.is_small(cases) is small
+    assert disk_space.is_small(cases) is small

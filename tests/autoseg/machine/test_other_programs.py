@@ -14,15 +14,15 @@ SPIN = "import time\nend = time.monotonic() + 20\nwhile time.monotonic() < end: 
 def test_shares_are_those_of_the_time_between_looks() -> None:
     clock, busy, own = iter([0.0, 4.0, 6.0]), iter([10.0, 16.0, 16.0]), iter([1.0, 3.0, 3.0])
     programs = OtherPrograms(lambda: next(busy), lambda: next(own), lambda: next(clock))
-    usage = programs.look()
+    usage = programs.measure()
     assert (usage.seconds, usage.others, usage.own) == pytest.approx((4.0, 1.0, 0.5))
-    usage = programs.look()
+    usage = programs.measure()
     assert (usage.seconds, usage.others, usage.own) == pytest.approx((2.0, 0.0, 0.0))
 
 
 def test_counts_that_run_apart_give_no_less_than_nothing() -> None:
     clock, busy, own = iter([0.0, 1.0]), iter([10.0, 10.9]), iter([1.0, 2.0])
-    assert OtherPrograms(lambda: next(busy), lambda: next(own), lambda: next(clock)).look().others == 0
+    assert OtherPrograms(lambda: next(busy), lambda: next(own), lambda: next(clock)).measure().others == 0
 
 
 def test_a_child_of_this_process_is_no_other_program_and_a_stranger_is() -> None:
@@ -54,6 +54,6 @@ def look_after_a_while() -> Usage:
     """What is used over two seconds, once what was started has come up."""
     programs = OtherPrograms()
     time.sleep(0.5)
-    programs.look()
+    programs.measure()
     time.sleep(2)
-    return programs.look()
+    return programs.measure()

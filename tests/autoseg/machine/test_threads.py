@@ -6,7 +6,7 @@ import torch
 from autoseg.machine import threads as module
 from autoseg.machine.other_programs import Usage
 from autoseg.machine.threads import (
-    LOOKS_THAT_AGREE,
+    CHECKS_THAT_AGREE,
     MOST_SECONDS_BEFORE_MORE,
     SECONDS_BEFORE_MORE,
     Threads,
@@ -22,7 +22,7 @@ class Machine:
         monkeypatch.setattr(module, "available_cores", lambda: cores)
         monkeypatch.setattr(module, "default_threads", lambda: cores)
 
-    def look(self) -> Usage:
+    def measure(self) -> Usage:
         self.now += 0.5
         return Usage(0.5, self.others, 1.0)
 
@@ -31,7 +31,7 @@ class Machine:
 
     def looks_until(self, threads: Threads, count: int) -> int:
         for number in range(1, 1000):
-            if threads.look() == count:
+            if threads.choose() == count:
                 return number
         raise AssertionError(f"never {count} threads")
 
@@ -43,9 +43,9 @@ def test_threads_are_left_to_others_after_looks_that_agree(monkeypatch, cores: i
     machine = Machine(monkeypatch, cores)
     threads = machine.threads()
     machine.others = others
-    counts = [threads.look() for _ in range(20)]
-    assert counts[: LOOKS_THAT_AGREE - 1] == [cores] * (LOOKS_THAT_AGREE - 1), "a moment is no reason"
-    assert set(counts[LOOKS_THAT_AGREE - 1 :]) == {left}
+    counts = [threads.choose() for _ in range(20)]
+    assert counts[: CHECKS_THAT_AGREE - 1] == [cores] * (CHECKS_THAT_AGREE - 1), "a moment is no reason"
+    assert set(counts[CHECKS_THAT_AGREE - 1 :]) == {left}
 
 
 def test_they_are_taken_back_after_a_while_of_quiet(monkeypatch) -> None:
@@ -76,7 +76,7 @@ def test_what_a_person_fixed_stays(monkeypatch) -> None:
     machine = Machine(monkeypatch, 2)
     threads = machine.threads(fixed=2)
     machine.others = 2.0
-    assert {threads.look() for _ in range(50)} == {2}
+    assert {threads.choose() for _ in range(50)} == {2}
     threads.start_with(1)
     assert threads.count == 2
 

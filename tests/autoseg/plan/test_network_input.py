@@ -6,7 +6,7 @@ import pytest
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.network_input import InputLayout, NetworkInput, input_channels, seen_sequences
 from autoseg.plan.plan import Plan
-from tests.autoseg.preprocessing.example_plan import channel, plan
+from tests.example_plan import example_channel, example_plan, flat_changes
 
 SEQUENCES = ("T1", "T2", "STIR")
 ABSENT = np.float32(0)
@@ -14,7 +14,7 @@ ABSENT = np.float32(0)
 
 def planned(**changes: object) -> tuple[Plan, Configuration]:
     """A plan of three sequences, and its configuration with other input."""
-    whole = plan(channels=tuple(channel(name=name) for name in SEQUENCES))
+    whole = example_plan(channels=tuple(example_channel(name) for name in SEQUENCES))
     return whole, whole.configurations["3d"].changed(**changes)
 
 
@@ -23,7 +23,7 @@ def test_plain_3d_sees_every_sequence_as_it_is() -> None:
 
 
 def test_neighbours_lie_beside_their_sequence_and_the_code_at_the_end() -> None:
-    changes = {"slice_axis": 0, "neighbours": 1, "sequences": ("STIR", "T1"), "availability_code": True}
+    changes = flat_changes(0) | {"neighbours": 1, "sequences": ("STIR", "T1"), "availability_code": True}
     found = [(c.sequence, c.offset, c.kind) for c in input_channels(*planned(**changes))]
     assert found == [
         ("T1", -1, "image"),
@@ -41,7 +41,7 @@ def test_neighbours_lie_beside_their_sequence_and_the_code_at_the_end() -> None:
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize("neighbours", [1, 2])
 def test_a_patch_shows_each_neighbour_at_its_offset(axis: int, neighbours: int) -> None:
-    layout = InputLayout.of(*planned(slice_axis=axis, neighbours=neighbours, sequences=("T2", "STIR")))
+    layout = InputLayout.of(*planned(**flat_changes(axis), neighbours=neighbours, sequences=("T2", "STIR")))
     assert layout.places == (1, 2)
     assert layout.halo == tuple(neighbours if a == axis else 0 for a in range(3))
     shape = [6, 7, 8]
@@ -56,7 +56,7 @@ def test_a_patch_shows_each_neighbour_at_its_offset(axis: int, neighbours: int) 
 
 
 def test_what_may_not_be_seen_is_zero_and_so_is_its_code() -> None:
-    layout = InputLayout.of(*planned(slice_axis=2, neighbours=1, availability_code=True))
+    layout = InputLayout.of(*planned(**flat_changes(2), neighbours=1, availability_code=True))
     region = np.ones((3, 4, 5, 3), np.float32)
     seen = layout.assemble(region, (True, False, True))
     assert seen.shape == (12, 4, 5, 1)

@@ -2,15 +2,21 @@ import pytest
 
 from autoseg.errors import PlanError
 from autoseg.plan.plan import plan_text, read_plan, read_reasons, write_plan
-from tests.autoseg.preprocessing.example_plan import plan
+from tests.example_plan import (
+    example_channel,
+    example_configuration,
+    example_network,
+    example_plan,
+    with_configuration,
+)
 
 
 def test_a_patch_that_cannot_be_pooled_names_the_nearest_that_can(tmp_path):
     path = tmp_path / "plan.yaml"
-    # the example's network halves each axis once
-    path.write_text(
-        plan_text(plan(), {}).replace("patch_size: [16, 16, 16]", "patch_size: [16, 17, 1]"), encoding="utf-8"
-    )
+    halving = example_network(strides=((1, 1, 1), (2, 2, 2)))
+    configuration = example_configuration(patch_size=(16, 16, 16), network=halving)
+    text = plan_text(example_plan(configurations={"3d": configuration}), {})
+    path.write_text(text.replace("patch_size: [16, 16, 16]", "patch_size: [16, 17, 1]"), encoding="utf-8")
     with pytest.raises(
         PlanError, match=r"configurations\.3d.*patch_size\[1\] = 17 .*16 or 18; patch_size\[2\] = 1 .*: 2$"
     ):
@@ -19,8 +25,8 @@ def test_a_patch_that_cannot_be_pooled_names_the_nearest_that_can(tmp_path):
 
 def test_a_plan_and_its_reasons_survive_writing(tmp_path):
     reasons = {"seed": "any # number", "configurations.3d.spacing": "the median", "channels": "one sequence"}
-    write_plan(tmp_path / "plan.yaml", plan(), reasons)
-    assert read_plan(tmp_path / "plan.yaml") == plan()
+    write_plan(tmp_path / "plan.yaml", example_plan(), reasons)
+    assert read_plan(tmp_path / "plan.yaml") == example_plan()
     assert read_reasons(tmp_path / "plan.yaml") == reasons
 
 
@@ -32,7 +38,7 @@ def test_what_is_not_yaml_names_the_file(tmp_path):
 
 def edited(tmp_path, **changes):
     """A plan file with a second configuration, `cell`, that has the first one's fields but for `changes`."""
-    whole = plan()
+    whole = with_configuration(example_plan(channels=(example_channel("T1"),)), spacing=(1.0, 1.0, 1.0))
     cell = whole.configurations["3d"].changed(**changes)
     # as a person may edit it: not validated
     written = whole.model_copy(update={"configurations": whole.configurations | {"cell": cell}})
@@ -41,7 +47,7 @@ def edited(tmp_path, **changes):
 
 
 def test_a_configuration_reads_the_cases_of_another_or_its_own(tmp_path):
-    read = read_plan(edited(tmp_path, preprocessed_as="3d", sequences=("MR",)))
+    read = read_plan(edited(tmp_path, preprocessed_as="3d", sequences=("T1",)))
     assert read.preprocessed_as("cell") == "3d"
     assert read.preprocessed_as("3d") == "3d"
     with pytest.raises(PlanError, match="'2d' is not planned"):
@@ -51,9 +57,9 @@ def test_a_configuration_reads_the_cases_of_another_or_its_own(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"sequences": ("MR", "T2")}, r"cell\.sequences: no channel is called T2; there are MR"),
+        ({"sequences": ("T1", "T2")}, r"cell\.sequences: no channel is called T2; there are T1"),
         ({"sequences": ()}, r"cell\.sequences: is empty"),
-        ({"sequences": ("MR", "MR")}, r"cell\.sequences: names one twice"),
+        ({"sequences": ("T1", "T1")}, r"cell\.sequences: names one twice"),
         ({"neighbours": 1}, r"neighbours: a 3D configuration"),
         ({"preprocessed_as": "3d", "spacing": (2.0, 1.0, 1.0)}, r"cell\.spacing: is not that of 3d"),
     ],

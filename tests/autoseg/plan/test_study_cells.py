@@ -2,7 +2,7 @@ import pytest
 
 from autoseg.errors import InputError
 from autoseg.plan.study_cells import Grid, cells_in
-from tests.inference.run_fixture import make_plan
+from tests.example_plan import example_channel, example_plan
 
 CHANNELS = ("T1", "T2", "STIR")
 
@@ -52,10 +52,10 @@ def test_two_sets_of_one_folder_name_are_refused():
 
 
 def test_cells_are_found_again_in_the_plan():
-    plan = make_plan()
+    plan = example_plan(channels=(example_channel("T1"), example_channel("STIR")))
     cells = Grid(("T1", "all"), ("2d", "2.5d", "3d")).cells(("T1", "STIR"))
     of_run = plan.configurations["3d"]
     added = {cell.name: of_run.changed(sequences=cell.sequences) for cell in cells}
-    plan = plan.changed(configurations=plan.configurations | added)
-    assert cells_in(plan) == cells
-    assert cells_in(make_plan()) == ()
+    study = plan.changed(configurations=plan.configurations | added)
+    assert cells_in(study) == cells
+    assert cells_in(plan) == ()

@@ -7,21 +7,27 @@ import pytest
 
 from autoseg.dataset.case import Case
 from autoseg.dataset.load import LoadedCase, load_case
-from autoseg.image.geometry import IDENTITY, Geometry
+from autoseg.image.geometry import IDENTITY
 from autoseg.image.image import read_label
 from autoseg.image.labels import Labels
-from autoseg.preprocessing.prepare import Prepared, prepare_case
+from autoseg.preprocessing.prepare import PreparedCase, prepare_case
 from autoseg.whole_image.export import export_labels
-from tests.autoseg.preprocessing.example_plan import channel, configuration, plan
+from tests.example_plan import example_channel, example_configuration, example_plan, flat_changes
+from tests.example_record import example_geometry
 
-AXES = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
 ABDOMEN = Labels(values=(0, 1, 2, 3, 4), names=("background", "liver", "right kidney", "left kidney", "spleen"))
 
 
 def loaded_case(image: np.ndarray, spacing=(2.0, 1.0, 1.0), label: np.ndarray | None = None) -> LoadedCase:
-    geometry = Geometry(image.shape[1:], spacing, (0.0, 0.0, 0.0), AXES)
+    geometry = example_geometry(image.shape[1:], spacing)
     present = tuple(bool(c.any()) for c in image)
     return LoadedCase(image, present, label, geometry, IDENTITY)
+
+
+def prepare(case: LoadedCase, spacing: tuple[float | None, ...], **plan: object) -> PreparedCase:
+    """The case at a spacing, by the example plan with these changes."""
+    flat = flat_changes(0) if spacing[0] is None else {}
+    return prepare_case(case, example_plan(**plan), example_configuration(spacing=spacing, **flat), "a")
 
 
 def dice(one: np.ndarray, two: np.ndarray) -> float:
@@ -34,7 +40,7 @@ def test_crop_then_normalise_then_resample() -> None:
     image[0, 2:8, 5:15, 4:16] = 10
     image[0, 2:5, 5:15, 4:16] = 30
     label = (image[0] == 30).astype(np.uint8)
-    prepared = prepare_case(loaded_case(image, label=label), plan(), configuration((1.0, 1.0, 1.0)), "a")
+    prepared = prepare(loaded_case(image, label=label), (1.0, 1.0, 1.0))
     record = prepared.record
     assert (record.crop_lower, record.crop_upper) == ((2, 5, 4), (8, 15, 16))
     assert record.shape == prepared.image.shape[1:] == prepared.label.shape == (12, 10, 12)
@@ -46,7 +52,7 @@ def test_crop_then_normalise_then_resample() -> None:
 
 def test_an_axis_without_spacing_is_kept() -> None:
     image = np.random.default_rng(0).normal(5, 1, (1, 6, 20, 20)).astype(np.float32)
-    prepared = prepare_case(loaded_case(image, (4.3, 1.0, 1.0)), plan(), configuration((None, 2.0, 2.0)), "a")
+    prepared = prepare(loaded_case(image, (4.3, 1.0, 1.0)), (None, 2.0, 2.0))
     assert prepared.record.shape == (6, 10, 10)
     assert prepared.record.spacing == (4.3, 2.0, 2.0)
     assert prepared.label is None
@@ -55,8 +61,8 @@ def test_an_axis_without_spacing_is_kept() -> None:
 def test_an_absent_channel_is_zero_and_stays_out_of_the_crop() -> None:
     image = np.zeros((2, 6, 8, 8), np.float32)
     image[0, 1:5, 2:7, 3:8] = np.random.default_rng(0).normal(100, 10, (4, 5, 5))
-    two = plan(channels=(channel(name="T1"), channel(name="T2")))
-    prepared = prepare_case(loaded_case(image), two, configuration((1.5, 1.0, 1.0)), "a")
+    two = (example_channel("T1"), example_channel("T2"))
+    prepared = prepare(loaded_case(image), (1.5, 1.0, 1.0), channels=two)
     assert prepared.record.present == (True, False)
     assert (prepared.record.crop_lower, prepared.record.crop_upper) == ((1, 2, 3), (5, 7, 8))
     assert prepared.image[0].any() and not prepared.image[1].any()
@@ -65,11 +71,11 @@ def test_an_absent_channel_is_zero_and_stays_out_of_the_crop() -> None:
 def test_the_case_that_was_given_is_not_changed() -> None:
     image = np.random.default_rng(0).normal(5, 1, (1, 6, 8, 8)).astype(np.float32)
     before = image.copy()
-    prepare_case(loaded_case(image), plan(), configuration((2.0, 1.0, 1.0)), "a")
+    prepare(loaded_case(image), (2.0, 1.0, 1.0))
     np.testing.assert_array_equal(image, before)
 
 
-def taken_back(prepared: Prepared, labels: Labels) -> np.ndarray:
+def taken_back(prepared: PreparedCase, labels: Labels) -> np.ndarray:
     """The prepared label map (z, y, x) at the stored geometry, as if it had been predicted without a doubt."""
     certain = np.stack([prepared.label == k for k in range(labels.classes)]).astype(np.float16)
     return export_labels(certain, prepared.record, labels).array[0]
@@ -81,7 +87,7 @@ def test_labels_of_real_anisotropic_cases_come_back(test_data: Path, index: int,
     label_path = sorted((test_data / "abdomen20" / "labelsTr").glob("*.nii.gz"))[index]
     image_path = test_data / "abdomen20" / "imagesTr" / label_path.name.replace(".nii.gz", "_0000.nii.gz")
     case = load_case(Case("a", (image_path,), label_path), ABDOMEN, "canonical")
-    prepared = prepare_case(case, plan(labels=ABDOMEN), configuration(spacing), "a")
+    prepared = prepare(case, spacing, labels=ABDOMEN)
     back = taken_back(prepared, ABDOMEN)
     reference = read_label(label_path).array[0]
     assert back.shape == reference.shape
@@ -95,7 +101,7 @@ def test_labels_of_a_real_isotropic_case_come_back(test_data: Path) -> None:
     label_path = test_data / "hippocampus40" / "labelsTr" / image_path.name
     labels = Labels(values=(0, 1, 2), names=("background", "anterior", "posterior"))
     case = load_case(Case("a", (image_path,), label_path), labels, "canonical")
-    prepared = prepare_case(case, plan(), configuration((0.8, 0.9, 0.7)), "a")
+    prepared = prepare(case, (0.8, 0.9, 0.7))
     reference = read_label(label_path).array[0]
     back = taken_back(prepared, labels)
     for k in (1, 2):

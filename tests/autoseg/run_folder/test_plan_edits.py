@@ -2,26 +2,18 @@
 
 import pytest
 
-from autoseg.files import discard
-from autoseg.plan.plan import Plan, read_plan, write_plan
+from autoseg.plan.plan import read_plan, write_plan
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import edited_fields, edited_in, replace_plans, settle_plans
-from tests.autoseg.preprocessing.example_plan import plan
-
-
-def with_rate(base: Plan, rate: float) -> Plan:
-    configuration = base.configurations["3d"]
-    training = configuration.training.changed(learning_rate=rate)
-    changed = base.configurations | {"3d": configuration.changed(training=training)}
-    return base.changed(configurations=changed)
+from tests.example_plan import example_plan, with_training
 
 
 @pytest.fixture
 def run(tmp_path) -> RunFolder:
     """A RUN whose person wrote a learning rate."""
     run = RunFolder(tmp_path)
-    write_plan(run.planned, plan(), {})
-    write_plan(run.plan, with_rate(plan(), 0.123), {})
+    write_plan(run.planned, example_plan(), {})
+    write_plan(run.plan, with_training(example_plan(), learning_rate=0.123), {})
     return run
 
 
@@ -34,8 +26,8 @@ def test_edits_are_named_by_field(run) -> None:
 
 @pytest.mark.parametrize("interrupted", ["nowhere", "before plan.yaml", "after plan.yaml"])
 def test_an_interrupted_replacement_leaves_edits_what_they_are(run, monkeypatch, interrupted: str) -> None:
-    again = plan().changed(planned_again=("3d",))
-    followed = with_rate(again, 0.123)
+    again = example_plan().changed(planned_again=("3d",))
+    followed = with_training(again, learning_rate=0.123)
     if interrupted == "nowhere":
         replace_plans(run, again, followed, {})
     else:
@@ -46,11 +38,3 @@ def test_an_interrupted_replacement_leaves_edits_what_they_are(run, monkeypatch,
     assert not run.planned_next.exists()
     assert edited_fields(run, read_plan(run.plan)) == ("configurations.3d.training.learning_rate",)
     assert read_plan(run.planned).planned_again == (() if interrupted == "before plan.yaml" else ("3d",))
-
-
-def test_a_discarded_folder_is_gone(tmp_path) -> None:
-    folder = tmp_path / "fold_0"
-    (folder / "checkpoint" / "step_00000001").mkdir(parents=True)
-    discard(folder)
-    assert list(tmp_path.iterdir()) == []
-    discard(folder)

@@ -6,14 +6,12 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from autoseg.image.geometry import IDENTITY, Geometry, Reorientation
+from autoseg.image.geometry import Reorientation
 from autoseg.image.labels import Labels
-from autoseg.run_folder.preprocessed_case import CaseRecord
+from autoseg.whole_image.case_probabilities import CaseProbabilities
 from autoseg.whole_image.export import export_labels, export_probabilities
-from autoseg.whole_image.predicted import Predicted
+from tests.autoseg.whole_image.probabilities import LABELS, random_probabilities, record
 
-LABELS = Labels(values=(0, 200, 600), names=("background", "body", "lesion"))
-AXES = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
 ORIENTATIONS = [
     Reorientation(permutation, flips)
     for permutation in permutations(range(3))
@@ -21,45 +19,15 @@ ORIENTATIONS = [
 ]
 
 
-def record(
-    stored_shape=(7, 9, 11),
-    spacing=(1.0, 1.0, 1.0),
-    *,
-    stored_spacing=(1.0, 1.0, 1.0),
-    reorientation=IDENTITY,
-    lower=(0, 0, 0),
-    upper=None,
-    shape=None,
-) -> CaseRecord:
-    stored = Geometry(stored_shape, stored_spacing, (3.0, -4.0, 5.0), AXES)
-    upper = upper or reorientation.apply_to_geometry(stored).shape
-    return CaseRecord(
-        case="a",
-        stored=stored,
-        reorientation=reorientation,
-        crop_lower=lower,
-        crop_upper=upper,
-        spacing=spacing,
-        shape=shape or tuple(b - a for a, b in zip(lower, upper, strict=True)),
-        present=(True,),
-    )
-
-
 def one_hot(classes: np.ndarray, count: int = 3) -> np.ndarray:
     return np.stack([classes == k for k in range(count)]).astype(np.float16)
-
-
-def random_probabilities(shape, count=3, seed=0) -> np.ndarray:
-    smooth = [ndimage.gaussian_filter(layer, 1.5) for layer in np.random.default_rng(seed).random((count, *shape))]
-    exponential = np.exp(40 * np.asarray(smooth))
-    return exponential / exponential.sum(axis=0)
 
 
 @pytest.mark.parametrize("reorientation", ORIENTATIONS, ids=str)
 def test_every_orientation_is_undone(reorientation: Reorientation) -> None:
     stored = np.random.default_rng(1).integers(0, 3, (7, 9, 11)).astype(np.uint8)
     # independent of Reorientation: voxel by voxel in world coordinates
-    case = record(reorientation=reorientation)
+    case = record((7, 9, 11), reorientation=reorientation)
     reoriented = case.reoriented
     index = np.stack(np.meshgrid(*map(np.arange, reoriented.shape), indexing="ij"), axis=-1)
     there = np.rint(case.stored.to_index(reoriented.to_world(index))).astype(int)
@@ -70,7 +38,7 @@ def test_every_orientation_is_undone(reorientation: Reorientation) -> None:
 
 
 def test_outside_the_crop_is_background() -> None:
-    case = record(lower=(2, 3, 1), upper=(5, 9, 4))
+    case = record((7, 9, 11), crop_lower=(2, 3, 1), crop_upper=(5, 9, 4))
     inside = np.random.default_rng(1).integers(1, 3, (3, 6, 3)).astype(np.uint8)
     array = export_labels(one_hot(inside), case, LABELS).array[0]
     np.testing.assert_array_equal(array[2:5, 3:9, 1:4], np.array([0, 200, 600])[inside])
@@ -114,9 +82,9 @@ def test_an_anisotropic_axis_is_taken_from_the_nearest_plane() -> None:
 
 
 def test_probabilities_are_exported_class_by_class() -> None:
-    case = record((20, 30, 33), (1.5, 2.0, 3.0), lower=(2, 0, 3), upper=(20, 30, 31), shape=(12, 15, 9))
+    case = record((20, 30, 33), (1.5, 2.0, 3.0), crop_lower=(2, 0, 3), crop_upper=(20, 30, 31), shape=(12, 15, 9))
     probabilities = random_probabilities((12, 15, 9)).astype(np.float16)
-    exported = dict(export_probabilities([Predicted(probabilities, case)], LABELS))
+    exported = dict(export_probabilities([CaseProbabilities(probabilities, case)], LABELS))
     assert list(exported) == [0, 200, 600]
     expected = ndimage.zoom(
         probabilities[2].astype(float), (18 / 12, 30 / 15, 28 / 9), order=1, mode="nearest", grid_mode=True

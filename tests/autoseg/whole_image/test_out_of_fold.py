@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from autoseg.errors import RunFolderError
+from autoseg.whole_image.case_probabilities import LEVELS
 from autoseg.whole_image.out_of_fold import array_file, read_probabilities, write_probabilities
-from autoseg.whole_image.predicted import LEVELS
-from tests.autoseg.whole_image.test_export import random_probabilities, record
+from tests.autoseg.whole_image.probabilities import random_probabilities, record
 
 SHAPE = (40, 70, 65)
 

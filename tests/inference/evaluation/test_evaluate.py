@@ -15,8 +15,9 @@ from autoseg.image.labels import Labels
 from autoseg.metrics import Summary
 from inference.compare import Pair, compare
 from inference.evaluation.evaluate import IncompleteEvaluation, evaluate_folders
+from tests.example_record import example_geometry
 
-GRID = Geometry((6, 20, 20), (3.0, 1.0, 1.0), (0.0, 0.0, 0.0), ((0, 0, 1), (0, 1, 0), (1, 0, 0)))
+GRID = example_geometry((6, 20, 20), (3.0, 1.0, 1.0))
 
 
 def box(first: int, value: int = 1) -> np.ndarray:

@@ -11,8 +11,9 @@ from autoseg.image.image import Image, write_image
 from autoseg.image.labels import Labels
 from autoseg.metrics import case_metrics
 from autoseg.run_folder.preprocessed_case import read_record
-from inference.report.background import from_file, from_preprocessed
+from inference.report.background_image import from_file, from_preprocessed
 from inference.report.pictures import chosen_cases, draw, fullest_slice, slice_of, zoom_box
+from tests.example_record import example_geometry
 from tests.inference.run_fixture import LABELS, STORED, make_run, reference_of
 
 ONE = Labels(values=(0, 1), names=("background", "organ"))
@@ -88,7 +89,7 @@ def test_the_preprocessed_image_lies_under_its_labels(tmp_path: Path, case: str)
 
 
 def test_an_image_on_another_grid_is_brought_onto_the_labels(tmp_path: Path) -> None:
-    grid = Geometry((8, 8, 8), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), ((0, 0, 1), (0, 1, 0), (1, 0, 0)))
+    grid = example_geometry((8, 8, 8), (1.0, 1.0, 1.0))
     fine = Geometry((16, 16, 16), (0.5, 0.5, 0.5), (-0.25, -0.25, -0.25), grid.direction)
     label = np.zeros(grid.shape, np.uint8)
     label[2:6, 2:6, 2:5] = 1

@@ -5,20 +5,22 @@ import pytest
 
 from autoseg.errors import InputError
 from autoseg.run_folder.selection import ClassRule
-from inference.selection.fit_post_processing import Aim, Table, fit, fit_class, parse_aim
+from inference.selection.fit_post_processing import Aim, OutcomeTable, fit, fit_class, parse_aim
 from inference.selection.post_processing_outcomes import DIAMETERS_MM, GRID, PLAIN, THRESHOLDS, Outcomes
 
 CASES, FOLDS = 12, 4
 FOLD = np.arange(CASES) % FOLDS
 
 
-def table(dice=0.7, found=2, predicted=2, false=0, lesions=2) -> Table:
+def table(dice=0.7, found=2, predicted=2, false=0, lesions=2) -> OutcomeTable:
     """The same everywhere, to be changed by a test."""
 
     def grid(value, kind):
         return np.full((CASES, *GRID), value, kind)
 
-    return Table(grid(dice, float), grid(found, int), grid(predicted, int), grid(false, int), np.full(CASES, lesions))
+    return OutcomeTable(
+        grid(dice, float), grid(found, int), grid(predicted, int), grid(false, int), np.full(CASES, lesions)
+    )
 
 
 def applied(fitted) -> dict[str, bool]:
@@ -71,12 +73,12 @@ def test_one_case_alone_decides_nothing_and_two_do() -> None:
 
 def test_a_later_step_is_judged_beside_those_taken_before_it() -> None:
     """Threshold and size help each on its own, but not both: the second is not taken."""
-    rivals = table()
+    competitors = table()
     low = THRESHOLDS.index(0.3)
-    rivals.dice[:, :, 0, 4] += 0.05
-    rivals.dice[:, low, 0, 0] += 0.04
-    rivals.dice[:, low, 0, 4] -= 0.05
-    fitted = fit_class("lesion", rivals, FOLD, Aim("dice"))
+    competitors.dice[:, :, 0, 4] += 0.05
+    competitors.dice[:, low, 0, 0] += 0.04
+    competitors.dice[:, low, 0, 4] -= 0.05
+    fitted = fit_class("lesion", competitors, FOLD, Aim("dice"))
     assert applied(fitted) == {"largest component": False, "minimal size": True, "threshold": False}
     assert fitted.rule.threshold == 0.5
 
@@ -91,11 +93,11 @@ def test_a_false_alarm_that_is_removed_is_a_gain() -> None:
         lesions=0,
     )
     there = Outcomes(np.full(GRID, 0.7), np.ones(GRID, int), np.ones(GRID, int), np.zeros(GRID, int), 1)
-    fitted = fit_class("lesion", Table.of([nothing_there, there] * 6), np.arange(12) // 3, Aim("dice"))
+    fitted = fit_class("lesion", OutcomeTable.of([nothing_there, there] * 6), np.arange(12) // 3, Aim("dice"))
     assert fitted.rule.minimal_diameter_mm == DIAMETERS_MM[3]
 
 
-def detection() -> Table:
+def detection() -> OutcomeTable:
     """The lower the threshold, the more lesions and the more false ones; small false ones are many."""
     result = table(lesions=10)
     for t in range(len(THRESHOLDS)):

@@ -5,16 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autoseg.image.geometry import IDENTITY, Geometry
 from autoseg.image.image import Image, write_image
 from autoseg.image.labels import Labels
 from autoseg.metrics import case_metrics
-from autoseg.run_folder.preprocessed_case import CaseRecord
 from autoseg.run_folder.selection import ClassRule
 from autoseg.whole_image.mixture import most_probable
 from autoseg.whole_image.out_of_fold import read_probabilities, write_probabilities
 from inference.post_processing import class_weights, remove_components
-from inference.selection.candidates import CaseFiles
+from inference.selection.candidate_scores import CaseFiles
 from inference.selection.post_processing_outcomes import (
     DIAMETERS_MM,
     GRID,
@@ -23,10 +21,11 @@ from inference.selection.post_processing_outcomes import (
     outcomes_of_case,
     rule_of,
 )
-from tests.autoseg.whole_image.test_export import AXES, random_probabilities
+from tests.autoseg.whole_image.probabilities import random_probabilities
+from tests.example_record import example_geometry, example_record
 
 LABELS = Labels(values=(0, 3, 8), names=("background", "body", "lesion"))
-STORED = Geometry((10, 36, 40), (3.0, 1.0, 1.0), (0.0, 0.0, 0.0), AXES)
+STORED = example_geometry((10, 36, 40), (3.0, 1.0, 1.0))
 SETTINGS = [PLAIN, (2, 0, 0), (8, 0, 4), (5, 1, 0), (6, 1, 7), (11, 0, 11), (0, 0, 3)]
 
 
@@ -36,15 +35,13 @@ def files(tmp_path: Path) -> CaseFiles:
     folders = {}
     for seed, (name, step) in enumerate({"2d": 1, "3d": 2}.items()):
         shape = (9, 32 // step, 40 // step)
-        record = CaseRecord(
+        record = example_record(
+            STORED,
             case="a",
-            stored=STORED,
-            reorientation=IDENTITY,
             crop_lower=(1, 2, 0),
             crop_upper=(10, 34, 40),
             spacing=(3.0, float(step), float(step)),
             shape=shape,
-            present=(True,),
         )
         folders[name] = tmp_path / name
         write_probabilities(folders[name], record, random_probabilities(shape, seed=seed))

@@ -8,10 +8,10 @@ import pytest
 from scipy import ndimage
 
 import autoseg
-from autoseg.dataset.fingerprint import CaseFingerprint, Fingerprint, write_fingerprint
+from autoseg.dataset.fingerprint import write_fingerprint
 from autoseg.dataset.record import DatasetRecord
 from autoseg.errors import InputError, PlanError, RunFolderError
-from autoseg.plan.plan import ForegroundIntensity, read_plan, write_plan
+from autoseg.plan.plan import read_plan, write_plan
 from autoseg.run_folder.dataset_record import write_record
 from autoseg.run_folder.finished_fold import read_finished, write_finished
 from autoseg.run_folder.paths import RunFolder
@@ -20,6 +20,8 @@ from autoseg.run_folder.splits import read_splits, write_splits
 from autoseg.whole_image.out_of_fold import write_probabilities
 from inference.evaluation.evaluate import report_run
 from inference.selection.select import select_configurations
+from tests.example_fingerprint import example_case_fingerprint, example_fingerprint
+from tests.example_plan import with_configuration
 from tests.inference.selectable import CASES, CROP, FOLDS, LABELS, make_selectable, probability_of, record_of, truth_of
 from tests.words import on_one_line
 
@@ -186,8 +188,7 @@ def test_a_case_that_a_configuration_does_not_take_is_left_out_of_the_comparison
 def test_a_configuration_that_reads_anothers_cases_finds_their_references(run) -> None:
     plan = read_plan(run.plan)
     spacing = plan.configurations["3d"].spacing
-    borrowed = plan.configurations["2d"].changed(preprocessed_as="3d", spacing=spacing)
-    changed = plan.changed(configurations={**plan.configurations, "2d": borrowed})
+    changed = with_configuration(plan, "2d", preprocessed_as="3d", spacing=spacing)
     write_plan(run.plan, changed, {})
     shutil.rmtree(run.preprocessed("2d"))
     assert select_configurations(run, configurations=("2d",), workers=1).cases == len(CASES)
@@ -195,8 +196,7 @@ def test_a_configuration_that_reads_anothers_cases_finds_their_references(run) -
 
 def test_a_case_without_a_seen_sequence_is_left_out_and_its_fold_is_not_another(run) -> None:
     plan = read_plan(run.plan)
-    sees_t1 = plan.configurations["2d"].changed(sequences=("T1",))
-    write_plan(run.plan, plan.changed(configurations={**plan.configurations, "2d": sees_t1}), {})
+    write_plan(run.plan, with_configuration(plan, "2d", sequences=("T1",)), {})
     lacking = CASES[0]
     for number, case in enumerate(CASES):
         record = record_of(number, "2d").changed(present=(case != lacking, True))
@@ -215,25 +215,8 @@ def write_facts(run: RunFolder) -> None:
         name="a", layout="table", channels=("T1", "STIR"), ct=(False,) * 2, labels=LABELS, file_ending="", cases=()
     )
     write_record(run, record)
-    intensity = ForegroundIntensity(mean=0, sd=1, median=0, percentile_00_5=0, percentile_99_5=1)
-    case = CaseFingerprint(
-        case="case_0",
-        shape=(10, 40, 36),
-        cropped_shape=(9, 36, 36),
-        spacing=(3.0, 1.0, 1.0),
-        orientation="LIP",
-        present=(True, True),
-        classes={},
-    )
-    measured = Fingerprint(
-        dataset="a",
-        channels=("T1", "STIR"),
-        modality=("other", "other"),
-        labels=LABELS,
-        intensities=(intensity, intensity),
-        median_relative_size_after_crop=1.0,
-        cases=(case,),
-    )
+    case = example_case_fingerprint("case_0", shape=(10, 40, 36), present=(True, True))
+    measured = example_fingerprint([case], channels=("T1", "STIR"), labels=LABELS)
     write_fingerprint(run.fingerprint, measured)
 
 

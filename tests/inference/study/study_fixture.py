@@ -7,10 +7,11 @@ import numpy as np
 from autoseg.image.image import Image, write_image
 from autoseg.plan.plan import read_plan, write_plan
 from autoseg.plan.study_cells import Cell
-from autoseg.run_folder.finished_fold import Event, Finished, write_finished
-from autoseg.run_folder.fold_cases import splits_of
+from autoseg.run_folder.finished_fold import Event, write_finished
+from autoseg.run_folder.fold_cases import splits_of_configuration
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
+from tests.example_fold import finished_fold
 from tests.inference.run_fixture import LABELS, STORED, make_run, reference_of
 
 SHIFTS = {"T1": 2, "STIR": 4, "all": 1}
@@ -37,21 +38,18 @@ def make_study(path: Path, *, finished: int = 2) -> RunFolder:
     plan = plan.changed(configurations=configurations)
     write_plan(run.plan, plan, {})
     for cell in CELLS:
-        for fold, split in enumerate(splits_of(run, plan, cell.name, read_splits(run.splits))[:finished]):
+        for fold, split in enumerate(splits_of_configuration(run, plan, cell.name, read_splits(run.splits))[:finished]):
             for case in split.val:
                 array = prediction_of(int(case[-1]), SHIFTS[cell.label])
                 write_image(run.cross_validation(cell.name) / f"{case}.nii.gz", Image(array[None], STORED))
             shortened = Event(kind="shortened", step=50, iterations=90, rate_factor=1, reason="late")
-            summary = Finished(
-                fold=fold,
+            summary = finished_fold(
+                fold,
+                split,
                 steps=90 if cell.label == "all" else 100,
                 seconds_training=60.0,
                 seconds_validation=1.0,
-                device="cpu",
-                threads=1,
-                torch_version="2",
                 events=(shortened,) if cell.label == "all" else (),
-                train=split.train,
                 dice={case: [0.5, None] for case in split.val},
                 classes=LABELS.foreground,
             )

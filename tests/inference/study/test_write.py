@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from autoseg.errors import RunFolderError
+from autoseg.run_folder.dataset_record import read_record, write_record
 from autoseg.run_folder.splits import read_splits
 from inference.study.write import write_study
 from tests.inference.run_fixture import CASES, reference_of
@@ -148,3 +149,10 @@ def test_a_cell_that_learned_from_other_folds_is_left_out(tmp_path):
     (problem,) = results.problems
     assert problem.startswith("T1.3d: ") and "another split" in problem
     assert set(results.frame["cell"]) == {"STIR.3d", "all.3d"}
+
+
+def test_a_study_on_synthetic_images_says_so(tmp_path):
+    run = make_study(tmp_path / "study")
+    write_record(run, read_record(run).changed(synthetic=True))
+    assert write_study(run, CELLS, failures={}, workers=1).synthetic
+    assert "Synthetic data." in (run.study / "study.html").read_text(encoding="utf-8")

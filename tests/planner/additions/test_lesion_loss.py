@@ -7,7 +7,7 @@ import pytest
 
 from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.dataset.read import read_dataset
-from planner.additions.lesion_loss import SMALL_MM, WEIGHT, lesion_loss, pieces_of, with_lesion_loss
+from planner.additions.lesion_loss import LARGEST_DIAMETER_MM, WEIGHT, components_of, lesion_loss, with_lesion_loss
 from planner.fingerprint import measure_fingerprint
 from planner.rules.reference_plan import reference_plan
 from tests.planner.fingerprints import fingerprint
@@ -35,8 +35,8 @@ def fingerprint_with(**diameters_mm: tuple[float, ...]) -> Fingerprint:
         ((), False),
         ((35, 34, 33, 34, 35), False),  # vertebrae
         ((90, 2, 2, 3), False),  # an organ with specks of the drawing
-        ((SMALL_MM - 0.1,) * 3, True),
-        ((SMALL_MM + 0.1,) * 3, False),
+        ((LARGEST_DIAMETER_MM - 0.1,) * 3, True),
+        ((LARGEST_DIAMETER_MM + 0.1,) * 3, False),
     ],
 )
 def test_several_small_pieces_turn_it_on(diameters: tuple[float, ...], planned: bool) -> None:
@@ -47,17 +47,17 @@ def test_several_small_pieces_turn_it_on(diameters: tuple[float, ...], planned: 
 def test_one_class_of_several_is_enough_and_is_named() -> None:
     decision = lesion_loss(fingerprint_with(liver=(150,), tumour=(14, 9, 6)))
     assert decision.value == WEIGHT
-    assert decision.reason.startswith("tumour: small pieces (3 in the median case, the median one 9 mm across)")
+    assert decision.reason.startswith("tumour: small components (3 in the median case, the median one 9 mm across)")
 
 
 def test_pieces_are_counted_in_the_cases_that_have_the_class() -> None:
     lesions, none = fingerprint_with(lesion=(10, 8, 6)), fingerprint_with(lesion=())
     mixed = lesions.changed(cases=(*none.cases, *lesions.cases[:2]))
-    pieces = pieces_of(mixed, "lesion")
-    assert pieces is not None
-    assert (pieces.a_case, pieces.diameter_mm) == (3, pytest.approx(8))
-    assert pieces.outside_largest == pytest.approx((8**3 + 6**3) / (10**3 + 8**3 + 6**3))
-    assert pieces_of(none, "lesion") is None
+    components = components_of(mixed, "lesion")
+    assert components is not None
+    assert (components.a_case, components.diameter_mm) == (3, pytest.approx(8))
+    assert components.outside_largest == pytest.approx((8**3 + 6**3) / (10**3 + 8**3 + 6**3))
+    assert components_of(none, "lesion") is None
 
 
 def test_it_is_added_to_every_configuration_and_to_nothing_else() -> None:
@@ -69,7 +69,7 @@ def test_it_is_added_to_every_configuration_and_to_nothing_else() -> None:
         before = reference.plan.configurations[name]
         assert (before.training.lesion_loss, configuration.training.lesion_loss) == (0, WEIGHT)
         assert configuration.training.changed(lesion_loss=0.0) == before.training
-        assert "lesion: small pieces" in planned.reasons[f"configurations.{name}.training.lesion_loss"]
+        assert "lesion: small components" in planned.reasons[f"configurations.{name}.training.lesion_loss"]
 
 
 def test_real_organs_do_without_it(test_data: Path) -> None:

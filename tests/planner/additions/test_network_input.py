@@ -3,8 +3,15 @@ import pytest
 from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.plan import Plan
-from planner.additions.network_input import DROPOUT, MOST_NEIGHBOURS, REACH, neighbours, sequence_dropout, with_inputs
-from planner.budget.chooser import AUGMENTATION
+from planner.additions.network_input import (
+    DROPOUT,
+    MOST_NEIGHBOURS,
+    REACH_MM,
+    neighbours,
+    sequence_dropout,
+    with_inputs,
+)
+from planner.budget.candidate_chooser import AUGMENTATION_FACTOR
 from planner.budget.short_schedule import STEPS_FOR_DROPOUT
 from planner.budget.time_budget import INPUT_FIELDS
 from planner.rules.reference_plan import PlannedDecisions, reference_plan
@@ -35,7 +42,7 @@ def test_neighbours_reach_five_millimetres_within_one_and_three(spacing: float, 
     assert decided.value == count
     assert f"{spacing:.3g} mm" in decided.reason and str(count) in decided.reason
     if 1 < count < MOST_NEIGHBOURS:
-        assert abs(count * spacing - REACH) <= spacing / 2
+        assert abs(count * spacing - REACH_MM) <= spacing / 2
 
 
 @pytest.mark.parametrize("axis", [0, 2])
@@ -115,7 +122,7 @@ def test_in_a_time_budget_2_5d_follows_2d_and_its_steps_its_own_cost(data: str, 
     assert "2d" in found.reasons[STACKED + "spacing"] and "2d" in found.reasons[STACKED + "patch_size"]
     assert stacked.training.iterations < flat.training.iterations
     step = machine.cost(found.plan, stacked).seconds * (1 + stacked.neighbours)
-    assert AUGMENTATION * FOLDS * stacked.training.iterations * step < hours * HOUR / 2
+    assert AUGMENTATION_FACTOR * FOLDS * stacked.training.iterations * step < hours * HOUR / 2
 
 
 def test_a_cell_keeps_its_sequences_and_dropout_in_a_time_budget() -> None:

@@ -7,7 +7,7 @@ from autoseg.plan.plan import Plan, read_plan, read_reasons, write_plan
 from autoseg.plan.study_cells import Grid
 from planner.additions.network_input import with_inputs
 from planner.additions.study_grid import dimensions_of, shared_cases, with_cells
-from planner.budget.time_budget import fit_to_hardware
+from planner.budget.time_budget import fit_to_budget
 from planner.rules.reference_plan import PlannedDecisions, reference_plan
 from tests.planner.fingerprints import fingerprint
 from tests.planner.machine import Machine, folds
@@ -27,7 +27,7 @@ def measured(*, without_last: int = 0):
 
 def planned(found, cells, *, budget: float | None = BUDGET, machine: Machine | None = None) -> PlannedDecisions:
     return with_cells(
-        fit_to_hardware(
+        fit_to_budget(
             dimensions_of(with_inputs(reference_plan(found), found), cells),
             found,
             folds(found),

@@ -7,9 +7,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from autoseg.image.geometry import Shape
+from autoseg.machine.step_cost import StepCost
 from autoseg.network.build import build_network
 from autoseg.plan.configuration import Architecture, Network
-from planner.budget.cost import multiply_adds
+from planner.budget.cost import estimated_cost, multiply_adds
 
 ISOTROPIC = ((1, 1, 1), (2, 2, 2), (2, 2, 2))
 ANISOTROPIC = ((1, 1, 1), (1, 2, 2), (2, 2, 2))
@@ -84,3 +85,13 @@ def test_networks_drawn_at_random_are_counted_exactly() -> None:
         channels, classes = draw.randint(1, 5), draw.randint(2, 9)
         expected = counted_by_torch(described, patch_size, channels, classes)
         assert multiply_adds(described, patch_size, channels, classes) == expected, described
+
+
+def test_steps_of_nearly_the_same_work_tell_no_line() -> None:
+    # noise would: the larger one was the quicker
+    close = [(1000, StepCost(0.11, 1)), (1010, StepCost(0.10, 1))]
+    assert estimated_cost(10_000, close).seconds == pytest.approx(0.10 * 5, rel=0.02)
+    apart = [(1000, StepCost(0.15, 1, 0.25)), (2000, StepCost(0.25, 2, 0.25))]
+    estimated = estimated_cost(3000, apart)
+    assert estimated.seconds == pytest.approx(0.35)
+    assert (estimated.peak_bytes, estimated.forward_share) == (None, 0.25), "of memory nothing is known"

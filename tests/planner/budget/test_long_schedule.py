@@ -7,6 +7,7 @@ from autoseg.errors import PlanError
 from autoseg.plan.configuration import Configuration
 from planner.budget.cost import multiply_adds
 from planner.rules.reference_plan import PlannedDecisions, reference_plan
+from tests.example_plan import with_configuration
 from tests.planner.machine import Machine, dataset, fit
 from tests.planner.structures import with_structures
 
@@ -38,9 +39,8 @@ def test_without_a_budget_the_reference_stands() -> None:
 def with_batch(measured: Fingerprint, batch: int) -> PlannedDecisions:
     """The reference plan with another batch size."""
     reference = reference_plan(measured)
-    configuration = reference.plan.configurations["3d"].changed(batch_size=batch)
-    configurations = reference.plan.configurations | {"3d": configuration}
-    return PlannedDecisions(reference.plan.changed(configurations=configurations), dict(reference.reasons))
+    plan = with_configuration(reference.plan, "3d", batch_size=batch)
+    return PlannedDecisions(plan, dict(reference.reasons))
 
 
 @pytest.mark.parametrize(("gigabytes", "fits"), [(0.5, 12), (1.0, 8), (1.5, 5), (3.0, 2), (5.0, 1)])

@@ -4,6 +4,7 @@ import pytest
 
 from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.plan.configuration import Training
+from autoseg.plan.decision import Decision, WithReasons
 from planner.budget.short_schedule import (
     STEPS_FOR_DROPOUT,
     STEPS_FOR_MIRRORING,
@@ -33,6 +34,12 @@ def moved(measured: Fingerprint, name: str, places: list[float | None]) -> Finge
         entry = case.classes[name].changed(centroid_x=place, **size)
         cases.append(case.changed(classes=case.classes | {name: entry}))
     return measured.changed(cases=tuple(cases))
+
+
+def short(reference: Training, steps: int, measured: Fingerprint) -> Training:
+    """Training settings of a fold that takes so many steps in a minute."""
+    decided = Decision(steps, "what a minute affords"), Decision(60.0, "a minute")
+    return short_training(WithReasons(reference), *decided, measured).value
 
 
 @pytest.fixture
@@ -71,20 +78,20 @@ def test_lateral_classes_leave_a_2d_configuration_its_other_axis() -> None:
 
 def test_short_schedules_do_without_mirroring(reference: Training) -> None:
     middle = structures({"spine": 0.5})
-    assert short_training(reference, SHORT, 60.0, middle).mirror == ()
-    assert short_training(reference, LONG, 60.0, middle).mirror == (0, 1, 2)
-    assert short_training(reference, LONG, 60.0, structures({"liver": 0.2})).mirror == (0, 1)
+    assert short(reference, SHORT, middle).mirror == ()
+    assert short(reference, LONG, middle).mirror == (0, 1, 2)
+    assert short(reference, LONG, structures({"liver": 0.2})).mirror == (0, 1)
 
 
 @pytest.mark.parametrize(("steps", "rate"), [(1, 0.008), (150, 0.008), (1000, 0.008), (4000, 0.004), (100_000, 0.002)])
 def test_the_learning_rate_is_high_where_steps_are_few(reference: Training, steps: int, rate: float) -> None:
-    training = short_training(reference, steps, 60.0, structures({"spine": 0.5}))
+    training = short(reference, steps, structures({"spine": 0.5}))
     assert training.learning_rate == rate
 
 
 @pytest.mark.parametrize("steps", [1, 19, 20, 21, 599, 600, 12_345])
 def test_epochs_hold_the_steps_and_whole_cases_are_validated_on_the_way(reference: Training, steps: int) -> None:
-    training = short_training(reference, steps, 60.0, structures({"spine": 0.5}))
+    training = short(reference, steps, structures({"spine": 0.5}))
     # a copy with changed fields is not validated by itself
     assert Training.model_validate(training.model_dump()) == training
     assert training.iterations == steps
@@ -99,7 +106,7 @@ def test_epochs_hold_the_steps_and_whole_cases_are_validated_on_the_way(referenc
 
 def test_rotation_stays_within_the_reference(reference: Training) -> None:
     flat = reference.changed(rotation=(180.0, 0.0, 15.0))
-    rotation = short_training(flat, 600, 60.0, structures({"spine": 0.5})).rotation
+    rotation = short(flat, 600, structures({"spine": 0.5})).rotation
     assert rotation[1] == 0
     assert rotation[2] == 15
     assert 0 < rotation[0] < 180
@@ -107,12 +114,12 @@ def test_rotation_stays_within_the_reference(reference: Training) -> None:
 
 def test_foreground_is_expected_to_be_rare_where_steps_are_few(reference: Training) -> None:
     assert reference.foreground_prior is None
-    assert short_training(reference, 600, 60.0, structures({"spine": 0.5})).foreground_prior == 0.01
+    assert short(reference, 600, structures({"spine": 0.5})).foreground_prior == 0.01
 
 
 def test_what_time_does_not_change_is_the_references(reference: Training) -> None:
     changed = reference.changed(batch_dice=True, gradient_clip=5.0, deep_supervision=False)
-    training = short_training(changed, 600, 60.0, structures({"spine": 0.5}))
+    training = short(changed, 600, structures({"spine": 0.5}))
     assert training.batch_dice
     assert training.gradient_clip == 5.0
     assert not training.deep_supervision
@@ -121,7 +128,7 @@ def test_what_time_does_not_change_is_the_references(reference: Training) -> Non
 def test_prediction_is_not_mirrored_and_overlaps_as_before() -> None:
     reference = reference_plan(CASES).plan.configurations["3d"].prediction
     assert reference.mirror
-    assert short_prediction(reference) == reference.changed(mirror=())
+    assert short_prediction(reference).value == reference.changed(mirror=())
 
 
 def test_sequences_are_dropped_in_proportion_to_the_steps(reference: Training) -> None:
@@ -129,6 +136,7 @@ def test_sequences_are_dropped_in_proportion_to_the_steps(reference: Training) -
     planned = reference.changed(sequence_dropout=0.4)
     expected = {1: 0.0, STEPS_FOR_DROPOUT // 10: 0.04, STEPS_FOR_DROPOUT: 0.4, 10 * STEPS_FOR_DROPOUT: 0.4}
     for steps, probability in expected.items():
-        assert short_training(planned, steps, 60.0, cases).sequence_dropout == probability
-        assert f"{steps} " in affordable_dropout(planned, steps).reason
-    assert short_training(reference, 300, 60.0, cases).sequence_dropout == 0
+        assert short(planned, steps, cases).sequence_dropout == probability
+        decided = affordable_dropout(WithReasons(planned, {"sequence_dropout": "a case lacks one"}), steps)
+        assert decided.reason.startswith(f"a case lacks one; {steps} ")
+    assert short(reference, 300, cases).sequence_dropout == 0

@@ -1,50 +1,22 @@
 """What a budget buys, on a machine whose step costs what the network's multiply-adds say."""
 
-import math
-from dataclasses import replace
-
 import pytest
 
-from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.errors import PlanError
-from autoseg.machine.step_cost import StepCost
-from autoseg.plan.configuration import Configuration
-from autoseg.plan.plan import Plan
-from autoseg.whole_image.windows import window_starts
-from planner.additions.network_input import with_inputs
-from planner.budget.candidates import candidates
-from planner.budget.chooser import AUGMENTATION, ENOUGH_STEPS, MOST_MEASUREMENTS
-from planner.budget.cost import estimated_cost, multiply_adds
-from planner.budget.time_budget import divide_time
+from autoseg.plan.time_shares import divide_budget
+from planner.budget.candidate_chooser import AUGMENTATION_FACTOR, ENOUGH_STEPS
+from planner.budget.cost import multiply_adds
+from planner.budget.network_candidates import candidates
 from planner.rules.reference_plan import reference_plan
 from tests.planner.machine import CASES, DATASETS, FOLDS, HOUR, Machine, dataset, fit
 from tests.planner.structures import with_structures
-
-
-def windows(measured: Fingerprint, configuration: Configuration) -> int:
-    """Windows in which one case of a data set of equal cases is predicted."""
-    case = measured.cases[0]
-    target = configuration.target_spacing(case.spacing)
-    shape = [round(n * s / t) for n, s, t in zip(case.cropped_shape, case.spacing, target, strict=True)]
-    patch, overlap = configuration.patch_size, configuration.prediction.overlap
-    return math.prod(len(window_starts(n, p, overlap)) for n, p in zip(shape, patch, strict=True))
-
-
-def fold_seconds(measured: Fingerprint, machine: Machine, plan: Plan, name: str) -> tuple[float, float]:
-    """Seconds of a fold's training steps and of predicting its validation cases at the end."""
-    configuration = plan.configurations[name]
-    step = machine.cost(plan, configuration)
-    validation_cases = CASES // FOLDS
-    a_window = step.seconds * step.forward_share / configuration.batch_size
-    a_case = windows(measured, configuration) * a_window
-    return configuration.training.iterations * step.seconds, a_case * validation_cases
 
 
 @pytest.mark.parametrize("name", ["2d", "3d"])
 @pytest.mark.parametrize("data", DATASETS)
 def test_longer_budgets_keep_more(data: str, name: str) -> None:
     measured = dataset(data)
-    order = [c.configuration for c in candidates(reference_plan(measured).plan.configurations[name], measured)]
+    order = [c.value for c in candidates(reference_plan(measured).plan.configurations[name], measured)]
     kept = []
     for hours in (0.1, 0.2, 0.5, 1, 2, 5, 24, 240, 2400):
         plan = fit(measured, Machine(speed=3e10), hours * HOUR, configurations=(name,)).plan
@@ -73,83 +45,15 @@ def test_the_richest_that_affords_enough_steps_is_taken() -> None:
     fitted = fit(measured, machine, HOUR, reference=reference).plan
     taken = fitted.configurations["3d"]
     assert taken.training.iterations >= ENOUGH_STEPS
-    share = divide_time(HOUR, 0, CASES, FOLDS, 1).fold_seconds
+    share = divide_budget(HOUR, 0, CASES, FOLDS, 1).fold_seconds
     for richer in candidates(reference.plan.configurations["3d"], measured):
-        if (richer.configuration.network, richer.configuration.patch_size) == (taken.network, taken.patch_size):
+        if (richer.value.network, richer.value.patch_size) == (taken.network, taken.patch_size):
             break
         # with training alone and no validation it would have few steps more than enough at most
-        affordable = share / (AUGMENTATION * machine.cost(fitted, richer.configuration).seconds)
+        affordable = share / (AUGMENTATION_FACTOR * machine.cost(fitted, richer.value).seconds)
         assert affordable < 1.35 * ENOUGH_STEPS
     else:
         pytest.fail("the configuration taken is no candidate")
-
-
-@pytest.mark.parametrize("overhead", [0.0, 0.02])
-@pytest.mark.parametrize("hours", [0.5, 2, 24])
-@pytest.mark.parametrize("data", DATASETS)
-def test_a_fold_uses_its_time_and_no_more(data: str, hours: float, overhead: float) -> None:
-    measured, machine = dataset(data), Machine(overhead=overhead)
-    plan = fit(measured, machine, hours * HOUR).plan
-    share = divide_time(hours * HOUR, 0, CASES, FOLDS, 1).fold_seconds
-    steps, validation = fold_seconds(measured, machine, plan, "3d")
-    # predicted at the end, and some of the cases on the way; rounding of windows and steps aside
-    assert AUGMENTATION * steps + validation <= 1.001 * share
-    assert AUGMENTATION * steps + 4 * validation >= 0.98 * share
-    assert AUGMENTATION * steps + validation >= 0.8 * share
-    assert plan.configurations["3d"].training.seconds == pytest.approx(share - validation, rel=0.01)
-
-
-@pytest.mark.parametrize("hours", [0.5, 1, 24])
-def test_folds_together_use_most_of_the_budget_and_no_more(hours: float) -> None:
-    measured, machine = dataset("thick slices"), Machine()
-    plan = fit(measured, machine, hours * HOUR).plan
-    steps, validation = fold_seconds(measured, machine, plan, "3d")
-    assert 0.8 * hours * HOUR <= FOLDS * (AUGMENTATION * steps + validation) <= hours * HOUR
-
-
-def test_time_is_divided_without_rest() -> None:
-    for budget, spent, cases, count, configurations in [
-        (3600, 0, 20, 5, 1),
-        (2400, 130, 40, 5, 2),
-        (9000, 10, 7, 3, 3),
-    ]:
-        time = divide_time(budget, spent, cases, count, configurations)
-        assert count * configurations * time.fold_seconds + time.kept_back + spent == pytest.approx(budget)
-        assert 0 < time.kept_back < 0.2 * budget
-
-
-def test_a_spent_budget_still_gives_a_plan() -> None:
-    assert divide_time(600, 700, 20, 5, 1).fold_seconds > 0
-    plan = fit(dataset("isotropic"), Machine(), 600, spent=700).plan
-    assert plan.configurations["3d"].training.iterations >= 1
-
-
-def test_configurations_share_the_budget() -> None:
-    measured, machine = dataset("thick slices"), Machine()
-    alone = fit(measured, machine, HOUR, configurations=("3d",)).plan
-    both = fit(measured, machine, HOUR, configurations=("2d", "3d")).plan
-    total = 0.0
-    for name in ("2d", "3d"):
-        steps, validation = fold_seconds(measured, machine, both, name)
-        total += FOLDS * (AUGMENTATION * steps + validation)
-    assert 0.8 * HOUR <= total <= HOUR
-    seconds = [plan.configurations["3d"].training.seconds or math.nan for plan in (alone, both)]
-    assert seconds[1] < 0.6 * seconds[0]
-
-
-def test_time_already_spent_is_taken_off() -> None:
-    measured, machine = dataset("isotropic"), Machine()
-    late = fit(measured, machine, 2 * HOUR, spent=HOUR).plan
-    steps, validation = fold_seconds(measured, machine, late, "3d")
-    assert 0.8 * HOUR <= FOLDS * (AUGMENTATION * steps + validation) <= HOUR
-
-
-def test_a_single_fold_has_all_the_time() -> None:
-    measured = dataset("isotropic")
-    one, five = (fit(measured, Machine(), HOUR, count=n).plan.configurations["3d"].training.seconds for n in (1, 5))
-    assert one is not None
-    assert five is not None
-    assert one > 4 * five
 
 
 def test_a_budget_too_short_for_any_candidate_takes_the_cheapest() -> None:
@@ -160,65 +64,8 @@ def test_a_budget_too_short_for_any_candidate_takes_the_cheapest() -> None:
     taken = plan.configurations["3d"]
     assert taken.training.iterations < ENOUGH_STEPS
     listed = candidates(reference.plan.configurations["3d"], measured)
-    costs = [machine.cost(plan, c.configuration).seconds for c in listed]
+    costs = [machine.cost(plan, c.value).seconds for c in listed]
     assert machine.cost(plan, taken).seconds == min(costs)
-
-
-@pytest.mark.parametrize("overhead", [0.0, 0.02])
-@pytest.mark.parametrize("data", DATASETS)
-def test_few_steps_are_measured(data: str, overhead: float) -> None:
-    measured = dataset(data)
-    for hours in (0.2, 0.7, 3, 24):
-        machine = Machine(overhead=overhead)
-        planned = fit(measured, machine, hours * HOUR).plan
-        assert len(machine.measured) <= MOST_MEASUREMENTS
-        assert {c.slice_axis for c in machine.measured} == {planned.configurations["3d"].slice_axis}
-
-
-@pytest.mark.parametrize("overhead", [0.0, 0.02])
-def test_what_is_not_trained_is_planned_by_the_steps_of_what_is(overhead: float) -> None:
-    measured, machine = dataset("thick slices"), Machine(overhead=overhead)
-    planned = fit(measured, machine, HOUR, configurations=("3d",))
-    assert all(c.slice_axis is None for c in machine.measured)
-    # such a machine's steps cost what their work says, so that measuring would have said the same
-    apart = fit(measured, Machine(overhead=overhead), HOUR, configurations=("2d",)).plan.configurations["2d"]
-    flat = planned.plan.configurations["2d"]
-    assert (flat.network, flat.patch_size) == (apart.network, apart.patch_size)
-    assert flat.training.iterations == pytest.approx(apart.training.iterations, rel=0.01)
-    assert "estimated" in planned.reasons["configurations.2d.training.iterations"]
-    assert "estimated" not in planned.reasons["configurations.3d.training.iterations"]
-
-
-def test_what_a_trained_configuration_follows_is_measured_before_it() -> None:
-    measured, machine = dataset("thick slices"), Machine()
-    reference = with_inputs(reference_plan(measured), measured)
-    plan = fit(measured, machine, HOUR, configurations=("2.5d",), reference=reference).plan
-    apart, stacked = plan.configurations["2d"], plan.configurations["2.5d"]
-    assert (apart.network, apart.patch_size) == (stacked.network, stacked.patch_size)
-    taken = [c for c in machine.measured if (c.network, c.patch_size) == (apart.network, apart.patch_size)]
-    assert {c.neighbours for c in taken} == {0, stacked.neighbours}
-
-
-def test_steps_of_nearly_the_same_work_tell_no_line() -> None:
-    # noise would: the larger one was the quicker
-    close = [(1000, StepCost(0.11, 1)), (1010, StepCost(0.10, 1))]
-    assert estimated_cost(10_000, close).seconds == pytest.approx(0.10 * 5, rel=0.02)
-    apart = [(1000, StepCost(0.15, 1, 0.25)), (2000, StepCost(0.25, 2, 0.25))]
-    estimated = estimated_cost(3000, apart)
-    assert estimated.seconds == pytest.approx(0.35)
-    assert (estimated.peak_bytes, estimated.forward_share) == (None, 0.25), "of memory nothing is known"
-
-
-@pytest.mark.parametrize("name", ["2d", "3d"])
-def test_quicker_prediction_leaves_more_time_to_training(name: str) -> None:
-    """A fold's time is its steps, and its validation cases' windows at the share of a step that each takes."""
-    measured, machine = dataset("thick slices"), Machine(forward_share=1 / 8)
-    plan = fit(measured, machine, HOUR, configurations=(name,)).plan
-    _, validation = fold_seconds(measured, machine, plan, name)
-    _, at_a_third = fold_seconds(measured, Machine(), plan, name)
-    assert validation == pytest.approx(3 / 8 * at_a_third)
-    fold = divide_time(HOUR, 0, CASES, FOLDS, 1).fold_seconds
-    assert plan.configurations[name].training.seconds == pytest.approx(fold - validation)
 
 
 def test_the_plan_says_why() -> None:
@@ -243,7 +90,7 @@ def test_with_a_budget_a_candidate_that_does_not_fit_is_passed_over() -> None:
     measured = dataset("isotropic")
     reference = reference_plan(measured)
     costs = [
-        c.configuration.batch_size * multiply_adds(c.configuration.network, c.configuration.patch_size, 1, 2)
+        c.value.batch_size * multiply_adds(c.value.network, c.value.patch_size, 1, 2)
         for c in candidates(reference.plan.configurations["3d"], measured)
     ]
     most = sorted(costs)[len(costs) // 2]
@@ -274,45 +121,3 @@ def test_small_lesions_get_their_loss_before_steps_are_measured(budget: float | 
     assert machine.measured and all(c.training.lesion_loss > 0 for c in machine.measured)
     plain = fit(dataset("thick slices"), Machine(), budget)
     assert plain.plan.configurations["3d"].training.lesion_loss == 0
-
-
-class Busy(Machine):
-    """A machine that is busy at its first looks: they take longer, and may be known as disturbed."""
-
-    def __init__(self, looks: int, slower: float, others: float = 0.0) -> None:
-        super().__init__()
-        self.busy, self.slower, self.others = looks, slower, others
-
-    def __call__(self, plan: Plan, configuration: Configuration) -> StepCost:
-        cost = super().__call__(plan, configuration)
-        if len(self.measured) <= self.busy:
-            return replace(cost, seconds=cost.seconds * self.slower, others=self.others)
-        return cost
-
-
-@pytest.mark.parametrize("looks", [1, 2, 3])
-def test_a_busy_moment_does_not_decide_the_plan(looks: int) -> None:
-    measured = dataset("thick slices")
-    quiet, busy = (fit(measured, machine, HOUR).plan.configurations["3d"] for machine in (Machine(), Busy(looks, 5.0)))
-    assert (busy.network, busy.patch_size, busy.spacing) == (quiet.network, quiet.patch_size, quiet.spacing)
-    assert busy.training.iterations == pytest.approx(quiet.training.iterations, rel=0.01)
-
-
-def test_a_machine_that_is_busy_all_the_while_is_planned_for_and_told() -> None:
-    measured = dataset("thick slices")
-    decided = fit(measured, Busy(1000, 1.0, others=1.0), HOUR)
-    assert "while other programs used 1.0 cores" in decided.reasons["configurations.3d.training.iterations"]
-    assert "other programs" not in fit(measured, Machine(), HOUR).reasons["configurations.3d.training.iterations"]
-
-
-def test_a_quiet_look_goes_before_those_that_were_disturbed() -> None:
-    measured = dataset("thick slices")
-    decided = fit(measured, Busy(2, 0.5, others=1.0), HOUR)
-    assert "other programs" not in decided.reasons["configurations.3d.training.iterations"]
-
-
-def test_what_training_leaves_of_a_folds_time_is_planned_for_validation() -> None:
-    measured, machine = dataset("thick slices"), Machine()
-    plan = fit(measured, machine, HOUR).plan
-    _, validation = fold_seconds(measured, machine, plan, "3d")
-    assert plan.configurations["3d"].training.validation_seconds == pytest.approx(validation)

@@ -24,5 +24,5 @@ def test_rotation(patch_size: tuple, coarse_axis: int, slice_axis: int | None, e
 
 def test_mirroring_leaves_the_slice_axis_alone() -> None:
     schedule = reference_schedule((64, 1, 64), 1, 1, Decision(True, "slices"))
-    assert schedule.training.mirror == schedule.prediction.mirror == (0, 2)
-    assert schedule.training.batch_dice
+    assert schedule.training.value.mirror == schedule.prediction.value.mirror == (0, 2)
+    assert schedule.training.value.batch_dice

@@ -7,7 +7,7 @@ from scipy.stats import binomtest
 
 from autoseg.image.geometry import Shape
 from autoseg.plan.configuration import Training
-from tests.trainer.cases import make_record
+from tests.example_record import example_geometry, example_record
 from trainer.data.augmentation import augmented_patch, plain_patch
 from trainer.data.sampling import Place
 from trainer.data.spatial import (
@@ -54,7 +54,7 @@ MIDDLE = Place((22, 20, 24), (26.0, 27.0, 29.0))
 
 
 def test_without_a_transform_the_patch_is_exactly_what_is_stored(noise: Recorder) -> None:
-    image, label = plain_patch(noise, make_record("a", SHAPE, (True, True)), CENTRE, PATCH)
+    image, label = plain_patch(noise, example_record(example_geometry(SHAPE), present=(True, True)), CENTRE, PATCH)
     np.testing.assert_array_equal(image, noise.image[:, 6:17, 8:19, 10:21])
     np.testing.assert_array_equal(label, noise.label[6:17, 8:19, 10:21])
     assert noise.boxes == [((6, 8, 10), (17, 19, 21))]
@@ -62,7 +62,9 @@ def test_without_a_transform_the_patch_is_exactly_what_is_stored(noise: Recorder
 
 def test_outside_the_image_there_is_zero_and_background(noise: Recorder) -> None:
     place = Place((-2, 20, -5), (3.0, 25.0, 10.0))
-    image, label = plain_patch(noise, make_record("a", SHAPE, (True, True)), place, (12, 11, 40))
+    image, label = plain_patch(
+        noise, example_record(example_geometry(SHAPE), present=(True, True)), place, (12, 11, 40)
+    )
     padding = ((2, 0), (0, 3), (5, 3))
     np.testing.assert_array_equal(image, np.pad(noise.image[:, :10, 20:], ((0, 0), *padding)))
     np.testing.assert_array_equal(label, np.pad(noise.label[:10, 20:], padding))
@@ -165,7 +167,8 @@ def test_transforms_are_drawn_as_often_and_as_far_as_planned(training: Callable[
 
 def test_mirroring_flips_each_allowed_axis_half_of_the_time(ramps: Recorder, training: Callable[..., Training]) -> None:
     settings = training(rotation=(0.0, 0.0, 0.0), scaling=(1.0, 1.0), mirror=(0, 2))
-    record = make_record("a", (60, 60, 60), (False, False, False))  # no channel changes its intensities
+    # no channel changes its intensities
+    record = example_record(example_geometry((60, 60, 60)), present=(False, False, False))
     flips = np.zeros(3, int)
     for seed in range(300):
         rngs = (np.random.default_rng(seed), np.random.default_rng(seed + 1000))
@@ -180,7 +183,7 @@ def test_mirroring_flips_each_allowed_axis_half_of_the_time(ramps: Recorder, tra
 
 def test_absent_channels_stay_exactly_zero(noise: Recorder, training: Callable[..., Training]) -> None:
     noise.image[1] = 0
-    record = make_record("a", SHAPE, (True, False))
+    record = example_record(example_geometry(SHAPE), present=(True, False))
     for seed in range(60):
         rngs = (np.random.default_rng(seed), np.random.default_rng(seed + 1000))
         image, label = augmented_patch(noise, record, CENTRE, PATCH, training(elastic=0.5), rngs)
@@ -195,7 +198,7 @@ def test_absent_channels_stay_exactly_zero(noise: Recorder, training: Callable[.
 
 def test_a_two_dimensional_patch_stays_in_its_slice(ramps: Recorder, training: Callable[..., Training]) -> None:
     settings = training(rotation=(0.0, 180.0, 0.0), elastic=0.5)
-    record = make_record("a", (60, 60, 60), (False, False, False))
+    record = example_record(example_geometry((60, 60, 60)), present=(False, False, False))
     for seed in range(40):
         rngs = (np.random.default_rng(seed), np.random.default_rng(seed))
         place = Place((20, 33, 20), (27.0, 33.0, 29.0))

@@ -9,7 +9,8 @@ from scipy.stats import chisquare
 from autoseg.errors import TrainingDataError
 from autoseg.preprocessing.foreground import sample_foreground
 from autoseg.run_folder.preprocessed_case import open_case, write_case
-from tests.trainer.cases import make_record, write_noise_case
+from tests.example_record import example_geometry, example_record
+from tests.trainer.cases import write_noise_case
 from trainer.data.case_store import CaseStore
 
 SHAPE = (20, 30, 30)
@@ -24,7 +25,8 @@ def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "case"
     folder.mkdir()
     foreground = sample_foreground(label, np.random.default_rng(0), per_class=300)
-    write_case(folder, make_record("case", SHAPE, (True,)), np.zeros((1, *SHAPE), np.float32), label, foreground)
+    record = example_record(example_geometry(SHAPE), case="case", present=(True,))
+    write_case(folder, record, np.zeros((1, *SHAPE), np.float32), label, foreground)
     return folder
 
 

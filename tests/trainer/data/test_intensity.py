@@ -1,9 +1,19 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from batchgenerators.augmentations.color_augmentations import augment_contrast, augment_gamma
 from scipy.stats import binomtest, kstest
 
-from trainer.data.intensity import add_noise, augment_intensity, blur, change_contrast, change_gamma, lower_resolution
+from trainer.data.intensity import (
+    apply_intensity,
+    blur,
+    change_contrast,
+    change_gamma,
+    draw_intensity,
+    lower_resolution,
+    noise_field,
+)
 
 
 @pytest.fixture
@@ -53,8 +63,8 @@ def test_lower_resolution_takes_the_nearest_and_interpolates_linearly() -> None:
     np.testing.assert_allclose(along_z, np.broadcast_to(ramp, (2, 2, 4)))
 
 
-def test_noise_is_gaussian_with_the_drawn_sd(channel: np.ndarray) -> None:
-    added = add_noise(channel, 0.3, np.random.default_rng(1)) - channel
+def test_noise_is_gaussian_with_the_drawn_sd() -> None:
+    added = noise_field(np.random.default_rng(1), (12, 14, 16), 0.3)
     assert kstest(added.ravel() / 0.3, "norm").pvalue > 1e-3
     assert added.dtype == np.float32
 
@@ -76,7 +86,7 @@ def test_transforms_come_with_nnunets_probabilities() -> None:
     untouched = 0
     for _ in range(1500):
         image = patch.copy()
-        augment_intensity(image, (True,), (0, 1, 2), rng)
+        apply_intensity(image, draw_intensity(rng, (True,), (6, 6, 6), (0, 1, 2)))
         untouched += np.array_equal(image, patch)
     # noise, blur (half of the channels), brightness, contrast, low resolution (half), gamma twice
     share = 0.9 * (1 - 0.2 * 0.5) * 0.85 * 0.85 * (1 - 0.25 * 0.5) * 0.9 * 0.7
@@ -89,8 +99,33 @@ def test_only_present_channels_change() -> None:
     changed = np.zeros(3, int)
     for _ in range(100):
         image = patch.copy()
-        augment_intensity(image, (True, False, True), (0, 1, 2), rng)
+        apply_intensity(image, draw_intensity(rng, (True, False, True), (6, 6, 6), (0, 1, 2)))
         changed += (image != patch).any(axis=(1, 2, 3))
     assert changed[1] == 0
     assert changed[0] > 20
     assert changed[2] > 20
+
+
+def test_what_is_drawn_does_not_depend_on_the_image_and_is_applied_alike_each_time() -> None:
+    for seed in range(40):
+        drawn = draw_intensity(np.random.default_rng(seed), (True, True), (6, 7, 8), (1, 2), unblurred=(0,))
+        patch = np.random.default_rng(seed).standard_normal((2, 6, 7, 8)).astype(np.float32)
+        first, second = patch.copy(), patch.copy()
+        apply_intensity(first, drawn)
+        apply_intensity(second, drawn)
+        np.testing.assert_array_equal(first, second)
+
+
+def test_nothing_is_blurred_or_coarsened_along_axes_that_are_kept_apart() -> None:
+    """Slices along z that differ from each other alone: blur and low resolution within slices leave them."""
+    patch = np.broadcast_to(np.arange(6, dtype=np.float32)[:, None, None], (1, 6, 8, 8))
+    seen = {"blur": 0, "resolution": 0}
+    for seed in range(60):
+        drawn = draw_intensity(np.random.default_rng(seed), (True,), (6, 8, 8), (1, 2), unblurred=(0,))
+        empty: dict = {kind: {} for kind in ("noise", "brightness", "contrast", "inverted_gamma", "gamma")}
+        image = patch.copy()
+        apply_intensity(image, replace(drawn, **empty))
+        np.testing.assert_allclose(image, patch, rtol=1e-6, atol=1e-6)
+        seen["blur"] += bool(drawn.blur)
+        seen["resolution"] += bool(drawn.resolution)
+    assert all(seen.values()), seen

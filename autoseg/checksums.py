@@ -1,0 +1,56 @@
+"""Checksums by which a wrong byte in a file of a RUN folder is noticed: a bad disk, a broken copy.
+
+They guard against accidents, not against a person who changes a file and its checksum. The list has the format of
+`sha256sum`, so that `sha256sum -c checksums.sha256` tests it too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+LIST_NAME = "checksums.sha256"
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content, as 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_checksums(folder: Path, names: Sequence[str]) -> None:
+    """Write the list of checksums of files in a folder, into the folder.
+
+    Args:
+        folder: folder whose files are complete.
+        names: names of the files.
+    """
+    lines = [f"{digest_of(folder / name)}  {name}\n" for name in names]
+    (folder / LIST_NAME).write_text("".join(lines), encoding="utf-8", newline="\n")
+
+
+def changed_files(folder: Path) -> tuple[str, ...] | None:
+    """Return the names of the files that differ from the folder's list of checksums.
+
+    A name is taken from the list only as far as it names a file in the folder itself.
+
+    Args:
+        folder: folder with a list, or without one, as earlier releases wrote it.
+
+    Returns:
+        None where there is no list.
+    """
+    try:
+        lines = (folder / LIST_NAME).read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return None
+    listed = [line.partition("  ") for line in lines]
+    return tuple(name for digest, _, name in listed if not _is_intact(folder / Path(name).name, digest))
+
+
+def _is_intact(path: Path, digest: str) -> bool:
+    try:
+        return digest_of(path) == digest
+    except OSError:
+        return False

@@ -1,0 +1,168 @@
+"""Checks before a command begins: of single options, and of the RUN folder that it works on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from autoseg.errors import InputError, RunFolderError
+from autoseg.files import sweep
+from autoseg.run_folder.paths import RunFolder
+
+# Files that a RUN folder may hold before its first plan: a person's own folds, and leftovers of an interrupted start.
+_BEFORE_THE_PLAN = {"splits.json", "splits.as_made.json", "time_spent.json", "dataset.json", "fingerprint.json"}
+
+
+MOST_EPOCHS = 100_000
+
+
+def check_threads_and_epochs(threads: int | None, epochs: int | None = None) -> None:
+    """Refuse a number of threads or epochs below one.
+
+    Raises:
+        InputError: `threads` or `epochs` is less than 1.
+    """
+    if epochs is not None and not 1 <= epochs <= MOST_EPOCHS:
+        raise InputError(f"--epochs {epochs}: at least one, and at most {MOST_EPOCHS}")
+    if threads is not None and threads < 1:
+        raise InputError(f"--threads {threads}: at least one")
+
+
+def configurations_of(config: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the configurations, each once, from one name or several.
+
+    Raises:
+        InputError: no name is given.
+    """
+    names = (config,) if isinstance(config, str) else tuple(dict.fromkeys(config))
+    if not names:
+        raise InputError("--config: name at least one configuration, such as 3d")
+    return names
+
+
+def folder_for_results(path: Path | str) -> Path:
+    """Return the folder that results go to, before any work is done for them.
+
+    Raises:
+        InputError: the path, or a part of it, is a file.
+    """
+    folder = Path(path)
+    if found := next((part for part in (folder, *folder.parents) if part.exists() and not part.is_dir()), None):
+        raise InputError(f"--output {folder}: {found} is a file; give a folder, which may be new")
+    return folder
+
+
+def existing_run(path: Path | str, *, follow_links: bool = False) -> RunFolder:
+    """Return the RUN folder at `path`, after what killed processes left behind in it was removed.
+
+    Args:
+        path: path of the RUN folder.
+        follow_links: whether links in it may lead out of it.
+
+    Raises:
+        RunFolderError: `path` is no folder, it holds no plan, or a link in it leads out of it.
+    """
+    run = RunFolder(Path(path))
+    if not run.path.is_dir():
+        raise RunFolderError(f"{run.path}: is not a folder; give a RUN folder that plan-and-preprocess or run made")
+    run.require(run.plan, "autoseg plan-and-preprocess")
+    if not follow_links:
+        refuse_links_out(run.path)
+    _remove_leftovers(run)
+    return run
+
+
+def _remove_leftovers(run: RunFolder) -> None:
+    """Remove what killed processes left: half-written files, and the training state of finished folds."""
+    sweep(run.path)
+    for name in run.configurations_with_models():
+        for fold, folder in run.folds(name):
+            if run.finished(name, fold).exists() and (folder / "checkpoint").exists():
+                shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+
+
+def refuse_links_out(folder: Path) -> None:
+    """Refuse a folder with a link that leads out of it: what is written or removed there would not be the run's.
+
+    Raises:
+        RunFolderError: there is such a link; the message names it and its target.
+    """
+    root = Path(os.path.realpath(folder))
+    waiting = [root]
+    while waiting:
+        # another process of the same run may rename a folder meanwhile
+        with suppress(FileNotFoundError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_symlink() and not Path(os.path.realpath(entry.path)).is_relative_to(root):
+                    raise RunFolderError(
+                        f"{entry.path}: is a link to {Path(entry.path).readlink()}, outside of the RUN folder, where "
+                        "nothing is read or written; put the files themselves here, or add --follow-links if you made "
+                        "the link"
+                    )
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(Path(entry.path))
+
+
+def require_run_or_empty(run: RunFolder, *, follow_links: bool = False) -> None:
+    """Refuse a folder that is neither a RUN folder nor empty, to protect a person's other files.
+
+    What killed processes left behind in a RUN folder is removed.
+
+    Args:
+        run: RUN folder to make or to go on with.
+        follow_links: whether links in it may lead out of it.
+
+    Raises:
+        RunFolderError: the path is a file, or a folder that holds other files, or a link in it leads out of it.
+    """
+    if run.path.exists() and not run.path.is_dir():
+        raise RunFolderError(f"{run.path}: is a file; give a folder for the run")
+    if run.path.exists() and not follow_links:
+        refuse_links_out(run.path)
+    if run.plan.exists() or run.dataset.exists():
+        _remove_leftovers(run)
+        return
+    if not run.path.exists():
+        return
+    others = sorted(p.name for p in run.path.iterdir() if not p.name.startswith(".") and p.name not in _BEFORE_THE_PLAN)
+    if others:
+        raise RunFolderError(f"{run.path}: is no RUN folder and holds {others[0]}; give a new or an empty folder")
+
+
+def trained_folds(run: RunFolder) -> tuple[str, ...]:
+    """Return the folds that have weights or a checkpoint, each as a text like `3d fold 0`."""
+    names = run.configurations_with_models()
+    return tuple(f"{name} fold {fold}" for name in names for fold, _ in run.begun_folds(name))
+
+
+def refuse_if_trained(run: RunFolder, why: str) -> None:
+    """Refuse to make another plan where models are trained, since they would not fit it.
+
+    Args:
+        run: RUN folder that may hold models.
+        why: beginning of the message: what would make another plan, such as `--replan makes another plan`.
+
+    Raises:
+        RunFolderError: a fold has weights or a checkpoint.
+    """
+    if folds := trained_folds(run):
+        raise RunFolderError(
+            f"{run.path}: {why}, which the trained models ({', '.join(folds)}) do not fit; "
+            f"use a new RUN folder, or delete {run.path / 'models'}"
+        )
+
+
+def refuse_models_alone(run: RunFolder) -> None:
+    """Refuse a copy made with `--models-only`, for commands that need folds and cases.
+
+    Raises:
+        RunFolderError: the folder holds models and no `splits.json`.
+    """
+    if trained_folds(run) and not run.splits.exists():
+        raise RunFolderError(
+            f"{run.path}: holds models alone, to predict with, and no cases to train on; "
+            "train in the RUN folder that it was copied from"
+        )

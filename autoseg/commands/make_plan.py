@@ -1,0 +1,162 @@
+"""Makes the plan of a run: nnU-Net's rules first, then what hardware and time budget change, with measured steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from autoseg.commands import messages
+from autoseg.commands.make_folds import keep_or_make_folds
+from autoseg.commands.plan_options import PlanOptions
+from autoseg.dataset.case import Dataset
+from autoseg.dataset.fingerprint import Fingerprint
+from autoseg.machine.cores import available_cores
+from autoseg.machine.step_cost import Measure, StepCost
+from autoseg.plan.configuration import Architecture, Configuration
+from autoseg.plan.defaults import DEFAULT_MEMORY_GB
+from autoseg.plan.plan import Plan, write_plan
+from autoseg.plan.study_cells import Cell
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.selection import set_selection_aside
+from autoseg.run_folder.splits import Split
+from autoseg.run_folder.step_costs import CostRecorder, StepCosts, write_step_costs
+from autoseg.run_folder.time_spent import read_time_spent, timed
+from autoseg.run_folder.timed_stage import Stage
+
+if TYPE_CHECKING:
+    from planner.rules.reference_plan import PlannedDecisions
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """What a plan is made for.
+
+    Args:
+        wanted: options that decide the plan.
+        device: type of the device that trains: `cpu`, `cuda` or `mps`.
+        configurations: configurations that will be trained; for a study, the dimension of each cell.
+        cells: cells of the study; empty where the run is no study.
+        folds: number of folds; None = as many as `splits.json` has, or else five.
+    """
+
+    wanted: PlanOptions
+    device: str
+    configurations: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    folds: int | None
+
+
+def make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpose: Purpose, console: Console) -> Plan:
+    """Make and write two plans: one by nnU-Net's rules, and one that fits the hardware and the time budget."""
+    wanted, cells = purpose.wanted, purpose.cells
+    with timed(run, Stage("plan")):
+        reference = reference_of(
+            fingerprint, wanted.memory_gb or DEFAULT_MEMORY_GB, wanted.architecture or "plain", cells
+        )
+        for name in purpose.configurations:
+            reference.plan.configuration(name)
+        splits = keep_or_make_folds(run, dataset, fingerprint, reference.plan.seed, console, purpose.folds)
+        by_work = wanted.epochs is not None
+        by_clock = measure_on(purpose.device, wanted.threads)
+        measure = CostRecorder(_by_work(purpose.device, wanted.threads, by_clock) if by_work else by_clock)
+        decided = decide(
+            reference,
+            fingerprint,
+            splits,
+            cells,
+            configurations=purpose.configurations,
+            budget_seconds=wanted.budget_on(purpose.device),
+            # where a person fixed the number of epochs, no measured time may change the plan
+            spent_seconds=0.0 if by_work else read_time_spent(run).total,
+            device=purpose.device,
+            measure=measure,
+        )
+        # this module imports torch, which is loaded by now anyway
+        from autoseg.machine.threads import default_threads
+
+        write_plan(run.reference_plan, reference.plan, reference.reasons)
+        set_selection_aside(run)
+        costs = StepCosts(
+            device=purpose.device,
+            cores=available_cores(),
+            threads=wanted.threads or default_threads(),
+            counted=by_work,
+            steps=tuple(measure.steps),
+        )
+        write_step_costs(run, costs)
+        # written before plan.yaml, so that edits of plan.yaml can always be found by comparison
+        write_plan(run.planned, decided.plan, decided.reasons)
+        write_plan(run.plan, decided.plan, decided.reasons)
+    names = tuple(dict.fromkeys(purpose.configurations))
+    messages.say_plan(console, run, decided.plan, reference.plan, names, len(splits), costs)
+    if not by_work:
+        messages.say_if_too_little(console, run, decided.plan, purpose.configurations, len(splits), costs)
+    return decided.plan
+
+
+def reference_of(
+    fingerprint: Fingerprint, memory_gb: float, architecture: Architecture, cells: Sequence[Cell]
+) -> PlannedDecisions:
+    """The plan by nnU-Net's rules; for a study, with one configuration for each input dimension of its cells."""
+    from planner.additions.network_input import with_inputs
+    from planner.additions.study_grid import dimensions_of
+    from planner.rules.reference_plan import reference_plan
+
+    reference = with_inputs(reference_plan(fingerprint, memory_gb=memory_gb, architecture=architecture), fingerprint)
+    return dimensions_of(reference, cells) if cells else reference
+
+
+def decide(
+    reference: PlannedDecisions,
+    fingerprint: Fingerprint,
+    splits: tuple[Split, ...],
+    cells: Sequence[Cell],
+    *,
+    configurations: tuple[str, ...],
+    budget_seconds: float | None,
+    spent_seconds: float,
+    device: str,
+    measure: Measure,
+) -> PlannedDecisions:
+    """Fit the reference plan to the hardware and the time budget; for a study, add every cell's configuration."""
+    from planner.additions.study_grid import with_cells
+    from planner.budget.time_budget import fit_to_budget
+
+    decided = fit_to_budget(
+        reference,
+        fingerprint,
+        splits,
+        configurations=configurations,
+        budget_seconds=budget_seconds,
+        spent_seconds=spent_seconds,
+        device=device,
+        measure=measure,
+    )
+    return with_cells(decided, cells, fingerprint) if cells else decided
+
+
+def measure_on(device: str, threads: int | None) -> Measure:
+    """Return the trainer's function that measures real training steps, for the planner to call."""
+    from trainer.measure import measure_step
+
+    return partial(measure_step, device=device, threads=threads)
+
+
+def _by_work(device: str, threads: int | None, by_clock: Measure) -> Measure:
+    """Return a function that counts the work of a step instead of timing it; off the CPU it measures memory too."""
+    from planner.budget.cost import counted_cost
+
+    def cost(plan: Plan, configuration: Configuration) -> StepCost:
+        counted = counted_cost(plan, configuration, threads or available_cores())
+        if device == "cpu":
+            return counted
+        measured = by_clock(plan, configuration)
+        fits = math.isfinite(measured.seconds)
+        return replace(counted, seconds=counted.seconds if fits else math.inf, peak_bytes=measured.peak_bytes)
+
+    return cost

@@ -1,0 +1,136 @@
+"""The options that decide a plan: checked each by itself, and against the plan that a RUN folder already holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+from autoseg.commands.guards import check_threads_and_epochs, trained_folds
+from autoseg.errors import InputError, RunFolderError
+from autoseg.plan.configuration import Architecture
+from autoseg.plan.defaults import DEFAULT_CPU_BUDGET
+from autoseg.plan.plan import Plan
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.splits import read_splits
+from autoseg.terminal import format_duration, parse_duration
+
+
+@dataclass(frozen=True)
+class PlanOptions:
+    """Options that decide the plan; None where the person left the choice to autoseg.
+
+    Args:
+        budget: time budget of a whole run in seconds.
+        memory_gb: device memory in GB that the plan may use.
+        device: `cpu`, `cuda` or `mps`.
+        architecture: architecture of the network.
+        threads: number of threads that compute on a CPU.
+        epochs: number of epochs of every fold; if given, the plan follows from counted work, not from measured time.
+    """
+
+    budget: float | None
+    memory_gb: float | None
+    device: str | None
+    architecture: Architecture | None
+    threads: int | None = None
+    epochs: int | None = None
+
+    @property
+    def device_name(self) -> str:
+        """Name of the device; `auto` where the person named none."""
+        return self.device or "auto"
+
+    def budget_on(self, device: str) -> float | None:
+        """Time budget of a whole run in seconds: as asked, else 40 minutes on a CPU and None (no limit) elsewhere."""
+        return self.budget or (DEFAULT_CPU_BUDGET if device == "cpu" else None)
+
+
+def carried_over(wanted: PlanOptions, former: Plan) -> PlanOptions:
+    """Complete the options by those of the former plan, where a plan is made anew because the data changed.
+
+    Args:
+        wanted: options that the person gives now; they take precedence over the former plan.
+        former: plan that was made before the data changed.
+    """
+    architecture = next((c.network.architecture for c in former.configurations.values()), None)
+    return PlanOptions(
+        budget=wanted.budget or former.time_budget_seconds,
+        memory_gb=wanted.memory_gb or former.memory_gb,
+        device=wanted.device or former.device,
+        architecture=wanted.architecture or architecture,
+        threads=wanted.threads,
+        epochs=wanted.epochs,
+    )
+
+
+def check_plan_options(
+    time_budget: str | float | None,
+    memory: float | None,
+    device: str,
+    architecture: Architecture | None,
+    *,
+    threads: int | None = None,
+    epochs: int | None = None,
+) -> PlanOptions:
+    """Check each option by itself and return them together.
+
+    Raises:
+        InputError: an option is malformed.
+    """
+    if memory is not None and not 0.5 <= memory <= 10_000:
+        raise InputError(f"--memory {memory:g}: give the memory of the device in GB, at least 0.5")
+    if architecture is not None and architecture not in get_args(Architecture):
+        raise InputError(f"--architecture {architecture}: unknown; there are {', '.join(get_args(Architecture))}")
+    check_threads_and_epochs(threads, epochs)
+    return PlanOptions(
+        budget=None if time_budget is None else parse_duration(time_budget),
+        memory_gb=memory,
+        device=None if device == "auto" else device,
+        architecture=architecture,
+        threads=threads,
+        epochs=epochs,
+    )
+
+
+def refuse_other_plan(run: RunFolder, wanted: PlanOptions, planned: Plan, configurations: Sequence[str]) -> None:
+    """Refuse options that differ from those that the existing plan was made for.
+
+    Raises:
+        RunFolderError: an option differs; the message lists each difference and says what to do.
+    """
+    differences = []
+    if wanted.budget is not None and wanted.budget != planned.time_budget_seconds:
+        before = planned.time_budget_seconds
+        had = "without a time budget" if before is None else f"with a time budget of {format_duration(before)}"
+        differences.append(f"{had}, not {format_duration(wanted.budget)}")
+    if wanted.memory_gb is not None and wanted.memory_gb != planned.memory_gb:
+        differences.append(f"for {planned.memory_gb:g} GB of memory, not {wanted.memory_gb:g}")
+    if wanted.device is not None and wanted.device.split(":")[0] != planned.device:
+        differences.append(f"for the device {planned.device}, not {wanted.device}")
+    architectures = {c.network.architecture for c in planned.configurations.values()}
+    if wanted.architecture is not None and wanted.architecture not in architectures:
+        differences.append(f"with the architecture {', '.join(sorted(architectures))}, not {wanted.architecture}")
+    differences += _beyond_the_budget(run, planned, configurations)
+    if differences:
+        raise RunFolderError(f"{run.path}: was planned {'; '.join(differences)}; {how_to_plan_anew(run)}")
+
+
+def how_to_plan_anew(run: RunFolder) -> str:
+    """Advice for a person who wants another plan: `--replan`, or a new RUN folder once a fold has been trained."""
+    if trained_folds(run):
+        return "its models were trained by that plan, so use a new RUN folder"
+    return "add --replan to plan again (this discards edits of plan.yaml), or use a new RUN folder"
+
+
+def _beyond_the_budget(run: RunFolder, planned: Plan, configurations: Sequence[str]) -> list[str]:
+    """Return a difference if the folds of these configurations together take longer than the time budget.
+
+    The plan shares the budget out only to the configurations that were asked for when it was made.
+    """
+    if planned.time_budget_seconds is None or len(configurations) == 1 or not run.splits.exists():
+        return []
+    of_one_fold = sum(planned.configuration(name).training.seconds or 0.0 for name in configurations)
+    if len(read_splits(run.splits)) * of_one_fold <= planned.time_budget_seconds:
+        return []
+    return [f"without time for {' and '.join(configurations)} together"]

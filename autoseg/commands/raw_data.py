@@ -1,0 +1,155 @@
+"""Reads, checks and measures a raw data set; writes `dataset.json` and `fingerprint.json` into the RUN folder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from autoseg.commands.guards import refuse_if_trained
+from autoseg.dataset.case import Dataset
+from autoseg.dataset.fingerprint import Fingerprint, read_fingerprint, write_fingerprint
+from autoseg.dataset.record import DatasetRecord, changed_cases, record_of
+from autoseg.errors import ImageError
+from autoseg.image.geometry import Shape
+from autoseg.machine.cores import available_cores
+from autoseg.machine.map_cases import workers_within_memory
+from autoseg.plan.plan import Plan, read_plan
+from autoseg.run_folder.dataset_record import read_record, write_record
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.time_spent import timed
+from autoseg.run_folder.timed_stage import Stage
+
+# memory of a worker process, for the interpreter and its libraries, before it reads a case
+_PROCESS_BYTES = 300_000_000
+
+
+@dataclass(frozen=True)
+class Read:
+    """A data set that passed the check.
+
+    Args:
+        dataset: the raw data set, with its files and cases as they lie on the disk.
+        record: content of its `dataset.json`.
+        changed: names of the cases that are new or changed since the RUN folder last recorded them.
+        shapes: shape (z, y, x) of every case in voxels; empty where the data set is unchanged and was not checked.
+    """
+
+    dataset: Dataset
+    record: DatasetRecord
+    changed: tuple[str, ...]
+    shapes: tuple[Shape, ...]
+
+
+def read_and_check(path: Path, run: RunFolder, *, workers: int | None, trust_times: bool, console: Console) -> Read:
+    """Read a raw data set; check every case and print a summary, unless nothing has changed. Writes nothing.
+
+    Args:
+        path: folder or `cases.csv` of the data set.
+        run: RUN folder that may hold the record of an earlier reading.
+        workers: number of cases that are checked at once; None = as many as cores and memory allow.
+        trust_times: do not read files again whose size and time are as they were.
+        console: console for the summary.
+
+    Raises:
+        DatasetError: the data set has problems; the message lists all of them.
+    """
+    from autoseg.dataset.check import check_dataset
+    from autoseg.dataset.read import read_dataset
+    from autoseg.dataset.summary import print_summary
+
+    dataset = read_dataset(path)
+    seen = read_record(run) if run.dataset.exists() else None
+    record = record_of(dataset, seen, trust_times=trust_times, workers=workers or available_cores())
+    changed = tuple(case.name for case in record.cases) if seen is None else changed_cases(seen, record)
+    if not changed:
+        console.print(f"Data set {dataset.name}: {len(dataset.cases)} cases, unchanged since they were checked.")
+        return Read(dataset, record, (), ())
+    check = check_dataset(dataset, workers=workers or default_workers(dataset))
+    print_summary(dataset, check, console)
+    return Read(dataset, record, changed, tuple(case.geometry.shape for case in check.cases))
+
+
+def default_workers(dataset: Dataset) -> int:
+    """Number of worker processes that the cores and, with the largest case in each, the free memory allow."""
+    from autoseg.image.image import read_geometry
+
+    voxels = 0
+    for case in dataset.cases:
+        for image in case.images[:1] if case.several_channels_in_one_file else case.images:
+            # the check reports files that cannot be read
+            with suppress(ImageError):
+                voxels = max(voxels, math.prod(read_geometry(image)[0].shape) if image is not None else 0)
+    # bytes per voxel: every channel in float32 twice, the label in float64, and masks of the label
+    per_voxel = 8 * len(dataset.channels) + 16
+    return workers_within_memory(_PROCESS_BYTES + per_voxel * voxels)
+
+
+def keep_fingerprint(run: RunFolder, read: Read, *, workers: int, console: Console) -> Fingerprint:
+    """Return the fingerprint of the data set, measured anew only if the data set has changed.
+
+    Writes `fingerprint.json` and `dataset.json`. If the fingerprint differs from the former one, a plan without
+    edits is removed, so that a new one is made.
+
+    Raises:
+        RunFolderError: the fingerprint has changed, and models are already trained.
+    """
+    from planner.fingerprint import measure_fingerprint
+
+    before = read_fingerprint(run.fingerprint) if run.fingerprint.exists() else None
+    if before is not None and not read.changed:
+        # the description or the location of the files may have changed
+        write_record(run, read.record)
+        return before
+    with timed(run, Stage("fingerprint")):
+        now = measure_fingerprint(read.dataset, workers=workers)
+    if before is not None and now != before:
+        refuse_if_trained(run, "the data set has changed, and another data set needs another plan")
+        _drop_plan_of_others(run, console)
+    write_fingerprint(run.fingerprint, now)
+    # written last: after an interruption before this line, a restart still finds the data set changed
+    write_record(run, read.record)
+    return now
+
+
+def _drop_plan_of_others(run: RunFolder, console: Console) -> None:
+    """Remove the plan of the former data set; keep it, with a message, if a person edited it."""
+    if not run.plan.exists():
+        return
+    if is_edited(run, read_plan(run.plan)):
+        console.print(
+            "The data set has changed since plan.yaml was made, and your edits of it are kept: so are spacing and "
+            "intensities of the former cases. --replan plans for the present ones.",
+            style="yellow",
+        )
+        return
+    run.plan.unlink()
+    # the time went into models that no longer exist: the new plan gets the whole time budget
+    run.time_spent.unlink(missing_ok=True)
+
+
+def is_edited(run: RunFolder, plan: Plan) -> bool:
+    """Whether a person has changed the plan since autoseg wrote it."""
+    return not run.planned.exists() or read_plan(run.planned) != plan
+
+
+def require_room(run: RunFolder, plan: Plan, configurations: Sequence[str], cases: int) -> None:
+    """Refuse to preprocess if the disk has too little free space; existing preprocessed files count as done.
+
+    Raises:
+        InputError: the free space is too small; the message names free and needed space.
+    """
+    from autoseg.dataset.disk_space import estimate_bytes, require_disk_space
+
+    needed = 0
+    for name in configurations:
+        z, y, x = (max(1, round(n)) for n in plan.configuration(name).median_shape)
+        needed += estimate_bytes([(z, y, x)] * cases, len(plan.channels))
+    done = sum(
+        file.stat().st_size for name in configurations for file in run.preprocessed(name).rglob("*") if file.is_file()
+    )
+    require_disk_space(run.path, max(0, needed - done))

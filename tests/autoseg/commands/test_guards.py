@@ -1,0 +1,86 @@
+"""What a RUN folder of a stranger may not do, and what killed processes leave behind."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from autoseg.commands.guards import existing_run, refuse_links_out, require_run_or_empty
+from autoseg.errors import RunFolderError
+from autoseg.files import folder_replaced_when_done, replaced_when_done
+from autoseg.plan.plan import write_plan
+from autoseg.run_folder.paths import RunFolder
+from tests.example_plan import example_plan
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    write_plan(run.plan, example_plan(), {})
+    (run.path / "preprocessed" / "3d" / "case").mkdir(parents=True)
+    return run
+
+
+@pytest.fixture
+def victim(tmp_path):
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "victim" / "letter.txt").write_text("mine", encoding="utf-8")
+    return tmp_path / "victim"
+
+
+@pytest.mark.parametrize("place", ["preprocessed/2d", "cross_validation", "preprocessed/3d/case/label.b2nd"])
+@pytest.mark.parametrize("open_run", [lambda run: existing_run(run.path), require_run_or_empty])
+def test_a_link_that_leads_out_is_refused_by_name(run, victim, place, open_run):
+    link = run.path / place
+    link.symlink_to(victim)
+    with pytest.raises(RunFolderError, match=r"is a link to .*victim.*--follow-links") as refused:
+        open_run(run)
+    assert str(link.name) in str(refused.value)
+    assert [path.name for path in victim.iterdir()] == ["letter.txt"]
+    assert existing_run(run.path, follow_links=True).path == run.path
+    require_run_or_empty(run, follow_links=True)
+
+
+def test_a_link_that_stays_inside_and_a_run_that_is_a_link_are_fine(run, tmp_path):
+    (run.path / "preprocessed" / "2d").symlink_to("3d")
+    (tmp_path / "disk").symlink_to(run.path)
+    assert existing_run(tmp_path / "disk").path == tmp_path / "disk"
+
+
+def test_a_broken_link_to_elsewhere_leads_out_too(run, tmp_path):
+    (run.path / "reports").symlink_to(tmp_path / "later")
+    with pytest.raises(RunFolderError, match="is a link to"):
+        refuse_links_out(run.path)
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from autoseg.files import folder_replaced_when_done, replaced_when_done
+run = Path(sys.argv[1])
+with folder_replaced_when_done(run / "folder") as folder, replaced_when_done(run / "file.json"):
+    (folder / "half").touch()
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_command(run):
+    subprocess.run([sys.executable, "-c", KILLED, str(run.path)], env={**os.environ, "PYTHONPATH": str(Path.cwd())})
+    assert len([path for path in run.path.iterdir() if path.name.startswith(".")]) == 2
+    with replaced_when_done(run.path / "kept.json") as written:
+        existing_run(run.path)
+        assert written.exists(), "its process lives"
+    assert [path.name for path in run.path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_planted_link_in_place_of_a_temporary_file_is_never_written_through(run, victim):
+    # the former name could be foreseen from the number of the process
+    (run.path / f".{os.getpid()}.plan.yaml").symlink_to(victim / "letter.txt")
+    write_plan(run.plan, example_plan(), {})
+    (run.path / f".{os.getpid()}.folder").symlink_to(victim)
+    with folder_replaced_when_done(run.path / "folder") as folder:
+        (folder / "new").touch()
+    assert (victim / "letter.txt").read_text(encoding="utf-8") == "mine"
+    assert [path.name for path in victim.iterdir()] == ["letter.txt"]

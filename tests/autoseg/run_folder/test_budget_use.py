@@ -1,0 +1,44 @@
+"""How a budget was used, by accounts that are written by hand."""
+
+import pytest
+
+from autoseg.run_folder.budget_use import budget_use
+from autoseg.run_folder.finished_fold import Event, write_finished
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.splits import Split
+from autoseg.run_folder.time_spent import add_time
+from autoseg.run_folder.timed_stage import Stage
+from tests.example_fold import finished_fold
+from tests.example_plan import example_plan
+
+
+def test_use_is_work_and_neither_planning_nor_waiting(tmp_path) -> None:
+    run = RunFolder(tmp_path)
+    for stage, seconds in {
+        Stage("check"): 3,
+        Stage("plan"): 7,
+        Stage("preprocess", "3d"): 20,
+        Stage("train", "3d", 0): 130,
+        Stage("look ahead at report", "3d"): 5,
+        Stage("report", "3d"): 10,
+        Stage("select"): 2,
+    }.items():
+        add_time(run, stage, seconds)
+    event = Event(kind="lengthened", step=40, iterations=90, rate_factor=1.0, reason="a step takes 0.1 s")
+    threads = event.changed(kind="threads", threads=1, reason="others")
+    of_fold = finished_fold(
+        0,
+        Split(train=("a",), val=("b",)),
+        seconds_training=100.0,
+        seconds_validation=15.0,
+        events=(event, threads),
+    )
+    write_finished(run, "3d", 0, of_fold)
+    planned = example_plan(time_budget_seconds=200.0, planned_again=("3d",))
+    used = budget_use(run, planned)
+    assert used.used == pytest.approx(20 + 100 + 15 + 10)
+    assert used.spent == pytest.approx(177)
+    assert used.revisions == ("3d: planned again after its first epochs", "3d, fold 0, step 40: a step takes 0.1 s")
+    assert "planned 3 min 20 s, used 2 min 25 s (72%)" in used.text()
+    assert "2 revisions of schedules, 1 changes of threads" in used.text()
+    assert "no limit" in budget_use(run, planned.changed(time_budget_seconds=None)).text()

@@ -1,0 +1,45 @@
+"""A turned byte is noticed; what was written by earlier releases is not refused."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from autoseg.checksums import LIST_NAME, changed_files, write_checksums
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, content in (("a", b"0123456789"), ("b.b2nd", bytes(range(256)))):
+        (tmp_path / name).write_bytes(content)
+    write_checksums(tmp_path, ("a", "b.b2nd"))
+    return tmp_path
+
+
+def turn_a_byte(path, place):
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("place", [0, 100, 255])
+def test_a_turned_byte_is_noticed(folder, place):
+    assert changed_files(folder) == ()
+    turn_a_byte(folder / "b.b2nd", place)
+    assert changed_files(folder) == ("b.b2nd",)
+
+
+def test_a_missing_file_and_a_damaged_list_are_noticed(folder):
+    (folder / "a").unlink()
+    assert changed_files(folder) == ("a",)
+    turn_a_byte(folder / LIST_NAME, 3)
+    assert changed_files(folder)
+
+
+def test_without_a_list_nothing_is_known(tmp_path):
+    assert changed_files(tmp_path) is None
+
+
+@pytest.mark.skipif(shutil.which("sha256sum") is None, reason="sha256sum is not installed")
+def test_sha256sum_reads_the_list(folder):
+    assert subprocess.run(["sha256sum", "-c", "--strict", LIST_NAME], cwd=folder, capture_output=True).returncode == 0
