@@ -105,7 +105,7 @@ def wrong_fields(error: ValidationError, planned: object = None) -> str:
     """Return a text that names every field that pydantic rejects by its dotted path, and why it is rejected.
 
     Args:
-        error: what pydantic found.
+        error: all problems that pydantic found in a file or an object.
         planned: content of the file as autoseg wrote it, as dicts and lists; its values are told beside the wrong ones.
     """
     found = error.errors(include_url=False, include_context=False)

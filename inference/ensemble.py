@@ -33,7 +33,7 @@ class Member:
 def trained_members(run: RunFolder, configuration: str) -> tuple[Member, ...]:
     """Every fold of a configuration that has weights, finished or not, in the order of the folds."""
     return tuple(
-        Member(configuration, fold, run.finished(configuration, fold).exists())
+        Member(configuration, fold, run.is_finished(configuration, fold))
         for fold, _ in run.folds(configuration)
         if run.weights(configuration, fold).exists()
     )

@@ -84,7 +84,7 @@ def train_fold(
         OtherPace: the pace is far from the planned one and `at_other_pace` is `raise`; the fold can still be continued.
         TrainingCollapsed: training collapsed, and setting it back did not help.
     """
-    if is_finished(run, configuration, fold):
+    if run.is_finished(configuration, fold):
         return
     where = resolve_device(device)
     repeated = None if follows is None else _repeated(run, configuration, follows)
@@ -110,11 +110,6 @@ def train_fold(
             raise OutOfMemory(task.learner.device) from None
         save_weights(run.weights(configuration, fold), task.learner.average)
         finish_fold(task)
-
-
-def is_finished(run: RunFolder, configuration: str, fold: int) -> bool:
-    """Whether the fold has been trained to its end and its validation cases are predicted."""
-    return run.finished(configuration, fold).exists()
 
 
 def _repeated(run: RunFolder, configuration: str, finished: Finished) -> Repeated:

@@ -80,7 +80,7 @@ def _remove_leftovers(run: RunFolder) -> None:
     sweep(run.path)
     for name in run.configurations_with_models():
         for fold, folder in run.folds(name):
-            if run.finished(name, fold).exists() and (folder / "checkpoint").exists():
+            if run.is_finished(name, fold) and (folder / "checkpoint").exists():
                 shutil.rmtree(folder / "checkpoint", ignore_errors=True)
 
 

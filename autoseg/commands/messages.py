@@ -35,7 +35,7 @@ def say_changed_cases(console: Console, run: RunFolder, plan: Plan, configuratio
             if changed := cases_changed_since(run, plan, name, fold):
                 more = len(changed) - CASES_NAMED
                 cases = ", ".join(changed[:CASES_NAMED]) + (f" and {more} more" if more > 0 else "")
-                finished = run.finished(name, fold).exists()
+                finished = run.is_finished(name, fold)
                 meaning = "are those of the earlier files" if finished else "will be those of both"
                 console.print(
                     f"{name}, fold {fold}: was begun with earlier files of {cases}. Its results {meaning}; delete "

@@ -54,7 +54,7 @@ def report_if_finished(run: RunFolder, configuration: str, folds: int, threads: 
         folds: number of folds of the configuration.
         threads: number of threads that may compute; None = as many as there are cores.
     """
-    if not all(run.finished(configuration, fold).exists() for fold in range(folds)):
+    if not all(run.is_finished(configuration, fold) for fold in range(folds)):
         return None
     folder = report_folder(run, configuration)
     with timed(run, Stage("report", configuration)):
@@ -104,7 +104,7 @@ class ReportTime:
 
     def _estimate(self, name: str) -> float | None:
         """Expected seconds of evaluating all cases of a configuration; None until its first fold is finished."""
-        if name not in self._expected and self._run.finished(name, 0).exists():
+        if name not in self._expected and self._run.is_finished(name, 0):
             with timed(self._run, Stage("look ahead at report", name)), suppress(AutosegError):
                 from inference.evaluation.evaluate import expected_comparison_seconds
 

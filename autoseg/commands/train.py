@@ -136,12 +136,12 @@ def train_unless_finished(
     """
     # imported inside the timed block, since torch takes seconds to load
     with timed(run, Stage("train", configuration, fold)):
-        from trainer.fold import is_finished, train_fold
+        from trainer.fold import train_fold
 
         if time.note:
             open_console(stderr=True).print(time.note)
 
-        if is_finished(run, configuration, fold):
+        if run.is_finished(configuration, fold):
             open_console(stderr=True).print(
                 f"{configuration}, fold {fold}: finished; delete {run.fold(configuration, fold)} to train it anew",
             )

@@ -142,6 +142,10 @@ class RunFolder:
         """File that marks a fold as finished and summarises its training."""
         return self.fold(configuration, fold) / "finished.json"
 
+    def is_finished(self, configuration: str, fold: int) -> bool:
+        """Whether a fold has been trained to its end and its validation cases are predicted."""
+        return self.finished(configuration, fold).exists()
+
     def cross_validation(self, configuration: str) -> Path:
         """Folder of out-of-fold label maps: each case is predicted by the fold that was not trained on it."""
         return self.path / "cross_validation" / configuration

@@ -62,7 +62,7 @@ def repeats_to_the_same_bits(bench: Bench, name: str, fold: int) -> bool:
     original, again = bench.run(name), bench.run(f"{name}-replay")
     if not again.path.exists():
         copy_without_results(original, again)
-    if not again.finished(CONFIG, fold).exists():
+    if not again.is_finished(CONFIG, fold):
         followed = original.finished(CONFIG, fold)
         bench.call(f"{name}-replay", ["train", again.path, "--fold", str(fold), "--follow", followed])
     return filecmp.cmp(original.weights(CONFIG, fold), again.weights(CONFIG, fold), shallow=False)

@@ -112,7 +112,7 @@ def trained_configurations(run: RunFolder, plan: Plan, folds: int) -> tuple[str,
 
 
 def _finished_folds(run: RunFolder, plan: Plan, folds: int) -> dict[str, int]:
-    return {name: sum(run.finished(name, fold).exists() for fold in range(folds)) for name in plan.configurations}
+    return {name: sum(run.is_finished(name, fold) for fold in range(folds)) for name in plan.configurations}
 
 
 def _predicted_cases(run: RunFolder, folds: Folds) -> dict[str, int]:

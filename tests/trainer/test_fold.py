@@ -20,7 +20,7 @@ from autoseg.whole_image.out_of_fold import read_probabilities
 from tests.trainer.interrupted import same, stop_after, weights
 from trainer import checkpoint, events
 from trainer.events import TrainingCollapsed
-from trainer.fold import is_finished, train_fold
+from trainer.fold import train_fold
 from trainer.learner import Learner
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +51,7 @@ def wait_for_checkpoint(run: RunFolder, process: subprocess.Popen) -> None:
 def test_learns_and_leaves_what_it_should(tiny_run) -> None:
     run = tiny_run(iterations=150, iterations_per_epoch=50, learning_rate=0.02)
     train_fold(run, "3d", 0, device="cpu", workers=0)
-    assert is_finished(run, "3d", 0)
+    assert run.is_finished("3d", 0)
     summary = Finished.model_validate_json(run.finished("3d", 0).read_text(encoding="utf-8"))
     assert summary.steps == 150 and summary.dice["ball_4"][0] > 0.8
     assert summary.train == ("ball_0", "ball_1", "ball_2", "ball_3")
@@ -79,7 +79,7 @@ def test_killed_training_reaches_the_same_weights(tiny_run) -> None:
     wait_for_checkpoint(run, process)
     process.kill()
     process.wait()
-    assert not is_finished(run, "3d", 0)
+    assert not run.is_finished("3d", 0)
     train_fold(run, "3d", 0, device="cpu", workers=1, threads=2)
     assert same(weights(run), weights(undisturbed))
 
@@ -94,7 +94,7 @@ def test_asked_to_stop_it_saves_and_leaves_weights(tiny_run, number: int) -> Non
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert "Stopped at step" in errors and "same command goes on" in errors
-    assert run.weights("3d", 0).exists() and not is_finished(run, "3d", 0)
+    assert run.weights("3d", 0).exists() and not run.is_finished("3d", 0)
     assert len(checkpoint.generations(run.fold("3d", 0) / "checkpoint")) <= 2
 
 

@@ -68,9 +68,7 @@ def install(monkeypatch, *, planning: bool = True) -> Calls:
         return SimpleNamespace()
 
     modules = {
-        "trainer.fold": SimpleNamespace(
-            train_fold=train_fold, is_finished=lambda run, name, fold: run.finished(name, fold).exists()
-        ),
+        "trainer.fold": SimpleNamespace(train_fold=train_fold),
         "inference.evaluation.evaluate": SimpleNamespace(
             report_run=report_run,
             IncompleteEvaluation=ValueError,
