@@ -1,0 +1,1 @@
+"""Rough treatment of the finished program, at random and with a seed: `python -m tests.torture`."""
