@@ -1,26 +1,24 @@
-"""Atomic writing and locking of files, and reading of files as models, with errors that name the field."""
+"""Atomic writing of files, and reading of files as models, with errors that name the field."""
 
 from __future__ import annotations
 
 import codecs
 import errno
-import hashlib
 import os
-import platform
 import re
 import secrets
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 from typing import Self, TypeVar
 
-import psutil
-from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from autoseg.disk.staging import staging_folder
+from autoseg.disk.this_process import start_of, this_machine
+from autoseg.disk.transient import patiently
 from autoseg.errors import RunFolderError, wrong_fields
 
 _LEFTOVER = re.compile(r"\.(\d+)\.([0-9a-f]{8})\.[0-9a-f]{8}\..")
@@ -53,26 +51,37 @@ def sync(path: Path) -> None:
     """Make the operating system write a file's content to disk now."""
     # Windows syncs only a file that is open for writing; on other systems a copied file may be read-only
     with path.open("r+b" if os.name == "nt" else "rb") as file:
-        os.fsync(file.fileno())
+        try:
+            os.fsync(file.fileno())
+        except OSError as error:
+            # some file systems of networks cannot sync, and say so
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+                raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 @contextmanager
 def replaced_when_done(path: Path) -> Iterator[Path]:
-    """Give the block a temporary file beside `path`, which is synced and renamed to `path` if the block succeeds.
+    """Give the block a temporary file, which is synced and renamed to `path` if the block succeeds.
 
     The temporary name keeps the file's endings, since writers choose a format by them. Whatever
     interrupts the block, `path` holds either its old or its new content, complete. Nobody can foresee the temporary
     name, so that no link can have been put in its place.
+
+    Raises:
+        RunFolderError: this process held a lock, and another one has taken it over; `path` is as it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary_name(path)
-    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0), 0o666))
-    try:
-        yield temporary
-        sync(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    patiently(path.parent.mkdir, parents=True, exist_ok=True)
+    with _lock_is_ours():
+        temporary = _temporary_name(path)
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)
+        os.close(patiently(os.open, temporary, flags, 0o666))
+        try:
+            yield temporary
+            patiently(sync, temporary)
+            _rename(temporary, path)
+        finally:
+            with suppress(OSError):
+                temporary.unlink()
 
 
 @contextmanager
@@ -98,43 +107,75 @@ def disk_errors_named(path: Path, *kinds: type[Exception]) -> Iterator[None]:
 
 @contextmanager
 def folder_replaced_when_done(path: Path) -> Iterator[Path]:
-    """Give the block a temporary folder beside `path`, which replaces `path` if the block succeeds.
+    """Give the block a temporary folder, which replaces `path` if the block succeeds.
 
     Raises:
-        RunFolderError: `path` is the current folder or a mount point, which cannot be replaced.
+        RunFolderError: `path` is the current folder or a mount point, which cannot be replaced; or this process held a
+            lock, and another one has taken it over.
     """
     path = path.absolute()
     if path.is_dir() and (os.path.ismount(path) or path.samefile(".")):
         raise RunFolderError(f"{path}: is the current folder or a mounted one; give a new folder inside it")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary_name(path)
-    temporary.mkdir()
+    patiently(path.parent.mkdir, parents=True, exist_ok=True)
+    with _lock_is_ours():
+        temporary = _temporary_name(path)
+        patiently(temporary.mkdir)
+        try:
+            yield temporary
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    patiently(sync, file)
+            discard(path)
+            _rename(temporary, path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _lock_is_ours() -> Iterator[None]:
+    """Turn the loss of the folder that this process stages in into a message: its lock was taken over."""
+    staging = staging_folder()
     try:
-        yield temporary
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                sync(file)
-        shutil.rmtree(path, ignore_errors=True)
-        temporary.replace(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        yield
+    except OSError as error:
+        # the kernel says so at the rename itself, or at whatever was written before
+        if staging is None or staging.exists() or error.errno not in (errno.ENOENT, errno.ESTALE):
+            raise
+        raise RunFolderError(
+            f"{staging.parent.parent}: another process has taken over this work, since this process had stood still; "
+            "the other one goes on, and this one wrote nothing more"
+        ) from None
+
+
+def move(path: Path, target: Path) -> None:
+    """Rename a complete file to another name, in whose place there may be a file.
+
+    Raises:
+        RunFolderError: this process held a lock, and another one has taken it over; both are as they were.
+    """
+    with _lock_is_ours():
+        _rename(path, target)
+
+
+def _rename(temporary: Path, path: Path) -> None:
+    """Rename a complete file or folder to its place, while the lock of this process is its own."""
+    if (staging := staging_folder()) is not None and temporary.parent != staging:
+        # on another disk than the lock, so that the rename itself cannot tell
+        staging.stat()
+    patiently(temporary.replace, path)
 
 
 def _temporary_name(path: Path) -> Path:
-    """A hidden name beside `path` that is not in use, which tells the process and the machine that made it."""
-    return path.with_name(f".{os.getpid()}.{_this_machine()}.{secrets.token_hex(4)}.{path.name}")
+    """A hidden name that is not in use, in the staging folder, or beside `path` where that is on another disk."""
+    staging = staging_folder()
+    if staging is None or staging.stat().st_dev != path.parent.stat().st_dev:
+        return hidden_name(path.parent, path.name)
+    return hidden_name(staging, path.name)
 
 
-@cache
-def _this_machine() -> str:
-    """Eight hexadecimal digits for this machine since it was started; process numbers are unique within them."""
-    # containers of one host name and machine count their processes each from 1
-    try:
-        container = str(Path("/proc/self/ns/pid").readlink())
-    except OSError:
-        container = ""
-    names = f"{platform.node()} {psutil.boot_time():.0f} {container}"
-    return hashlib.blake2b(names.encode(), digest_size=4).hexdigest()
+def hidden_name(folder: Path, name: str) -> Path:
+    """Return a hidden path in a folder that is not in use, which tells the process and the machine that made it."""
+    return folder / f".{os.getpid()}.{this_machine()}.{secrets.token_hex(4)}.{name}"
 
 
 def sweep(folder: Path) -> None:
@@ -157,8 +198,8 @@ def sweep(folder: Path) -> None:
 
 
 def _is_abandoned(entry: Path, process: int, machine: str) -> bool:
-    if machine == _this_machine():
-        return not psutil.pid_exists(process)
+    if machine == this_machine():
+        return start_of(process) is None
     try:
         age = time.time() - entry.lstat().st_mtime
     except OSError:
@@ -170,40 +211,21 @@ def discard(folder: Path) -> None:
     """Remove a folder if it exists.
 
     It is renamed first, so that an interruption leaves no incomplete folder under its own name.
+
+    Raises:
+        RunFolderError: this process held a lock, and another one has taken it over; the folder is as it was.
     """
     if folder.exists():
-        gone = _temporary_name(folder)
-        folder.replace(gone)
-        shutil.rmtree(gone, ignore_errors=True)
+        with _lock_is_ours():
+            gone = _temporary_name(folder)
+            patiently(folder.replace, gone)
+            shutil.rmtree(gone, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file in UTF-8, atomically."""
     with replaced_when_done(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-@contextmanager
-def locked(path: Path, doing: str) -> Iterator[None]:
-    """Hold a lock while the block runs; the operating system releases it even after kill -9.
-
-    Args:
-        path: path of the lock file.
-        doing: what the block does, such as `planning`; a second process is told this.
-
-    Raises:
-        RunFolderError: another process holds the lock.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise RunFolderError(f"{path.parent}: another process is {doing} here; wait for it or stop it") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def read_utf8(path: Path) -> bytes:
@@ -216,7 +238,7 @@ def read_utf8(path: Path) -> bytes:
         RunFolderError: a folder is in its place, or it may not be read.
     """
     try:
-        content = path.read_bytes()
+        content = patiently(path.read_bytes)
     except IsADirectoryError:
         raise RunFolderError(f"{path}: is a folder where a file is expected; move it away") from None
     except PermissionError:

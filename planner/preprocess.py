@@ -7,7 +7,6 @@ stopped. After the plan or a source file is edited, only the cases that depend o
 
 from __future__ import annotations
 
-import shutil
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +21,9 @@ from autoseg.dataset.case import Case, Dataset
 from autoseg.dataset.disk_space import is_small
 from autoseg.dataset.load import LoadedCase, load_case
 from autoseg.dataset.record import DatasetRecord, FileRecord, are_as, record_of
+from autoseg.disk.staging import staged_in
 from autoseg.errors import DatasetError
-from autoseg.files import FileModel, folder_replaced_when_done, locked, read_utf8, write_text
+from autoseg.files import FileModel, discard, folder_replaced_when_done, read_utf8, write_text
 from autoseg.image.image import Image, read_geometry, write_image
 from autoseg.image.labels import Labels
 from autoseg.machine.map_cases import map_cases, workers_within_memory
@@ -32,6 +32,7 @@ from autoseg.plan.plan import Channel, Plan
 from autoseg.preprocessing.foreground import sample_foreground
 from autoseg.preprocessing.prepare import prepare_case
 from autoseg.preprocessing.resample import new_shape_for
+from autoseg.run_folder.lock import locked
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.preprocessed_case import write_case
 from autoseg.terminal import open_console
@@ -79,6 +80,7 @@ class _Task:
     configuration: str
     folder: Path
     sources: tuple[FileRecord, ...]
+    staging: Path
 
 
 def preprocess_dataset(
@@ -112,7 +114,7 @@ def preprocess_dataset(
     """
     source = plan.preprocessed_as(configuration)
     folder = run.preprocessed(source)
-    with locked(folder.parent / f".{source}.lock", "preprocessing"):
+    with locked(folder, "preprocessing") as staging:
         _remove_leftovers(folder, {case.name for case in dataset.cases})
         sources = {case.name: case.files for case in (record or record_of(dataset, workers=workers)).cases}
         tasks = [
@@ -122,6 +124,7 @@ def preprocess_dataset(
                 configuration,
                 run.case(source, case.name),
                 tuple(file for file in sources[case.name] if file is not None),
+                staging,
             )
             for case in dataset.cases
         ]
@@ -150,7 +153,7 @@ def _preprocess(task: _Task) -> tuple[str, ...]:
         raise DatasetError([f"{case.name}: has no label and cannot be trained on"])
     loaded = load_case(case, plan.labels, plan.orientation)
     warnings = loaded.warnings
-    with folder_replaced_when_done(task.folder) as folder:
+    with staged_in(task.staging), folder_replaced_when_done(task.folder) as folder:
         write_image(folder / "reference.nii.gz", _reference(loaded, plan.labels))
         # the list gives up the only reference, so that the original voxels are freed once they are normalised
         passed = [loaded]
@@ -255,4 +258,4 @@ def _remove_leftovers(folder: Path, cases: set[str]) -> None:
     """
     for path in list(folder.iterdir()) if folder.is_dir() else []:
         if path.is_dir() and path.name not in cases:
-            shutil.rmtree(path)
+            discard(path)

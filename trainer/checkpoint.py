@@ -10,7 +10,6 @@ no state but the step.
 from __future__ import annotations
 
 import hashlib
-import shutil
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from autoseg.errors import RunFolderError
-from autoseg.files import FileModel, disk_errors_named, folder_replaced_when_done
+from autoseg.files import FileModel, discard, disk_errors_named, folder_replaced_when_done
 from autoseg.plan.configuration import Training
 from autoseg.run_folder.finished_fold import Event
 from trainer.learner import Learner
@@ -157,7 +156,7 @@ def save(folder: Path, state: State, learner: Learner) -> None:
     # checkpoints of later steps are deleted too: they are damaged, or from before training was set back
     for other in generations(folder):
         if other not in (written, kept):
-            shutil.rmtree(other, ignore_errors=True)
+            discard(other)
 
 
 def is_saved(folder: Path, step: int) -> bool:

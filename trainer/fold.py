@@ -13,7 +13,6 @@ import math
 import torch
 
 from autoseg.errors import OutOfMemory
-from autoseg.files import locked
 from autoseg.machine import clock
 from autoseg.machine.device import resolve_device
 from autoseg.machine.threads import computing_with
@@ -22,6 +21,7 @@ from autoseg.plan.network_input import InputLayout
 from autoseg.plan.plan import read_plan
 from autoseg.plan.time_shares import CASES_A_VALIDATION
 from autoseg.run_folder.finished_fold import Finished
+from autoseg.run_folder.lock import locked
 from autoseg.run_folder.paths import RunFolder
 from trainer import checkpoint, events
 from trainer.checkpoint import LogRow, Repeated, Requested
@@ -90,7 +90,7 @@ def train_fold(
     repeated = None if follows is None else _repeated(run, configuration, follows)
     threads = threads if follows is None else follows.threads
     with (
-        locked(run.fold(configuration, fold) / ".lock", f"training fold {fold}"),
+        locked(run.fold(configuration, fold), f"training fold {fold}"),
         computing_with(threads if where.type == "cpu" else None) as computing,
     ):
         requested = Requested(epochs=epochs, seconds=seconds, follows=repeated)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-
 import torch
 
+from autoseg.files import discard
 from autoseg.machine import clock
 from autoseg.network.weights import save_weights
 from autoseg.run_folder.finished_fold import Finished, write_finished
@@ -61,4 +60,4 @@ def finish_fold(task: Fold) -> None:
         classes=task.plan.labels.foreground,
     )
     write_finished(task.run, task.name, task.index, summary)
-    shutil.rmtree(task.folder / "checkpoint", ignore_errors=True)
+    discard(task.folder / "checkpoint")

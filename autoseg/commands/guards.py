@@ -10,6 +10,7 @@ from pathlib import Path
 
 from autoseg.errors import InputError, RunFolderError
 from autoseg.files import sweep
+from autoseg.run_folder.lock import remove_abandoned_locks
 from autoseg.run_folder.paths import RunFolder
 
 # Files that a RUN folder may hold before its first plan: a person's own folds, and leftovers of an interrupted start.
@@ -77,6 +78,7 @@ def existing_run(path: Path | str, *, follow_links: bool = False) -> RunFolder:
 
 def _remove_leftovers(run: RunFolder) -> None:
     """Remove what killed processes left: half-written files, and the training state of finished folds."""
+    remove_abandoned_locks(run.path)
     sweep(run.path)
     for name in run.configurations_with_models():
         for fold, folder in run.folds(name):

@@ -18,12 +18,13 @@ from rich.console import Console
 from autoseg.commands.make_plan import decide, measure_on, reference_of
 from autoseg.commands.preparation import PreparedRun, preprocess
 from autoseg.errors import OtherPace
-from autoseg.files import discard, locked
+from autoseg.files import discard
 from autoseg.machine.step_cost import StepCost
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.plan import Plan, read_plan
 from autoseg.plan.study_cells import Cell
 from autoseg.plan.time_shares import budget_of_some_folds
+from autoseg.run_folder.lock import locked
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import edited_fields, edited_in, read_planned_reasons, replace_plans
 from autoseg.run_folder.splits import read_splits
@@ -91,7 +92,7 @@ def plan_again(
         The input with the plan that now holds.
     """
     name, fold = folds_left[0]
-    with timed(run, Stage("plan")), locked(run.path / ".lock", "planning and preprocessing"):
+    with timed(run, Stage("plan")), locked(run.plan, "planning and preprocessing"):
         plan = read_plan(run.plan)
         prepared = replace(prepared, plan=plan)
         if not can_plan_again(run, plan, name, fold, edited_fields(run, plan), cells):
@@ -104,7 +105,7 @@ def plan_again(
         if decided is None or _network_of(decided.plan, name) == _network_of(plan, name):
             console.print(f"{name}: {found}. No other network fits the time better; the schedule follows the pace.")
             return replace(prepared, plan=_write(run, plan, group, {}, {}))
-        with locked(run.fold(name, fold) / ".lock", f"training fold {fold}"):
+        with locked(run.fold(name, fold), f"training fold {fold}"):
             discard(run.fold(name, fold))
         given_up = Stage("train", name, fold)
         rename_stage(run, given_up, replace(given_up, before_planning_again=True))

@@ -18,12 +18,13 @@ from autoseg.dataset.case import Dataset
 from autoseg.dataset.disk_space import estimate_bytes, require_disk_space
 from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.errors import PlanError, RunFolderError
-from autoseg.files import differing_fields, locked
+from autoseg.files import differing_fields
 from autoseg.machine import clock
 from autoseg.machine.cores import available_cores
 from autoseg.plan.plan import Plan, read_plan
 from autoseg.plan.study_cells import Cell, Grid
 from autoseg.run_folder.dataset_record import read_record
+from autoseg.run_folder.lock import locked
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import settle_plans
 from autoseg.run_folder.time_spent import add_time, timed
@@ -95,7 +96,7 @@ def prepare(
         # where there is a plan, preprocess() checks the space and counts what is preprocessed already
         require_disk_space(run.path, estimate_bytes(read.shapes, len(read.dataset.channels)))
     count = workers or min(default_workers(read.dataset), wanted.threads or available_cores())
-    with locked(run.path / ".lock", "planning and preprocessing"):
+    with locked(run.plan, "planning and preprocessing"):
         if replan:
             run.time_spent.unlink(missing_ok=True)
         add_time(run, Stage("check"), clock.now() - started)

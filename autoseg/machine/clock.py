@@ -8,6 +8,7 @@ almost no processor time meanwhile, the process was stopped.
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 import time
@@ -83,5 +84,13 @@ def _of_this_process() -> WorkingTime:
 
 def _main_thread_waits_in_debugger() -> bool:
     """Whether the innermost call of the main thread is in a debugger, which then waits for the user."""
-    frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    collects = gc.isenabled()
+    # In CPython before 3.11.10 and 3.12.4 the process stands still for ever if garbage is collected within this call
+    # (its issue 106883), as their own correction avoids it.
+    gc.disable()
+    try:
+        frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    finally:
+        if collects:
+            gc.enable()
     return frame is not None and Path(frame.f_code.co_filename).name in _DEBUGGERS

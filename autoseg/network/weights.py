@@ -16,6 +16,7 @@ from autoseg.network.build import network_by_plan, on_device
 from autoseg.network.unet import UNet
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.paths import RunFolder
+from autoseg.terminal import open_console
 
 CHECKSUM = "sha256"
 """Key of the weights' checksum in the header of their file."""
@@ -48,9 +49,13 @@ def load_network(run: RunFolder, plan: Plan, configuration: str, fold: int, devi
     try:
         tensors = load_file(path)
         with safe_open(path, framework="pt") as file:
-            # earlier releases wrote none
             written = (file.metadata() or {}).get(CHECKSUM)
-        if written is not None and written != _digest(tensors):
+        if written is None:
+            open_console(stderr=True).print(
+                f"{path}: written by an earlier release without a checksum, so a damaged file would not be noticed",
+                style="yellow",
+            )
+        elif written != _digest(tensors):
             raise RunFolderError(
                 f"{path}: is not as it was written, so a disk or a copy is at fault; copy it again, or train the fold "
                 "again"

@@ -10,10 +10,9 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from filelock import FileLock, Timeout
-
-from autoseg.files import differing_fields, former_values
+from autoseg.files import differing_fields, former_values, move
 from autoseg.plan.plan import Plan, read_plan, read_reasons, write_plan
+from autoseg.run_folder.lock import LockedByAnother, locked
 from autoseg.run_folder.paths import RunFolder
 
 EDITED = "edited by a person"
@@ -47,14 +46,14 @@ def settle_plans(run: RunFolder) -> None:
     """
     if not run.planned_next.exists():
         return
-    with suppress(Timeout), FileLock(run.path / ".lock", timeout=0):
+    with suppress(LockedByAnother), locked(run.plan, "planning"):
         _settle(run)
 
 
 def _settle(run: RunFolder) -> None:
     begun = read_plan(run.planned_next)
     if run.plan.exists() and read_plan(run.plan).planned_again == begun.planned_again:
-        run.planned_next.replace(run.planned)
+        move(run.planned_next, run.planned)
     else:
         run.planned_next.unlink()
 

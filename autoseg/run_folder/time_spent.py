@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Literal
 
-from filelock import FileLock
 from pydantic import Field
 
 from autoseg.files import FileModel, read_existing, write_text
 from autoseg.machine import clock
 from autoseg.plan.plan import Plan
+from autoseg.run_folder.lock import locked_briefly
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.timed_stage import Stage, stage_of
 
@@ -65,7 +65,7 @@ def read_time_spent(run: RunFolder) -> TimeSpent:
 def add_time(run: RunFolder, stage: Stage, seconds: float) -> None:
     """Add seconds to a stage in `time_spent.json`; several processes may do so at the same time."""
     run.path.mkdir(parents=True, exist_ok=True)
-    with FileLock(run.path / ".time_spent.lock"):
+    with locked_briefly(run.time_spent):
         spent = dict(read_time_spent(run).seconds)
         spent[stage.text] = spent.get(stage.text, 0.0) + seconds
         write_text(run.time_spent, TimeSpent(seconds=spent).model_dump_json(indent=1))
@@ -73,7 +73,7 @@ def add_time(run: RunFolder, stage: Stage, seconds: float) -> None:
 
 def rename_stage(run: RunFolder, stage: Stage, renamed: Stage) -> None:
     """Move the seconds of `stage` to the stage `renamed`, added to the seconds that it has already."""
-    with FileLock(run.path / ".time_spent.lock"):
+    with locked_briefly(run.time_spent):
         spent = dict(read_time_spent(run).seconds)
         if seconds := spent.pop(stage.text, 0.0):
             spent[renamed.text] = spent.get(renamed.text, 0.0) + seconds

@@ -15,10 +15,10 @@ import pytest
 
 from autoseg.dataset.case import Case, Dataset
 from autoseg.errors import DatasetError, PlanError, RunFolderError
-from autoseg.files import locked
 from autoseg.image.geometry import Geometry
 from autoseg.image.image import Image, read_label, write_image
 from autoseg.image.labels import Labels
+from autoseg.run_folder.lock import locked
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.preprocessed_case import open_case
 from planner.preprocess import MARKER, preprocess_dataset
@@ -185,7 +185,7 @@ def test_a_configuration_that_is_not_planned_is_named(dataset: Dataset, run: Run
 
 def test_a_second_process_is_refused(dataset: Dataset, run: RunFolder) -> None:
     with (
-        locked(run.preprocessed("3d").parent / ".3d.lock", "preprocessing"),
+        locked(run.preprocessed("3d"), "preprocessing"),
         pytest.raises(RunFolderError, match="another process is preprocessing here"),
     ):
         preprocess_dataset(dataset, example_plan(), "3d", run, workers=1)
@@ -207,20 +207,21 @@ def test_killed_preprocessing_goes_on_where_it_was(
     process = start_slow_preprocessing(dataset, run, tmp_path, workers, small)
     give_up = time.monotonic() + 60
     # one case is whole, another all but whole
-    while not whole_cases(run) or not list(run.preprocessed("3d").glob(".*/case.json")):
+    while not whole_cases(run) or not any((path / "case.json").exists() for path in half_written(run)):
         assert time.monotonic() < give_up and process.poll() is None
         time.sleep(0.02)
-    writers = [int(path.name.split(".")[1]) for path in run.preprocessed("3d").glob(".*")]
+    writers = [int(path.name.split(".")[1]) for path in half_written(run)]
     process.kill()
     process.wait()
     while any(map(psutil.pid_exists, writers)):
         assert time.monotonic() < give_up, "a worker outlived its parent"
         time.sleep(0.02)
     whole = whole_cases(run)
-    assert 1 <= len(whole) < 4 and list(run.preprocessed("3d").glob(".*"))
+    assert 1 <= len(whole) < 4 and half_written(run)
 
     preprocess_dataset(dataset, example_plan(), "3d", run, workers=workers)
     after = whole_cases(run)
+    assert [path.name for path in run.preprocessed("3d").parent.iterdir()] == ["3d"]
     assert sorted(path.name for path in run.preprocessed("3d").iterdir()) == [case.name for case in dataset.cases]
     assert {name: after[name] for name in whole} == whole
     for case in dataset.cases:
@@ -263,6 +264,11 @@ def start_slow_preprocessing(
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     return subprocess.Popen([sys.executable, str(script)], env=environment, stderr=subprocess.DEVNULL)
+
+
+def half_written(run: RunFolder) -> list[Path]:
+    """The folders of cases that a process writes, or was writing when it was killed."""
+    return list(run.preprocessed("3d").parent.glob(".3d.held/*/.*"))
 
 
 def whole_cases(run: RunFolder) -> dict[str, int]:

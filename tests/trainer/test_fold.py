@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from autoseg.errors import RunFolderError
-from autoseg.files import locked
 from autoseg.image.image import read_geometry, read_label
 from autoseg.run_folder.finished_fold import Finished
+from autoseg.run_folder.lock import locked
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.preprocessed_case import read_record
 from autoseg.whole_image.case_probabilities import LEVELS
@@ -101,7 +101,7 @@ def test_asked_to_stop_it_saves_and_leaves_weights(tiny_run, number: int) -> Non
 def test_a_second_process_is_told(tiny_run) -> None:
     run = tiny_run()
     with (
-        locked(run.fold("3d", 0) / ".lock", "training fold 0"),
+        locked(run.fold("3d", 0), "training fold 0"),
         pytest.raises(RunFolderError, match="another process is training fold 0"),
     ):
         train_fold(run, "3d", 0, device="cpu", workers=0)

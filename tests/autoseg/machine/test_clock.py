@@ -87,3 +87,32 @@ def test_a_pdb_prompt_does_not_count() -> None:
     worked, wall = map(float, answer.split("took")[1].split())
     assert wall >= 3
     assert wall - worked >= 2
+
+
+GARBAGE_WHILE_THE_CLOCK_IS_READ = """
+import gc, threading
+from autoseg.machine import clock
+
+class Cycle:
+    def __init__(self):
+        self.itself = self
+        self.local = threading.local()
+        self.local.value = 1
+
+def deeper(turn):
+    # another number of objects each time, so that the collection begins at every place once
+    kept = [[] for _ in range(turn % 53)]
+    Cycle()
+    clock._main_thread_waits_in_debugger()
+
+gc.set_threshold(50)
+for turn in range(5000):
+    deeper(turn)
+assert gc.isenabled()
+print("read")
+"""
+
+
+def test_garbage_that_is_collected_meanwhile_does_not_stop_the_process() -> None:
+    command = [sys.executable, "-c", GARBAGE_WHILE_THE_CLOCK_IS_READ]
+    assert subprocess.run(command, timeout=60, capture_output=True, text=True).stdout == "read\n"

@@ -1,0 +1,245 @@
+"""Locks between processes of one machine or many, on any file system that a cluster has.
+
+A lock is a folder `NAME.held` that holds one folder, which is named after its holder. It needs no `flock`: of what it
+uses, each step is one rename or removal, which a server of files does whole or not at all.
+
+- taken: a prepared folder is renamed to `NAME.held`, which fails where that exists and is not empty;
+- held: the holder counts in a file in its folder; it also writes in there whatever it renames to its place;
+- given up, or taken from a holder that is no more: the holder's folder is renamed away. A holder that was only stopped
+  finds its folder gone at its next rename.
+
+A holder of this machine lives or does not, which is known at once. One of another machine is gone where its count has
+stood still for `PATIENCE`, by the clock of whoever looks at it, since clocks of machines differ.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+import re
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoseg.disk.staging import staged_in
+from autoseg.disk.this_process import has_ended, this_process
+from autoseg.disk.transient import patiently
+from autoseg.errors import RunFolderError
+from autoseg.files import hidden_name
+from autoseg.terminal import open_console
+
+PATIENCE = 60.0
+"""Seconds for which a holder's count stands still before it counts as gone."""
+
+ENDING = ".held"
+_HOLDER = re.compile(r"[0-9a-f]{8}\.\d+\.\d*\.[0-9a-f]{8}")
+_TAKEN = {errno.ENOTEMPTY, errno.EEXIST, errno.EACCES, errno.EPERM}
+_COUNT = "alive"
+
+
+class LockedByAnother(RunFolderError):
+    """Another process holds a lock."""
+
+
+@dataclass(frozen=True)
+class _Holder:
+    """Who holds a lock, as it was found.
+
+    Args:
+        folder: the holder's folder.
+        count: content of its file with the count; empty where it cannot be read just now.
+    """
+
+    folder: Path
+    count: str
+
+    @property
+    def has_ended(self) -> bool | None:
+        """Whether its process has ended; None where it is one of another machine."""
+        return has_ended(self.folder.name.rpartition(".")[0])
+
+    @property
+    def told(self) -> str:
+        """Where it runs, for a message."""
+        lines = self.count.splitlines()
+        return lines[1] if len(lines) > 1 else "unknown"
+
+
+@contextmanager
+def locked(place: Path, doing: str, *, patience: float = PATIENCE) -> Iterator[Path]:
+    """Hold a lock while the block runs; what the block writes reaches its place only as long as the lock is held.
+
+    Args:
+        place: folder with the name of what is locked, such as `RUN/models/3d/fold_0`.
+        doing: what the block does, such as `planning`; a second process is told this.
+        patience: seconds for which the count of a process of another machine stands still until it counts as gone.
+
+    Yields:
+        The folder in which the block's files are staged; processes that work for it enter `staged_in` with it.
+
+    Raises:
+        LockedByAnother: another process holds the lock.
+        RunFolderError: another process took the lock over, since this process had stood still; nothing was written
+            since then.
+    """
+    with _held(place, doing, patience, waits=False) as mine, _counting(mine, patience), staged_in(mine):
+        yield mine
+
+
+@contextmanager
+def locked_briefly(place: Path, *, patience: float = PATIENCE) -> Iterator[None]:
+    """Wait for a lock and hold it while the block runs, which takes far less time than `patience`.
+
+    Args:
+        place: folder with the name of what is locked.
+        patience: seconds after which a holder counts as gone.
+
+    Raises:
+        RunFolderError: another process took the lock over, since this process had stood still.
+    """
+    with _held(place, "writing", patience, waits=True) as mine, staged_in(mine):
+        yield
+
+
+def remove_abandoned_locks(folder: Path) -> None:
+    """Remove locks in a folder, and in all folders in it, whose holders were processes of this machine that ended."""
+    for where, folders, _ in os.walk(folder):
+        for name in [name for name in folders if name.endswith(ENDING)]:
+            lock = Path(where, name)
+            if (holder := _holder_of(lock)) is not None and holder.has_ended:
+                _bury(holder.folder)
+            with suppress(OSError):
+                # only an empty folder, which a process that was killed leaves behind
+                lock.rmdir()
+
+
+@contextmanager
+def _held(place: Path, doing: str, patience: float, *, waits: bool) -> Iterator[Path]:
+    lock = place.with_name(f".{place.name}{ENDING}")
+    patiently(lock.parent.mkdir, parents=True, exist_ok=True)
+    mine = lock / f"{this_process()}.{secrets.token_hex(4)}"
+    # no lock that this process holds already has to do with the folder of this one
+    with staged_in(None):
+        prepared = hidden_name(lock.parent, lock.name)
+    try:
+        patiently((prepared / mine.name).mkdir, parents=True)
+        (prepared / mine.name / _COUNT).write_text(_count(0, doing), encoding="utf-8")
+        _take(lock, mine, prepared, doing, patience, waits=waits)
+        yield mine
+    finally:
+        shutil.rmtree(prepared, ignore_errors=True)
+        _bury(mine)
+        with suppress(OSError):
+            lock.rmdir()
+
+
+def _take(lock: Path, mine: Path, prepared: Path, doing: str, patience: float, *, waits: bool) -> None:
+    """Rename the prepared folder to the lock as soon as nobody holds it."""
+    first: _Holder | None = None
+    seen, since = first, time.monotonic()
+    while not _is_renamed(prepared, lock, mine):
+        holder = _holder_of(lock)
+        if holder is None:
+            # given up meanwhile, or half removed by a process that was killed
+            with suppress(OSError):
+                lock.rmdir()
+            _refuse_if_long(since, patience, lock)
+        elif holder.has_ended:
+            _bury(holder.folder)
+            continue
+        elif not waits and (holder.has_ended is False or (first is not None and holder != first)):
+            raise LockedByAnother(
+                f"{lock.parent}: another process is {doing} here ({holder.told}); wait for it or stop it"
+            )
+        if holder is not None and holder != seen:
+            if not waits:
+                _say_it_watches(holder, lock, patience)
+            first, seen, since = first or holder, holder, time.monotonic()
+        elif holder is not None and time.monotonic() - since > patience:
+            _bury(holder.folder)
+        time.sleep(min(patience / 20, 0.02 if waits else 0.5))
+
+
+def _refuse_if_long(since: float, patience: float, lock: Path) -> None:
+    if time.monotonic() - since > patience:
+        raise RunFolderError(f"{lock}: cannot be replaced, though nobody holds it; delete this folder")
+
+
+def _say_it_watches(holder: _Holder, lock: Path, patience: float) -> None:
+    open_console(stderr=True).print(
+        f"{lock.parent}: locked by a process of another machine ({holder.told}); looking for at most {patience:.0f} s "
+        "whether it still works"
+    )
+
+
+def _is_renamed(prepared: Path, lock: Path, mine: Path) -> bool:
+    """Rename the prepared folder to the lock; False where another process holds it."""
+    try:
+        patiently(os.rename, prepared, lock)
+    except OSError as error:
+        # a server that answers late may have done it all the same
+        if error.errno == errno.ENOENT and mine.exists():
+            return True
+        if error.errno not in _TAKEN or not lock.is_dir():
+            raise
+        return False
+    return True
+
+
+def _holder_of(lock: Path) -> _Holder | None:
+    """Who holds a lock; None where nobody does."""
+    try:
+        names = [name for name in patiently(os.listdir, lock) if _HOLDER.fullmatch(name)]
+    except FileNotFoundError:
+        return None
+    if not names:
+        return None
+    count = ""
+    with suppress(OSError):
+        count = (lock / names[0] / _COUNT).read_text(encoding="utf-8", errors="replace")
+    return _Holder(lock / names[0], count)
+
+
+def _bury(holder: Path) -> None:
+    """Take the lock from a holder; of several processes that try, one does it. Its half-written files are removed."""
+    gone = hidden_name(holder.parent.parent, "gone")
+    with suppress(OSError):
+        patiently(os.rename, holder, gone)
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+def _count(number: int, doing: str) -> str:
+    return f"{number:020d}\nprocess {os.getpid()} on {platform.node()}\n{doing}\n"
+
+
+@contextmanager
+def _counting(mine: Path, patience: float) -> Iterator[None]:
+    """Count on in the holder's folder while the block runs, as long as the folder is there."""
+    ended = threading.Event()
+
+    def count_on() -> None:
+        number = 0
+        while not ended.wait(patience / 12):
+            number += 1
+            try:
+                with (mine / _COUNT).open("r+b") as file:
+                    file.write(f"{number:020d}".encode())
+            except FileNotFoundError:
+                return
+            except OSError:
+                # a full or slow disk; the count goes on as soon as it can
+                continue
+
+    counter = threading.Thread(target=count_on, daemon=True, name="lock")
+    counter.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        counter.join()
