@@ -10,6 +10,7 @@ no state but the step.
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +24,8 @@ from autoseg.files import FileModel, discard, disk_errors_named, folder_replaced
 from autoseg.plan.configuration import Training
 from autoseg.run_folder.finished_fold import Event
 from trainer.learner import Learner
+
+_STEP = re.compile(r"step_[0-9]{8,18}")
 
 SECONDS_BETWEEN_CHECKPOINTS = 180.0
 """Within a long epoch a checkpoint is written after so many seconds; and at the end of each epoch."""
@@ -165,8 +168,8 @@ def is_saved(folder: Path, step: int) -> bool:
 
 
 def generations(folder: Path) -> list[Path]:
-    """Folders of the checkpoints on disk, newest first."""
-    return sorted(folder.glob("step_*"), reverse=True)
+    """Folders of the checkpoints on disk, newest first; what has another name than a checkpoint does not count."""
+    return sorted((path for path in folder.glob("step_*") if _STEP.fullmatch(path.name)), reverse=True)
 
 
 def validated_generations(folder: Path, iterations_per_epoch: int) -> list[Path]:

@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from autoseg.chart_style import own_style
 from autoseg.files import replaced_when_done, write_text
 from trainer.checkpoint import LogRow
 
@@ -28,6 +29,7 @@ def write_log(folder: Path, rows: Sequence[LogRow], *, drawn: bool = True) -> No
         _draw(folder / "progress.png", rows)
 
 
+@own_style()
 def _draw(path: Path, rows: Sequence[LogRow]) -> None:
     # the object interface is used because pyplot would keep global state and choose a display
     from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -70,8 +70,7 @@ def existing_run(path: Path | str, *, follow_links: bool = False) -> RunFolder:
     if not run.path.is_dir():
         raise RunFolderError(f"{run.path}: is not a folder; give a RUN folder that plan-and-preprocess or run made")
     run.require(run.plan, "autoseg plan-and-preprocess")
-    if not follow_links:
-        refuse_links_out(run.path)
+    refuse_unsafe_entries(run.path, follow_links=follow_links)
     _remove_leftovers(run)
     return run
 
@@ -86,11 +85,18 @@ def _remove_leftovers(run: RunFolder) -> None:
                 shutil.rmtree(folder / "checkpoint", ignore_errors=True)
 
 
-def refuse_links_out(folder: Path) -> None:
-    """Refuse a folder with a link that leads out of it: what is written or removed there would not be the run's.
+def refuse_unsafe_entries(folder: Path, *, follow_links: bool = False) -> None:
+    """Refuse a folder with an entry that leads out of it, or that is neither a file nor a folder.
+
+    What is written or removed through a link would not be the run's, and reading from a pipe may never end. A second
+    name of the same file (a hard link) cannot be told from a file.
+
+    Args:
+        folder: RUN folder.
+        follow_links: whether links in it may lead out of it.
 
     Raises:
-        RunFolderError: there is such a link; the message names it and its target.
+        RunFolderError: there is such an entry; the message names it, and the target of a link.
     """
     root = Path(os.path.realpath(folder))
     waiting = [root]
@@ -98,14 +104,23 @@ def refuse_links_out(folder: Path) -> None:
         # another process of the same run may rename a folder meanwhile
         with suppress(FileNotFoundError), os.scandir(waiting.pop()) as entries:
             for entry in entries:
-                if entry.is_symlink() and not Path(os.path.realpath(entry.path)).is_relative_to(root):
-                    raise RunFolderError(
-                        f"{entry.path}: is a link to {Path(entry.path).readlink()}, outside of the RUN folder, where "
-                        "nothing is read or written; put the files themselves here, or add --follow-links if you made "
-                        "the link"
-                    )
-                if entry.is_dir(follow_symlinks=False):
+                if entry.is_symlink():
+                    if not follow_links:
+                        _refuse_link_out(Path(entry.path), root)
+                elif entry.is_dir():
                     waiting.append(Path(entry.path))
+                elif not entry.is_file() and os.path.lexists(entry.path):
+                    raise RunFolderError(
+                        f"{entry.path}: is neither a file nor a folder, but a pipe, a socket or a device; delete it"
+                    )
+
+
+def _refuse_link_out(link: Path, root: Path) -> None:
+    if not Path(os.path.realpath(link)).is_relative_to(root):
+        raise RunFolderError(
+            f"{link}: is a link to {link.readlink()}, outside of the RUN folder, where nothing is read or written; put "
+            "the files themselves here, or add --follow-links if you made the link"
+        )
 
 
 def require_run_or_empty(run: RunFolder, *, follow_links: bool = False) -> None:
@@ -122,8 +137,8 @@ def require_run_or_empty(run: RunFolder, *, follow_links: bool = False) -> None:
     """
     if run.path.exists() and not run.path.is_dir():
         raise RunFolderError(f"{run.path}: is a file; give a folder for the run")
-    if run.path.exists() and not follow_links:
-        refuse_links_out(run.path)
+    if run.path.exists():
+        refuse_unsafe_entries(run.path, follow_links=follow_links)
     if run.plan.exists() or run.dataset.exists():
         _remove_leftovers(run)
         return

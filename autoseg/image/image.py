@@ -147,7 +147,7 @@ def _read(path: Path) -> tuple[sitk.Image, NDArray[np.bool_] | None]:
     try:
         if Path(path).is_dir():
             return read_series(Path(path)), None
-        image = sitk.ReadImage(str(path))
+        image = sitk.ReadImage(str(path), imageIO=_reader_of(path))
     except (RuntimeError, MemoryError) as error:
         raise ImageError(f"{path}: cannot be read as an image ({_short(error)})") from None
     not_finite = inspect(Path(path), _layout(image))
@@ -165,10 +165,19 @@ def _restored(array: NDArray, not_finite: NDArray[np.bool_] | None) -> NDArray:
     return array
 
 
+def _reader_of(path: Path) -> str:
+    """Name of ITK's reader for a file by its name; empty where ITK chooses one by the content.
+
+    By the content, a file called `.nii.gz` could be HDF5, whose voxels may lie in any other file of the machine.
+    """
+    return "NiftiImageIO" if Path(path).name.lower().endswith((".nii", ".nii.gz")) else ""
+
+
 def _header(path: Path) -> sitk.ImageFileReader:
     _require(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
+    reader.SetImageIO(_reader_of(path))
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
@@ -243,5 +252,7 @@ def _short(error: Exception) -> str:
     reason = lines[-1].removeprefix("sitk::ERROR: ") if lines else "unknown reason"
     if reason.startswith("Unable to determine ImageIO reader"):
         return "damaged, empty, or in a format that SimpleITK does not know"
+    if "is not recognized as a NIFTI file" in reason:
+        return "damaged, empty, or no NIfTI file although its name says so"
     # the MetaImage reader gives the system's last error as its reason, even if that has nothing to do with it
     return "damaged or truncated" if reason == "Reason: No such file or directory" else reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -38,7 +39,27 @@ def copy_run(source: RunFolder, target: Path, *, models_only: bool) -> None:
         if models_only:
             _copy_models(source, RunFolder(temporary))
         else:
-            shutil.copytree(source.path, temporary, dirs_exist_ok=True, ignore=_passing_files)
+            _copy_everything(source.path, temporary)
+
+
+def _copy_everything(source: Path, target: Path) -> None:
+    """Copy a folder without its passing files; a link that stays inside of it becomes the same link in the copy.
+
+    Were such links followed, two folders that link to each other would be copied without end.
+    """
+    root, inside = Path(os.path.realpath(source)), list[tuple[Path, Path]]()
+
+    def left_out(folder: str, names: list[str]) -> set[str]:
+        links = {name: Path(os.path.realpath(Path(folder, name))) for name in names if Path(folder, name).is_symlink()}
+        stay = {name: place for name, place in links.items() if place.is_relative_to(root)}
+        inside.extend((Path(folder, name).relative_to(source), place.relative_to(root)) for name, place in stay.items())
+        return {name for name in names if name.startswith(".")} | set(stay)
+
+    shutil.copytree(source, target, dirs_exist_ok=True, ignore=left_out)
+    for link, place in inside:
+        if not link.name.startswith("."):
+            # relative, so that it leads into the copy
+            (target / link).symlink_to(os.path.relpath(target / place, (target / link).parent))
 
 
 def _copy_models(source: RunFolder, target: RunFolder) -> None:
@@ -66,8 +87,3 @@ def _without_names(fingerprint: Fingerprint) -> Fingerprint:
     """Return the same measurements with numbered cases instead of named ones."""
     cases = [case.changed(case=f"case_{i:04d}") for i, case in enumerate(fingerprint.cases)]
     return fingerprint.changed(cases=tuple(cases))
-
-
-def _passing_files(folder: str, names: list[str]) -> set[str]:
-    """Names of hidden files: locks and half-written files, which a copy does not need."""
-    return {name for name in names if name.startswith(".")}

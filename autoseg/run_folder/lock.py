@@ -124,9 +124,7 @@ def _held(place: Path, doing: str, patience: float, *, waits: bool) -> Iterator[
     lock = place.with_name(f".{place.name}{ENDING}")
     patiently(lock.parent.mkdir, parents=True, exist_ok=True)
     mine = lock / f"{this_process()}.{secrets.token_hex(4)}"
-    # no lock that this process holds already has to do with the folder of this one
-    with staged_in(None):
-        prepared = hidden_name(lock.parent, lock.name)
+    prepared = hidden_name(lock.parent, lock.name)
     try:
         patiently((prepared / mine.name).mkdir, parents=True)
         (prepared / mine.name / _COUNT).write_text(_count(0, doing), encoding="utf-8")

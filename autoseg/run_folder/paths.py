@@ -9,6 +9,8 @@ from pathlib import Path
 from autoseg.errors import RunFolderError
 from autoseg.plan.plan import PLANNED_NAME
 
+_FOLD = re.compile(r"fold_(0|[1-9][0-9]{0,8})")
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -115,7 +117,7 @@ class RunFolder:
 
         Folders of other names, such as a copy that the user kept, do not count.
         """
-        found = ((re.fullmatch(r"fold_(\d+)", path.name), path) for path in self.models(configuration).glob("fold_*"))
+        found = ((_FOLD.fullmatch(path.name), path) for path in self.models(configuration).glob("fold_*"))
         return tuple(sorted((int(named[1]), path) for named, path in found if named))
 
     def begun_folds(self, configuration: str) -> tuple[tuple[int, Path], ...]:

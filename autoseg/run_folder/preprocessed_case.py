@@ -24,6 +24,7 @@ from autoseg.errors import RunFolderError
 from autoseg.files import FileModel, disk_errors_named, read_utf8
 from autoseg.image.geometry import Geometry, Reorientation, Shape, Spacing
 from autoseg.names import PlainName
+from autoseg.run_folder.array_file import open_array
 
 if TYPE_CHECKING:
     import blosc2
@@ -193,14 +194,12 @@ def open_case(folder: Path) -> PreprocessedCase:
     Raises:
         RunFolderError: a file of the case is missing or damaged.
     """
-    import blosc2
-
     record = read_record(folder)
     try:
-        image = blosc2.open(str(folder / "image.b2nd"), mode="r", dparams=blosc2.DParams(nthreads=1))
-        label = blosc2.open(str(folder / "label.b2nd"), mode="r", dparams=blosc2.DParams(nthreads=1))
+        image, label = open_array(folder / "image.b2nd"), open_array(folder / "label.b2nd")
         foreground = Foreground(**load_file(folder / "foreground.safetensors"))
-    except (OSError, RuntimeError, ValueError, TypeError, SafetensorError) as error:
+        _require_fit(record, image, label, foreground)
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError, SafetensorError) as error:
         raise RunFolderError(
             f"{folder}: damaged ({error}); delete this folder and run `autoseg plan-and-preprocess` again"
         ) from None
@@ -211,3 +210,18 @@ def _chunks(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Chunk shape: at most 64 voxels along each axis of one channel, so that a patch touches few chunks."""
     spatial = tuple(min(64, n) for n in shape[-3:])
     return (1, *spatial) if len(shape) == 4 else spatial
+
+
+def _require_fit(record: CaseRecord, image: blosc2.NDArray, label: blosc2.NDArray, foreground: Foreground) -> None:
+    """Raise a `ValueError` where the arrays of a case are not of the shapes and dtypes that its record tells."""
+    if (*image.shape,) != (len(record.present), *record.shape) or image.dtype != np.float32:
+        raise ValueError("image.b2nd does not fit case.json")
+    if (*label.shape,) != record.shape or label.dtype != np.uint8:
+        raise ValueError("label.b2nd does not fit case.json")
+    count = len(foreground.voxels)
+    columns = (foreground.classes, foreground.lesions, foreground.weights)
+    if foreground.voxels.shape != (count, 3) or any(c is not None and c.shape != (count,) for c in columns):
+        raise ValueError("the arrays of foreground.safetensors do not fit each other")
+    kinds = {array.dtype.kind for array in (foreground.voxels, foreground.classes, foreground.lesions)}
+    if kinds - {"i", "u"} or ((foreground.voxels < 0) | (foreground.voxels >= record.shape)).any():
+        raise ValueError("foreground.safetensors names voxels that case.json does not have")

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from autoseg.checksums import digest_of
 from autoseg.errors import RunFolderError
 from autoseg.files import disk_errors_named, read_utf8, replaced_when_done, write_text
+from autoseg.run_folder.array_file import NotAPlainArray, open_array
 from autoseg.run_folder.preprocessed_case import CaseRecord
 from autoseg.whole_image.case_probabilities import CaseProbabilities, quantized, rest_of
 
@@ -71,7 +72,14 @@ def read_probabilities(folder: Path, case: str) -> CaseProbabilities:
     file, record_file = array_file(folder, case), folder / f"{case}.json"
     try:
         record = ProbabilityRecord.model_validate_json(read_utf8(record_file))
-        foreground = blosc2.open(str(file), mode="r", dparams=blosc2.DParams(nthreads=1))[:]
+        array = open_array(file)
+        fits = array.ndim == 4 and array.shape[1:] == record.shape and array.dtype == np.uint8
+        # nothing is read into memory that the record does not tell of
+        foreground = array[:] if fits else None
+    except NotAPlainArray as error:
+        raise RunFolderError(
+            f"{file}: {error}; delete the model of the fold that validates {case}, and `autoseg train` makes it again"
+        ) from None
     except (OSError, RuntimeError, ValueError, ValidationError) as error:
         raise RunFolderError(
             f"{file}: missing or damaged ({type(error).__name__}); delete the model of the fold that validates "
@@ -82,7 +90,7 @@ def read_probabilities(folder: Path, case: str) -> CaseProbabilities:
             f"{file}: is not as it was written, so a disk or a copy is at fault; delete the model of the fold that "
             f"validates {case}, and `autoseg train` makes it again"
         )
-    if foreground.shape[1:] != record.shape or foreground.dtype != np.uint8:
+    if foreground is None:
         raise RunFolderError(f"{file}: does not fit {record_file.name}; train the fold that validates {case} again")
     plain = CaseRecord.model_validate(record.model_dump(exclude={"sha256"}))
     return CaseProbabilities(np.concatenate([rest_of(foreground)[None], foreground]), plain)

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from autoseg.chart_style import own_style
 from autoseg.metrics import BIN_EDGES_MM, CaseMetrics, by_class
 from inference.report.encode import drawn
 from inference.report.run_facts import FoldLog
@@ -25,6 +26,7 @@ _BOXES = (
 MOST_COLOURS = 10
 
 
+@own_style()
 def box_plots(rows: Sequence[CaseMetrics]) -> Figure:
     """Box plots of four metrics over the cases, one box for each class; whiskers reach 1.5 interquartile ranges."""
     classes = by_class(rows)
@@ -46,6 +48,7 @@ def box_plots(rows: Sequence[CaseMetrics]) -> Figure:
     return figure
 
 
+@own_style()
 def dice_by_size(rows: Sequence[CaseMetrics]) -> Figure:
     """Chart of the Dice of every case and class against its reference volume.
 
@@ -73,6 +76,7 @@ def dice_by_size(rows: Sequence[CaseMetrics]) -> Figure:
     return figure
 
 
+@own_style()
 def training_curves(logs: Mapping[int, FoldLog]) -> Figure:
     """Chart of loss, training Dice (thin line) and validation Dice (dots) of each fold against the training step."""
     figure = Figure(figsize=(9.6, 3.2))

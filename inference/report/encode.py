@@ -10,9 +10,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from autoseg.chart_style import own_style
 from autoseg.names import visible
 
 
+@own_style()
 def png(figure: Figure) -> str:
     """Encode a figure as a PNG data URI, for images."""
     out = BytesIO()
@@ -20,6 +22,7 @@ def png(figure: Figure) -> str:
     return f"data:image/png;base64,{b64encode(out.getvalue()).decode()}"
 
 
+@own_style()
 def svg(figure: Figure) -> str:
     """Encode a figure as an SVG data URI, for charts; the same figure gives the same text."""
     out = BytesIO()

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from autoseg.chart_style import own_style
 from autoseg.image.geometry import Geometry, to_canonical
 from autoseg.image.image import Image
 from autoseg.image.labels import Labels
@@ -161,6 +162,7 @@ def slice_axis(geometry: Geometry) -> int:
     return coarsest if geometry.spacing[coarsest] > _ISOTROPIC * sorted(geometry.spacing)[1] else 0
 
 
+@own_style()
 def draw(shown: Slice) -> Figure:
     """Draw panels side by side: the position in the whole image, the image alone, every channel with outlines."""
     box = zoom_box(shown)

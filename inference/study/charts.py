@@ -10,6 +10,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from autoseg.chart_style import own_style
 from autoseg.metrics import BIN_EDGES_MM, Lesion
 from inference.report.charts import INK, MOST_COLOURS, horizontal_boxes, plain_axes
 from inference.report.encode import drawn
@@ -24,6 +25,7 @@ HEAT_METRICS = ("dice", "sensitivity", "precision")
 _STYLES = {"2d": ":", "2.5d": "--", "3d": "-", "3d_lowres": "-."}
 
 
+@own_style()
 def box_plots(results: StudyResults, metric: str = "dice") -> Figure:
     """Box plots of a metric over the cases, one box for each set of sequences.
 
@@ -49,6 +51,7 @@ def box_plots(results: StudyResults, metric: str = "dice") -> Figure:
     return figure
 
 
+@own_style()
 def heat_map(results: StudyResults, metrics: Sequence[str] = HEAT_METRICS) -> Figure:
     """Heat maps of the main class, one panel for each metric; rows are sets of sequences, columns input dimensions."""
     labels, dimensions = results.labels, results.dimensions
@@ -78,6 +81,7 @@ def heat_map(results: StudyResults, metrics: Sequence[str] = HEAT_METRICS) -> Fi
     return figure
 
 
+@own_style()
 def lesion_curves(collected: Sequence[CellRows]) -> Figure | None:
     """Charts of the share of lesions found by size, and of the share of lesions with at least a given Dice.
 

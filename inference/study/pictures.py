@@ -12,6 +12,7 @@ from statistics import mean
 
 from matplotlib.figure import Figure
 
+from autoseg.chart_style import own_style
 from autoseg.image.labels import Labels
 from autoseg.metrics import CaseMetrics
 from autoseg.plan.study_cells import Cell
@@ -87,6 +88,7 @@ def side_by_side(
     return pictures
 
 
+@own_style()
 def draw_grid(panels: Mapping[Cell, Panel]) -> Figure:
     """Draw the panels of a case in a grid; the place of a cell that has not predicted the case stays empty."""
     labels = list(dict.fromkeys(cell.label for cell in panels))

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from autoseg.errors import AutosegError, InputError, TrainingDataError
+from autoseg.machine.child_processes import current_folder_left_out
 from autoseg.machine.memory import free_memory
 from autoseg.machine.stop_signals import leave_stopping_to_the_parent
 from autoseg.plan.configuration import Configuration
@@ -139,7 +140,8 @@ class BatchLoader:
         Raises:
             TrainingDataError: a patch could not be made, and the message names the case; or a worker died.
         """
-        self._items = iter(self._loader())
+        with current_folder_left_out():
+            self._items = iter(self._loader())
         for _ in self._steps:
             # no local name refers to the iterator, so that leaving the block ends the workers
             if self._items is None:

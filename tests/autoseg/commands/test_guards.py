@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from autoseg.commands.guards import existing_run, refuse_links_out, require_run_or_empty
+from autoseg.commands.guards import existing_run, refuse_unsafe_entries, require_run_or_empty
 from autoseg.errors import RunFolderError
 from autoseg.files import folder_replaced_when_done, replaced_when_done
 from autoseg.plan.plan import write_plan
@@ -52,7 +52,14 @@ def test_a_link_that_stays_inside_and_a_run_that_is_a_link_are_fine(run, tmp_pat
 def test_a_broken_link_to_elsewhere_leads_out_too(run, tmp_path):
     (run.path / "reports").symlink_to(tmp_path / "later")
     with pytest.raises(RunFolderError, match="is a link to"):
-        refuse_links_out(run.path)
+        refuse_unsafe_entries(run.path)
+
+
+@pytest.mark.parametrize("follow_links", [False, True])
+def test_what_is_no_file_and_no_folder_is_refused_before_anything_waits_for_it(run, follow_links):
+    os.mkfifo(run.path / "preprocessed" / "3d" / "case" / "case.json")
+    with pytest.raises(RunFolderError, match=r"case\.json: is neither a file nor a folder"):
+        existing_run(run.path, follow_links=follow_links)
 
 
 KILLED = """
