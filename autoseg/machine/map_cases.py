@@ -9,7 +9,7 @@ from typing import TypeVar
 from threadpoolctl import threadpool_limits
 
 from autoseg.machine.cores import available_cores
-from autoseg.machine.memory import free_memory
+from autoseg.memory import free_memory
 from autoseg.machine.worker_pool import completed
 from autoseg.terminal import progress_bar
 

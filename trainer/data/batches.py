@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from autoseg.errors import AutosegError, InputError, TrainingDataError
-from autoseg.machine.memory import free_memory
+from autoseg.memory import free_memory
 from autoseg.machine.stop_signals import leave_stopping_to_the_parent
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.network_input import InputLayout
