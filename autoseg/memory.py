@@ -18,7 +18,7 @@ _SAID_OF_MEMORY = (
 
 
 def free_memory() -> int:
-    """Return the bytes of memory that are free, within the limits of the process and of its control groups (version 2)."""
+    """Return the bytes of memory that are free, within the limits of the process and its control groups (version 2)."""
     return min([psutil.virtual_memory().available, *_left_by_groups(), *_left_by_own_limit()])
 
 
@@ -29,6 +29,9 @@ def lacks_memory(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     text = str(error).lower()
+    # a library whose file does not fit is an error of import
+    if isinstance(error, ImportError):
+        return "failed to map segment" in text or "cannot allocate memory" in text
     return isinstance(error, RuntimeError) and any(said in text for said in _SAID_OF_MEMORY)
 
 
