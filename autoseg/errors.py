@@ -73,6 +73,10 @@ class OutOfMemory(AutosegError):
         )
 
 
+class NotEnoughMemory(AutosegError):
+    """The memory of this machine, or what this process may use of it, does not suffice for a stage."""
+
+
 class OtherPace(AutosegError):
     """In the first epochs of a fold, training steps take much longer or shorter than planned.
 

@@ -9,6 +9,7 @@ written atomically, so every file is complete.
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from autoseg.errors import AutosegError, InputError
 from autoseg.image.image import write_image
 from autoseg.machine.device import resolve_device
 from autoseg.machine.threads import Threads, computing_with
+from autoseg.memory import lacks_memory
 from autoseg.names import visible
 from autoseg.plan.plan import Plan, read_plan
 from autoseg.preprocessing.prepare import prepare_case
@@ -143,8 +145,9 @@ def output_files(cases: Sequence[Case], output: Path) -> tuple[Path, ...]:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"{', '.join(twice)}: several inputs have this name; predict them into separate folders")
-    inputs = {image.resolve() for case in cases for image in case.images if image is not None}
-    overwritten = [target for target in targets if target.resolve() in inputs]
+    # `Path.resolve` fails at a loop of links, which is told when its case is read
+    inputs = {os.path.realpath(image) for case in cases for image in case.images if image is not None}
+    overwritten = [target for target in targets if os.path.realpath(target) in inputs]
     if overwritten:
         raise InputError(f"{overwritten[0]}: is an input and would be overwritten; choose another output folder")
     return targets
@@ -168,14 +171,21 @@ def _attempt(
     """Predict one case; returns None, or a sentence that says why it could not be predicted."""
     try:
         _predict_case(predictor, case, target, console, on_window)
-    except (AutosegError, OSError, MemoryError) as error:
+    except (AutosegError, OSError) as error:
         reason = str(error) or type(error).__name__
     except Exception as error:
+        if lacks_memory(error):
+            return _told(case, "there is not enough memory to predict it; free some, or predict it alone", console)
         # a bug, not the user's mistake: the other cases go on, and the whole traceback is shown
         console.print(traceback.format_exc())
         reason = f"unexpected {type(error).__name__}: {error}"
     else:
         return None
+    return _told(case, reason, console)
+
+
+def _told(case: Case, reason: str, console: Console) -> str:
+    """Print why a case could not be predicted, and return it as a sentence with the case's name."""
     problem = reason if reason.startswith(f"{case.name}: ") else f"{case.name}: {reason}"
     console.print(styled("red", "not predicted", f" {problem}"))
     return problem

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from autoseg.errors import AutosegError, DatasetError, InputError
 from autoseg.machine.stop_signals import stop_signals
+from autoseg.memory import free_memory, lacks_memory, readable_bytes
 from autoseg.terminal import open_console
 
 
@@ -56,6 +57,9 @@ def run_command(app: App, arguments: Sequence[str] | None) -> int:
         _say(errors, _message(error))
         return error.exit_status
     except OSError as error:
+        if lacks_memory(error):
+            _say(errors, _memory_message(arguments))
+            return AutosegError.exit_status
         if error.errno is None:
             # no answer of the operating system, so a defect
             raise
@@ -66,10 +70,25 @@ def run_command(app: App, arguments: Sequence[str] | None) -> int:
             "goes on once this is mended",
         )
         return AutosegError.exit_status
+    except Exception as error:
+        if not lacks_memory(error):
+            raise
+        _say(errors, _memory_message(arguments))
+        return AutosegError.exit_status
     except KeyboardInterrupt as error:
         _say(errors, "Stopped. What is finished is kept; the same command goes on from there.")
         return 128 + (error.number if isinstance(error, _Terminated) else signal.SIGINT)
     return 0
+
+
+def _memory_message(arguments: Sequence[str] | None) -> str:
+    """What is said where the memory is too little for a command, and none of its stages told for what."""
+    command = next(iter(sys.argv[1:] if arguments is None else arguments), "autoseg")
+    free = readable_bytes(free_memory())
+    return (
+        f"{command}: there is not enough memory, {free} are free; free some or allow this process more (ulimit -v, "
+        "the memory of a batch job), or use fewer --workers; what is finished is kept"
+    )
 
 
 def _misuse(error: CycloptsError) -> str:

@@ -14,6 +14,7 @@ from autoseg.dataset.case import Case, Dataset
 from autoseg.dataset.disk_space import is_small
 from autoseg.dataset.voxels import Findings, read_channels, read_label_map
 from autoseg.errors import DatasetError
+from autoseg.image.file_kind import why_unreadable
 from autoseg.image.geometry import Geometry
 from autoseg.image.labels import Labels
 from autoseg.machine.map_cases import map_cases
@@ -112,9 +113,10 @@ def _check_case(case: Case, labels: Labels) -> _Result:
 
 
 def _without_missing(case: Case) -> Case:
-    """The case without files that do not exist; the listing has reported them already."""
-    images = tuple(image if image is not None and image.exists() else None for image in case.images)
-    return replace(case, images=images, label=case.label if case.label is not None and case.label.exists() else None)
+    """The case without files that do not exist or cannot be opened; the listing has reported them already."""
+    images = tuple(image if image is not None and why_unreadable(image) is None else None for image in case.images)
+    label = case.label if case.label is not None and why_unreadable(case.label) is None else None
+    return replace(case, images=images, label=label)
 
 
 def _too_few(dataset: Dataset) -> list[str]:

@@ -16,6 +16,7 @@ from autoseg.dataset.names import entries, is_dicom_folder, split_channel, split
 from autoseg.dataset.read import TABLE_NAME
 from autoseg.dataset.table import match_channels
 from autoseg.errors import InputError
+from autoseg.image.file_kind import why_unreadable
 
 
 @dataclass(frozen=True)
@@ -79,18 +80,19 @@ def read_inputs(
 
 def _images(path: Path) -> list[Path]:
     """Image files and folders of DICOM slices in a path."""
-    if not path.exists():
+    if (why := why_unreadable(path)) is not None:
         # one missing file in a list is a problem of its case only
         if split_ending(path)[1]:
             return [path]
-        raise InputError(f"{path}: does not exist")
+        raise InputError(f"{path}: {why}")
     if path.is_file():
         return [path]
     inside = [entry for entry in entries(path) if entry.is_dir() or split_ending(entry)[1]]
     files = [entry for entry in inside if entry.is_file()]
     if is_dicom_folder(path) and all(split_ending(file)[1].lower() in ("", ".dcm", ".ima") for file in files):
         return [path]
-    images = [entry for entry in inside if entry.is_file() or is_dicom_folder(entry)]
+    # what is no file, such as a link that leads nowhere, is told when its case is read
+    images = [entry for entry in inside if not entry.is_dir() or is_dicom_folder(entry)]
     if not images:
         raise InputError(f"{path}: holds no image, no folder of DICOM slices and no {TABLE_NAME}")
     return images

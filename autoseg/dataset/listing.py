@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autoseg.dataset.case import Case
+from autoseg.image.file_kind import why_unreadable
 from autoseg.names import why_unsafe
 
 
@@ -41,8 +42,10 @@ def checked_cases(found: Sequence[Found], *, training: bool = True) -> tuple[Cas
 
 
 def missing(file: Path | None, where: str) -> list[str]:
-    """Return a problem if a file does not exist, otherwise an empty list."""
-    return [] if file is None or file.exists() else [f"missing file: {where}: {file} does not exist"]
+    """Return a problem if a file does not exist or cannot be opened, otherwise an empty list."""
+    if file is None or (why := why_unreadable(file)) is None:
+        return []
+    return [f"{'missing' if why.endswith('not exist') else 'unreadable'} file: {where}: {file} {why}"]
 
 
 def _add(problems: dict[int, list[str]], same: list[int], problem: str | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from autoseg.image.file_kind import require_readable, why_unreadable
 from autoseg.image.integrity import is_dicom_file
 
 # double endings come first, so that the whole of `.nii.gz` is found
@@ -32,11 +33,19 @@ def split_channel(name: str) -> tuple[str, int] | None:
 
 
 def entries(folder: Path) -> list[Path]:
-    """Files and folders in `folder`, sorted by name, without hidden ones such as macOS's `._` files."""
+    """Files and folders in `folder`, sorted by name, without hidden ones such as macOS's `._` files.
+
+    Raises:
+        ImageError: there is no permission to read the folder.
+    """
+    require_readable(folder)
     return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
 
 
 def is_dicom_folder(folder: Path) -> bool:
     """Whether a folder holds DICOM slices, by the endings of its first files or their DICOM mark at byte 128."""
+    if why_unreadable(folder) is not None:
+        # it may be one, and is told when it is read
+        return True
     files = [entry for entry in entries(folder) if entry.is_file() and entry.name.upper() != "DICOMDIR"]
     return any(is_dicom_file(file) for file in files[:5])

@@ -15,6 +15,7 @@ from typing import Literal
 from autoseg.checksums import digest_of
 from autoseg.dataset.case import Case, Dataset
 from autoseg.files import FileModel
+from autoseg.image.file_kind import why_unreadable
 from autoseg.image.integrity import files_of_image
 from autoseg.image.labels import Labels
 from autoseg.names import PlainName
@@ -183,7 +184,9 @@ def _hashed(
 def content_hash(path: Path) -> str | None:
     """SHA-256 of a file, or of names and contents of a folder of DICOM slices; None where it cannot be read."""
     try:
-        if (files := _files_of(path)) == [path]:
+        if not (files := _files_of(path)):
+            return None
+        if files == [path]:
             return digest_of(path)
         digest = hashlib.sha256()
         for file in files:
@@ -204,7 +207,12 @@ def changed_cases(before: DatasetRecord, now: DatasetRecord) -> tuple[str, ...]:
 
 
 def _files_of(path: Path) -> list[Path]:
-    """The files of an image: those in a folder of DICOM slices, or a file and what lies beside it."""
+    """The files of an image: those in a folder of DICOM slices, or a file and what lies beside it.
+
+    There is none where the path cannot be opened; the check of the data set tells why.
+    """
+    if why_unreadable(path) is not None:
+        return []
     return sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else list(files_of_image(path))
 
 

@@ -18,6 +18,7 @@ from autoseg.dataset.listing import Found, checked_cases, missing
 from autoseg.dataset.names import split_ending
 from autoseg.dataset.voxels import count_values
 from autoseg.errors import DatasetError, ImageError
+from autoseg.image.file_kind import why_unreadable
 from autoseg.image.image import read_label
 from autoseg.image.labels import Labels
 from autoseg.machine.map_cases import map_cases, workers_within_memory
@@ -136,7 +137,7 @@ def _columns_of_lost_files(table: CsvTable, strata: list[str]) -> tuple[str, ...
 
 def _labels_found(files: list[Path], table: Path) -> Labels:
     """Labels from the values in the files; the check reports unreadable files and fractional values later."""
-    largest = max((file.stat().st_size for file in files if file.is_file()), default=0)
+    largest = max((file.stat().st_size for file in files if why_unreadable(file) is None), default=0)
     workers = workers_within_memory(_MEMORY_PER_FILE_BYTE * largest) if len(files) > 50 else 1
     values = {0}.union(*map_cases(_values_in, files, workers, "Values of the labels"))
     if len(values) < 2:

@@ -18,6 +18,7 @@ from autoseg.dataset.grids import covered_share, difference, on_grid, overlap
 from autoseg.errors import DatasetError, ImageError
 from autoseg.image.geometry import Geometry
 from autoseg.image.image import Image, read_image, read_label, resample_onto
+from autoseg.image.integrity import voxel_files_elsewhere
 from autoseg.image.labels import Labels
 
 # in label maps with a wider range, values are counted by sorting instead of in a table
@@ -99,6 +100,7 @@ def read_label_map(path: Path, labels: Labels, geometry: Geometry | None, findin
     except ImageError as error:
         findings.problem(f"label: {error}")
         return None
+    _tell_files_elsewhere(path, findings)
     counts = count_values(label.array)
     _check_values(path, counts, labels, findings)
     placed = label if geometry is None else on_grid(label, geometry)
@@ -188,10 +190,18 @@ def _placed(path: Path, image: Image, first: Path, target: Geometry, findings: F
 
 def _read(path: Path, findings: Findings) -> Image | None:
     try:
-        return read_image(path)
+        image = read_image(path)
     except ImageError as error:
         findings.problem(str(error))
         return None
+    _tell_files_elsewhere(path, findings)
+    return image
+
+
+def _tell_files_elsewhere(path: Path, findings: Findings) -> None:
+    """Warn of a header that takes its voxels from another folder: a stranger's header may name a private file."""
+    if elsewhere := voxel_files_elsewhere(path):
+        findings.warn(f"{path}: its header takes the voxels from {elsewhere[0]}, outside of its folder; is that meant?")
 
 
 def _wrong_channels(path: Path, found: int, expected: int, findings: Findings) -> None:

@@ -6,6 +6,7 @@ module `image` reverses.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,10 +15,11 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from autoseg.errors import ImageError
+from autoseg.image.dicom_file import is_uncompressed, require_shallow
+from autoseg.image.file_kind import require_readable
+from autoseg.image.image_header import geometry_of, read_header, require_possible, require_sound
 from autoseg.image.integrity import is_dicom_file, require_bytes
 
-# transfer syntaxes that store voxels uncompressed, so that the length of a slice's file is known
-_UNCOMPRESSED = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
 # largest deviation of a slice from an even grid, as a share of the slice distance; a missing slice moves its
 # neighbours by at least half of that distance
 _UNEVEN_SLICES = 0.25
@@ -27,8 +29,14 @@ def slices_of(folder: Path) -> tuple[str, ...]:
     """Return the files of the only series in a folder, in the order of the slices' positions.
 
     Raises:
-        ImageError: the folder holds no series, or more than one.
+        ImageError: the folder holds no series, or more than one, or an entry that cannot be read or must not be given
+            to GDCM.
     """
+    for entry in sorted(folder.iterdir()):
+        # GDCM opens every entry of a folder, also hidden ones, and would wait at a named pipe for ever
+        require_readable(entry)
+        if entry.is_file():
+            require_shallow(entry)
     series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
     if not series:
         raise ImageError(f"{folder}: no DICOM series in this folder")
@@ -44,12 +52,15 @@ def read_series(folder: Path) -> sitk.Image:
         ImageError: the folder holds no series or more than one, a slice is damaged, missing or double, or the
             slices are shifted against each other.
     """
+    slices = slices_of(folder)
+    require_possible(Path(slices[0]), read_header(Path(slices[0])), copies=len(slices))
     reader = sitk.ImageSeriesReader()
-    reader.SetFileNames(slices_of(folder))
+    reader.SetFileNames(slices)
     _require_complete(folder, reader.GetFileNames())
     reader.MetaDataDictionaryArrayUpdateOn()
     image = reader.Execute()
     _require_whole_slices(reader, image)
+    require_sound(folder, geometry_of(image))
     _require_even_slices(folder, reader, image)
     return image
 
@@ -66,7 +77,8 @@ def _require_complete(folder: Path, slices: Sequence[str]) -> None:
 def _require_whole_slices(reader: sitk.ImageSeriesReader, image: sitk.Image) -> None:
     pixels = image.GetSize()[0] * image.GetSize()[1]
     for i, file in enumerate(reader.GetFileNames()):
-        if _tag(reader, i, "0002|0010") in _UNCOMPRESSED and (bits := _tag(reader, i, "0028|0100")):
+        bits = _tag(reader, i, "0028|0100")
+        if bits.isdecimal() and is_uncompressed(Path(file)):
             require_bytes(Path(file), Path(file).stat().st_size, pixels * int(bits) // 8)
 
 
@@ -75,7 +87,7 @@ def _require_even_slices(folder: Path, reader: sitk.ImageSeriesReader, image: si
     texts = [_tag(reader, i, "0020|0032") for i in range(len(reader.GetFileNames()))]
     if len(texts) < 3 or not all(texts):
         return
-    positions = np.array([[float(number) for number in text.split("\\")] for text in texts])
+    positions = np.array([_position(file, text) for file, text in zip(reader.GetFileNames(), texts, strict=True)])
     along = np.linalg.norm(positions - positions[0], axis=1)
     step = along[-1] / (len(along) - 1)
     off = np.abs(along - step * np.arange(len(along)))
@@ -98,6 +110,17 @@ def _require_upright_stack(folder: Path, positions: NDArray[np.float64], image: 
             f"{folder}: its DICOM slices are shifted against each other by {shift:.1f} mm in all, as with a tilted "
             "gantry; convert the series with a tool that corrects the tilt, such as dcm2niix"
         )
+
+
+def _position(file: str, text: str) -> list[float]:
+    """Position (x, y, z) in mm of a slice, from the text of its tag."""
+    try:
+        x, y, z = (float(number) for number in text.split("\\"))
+    except ValueError:
+        x = y = z = math.nan
+    if not (math.isfinite(x) and math.isfinite(y) and math.isfinite(z)):
+        raise ImageError(f"{file}: its position {text!r:.60} (Image Position Patient) is damaged; copy it again")
+    return [x, y, z]
 
 
 def _tag(reader: sitk.ImageSeriesReader, i: int, tag: str) -> str:

@@ -1,6 +1,6 @@
 """Reading, writing and resampling of images; the only module that depends on SimpleITK's axis order.
 
-In: any file that SimpleITK reads, or a folder of DICOM slices. Out: `Image`, an array with axes
+In: a file in one of the formats of `image_header`, or a folder of DICOM slices. Out: `Image`, an array with axes
 (channel, z, y, x) and its `Geometry`. SimpleITK orders spacing, size and index as (x, y, z).
 """
 
@@ -16,12 +16,17 @@ from numpy.typing import NDArray
 from autoseg.errors import ImageError
 from autoseg.files import replaced_when_done
 from autoseg.image.dicom import read_series, slices_of
+from autoseg.image.file_kind import require_readable
 from autoseg.image.geometry import Geometry, Shape
-from autoseg.image.integrity import Layout, inspect
-
-# NIfTI's codes of dtypes: float32 and float64; RGB and RGBA, whose components NIfTI counts as one voxel value
-_NIFTI_FLOATS = ("16", "64")
-_NIFTI_COLOURS = ("128", "2304")
+from autoseg.image.image_header import (
+    geometry_of,
+    itk_errors_told,
+    layout_in_file,
+    read_header,
+    reason_of,
+    require_possible,
+)
+from autoseg.image.integrity import inspect
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ def read_image(path: Path) -> Image:
         array = np.moveaxis(array, -1, 0)
     elif image.GetDimension() == 3:
         array = array[None]
-    return Image(_restored(np.ascontiguousarray(array, dtype=np.float32), not_finite), _geometry(image))
+    return Image(_restored(np.ascontiguousarray(array, dtype=np.float32), not_finite), geometry_of(image))
 
 
 def read_label(path: Path) -> Image:
@@ -64,7 +69,7 @@ def read_label(path: Path) -> Image:
     if image.GetNumberOfComponentsPerPixel() > 1 or (image.GetDimension() == 4 and image.GetSize()[3] > 1):
         raise ImageError(f"{path}: a label map must have one channel")
     array = _restored(sitk.GetArrayFromImage(image), not_finite)
-    return Image(array if array.ndim == 4 else array[None], _geometry(image))
+    return Image(array if array.ndim == 4 else array[None], geometry_of(image))
 
 
 def read_geometry(path: Path) -> tuple[Geometry, int]:
@@ -73,10 +78,13 @@ def read_geometry(path: Path) -> tuple[Geometry, int]:
     Raises:
         ImageError: the file is missing, or its header cannot be read.
     """
-    if Path(path).is_dir():
-        return _dicom_geometry(Path(path))
-    header = _header(path)
-    return _geometry(header), _channels(header)
+    path = Path(path)
+    if path.is_dir():
+        require_readable(path)
+        with itk_errors_told(path):
+            return _dicom_geometry(path)
+    header = read_header(path)
+    return geometry_of(header), _channels(header)
 
 
 def write_image(path: Path, image: Image) -> None:
@@ -95,7 +103,7 @@ def write_image(path: Path, image: Image) -> None:
         try:
             sitk.WriteImage(out, str(temporary), useCompression=True)
         except RuntimeError as error:
-            raise ImageError(f"{path}: cannot be written ({_short(error)})") from None
+            raise ImageError(f"{path}: cannot be written ({reason_of(error)})") from None
 
 
 def resample_onto(image: Image, target: Geometry, *, nearest: bool = False) -> Image:
@@ -143,18 +151,18 @@ def resample_affinely(
 
 def _read(path: Path) -> tuple[sitk.Image, NDArray[np.bool_] | None]:
     """SimpleITK's image, and for each voxel whether it is NaN or infinite in the file; None where all are finite."""
-    _require(path)
-    try:
-        if Path(path).is_dir():
-            return read_series(Path(path)), None
-        image = sitk.ReadImage(str(path), imageIO=_reader_of(path))
-    except (RuntimeError, MemoryError) as error:
-        raise ImageError(f"{path}: cannot be read as an image ({_short(error)})") from None
-    not_finite = inspect(Path(path), _layout(image))
+    path = Path(path)
+    if path.is_dir():
+        require_readable(path)
+        with itk_errors_told(path):
+            return read_series(path), None
+    header = read_header(path)
+    require_possible(path, header)
+    not_finite = inspect(path, layout_in_file(path, header))
+    with itk_errors_told(path):
+        image = header.Execute()
     if image.GetDimension() == 2:
         image = sitk.JoinSeries(image)
-    if image.GetDimension() not in (3, 4):
-        raise ImageError(f"{path}: has {image.GetDimension()} dimensions, expected 3 (or 4 with channels)")
     return image, not_finite
 
 
@@ -165,55 +173,16 @@ def _restored(array: NDArray, not_finite: NDArray[np.bool_] | None) -> NDArray:
     return array
 
 
-def _reader_of(path: Path) -> str:
-    """Name of ITK's reader for a file by its name; empty where ITK chooses one by the content.
-
-    By the content, a file called `.nii.gz` could be HDF5, whose voxels may lie in any other file of the machine.
-    """
-    return "NiftiImageIO" if Path(path).name.lower().endswith((".nii", ".nii.gz")) else ""
-
-
-def _header(path: Path) -> sitk.ImageFileReader:
-    _require(path)
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.SetImageIO(_reader_of(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise ImageError(f"{path}: cannot be read as an image ({_short(error)})") from None
-    return reader
-
-
 def _dicom_geometry(folder: Path) -> tuple[Geometry, int]:
     """Geometry and number of channels of evenly spaced slices, from the headers of the first and the last slice."""
     slices = slices_of(folder)
-    header, last = _header(Path(slices[0])), _header(Path(slices[-1]))
-    first = _geometry(header)
+    header, last = read_header(Path(slices[0])), read_header(Path(slices[-1]))
+    first = geometry_of(header)
     if len(slices) == 1:
         return first, _channels(header)
     (_, rows, columns), (_, y, x) = first.shape, first.spacing
-    z = float(np.linalg.norm(np.subtract(_geometry(last).origin, first.origin))) / (len(slices) - 1)
+    z = float(np.linalg.norm(np.subtract(geometry_of(last).origin, first.origin))) / (len(slices) - 1)
     return Geometry((len(slices), rows, columns), (z, y, x), first.origin, first.direction), _channels(header)
-
-
-def _layout(image: sitk.Image) -> Layout:
-    """Layout of the voxels in the file; the header of NIfTI states the size of a voxel in the file itself."""
-    components = image.GetNumberOfComponentsPerPixel()
-    if not (image.HasMetaDataKey("bitpix") and image.HasMetaDataKey("vox_offset")):
-        return Layout(0, image.GetNumberOfPixels() * components, image.GetSizeOfPixelComponent())
-    kind = image.GetMetaData("datatype")
-    return Layout(
-        offset=int(float(image.GetMetaData("vox_offset"))),
-        voxels=image.GetNumberOfPixels() * (1 if kind in _NIFTI_COLOURS else components),
-        width=int(image.GetMetaData("bitpix")) // 8,
-        floating=kind in _NIFTI_FLOATS,
-    )
-
-
-def _require(path: Path) -> None:
-    if not Path(path).exists():
-        raise ImageError(f"{path}: does not exist")
 
 
 def _channels(header: sitk.ImageFileReader) -> int:
@@ -222,37 +191,7 @@ def _channels(header: sitk.ImageFileReader) -> int:
 
 
 def _place(image: sitk.Image, geometry: Geometry) -> None:
-    """Give SimpleITK's image a geometry; the inverse of `_geometry`."""
+    """Give SimpleITK's image a geometry; the inverse of `geometry_of`."""
     image.SetSpacing(geometry.spacing[::-1])
     image.SetOrigin(geometry.origin)
     image.SetDirection(np.asarray(geometry.direction)[::-1].T.ravel().tolist())
-
-
-def _geometry(image: sitk.Image | sitk.ImageFileReader) -> Geometry:
-    """Geometry of the first three dimensions; a 2D header counts as one slice of 1 mm."""
-    n = image.GetDimension()
-    size, spacing, origin = list(image.GetSize()), list(image.GetSpacing()), list(image.GetOrigin())
-    columns = np.asarray(image.GetDirection(), dtype=float).reshape(n, n)
-    if n == 2:
-        size, spacing, origin = [*size, 1], [*spacing, 1.0], [*origin, 0.0]
-        columns = np.block([[columns, np.zeros((2, 1))], [np.zeros((1, 2)), np.ones((1, 1))]])
-    rows = columns[:3, :3].T[::-1]
-    return Geometry(
-        shape=(int(size[2]), int(size[1]), int(size[0])),
-        spacing=(float(spacing[2]), float(spacing[1]), float(spacing[0])),
-        origin=(float(origin[0]), float(origin[1]), float(origin[2])),
-        direction=tuple((float(r[0]), float(r[1]), float(r[2])) for r in rows),
-    )
-
-
-def _short(error: Exception) -> str:
-    if isinstance(error, MemoryError):
-        return "it asks for more memory than there is"
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    reason = lines[-1].removeprefix("sitk::ERROR: ") if lines else "unknown reason"
-    if reason.startswith("Unable to determine ImageIO reader"):
-        return "damaged, empty, or in a format that SimpleITK does not know"
-    if "is not recognized as a NIFTI file" in reason:
-        return "damaged, empty, or no NIfTI file although its name says so"
-    # the MetaImage reader gives the system's last error as its reason, even if that has nothing to do with it
-    return "damaged or truncated" if reason == "Reason: No such file or directory" else reason

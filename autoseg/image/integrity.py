@@ -2,28 +2,36 @@
 
 Where a NIfTI, GIPL, VTK or DICOM file is truncated, ITK fills the missing voxels with zeros and reports no error. It
 also replaces NaN and infinite numbers of NIfTI files by zeros. This module therefore counts the bytes of a file and
-checks its numbers. The readers of NRRD and MetaImage refuse truncated files themselves.
+checks its numbers, before ITK takes memory for them. For NRRD and MetaImage this is done by `declared_size`.
 """
 
 from __future__ import annotations
 
 import gzip
-import re
+import os
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.errors import ImageError
+from autoseg.image.text_headers import voxel_storage
 
 # formats that store uncompressed voxels; the file as a whole may be gzipped
 _PLAIN_ENDINGS = (".nii", ".img", ".gipl", ".vtk")
 # a multiple of the size of every dtype
 _BLOCK_BYTES = 1 << 22
+MOST_EXPANSION = 1032
+"""Deflate makes at most so many bytes of one."""
+
 _GIPL_HEADER_BYTES = 256
 _DICOM_ENDINGS = (".dcm", ".ima")
+# a gzip file that unfolds to so much more than its header declares is refused instead of being followed to its end
+_MOST_BYTES_BEHIND = 64 * 2**20
 # lengths of the NIfTI-1 and NIfTI-2 header; a header begins with its length, which reveals the byte order
 _NIFTI_HEADER_BYTES = (348, 540)
 
@@ -45,10 +53,6 @@ class Layout:
     floating: bool = False
 
 
-MOST_HEADER_BYTES = 100_000
-_DATA_FILE = re.compile(r"^(?:ElementDataFile\s*=|data file:)\s*(.+)$", re.IGNORECASE | re.MULTILINE)
-
-
 def inspect(path: Path, layout: Layout) -> NDArray[np.bool_] | None:
     """Refuse a truncated or damaged file, and find the numbers of a NIfTI file that are not finite.
 
@@ -63,20 +67,44 @@ def inspect(path: Path, layout: Layout) -> NDArray[np.bool_] | None:
     Raises:
         ImageError: the file is truncated or damaged.
     """
+    if not inspects(path):
+        return None
     voxel_file = _voxel_file(path)
     name = voxel_file.name.lower()
-    if not name.endswith((*_PLAIN_ENDINGS, *(ending + ".gz" for ending in _PLAIN_ENDINGS))):
-        return None
     wrong = None
     before = max(layout.offset, _header_bytes(voxel_file))
-    if name.endswith(".vtk") and not before:
-        return None
+    expected = before + layout.voxels * layout.width
     if name.endswith(".gz") or layout.floating:
-        found, wrong = _scan(voxel_file, layout, _byte_order(path) if layout.floating else None)
-    else:
-        found = voxel_file.stat().st_size
-    require_bytes(path, found, before + layout.voxels * layout.width)
+        found, wrong = _scan(voxel_file, layout, _byte_order(path) if layout.floating else None, expected)
+        require_bytes(path, found, expected)
     return wrong
+
+
+def require_held(path: Path, layout: Layout) -> None:
+    """Refuse a NIfTI, GIPL or VTK file that is too small for its header, by its size alone.
+
+    Raises:
+        ImageError: it is too small, or it is gzipped and could not unfold to so much.
+    """
+    file = _voxel_file(path)
+    held = file.stat().st_size
+    expected = max(layout.offset, _header_bytes(file)) + layout.voxels * layout.width
+    if not file.name.lower().endswith(".gz"):
+        require_bytes(path, held, expected)
+    elif MOST_EXPANSION * held < expected:
+        raise ImageError(
+            f"{path}: truncated or damaged, its {held} bytes cannot unfold to the {expected} bytes of header and "
+            "voxels that its header declares; copy or download it again"
+        )
+
+
+def inspects(path: Path) -> bool:
+    """Whether the bytes of an image are counted here: its format is NIfTI, GIPL or binary VTK."""
+    file = _voxel_file(path)
+    name = file.name.lower()
+    if not name.endswith((*_PLAIN_ENDINGS, *(ending + ".gz" for ending in _PLAIN_ENDINGS))):
+        return False
+    return not name.endswith(".vtk") or _header_bytes(file) > 0
 
 
 def require_bytes(path: Path, found: int, expected: int) -> None:
@@ -100,8 +128,12 @@ def is_dicom_file(path: Path) -> bool:
     """Return whether a file is DICOM, by its ending or the letters `DICM` at byte 128."""
     if path.suffix.lower() in _DICOM_ENDINGS:
         return True
-    with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except PermissionError:
+        # so that it is told when it is read, instead of being left out
+        return True
 
 
 def _header_bytes(file: Path) -> int:
@@ -121,22 +153,24 @@ def _header_bytes(file: Path) -> int:
     return start.find(b"\n", last) + 1
 
 
-def _scan(file: Path, layout: Layout, byte_order: str | None) -> tuple[int, NDArray[np.bool_] | None]:
+def _scan(file: Path, layout: Layout, byte_order: str | None, expected: int) -> tuple[int, NDArray[np.bool_] | None]:
     """Number of bytes, and which values are not finite; reading to the end also verifies a gzip file's checksum."""
     wrong: NDArray[np.bool_] | None = None
     try:
-        with gzip.open(file) if file.name.lower().endswith(".gz") else file.open("rb") as opened:
-            found = len(opened.read(layout.offset))
+        with _opened(file) as opened:
+            found = _skipped(opened, layout.offset)
             while block := opened.read(_BLOCK_BYTES):
                 if byte_order is not None:
                     numbers = np.frombuffer(block, f"{byte_order}f{layout.width}", len(block) // layout.width)
                     finite = np.isfinite(numbers)
-                    if not finite.all():
+                    first = (found - layout.offset) // layout.width
+                    if not finite[: max(0, layout.voxels - first)].all():
                         wrong = np.zeros(layout.voxels, bool) if wrong is None else wrong
-                        first = (found - layout.offset) // layout.width
                         part = wrong[first : first + len(numbers)]
                         part |= ~finite[: len(part)]
                 found += len(block)
+                if found > expected + _MOST_BYTES_BEHIND:
+                    raise _unfolds_further(file, expected)
     except EOFError:
         raise ImageError(f"{file}: truncated, its compressed data break off; copy or download it again") from None
     except (OSError, zlib.error) as error:
@@ -144,8 +178,27 @@ def _scan(file: Path, layout: Layout, byte_order: str | None) -> tuple[int, NDAr
     return found, wrong
 
 
+def _unfolds_further(file: Path, expected: int) -> ImageError:
+    return ImageError(
+        f"{file}: holds more than {_MOST_BYTES_BEHIND >> 20} MiB beyond the {expected} bytes of header and voxels that "
+        "its header declares; its header is wrong, or the file is no image; export it again"
+    )
+
+
+def _opened(file: Path) -> BinaryIO:
+    return cast(BinaryIO, gzip.open(file)) if file.name.lower().endswith(".gz") else file.open("rb")
+
+
+def _skipped(opened: BinaryIO, count: int) -> int:
+    """Read `count` bytes, or up to the end, and return how many there were."""
+    left = count
+    while left and (block := opened.read(min(left, _BLOCK_BYTES))):
+        left -= len(block)
+    return count - left
+
+
 def _byte_order(header_file: Path) -> str:
-    with gzip.open(header_file) if header_file.name.lower().endswith(".gz") else header_file.open("rb") as opened:
+    with _opened(header_file) as opened:
         return "<" if int.from_bytes(opened.read(4), "little") in _NIFTI_HEADER_BYTES else ">"
 
 
@@ -153,16 +206,22 @@ def files_of_image(path: Path) -> tuple[Path, ...]:
     """The files that make an image: the file itself, and those beside it that hold the voxels of a header file.
 
     Args:
-        path: image file; `.hdr`, `.mhd` and `.nhdr` are headers whose voxels may lie in other files.
+        path: image file; the headers of NIfTI, MetaImage and NRRD may say that the voxels lie in other files.
     """
     found = {path, _voxel_file(path)}
-    if path.name.lower().endswith((".mhd", ".nhdr")) and path.is_file():
-        header = path.read_bytes()[:MOST_HEADER_BYTES].decode(errors="replace")
-        for name in _DATA_FILE.findall(header):
-            # LOCAL, LIST and patterns name no single file
-            if (beside := path.parent / name.strip()).is_file():
-                found.add(beside)
+    if path.is_file():
+        # a damaged header is told when the image is read
+        with suppress(ImageError):
+            storage = voxel_storage(path)
+            found.update(file for file in (storage.files if storage else ()) if file.is_file())
     return tuple(sorted(found))
+
+
+def voxel_files_elsewhere(path: Path) -> tuple[Path, ...]:
+    """The files of an image that lie outside of the folder of its header file, and not in a folder inside that."""
+    folder = Path(os.path.normpath(path.absolute().parent))
+    files = [Path(os.path.normpath(file.absolute())) for file in files_of_image(path)]
+    return tuple(file for file in files if not file.is_relative_to(folder))
 
 
 def _voxel_file(path: Path) -> Path:

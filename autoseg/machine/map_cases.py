@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from threadpoolctl import threadpool_limits
 
+from autoseg.errors import NotEnoughMemory
 from autoseg.machine.cores import available_cores
-from autoseg.machine.memory import free_memory
 from autoseg.machine.worker_pool import completed
+from autoseg.memory import free_memory, lacks_memory
 from autoseg.terminal import progress_bar
 
 Item = TypeVar("Item")
@@ -53,20 +55,46 @@ def map_cases(
 
     Raises:
         WorkerDied: a process died also in the second attempt at its item.
+        NotEnoughMemory: an item takes more memory than there is.
     """
+    work = _WithMemoryTold(function, description)
+    named = [(name(item), item) for item in items]
     results: dict[int, Result] = {}
     with progress_bar() as bar:
         task = bar.add_task(description, total=len(items))
         if workers <= 1 or len(items) <= 1:
-            done: Iterable[tuple[int, Result]] = ((i, function(item)) for i, item in enumerate(items))
+            done: Iterable[tuple[int, Result]] = ((i, work(item)) for i, item in enumerate(named))
         elif small:
-            done = _in_threads(function, items, workers)
+            done = _in_threads(work, named, workers)
         else:
-            done = completed(function, items, min(workers, len(items)), name=name, tell=bar.console.print)
+            done = completed(work, named, min(workers, len(items)), name=_name, tell=bar.console.print)
         for index, result in done:
             results[index] = result
             bar.advance(task)
     return [results[i] for i in range(len(items))]
+
+
+def _name(named: tuple[str, Item]) -> str:
+    return named[0]
+
+
+@dataclass(frozen=True)
+class _WithMemoryTold(Generic[Item, Result]):
+    """The function of one item, with its name; its lack of memory is told with the stage and the name."""
+
+    function: Callable[[Item], Result]
+    description: str
+
+    def __call__(self, named: tuple[str, Item]) -> Result:
+        try:
+            return self.function(named[1])
+        except Exception as error:
+            if not lacks_memory(error):
+                raise
+            raise NotEnoughMemory(
+                f"{named[0]}: there is not enough memory ({self.description}); free some, use fewer --workers, "
+                "or leave this case out"
+            ) from None
 
 
 def _in_threads(

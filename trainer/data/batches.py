@@ -29,8 +29,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from autoseg.errors import AutosegError, InputError, TrainingDataError
 from autoseg.machine.child_processes import current_folder_left_out
-from autoseg.machine.memory import free_memory
 from autoseg.machine.stop_signals import leave_stopping_to_the_parent
+from autoseg.memory import free_memory
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.network_input import InputLayout
 from autoseg.run_folder.preprocessed_case import read_record

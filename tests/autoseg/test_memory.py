@@ -5,7 +5,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from autoseg.machine.memory import free_memory
+from autoseg.memory import free_memory
 
 GIB = 2**30
 
@@ -16,8 +16,8 @@ def groups(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     own = tmp_path / "own"
     own.write_text("0::/job/step\n", encoding="utf-8")
     (tmp_path / "job" / "step").mkdir(parents=True)
-    monkeypatch.setattr("autoseg.machine.memory.GROUPS", tmp_path)
-    monkeypatch.setattr("autoseg.machine.memory.OWN_GROUP", own)
+    monkeypatch.setattr("autoseg.memory.GROUPS", tmp_path)
+    monkeypatch.setattr("autoseg.memory.OWN_GROUP", own)
     free = psutil.virtual_memory()._replace(available=100 * GIB)
     monkeypatch.setattr("psutil.virtual_memory", lambda: free)
     return tmp_path

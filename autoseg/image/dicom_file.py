@@ -1,0 +1,149 @@
+"""What is known of a DICOM file before GDCM opens it, and files that it must not be given.
+
+GDCM follows nested sequences by recursion, and 17,000 levels use up the stack, which ends the whole process. Real
+files have fewer than ten.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from autoseg.errors import ImageError
+
+MOST_ITEMS_UNCOUNTED = 4000
+"""A file with at most so many sequence items cannot be nested deeply enough to do harm, and is not looked into."""
+
+MOST_LEVELS = 100
+_DEFLATED, _BIG_ENDIAN = b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.2"
+_PIXELS, _ITEM, _ITEM_END, _SEQUENCE_END = 0x7FE00010, 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+# transfer syntaxes that store voxels uncompressed
+_UNCOMPRESSED = (b"1.2.840.10008.1.2", b"1.2.840.10008.1.2.1", _BIG_ENDIAN)
+# groups of the first element of a file without a preamble, in either byte order
+_FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x02", b"\x00\x08")
+_UNDEFINED = 0xFFFFFFFF
+_LONG_LENGTHS = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
+
+
+def require_shallow(path: Path) -> None:
+    """Refuse a DICOM file whose sequences are nested deeply, or whose elements are deflated as a whole.
+
+    Raises:
+        ImageError: it is such a file.
+    """
+    with _mapped(path) as content:
+        if content is None:
+            return
+        if _syntax(content)[0] == _DEFLATED:
+            raise ImageError(
+                f"{path}: its elements are compressed as a whole (deflated), which is not read; convert it, for "
+                "example with dcmconv"
+            )
+        if _has_many_items(content) and _levels(content) > MOST_LEVELS:
+            raise ImageError(
+                f"{path}: its sequences are nested more than {MOST_LEVELS} levels deep, so that it is no DICOM file "
+                "that a scanner made; copy or export it again"
+            )
+
+
+def is_uncompressed(path: Path) -> bool:
+    """Whether a DICOM file stores its voxels uncompressed, so that its length is known."""
+    with _mapped(path) as content:
+        return content is not None and _syntax(content)[0] in _UNCOMPRESSED
+
+
+@contextmanager
+def _mapped(path: Path) -> Iterator[mmap.mmap | None]:
+    """The content of a file that GDCM may take for DICOM; None for any other file."""
+    with path.open("rb") as file:
+        start = file.read(132)
+        # as GDCM judges it; an empty file cannot be mapped
+        if start[128:] != b"DICM" and start[:2] not in _FIRST_GROUPS:
+            yield None
+            return
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            yield content
+
+
+def _has_many_items(content: mmap.mmap) -> bool:
+    """Whether the mark of a sequence item occurs often, in either byte order."""
+    for mark in (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00"):
+        at = -1
+        for _ in range(MOST_ITEMS_UNCOUNTED):
+            at = content.find(mark, at + 1)
+            if at < 0:
+                break
+        else:
+            return True
+    return False
+
+
+def _levels(content: mmap.mmap) -> int:
+    """Largest depth of nesting; the walk ends soon after `MOST_LEVELS`."""
+    syntax, at = _syntax(content)
+    order, explicit = ">" if syntax == _BIG_ENDIAN else "<", _has_value_type(content, at)
+    item_mark = struct.pack(order + "HH", _ITEM >> 16, _ITEM & 0xFFFF)
+    # where each sequence and each item ends that the walk is inside of
+    ends: list[int] = []
+    deepest = 0
+    while at + 8 <= len(content) and deepest <= 2 * MOST_LEVELS + 1:
+        while ends and ends[-1] <= at:
+            ends.pop()
+        group, element = struct.unpack_from(order + "HH", content, at)
+        tag = group << 16 | element
+        length, start = _length(content, at, order, explicit and group != 0xFFFE)
+        if tag in (_ITEM_END, _SEQUENCE_END):
+            del ends[-1:]
+            at = start
+        elif tag == _PIXELS:
+            at = _after_fragments(content, start, order) if length == _UNDEFINED else start + length
+        elif tag == _ITEM or length == _UNDEFINED or content[start : start + 4] == item_mark:
+            ends.append(len(content) if length == _UNDEFINED else start + length)
+            at = start
+        else:
+            at = start + length
+        deepest = max(deepest, len(ends))
+    return deepest // 2
+
+
+def _after_fragments(content: mmap.mmap, at: int, order: str) -> int:
+    """Where the fragments of compressed voxels end, which are items without elements."""
+    while at + 8 <= len(content):
+        group, element, length = struct.unpack_from(order + "HHI", content, at)
+        at += 8
+        if group << 16 | element != _ITEM:
+            break
+        at += length
+    return at
+
+
+def _syntax(content: mmap.mmap) -> tuple[bytes, int]:
+    """The transfer syntax, empty where none is given, and where the elements after the file's own header begin."""
+    at = 132 if content[128:132] == b"DICM" else 0
+    syntax = b""
+    while content[at : at + 2] == b"\x02\x00" and at + 8 <= len(content):
+        length, start = _length(content, at, "<", True)
+        if content[at + 2 : at + 4] == b"\x10\x00":
+            syntax = content[start : start + length].rstrip(b"\0 ")
+        at = start + length
+    return syntax, at
+
+
+def _has_value_type(content: mmap.mmap, at: int) -> bool:
+    """Whether the element at `at` tells its value type, by two capital letters after its tag."""
+    letters = content[at + 4 : at + 6]
+    return letters.isalpha() and letters.isupper()
+
+
+def _length(content: mmap.mmap, at: int, order: str, explicit: bool) -> tuple[int, int]:
+    """Length of the value of the element at `at`, and where that value begins."""
+    if not (explicit and _has_value_type(content, at)):
+        return struct.unpack_from(order + "I", content, at + 4)[0], at + 8
+    if content[at + 4 : at + 6] in _LONG_LENGTHS:
+        if at + 12 > len(content):
+            return 0, len(content)
+        return struct.unpack_from(order + "I", content, at + 8)[0], at + 12
+    return struct.unpack_from(order + "H", content, at + 6)[0], at + 8

@@ -1,0 +1,231 @@
+"""Reads the header of an image file with ITK, and refuses what no image can be made of before voxels are read.
+
+In: one file. Out: SimpleITK's reader, which knows the header and has read no voxel. Only the formats listed here are
+read: for each of them it is known how the voxels are stored, so that a header that declares too much is noticed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from autoseg.errors import ImageError
+from autoseg.image.declared_size import Declared, require_contained, require_contained_as, require_memory
+from autoseg.image.dicom_file import is_uncompressed, require_shallow
+from autoseg.image.file_kind import require_readable
+from autoseg.image.geometry import Geometry
+from autoseg.image.integrity import Layout, inspects, require_bytes, require_held
+from autoseg.image.text_headers import voxel_storage
+from autoseg.memory import lacks_memory
+
+READ_BY = (
+    *("NiftiImageIO", "NrrdImageIO", "MetaImageIO", "GDCMImageIO", "GiplImageIO", "VTKImageIO", "MRCImageIO"),
+    *("MINCImageIO", "HDF5ImageIO", "TIFFImageIO", "PNGImageIO", "JPEGImageIO", "BMPImageIO"),
+)
+"""ITK's readers that are used. Its others are for formats whose files name further files, or of microscopes."""
+
+# NIfTI's codes of dtypes: float32 and float64; RGB and RGBA, whose components NIfTI counts as one voxel value
+_NIFTI_FLOATS = ("16", "64")
+_NIFTI_COLOURS = ("128", "2304")
+_NIFTI_HEADER_BYTES = 348
+_MRC_HEADER_BYTES = 1024
+_WIDTHS = {
+    **{sitk.sitkInt8: 1, sitk.sitkUInt8: 1, sitk.sitkInt16: 2, sitk.sitkUInt16: 2, sitk.sitkInt32: 4},
+    **{sitk.sitkUInt32: 4, sitk.sitkInt64: 8, sitk.sitkUInt64: 8, sitk.sitkFloat32: 4, sitk.sitkFloat64: 8},
+    **{sitk.sitkVectorInt8: 1, sitk.sitkVectorUInt8: 1, sitk.sitkVectorInt16: 2, sitk.sitkVectorUInt16: 2},
+    **{sitk.sitkVectorInt32: 4, sitk.sitkVectorUInt32: 4, sitk.sitkVectorInt64: 8, sitk.sitkVectorUInt64: 8},
+    **{sitk.sitkVectorFloat32: 4, sitk.sitkVectorFloat64: 8, sitk.sitkComplexFloat32: 8, sitk.sitkComplexFloat64: 16},
+}
+# beyond these no image was made in mm, and arithmetic with single precision fails
+_SPACING_MM = (1e-6, 1e6)
+_FARTHEST_ORIGIN_MM = 1e9
+# a direction in single precision is off by 1e-7, one that was rounded to few digits by 1e-3
+_LENGTH_TOLERANCE = 0.02
+_LEAST_DETERMINANT = 1e-3
+
+
+@contextmanager
+def itk_errors_told(path: Path) -> Iterator[None]:
+    """Raise what ITK, NumPy or the system say while a file is read as an error that names the file.
+
+    Raises:
+        ImageError: the block failed.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError, OSError) as error:
+        raise ImageError(f"{path}: cannot be read as an image ({reason_of(error)})") from None
+
+
+def read_header(path: Path) -> sitk.ImageFileReader:
+    """Read the header of an image file.
+
+    Returns:
+        SimpleITK's reader of the file; its `Execute` reads the voxels.
+
+    Raises:
+        ImageError: the file is missing or no file that can be read, its format is not known, or its header is damaged
+            or declares a grid that no image can have.
+    """
+    require_readable(path)
+    reader = sitk.ImageFileReader()
+    with itk_errors_told(path):
+        # ITK asks every reader whether it knows the file, so that GDCM opens it whatever its name is
+        require_shallow(path)
+        if not (name := sitk.ImageFileReader.GetImageIOFromFileName(str(path))):
+            raise ImageError(f"{path}: {_UNKNOWN}")
+        if path.name.lower().endswith((".nii", ".nii.gz")) and name != "NiftiImageIO":
+            # by its content it could be HDF5, whose voxels may lie in any other file of the machine
+            raise ImageError(
+                f"{path}: cannot be read as an image (damaged, empty, or no NIfTI file although its name says so)"
+            )
+        if name not in READ_BY:
+            raise ImageError(f"{path}: is in a format that is not read ({name}); convert it to NIfTI or NRRD")
+        _require_voxel_files(path)
+        reader.SetImageIO(name)
+        reader.SetFileName(str(path))
+        reader.ReadImageInformation()
+    if reader.GetDimension() not in (2, 3, 4):
+        raise ImageError(f"{path}: has {reader.GetDimension()} dimensions, expected 3 (or 4 with channels)")
+    if min(reader.GetSize()) < 1 or reader.GetNumberOfComponents() < 1:
+        raise ImageError(f"{path}: its header declares an image of no voxel, {reader.GetSize()}; export it again")
+    require_sound(path, geometry_of(reader))
+    return reader
+
+
+def require_possible(path: Path, header: sitk.ImageFileReader, copies: int = 1) -> None:
+    """Refuse an image whose header declares more than its files can contain or than the memory can hold.
+
+    Args:
+        path: image file.
+        header: its header, from `read_header`.
+        copies: number of such files that are read together, as the slices of a series.
+
+    Raises:
+        ImageError: it declares too much; the message says how much, and how much there is.
+    """
+    width = _WIDTHS.get(header.GetPixelIDValue(), 8)
+    declared = Declared(tuple(header.GetSize()), header.GetNumberOfComponents(), width, _stored_width(header, width))
+    _require_contained(path, header, declared)
+    all_together = Declared((*declared.size[:2], math.prod(declared.size[2:]) * copies), declared.components, width, 0)
+    require_memory(path, declared if copies == 1 else all_together)
+
+
+def _require_contained(path: Path, header: sitk.ImageFileReader, declared: Declared) -> None:
+    storage = voxel_storage(path)
+    if storage is not None:
+        require_contained_as(path, declared, storage)
+        return
+    if inspects(path):
+        require_held(path, layout_in_file(path, header))
+        return
+    name = header.GetImageIO()
+    if name == "MRCImageIO" or (name == "GDCMImageIO" and is_uncompressed(path)):
+        before = _MRC_HEADER_BYTES if name == "MRCImageIO" else 0
+        require_bytes(path, path.stat().st_size, before + declared.values * declared.stored_width)
+    else:
+        require_contained(path, declared, [path], "text" if name == "VTKImageIO" else "compressed")
+
+
+def layout_in_file(path: Path, header: sitk.ImageFileReader) -> Layout:
+    """Layout of the voxels in the file; the header of NIfTI states the size of a voxel in the file itself.
+
+    Raises:
+        ImageError: NIfTI's header states an impossible offset.
+    """
+    components, pixels = header.GetNumberOfComponents(), math.prod(header.GetSize())
+    if not (header.HasMetaDataKey("bitpix") and header.HasMetaDataKey("vox_offset")):
+        return Layout(0, pixels * components, _WIDTHS.get(header.GetPixelIDValue(), 8))
+    kind, stated = header.GetMetaData("datatype"), float(header.GetMetaData("vox_offset"))
+    if not 0 <= stated < 2**62:
+        raise ImageError(f"{path}: its header is damaged, its voxels begin at byte {stated:g}; copy it again")
+    # nifticlib never takes voxels from the header of a single file
+    least = 0 if path.name.lower().endswith((".hdr", ".hdr.gz", ".img", ".img.gz")) else _NIFTI_HEADER_BYTES
+    return Layout(
+        offset=max(int(stated), least),
+        voxels=pixels * (1 if kind in _NIFTI_COLOURS else components),
+        width=max(1, int(header.GetMetaData("bitpix")) // 8),
+        floating=kind in _NIFTI_FLOATS,
+    )
+
+
+def require_sound(path: Path, geometry: Geometry) -> None:
+    """Refuse an image whose voxels have no definite place.
+
+    Raises:
+        ImageError: spacing, origin or direction are not finite, zero, or far beyond all images.
+    """
+    least, most = _SPACING_MM
+    if not all(least <= spacing <= most for spacing in geometry.spacing):
+        _refuse(path, f"a spacing of {' × '.join(f'{spacing:g}' for spacing in geometry.spacing[::-1])} mm (x, y, z)")
+    if not all(abs(place) <= _FARTHEST_ORIGIN_MM for place in geometry.origin):
+        _refuse(path, f"its first voxel at {', '.join(f'{place:g}' for place in geometry.origin)} mm")
+    directions = np.asarray(geometry.direction)
+    lengths = np.linalg.norm(directions, axis=1)
+    regular = np.isfinite(directions).all() and abs(np.linalg.det(directions)) >= _LEAST_DETERMINANT
+    if not (regular and (np.abs(lengths - 1) <= _LENGTH_TOLERANCE).all()):
+        rows = "; ".join(" ".join(f"{number:g}" for number in row) for row in geometry.direction[::-1])
+        _refuse(path, f"axes along ({rows}), which are not three directions of length 1")
+
+
+def _refuse(path: Path, what: str) -> None:
+    raise ImageError(f"{path}: its header is wrong, it declares {what}; export the image again")
+
+
+def _require_voxel_files(path: Path) -> None:
+    """Refuse a header whose voxel files are missing or no files, before ITK opens them."""
+    storage = voxel_storage(path)
+    for file in storage.files if storage else ():
+        if file != path:
+            require_readable(file)
+            if file.is_dir():
+                raise ImageError(f"{path}: names the folder {file} as the file of its voxels; correct its header")
+
+
+def _stored_width(header: sitk.ImageFileReader, width: int) -> int:
+    """Bytes of one value in an uncompressed file; DICOM's values may be rescaled to a wider type in memory."""
+    bits = _text(header, "0028|0100")
+    return int(bits) // 8 if bits.isdecimal() and len(bits) < 4 else width
+
+
+def _text(header: sitk.ImageFileReader, key: str) -> str:
+    return str(header.GetMetaData(key)).strip(" \0") if header.HasMetaDataKey(key) else ""
+
+
+def geometry_of(image: sitk.Image | sitk.ImageFileReader) -> Geometry:
+    """Geometry of the first three dimensions; a 2D header counts as one slice of 1 mm."""
+    n = image.GetDimension()
+    size, spacing, origin = list(image.GetSize()), list(image.GetSpacing()), list(image.GetOrigin())
+    columns = np.asarray(image.GetDirection(), dtype=float).reshape(n, n)
+    if n == 2:
+        size, spacing, origin = [*size, 1], [*spacing, 1.0], [*origin, 0.0]
+        columns = np.block([[columns, np.zeros((2, 1))], [np.zeros((1, 2)), np.ones((1, 1))]])
+    rows = columns[:3, :3].T[::-1]
+    return Geometry(
+        shape=(int(size[2]), int(size[1]), int(size[0])),
+        spacing=(float(spacing[2]), float(spacing[1]), float(spacing[0])),
+        origin=(float(origin[0]), float(origin[1]), float(origin[2])),
+        direction=tuple((float(r[0]), float(r[1]), float(r[2])) for r in rows),
+    )
+
+
+_UNKNOWN = "cannot be read as an image (damaged, empty, or in a format that SimpleITK does not know)"
+
+
+def reason_of(error: Exception) -> str:
+    """The cause of an error in ITK's, NumPy's or the system's words, on one line."""
+    if lacks_memory(error):
+        return "it takes more memory than is free; free some"
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    reason = lines[-1].removeprefix("sitk::ERROR: ") if lines else "unknown reason"
+    if reason.startswith("Unable to determine ImageIO reader"):
+        return "damaged, empty, or in a format that SimpleITK does not know"
+    # the MetaImage reader gives the system's last error as its reason, even if that has nothing to do with it
+    return "damaged or truncated" if reason == "Reason: No such file or directory" else reason

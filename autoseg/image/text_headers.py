@@ -1,0 +1,121 @@
+"""Reads from the text headers of MetaImage and NRRD files where the voxels lie, and how they are stored.
+
+Only the fields that say so are read here; SimpleITK reads all others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+from autoseg.errors import ImageError
+
+MOST_HEADER_BYTES = 100_000
+"""The fields of a header that say where the voxels lie are looked for in so many bytes."""
+
+MOST_VOXEL_FILES = 20_000
+"""A header that names more files than this is refused."""
+
+META_ENDINGS, NRRD_ENDINGS = (".mha", ".mhd"), (".nrrd", ".nhdr")
+Encoding = Literal["raw", "deflated", "text", "hex"]
+_NRRD_ENCODINGS: dict[str, Encoding] = {
+    **{"raw": "raw", "gzip": "deflated", "gz": "deflated", "hex": "hex"},
+    **{"ascii": "text", "text": "text", "txt": "text"},
+}
+# `NAME%03d.raw FIRST LAST STEP`; NRRD may have a number of dimensions after it. ITK hands the name to C's `sprintf`,
+# so that nothing but one plain number may stand in it
+_PATTERN = re.compile(r"([^%]*%0?\d{0,2}[di][^%]*?)\s+(-?\d{1,9})\s+(-?\d{1,9})\s+(-?\d{1,9})(?:\s+\d)?")
+
+
+@dataclass(frozen=True)
+class VoxelStorage:
+    """Where and how an image file with a text header stores its voxels.
+
+    Args:
+        files: files that hold the voxels; the file of the header itself where it holds them too.
+        encoding: how the voxels are written in them.
+        offset: number of bytes before the voxels in each file; 0 where that is not known.
+    """
+
+    files: tuple[Path, ...]
+    encoding: Encoding
+    offset: int = 0
+
+
+def voxel_storage(path: Path) -> VoxelStorage | None:
+    """Return where a MetaImage or NRRD file stores its voxels; None for other formats and where the header is damaged.
+
+    Raises:
+        ImageError: the header names too many files, or an encoding that no reader here knows.
+    """
+    name = path.name.lower()
+    if not name.endswith((*META_ENDINGS, *NRRD_ENDINGS)):
+        return None
+    with path.open("rb") as file:
+        start = file.read(MOST_HEADER_BYTES)
+    return _of_meta(path, start) if name.endswith(META_ENDINGS) else _of_nrrd(path, start)
+
+
+def _of_meta(path: Path, start: bytes) -> VoxelStorage | None:
+    last = re.search(rb"^\s*ElementDataFile\s*[=:]\s*([^\r\n]*)\r?(?:\n|$)", start, re.IGNORECASE | re.MULTILINE)
+    if last is None:
+        return None
+    fields = _fields(start[: last.start()], "=")
+    is_true = {name: fields.get(name, "").upper().startswith("T") for name in ("compresseddata", "binarydata")}
+    encoding: Encoding = "deflated" if is_true["compresseddata"] else "raw" if is_true["binarydata"] else "text"
+    value = last[1].decode(errors="surrogateescape").strip()
+    if value.upper() == "LOCAL":
+        return VoxelStorage((path,), encoding, last.end())
+    skipped = fields.get("headersize", "0")
+    offset = int(skipped) if skipped.isdecimal() and len(skipped) < 19 else 0
+    return VoxelStorage(_named_files(path, value, start[last.end() :]), encoding, offset)
+
+
+def _of_nrrd(path: Path, start: bytes) -> VoxelStorage | None:
+    end = re.search(rb"\r?\n\r?\n", start)
+    fields = _fields(start if end is None else start[: end.start()], ":")
+    named = fields.get("encoding", "raw").lower()
+    if named not in _NRRD_ENCODINGS:
+        raise ImageError(f"{path}: its voxels have the encoding {named!r}, which is not read; save it as raw or gzip")
+    encoding = _NRRD_ENCODINGS[named]
+    file = fields.get("data file", fields.get("datafile"))
+    skips = any(name in fields for name in ("byte skip", "byteskip", "line skip", "lineskip"))
+    if file is None:
+        if end is None:
+            return None
+        return VoxelStorage((path,), encoding, 0 if skips else end.end())
+    return VoxelStorage(_named_files(path, file, start.partition(b"LIST")[2].partition(b"\n")[2]), encoding)
+
+
+def _fields(header: bytes, separator: str) -> dict[str, str]:
+    """Fields of a header's lines, names in lower case; the first one counts where a field is given twice."""
+    found: dict[str, str] = {}
+    for line in header.decode(errors="surrogateescape").splitlines():
+        name, _, value = line.partition(separator)
+        found.setdefault(name.strip().lower(), value.strip())
+    return found
+
+
+def _named_files(path: Path, value: str, after: bytes) -> tuple[Path, ...]:
+    """Files that a header names: one, a list on the lines after it, or a pattern with numbers."""
+    names: Iterable[str] = (value,)
+    if value.upper().split(" ")[0] == "LIST":
+        lines = (line.strip() for line in after.decode(errors="surrogateescape").splitlines())
+        names = (line for line in lines if line)
+    elif "%" in value:
+        pattern = _PATTERN.fullmatch(value)
+        if pattern is None or not int(pattern[4]):
+            raise ImageError(f"{path}: names its voxel files as {value!r:.80}, which is no pattern with one number")
+        name, step = pattern[1], int(pattern[4])
+        numbers = range(int(pattern[2]), int(pattern[3]) + (1 if step > 0 else -1), step)
+        names = (name % number for number in numbers)
+    found = tuple(path.parent / name for name in islice(names, MOST_VOXEL_FILES + 1))
+    if len(found) > MOST_VOXEL_FILES:
+        raise ImageError(
+            f"{path}: names more than {MOST_VOXEL_FILES:,} files that hold its voxels; save it as one file"
+        )
+    return found

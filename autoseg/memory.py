@@ -1,0 +1,81 @@
+"""The memory that is still free for this process, and which errors mean that it was too little."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from pathlib import Path, PurePosixPath
+
+import psutil
+
+GROUPS = Path("/sys/fs/cgroup")
+OWN_GROUP = Path("/proc/self/cgroup")
+# what libraries in C++ say (the C++ library, ITK, torch, Blosc2), in lower case
+_SAID_OF_MEMORY = (
+    *("bad_alloc", "bad allocation", "failed to allocate memory", "can't allocate memory", "cannot allocate memory"),
+    *("not enough memory", "out of memory", "memory allocation", "can't start new thread"),
+)
+
+
+def free_memory() -> int:
+    """Return the bytes of memory that are free, within the limits of the process and its control groups (version 2)."""
+    return min([psutil.virtual_memory().available, *_left_by_groups(), *_left_by_own_limit()])
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error means that the memory was too little, in the words of any of the libraries used here."""
+    if isinstance(error, MemoryError):
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    text = str(error).lower()
+    # a library whose file does not fit is an error of import
+    if isinstance(error, ImportError):
+        return "failed to map segment" in text or "cannot allocate memory" in text
+    return isinstance(error, RuntimeError) and any(said in text for said in _SAID_OF_MEMORY)
+
+
+def readable_bytes(size: int) -> str:
+    """Return a number of bytes as a text such as `4.4 GB`."""
+    number = float(size)
+    for unit in ("bytes", "KB", "MB", "GB", "TB"):
+        if number < 1000:
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:.3g} PB"
+
+
+def _left_by_own_limit() -> list[int]:
+    """Bytes left below this process's limit of addresses (`ulimit -v`); empty where it has none."""
+    # Windows has no such limits
+    if sys.platform == "win32":
+        return []
+    import resource
+
+    most = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return [] if most == resource.RLIM_INFINITY else [max(0, most - psutil.Process().memory_info().vms)]
+
+
+def _left_by_groups() -> list[int]:
+    """Bytes left in this process's control group and in each group around it that has a limit."""
+    try:
+        lines = OWN_GROUP.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    own = next((PurePosixPath(line.removeprefix("0::")) for line in lines if line.startswith("0::")), None)
+    if own is None:
+        return []
+    groups = [GROUPS / group.relative_to("/") for group in (own, *own.parents)]
+    return [left for group in groups if (left := _left(group)) is not None]
+
+
+def _left(group: Path) -> int | None:
+    """Bytes left below a group's limit; None where it has no limit, or its files cannot be read."""
+    try:
+        limit = int((group / "memory.max").read_text(encoding="utf-8"))
+        used = int((group / "memory.current").read_text(encoding="utf-8"))
+        counted = dict(line.split() for line in (group / "memory.stat").read_text(encoding="utf-8").splitlines())
+    except (OSError, ValueError):
+        return None
+    # the system frees inactive pages of files before it refuses memory to a process
+    return max(0, limit - used + int(counted.get("inactive_file", 0)))
