@@ -10,6 +10,8 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from autoseg.text_files import MOST_LIST_BYTES, TextRefused, read_bounded
+
 LIST_NAME = "checksums.sha256"
 
 
@@ -42,9 +44,12 @@ def changed_files(folder: Path) -> tuple[str, ...] | None:
         None where there is no list.
     """
     try:
-        lines = (folder / LIST_NAME).read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = read_bounded(folder / LIST_NAME, MOST_LIST_BYTES).decode(errors="replace").splitlines()
     except FileNotFoundError:
         return None
+    except TextRefused:
+        # no list that autoseg writes, so it is a changed file itself
+        return (LIST_NAME,)
     listed = [line.partition("  ") for line in lines]
     return tuple(name for digest, _, name in listed if not _is_intact(folder / Path(name).name, digest))
 

@@ -104,6 +104,9 @@ LONGEST_VALUE = 60
 MOST_PROBLEMS = 20
 """So many problems of one file are told; the others are counted."""
 
+MOST_LISTED = 100_000
+"""Of more problems than these only the number is told: each takes a kilobyte of memory when it is listed."""
+
 
 def wrong_fields(error: ValidationError, planned: object = None) -> str:
     """Return a text that names every field that pydantic rejects by its dotted path, and why it is rejected.
@@ -112,6 +115,8 @@ def wrong_fields(error: ValidationError, planned: object = None) -> str:
         error: all problems that pydantic found in a file or an object.
         planned: content of the file as autoseg wrote it, as dicts and lists; its values are told beside the wrong ones.
     """
+    if error.error_count() > MOST_LISTED:
+        return f"{error.error_count():,} values are wrong; is it the right file?"
     found = error.errors(include_url=False, include_context=False)
     told = [_problem(e["loc"], e["msg"], e["input"], planned) for e in found[:MOST_PROBLEMS]]
     more = [f"and {len(found) - MOST_PROBLEMS} more"] if len(found) > MOST_PROBLEMS else []
@@ -119,6 +124,9 @@ def wrong_fields(error: ValidationError, planned: object = None) -> str:
 
 
 def _is_short(value: object) -> bool:
+    # Python refuses to write a whole number of more than 4,300 digits
+    if isinstance(value, int) and value.bit_length() > 4 * LONGEST_VALUE:
+        return False
     return isinstance(value, bool | int | float | str) and len(repr(value)) <= LONGEST_VALUE
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import codecs
 import errno
 import os
 import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self, TypeVar
@@ -20,6 +19,7 @@ from autoseg.disk.staging import staging_folder
 from autoseg.disk.this_process import start_of, this_machine
 from autoseg.disk.transient import patiently
 from autoseg.errors import RunFolderError, wrong_fields
+from autoseg.text_files import TextRefused, read_json_bytes
 
 _LEFTOVER = re.compile(r"\.(\d+)\.([0-9a-f]{8})\.[0-9a-f]{8}\..")
 SECONDS_OF_LEFTOVERS = 24 * 3600.0
@@ -228,24 +228,27 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def read_utf8(path: Path) -> bytes:
+def read_utf8(path: Path, read: Callable[[Path], bytes] = read_json_bytes) -> bytes:
     """Return a text file's content in UTF-8, without a byte order mark; one in UTF-16 is converted.
 
     What is no text stays as it is, so that whoever parses it names the place.
 
+    Args:
+        path: path of the file.
+        read: function that reads a file of this kind within its bounds.
+
     Raises:
         FileNotFoundError: there is no such file.
-        RunFolderError: a folder is in its place, or it may not be read.
+        RunFolderError: a folder is in its place, it may not be read, or it is too large.
     """
     try:
-        content = patiently(path.read_bytes)
+        return patiently(read, path)
+    except TextRefused as error:
+        raise RunFolderError(f"{path}: {error}") from None
     except IsADirectoryError:
         raise RunFolderError(f"{path}: is a folder where a file is expected; move it away") from None
     except PermissionError:
         raise RunFolderError(f"{path}: there is no permission to read it; ask its owner, or copy the folder") from None
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return content.decode("utf-16", errors="replace").encode()
-    return content.removeprefix(codecs.BOM_UTF8)
 
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -86,8 +86,10 @@ def strata_of(cases: Sequence[Case], fingerprint: Fingerprint, folds: int) -> li
     measured = {case.case: case for case in fingerprint.cases}
     volumes = [_foreground_mm3(measured.get(case.name)) for case in cases]
     strata: list[Hashable] = [None] * len(cases)
-    for stratum in set(alike):
-        members = [i for i, s in enumerate(alike) if s == stratum]
+    groups: dict[Hashable, list[int]] = {}
+    for i, stratum in enumerate(alike):
+        groups.setdefault(stratum, []).append(i)
+    for stratum, members in groups.items():
         for i, volume_bin in zip(members, volume_bins([volumes[i] for i in members], folds), strict=True):
             strata[i] = (stratum, volume_bin)
     return _numbered(strata)

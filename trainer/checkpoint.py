@@ -23,6 +23,7 @@ from autoseg.errors import RunFolderError
 from autoseg.files import FileModel, discard, disk_errors_named, folder_replaced_when_done
 from autoseg.plan.configuration import Training
 from autoseg.run_folder.finished_fold import Event
+from autoseg.text_files import TextRefused, read_json_bytes
 from trainer.learner import Learner
 
 _STEP = re.compile(r"step_[0-9]{8,18}")
@@ -191,10 +192,10 @@ def load(folder: Path, *, validated_every: int = 1) -> tuple[State, dict[str, to
     found = validated_generations(folder, validated_every)
     for generation in found:
         try:
-            state = State.model_validate_json((generation / "state.json").read_bytes())
+            state = State.model_validate_json(read_json_bytes(generation / "state.json"))
             if _sha256(generation / "tensors.safetensors") == state.sha256:
                 return state, load_file(generation / "tensors.safetensors")
-        except (OSError, ValidationError, SafetensorError):
+        except (OSError, TextRefused, ValidationError, SafetensorError):
             continue
     if found:
         raise RunFolderError(f"{folder}: every checkpoint is damaged; delete this folder to train from the start")

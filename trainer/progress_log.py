@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from autoseg.chart_style import own_style
+from autoseg.csv_files import csv_text
 from autoseg.files import replaced_when_done, write_text
 from trainer.checkpoint import LogRow
 
@@ -20,11 +19,8 @@ def write_log(folder: Path, rows: Sequence[LogRow], *, drawn: bool = True) -> No
         rows: all lines of the log so far.
         drawn: whether `progress.png` is drawn too.
     """
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(LogRow.model_fields), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(row.model_dump() for row in rows)
-    write_text(folder / "log.csv", text.getvalue())
+    columns = list(LogRow.model_fields)
+    write_text(folder / "log.csv", csv_text(columns, ([getattr(row, name) for name in columns] for row in rows)))
     if drawn:
         _draw(folder / "progress.png", rows)
 

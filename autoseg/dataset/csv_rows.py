@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import csv
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoseg.csv_files import TableRefused, read_rows
 from autoseg.dataset.names import is_dicom_folder, split_ending
 from autoseg.errors import DatasetError
 
 CASE, LABEL, PATIENT = "case", "label", "patient"
 RESERVED = (CASE, LABEL, PATIENT)
+SEPARATORS = ",;\t"
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,9 @@ class CsvTable:
         """Columns in which at least half of the filled cells have an image ending or name an existing image."""
         names = []
         for column in self.columns:
-            files = [file for row in self.rows if (file := self.file(row, column)) is not None]
-            named = sum(bool(split_ending(file)[1]) or self._names_an_image(file) for file in files)
-            if column not in RESERVED and files and 2 * named >= len(files):
+            files = Counter(file for row in self.rows if (file := self.file(row, column)) is not None)
+            named = sum(times for file, times in files.items() if split_ending(file)[1] or self._names_an_image(file))
+            if column not in RESERVED and files and 2 * named >= files.total():
                 names.append(column)
         return tuple(names)
 
@@ -89,16 +91,21 @@ def read_table(path: Path) -> CsvTable:
     """Read a table whose cells are separated by commas, semicolons or tabs.
 
     Raises:
-        DatasetError: the file cannot be read, its header is malformed, or it has no row.
+        DatasetError: the file cannot be read, its header is malformed, it has no row, or it is beyond the bounds of
+            `autoseg.csv_files`.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        # a table beyond the bounds is refused before any row of it is kept
+        for _ in read_rows(path, SEPARATORS):
+            pass
+        return _table(path, _filled(path))
+    except TableRefused as error:
+        raise DatasetError([error.told(path)]) from None
     except OSError as error:
         raise DatasetError([f"{path}: cannot be read ({error.strerror or error})"]) from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise DatasetError([f"{path}, line {line}: not UTF-8; save the table as UTF-8 text"]) from None
-    numbered = _lines(path, text)
+
+
+def _table(path: Path, numbered: Iterator[tuple[int, list[str]]]) -> CsvTable:
     _, header = next(numbered, (0, []))
     columns = _columns(path, header)
     rows: list[Row] = []
@@ -113,18 +120,10 @@ def read_table(path: Path) -> CsvTable:
     return CsvTable(path, columns, tuple(rows), malformed)
 
 
-def _lines(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
+def _filled(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield line number and cells, without surrounding blanks, of each line that is not empty."""
-    first = text.partition("\n")[0]
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=max(",;\t", key=first.count), strict=True)
-    while True:
-        line = reader.line_num + 1
-        try:
-            cells = [cell.strip() for cell in next(reader)]
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise DatasetError([f"{path}, line {line}: not a table ({error})"]) from None
+    for line, row in read_rows(path, SEPARATORS):
+        cells = [cell.strip() for cell in row]
         if any(cells):
             yield line, cells
 
@@ -135,7 +134,7 @@ def _columns(path: Path, header: list[str]) -> tuple[str, ...]:
     if CASE not in columns:
         problems.append(f"{path}, line 1: has no column `{CASE}`; found {', '.join(columns) or 'nothing'}")
     problems += [f"{path}, line 1: column {i + 1} has no name" for i, name in enumerate(columns) if not name]
-    twice = sorted({name for name in columns if name and columns.count(name) > 1})
+    twice = sorted(name for name, times in Counter(columns).items() if name and times > 1)
     problems += [f"{path}, line 1: column {name!r} is given twice" for name in twice]
     if problems:
         raise DatasetError(problems)

@@ -7,22 +7,24 @@ declare the labels. Fields that autoseg does not use are ignored.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
-from ruamel.yaml.constructor import DuplicateKeyError
-from ruamel.yaml.error import YAMLError
 
-from autoseg.errors import DatasetError
+from autoseg.dataset.json_lines import Place, lines_of, repeated_fields
+from autoseg.errors import MOST_LISTED, DatasetError
 from autoseg.image.labels import Labels
+from autoseg.text_files import read_json_bytes
 
 FILE_NAME = "dataset.json"
 # class indices are stored as 8-bit numbers
 MOST_LABELS = 256
+MOST_TOLD = 1_000
+"""So many wrong fields are told; the others are counted."""
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -109,24 +111,28 @@ def read_json(path: Path) -> dict[str, Any]:
         DatasetError: the file cannot be read, is not JSON (the line is named), gives a field twice, or holds no
             object.
     """
-    text = ""
+    repeated = False
 
-    def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        names = [name for name, _ in pairs]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise DatasetError(
-                [f"{path}{_line_of_second(name, text)}: field {name!r} is given twice in one object" for name in twice]
-            )
-        return dict(pairs)
+    def noticing_repeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal repeated
+        fields = dict(pairs)
+        repeated |= len(fields) < len(pairs)
+        return fields
 
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        document = json.loads(text, object_pairs_hook=without_duplicates)
+        text = _text(path)
+        document = json.loads(text, object_pairs_hook=noticing_repeated)
     except json.JSONDecodeError as error:
         raise DatasetError([f"{path}, line {error.lineno}, column {error.colno}: not JSON ({error.msg})"]) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise DatasetError([f"{path}: is nested deeper than the {FILE_NAME} of any data set"]) from None
+    except (OSError, ValueError) as error:
         raise DatasetError([f"{path}: cannot be read ({error})"]) from None
+    if repeated:
+        twice = repeated_fields(text)
+        raise DatasetError(
+            [f"{path}, line {line}: field {name!r} is given twice in one object" for name, line in twice[:MOST_TOLD]]
+        )
     if not isinstance(document, dict):
         raise DatasetError([f"{path}: expected an object {{…}} with the data set's fields"])
     return document
@@ -141,17 +147,22 @@ def parse(model: type[Model], document: Mapping[str, Any], path: Path) -> Model:
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        raise DatasetError(
-            [
-                f"{_place(path, e['loc'])}, field {_dotted(e['loc'])}: {e['msg'].removeprefix('Value error, ')}"
-                + (
-                    f" (found {e['input']!r:.60})"
-                    if e["type"] != "missing" and not isinstance(e["input"], dict)
-                    else ""
-                )
-                for e in error.errors()
-            ]
-        ) from None
+        raise DatasetError(_problems(error, path)) from None
+
+
+def _problems(error: ValidationError, path: Path) -> list[str]:
+    """A sentence for each wrong field, with its line."""
+    count = error.error_count()
+    if count > MOST_LISTED:
+        return [f"{path}: {count:,} values are wrong; is it the {FILE_NAME} of a data set?"]
+    told = error.errors()[:MOST_TOLD]
+    lines = _lines(path, [e["loc"] for e in told])
+    problems = [
+        f"{path}{lines.get(e['loc'], '')}, field {_dotted(e['loc'])}: {e['msg'].removeprefix('Value error, ')}"
+        + (f" (found {e['input']!r:.60})" if e["type"] != "missing" and not isinstance(e["input"], dict) else "")
+        for e in told
+    ]
+    return [*problems, f"{path}: {count - MOST_TOLD} more fields are wrong"] if count > MOST_TOLD else problems
 
 
 def labels_of(values: Mapping[str, int], path: Path) -> Labels:
@@ -160,24 +171,26 @@ def labels_of(values: Mapping[str, int], path: Path) -> Labels:
     Raises:
         DatasetError: there is no background, no other label, a value that is given twice, or too many labels.
     """
-    where = f"{_place(path, ('labels',))}, field labels"
-    problems = []
     names = {value: name for name, value in values.items()}
+    background = next((name for name in values if name.casefold() == "background"), None)
+    found: list[tuple[Place, str]] = []
+    of_all: Place = ("labels",)
     if len(names) < len(values):
-        twice = sorted({value for value in values.values() if list(values.values()).count(value) > 1})
-        problems.append(f"{where}: value {', '.join(map(str, twice))} is given to two labels")
-    background = [name for name in values if name.casefold() == "background"]
+        twice = sorted(value for value, times in Counter(values.values()).items() if times > 1)
+        found.append((of_all, f"value {', '.join(map(str, twice))} is given to two labels"))
     if 0 not in names:
-        problems.append(f"{where}: no label has the value 0, which is the background's")
-    elif background and values[background[0]] != 0:
-        place = _place(path, ("labels", background[0]))
-        problems.append(f"{place}, field labels.{background[0]}: the background must have the value 0")
+        found.append((of_all, "no label has the value 0, which is the background's"))
+    elif background is not None and values[background] != 0:
+        found.append((("labels", background), "the background must have the value 0"))
     if len(names) < 2:
-        problems.append(f"{where}: declare one label beside the background at least")
+        found.append((of_all, "declare one label beside the background at least"))
     if len(names) > MOST_LABELS:
-        problems.append(f"{where}: {len(names)} labels, {MOST_LABELS} at most are supported")
-    if problems:
-        raise DatasetError(problems)
+        found.append((of_all, f"{len(names)} labels, {MOST_LABELS} at most are supported"))
+    if found:
+        lines = _lines(path, [place for place, _ in found])
+        raise DatasetError(
+            [f"{path}{lines.get(place, '')}, field {_dotted(place)}: {problem}" for place, problem in found]
+        )
     ordered = [0, *sorted(value for value in names if value != 0)]
     return Labels(values=tuple(ordered), names=tuple(names[value] for value in ordered))
 
@@ -199,31 +212,17 @@ def is_synthetic(stated: bool | None, name: str) -> bool:
     return any(word in name.casefold() for word in ("phantom", "synthetic")) if stated is None else stated
 
 
-def _line_of_second(field: str, text: str) -> str:
-    """Line where a field is given for the second time, as `, line 7`; empty where it cannot be found."""
-    try:
-        YAML().load(text)  # JSON is YAML, whose reader knows the lines and refuses a key that is given twice
-    except DuplicateKeyError as error:
-        return f", line {error.problem_mark.line + 1}" if f'key "{field}"' in str(error.problem) else ""
-    except YAMLError:
-        pass
-    return ""
-
-
 def _dotted(location: Sequence[int | str]) -> str:
     return ".".join(str(part) for part in location) or "(the whole file)"
 
 
-def _place(path: Path, location: Sequence[int | str]) -> str:
-    """File and, where it can be found, line of a field; for a missing field, the line of the enclosing one."""
+def _lines(path: Path, places: Sequence[Place]) -> dict[Place, str]:
+    """For each field its line, as `, line 7`; for a missing one that of the enclosing field, if there is one."""
     try:
-        node: Any = YAML().load(path.read_text(encoding="utf-8-sig"))  # JSON is YAML, and YAML nodes know their lines
-        line = None
-        for key in location:
-            if key not in (node if isinstance(node, CommentedMap) else range(len(node))):
-                break
-            line = (node.lc.key(key) if isinstance(node, CommentedMap) else node.lc.item(key))[0] + 1
-            node = node[key]
-    except (YAMLError, OSError, AttributeError, KeyError, IndexError, TypeError):
-        return str(path)
-    return str(path) if line is None else f"{path}, line {line}"
+        return {place: f", line {line}" for place, line in lines_of(_text(path), places).items()}
+    except (OSError, ValueError):
+        return {}
+
+
+def _text(path: Path) -> str:
+    return read_json_bytes(path).decode()

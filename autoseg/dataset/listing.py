@@ -11,6 +11,9 @@ from autoseg.dataset.case import Case
 from autoseg.image.file_kind import why_unreadable
 from autoseg.names import why_unsafe
 
+MOST_NAMED = 5
+"""So many of several alike cases are named in a message."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -56,10 +59,10 @@ def _add(problems: dict[int, list[str]], same: list[int], problem: str | None) -
 
 def _duplicate(same: list[Found]) -> str:
     spellings = sorted({item.case.name for item in same})
-    places = " and ".join(item.where for item in same)
+    places = _first([item.where for item in same], " and ")
     if len(spellings) == 1:
         return f"duplicate case: found in {places}; remove or rename all but one"
-    return f"duplicate case: {' and '.join(spellings)} differ only in upper and lower case ({places}); rename one"
+    return f"duplicate case: {_first(spellings, ' and ')} differ only in upper and lower case ({places}); rename one"
 
 
 def _shared(same: list[Found], kind: str) -> str | None:
@@ -68,8 +71,14 @@ def _shared(same: list[Found], kind: str) -> str | None:
     sound = kind == "image" and len(patients) == 1 and None not in patients
     if sound or len({item.case.name.casefold() for item in same}) == 1:
         return None
-    names = ", ".join(item.case.name for item in same)
+    names = _first([item.case.name for item in same], ", ")
     return f"duplicate case: {names} have the same {kind} file ({same[-1].where})"
+
+
+def _first(names: Sequence[str], joint: str) -> str:
+    """The first names, and how many there are beside: each of many alike cases tells of all of them."""
+    more = [f"{len(names) - MOST_NAMED} more"] if len(names) > MOST_NAMED else []
+    return joint.join([*names[:MOST_NAMED], *more])
 
 
 def _images(case: Case) -> set[Path]:

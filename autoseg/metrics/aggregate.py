@@ -153,20 +153,22 @@ def _pooled(rows: Sequence[CaseMetrics]) -> Pooled:
 
 
 def _groups(rows: Sequence[CaseMetrics], group_of: Mapping[str, str]) -> tuple[GroupSummary, ...]:
-    groups = []
-    for name in sorted(set(group_of.values())):
-        members = [row for row in rows if group_of.get(row.case) == name]
-        if members:
-            groups.append(
-                GroupSummary(
-                    name=name,
-                    cases=len({row.case for row in members}),
-                    mean_dice=mean_dice(members),
-                    dice={c: _spread([r.dice for r in of_class]) for c, of_class in by_class(members).items()},
-                    classes=tuple(_class_summary(c, of_class) for c, of_class in by_class(members).items()),
-                )
-            )
-    return tuple(groups)
+    members: dict[str, list[CaseMetrics]] = {}
+    for row in rows:
+        if (name := group_of.get(row.case)) is not None:
+            members.setdefault(name, []).append(row)
+    return tuple(_group(name, members[name]) for name in sorted(members))
+
+
+def _group(name: str, rows: Sequence[CaseMetrics]) -> GroupSummary:
+    classes = by_class(rows)
+    return GroupSummary(
+        name=name,
+        cases=len({row.case for row in rows}),
+        mean_dice=mean_dice(rows),
+        dice={c: _spread([r.dice for r in of_class]) for c, of_class in classes.items()},
+        classes=tuple(_class_summary(c, of_class) for c, of_class in classes.items()),
+    )
 
 
 def _spread(values: Sequence[float | None]) -> Spread:

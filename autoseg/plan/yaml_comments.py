@@ -15,6 +15,11 @@ from ruamel.yaml.error import YAMLError
 
 from autoseg.errors import PlanError
 from autoseg.files import read_utf8
+from autoseg.plan.yaml_bounds import BeyondBounds, BoundedComposer
+from autoseg.text_files import read_yaml_bytes
+
+# ruamel.yaml lets these through where a value cannot be made, such as a whole number of 5,000 digits or a 31st of June
+ERRORS_OF_VALUES = (ValueError, TypeError, AttributeError, LookupError, AssertionError, NotImplementedError)
 
 
 def commented_text(document: Mapping[str, object], reasons: Mapping[str, str]) -> str:
@@ -36,12 +41,14 @@ def read_yaml(path: Path) -> object:
         PlanError: the file is missing or not YAML.
     """
     try:
-        return _yaml().load(read_utf8(path).decode())
+        yaml = _yaml()
+        yaml.Composer = BoundedComposer
+        return yaml.load(read_utf8(path, read_yaml_bytes).decode())
     except FileNotFoundError:
         raise PlanError(f"{path}: does not exist; `autoseg plan-and-preprocess` makes it") from None
-    except RecursionError:
-        raise PlanError(f"{path}: is nested deeper than any plan; undo the change, or plan again") from None
-    except (YAMLError, UnicodeDecodeError) as error:
+    except BeyondBounds as error:
+        raise PlanError(f"{path}: {error}; undo the change, or plan again") from None
+    except (YAMLError, *ERRORS_OF_VALUES) as error:
         raise PlanError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
 
 

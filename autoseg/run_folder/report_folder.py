@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from autoseg.files import read_utf8
 from autoseg.run_folder.paths import RunFolder
 
 
@@ -26,10 +27,12 @@ def report_folder(run: RunFolder, configuration: str) -> Path:
     Args:
         run: RUN folder that holds the reports.
         configuration: name of the configuration.
+
+    Raises:
+        RunFolderError: `report/summary.json` cannot be read, or is too large.
     """
     try:
-        text = (run.report / "summary.json").read_bytes()
-        first = _Reported.model_validate_json(text).configuration
+        first = _Reported.model_validate_json(read_utf8(run.report / "summary.json")).configuration
     except (FileNotFoundError, ValidationError):
         first = None
     return run.report if first in (None, configuration) else run.report / configuration

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import replace
 from functools import partial
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from autoseg.csv_files import csv_text
 from autoseg.errors import InputError
 from autoseg.files import folder_replaced_when_done
 from autoseg.image.geometry import Geometry
@@ -84,10 +84,8 @@ def make_phantom(
         rows = map_cases(
             partial(write_case, folder=folder), plans, count, "Drawing synthetic cases", name=lambda plan: plan.name
         )
-        with (folder / "cases.csv").open("w", newline="", encoding="utf-8") as file:
-            table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            table.writeheader()
-            table.writerows(rows)
+        table = csv_text(COLUMNS, ([row.get(column) for column in COLUMNS] for row in rows))
+        (folder / "cases.csv").write_text(table, encoding="utf-8", newline="\n")
         about = ABOUT.format(seed=seed, statement=statement.text())
         declaration = DECLARATION | {"description": about, "phantom": statement.model_dump(mode="json")}
         (folder / "dataset.json").write_text(json.dumps(declaration, indent=1), encoding="utf-8")

@@ -27,7 +27,7 @@ from inference.compare import Compared, Pair, compare, compare_all, voxels_of, w
 from inference.evaluation.cross_validated import cross_validated
 from inference.evaluation.label_folders import (
     declaration_beside,
-    image_of,
+    images_of,
     labels_declared,
     labels_found,
     match_folders,
@@ -230,8 +230,7 @@ def preprocessed_backgrounds(
 def _backgrounds(pairs: Sequence[Pair], images: Path | None) -> dict[str, Background]:
     if images is None:
         return {}
-    files = {pair.case: image_of(images, pair.case) for pair in pairs}
-    return {case: from_file(file) for case, file in files.items() if file is not None}
+    return {case: from_file(file) for case, file in images_of(images, [pair.case for pair in pairs]).items()}
 
 
 def _rows(compared: Sequence[Compared]) -> list[CaseMetrics]:

@@ -74,12 +74,23 @@ def files_by_case(folder: Path) -> dict[str, Path]:
     return found
 
 
-def image_of(folder: Path, case: str) -> Path | None:
-    """Image file of a case, such as `CASE.nii.gz` or nnU-Net's first channel `CASE_0000.nii.gz`; None if absent."""
+def images_of(folder: Path, cases: Sequence[str]) -> dict[str, Path]:
+    """Image files of cases, such as `CASE.nii.gz` or nnU-Net's first channel `CASE_0000.nii.gz`; absent ones have none.
+
+    Args:
+        folder: folder of the images, which is listed once.
+        cases: names of the cases.
+
+    Raises:
+        InputError: the folder is missing, or two files have the same name without ending.
+    """
     files = files_by_case(folder)
-    channels = sorted(name for name in files if (split_channel(name) or ("", 0))[0] == case)
-    name = case if case in files else next(iter(channels), None)
-    return None if name is None else files[name]
+    first_channels: dict[str, Path] = {}
+    for name in sorted(files):
+        if split := split_channel(name):
+            first_channels.setdefault(split[0], files[name])
+    found = {case: files.get(case) or first_channels.get(case) for case in cases}
+    return {case: file for case, file in found.items() if file is not None}
 
 
 def declaration_beside(folder: Path) -> tuple[Declaration, Path] | None:
@@ -132,7 +143,8 @@ def strata_beside(folder: Path) -> dict[str, dict[str, str]]:
     for path in (folder / TABLE_NAME, folder.absolute().parent / TABLE_NAME):
         if path.is_file():
             table = read_table(path)
-            columns = [c for c in table.columns if c not in (*RESERVED, *table.sequence_columns())]
+            others = {*RESERVED, *table.sequence_columns()}
+            columns = [c for c in table.columns if c not in others]
             named = [(table.file(row, LABEL), row) for row in table.rows]
             return {
                 split_ending(file)[0]: {column: row.cells[column] for column in columns}

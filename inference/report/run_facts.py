@@ -6,13 +6,13 @@ without its fingerprint, or a fold that is still training) is left out.
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from autoseg.csv_files import read_rows
 from autoseg.dataset.fingerprint import Fingerprint, read_fingerprint
 from autoseg.dataset.record import DatasetRecord
 from autoseg.plan.plan import Plan, read_plan
@@ -153,15 +153,16 @@ def _used_facts(used: BudgetUse) -> tuple[Fact, ...]:
 def read_log(path: Path) -> FoldLog | None:
     """Read a fold's `log.csv`; None where the file is missing, empty or malformed."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+        lines = read_rows(path)
+        _, header = next(lines)
+        rows = [dict(zip(header, cells, strict=False)) for _, cells in lines]
         log = FoldLog(
             step=tuple(float(row["step"]) for row in rows),
             loss=tuple(float(row["loss"]) for row in rows),
             train_dice=tuple(float(row["train_dice"] or "nan") for row in rows),
             val_dice=tuple(float(row["val_dice"]) if row["val_dice"] else None for row in rows),
         )
-    except (OSError, KeyError, ValueError, TypeError):
+    except (OSError, KeyError, ValueError, StopIteration):
         # the report then lacks one chart, which is better than no report
         return None
     return log if rows else None

@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from autoseg.csv_files import csv_text
 from autoseg.metrics import NOT_STATED, CaseMetrics, Summary
 from autoseg.metrics.summary import METRICS, ClassSummary
 
@@ -72,7 +71,7 @@ def metrics_csv(
     values = strata or {}
     columns = tuple(dict.fromkeys(column for of_case in values.values() for column in of_case))
     names = [f"stratum_{column}" if column in COLUMNS else column for column in columns]
-    return _text(
+    return csv_text(
         [*COLUMNS, *names],
         (
             [*_case_cells(row, folds), *(values.get(row.case, {}).get(column) or NOT_STATED for column in columns)]
@@ -85,7 +84,7 @@ def strata_csv(summary: Summary) -> str:
     """The text of `strata.csv`: first all cases, a line for each class; then each column, value and class."""
     sizes = [_size(b.lower_mm, b.upper_mm) for c in summary.classes[:1] for b in c.lesions.by_size]
     header = [*STRATA_COLUMNS, *(f"lesions_{size}_{part}" for size in sizes for part in ("reference", "found"))]
-    return _text(header, _strata_rows(summary))
+    return csv_text(header, _strata_rows(summary))
 
 
 def _strata_rows(summary: Summary) -> Iterator[list[object]]:
@@ -128,11 +127,3 @@ def _size(lower: float, upper: float | None) -> str:
 
 def _cell(value: float | None) -> str:
     return "" if value is None else f"{value:.7g}"
-
-
-def _text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return out.getvalue()

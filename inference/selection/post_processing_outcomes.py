@@ -126,8 +126,9 @@ def _outcomes(
     dice, found = np.full(GRID, np.nan), np.zeros(GRID, np.int64)
     predicted, false = np.zeros(GRID, np.int64), np.zeros(GRID, np.int64)
     for t, threshold in enumerate(THRESHOLDS):
-        table = _components(own * _weight(threshold) > competing, lesions, count)
-        touching = table.touches.any(axis=0)
+        table = _components(own * _weight(threshold) > competing, lesions)
+        touching = np.zeros(len(table.sizes), dtype=bool)
+        touching[table.touching] = True
         for largest, only in enumerate(LARGEST_ONLY):
             for d, diameter in enumerate(DIAMETERS_MM):
                 rule = ClassRule(name="", largest_component=only, minimal_diameter_mm=diameter)
@@ -136,7 +137,7 @@ def _outcomes(
                 size = int(table.sizes[kept].sum()) + reference
                 if size:
                     dice[setting] = 2 * table.right[kept].sum() / size
-                found[setting] = np.count_nonzero(table.touches[:, kept].any(axis=1))
+                found[setting] = np.count_nonzero(np.bincount(table.touched[kept[table.touching]]))
                 predicted[setting] = np.count_nonzero(kept)
                 false[setting] = np.count_nonzero(kept & ~touching)
     return Outcomes(dice, found, predicted, false, int(count))
@@ -153,20 +154,23 @@ class _Components:
     Args:
         sizes: (component,) number of voxels.
         right: (component,) number of voxels that have the class in the reference.
-        touches: (lesion, component) whether the two share a voxel.
+        touching: (pair,) index of the component of each pair of a component and a lesion that share a voxel.
+        touched: (pair,) number of the lesion of each of these pairs.
     """
 
     sizes: NDArray[np.int64]
     right: NDArray[np.int64]
-    touches: NDArray[np.bool_]
+    touching: NDArray[np.int64]
+    touched: NDArray[np.int64]
 
 
-def _components(mask: NDArray[np.bool_], lesions: NDArray[np.integer], count: int) -> _Components:
+def _components(mask: NDArray[np.bool_], lesions: NDArray[np.integer]) -> _Components:
     parts, parts_count = cc3d.connected_components(np.ascontiguousarray(mask), connectivity=26, return_N=True)
     sizes = np.bincount(parts.ravel(), minlength=parts_count + 1)[1:]
     both = (parts > 0) & (lesions > 0)
     of_part, of_lesion = parts[both].astype(np.int64), lesions[both].astype(np.int64)
     right = np.bincount(of_part, minlength=parts_count + 1)[1:]
-    touches = np.zeros((count, parts_count), dtype=bool)
-    touches[of_lesion - 1, of_part - 1] = True
-    return _Components(sizes, right, touches)
+    # a table (lesion, component) would grow with the square of their number
+    width = int(lesions.max(initial=0)) + 1
+    touching, touched = np.divmod(np.unique((of_part - 1) * width + of_lesion), width)
+    return _Components(sizes, right, touching, touched)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from autoseg.csv_files import unguarded
 from autoseg.dataset.record import DatasetRecord
 from autoseg.errors import RunFolderError
 from autoseg.metrics import NOT_STATED, CaseMetrics
@@ -119,7 +120,7 @@ def lesions_frame(collected: Sequence[CellRows]) -> pd.DataFrame:
             of_cell.cell.name,
             of_cell.cell.label,
             of_cell.cell.dimension,
-            of_cell.found.folds[row.case],
+            folds[row.case],
             row.case,
             row.class_name,
             number,
@@ -130,6 +131,8 @@ def lesions_frame(collected: Sequence[CellRows]) -> pd.DataFrame:
             int(lesion.found),
         )
         for of_cell in collected
+        # once a cell: the property goes over all folds
+        for folds in (of_cell.found.folds,)
         for row in of_cell.rows
         for number, lesion in enumerate(row.lesions.lesions)
     ]
@@ -141,6 +144,8 @@ def _frame(of_cell: CellRows) -> pd.DataFrame:
     text = metrics_csv(of_cell.rows, of_cell.found.folds)
     # names of cases and classes stay text, even if they look like a number or like "NA"
     frame = pd.read_csv(io.StringIO(text), dtype={"case": str, "class": str}, keep_default_na=False, na_values=[""])
+    for column in ("case", "class"):
+        frame[column] = frame[column].map(unguarded)
     for place, (column, value) in enumerate(
         (("cell", of_cell.cell.name), ("sequences", of_cell.cell.label), ("dimension", of_cell.cell.dimension))
     ):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from autoseg.csv_files import guarded
 from autoseg.dataset.dataset_json import is_synthetic
 from autoseg.errors import RunFolderError
 from autoseg.files import write_text
@@ -67,4 +68,5 @@ def write_study(
 
 
 def _write_csv(run: RunFolder, name: str, frame: pd.DataFrame) -> None:
-    write_text(run.study / name, frame.to_csv(index=False, float_format="%.7g", lineterminator="\n"))
+    safe = frame.map(guarded).rename(columns=guarded)
+    write_text(run.study / name, safe.to_csv(index=False, float_format="%.7g", lineterminator="\n"))

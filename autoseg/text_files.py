@@ -1,0 +1,84 @@
+"""Reads text files of strangers within bounds: what is too large is refused before memory is taken.
+
+A parsed file takes up to a hundred times its bytes, so that a JSON file is also bounded by its number of values.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import stat
+from pathlib import Path
+
+MIB = 2**20
+MOST_JSON_BYTES = 128 * MIB
+MOST_YAML_BYTES = 2 * MIB
+MOST_TABLE_BYTES = 512 * MIB
+MOST_LIST_BYTES = MIB
+"""Most bytes of a list of checksums, which has a line a file of a case or fold."""
+
+MOST_VALUES = 3_000_000
+"""Most values in a JSON file; one takes up to 300 bytes of memory while the file is checked."""
+
+
+class TextRefused(ValueError):
+    """A text file is too large or no file at all; the message says why, and does not name the file."""
+
+
+def read_bounded(path: Path, most_bytes: int) -> bytes:
+    """Return the content of a text file.
+
+    Args:
+        path: path of the file.
+        most_bytes: largest size that is read.
+
+    Raises:
+        OSError: the file cannot be read.
+        TextRefused: the file is larger, or is a pipe or a device.
+    """
+    # a pipe is told before it is opened, since opening waits for whoever writes into it
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise TextRefused("is a pipe, socket or device where a file is expected; move it away")
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        # a file may grow meanwhile
+        content = b"" if size > most_bytes else file.read(most_bytes + 1)
+        size = max(size, len(content))
+    if size > most_bytes:
+        raise TextRefused(f"has {size / MIB:.0f} MiB, at most {most_bytes / MIB:.0f} are read; is it the right file?")
+    return content
+
+
+def read_json_bytes(path: Path) -> bytes:
+    """Return the content of a JSON file, in UTF-8 without a byte order mark.
+
+    Raises:
+        OSError: the file cannot be read.
+        TextRefused: the file has more bytes or values than are read, or is no file.
+    """
+    content = as_utf8(read_bounded(path, MOST_JSON_BYTES))
+    values = sum(content.count(mark) for mark in (b",", b"[", b"{"))
+    if values > MOST_VALUES:
+        raise TextRefused(f"has {values:,} values, at most {MOST_VALUES:,} are read; is it the right file?")
+    return content
+
+
+def read_yaml_bytes(path: Path) -> bytes:
+    """Return the content of a YAML file, in UTF-8 without a byte order mark.
+
+    Raises:
+        OSError: the file cannot be read.
+        TextRefused: the file has more bytes than are read, or is no file.
+    """
+    return as_utf8(read_bounded(path, MOST_YAML_BYTES))
+
+
+def as_utf8(content: bytes) -> bytes:
+    """Return a text in UTF-8 without a byte order mark; one in UTF-16, which its mark tells, is converted.
+
+    What is no text stays as it is, so that whoever parses it names the place.
+    """
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", errors="replace").encode(errors="replace")
+    return content.removeprefix(codecs.BOM_UTF8)
