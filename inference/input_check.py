@@ -66,8 +66,8 @@ def require_possible_size(loaded: LoadedCase, plan: Plan, configuration: Configu
     needed, there = per_voxel * resampled_voxels(loaded.geometry, target), total_memory()
     if needed > there:
         raise ImageError(
-            f"at {in_mm(target)} the image and its probabilities take {needed / 1e9:.0f} GB of memory, and this machine "
-            f"has {there / 1e9:.0f} GB; crop the image, or predict it on a larger machine"
+            f"at {in_mm(target)} the image and its probabilities take {needed / 1e9:.0f} GB of memory, and this "
+            f"machine has {there / 1e9:.0f} GB; crop the image, or predict it on a larger machine"
         )
 
 

@@ -251,8 +251,8 @@ def _bytes_of_possible(case: Case, plan: Plan, configuration: str) -> int:
         raise DatasetError(
             [
                 f"{case.name}: to preprocess it at {in_mm(target)} takes {needed / 1e9:.0f} GB of memory, and this "
-                f"machine has {there / 1e9:.0f} GB; crop the case, leave it out, plan a coarser spacing in plan.yaml, or "
-                "preprocess on a larger machine"
+                f"machine has {there / 1e9:.0f} GB; crop the case, leave it out, plan a coarser spacing in plan.yaml, "
+                "or preprocess on a larger machine"
             ]
         )
     return needed

@@ -72,7 +72,8 @@ def check_dataset(dataset: Dataset, *, workers: int) -> Check:
     Raises:
         DatasetError: there are problems; all are listed, by case: missing, unreadable or truncated files, wrong
             numbers of channels, NaN, infinite or constant images, channels that do not overlap,
-            spacings that are far from those of the other cases, labels on another grid or with fractional or undeclared values, duplicates, too few cases,
+            spacings that are far from those of the other cases,
+            labels on another grid or with fractional or undeclared values, duplicates, too few cases,
             no foreground to learn from.
     """
     results = map_cases(

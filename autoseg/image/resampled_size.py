@@ -49,8 +49,8 @@ def why_impossible(geometry: Geometry, target: Spacing, expected: float) -> str 
     if voxels > max(MOST_ENLARGED * own, MOST_OF_EXPECTED * expected):
         return (
             f"its voxels of {in_mm(geometry.spacing)} would become {voxels:.2g} voxels of {in_mm(target)}, "
-            f"{voxels / own:.2g} times as many as it has; about {expected:.2g} are expected. Correct the spacing in its "
-            f"header; if it is right, resample the image to about {in_mm(target)} yourself"
+            f"{voxels / own:.2g} times as many as it has; about {expected:.2g} are expected. Correct the spacing in "
+            f"its header; if it is right, resample the image to about {in_mm(target)} yourself"
         )
     return None
 

@@ -16,7 +16,7 @@ def free_memory() -> int:
 
 
 def total_memory() -> int:
-    """Return the bytes of memory that this process can ever have: the machine's, swap included, or its groups' limit."""
+    """Return the bytes of memory that this process can ever have: the machine's with swap, or its groups' limit."""
     return min([psutil.virtual_memory().total + psutil.swap_memory().total, *_limits_of_groups()])
 
 

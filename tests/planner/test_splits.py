@@ -141,7 +141,10 @@ def test_one_patient_is_an_error() -> None:
         ([Split(train=("a", "b"), val=("b",))], r"fold 0: cases in both train and val: b"),
         ([Split(train=("a", "a"), val=("b",))], r"train names a case more than once: a"),
         ([Split(train=("a",), val=("b",)), Split(train=("c",), val=())], r"fold 1: val is empty"),
-        ([Split(train=("a",), val=("b",)), Split(train=("c",), val=("b",))], r"case b is validated on in folds 0 and 1"),
+        (
+            [Split(train=("a",), val=("b",)), Split(train=("c",), val=("b",))],
+            r"case b is validated on in folds 0 and 1",
+        ),
         ([], r"there are no folds"),
     ],
 )
