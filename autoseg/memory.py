@@ -22,6 +22,11 @@ def free_memory() -> int:
     return min([psutil.virtual_memory().available, *_left_by_groups(), *_left_by_own_limit()])
 
 
+def total_memory() -> int:
+    """Return the bytes of memory that this process can ever have: the machine's with swap, or its limits."""
+    return min([psutil.virtual_memory().total + psutil.swap_memory().total, *_limits_of_groups(), *_own_limit()])
+
+
 def lacks_memory(error: BaseException) -> bool:
     """Whether an error means that the memory was too little, in the words of any of the libraries used here."""
     if isinstance(error, MemoryError):
@@ -46,18 +51,33 @@ def readable_bytes(size: int) -> str:
 
 
 def _left_by_own_limit() -> list[int]:
-    """Bytes left below this process's limit of addresses (`ulimit -v`); empty where it has none."""
+    """Bytes left below this process's limit of addresses; empty where it has none."""
+    return [max(0, most - psutil.Process().memory_info().vms) for most in _own_limit()]
+
+
+def _own_limit() -> list[int]:
+    """Limit in bytes of this process's addresses (`ulimit -v`); empty where it has none."""
     # Windows has no such limits
     if sys.platform == "win32":
         return []
     import resource
 
     most = resource.getrlimit(resource.RLIMIT_AS)[0]
-    return [] if most == resource.RLIM_INFINITY else [max(0, most - psutil.Process().memory_info().vms)]
+    return [] if most == resource.RLIM_INFINITY else [most]
 
 
 def _left_by_groups() -> list[int]:
     """Bytes left in this process's control group and in each group around it that has a limit."""
+    return [left for group in _own_groups() if (left := _left(group)) is not None]
+
+
+def _limits_of_groups() -> list[int]:
+    """Limits in bytes of this process's control group and of each group around it that has one."""
+    return [limit for group in _own_groups() if (limit := _limit(group)) is not None]
+
+
+def _own_groups() -> list[Path]:
+    """Folders of this process's control group and of each group around it."""
     try:
         lines = OWN_GROUP.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -65,14 +85,23 @@ def _left_by_groups() -> list[int]:
     own = next((PurePosixPath(line.removeprefix("0::")) for line in lines if line.startswith("0::")), None)
     if own is None:
         return []
-    groups = [GROUPS / group.relative_to("/") for group in (own, *own.parents)]
-    return [left for group in groups if (left := _left(group)) is not None]
+    return [GROUPS / group.relative_to("/") for group in (own, *own.parents)]
+
+
+def _limit(group: Path) -> int | None:
+    """Bytes that a group may use; None where it has no limit, or its files cannot be read."""
+    try:
+        return int((group / "memory.max").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def _left(group: Path) -> int | None:
     """Bytes left below a group's limit; None where it has no limit, or its files cannot be read."""
+    limit = _limit(group)
+    if limit is None:
+        return None
     try:
-        limit = int((group / "memory.max").read_text(encoding="utf-8"))
         used = int((group / "memory.current").read_text(encoding="utf-8"))
         counted = dict(line.split() for line in (group / "memory.stat").read_text(encoding="utf-8").splitlines())
     except (OSError, ValueError):

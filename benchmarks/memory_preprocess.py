@@ -19,7 +19,7 @@ from autoseg.plan.plan import ForegroundIntensity
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.preprocessed_case import read_record
 from benchmarks.process import own_peak_bytes
-from planner.preprocess import bytes_needed, preprocess_dataset
+from planner.preprocess import bytes_needed, grid_of, preprocess_dataset
 from tests.example_plan import LABELS, example_channel, example_plan, with_configuration
 
 AXES = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
@@ -53,7 +53,7 @@ def preprocess(case: Case, spacing: tuple[float, float, float], run: RunFolder) 
     seconds = time.perf_counter() - start
     peak = own_peak_bytes()
     shape = read_record(run.case("3d", case.name)).shape
-    estimate = bytes_needed(case, settings, "3d")
+    estimate = bytes_needed(grid_of(case, settings), settings, "3d")
     print(f"{shape}: {seconds:.0f} s, peak {peak / 2**30:.2f} GiB, estimated {estimate / 2**30:.2f} GiB")
 
 

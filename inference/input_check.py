@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.dataset.load import LoadedCase
 from autoseg.errors import ImageError
+from autoseg.image.resampled_size import in_mm, resampled_voxels, why_impossible
+from autoseg.memory import total_memory
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.network_input import seen_sequences
 from autoseg.plan.plan import Channel, Plan
@@ -16,6 +20,8 @@ FAR_INTENSITY = 10.0
 FAR_SPACING = 2.0
 # About this many voxels suffice for percentiles.
 _SAMPLE = 1_000_000
+# of a voxel at the network's spacing: the image in float32, probabilities in float16
+_BYTES_OF_CHANNEL, _BYTES_OF_CLASS = 4, 2
 
 
 def require_predictable(loaded: LoadedCase, channels: tuple[str, ...]) -> None:
@@ -39,6 +45,30 @@ def require_predictable(loaded: LoadedCase, channels: tuple[str, ...]) -> None:
             raise ImageError(f"{name}: has voxels that are NaN or infinite; repair or export the image again")
         if lowest == highest:
             raise ImageError(f"{name}: every voxel is {lowest:g}; export the image again")
+
+
+def require_possible_size(loaded: LoadedCase, plan: Plan, configuration: Configuration) -> None:
+    """Refuse an image that at the network's spacing would be absurdly large or small, or more than memory holds.
+
+    Args:
+        loaded: image of the case.
+        plan: gives the channels and classes.
+        configuration: says which spacing the image is resampled to, and how many voxels the training cases have there.
+
+    Raises:
+        ImageError: the image cannot be meant so; the message says what was expected.
+    """
+    target = configuration.target_spacing(loaded.geometry.spacing)
+    if reason := why_impossible(loaded.geometry, target, math.prod(configuration.median_shape)):
+        raise ImageError(f"{reason}; expected is what the model was trained with")
+    # the crop to non-zero is at most the image; what is counted here is held at the same time
+    per_voxel = _BYTES_OF_CHANNEL * len(plan.channels) + _BYTES_OF_CLASS * plan.labels.classes
+    needed, there = per_voxel * resampled_voxels(loaded.geometry, target), total_memory()
+    if needed > there:
+        raise ImageError(
+            f"at {in_mm(target)} the image and its probabilities take {needed / 1e9:.0f} GB of memory, and this "
+            f"machine has {there / 1e9:.0f} GB; crop the image, or predict it on a larger machine"
+        )
 
 
 def unusual(loaded: LoadedCase, plan: Plan, fingerprint: Fingerprint, configuration: Configuration) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ from autoseg.whole_image.export import export_probabilities, label_image
 from autoseg.whole_image.mixture import most_probable
 from autoseg.whole_image.prepared_case import predict_prepared_case
 from inference.ensemble_groups import Group, groups_that_see, load_group
-from inference.input_check import require_predictable, unusual
+from inference.input_check import require_possible_size, require_predictable, unusual
 from inference.post_processing import class_weights, remove_components
 
 # Formats with header and voxels in one file, so that a label map can be written under another name and renamed.
@@ -198,6 +198,8 @@ def _predict_case(
     loaded = load_case(case, None, plan.orientation)
     require_predictable(loaded, tuple(channel.name for channel in plan.channels))
     groups = groups_that_see(predictor.groups, plan, loaded, console)
+    for group in groups:
+        require_possible_size(loaded, plan, group.configuration)
     odd = [unusual(loaded, plan, predictor.fingerprint, group.configuration) for group in groups]
     for warning in dict.fromkeys((*loaded.warnings, *chain.from_iterable(odd))):
         console.print(styled("yellow", case.name, f": {warning}"))

@@ -7,6 +7,7 @@ stopped. After the plan or a source file is edited, only the cases that depend o
 
 from __future__ import annotations
 
+import math
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +25,12 @@ from autoseg.dataset.record import DatasetRecord, FileRecord, are_as, record_of
 from autoseg.disk.staging import staged_in
 from autoseg.errors import DatasetError
 from autoseg.files import FileModel, discard, folder_replaced_when_done, read_utf8, write_text
+from autoseg.image.geometry import Geometry, to_canonical
 from autoseg.image.image import Image, read_geometry, write_image
 from autoseg.image.labels import Labels
+from autoseg.image.resampled_size import in_mm, why_impossible
 from autoseg.machine.map_cases import map_cases, workers_within_memory
+from autoseg.memory import total_memory
 from autoseg.names import PlainName
 from autoseg.plan.plan import Channel, Plan
 from autoseg.preprocessing.foreground import sample_foreground
@@ -131,7 +135,7 @@ def preprocess_dataset(
         tasks = [task for task in tasks if not _is_done(task)]
         if not tasks:
             return
-        largest = max(bytes_needed(task.case, plan, configuration) for task in tasks)
+        largest = max(_bytes_of_possible(task.case, plan, configuration) for task in tasks)
         workers = workers_within_memory(largest, at_most=workers)
         warnings = map_cases(
             _preprocess,
@@ -235,13 +239,45 @@ def _deciding_fields(channel: Channel) -> dict[str, object]:
     return channel.model_dump(mode="json", exclude=unused)
 
 
-def bytes_needed(case: Case, plan: Plan, configuration: str) -> int:
+def _bytes_of_possible(case: Case, plan: Plan, configuration: str) -> int:
+    """Peak memory for a case in bytes, which must be possible at the plan's spacing.
+
+    Raises:
+        DatasetError: the case would be absurdly large or small there, or larger than this machine's memory.
+    """
+    geometry, planned = grid_of(case, plan), plan.configuration(configuration)
+    target = planned.target_spacing(geometry.spacing)
+    if reason := why_impossible(geometry, target, math.prod(planned.median_shape)):
+        raise DatasetError([f"{case.name}: {reason}, or leave the case out"])
+    needed, there = bytes_needed(geometry, plan, configuration), total_memory()
+    if needed > there:
+        raise DatasetError(
+            [
+                f"{case.name}: to preprocess it at {in_mm(target)} takes {needed / 1e9:.0f} GB of memory, and this "
+                f"machine has {there / 1e9:.0f} GB; crop the case, leave it out, plan a coarser spacing in plan.yaml, "
+                "or preprocess on a larger machine"
+            ]
+        )
+    return needed
+
+
+def grid_of(case: Case, plan: Plan) -> Geometry:
+    """Grid of a case's first present channel, its axes (z, y, x) in the plan's orientation; the header is read."""
+    stored, _ = read_geometry(next(image for image in case.images if image is not None))
+    return to_canonical(stored).apply_to_geometry(stored) if plan.orientation == "canonical" else stored
+
+
+def bytes_needed(geometry: Geometry, plan: Plan, configuration: str) -> int:
     """Upper bound of a process's peak memory for a case, in bytes; `benchmarks/memory_preprocess.py` measures it.
 
     The peak is either in reading and cropping (the image, one channel in the file's dtype, and the connected
     components of its holes) or in resampling (the image before and after).
+
+    Args:
+        geometry: grid of the case, its axes in the plan's orientation.
+        plan: plan that gives the channels.
+        configuration: name of the configuration whose spacing the case is resampled to.
     """
-    geometry, _ = read_geometry(next(image for image in case.images if image is not None))
     target = plan.configuration(configuration).target_spacing(geometry.spacing)
     before = float(np.prod(geometry.shape))
     after = float(np.prod(new_shape_for(geometry.shape, geometry.spacing, target)))

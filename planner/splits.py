@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 
 from autoseg.dataset.case import Case, Dataset
 from autoseg.dataset.fingerprint import CaseFingerprint, Fingerprint
-from autoseg.dataset.record import CaseSource, DatasetRecord
+from autoseg.dataset.record import DatasetRecord
 from autoseg.errors import DatasetError, PlanError
 from autoseg.plan.decision import Decision
+from autoseg.run_folder.split_notes import listed, patient_of
 from autoseg.run_folder.splits import Split
 
 MOST_VOLUME_BINS = 4
+
+ALLOWED_BY = '; results would be too favourable; if you want it so, add "allow_overlap": true to the fold'
 
 
 def make_splits(dataset: Dataset, fingerprint: Fingerprint, *, folds: int = 5, seed: int) -> tuple[Split, ...]:
@@ -45,7 +48,7 @@ def make_splits(dataset: Dataset, fingerprint: Fingerprint, *, folds: int = 5, s
     count = number_of_folds(dataset, folds).value
     cases = dataset.cases
     splitter = StratifiedGroupKFold(n_splits=count, shuffle=True, random_state=seed)
-    patients = _numbered([_patient(case) for case in cases])
+    patients = _numbered([patient_of(case) for case in cases])
     strata = strata_of(cases, fingerprint, count)
     with warnings.catch_warnings():
         # a stratum of fewer cases than folds cannot be in every fold; the user need not be told
@@ -63,7 +66,7 @@ def number_of_folds(dataset: Dataset, folds: int = 5) -> Decision[int]:
         DatasetError: there is only one patient, who cannot be both trained and validated on.
         PlanError: fewer than two folds are asked for.
     """
-    cases, patients = len(dataset.cases), len({_patient(case) for case in dataset.cases})
+    cases, patients = len(dataset.cases), len({patient_of(case) for case in dataset.cases})
     if patients < 2:
         what = "one case" if cases == 1 else f"{cases} cases of one patient"
         raise DatasetError([f"{dataset.name}: has {what}; cross-validation needs two patients at least"])
@@ -105,6 +108,8 @@ def volume_bins(volumes: Sequence[float], folds: int) -> list[int]:
 def check_splits(splits: Sequence[Split], dataset: Dataset | DatasetRecord) -> None:
     """Refuse folds that are impossible, or in which a patient is both trained and validated on.
 
+    A fold with `allow_overlap` may have a patient, or a case, in both. No case may be validated on twice.
+
     Args:
         splits: training and validation cases of each fold of cross-validation.
         dataset: the data set as it is read now, or its record in a RUN folder.
@@ -112,16 +117,11 @@ def check_splits(splits: Sequence[Split], dataset: Dataset | DatasetRecord) -> N
     Raises:
         PlanError: there are problems; the message names fold, cases and patients of each.
     """
-    patient_of = {case.name: _patient(case) for case in dataset.cases}
-    names = {_patient(case): case.patient or case.name for case in dataset.cases}
+    patients = {case.name: patient_of(case) for case in dataset.cases}
     problems = [] if splits else ["there are no folds"]
-    validated: dict[Hashable, int] = {}
     for fold, split in enumerate(splits):
-        problems += [f"fold {fold}: {problem}" for problem in _within_fold(split, patient_of, names)]
-        for patient in sorted({patient_of[c] for c in split.val if c in patient_of}, key=lambda p: names[p]):
-            if patient in validated:
-                problems.append(f"patient {names[patient]} is validated on in folds {validated[patient]} and {fold}")
-            validated.setdefault(patient, fold)
+        problems += [f"fold {fold}: {problem}" for problem in _within_fold(split, patients)]
+    problems += _validated_twice(splits, patients)
     if problems:
         raise PlanError(
             "\n".join(f"splits.json: {problem}" for problem in problems)
@@ -129,29 +129,44 @@ def check_splits(splits: Sequence[Split], dataset: Dataset | DatasetRecord) -> N
         )
 
 
-def _within_fold(split: Split, patient_of: dict[str, Hashable], names: dict[Hashable, str]) -> list[str]:
-    """The problems of one fold, regardless of the other folds."""
+def _validated_twice(splits: Sequence[Split], patients: Mapping[str, tuple[str, str]]) -> list[str]:
+    """Problems of cases, or of the cases of one patient, that are validated on in several folds."""
+    problems, first = [], dict[tuple[str, str], int]()
+    for fold, split in enumerate(splits):
+        cases = {("case", case) for case in split.val if case in patients}
+        people = set() if split.allow_overlap else {patients[name] for _, name in cases}
+        for kind, name in sorted(cases | people):
+            if (kind, name) in first:
+                problems.append(f"{kind} {name} is validated on in folds {first[kind, name]} and {fold}")
+            first.setdefault((kind, name), fold)
+    return problems
+
+
+def _within_fold(split: Split, patients: Mapping[str, tuple[str, str]]) -> list[str]:
+    """The problems of one fold, regardless of the other folds.
+
+    Args:
+        split: training and validation cases of the fold.
+        patients: kind and name of the patient of each case of the data set.
+    """
     problems = []
     for part, cases in (("train", split.train), ("val", split.val)):
         if not cases:
             problems.append(f"{part} is empty")
-        if unknown := [case for case in cases if case not in patient_of]:
-            problems.append(f"{part} names cases that the data set does not have: {', '.join(unknown)}")
+        if unknown := [case for case in cases if case not in patients]:
+            problems.append(f"{part} names cases that the data set does not have: {listed(unknown)}")
         if repeated := [case for case, times in Counter(cases).items() if times > 1]:
-            problems.append(f"{part} names a case more than once: {', '.join(repeated)}")
+            problems.append(f"{part} names a case more than once: {listed(repeated)}")
+    if split.allow_overlap:
+        return problems
     both = set(split.train) & set(split.val)
     if both:
-        problems.append(f"cases in both train and val: {', '.join(sorted(both))}")
-    trained = {patient_of[case] for case in split.train if case in patient_of and case not in both}
-    validated = {patient_of[case] for case in split.val if case in patient_of and case not in both}
-    if shared := sorted(names[patient] for patient in trained & validated):
-        problems.append(f"patients with cases in both train and val: {', '.join(shared)}")
+        problems.append(f"cases in both train and val: {listed(sorted(both))}{ALLOWED_BY}")
+    trained = {patients[case] for case in split.train if case in patients and case not in both}
+    validated = {patients[case] for case in split.val if case in patients and case not in both}
+    if shared := sorted(name for _, name in trained & validated):
+        problems.append(f"patients with cases in both train and val: {listed(shared)}{ALLOWED_BY}")
     return problems
-
-
-def _patient(case: Case | CaseSource) -> Hashable:
-    """A key for the patient of a case; without a named patient the case counts as a patient of its own."""
-    return ("case", case.name) if case.patient is None else ("patient", case.patient)
 
 
 def _coarsened(fine: Sequence[Hashable], coarse: Sequence[Hashable], folds: int) -> list[Hashable]:

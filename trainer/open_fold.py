@@ -201,7 +201,8 @@ def _hash(plan: Plan, configuration: Configuration, split: Split) -> str:
     }
     not_learned: dict[str, Any] = {"prediction": True, "median_shape": True, "training": not_in_training}
     of_configuration = configuration.model_dump_json(exclude=not_learned)
-    decided = of_configuration + plan.labels.model_dump_json() + str(plan.seed) + split.model_dump_json()
+    cases = split.model_dump_json(include={"train", "val"})
+    decided = of_configuration + plan.labels.model_dump_json() + str(plan.seed) + cases
     return hashlib.sha256(decided.encode()).hexdigest()
 
 

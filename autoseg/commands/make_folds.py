@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from autoseg.commands.guards import trained_folds
+from autoseg.commands.messages import say_notes_on_splits
 from autoseg.dataset.case import Dataset
 from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.errors import RunFolderError
@@ -45,12 +46,7 @@ def keep_or_make_folds(
                 f"{run.splits}: has {len(there)} folds, not {folds}; delete it to have folds made anew, "
                 "or use a new RUN folder"
             )
-        used = set(cases_of(there))
-        if unused := [case.name for case in dataset.cases if case.name not in used]:
-            console.print(
-                f"{run.splits} names no fold for {', '.join(unused)}: not used; delete it to have folds made anew",
-                style="yellow",
-            )
+        say_notes_on_splits(console, run, there, dataset)
         return there
     made = make_splits(dataset, fingerprint, folds=folds or DEFAULT_FOLDS, seed=seed)
     # written first: a splits.json without this copy is taken for a person's own

@@ -55,11 +55,12 @@ def make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpos
     """Make and write two plans: one by nnU-Net's rules, and one that fits the hardware and the time budget."""
     wanted, cells = purpose.wanted, purpose.cells
     with timed(run, Stage("plan")):
+        from planner.rules.reference_plan import require_planned
+
         reference = reference_of(
             fingerprint, wanted.memory_gb or DEFAULT_MEMORY_GB, wanted.architecture or "plain", cells
         )
-        for name in purpose.configurations:
-            reference.plan.configuration(name)
+        require_planned(reference.plan, purpose.configurations)
         splits = keep_or_make_folds(run, dataset, fingerprint, reference.plan.seed, console, purpose.folds)
         by_work = wanted.epochs is not None
         by_clock = measure_on(purpose.device, wanted.threads)
@@ -105,9 +106,10 @@ def reference_of(
     """The plan by nnU-Net's rules; for a study, with one configuration for each input dimension of its cells."""
     from planner.additions.network_input import with_inputs
     from planner.additions.study_grid import dimensions_of
-    from planner.rules.reference_plan import reference_plan
+    from planner.rules.reference_plan import reference_plan, require_planned
 
     reference = with_inputs(reference_plan(fingerprint, memory_gb=memory_gb, architecture=architecture), fingerprint)
+    require_planned(reference.plan, [cell.dimension for cell in cells])
     return dimensions_of(reference, cells) if cells else reference
 
 

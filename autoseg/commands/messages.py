@@ -9,12 +9,16 @@ from rich.console import Console
 from rich.table import Table
 
 from autoseg.commands.plan_options import PlanOptions
+from autoseg.dataset.case import Dataset
+from autoseg.dataset.record import DatasetRecord
 from autoseg.machine.other_programs import DISTURBING
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.plan import Plan, read_reasons
 from autoseg.plan.time_shares import SECONDS_A_FOLD, smallest_budget
 from autoseg.run_folder.budget_use import budget_use
 from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.split_notes import notes_on_splits
+from autoseg.run_folder.splits import Split
 from autoseg.run_folder.step_costs import MeasuredStep, StepCosts
 from autoseg.run_folder.time_spent import read_time_spent
 from autoseg.run_folder.trained_on import cases_changed_since
@@ -42,6 +46,17 @@ def say_changed_cases(console: Console, run: RunFolder, plan: Plan, configuratio
                     f"{folder} to train it anew.",
                     style="yellow",
                 )
+
+
+def say_notes_on_splits(
+    console: Console, run: RunFolder, splits: Sequence[Split], dataset: Dataset | DatasetRecord
+) -> None:
+    """Say in what a person's own folds differ from those that autoseg makes, and how to have these."""
+    notes = notes_on_splits(splits, dataset)
+    for note in notes:
+        console.print(note, style="yellow", soft_wrap=True)
+    if notes:
+        console.print(f"Delete {run.splits} to have folds made anew.", style="yellow", soft_wrap=True)
 
 
 def say_budget(console: Console, budget: float | None, device: str, wanted: PlanOptions) -> None:

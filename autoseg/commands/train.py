@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from autoseg.commands.fold_time import FoldTime
 from autoseg.commands.guards import check_threads_and_epochs, configurations_of, existing_run, refuse_models_alone
-from autoseg.commands.messages import say_changed_cases
+from autoseg.commands.messages import say_changed_cases, say_notes_on_splits
 from autoseg.commands.options import (
     Device,
     Epochs,
@@ -76,7 +76,7 @@ def train(
     settle_plans(folder)
     plan, splits = read_plan(folder.plan), read_splits(folder.splits)
     folds = _folds(fold, len(splits))
-    _refuse_unsound(folder, splits)
+    _check_own_folds(folder, splits)
     configurations = configurations_of(config)
     for name in configurations:
         read_folds(folder, plan, name, splits)
@@ -214,8 +214,8 @@ def require_preprocessed(run: RunFolder, plan: Plan, configuration: str, splits:
             )
 
 
-def _refuse_unsound(run: RunFolder, splits: Sequence[Split]) -> None:
-    """Refuse folds in `splits.json` that do not fit the data set; a person may have replaced them.
+def _check_own_folds(run: RunFolder, splits: Sequence[Split]) -> None:
+    """Refuse folds in `splits.json` that do not fit the data set, and say what is unusual in a person's own folds.
 
     Raises:
         PlanError: a patient is in both training and validation cases of a fold, or a case does not exist.
@@ -223,7 +223,9 @@ def _refuse_unsound(run: RunFolder, splits: Sequence[Split]) -> None:
     from planner.splits import check_splits
 
     if run.dataset.exists():
-        check_splits(splits, read_record(run))
+        record = read_record(run)
+        check_splits(splits, record)
+        say_notes_on_splits(open_console(stderr=True), run, splits, record)
 
 
 def _folds(fold: int | Literal["all"], count: int) -> tuple[int, ...]:

@@ -15,8 +15,9 @@ from autoseg.dataset.disk_space import is_small
 from autoseg.dataset.voxels import Findings, read_channels, read_label_map
 from autoseg.errors import DatasetError
 from autoseg.image.file_kind import why_unreadable
-from autoseg.image.geometry import Geometry
+from autoseg.image.geometry import Geometry, to_canonical
 from autoseg.image.labels import Labels
+from autoseg.image.resampled_size import resampled_voxels, why_impossible
 from autoseg.machine.map_cases import map_cases
 
 USUAL_FOLDS = 5
@@ -72,6 +73,7 @@ def check_dataset(dataset: Dataset, *, workers: int) -> Check:
     Raises:
         DatasetError: there are problems; all are listed, by case: missing, unreadable or truncated files, wrong
             numbers of channels, NaN, infinite or constant images, channels that do not overlap,
+            spacings that are far from those of the other cases,
             labels on another grid or with fractional or undeclared values, duplicates, too few cases,
             no foreground to learn from.
     """
@@ -86,6 +88,7 @@ def check_dataset(dataset: Dataset, *, workers: int) -> Check:
     problems = [*dataset.problems, *_too_few(dataset)]
     problems += [problem for result in results for problem in result.problems]
     rows = tuple(result.row for result in results if result.row is not None)
+    problems += _impossible_sizes(rows)
     # classes and sequences that seem to be missing may be in cases that could not be read: those come first
     if problems := problems or _nothing_to_learn(dataset, rows):
         raise DatasetError(problems)
@@ -135,6 +138,17 @@ def _few(dataset: Dataset) -> list[str]:
         return []
     of = "cases" if len(groups) == len(dataset.cases) else "patients"
     return [f"{dataset.name}: only {len(groups)} {of}, so {len(groups)} folds instead of {USUAL_FOLDS}"]
+
+
+def _impossible_sizes(rows: tuple[CheckedCase, ...]) -> list[str]:
+    """Problems of cases whose spacing is so far from the others' that no resampling brings them together."""
+    if not rows:
+        return []
+    turned = [to_canonical(row.geometry).apply_to_geometry(row.geometry) for row in rows]
+    z, y, x = np.median([geometry.spacing for geometry in turned], axis=0).tolist()
+    expected = float(np.median([resampled_voxels(geometry, (z, y, x)) for geometry in turned]))
+    reasons = [why_impossible(geometry, (z, y, x), expected) for geometry in turned]
+    return [f"{row.name}: {reason}, or leave the case out" for row, reason in zip(rows, reasons, strict=True) if reason]
 
 
 def _nothing_to_learn(dataset: Dataset, rows: tuple[CheckedCase, ...]) -> list[str]:

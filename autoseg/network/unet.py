@@ -121,7 +121,10 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Decoder with transposed convolutions, skip connections and, at each resolution, an output layer for logits."""
+    """Decoder with transposed convolutions, skip connections and, at each resolution, an output layer for logits.
+
+    Where the encoder has a single stage, which a patch of a few voxels leads to, the output layer follows it directly.
+    """
 
     def __init__(
         self,
@@ -140,6 +143,8 @@ class Decoder(nn.Module):
             rest = [ConvolutionBlock(here, here, kernels[level], (1, 1, 1)) for _ in range(blocks[level] - 1)]
             stages.append(nn.Sequential(first, *rest))
             heads.append(Convolution(here, classes, 1))
+        if not heads:
+            heads.append(Convolution(features[0], classes, 1))
         self.stages = nn.ModuleList(stages)
         self.ups = nn.ModuleList(ups)
         self.heads = nn.ModuleList(heads)
@@ -147,6 +152,8 @@ class Decoder(nn.Module):
     def forward(self, skips: list[torch.Tensor], every_level: bool) -> list[torch.Tensor]:
         """Return logits (B, K, z, y, x): of all resolutions, full one first, if `every_level`, else of the full one."""
         x = skips[-1]
+        if not self.stages:
+            return [self.heads[0](x)]
         logits = []
         for i, (up, stage, head) in enumerate(zip(self.ups, self.stages, self.heads, strict=True)):
             x = stage(torch.cat((up(x), skips[-2 - i]), dim=1))

@@ -37,7 +37,7 @@ def splits_of_configuration(run: RunFolder, plan: Plan, name: str, splits: Seque
         case for case in cases_of(splits) if any(layout.available(read_record(run.case(source, case)).present))
     }
     return tuple(
-        Split(
+        split.changed(
             train=tuple(case for case in split.train if case in taking_part),
             val=tuple(case for case in split.val if case in taking_part),
         )

@@ -18,10 +18,13 @@ class Split(FileModel):
     Args:
         train: names of the cases that the fold is trained on.
         val: names of the cases that the fold is validated on.
+        allow_overlap: whether a case, or a patient with several cases, may be in both. The fold's results are then too
+            favourable. autoseg never makes such folds.
     """
 
     train: tuple[PlainName, ...]
     val: tuple[PlainName, ...]
+    allow_overlap: bool = False
 
 
 def cases_of(splits: Sequence[Split]) -> tuple[str, ...]:
@@ -34,7 +37,7 @@ _SPLITS = TypeAdapter(tuple[Split, ...])
 
 def write_splits(path: Path, splits: tuple[Split, ...]) -> None:
     """Write the folds as a JSON list, in the layout of nnU-Net's splits_final.json."""
-    write_text(path, _SPLITS.dump_json(splits, indent=1).decode())
+    write_text(path, _SPLITS.dump_json(splits, indent=1, exclude_defaults=True).decode())
 
 
 def read_splits(path: Path) -> tuple[Split, ...]:

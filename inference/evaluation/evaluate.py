@@ -22,6 +22,7 @@ from autoseg.run_folder.dataset_record import read_record
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.preprocessed_case import read_record as read_case_record
 from autoseg.run_folder.report_folder import report_folder
+from autoseg.run_folder.split_notes import notes_on_splits
 from autoseg.run_folder.splits import Split, cases_of, read_splits
 from inference.compare import Compared, Pair, compare, compare_all, voxels_of, workers_for
 from inference.evaluation.cross_validated import cross_validated
@@ -155,7 +156,11 @@ def report_run(
         folds=folds,
         strata=strata,
         problems=[*(f"case {case}: its prediction is missing" for case in found.lost), *_problems(compared)],
-        warnings=[*_unfinished_warning(found.unfinished, len(folds)), *_left_out_warning(found.of_run, found.splits)],
+        warnings=[
+            *_unfinished_warning(found.unfinished, len(folds)),
+            *_left_out_warning(found.of_run, found.splits),
+            *(notes_on_splits(found.of_run, record) if record else ()),
+        ],
     )
     backgrounds = preprocessed_backgrounds(run, configuration, plan, pairs)
     pictures = chosen_pictures(rows, {pair.case: pair for pair in pairs}, plan.labels, backgrounds)

@@ -132,9 +132,9 @@ def _at(
     least_seen: float = LEAST_SHARE_SEEN,
 ) -> Iterator[Candidate]:
     """Yield candidates of one spacing and width, from the reference's patch volume down to the share `least_seen`."""
-    order = axis_order(spacing).value
-    axes = order if reference.slice_axis is None else tuple(a for a in order if a != reference.slice_axis)
     shape = median_shape(fingerprint, spacing)
+    order = axis_order(spacing, shape).value
+    axes = order if reference.slice_axis is None else tuple(a for a in order if a != reference.slice_axis)
     along, median = [spacing[a] for a in axes], [shape[a] for a in axes]
     target = Target(reference.network.architecture, 0.0, fingerprint.labels.classes, axes)
     topology = plan_topology(along, first_patch(along, median))

@@ -9,6 +9,7 @@ to (z, y, x).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -93,7 +94,7 @@ def reference_plan(
     if memory_gb <= 0:
         raise PlanError(f"a memory target of {memory_gb:g} GB is not possible; give a positive number with --memory")
     spacing = target_spacing(fingerprint)
-    order = axis_order(spacing.value)
+    order = axis_order(spacing.value, median_shape(fingerprint, spacing.value))
     return PlannedDecisions.of(
         Plan,
         dataset=Decision(fingerprint.dataset, "name of the data set"),
@@ -140,6 +141,29 @@ def _configurations(
         name: _configuration(draft, shape[order[0]], order[0], pool_dice(name, "3d_lowres" in drafts))
         for name, draft in drafts.items()
     }
+
+
+def require_planned(plan: Plan, names: Iterable[str]) -> None:
+    """Refuse configurations that the rules do not plan for a data set.
+
+    Args:
+        plan: the reference plan.
+        names: names of the configurations that a person asks for.
+
+    Raises:
+        PlanError: the plan has no such configuration; the message says why, and what to ask for.
+    """
+    for name in (name for name in names if name not in plan.configurations):
+        slices = plan.configuration("2d")
+        flat = [AXIS[a] for a in range(3) if a == slices.slice_axis and slices.median_shape[a] == 1]
+        if flat:
+            raise PlanError(
+                f"configuration {name!r} is not planned: most images are one voxel thick along {flat[0]}; "
+                "add --config 2d (for a study, --dimensions 2d)"
+            )
+        if name == "3d_lowres":
+            raise PlanError(f"configuration {name!r} is not planned: 3d sees enough of a case in a patch; use 3d")
+        plan.configuration(name)
 
 
 def low_resolution(full: _Draft, cases: int) -> _Draft | None:

@@ -64,17 +64,22 @@ def coarse_axis(spacing: NDArray[np.float64], shape: NDArray[np.float64]) -> int
     return axis if much_coarser and much_shorter else None
 
 
-def axis_order(spacing: Spacing) -> Decision[tuple[int, int, int]]:
+def axis_order(spacing: Spacing, median_shape: Spacing) -> Decision[tuple[int, int, int]]:
     """The order of array axes used for planning: the coarsest axis first, then the others in array order.
 
-    Of equally coarse axes the first one counts. The order matters, because it decides ties between axes.
+    An axis along which the median case has a single voxel comes before all others, whatever its spacing, so that a 2D
+    network sees the plane of the images. Of equally coarse axes the first one counts. The order matters, because it
+    decides ties between axes.
+
+    Args:
+        spacing: target spacing in mm (z, y, x).
+        median_shape: voxels (z, y, x) of the median case at this spacing.
     """
-    coarsest = int(np.argmax(spacing))
+    flat = [axis for axis in range(3) if median_shape[axis] == 1]
+    coarsest = max(flat or range(3), key=lambda axis: spacing[axis])
     first, *others = (coarsest, *(axis for axis in range(3) if axis != coarsest))
-    return Decision(
-        (first, others[0], others[1]),
-        f"the coarsest axis first: {AXIS[coarsest]}, {spacing[coarsest]:.3g} mm",
-    )
+    why = "the axis of one voxel first" if flat else "the coarsest axis first"
+    return Decision((first, others[0], others[1]), f"{why}: {AXIS[coarsest]}, {spacing[coarsest]:.3g} mm")
 
 
 def median_shape(fingerprint: Fingerprint, spacing: Spacing) -> Spacing:

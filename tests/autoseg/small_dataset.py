@@ -32,6 +32,12 @@ def make_dataset(folder: Path, cases: int = 5) -> Path:
         write_image(folder / "labelsTr" / f"ball_{i}.nii.gz", Image(label[None], geometry()))
     (folder / "imagesTs").mkdir()
     (folder / "imagesTs" / "secret_0000.nii.gz").write_bytes(b"not an image")
+    describe(folder, cases)
+    return folder
+
+
+def describe(folder: Path, cases: int) -> None:
+    """Write the `dataset.json` of a data set of one sequence and one class."""
     declared = {
         "name": "Balls",
         "channel_names": {"0": "T1"},
@@ -40,4 +46,3 @@ def make_dataset(folder: Path, cases: int = 5) -> Path:
         "file_ending": ".nii.gz",
     }
     (folder / "dataset.json").write_text(json.dumps(declared), encoding="utf-8")
-    return folder

@@ -5,7 +5,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from autoseg.memory import free_memory
+from autoseg.memory import free_memory, total_memory
 
 GIB = 2**30
 
@@ -18,8 +18,10 @@ def groups(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     (tmp_path / "job" / "step").mkdir(parents=True)
     monkeypatch.setattr("autoseg.memory.GROUPS", tmp_path)
     monkeypatch.setattr("autoseg.memory.OWN_GROUP", own)
-    free = psutil.virtual_memory()._replace(available=100 * GIB)
+    free = psutil.virtual_memory()._replace(available=100 * GIB, total=120 * GIB)
     monkeypatch.setattr("psutil.virtual_memory", lambda: free)
+    swap = psutil.swap_memory()._replace(total=4 * GIB)
+    monkeypatch.setattr("psutil.swap_memory", lambda: swap)
     return tmp_path
 
 
@@ -45,3 +47,10 @@ def test_the_tightest_group_counts_and_pages_of_files_are_free(groups: Path) -> 
 def test_a_system_without_groups_has_no_limit(groups: Path) -> None:
     (groups / "own").unlink()
     assert free_memory() == 100 * GIB
+
+
+def test_all_the_memory_that_a_process_can_have_is_the_machines_or_its_tightest_groups(groups: Path) -> None:
+    assert total_memory() == 124 * GIB
+    limit(groups / "job" / "step", "max", GIB, 0)
+    limit(groups / "job", str(20 * GIB), 12 * GIB, 0)
+    assert total_memory() == 20 * GIB

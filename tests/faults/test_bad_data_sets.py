@@ -61,6 +61,15 @@ def moved_channel(millimetres: float) -> Callable[[Path], object]:
     return spoil
 
 
+def in_units(factor: float) -> Callable[[Path], object]:
+    def spoil(folder: Path) -> None:
+        spacing = (1.0 * factor, 1.5 * factor, 3.0 * factor)
+        build.write(image(folder, 1), build.voxels(), spacing=spacing)
+        build.write(label(folder, 1), build.label_voxels(), spacing=spacing)
+
+    return spoil
+
+
 def without_cases(first: int) -> Callable[[Path], object]:
     def spoil(folder: Path) -> None:
         for i in range(first, 5):
@@ -93,6 +102,11 @@ BAD = {
         lambda f: build.write(image(f, 1), np.ones(build.SHAPE, np.float32)),
         ["case_1", "constant image"],
     ),
+    "micrometres": (
+        in_units(1000),
+        ["case_1", "3e+03 x 1.5e+03 x 1e+03 mm", "1e+09 times as many", "3 x 1.5 x 1 mm", "leave the case out"],
+    ),
+    "metres": (in_units(0.001), ["case_1", "0.003 x 0.0015 x 0.001 mm", "metres", "leave the case out"]),
     "duplicate case": (twice, ["case_0", "duplicate case", "line 2", "line 3"]),
     "wrong number of channels": (
         lambda f: build.write(f / "imagesTr" / "case_1_0001.nii.gz", build.voxels()),

@@ -32,6 +32,25 @@ def test_inputs_far_from_the_training_cases_are_warned_of(run, tmp_path, change,
         assert f"a: {named}" in shown
 
 
+@pytest.mark.parametrize(
+    ("spacing", "named"),
+    [((20.0, 20.0, 20.0), "8e+03 times as many"), ((0.001, 0.001, 0.001), "written in metres")],
+)
+def test_an_image_that_would_be_absurd_at_the_models_spacing_is_refused_before_work(run, tmp_path, spacing, named):
+    image = write(tmp_path / "a.nii.gz", voxels(), straight(spacing=spacing))
+    fine = write(tmp_path / "b.nii.gz", voxels(), straight())
+    (problem,), _ = predict(run, read_inputs([image, fine], ("T1",)), tmp_path / "out")
+    assert problem.startswith("a: its voxels of") and named in problem and "trained with" in problem
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.nii.gz"]
+
+
+def test_an_image_that_no_memory_holds_is_refused_with_what_it_needs(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("inference.input_check.total_memory", lambda: 10_000)
+    image = write(tmp_path / "a.nii.gz", voxels(), straight())
+    (problem,), _ = predict(run, read_inputs([image], ("T1",)), tmp_path / "out")
+    assert "of memory" in problem and "crop the image" in problem
+
+
 def channel(normalization, bottom, top):
     """A channel whose training foreground lay between two intensities."""
     foreground = ForegroundIntensity(

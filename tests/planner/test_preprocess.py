@@ -178,6 +178,15 @@ def test_a_case_without_a_label_is_named(dataset: Dataset, run: RunFolder) -> No
         preprocess_dataset(replace(dataset, cases=cases), example_plan(), "3d", run, workers=1)
 
 
+def test_a_case_that_no_memory_holds_is_named_before_any_is_preprocessed(
+    dataset: Dataset, run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("planner.preprocess.total_memory", lambda: 1_000)
+    with pytest.raises(DatasetError, match=rf"^{dataset.cases[0].name}: .*GB of memory.*crop the case"):
+        preprocess_dataset(dataset, example_plan(), "3d", run, workers=1)
+    assert not any(run.preprocessed("3d").glob("*"))
+
+
 def test_a_configuration_that_is_not_planned_is_named(dataset: Dataset, run: RunFolder) -> None:
     with pytest.raises(PlanError, match=r"'2d' is not planned; planned are 3d"):
         preprocess_dataset(dataset, example_plan(), "2d", run, workers=1)

@@ -141,6 +141,10 @@ def test_one_patient_is_an_error() -> None:
         ([Split(train=("a", "b"), val=("b",))], r"fold 0: cases in both train and val: b"),
         ([Split(train=("a", "a"), val=("b",))], r"train names a case more than once: a"),
         ([Split(train=("a",), val=("b",)), Split(train=("c",), val=())], r"fold 1: val is empty"),
+        (
+            [Split(train=("a",), val=("b",)), Split(train=("c",), val=("b",))],
+            r"case b is validated on in folds 0 and 1",
+        ),
         ([], r"there are no folds"),
     ],
 )
@@ -161,3 +165,19 @@ def test_every_problem_is_named_at_once() -> None:
 
 def test_a_users_single_fold_is_allowed() -> None:
     check_splits([Split(train=("a", "b"), val=("c",))], dataset_of([case("a"), case("b"), case("c")]))
+
+
+def test_a_patient_or_a_case_in_both_parts_is_allowed_where_the_fold_says_so() -> None:
+    dataset = dataset_of([case("a", patient="p"), case("b"), case("c"), case("d", patient="p")])
+    shared = Split(train=("a", "b"), val=("d", "b"))
+    with pytest.raises(PlanError, match="allow_overlap"):
+        check_splits([shared], dataset)
+    check_splits([shared.changed(allow_overlap=True)], dataset)
+    # each scan of the patient is validated on once, in a fold of its own
+    check_splits([shared.changed(allow_overlap=True), Split(train=("b",), val=("a",), allow_overlap=True)], dataset)
+
+
+def test_no_case_is_validated_on_twice_even_where_overlap_is_allowed() -> None:
+    twice = Split(train=("a", "b"), val=("b",), allow_overlap=True)
+    with pytest.raises(PlanError, match="case b is validated on in folds 0 and 1"):
+        check_splits([twice, twice], dataset_of([case("a"), case("b")]))

@@ -245,7 +245,11 @@ def _resample(array: NDArray[np.float32], grid: torch.Tensor, axes: tuple[int, .
     kept = [0, *(1 + a for a in range(3) if a not in axes)]
     order = [*kept, *(1 + a for a in axes)]
     moved = np.ascontiguousarray(array.transpose(order))
-    flat = torch.from_numpy(moved).reshape(1, -1, *moved.shape[len(kept) :])
+    size = moved.shape[len(kept) :]
+    if len(size) == 1:
+        # grid_sample knows two axes at least: the second has one voxel, and is sampled in its middle
+        size, grid = (1, *size), torch.stack((grid[..., 0], torch.zeros_like(grid[..., 0])), dim=-1)[None]
+    flat = torch.from_numpy(moved).reshape(1, -1, *size)
     sampled = F.grid_sample(flat, grid[None], mode=mode, padding_mode="zeros", align_corners=False).numpy()
-    result = sampled.reshape(*moved.shape[: len(kept)], *grid.shape[:-1])
+    result = sampled.reshape(*moved.shape[: len(kept)], *grid.shape[-1 - len(axes) : -1])
     return np.ascontiguousarray(result.transpose(np.argsort(order)))

@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 
 import autoseg
@@ -114,3 +116,21 @@ def test_threads_and_epochs_are_at_least_one(calls, dataset, run, tmp_path):
         with pytest.raises(InputError, match="--epochs 0: at least one"):
             command(dataset, out, epochs=0)
     assert not out.exists()
+
+
+def test_what_is_unusual_in_a_persons_own_folds_is_said_when_training_begins(calls, run, capsys):
+    first, *others = read_splits(run.splits)
+    left_out = first.val[0]
+    write_splits(run.splits, tuple(s.changed(train=tuple(c for c in s.train if c != left_out)) for s in others))
+    autoseg.train(run.path, fold=0)
+    assert f"in no fold, so not used: {left_out}" in capsys.readouterr().err
+    case = others[0].val[0]
+    write_splits(run.splits, (others[0].changed(train=(*others[0].train, case)),))
+    with pytest.raises(PlanError, match="allow_overlap"):
+        autoseg.train(run.path)
+    write_splits(run.splits, (others[0].changed(train=(*others[0].train, case), allow_overlap=True),))
+    shutil.rmtree(run.fold("3d", 0))
+    autoseg.train(run.path)
+    said = capsys.readouterr().err
+    assert f"too favourable: {case}" in said
+    assert "has one fold" in said

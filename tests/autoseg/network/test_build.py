@@ -46,6 +46,21 @@ def test_parameters_of_a_plain_network_by_hand() -> None:
     assert sum(p.numel() for p in network.parameters()) == encoder + decoder
 
 
+@pytest.mark.parametrize("architecture", ["plain", "resenc_m"])
+def test_a_network_of_one_stage_has_the_same_outputs_as_its_layers_one_after_the_other(architecture: str) -> None:
+    single = {"features": (4,), "strides": ((1, 1, 1),), "kernel_sizes": ((3, 3, 3),), "decoder_blocks": ()}
+    described = describe(architecture, encoder_blocks=(2,), **single)
+    network = build_network(described, in_channels=2, classes=3)
+    image = torch.randn(2, 2, 5, 6, 7)
+    expected = network.decoder.heads[0](network.encoder.stages[0](network.encoder.stem(image)))
+    (logits,) = network.train()(image)
+    assert logits.shape == (2, 3, 5, 6, 7)
+    assert torch.equal(logits, expected)
+    assert torch.equal(network.eval()(image), expected)
+    logits.square().mean().backward()
+    assert all(p.grad is not None for p in network.parameters())
+
+
 def test_a_2d_network_never_mixes_slices() -> None:
     flat = describe(strides=((1, 1, 1), (1, 2, 2), (1, 2, 2)), kernel_sizes=((1, 3, 3), (1, 3, 3), (1, 3, 3)))
     network = build_network(flat, 1, 2).eval()

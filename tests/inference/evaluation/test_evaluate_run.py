@@ -136,3 +136,13 @@ def test_a_run_is_reported_without_fingerprint_dataset_and_logs(tmp_path: Path) 
 def _maps(run: Path) -> list[tuple[np.ndarray, np.ndarray]]:
     predictions = run / "cross_validation" / "3d"
     return [(reference_of(i), read_label(predictions / f"{c}.nii.gz").array[0]) for i, c in enumerate(CASES)]
+
+
+def test_the_report_says_what_is_unusual_in_a_persons_own_folds(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    assert report_run(run, "3d").warnings == ()
+    first, second = read_splits(run.splits)
+    write_splits(run.splits, (first, second.changed(val=second.val[:-1])))
+    (warning,) = report_run(run, "3d").warnings
+    assert f"in no validation, so not part of the results: {second.val[-1]}" in warning
+    assert warning in (run.report / "report.html").read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ import pytest
 from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.errors import PlanError
 from autoseg.plan.configuration import Architecture, Configuration
-from planner.rules.reference_plan import PlannedDecisions, reference_plan
+from planner.rules.reference_plan import PlannedDecisions, reference_plan, require_planned
 from tests.planner.fingerprints import fingerprint
 
 ARCHITECTURES: tuple[Architecture, ...] = ("plain", "resenc_m")
@@ -138,6 +138,24 @@ def test_single_slices_get_a_2d_configuration_only() -> None:
     plan = reference_plan(fingerprint([(999, 0.5, 0.5)] * 4, [(1, 300, 400)] * 4)).plan
     assert set(plan.configurations) == {"2d"}
     assert plan.configurations["2d"].slice_axis == 0
+
+
+def test_images_one_voxel_thick_are_planned_over_their_own_plane() -> None:
+    # the spacing across the plane is what a format without it makes up, finer than within it
+    plan = reference_plan(fingerprint([(1.1, 1, 1.1)] * 4, [(300, 1, 400)] * 4)).plan
+    assert plan.configurations["2d"].slice_axis == 1
+    assert plan.configurations["2d"].patch_size[1] == 1 < min(plan.configurations["2d"].patch_size[::2])
+    require_planned(plan, ["2d"])
+    with pytest.raises(PlanError, match=r"'3d' is not planned: most images are one voxel thick along y; add --config"):
+        require_planned(plan, ["2d", "3d"])
+
+
+def test_a_coarser_network_that_the_rules_do_not_plan_is_refused_with_the_reason() -> None:
+    plan = reference_plan(fingerprint([(1, 1, 1)] * 4, [(30, 30, 30)] * 4)).plan
+    with pytest.raises(PlanError, match="3d sees enough of a case"):
+        require_planned(plan, ["3d_lowres"])
+    with pytest.raises(PlanError, match="'4d' is not planned; planned are 2d, 3d"):
+        require_planned(plan, ["4d"])
 
 
 @pytest.mark.parametrize("memory_gb", [0.0, -1.0, 1e-6])

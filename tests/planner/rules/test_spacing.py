@@ -48,7 +48,20 @@ def test_the_coarse_axis_does_not_become_finer_than_the_others() -> None:
     ],
 )
 def test_the_coarsest_axis_comes_first_and_the_first_of_ties(spacing: tuple, order: tuple) -> None:
-    assert axis_order(spacing).value == order
+    assert axis_order(spacing, (20, 30, 30)).value == order
+
+
+@pytest.mark.parametrize(
+    ("spacing", "shape", "order"),
+    [
+        ((0.5, 1, 1), (1, 30, 40), (0, 1, 2)),
+        ((3, 1, 1), (20, 1, 40), (1, 0, 2)),
+        ((1, 1, 1.1), (30, 40, 1), (2, 0, 1)),
+        ((1, 2, 3), (1, 1, 40), (1, 0, 2)),
+    ],
+)
+def test_an_axis_of_one_voxel_comes_before_the_coarsest(spacing: tuple, shape: tuple, order: tuple) -> None:
+    assert axis_order(spacing, shape).value == order
 
 
 def test_median_shape_is_of_resampled_cases_rounded_one_by_one() -> None:

@@ -112,7 +112,7 @@ def test_only_the_region_that_the_transform_reaches_is_read(ramps: Recorder) -> 
     assert ramps.boxes == [((18, 13, 19), (39, 34, 40))]
 
 
-@pytest.mark.parametrize("axes", [(0, 1, 2), (1, 2), (0, 2), (0, 1)])
+@pytest.mark.parametrize("axes", [(0, 1, 2), (1, 2), (0, 2), (0, 1), (0,), (1,), (2,)])
 def test_image_and_label_stay_aligned_and_the_pivot_in_place(ramps: Recorder, axes: tuple[int, ...]) -> None:
     rng = np.random.default_rng(5)
     matrix = affine_matrix((25.0, 18.0, -21.0), 0.9, (1.0, 1.0, 1.0))[np.ix_(axes, axes)]

@@ -1,0 +1,56 @@
+"""What a person should know of folds of their own before training, and beside the results.
+
+In: the folds and the cases of the data set. Out: sentences for the terminal and the report. Folds that autoseg made
+itself give none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from autoseg.dataset.case import Case, Dataset
+from autoseg.dataset.record import CaseSource, DatasetRecord
+from autoseg.run_folder.splits import Split
+
+NAMES_TOLD = 10
+"""So many names stand in one sentence; the others are counted."""
+
+
+def patient_of(case: Case | CaseSource) -> tuple[str, str]:
+    """Kind and name of the patient of a case; without a named patient the case counts as a patient of its own."""
+    return ("case", case.name) if case.patient is None else ("patient", case.patient)
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names in one text; of many names the first ones, and how many more there are."""
+    every = list(names)
+    more = len(every) - NAMES_TOLD
+    return ", ".join(every[:NAMES_TOLD]) + (f" and {more} more" if more > 0 else "")
+
+
+def notes_on_splits(splits: Sequence[Split], dataset: Dataset | DatasetRecord) -> tuple[str, ...]:
+    """Sentences about folds that are possible, but unlike those that autoseg makes.
+
+    Args:
+        splits: training and validation cases of each fold, as `splits.json` has them.
+        dataset: the data set as it is read now, or its record in a RUN folder.
+    """
+    trained = {case for split in splits for case in split.train}
+    validated = {case for split in splits for case in split.val}
+    names = [case.name for case in dataset.cases]
+    notes = []
+    if unused := [name for name in names if name not in trained | validated]:
+        notes.append(f"splits.json: in no fold, so not used: {listed(unused)}")
+    if unseen := [name for name in names if name in trained - validated]:
+        notes.append(f"splits.json: trained on and in no validation, so not part of the results: {listed(unseen)}")
+    if len(splits) == 1:
+        notes.append("splits.json: has one fold, so predictions come from one model, and results from its val cases")
+    patients = {case.name: patient_of(case) for case in dataset.cases}
+    for fold, split in enumerate(splits):
+        learned_from = {patients[case] for case in split.train if case in patients}
+        if seen := [case for case in split.val if patients.get(case) in learned_from]:
+            notes.append(
+                f"splits.json: fold {fold} is trained on the patients of these val cases, as allow_overlap allows, so "
+                f"its results are too favourable: {listed(seen)}"
+            )
+    return tuple(notes)
