@@ -29,7 +29,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from autoseg.errors import AutosegError, InputError, TrainingDataError
 from autoseg.machine.memory import free_memory
-from autoseg.machine.stop_signals import leave_stopping_to_the_parent
+from autoseg.machine.stop_signals import held_back_from_new_workers, leave_stopping_to_the_parent
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.network_input import InputLayout
 from autoseg.run_folder.preprocessed_case import read_record
@@ -139,7 +139,8 @@ class BatchLoader:
         Raises:
             TrainingDataError: a patch could not be made, and the message names the case; or a worker died.
         """
-        self._items = iter(self._loader())
+        with held_back_from_new_workers():
+            self._items = iter(self._loader())
         for _ in self._steps:
             # no local name refers to the iterator, so that leaving the block ends the workers
             if self._items is None:
@@ -271,8 +272,8 @@ def _begin_worker(_: int) -> None:
     Signals that a terminal or a scheduler sends to the whole process group are left to the parent, which still takes
     batches while it finishes its step.
     """
-    leave_stopping_to_the_parent()
     signal.signal(signal.SIGTERM, _end_later)
+    leave_stopping_to_the_parent()
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
