@@ -10,6 +10,7 @@ from pathlib import Path
 
 from autoseg.errors import InputError, RunFolderError
 from autoseg.files import sweep
+from autoseg.machine.passing_files import sweep_passing_files
 from autoseg.run_folder.paths import RunFolder
 
 # Files that a RUN folder may hold before its first plan: a person's own folds, and leftovers of an interrupted start.
@@ -76,8 +77,9 @@ def existing_run(path: Path | str, *, follow_links: bool = False) -> RunFolder:
 
 
 def _remove_leftovers(run: RunFolder) -> None:
-    """Remove what killed processes left: half-written files, and the training state of finished folds."""
+    """Remove what killed processes left: half-written files, sockets, and the training state of finished folds."""
     sweep(run.path)
+    sweep_passing_files()
     for name in run.configurations_with_models():
         for fold, folder in run.folds(name):
             if run.is_finished(name, fold) and (folder / "checkpoint").exists():

@@ -1,4 +1,4 @@
-"""A tiny data set of bright balls and a finished RUN on it, made once for each kind of treatment and copied from there."""
+"""A tiny data set of bright balls and a finished RUN on it, made once and copied for each attempt."""
 
 from __future__ import annotations
 
@@ -56,9 +56,14 @@ class Made:
 
     def copied(self, target: Path, without: tuple[str, ...] = ()) -> RunFolder:
         """A copy of the RUN folder; what was at `target` is removed."""
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(self.run.path, target, ignore=lambda folder, names: _left_out(self.run, folder, names, without))
-        return RunFolder(target)
+        return copy_run(self.run, target, without)
+
+
+def copy_run(run: RunFolder, target: Path, without: tuple[str, ...] = ()) -> RunFolder:
+    """Copy a RUN folder without some of its files and folders; what was at `target` is removed."""
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(run.path, target, ignore=lambda folder, names: _left_out(run, folder, names, without))
+    return RunFolder(target)
 
 
 def _left_out(run: RunFolder, folder: str, names: list[str], without: tuple[str, ...]) -> set[str]:
@@ -101,10 +106,16 @@ def draw_ball(seed: int) -> tuple[list[np.ndarray], np.ndarray]:
     return [image.astype(np.float32) for image in images], label.astype(np.uint8)
 
 
-def contents(folder: Path) -> dict[str, str]:
-    """For each file its content without recorded times, as a hash; that of pages and pictures is not compared."""
+def contents(folder: Path, beginnings: tuple[str, ...] = ("",)) -> dict[str, str]:
+    """Content of each file without recorded times, as a hash; that of pages and pictures is not compared.
+
+    Args:
+        folder: folder with files and folders.
+        beginnings: beginnings of the paths in it that are looked at.
+    """
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    return {name: hashlib.sha256(without_times(path)).hexdigest()[:12] for name, path in sorted(files.items())}
+    chosen = {name: path for name, path in sorted(files.items()) if name.startswith(beginnings)}
+    return {name: hashlib.sha256(without_times(path)).hexdigest()[:12] for name, path in chosen.items()}
 
 
 def without_times(path: Path) -> bytes:

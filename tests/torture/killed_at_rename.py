@@ -15,21 +15,21 @@ from typing import Any
 from autoseg.commands.cli import main
 
 
-def arm(when: str, number: int) -> list[int]:
+def arm(when: str, where: str) -> None:
     """Wrap `os.replace` and `os.rename`, to which all renames in Python lead.
 
     Args:
         when: `before` or `after` the rename this process is killed; with `count` it goes on.
-        number: number of the rename, from 1.
-
-    Returns:
-        A list whose only entry is the number of renames so far.
+        where: number of the rename, from 1; with `count` a file that gets the number of renames so far.
     """
     seen = [0]
+    number = 0 if when == "count" else int(where)
 
     def wrapped(real: Any) -> Any:
         def rename(*arguments: Any, **options: Any) -> None:
             seen[0] += 1
+            if when == "count":
+                Path(where).write_text(str(seen[0]), encoding="utf-8")
             if when == "before" and seen[0] == number:
                 os.kill(os.getpid(), signal.SIGKILL)
             real(*arguments, **options)
@@ -39,14 +39,9 @@ def arm(when: str, number: int) -> list[int]:
         return rename
 
     os.replace, os.rename = wrapped(os.replace), wrapped(os.rename)
-    return seen
 
 
 if __name__ == "__main__":
     when, where, *arguments = sys.argv[1:]
-    renames = arm(when, 0 if when == "count" else int(where))
-    try:
-        main(arguments)
-    finally:
-        if when == "count":
-            Path(where).write_text(str(renames[0]), encoding="utf-8")
+    arm(when, where)
+    main(arguments)

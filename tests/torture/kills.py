@@ -10,19 +10,19 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psutil
 
-import tests
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import write_splits
+from tests.torture.commands import Forked, Started, said
 from tests.torture.finished_run import (
     AFTER_TRAINING,
     FIXED,
@@ -33,9 +33,9 @@ from tests.torture.finished_run import (
     differences,
     make_finished_run,
 )
+from tests.torture.killed_at_rename import arm
 from tests.torture.outcome import Outcome
 
-ROOT = Path(tests.__file__).parents[1]
 SECONDS_TO_END = 20.0
 """Processes whose parent was killed, and a command that was asked to stop, have this long to end."""
 
@@ -95,8 +95,10 @@ def _tasks(made: Made) -> list[Task]:
         return lambda work: made.copied(work / "RUN", names)
 
     def train(work: Path, rng: random.Random) -> list[str]:
-        length = ["--epochs", "3", "--threads", "1", "--workers", str(rng.randrange(3))]
-        return ["train", str(work / "RUN"), "--config", "3d", "--fold", "0", *length]
+        workers = rng.randrange(3)
+        others = ["--workers", str(workers)] if workers else []
+        fixed = ["--epochs", "3", "--threads", "1"]
+        return ["train", str(work / "RUN"), "--config", "3d", "--fold", "0", *fixed, *others]
 
     def plan_and_preprocess(work: Path, rng: random.Random) -> list[str]:
         return ["plan-and-preprocess", str(made.data), "-o", str(work / "RUN"), "--config", "2d", "3d"]
@@ -129,11 +131,11 @@ def _learn(task: Task, work: Path, rng: random.Random) -> None:
     """Carry the task out undisturbed, for its duration, its renames and its results."""
     _begin(task, work)
     started = time.monotonic()
-    command = [sys.executable, "-m", "tests.torture.killed_at_rename", "count", str(work.parent / "renames.txt")]
-    status = _started([*command, *task.arguments(work, rng)], work).wait(LONGEST)
+    counted = work.with_name("renames.txt")
+    status = _start(task.arguments(work, rng), work, "count", str(counted)).wait(LONGEST)
     if status != 0:
-        raise RuntimeError(f"{task.name} ended with status {status}: {_said(work)}")
-    task.seconds, task.renames = time.monotonic() - started, int((work.parent / "renames.txt").read_text())
+        raise RuntimeError(f"{task.name} ended with status {status}: {said(_log(work))}")
+    task.seconds, task.renames = time.monotonic() - started, int(counted.read_text())
     task.leaves, task.libraries = contents(work), frozenset(path.name for path in _temporary(work).iterdir())
 
 
@@ -171,17 +173,14 @@ def _kill_once(
     """Start the command and kill it; return in words how, and what was wrong with its end."""
     if rng.random() < 0.4:
         when, number = rng.choice(("before", "after")), rng.randint(1, task.renames)
-        command = [sys.executable, "-m", "tests.torture.killed_at_rename", when, str(number), *arguments]
-        process = _started(command, work)
+        process = _start(arguments, work, when, str(number))
         told, asked = f"SIGKILL {when} rename {number} of {task.renames}", signal.SIGKILL
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(LONGEST)
+        process.wait(LONGEST)
     else:
         name, asked, everyone = rng.choice(SIGNALS)
         after = rng.uniform(0, task.seconds)
-        process = _started([sys.executable, "-m", "autoseg", *arguments], work)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(after)
+        process = _start(arguments, work)
+        process.wait(after)
         told = f"{name} after {after:.2f} of {task.seconds:.2f} s"
         seen |= {p.pid for p in _of_session(process.pid)}
         with suppress(ProcessLookupError):
@@ -190,39 +189,35 @@ def _kill_once(
     return told, _wrong_end(process, asked, work)
 
 
-def _wrong_end(process: subprocess.Popen[bytes], asked: signal.Signals, work: Path) -> str | None:
+def _wrong_end(process: Forked | Started, asked: signal.Signals, work: Path) -> str | None:
     """What was wrong when a command that was killed ended; None where nothing was."""
     deadline = time.monotonic() + SECONDS_TO_END
     while (left := _of_session(process.pid)) and time.monotonic() < deadline:
-        process.poll()
-        time.sleep(0.05)
+        process.wait(0.05)
     if left:
         named = ", ".join(f"{p.pid} {' '.join(p.cmdline())[-80:]}" for p in left)
         for one in left:
             one.kill()
-        process.wait()
-        return f"{SECONDS_TO_END:g} s later there is still {named}: {_said(work)}"
-    status = process.wait()
+        return f"{SECONDS_TO_END:g} s later there is still {named}: {said(_log(work))}"
+    status = process.wait(SECONDS_TO_END)
     # a signal may come before Python has set its handlers, or after the command has ended
     allowed = {0, -asked, 128 + asked}
     if status not in allowed:
-        return f"ended with status {status}: {_said(work)}"
-    if asked != signal.SIGKILL and "Traceback" in _said(work) and status != -asked:
-        return f"a traceback: {_said(work)}"
+        return f"ended with status {status}: {said(_log(work))}"
+    if asked != signal.SIGKILL and "Traceback" in said(_log(work)) and status != -asked:
+        return f"a traceback: {said(_log(work))}"
     return None
 
 
 def _ended(task: Task, arguments: list[str], work: Path, what: str, seen: set[int]) -> Outcome:
     """Let the command end, and compare what it leaves with an undisturbed one."""
-    process = _started([sys.executable, "-m", "autoseg", *arguments], work)
+    process = _start(arguments, work)
     seen.add(process.pid)
-    try:
-        status: int | None = process.wait(LONGEST)
-    except subprocess.TimeoutExpired:
+    status = process.wait(LONGEST)
+    if status is None:
         os.killpg(process.pid, signal.SIGKILL)
-        status = process.wait()
     if status != 0:
-        return Outcome(what, "fault", f"going on ended with status {status}: {_said(work)}")
+        return Outcome(what, "fault", f"going on ended with status {status}: {said(_log(work))}")
     assert task.leaves is not None
     found = differences(task.leaves, contents(work))
     found += [f"{path} is left behind" for path in _temporary(work).iterdir() if path.name not in task.libraries]
@@ -231,19 +226,19 @@ def _ended(task: Task, arguments: list[str], work: Path, what: str, seen: set[in
     return Outcome(what, "fault" if found else "right", "; ".join(found) or "the same bits")
 
 
-def _started(command: list[str], work: Path) -> subprocess.Popen[bytes]:
-    """Start a command in a session of its own; its temporary files go to a folder of their own."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(_temporary(work))}
-    with _log(work).open("wb") as log:
-        return subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+def _start(arguments: list[str], work: Path, *rename: str) -> Forked | Started:
+    """Start a command whose temporary files go to a folder of their own; `rename` are arguments of `arm`."""
+    if "--workers" in arguments:
+        # a forked process would share what cleans up behind processes with this one
+        module = ["-m", "tests.torture.killed_at_rename", *rename] if rename else ["-m", "autoseg"]
+        return Started([*module, *arguments], _log(work), _temporary(work))
+    return Forked(arguments, _log(work), partial(_prepare, _temporary(work), rename))
+
+
+def _prepare(temporary: Path, rename: Sequence[str]) -> None:
+    os.environ["TMPDIR"] = tempfile.tempdir = str(temporary)
+    if rename:
+        arm(*rename)
 
 
 def _of_session(session: int) -> list[psutil.Process]:
@@ -269,7 +264,3 @@ def _log(work: Path) -> Path:
 
 def _temporary(work: Path) -> Path:
     return work.with_name("temporary")
-
-
-def _said(work: Path) -> str:
-    return " ".join(_log(work).read_text(encoding="utf-8", errors="replace").split())[-600:]
