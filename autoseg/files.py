@@ -173,9 +173,14 @@ def _temporary_name(path: Path) -> Path:
     return hidden_name(staging, path.name)
 
 
+def passing_name(name: str) -> str:
+    """Return a hidden name that is not in use and tells this process and this machine; it ends in `name`."""
+    return f".{os.getpid()}.{this_machine()}.{secrets.token_hex(4)}.{name}"
+
+
 def hidden_name(folder: Path, name: str) -> Path:
     """Return a hidden path in a folder that is not in use, which tells the process and the machine that made it."""
-    return folder / f".{os.getpid()}.{this_machine()}.{secrets.token_hex(4)}.{name}"
+    return folder / passing_name(name)
 
 
 def sweep(folder: Path) -> None:
@@ -189,7 +194,7 @@ def sweep(folder: Path) -> None:
     for where, folders, files in os.walk(folder):
         for name in (*folders, *files):
             entry = Path(where, name)
-            if (found := _LEFTOVER.match(name)) and _is_abandoned(entry, int(found[1]), found[2]):
+            if is_left_behind(entry, name):
                 if entry.is_dir() and not entry.is_symlink():
                     shutil.rmtree(entry, ignore_errors=True)
                 else:
@@ -197,7 +202,17 @@ def sweep(folder: Path) -> None:
                         entry.unlink()
 
 
-def _is_abandoned(entry: Path, process: int, machine: str) -> bool:
+def is_left_behind(entry: Path, name: str) -> bool:
+    """Whether a file or folder has a name of `passing_name`, and its process has ended.
+
+    Args:
+        entry: path of the file or folder.
+        name: its name, without what the system puts before it.
+    """
+    found = _LEFTOVER.match(name)
+    if found is None:
+        return False
+    process, machine = int(found[1]), found[2]
     if machine == this_machine():
         return start_of(process) is None
     try:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from autoseg.errors import InputError, RunFolderError
 from autoseg.files import sweep
+from autoseg.machine.passing_files import sweep_passing_files
 from autoseg.run_folder.lock import remove_abandoned_locks
 from autoseg.run_folder.paths import RunFolder
 
@@ -76,9 +77,10 @@ def existing_run(path: Path | str, *, follow_links: bool = False) -> RunFolder:
 
 
 def _remove_leftovers(run: RunFolder) -> None:
-    """Remove what killed processes left: half-written files, and the training state of finished folds."""
+    """Remove what killed processes left: half-written files, locks, sockets, and the state of finished folds."""
     remove_abandoned_locks(run.path)
     sweep(run.path)
+    sweep_passing_files()
     for name in run.configurations_with_models():
         for fold, folder in run.folds(name):
             if run.is_finished(name, fold) and (folder / "checkpoint").exists():

@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from autoseg.errors import WorkerDied
 from autoseg.machine.child_processes import current_folder_left_out
-from autoseg.machine.stop_signals import leave_stopping_to_the_parent
+from autoseg.machine.stop_signals import held_back_from_new_workers, leave_stopping_to_the_parent
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -113,7 +113,7 @@ class _Worker(Generic[Item, Result]):
     def __init__(self, function: Callable[[Item], Result]) -> None:
         self.connection, theirs = SPAWN.Pipe()
         self.process = SPAWN.Process(target=_serve, args=(theirs, function), daemon=True)
-        with current_folder_left_out():
+        with current_folder_left_out(), held_back_from_new_workers():
             self.process.start()
         theirs.close()
         self.item: int | None = None

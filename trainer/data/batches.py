@@ -15,8 +15,9 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import wait
 from pathlib import Path
 from types import TracebackType
@@ -29,7 +30,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from autoseg.errors import AutosegError, InputError, TrainingDataError
 from autoseg.machine.child_processes import current_folder_left_out
-from autoseg.machine.stop_signals import leave_stopping_to_the_parent
+from autoseg.machine.passing_files import folder_of_workers, keep_temporary_files_in, named_semaphores
+from autoseg.machine.stop_signals import held_back_from_new_workers, leave_stopping_to_the_parent
 from autoseg.memory import free_memory
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.network_input import InputLayout
@@ -121,6 +123,7 @@ class BatchLoader:
         self._workers = workers
         self._pin_memory = pin_memory
         self._start_method = start_method
+        self._temporary = ExitStack()
         self._items: Iterator[tuple[torch.Tensor, torch.Tensor, int] | _Failure] | None = None
 
     def __enter__(self) -> BatchLoader:
@@ -131,6 +134,7 @@ class BatchLoader:
     ) -> None:
         """End the workers. If a worker died suddenly, replace torch's error by one that explains it."""
         self._items = None
+        self._temporary.close()
         if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
             raise self._worker_ended(error) from error
 
@@ -140,7 +144,7 @@ class BatchLoader:
         Raises:
             TrainingDataError: a patch could not be made, and the message names the case; or a worker died.
         """
-        with current_folder_left_out():
+        with current_folder_left_out(), held_back_from_new_workers(), named_semaphores():
             self._items = iter(self._loader())
         for _ in self._steps:
             # no local name refers to the iterator, so that leaving the block ends the workers
@@ -167,6 +171,7 @@ class BatchLoader:
 
     def _loader(self) -> DataLoader:
         several = self._workers > 0
+        temporary = self._temporary.enter_context(folder_of_workers()) if several else None
         return DataLoader(
             self._dataset,
             batch_size=None,
@@ -174,7 +179,7 @@ class BatchLoader:
             collate_fn=_unchanged,
             num_workers=self._workers,
             multiprocessing_context=multiprocessing.get_context(self._start_method) if several else None,
-            worker_init_fn=_begin_worker if several else None,
+            worker_init_fn=partial(_begin_worker, temporary=temporary) if several else None,
             prefetch_factor=2 if several else None,
             pin_memory=self._pin_memory,
             # an own generator, because the global one belongs to the training and is restored when it is resumed
@@ -267,14 +272,16 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _begin_worker(_: int) -> None:
-    """Make a worker process end when its parent ends, and not before.
+def _begin_worker(_: int, temporary: Path | None) -> None:
+    """Make a worker process end when its parent ends, and not before, and keep its temporary files in a folder.
 
     Signals that a terminal or a scheduler sends to the whole process group are left to the parent, which still takes
     batches while it finishes its step.
     """
-    leave_stopping_to_the_parent()
+    if temporary is not None:
+        keep_temporary_files_in(temporary)
     signal.signal(signal.SIGTERM, _end_later)
+    leave_stopping_to_the_parent()
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()

@@ -1,0 +1,73 @@
+"""Temporary files and semaphores of worker processes, named so that the next command removes what kills left behind.
+
+Workers hand tensors over through sockets in the system's folder for temporary files, and share semaphores that Linux
+keeps in `/dev/shm`. `multiprocessing` removes both, unless all processes are killed at once.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from autoseg.files import is_left_behind, passing_name
+
+SHARED_MEMORY = Path("/dev/shm")
+_NAME = "autoseg"
+_LONGEST_SOCKET = 103
+"""Bytes of a socket's path; macOS has the shortest limit."""
+
+_BELOW = "/pymp-12345678/listener-12345678"
+"""What `multiprocessing` adds to the path of the folder."""
+
+
+@contextmanager
+def folder_of_workers() -> Iterator[Path | None]:
+    """Give the block a folder for the temporary files of its workers, which is removed afterwards.
+
+    It is None where its path would be too long for sockets in it: the workers then use the system's folder.
+    """
+    folder = Path(tempfile.gettempdir()) / passing_name(_NAME)
+    if len(os.fsencode(folder)) + len(_BELOW) > _LONGEST_SOCKET:
+        yield None
+        return
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def keep_temporary_files_in(folder: Path) -> None:
+    """Make a folder the one for temporary files in this worker."""
+    tempfile.tempdir = str(folder)
+
+
+@contextmanager
+def named_semaphores() -> Iterator[None]:
+    """Context manager in which the names of new semaphores tell this process."""
+    # no public way leads to the names; without this entry they are as they were
+    configured = getattr(multiprocessing.current_process(), "_config", {})
+    before = configured.get("semprefix")
+    if before is not None:
+        configured["semprefix"] = f"/{passing_name(_NAME)}"
+    try:
+        yield
+    finally:
+        if before is not None:
+            configured["semprefix"] = before
+
+
+def sweep_passing_files() -> None:
+    """Remove temporary files and semaphores of workers whose parent is no more."""
+    for folder in Path(tempfile.gettempdir()).glob(f".*.{_NAME}"):
+        if not folder.is_symlink() and is_left_behind(folder, folder.name):
+            shutil.rmtree(folder, ignore_errors=True)
+    for semaphore in SHARED_MEMORY.glob(f"sem..*.{_NAME}-*"):
+        if is_left_behind(semaphore, semaphore.name.removeprefix("sem.")):
+            with suppress(OSError):
+                semaphore.unlink()
