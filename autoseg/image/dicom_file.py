@@ -25,6 +25,10 @@ _UNCOMPRESSED = (b"1.2.840.10008.1.2", b"1.2.840.10008.1.2.1", _BIG_ENDIAN)
 # groups of the first element of a file without a preamble, in either byte order
 _FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x02", b"\x00\x08")
 _UNDEFINED = 0xFFFFFFFF
+_SHORT_LENGTHS = (
+    *(b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL", b"SS"),
+    *(b"ST", b"TM", b"UI", b"UL", b"US"),
+)
 _LONG_LENGTHS = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
 
 
@@ -37,7 +41,11 @@ def require_shallow(path: Path) -> None:
     with _mapped(path) as content:
         if content is None:
             return
-        if _syntax(content)[0] == _DEFLATED:
+        syntax, begin = _syntax(content)
+        if begin > len(content):
+            # GDCM would search for another meaning of these bytes, and take gigabytes for what it finds
+            raise ImageError(f"{path}: damaged or truncated, the elements of its file header are wrong; copy it again")
+        if syntax == _DEFLATED:
             raise ImageError(
                 f"{path}: its elements are compressed as a whole (deflated), which is not read; convert it, for "
                 "example with dcmconv"
@@ -121,10 +129,15 @@ def _after_fragments(content: mmap.mmap, at: int, order: str) -> int:
 
 
 def _syntax(content: mmap.mmap) -> tuple[bytes, int]:
-    """The transfer syntax, empty where none is given, and where the elements after the file's own header begin."""
+    """The transfer syntax, empty where none is given, and where the elements after the file's own header begin.
+
+    That place is beyond the end where the file's own header is damaged.
+    """
     at = 132 if content[128:132] == b"DICM" else 0
     syntax = b""
     while content[at : at + 2] == b"\x02\x00" and at + 8 <= len(content):
+        if content[at + 4 : at + 6] not in (*_SHORT_LENGTHS, *_LONG_LENGTHS):
+            return syntax, len(content) + 1
         length, start = _length(content, at, "<", True)
         if content[at + 2 : at + 4] == b"\x10\x00":
             syntax = content[start : start + length].rstrip(b"\0 ")
