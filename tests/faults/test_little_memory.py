@@ -73,7 +73,8 @@ def test_other_errors_are_none_of_memory() -> None:
 def test_the_limit_of_the_process_counts() -> None:
     code = (
         "import resource, psutil, sys; from autoseg.memory import free_memory\n"
-        "resource.setrlimit(resource.RLIMIT_AS, (10**9, resource.getrlimit(resource.RLIMIT_AS)[1])); print(free_memory())"
+        "most = resource.getrlimit(resource.RLIMIT_AS)[1]\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (10**9, most)); print(free_memory())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 0 < int(done.stdout) < 10**9

@@ -63,3 +63,11 @@ def test_too_many_files(tmp_path: Path) -> None:
     path.write_text(META + "ElementDataFile = a%d.raw 1 999999999 1\n", encoding="utf-8")
     with pytest.raises(ImageError, match="names more than 20,000 files"):
         read_image(path)
+
+
+@pytest.mark.parametrize("line", ["NDims = -1", "NDims = 99999", "NDims = x", "ElementNumberOfChannels = -5"])
+def test_counts_that_would_end_the_process(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "a.mha"
+    path.write_bytes(f"{META}{line}\nElementDataFile = LOCAL\n".encode() + bytes(120))
+    with pytest.raises(ImageError, match=f"{line.split(' ')[0]} is"):
+        read_image(path)
