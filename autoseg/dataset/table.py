@@ -25,6 +25,8 @@ from autoseg.machine.map_cases import map_cases, workers_within_memory
 
 # bytes of memory that it takes to count the values of a label file, for each byte of the file
 _MEMORY_PER_FILE_BYTE = 400
+# a whole number as large as this is damage, which the check tells as a value that is not declared
+_NO_CLASS = 2**31
 
 
 def read_table_dataset(path: Path) -> Dataset:
@@ -153,6 +155,7 @@ def _labels_found(files: list[Path], table: Path) -> Labels:
 
 def _values_in(file: Path) -> set[int]:
     try:
-        return {int(value) for value in count_values(read_label(file).array) if value.is_integer()}
+        values = count_values(read_label(file).array)
     except ImageError:
         return set()
+    return {int(value) for value in values if value.is_integer() and abs(value) < _NO_CLASS}

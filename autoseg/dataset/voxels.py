@@ -23,6 +23,7 @@ from autoseg.image.labels import Labels
 
 # in label maps with a wider range, values are counted by sorting instead of in a table
 _LARGEST_TABLE = 1 << 16
+_LARGEST_VALUE = 1 << 62
 _SHOWN = 8
 
 
@@ -118,7 +119,9 @@ def count_values(array: NDArray) -> dict[float, int]:
     """Count the voxels of each value in a label map, smallest value first; all NaN count as one value."""
     lowest, highest = (array.min(), array.max()) if array.size else (0, 0)
     whole = array.dtype.kind in "iu" or bool(np.isfinite([lowest, highest]).all() and (np.rint(array) == array).all())
-    if whole and int(highest) - int(lowest) < _LARGEST_TABLE:
+    # the table is made with 64-bit integers
+    narrow = whole and max(abs(int(lowest)), abs(int(highest))) < _LARGEST_VALUE
+    if narrow and int(highest) - int(lowest) < _LARGEST_TABLE:
         counts = np.zeros(int(highest) - int(lowest) + 1, np.int64)
         # slice by slice, since bincount needs eight bytes for each voxel
         for part in array.reshape(-1, *array.shape[-2:]):

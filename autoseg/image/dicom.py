@@ -15,7 +15,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from autoseg.errors import ImageError
-from autoseg.image.dicom_file import is_uncompressed, require_shallow
+from autoseg.image.dicom_file import UNCOMPRESSED, require_shallow
 from autoseg.image.file_kind import require_readable
 from autoseg.image.image_header import geometry_of, read_header, require_possible, require_sound
 from autoseg.image.integrity import is_dicom_file, require_bytes
@@ -78,7 +78,7 @@ def _require_whole_slices(reader: sitk.ImageSeriesReader, image: sitk.Image) -> 
     pixels = image.GetSize()[0] * image.GetSize()[1]
     for i, file in enumerate(reader.GetFileNames()):
         bits = _tag(reader, i, "0028|0100")
-        if bits.isdecimal() and is_uncompressed(Path(file)):
+        if _tag(reader, i, "0002|0010") in UNCOMPRESSED and bits.isdecimal():
             require_bytes(Path(file), Path(file).stat().st_size, pixels * int(bits) // 8)
 
 

@@ -14,18 +14,19 @@ from pathlib import Path
 
 from autoseg.errors import ImageError
 
-MOST_ITEMS_UNCOUNTED = 4000
-"""A file with at most so many sequence items cannot be nested deeply enough to do harm, and is not looked into."""
-
 MOST_LEVELS = 100
 _DEFLATED, _BIG_ENDIAN = b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.2"
 _PIXELS, _ITEM, _ITEM_END, _SEQUENCE_END = 0x7FE00010, 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-# transfer syntaxes that store voxels uncompressed
-_UNCOMPRESSED = (b"1.2.840.10008.1.2", b"1.2.840.10008.1.2.1", _BIG_ENDIAN)
+UNCOMPRESSED = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
+"""Transfer syntaxes that store voxels uncompressed."""
+
 # groups of the first element of a file without a preamble, in either byte order
 _FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x02", b"\x00\x08")
 _UNDEFINED = 0xFFFFFFFF
-_LONG_LENGTHS = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
+_HEAD = struct.Struct("<HH2sH")
+_ITEM_MARK = b"\xfe\xff\x00\xe0"
+_SHORT_LENGTHS = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+_LONG_LENGTHS = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 
 
 def require_shallow(path: Path) -> None:
@@ -37,12 +38,16 @@ def require_shallow(path: Path) -> None:
     with _mapped(path) as content:
         if content is None:
             return
-        if _syntax(content)[0] == _DEFLATED:
+        syntax, begin = _syntax(content)
+        if begin > len(content):
+            # GDCM would search for another meaning of these bytes, and take gigabytes for what it finds
+            raise ImageError(f"{path}: damaged or truncated, the elements of its file header are wrong; copy it again")
+        if syntax == _DEFLATED:
             raise ImageError(
                 f"{path}: its elements are compressed as a whole (deflated), which is not read; convert it, for "
                 "example with dcmconv"
             )
-        if _has_many_items(content) and _levels(content) > MOST_LEVELS:
+        if not _is_flat(content, begin) and _levels(content) > MOST_LEVELS:
             raise ImageError(
                 f"{path}: its sequences are nested more than {MOST_LEVELS} levels deep, so that it is no DICOM file "
                 "that a scanner made; copy or export it again"
@@ -52,7 +57,7 @@ def require_shallow(path: Path) -> None:
 def is_uncompressed(path: Path) -> bool:
     """Whether a DICOM file stores its voxels uncompressed, so that its length is known."""
     with _mapped(path) as content:
-        return content is not None and _syntax(content)[0] in _UNCOMPRESSED
+        return content is not None and _syntax(content)[0].decode(errors="replace") in UNCOMPRESSED
 
 
 @contextmanager
@@ -68,17 +73,21 @@ def _mapped(path: Path) -> Iterator[mmap.mmap | None]:
             yield content
 
 
-def _has_many_items(content: mmap.mmap) -> bool:
-    """Whether the mark of a sequence item occurs often, in either byte order."""
-    for mark in (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00"):
-        at = -1
-        for _ in range(MOST_ITEMS_UNCOUNTED):
-            at = content.find(mark, at + 1)
-            if at < 0:
-                break
-        else:
-            return True
-    return False
+def _is_flat(content: mmap.mmap, at: int) -> bool:
+    """Whether no element from `at` on is a sequence; False too where that is not seen at a glance."""
+    explicit, size = _has_value_type(content, at), len(content)
+    while at + 8 <= size:
+        group, _, letters, length = _HEAD.unpack_from(content, at)
+        if explicit and letters in _SHORT_LENGTHS:
+            at += 8 + length
+            continue
+        wide = explicit and letters in _LONG_LENGTHS
+        at += 12 if wide else 8
+        length = int.from_bytes(content[at - 4 : at], "little")
+        if group == 0xFFFE or length == _UNDEFINED or content[at : at + 4] == _ITEM_MARK:
+            return False
+        at += length
+    return True
 
 
 def _levels(content: mmap.mmap) -> int:
@@ -121,10 +130,15 @@ def _after_fragments(content: mmap.mmap, at: int, order: str) -> int:
 
 
 def _syntax(content: mmap.mmap) -> tuple[bytes, int]:
-    """The transfer syntax, empty where none is given, and where the elements after the file's own header begin."""
+    """The transfer syntax, empty where none is given, and where the elements after the file's own header begin.
+
+    That place is beyond the end where the file's own header is damaged.
+    """
     at = 132 if content[128:132] == b"DICM" else 0
     syntax = b""
     while content[at : at + 2] == b"\x02\x00" and at + 8 <= len(content):
+        if content[at + 4 : at + 6] not in _SHORT_LENGTHS | _LONG_LENGTHS:
+            return syntax, len(content) + 1
         length, start = _length(content, at, "<", True)
         if content[at + 2 : at + 4] == b"\x10\x00":
             syntax = content[start : start + length].rstrip(b"\0 ")

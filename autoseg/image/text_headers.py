@@ -65,6 +65,7 @@ def _of_meta(path: Path, start: bytes) -> VoxelStorage | None:
     if last is None:
         return None
     fields = _fields(start[: last.start()], "=")
+    _require_counts(path, start[: last.start()])
     is_true = {name: fields.get(name, "").upper().startswith("T") for name in ("compresseddata", "binarydata")}
     encoding: Encoding = "deflated" if is_true["compresseddata"] else "raw" if is_true["binarydata"] else "text"
     value = last[1].decode(errors="surrogateescape").strip()
@@ -73,6 +74,15 @@ def _of_meta(path: Path, start: bytes) -> VoxelStorage | None:
     skipped = fields.get("headersize", "0")
     offset = int(skipped) if skipped.isdecimal() and len(skipped) < 19 else 0
     return VoxelStorage(_named_files(path, value, start[last.end() :]), encoding, offset)
+
+
+def _require_counts(path: Path, header: bytes) -> None:
+    """Refuse counts of dimensions and channels that MetaIO does not survive, wherever they are given in the header."""
+    for name, most in ((b"NDims", 10), (b"ElementNumberOfChannels", 1_000_000)):
+        for given in re.findall(rb"^\s*" + name + rb"\s*[=:]?([^\r\n]*)", header, re.IGNORECASE | re.MULTILINE):
+            text = given.decode(errors="replace").strip(" =:\t\0")
+            if not (text.isdecimal() and len(text) < 9 and 1 <= int(text) <= most):
+                raise ImageError(f"{path}: its header is damaged, {name.decode()} is {text!r:.40}; copy it again")
 
 
 def _of_nrrd(path: Path, start: bytes) -> VoxelStorage | None:

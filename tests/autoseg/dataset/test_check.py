@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from autoseg.dataset.case import Case
 from autoseg.dataset.check import Check, check_dataset
 from autoseg.dataset.read import read_dataset
+from autoseg.dataset.voxels import Findings, count_values, read_channels
 from autoseg.errors import DatasetError
 from tests.autoseg.dataset import build
 
@@ -262,3 +264,29 @@ def test_differences_below_a_thousandth_of_a_voxel_pass(tmp_path):
     folder = build.nnunet(tmp_path)
     build.write(label(folder), build.label_voxels(), origin=(10, -20, 30.0029))
     assert check(folder).warnings == ()
+
+
+@pytest.mark.parametrize("value", [1e38, -1e38, 2.0**63])
+def test_values_beyond_64_bits_are_counted(value: float) -> None:
+    assert count_values(np.full((2, 3, 4), value, np.float32)) == {float(np.float32(value)): 24}
+    assert count_values(np.full((2, 3, 4), 2**64 - 1, np.uint64)) == {float(2**64 - 1): 24}
+
+
+@pytest.mark.parametrize("ending", [".mhd", ".nhdr"])
+def test_a_header_that_takes_its_voxels_from_elsewhere_is_told(tmp_path: Path, ending: str) -> None:
+    path = build.write(tmp_path / "case" / f"a{ending}", build.voxels())
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "case" / "a.raw").rename(tmp_path / "scratch" / "a.raw")
+    for name, told in (("../scratch/a.raw", 1), (str(tmp_path / "scratch" / "a.raw"), 1), ("inside/a.raw", 0)):
+        if not told:
+            (tmp_path / "case" / "inside").mkdir()
+            (tmp_path / "scratch" / "a.raw").rename(tmp_path / "case" / "inside" / "a.raw")
+        lines = path.read_text(encoding="utf-8").splitlines()
+        key = "ElementDataFile = " if ending == ".mhd" else "data file: "
+        changed = [key + name if line.startswith(key) else line for line in lines]
+        path.write_text("\n".join(changed) + "\n", encoding="utf-8")
+        findings = Findings("one")
+        image = read_channels(Case("one", (path,)), findings)
+        assert image is not None and findings.problems == []
+        expected = f"takes the voxels from {tmp_path / 'scratch' / 'a.raw'}, outside"
+        assert [expected in text for text in findings.warnings] == [True] * told
