@@ -67,9 +67,7 @@ class CsvTable:
         names = []
         for column in self.columns:
             files = Counter(file for row in self.rows if (file := self.file(row, column)) is not None)
-            named = sum(
-                times for file, times in files.items() if split_ending(file)[1] or self._names_an_image(file)
-            )
+            named = sum(times for file, times in files.items() if split_ending(file)[1] or self._names_an_image(file))
             if column not in RESERVED and files and 2 * named >= files.total():
                 names.append(column)
         return tuple(names)
