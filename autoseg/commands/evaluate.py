@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autoseg.commands.guards import check_threads_and_epochs, existing_run, folder_for_results
+from autoseg.commands.guards import existing_run, folder_for_results
 from autoseg.commands.options import (
     FollowLinks,
     Predictions,
@@ -48,7 +48,6 @@ def evaluate(
         InputError: the folders hold no label maps of the same names.
         PartialFailure: some cases could not be evaluated; the report of the others is written.
     """
-    check_threads_and_epochs(threads)
     results = folder_for_results(output)
     labels = None if run is None else read_plan(existing_run(run, follow_links=follow_links).plan).labels
     from inference.evaluation.evaluate import IncompleteEvaluation, evaluate_folders

@@ -18,21 +18,6 @@ from autoseg.run_folder.paths import RunFolder
 _BEFORE_THE_PLAN = {"splits.json", "splits.as_made.json", "time_spent.json", "dataset.json", "fingerprint.json"}
 
 
-MOST_EPOCHS = 100_000
-
-
-def check_threads_and_epochs(threads: int | None, epochs: int | None = None) -> None:
-    """Refuse a number of threads or epochs below one.
-
-    Raises:
-        InputError: `threads` or `epochs` is less than 1.
-    """
-    if epochs is not None and not 1 <= epochs <= MOST_EPOCHS:
-        raise InputError(f"--epochs {epochs}: at least one, and at most {MOST_EPOCHS}")
-    if threads is not None and threads < 1:
-        raise InputError(f"--threads {threads}: at least one")
-
-
 def configurations_of(config: str | Sequence[str]) -> tuple[str, ...]:
     """Return the names of the configurations, each once, from one name or several.
 

@@ -6,15 +6,30 @@ signature (`autoseg.commands.cli`), and `command` writes the same texts into the
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from cyclopts import Parameter
+
+from autoseg.commands.option_bounds import (
+    CASES,
+    EPOCHS,
+    FOLD,
+    FOLDS,
+    MEMORY_GB,
+    PATCH_WORKERS,
+    SEED,
+    SHARE_MISSING,
+    THREADS,
+    WORKERS,
+    refuse_out_of_bounds,
+)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -23,16 +38,26 @@ _DIMENSIONS = ("2d", "2.5d", "3d", "3d_lowres")
 
 
 def command(function: Function) -> Function:
-    """Complete the docstring of a command's function by an `Args` section with the texts of its options.
+    """Complete the docstring of a command's function by its options, and refuse numbers beyond the options' bounds.
 
     Args:
         function: public function whose parameters have the types of this module.
+
+    Returns:
+        The function with the same signature; it raises `InputError` for such a number before it does anything.
     """
     about, *rest = re.split(r"\n\n(?=Returns:|Raises:)", inspect.cleandoc(function.__doc__ or ""), maxsplit=1)
     types = types_of_options(function)
     arguments = [f"    {name} ({_type_text(hint)}): {option_of(hint).help}" for name, hint in types.items()]
     function.__doc__ = "\n\n".join([about, "\n".join(["Args:", *arguments]), *rest])
-    return function
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def bounded(*positional: Any, **by_name: Any) -> Any:
+        refuse_out_of_bounds(types, signature.bind(*positional, **by_name).arguments)
+        return function(*positional, **by_name)
+
+    return cast(Function, bounded)
 
 
 def _type_text(hint: object) -> str:
@@ -122,7 +147,7 @@ CopyFolder = Annotated[Path | str, _output("The copy; must not exist yet.")]
 Dimensions = Annotated[
     Sequence[str], _several("--config", "Configurations to plan and train, as 2d 3d.", "CHOICE", _DIMENSIONS)
 ]
-Memory = Annotated[float | None, Parameter(help="Memory in GB that training may take [default: 8].")]
+Memory = Annotated[float | None, Parameter(help="Memory in GB that training may take [default: 8]."), MEMORY_GB]
 Architecture = Annotated[
     Literal["plain", "resenc_m", "resenc_l", "resenc_xl"] | None, Parameter(help="Kind of U-Net [default: plain].")
 ]
@@ -155,7 +180,7 @@ StudyDimensions = Annotated[
         _DIMENSIONS,
     ),
 ]
-FoldCount = Annotated[int | None, Parameter(help="Number of folds [default: 5, or those in splits.json].")]
+FoldCount = Annotated[int | None, Parameter(help="Number of folds [default: 5, or those in splits.json]."), FOLDS]
 
 TrustTimes = Annotated[
     bool, _switch("Do not read files again whose size and time are as they were; for data on slow storage.")
@@ -168,13 +193,17 @@ PlannedConfigurations = Annotated[
 FoldToTrain = Annotated[
     int | Literal["all"],
     Parameter(help="Number of the fold, from 0, or all; a finished fold is left as it is.", metavar="NUMBER"),
+    FOLD,
 ]
 Epochs = Annotated[
     int | None,
     Parameter(help="Length of each fold's schedule in epochs, which no clock changes [default: by the time]."),
+    EPOCHS,
 ]
 FoldBudget = Annotated[str | float | None, _time("Time for each fold alone, as 10m [default: as planned].")]
-PatchWorkers = Annotated[int | None, Parameter(help="Processes that draw and augment patches [default: by the cores].")]
+PatchWorkers = Annotated[
+    int | None, Parameter(help="Processes that draw and augment patches [default: by the cores]."), PATCH_WORKERS
+]
 Follow = Annotated[
     Path | str | None,
     _path("--follow", "A finished.json of this fold: its training is repeated, event by event, to the same weights."),
@@ -192,6 +221,7 @@ MemberConfigurations = Annotated[
 MemberFolds = Annotated[
     Sequence[int] | int | None,
     _several("--fold", "Predict with these folds only, as 0 1 [default: all finished].", "NUMBER"),
+    FOLD,
 ]
 Sequences = Annotated[
     Sequence[str] | None,
@@ -217,8 +247,8 @@ RunOfClasses = Annotated[
 ShownImages = Annotated[Path | str | None, _path("--images", "Folder of the images, to show under the outlines.")]
 
 # what is drawn
-PhantomCases = Annotated[int, Parameter(help="Number of synthetic cases to draw.")]
-Seed = Annotated[int, Parameter(help="The same seed gives the same data.")]
+PhantomCases = Annotated[int, Parameter(help="Number of synthetic cases to draw."), CASES]
+Seed = Annotated[int, Parameter(help="The same seed gives the same data."), SEED]
 PhantomKind = Annotated[
     Literal["spine", "small"],
     Parameter(help="small: 6 mm slices of 0.7 mm voxels, small metastases alone, 0.1 % of the voxels."),
@@ -226,6 +256,7 @@ PhantomKind = Annotated[
 Missing = Annotated[
     float | None,
     Parameter(help="Share of the cases that lack each sequence, 0 to 0.5 [default: every fourth case lacks one]."),
+    SHARE_MISSING,
 ]
 
 # what is copied
@@ -243,7 +274,8 @@ Device = Annotated[str, Parameter(help="Where to compute.", choices=_DEVICES, me
 Threads = Annotated[
     int | None,
     Parameter(help="Threads that compute on a CPU [default: as many as other programs leave cores for]."),
+    THREADS,
 ]
 Workers = Annotated[
-    int | None, Parameter(help="Cases worked on at once [default: as many as cores and free memory allow].")
+    int | None, Parameter(help="Cases worked on at once [default: as many as cores and free memory allow]."), WORKERS
 ]

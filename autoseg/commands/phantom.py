@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from autoseg.commands.guards import check_threads_and_epochs
 from autoseg.commands.options import (
     Missing,
     PhantomCases,
@@ -39,7 +38,6 @@ def phantom(
     """
     from autoseg.synthetic_spine.write import make_phantom
 
-    check_threads_and_epochs(threads)
     folder = make_phantom(
         Path(output), cases=cases, seed=seed, kind=kind, missing=missing, workers=workers, threads=threads
     )

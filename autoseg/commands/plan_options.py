@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from autoseg.commands.guards import check_threads_and_epochs, trained_folds
+from autoseg.commands.guards import trained_folds
 from autoseg.errors import InputError, RunFolderError
 from autoseg.plan.configuration import Architecture
 from autoseg.plan.defaults import DEFAULT_CPU_BUDGET
@@ -78,11 +78,8 @@ def check_plan_options(
     Raises:
         InputError: an option is malformed.
     """
-    if memory is not None and not 0.5 <= memory <= 10_000:
-        raise InputError(f"--memory {memory:g}: give the memory of the device in GB, at least 0.5")
     if architecture is not None and architecture not in get_args(Architecture):
         raise InputError(f"--architecture {architecture}: unknown; there are {', '.join(get_args(Architecture))}")
-    check_threads_and_epochs(threads, epochs)
     return PlanOptions(
         budget=None if time_budget is None else parse_duration(time_budget),
         memory_gb=memory,

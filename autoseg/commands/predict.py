@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from autoseg.commands.guards import check_threads_and_epochs, configurations_of, existing_run, folder_for_results
+from autoseg.commands.guards import configurations_of, existing_run, folder_for_results
 from autoseg.commands.options import (
     Device,
     FollowLinks,
@@ -55,7 +55,6 @@ def predict(
         InputError, DatasetError: the inputs do not fit the models, or an option is malformed.
         RunFolderError: nothing is trained yet.
     """
-    check_threads_and_epochs(threads)
     results = folder_for_results(output)
     folder = existing_run(run, follow_links=follow_links)
     plan = read_plan(folder.plan)

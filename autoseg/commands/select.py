@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from autoseg.commands.guards import check_threads_and_epochs, configurations_of, existing_run
+from autoseg.commands.guards import configurations_of, existing_run
 from autoseg.commands.options import (
     CandidateConfigurations,
     FollowLinks,
@@ -50,7 +50,6 @@ def select(
         PlanError: a configuration is not in the plan.
         InputError: an option is malformed.
     """
-    check_threads_and_epochs(threads)
     folder = existing_run(run, follow_links=follow_links)
     names = None if config is None else configurations_of(config)
     with timed(folder, Stage("select")):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from autoseg.commands.fold_time import FoldTime
-from autoseg.commands.guards import check_threads_and_epochs, configurations_of, existing_run, refuse_models_alone
+from autoseg.commands.guards import configurations_of, existing_run, refuse_models_alone
 from autoseg.commands.messages import say_changed_cases, say_notes_on_splits
 from autoseg.commands.options import (
     Device,
@@ -70,7 +70,6 @@ def train(
     """
     folder = existing_run(run, follow_links=follow_links)
     seconds = None if time_budget is None else parse_duration(time_budget)
-    check_threads_and_epochs(threads, epochs)
     followed = None if follow is None else _followed(Path(follow), fold, config, (epochs, seconds, threads))
     refuse_models_alone(folder)
     settle_plans(folder)

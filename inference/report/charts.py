@@ -24,6 +24,8 @@ _BOXES = (
     ("volume_error_relative", "volume error, % of the reference", 100.0),
 )
 MOST_COLOURS = 10
+MOST_DOTS = 2_500
+"""More dots of one chart are drawn as an image: as shapes they would make a page that no browser likes."""
 
 
 @own_style()
@@ -59,12 +61,13 @@ def dice_by_size(rows: Sequence[CaseMetrics]) -> Figure:
     figure = Figure(figsize=(9.6, 3.9))
     panels = figure.subplots(1, 2 if several else 1, squeeze=False)[0]
     colours = class_colours(rows)
+    many = sum(max(1, len(row.lesions.lesions)) for row in rows) > MOST_DOTS
     for name, of_class in by_class(rows).items():
         seen = [row for row in of_class if row.reference_ml > 0]
-        _points(panels[0], [r.reference_ml for r in seen], [r.dice or 0.0 for r in seen], colours[name], name)
+        _points(panels[0], [r.reference_ml for r in seen], [r.dice or 0.0 for r in seen], colours[name], name, many)
         if several:
             lesions = [lesion for row in of_class for lesion in row.lesions.lesions]
-            _points(panels[1], [x.diameter_mm for x in lesions], [x.dice for x in lesions], colours[name], name)
+            _points(panels[1], [x.diameter_mm for x in lesions], [x.dice for x in lesions], colours[name], name, many)
     _size_axis(panels[0], "volume in the reference, ml", "Each case and class")
     if several:
         _size_axis(panels[1], "equivalent diameter of the lesion, mm", "Each lesion (0 = missed)")
@@ -80,13 +83,14 @@ def dice_by_size(rows: Sequence[CaseMetrics]) -> Figure:
 def training_curves(logs: Mapping[int, FoldLog]) -> Figure:
     """Chart of loss, training Dice (thin line) and validation Dice (dots) of each fold against the training step."""
     figure = Figure(figsize=(9.6, 3.2))
+    many = sum(len(log.step) for log in logs.values()) > MOST_DOTS
     loss, dice = figure.subplots(1, 2)
     for fold, log in logs.items():
         colour = colormaps["tab10"](fold % 10)
         loss.plot(log.step, log.loss, color=colour, lw=1.3, label=f"fold {fold}")
         dice.plot(log.step, log.train_dice, color=colour, lw=0.9, alpha=0.55)
         measured = [(step, value) for step, value in zip(log.step, log.val_dice, strict=True) if value is not None]
-        dice.plot([s for s, _ in measured], [v for _, v in measured], "o-", ms=3, lw=1.3, color=colour)
+        dice.plot([s for s, _ in measured], [v for _, v in measured], "o-", ms=3, lw=1.3, color=colour, rasterized=many)
     for panel, title in ((loss, "loss"), (dice, "Dice")):
         plain_axes(panel)
         panel.set_title(title, fontsize=10, color=INK, loc="left", fontweight="bold")
@@ -109,11 +113,12 @@ def horizontal_boxes(panel: Axes, values: Sequence[Sequence[float]]) -> None:
     """Draw a horizontal box and the single values as dots for each group; group i is at height i."""
     plain_axes(panel, grid="x")
     random = np.random.default_rng(0)
+    many = sum(map(len, values)) > MOST_DOTS
     for place, of_class in enumerate(values):
         if not of_class:
             continue
         heights = place + random.uniform(-0.17, 0.17, len(of_class))
-        panel.plot(of_class, heights, "o", color=POINTS, ms=2.8, alpha=0.45, mew=0, zorder=3)
+        panel.plot(of_class, heights, "o", color=POINTS, ms=2.8, alpha=0.45, mew=0, zorder=3, rasterized=many)
         panel.boxplot(
             [of_class],
             positions=[place],
@@ -128,8 +133,8 @@ def horizontal_boxes(panel: Axes, values: Sequence[Sequence[float]]) -> None:
         )
 
 
-def _points(panel: Axes, x: Sequence[float], y: Sequence[float], colour: object, name: str) -> None:
-    panel.plot(x, y, "o", color=colour, ms=4, alpha=0.65, mew=0, label=drawn(name), clip_on=False)
+def _points(panel: Axes, x: Sequence[float], y: Sequence[float], colour: object, name: str, many: bool) -> None:
+    panel.plot(x, y, "o", color=colour, ms=4, alpha=0.65, mew=0, label=drawn(name), clip_on=False, rasterized=many)
 
 
 def _size_axis(panel: Axes, label: str, title: str) -> None:

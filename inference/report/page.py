@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import BaseLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from autoseg.metrics import CaseMetrics, Summary
-from autoseg.metrics.summary import Spread
+from autoseg.metrics.summary import ClassSummary, GroupSummary, Spread
 from autoseg.names import visible
 from inference.report.charts import box_plots, dice_by_size, training_curves
 from inference.report.encode import svg
@@ -18,6 +18,13 @@ from inference.report.pictures import PREDICTION_COLOUR, REFERENCE_COLOUR, Pictu
 from inference.report.run_facts import RunFacts
 
 NOT_DEFINED = "–"
+MOST_LINES = 1_000
+"""A table of more lines is shown in pages."""
+
+LINES_OF_PAGE = 200
+MOST_LINES_IN_PAGES = 50_000
+"""Of a table of more lines only its totals are shown, and the file that holds all of it is named."""
+
 # a class whose name contains one of these is a lesion: the page states at the top how many of its components are found
 _LESIONS = ("lesion", "metasta", "tumor", "tumour", "nodule")
 
@@ -39,15 +46,8 @@ def page(
         facts: facts about data, plan and training of the run; None where two folders were compared.
         folds: index of the fold that each case was validated in, by case name; may be empty.
     """
-    environment = Environment(
-        loader=PackageLoader("inference", "report"),
-        autoescape=True,
-        finalize=as_written,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(number=number, signed=signed, value=measure, percent=percent, spread=spread)
+    environment = page_environment(PackageLoader("inference", "report"))
+    environment.filters.update(signed=signed, value=measure, spread=spread, by_class=by_class_of_group)
     return environment.get_template("template.html").render(
         summary=summary,
         rows=rows,
@@ -61,9 +61,47 @@ def page(
         several_lesions=any(len(row.lesions.lesions) > 1 for row in rows),
         reference_colour=REFERENCE_COLOUR,
         prediction_colour=PREDICTION_COLOUR,
+        has_pages=_longest(summary, rows) > MOST_LINES,
         today=date.today().isoformat(),
         version=installed_version(),
     )
+
+
+def page_environment(loader: BaseLoader) -> Environment:
+    """The environment of a page's template, with what `shared.html` needs.
+
+    Args:
+        loader: finds the templates; `shared.html` and `pager.js` are in `inference/report`.
+    """
+    environment = Environment(
+        loader=loader,
+        autoescape=True,
+        finalize=as_written,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=number, percent=percent, compact=compact)
+    environment.globals.update(
+        most_lines=MOST_LINES, most_lines_in_pages=MOST_LINES_IN_PAGES, lines_of_page=LINES_OF_PAGE
+    )
+    return environment
+
+
+def _longest(summary: Summary, rows: Sequence[CaseMetrics]) -> int:
+    """Number of lines of the longest table of the page."""
+    by_stratum = (sum(len(group.classes) for group in groups) for groups in summary.strata.values())
+    return max(len(rows), len(summary.folds), *map(len, summary.strata.values()), *by_stratum)
+
+
+def by_class_of_group(groups: Sequence[GroupSummary]) -> list[tuple[GroupSummary, ClassSummary]]:
+    """Each group with each of its classes, a line of a table."""
+    return [(group, of_class) for group in groups for of_class in group.classes]
+
+
+def compact(html: Markup) -> Markup:
+    """Leave out the ends of cells and lines of a table, which HTML does not need; names in it are escaped before."""
+    return Markup(str(html).replace("</td>", "").replace("</tr>", ""))
 
 
 def as_written(value: object) -> object:
