@@ -1,7 +1,7 @@
 """autoseg: self-configuring segmentation of 3D medical images.
 
-Every command is a function here: `autoseg.run("DATASET", "RUN")` is `autoseg run DATASET -o RUN`. A script calls
-them below `if __name__ == "__main__":`, since they start processes, which import the script.
+Every command is a function here: `autoseg.run("DATASET", "RUN")` is `autoseg run DATASET -o RUN`. The processes that
+they start do not import the script that called them.
 """
 
 from __future__ import annotations

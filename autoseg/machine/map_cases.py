@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from autoseg.errors import NotEnoughMemory
 from autoseg.machine.cores import available_cores
+from autoseg.machine.processes import can_start_workers
 from autoseg.machine.worker_pool import completed
 from autoseg.memory import free_memory, lacks_memory
 from autoseg.terminal import progress_bar
@@ -51,7 +52,7 @@ def map_cases(
         description: text beside the progress bar that says what is being done.
         name: function that names an item in messages.
         small: True where all items together take less time than starting processes. The workers are then threads
-            of this process, and `function` must be thread-safe.
+            of this process, and `function` must be thread-safe. So they are where processes cannot be started.
 
     Raises:
         WorkerDied: a process died also in the second attempt at its item.
@@ -64,7 +65,7 @@ def map_cases(
         task = bar.add_task(description, total=len(items))
         if workers <= 1 or len(items) <= 1:
             done: Iterable[tuple[int, Result]] = ((i, work(item)) for i, item in enumerate(named))
-        elif small:
+        elif small or not can_start_workers():
             done = _in_threads(work, named, workers)
         else:
             done = completed(work, named, min(workers, len(items)), name=_name, tell=bar.console.print)

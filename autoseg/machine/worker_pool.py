@@ -21,12 +21,11 @@ from typing import Generic, TypeVar
 from threadpoolctl import threadpool_limits
 
 from autoseg.errors import WorkerDied
-from autoseg.machine.child_processes import current_folder_left_out
-from autoseg.machine.stop_signals import held_back_from_new_workers, leave_stopping_to_the_parent
+from autoseg.machine.processes import WORKERS, start
+from autoseg.machine.stop_signals import leave_stopping_to_the_parent
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-SPAWN = multiprocessing.get_context("spawn")
 
 
 def completed(
@@ -70,15 +69,28 @@ class _Death:
     """Stands in place of a result where the process ended without giving one."""
 
     def __init__(self, exit_code: int | None) -> None:
-        self.cause = f"ended by itself with status {exit_code}"
-        self.advice = "free some memory or leave this case out"
-        if exit_code == 1:
-            # a spawned process imports the script that started it, and fails so if the script then spawns again
-            self.advice += '; in a script of your own call autoseg below `if __name__ == "__main__":`'
-        if exit_code is not None and exit_code < 0:
-            self.cause = f"was ended by {signal.Signals(-exit_code).name}"
-            if exit_code == -9:
-                self.cause += ", which the system does when memory runs out"
+        self.cause = cause_of_end(exit_code)
+        lacks_memory = exit_code == -signal.SIGKILL
+        self.advice = "free some memory or leave this case out" if lacks_memory else "leave this case out to go on"
+
+
+def cause_of_end(exit_code: int | None) -> str:
+    """Return in words how a worker process ended that gave no result.
+
+    Args:
+        exit_code: exit status as multiprocessing has it, with a minus for the number of a signal.
+    """
+    if exit_code is None or exit_code >= 0:
+        return f"ended by itself with status {exit_code}; what it printed before tells why"
+    try:
+        name = signal.Signals(-exit_code).name
+    except ValueError:
+        name = f"signal {-exit_code}"
+    why = {
+        "SIGKILL": ", which the system does when memory runs out",
+        "SIGBUS": ", which happens where /dev/shm or the disk of a file is full or was removed",
+    }
+    return f"was ended by {name}{why.get(name, '')}"
 
 
 def _work_off(
@@ -111,10 +123,9 @@ class _Worker(Generic[Item, Result]):
     """One process; `item` is the index of the item that it works on, None while it is idle."""
 
     def __init__(self, function: Callable[[Item], Result]) -> None:
-        self.connection, theirs = SPAWN.Pipe()
-        self.process = SPAWN.Process(target=_serve, args=(theirs, function), daemon=True)
-        with current_folder_left_out(), held_back_from_new_workers():
-            self.process.start()
+        self.connection, theirs = WORKERS.Pipe()
+        self.process = WORKERS.Process(target=_serve, args=(theirs, function), daemon=True)
+        start(self.process)
         theirs.close()
         self.item: int | None = None
 

@@ -29,9 +29,10 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from autoseg.errors import AutosegError, InputError, TrainingDataError
-from autoseg.machine.child_processes import current_folder_left_out
 from autoseg.machine.passing_files import folder_of_workers, keep_temporary_files_in, named_semaphores
-from autoseg.machine.stop_signals import held_back_from_new_workers, leave_stopping_to_the_parent
+from autoseg.machine.processes import WORKERS, can_start_workers, no_more_processes, starting
+from autoseg.machine.stop_signals import leave_stopping_to_the_parent
+from autoseg.machine.worker_pool import cause_of_end
 from autoseg.memory import free_memory
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.network_input import InputLayout
@@ -81,7 +82,8 @@ class BatchLoader:
         fold: index of the fold; each fold draws other patches.
         first_step: step of the first batch.
         last_step: step before which the batches end; None = no end.
-        workers: number of processes that prepare batches; 0 = they are prepared in the calling process.
+        workers: number of processes that prepare batches; 0 = they are prepared in the calling process. So they are
+            where processes cannot be started.
         augment: whether patches are augmented; if not, patches from the same places are cut as they are.
         pin_memory: whether batches lie in page-locked memory, from which a GPU copies faster.
         start_method: how worker processes are started; `spawn` works on every system.
@@ -120,7 +122,7 @@ class BatchLoader:
         with_foreground = tuple(has_foreground(c) for c in cases)
         layout = layout or InputLayout.plain(len(read_record(cases[0]).present))
         self._dataset = _Batches(cases, with_foreground, configuration, layout, seed, fold, augment, cache_bytes)
-        self._workers = workers
+        self._workers = workers if workers and can_start_workers(with_queues=True) else 0
         self._pin_memory = pin_memory
         self._start_method = start_method
         self._temporary = ExitStack()
@@ -133,10 +135,14 @@ class BatchLoader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End the workers. If a worker died suddenly, replace torch's error by one that explains it."""
+        # a text and not the new error, which would refer to itself by this frame, and keep torch's iterator alive
+        why = None
+        if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
+            why = self._why_worker_ended(error)
         self._items = None
         self._temporary.close()
-        if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
-            raise self._worker_ended(error) from error
+        if why is not None:
+            raise TrainingDataError(why) from error
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches from `first_step` on.
@@ -144,8 +150,11 @@ class BatchLoader:
         Raises:
             TrainingDataError: a patch could not be made, and the message names the case; or a worker died.
         """
-        with current_folder_left_out(), held_back_from_new_workers(), named_semaphores():
-            self._items = iter(self._loader())
+        try:
+            with starting(), named_semaphores():
+                self._items = iter(self._loader())
+        except BlockingIOError as error:
+            raise TrainingDataError(no_more_processes(error)) from None
         for _ in self._steps:
             # no local name refers to the iterator, so that leaving the block ends the workers
             if self._items is None:
@@ -157,28 +166,30 @@ class BatchLoader:
                 # signal, possibly a little later: wait for it here, so that it does not interrupt the error report
                 with suppress(RuntimeError):
                     time.sleep(SECONDS_FOR_SIGNAL)
-                raise self._worker_ended(error) from error
+                raise TrainingDataError(self._why_worker_ended(error)) from error
             if isinstance(item, _Failure):
                 raise TrainingDataError(item.message) from RuntimeError(item.details)
             yield Batch(*item)
 
-    def _worker_ended(self, error: BaseException) -> TrainingDataError:
-        cause = str(error).partition("\n")[0] or type(error).__name__
-        return TrainingDataError(
-            f"a process that prepares batches ended ({cause}); most often there was too "
-            f"little memory: train again with fewer than {self._workers} workers, which goes on from the checkpoint"
-        )
+    def _why_worker_ended(self, error: BaseException) -> str:
+        codes = [worker.exitcode for worker in getattr(self._items, "_workers", ())]
+        ended = [code for code in codes if code]
+        # a process that was killed is the cause, and others may have ended because of it
+        cause = cause_of_end(min(ended)) if ended else f"ended ({next(iter(str(error).splitlines()), 'unknown')})"
+        fewer = f"fewer than {self._workers} workers need less memory; " if not ended or min(ended) == -9 else ""
+        return f"a process that prepares batches {cause}; {fewer}the same command goes on from the checkpoint"
 
     def _loader(self) -> DataLoader:
         several = self._workers > 0
         temporary = self._temporary.enter_context(folder_of_workers()) if several else None
+        spawned = WORKERS if self._start_method == "spawn" else multiprocessing.get_context(self._start_method)
         return DataLoader(
             self._dataset,
             batch_size=None,
             sampler=self._steps,
             collate_fn=_unchanged,
             num_workers=self._workers,
-            multiprocessing_context=multiprocessing.get_context(self._start_method) if several else None,
+            multiprocessing_context=spawned if several else None,
             worker_init_fn=partial(_begin_worker, temporary=temporary) if several else None,
             prefetch_factor=2 if several else None,
             pin_memory=self._pin_memory,

@@ -15,7 +15,7 @@ import pytest
 
 from autoseg.errors import DatasetError, WorkerDied
 from autoseg.machine.map_cases import map_cases
-from autoseg.machine.worker_pool import completed
+from autoseg.machine.worker_pool import cause_of_end, completed
 
 
 def square(number: int) -> int:
@@ -115,19 +115,23 @@ def test_workers_compute_with_one_thread_each() -> None:
 
 
 def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
-    script = tmp_path / "parent.py"
-    script.write_text(
+    (tmp_path / "waiting.py").write_text(
         textwrap.dedent("""
         import os, time
-        from pathlib import Path
-        from autoseg.machine.map_cases import map_cases
 
         def wait(folder):
             (folder / str(os.getpid())).touch()
             time.sleep(60)
+        """)
+    )
+    script = tmp_path / "parent.py"
+    script.write_text(
+        textwrap.dedent("""
+        from pathlib import Path
+        from autoseg.machine.map_cases import map_cases
+        from waiting import wait
 
-        if __name__ == "__main__":
-            map_cases(wait, [Path(__file__).parent / "pids"] * 2, 2, "waiting")
+        map_cases(wait, [Path(__file__).parent / "pids"] * 2, 2, "waiting")
         """)
     )
     pids = tmp_path / "pids"
@@ -145,11 +149,29 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
         time.sleep(0.05)
 
 
-def test_a_script_without_a_main_guard_is_told_of_it(tmp_path: Path) -> None:
+def test_a_script_without_a_main_guard_runs_once(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
-        f"import autoseg\nautoseg.phantom({str(tmp_path / 'data')!r}, cases=2, workers=2)\n", encoding="utf-8"
+        f"print('begun')\nimport autoseg\nautoseg.phantom({str(tmp_path / 'data')!r}, cases=2, workers=2)\n",
+        encoding="utf-8",
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, encoding="utf-8", timeout=120)
-    assert done.returncode != 0
-    assert 'call autoseg below `if __name__ == "__main__":`' in done.stderr
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("begun") == 1
+    assert (tmp_path / "data" / "cases.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "named", "not_named"),
+    [
+        (1, "status 1; what it printed before tells why", "memory"),
+        (-9, "SIGKILL, which the system does when memory runs out", "status"),
+        (-11, "SIGSEGV", "memory"),
+        (-7, "/dev/shm", "memory"),
+        (-99, "signal 99", "memory"),
+    ],
+)
+def test_memory_is_blamed_only_where_the_system_killed_the_process(exit_code: int, named: str, not_named: str) -> None:
+    cause = cause_of_end(exit_code)
+    assert named in cause
+    assert not_named not in cause

@@ -226,5 +226,5 @@ def test_the_end_of_a_worker_is_explained(parent: tuple[subprocess.Popen, list[p
     process, workers = parent
     workers[0].kill()
     out, _ = process.communicate(timeout=30)
-    assert out.startswith("TrainingDataError a process that prepares batches ended (")
+    assert out.startswith("TrainingDataError a process that prepares batches was ended by SIGKILL")
     assert "fewer than 2 workers" in out
