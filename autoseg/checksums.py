@@ -7,12 +7,50 @@ They guard against accidents, not against a person who changes a file and its ch
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
+
+from pydantic import BaseModel, model_validator
 
 from autoseg.text_files import MOST_LIST_BYTES, TextRefused, read_bounded
 
 LIST_NAME = "checksums.sha256"
+
+SEAL = "content_sha256"
+"""Field of a JSON file with the checksum of all its other fields."""
+
+
+class SealedModel(BaseModel):
+    """A model whose JSON file holds a checksum of its content; only autoseg writes such files.
+
+    Files of earlier releases have no checksum and are read as they are.
+    """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_written(cls, content: object) -> object:
+        """Take the checksum from the content of a file.
+
+        Raises:
+            ValueError: the checksum is not that of the content.
+        """
+        if not isinstance(content, dict) or SEAL not in content:
+            return content
+        others = {name: value for name, value in content.items() if name != SEAL}
+        if content[SEAL] != _digest_of_fields(others):
+            raise ValueError("it is not as it was written, so a disk or a copy is at fault")
+        return others
+
+    def sealed_json(self) -> str:
+        """Return the text of the model's file, with the checksum as the last field."""
+        fields = json.loads(self.model_dump_json())
+        return json.dumps(fields | {SEAL: _digest_of_fields(fields)}, indent=1, ensure_ascii=False)
+
+
+def _digest_of_fields(fields: dict[str, object]) -> str:
+    """SHA-256 of the fields of a JSON file, whatever their order and the blanks between them."""
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
 def digest_of(path: Path) -> str:

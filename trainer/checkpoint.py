@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from autoseg.checksums import SealedModel
 from autoseg.errors import RunFolderError
 from autoseg.files import FileModel, discard, disk_errors_named, folder_replaced_when_done
 from autoseg.plan.configuration import Training
@@ -82,7 +83,7 @@ class Requested(FileModel):
     follows: Repeated | None = None
 
 
-class State(BaseModel):
+class State(SealedModel):
     """The part of the training state that is not a tensor; stored as `state.json`.
 
     Args:
@@ -120,12 +121,12 @@ class State(BaseModel):
     plan_sha256: str
     loss_sum: float = 0.0
     counts: list[list[float]] | None = None
-    rows: list[LogRow] = []
+    rows: list[LogRow] = Field(default_factory=list)
     pace_since: int = 0
     pace_from: tuple[int, float] = (0, 0.0)
     limit: float | None = None
     events: tuple[Event, ...] = ()
-    loss_scale: dict[str, float | int] = {}
+    loss_scale: dict[str, float | int] = Field(default_factory=dict)
     sha256: str = ""
 
 
@@ -154,7 +155,7 @@ def save(folder: Path, state: State, learner: Learner) -> None:
         with disk_errors_named(temporary, SafetensorError):
             save_file(tensors, temporary / "tensors.safetensors")
         state.sha256 = _sha256(temporary / "tensors.safetensors")
-        (temporary / "state.json").write_text(state.model_dump_json(indent=1), encoding="utf-8")
+        (temporary / "state.json").write_text(state.sealed_json(), encoding="utf-8")
     validated = validated_generations(folder, state.training.iterations_per_epoch)
     kept = next((generation for generation in validated if generation.name < written.name), None)
     # checkpoints of later steps are deleted too: they are damaged, or from before training was set back

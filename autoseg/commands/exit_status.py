@@ -9,8 +9,10 @@ from __future__ import annotations
 import io
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+import threading
+from _thread import interrupt_main
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from cyclopts import App, CycloptsError, MissingArgumentError
@@ -20,6 +22,8 @@ from autoseg.errors import AutosegError, DatasetError, InputError
 from autoseg.machine.stop_signals import stop_signals
 from autoseg.memory import free_memory, lacks_memory, readable_bytes
 from autoseg.terminal import open_console
+
+_SECONDS_TO_CLEAN_UP = 0.05
 
 
 class _Terminated(KeyboardInterrupt):
@@ -49,7 +53,8 @@ def run_command(app: App, arguments: Sequence[str] | None) -> int:
     for number in stop_signals():
         signal.signal(number, _terminate)
     try:
-        app(arguments, exit_on_error=False, print_error=False, result_action="return_none")
+        with _no_stop_is_lost():
+            app(arguments, exit_on_error=False, print_error=False, result_action="return_none")
     except CycloptsError as error:
         _say(errors, f"{_misuse(error)}\n`autoseg --help` and `autoseg COMMAND --help` explain the options.")
         return InputError.exit_status
@@ -122,6 +127,36 @@ def _terminate(number: int, frame: FrameType | None) -> None:
         # a closed terminal sends SIGHUP twice, and the first one is being answered
         signal.signal(number, signal.SIG_IGN)
     raise _Terminated(number)
+
+
+@contextmanager
+def _no_stop_is_lost() -> Iterator[None]:
+    """Context manager in which a stop is asked for again where Python had to ignore its exception.
+
+    A signal may come while a weak reference or an object is cleaned up, and no exception leaves such a function.
+    """
+    before, waiting = sys.unraisablehook, list[threading.Timer]()
+
+    def again(ignored: sys.UnraisableHookArgs) -> None:
+        error = ignored.exc_value
+        if not isinstance(error, KeyboardInterrupt):
+            before(ignored)
+            return
+        number = signal.SIGINT
+        if isinstance(error, _Terminated):
+            number = signal.Signals(error.number)
+            signal.signal(number, _terminate)
+        # not at once: the clean-up has to be left first
+        waiting.append(threading.Timer(_SECONDS_TO_CLEAN_UP, interrupt_main, (number,)))
+        waiting[-1].start()
+
+    sys.unraisablehook = again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+        for timer in waiting:
+            timer.cancel()
 
 
 def _print_whatever_the_terminal_has() -> None:

@@ -12,6 +12,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from autoseg.checksums import SealedModel
 from autoseg.errors import PlanError, wrong_fields
 from autoseg.files import FileModel, read_utf8, write_text
 from autoseg.image.geometry import Shape, Spacing
@@ -81,7 +82,7 @@ class CaseFingerprint(FileModel):
     displacements: tuple[Displacement, ...] = ()
 
 
-class Fingerprint(FileModel):
+class Fingerprint(SealedModel, FileModel):
     """Properties of a whole data set.
 
     Args:
@@ -106,7 +107,7 @@ class Fingerprint(FileModel):
 
 def write_fingerprint(path: Path, fingerprint: Fingerprint) -> None:
     """Write a fingerprint as JSON, atomically."""
-    write_text(path, fingerprint.model_dump_json(indent=1))
+    write_text(path, fingerprint.sealed_json())
 
 
 def read_fingerprint(path: Path) -> Fingerprint:
@@ -120,4 +121,6 @@ def read_fingerprint(path: Path) -> Fingerprint:
     except FileNotFoundError:
         raise PlanError(f"{path}: does not exist; `autoseg plan-and-preprocess` makes it") from None
     except ValidationError as error:
-        raise PlanError(f"{path}: {wrong_fields(error)}") from None
+        raise PlanError(
+            f"{path}: {wrong_fields(error)}; delete it, and `autoseg plan-and-preprocess` measures it again"
+        ) from None

@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal
 
-from autoseg.checksums import digest_of
+from autoseg.checksums import SealedModel, digest_of
 from autoseg.dataset.case import Case, Dataset
 from autoseg.files import FileModel
 from autoseg.image.file_kind import why_unreadable
@@ -93,7 +93,7 @@ class CaseSource(FileModel):
         return self.name, self.patient, self.strata
 
 
-class DatasetRecord(FileModel):
+class DatasetRecord(SealedModel, FileModel):
     """Content of the RUN folder's `dataset.json`: the record of the raw data set.
 
     Args:

@@ -9,7 +9,7 @@ from autoseg.run_folder.paths import RunFolder
 
 def write_record(run: RunFolder, record: DatasetRecord) -> None:
     """Write `dataset.json`, atomically."""
-    write_text(run.dataset, record.model_dump_json(indent=1))
+    write_text(run.dataset, record.sealed_json())
 
 
 def read_record(run: RunFolder) -> DatasetRecord:
@@ -19,4 +19,5 @@ def read_record(run: RunFolder) -> DatasetRecord:
         RunFolderError: the file is missing or malformed; the message names the file and the field.
     """
     run.require(run.dataset, "autoseg plan-and-preprocess")
-    return read_existing(run.dataset, DatasetRecord)
+    advice = f"delete it, and `autoseg plan-and-preprocess DATASET -o {run.path}` makes it again"
+    return read_existing(run.dataset, DatasetRecord, advice)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
+from autoseg.checksums import SealedModel
 from autoseg.errors import RunFolderError
 from autoseg.files import FileModel, read_model, write_text
 from autoseg.names import PlainName
@@ -37,7 +38,7 @@ class Event(FileModel):
     reason: str
 
 
-class Finished(FileModel):
+class Finished(SealedModel, FileModel):
     """Summary of a fold whose training reached the end of its schedule.
 
     Args:
@@ -82,7 +83,7 @@ class Finished(FileModel):
 
 def write_finished(run: RunFolder, configuration: str, fold: int, finished: Finished) -> None:
     """Write `finished.json` of a fold, atomically."""
-    write_text(run.finished(configuration, fold), finished.model_dump_json(indent=1))
+    write_text(run.finished(configuration, fold), finished.sealed_json())
 
 
 def read_finished(run: RunFolder, configuration: str, fold: int) -> Finished | None:

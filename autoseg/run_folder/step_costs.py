@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
+from autoseg.checksums import SealedModel
 from autoseg.errors import RunFolderError
 from autoseg.files import FileModel, read_model, write_text
 from autoseg.machine.step_cost import Measure, StepCost
@@ -55,7 +56,7 @@ class PlannedAgain(FileModel):
     steps: tuple[MeasuredStep, ...]
 
 
-class StepCosts(FileModel):
+class StepCosts(SealedModel, FileModel):
     """Content of `step_costs.json`: every measurement of a training step that planning asked for.
 
     Args:
@@ -129,7 +130,7 @@ class ReplayedCosts:
 
 def write_step_costs(run: RunFolder, costs: StepCosts) -> None:
     """Write `step_costs.json`, atomically."""
-    write_text(run.step_costs, costs.model_dump_json(indent=1))
+    write_text(run.step_costs, costs.sealed_json())
 
 
 def read_step_costs(run: RunFolder) -> StepCosts | None:

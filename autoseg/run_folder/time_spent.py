@@ -9,15 +9,18 @@ from typing import Literal
 
 from pydantic import Field
 
-from autoseg.files import FileModel, read_existing, write_text
+from autoseg.checksums import SealedModel
+from autoseg.errors import RunFolderError
+from autoseg.files import FileModel, read_model, write_text
 from autoseg.machine import clock
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.lock import locked_briefly
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.timed_stage import Stage, stage_of
+from autoseg.terminal import open_console
 
 
-class TimeSpent(FileModel):
+class TimeSpent(SealedModel, FileModel):
     """Content of `time_spent.json`.
 
     Args:
@@ -56,10 +59,15 @@ class TimeSpent(FileModel):
 def read_time_spent(run: RunFolder) -> TimeSpent:
     """Read `time_spent.json`; no time is spent where there is no such file yet.
 
-    Raises:
-        RunFolderError: the file is malformed.
+    A damaged file is removed, with a message: nothing but the time budget depends on it.
     """
-    return read_existing(run.time_spent, TimeSpent) if run.time_spent.exists() else TimeSpent()
+    try:
+        return read_model(run.time_spent, TimeSpent, "the time that was spent is counted from now on") or TimeSpent()
+    except RunFolderError as error:
+        open_console(stderr=True).print(f"{error}", style="yellow", soft_wrap=True)
+        with suppress(OSError):
+            run.time_spent.unlink()
+        return TimeSpent()
 
 
 def add_time(run: RunFolder, stage: Stage, seconds: float) -> None:
@@ -68,7 +76,7 @@ def add_time(run: RunFolder, stage: Stage, seconds: float) -> None:
     with locked_briefly(run.time_spent):
         spent = dict(read_time_spent(run).seconds)
         spent[stage.text] = spent.get(stage.text, 0.0) + seconds
-        write_text(run.time_spent, TimeSpent(seconds=spent).model_dump_json(indent=1))
+        write_text(run.time_spent, TimeSpent(seconds=spent).sealed_json())
 
 
 def rename_stage(run: RunFolder, stage: Stage, renamed: Stage) -> None:
@@ -77,7 +85,7 @@ def rename_stage(run: RunFolder, stage: Stage, renamed: Stage) -> None:
         spent = dict(read_time_spent(run).seconds)
         if seconds := spent.pop(stage.text, 0.0):
             spent[renamed.text] = spent.get(renamed.text, 0.0) + seconds
-            write_text(run.time_spent, TimeSpent(seconds=spent).model_dump_json(indent=1))
+            write_text(run.time_spent, TimeSpent(seconds=spent).sealed_json())
 
 
 @contextmanager

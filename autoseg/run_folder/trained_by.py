@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from autoseg.checksums import SealedModel
 from autoseg.errors import RunFolderError
 from autoseg.files import FileModel, differing_fields, read_model, write_text
 from autoseg.image.labels import Labels
@@ -18,7 +19,7 @@ FREE_AFTERWARDS = ("training", "prediction", "median_shape", "batch_size", "prep
 """Fields of a configuration that may change after training, since a trained network does not depend on them."""
 
 
-class TrainedBy(FileModel):
+class TrainedBy(SealedModel, FileModel):
     """The plan settings that a fold was trained with.
 
     Args:
@@ -55,8 +56,7 @@ class TrainedBy(FileModel):
 
 def write_trained_by(run: RunFolder, plan: Plan, configuration: str, fold: int) -> None:
     """Write `trained_by.json` of a fold that begins, atomically."""
-    text = TrainedBy.of(plan, configuration).model_dump_json(indent=1)
-    write_text(run.trained_by(configuration, fold), text)
+    write_text(run.trained_by(configuration, fold), TrainedBy.of(plan, configuration).sealed_json())
 
 
 def read_trained_by(run: RunFolder, configuration: str, fold: int) -> TrainedBy | None:

@@ -6,7 +6,7 @@ only touched, or is preprocessed anew to the same content, changes nothing.
 
 from __future__ import annotations
 
-from autoseg.checksums import LIST_NAME, digest_of
+from autoseg.checksums import LIST_NAME, SealedModel, digest_of
 from autoseg.files import FileModel, read_model, write_text
 from autoseg.names import PlainName
 from autoseg.plan.plan import Plan
@@ -14,7 +14,7 @@ from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split
 
 
-class TrainedOn(FileModel):
+class TrainedOn(SealedModel, FileModel):
     """Content of `trained_on.json`.
 
     Args:
@@ -30,7 +30,7 @@ def write_trained_on(run: RunFolder, plan: Plan, configuration: str, fold: int, 
     """Write `trained_on.json` of a fold that begins, atomically."""
     source = plan.preprocessed_as(configuration)
     cases = {case: _digest(run, source, case) for case in (*split.train, *split.val)}
-    write_text(run.trained_on(configuration, fold), TrainedOn(cases=cases).model_dump_json(indent=1))
+    write_text(run.trained_on(configuration, fold), TrainedOn(cases=cases).sealed_json())
 
 
 def cases_changed_since(run: RunFolder, plan: Plan, configuration: str, fold: int) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from autoseg.checksums import digest_of
+from autoseg.checksums import SealedModel, digest_of
 from autoseg.errors import RunFolderError
 from autoseg.files import disk_errors_named, read_utf8, replaced_when_done, write_text
 from autoseg.run_folder.array_file import NotAPlainArray, open_array
@@ -25,7 +25,7 @@ from autoseg.whole_image.case_probabilities import CaseProbabilities, quantized,
 CHUNK = 64
 
 
-class ProbabilityRecord(CaseRecord):
+class ProbabilityRecord(SealedModel, CaseRecord):
     """Content of `CASE.json`: the case's record, and the checksum of `CASE.b2nd`.
 
     Args:
@@ -55,7 +55,7 @@ def write_probabilities(folder: Path, record: CaseRecord, probabilities: NDArray
         )
     digest = digest_of(path)
     kept = ProbabilityRecord.model_validate(record.model_dump() | {"sha256": digest})
-    write_text(folder / f"{record.case}.json", kept.model_dump_json(indent=1))
+    write_text(folder / f"{record.case}.json", kept.sealed_json())
 
 
 def array_file(folder: Path, case: str) -> Path:

@@ -36,7 +36,7 @@ from tests.torture.finished_run import (
 from tests.torture.killed_at_rename import arm
 from tests.torture.outcome import Outcome
 
-SECONDS_TO_END = 20.0
+SECONDS_TO_END = 90.0
 """Processes whose parent was killed, and a command that was asked to stop, have this long to end."""
 
 LONGEST = 300.0
@@ -191,10 +191,7 @@ def _kill_once(
 
 def _wrong_end(process: Forked | Started, asked: signal.Signals, work: Path) -> str | None:
     """What was wrong when a command that was killed ended; None where nothing was."""
-    deadline = time.monotonic() + SECONDS_TO_END
-    while (left := _of_session(process.pid)) and time.monotonic() < deadline:
-        process.wait(0.05)
-    if left:
+    if left := _still_of_session(process):
         named = ", ".join(f"{p.pid} {' '.join(p.cmdline())[-80:]}" for p in left)
         for one in left:
             one.kill()
@@ -222,7 +219,7 @@ def _ended(task: Task, arguments: list[str], work: Path, what: str, seen: set[in
     found = differences(task.leaves, contents(work))
     found += [f"{path} is left behind" for path in _temporary(work).iterdir() if path.name not in task.libraries]
     found += [f"{path} is left behind" for path in _in_shared_memory(seen)]
-    found += [f"process {p.pid} is left behind" for p in _of_session(process.pid)]
+    found += [f"process {p.pid} is left behind" for p in _still_of_session(process)]
     return Outcome(what, "fault" if found else "right", "; ".join(found) or "the same bits")
 
 
@@ -239,6 +236,15 @@ def _prepare(temporary: Path, rename: Sequence[str]) -> None:
     os.environ["TMPDIR"] = tempfile.tempdir = str(temporary)
     if rename:
         arm(*rename)
+
+
+def _still_of_session(process: Forked | Started) -> list[psutil.Process]:
+    """Processes of a command's session that have not ended after the time that they have for it."""
+    deadline = time.monotonic() + SECONDS_TO_END
+    while (left := _of_session(process.pid)) and time.monotonic() < deadline:
+        process.wait(0.0)
+        time.sleep(0.05)
+    return left
 
 
 def _of_session(session: int) -> list[psutil.Process]:

@@ -1,10 +1,12 @@
 """What a fold needs to begin or to go on: the plan it was begun by, memory, workers, a choice that rests on it."""
 
+import json
 import shutil
 
 import pytest
 import torch
 
+from autoseg.checksums import SEAL
 from autoseg.errors import OutOfMemory, RunFolderError
 from autoseg.run_folder.finished_fold import Finished
 from autoseg.run_folder.selection import Selection, write_selection
@@ -106,7 +108,8 @@ def test_another_number_type_than_so_far_is_told(tiny_run, monkeypatch, capfd, o
             train_fold(run, "3d", 0, device="cpu", workers=0)
     if of_an_earlier_release:
         for state in (run.fold("3d", 0) / "checkpoint").glob("*/state.json"):
-            state.write_text(state.read_text(encoding="utf-8").replace('"precision": "float32"', '"precision": null'))
+            written = json.loads(state.read_text(encoding="utf-8")) | {"precision": None}
+            state.write_text(json.dumps({name: v for name, v in written.items() if name != SEAL}), encoding="utf-8")
     monkeypatch.setattr("trainer.open_fold.precision", lambda device: "bfloat16")
     train_fold(run, "3d", 0, device="cpu", workers=0)
     assert "Trained in float32 so far, going on in bfloat16" in on_one_line(capfd.readouterr().err)
