@@ -32,11 +32,17 @@ def slices_of(folder: Path) -> tuple[str, ...]:
         ImageError: the folder holds no series, or more than one, or an entry that cannot be read or must not be given
             to GDCM.
     """
+    files = 0
     for entry in sorted(folder.iterdir()):
         # GDCM opens every entry of a folder, also hidden ones, and would wait at a named pipe for ever
         require_readable(entry)
         if entry.is_file():
             require_shallow(entry)
+            files += 1
+    # without an identifier these are the slices of the first series; if they are all files, there is no other
+    slices = tuple(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder)))
+    if slices and len(slices) == files:
+        return slices
     series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
     if not series:
         raise ImageError(f"{folder}: no DICOM series in this folder")
