@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from types import FrameType
@@ -45,7 +46,8 @@ def run_command(app: App, arguments: Sequence[str] | None) -> int:
     """
     _print_whatever_the_terminal_has()
     errors = open_console(stderr=True)
-    for number in stop_signals():
+    # Python answers signals in its main thread alone
+    for number in stop_signals() if threading.current_thread() is threading.main_thread() else ():
         signal.signal(number, _terminate)
     try:
         app(arguments, exit_on_error=False, print_error=False, result_action="return_none")

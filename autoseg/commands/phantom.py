@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from autoseg.commands.guards import check_threads_and_epochs
+from autoseg.commands.guards import check_threads_and_epochs, folder_for_results
 from autoseg.commands.options import (
     Missing,
     PhantomCases,
@@ -41,7 +41,7 @@ def phantom(
 
     check_threads_and_epochs(threads)
     folder = make_phantom(
-        Path(output), cases=cases, seed=seed, kind=kind, missing=missing, workers=workers, threads=threads
+        folder_for_results(output), cases=cases, seed=seed, kind=kind, missing=missing, workers=workers, threads=threads
     )
     open_console().print(f"{cases} synthetic cases: {folder / 'cases.csv'}", soft_wrap=True)
     return folder
