@@ -313,3 +313,12 @@ def test_any_planned_configuration_can_be_trained_and_predicted_with(asked):
 def test_a_command_in_another_thread_ends_with_its_status(tmp_path):
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(cli.status_of, ["train", str(tmp_path / "nothing")]).result() == 2
+
+
+def test_a_removed_current_folder_is_named_as_the_cause(tmp_path, monkeypatch, capsys):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert cli.status_of(["phantom", "-o", "out", "--cases", "2"]) == 2
+    assert "the current folder was removed" in capsys.readouterr().err
