@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any
+from typing import IO, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -17,11 +17,45 @@ WIDTH_IN_A_LOG = 160
 """Width in columns of output to a file or a pipe, since rich's 80 columns would cut tables of many classes."""
 
 
+class _WriteOnly:
+    """A stream that can do no more than write, completed by what a console needs.
+
+    Args:
+        stream: object that a program put in place of standard output.
+    """
+
+    encoding = "utf-8"
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> object:
+        """Write a text."""
+        return self._stream.write(text)
+
+    def flush(self) -> None:
+        """Do nothing."""
+
+    def isatty(self) -> bool:
+        """No terminal."""
+        return False
+
+
 class PlainConsole(Console):
     """A console that prints text as it is written: square brackets are no markup, control characters do nothing."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, highlight=False, emoji=False, **options)
+
+    @property
+    def file(self) -> IO[str]:
+        """The stream that is written to; a program's own object may have nothing but `write`."""
+        stream: Any = Console.file.fget(self)  # type: ignore[attr-defined]
+        return stream if hasattr(stream, "flush") else _WriteOnly(stream)  # type: ignore[return-value]
+
+    @file.setter
+    def file(self, stream: IO[str]) -> None:
+        Console.file.fset(self, stream)  # type: ignore[attr-defined]
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Turn a text, or a cell of a table, into what is printed."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from autoseg.commands.guards import existing_run
+from autoseg.commands.guards import existing_run, folder_for_results
 from autoseg.commands.options import CopyFolder, FollowLinks, ModelsOnly, RunToCopy, command
 from autoseg.run_folder.copy_run import copy_run
 from autoseg.terminal import open_console
@@ -20,6 +18,6 @@ def copy(
         RunFolderError: RUN is no RUN folder, no fold is trained whose models could be copied, or the copy would not be
             empty or would be inside RUN.
     """
-    copy_run(existing_run(run, follow_links=follow_links), Path(output), models_only=models_only)
+    copy_run(existing_run(run, follow_links=follow_links), folder_for_results(output), models_only=models_only)
     what = "Models, without cases" if models_only else "Copied"
     open_console().print(f"{what}: {output}", soft_wrap=True)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from autoseg.commands.guards import folder_for_results
 from autoseg.commands.options import (
     DemoBudget,
     DemoFolder,
@@ -42,7 +41,7 @@ def demo(
     """
     console = open_console()
     console.print(SYNTHETIC, style="bold")
-    folder = Path(output)
+    folder = folder_for_results(output)
     if not (folder / SYNTHETIC_NAME / "cases.csv").exists():
         phantom(folder / SYNTHETIC_NAME, cases=cases, threads=threads)
     run(folder / SYNTHETIC_NAME, folder / "run", time_budget=time_budget, device=device, threads=threads)

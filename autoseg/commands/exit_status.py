@@ -6,6 +6,7 @@ SIGTERM and 129 for a closed terminal (SIGHUP).
 
 from __future__ import annotations
 
+import errno
 import io
 import signal
 import sys
@@ -13,12 +14,14 @@ import threading
 from _thread import interrupt_main
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 
 from cyclopts import App, CycloptsError, MissingArgumentError
 from rich.console import Console
 
 from autoseg.errors import AutosegError, DatasetError, InputError
+from autoseg.machine.processes import no_more_processes
 from autoseg.machine.stop_signals import stop_signals
 from autoseg.memory import free_memory, lacks_memory, readable_bytes
 from autoseg.terminal import open_console
@@ -50,7 +53,8 @@ def run_command(app: App, arguments: Sequence[str] | None) -> int:
     """
     _print_whatever_the_terminal_has()
     errors = open_console(stderr=True)
-    for number in stop_signals():
+    # Python answers signals in its main thread alone
+    for number in stop_signals() if threading.current_thread() is threading.main_thread() else ():
         signal.signal(number, _terminate)
     try:
         with _no_stop_is_lost():
@@ -68,12 +72,7 @@ def run_command(app: App, arguments: Sequence[str] | None) -> int:
         if error.errno is None:
             # no answer of the operating system, so a defect
             raise
-        where = " or ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
-        _say(
-            errors,
-            f"{where or 'the disk'}: {error.strerror}; what is finished is kept, the same command "
-            "goes on once this is mended",
-        )
+        _say(errors, _system_message(error))
         return AutosegError.exit_status
     except Exception as error:
         if not lacks_memory(error):
@@ -103,6 +102,24 @@ def _misuse(error: CycloptsError) -> str:
         given = error.keyword is not None or error.argument.tokens
         return str(error) if given else f"{error.argument.name} is missing"
     return str(error)
+
+
+def _system_message(error: OSError) -> str:
+    """The text for an answer of the operating system: what, where, and what to do."""
+    where = " or ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+    if not where and not _current_folder_exists():
+        return "the current folder was removed; change to another one (cd) and give the command again"
+    if error.errno == errno.EAGAIN and not where:
+        return no_more_processes(error)
+    where = where or "the disk"
+    return f"{where}: {error.strerror}; what is finished is kept, the same command goes on once this is mended"
+
+
+def _current_folder_exists() -> bool:
+    try:
+        return Path.cwd().is_dir()
+    except OSError:
+        return False
 
 
 def _message(error: AutosegError) -> str:

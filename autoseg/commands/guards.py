@@ -34,12 +34,27 @@ def folder_for_results(path: Path | str) -> Path:
     """Return the folder that results go to, before any work is done for them.
 
     Raises:
-        InputError: the path, or a part of it, is a file.
+        InputError: the path, or a part of it, is a file, or it may not be written to.
     """
     folder = Path(path)
     if found := next((part for part in (folder, *folder.parents) if part.exists() and not part.is_dir()), None):
         raise InputError(f"--output {folder}: {found} is a file; give a folder, which may be new")
+    require_writable(folder)
     return folder
+
+
+def require_writable(folder: Path) -> None:
+    """Refuse a folder in which nothing may be made, before any work is done for it.
+
+    Args:
+        folder: folder that will be written to; it need not exist yet.
+
+    Raises:
+        InputError: there is no permission to write there, or its file system is read-only.
+    """
+    there = next((part for part in (folder, *folder.absolute().parents) if part.is_dir()), None)
+    if there is not None and not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"{folder}: there is no permission to write in {there}; give another folder, or ask its owner")
 
 
 def existing_run(path: Path | str, *, follow_links: bool = False) -> RunFolder:
@@ -122,8 +137,9 @@ def require_run_or_empty(run: RunFolder, *, follow_links: bool = False) -> None:
     Raises:
         RunFolderError: the path is a file, or a folder that holds other files, or a link in it leads out of it.
     """
-    if run.path.exists() and not run.path.is_dir():
-        raise RunFolderError(f"{run.path}: is a file; give a folder for the run")
+    if found := next((part for part in (run.path, *run.path.parents) if part.exists() and not part.is_dir()), None):
+        raise RunFolderError(f"{run.path}: {found} is a file; give a folder for the run")
+    require_writable(run.path)
     if run.path.exists():
         refuse_unsafe_entries(run.path, follow_links=follow_links)
     if run.plan.exists() or run.dataset.exists():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from autoseg.commands.guards import folder_for_results
 from autoseg.commands.options import (
     Missing,
     PhantomCases,
@@ -39,7 +40,7 @@ def phantom(
     from autoseg.synthetic_spine.write import make_phantom
 
     folder = make_phantom(
-        Path(output), cases=cases, seed=seed, kind=kind, missing=missing, workers=workers, threads=threads
+        folder_for_results(output), cases=cases, seed=seed, kind=kind, missing=missing, workers=workers, threads=threads
     )
     open_console().print(f"{cases} synthetic cases: {folder / 'cases.csv'}", soft_wrap=True)
     return folder

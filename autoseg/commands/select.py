@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from autoseg.commands.guards import configurations_of, existing_run
+from autoseg.commands.guards import configurations_of, existing_run, require_writable
 from autoseg.commands.options import (
     CandidateConfigurations,
     FollowLinks,
@@ -51,6 +51,7 @@ def select(
         InputError: an option is malformed.
     """
     folder = existing_run(run, follow_links=follow_links)
+    require_writable(folder.path)
     names = None if config is None else configurations_of(config)
     with timed(folder, Stage("select")):
         from inference.selection.select import select_configurations

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from autoseg.commands.fold_time import FoldTime
-from autoseg.commands.guards import configurations_of, existing_run, refuse_models_alone
+from autoseg.commands.guards import configurations_of, existing_run, refuse_models_alone, require_writable
 from autoseg.commands.messages import say_changed_cases, say_notes_on_splits
 from autoseg.commands.options import (
     Device,
@@ -69,6 +69,7 @@ def train(
         InputError: there is no such fold, or an option is malformed.
     """
     folder = existing_run(run, follow_links=follow_links)
+    require_writable(folder.path)
     seconds = None if time_budget is None else parse_duration(time_budget)
     followed = None if follow is None else _followed(Path(follow), fold, config, (epochs, seconds, threads))
     refuse_models_alone(folder)

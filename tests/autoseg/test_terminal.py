@@ -4,7 +4,7 @@ import pytest
 from rich.table import Table
 
 from autoseg.errors import InputError
-from autoseg.terminal import WIDTH_IN_A_LOG, format_duration, open_console, parse_duration
+from autoseg.terminal import WIDTH_IN_A_LOG, format_duration, open_console, parse_duration, progress_bar
 
 
 def print_a_row(columns: int) -> list[str]:
@@ -62,3 +62,30 @@ def test_what_is_no_length_of_time_is_refused_by_name(text):
 )
 def test_a_length_of_time_is_written_in_two_units(seconds, text):
     assert format_duration(seconds) == text
+
+
+class WriteOnly:
+    """What some notebooks and services put in place of standard output."""
+
+    def __init__(self) -> None:
+        self.written = ""
+
+    def write(self, text: str) -> int:
+        self.written += text
+        return len(text)
+
+
+def test_a_stream_that_can_only_write_is_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = WriteOnly()
+    monkeypatch.setattr("sys.stdout", stream)
+    console = open_console()
+    console.print("said")
+    with progress_bar(console) as bar:
+        bar.add_task("working", total=1)
+    assert stream.written.startswith("said\n")
+    assert "working" in stream.written
+
+
+def test_without_a_stream_nothing_is_printed_and_nothing_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    open_console().print("said")

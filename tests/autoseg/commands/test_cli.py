@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -307,3 +308,17 @@ def test_any_planned_configuration_can_be_trained_and_predicted_with(asked):
     assert asked[-1][1]["sequences"] == ["T1", "STIR"]
     cli.status_of(["predict", "RUN", "-i", "a.nii.gz", "-o", "OUT"])
     assert "sequences" not in asked[-1][1]
+
+
+def test_a_command_in_another_thread_ends_with_its_status(tmp_path):
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(cli.status_of, ["train", str(tmp_path / "nothing")]).result() == 2
+
+
+def test_a_removed_current_folder_is_named_as_the_cause(tmp_path, monkeypatch, capsys):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert cli.status_of(["phantom", "-o", "out", "--cases", "2"]) == 2
+    assert "the current folder was removed" in capsys.readouterr().err

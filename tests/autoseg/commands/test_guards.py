@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from autoseg.commands.guards import existing_run, refuse_unsafe_entries, require_run_or_empty
-from autoseg.errors import RunFolderError
+from autoseg.commands.guards import existing_run, folder_for_results, refuse_unsafe_entries, require_run_or_empty
+from autoseg.errors import InputError, RunFolderError
 from autoseg.files import folder_replaced_when_done, replaced_when_done
 from autoseg.plan.plan import write_plan
 from autoseg.run_folder.paths import RunFolder
@@ -91,3 +91,22 @@ def test_a_planted_link_in_place_of_a_temporary_file_is_never_written_through(ru
         (folder / "new").touch()
     assert (victim / "letter.txt").read_text(encoding="utf-8") == "mine"
     assert [path.name for path in victim.iterdir()] == ["letter.txt"]
+
+
+@pytest.mark.parametrize("folder", ["there", "there/new/deeper"])
+def test_a_folder_that_may_not_be_written_to_is_told_before_work(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "there").mkdir()
+    # root may write anywhere, so the answer for another user stands in
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path / "there")
+    for refused in (lambda f: folder_for_results(f), lambda f: require_run_or_empty(RunFolder(f))):
+        with pytest.raises(InputError, match=f"no permission to write in {tmp_path / 'there'}"):
+            refused(tmp_path / folder)
+        refused(tmp_path / "elsewhere")
+
+
+def test_a_run_below_a_file_is_told_before_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    with pytest.raises(RunFolderError, match="file is a file; give a folder"):
+        require_run_or_empty(RunFolder(tmp_path / "file" / "run"))
