@@ -82,10 +82,16 @@ def csv_text(header: Sequence[object], rows: Iterable[Iterable[object]]) -> str:
         header: names of the columns.
         rows: cells of each row.
     """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerows([guarded(cell) for cell in row] for row in chain([header], rows))
-    return out.getvalue()
+    # with this ending, cells that hold either sign of it are put into quotation marks
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\r\n")
+    lines = []
+    for row in chain([header], rows):
+        writer.writerow([guarded(cell) for cell in row])
+        lines.append(out.getvalue().removesuffix("\r\n"))
+        out.seek(0)
+        out.truncate()
+    return "".join(f"{line}\n" for line in lines)
 
 
 def read_rows(path: Path, separators: str = ",") -> Iterator[tuple[int, list[str]]]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from autoseg.errors import InputError
+from autoseg.terminal import parse_duration
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class Between:
         return f"at least {low}, and at most {_written(self.high)}"
 
 
+class ALength:
+    """Stands in the type of an option that is a length of time, such as `40m`; `parse_duration` has its bounds."""
+
+
+DURATION = ALength()
 THREADS = Between(1, 1_024)
 WORKERS = Between(1, 1_024)
 PATCH_WORKERS = Between(0, 1_024)
@@ -48,17 +54,20 @@ SHARE_MISSING = Between(0, 0.5)
 
 
 def refuse_out_of_bounds(types: Mapping[str, Any], given: Mapping[str, object]) -> None:
-    """Refuse numbers beyond the bounds that stand in the types of their options.
+    """Refuse numbers and lengths of time beyond the bounds that stand in the types of their options.
 
     Args:
         types: type of each option, by its name in Python.
         given: value of each option; one that is no number, such as `all`, is not looked at.
 
     Raises:
-        InputError: a number is beyond its bounds, or no whole number where one is needed.
+        InputError: a number is beyond its bounds, or no whole number where one is needed, or a text is no length of
+            time.
     """
     for name, value in given.items():
         hint = types[name]
+        if DURATION in get_args(hint)[1:] and isinstance(value, str | int | float):
+            parse_duration(value)
         bounds = next((part for part in get_args(hint)[1:] if isinstance(part, Between)), None)
         for one in value if isinstance(value, list | tuple) else (value,):
             if bounds is None or isinstance(one, bool) or not isinstance(one, int | float):

@@ -19,6 +19,7 @@ from cyclopts import Parameter
 
 from autoseg.commands.option_bounds import (
     CASES,
+    DURATION,
     EPOCHS,
     FOLD,
     FOLDS,
@@ -154,6 +155,7 @@ Architecture = Annotated[
 RunBudget = Annotated[
     str | float | None,
     _time("Time for a whole run, as 90s, 40m or 1h30m; in Python also seconds [default: 40m on a CPU, none on a GPU]."),
+    DURATION,
 ]
 StudyBudget = Annotated[
     str | float | None,
@@ -161,8 +163,9 @@ StudyBudget = Annotated[
         "Time for the whole study, as 40m or 2h, in equal parts for every fold of every cell "
         "[default: 40m on a CPU, none on a GPU]."
     ),
+    DURATION,
 ]
-DemoBudget = Annotated[str | float, _time("Time for the run, as 8m.")]
+DemoBudget = Annotated[str | float, _time("Time for the run, as 8m."), DURATION]
 Replan = Annotated[bool, _switch("Discard edits of plan.yaml and plan again.")]
 PlanOnly = Annotated[bool, _switch("Plan, and leave the preprocessing out.")]
 StudySequences = Annotated[
@@ -200,7 +203,7 @@ Epochs = Annotated[
     Parameter(help="Length of each fold's schedule in epochs, which no clock changes [default: by the time]."),
     EPOCHS,
 ]
-FoldBudget = Annotated[str | float | None, _time("Time for each fold alone, as 10m [default: as planned].")]
+FoldBudget = Annotated[str | float | None, _time("Time for each fold alone, as 10m [default: as planned]."), DURATION]
 PatchWorkers = Annotated[
     int | None, Parameter(help="Processes that draw and augment patches [default: by the cores]."), PATCH_WORKERS
 ]

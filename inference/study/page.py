@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, PackageLoader
 
 from autoseg.metrics.aggregate import lesion_summary
 from inference.report.encode import svg
-from inference.report.page import as_written, installed_version, number, percent, signed
+from inference.report.page import MOST_LINES, installed_version, number, page_environment, signed
 from inference.report.pictures import PREDICTION_COLOUR, REFERENCE_COLOUR
 from inference.study.charts import MOST_CLASSES, box_plots, heat_map, lesion_curves
 from inference.study.collect import STRATUM, CellRows
@@ -28,16 +28,11 @@ def page(results: StudyResults, collected: Sequence[CellRows], pictures: Sequenc
         collected: metrics of each cell, from which lesions are counted and drawn.
         pictures: pictures of the best, median and worst case.
     """
-    environment = Environment(
-        # the style sheet is that of the report
-        loader=ChoiceLoader([PackageLoader("inference", "study"), PackageLoader("inference", "report")]),
-        autoescape=True,
-        finalize=as_written,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    # the style sheet is that of the report
+    environment = page_environment(
+        ChoiceLoader([PackageLoader("inference", "study"), PackageLoader("inference", "report")])
     )
-    environment.filters.update(number=number, signed=signed, percent=percent, p=p_value)
+    environment.filters.update(signed=signed, p=p_value)
     curves = lesion_curves(collected)
     return environment.get_template("study.html").render(
         results=results,
@@ -49,6 +44,7 @@ def page(results: StudyResults, collected: Sequence[CellRows], pictures: Sequenc
         main_comparisons=[pair for pair in results.compared if pair.class_name == results.main_class],
         other_comparisons=[pair for pair in results.compared if pair.class_name != results.main_class],
         lesions=[(of_cell.cell, lesion_summary(of_cell.rows)) for of_cell in collected if of_cell.rows],
+        has_pages=len(results.compared) > MOST_LINES,
         boxes=svg(box_plots(results)),
         boxed_classes=min(len(results.classes), MOST_CLASSES),
         heat=svg(heat_map(results)),
@@ -83,7 +79,7 @@ def at_stratum(results: StudyResults, column: str, value: str, label: str, dimen
         metric: name of the metric.
     """
     return lookup(
-        results.strata,
+        results.figures_of_strata,
         column=column,
         value=value,
         class_=results.main_class,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -18,7 +19,16 @@ from autoseg.terminal import format_duration
 from inference.study.collect import CellRows, results_frame
 from inference.study.ordering import Order, orders
 from inference.study.statistics import Comparison, compare_cells
-from inference.study.tables import CellFigure, figures, lookup, main_class, strata_tables, with_mean_of_classes
+from inference.study.tables import (
+    CellFigure,
+    FigureIndex,
+    figures,
+    indexed,
+    lookup,
+    main_class,
+    strata_tables,
+    with_mean_of_classes,
+)
 
 TABLE_METRICS = ("dice", "sensitivity", "specificity", "precision")
 
@@ -100,6 +110,15 @@ class StudyResults:
         """Names of the classes; `MEAN_OF_CLASSES` comes first where there are several."""
         return tuple(dict.fromkeys(self.long["class"]))
 
+    @cached_property
+    def _figures(self) -> FigureIndex:
+        return indexed(self.long)
+
+    @cached_property
+    def figures_of_strata(self) -> FigureIndex:
+        """The figures of `strata` by their columns."""
+        return indexed(self.strata)
+
     def figure(self, label: str, dimension: str, metric: str, class_name: str | None = None) -> CellFigure:
         """Mean and standard deviation of a metric of one cell.
 
@@ -110,7 +129,7 @@ class StudyResults:
             class_name: name of the class; None = the main class.
         """
         of_class = self.main_class if class_name is None else class_name
-        return lookup(self.long, class_=of_class, sequences=label, dimension=dimension, metric=metric)
+        return lookup(self._figures, class_=of_class, sequences=label, dimension=dimension, metric=metric)
 
 
 def study_results(

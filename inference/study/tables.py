@@ -5,7 +5,7 @@ In: the data frame of `results.csv`. Out: data frames that also hold the number 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -125,22 +125,35 @@ def strata_tables(frame: pd.DataFrame, metrics: Sequence[str] = PAPER_METRICS) -
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def lookup(long: pd.DataFrame, **where: str) -> CellFigure:
-    """The figure in the row of a long table whose columns have the given values; one with 0 cases if no row has them.
+FigureIndex = Mapping[frozenset[tuple[str, str]], CellFigure]
+"""The figures of a long table, keyed by the names and values of their columns."""
+
+
+def indexed(long: pd.DataFrame) -> FigureIndex:
+    """Return the figures of a long table by their columns, so that many are looked up in one pass over the table.
 
     Args:
         long: table that `figures` or `strata_tables` returns.
-        where: value of each column; the keyword `class_` stands for the column `class`.
     """
-    found = long
-    for column, value in where.items():
-        found = found[found[column.rstrip("_")] == value]
-    if found.empty:
-        return CellFigure(None, None, 0, 0)
-    row = found.iloc[0]
-    return CellFigure(
-        mean=None if pd.isna(row["mean"]) else float(row["mean"]),
-        sd=None if pd.isna(row["sd"]) else float(row["sd"]),
-        cases=int(row["cases"]),
-        undefined=int(row["undefined"]),
-    )
+    keys = [column for column in long.columns if column not in ("mean", "sd", "cases", "undefined")]
+    found: dict[frozenset[tuple[str, str]], CellFigure] = {}
+    for row in long.to_dict("records"):
+        figure = CellFigure(
+            mean=None if pd.isna(row["mean"]) else float(row["mean"]),
+            sd=None if pd.isna(row["sd"]) else float(row["sd"]),
+            cases=int(row["cases"]),
+            undefined=int(row["undefined"]),
+        )
+        found.setdefault(frozenset((key, row[key]) for key in keys), figure)
+    return found
+
+
+def lookup(index: FigureIndex, **where: str) -> CellFigure:
+    """The figure whose columns have the given values; one with 0 cases if there is none.
+
+    Args:
+        index: figures of a long table, as `indexed` returns them.
+        where: value of every column; the keyword `class_` stands for the column `class`.
+    """
+    place = frozenset((column.rstrip("_"), value) for column, value in where.items())
+    return index.get(place, CellFigure(None, None, 0, 0))

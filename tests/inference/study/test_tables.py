@@ -6,6 +6,7 @@ from inference.study.tables import (
     MEAN_OF_CLASSES,
     CellFigure,
     figures,
+    indexed,
     lookup,
     main_class,
     paper_table,
@@ -49,12 +50,14 @@ def frame():
 
 def test_figures_are_means_over_the_cases_that_define_them(frame):
     long = figures(frame)
-    figure = lookup(long, class_="lesion", sequences="T2", dimension="2d", metric="dice")
+    figure = lookup(indexed(long), class_="lesion", sequences="T2", dimension="2d", metric="dice")
     assert figure == CellFigure(pytest.approx(0.3), pytest.approx(np.std([0.4, 0.2], ddof=1)), 2, 1)
     assert figure.text == "0.300 ± 0.141 (n = 2)"
-    assert lookup(long, class_="lesion", sequences="T1", dimension="2d", metric="dice") == CellFigure(None, None, 0, 3)
-    assert lookup(long, class_="lesion", sequences="T1", dimension="3d", metric="dice").text == "–"
-    halved = lookup(long, class_="body", sequences="T2", dimension="3d", metric="sensitivity")
+    assert lookup(indexed(long), class_="lesion", sequences="T1", dimension="2d", metric="dice") == CellFigure(
+        None, None, 0, 3
+    )
+    assert lookup(indexed(long), class_="lesion", sequences="T1", dimension="3d", metric="dice").text == "–"
+    halved = lookup(indexed(long), class_="body", sequences="T2", dimension="3d", metric="sensitivity")
     assert (halved.mean, halved.cases) == (pytest.approx(0.45), 3)
 
 
@@ -62,7 +65,7 @@ def test_each_case_counts_once_in_the_mean_of_the_classes(frame):
     long = figures(with_mean_of_classes(frame, ["dice", "sensitivity", "specificity"]))
     assert list(dict.fromkeys(long["class"])) == [MEAN_OF_CLASSES, "body", "lesion"]
     # cases 0.6 (of 0.8, 0.4), 0.6 (lesion not defined), 0.45
-    figure = lookup(long, class_=MEAN_OF_CLASSES, sequences="T2", dimension="2d", metric="dice")
+    figure = lookup(indexed(long), class_=MEAN_OF_CLASSES, sequences="T2", dimension="2d", metric="dice")
     assert figure == CellFigure(pytest.approx(0.55), pytest.approx(np.std([0.6, 0.6, 0.45], ddof=1)), 3, 0)
     assert main_class(frame) == MEAN_OF_CLASSES
     alone = frame[frame["class"] == "lesion"]
@@ -85,10 +88,12 @@ def test_the_papers_table_has_sequences_in_rows_and_dimensions_in_columns(frame)
 def test_strata_split_the_cases_and_say_how_many_they_are(frame):
     strata = strata_tables(frame)
     where = {"column": "lesion_type", "class_": "lesion", "sequences": "T2", "metric": "dice"}
-    assert lookup(strata, **where, value="lytic", dimension="3d") == CellFigure(
+    assert lookup(indexed(strata), **where, value="lytic", dimension="3d") == CellFigure(
         pytest.approx(0.6), pytest.approx(np.std([0.5, 0.7], ddof=1)), 2, 0
     )
-    assert lookup(strata, **where, value="sclerotic", dimension="3d") == CellFigure(pytest.approx(0.0), None, 1, 0)
+    assert lookup(indexed(strata), **where, value="sclerotic", dimension="3d") == CellFigure(
+        pytest.approx(0.0), None, 1, 0
+    )
     wide = paper_table(strata)
     assert list(wide.columns[:5]) == ["column", "class", "value", "sequences", "metric"]
     assert strata_tables(frame.drop(columns="stratum_lesion_type")).empty
