@@ -87,7 +87,8 @@ def refuse_unsafe_entries(folder: Path, *, follow_links: bool = False) -> None:
     """Refuse a folder with an entry that leads out of it, or that is neither a file nor a folder.
 
     What is written or removed through a link would not be the run's, and reading from a pipe may never end. A second
-    name of the same file (a hard link) cannot be told from a file.
+    name of a file elsewhere (a hard link) cannot be told from a file; two locks that are one file would wait for each
+    other without end.
 
     Args:
         folder: RUN folder.
@@ -97,7 +98,7 @@ def refuse_unsafe_entries(folder: Path, *, follow_links: bool = False) -> None:
         RunFolderError: there is such an entry; the message names it, and the target of a link.
     """
     root = Path(os.path.realpath(folder))
-    waiting = [root]
+    waiting, locks = [root], dict[tuple[int, int], str]()
     while waiting:
         # another process of the same run may rename a folder meanwhile
         with suppress(FileNotFoundError), os.scandir(waiting.pop()) as entries:
@@ -111,6 +112,11 @@ def refuse_unsafe_entries(folder: Path, *, follow_links: bool = False) -> None:
                     raise RunFolderError(
                         f"{entry.path}: is neither a file nor a folder, but a pipe, a socket or a device; delete it"
                     )
+                elif entry.name.endswith(".lock"):
+                    facts = entry.stat()
+                    other = locks.setdefault((facts.st_dev, facts.st_ino), entry.path)
+                    if other != entry.path:
+                        raise RunFolderError(f"{entry.path}: is the same file as {other}; delete it")
 
 
 def _refuse_link_out(link: Path, root: Path) -> None:

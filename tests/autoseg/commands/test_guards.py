@@ -9,7 +9,7 @@ import pytest
 
 from autoseg.commands.guards import existing_run, refuse_unsafe_entries, require_run_or_empty
 from autoseg.errors import RunFolderError
-from autoseg.files import folder_replaced_when_done, replaced_when_done
+from autoseg.files import folder_replaced_when_done, locked, replaced_when_done
 from autoseg.plan.plan import write_plan
 from autoseg.run_folder.paths import RunFolder
 from tests.example_plan import example_plan
@@ -65,7 +65,7 @@ def test_what_is_no_file_and_no_folder_is_refused_before_anything_waits_for_it(r
 KILLED = """
 import os, sys
 from pathlib import Path
-from autoseg.files import folder_replaced_when_done, replaced_when_done
+from autoseg.files import folder_replaced_when_done, locked, replaced_when_done
 run = Path(sys.argv[1])
 with folder_replaced_when_done(run / "folder") as folder, replaced_when_done(run / "file.json"):
     (folder / "half").touch()
@@ -91,3 +91,24 @@ def test_a_planted_link_in_place_of_a_temporary_file_is_never_written_through(ru
         (folder / "new").touch()
     assert (victim / "letter.txt").read_text(encoding="utf-8") == "mine"
     assert [path.name for path in victim.iterdir()] == ["letter.txt"]
+
+
+def test_a_lock_that_is_a_second_name_of_a_private_file_leaves_its_content(run, victim):
+    (run.path / ".lock").hardlink_to(victim / "letter.txt")
+    with locked(run.path / ".lock", "planning"):
+        pass
+    assert (victim / "letter.txt").read_text(encoding="utf-8") == "mine"
+
+
+def test_two_locks_that_are_one_file_are_refused_instead_of_waiting_for_each_other(run):
+    (run.path / ".lock").touch()
+    (run.path / ".time_spent.lock").hardlink_to(run.path / ".lock")
+    with pytest.raises(RunFolderError, match=r"lock: is the same file as .*lock; delete it"):
+        existing_run(run.path)
+
+
+def test_a_link_in_place_of_a_lock_leaves_its_target(run, victim):
+    (run.path / ".lock").symlink_to(victim / "letter.txt")
+    with pytest.raises(OSError), locked(run.path / ".lock", "planning"):
+        pass
+    assert (victim / "letter.txt").read_text(encoding="utf-8") == "mine"
