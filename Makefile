@@ -16,12 +16,13 @@ PACKAGES := autoseg planner trainer inference tests benchmarks
 HOOK := docs/repository_links.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-newest lint docs clean
+.PHONY: help install demo test test-newest test-lowest lint docs clean
 
 help:
 	@echo "make demo    a synthetic data set through the whole path, planned to end within 10 minutes"
 	@echo "make test    every test"
 	@echo "make test-newest   the fast tests on the newest Python that is at hand beside $(PYTHON)"
+	@echo "make test-lowest   hostile files, on the lowest versions that pyproject.toml allows, except of torch"
 	@echo "make lint    format, style, types, imports between the packages"
 	@echo "make docs    the documentation as a site, in site/; open site/index.html"
 	@echo "make clean   remove the virtual environment and what tools left behind"
@@ -60,6 +61,18 @@ else
 	.venv-newest/bin/python -m pytest -m "not slow"
 endif
 
+# torch is the one of constraints.txt: its lowest version is large, and reads no file of a stranger
+HOSTILE_TESTS := tests/autoseg/run_folder/test_array_file.py tests/autoseg/commands/test_guards.py \
+	tests/autoseg/commands/test_copy.py tests/autoseg/image tests/autoseg/machine/test_child_processes.py \
+	tests/autoseg/test_names.py tests/autoseg/test_files.py tests/autoseg/test_chart_style.py
+test-lowest:
+	$(PYTHON) -m venv --clear .venv-lowest
+	.venv-lowest/bin/python -m pip install -c constraints.txt $(if $(INDEX),--extra-index-url $(INDEX)) torch
+	$(PYTHON) -m tests.lowest_versions > .venv-lowest/lowest.txt
+	.venv-lowest/bin/python -m pip install -r .venv-lowest/lowest.txt
+	.venv-lowest/bin/python -m pip install $(if $(INDEX),--extra-index-url $(INDEX)) -e '.[dev]' -c .venv-lowest/lowest.txt
+	.venv-lowest/bin/python -m pytest $(HOSTILE_TESTS)
+
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check $(PACKAGES) $(HOOK)
 	$(BIN)/ruff check $(PACKAGES) $(HOOK)
@@ -70,4 +83,4 @@ docs: $(DOCS_INSTALLED)
 	$(BIN)/mkdocs build
 
 clean:
-	rm -rf $(VENV) .venv-newest site build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
+	rm -rf $(VENV) .venv-newest .venv-lowest site build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info

@@ -91,7 +91,7 @@ def refuse_unsafe_entries(folder: Path, *, follow_links: bool = False) -> None:
     """Refuse a folder with an entry that leads out of it, or that is neither a file nor a folder.
 
     What is written or removed through a link would not be the run's, and reading from a pipe may never end. A second
-    name of the same file (a hard link) cannot be told from a file.
+    name of a file elsewhere (a hard link) cannot be told from a file.
 
     Args:
         folder: RUN folder.

@@ -61,7 +61,7 @@ def load_network(run: RunFolder, plan: Plan, configuration: str, fold: int, devi
                 "again"
             )
         module.load_state_dict(tensors)
-    except SafetensorError as error:
+    except (OSError, SafetensorError) as error:
         raise RunFolderError(f"{path}: damaged ({error}); train the fold again") from None
     except RuntimeError:
         raise RunFolderError(

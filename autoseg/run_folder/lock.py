@@ -184,6 +184,8 @@ def _is_renamed(prepared: Path, lock: Path, mine: Path) -> bool:
         # a server that answers late may have done it all the same
         if error.errno == errno.ENOENT and mine.exists():
             return True
+        if error.errno == errno.ENOTDIR:
+            raise RunFolderError(f"{lock}: is no folder, so nothing can be locked with it; delete it") from None
         if error.errno not in _TAKEN or not lock.is_dir():
             raise
         return False

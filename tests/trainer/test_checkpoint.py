@@ -98,3 +98,9 @@ def test_the_optimiser_goes_on_in_the_layout_of_the_weights(tmp_path: Path, opti
                     assert restored.stride() == after.stride()
                     compared += 1
     assert compared
+
+
+def test_folders_of_other_names_are_no_checkpoints(tmp_path):
+    for name in ("step_", "step_-1", "step_x", "step_00000003", "step_" + "9" * 200):
+        (tmp_path / name).mkdir()
+    assert [folder.name for folder in checkpoint.generations(tmp_path)] == ["step_00000003"]

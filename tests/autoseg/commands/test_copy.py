@@ -55,3 +55,16 @@ def test_copies_do_not_overwrite(calls, run, tmp_path):
     with pytest.raises(RunFolderError, match="no trained fold"):
         autoseg.copy(run.path, tmp_path / "models", models_only=True)
     assert not (tmp_path / "models").exists()
+
+
+def test_links_that_stay_inside_are_the_same_links_in_the_copy_and_loops_end(calls, run, tmp_path):
+    (run.path / "models").mkdir(exist_ok=True)
+    (run.path / "models" / "loop").symlink_to("..")
+    for here, there in (("a", "b"), ("b", "a")):
+        (run.path / here).mkdir()
+        (run.path / here / "link").symlink_to(run.path / there)
+    (run.path / "b" / "text").write_text("b", encoding="utf-8")
+    autoseg.copy(run.path, tmp_path / "copied")
+    shutil.rmtree(run.path)
+    assert (tmp_path / "copied" / "a" / "link").is_symlink()
+    assert (tmp_path / "copied" / "a" / "link" / "text").read_text(encoding="utf-8") == "b"

@@ -11,6 +11,7 @@ from autoseg.commands.guards import existing_run, folder_for_results, refuse_uns
 from autoseg.errors import InputError, RunFolderError
 from autoseg.files import folder_replaced_when_done, replaced_when_done
 from autoseg.plan.plan import write_plan
+from autoseg.run_folder.lock import locked
 from autoseg.run_folder.paths import RunFolder
 from tests.example_plan import example_plan
 
@@ -65,7 +66,7 @@ def test_what_is_no_file_and_no_folder_is_refused_before_anything_waits_for_it(r
 KILLED = """
 import os, sys
 from pathlib import Path
-from autoseg.files import folder_replaced_when_done, replaced_when_done
+from autoseg.files import folder_replaced_when_done, locked, replaced_when_done
 run = Path(sys.argv[1])
 with folder_replaced_when_done(run / "folder") as folder, replaced_when_done(run / "file.json"):
     (folder / "half").touch()
@@ -110,3 +111,21 @@ def test_a_run_below_a_file_is_told_before_work(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x", encoding="utf-8")
     with pytest.raises(RunFolderError, match="file is a file; give a folder"):
         require_run_or_empty(RunFolder(tmp_path / "file" / "run"))
+
+
+def test_a_link_in_place_of_a_lock_leaves_its_target(run, victim):
+    (run.path / ".plan.yaml.held").symlink_to(victim)
+    with pytest.raises(RunFolderError, match="held: is no folder.*delete it"), locked(run.plan, "planning"):
+        pass
+    assert (victim / "letter.txt").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_lock_that_somebody_planted_is_emptied_without_following_its_links(run, victim):
+    holder = run.path / ".plan.yaml.held" / "00000000.1.1.00000000"
+    holder.mkdir(parents=True)
+    (holder / "alive").symlink_to(victim / "letter.txt")
+    (holder / "more").symlink_to(victim)
+    with locked(run.plan, "planning", patience=0.2):
+        pass
+    assert not holder.parent.exists()
+    assert (victim / "letter.txt").read_text(encoding="utf-8") == "mine"

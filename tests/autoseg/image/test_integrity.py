@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 
 from autoseg.errors import ImageError
-from autoseg.image.image import read_image, read_label
+from autoseg.image.image import read_geometry, read_image, read_label
 from tests.autoseg.dataset import build
 
 PLAIN = [".nii", ".nii.gz", ".gipl", ".gipl.gz", ".vtk", ".nrrd", ".mha"]
@@ -133,3 +133,13 @@ def test_a_dicom_series_of_a_tilted_gantry_is_refused(tmp_path):
         read_image(build.dicom(tmp_path / "tilted", array, shift=1.0))
     # rounding of positions is no tilt
     read_image(build.dicom(tmp_path / "rounded", array, shift=0.01))
+
+
+def test_a_file_called_nifti_is_read_as_nifti_alone(tmp_path):
+    # the voxels of HDF5 may lie in any other file of the machine
+    sitk.WriteImage(sitk.GetImageFromArray(np.ones((4, 5, 6), np.uint8)), str(tmp_path / "image.h5"))
+    assert read_image(tmp_path / "image.h5").array.shape == (1, 4, 5, 6)
+    (tmp_path / "image.h5").rename(tmp_path / "image.nii.gz")
+    for read in (read_image, read_label, read_geometry):
+        with pytest.raises(ImageError, match=r"image\.nii\.gz: .*no NIfTI file although its name says so"):
+            read(tmp_path / "image.nii.gz")
