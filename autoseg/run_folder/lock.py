@@ -41,6 +41,8 @@ ENDING = ".held"
 _HOLDER = re.compile(r"[0-9a-f]{8}\.\d+\.\d*\.[0-9a-f]{8}")
 _TAKEN = {errno.ENOTEMPTY, errno.EEXIST, errno.EACCES, errno.EPERM}
 _COUNT = "alive"
+_WHERE = re.compile(r"\d{20}\n(process \d+ on [\w.-]+)\n.*\n", re.ASCII)
+_MOST_BYTES = 1000
 
 
 class LockedByAnother(RunFolderError):
@@ -67,8 +69,9 @@ class _Holder:
     @property
     def told(self) -> str:
         """Where it runs, for a message."""
-        lines = self.count.splitlines()
-        return lines[1] if len(lines) > 1 else "unknown"
+        # somebody may have put another file in its place, whose content is not for the terminal
+        found = _WHERE.fullmatch(self.count)
+        return found[1] if found else "unknown"
 
 
 @contextmanager
@@ -200,10 +203,21 @@ def _holder_of(lock: Path) -> _Holder | None:
         return None
     if not names:
         return None
-    count = ""
-    with suppress(OSError):
-        count = (lock / names[0] / _COUNT).read_text(encoding="utf-8", errors="replace")
-    return _Holder(lock / names[0], count)
+    return _Holder(lock / names[0], _read_count(lock / names[0] / _COUNT))
+
+
+def _read_count(path: Path) -> str:
+    """The text of a file with a count; empty where it cannot be read just now, or is a link or a pipe."""
+    try:
+        file = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    except OSError:
+        return ""
+    try:
+        return os.read(file, _MOST_BYTES).decode(errors="replace")
+    except OSError:
+        return ""
+    finally:
+        os.close(file)
 
 
 def _bury(holder: Path) -> None:

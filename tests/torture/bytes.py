@@ -21,6 +21,7 @@ from tests.torture.finished_run import (
     OF_PLANNING,
     Made,
     contents,
+    copy_run,
     differences,
     make_finished_run,
 )
@@ -71,20 +72,32 @@ def attempts(folder: Path, seed: int) -> Iterator[Outcome]:
             run = _begin(made, reader, work)
         file = _draw_file(run, reader, rng)
         told = _turn_a_byte(file, rng)
-        yield _judged(reader, run, file, f"{reader.name}: {told}", _carry_out(reader, work), work)
+        turned = file.read_bytes()
+        ended = _carry_out(reader, work)
+        if file.exists() and file.read_bytes() == turned:
+            # what a command leaves as it is is none of its results
+            file.write_bytes(_undamaged(made, reader, file.relative_to(run.path)))
+        yield _judged(reader, run, file, f"{reader.name}: {told}", ended, work)
 
 
 def _begin(made: Made, reader: Reader, work: Path) -> RunFolder:
+    """A copy of the RUN, or of a STUDY that is made when it is needed first."""
     shutil.rmtree(work, ignore_errors=True)
-    if reader.name == "study":
-        study = made.folder / "STUDY"
-        if not study.exists():
-            ended = carry_out("study", made.data, "-o", study, *OF_STUDY, *FIXED, log=made.folder / "log.txt")
-            if ended.status != 0:
-                raise RuntimeError(f"study ended with status {ended.status}: {ended.said}")
-        shutil.copytree(study, work / "RUN")
-        return RunFolder(work / "RUN")
-    return made.copied(work / "RUN", reader.without)
+    source = _source(made, reader)
+    if not source.exists():
+        ended = carry_out("study", made.data, "-o", source, *OF_STUDY, *FIXED, log=made.folder / "log.txt")
+        if ended.status != 0:
+            raise RuntimeError(f"study ended with status {ended.status}: {ended.said}")
+    return copy_run(RunFolder(source), work / "RUN", reader.without)
+
+
+def _undamaged(made: Made, reader: Reader, inside: Path) -> bytes:
+    """Content of a file of the RUN before its byte was turned."""
+    return (_source(made, reader) / inside).read_bytes()
+
+
+def _source(made: Made, reader: Reader) -> Path:
+    return made.folder / "STUDY" if reader.name == "study" else made.run.path
 
 
 def _readers(made: Made) -> list[Reader]:

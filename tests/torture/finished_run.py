@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from autoseg.checksums import SEAL
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split, write_splits
 from tests.autoseg.dataset import build
@@ -25,8 +26,8 @@ FIXED = ("--threads", "1", "--epochs", "2")
 
 OF_PLANNING = ("--config", "2d", "3d", "--time-budget", "60s", "--device", "cpu")
 AFTER_TRAINING = ("models", "cross_validation", "report", "selected.json", "time_spent.json")
-TIMED = ("seconds", "mtime")
-"""Parts of the names of fields that hold a time."""
+TIMED = ("seconds", "mtime", SEAL)
+"""Parts of the names of fields that hold a time, or the checksum of a record with times."""
 
 
 @dataclass(frozen=True)

@@ -243,12 +243,13 @@ def _others() -> Iterator[Attack]:
 
     def second_names(run: Path, private: Path) -> None:
         for lock, file in LOCKS.items():
-            (run / lock).unlink()
             (run / lock).hardlink_to(private / file)
 
-    def one_lock_twice(run: Path, private: Path) -> None:
-        (run / ".time_spent.lock").unlink()
-        (run / ".time_spent.lock").hardlink_to(run / ".lock")
+    def planted_locks(run: Path, private: Path) -> None:
+        for lock, file in LOCKS.items():
+            holder = run / lock / "00000000.1.1.00000000"
+            holder.mkdir(parents=True)
+            (holder / "alive").hardlink_to(private / file)
 
     for apply, commands in (
         (loop, ALL),
@@ -257,7 +258,7 @@ def _others() -> Iterator[Attack]:
         (steps, ("train anew", "run")),
         (modules, ("train anew", "predict", "select", "run")),
         (second_names, (*ALL, "train anew")),
-        (one_lock_twice, ALL),
+        (planted_locks, ALL),
     ):
         yield Attack("others", apply.__name__.replace("_", " "), apply, commands)
 

@@ -66,7 +66,7 @@ def test_what_is_no_file_and_no_folder_is_refused_before_anything_waits_for_it(r
 KILLED = """
 import os, sys
 from pathlib import Path
-from autoseg.files import folder_replaced_when_done, locked, replaced_when_done
+from autoseg.files import folder_replaced_when_done, replaced_when_done
 run = Path(sys.argv[1])
 with folder_replaced_when_done(run / "folder") as folder, replaced_when_done(run / "file.json"):
     (folder / "half").touch()
@@ -115,7 +115,7 @@ def test_a_run_below_a_file_is_told_before_work(tmp_path: Path) -> None:
 
 def test_a_link_in_place_of_a_lock_leaves_its_target(run, victim):
     (run.path / ".plan.yaml.held").symlink_to(victim)
-    with pytest.raises(RunFolderError, match="held: is no folder.*delete it"), locked(run.plan, "planning"):
+    with pytest.raises(RunFolderError, match=r"held: is no folder.*delete it"), locked(run.plan, "planning"):
         pass
     assert (victim / "letter.txt").read_text(encoding="utf-8") == "mine"
 

@@ -186,3 +186,18 @@ def test_a_lock_needs_no_flock(tmp_path: Path, monkeypatch) -> None:
     with locked(tmp_path / "fold_0", "training"), locked_briefly(tmp_path / "time"):
         write_text(tmp_path / "file", "written")
     assert (tmp_path / "file").read_text() == "written"
+
+
+def test_what_lies_in_place_of_a_count_is_not_printed(tmp_path: Path, capfd) -> None:
+    private = tmp_path / "letter"
+    private.write_text("1\nsecret\n3\n")
+    for number, plant in enumerate((Path.hardlink_to, Path.symlink_to)):
+        place = tmp_path / f"fold_{number}"
+        holder = tmp_path / f".fold_{number}.held" / f"{'0' * 8}.1.1.{'0' * 8}"
+        holder.mkdir(parents=True)
+        plant(holder / "alive", private)
+        with locked(place, "training", patience=0.2):
+            pass
+    assert private.read_text() == "1\nsecret\n3\n"
+    told = capfd.readouterr().err
+    assert told.count("another machine (unknown)") == 2 and "secret" not in told
