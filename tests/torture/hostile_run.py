@@ -337,18 +337,17 @@ KINDS = ("fields", "links", "swaps", "arrays", "others")
 
 
 def outcomes(
-    folder: Path, kinds: tuple[str, ...] = KINDS, every: int = 1, first: int = 0
+    folder: Path, template: Template, kinds: tuple[str, ...] = KINDS, every: int = 1, first: int = 0
 ) -> Iterator[tuple[Attack, Outcome]]:
     """Carry out every so manieth attack of the kinds, from a first one on.
 
     Args:
-        folder: empty folder to work in.
+        folder: folder to work in.
+        template: the finished RUN and STUDY, which are copied.
         kinds: some of `KINDS`.
         every: one attack of so many is carried out.
         first: number of the first one.
     """
-    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-        template = make_template(folder)
     wanted = (attack for attack in attacks(template) if attack.kind in kinds)
     with small_and_quick(), mock.patch("signal.signal"):
         for attack in itertools.islice(wanted, first, None, every):
@@ -365,7 +364,9 @@ def main() -> int:
     given = parser.parse_args()
     counts, commands = Counter[str](), Counter[str]()
     with tempfile.TemporaryDirectory(prefix="hostile-run-") as folder:
-        found = outcomes(Path(folder), tuple(given.kinds) or KINDS, given.every, given.first)
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            template = make_template(Path(folder))
+        found = outcomes(Path(folder), template, tuple(given.kinds) or KINDS, given.every, given.first)
         for attack, outcome in found:
             counts[f"{attack.kind} {outcome.verdict}"] += 1
             commands.update(attack.commands)
