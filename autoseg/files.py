@@ -16,10 +16,10 @@ from typing import Self, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from autoseg.disk.staging import staging_folder
+from autoseg.disk.text_files import TextRefused, read_json_bytes
 from autoseg.disk.this_process import start_of, this_machine
 from autoseg.disk.transient import patiently
 from autoseg.errors import RunFolderError, wrong_fields
-from autoseg.text_files import TextRefused, read_json_bytes
 
 _LEFTOVER = re.compile(r"\.(\d+)\.([0-9a-f]{8})\.[0-9a-f]{8}\..")
 SECONDS_OF_LEFTOVERS = 24 * 3600.0

@@ -19,12 +19,12 @@ from pydantic import ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from autoseg.checksums import SealedModel
+from autoseg.disk.checksums import SealedModel
+from autoseg.disk.text_files import TextRefused, read_json_bytes
 from autoseg.errors import RunFolderError
 from autoseg.files import FileModel, discard, disk_errors_named, folder_replaced_when_done
 from autoseg.plan.configuration import Training
 from autoseg.run_folder.finished_fold import Event
-from autoseg.text_files import TextRefused, read_json_bytes
 from trainer.learner import Learner
 
 _STEP = re.compile(r"step_[0-9]{8,18}")

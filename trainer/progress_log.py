@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from autoseg.chart_style import own_style
-from autoseg.csv_files import csv_text
+from autoseg.disk.csv_files import csv_text
 from autoseg.files import replaced_when_done, write_text
 from trainer.checkpoint import LogRow
 

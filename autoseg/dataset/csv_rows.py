@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoseg.csv_files import TableRefused, read_rows
 from autoseg.dataset.names import is_dicom_folder, split_ending
+from autoseg.disk.csv_files import TableRefused, read_rows
 from autoseg.errors import DatasetError
 
 CASE, LABEL, PATIENT = "case", "label", "patient"
@@ -92,7 +92,7 @@ def read_table(path: Path) -> CsvTable:
 
     Raises:
         DatasetError: the file cannot be read, its header is malformed, it has no row, or it is beyond the bounds of
-            `autoseg.csv_files`.
+            `autoseg.disk.csv_files`.
     """
     try:
         # a table beyond the bounds is refused before any row of it is kept

@@ -15,9 +15,9 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from autoseg.dataset.json_lines import Place, lines_of, repeated_fields
+from autoseg.disk.text_files import read_json_bytes
 from autoseg.errors import MOST_LISTED, DatasetError
 from autoseg.image.labels import Labels
-from autoseg.text_files import read_json_bytes
 
 FILE_NAME = "dataset.json"
 # class indices are stored as 8-bit numbers

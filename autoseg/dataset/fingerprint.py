@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from autoseg.checksums import SealedModel
+from autoseg.disk.checksums import SealedModel
 from autoseg.errors import PlanError, wrong_fields
 from autoseg.files import FileModel, read_utf8, write_text
 from autoseg.image.geometry import Shape, Spacing

@@ -12,8 +12,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal
 
-from autoseg.checksums import SealedModel, digest_of
 from autoseg.dataset.case import Case, Dataset
+from autoseg.disk.checksums import SealedModel, digest_of
 from autoseg.files import FileModel
 from autoseg.image.file_kind import why_unreadable
 from autoseg.image.integrity import files_of_image

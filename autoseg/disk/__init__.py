@@ -1,1 +1,1 @@
-"""What a file system promises and what it does not: processes that end, errors that pass, places that are taken."""
+"""What lies on a disk and what a file system promises: bounds, checksums, errors that pass, processes that end."""

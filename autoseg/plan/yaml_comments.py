@@ -13,10 +13,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 
+from autoseg.disk.text_files import read_yaml_bytes
 from autoseg.errors import PlanError
 from autoseg.files import read_utf8
 from autoseg.plan.yaml_bounds import BeyondBounds, BoundedComposer
-from autoseg.text_files import read_yaml_bytes
 
 # ruamel.yaml lets these through where a value cannot be made, such as a whole number of 5,000 digits or a 31st of June
 ERRORS_OF_VALUES = (ValueError, TypeError, AttributeError, LookupError, AssertionError, NotImplementedError)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from autoseg.checksums import SealedModel
+from autoseg.disk.checksums import SealedModel
 from autoseg.errors import RunFolderError
 from autoseg.files import FileModel, read_model, write_text
 from autoseg.names import PlainName

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from autoseg.checksums import changed_files, write_checksums
+from autoseg.disk.checksums import changed_files, write_checksums
 from autoseg.errors import RunFolderError
 from autoseg.files import FileModel, disk_errors_named, read_utf8
 from autoseg.image.geometry import Geometry, Reorientation, Shape, Spacing

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
-from autoseg.checksums import SealedModel
+from autoseg.disk.checksums import SealedModel
 from autoseg.errors import RunFolderError
 from autoseg.files import FileModel, read_model, write_text
 from autoseg.machine.step_cost import Measure, StepCost

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from autoseg.checksums import SealedModel
+from autoseg.disk.checksums import SealedModel
 from autoseg.errors import RunFolderError
 from autoseg.files import FileModel, read_model, write_text
 from autoseg.machine import clock

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from autoseg.checksums import SealedModel
+from autoseg.disk.checksums import SealedModel
 from autoseg.errors import RunFolderError
 from autoseg.files import FileModel, differing_fields, read_model, write_text
 from autoseg.image.labels import Labels

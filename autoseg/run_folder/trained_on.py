@@ -6,7 +6,7 @@ only touched, or is preprocessed anew to the same content, changes nothing.
 
 from __future__ import annotations
 
-from autoseg.checksums import LIST_NAME, SealedModel, digest_of
+from autoseg.disk.checksums import LIST_NAME, SealedModel, digest_of
 from autoseg.files import FileModel, read_model, write_text
 from autoseg.names import PlainName
 from autoseg.plan.plan import Plan

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from autoseg.csv_files import csv_text
+from autoseg.disk.csv_files import csv_text
 from autoseg.errors import InputError
 from autoseg.files import folder_replaced_when_done
 from autoseg.image.geometry import Geometry

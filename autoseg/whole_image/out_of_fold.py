@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from autoseg.checksums import SealedModel, digest_of
+from autoseg.disk.checksums import SealedModel, digest_of
 from autoseg.errors import RunFolderError
 from autoseg.files import disk_errors_named, read_utf8, replaced_when_done, write_text
 from autoseg.run_folder.array_file import NotAPlainArray, open_array

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from autoseg.csv_files import read_rows
 from autoseg.dataset.fingerprint import Fingerprint, read_fingerprint
 from autoseg.dataset.record import DatasetRecord
+from autoseg.disk.csv_files import read_rows
 from autoseg.plan.plan import Plan, read_plan
 from autoseg.run_folder.budget_use import BudgetUse, budget_use
 from autoseg.run_folder.dataset_record import read_record

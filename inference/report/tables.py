@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from autoseg.csv_files import csv_text
+from autoseg.disk.csv_files import csv_text
 from autoseg.metrics import NOT_STATED, CaseMetrics, Summary
 from autoseg.metrics.summary import METRICS, ClassSummary
 

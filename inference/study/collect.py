@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from autoseg.csv_files import unguarded
 from autoseg.dataset.record import DatasetRecord
+from autoseg.disk.csv_files import unguarded
 from autoseg.errors import RunFolderError
 from autoseg.metrics import NOT_STATED, CaseMetrics
 from autoseg.plan.plan import Plan

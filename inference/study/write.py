@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from autoseg.csv_files import guarded
 from autoseg.dataset.dataset_json import is_synthetic
+from autoseg.disk.csv_files import guarded
 from autoseg.errors import RunFolderError
 from autoseg.files import write_text
 from autoseg.plan.plan import read_plan

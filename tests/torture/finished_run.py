@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from autoseg.checksums import SEAL
+from autoseg.disk.checksums import SEAL
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split, write_splits
 from tests.autoseg.dataset import build

@@ -18,7 +18,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from autoseg.checksums import LIST_NAME, digest_of, write_checksums
+from autoseg.disk.checksums import LIST_NAME, digest_of, write_checksums
 
 MAPS = frozenset(("configurations", "classes", "dice", "cases", "seconds", "strata", "__metadata__"))
 """Fields whose keys are names rather than fields."""

@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 
-from autoseg.checksums import SEAL
+from autoseg.disk.checksums import SEAL
 from autoseg.errors import OutOfMemory, RunFolderError
 from autoseg.run_folder.finished_fold import Finished
 from autoseg.run_folder.selection import Selection, write_selection

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoseg.csv_files import (
+from autoseg.disk.csv_files import (
     MOST_CELL_LENGTH,
     MOST_COLUMNS,
     MOST_ROWS,

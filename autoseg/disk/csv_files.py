@@ -17,7 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
-from autoseg.text_files import MIB, TextRefused
+from autoseg.disk.text_files import MIB, TextRefused
 
 MOST_BYTES = 512 * MIB
 MOST_ROWS = 1_000_000

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from pydantic import ValidationError
 
-from autoseg.checksums import LIST_NAME, SealedModel, changed_files, write_checksums
+from autoseg.disk.checksums import LIST_NAME, SealedModel, changed_files, write_checksums
 from autoseg.files import FileModel
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from autoseg.disk.text_files import MOST_JSON_BYTES, MOST_VALUES, MOST_YAML_BYTES, read_yaml_bytes
 from autoseg.errors import RunFolderError
 from autoseg.files import FileModel, read_existing, read_utf8
-from autoseg.text_files import MOST_JSON_BYTES, MOST_VALUES, MOST_YAML_BYTES, read_yaml_bytes
 
 
 def sparse(path: Path, size: int) -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, model_validator
 
-from autoseg.text_files import MOST_LIST_BYTES, TextRefused, read_bounded
+from autoseg.disk.text_files import MOST_LIST_BYTES, TextRefused, read_bounded
 
 LIST_NAME = "checksums.sha256"
 
