@@ -52,3 +52,12 @@ def test_a_file_in_utf16_is_read(tmp_path) -> None:
     document = json.dumps(DECATHLON | {"name": "Ödem", "training": []})
     (tmp_path / "dataset.json").write_text(document, encoding="utf-16")
     assert read_dataset(tmp_path).name == "Ödem"
+
+
+@pytest.mark.parametrize("value", ["-5000000000", "1e308", "NaN", "Infinity", "1.5"])
+def test_foolish_numbers_are_told_by_their_field(tmp_path, value) -> None:
+    labels = f'"labels": {{"background": 0, "a": {value}}}'
+    text = f'{{"modality": {{"0": "MRI"}}, {labels}, "numTraining": {value}, "training": []}}'
+    (tmp_path / "dataset.json").write_text(text, encoding="utf-8")
+    told = "\n".join(problems_of(tmp_path))
+    assert "field labels.a: " in told and "field numTraining: " in told
