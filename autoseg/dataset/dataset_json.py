@@ -81,7 +81,10 @@ def _as_number(text: str) -> object:
 ChannelNames = Annotated[
     tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_in_order), Field(min_length=1)
 ]
-LabelValues = Annotated[dict[str, Annotated[int, BeforeValidator(_one_number)]], BeforeValidator(_labels)]
+# what the voxel types of image files hold
+LabelValue = Annotated[int, BeforeValidator(_one_number), Field(ge=-(2**31), lt=2**32)]
+LabelValues = Annotated[dict[str, LabelValue], BeforeValidator(_labels)]
+CaseCount = Annotated[int, Field(ge=0, le=10_000_000)]
 
 
 class Declaration(BaseModel):

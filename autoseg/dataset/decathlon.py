@@ -12,7 +12,16 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from autoseg.dataset.case import Case, Dataset
-from autoseg.dataset.dataset_json import FILE_NAME, ChannelNames, Declaration, LabelValues, is_ct, labels_of, parse
+from autoseg.dataset.dataset_json import (
+    FILE_NAME,
+    CaseCount,
+    ChannelNames,
+    Declaration,
+    LabelValues,
+    is_ct,
+    labels_of,
+    parse,
+)
 from autoseg.dataset.listing import Found, checked_cases, missing
 from autoseg.dataset.names import split_ending
 
@@ -39,7 +48,7 @@ class DecathlonDeclaration(Declaration):
     channel_names: ChannelNames = Field(validation_alias="modality")
     labels: LabelValues
     training: tuple[TrainingCase, ...]
-    training_count: int | None = Field(None, validation_alias="numTraining")
+    training_count: CaseCount | None = Field(None, validation_alias="numTraining")
 
 
 def read_decathlon(folder: Path, document: Mapping[str, Any]) -> Dataset:

@@ -13,7 +13,16 @@ from typing import Any
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from autoseg.dataset.case import Case, Dataset
-from autoseg.dataset.dataset_json import FILE_NAME, ChannelNames, Declaration, LabelValues, is_ct, labels_of, parse
+from autoseg.dataset.dataset_json import (
+    FILE_NAME,
+    CaseCount,
+    ChannelNames,
+    Declaration,
+    LabelValues,
+    is_ct,
+    labels_of,
+    parse,
+)
 from autoseg.dataset.listing import Found, checked_cases, missing
 from autoseg.dataset.names import entries, split_channel
 from autoseg.errors import DatasetError
@@ -42,7 +51,7 @@ class NnunetDeclaration(Declaration):
     channel_names: ChannelNames = Field(validation_alias=AliasChoices("channel_names", "modality"))
     labels: LabelValues
     file_ending: str = Field(pattern=r"^\..+")
-    training_count: int | None = Field(None, validation_alias="numTraining")
+    training_count: CaseCount | None = Field(None, validation_alias="numTraining")
     dataset: dict[str, NnunetCaseFiles] | None = None
 
 

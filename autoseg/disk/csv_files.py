@@ -125,7 +125,7 @@ def read_rows(path: Path, separators: str = ",") -> Iterator[tuple[int, list[str
                 raise TableRefused(line, f"not a table ({error})") from None
             rows, cells = rows + 1, cells + len(row)
             _refuse_beyond(line, row, rows, cells)
-            yield line, [unguarded(cell) for cell in row]
+            yield line, [unguarded(cell) if cell.startswith("'") else cell for cell in row]
 
 
 def _opened(path: Path) -> TextIO:
@@ -164,8 +164,6 @@ def _refuse_beyond(line: int, row: Sequence[str], rows: int, cells: int) -> None
         raise TableRefused(line, f"the table has more than {MOST_ROWS:,} rows; is it the right file?")
     if cells > MOST_CELLS:
         raise TableRefused(line, f"the table has more than {MOST_CELLS:,} cells; is it the right file?")
-    for column, cell in enumerate(row, start=1):
-        if len(cell) > MOST_CELL_LENGTH:
-            raise TableRefused(
-                line, f"column {column}: {len(cell):,} characters, a cell holds at most {MOST_CELL_LENGTH:,}"
-            )
+    if (longest := max(map(len, row), default=0)) > MOST_CELL_LENGTH:
+        column = [len(cell) for cell in row].index(longest) + 1
+        raise TableRefused(line, f"column {column}: {longest:,} characters, a cell holds at most {MOST_CELL_LENGTH:,}")

@@ -13,12 +13,11 @@ from pathlib import Path
 MIB = 2**20
 MOST_JSON_BYTES = 128 * MIB
 MOST_YAML_BYTES = 2 * MIB
-MOST_TABLE_BYTES = 512 * MIB
 MOST_LIST_BYTES = MIB
 """Most bytes of a list of checksums, which has a line a file of a case or fold."""
 
-MOST_VALUES = 3_000_000
-"""Most values in a JSON file; one takes up to 300 bytes of memory while the file is checked."""
+MOST_VALUES = 2_000_000
+"""Most values in a JSON file; a wrong one takes up to 400 bytes of memory while the file is checked."""
 
 
 class TextRefused(ValueError):
