@@ -201,11 +201,13 @@ def _kill_once(
         name, asked, everyone = rng.choice(SIGNALS)
         after = rng.uniform(0, task.seconds)
         process = _start(arguments, work)
-        process.wait(after)
+        has_ended = process.wait(after) is not None
         told = f"{name} after {after:.2f} of {task.seconds:.2f} s"
         seen |= {p.pid for p in _of_session(process.pid)}
-        with suppress(ProcessLookupError):
-            (os.killpg if everyone else os.kill)(process.pid, asked)
+        # the number of a process that has ended may be another one's by now
+        if not has_ended:
+            with suppress(ProcessLookupError):
+                (os.killpg if everyone else os.kill)(process.pid, asked)
     seen.add(process.pid)
     return told, _wrong_end(process, asked, work)
 
