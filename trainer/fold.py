@@ -100,6 +100,9 @@ def train_fold(
             begin_with_known_pace(task, pace_before)
             # training is set back to this checkpoint if the loss is not finite in the first epoch
             task.save()
+        if task.state.rows:
+            # the fold may have been killed between a checkpoint and the log; after the last one no other log follows
+            write_log(task.folder, task.state.rows, drawn=True)
         repeat_events(task)
         take_threads(task)
         try:

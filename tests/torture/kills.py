@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import signal
 import tempfile
@@ -77,17 +78,37 @@ class Task:
     libraries: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True)
+class Work:
+    """Where a command is killed.
+
+    Args:
+        folder: folder that it works in.
+        temporary: folder for temporary files.
+    """
+
+    folder: Path
+    temporary: Path
+
+    @property
+    def log(self) -> Path:
+        """File of what it prints."""
+        return self.folder.with_name("log.txt")
+
+
 def attempts(folder: Path, seed: int) -> Iterator[Outcome]:
     """Kills of planning, preprocessing, training, selection and prediction, without end."""
     rng = random.Random(seed)
     made = make_finished_run(folder)
     tasks = _tasks(made)
-    while True:
-        [task] = rng.choices(tasks, [task.weight for task in tasks])
-        work = folder / "killed"
-        if task.leaves is None:
-            _learn(task, work, rng)
-        yield from _killed(task, work, rng)
+    # a socket fits into a short path alone
+    with tempfile.TemporaryDirectory(prefix="t") as temporary:
+        work = Work(folder / "killed", Path(temporary))
+        while True:
+            [task] = rng.choices(tasks, [task.weight for task in tasks])
+            if task.leaves is None:
+                _learn(task, work, rng)
+            yield from _killed(task, work, rng)
 
 
 def _tasks(made: Made) -> list[Task]:
@@ -127,31 +148,31 @@ def _only_splits(run: Path) -> None:
     write_splits(RunFolder(run).splits, SPLITS)
 
 
-def _learn(task: Task, work: Path, rng: random.Random) -> None:
+def _learn(task: Task, work: Work, rng: random.Random) -> None:
     """Carry the task out undisturbed, for its duration, its renames and its results."""
     _begin(task, work)
     started = time.monotonic()
-    counted = work.with_name("renames.txt")
-    status = _start(task.arguments(work, rng), work, "count", str(counted)).wait(LONGEST)
+    counted = work.folder.with_name("renames.txt")
+    status = _start(task.arguments(work.folder, rng), work, "count", str(counted)).wait(LONGEST)
     if status != 0:
-        raise RuntimeError(f"{task.name} ended with status {status}: {said(_log(work))}")
+        raise RuntimeError(f"{task.name} ended with status {status}: {said(work.log)}")
     task.seconds, task.renames = time.monotonic() - started, int(counted.read_text())
-    task.leaves, task.libraries = contents(work), frozenset(path.name for path in _temporary(work).iterdir())
+    task.leaves, task.libraries = contents(work.folder), frozenset(path.name for path in work.temporary.iterdir())
 
 
-def _begin(task: Task, work: Path) -> None:
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir()
-    task.begin(work)
-    _log(work).unlink(missing_ok=True)
-    shutil.rmtree(_temporary(work), ignore_errors=True)
-    _temporary(work).mkdir()
+def _begin(task: Task, work: Work) -> None:
+    shutil.rmtree(work.folder, ignore_errors=True)
+    work.folder.mkdir()
+    task.begin(work.folder)
+    work.log.unlink(missing_ok=True)
+    shutil.rmtree(work.temporary, ignore_errors=True)
+    work.temporary.mkdir()
 
 
-def _killed(task: Task, work: Path, rng: random.Random) -> Iterator[Outcome]:
+def _killed(task: Task, work: Work, rng: random.Random) -> Iterator[Outcome]:
     """Kill a command some times, and let it end; one outcome a kill."""
     _begin(task, work)
-    arguments = task.arguments(work, rng)
+    arguments = task.arguments(work.folder, rng)
     count = rng.randint(1, 3)
     kills: list[str] = []
     seen: set[int] = set()
@@ -168,7 +189,7 @@ def _killed(task: Task, work: Path, rng: random.Random) -> Iterator[Outcome]:
 
 
 def _kill_once(
-    task: Task, arguments: list[str], work: Path, rng: random.Random, seen: set[int]
+    task: Task, arguments: list[str], work: Work, rng: random.Random, seen: set[int]
 ) -> tuple[str, str | None]:
     """Start the command and kill it; return in words how, and what was wrong with its end."""
     if rng.random() < 0.4:
@@ -180,33 +201,35 @@ def _kill_once(
         name, asked, everyone = rng.choice(SIGNALS)
         after = rng.uniform(0, task.seconds)
         process = _start(arguments, work)
-        process.wait(after)
+        has_ended = process.wait(after) is not None
         told = f"{name} after {after:.2f} of {task.seconds:.2f} s"
         seen |= {p.pid for p in _of_session(process.pid)}
-        with suppress(ProcessLookupError):
-            (os.killpg if everyone else os.kill)(process.pid, asked)
+        # the number of a process that has ended may be another one's by now
+        if not has_ended:
+            with suppress(ProcessLookupError):
+                (os.killpg if everyone else os.kill)(process.pid, asked)
     seen.add(process.pid)
     return told, _wrong_end(process, asked, work)
 
 
-def _wrong_end(process: Forked | Started, asked: signal.Signals, work: Path) -> str | None:
+def _wrong_end(process: Forked | Started, asked: signal.Signals, work: Work) -> str | None:
     """What was wrong when a command that was killed ended; None where nothing was."""
     if left := _still_of_session(process):
         named = ", ".join(f"{p.pid} {' '.join(p.cmdline())[-80:]}" for p in left)
         for one in left:
             one.kill()
-        return f"{SECONDS_TO_END:g} s later there is still {named}: {said(_log(work))}"
+        return f"{SECONDS_TO_END:g} s later there is still {named}: {said(work.log)}"
     status = process.wait(SECONDS_TO_END)
     # a signal may come before Python has set its handlers, or after the command has ended
     allowed = {0, -asked, 128 + asked}
     if status not in allowed:
-        return f"ended with status {status}: {said(_log(work))}"
-    if asked != signal.SIGKILL and "Traceback" in said(_log(work)) and status != -asked:
-        return f"a traceback: {said(_log(work))}"
+        return f"ended with status {status}: {said(work.log)}"
+    if asked != signal.SIGKILL and "Traceback" in said(work.log) and status != -asked:
+        return f"a traceback: {said(work.log)}"
     return None
 
 
-def _ended(task: Task, arguments: list[str], work: Path, what: str, seen: set[int]) -> Outcome:
+def _ended(task: Task, arguments: list[str], work: Work, what: str, seen: set[int]) -> Outcome:
     """Let the command end, and compare what it leaves with an undisturbed one."""
     process = _start(arguments, work)
     seen.add(process.pid)
@@ -214,22 +237,22 @@ def _ended(task: Task, arguments: list[str], work: Path, what: str, seen: set[in
     if status is None:
         os.killpg(process.pid, signal.SIGKILL)
     if status != 0:
-        return Outcome(what, "fault", f"going on ended with status {status}: {said(_log(work))}")
+        return Outcome(what, "fault", f"going on ended with status {status}: {said(work.log)}")
     assert task.leaves is not None
-    found = differences(task.leaves, contents(work))
-    found += [f"{path} is left behind" for path in _temporary(work).iterdir() if path.name not in task.libraries]
+    found = differences(task.leaves, contents(work.folder))
+    found += [f"{path} is left behind" for path in work.temporary.iterdir() if path.name not in task.libraries]
     found += [f"{path} is left behind" for path in _in_shared_memory(seen)]
     found += [f"process {p.pid} is left behind" for p in _still_of_session(process)]
     return Outcome(what, "fault" if found else "right", "; ".join(found) or "the same bits")
 
 
-def _start(arguments: list[str], work: Path, *rename: str) -> Forked | Started:
+def _start(arguments: list[str], work: Work, *rename: str) -> Forked | Started:
     """Start a command whose temporary files go to a folder of their own; `rename` are arguments of `arm`."""
     if "--workers" in arguments:
         # a forked process would share what cleans up behind processes with this one
         module = ["-m", "tests.torture.killed_at_rename", *rename] if rename else ["-m", "autoseg"]
-        return Started([*module, *arguments], _log(work), _temporary(work))
-    return Forked(arguments, _log(work), partial(_prepare, _temporary(work), rename))
+        return Started([*module, *arguments], work.log, work.temporary)
+    return Forked(arguments, work.log, partial(_prepare, work.temporary, rename))
 
 
 def _prepare(temporary: Path, rename: Sequence[str]) -> None:
@@ -261,12 +284,6 @@ def _in_shared_memory(processes: set[int]) -> list[Path]:
     """Files in shared memory that are named after one of these processes."""
     folder = Path("/dev/shm")
     files = folder.iterdir() if folder.is_dir() else ()
-    return [file for file in files if any(part.isdigit() and int(part) in processes for part in file.name.split("_"))]
-
-
-def _log(work: Path) -> Path:
-    return work.with_name("log.txt")
-
-
-def _temporary(work: Path) -> Path:
-    return work.with_name("temporary")
+    return [
+        file for file in files if any(part.isdigit() and int(part) in processes for part in re.split("[_.]", file.name))
+    ]

@@ -19,12 +19,12 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("attempts", "count"),
-    [(kills.attempts, 6), (turned_bytes.attempts, 10), (plan_edits.attempts, 16)],
+    ("attempts", "seed", "count"),
+    [(kills.attempts, 0, 6), (turned_bytes.attempts, 0, 10), (plan_edits.attempts, 6, 16)],
     ids=["kills", "bytes", "plan_edits"],
 )
-def test_rough_treatment_is_noticed_or_harmless(folder: Path, attempts: Torture, count: int) -> None:
-    outcomes = list(itertools.islice(attempts(folder, 0), count))
+def test_rough_treatment_is_noticed_or_harmless(folder: Path, attempts: Torture, seed: int, count: int) -> None:
+    outcomes = list(itertools.islice(attempts(folder, seed), count))
     assert len(outcomes) == count
     faults = [f"{outcome.what}\n    {outcome.ending}" for outcome in outcomes if outcome.verdict == "fault"]
     assert not faults, "\n".join(faults)

@@ -18,7 +18,7 @@ from autoseg.run_folder.preprocessed_case import read_record
 from autoseg.whole_image.case_probabilities import LEVELS
 from autoseg.whole_image.out_of_fold import read_probabilities
 from tests.trainer.interrupted import same, stop_after, weights
-from trainer import checkpoint, events
+from trainer import checkpoint, events, fold
 from trainer.events import TrainingCollapsed
 from trainer.fold import train_fold
 from trainer.learner import Learner
@@ -68,6 +68,23 @@ def test_learns_and_leaves_what_it_should(tiny_run) -> None:
     assert [int(row["step"]) for row in rows] == [50, 100, 150]
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
     assert (run.fold("3d", 0) / "progress.png").stat().st_size > 1000
+
+
+def test_a_log_that_a_kill_left_behind_its_checkpoint_is_completed(tiny_run, monkeypatch) -> None:
+    run = tiny_run()
+    real = fold.write_log
+
+    def write_log(folder, rows, *, drawn: bool) -> None:
+        if rows[-1].step == 12:
+            raise KeyboardInterrupt
+        real(folder, rows, drawn=drawn)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(fold, "write_log", write_log)
+        train_fold(run, "3d", 0, device="cpu", workers=0)
+    train_fold(run, "3d", 0, device="cpu", workers=0)
+    rows = list(csv.DictReader((run.fold("3d", 0) / "log.csv").open(encoding="utf-8")))
+    assert run.is_finished("3d", 0) and [int(row["step"]) for row in rows] == [4, 8, 12]
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from autoseg.checksums import SEAL
 from autoseg.errors import RunFolderError
 from autoseg.image.image import read_label
 from autoseg.plan.plan import read_plan, write_plan
@@ -69,7 +70,7 @@ def test_a_run_on_synthetic_images_says_so(tmp_path: Path, recorded: bool | None
     run = make_run(tmp_path / "run")
     write_plan(run.plan, read_plan(run.plan).changed(dataset=name), {})
     stated = json.loads(run.dataset.read_text(encoding="utf-8"))
-    del stated["synthetic"]
+    del stated["synthetic"], stated[SEAL]
     run.dataset.write_text(json.dumps(stated if recorded is None else stated | {"synthetic": recorded}), "utf-8")
     assert report_run(run, "3d").synthetic is told
     assert ("Synthetic data." in (run.report / "report.html").read_text(encoding="utf-8")) is told
