@@ -75,19 +75,8 @@ def read_header(path: Path) -> sitk.ImageFileReader:
     require_readable(path)
     reader = sitk.ImageFileReader()
     with itk_errors_told(path):
-        # ITK asks every reader whether it knows the file, so that GDCM opens it whatever its name is
-        require_shallow(path)
-        if not (name := sitk.ImageFileReader.GetImageIOFromFileName(str(path))):
-            raise ImageError(f"{path}: {_UNKNOWN}")
-        if path.name.lower().endswith((".nii", ".nii.gz")) and name != "NiftiImageIO":
-            # by its content it could be HDF5, whose voxels may lie in any other file of the machine
-            raise ImageError(
-                f"{path}: cannot be read as an image (damaged, empty, or no NIfTI file although its name says so)"
-            )
-        if name not in READ_BY:
-            raise ImageError(f"{path}: is in a format that is not read ({name}); convert it to NIfTI or NRRD")
+        reader.SetImageIO(_reader_of(path))
         _require_voxel_files(path)
-        reader.SetImageIO(name)
         reader.SetFileName(str(path))
         reader.ReadImageInformation()
     if reader.GetDimension() not in (2, 3, 4):
@@ -96,6 +85,24 @@ def read_header(path: Path) -> sitk.ImageFileReader:
         raise ImageError(f"{path}: its header declares an image of no voxel, {reader.GetSize()}; export it again")
     require_sound(path, geometry_of(reader))
     return reader
+
+
+def _reader_of(path: Path) -> str:
+    """Name of ITK's reader for a file.
+
+    Raises:
+        ImageError: no reader knows the file, or it is one that is not used.
+    """
+    if path.name.lower().endswith((".nii", ".nii.gz")):
+        # by its content it could be HDF5, whose voxels may lie in any other file of the machine
+        return "NiftiImageIO"
+    # ITK asks every reader whether it knows the file, so that GDCM opens it whatever its name is
+    require_shallow(path)
+    if not (name := sitk.ImageFileReader.GetImageIOFromFileName(str(path))):
+        raise ImageError(f"{path}: {_UNKNOWN}")
+    if name not in READ_BY:
+        raise ImageError(f"{path}: is in a format that is not read ({name}); convert it to NIfTI or NRRD")
+    return name
 
 
 def require_possible(path: Path, header: sitk.ImageFileReader, copies: int = 1) -> None:
@@ -227,5 +234,7 @@ def reason_of(error: Exception) -> str:
     reason = lines[-1].removeprefix("sitk::ERROR: ") if lines else "unknown reason"
     if reason.startswith("Unable to determine ImageIO reader"):
         return "damaged, empty, or in a format that SimpleITK does not know"
+    if "is not recognized as a NIFTI file" in reason:
+        return "damaged, empty, or no NIfTI file although its name says so"
     # the MetaImage reader gives the system's last error as its reason, even if that has nothing to do with it
     return "damaged or truncated" if reason == "Reason: No such file or directory" else reason

@@ -9,7 +9,7 @@ import autoseg
 from autoseg.errors import InputError, PartialFailure, RunFolderError
 from autoseg.image.image import Image, write_image
 from autoseg.plan.plan import read_plan
-from autoseg.run_folder.finished_fold import read_finished
+from autoseg.run_folder.finished_fold import read_finished, write_finished
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
 from autoseg.run_folder.time_spent import read_time_spent
@@ -137,9 +137,8 @@ def test_a_stop_or_a_full_disk_ends_the_study(calls, dataset, tmp_path, monkeypa
 def test_a_fold_trained_with_another_split_fails_its_cell_alone(calls, dataset, tmp_path):
     autoseg.study(dataset, tmp_path / "study", **ASKED)
     run = RunFolder(tmp_path / "study")
-    path, learned_from = run.finished("T2.3d", 0), read_finished(run, "T2.3d", 0).train[0]
-    text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace(f'"{learned_from}"', '"ball_9"'), encoding="utf-8")
+    finished = read_finished(run, "T2.3d", 0)
+    write_finished(run, "T2.3d", 0, finished.changed(train=("ball_9", *finished.train[1:])))
     with pytest.raises(PartialFailure, match=r"T2\.3d: .*another split"):
         autoseg.study(dataset, tmp_path / "study", **ASKED)
 

@@ -8,6 +8,7 @@ import pytest
 
 from autoseg.errors import RunFolderError
 from autoseg.run_folder.dataset_record import read_record, write_record
+from autoseg.run_folder.finished_fold import read_finished, write_finished
 from autoseg.run_folder.splits import read_splits
 from inference.study.write import write_study
 from tests.inference.run_fixture import CASES, reference_of
@@ -143,8 +144,9 @@ def test_without_any_prediction_there_is_no_study(tmp_path):
 
 def test_a_cell_that_learned_from_other_folds_is_left_out(tmp_path):
     run = make_study(tmp_path / "study")
-    path = run.finished("T1.3d", 0)
-    path.write_text(path.read_text(encoding="utf-8").replace('"spine_3"', '"spine_9"'), encoding="utf-8")
+    finished = read_finished(run, "T1.3d", 0)
+    train = tuple("spine_9" if case == "spine_3" else case for case in finished.train)
+    write_finished(run, "T1.3d", 0, finished.changed(train=train))
     results = write_study(run, CELLS, failures={}, workers=1)
     (problem,) = results.problems
     assert problem.startswith("T1.3d: ") and "another split" in problem
