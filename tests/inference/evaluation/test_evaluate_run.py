@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from autoseg.checksums import SEAL
 
+from autoseg.disk.checksums import SEAL
 from autoseg.errors import RunFolderError
 from autoseg.image.image import read_label
 from autoseg.plan.plan import read_plan, write_plan
