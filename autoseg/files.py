@@ -142,8 +142,9 @@ def _lock_is_ours() -> Iterator[None]:
         if staging is None or staging.exists() or error.errno not in (errno.ENOENT, errno.ESTALE):
             raise
         raise RunFolderError(
-            f"{staging.parent.parent}: another process has taken over this work, since this process had stood still; "
-            "the other one goes on, and this one wrote nothing more"
+            f"{staging.parent.parent}: another process has taken over this work, since this process stood still for a "
+            "minute or more (a paused computer, or a disk that did not answer); the other one goes on, this one wrote "
+            "nothing since, and you need to do nothing"
         ) from None
 
 

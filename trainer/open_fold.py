@@ -128,7 +128,8 @@ def _require_intact_cases(run: RunFolder, source: str, split: Split, console: Co
         if not all(list(pool.map(require_intact_once, folders))):
             console.print(
                 f"{run.preprocessed(source)}: written by an earlier release without checksums, so a damaged file would "
-                "not be noticed; preprocessed anew, it would be",
+                "not be noticed. You can go on. If you want it noticed, delete this folder, and `autoseg "
+                "plan-and-preprocess` makes it again",
                 style="yellow",
             )
 

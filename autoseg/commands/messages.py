@@ -56,7 +56,11 @@ def say_notes_on_splits(
     for note in notes:
         console.print(note, style="yellow", soft_wrap=True)
     if notes:
-        console.print(f"Delete {run.splits} to have folds made anew.", style="yellow", soft_wrap=True)
+        console.print(
+            f"Delete {run.splits} to have folds made anew; models that are trained already would no longer fit.",
+            style="yellow",
+            soft_wrap=True,
+        )
 
 
 def say_budget(console: Console, budget: float | None, device: str, wanted: PlanOptions) -> None:

@@ -39,7 +39,9 @@ class SealedModel(BaseModel):
             return content
         others = {name: value for name, value in content.items() if name != SEAL}
         if content[SEAL] != _digest_of_fields(others):
-            raise ValueError("it is not as it was written, so a disk or a copy is at fault")
+            raise ValueError(
+                "it is damaged, it has changed since it was written (a bad disk, or a copy that broke off)"
+            )
         return others
 
     def sealed_json(self) -> str:

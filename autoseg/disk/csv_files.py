@@ -134,7 +134,7 @@ def _opened(path: Path) -> TextIO:
         file.seek(0)
         mark = file.read(2)
     if size > MOST_BYTES:
-        raise TableRefused(None, f"has {size / MIB:.0f} MiB, at most {MOST_BYTES / MIB:.0f} are read")
+        raise TableRefused(None, f"is {size / MIB:.0f} MiB large, and {MOST_BYTES / MIB:.0f} MiB are read at most")
     encoding = "utf-16" if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
     # a byte that is no UTF-8 becomes a sign that no other byte becomes, so that its line can be told
     return path.open(encoding=encoding, newline="", errors="surrogateescape")

@@ -45,7 +45,9 @@ def read_bounded(path: Path, most_bytes: int) -> bytes:
         content = b"" if size > most_bytes else file.read(most_bytes + 1)
         size = max(size, len(content))
     if size > most_bytes:
-        raise TextRefused(f"has {size / MIB:.0f} MiB, at most {most_bytes / MIB:.0f} are read; is it the right file?")
+        raise TextRefused(
+            f"is {size / MIB:.0f} MiB large, and {most_bytes / MIB:.0f} MiB are read at most; is it the right file?"
+        )
     return content
 
 

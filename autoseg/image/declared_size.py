@@ -61,7 +61,8 @@ def require_memory(path: Path, declared: Declared) -> None:
     if needed > BYTES_NOT_JUDGED and needed > (free := free_memory()):
         raise ImageError(
             f"{path}: its header declares {declared}, which take {readable_bytes(needed)} of memory to read, and "
-            f"{readable_bytes(free)} are free; free some memory if the header is right, else export the image again"
+            f"{readable_bytes(free)} are free; export the image again if the header is wrong, else crop it, or use a "
+            "machine with more memory"
         )
 
 

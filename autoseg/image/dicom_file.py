@@ -45,7 +45,7 @@ def require_shallow(path: Path) -> None:
         if syntax == _DEFLATED:
             raise ImageError(
                 f"{path}: its elements are compressed as a whole (deflated), which is not read; convert it, for "
-                "example with dcmconv"
+                "example by `dcmconv +te OLD NEW` of dcmtk"
             )
         if not _is_flat(content, begin) and _levels(content) > MOST_LEVELS:
             raise ImageError(

@@ -48,9 +48,10 @@ def why_impossible(geometry: Geometry, target: Spacing, expected: float) -> str 
         )
     if voxels > max(MOST_ENLARGED * own, MOST_OF_EXPECTED * expected):
         return (
-            f"its voxels of {in_mm(geometry.spacing)} would become {voxels:.2g} voxels of {in_mm(target)}, "
-            f"{voxels / own:.2g} times as many as it has; about {expected:.2g} are expected. Correct the spacing in "
-            f"its header; if it is right, resample the image to about {in_mm(target)} yourself"
+            f"its header says that a voxel has {in_mm(geometry.spacing)}, which is probably wrong. At "
+            f"{in_mm(target)} it would have {voxels / 1e6:,.0f} million voxels, {voxels / own:,.0f} times as many as "
+            f"now; a usual image has {expected / 1e6:,.1f} million. Correct the spacing in its header; if it is right, "
+            "crop the image"
         )
     return None
 

@@ -57,8 +57,8 @@ def load_network(run: RunFolder, plan: Plan, configuration: str, fold: int, devi
             )
         elif written != _digest(tensors):
             raise RunFolderError(
-                f"{path}: is not as it was written, so a disk or a copy is at fault; copy it again, or train the fold "
-                "again"
+                f"{path}: is damaged, it has changed since it was written (a bad disk, or a copy that broke off); "
+                f"copy it again from where it came, or delete {path.parent} and train fold {fold} again"
             )
         module.load_state_dict(tensors)
     except (OSError, SafetensorError) as error:

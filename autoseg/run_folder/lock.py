@@ -174,8 +174,8 @@ def _refuse_if_long(since: float, patience: float, lock: Path) -> None:
 
 def _say_it_watches(holder: _Holder, lock: Path, patience: float) -> None:
     open_console(stderr=True).print(
-        f"{lock.parent}: locked by a process of another machine ({holder.told}); looking for at most {patience:.0f} s "
-        "whether it still works"
+        f"{lock.parent}: locked by a process of another machine ({holder.told}); autoseg waits for at most "
+        f"{patience:.0f} s to see whether that process is alive, and goes on in its place if it is not"
     )
 
 

@@ -157,7 +157,8 @@ def require_intact(folder: Path) -> bool:
     changed = changed_files(folder)
     if changed:
         raise RunFolderError(
-            f"{folder / changed[0]}: is not as it was written, so a disk or a copy is at fault; delete {folder} and "
+            f"{folder / changed[0]}: is damaged, it has changed since it was written (a bad disk, or a copy that broke "
+            f"off); delete {folder}, which costs no other case and no model, and "
             "run `autoseg plan-and-preprocess` again"
         )
     return changed is not None

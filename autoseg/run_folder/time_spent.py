@@ -62,7 +62,14 @@ def read_time_spent(run: RunFolder) -> TimeSpent:
     A damaged file is removed, with a message: nothing but the time budget depends on it.
     """
     try:
-        return read_model(run.time_spent, TimeSpent, "the time that was spent is counted from now on") or TimeSpent()
+        return (
+            read_model(
+                run.time_spent,
+                TimeSpent,
+                "autoseg forgets the time that was spent so far and goes on; the results stay the same",
+            )
+            or TimeSpent()
+        )
     except RunFolderError as error:
         open_console(stderr=True).print(f"{error}", style="yellow", soft_wrap=True)
         with suppress(OSError):

@@ -87,8 +87,8 @@ def read_probabilities(folder: Path, case: str) -> CaseProbabilities:
         ) from None
     if record.sha256 not in (None, digest_of(file)):
         raise RunFolderError(
-            f"{file}: is not as it was written, so a disk or a copy is at fault; delete the model of the fold that "
-            f"validates {case}, and `autoseg train` makes it again"
+            f"{file}: is damaged, it has changed since it was written (a bad disk, or a copy that broke off); "
+            f"delete the model of the fold that validates {case}, and `autoseg train` makes it again"
         )
     if foreground is None:
         raise RunFolderError(f"{file}: does not fit {record_file.name}; train the fold that validates {case} again")

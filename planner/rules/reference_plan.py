@@ -158,7 +158,7 @@ def require_planned(plan: Plan, names: Iterable[str]) -> None:
         flat = [AXIS[a] for a in range(3) if a == slices.slice_axis and slices.median_shape[a] == 1]
         if flat:
             raise PlanError(
-                f"configuration {name!r} is not planned: most images are one voxel thick along {flat[0]}; "
+                f"configuration {name!r} cannot be used: most images are one voxel thick along {flat[0]}; "
                 "add --config 2d (for a study, --dimensions 2d)"
             )
         if name == "3d_lowres":

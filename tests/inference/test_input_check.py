@@ -34,13 +34,13 @@ def test_inputs_far_from_the_training_cases_are_warned_of(run, tmp_path, change,
 
 @pytest.mark.parametrize(
     ("spacing", "named"),
-    [((20.0, 20.0, 20.0), "8e+03 times as many"), ((0.001, 0.001, 0.001), "written in metres")],
+    [((20.0, 20.0, 20.0), "8,000 times as many"), ((0.001, 0.001, 0.001), "written in metres")],
 )
 def test_an_image_that_would_be_absurd_at_the_models_spacing_is_refused_before_work(run, tmp_path, spacing, named):
     image = write(tmp_path / "a.nii.gz", voxels(), straight(spacing=spacing))
     fine = write(tmp_path / "b.nii.gz", voxels(), straight())
     (problem,), _ = predict(run, read_inputs([image, fine], ("T1",)), tmp_path / "out")
-    assert problem.startswith("a: its voxels of") and named in problem and "trained with" in problem
+    assert problem.startswith("a: its ") and named in problem and "trained with" in problem
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.nii.gz"]
 
 

@@ -176,7 +176,11 @@ class BatchLoader:
         ended = [code for code in codes if code]
         # a process that was killed is the cause, and others may have ended because of it
         cause = cause_of_end(min(ended)) if ended else f"ended ({next(iter(str(error).splitlines()), 'unknown')})"
-        fewer = f"fewer than {self._workers} workers need less memory; " if not ended or min(ended) == -9 else ""
+        fewer = (
+            f"use fewer than {self._workers} workers (--workers), which need less memory; "
+            if not ended or min(ended) == -9
+            else ""
+        )
         return f"a process that prepares batches {cause}; {fewer}the same command goes on from the checkpoint"
 
     def _loader(self) -> DataLoader:

@@ -45,7 +45,7 @@ def test_a_file_of_gigabytes_or_of_a_number_of_5000_digits_is_told(tmp_path) -> 
     assert "dataset.json: cannot be read (Exceeds the limit" in problems_of(tmp_path)[0]
     with (tmp_path / "dataset.json").open("wb") as file:
         file.truncate(2**33)
-    assert "dataset.json: cannot be read (has 8192 MiB, at most 128 are read" in problems_of(tmp_path)[0]
+    assert "dataset.json: cannot be read (is 8192 MiB large, and 128 MiB are read at most" in problems_of(tmp_path)[0]
 
 
 def test_a_file_in_utf16_is_read(tmp_path) -> None:

@@ -67,7 +67,7 @@ def test_what_is_too_large_is_refused_by_its_line(tmp_path) -> None:
     assert "cases.csv, line 1000002: the table has more than 1,000,000 rows" in refused(path)
     with path.open("wb") as file:
         file.truncate(2**33)
-    assert "cases.csv: has 8192 MiB, at most 512 are read" in refused(path)
+    assert "cases.csv: is 8192 MiB large, and 512 MiB are read at most" in refused(path)
 
 
 def test_a_byte_that_is_no_text_is_named_by_its_line(tmp_path) -> None:

@@ -18,9 +18,9 @@ def sparse(path: Path, size: int) -> Path:
 
 
 def test_a_file_of_gigabytes_is_refused_by_its_size(tmp_path) -> None:
-    with pytest.raises(RunFolderError, match=r"case\.json: has 8192 MiB, at most 128 are read"):
+    with pytest.raises(RunFolderError, match=r"case\.json: is 8192 MiB large, and 128 MiB are read at most"):
         read_utf8(sparse(tmp_path / "case.json", 8 * 2**30))
-    with pytest.raises(RunFolderError, match=r"plan\.yaml: has 128 MiB, at most 2 are read"):
+    with pytest.raises(RunFolderError, match=r"plan\.yaml: is 128 MiB large, and 2 MiB are read at most"):
         read_utf8(sparse(tmp_path / "plan.yaml", MOST_JSON_BYTES), read_yaml_bytes)
     assert len(read_utf8(sparse(tmp_path / "small", MOST_YAML_BYTES), read_yaml_bytes)) == MOST_YAML_BYTES
 

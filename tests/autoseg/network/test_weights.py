@@ -30,7 +30,7 @@ def test_a_turned_byte_of_a_weight_is_noticed(run: RunFolder, capfd) -> None:
     content = bytearray(path.read_bytes())
     content[-3] ^= 1
     path.write_bytes(content)
-    with pytest.raises(RunFolderError, match=r"weights\.safetensors: is not as it was written.*copy it again"):
+    with pytest.raises(RunFolderError, match=r"weights\.safetensors: is damaged.*copy it again"):
         load_network(run, example_plan(), "3d", 0, "cpu")
 
 

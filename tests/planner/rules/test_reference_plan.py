@@ -146,7 +146,7 @@ def test_images_one_voxel_thick_are_planned_over_their_own_plane() -> None:
     assert plan.configurations["2d"].slice_axis == 1
     assert plan.configurations["2d"].patch_size[1] == 1 < min(plan.configurations["2d"].patch_size[::2])
     require_planned(plan, ["2d"])
-    with pytest.raises(PlanError, match=r"'3d' is not planned: most images are one voxel thick along y; add --config"):
+    with pytest.raises(PlanError, match=r"'3d' cannot be used: most images are one voxel thick along y; add --config"):
         require_planned(plan, ["2d", "3d"])
 
 
