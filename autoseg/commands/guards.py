@@ -88,7 +88,7 @@ def _remove_leftovers(run: RunFolder) -> None:
 
 
 def refuse_unsafe_entries(folder: Path, *, follow_links: bool = False) -> None:
-    """Refuse a folder with an entry that leads out of it, or that is neither a file nor a folder.
+    """Refuse a folder with an entry that leads out of it, is neither a file nor a folder, or may not be read.
 
     What is written or removed through a link would not be the run's, and reading from a pipe may never end. A second
     name of a file elsewhere (a hard link) cannot be told from a file.
@@ -115,6 +115,16 @@ def refuse_unsafe_entries(folder: Path, *, follow_links: bool = False) -> None:
                     raise RunFolderError(
                         f"{entry.path}: is neither a file nor a folder, but a pipe, a socket or a device; delete it"
                     )
+                _refuse_unreadable(entry)
+
+
+def _refuse_unreadable(entry: os.DirEntry[str]) -> None:
+    """Refuse a file or folder of another user before work starts; hidden ones are locks and half-written files."""
+    mode = os.R_OK | os.X_OK if entry.is_dir() else os.R_OK
+    if not entry.name.startswith(".") and not os.access(entry.path, mode) and os.path.lexists(entry.path):
+        raise RunFolderError(
+            f"{entry.path}: there is no permission to read it; ask its owner for it (chmod -R a+rX of the RUN folder)"
+        )
 
 
 def _refuse_link_out(link: Path, root: Path) -> None:

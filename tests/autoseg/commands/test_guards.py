@@ -107,6 +107,14 @@ def test_a_folder_that_may_not_be_written_to_is_told_before_work(
         refused(tmp_path / "elsewhere")
 
 
+@pytest.mark.parametrize("place", ["plan.yaml", "preprocessed/3d/case"])
+def test_what_another_user_may_not_read_is_told_before_work(run, monkeypatch, place):
+    # root may read everything, so the answer for another user stands in
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != run.path / place)
+    with pytest.raises(RunFolderError, match=rf"{place}: there is no permission to read it; ask its owner"):
+        existing_run(run.path)
+
+
 def test_a_run_below_a_file_is_told_before_work(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x", encoding="utf-8")
     with pytest.raises(RunFolderError, match="file is a file; give a folder"):
