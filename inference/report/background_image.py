@@ -16,7 +16,7 @@ from scipy.ndimage import zoom
 
 from autoseg.image.geometry import Geometry, to_canonical
 from autoseg.image.image import read_image, resample_onto
-from autoseg.run_folder.preprocessed_case import CaseRecord, open_case
+from autoseg.run_folder.preprocessed_case import CaseRecord, open_case, require_intact_once
 
 _SAME_GRID = 1e-3
 
@@ -69,6 +69,7 @@ def from_preprocessed(folder: Path, record: CaseRecord, channels: tuple[str, ...
         position = int(np.clip(share * record.shape[along], 0, record.shape[along] - 1))
         where = [slice(None)] * 3
         where[along] = slice(position, position + 1)
+        require_intact_once(folder)
         # only the chunks of this slice are decompressed
         thin = np.stack([open_case(folder).image[(i, *where)] for i in present])
         whole = _onto_whole(thin, record, along)

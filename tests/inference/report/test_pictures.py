@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from autoseg.disk.checksums import write_checksums
+from autoseg.errors import RunFolderError
 from autoseg.image.geometry import Geometry
 from autoseg.image.image import Image, write_image
 from autoseg.image.labels import Labels
@@ -86,6 +88,19 @@ def test_the_preprocessed_image_lies_under_its_labels(tmp_path: Path, case: str)
     assert known[4:60, 4:44].all() and known.sum() == 56 * 40
     body, around = shown.image[0][shown.reference == 1], shown.image[0][known & (shown.reference == 0)]
     assert np.median(body) > 0.8 and np.median(around) < 0.2
+
+
+def test_a_damaged_image_is_named_and_not_drawn(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    folder = run.case("3d", "spine_1")
+    background = from_preprocessed(folder, read_record(folder), ("T1", "STIR"))
+    write_checksums(folder, ("image.b2nd", "label.b2nd", "case.json"))
+    content = bytearray((folder / "image.b2nd").read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / "image.b2nd").write_bytes(content)
+    label = Image(reference_of(1)[None], STORED)
+    with pytest.raises(RunFolderError, match=r"spine_1/image\.b2nd: is damaged"):
+        slice_of(label, label, LABELS, background)
 
 
 def test_an_image_on_another_grid_is_brought_onto_the_labels(tmp_path: Path) -> None:
