@@ -8,8 +8,9 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -70,7 +71,7 @@ def replaced_when_done(path: Path) -> Iterator[Path]:
     Raises:
         RunFolderError: this process held a lock, and another one has taken it over; `path` is as it was.
     """
-    patiently(path.parent.mkdir, parents=True, exist_ok=True)
+    _make_parent(path)
     with _lock_is_ours():
         temporary = _temporary_name(path)
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)
@@ -116,7 +117,7 @@ def folder_replaced_when_done(path: Path) -> Iterator[Path]:
     path = path.absolute()
     if path.is_dir() and (os.path.ismount(path) or path.samefile(".")):
         raise RunFolderError(f"{path}: is the current folder or a mounted one; give a new folder inside it")
-    patiently(path.parent.mkdir, parents=True, exist_ok=True)
+    _make_parent(path)
     with _lock_is_ours():
         temporary = _temporary_name(path)
         patiently(temporary.mkdir)
@@ -193,14 +194,32 @@ def sweep(folder: Path) -> None:
         folder: folder that is searched with all folders in it; links are not followed.
     """
     for where, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            entry = Path(where, name)
-            if is_left_behind(entry, name):
-                if entry.is_dir() and not entry.is_symlink():
-                    shutil.rmtree(entry, ignore_errors=True)
-                else:
-                    with suppress(OSError):
-                        entry.unlink()
+        _remove_leftovers(Path(where), (*folders, *files))
+
+
+def _make_parent(path: Path) -> None:
+    """Make the folder that a file or folder is written into."""
+    patiently(path.parent.mkdir, parents=True, exist_ok=True)
+    _sweep_once(path.parent.absolute())
+
+
+@cache
+def _sweep_once(folder: Path) -> None:
+    """As `sweep`, of the folder itself alone, and once in a process: listing it again and again would take long."""
+    with suppress(OSError):
+        _remove_leftovers(folder, [entry.name for entry in folder.iterdir()])
+
+
+def _remove_leftovers(folder: Path, names: Sequence[str]) -> None:
+    for name in names:
+        entry = folder / name
+        if not is_left_behind(entry, name):
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                entry.unlink()
 
 
 def is_left_behind(entry: Path, name: str) -> bool:

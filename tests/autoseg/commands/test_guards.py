@@ -9,7 +9,7 @@ import pytest
 
 from autoseg.commands.guards import existing_run, folder_for_results, refuse_unsafe_entries, require_run_or_empty
 from autoseg.errors import InputError, RunFolderError
-from autoseg.files import folder_replaced_when_done, replaced_when_done
+from autoseg.files import folder_replaced_when_done, replaced_when_done, write_text
 from autoseg.plan.plan import write_plan
 from autoseg.run_folder.lock import locked
 from autoseg.run_folder.paths import RunFolder
@@ -81,6 +81,16 @@ def test_what_a_killed_process_left_is_removed_by_the_next_command(run):
         existing_run(run.path)
         assert written.exists(), "its process lives"
     assert [path.name for path in run.path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_what_a_killed_process_left_in_an_output_folder_is_removed_when_it_is_written_to_again(run, tmp_path):
+    subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path / "out")], env={**os.environ, "PYTHONPATH": str(Path.cwd())}
+    )
+    assert len(list((tmp_path / "out").iterdir())) == 2
+    (tmp_path / "out" / ".mine.txt").write_text("of the user")
+    write_text(tmp_path / "out" / "case.json", "{}")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {".mine.txt", "case.json"}
 
 
 def test_a_planted_link_in_place_of_a_temporary_file_is_never_written_through(run, victim):
