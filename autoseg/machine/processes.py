@@ -19,7 +19,7 @@ from typing import Any
 
 from autoseg.errors import AutosegError
 from autoseg.machine.child_processes import current_folder_left_out
-from autoseg.machine.stop_signals import held_back_from_new_workers
+from autoseg.machine.stop_signals import held_back_from_new_workers, start_tracker
 
 _HIDING = threading.Lock()
 
@@ -63,6 +63,8 @@ def can_start_workers(*, with_queues: bool = False) -> bool:
     """
     if multiprocessing.current_process().daemon:
         return False
+    # semaphores would start it
+    start_tracker()
     try:
         return not with_queues or WORKERS.Lock() is not None
     except (OSError, ImportError):

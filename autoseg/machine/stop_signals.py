@@ -20,6 +20,22 @@ def stop_signals() -> tuple[signal.Signals, ...]:
     return (signal.SIGTERM, hang_up)
 
 
+def start_tracker() -> None:
+    """Start the process that cleans up behind workers, which Python would start with the first of them.
+
+    It has to outlive them. By itself it ignores Ctrl-C and SIGTERM, but not a closed terminal. Starting it unblocks
+    signals in this process, so that it has to be done before they are held back.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        # a process inherits which signals are blocked
+        resource_tracker.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 @contextmanager
 def held_back_from_new_workers() -> Iterator[None]:
     """Context manager in which processes are started that no stop signal reaches before they are ready for it.
@@ -30,8 +46,7 @@ def held_back_from_new_workers() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    # it would be started with the first worker, and unblocks signals when it is
-    resource_tracker.ensure_running()
+    start_tracker()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _sent_to_groups())
     try:
         yield

@@ -4,6 +4,8 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -44,3 +46,24 @@ def test_the_parent_gets_its_signals_as_before() -> None:
     with held_back_from_new_workers():
         assert {signal.SIGINT, signal.SIGTERM, signal.SIGHUP} <= signal.pthread_sigmask(signal.SIG_BLOCK, ())
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
+
+
+TRACKER = """
+import os, signal, sys, time
+from multiprocessing import resource_tracker
+from autoseg.disk.this_process import start_of
+from autoseg.machine.stop_signals import start_tracker
+start_tracker()
+tracker = resource_tracker._resource_tracker._pid
+assert signal.SIGHUP not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+    # until it says that it ignores the others, they are blocked too
+    os.kill(tracker, number)
+time.sleep(1)
+print(start_of(tracker) is not None)
+"""
+
+
+def test_what_cleans_up_behind_workers_outlives_a_closed_terminal() -> None:
+    said = subprocess.run([sys.executable, "-c", TRACKER], capture_output=True, text=True, timeout=60)
+    assert said.stdout == "True\n", said.stderr
