@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from autoseg.errors import ImageError
 from autoseg.files import replaced_when_done
+from autoseg.image.declared_size import require_memory
 from autoseg.image.dicom import read_series, slices_of
 from autoseg.image.file_kind import require_readable
 from autoseg.image.geometry import Geometry, Shape
@@ -25,8 +26,10 @@ from autoseg.image.image_header import (
     read_header,
     reason_of,
     require_possible,
+    require_sound,
 )
-from autoseg.image.integrity import inspect
+from autoseg.image.integrity import inspect, require_held
+from autoseg.image.nifti_header import usual_header
 
 
 @dataclass(frozen=True)
@@ -156,11 +159,20 @@ def _read(path: Path) -> tuple[sitk.Image, NDArray[np.bool_] | None]:
         require_readable(path)
         with itk_errors_told(path):
             return read_series(path), None
-    header = read_header(path)
-    require_possible(path, header)
-    not_finite = inspect(path, layout_in_file(path, header))
-    with itk_errors_told(path):
-        image = header.Execute()
+    require_readable(path)
+    if (usual := usual_header(path)) is not None:
+        require_held(path, usual.layout)
+        require_memory(path, usual.declared)
+        not_finite = inspect(path, usual.layout)
+        with itk_errors_told(path):
+            image = sitk.ReadImage(str(path), imageIO="NiftiImageIO")
+        require_sound(path, geometry_of(image))
+    else:
+        header = read_header(path)
+        require_possible(path, header)
+        not_finite = inspect(path, layout_in_file(path, header))
+        with itk_errors_told(path):
+            image = header.Execute()
     if image.GetDimension() == 2:
         image = sitk.JoinSeries(image)
     return image, not_finite
