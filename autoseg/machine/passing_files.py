@@ -6,7 +6,6 @@ keeps in `/dev/shm`. `multiprocessing` removes both, unless all processes are ki
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
 import tempfile
@@ -50,16 +49,19 @@ def keep_temporary_files_in(folder: Path) -> None:
 @contextmanager
 def named_semaphores() -> Iterator[None]:
     """Context manager in which the names of new semaphores tell this process."""
-    # no public way leads to the names; without this entry they are as they were
-    configured = getattr(multiprocessing.current_process(), "_config", {})
-    before = configured.get("semprefix")
-    if before is not None:
-        configured["semprefix"] = f"/{passing_name(_NAME)}"
+    try:
+        from multiprocessing.synchronize import SemLock
+    except ImportError:
+        # a system without semaphores
+        yield
+        return
+    # no public way leads to the names; joblib, which scikit-learn imports, sets its own in the same way
+    before = vars(SemLock)["_make_name"]
+    SemLock._make_name = staticmethod(lambda: f"/{passing_name(_NAME)}-")  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        if before is not None:
-            configured["semprefix"] = before
+        SemLock._make_name = before  # type: ignore[attr-defined]
 
 
 def sweep_passing_files() -> None:
