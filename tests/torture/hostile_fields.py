@@ -18,7 +18,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from autoseg.disk.checksums import LIST_NAME, digest_of, write_checksums
+from autoseg.disk.checksums import LIST_NAME, SEAL, digest_of, write_checksums
 
 MAPS = frozenset(("configurations", "classes", "dice", "cases", "seconds", "strata", "__metadata__"))
 """Fields whose keys are names rather than fields."""
@@ -115,6 +115,7 @@ def mend_checksums(path: Path) -> None:
         write_checksums(path.parent, ("image.b2nd", "label.b2nd", "foreground.safetensors", "case.json"))
     if path.suffix == ".b2nd" and path.with_suffix(".json").exists():
         record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        record.pop(SEAL, None)
         path.with_suffix(".json").write_text(json.dumps(record | {"sha256": digest_of(path)}), encoding="utf-8")
 
 
@@ -138,6 +139,9 @@ def _putter(place: Place, key: bool) -> Callable[[Path, str], None]:
     def put(path: Path, text: str) -> None:
         document = read_document(path)
         _put(document, place, key, text)
+        if place[0] != SEAL and isinstance(document, dict):
+            # whoever changes a record on purpose deletes its checksum
+            document.pop(SEAL, None)
         write_document(path, document)
 
     return put
