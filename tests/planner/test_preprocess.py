@@ -244,16 +244,13 @@ def start_slow_preprocessing(
 ) -> subprocess.Popen:
     """Preprocess in a process of its own, resting before each case is complete."""
     cases = [(case.name, str(case.images[0]), str(case.label)) for case in dataset.cases]
-    script = folder / "slow_preprocessing.py"
-    script.write_text(
-        textwrap.dedent(f"""
+    slow = folder / "slow"
+    slow.mkdir()
+    # every interpreter imports it at its start, workers too, which do not import the script
+    (slow / "sitecustomize.py").write_text(
+        textwrap.dedent("""
         import time
-        from pathlib import Path
         import planner.preprocess as preprocess
-        from autoseg.dataset import disk_space
-        from autoseg.dataset.case import Case, Dataset
-        from autoseg.run_folder.paths import RunFolder
-        from tests.example_plan import LABELS, example_plan
 
         write = preprocess.write_case
 
@@ -262,16 +259,27 @@ def start_slow_preprocessing(
             time.sleep(0.5 + 0.2 * int(record.case[-1]))
 
         preprocess.write_case = slow_write
-        disk_space.SMALL_BYTES = {small}
-        if __name__ == "__main__":
-            cases = tuple(Case(name, (Path(image),), Path(label)) for name, image, label in {cases!r})
-            folder = Path({str(dataset.folder)!r})
-            dataset = Dataset("example", "nnunet", ("T1",), (False,), LABELS, cases, folder=folder)
-            run = RunFolder(Path({str(run.path)!r}))
-            preprocess.preprocess_dataset(dataset, example_plan(), "3d", run, workers={workers})
         """)
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    script = folder / "slow_preprocessing.py"
+    script.write_text(
+        textwrap.dedent(f"""
+        from pathlib import Path
+        import planner.preprocess as preprocess
+        from autoseg.dataset import disk_space
+        from autoseg.dataset.case import Case, Dataset
+        from autoseg.run_folder.paths import RunFolder
+        from tests.example_plan import LABELS, example_plan
+
+        disk_space.SMALL_BYTES = {small}
+        cases = tuple(Case(name, (Path(image),), Path(label)) for name, image, label in {cases!r})
+        folder = Path({str(dataset.folder)!r})
+        dataset = Dataset("example", "nnunet", ("T1",), (False,), LABELS, cases, folder=folder)
+        run = RunFolder(Path({str(run.path)!r}))
+        preprocess.preprocess_dataset(dataset, example_plan(), "3d", run, workers={workers})
+        """)
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(slow), str(Path(__file__).parents[2])])}
     return subprocess.Popen([sys.executable, str(script)], env=environment, stderr=subprocess.DEVNULL)
 
 
