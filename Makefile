@@ -63,7 +63,7 @@ endif
 
 # torch is the one of constraints.txt: its lowest version is large, and reads no file of a stranger
 HOSTILE_TESTS := tests/autoseg/run_folder/test_array_file.py tests/autoseg/commands/test_guards.py \
-	tests/autoseg/commands/test_copy.py tests/autoseg/image tests/autoseg/machine/test_child_processes.py \
+	tests/autoseg/commands/test_copy.py tests/autoseg/image tests/autoseg/machine/test_processes.py \
 	tests/autoseg/test_names.py tests/autoseg/test_files.py tests/autoseg/test_chart_style.py
 test-lowest:
 	$(PYTHON) -m venv --clear .venv-lowest

@@ -1,8 +1,9 @@
-"""Names of cases, classes and configurations: which may become file names, and how all are shown."""
+"""Names of cases, classes and configurations: which may become file names, and how all are shown and listed."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -52,3 +53,23 @@ def _sign(code: int) -> str:
     if code < 0x20:
         return chr(0x2400 + code)
     return "\u2421" if code == 0x7F else f"\\u{code:04x}"
+
+
+NAMES_TOLD = 10
+"""So many names stand in one sentence; the others are counted."""
+
+
+def listed(names: Iterable[str], most: int = NAMES_TOLD) -> str:
+    """Return names in one text; of many names the first ones, and how many more there are.
+
+    Args:
+        names: names in the order in which they are told.
+        most: largest number of names that are told.
+
+    Examples:
+        >>> listed(["a", "b", "c"], most=2)
+        'a, b and 1 more'
+    """
+    every = list(names)
+    more = len(every) - most
+    return ", ".join(every[:most]) + (f" and {more} more" if more > 0 else "")

@@ -13,8 +13,6 @@ import argparse
 import json
 import math
 import multiprocessing
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -26,6 +24,7 @@ import numpy as np
 
 from autoseg.errors import AutosegError
 from autoseg.terminal import open_console
+from benchmarks.process import own_peak_bytes
 
 MIB = 2**20
 SPAWN = multiprocessing.get_context("spawn")
@@ -37,9 +36,9 @@ class Row:
     """One row of the benchmark.
 
     Args:
-        what: what grows.
+        what: what grows in this row, in words.
         prepare: function of folder and size that makes the input, and returns what is timed.
-        sizes: three sizes.
+        sizes: numbers of what grows, smallest first; three of them.
     """
 
     what: str
@@ -102,17 +101,12 @@ def exponent(sizes: tuple[int, int, int], values: list[float | None]) -> str:
 def _measure(connection, name: str, size: int) -> None:  # type: ignore[no-untyped-def]
     with tempfile.TemporaryDirectory() as folder:
         work = ROWS[name].prepare(Path(folder), size)
-        before = _peak()
+        before = own_peak_bytes()
         connection.send(None)
         start = time.perf_counter()
         with suppress(AutosegError):
             work()
-        connection.send((time.perf_counter() - start, (_peak() - before) / MIB))
-
-
-def _peak() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+        connection.send((time.perf_counter() - start, (own_peak_bytes() - before) / MIB))
 
 
 def wrong_entries(folder: Path, size: int) -> Work:

@@ -16,8 +16,9 @@ from autoseg.dataset.case import Case, Dataset
 from autoseg.dataset.fingerprint import CaseFingerprint, Fingerprint
 from autoseg.dataset.record import DatasetRecord
 from autoseg.errors import DatasetError, PlanError
+from autoseg.names import listed
 from autoseg.plan.decision import Decision
-from autoseg.run_folder.split_notes import listed, patient_of
+from autoseg.run_folder.split_notes import patient_of
 from autoseg.run_folder.splits import Split
 
 MOST_VOLUME_BINS = 4

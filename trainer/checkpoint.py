@@ -9,7 +9,6 @@ no state but the step.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 from typing import Literal
@@ -19,7 +18,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from autoseg.disk.checksums import SealedModel
+from autoseg.disk.checksums import SealedModel, digest_of
 from autoseg.disk.text_files import TextRefused, read_json_bytes
 from autoseg.errors import RunFolderError
 from autoseg.files import FileModel, discard, disk_errors_named, folder_replaced_when_done
@@ -154,7 +153,7 @@ def save(folder: Path, state: State, learner: Learner) -> None:
     with folder_replaced_when_done(written) as temporary:
         with disk_errors_named(temporary, SafetensorError):
             save_file(tensors, temporary / "tensors.safetensors")
-        state.sha256 = _sha256(temporary / "tensors.safetensors")
+        state.sha256 = digest_of(temporary / "tensors.safetensors")
         (temporary / "state.json").write_text(state.sealed_json(), encoding="utf-8")
     validated = validated_generations(folder, state.training.iterations_per_epoch)
     kept = next((generation for generation in validated if generation.name < written.name), None)
@@ -194,7 +193,7 @@ def load(folder: Path, *, validated_every: int = 1) -> tuple[State, dict[str, to
     for generation in found:
         try:
             state = State.model_validate_json(read_json_bytes(generation / "state.json"))
-            if _sha256(generation / "tensors.safetensors") == state.sha256:
+            if digest_of(generation / "tensors.safetensors") == state.sha256:
                 return state, load_file(generation / "tensors.safetensors")
         except (OSError, TextRefused, ValidationError, SafetensorError):
             continue
@@ -238,8 +237,3 @@ def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Ten
 
 def _of_step(folder: Path, step: int) -> Path:
     return folder / f"step_{step:08d}"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -65,19 +65,14 @@ def run_command(app: App, arguments: Sequence[str] | None) -> int:
     except AutosegError as error:
         _say(errors, _message(error))
         return error.exit_status
-    except OSError as error:
+    except Exception as error:
         if lacks_memory(error):
             _say(errors, _memory_message(arguments))
-            return AutosegError.exit_status
-        if error.errno is None:
+        elif isinstance(error, OSError) and error.errno is not None:
+            _say(errors, _system_message(error))
+        else:
             # no answer of the operating system, so a defect
             raise
-        _say(errors, _system_message(error))
-        return AutosegError.exit_status
-    except Exception as error:
-        if not lacks_memory(error):
-            raise
-        _say(errors, _memory_message(arguments))
         return AutosegError.exit_status
     except KeyboardInterrupt as error:
         _say(errors, "Stopped. What is finished is kept; the same command goes on from there.")

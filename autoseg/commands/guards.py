@@ -37,10 +37,15 @@ def folder_for_results(path: Path | str) -> Path:
         InputError: the path, or a part of it, is a file, or it may not be written to.
     """
     folder = Path(path)
-    if found := next((part for part in (folder, *folder.parents) if part.exists() and not part.is_dir()), None):
+    if found := _file_among(folder):
         raise InputError(f"--output {folder}: {found} is a file; give a folder, which may be new")
     require_writable(folder)
     return folder
+
+
+def _file_among(folder: Path) -> Path | None:
+    """The file that stands in place of a folder, or of one around it; None where there is none."""
+    return next((part for part in (folder, *folder.parents) if part.exists() and not part.is_dir()), None)
 
 
 def require_writable(folder: Path) -> None:
@@ -94,7 +99,7 @@ def refuse_unsafe_entries(folder: Path, *, follow_links: bool = False) -> None:
     name of a file elsewhere (a hard link) cannot be told from a file.
 
     Args:
-        folder: RUN folder.
+        folder: RUN folder, which is searched with all folders in it.
         follow_links: whether links in it may lead out of it.
 
     Raises:
@@ -147,7 +152,7 @@ def require_run_or_empty(run: RunFolder, *, follow_links: bool = False) -> None:
     Raises:
         RunFolderError: the path is a file, or a folder that holds other files, or a link in it leads out of it.
     """
-    if found := next((part for part in (run.path, *run.path.parents) if part.exists() and not part.is_dir()), None):
+    if found := _file_among(run.path):
         raise RunFolderError(f"{run.path}: {found} is a file; give a folder for the run")
     require_writable(run.path)
     if run.path.exists():

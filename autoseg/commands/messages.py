@@ -12,6 +12,7 @@ from autoseg.commands.plan_options import PlanOptions
 from autoseg.dataset.case import Dataset
 from autoseg.dataset.record import DatasetRecord
 from autoseg.machine.other_programs import DISTURBING
+from autoseg.names import listed
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.plan import Plan, read_reasons
 from autoseg.plan.time_shares import SECONDS_A_FOLD, smallest_budget
@@ -37,13 +38,11 @@ def say_changed_cases(console: Console, run: RunFolder, plan: Plan, configuratio
     for name in configurations:
         for fold, folder in run.begun_folds(name):
             if changed := cases_changed_since(run, plan, name, fold):
-                more = len(changed) - CASES_NAMED
-                cases = ", ".join(changed[:CASES_NAMED]) + (f" and {more} more" if more > 0 else "")
                 finished = run.is_finished(name, fold)
                 meaning = "are those of the earlier files" if finished else "will be those of both"
                 console.print(
-                    f"{name}, fold {fold}: was begun with earlier files of {cases}. Its results {meaning}; delete "
-                    f"{folder} to train it anew.",
+                    f"{name}, fold {fold}: was begun with earlier files of {listed(changed, CASES_NAMED)}. Its "
+                    f"results {meaning}; delete {folder} to train it anew.",
                     style="yellow",
                 )
 

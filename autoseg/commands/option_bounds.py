@@ -18,8 +18,8 @@ class Between:
     """Bounds of an option, both included; they stand in the option's type.
 
     Args:
-        low: smallest number.
-        high: largest number.
+        low: smallest number that is accepted, in the unit of the option.
+        high: largest number that is accepted, in the same unit.
     """
 
     low: float

@@ -54,7 +54,7 @@ def lines_of(text: str, places: Collection[Place]) -> dict[Place, int]:
     """Return the line of each place, from 1; for one that is not there that of the innermost one around it.
 
     Args:
-        text: JSON text.
+        text: content of a JSON file.
         places: places of fields; one without any enclosing field in the text has no line, and is left out.
 
     Raises:

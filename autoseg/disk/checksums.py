@@ -17,6 +17,9 @@ from autoseg.disk.text_files import MOST_LIST_BYTES, TextRefused, read_bounded
 
 LIST_NAME = "checksums.sha256"
 
+DAMAGED = "is damaged, it has changed since it was written (a bad disk, or a copy that broke off)"
+"""What is said, after its name, of a file that does not agree with its checksum."""
+
 SEAL = "content_sha256"
 """Field of a JSON file with the checksum of all its other fields."""
 
@@ -39,9 +42,7 @@ class SealedModel(BaseModel):
             return content
         others = {name: value for name, value in content.items() if name != SEAL}
         if content[SEAL] != _digest_of_fields(others):
-            raise ValueError(
-                "it is damaged, it has changed since it was written (a bad disk, or a copy that broke off)"
-            )
+            raise ValueError(f"it {DAMAGED}")
         return others
 
     def sealed_json(self) -> str:

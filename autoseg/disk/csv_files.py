@@ -17,7 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
-from autoseg.disk.text_files import MIB, TextRefused
+from autoseg.disk.text_files import MIB, SPECIAL, TextRefused, is_special
 
 MOST_BYTES = 512 * MIB
 MOST_ROWS = 1_000_000
@@ -41,7 +41,7 @@ class TableRefused(TextRefused):
 
     Args:
         line: number of the line, from 1; None = the whole file.
-        why: what is wrong.
+        why: what is wrong, as the end of a sentence that begins with the file.
     """
 
     def __init__(self, line: int | None, why: str) -> None:
@@ -108,8 +108,8 @@ def read_rows(path: Path, separators: str = ",") -> Iterator[tuple[int, list[str
         OSError: the file cannot be read.
         TableRefused: the file is no table, or is beyond the bounds.
     """
-    if not path.is_file() and path.exists() and not path.is_dir():
-        raise TableRefused(None, "is a pipe, socket or device where a file is expected; move it away")
+    if is_special(path):
+        raise TableRefused(None, SPECIAL)
     with _opened(path) as file:
         lines = _lines(file)
         first = next(lines, "")
@@ -130,7 +130,7 @@ def read_rows(path: Path, separators: str = ",") -> Iterator[tuple[int, list[str
 
 def _opened(path: Path) -> TextIO:
     with path.open("rb") as file:
-        size, mark = file.seek(0, io.SEEK_END), b""
+        size = file.seek(0, io.SEEK_END)
         file.seek(0)
         mark = file.read(2)
     if size > MOST_BYTES:

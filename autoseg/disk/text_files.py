@@ -24,6 +24,19 @@ class TextRefused(ValueError):
     """A text file is too large or no file at all; the message says why, and does not name the file."""
 
 
+SPECIAL = "is a pipe, socket or device where a file is expected; move it away"
+
+
+def is_special(path: Path) -> bool:
+    """Whether a path is no file and no folder: a pipe is told before it is opened, since opening waits for its writer.
+
+    Raises:
+        OSError: there is nothing at the path.
+    """
+    mode = path.stat().st_mode
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
 def read_bounded(path: Path, most_bytes: int) -> bytes:
     """Return the content of a text file.
 
@@ -35,10 +48,8 @@ def read_bounded(path: Path, most_bytes: int) -> bytes:
         OSError: the file cannot be read.
         TextRefused: the file is larger, or is a pipe or a device.
     """
-    # a pipe is told before it is opened, since opening waits for whoever writes into it
-    mode = path.stat().st_mode
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        raise TextRefused("is a pipe, socket or device where a file is expected; move it away")
+    if is_special(path):
+        raise TextRefused(SPECIAL)
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         # a file may grow meanwhile

@@ -99,12 +99,11 @@ def require_contained_as(path: Path, declared: Declared, storage: VoxelStorage) 
         require_contained(path, declared, storage.files, encoding)
         return
     expected = declared.values * declared.stored_width
+    held = sum(file.stat().st_size for file in storage.files)
     if storage.encoding == "raw":
-        held = sum(file.stat().st_size for file in storage.files)
         require_bytes(path, held, expected + len(storage.files) * storage.offset)
         return
     require_contained(path, declared, storage.files, "compressed")
-    held = sum(file.stat().st_size for file in storage.files)
     improbable = expected > BYTES_NOT_JUDGED and expected > _PROBABLE_EXPANSION * held
     # ITK reads a truncated MetaImage file without a word, but notices it in NRRD
     if storage.offset and len(storage.files) == 1 and (improbable or path.name.lower().endswith(META_ENDINGS)):

@@ -155,11 +155,10 @@ def resample_affinely(
 def _read(path: Path) -> tuple[sitk.Image, NDArray[np.bool_] | None]:
     """SimpleITK's image, and for each voxel whether it is NaN or infinite in the file; None where all are finite."""
     path = Path(path)
+    require_readable(path)
     if path.is_dir():
-        require_readable(path)
         with itk_errors_told(path):
             return read_series(path), None
-    require_readable(path)
     if (usual := usual_header(path)) is not None:
         require_held(path, usual.layout)
         require_memory(path, usual.declared)

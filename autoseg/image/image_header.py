@@ -99,7 +99,7 @@ def _reader_of(path: Path) -> str:
     # ITK asks every reader whether it knows the file, so that GDCM opens it whatever its name is
     require_shallow(path)
     if not (name := sitk.ImageFileReader.GetImageIOFromFileName(str(path))):
-        raise ImageError(f"{path}: {_UNKNOWN}")
+        raise ImageError(f"{path}: cannot be read as an image ({_UNKNOWN})")
     if name not in READ_BY:
         raise ImageError(f"{path}: is in a format that is not read ({name}); convert it to NIfTI or NRRD")
     return name
@@ -109,7 +109,7 @@ def require_possible(path: Path, header: sitk.ImageFileReader, copies: int = 1) 
     """Refuse an image whose header declares more than its files can contain or than the memory can hold.
 
     Args:
-        path: image file.
+        path: path of the image file, for the message.
         header: its header, from `read_header`.
         copies: number of such files that are read together, as the slices of a series.
 
@@ -221,7 +221,7 @@ def geometry_of(image: sitk.Image | sitk.ImageFileReader) -> Geometry:
     )
 
 
-_UNKNOWN = "cannot be read as an image (damaged, empty, or in a format that SimpleITK does not know)"
+_UNKNOWN = "damaged, empty, or in a format that SimpleITK does not know"
 
 
 def reason_of(error: Exception) -> str:
@@ -233,7 +233,7 @@ def reason_of(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     reason = lines[-1].removeprefix("sitk::ERROR: ") if lines else "unknown reason"
     if reason.startswith("Unable to determine ImageIO reader"):
-        return "damaged, empty, or in a format that SimpleITK does not know"
+        return _UNKNOWN
     if "is not recognized as a NIFTI file" in reason:
         return "damaged, empty, or no NIfTI file although its name says so"
     # the MetaImage reader gives the system's last error as its reason, even if that has nothing to do with it

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import multiprocessing
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -18,10 +19,10 @@ from types import ModuleType
 from typing import Any
 
 from autoseg.errors import AutosegError
-from autoseg.machine.child_processes import current_folder_left_out
 from autoseg.machine.stop_signals import held_back_from_new_workers, start_tracker
 
 _HIDING = threading.Lock()
+_SAFE_PATH = "PYTHONSAFEPATH"
 
 
 class _WorkerProcess(SpawnProcess):
@@ -63,18 +64,38 @@ def can_start_workers(*, with_queues: bool = False) -> bool:
     """
     if multiprocessing.current_process().daemon:
         return False
+    if not with_queues:
+        return True
     # semaphores would start it
     start_tracker()
     try:
-        return not with_queues or WORKERS.Lock() is not None
+        return WORKERS.Lock() is not None
     except (OSError, ImportError):
         return False
 
 
 @contextmanager
+def _current_folder_left_out() -> Iterator[None]:
+    """Interpreters that the block starts do not look for modules in the current folder.
+
+    A spawned process searches it first, before it gets the search path of its parent. Who works inside the RUN folder
+    of a stranger would run a `pickle.py` that lies there.
+    """
+    former = os.environ.get(_SAFE_PATH)
+    os.environ[_SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        if former is None:
+            del os.environ[_SAFE_PATH]
+        else:
+            os.environ[_SAFE_PATH] = former
+
+
+@contextmanager
 def starting() -> Iterator[None]:
     """Context manager in which workers are started, as every worker has to be."""
-    with current_folder_left_out(), held_back_from_new_workers():
+    with _current_folder_left_out(), held_back_from_new_workers():
         yield
 
 

@@ -10,6 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
+from autoseg.disk.checksums import DAMAGED
 from autoseg.errors import RunFolderError
 from autoseg.files import disk_errors_named, replaced_when_done
 from autoseg.network.build import network_by_plan, on_device
@@ -57,8 +58,8 @@ def load_network(run: RunFolder, plan: Plan, configuration: str, fold: int, devi
             )
         elif written != _digest(tensors):
             raise RunFolderError(
-                f"{path}: is damaged, it has changed since it was written (a bad disk, or a copy that broke off); "
-                f"copy it again from where it came, or delete {path.parent} and train fold {fold} again"
+                f"{path}: {DAMAGED}; copy it again from where it came, or delete {path.parent} "
+                f"and train fold {fold} again"
             )
         module.load_state_dict(tensors)
     except (OSError, SafetensorError) as error:

@@ -50,16 +50,19 @@ def _copy_everything(source: Path, target: Path) -> None:
     root, inside = Path(os.path.realpath(source)), list[tuple[Path, Path]]()
 
     def left_out(folder: str, names: list[str]) -> set[str]:
-        links = {name: Path(os.path.realpath(Path(folder, name))) for name in names if Path(folder, name).is_symlink()}
-        stay = {name: place for name, place in links.items() if place.is_relative_to(root)}
-        inside.extend((Path(folder, name).relative_to(source), place.relative_to(root)) for name, place in stay.items())
-        return {name for name in names if name.startswith(".")} | set(stay)
+        left = {name for name in names if name.startswith(".")}
+        for name in set(names) - left:
+            entry = Path(folder, name)
+            place = Path(os.path.realpath(entry))
+            if entry.is_symlink() and place.is_relative_to(root):
+                inside.append((entry.relative_to(source), place.relative_to(root)))
+                left.add(name)
+        return left
 
     shutil.copytree(source, target, dirs_exist_ok=True, ignore=left_out)
     for link, place in inside:
-        if not link.name.startswith("."):
-            # relative, so that it leads into the copy
-            (target / link).symlink_to(os.path.relpath(target / place, (target / link).parent))
+        # relative, so that it leads into the copy
+        (target / link).symlink_to(os.path.relpath(target / place, (target / link).parent))
 
 
 def _copy_models(source: RunFolder, target: RunFolder) -> None:

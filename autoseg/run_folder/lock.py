@@ -38,6 +38,9 @@ PATIENCE = 60.0
 """Seconds for which a holder's count stands still before it counts as gone."""
 
 ENDING = ".held"
+DEEPEST = 2
+"""Locks lie in a RUN folder, `preprocessed/` and `models/CONFIG/`."""
+
 _HOLDER = re.compile(r"[0-9a-f]{8}\.\d+\.\d*\.[0-9a-f]{8}")
 _TAKEN = {errno.ENOTEMPTY, errno.EEXIST, errno.EACCES, errno.EPERM}
 _COUNT = "alive"
@@ -111,7 +114,11 @@ def locked_briefly(place: Path, *, patience: float = PATIENCE) -> Iterator[None]
 
 
 def remove_abandoned_locks(folder: Path) -> None:
-    """Remove locks in a folder, and in all folders in it, whose holders were processes of this machine that ended."""
+    """Remove locks in a RUN folder whose holders were processes of this machine that ended.
+
+    Args:
+        folder: RUN folder; locks lie at most two folders deep in it, so that the folders of cases are not searched.
+    """
     for where, folders, _ in os.walk(folder):
         for name in [name for name in folders if name.endswith(ENDING)]:
             lock = Path(where, name)
@@ -120,6 +127,8 @@ def remove_abandoned_locks(folder: Path) -> None:
             with suppress(OSError):
                 # only an empty folder, which a process that was killed leaves behind
                 lock.rmdir()
+        if len(Path(where).relative_to(folder).parts) == DEEPEST:
+            folders.clear()
 
 
 @contextmanager
@@ -142,34 +151,29 @@ def _held(place: Path, doing: str, patience: float, *, waits: bool) -> Iterator[
 
 def _take(lock: Path, mine: Path, prepared: Path, doing: str, patience: float, *, waits: bool) -> None:
     """Rename the prepared folder to the lock as soon as nobody holds it."""
-    first: _Holder | None = None
-    seen, since = first, time.monotonic()
+    seen: _Holder | None = None
+    since = time.monotonic()
     while not _is_renamed(prepared, lock, mine):
         holder = _holder_of(lock)
+        stands_still = time.monotonic() - since > patience
         if holder is None:
             # given up meanwhile, or half removed by a process that was killed
             with suppress(OSError):
                 lock.rmdir()
-            _refuse_if_long(since, patience, lock)
-        elif holder.has_ended:
+            if stands_still:
+                raise RunFolderError(f"{lock}: cannot be replaced, though nobody holds it; delete this folder")
+        elif (ended := holder.has_ended) or (holder == seen and stands_still):
             _bury(holder.folder)
             continue
-        elif not waits and (holder.has_ended is False or (first is not None and holder != first)):
+        elif not waits and (ended is False or seen not in (None, holder)):
             raise LockedByAnother(
                 f"{lock.parent}: another process is {doing} here ({holder.told}); wait for it or stop it"
             )
-        if holder is not None and holder != seen:
+        elif holder != seen:
             if not waits:
                 _say_it_watches(holder, lock, patience)
-            first, seen, since = first or holder, holder, time.monotonic()
-        elif holder is not None and time.monotonic() - since > patience:
-            _bury(holder.folder)
+            seen, since = holder, time.monotonic()
         time.sleep(min(patience / 20, 0.02 if waits else 0.5))
-
-
-def _refuse_if_long(since: float, patience: float, lock: Path) -> None:
-    if time.monotonic() - since > patience:
-        raise RunFolderError(f"{lock}: cannot be replaced, though nobody holds it; delete this folder")
 
 
 def _say_it_watches(holder: _Holder, lock: Path, patience: float) -> None:

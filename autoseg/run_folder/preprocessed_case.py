@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from autoseg.disk.checksums import changed_files, write_checksums
+from autoseg.disk.checksums import DAMAGED, changed_files, write_checksums
 from autoseg.errors import RunFolderError
 from autoseg.files import FileModel, disk_errors_named, read_utf8
 from autoseg.image.geometry import Geometry, Reorientation, Shape, Spacing
@@ -157,8 +157,7 @@ def require_intact(folder: Path) -> bool:
     changed = changed_files(folder)
     if changed:
         raise RunFolderError(
-            f"{folder / changed[0]}: is damaged, it has changed since it was written (a bad disk, or a copy that broke "
-            f"off); delete {folder}, which costs no other case and no model, and "
+            f"{folder / changed[0]}: {DAMAGED}; delete {folder}, which costs no other case and no model, and "
             "run `autoseg plan-and-preprocess` again"
         )
     return changed is not None

@@ -6,26 +6,17 @@ itself give none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from autoseg.dataset.case import Case, Dataset
 from autoseg.dataset.record import CaseSource, DatasetRecord
+from autoseg.names import listed
 from autoseg.run_folder.splits import Split
-
-NAMES_TOLD = 10
-"""So many names stand in one sentence; the others are counted."""
 
 
 def patient_of(case: Case | CaseSource) -> tuple[str, str]:
     """Kind and name of the patient of a case; without a named patient the case counts as a patient of its own."""
     return ("case", case.name) if case.patient is None else ("patient", case.patient)
-
-
-def listed(names: Iterable[str]) -> str:
-    """Return names in one text; of many names the first ones, and how many more there are."""
-    every = list(names)
-    more = len(every) - NAMES_TOLD
-    return ", ".join(every[:NAMES_TOLD]) + (f" and {more} more" if more > 0 else "")
 
 
 def notes_on_splits(splits: Sequence[Split], dataset: Dataset | DatasetRecord) -> tuple[str, ...]:

@@ -61,15 +61,9 @@ def read_time_spent(run: RunFolder) -> TimeSpent:
 
     A damaged file is removed, with a message: nothing but the time budget depends on it.
     """
+    advice = "autoseg forgets the time that was spent so far and goes on; the results stay the same"
     try:
-        return (
-            read_model(
-                run.time_spent,
-                TimeSpent,
-                "autoseg forgets the time that was spent so far and goes on; the results stay the same",
-            )
-            or TimeSpent()
-        )
+        return read_model(run.time_spent, TimeSpent, advice) or TimeSpent()
     except RunFolderError as error:
         open_console(stderr=True).print(f"{error}", style="yellow", soft_wrap=True)
         with suppress(OSError):

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from autoseg.disk.checksums import SealedModel, digest_of
+from autoseg.disk.checksums import DAMAGED, SealedModel, digest_of
 from autoseg.errors import RunFolderError
 from autoseg.files import disk_errors_named, read_utf8, replaced_when_done, write_text
 from autoseg.run_folder.array_file import NotAPlainArray, open_array
@@ -87,8 +87,7 @@ def read_probabilities(folder: Path, case: str) -> CaseProbabilities:
         ) from None
     if record.sha256 not in (None, digest_of(file)):
         raise RunFolderError(
-            f"{file}: is damaged, it has changed since it was written (a bad disk, or a copy that broke off); "
-            f"delete the model of the fold that validates {case}, and `autoseg train` makes it again"
+            f"{file}: {DAMAGED}; delete the model of the fold that validates {case}, and `autoseg train` makes it again"
         )
     if foreground is None:
         raise RunFolderError(f"{file}: does not fit {record_file.name}; train the fold that validates {case} again")

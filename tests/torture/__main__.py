@@ -1,4 +1,4 @@
-"""`python -m tests.torture`: every kind of rough treatment so many times as the issue of robustness asks.
+"""`python -m tests.torture`: every kind of rough treatment, hundreds of times.
 
 python -m tests.torture                       all kinds in full, about an hour on two cores
 python -m tests.torture kills bytes --count 20 --seed 3

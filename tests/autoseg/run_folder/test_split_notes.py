@@ -4,7 +4,8 @@ from pathlib import Path
 
 from autoseg.dataset.case import Case, Dataset
 from autoseg.image.labels import Labels
-from autoseg.run_folder.split_notes import NAMES_TOLD, listed, notes_on_splits
+from autoseg.names import NAMES_TOLD, listed
+from autoseg.run_folder.split_notes import notes_on_splits
 from autoseg.run_folder.splits import Split, read_splits, write_splits
 
 PATIENTS = {"a": "p", "b": "p", "c": "q", "d": None}
