@@ -42,7 +42,9 @@ DEEPEST = 2
 """Locks lie in a RUN folder, `preprocessed/` and `models/CONFIG/`."""
 
 _HOLDER = re.compile(r"[0-9a-f]{8}\.\d+\.\d*\.[0-9a-f]{8}")
-_TAKEN = {errno.ENOTEMPTY, errno.EEXIST, errno.EACCES, errno.EPERM}
+_TAKEN = {errno.ENOTEMPTY, errno.EEXIST}
+_PERHAPS_TAKEN = {errno.EACCES, errno.EPERM}
+"""How Windows and its servers of files answer where the lock is taken; elsewhere it is not allowed to write there."""
 _COUNT = "alive"
 _WHERE = re.compile(r"\d{20}\n(process \d+ on [\w.-]+)\n.*\n", re.ASCII)
 _MOST_BYTES = 1000
@@ -193,9 +195,10 @@ def _is_renamed(prepared: Path, lock: Path, mine: Path) -> bool:
             return True
         if error.errno == errno.ENOTDIR:
             raise RunFolderError(f"{lock}: is no folder, so nothing can be locked with it; delete it") from None
-        if error.errno not in _TAKEN or not lock.is_dir():
-            raise
-        return False
+        # whether the lock still exists says nothing: its holder may have given it up since
+        if error.errno in _TAKEN or (error.errno in _PERHAPS_TAKEN and os.access(lock.parent, os.W_OK)):
+            return False
+        raise
     return True
 
 
