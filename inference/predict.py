@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -40,6 +40,7 @@ from autoseg.whole_image.prepared_case import predict_prepared_case
 from inference.ensemble_groups import Group, groups_that_see, load_group
 from inference.input_check import require_possible_size, require_predictable, unusual
 from inference.post_processing import class_weights, remove_components
+from inference.predicted_part import REACHES_BORDER, predicted_part, reaches_border
 
 # Formats with header and voxels in one file, so that a label map can be written under another name and renamed.
 SINGLE_FILE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
@@ -78,6 +79,7 @@ def predict_cases(
     device: str = "auto",
     mirror: bool | None = None,
     save_probabilities: bool = False,
+    whole_image: bool = False,
     threads: int | None = None,
     console: Console | None = None,
 ) -> tuple[str, ...]:
@@ -93,6 +95,7 @@ def predict_cases(
         mirror: whether to mirror along every axis that training mirrored (test-time augmentation); None = as the
             plan says.
         save_probabilities: also write the probability of each class, `OUTPUT/probabilities/CASE/label_VALUE`.
+        whole_image: predict images whole, although the plan has a region.
         device: `auto`, `cpu`, `cuda` or `mps`.
         threads: threads that compute on a CPU; None = as many as there are cores that other programs leave free.
         console: prints progress and warnings; None = standard error.
@@ -110,7 +113,7 @@ def predict_cases(
     names = (configuration,) if isinstance(configuration, str) else tuple(configuration)
     where = resolve_device(device)
     predictor = Predictor(
-        plan,
+        plan.changed(region=None) if whole_image else plan,
         read_fingerprint(run.fingerprint),
         tuple(load_group(run, plan, name, folds, device=where, mirror=mirror, console=console) for name in names),
         rules_by_class(rules, plan.labels),
@@ -194,14 +197,16 @@ def _told(case: Case, reason: str, console: Console) -> str:
 def _predict_case(
     predictor: Predictor, case: Case, target: Path, console: Console, on_window: Callable[[int, int], None]
 ) -> None:
-    plan = predictor.plan
-    loaded = load_case(case, None, plan.orientation)
+    loaded = load_case(case, None, predictor.plan.orientation)
+    part = predicted_part(loaded, predictor.plan)
+    plan = part.plan
+    predictor = replace(predictor, plan=plan)
     require_predictable(loaded, tuple(channel.name for channel in plan.channels))
     groups = groups_that_see(predictor.groups, plan, loaded, console)
     for group in groups:
         require_possible_size(loaded, plan, group.configuration)
     odd = [unusual(loaded, plan, predictor.fingerprint, group.configuration) for group in groups]
-    for warning in dict.fromkeys((*loaded.warnings, *chain.from_iterable(odd))):
+    for warning in dict.fromkeys((*loaded.warnings, *part.told, *chain.from_iterable(odd))):
         console.print(styled("yellow", case.name, f": {warning}"))
     # each group removes one entry of the list, so that the last group frees the whole image, which may be large
     waiting = [loaded] * len(groups)
@@ -214,6 +219,8 @@ def _predict_case(
     record = predicted[0].record
     classes = most_probable(predicted, class_weights(predictor.rules))
     del predicted
+    if part.box is not None and reaches_border(classes, part.box):
+        console.print(styled("yellow", case.name, f": {REACHES_BORDER}"))
     remove_components(classes, predictor.rules, record.reoriented.spacing)
     write_image(target, label_image(classes, record, plan.labels))
 

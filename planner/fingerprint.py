@@ -30,6 +30,7 @@ from autoseg.image.image import read_geometry
 from autoseg.image.labels import Labels
 from autoseg.machine.map_cases import map_cases, workers_within_memory
 from autoseg.plan.plan import ForegroundIntensity
+from autoseg.preprocessing.body import body_box
 from autoseg.preprocessing.crop import box_of, nonzero_mask
 from autoseg.preprocessing.sequence_displacement import displacements
 
@@ -124,6 +125,8 @@ def measure_case(name: str, loaded: LoadedCase, crop: Box, labels: Labels) -> Ca
         spacing=loaded.geometry.spacing,
         orientation=loaded.stored.orientation(),
         present=loaded.present,
+        body=body_box(loaded.image, loaded.present),
+        foreground=box_of(loaded.label > 0) if loaded.label.any() else None,
         classes=measure_classes(loaded.label, loaded.geometry, labels),
     )
 

@@ -33,6 +33,8 @@ from autoseg.machine.map_cases import map_cases, workers_within_memory
 from autoseg.memory import total_memory
 from autoseg.names import PlainName
 from autoseg.plan.plan import Channel, Plan
+from autoseg.plan.region import Box, Region, overlap
+from autoseg.preprocessing.crop import box_of
 from autoseg.preprocessing.foreground import sample_foreground
 from autoseg.preprocessing.prepare import prepare_case
 from autoseg.preprocessing.resample import new_shape_for
@@ -42,6 +44,10 @@ from autoseg.run_folder.preprocessed_case import write_case
 from autoseg.terminal import open_console
 
 MARKER = "decided_by.json"
+OUTSIDE = (
+    "has foreground outside the part of the image that is trained on; nothing is learned or found there. Widen "
+    "`region` in plan.yaml, or set it to null for whole images"
+)
 # memory of a process with its imported libraries, before it reads anything
 INTERPRETER_BYTES = 400 * 2**20
 
@@ -59,6 +65,7 @@ class DecidedBy(FileModel):
         labels: the classes of the data set.
         spacing: target spacing in mm (z, y, x); None along an axis that is not resampled.
         seed: seed of the plan, by which foreground voxels are sampled.
+        region: region of the plan; None = whole images.
     """
 
     schema_version: Literal[1] = 1
@@ -71,6 +78,7 @@ class DecidedBy(FileModel):
     labels: Labels
     spacing: tuple[float | None, float | None, float | None]
     seed: int
+    region: Region | None = None
 
     def is_as(self, other: DecidedBy) -> bool:
         """Whether another record decides the same content: equal settings, and files of the same content."""
@@ -156,7 +164,7 @@ def _preprocess(task: _Task) -> tuple[str, ...]:
     if case.label is None:
         raise DatasetError([f"{case.name}: has no label and cannot be trained on"])
     loaded = load_case(case, plan.labels, plan.orientation)
-    warnings = loaded.warnings
+    warnings, labelled = loaded.warnings, _labelled_box(loaded)
     with staged_in(task.staging), folder_replaced_when_done(task.folder) as folder:
         write_image(folder / "reference.nii.gz", _reference(loaded, plan.labels))
         # the list gives up the only reference, so that the original voxels are freed once they are normalised
@@ -166,11 +174,19 @@ def _preprocess(task: _Task) -> tuple[str, ...]:
         with threadpool_limits(limits=1):
             prepared = prepare_case(passed.pop(), plan, plan.configuration(task.configuration), case.name)
         assert prepared.label is not None
+        if labelled and overlap(labelled, prepared.record.crop) != labelled:
+            warnings += (f"{case.name}: {OUTSIDE}",)
         rng = np.random.default_rng([plan.seed, zlib.crc32(case.name.encode())])
         foreground = sample_foreground(prepared.label, rng)
         write_case(folder, prepared.record, prepared.image, prepared.label, foreground)
         (folder / MARKER).write_text(decided_by.model_dump_json(indent=1), encoding="utf-8")
     return warnings
+
+
+def _labelled_box(loaded: LoadedCase) -> Box | None:
+    """The box around all foreground (z, y, x); None without foreground."""
+    assert loaded.label is not None
+    return box_of(loaded.label > 0) if loaded.label.any() else None
 
 
 def _reference(loaded: LoadedCase, labels: Labels) -> Image:
@@ -231,6 +247,7 @@ def _plan_part(plan: Plan, configuration: str) -> dict[str, Any]:
         "labels": plan.labels,
         "spacing": plan.configuration(configuration).spacing,
         "seed": plan.seed,
+        "region": plan.region,
     }
 
 

@@ -18,8 +18,10 @@ from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.machine.cores import available_cores
 from autoseg.machine.step_cost import Measure, StepCost
 from autoseg.plan.configuration import Architecture, Configuration
+from autoseg.plan.decision import Decision
 from autoseg.plan.defaults import DEFAULT_MEMORY_GB
 from autoseg.plan.plan import Plan, write_plan
+from autoseg.plan.region import Region
 from autoseg.plan.study_cells import Cell
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.selection import set_selection_aside
@@ -55,6 +57,7 @@ def make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpos
     """Make and write two plans: one by nnU-Net's rules, and one that fits the hardware and the time budget."""
     wanted, cells = purpose.wanted, purpose.cells
     with timed(run, Stage("plan")):
+        from planner.additions.region import within
         from planner.rules.reference_plan import require_planned
 
         reference = reference_of(
@@ -65,13 +68,15 @@ def make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpos
         by_work = wanted.epochs is not None
         by_clock = measure_on(purpose.device, wanted.threads)
         measure = CostRecorder(_by_work(purpose.device, wanted.threads, by_clock) if by_work else by_clock)
+        budget = wanted.budget_on(purpose.device)
+        region = region_for(fingerprint, splits, budget)
         decided = decide(
-            reference,
-            fingerprint,
+            reference_of_region(reference, fingerprint, region, cells),
+            within(fingerprint, region.value),
             splits,
             cells,
             configurations=purpose.configurations,
-            budget_seconds=wanted.budget_on(purpose.device),
+            budget_seconds=budget,
             # where a person fixed the number of epochs, no measured time may change the plan
             spent_seconds=0.0 if by_work else read_time_spent(run).total,
             device=purpose.device,
@@ -111,6 +116,38 @@ def reference_of(
     reference = with_inputs(reference_plan(fingerprint, memory_gb=memory_gb, architecture=architecture), fingerprint)
     require_planned(reference.plan, [cell.dimension for cell in cells])
     return dimensions_of(reference, cells) if cells else reference
+
+
+def region_for(
+    fingerprint: Fingerprint, splits: tuple[Split, ...], budget_seconds: float | None
+) -> Decision[Region | None]:
+    """The region to which images are cropped; None without a time budget, as nnU-Net sees whole images."""
+    from planner.additions.region import learn_region
+
+    if budget_seconds is None:
+        return Decision(None, "whole images, as nnU-Net sees them")
+    return learn_region(fingerprint, splits)
+
+
+def reference_of_region(
+    reference: PlannedDecisions, fingerprint: Fingerprint, region: Decision[Region | None], cells: Sequence[Cell]
+) -> PlannedDecisions:
+    """What nnU-Net's rules decide for images that are cropped to the region; the reference plan where there is none.
+
+    Args:
+        reference: the reference plan, which gives memory and architecture.
+        fingerprint: fingerprint of the whole images.
+        region: the region, with its reason.
+        cells: cells of the study; empty where the run is no study.
+    """
+    from planner.additions.region import within
+
+    if region.value is None:
+        return reference.changed(region=region)
+    plan = reference.plan
+    architecture = next(iter(plan.configurations.values())).network.architecture
+    cropped = reference_of(within(fingerprint, region.value), plan.memory_gb, architecture, cells)
+    return cropped.changed(region=region)
 
 
 def decide(

@@ -234,6 +234,9 @@ Sequences = Annotated[
 ]
 Mirror = Annotated[bool | None, Parameter(help="Average over mirrored images too [default: as planned].")]
 SaveProbabilities = Annotated[bool, _switch("Also write the probability of every class.")]
+WholeImage = Annotated[
+    bool, _switch("Predict whole images, although the plan limits prediction to where foreground lay in training.")
+]
 PostProcessing = Annotated[bool, Parameter(help="Apply the post-processing that was selected.")]
 
 # how it is chosen and compared

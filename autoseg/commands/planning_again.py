@@ -139,9 +139,13 @@ def _decide_again(
     threads: int | None,
 ) -> PlannedDecisions:
     """Plan for the time that the group's folds have left; measured step times are scaled to the real pace."""
+    from planner.additions.region import within
+
     name, _ = folds_left[0]
     plan, splits = prepared.plan, read_splits(run.splits)
-    reference = reference_of(prepared.fingerprint, plan.memory_gb, plan.configuration(name).network.architecture, cells)
+    # the region stays: cases are preprocessed by it
+    fingerprint = within(prepared.fingerprint, plan.region)
+    reference = reference_of(fingerprint, plan.memory_gb, plan.configuration(name).network.architecture, cells)
     measure = CostRecorder(measure_on(plan.device, threads))
     factor = _times_as_slow(measure(plan, plan.configuration(name)), found)
 
@@ -155,7 +159,7 @@ def _decide_again(
     spent = read_time_spent(run).of_run(plan, configurations)
     decided = decide(
         reference,
-        prepared.fingerprint,
+        fingerprint,
         splits,
         cells,
         configurations=tuple(dimension_of.get(n, n) for n in trained),

@@ -19,6 +19,7 @@ from autoseg.commands.options import (
     SaveProbabilities,
     Sequences,
     Threads,
+    WholeImage,
     command,
 )
 from autoseg.errors import InputError, PartialFailure
@@ -42,6 +43,7 @@ def predict(
     mirror: Mirror = None,
     save_probabilities: SaveProbabilities = False,
     post_processing: PostProcessing = True,
+    whole_image: WholeImage = False,
     threads: Threads = None,
     follow_links: FollowLinks = False,
 ) -> None:
@@ -88,6 +90,7 @@ def predict(
         device=device,
         mirror=mirror,
         save_probabilities=save_probabilities,
+        whole_image=whole_image,
         threads=threads,
     )
     if problems:

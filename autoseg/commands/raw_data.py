@@ -12,7 +12,7 @@ from rich.console import Console
 
 from autoseg.commands.guards import refuse_if_trained
 from autoseg.dataset.case import Dataset
-from autoseg.dataset.fingerprint import Fingerprint, read_fingerprint, write_fingerprint
+from autoseg.dataset.fingerprint import Fingerprint, read_fingerprint, same_properties, write_fingerprint
 from autoseg.dataset.record import DatasetRecord, changed_cases, record_of
 from autoseg.errors import ImageError
 from autoseg.image.geometry import Shape
@@ -107,7 +107,7 @@ def keep_fingerprint(run: RunFolder, read: Read, *, workers: int, console: Conso
         return before
     with timed(run, Stage("fingerprint")):
         now = measure_fingerprint(read.dataset, workers=workers)
-    if before is not None and now != before:
+    if before is not None and not same_properties(before, now):
         refuse_if_trained(run, "the data set has changed, and another data set needs another plan")
         _drop_plan_of_others(run, console)
     write_fingerprint(run.fingerprint, now)

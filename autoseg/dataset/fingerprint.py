@@ -19,6 +19,7 @@ from autoseg.image.geometry import Shape, Spacing
 from autoseg.image.labels import Labels
 from autoseg.names import PlainName
 from autoseg.plan.plan import ForegroundIntensity
+from autoseg.plan.region import Box
 
 
 class ClassFingerprint(FileModel):
@@ -68,6 +69,9 @@ class CaseFingerprint(FileModel):
         orientation: anatomical letters towards which the stored axes (z, y, x) grow, such as `SPL`.
         present: for each channel whether the sequence was acquired.
         classes: properties of each foreground class, by class name.
+        body: box around the body in voxels before the crop, as (lower, upper), each (z, y, x), upper end excluded; None
+            in fingerprints of earlier releases.
+        foreground: box around all foreground in the same voxels; None without foreground, and in earlier releases.
         displacements: displacement of every sequence after the first, if each sequence has its own file; empty in
             fingerprints of earlier releases.
     """
@@ -79,6 +83,8 @@ class CaseFingerprint(FileModel):
     orientation: str
     present: tuple[bool, ...]
     classes: dict[str, ClassFingerprint]
+    body: Box | None = None
+    foreground: Box | None = None
     displacements: tuple[Displacement, ...] = ()
 
 
@@ -124,3 +130,10 @@ def read_fingerprint(path: Path) -> Fingerprint:
         raise PlanError(
             f"{path}: {wrong_fields(error)}; delete it, and `autoseg plan-and-preprocess` measures it again"
         ) from None
+
+
+def same_properties(before: Fingerprint, now: Fingerprint) -> bool:
+    """Whether two fingerprints agree in all that both of them measured; earlier releases measured no boxes."""
+    if any(case.body for case in before.cases):
+        return before == now
+    return before == now.changed(cases=tuple(case.changed(body=None, foreground=None) for case in now.cases))

@@ -17,6 +17,7 @@ from autoseg.names import PlainName
 from autoseg.plan.bounds import Seconds
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.input_rules import input_problems
+from autoseg.plan.region import Region
 from autoseg.plan.yaml_comments import commented_text, comments, read_yaml
 
 Normalization = Literal["ct", "z_score"]
@@ -73,6 +74,7 @@ class Plan(FileModel):
         seed: seed of the splits, the initial weights and every random draw.
         planned_again: names of the configurations that were planned a second time, because steps of their first
             epochs took longer or shorter than planned.
+        region: part of an image in which foreground can lie; images are cropped to it. None = whole images.
         channels: sequences of the data set and their normalisation, in the order of the preprocessed channels.
         labels: classes of the data set.
         configurations: configurations by name: `2d`, `2.5d`, `3d`, `3d_lowres`, or the cells of a study.
@@ -112,6 +114,7 @@ class Plan(FileModel):
     time_budget_seconds: Seconds | None
     seed: int = Field(ge=0, lt=2**32)
     planned_again: tuple[str, ...] = ()
+    region: Region | None = None
     channels: tuple[Channel, ...] = Field(min_length=1)
     labels: Labels
     configurations: dict[PlainName, Configuration] = Field(min_length=1)

@@ -1,7 +1,8 @@
 """Prepares a loaded case for the network: crop, normalise, resample. Training cases and new images are treated alike.
 
 The order is nnU-Net's: intensity statistics are those of the acquired voxels, not of
-interpolated ones.
+interpolated ones. They are those of the whole image also where the plan has a region, so that an image is normalised
+in the same way with and without it.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.dataset.load import LoadedCase
+from autoseg.image.geometry import Shape
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.plan import Plan
+from autoseg.plan.region import Box
 from autoseg.preprocessing.crop import box_of, nonzero_mask
 from autoseg.preprocessing.normalize import normalize
+from autoseg.preprocessing.region import cropped
 from autoseg.preprocessing.resample import new_shape_for, resample_image, resample_label
 from autoseg.run_folder.preprocessed_case import CaseRecord
 
@@ -36,20 +40,20 @@ class PreparedCase:
 
 
 def prepare_case(loaded: LoadedCase, plan: Plan, configuration: Configuration, name: str) -> PreparedCase:
-    """Crop to non-zero, normalise and resample a case.
+    """Crop to non-zero and to the plan's region, normalise and resample a case.
 
     Peak memory is the image before and after resampling; see `benchmarks/memory_preprocess.py`.
 
     Args:
         loaded: case in the plan's orientation. If the caller keeps no reference to it, its voxels are freed
             as soon as they are normalised.
-        plan: plan whose channels say how to normalise.
+        plan: plan whose channels say how to normalise, and whose region is cropped to.
         configuration: configuration whose spacing the case is resampled to.
         name: name of the case, for its record.
     """
     mask = nonzero_mask(loaded.image, loaded.present)
-    lower, upper = box_of(mask)
-    box = tuple(slice(a, b) for a, b in zip(lower, upper, strict=True))
+    nonzero = box_of(mask)
+    lower, upper = cropped(nonzero, loaded, plan.region)
     geometry = loaded.geometry
     spacing = geometry.spacing
     target = configuration.target_spacing(spacing)
@@ -64,9 +68,23 @@ def prepare_case(loaded: LoadedCase, plan: Plan, configuration: Configuration, n
         shape=shape,
         present=loaded.present,
     )
-    label = None if loaded.label is None else loaded.label[box]
+    label = None if loaded.label is None else loaded.label[_slices((lower, upper))]
+    box = _slices(nonzero)
     image = normalize(loaded.image[(slice(None), *box)], mask[box], plan.channels, loaded.present)
     del loaded, mask
+    if (lower, upper) != nonzero:
+        inside = _slices((_minus(lower, nonzero[0]), _minus(upper, nonzero[0])))
+        image = np.ascontiguousarray(image[(slice(None), *inside)])
     if label is not None:
         label = np.ascontiguousarray(resample_label(label, spacing, shape, target))
     return PreparedCase(record, resample_image(image, spacing, shape, target), label)
+
+
+def _slices(box: Box) -> tuple[slice, slice, slice]:
+    z, y, x = (slice(a, b) for a, b in zip(*box, strict=True))
+    return z, y, x
+
+
+def _minus(index: Shape, origin: Shape) -> Shape:
+    z, y, x = (i - o for i, o in zip(index, origin, strict=True))
+    return z, y, x

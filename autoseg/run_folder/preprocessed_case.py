@@ -24,6 +24,7 @@ from autoseg.errors import RunFolderError
 from autoseg.files import FileModel, disk_errors_named, read_utf8
 from autoseg.image.geometry import Geometry, Reorientation, Shape, Spacing
 from autoseg.names import PlainName
+from autoseg.plan.region import Box
 from autoseg.run_folder.array_file import open_array
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ class CaseRecord(FileModel):
         case: name of the case.
         stored: geometry of the image as the user's file has it.
         reorientation: flips and permutation of the stored axes, the first step.
-        crop_lower, crop_upper: box of the crop to non-zero, in voxels of the reoriented image (z, y,
-            x), upper end excluded; the second step.
+        crop_lower, crop_upper: box of the crop to non-zero and to the plan's region, in voxels of the reoriented image
+            (z, y, x), upper end excluded; the second step.
         spacing: spacing (z, y, x) of the preprocessed arrays in mm; resampling to it is the third step.
         shape: shape (z, y, x) of the preprocessed arrays in voxels.
         present: for each channel, whether the case has the sequence.
@@ -58,6 +59,11 @@ class CaseRecord(FileModel):
     def reoriented(self) -> Geometry:
         """Geometry of the whole image after reorientation."""
         return self.reorientation.apply_to_geometry(self.stored)
+
+    @property
+    def crop(self) -> Box:
+        """The box of the crop, in voxels of the reoriented image (z, y, x)."""
+        return self.crop_lower, self.crop_upper
 
     @property
     def cropped_shape(self) -> Shape:

@@ -13,6 +13,7 @@ from autoseg.files import FileModel, differing_fields, read_model, write_text
 from autoseg.image.labels import Labels
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.plan import Channel, Plan
+from autoseg.plan.region import Region
 from autoseg.run_folder.paths import RunFolder
 
 FREE_AFTERWARDS = ("training", "prediction", "median_shape", "batch_size", "preprocessed_as")
@@ -26,12 +27,14 @@ class TrainedBy(SealedModel, FileModel):
         orientation: `canonical` or `as_stored`, as in the plan.
         channels: sequences of the data set and their normalisation.
         labels: classes of the data set.
+        region: part of an image that the network sees; None = whole images.
         configuration: configuration of the fold.
     """
 
     orientation: Literal["canonical", "as_stored"]
     channels: tuple[Channel, ...]
     labels: Labels
+    region: Region | None = None
     configuration: Configuration
 
     @classmethod
@@ -45,6 +48,7 @@ class TrainedBy(SealedModel, FileModel):
             orientation=plan.orientation,
             channels=plan.channels,
             labels=plan.labels,
+            region=plan.region,
             configuration=plan.configuration(configuration),
         )
 

@@ -82,6 +82,7 @@ def _plan_lines(plan: Plan, name: str) -> tuple[_PlanLine, ...]:
         of_configuration(
             "the network sees", _input(plan, c), "neighbours", "sequences", "availability_code", "slice_axis"
         ),
+        _PlanLine("region", plan.region.text if plan.region else "whole images", ("region",), off=not plan.region),
         of_configuration("voxel size for training (z, y, x)", f"{spacing} mm", "spacing"),
         of_configuration("patch (z, y, x)", f"{_times(c.patch_size)} voxels", "patch_size"),
         of_configuration("batch", f"{c.batch_size} patches", "batch_size"),

@@ -1,5 +1,6 @@
 """Preprocessing of a data set: content of RUN, resuming, redoing only what changed, death of processes."""
 
+import io
 import os
 import shutil
 import subprocess
@@ -12,18 +13,28 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from rich.console import Console
 
 from autoseg.dataset.case import Case, Dataset
 from autoseg.errors import DatasetError, PlanError, RunFolderError
 from autoseg.image.geometry import Geometry
 from autoseg.image.image import Image, read_label, write_image
 from autoseg.image.labels import Labels
+from autoseg.plan.region import Region
 from autoseg.run_folder.lock import locked
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.preprocessed_case import open_case
 from planner.preprocess import MARKER, preprocess_dataset
 from tests.example_plan import FOREGROUND, LABELS, example_channel, example_plan, with_configuration
 
+UPPER_HALF = Region(
+    frame="image",
+    lower=(0.5, 0.0, 0.0),
+    upper=(1.0, 1.0, 1.0),
+    margin_mm=0.0,
+    shortest_mm=(24.0, 20.0, 18.0),
+    longest_mm=(24.0, 20.0, 18.0),
+)
 AXES = ((0.0, 0.0, -1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
 
 
@@ -115,6 +126,19 @@ def test_an_edit_that_does_not_touch_the_voxels_redoes_nothing(dataset: Dataset,
     assert written(run) == before
 
 
+def test_foreground_outside_an_edited_region_is_told_and_kept_in_the_reference(
+    dataset: Dataset, run: RunFolder
+) -> None:
+    """The cases are stored with z downwards: their upper half in the plan's axes has the first stored slices."""
+    console = Console(file=io.StringIO(), width=200)
+    preprocess_dataset(dataset, example_plan(region=UPPER_HALF), "3d", run, workers=1, console=console)
+    told = console.file.getvalue()
+    assert all(f"case{i}: has foreground outside the part of the image that is trained on" in told for i in range(4))
+    case = open_case(run.case("3d", "case0"))
+    assert case.record.crop_lower[0] == 6 and 2 not in case.label[:]
+    assert 2 in read_label(case.reference).array
+
+
 @pytest.mark.parametrize(
     "edited",
     [
@@ -123,8 +147,9 @@ def test_an_edit_that_does_not_touch_the_voxels_redoes_nothing(dataset: Dataset,
         example_plan(channels=(example_channel(inside_nonzero_mask=True),)),
         example_plan(seed=2),
         example_plan(orientation="as_stored"),
+        example_plan(region=UPPER_HALF),
     ],
-    ids=["spacing", "normalisation", "mask", "seed", "orientation"],
+    ids=["spacing", "normalisation", "mask", "seed", "orientation", "region"],
 )
 def test_an_edit_that_touches_the_voxels_redoes_all(dataset: Dataset, run: RunFolder, edited) -> None:
     preprocess_dataset(dataset, example_plan(), "3d", run, workers=1)

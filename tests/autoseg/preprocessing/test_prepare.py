@@ -10,6 +10,7 @@ from autoseg.dataset.load import LoadedCase, load_case
 from autoseg.image.geometry import IDENTITY
 from autoseg.image.image import read_label
 from autoseg.image.labels import Labels
+from autoseg.plan.region import Region
 from autoseg.preprocessing.prepare import PreparedCase, prepare_case
 from autoseg.whole_image.export import export_labels
 from tests.example_plan import example_channel, example_configuration, example_plan, flat_changes
@@ -48,6 +49,28 @@ def test_crop_then_normalise_then_resample() -> None:
     # half the voxels are 30, half 10: scores of +1 and -1, which splines keep in the flat parts
     np.testing.assert_allclose(prepared.image[0, [0, -1], 5, 6], [1, -1], atol=0.02)
     assert prepared.label[:6].all() and not prepared.label[6:].any()
+
+
+def test_a_region_is_cropped_to_with_the_intensities_of_the_whole_image() -> None:
+    image = np.random.default_rng(0).normal(5, 1, (1, 20, 40, 40)).astype(np.float32)
+    label = (image[0] > 6).astype(np.uint8)
+    region = Region(
+        frame="image",
+        lower=(0.25, 0.5, 0.0),
+        upper=(0.75, 1.0, 0.5),
+        margin_mm=2.0,
+        shortest_mm=(40.0, 40.0, 40.0),
+        longest_mm=(40.0, 40.0, 40.0),
+    )
+    whole = prepare(loaded_case(image, label=label), (2.0, 1.0, 1.0))
+    part = prepare(loaded_case(image, label=label), (2.0, 1.0, 1.0), region=region)
+    assert part.record.crop == ((4, 18, 0), (16, 40, 22))
+    np.testing.assert_array_equal(part.image, whole.image[:, 4:16, 18:40, :22])
+    np.testing.assert_array_equal(part.label, whole.label[4:16, 18:40, :22])
+    labels = Labels(values=(0, 3), names=("background", "lesion"))
+    back = taken_back(part, labels)
+    assert not back[:4].any() and not back[:, :18].any() and not back[:, :, 22:].any()
+    np.testing.assert_array_equal(back[4:16, 18:40, :22], 3 * label[4:16, 18:40, :22])
 
 
 def test_an_axis_without_spacing_is_kept() -> None:

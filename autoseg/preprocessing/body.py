@@ -1,0 +1,57 @@
+"""Finds the box around the body in an image, for coordinates that do not depend on the field of view.
+
+The body is the largest connected component above Otsu's threshold (IEEE Trans. Syst. Man Cybern. 9:62, 1979) of the
+square root of the intensities. The root is taken because MR coils make the rim of a body brighter than its middle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cc3d
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from autoseg.image.geometry import Shape
+from autoseg.plan.region import Box
+from autoseg.preprocessing.crop import box_of
+
+MOST_VOXELS_ALONG_AN_AXIS = 128
+"""Larger images are looked at in steps of several voxels: a box needs no more."""
+
+
+def body_box(image: NDArray[np.float32], present: Sequence[bool]) -> Box:
+    """Box around the body, as (lower, upper) in voxels (z, y, x), upper end excluded; the whole image without a body.
+
+    Args:
+        image: image (channel, z, y, x); CT and MR alike.
+        present: for each channel whether the sequence was acquired.
+    """
+    shape = (image.shape[1], image.shape[2], image.shape[3])
+    steps = tuple(-(-n // MOST_VOXELS_ALONG_AN_AXIS) for n in shape)
+    brightness = _brightness(image[:, :: steps[0], :: steps[1], :: steps[2]], present)
+    above = sitk.GetArrayFromImage(sitk.OtsuThreshold(sitk.GetImageFromArray(brightness), 0, 1)).astype(bool)
+    # separates the body from noise and from the table it lies on
+    opened = ndimage.binary_opening(above)
+    if not opened.any():
+        return (0, 0, 0), shape
+    body = cc3d.largest_k(opened.astype(np.uint8), k=1, connectivity=6) > 0
+    lower, upper = box_of(body)
+    return _in_voxels(lower, steps, shape), _in_voxels(upper, steps, shape)
+
+
+def _brightness(image: NDArray[np.float32], present: Sequence[bool]) -> NDArray[np.float32]:
+    """Mean over the channels (z, y, x) of the root of intensities that are scaled to 0 and 1."""
+    total = np.zeros(image.shape[1:], dtype=np.float32)
+    for channel, there in zip(image, present, strict=True):
+        if there:
+            low, high = np.percentile(channel, (1, 99))
+            total += np.sqrt(np.clip((channel - low) / max(high - low, 1e-6), 0, 1)) / sum(present)
+    return total
+
+
+def _in_voxels(index: Shape, steps: Sequence[int], shape: Shape) -> Shape:
+    z, y, x = (min(i * step, n) for i, step, n in zip(index, steps, shape, strict=True))
+    return z, y, x

@@ -1,0 +1,1 @@
+"""Compares ideas for plans that find lesions, at equal time."""

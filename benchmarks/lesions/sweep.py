@@ -1,0 +1,138 @@
+"""Scores out-of-fold probabilities at every threshold and smallest size: lesions found, false ones, Dice.
+
+"Found" is said twice: one voxel is touched, and a predicted component overlaps with the lesion at an IoU of 0.1 and
+more, so that coarse blobs gain nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+
+from autoseg.image.image import read_label
+from autoseg.plan.plan import read_plan
+from autoseg.run_folder.paths import RunFolder
+from autoseg.whole_image.export import export_probabilities
+from autoseg.whole_image.out_of_fold import read_probabilities
+
+THRESHOLDS = (
+    0.02,
+    0.05,
+    0.1,
+    0.15,
+    0.2,
+    0.25,
+    0.3,
+    0.35,
+    0.4,
+    0.45,
+    0.5,
+    0.55,
+    0.6,
+    0.65,
+    0.7,
+    0.75,
+    0.8,
+    0.85,
+    0.9,
+    0.95,
+    0.98,
+)
+SMALLEST_ML = (0.0, 0.05, 0.1, 0.2, 0.5)
+AS_RUN_LEAVES_IT = (0.5, 0.0)
+LARGE_ML = 0.5
+LEAST_IOU = 0.1
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One case at one threshold and smallest size.
+
+    Args:
+        case: name of the case.
+        threshold: probability from which a voxel counts as a lesion.
+        smallest_ml: predicted components of less volume are removed.
+        lesions, large: number of lesions of the reference; those of `LARGE_ML` and more.
+        found, found_large: those of which one voxel is touched.
+        overlapped, overlapped_large: those that a component overlaps with at an IoU of `LEAST_IOU` and more.
+        false: predicted components that touch no lesion.
+        dice: Dice of the case; None where neither has a voxel.
+    """
+
+    case: str
+    threshold: float
+    smallest_ml: float
+    lesions: int
+    large: int
+    found: int
+    found_large: int
+    overlapped: int
+    overlapped_large: int
+    false: int
+    dice: float | None
+
+
+def score_cases(run: RunFolder, configuration: str, cases: Iterable[str]) -> list[Scored]:
+    """Score the out-of-fold probabilities of cases; all foreground classes count as one."""
+    plan, scored = read_plan(run.plan), list[Scored]()
+    for case in cases:
+        reference = read_label(run.case(configuration, case) / "reference.nii.gz")
+        members = [read_probabilities(run.probabilities(configuration), case)]
+        background = next(image for value, image in export_probabilities(members, plan.labels) if value == 0)
+        voxel_ml = float(np.prod(reference.geometry.spacing)) / 1000
+        scored += score(case, reference.array[0] > 0, 1 - background.array[0], voxel_ml)
+    return scored
+
+
+def score(
+    case: str, reference: NDArray[np.bool_], probability: NDArray[np.float32], voxel_ml: float
+) -> Iterable[Scored]:
+    """Score one case at every threshold and smallest size.
+
+    Args:
+        case: name of the case.
+        reference: lesions (z, y, x).
+        probability: probability of a lesion (z, y, x).
+        voxel_ml: volume of a voxel in ml.
+    """
+    lesions, count = cc3d.connected_components(np.ascontiguousarray(reference), connectivity=26, return_N=True)
+    sizes = np.bincount(lesions.ravel(), minlength=count + 1)
+    large = sizes[1:] * voxel_ml >= LARGE_ML
+    for threshold in THRESHOLDS:
+        parts, parts_count = cc3d.connected_components(probability >= threshold, connectivity=26, return_N=True)
+        part_sizes = np.bincount(parts.ravel(), minlength=parts_count + 1)
+        shared = _shared(lesions, parts, count, parts_count)
+        for smallest in SMALLEST_ML:
+            kept = part_sizes[1:] * voxel_ml >= smallest
+            common = shared[1:, 1:] * kept
+            union = sizes[1:, None] + part_sizes[None, 1:] - common
+            found = (common > 0).any(axis=1)
+            overlapped = (common >= LEAST_IOU * union).any(axis=1)
+            predicted = int(part_sizes[1:][kept].sum())
+            both = int(common.sum())
+            total = int(sizes[1:].sum()) + predicted
+            yield Scored(
+                case=case,
+                threshold=threshold,
+                smallest_ml=smallest,
+                lesions=count,
+                large=int(large.sum()),
+                found=int(found.sum()),
+                found_large=int((found & large).sum()),
+                overlapped=int(overlapped.sum()),
+                overlapped_large=int((overlapped & large).sum()),
+                false=int((kept & ~(shared[1:, 1:] > 0).any(axis=0)).sum()),
+                dice=2 * both / total if total else None,
+            )
+
+
+def _shared(lesions: NDArray, parts: NDArray, count: int, parts_count: int) -> NDArray[np.int64]:
+    """Number of voxels that each lesion shares with each predicted component, (lesions + 1, components + 1)."""
+    both = (lesions > 0) & (parts > 0)
+    ones = np.ones(np.count_nonzero(both), np.int64)
+    return coo_array((ones, (lesions[both], parts[both])), shape=(count + 1, parts_count + 1)).toarray()

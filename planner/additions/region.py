@@ -1,0 +1,145 @@
+"""Decide to which part of an image training and prediction are limited: where foreground lies in the training cases.
+
+In: the fingerprint, with a box around the body and one around the foreground of every case, and the folds. Out: a
+`Region` and its reason. nnU-Net sees whole images, so the reference plan has no region; with a time budget, what is
+saved outside of it is spent on patch, features or steps inside.
+
+The ends of the region are those of the training cases' foreground, as shares of a frame, plus a margin: the largest
+distance by which, in cross-validation, foreground of a fold's validation cases lies outside the ends of its training
+cases. So no fold would have lost anything by a region that was learned without its validation cases.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoseg.dataset.fingerprint import CaseFingerprint, Fingerprint
+from autoseg.image.geometry import Shape
+from autoseg.plan.decision import Decision
+from autoseg.plan.region import Box, Region
+from autoseg.run_folder.splits import Split
+
+LEAST_CASES = 10
+"""Fewer cases with foreground do not tell where it can lie."""
+
+MARGIN_MM = 10.0
+"""Surroundings in mm that the network sees beside foreground at the border of the region."""
+
+LARGEST_SHARE = 0.7
+"""A region is planned where it holds at most this share of the images' voxels."""
+
+Frame = Literal["body", "image"]
+
+
+@dataclass(frozen=True)
+class _Ends:
+    """Where the foreground of each case lies, as shares of the case's frame.
+
+    Args:
+        names: names of the cases.
+        lower, upper: ends (case, axis) along (z, y, x).
+    """
+
+    names: tuple[str, ...]
+    lower: NDArray[np.float64]
+    upper: NDArray[np.float64]
+
+
+def learn_region(fingerprint: Fingerprint, splits: Sequence[Split]) -> Decision[Region | None]:
+    """The region of a data set, in the frame in which it is smaller; None where it would save little.
+
+    Args:
+        fingerprint: fingerprint with boxes of the body and the foreground.
+        splits: the folds of cross-validation.
+    """
+    cases = [case for case in fingerprint.cases if case.foreground is not None and case.body is not None]
+    if len(cases) < LEAST_CASES:
+        return Decision(None, f"whole images: {len(cases)} cases have foreground, and {LEAST_CASES} are needed")
+    share, region = min(
+        ((_share(found, fingerprint), found) for found in (_region(cases, splits, f) for f in ("body", "image"))),
+        key=lambda shared: shared[0],
+    )
+    if share > LARGEST_SHARE:
+        return Decision(None, f"whole images: foreground lies in {share:.0%} of them")
+    return Decision(
+        region,
+        f"{region.text}: {share:.0%} of the images; there lies the foreground of {len(cases)} cases, with a margin by "
+        "which no fold would have lost any",
+    )
+
+
+def within(fingerprint: Fingerprint, region: Region | None) -> Fingerprint:
+    """The fingerprint as if the images were cropped to the region."""
+    if region is None:
+        return fingerprint
+    return fingerprint.changed(
+        cases=tuple(case.changed(cropped_shape=_cropped_shape(case, region)) for case in fingerprint.cases)
+    )
+
+
+def _region(cases: Sequence[CaseFingerprint], splits: Sequence[Split], frame: Frame) -> Region:
+    ends = _ends(cases, frame)
+    lower, upper = ends.lower.min(axis=0), ends.upper.max(axis=0)
+    for split in splits:
+        inside = np.isin(ends.names, split.train)
+        if inside.any() and not inside.all():
+            lower = np.minimum(lower, _beyond(ends.lower, inside))
+            upper = np.maximum(upper, -_beyond(-ends.upper, inside))
+    lengths = np.array([_lengths_mm(case, frame) for case in cases])
+    return Region(
+        frame=frame,
+        lower=_triple(np.maximum(lower, -1)),
+        upper=_triple(np.minimum(upper, 2)),
+        margin_mm=MARGIN_MM,
+        shortest_mm=_triple(lengths.min(axis=0)),
+        longest_mm=_triple(lengths.max(axis=0)),
+    )
+
+
+def _beyond(ends: NDArray[np.float64], trained: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The lowest end, lowered once more by as much as it lies below those of the training cases of a fold."""
+    lowest = ends.min(axis=0)
+    return lowest - np.maximum(ends[trained].min(axis=0) - ends[~trained].min(axis=0), 0)
+
+
+def _ends(cases: Sequence[CaseFingerprint], frame: Frame) -> _Ends:
+    lower, upper = [], []
+    for case in cases:
+        assert case.foreground is not None
+        start, end = (np.array(corner, dtype=float) for corner in _frame(case, frame))
+        lower.append((np.array(case.foreground[0]) - start) / (end - start))
+        upper.append((np.array(case.foreground[1]) - start) / (end - start))
+    return _Ends(tuple(case.case for case in cases), np.array(lower), np.array(upper))
+
+
+def _frame(case: CaseFingerprint, frame: Frame) -> Box:
+    return case.body if frame == "body" and case.body is not None else ((0, 0, 0), case.shape)
+
+
+def _lengths_mm(case: CaseFingerprint, frame: Frame) -> NDArray[np.float64]:
+    lower, upper = _frame(case, frame)
+    return (np.array(upper) - np.array(lower)) * np.array(case.spacing)
+
+
+def _cropped_shape(case: CaseFingerprint, region: Region) -> Shape:
+    """Shape (z, y, x) of a case after the crop to non-zero and to the region."""
+    lower, upper = region.box(_frame(case, region.frame), case.shape, case.spacing)
+    z, y, x = (min(b - a, n) for a, b, n in zip(lower, upper, case.cropped_shape, strict=True))
+    return z, y, x
+
+
+def _share(region: Region, fingerprint: Fingerprint) -> float:
+    """Mean share of the voxels, after the crop to non-zero, that lies in the region."""
+    cases = fingerprint.cases
+    return float(np.mean([math.prod(_cropped_shape(case, region)) / math.prod(case.cropped_shape) for case in cases]))
+
+
+def _triple(values: NDArray[np.float64]) -> tuple[float, float, float]:
+    z, y, x = (round(float(value), 4) for value in values)
+    return z, y, x

@@ -1,0 +1,122 @@
+"""The region that is learned from labels: no fold would have lost foreground by it; planned where it saves."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autoseg.dataset.fingerprint import CaseFingerprint, Fingerprint
+from autoseg.dataset.read import read_dataset
+from autoseg.plan.region import overlap
+from autoseg.run_folder.splits import Split
+from planner.additions.region import LARGEST_SHARE, LEAST_CASES, learn_region, within
+from planner.fingerprint import measure_fingerprint
+from planner.splits import make_splits
+from tests.example_fingerprint import example_case_fingerprint, example_fingerprint
+
+SHAPE = (40, 200, 200)
+
+
+def case(index: int, rng: np.random.Generator, *, organ: tuple[float, float] = (0.3, 0.6)) -> CaseFingerprint:
+    """A case whose body lies anywhere in the image, with foreground between two shares of the body."""
+    start = rng.integers(0, 40, 3) * (0, 1, 1)
+    length = np.array(SHAPE) - start - rng.integers(0, 20, 3) * (0, 1, 1)
+    low = start + length * (organ[0] + rng.uniform(0, 0.1, 3))
+    high = start + length * (organ[1] - rng.uniform(0, 0.1, 3))
+    return example_case_fingerprint(
+        f"case_{index}",
+        shape=SHAPE,
+        spacing=(5.0, 1.5, 1.5),
+        body=(tuple(start.tolist()), tuple((start + length).tolist())),
+        foreground=(tuple(np.floor(low).astype(int).tolist()), tuple(np.ceil(high).astype(int).tolist())),
+    )
+
+
+def measured(count: int = 20, **options: tuple[float, float]) -> Fingerprint:
+    rng = np.random.default_rng(count)
+    return example_fingerprint([case(i, rng, **options) for i in range(count)])
+
+
+def folds(fingerprint: Fingerprint, count: int = 5) -> tuple[Split, ...]:
+    names = [one.case for one in fingerprint.cases]
+    parts = [tuple(names[i::count]) for i in range(count)]
+    return tuple(Split(train=tuple(n for n in names if n not in part), val=part) for part in parts)
+
+
+def lower_end(one: CaseFingerprint) -> float:
+    """Lower end of the foreground along z, as a share of the body."""
+    return (one.foreground[0][0] - one.body[0][0]) / (one.body[1][0] - one.body[0][0])
+
+
+def lies_within(one: CaseFingerprint, region) -> bool:
+    frame = one.body if region.frame == "body" else ((0, 0, 0), one.shape)
+    return overlap(one.foreground, region.box(frame, one.shape, one.spacing)) == one.foreground
+
+
+def test_nothing_is_lost_and_the_body_is_the_better_frame_where_it_moves() -> None:
+    fingerprint = measured()
+    decision = learn_region(fingerprint, folds(fingerprint))
+    assert decision.value is not None and decision.value.frame == "body"
+    assert all(lies_within(one, decision.value) for one in fingerprint.cases)
+    assert decision.reason.startswith(decision.value.text) and "20 cases" in decision.reason
+
+
+def test_the_margin_is_what_cross_validation_shows() -> None:
+    """One case reaches further than all others: its fold, trained without it, would have missed it by 0.2."""
+    cases = list(measured(organ=(0.4, 0.6)).cases)
+    odd = cases[7]
+    start, end = (np.array(corner) for corner in odd.body)
+    low = (start + (0.2, 0.4, 0.4) * (end - start)).astype(int)
+    cases[7] = odd.changed(foreground=(tuple(low.tolist()), odd.foreground[1]))
+    fingerprint = example_fingerprint(cases)
+    region = learn_region(fingerprint, folds(fingerprint)).value
+    others = min(lower_end(one) for one in cases if one.case != odd.case)
+    assert region is not None
+    assert region.lower[0] == pytest.approx(0.2 - (others - 0.2), abs=1e-3)
+
+
+def test_few_cases_tell_nothing() -> None:
+    fingerprint = measured(LEAST_CASES - 1)
+    decision = learn_region(fingerprint, folds(fingerprint))
+    assert decision.value is None and f"{LEAST_CASES - 1} cases have foreground" in decision.reason
+
+
+def test_no_region_where_foreground_is_nearly_everywhere() -> None:
+    fingerprint = measured(organ=(0.0, 1.0))
+    decision = learn_region(fingerprint, folds(fingerprint))
+    assert decision.value is None and decision.reason.startswith("whole images: foreground lies in")
+
+
+def test_fingerprints_of_earlier_releases_have_no_boxes() -> None:
+    fingerprint = measured()
+    before = fingerprint.changed(cases=tuple(one.changed(body=None, foreground=None) for one in fingerprint.cases))
+    assert learn_region(before, folds(before)).value is None
+
+
+def test_shapes_within_the_region_are_those_of_its_boxes() -> None:
+    fingerprint = measured()
+    region = learn_region(fingerprint, folds(fingerprint)).value
+    assert region is not None
+    for whole, cropped in zip(fingerprint.cases, within(fingerprint, region).cases, strict=True):
+        lower, upper = region.box(whole.body, whole.shape, whole.spacing)
+        assert cropped.cropped_shape == tuple(b - a for a, b in zip(lower, upper, strict=True))
+        assert cropped.shape == whole.shape
+    assert within(fingerprint, None) is fingerprint
+
+
+def test_real_livers_lie_in_a_part_of_their_images_and_hippocampi_fill_theirs(test_data: Path) -> None:
+    """Semi-synthetic lesions in real livers, and each fold's region learned without its validation cases."""
+    dataset = read_dataset(test_data / "liver_lesions20")
+    fingerprint = measure_fingerprint(dataset, workers=2)
+    splits = make_splits(dataset, fingerprint, seed=1234)
+    region = learn_region(fingerprint, splits).value
+    assert region is not None
+    voxels = [
+        np.sum([np.prod(one.cropped_shape) for one in f.cases]) for f in (fingerprint, within(fingerprint, region))
+    ]
+    share = voxels[1] / voxels[0]
+    assert share < 0.5 < LARGEST_SHARE
+    assert all(lies_within(one, region) for one in fingerprint.cases if one.foreground)
+    small = read_dataset(test_data / "hippocampus40")
+    whole = measure_fingerprint(small, workers=2)
+    assert learn_region(whole, make_splits(small, whole, seed=1234)).value is None
