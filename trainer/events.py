@@ -48,10 +48,16 @@ class TrainingCollapsed(AutosegError):
 def collapsed(state: State, dice: float) -> bool:
     """Whether the network no longer predicts foreground, although it did in an earlier epoch.
 
+    In a short epoch with small lesions a network that goes on learning may find none. So where the same epoch was
+    repeated at half the rate, and none is found again, this is no collapse, and training goes on.
+
     Args:
         state: training state with the log rows of earlier epochs.
         dice: mean foreground Dice of this epoch's patches.
     """
+    restored_to = [event.step for event in state.events if event.kind == "restored"]
+    if state.step - state.training.iterations_per_epoch in restored_to or len(restored_to) >= MOST_RESTORES:
+        return False
     return dice < NO_FOREGROUND and any(row.train_dice > LEARNED for row in state.rows)
 
 

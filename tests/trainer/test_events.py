@@ -3,8 +3,9 @@ import io
 import pytest
 from rich.console import Console
 
+from autoseg.run_folder.finished_fold import Event
 from trainer.checkpoint import LogRow, Requested, State, forget_pace
-from trainer.events import change_threads, end_now, pace, pace_of, revise_length, tell_what_it_takes
+from trainer.events import change_threads, collapsed, end_now, pace, pace_of, revise_length, tell_what_it_takes
 from trainer.schedule import iterations_after, learning_rate, progress, threads_after
 
 QUIET = Console(file=io.StringIO())
@@ -107,6 +108,24 @@ def test_after_a_collapse_the_time_of_what_was_undone_is_no_pace(training) -> No
     forget_pace(state)
     state.rows = [*state.rows, state.rows[-1].changed(step=50, seconds=60.0)]
     assert pace_of(state)[0] == pytest.approx(1.0)
+
+
+def restored_to(step: int) -> Event:
+    return Event(kind="restored", step=step, iterations=200, rate_factor=0.5, reason="no foreground")
+
+
+@pytest.mark.parametrize(
+    ("restored", "is_collapse"),
+    [([], True), ([10], True), ([30], False), ([10, 10, 20], False)],
+    ids=["first time", "before", "this epoch once more", "often enough"],
+)
+def test_an_epoch_that_finds_nothing_a_second_time_is_no_collapse(training, restored: list[int], is_collapse) -> None:
+    """Small lesions in a short epoch: setting it back again and again would end a fold that still learns."""
+    state = state_of(training, rows([10, 10, 10], set()))
+    state.step = 40
+    state.events = tuple(restored_to(step) for step in restored)
+    assert collapsed(state, 0.0) == is_collapse
+    assert not collapsed(state, 0.05)
 
 
 def test_other_threads_are_an_event_and_change_no_length(training) -> None:

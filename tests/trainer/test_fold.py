@@ -186,6 +186,23 @@ def test_a_collapse_goes_back_behind_the_checkpoints_of_its_own_epoch(tiny_run, 
     assert all(bool(torch.isfinite(weight).all()) for weight in weights(run).values())
 
 
+def test_a_fold_that_finds_nothing_in_an_epoch_is_set_back_once_and_goes_on(tiny_run, monkeypatch) -> None:
+    run = tiny_run()
+    real, done_in = Learner.step, []
+
+    def step(self, image, label, rate, done):
+        loss, counts = real(self, image, label, rate, done)
+        done_in.append(done)
+        # the second epoch finds nothing, however often it is repeated
+        return loss, torch.zeros_like(counts) + counts.clamp_min(1) * (done < 4 or done >= 8)
+
+    monkeypatch.setattr(Learner, "step", step)
+    train_fold(run, "3d", 0, device="cpu", workers=0)
+    finished = Finished.model_validate_json(run.finished("3d", 0).read_text(encoding="utf-8"))
+    assert [(event.kind, event.step) for event in finished.events] == [("restored", 4)]
+    assert done_in.count(4) == 2 and finished.steps == max(done_in) + 1
+
+
 @pytest.mark.parametrize("fails_at", [0, 6])
 def test_training_that_keeps_collapsing_is_an_error(tiny_run, monkeypatch, fails_at: int) -> None:
     run = tiny_run()
