@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -30,6 +30,7 @@ from autoseg.memory import lacks_memory
 from autoseg.names import visible
 from autoseg.plan.plan import Plan, read_plan
 from autoseg.preprocessing.prepare import prepare_case
+from autoseg.preprocessing.region import Part, part_of
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.selection import ClassRule, rules_by_class
 from autoseg.terminal import open_console, progress_bar, styled
@@ -40,7 +41,7 @@ from autoseg.whole_image.prepared_case import predict_prepared_case
 from inference.ensemble_groups import Group, groups_that_see, load_group
 from inference.input_check import require_possible_size, require_predictable, unusual
 from inference.post_processing import class_weights, remove_components
-from inference.predicted_part import REACHES_BORDER, predicted_part, reaches_border
+from inference.predicted_part import limits, notes
 
 # Formats with header and voxels in one file, so that a label map can be written under another name and renamed.
 SINGLE_FILE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
@@ -119,6 +120,8 @@ def predict_cases(
         rules_by_class(rules, plan.labels),
         save_probabilities,
     )
+    if predictor.plan.region is not None:
+        console.print(limits(predictor.plan.region))
     problems = []
     with progress_bar(console) as bar, computing_with(threads if where.type == "cpu" else None) as computing:
         cases_task = bar.add_task("cases", total=len(cases))
@@ -198,20 +201,19 @@ def _predict_case(
     predictor: Predictor, case: Case, target: Path, console: Console, on_window: Callable[[int, int], None]
 ) -> None:
     loaded = load_case(case, None, predictor.plan.orientation)
-    part = predicted_part(loaded, predictor.plan)
-    plan = part.plan
-    predictor = replace(predictor, plan=plan)
+    plan = predictor.plan
     require_predictable(loaded, tuple(channel.name for channel in plan.channels))
+    part = part_of(loaded, plan.region)
     groups = groups_that_see(predictor.groups, plan, loaded, console)
     for group in groups:
         require_possible_size(loaded, plan, group.configuration)
     odd = [unusual(loaded, plan, predictor.fingerprint, group.configuration) for group in groups]
-    for warning in dict.fromkeys((*loaded.warnings, *part.told, *chain.from_iterable(odd))):
+    for warning in dict.fromkeys((*loaded.warnings, *chain.from_iterable(odd))):
         console.print(styled("yellow", case.name, f": {warning}"))
     # each group removes one entry of the list, so that the last group frees the whole image, which may be large
     waiting = [loaded] * len(groups)
     del loaded
-    predicted = [_predict_group(predictor, group, waiting, case.name, on_window) for group in groups]
+    predicted = [_predict_group(predictor, group, waiting, part, case.name, on_window) for group in groups]
     if predictor.save_probabilities:
         folder = target.parent / "probabilities" / case.name
         for value, probability in export_probabilities(predicted, plan.labels):
@@ -219,21 +221,26 @@ def _predict_case(
     record = predicted[0].record
     classes = most_probable(predicted, class_weights(predictor.rules))
     del predicted
-    if part.box is not None and reaches_border(classes, part.box):
-        console.print(styled("yellow", case.name, f": {REACHES_BORDER}"))
     remove_components(classes, predictor.rules, record.reoriented.spacing)
+    for note in notes(part, classes):
+        console.print(styled("yellow", case.name, f": {note}"))
     write_image(target, label_image(classes, record, plan.labels))
 
 
 def _predict_group(
-    predictor: Predictor, group: Group, waiting: list[LoadedCase], case: str, on_window: Callable[[int, int], None]
+    predictor: Predictor,
+    group: Group,
+    waiting: list[LoadedCase],
+    part: Part,
+    case: str,
+    on_window: Callable[[int, int], None],
 ) -> CaseProbabilities:
     """Probabilities by one group of the image that it removes from `waiting`.
 
     With several groups they are stored in 8 bit, to save memory; selection compares pairs in 8 bit too.
     """
     plan, configuration = predictor.plan, group.configuration
-    prepared = prepare_case(waiting.pop(), plan, configuration, case)
+    prepared = prepare_case(waiting.pop(), plan, configuration, case, part)
     probabilities = predict_prepared_case(
         group.ensemble,
         prepared.image,

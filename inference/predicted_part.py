@@ -1,59 +1,45 @@
-"""Decides which part of an image is predicted: the plan's region, or the whole image where it is unlike those of
-training; and tells where a prediction reaches the region's border.
-"""
+"""Tells which part of an image is predicted, and where a prediction reaches the border of the plan's region."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg.dataset.load import LoadedCase
-from autoseg.plan.plan import Plan
-from autoseg.plan.region import Box
-from autoseg.preprocessing.region import region_box, why_whole
-
-REACHES_BORDER = (
-    "the prediction reaches the border of the region, so more may lie outside of it; --whole-image predicts all"
-)
+from autoseg.image.geometry import slices_of
+from autoseg.plan.region import Region
+from autoseg.preprocessing.region import Part
 
 
-@dataclass(frozen=True)
-class PredictedPart:
-    """The part of one image that is predicted.
-
-    Args:
-        plan: the plan, without its region where the whole image is predicted.
-        box: the region in voxels (z, y, x) of the reoriented image; None = the whole image.
-        told: what the person is told, each a sentence.
-    """
-
-    plan: Plan
-    box: Box | None
-    told: tuple[str, ...]
+def limits(region: Region) -> str:
+    """What a person is told before images are predicted: the part of them that is looked at."""
+    return f"Predicted is where foreground lay in training: {region.text}. --whole-image predicts whole images"
 
 
-def predicted_part(loaded: LoadedCase, plan: Plan) -> PredictedPart:
-    """The part of an image that is predicted with a plan."""
-    if plan.region is None:
-        return PredictedPart(plan, None, ())
-    if reason := why_whole(loaded, plan.region):
-        return PredictedPart(plan.changed(region=None), None, (f"{reason}; so the whole image is predicted",))
-    return PredictedPart(plan, region_box(loaded, plan.region), ())
-
-
-def reaches_border(classes: NDArray[np.uint8], box: Box) -> bool:
-    """Whether foreground lies in an outermost plane of a box that is not an outermost plane of the image.
+def notes(part: Part, classes: NDArray[np.uint8]) -> tuple[str, ...]:
+    """What a person is told of one image, each a sentence.
 
     Args:
-        classes: class indices (z, y, x) of the whole image.
-        box: box in voxels (z, y, x).
+        part: part of the image that was predicted.
+        classes: predicted class indices (z, y, x) of the whole image.
     """
-    inside = tuple(slice(a, b) for a, b in zip(*box, strict=True))
-    part = classes[inside]
-    for axis in range(3):
-        first, last = part.take(0, axis=axis), part.take(-1, axis=axis)
-        if (box[0][axis] > 0 and first.any()) or (box[1][axis] < classes.shape[axis] and last.any()):
-            return True
-    return False
+    if part.why_whole:
+        return (f"{part.why_whole}; so the whole image is predicted",)
+    if part.is_region and reaches_border(part, classes):
+        return ("the prediction reaches the border of the region, so more may lie outside of it; --whole-image tells",)
+    return ()
+
+
+def reaches_border(part: Part, classes: NDArray[np.uint8]) -> bool:
+    """Whether foreground lies in an outermost plane of a part that is not an outermost plane of the image.
+
+    Args:
+        part: part of the image that was predicted.
+        classes: predicted class indices (z, y, x) of the whole image.
+    """
+    inside = classes[slices_of(part.box)]
+    lower, upper = part.box
+    return any(
+        (lower[axis] > 0 and inside.take(0, axis=axis).any())
+        or (upper[axis] < classes.shape[axis] and inside.take(-1, axis=axis).any())
+        for axis in range(3)
+    )

@@ -31,7 +31,7 @@ from autoseg.image.labels import Labels
 from autoseg.machine.map_cases import map_cases, workers_within_memory
 from autoseg.plan.plan import ForegroundIntensity
 from autoseg.preprocessing.body import body_box
-from autoseg.preprocessing.crop import box_of, nonzero_mask
+from autoseg.preprocessing.crop import box_of, labelled_box, nonzero_mask
 from autoseg.preprocessing.sequence_displacement import displacements
 
 Orientation = Literal["canonical", "as_stored"]
@@ -126,7 +126,7 @@ def measure_case(name: str, loaded: LoadedCase, crop: Box, labels: Labels) -> Ca
         orientation=loaded.stored.orientation(),
         present=loaded.present,
         body=body_box(loaded.image, loaded.present),
-        foreground=box_of(loaded.label > 0) if loaded.label.any() else None,
+        foreground=labelled_box(loaded.label),
         classes=measure_classes(loaded.label, loaded.geometry, labels),
     )
 

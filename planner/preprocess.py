@@ -25,7 +25,7 @@ from autoseg.dataset.record import DatasetRecord, FileRecord, are_as, record_of
 from autoseg.disk.staging import staged_in
 from autoseg.errors import DatasetError
 from autoseg.files import FileModel, discard, folder_replaced_when_done, read_utf8, write_text
-from autoseg.image.geometry import Geometry, to_canonical
+from autoseg.image.geometry import Geometry, overlap, to_canonical
 from autoseg.image.image import Image, read_geometry, write_image
 from autoseg.image.labels import Labels
 from autoseg.image.resampled_size import in_mm, why_impossible
@@ -33,8 +33,8 @@ from autoseg.machine.map_cases import map_cases, workers_within_memory
 from autoseg.memory import total_memory
 from autoseg.names import PlainName
 from autoseg.plan.plan import Channel, Plan
-from autoseg.plan.region import Box, Region, overlap
-from autoseg.preprocessing.crop import box_of
+from autoseg.plan.region import Region
+from autoseg.preprocessing.crop import labelled_box
 from autoseg.preprocessing.foreground import sample_foreground
 from autoseg.preprocessing.prepare import prepare_case
 from autoseg.preprocessing.resample import new_shape_for
@@ -164,7 +164,8 @@ def _preprocess(task: _Task) -> tuple[str, ...]:
     if case.label is None:
         raise DatasetError([f"{case.name}: has no label and cannot be trained on"])
     loaded = load_case(case, plan.labels, plan.orientation)
-    warnings, labelled = loaded.warnings, _labelled_box(loaded)
+    assert loaded.label is not None
+    warnings, labelled = loaded.warnings, labelled_box(loaded.label)
     with staged_in(task.staging), folder_replaced_when_done(task.folder) as folder:
         write_image(folder / "reference.nii.gz", _reference(loaded, plan.labels))
         # the list gives up the only reference, so that the original voxels are freed once they are normalised
@@ -174,19 +175,13 @@ def _preprocess(task: _Task) -> tuple[str, ...]:
         with threadpool_limits(limits=1):
             prepared = prepare_case(passed.pop(), plan, plan.configuration(task.configuration), case.name)
         assert prepared.label is not None
-        if labelled and overlap(labelled, prepared.record.crop) != labelled:
+        if plan.region and labelled and overlap(labelled, prepared.record.crop) != labelled:
             warnings += (f"{case.name}: {OUTSIDE}",)
         rng = np.random.default_rng([plan.seed, zlib.crc32(case.name.encode())])
         foreground = sample_foreground(prepared.label, rng)
         write_case(folder, prepared.record, prepared.image, prepared.label, foreground)
         (folder / MARKER).write_text(decided_by.model_dump_json(indent=1), encoding="utf-8")
     return warnings
-
-
-def _labelled_box(loaded: LoadedCase) -> Box | None:
-    """The box around all foreground (z, y, x); None without foreground."""
-    assert loaded.label is not None
-    return box_of(loaded.label > 0) if loaded.label.any() else None
 
 
 def _reference(loaded: LoadedCase, labels: Labels) -> Image:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from rich.console import Console
@@ -23,6 +24,12 @@ MOST_RESTORES = 3
 RATE_FACTOR_AFTER_COLLAPSE = 0.5
 # a fold whose Dice was above `LEARNED` once has collapsed if its Dice falls below `NO_FOREGROUND`
 NO_FOREGROUND, LEARNED = 0.001, 0.1
+EPOCHS_OF_A_COLLAPSE = 3
+"""After so many epochs on end without foreground a fold has collapsed, also where an epoch was repeated already."""
+
+FINDS_NOTHING = "no foreground is predicted any more"
+"""Beginning of the reason of a collapse that shows by the predictions."""
+
 TOLERATED_OVERRUN = 1.02
 WORTH_A_CHANGE = 0.1
 """The schedule is lengthened only if it grows by at least this share of its length."""
@@ -45,19 +52,40 @@ class TrainingCollapsed(AutosegError):
     """Training collapsed, and setting it back did not help or is not possible."""
 
 
-def collapsed(state: State, dice: float) -> bool:
-    """Whether the network no longer predicts foreground, although it did in an earlier epoch.
+def may_be_saved(state: State) -> bool:
+    """Whether a collapse may go back to this state: not where the last epoch found nothing, though one before did.
 
-    In a short epoch with small lesions a network that goes on learning may find none. So where the same epoch was
-    repeated at half the rate, and none is found again, this is no collapse, and training goes on.
+    Args:
+        state: training state with the log rows so far.
+    """
+    return not (state.rows and _finds_nothing(state, state.rows[-1].train_dice))
+
+
+def collapsed(state: State, dice: float) -> bool:
+    """Whether training has collapsed at the end of an epoch, since the network predicts no foreground any more.
+
+    In a short epoch with small lesions a network that goes on learning may find none. So where the epoch was repeated
+    at half the rate, and none is found again, training goes on; it has collapsed if several epochs on end find none.
 
     Args:
         state: training state with the log rows of earlier epochs.
         dice: mean foreground Dice of this epoch's patches.
     """
-    restored_to = [event.step for event in state.events if event.kind == "restored"]
-    if state.step - state.training.iterations_per_epoch in restored_to or len(restored_to) >= MOST_RESTORES:
+    if not _finds_nothing(state, dice):
         return False
+    on_end = list(takewhile(lambda row: row.train_dice < NO_FOREGROUND, reversed(state.rows)))
+    if len(on_end) + 1 >= EPOCHS_OF_A_COLLAPSE:
+        return True
+    began = state.step - state.training.iterations_per_epoch * (len(on_end) + 1)
+    repeated = any(
+        event.kind == "restored" and event.step == began and event.reason.startswith(FINDS_NOTHING)
+        for event in state.events
+    )
+    return not repeated
+
+
+def _finds_nothing(state: State, dice: float) -> bool:
+    """Whether an epoch of this Dice predicts no foreground, although an epoch in the log did."""
     return dice < NO_FOREGROUND and any(row.train_dice > LEARNED for row in state.rows)
 
 

@@ -21,7 +21,6 @@ from autoseg.plan.configuration import Architecture, Configuration
 from autoseg.plan.decision import Decision
 from autoseg.plan.defaults import DEFAULT_MEMORY_GB
 from autoseg.plan.plan import Plan, write_plan
-from autoseg.plan.region import Region
 from autoseg.plan.study_cells import Cell
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.selection import set_selection_aside
@@ -57,7 +56,6 @@ def make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpos
     """Make and write two plans: one by nnU-Net's rules, and one that fits the hardware and the time budget."""
     wanted, cells = purpose.wanted, purpose.cells
     with timed(run, Stage("plan")):
-        from planner.additions.region import within
         from planner.rules.reference_plan import require_planned
 
         reference = reference_of(
@@ -69,10 +67,12 @@ def make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpos
         by_clock = measure_on(purpose.device, wanted.threads)
         measure = CostRecorder(_by_work(purpose.device, wanted.threads, by_clock) if by_work else by_clock)
         budget = wanted.budget_on(purpose.device)
-        region = region_for(fingerprint, splits, budget)
+        followed, inside = (reference, fingerprint)
+        if budget is not None:
+            followed, inside = in_region(reference, fingerprint, splits, purpose)
         decided = decide(
-            reference_of_region(reference, fingerprint, region, cells),
-            within(fingerprint, region.value),
+            followed,
+            inside,
             splits,
             cells,
             configurations=purpose.configurations,
@@ -118,36 +118,33 @@ def reference_of(
     return dimensions_of(reference, cells) if cells else reference
 
 
-def region_for(
-    fingerprint: Fingerprint, splits: tuple[Split, ...], budget_seconds: float | None
-) -> Decision[Region | None]:
-    """The region to which images are cropped; None without a time budget, as nnU-Net sees whole images."""
-    from planner.additions.region import learn_region
+def in_region(
+    reference: PlannedDecisions, fingerprint: Fingerprint, splits: tuple[Split, ...], purpose: Purpose
+) -> tuple[PlannedDecisions, Fingerprint]:
+    """What nnU-Net's rules decide for images that are cropped to where foreground lies, and their fingerprint.
 
-    if budget_seconds is None:
-        return Decision(None, "whole images, as nnU-Net sees them")
-    return learn_region(fingerprint, splits)
-
-
-def reference_of_region(
-    reference: PlannedDecisions, fingerprint: Fingerprint, region: Decision[Region | None], cells: Sequence[Cell]
-) -> PlannedDecisions:
-    """What nnU-Net's rules decide for images that are cropped to the region; the reference plan where there is none.
+    The reference plan and the whole fingerprint are returned where there is no region, or where a configuration that
+    is asked for would not be planned for it.
 
     Args:
-        reference: the reference plan, which gives memory and architecture.
+        reference: the reference plan.
         fingerprint: fingerprint of the whole images.
-        region: the region, with its reason.
-        cells: cells of the study; empty where the run is no study.
+        splits: the folds of cross-validation.
+        purpose: what the plan is made for.
     """
-    from planner.additions.region import within
+    from planner.additions.region import learn_region, within
 
+    region = learn_region(fingerprint, splits)
     if region.value is None:
-        return reference.changed(region=region)
+        return reference.changed(region=region), fingerprint
+    inside = within(fingerprint, region.value)
     plan = reference.plan
     architecture = next(iter(plan.configurations.values())).network.architecture
-    cropped = reference_of(within(fingerprint, region.value), plan.memory_gb, architecture, cells)
-    return cropped.changed(region=region)
+    cropped = reference_of(inside, plan.memory_gb, architecture, ())
+    if missing := [name for name in purpose.configurations if name not in cropped.plan.configurations]:
+        why = f"whole images: {', '.join(missing)} would not be planned for a part of them"
+        return reference.changed(region=Decision(None, why)), fingerprint
+    return reference_of(inside, plan.memory_gb, architecture, purpose.cells).changed(region=region), inside
 
 
 def decide(

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from autoseg.commands.guards import refuse_if_trained
+from autoseg.commands.guards import refuse_if_trained, trained_folds
 from autoseg.dataset.case import Dataset
-from autoseg.dataset.fingerprint import Fingerprint, read_fingerprint, same_properties, write_fingerprint
+from autoseg.dataset.fingerprint import Fingerprint, has_boxes, read_fingerprint, same_properties, write_fingerprint
 from autoseg.dataset.record import DatasetRecord, changed_cases, record_of
 from autoseg.errors import ImageError
 from autoseg.image.geometry import Shape
@@ -92,6 +92,8 @@ def default_workers(dataset: Dataset) -> int:
 def keep_fingerprint(run: RunFolder, read: Read, *, workers: int, console: Console) -> Fingerprint:
     """Return the fingerprint of the data set, measured anew only if the data set has changed.
 
+    One of an earlier release is measured anew too, where nothing is trained, since it tells less.
+
     Writes `fingerprint.json` and `dataset.json`. If the fingerprint differs from the former one, a plan without
     edits is removed, so that a new one is made.
 
@@ -101,7 +103,7 @@ def keep_fingerprint(run: RunFolder, read: Read, *, workers: int, console: Conso
     from planner.fingerprint import measure_fingerprint
 
     before = read_fingerprint(run.fingerprint) if run.fingerprint.exists() else None
-    if before is not None and not read.changed:
+    if before is not None and not read.changed and (has_boxes(before) or trained_folds(run)):
         # the description or the location of the files may have changed
         write_record(run, read.record)
         return before

@@ -208,8 +208,8 @@ def require_preprocessed(run: RunFolder, plan: Plan, configuration: str, splits:
         read_case_record(folder)
         if not follows_plan(folder, plan, configuration):
             raise RunFolderError(
-                f"{folder}: was preprocessed by another plan than plan.yaml now holds (spacing, orientation, "
-                f"normalisation, labels or seed); `autoseg plan-and-preprocess DATASET -o {run.path} "
+                f"{folder}: was preprocessed by another plan than plan.yaml now holds (region, spacing, "
+                f"orientation, normalisation, labels or seed); `autoseg plan-and-preprocess DATASET -o {run.path} "
                 f"--config {source}` does it again"
             )
 

@@ -10,16 +10,15 @@ import math
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from autoseg.disk.checksums import SealedModel
 from autoseg.errors import PlanError, wrong_fields
 from autoseg.files import FileModel, read_utf8, write_text
-from autoseg.image.geometry import Shape, Spacing
+from autoseg.image.geometry import Corners, Shape, Spacing
 from autoseg.image.labels import Labels
 from autoseg.names import PlainName
 from autoseg.plan.plan import ForegroundIntensity
-from autoseg.plan.region import Box
 
 
 class ClassFingerprint(FileModel):
@@ -83,9 +82,16 @@ class CaseFingerprint(FileModel):
     orientation: str
     present: tuple[bool, ...]
     classes: dict[str, ClassFingerprint]
-    body: Box | None = None
-    foreground: Box | None = None
+    body: Corners | None = None
+    foreground: Corners | None = None
     displacements: tuple[Displacement, ...] = ()
+
+    @model_validator(mode="after")
+    def _boxes_lie_in_the_image(self) -> CaseFingerprint:
+        for box in filter(None, (self.body, self.foreground)):
+            if not all(0 <= a < b <= n for a, b, n in zip(*box, self.shape, strict=True)):
+                raise ValueError(f"the box {box} does not lie in an image of {self.shape}")
+        return self
 
 
 class Fingerprint(SealedModel, FileModel):
@@ -132,8 +138,13 @@ def read_fingerprint(path: Path) -> Fingerprint:
         ) from None
 
 
+def has_boxes(fingerprint: Fingerprint) -> bool:
+    """Whether the boxes of the body were measured, which earlier releases did not."""
+    return any(case.body for case in fingerprint.cases)
+
+
 def same_properties(before: Fingerprint, now: Fingerprint) -> bool:
     """Whether two fingerprints agree in all that both of them measured; earlier releases measured no boxes."""
-    if any(case.body for case in before.cases):
+    if has_boxes(before):
         return before == now
     return before == now.changed(cases=tuple(case.changed(body=None, foreground=None) for case in now.cases))

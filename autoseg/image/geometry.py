@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 Shape = tuple[int, int, int]
 Spacing = tuple[float, float, float]
+Corners = tuple[Shape, Shape]
+"""Box in voxels as (lower, upper), each (z, y, x), upper end excluded."""
 
 
 @dataclass(frozen=True)
@@ -177,3 +179,16 @@ def to_canonical(geometry: Geometry) -> Reorientation:
     permutation = (world.index(2), world.index(1), world.index(0))
     flips = tuple(geometry.direction[p][axis] < 0 for p, axis in zip(permutation, (2, 1, 0), strict=True))
     return Reorientation(permutation, (bool(flips[0]), bool(flips[1]), bool(flips[2])))
+
+
+def slices_of(box: Corners) -> tuple[slice, slice, slice]:
+    """Slices (z, y, x) that cut a box out of an array."""
+    z, y, x = (slice(a, b) for a, b in zip(*box, strict=True))
+    return z, y, x
+
+
+def overlap(first: Corners, second: Corners) -> Corners | None:
+    """The box that two boxes have in common; None where they have no voxel in common."""
+    z0, y0, x0 = (max(a, b) for a, b in zip(first[0], second[0], strict=True))
+    z1, y1, x1 = (min(a, b) for a, b in zip(first[1], second[1], strict=True))
+    return ((z0, y0, x0), (z1, y1, x1)) if z0 < z1 and y0 < y1 and x0 < x1 else None

@@ -124,6 +124,8 @@ class Plan(FileModel):
         problems = input_problems(self.configurations, [channel.name for channel in self.channels])
         if sorted(self.transpose_forward) != [0, 1, 2]:
             problems.append("transpose_forward: names each of the axes 0, 1 and 2 once")
+        if self.region is not None and self.orientation != "canonical":
+            problems.append("region: lies along canonical axes; set it to null, or leave orientation: canonical")
         if problems:
             raise ValueError("; ".join(problems))
         return self

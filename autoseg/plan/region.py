@@ -1,7 +1,8 @@
 """The region of an image in which foreground can lie, as a box in coordinates of the body or of the image.
 
 The planner learns it from the labels of the training cases. Images are cropped to it, in training and in prediction
-alike; the label outside of it is background.
+alike; outside of it background is predicted. The ends of a body that reaches beyond the image are those of the image,
+so that along such an axis, mostly z, the region is one of the field of view.
 """
 
 from __future__ import annotations
@@ -12,14 +13,11 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field, model_validator
 
 from autoseg.files import FileModel
-from autoseg.image.geometry import Shape, Spacing
+from autoseg.image.geometry import Corners, Shape, Spacing
 
 FOREIGN_FACTOR = 1.25
 """A field of view is unlike those of training where its frame is longer or shorter than all of theirs by this factor
 along an axis."""
-
-Box: TypeAlias = tuple[Shape, Shape]
-"""Box in voxels as (lower, upper), each (z, y, x), upper end excluded."""
 
 _Share = Annotated[float, Field(ge=-1, le=2)]
 _Length = Annotated[float, Field(gt=0, le=100_000)]
@@ -58,7 +56,7 @@ class Region(FileModel):
         shares = ", ".join(f"{axis} {lower:.0%} to {upper:.0%}" for axis, lower, upper in ends)
         return f"{shares} of the {self.frame}, and {self.margin_mm:g} mm around it"
 
-    def box(self, frame: Box, shape: Shape, spacing: Spacing) -> Box:
+    def box(self, frame: Corners, shape: Shape, spacing: Spacing) -> Corners:
         """The region of an image in voxels; at least one voxel along each axis.
 
         Args:
@@ -77,7 +75,7 @@ class Region(FileModel):
         (z0, z1), (y0, y1), (x0, x1) = ends
         return (z0, y0, x0), (z1, y1, x1)
 
-    def why_foreign(self, frame: Box, spacing: Spacing) -> str | None:
+    def why_foreign(self, frame: Corners, spacing: Spacing) -> str | None:
         """Why a frame is unlike those of the training cases, in words; None where it is like them.
 
         Args:
@@ -91,10 +89,3 @@ class Region(FileModel):
             if not shortest / FOREIGN_FACTOR <= length <= longest * FOREIGN_FACTOR:
                 return f"{what} is {length:.0f} mm long along {name}, in training {shortest:.0f} to {longest:.0f} mm"
         return None
-
-
-def overlap(first: Box, second: Box) -> Box | None:
-    """The box that two boxes have in common; None where they have no voxel in common."""
-    z0, y0, x0 = (max(a, b) for a, b in zip(first[0], second[0], strict=True))
-    z1, y1, x1 = (min(a, b) for a, b in zip(first[1], second[1], strict=True))
-    return ((z0, y0, x0), (z1, y1, x1)) if z0 < z1 and y0 < y1 and x0 < x1 else None

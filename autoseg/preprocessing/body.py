@@ -2,6 +2,7 @@
 
 The body is the largest connected component above Otsu's threshold (IEEE Trans. Syst. Man Cybern. 9:62, 1979) of the
 square root of the intensities. The root is taken because MR coils make the rim of a body brighter than its middle.
+Voxels of the lowest value are padding, as CT has it outside of the circle that was scanned: they are as dark as air.
 """
 
 from __future__ import annotations
@@ -14,15 +15,14 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from autoseg.image.geometry import Shape
-from autoseg.plan.region import Box
+from autoseg.image.geometry import Corners, Shape
 from autoseg.preprocessing.crop import box_of
 
 MOST_VOXELS_ALONG_AN_AXIS = 128
 """Larger images are looked at in steps of several voxels: a box needs no more."""
 
 
-def body_box(image: NDArray[np.float32], present: Sequence[bool]) -> Box:
+def body_box(image: NDArray[np.float32], present: Sequence[bool]) -> Corners:
     """Box around the body, as (lower, upper) in voxels (z, y, x), upper end excluded; the whole image without a body.
 
     Args:
@@ -47,7 +47,10 @@ def _brightness(image: NDArray[np.float32], present: Sequence[bool]) -> NDArray[
     total = np.zeros(image.shape[1:], dtype=np.float32)
     for channel, there in zip(image, present, strict=True):
         if there:
-            low, high = np.percentile(channel, (1, 99))
+            acquired = channel[channel > channel.min()]
+            if not acquired.size:
+                continue
+            low, high = np.percentile(acquired, (1, 99))
             total += np.sqrt(np.clip((channel - low) / max(high - low, 1e-6), 0, 1)) / sum(present)
     return total
 

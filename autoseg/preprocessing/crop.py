@@ -12,7 +12,7 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg.image.geometry import Shape
+from autoseg.image.geometry import Corners
 
 
 def nonzero_mask(image: NDArray, present: Sequence[bool]) -> NDArray[np.bool_]:
@@ -38,7 +38,7 @@ def nonzero_mask(image: NDArray, present: Sequence[bool]) -> NDArray[np.bool_]:
     return mask
 
 
-def box_of(mask: NDArray[np.bool_]) -> tuple[Shape, Shape]:
+def box_of(mask: NDArray[np.bool_]) -> Corners:
     """Smallest box around the true voxels, as (lower, upper), each (z, y, x), upper end excluded.
 
     If no voxel is true, the box is the whole array.
@@ -53,6 +53,11 @@ def box_of(mask: NDArray[np.bool_]) -> tuple[Shape, Shape]:
         spans.append((int(touched[0]), int(touched[-1]) + 1))
     lower, upper = zip(*spans, strict=True)
     return (lower[0], lower[1], lower[2]), (upper[0], upper[1], upper[2])
+
+
+def labelled_box(label: NDArray[np.uint8]) -> Corners | None:
+    """Box around all foreground of a label (z, y, x), as (lower, upper), upper end excluded; None without any."""
+    return box_of(label > 0) if label.any() else None
 
 
 def _fill_holes(mask: NDArray[np.bool_]) -> None:

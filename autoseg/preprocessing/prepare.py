@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.dataset.load import LoadedCase
-from autoseg.image.geometry import Shape
+from autoseg.image.geometry import Shape, slices_of
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.plan import Plan
-from autoseg.plan.region import Box
 from autoseg.preprocessing.crop import box_of, nonzero_mask
 from autoseg.preprocessing.normalize import normalize
-from autoseg.preprocessing.region import cropped
+from autoseg.preprocessing.region import Part, cropped, part_of
 from autoseg.preprocessing.resample import new_shape_for, resample_image, resample_label
 from autoseg.run_folder.preprocessed_case import CaseRecord
 
@@ -39,7 +38,9 @@ class PreparedCase:
     label: NDArray[np.uint8] | None
 
 
-def prepare_case(loaded: LoadedCase, plan: Plan, configuration: Configuration, name: str) -> PreparedCase:
+def prepare_case(
+    loaded: LoadedCase, plan: Plan, configuration: Configuration, name: str, part: Part | None = None
+) -> PreparedCase:
     """Crop to non-zero and to the plan's region, normalise and resample a case.
 
     Peak memory is the image before and after resampling; see `benchmarks/memory_preprocess.py`.
@@ -47,13 +48,14 @@ def prepare_case(loaded: LoadedCase, plan: Plan, configuration: Configuration, n
     Args:
         loaded: case in the plan's orientation. If the caller keeps no reference to it, its voxels are freed
             as soon as they are normalised.
-        plan: plan whose channels say how to normalise, and whose region is cropped to.
+        plan: plan whose channels say how to normalise, and to which region is cropped.
         configuration: configuration whose spacing the case is resampled to.
         name: name of the case, for its record.
+        part: part of the image that is prepared; None = as the plan's region says.
     """
     mask = nonzero_mask(loaded.image, loaded.present)
     nonzero = box_of(mask)
-    lower, upper = cropped(nonzero, loaded, plan.region)
+    lower, upper = cropped(nonzero, part or part_of(loaded, plan.region))
     geometry = loaded.geometry
     spacing = geometry.spacing
     target = configuration.target_spacing(spacing)
@@ -68,21 +70,16 @@ def prepare_case(loaded: LoadedCase, plan: Plan, configuration: Configuration, n
         shape=shape,
         present=loaded.present,
     )
-    label = None if loaded.label is None else loaded.label[_slices((lower, upper))]
-    box = _slices(nonzero)
+    label = None if loaded.label is None else loaded.label[slices_of((lower, upper))]
+    box = slices_of(nonzero)
     image = normalize(loaded.image[(slice(None), *box)], mask[box], plan.channels, loaded.present)
     del loaded, mask
     if (lower, upper) != nonzero:
-        inside = _slices((_minus(lower, nonzero[0]), _minus(upper, nonzero[0])))
+        inside = slices_of((_minus(lower, nonzero[0]), _minus(upper, nonzero[0])))
         image = np.ascontiguousarray(image[(slice(None), *inside)])
     if label is not None:
         label = np.ascontiguousarray(resample_label(label, spacing, shape, target))
     return PreparedCase(record, resample_image(image, spacing, shape, target), label)
-
-
-def _slices(box: Box) -> tuple[slice, slice, slice]:
-    z, y, x = (slice(a, b) for a, b in zip(*box, strict=True))
-    return z, y, x
 
 
 def _minus(index: Shape, origin: Shape) -> Shape:

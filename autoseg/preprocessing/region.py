@@ -2,34 +2,51 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from autoseg.dataset.load import LoadedCase
-from autoseg.plan.region import Box, Region, overlap
+from autoseg.image.geometry import Corners, overlap
+from autoseg.plan.region import Region
 from autoseg.preprocessing.body import body_box
 
 
-def frame_of(loaded: LoadedCase, region: Region) -> Box:
-    """The frame in voxels (z, y, x) that a region's shares refer to in an image."""
-    return body_box(loaded.image, loaded.present) if region.frame == "body" else ((0, 0, 0), loaded.geometry.shape)
-
-
-def region_box(loaded: LoadedCase, region: Region) -> Box:
-    """The region of an image in voxels (z, y, x)."""
-    return region.box(frame_of(loaded, region), loaded.geometry.shape, loaded.geometry.spacing)
-
-
-def why_whole(loaded: LoadedCase, region: Region) -> str | None:
-    """Why the region cannot be found in an image, so that the whole image is predicted; None where it can."""
-    return region.why_foreign(frame_of(loaded, region), loaded.geometry.spacing)
-
-
-def cropped(nonzero: Box, loaded: LoadedCase, region: Region | None) -> Box:
-    """The part of an image's non-zero box that lies in the region; the whole box where nothing of it does.
+@dataclass(frozen=True)
+class Part:
+    """The part of an image that is prepared.
 
     Args:
-        nonzero: box around the non-zero voxels (z, y, x).
-        loaded: the image.
+        box: the part in voxels (z, y, x) of the loaded image.
+        is_region: whether it is the plan's region, and not the whole image.
+        why_whole: why it is the whole image although the plan has a region, in words; None where that is not so.
+    """
+
+    box: Corners
+    is_region: bool
+    why_whole: str | None = None
+
+
+def part_of(loaded: LoadedCase, region: Region | None) -> Part:
+    """The part of an image that is prepared, in training and in prediction alike.
+
+    Args:
+        loaded: the image, its axes (z, y, x) in the plan's orientation.
         region: region of the plan; None = whole images.
     """
+    geometry = loaded.geometry
+    whole: Corners = ((0, 0, 0), geometry.shape)
     if region is None:
-        return nonzero
-    return overlap(nonzero, region_box(loaded, region)) or nonzero
+        return Part(whole, is_region=False)
+    frame = body_box(loaded.image, loaded.present) if region.frame == "body" else whole
+    if why := region.why_foreign(frame, geometry.spacing):
+        return Part(whole, is_region=False, why_whole=why)
+    return Part(region.box(frame, geometry.shape, geometry.spacing), is_region=True)
+
+
+def cropped(nonzero: Corners, part: Part) -> Corners:
+    """What a part has in common with the box around the non-zero voxels; that box where they have nothing in common.
+
+    Args:
+        nonzero: box around the non-zero voxels, in voxels (z, y, x).
+        part: part of the same image.
+    """
+    return overlap(nonzero, part.box) or nonzero

@@ -22,9 +22,8 @@ from safetensors.numpy import load_file, save_file
 from autoseg.disk.checksums import DAMAGED, changed_files, write_checksums
 from autoseg.errors import RunFolderError
 from autoseg.files import FileModel, disk_errors_named, read_utf8
-from autoseg.image.geometry import Geometry, Reorientation, Shape, Spacing
+from autoseg.image.geometry import Corners, Geometry, Reorientation, Shape, Spacing
 from autoseg.names import PlainName
-from autoseg.plan.region import Box
 from autoseg.run_folder.array_file import open_array
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ class CaseRecord(FileModel):
         return self.reorientation.apply_to_geometry(self.stored)
 
     @property
-    def crop(self) -> Box:
+    def crop(self) -> Corners:
         """The box of the crop, in voxels of the reoriented image (z, y, x)."""
         return self.crop_lower, self.crop_upper
 

@@ -74,7 +74,7 @@ def read_trained_by(run: RunFolder, configuration: str, fold: int) -> TrainedBy 
 
 
 def refuse_other_plan_than_trained(run: RunFolder, plan: Plan, configuration: str) -> None:
-    """Raise an error where a fold was trained with another spacing, network or normalisation than the plan now has.
+    """Raise an error where a fold was trained with a region, spacing, network or normalisation that the plan lacks now.
 
     Args:
         run: RUN folder that holds the trained folds.

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from autoseg.image.geometry import slices_of
 from autoseg.preprocessing.resample import Axes, Box, interpolations, resample_box, slabs
 from autoseg.run_folder.preprocessed_case import CaseRecord
 from autoseg.whole_image.case_probabilities import CaseProbabilities
@@ -134,8 +135,7 @@ def most_probable(members: Sequence[CaseProbabilities], weights: Sequence[float]
 
 def crop_of(record: CaseRecord) -> Box:
     """Ranges (z, y, x) of the crop in the reoriented image."""
-    z, y, x = (slice(a, b) for a, b in zip(record.crop_lower, record.crop_upper, strict=True))
-    return z, y, x
+    return slices_of(record.crop)
 
 
 def _image_of(record: CaseRecord) -> tuple[object, ...]:

@@ -16,13 +16,12 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from dataclasses import asdict
 from pathlib import Path
 
 import autoseg
 from autoseg.files import write_text
-from autoseg.plan.plan import Plan, read_plan
+from autoseg.plan.plan import Plan
 from autoseg.run_folder.finished_fold import read_finished
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
@@ -50,7 +49,8 @@ def main() -> None:
                 write_text(path, json.dumps(row))
     pattern = f"{given.data.name}_{given.minutes:g}min_*_{ending}"
     found = [json.loads(path.read_text()) for path in sorted(rows.glob(pattern))]
-    open_console().print(table(sorted(found, key=lambda row: list(ARMS).index(row["arm"])), next(iter(ARMS))))
+    order = {name: place for place, name in enumerate(ARMS)}
+    open_console().print(table(sorted(found, key=lambda row: order.get(row["arm"], len(order))), next(iter(ARMS))))
 
 
 def parse() -> argparse.Namespace:
@@ -75,12 +75,10 @@ def measure_data(data: Path, run: RunFolder) -> RunFolder:
 def compare(given: argparse.Namespace, arm: str, seed: int, measured: RunFolder) -> dict:
     """Plan and train an idea, and score it."""
     run = RunFolder(given.folder / f"{given.data.name}_{given.minutes:g}min_{arm}_{seed}")
-    if not run.plan.exists():
-        run.path.mkdir(parents=True, exist_ok=True)
-        for source in (measured.fingerprint, measured.splits, measured.made_splits, measured.dataset):
-            shutil.copy(source, run.path / source.name)
-        plan_and_preprocess(given.data, run, ARMS[arm], 60 * given.minutes, seed)
-    plan, began = read_plan(run.plan), time.monotonic()
+    run.path.mkdir(parents=True, exist_ok=True)
+    for source in (measured.fingerprint, measured.splits, measured.made_splits, measured.dataset):
+        shutil.copy(source, run.path / source.name)
+    plan = plan_and_preprocess(given.data, run, ARMS[arm], 60 * given.minutes, seed, given.folds)
     left = [fold for fold in given.folds if not run.is_finished(CONFIG, fold)]
     for first in range(0, len(left), SIDE_BY_SIDE):
         train(run, left[first : first + SIDE_BY_SIDE])
@@ -88,7 +86,6 @@ def compare(given: argparse.Namespace, arm: str, seed: int, measured: RunFolder)
     cases = [case for fold in given.folds for case in splits[fold].val]
     return row_of(arm, seed, plan, run, given.folds) | {
         "minutes": given.minutes,
-        "seconds": round(time.monotonic() - began),
         "scores": [asdict(one) for one in score_cases(run, CONFIG, cases)],
     }
 
@@ -116,6 +113,7 @@ def row_of(arm: str, seed: int, plan: Plan, run: RunFolder, folds: list[int]) ->
         "batch": configuration.batch_size,
         "features": configuration.network.features[0],
         "steps": [one.steps for one in finished if one is not None],
+        "seconds": [round(one.seconds_training) for one in finished if one is not None],
     }
 
 

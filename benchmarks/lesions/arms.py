@@ -32,29 +32,24 @@ class Arm:
     training: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
 
 
-SMALL, SMALLER = (16, 96, 96), (16, 64, 64)
-LOSS = {"lesion_loss": 0.3}
+LARGE, SMALL, SMALLER = (16, 128, 128), (16, 96, 96), (16, 64, 64)
 
 ARMS = {
     "whole": Arm("whole images, as planned before", region=False),
-    "whole-small": Arm("whole images, small patch of 16 features", region=False, patch=SMALL),
-    "region": Arm("region, patch as planned"),
+    "region": Arm("region, as planned"),
     "region-small": Arm("region, small patch of 16 features", patch=SMALL),
-    "region-small-24": Arm("region, small patch of 24 features", patch=SMALL, features=24),
-    "region-smaller": Arm("region, smaller patch of 16 features", patch=SMALLER),
-    "region-smaller-4": Arm("region, smaller patch of 16 features, 4 in a step", patch=SMALLER, batch=4),
-    "region-smaller-32": Arm("region, smaller patch of 32 features", patch=SMALLER, features=32),
-    "region-coarse": Arm("region, coarser by 1.37 in the plane", patch=(16, 80, 80), coarser=1.37),
-    "region-small-loss": Arm("region, small patch, lesion-wise loss", patch=SMALL, training=LOSS),
-    "region-small-voxel": Arm("region, small patch, drawn by voxel", patch=SMALL, training={"sample_by": "voxel"}),
-    "region-small-25": Arm(
-        "region, small patch, a quarter on foreground", patch=SMALL, training={"oversample_foreground": 0.25}
-    ),
-    "region-small-75": Arm(
-        "region, small patch, three quarters on foreground",
-        patch=SMALL,
+    "region-96-8": Arm("region, small patch of 8 features", patch=SMALL, features=8),
+    "region-64-8-4": Arm("region, smaller patch of 8 features, 4 in a step", patch=SMALLER, features=8, batch=4),
+    "region-coarse-8": Arm("region, coarser by 1.37 in the plane, 8 features", patch=SMALL, features=8, coarser=1.37),
+    "region-pool": Arm("region, Dice pooled over the batch", patch=LARGE, features=8, training={"batch_dice": True}),
+    "region-loss": Arm("region, lesion-wise loss", patch=LARGE, features=8, training={"lesion_loss": 0.3}),
+    "region-voxel": Arm("region, drawn by voxel", patch=LARGE, features=8, training={"sample_by": "voxel"}),
+    "region-25": Arm(
+        "region, 4 in a step, a quarter on foreground",
+        patch=LARGE,
+        features=8,
         batch=4,
-        training={"oversample_foreground": 0.75},
+        training={"oversample_foreground": 0.25},
     ),
 }
 """Ideas by name; the first is what the others are compared with."""

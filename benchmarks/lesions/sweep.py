@@ -6,7 +6,7 @@ more, so that coarse blobs gain nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import cc3d
@@ -91,7 +91,7 @@ def score_cases(run: RunFolder, configuration: str, cases: Iterable[str]) -> lis
 
 def score(
     case: str, reference: NDArray[np.bool_], probability: NDArray[np.float32], voxel_ml: float
-) -> Iterable[Scored]:
+) -> Iterator[Scored]:
     """Score one case at every threshold and smallest size.
 
     Args:

@@ -40,7 +40,7 @@ def false_at(points: pd.DataFrame, share: float, column: str = "found") -> float
 
 
 def table(rows: Sequence[dict], reference: str) -> Table:
-    """One line for each row, with the paired difference of Dice to the row of the arm `reference`."""
+    """One line for each row, with the paired difference of Dice to the row of the arm `reference` of the same seed."""
     shown = Table(
         "idea",
         "patch",
@@ -54,7 +54,7 @@ def table(rows: Sequence[dict], reference: str) -> Table:
         "best Dice",
         f"Dice minus {reference}, 95 %",
     )
-    first = next((row for row in rows if row["arm"] == reference), None)
+    first = {row["seed"]: row for row in rows if row["arm"] == reference}
     for row in rows:
         scores = pd.DataFrame(row["scores"])
         points = totals(scores)
@@ -76,14 +76,16 @@ def table(rows: Sequence[dict], reference: str) -> Table:
             f"{mean_sensitivity(points):.3f}",
             shares,
             f"{points['dice'].max():.3f}",
-            "" if first is None or row is first else _difference(row, first),
+            _difference(row, first.get(row["seed"])),
         )
     return shown
 
 
-def _difference(row: dict, first: dict) -> str:
-    dice = [_dice(one) for one in (row, first)]
-    values = (dice[0] - dice[1]).dropna().to_numpy()
+def _difference(row: dict, first: dict | None) -> str:
+    """Mean paired difference of Dice to a row, with its bootstrap interval; empty where there is nothing to compare."""
+    values = np.zeros(0) if first is None or row is first else (_dice(row) - _dice(first)).dropna().to_numpy()
+    if not values.size:
+        return ""
     rng = np.random.default_rng(0)
     means = rng.choice(values, (10_000, len(values))).mean(axis=1)
     low, high = np.percentile(means, (2.5, 97.5))

@@ -4,9 +4,9 @@ In: the fingerprint, with a box around the body and one around the foreground of
 `Region` and its reason. nnU-Net sees whole images, so the reference plan has no region; with a time budget, what is
 saved outside of it is spent on patch, features or steps inside.
 
-The ends of the region are those of the training cases' foreground, as shares of a frame, plus a margin: the largest
-distance by which, in cross-validation, foreground of a fold's validation cases lies outside the ends of its training
-cases. So no fold would have lost anything by a region that was learned without its validation cases.
+The ends of the region are those of all cases' foreground, as shares of a frame, plus a margin: the largest distance by
+which foreground of a fold's validation cases lies outside the ends of the fold's training cases. So a region that is
+learned from a fold's training cases, and widened by this margin, holds the foreground of its validation cases.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
-from autoseg.dataset.fingerprint import CaseFingerprint, Fingerprint
-from autoseg.image.geometry import Shape
+from autoseg.dataset.fingerprint import CaseFingerprint, Fingerprint, has_boxes
+from autoseg.image.geometry import Corners, Shape
 from autoseg.plan.decision import Decision
-from autoseg.plan.region import Box, Region
+from autoseg.plan.region import Region
 from autoseg.run_folder.splits import Split
 
 LEAST_CASES = 10
@@ -58,24 +59,26 @@ def learn_region(fingerprint: Fingerprint, splits: Sequence[Split]) -> Decision[
         fingerprint: fingerprint with boxes of the body and the foreground.
         splits: the folds of cross-validation.
     """
-    cases = [case for case in fingerprint.cases if case.foreground is not None and case.body is not None]
+    if not has_boxes(fingerprint):
+        return Decision(None, "whole images: the fingerprint is of an earlier release, and tells of no region")
+    cases = [case for case in fingerprint.cases if case.foreground is not None]
     if len(cases) < LEAST_CASES:
         return Decision(None, f"whole images: {len(cases)} cases have foreground, and {LEAST_CASES} are needed")
-    share, region = min(
-        ((_share(found, fingerprint), found) for found in (_region(cases, splits, f) for f in ("body", "image"))),
-        key=lambda shared: shared[0],
-    )
+    found = [region for frame in ("body", "image") if (region := _region(fingerprint, cases, splits, frame))]
+    if not found:
+        return Decision(None, "whole images: foreground lies too far outside of bodies and images for a region")
+    share, region = min(((_share(one, fingerprint), one) for one in found), key=lambda shared: shared[0])
     if share > LARGEST_SHARE:
         return Decision(None, f"whole images: foreground lies in {share:.0%} of them")
     return Decision(
         region,
-        f"{region.text}: {share:.0%} of the images; there lies the foreground of {len(cases)} cases, with a margin by "
-        "which no fold would have lost any",
+        f"{region.text}: {share:.0%} of the images; there lies the foreground of {len(cases)} cases, and as much more "
+        "as cross-validation missed at most",
     )
 
 
 def within(fingerprint: Fingerprint, region: Region | None) -> Fingerprint:
-    """The fingerprint as if the images were cropped to the region."""
+    """The fingerprint as if the images were cropped to the region; a case without a known frame stays as it is."""
     if region is None:
         return fingerprint
     return fingerprint.changed(
@@ -83,29 +86,45 @@ def within(fingerprint: Fingerprint, region: Region | None) -> Fingerprint:
     )
 
 
-def _region(cases: Sequence[CaseFingerprint], splits: Sequence[Split], frame: Frame) -> Region:
+def _region(
+    fingerprint: Fingerprint, cases: Sequence[CaseFingerprint], splits: Sequence[Split], frame: Frame
+) -> Region | None:
+    """The region in a frame; None where its ends are beyond what a region can have.
+
+    Args:
+        fingerprint: fingerprint of all cases, whose frames are known ones.
+        cases: cases with foreground.
+        splits: the folds of cross-validation.
+        frame: what the ends are shares of.
+    """
     ends = _ends(cases, frame)
     lower, upper = ends.lower.min(axis=0), ends.upper.max(axis=0)
     for split in splits:
-        inside = np.isin(ends.names, split.train)
-        if inside.any() and not inside.all():
-            lower = np.minimum(lower, _beyond(ends.lower, inside))
-            upper = np.maximum(upper, -_beyond(-ends.upper, inside))
-    lengths = np.array([_lengths_mm(case, frame) for case in cases])
-    return Region(
-        frame=frame,
-        lower=_triple(np.maximum(lower, -1)),
-        upper=_triple(np.minimum(upper, 2)),
-        margin_mm=MARGIN_MM,
-        shortest_mm=_triple(lengths.min(axis=0)),
-        longest_mm=_triple(lengths.max(axis=0)),
-    )
+        trained = np.isin(ends.names, split.train)
+        if trained.any() and not trained.all():
+            lower = np.minimum(lower, _lowered(ends.lower, trained))
+            upper = np.maximum(upper, -_lowered(-ends.upper, trained))
+    lengths = np.array([_lengths_mm(case, frame) for case in fingerprint.cases])
+    try:
+        return Region(
+            frame=frame,
+            lower=_triple(lower),
+            upper=_triple(upper),
+            margin_mm=MARGIN_MM,
+            shortest_mm=_triple(lengths.min(axis=0)),
+            longest_mm=_triple(lengths.max(axis=0)),
+        )
+    except ValidationError:
+        return None
 
 
-def _beyond(ends: NDArray[np.float64], trained: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The lowest end, lowered once more by as much as it lies below those of the training cases of a fold."""
-    lowest = ends.min(axis=0)
-    return lowest - np.maximum(ends[trained].min(axis=0) - ends[~trained].min(axis=0), 0)
+def _lowered(ends: NDArray[np.float64], trained: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The lowest of lower ends (case, axis), less what a fold's validation cases lie below its training cases.
+
+    Upper ends are handed in, and come back, with the other sign.
+    """
+    missed = ends[trained].min(axis=0) - ends[~trained].min(axis=0)
+    return np.asarray(ends.min(axis=0) - np.maximum(missed, 0))
 
 
 def _ends(cases: Sequence[CaseFingerprint], frame: Frame) -> _Ends:
@@ -118,7 +137,7 @@ def _ends(cases: Sequence[CaseFingerprint], frame: Frame) -> _Ends:
     return _Ends(tuple(case.case for case in cases), np.array(lower), np.array(upper))
 
 
-def _frame(case: CaseFingerprint, frame: Frame) -> Box:
+def _frame(case: CaseFingerprint, frame: Frame) -> Corners:
     return case.body if frame == "body" and case.body is not None else ((0, 0, 0), case.shape)
 
 
@@ -129,6 +148,8 @@ def _lengths_mm(case: CaseFingerprint, frame: Frame) -> NDArray[np.float64]:
 
 def _cropped_shape(case: CaseFingerprint, region: Region) -> Shape:
     """Shape (z, y, x) of a case after the crop to non-zero and to the region."""
+    if region.frame == "body" and case.body is None:
+        return case.cropped_shape
     lower, upper = region.box(_frame(case, region.frame), case.shape, case.spacing)
     z, y, x = (min(b - a, n) for a, b, n in zip(lower, upper, case.cropped_shape, strict=True))
     return z, y, x

@@ -102,32 +102,6 @@ def smaller_patches(reference: Configuration, fingerprint: Fingerprint) -> Itera
         yield candidate.value
 
 
-def candidate_with(
-    reference: Configuration, fingerprint: Fingerprint, patch_size: Shape, features: int, *, coarser: float = 1.0
-) -> Candidate:
-    """A candidate of a given patch and width, made as the others are.
-
-    Args:
-        reference: the configuration that follows nnU-Net's rules, which must be 3D.
-        fingerprint: fingerprint with the shapes of the cases.
-        patch_size: patch (z, y, x) in voxels; it is padded to what the stages can divide.
-        features: features of the first stage.
-        coarser: the spacing is coarser by this factor at least, in steps of 3 % of the finest axes.
-    """
-    full = np.array(_complete(reference, fingerprint))
-    spacing = full
-    while (spacing / full).max() < coarser:
-        spacing = coarser_spacing(spacing)
-    target_spacing = (float(spacing[0]), float(spacing[1]), float(spacing[2]))
-    shape = median_shape(fingerprint, target_spacing)
-    axes = axis_order(target_spacing, shape).value
-    target = Target(reference.network.architecture, 0.0, fingerprint.labels.classes, axes)
-    topology = plan_topology([target_spacing[a] for a in axes], [patch_size[a] for a in axes])
-    network = _network(target, topology, features, slim=True)
-    patch = Decision(target.in_array_order(topology.patch_size, 1), "given")
-    return _candidate(reference, fingerprint, target_spacing, patch, network)
-
-
 def _spacings(reference: Configuration, fingerprint: Fingerprint) -> Iterator[Spacing]:
     """Yield the reference's spacing and ever coarser ones, while the smallest structure stays resolved."""
     full = _complete(reference, fingerprint)

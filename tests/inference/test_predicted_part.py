@@ -7,6 +7,7 @@ from autoseg.dataset.inputs import read_inputs
 from autoseg.image.image import read_label
 from autoseg.plan.plan import read_plan, write_plan
 from autoseg.plan.region import Region
+from autoseg.preprocessing.region import Part
 from inference.predicted_part import reaches_border
 from tests.inference.bright_run import SHAPE, predict, run, straight, voxels, write
 
@@ -47,6 +48,7 @@ def test_only_the_region_is_predicted_as_the_whole_image_would_be(run, tmp_path)
     assert whole[9:].any()
     np.testing.assert_array_equal(part, expected)
     assert "a: the prediction reaches the border of the region" in told and "--whole-image" in told
+    assert "Predicted is where foreground lay in training: z 0% to 50%, y 25% to 75%, x 0% to 100% of the image" in told
 
 
 def test_a_person_lifts_the_region(run, tmp_path):
@@ -55,7 +57,7 @@ def test_a_person_lifts_the_region(run, tmp_path):
     give_region(run)
     lifted, told = predicted(run, tmp_path / "lifted", array, whole_image=True)
     np.testing.assert_array_equal(lifted, whole)
-    assert "region" not in told
+    assert "Predicted is where" not in told and "border" not in told
 
 
 def test_a_field_of_view_unlike_those_of_training_is_predicted_whole_and_told(run, tmp_path):
@@ -80,4 +82,4 @@ def test_a_prediction_inside_the_region_needs_no_word(run, tmp_path):
 def test_the_border_of_the_image_is_none_of_the_region(voxel, reaches):
     classes = np.zeros((10, 10, 10), np.uint8)
     classes[voxel] = 1
-    assert reaches_border(classes, ((2, 0, 1), (10, 10, 8))) == reaches
+    assert reaches_border(Part(((2, 0, 1), (10, 10, 8)), is_region=True), classes) == reaches

@@ -203,6 +203,23 @@ def test_a_fold_that_finds_nothing_in_an_epoch_is_set_back_once_and_goes_on(tiny
     assert done_in.count(4) == 2 and finished.steps == max(done_in) + 1
 
 
+def test_a_fold_that_never_finds_anything_again_is_an_error_and_keeps_what_it_had_learned(
+    tiny_run, monkeypatch
+) -> None:
+    run = tiny_run(iterations=40)
+    real = Learner.step
+
+    def step(self, image, label, rate, done):
+        loss, counts = real(self, image, label, rate, done)
+        return loss, torch.zeros_like(counts) + counts.clamp_min(1) * (done < 8)
+
+    monkeypatch.setattr(Learner, "step", step)
+    with pytest.raises(TrainingCollapsed, match="no foreground is predicted any more"):
+        train_fold(run, "3d", 0, device="cpu", workers=0)
+    newest = max((run.fold("3d", 0) / "checkpoint").iterdir())
+    assert newest.name == "step_00000008"
+
+
 @pytest.mark.parametrize("fails_at", [0, 6])
 def test_training_that_keeps_collapsing_is_an_error(tiny_run, monkeypatch, fails_at: int) -> None:
     run = tiny_run()

@@ -3,7 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from autoseg.plan.region import Region, overlap
+from autoseg.image.geometry import overlap, slices_of
+from autoseg.plan.region import Region
 
 FRAME = ((0, 10, 20), (40, 110, 120))
 
@@ -48,6 +49,7 @@ def test_a_frame_is_foreign_by_a_quarter_more_or_less_than_in_training(length: i
 def test_boxes_overlap_in_what_both_have() -> None:
     assert overlap(((0, 0, 0), (4, 4, 4)), ((2, 1, 0), (9, 3, 2))) == ((2, 1, 0), (4, 3, 2))
     assert overlap(((0, 0, 0), (4, 4, 4)), ((4, 0, 0), (9, 9, 9))) is None
+    assert slices_of(((2, 1, 0), (4, 3, 2))) == (slice(2, 4), slice(1, 3), slice(0, 2))
 
 
 @pytest.mark.parametrize(

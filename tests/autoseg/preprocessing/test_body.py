@@ -40,7 +40,15 @@ def ct(rng: np.random.Generator) -> NDArray[np.float32]:
     return (image + rng.normal(0, 15, body.shape)).astype(np.float32)
 
 
-@pytest.mark.parametrize("kind", [mr, ct])
+def padded_ct(rng: np.random.Generator) -> NDArray[np.float32]:
+    """The same with padding outside of the circle that was scanned, far below air."""
+    image = ct(rng)
+    _, y, x = np.indices(image.shape)
+    image[((y - 70) / 70) ** 2 + ((x - 60) / 60) ** 2 > 1] = -3024
+    return image
+
+
+@pytest.mark.parametrize("kind", [mr, ct, padded_ct])
 def test_a_body_in_air_is_found(kind) -> None:
     box = np.array(body_box(kind(np.random.default_rng(0))[None], (True,)))
     # images of more than 128 voxels along an axis are looked at in steps, and a thin end may be opened away
