@@ -86,8 +86,13 @@ def compare(given: argparse.Namespace, arm: str, seed: int, measured: RunFolder)
     cases = [case for fold in given.folds for case in splits[fold].val]
     return row_of(arm, seed, plan, run, given.folds) | {
         "minutes": given.minutes,
-        "scores": [asdict(one) for one in score_cases(run, CONFIG, cases)],
+        "scores": columns([asdict(one) for one in score_cases(run, CONFIG, cases)]),
     }
+
+
+def columns(records: list[dict]) -> dict[str, list]:
+    """Records as a list for each field, which takes a third of the space in a file."""
+    return {name: [record[name] for record in records] for name in records[0]}
 
 
 def train(run: RunFolder, folds: list[int]) -> None:

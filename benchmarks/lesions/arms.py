@@ -20,6 +20,7 @@ class Arm:
         features: features of the first stage; given together with `patch`.
         coarser: factor by which the finest axes are coarser than the reference plan's.
         batch: number of patches in a step; None = the planner's.
+        voxels_across: voxels that a coarser spacing must leave across a small lesion; None = the planner's.
         training: further fields of the training settings.
     """
 
@@ -29,6 +30,7 @@ class Arm:
     features: int = 16
     coarser: float = 1.0
     batch: int | None = None
+    voxels_across: float | None = None
     training: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -37,6 +39,8 @@ LARGE, SMALL, SMALLER = (16, 128, 128), (16, 96, 96), (16, 64, 64)
 ARMS = {
     "whole": Arm("whole images, as planned before", region=False),
     "region": Arm("region, as planned"),
+    "whole-12": Arm("whole images, 12 voxels across a lesion", region=False, voxels_across=12.0),
+    "region-12": Arm("region, 12 voxels across a lesion, as across an organ", voxels_across=12.0),
     "region-small": Arm("region, small patch of 16 features", patch=SMALL),
     "region-96-8": Arm("region, small patch of 8 features", patch=SMALL, features=8),
     "region-64-8-4": Arm("region, smaller patch of 8 features, 4 in a step", patch=SMALLER, features=8, batch=4),

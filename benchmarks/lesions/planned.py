@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from autoseg.run_folder.splits import Split, read_splits
 from benchmarks.lesions.arms import Arm
 from planner.additions.lesion_loss import with_lesion_loss
 from planner.additions.region import learn_region, within
+from planner.budget import network_candidates
 from planner.budget.candidate_chooser import Chooser
 from planner.budget.network_candidates import LARGEST_BATCH_3D, Candidate, candidates, narrowed, slimmed
 from planner.budget.short_schedule import short_prediction, short_training
@@ -93,7 +95,9 @@ def learned_without_validation(fingerprint: Fingerprint, splits: Sequence[Split]
 
 def _candidates(reference: Candidate, fingerprint: Fingerprint, arm: Arm) -> list[Candidate]:
     if arm.patch is None:
-        return list(candidates(reference.value, fingerprint))
+        across = arm.voxels_across or network_candidates.VOXELS_ACROSS_A_LESION
+        with mock.patch.object(network_candidates, "VOXELS_ACROSS_A_LESION", across):
+            return list(candidates(reference.value, fingerprint))
     spacing = full = np.array(reference.value.target_spacing(_median_spacing(fingerprint)))
     while (spacing / full).max() < arm.coarser:
         spacing = coarser_spacing(spacing)

@@ -36,8 +36,8 @@ WIDE, NARROW = (32, 24, 16), (12, 8)
 MOST_FEATURES = 320
 """Maximum number of features of a stage."""
 
-VOXELS_ACROSS = 12.0
-"""A coarser spacing must leave at least this many voxels across the smallest structure."""
+VOXELS_ACROSS, VOXELS_ACROSS_A_LESION = 12.0, 5.0
+"""A coarser spacing must leave at least this many voxels across a structure; fewer across a small lesion."""
 
 LEAST_SHARE_SEEN = 0.25
 """Smallest share of the median case's volume that a 3D patch must see (nnU-Net's rule for 3d_lowres)."""
@@ -52,24 +52,31 @@ Candidate: TypeAlias = WithReasons[Configuration]
 """A cheaper configuration, with the reasons for what differs from the reference configuration."""
 
 
-def structure_diameter(fingerprint: Fingerprint) -> float:
-    """Diameter in mm of a ball with the volume of the smallest structure that matters; 0 without foreground.
+def coarsest_spacing(fingerprint: Fingerprint) -> float:
+    """The coarsest spacing in mm that leaves enough voxels across the structures of each class; 0 without foreground.
 
-    The volume of a class is the median over the cases of its largest connected component. For a class with many
-    components it is the lower quartile of all its components of at least eight voxels. The smallest class counts.
+    A structure has the diameter of a ball of its volume. The volume of a class is the median over the cases of its
+    largest connected component. For a class with many components, such as lesions, it is the lower quartile of all its
+    components of at least eight voxels, and fewer voxels across are enough: they are to be found, and a patch that sees
+    more around them, in more steps, finds more (docs/experiments/lesions.md).
     """
-    volumes = []
+    found = []
     for name in fingerprint.labels.foreground:
-        found = [(case.classes[name].components_mm3, math.prod(case.spacing)) for case in fingerprint.cases]
-        largest = [max(components) for components, _ in found if components]
+        cases = [(case.classes[name].components_mm3, math.prod(case.spacing)) for case in fingerprint.cases]
+        largest = [max(components) for components, _ in cases if components]
         components_mm3 = [
-            v for components, voxel in found for v in components if v >= SMALLEST_COMPONENT_VOXELS * voxel
+            v for components, voxel in cases for v in components if v >= SMALLEST_COMPONENT_VOXELS * voxel
         ]
-        if not largest:
-            continue
-        in_components = len(components_mm3) > 1.5 * len(largest)
-        volumes.append(float(np.percentile(components_mm3, 25) if in_components else np.median(largest)))
-    return (6 * min(volumes) / math.pi) ** (1 / 3) if volumes else 0.0
+        if len(components_mm3) > 1.5 * len(largest):
+            found.append(_diameter(np.percentile(components_mm3, 25)) / VOXELS_ACROSS_A_LESION)
+        elif largest:
+            found.append(_diameter(np.median(largest)) / VOXELS_ACROSS)
+    return min(found, default=0.0)
+
+
+def _diameter(volume: float) -> float:
+    """Diameter of the ball with this volume."""
+    return float(6 * volume / math.pi) ** (1 / 3)
 
 
 def candidates(reference: Configuration, fingerprint: Fingerprint) -> Iterator[Candidate]:
@@ -106,7 +113,7 @@ def _spacings(reference: Configuration, fingerprint: Fingerprint) -> Iterator[Sp
     """Yield the reference's spacing and ever coarser ones, while the smallest structure stays resolved."""
     full = _complete(reference, fingerprint)
     yield full
-    largest = structure_diameter(fingerprint) / VOXELS_ACROSS
+    largest = coarsest_spacing(fingerprint)
     spacing = np.array(full)
     while True:
         before = spacing

@@ -10,7 +10,15 @@ from autoseg.image.geometry import Shape, Spacing
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.decision import WithReasons
 from planner.budget.cost import multiply_adds
-from planner.budget.network_candidates import VOXELS_ACROSS, WIDE, Candidate, candidates, narrowed, structure_diameter
+from planner.budget.network_candidates import (
+    VOXELS_ACROSS,
+    VOXELS_ACROSS_A_LESION,
+    WIDE,
+    Candidate,
+    candidates,
+    coarsest_spacing,
+    narrowed,
+)
 from planner.rules.reference_plan import reference_plan
 from tests.planner.fingerprints import fingerprint
 from tests.planner.structures import with_structures
@@ -65,29 +73,33 @@ def found(request: pytest.FixtureRequest) -> tuple[Fingerprint, Configuration, l
 
 
 @pytest.mark.parametrize("diameter", [3.0, 12.0, 80.0])
-def test_diameter_of_balls(diameter: float) -> None:
+def test_the_smallest_structure_decides(diameter: float) -> None:
     measured = dataset("small and isotropic", organ=[ball(diameter)], larger=[ball(100)])
-    assert structure_diameter(measured) == pytest.approx(diameter)
+    assert coarsest_spacing(measured) == pytest.approx(diameter / VOXELS_ACROSS)
 
 
-def test_diameter_is_that_of_the_largest_component_where_the_rest_is_debris() -> None:
+def test_the_largest_component_is_the_structure_where_the_rest_is_debris() -> None:
     # crumbs of under eight voxels are neither pieces nor structures
     measured = dataset("small and isotropic", organ=[ball(30), 5.0, 2.0, 1.0, 1.0])
-    assert structure_diameter(measured) == pytest.approx(30)
+    assert coarsest_spacing(measured) == pytest.approx(30 / VOXELS_ACROSS)
 
 
-def test_diameter_of_lesions_is_a_small_lesions() -> None:
+def test_of_lesions_a_small_one_decides_with_fewer_voxels_across() -> None:
     lesions = [ball(d) for d in (40, 20, 14, 12, 10, 8, 6, 5)]
     measured = dataset("small and isotropic", organ=[ball(60)], lesion=lesions)
-    assert 6 <= structure_diameter(measured) <= 10
+    assert 6 <= coarsest_spacing(measured) * VOXELS_ACROSS_A_LESION <= 10
     # the same lesions and debris of a few voxels
     with_debris = dataset("small and isotropic", organ=[ball(60)], lesion=[*lesions, *[3.0] * 50])
-    assert structure_diameter(with_debris) == pytest.approx(structure_diameter(measured))
+    assert coarsest_spacing(with_debris) == pytest.approx(coarsest_spacing(measured))
+    # an organ of twelve voxels across is no coarser for the lesions in it
+    with_organ = dataset("small and isotropic", organ=[ball(14)], lesion=lesions)
+    assert coarsest_spacing(with_organ) == pytest.approx(14 / VOXELS_ACROSS)
 
 
-def test_diameter_ignores_classes_that_no_case_has() -> None:
-    assert structure_diameter(dataset("small and isotropic", organ=[ball(30)], never=[])) == pytest.approx(30)
-    assert structure_diameter(dataset("small and isotropic", never=[])) == 0
+def test_classes_that_no_case_has_do_not_count() -> None:
+    measured = dataset("small and isotropic", organ=[ball(30)], never=[])
+    assert coarsest_spacing(measured) == pytest.approx(30 / VOXELS_ACROSS)
+    assert coarsest_spacing(dataset("small and isotropic", never=[])) == 0
 
 
 def test_no_structure_at_all_keeps_the_resolution() -> None:
@@ -163,13 +175,13 @@ def test_resolution_is_given_up_as_far_as_the_structure_stays_resolved(
     found: tuple[Fingerprint, Configuration, list[Candidate]],
 ) -> None:
     measured, ref, listed = found
-    diameter = structure_diameter(measured)
+    coarsest = coarsest_spacing(measured)
     original = ref.target_spacing(measured.cases[0].spacing)
     for candidate in listed:
         spacing = candidate.value.target_spacing(measured.cases[0].spacing)
         for before, after in zip(original, spacing, strict=True):
             assert after >= before * (1 - 1e-9)
-            assert after == pytest.approx(before) or diameter / after >= VOXELS_ACROSS
+            assert after == pytest.approx(before) or after <= coarsest
     assert max(coarsening(c, ref) for c in listed) > 1, "these structures are large enough for coarser voxels"
 
 
