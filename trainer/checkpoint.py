@@ -10,6 +10,7 @@ no state but the step.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
@@ -178,18 +179,22 @@ def validated_generations(folder: Path, iterations_per_epoch: int) -> list[Path]
     return [g for g in generations(folder) if int(g.name.removeprefix("step_")) % iterations_per_epoch == 0]
 
 
-def load(folder: Path, *, validated_every: int = 1) -> tuple[State, dict[str, torch.Tensor]] | None:
+def load(
+    folder: Path, *, validated_every: int = 1, other_than: Collection[int] = ()
+) -> tuple[State, dict[str, torch.Tensor]] | None:
     """Load the newest checkpoint that is not damaged: its state and its tensors by name; None where there is none.
 
     Args:
         folder: folder of the fold's checkpoints.
         validated_every: only checkpoints at a multiple of this number of steps count; with the steps of an epoch these
             are the checkpoints at the end of an epoch.
+        other_than: steps of checkpoints that are only taken where there is no other one.
 
     Raises:
         RunFolderError: there are checkpoints, and all of them are damaged.
     """
-    found = validated_generations(folder, validated_every)
+    avoided = {_of_step(folder, step) for step in other_than}
+    found = sorted(validated_generations(folder, validated_every), key=lambda generation: generation in avoided)
     for generation in found:
         try:
             state = State.model_validate_json(read_json_bytes(generation / "state.json"))
@@ -226,6 +231,8 @@ def restore(state: State, tensors: dict[str, torch.Tensor], learner: Learner) ->
     groups = learner.optimizer.state_dict()["param_groups"]
     learner.optimizer.load_state_dict({"state": states, "param_groups": groups})
     # a checkpoint written without mixed precision in float16 has no loss scale; the present one is kept
+    if any(event.kind == "restored" for event in state.events):
+        learner.forget_quickly()
     if state.loss_scale:
         learner.scaler.load_state_dict(state.loss_scale)
     torch.set_rng_state(tensors["random_state"])

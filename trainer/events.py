@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import takewhile
 from pathlib import Path
 
 from rich.console import Console
@@ -24,12 +23,6 @@ MOST_RESTORES = 3
 RATE_FACTOR_AFTER_COLLAPSE = 0.5
 # a fold whose Dice was above `LEARNED` once has collapsed if its Dice falls below `NO_FOREGROUND`
 NO_FOREGROUND, LEARNED = 0.001, 0.1
-EPOCHS_OF_A_COLLAPSE = 3
-"""After so many epochs on end without foreground a fold has collapsed, also where an epoch was repeated already."""
-
-FINDS_NOTHING = "no foreground is predicted any more"
-"""Beginning of the reason of a collapse that shows by the predictions."""
-
 TOLERATED_OVERRUN = 1.02
 WORTH_A_CHANGE = 0.1
 """The schedule is lengthened only if it grows by at least this share of its length."""
@@ -52,47 +45,22 @@ class TrainingCollapsed(AutosegError):
     """Training collapsed, and setting it back did not help or is not possible."""
 
 
-def may_be_saved(state: State) -> bool:
-    """Whether a collapse may go back to this state: not where the last epoch found nothing, though one before did.
-
-    Args:
-        state: training state with the log rows so far.
-    """
-    return not (state.rows and _finds_nothing(state, state.rows[-1].train_dice))
-
-
 def collapsed(state: State, dice: float) -> bool:
-    """Whether training has collapsed at the end of an epoch, since the network predicts no foreground any more.
-
-    In a short epoch with small lesions a network that goes on learning may find none. So where the epoch was repeated
-    at half the rate, and none is found again, training goes on; it has collapsed if several epochs on end find none.
+    """Whether the network no longer predicts foreground, although it did in an earlier epoch.
 
     Args:
         state: training state with the log rows of earlier epochs.
         dice: mean foreground Dice of this epoch's patches.
     """
-    if not _finds_nothing(state, dice):
-        return False
-    on_end = list(takewhile(lambda row: row.train_dice < NO_FOREGROUND, reversed(state.rows)))
-    if len(on_end) + 1 >= EPOCHS_OF_A_COLLAPSE:
-        return True
-    began = state.step - state.training.iterations_per_epoch * (len(on_end) + 1)
-    repeated = any(
-        event.kind == "restored" and event.step == began and event.reason.startswith(FINDS_NOTHING)
-        for event in state.events
-    )
-    return not repeated
-
-
-def _finds_nothing(state: State, dice: float) -> bool:
-    """Whether an epoch of this Dice predicts no foreground, although an epoch in the log did."""
     return dice < NO_FOREGROUND and any(row.train_dice > LEARNED for row in state.rows)
 
 
 def go_back(folder: Path, learner: Learner, state: State, console: Console, why: str) -> None:
-    """Restore learner and state from the last checkpoint at the end of an epoch, and halve the learning rate.
+    """Restore learner and state from a checkpoint at the end of an epoch, halve the learning rate, forget quickly.
 
-    Checkpoints within an epoch may already contain the collapse.
+    Checkpoints within an epoch may already contain the collapse, and so may the one at the end of the last epoch, which
+    still found foreground in its first steps. So where training was set back to a checkpoint before, an older one is
+    taken. AdamW's long memory of large gradients keeps a network that predicts nothing where it is (`forget_quickly`).
 
     Args:
         folder: folder of the fold, which holds its checkpoints.
@@ -104,9 +72,10 @@ def go_back(folder: Path, learner: Learner, state: State, console: Console, why:
     Raises:
         TrainingCollapsed: training collapsed for the fourth time, or there is no checkpoint to go back to.
     """
-    found = checkpoint.load(folder / "checkpoint", validated_every=state.training.iterations_per_epoch)
-    restores = sum(e.kind == "restored" for e in state.events)
-    if found is None or restores >= MOST_RESTORES:
+    per_epoch = state.training.iterations_per_epoch
+    restored_to = [e.step for e in state.events if e.kind == "restored"]
+    found = checkpoint.load(folder / "checkpoint", validated_every=per_epoch, other_than=restored_to)
+    if found is None or len(restored_to) >= MOST_RESTORES:
         raise TrainingCollapsed(
             f"{folder}: training collapsed at step {state.step} ({why}) and could not be mended by smaller learning "
             "rates; lower `learning_rate` in plan.yaml, and look at the images for extreme intensities"
@@ -126,6 +95,7 @@ def go_back(folder: Path, learner: Learner, state: State, console: Console, why:
     state.loss_sum, state.counts = before.loss_sum, before.counts
     # events after the restored checkpoint are undone too
     state.events = (*kept, event)
+    learner.forget_quickly()
     # the time of the steps that are undone must not count for the pace
     checkpoint.forget_pace(state)
     checkpoint.save(folder / "checkpoint", state, learner)

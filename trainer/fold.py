@@ -147,7 +147,7 @@ def _train(task: Fold, stop: StopRequest, bar: FoldBar, at_other_pace: AtOtherPa
                 if not _end_epoch(task):
                     return
                 compare_pace(task, at_other_pace)
-            elif clock.now() - task.saved_at > checkpoint.SECONDS_BETWEEN_CHECKPOINTS and events.may_be_saved(state):
+            elif clock.now() - task.saved_at > checkpoint.SECONDS_BETWEEN_CHECKPOINTS:
                 task.save()
             repeat_events(task)
             adapt_threads(task)
@@ -180,7 +180,7 @@ def _end_epoch(task: Fold) -> bool:
     dice = pooled_dice(torch.tensor(state.counts).numpy())
     # an incomplete epoch may have no foreground at all, so it cannot show a collapse
     if steps == training.iterations_per_epoch and events.collapsed(state, dice):
-        _go_back(task, events.FINDS_NOTHING)
+        _go_back(task, "no foreground is predicted any more")
         return False
     if not task.learner.is_finite():
         _go_back(task, "the weights are not finite")
@@ -201,8 +201,7 @@ def _end_epoch(task: Fold) -> bool:
     state.loss_sum, state.counts = 0.0, None
     if not task.length_is_fixed:
         events.revise_length(state, task.limit, task.console, task.expected_validation(CASES_A_VALIDATION))
-    if events.may_be_saved(state):
-        task.save()
+    task.save()
     # drawing the picture takes as long as one or two steps of a small network
     drawn = state.step == task.length or clock.now() - task.drawn_at > SECONDS_BETWEEN_PICTURES
     write_log(task.folder, state.rows, drawn=drawn)

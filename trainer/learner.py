@@ -18,6 +18,9 @@ from autoseg.plan.plan import Plan
 from trainer.lesion_loss import lesion_regions, lesion_wise_loss
 from trainer.loss import deep_supervision_loss, foreground_counts
 
+QUICK_BETA = 0.98
+"""AdamW's decay of squared gradients after a collapse; 0.999 before it."""
+
 
 class Learner:
     """Weights, their moving average, the optimiser and the loss of one fold.
@@ -83,6 +86,16 @@ class Learner:
             self.scaler.update()
             self._update_average(done)
         return value, foreground_counts(logits[0], label).cpu()
+
+    def forget_quickly(self) -> None:
+        """Let AdamW remember squared gradients for fifty steps instead of a thousand; another optimiser is not changed.
+
+        Where lesions are small, one large gradient can make a network predict background alone. Its gradients are
+        then thirty times as small, and steps that are divided by the large ones before move it no more.
+        """
+        for group in self.optimizer.param_groups:
+            if "betas" in group:
+                group["betas"] = (group["betas"][0], QUICK_BETA)
 
     def is_finite(self) -> bool:
         """Whether every weight is finite; a gradient may overflow even if the loss does not."""

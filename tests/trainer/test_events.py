@@ -3,14 +3,10 @@ import io
 import pytest
 from rich.console import Console
 
-from autoseg.run_folder.finished_fold import Event
 from trainer.checkpoint import LogRow, Requested, State, forget_pace
 from trainer.events import (
-    FINDS_NOTHING,
     change_threads,
-    collapsed,
     end_now,
-    may_be_saved,
     pace,
     pace_of,
     revise_length,
@@ -118,35 +114,6 @@ def test_after_a_collapse_the_time_of_what_was_undone_is_no_pace(training) -> No
     forget_pace(state)
     state.rows = [*state.rows, state.rows[-1].changed(step=50, seconds=60.0)]
     assert pace_of(state)[0] == pytest.approx(1.0)
-
-
-def restored_to(step: int) -> Event:
-    return Event(kind="restored", step=step, iterations=200, rate_factor=0.5, reason=f"{FINDS_NOTHING} at step 9")
-
-
-@pytest.mark.parametrize(
-    ("restored", "empty", "is_collapse"),
-    [([], 0, True), ([10], 0, True), ([30], 0, False), ([30], 1, False), ([30], 2, True), ([10, 20], 2, True)],
-    ids=["first time", "another epoch", "once more", "two on end", "three on end", "three on end, never repeated"],
-)
-def test_an_epoch_that_finds_nothing_a_second_time_is_no_collapse_and_three_on_end_are(
-    training, restored: list[int], empty: int, is_collapse: bool
-) -> None:
-    """Small lesions in a short epoch: setting it back again and again would end a fold that still learns."""
-    state = state_of(training, rows([10, 10, 10], set()))
-    state.rows = [*state.rows, *(state.rows[-1].changed(step=40 + 10 * i, train_dice=0.0) for i in range(empty))]
-    state.step = 40 + 10 * empty
-    state.events = tuple(restored_to(step) for step in restored)
-    assert collapsed(state, 0.0) == is_collapse
-    assert not collapsed(state, 0.05)
-    assert may_be_saved(state) == (empty == 0)
-
-
-def test_an_epoch_that_was_set_back_for_another_reason_is_tried_again(training) -> None:
-    state = state_of(training, rows([10, 10, 10], set()))
-    state.step = 40
-    state.events = (restored_to(30).changed(reason="the loss is not finite at step 33"),)
-    assert collapsed(state, 0.0)
 
 
 def test_other_threads_are_an_event_and_change_no_length(training) -> None:
