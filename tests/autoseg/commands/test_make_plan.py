@@ -63,29 +63,23 @@ def edited(run: RunFolder, **changes: object) -> None:
 def test_with_a_time_budget_images_are_planned_and_preprocessed_within_the_region(calls, dataset, run) -> None:
     plan = plan_of(dataset, run, plan_only=False)
     reference = read_plan(run.reference_plan)
-    assert plan.region is not None and plan.region.frame == "body" and reference.region is None
-    # the ball lies within 2 mm of its place: its ends are shares of a body of 20 × 48 × 52 voxels
-    assert plan.region.lower == pytest.approx((0.05, 0.15, 0.12), abs=0.1)
-    assert plan.region.upper == pytest.approx((0.55, 0.45, 0.4), abs=0.12)
+    assert plan.region is not None and reference.region is None
+    # the ball lies at one place of the image, within 2 voxels and its own radius of 3
+    ends = np.array([plan.region.lower, plan.region.upper]) * SHAPE
+    assert (ends[0] < (6, 18, 16)).all() and (ends[1] > (10, 22, 20)).all()
+    assert (ends[1] - ends[0] < (15, 19, 19)).all()
     assert np.prod(plan.configurations["3d"].median_shape) < 0.6 * np.prod(reference.configurations["3d"].median_shape)
     assert plan.region.text in read_reasons(run.plan)["region"]
+    assert read_reasons(run.reference_plan)["region"] == "whole images, as nnU-Net sees them"
     record = read_record(run.case("3d", "ball_0"))
     assert record.shape == tuple(round(n) for n in plan.configurations["3d"].median_shape)
 
 
-def test_without_a_time_budget_images_are_whole(calls, dataset, run) -> None:
-    assert plan_of(dataset, run, time_budget="none").region is None
-    assert read_reasons(run.plan)["region"] == "whole images, as nnU-Net sees them"
-
-
-def test_a_study_has_one_region_for_all_its_cells(calls, dataset, run) -> None:
-    autoseg.study(
-        dataset, run.path, sequences=["all"], dimensions=["2d", "3d"], device="cpu", workers=1, time_budget="10m"
-    )
-    plan = read_plan(run.plan)
+def test_all_configurations_have_the_same_crop_so_that_they_can_predict_together(calls, dataset, run) -> None:
+    plan = plan_of(dataset, run, config=["2d", "3d"], plan_only=False)
     assert plan.region is not None
-    crops = {read_record(run.case(source, "ball_3")).crop for source in map(plan.preprocessed_as, plan.configurations)}
-    assert len(crops) == 1
+    crops = {read_record(run.case(name, "ball_3")).crop for name in ("2d", "3d")}
+    assert len(crops) == 1 and np.prod(np.diff(np.array(next(iter(crops))), axis=0)) < 0.6 * np.prod(SHAPE)
 
 
 def test_a_configuration_that_a_part_would_not_have_is_planned_for_whole_images(
