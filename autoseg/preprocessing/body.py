@@ -11,13 +11,13 @@ from collections.abc import Sequence
 
 import cc3d
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from autoseg.image.geometry import Corners, Shape
 from autoseg.preprocessing.crop import box_of
 
+BINS = 256
 MOST_VOXELS_ALONG_AN_AXIS = 128
 """Larger images are looked at in steps of several voxels: a box needs no more."""
 
@@ -32,14 +32,30 @@ def body_box(image: NDArray[np.float32], present: Sequence[bool]) -> Corners:
     shape = (image.shape[1], image.shape[2], image.shape[3])
     steps = tuple(-(-n // MOST_VOXELS_ALONG_AN_AXIS) for n in shape)
     brightness = _brightness(image[:, :: steps[0], :: steps[1], :: steps[2]], present)
-    above = sitk.GetArrayFromImage(sitk.OtsuThreshold(sitk.GetImageFromArray(brightness), 0, 1)).astype(bool)
-    # separates the body from noise and from the table it lies on
-    opened = ndimage.binary_opening(above)
+    # the opening separates the body from noise and from the table it lies on
+    opened = ndimage.binary_opening(brightness > otsu_threshold(brightness))
     if not opened.any():
         return (0, 0, 0), shape
     body = cc3d.largest_k(opened.astype(np.uint8), k=1, connectivity=6) > 0
     lower, upper = box_of(body)
     return _in_voxels(lower, steps, shape), _in_voxels(upper, steps, shape)
+
+
+def otsu_threshold(values: NDArray[np.float32]) -> float:
+    """The threshold that divides values into two classes with the largest variance between them; Otsu's method.
+
+    SimpleITK's ends the process, without an error, where memory is too little for its threads.
+
+    Args:
+        values: values of any shape.
+    """
+    counts, edges = np.histogram(values, BINS)
+    centres = (edges[:-1] + edges[1:]) / 2
+    below, above = np.cumsum(counts)[:-1], np.cumsum(counts[::-1])[-2::-1]
+    mean_below = np.cumsum(counts * centres)[:-1] / np.maximum(below, 1)
+    mean_above = np.cumsum((counts * centres)[::-1])[-2::-1] / np.maximum(above, 1)
+    best = int(np.argmax(below.astype(float) * above * (mean_above - mean_below) ** 2))
+    return float(edges[best + 1])
 
 
 def _brightness(image: NDArray[np.float32], present: Sequence[bool]) -> NDArray[np.float32]:

@@ -114,10 +114,10 @@ def test_an_unexpected_failure_shows_its_traceback_and_the_rest_go_on(run, tmp_p
     cases = read_inputs([write(tmp_path / "in" / f"{name}.nii.gz", voxels()).parent for name in "ab"], ("T1",))
     real = inference.predict.prepare_case
 
-    def fails_once(loaded, plan, configuration, name):
+    def fails_once(loaded, plan, configuration, name, part):
         if name == "a":
             raise ZeroDivisionError("odd")
-        return real(loaded, plan, configuration, name)
+        return real(loaded, plan, configuration, name, part)
 
     monkeypatch.setattr("inference.predict.prepare_case", fails_once)
     problems, shown = predict(run, cases, tmp_path / "out")

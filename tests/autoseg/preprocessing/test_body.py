@@ -8,7 +8,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from autoseg.image.image import read_image
-from autoseg.preprocessing.body import body_box
+from autoseg.preprocessing.body import body_box, otsu_threshold
 
 CENTRE, RADII = (20, 70, 60), (14, 50, 30)
 
@@ -53,6 +53,17 @@ def test_a_body_in_air_is_found(kind) -> None:
     box = np.array(body_box(kind(np.random.default_rng(0))[None], (True,)))
     # images of more than 128 voxels along an axis are looked at in steps, and a thin end may be opened away
     assert np.abs(box - expected_box()).max() <= 5
+
+
+@pytest.mark.parametrize("share", [0.5, 0.1, 0.9])
+def test_the_threshold_is_simpleitks(share: float) -> None:
+    rng = np.random.default_rng(2)
+    dark = rng.random((30, 40, 50)) < share
+    values = np.where(dark, rng.gamma(2, 0.05, dark.shape), rng.normal(0.7, 0.1, dark.shape)).astype(np.float32)
+    judge = sitk.OtsuThresholdImageFilter()
+    judge.SetNumberOfHistogramBins(256)
+    judge.Execute(sitk.GetImageFromArray(values))
+    assert otsu_threshold(values) == pytest.approx(judge.GetThreshold(), abs=float(2 * np.ptp(values) / 256))
 
 
 def test_absent_channels_do_not_count() -> None:
