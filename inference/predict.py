@@ -200,8 +200,8 @@ def _told(case: Case, reason: str, console: Console) -> str:
 def _predict_case(
     predictor: Predictor, case: Case, target: Path, console: Console, on_window: Callable[[int, int], None]
 ) -> None:
-    loaded = load_case(case, None, predictor.plan.orientation)
     plan = predictor.plan
+    loaded = load_case(case, None, plan.orientation)
     require_predictable(loaded, tuple(channel.name for channel in plan.channels))
     part = part_of(loaded, plan.region)
     groups = groups_that_see(predictor.groups, plan, loaded, console)

@@ -24,7 +24,7 @@ def notes(part: Part, classes: NDArray[np.uint8]) -> tuple[str, ...]:
     """
     if part.why_whole:
         return (f"{part.why_whole}; so the whole image is predicted",)
-    if part.is_region and reaches_border(part, classes):
+    if reaches_border(part, classes):
         return ("the prediction reaches the border of the region, so more may lie outside of it; --whole-image tells",)
     return ()
 

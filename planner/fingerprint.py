@@ -25,7 +25,7 @@ from autoseg.dataset.fingerprint import CaseFingerprint, ClassFingerprint, Displ
 from autoseg.dataset.grids import same_voxels
 from autoseg.dataset.load import LoadedCase, load_case
 from autoseg.errors import DatasetError
-from autoseg.image.geometry import Geometry, closest_world_axes
+from autoseg.image.geometry import Geometry, closest_world_axes, slices_of
 from autoseg.image.image import read_geometry
 from autoseg.image.labels import Labels
 from autoseg.machine.map_cases import map_cases, workers_within_memory
@@ -222,12 +222,11 @@ def sample_intensities(
 def _measure(task: _Task) -> _Measured:
     loaded = load_case(task.case, task.labels, task.orientation)
     rng = np.random.default_rng([SEED, zlib.crc32(task.case.name.encode())])
-    lower, upper = box_of(nonzero_mask(loaded.image, loaded.present))
-    z, y, x = (slice(a, b) for a, b in zip(lower, upper, strict=True))
+    crop = slices_of(box_of(nonzero_mask(loaded.image, loaded.present)))
     moved_mm = measure_displacements(task.case, loaded, task.channels)
     return _Measured(
-        measure_case(task.case.name, loaded, (z, y, x), task.labels).changed(displacements=moved_mm),
-        sample_intensities(loaded, (z, y, x), task.samples, rng),
+        measure_case(task.case.name, loaded, crop, task.labels).changed(displacements=moved_mm),
+        sample_intensities(loaded, crop, task.samples, rng),
     )
 
 

@@ -7,6 +7,7 @@ test holds a plan that no file could hold.
 from autoseg.image.labels import Labels
 from autoseg.plan.configuration import Configuration, Network, Prediction, Training
 from autoseg.plan.plan import Channel, ForegroundIntensity, Plan
+from autoseg.plan.region import Region
 
 LABELS = Labels(values=(0, 1, 2), names=("background", "organ", "lesion"))
 FOREGROUND = ForegroundIntensity(mean=0, sd=1, median=0, percentile_00_5=-1, percentile_99_5=1)
@@ -96,6 +97,19 @@ def example_plan(**changes: object) -> Plan:
         configurations={"3d": example_configuration()},
     )
     return plan.changed(**changes)
+
+
+def example_region(**changes: object) -> Region:
+    """The whole image, whatever its length is, as a region without a margin."""
+    fields = {
+        "frame": "image",
+        "lower": (0.0, 0.0, 0.0),
+        "upper": (1.0, 1.0, 1.0),
+        "margin_mm": 0.0,
+        "shortest_mm": (1.0, 1.0, 1.0),
+        "longest_mm": (1000.0, 1000.0, 1000.0),
+    }
+    return Region.model_validate(fields | changes)
 
 
 def with_configuration(plan: Plan, name: str = "3d", **changes: object) -> Plan:

@@ -67,7 +67,7 @@ def make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpos
         by_clock = measure_on(purpose.device, wanted.threads)
         measure = CostRecorder(_by_work(purpose.device, wanted.threads, by_clock) if by_work else by_clock)
         budget = wanted.budget_on(purpose.device)
-        followed, inside = (reference, fingerprint)
+        followed, inside = reference, fingerprint
         if budget is not None:
             followed, inside = in_region(reference, fingerprint, splits, purpose)
         decided = decide(
@@ -109,12 +109,25 @@ def reference_of(
     fingerprint: Fingerprint, memory_gb: float, architecture: Architecture, cells: Sequence[Cell]
 ) -> PlannedDecisions:
     """The plan by nnU-Net's rules; for a study, with one configuration for each input dimension of its cells."""
-    from planner.additions.network_input import with_inputs
-    from planner.additions.study_grid import dimensions_of
-    from planner.rules.reference_plan import reference_plan, require_planned
+    from planner.rules.reference_plan import require_planned
 
-    reference = with_inputs(reference_plan(fingerprint, memory_gb=memory_gb, architecture=architecture), fingerprint)
+    reference = _reference_of_all(fingerprint, memory_gb, architecture)
     require_planned(reference.plan, [cell.dimension for cell in cells])
+    return _of_cells(reference, cells)
+
+
+def _reference_of_all(fingerprint: Fingerprint, memory_gb: float, architecture: Architecture) -> PlannedDecisions:
+    """The plan by nnU-Net's rules, with every configuration that they plan, and `2.5d`."""
+    from planner.additions.network_input import with_inputs
+    from planner.rules.reference_plan import reference_plan
+
+    return with_inputs(reference_plan(fingerprint, memory_gb=memory_gb, architecture=architecture), fingerprint)
+
+
+def _of_cells(reference: PlannedDecisions, cells: Sequence[Cell]) -> PlannedDecisions:
+    """The plan with a configuration for each input dimension of a study's cells; as it is without cells."""
+    from planner.additions.study_grid import dimensions_of
+
     return dimensions_of(reference, cells) if cells else reference
 
 
@@ -127,7 +140,7 @@ def in_region(
     is asked for would not be planned for it.
 
     Args:
-        reference: the reference plan.
+        reference: the plan by nnU-Net's rules for whole images, which gives memory and architecture.
         fingerprint: fingerprint of the whole images.
         splits: the folds of cross-validation.
         purpose: what the plan is made for.
@@ -140,11 +153,11 @@ def in_region(
     inside = within(fingerprint, region.value)
     plan = reference.plan
     architecture = next(iter(plan.configurations.values())).network.architecture
-    cropped = reference_of(inside, plan.memory_gb, architecture, ())
+    cropped = _reference_of_all(inside, plan.memory_gb, architecture)
     if missing := [name for name in purpose.configurations if name not in cropped.plan.configurations]:
         why = f"whole images: {', '.join(missing)} would not be planned for a part of them"
         return reference.changed(region=Decision(None, why)), fingerprint
-    return reference_of(inside, plan.memory_gb, architecture, purpose.cells).changed(region=region), inside
+    return _of_cells(cropped, purpose.cells).changed(region=region), inside
 
 
 def decide(

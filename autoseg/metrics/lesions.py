@@ -15,7 +15,7 @@ from math import pi
 import cc3d
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
+from scipy.sparse import coo_array, csr_array
 
 from autoseg.image.geometry import Spacing
 
@@ -104,6 +104,21 @@ def f_betas(sensitivity: NDArray[np.float64], precision: NDArray[np.float64], be
     return np.asarray((1 + beta**2) * precision * sensitivity / np.where(below > 0, below, 1.0))
 
 
+def shared_voxels(
+    lesions: NDArray[np.integer], parts: NDArray[np.integer], both: NDArray[np.bool_], shape: tuple[int, int]
+) -> csr_array:
+    """Number of voxels that each lesion shares with each predicted component, as a sparse matrix.
+
+    Args:
+        lesions: number of the lesion at each voxel (z, y, x).
+        parts: number of the predicted component at each voxel (z, y, x).
+        both: voxels (z, y, x) that are counted: those of a lesion and of a component.
+        shape: shape of the matrix: one more than the largest number of a lesion, and of a component.
+    """
+    # the sparse matrix sums up entries of one place
+    return coo_array((np.ones(np.count_nonzero(both), np.int64), (lesions[both], parts[both])), shape=shape).tocsr()
+
+
 def match_lesions(reference: NDArray[np.bool_], prediction: NDArray[np.bool_], spacing: Spacing) -> LesionMatch:
     """Find the connected components of two masks and match them by overlap.
 
@@ -117,10 +132,7 @@ def match_lesions(reference: NDArray[np.bool_], prediction: NDArray[np.bool_], s
     sizes = np.bincount(lesions.ravel(), minlength=n_lesions + 1)
     part_sizes = np.bincount(parts.ravel(), minlength=n_parts + 1)
     both = reference & prediction
-    # number of voxels that each lesion shares with each component; the sparse matrix sums them up
-    shared = coo_array(
-        (np.ones(np.count_nonzero(both), np.int64), (lesions[both], parts[both])), shape=(n_lesions + 1, n_parts + 1)
-    ).tocsr()
+    shared = shared_voxels(lesions, parts, both, (n_lesions + 1, n_parts + 1))
     intersection: NDArray[np.int64] = np.asarray(shared.sum(axis=1))
     touching: NDArray[np.int64] = np.asarray((shared > 0) @ part_sizes)
     voxel_ml = float(np.prod(spacing)) / 1000

@@ -1,4 +1,4 @@
-"""Finds the box around the body in an image, for coordinates that do not depend on the field of view.
+"""Finds the box around the body in an image, as far as the image shows it.
 
 The body is the largest connected component above Otsu's threshold (IEEE Trans. Syst. Man Cybern. 9:62, 1979) of the
 square root of the intensities. The root is taken because MR coils make the rim of a body brighter than its middle.

@@ -12,7 +12,7 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg.image.geometry import Corners
+from autoseg.image.geometry import Corners, slices_of
 
 
 def nonzero_mask(image: NDArray, present: Sequence[bool]) -> NDArray[np.bool_]:
@@ -31,8 +31,7 @@ def nonzero_mask(image: NDArray, present: Sequence[bool]) -> NDArray[np.bool_]:
             for plane, values in zip(mask, channel, strict=True):
                 plane |= values != 0
     # outside the box around the mask there are no holes
-    lower, upper = box_of(mask)
-    inside = mask[tuple(slice(a, b) for a, b in zip(lower, upper, strict=True))]
+    inside = mask[slices_of(box_of(mask))]
     if not inside.all():
         _fill_holes(inside)
     return mask

@@ -16,12 +16,10 @@ class Part:
 
     Args:
         box: the part in voxels (z, y, x) of the loaded image.
-        is_region: whether it is the plan's region, and not the whole image.
         why_whole: why it is the whole image although the plan has a region, in words; None where that is not so.
     """
 
     box: Corners
-    is_region: bool
     why_whole: str | None = None
 
 
@@ -35,11 +33,11 @@ def part_of(loaded: LoadedCase, region: Region | None) -> Part:
     geometry = loaded.geometry
     whole: Corners = ((0, 0, 0), geometry.shape)
     if region is None:
-        return Part(whole, is_region=False)
+        return Part(whole)
     frame = body_box(loaded.image, loaded.present) if region.frame == "body" else whole
     if why := region.why_foreign(frame, geometry.spacing):
-        return Part(whole, is_region=False, why_whole=why)
-    return Part(region.box(frame, geometry.shape, geometry.spacing), is_region=True)
+        return Part(whole, why)
+    return Part(region.box(frame, geometry.shape, geometry.spacing))
 
 
 def cropped(nonzero: Corners, part: Part) -> Corners:

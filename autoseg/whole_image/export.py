@@ -11,11 +11,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from autoseg.image.geometry import slices_of
 from autoseg.image.image import Image
 from autoseg.image.labels import Labels
 from autoseg.run_folder.preprocessed_case import CaseRecord
 from autoseg.whole_image.case_probabilities import CaseProbabilities
-from autoseg.whole_image.mixture import Mixture, crop_of, most_probable
+from autoseg.whole_image.mixture import Mixture, most_probable
 
 
 def export_labels(probabilities: NDArray[np.floating], record: CaseRecord, labels: Labels) -> Image:
@@ -61,7 +62,7 @@ def export_probabilities(members: Sequence[CaseProbabilities], labels: Labels) -
     record = mixture.record
     for index, value in enumerate(labels.values):
         whole = np.full(record.reoriented.shape, 1.0 if index == 0 else 0.0, dtype=np.float32)
-        target = whole[crop_of(record)]
+        target = whole[slices_of(record.crop)]
         for planes in mixture.slabs():
             target[planes] = mixture.mean(index, (planes, slice(0, target.shape[1]), slice(0, target.shape[2])))
         yield value, Image(np.ascontiguousarray(record.reorientation.undo(whole))[None], record.stored)

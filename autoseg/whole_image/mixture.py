@@ -127,15 +127,10 @@ def most_probable(members: Sequence[CaseProbabilities], weights: Sequence[float]
     mixture = Mixture(members)
     factors = [1.0] * mixture.classes if weights is None else [float(weight) for weight in weights]
     classes = np.zeros(mixture.record.reoriented.shape, dtype=np.uint8)
-    target = classes[crop_of(mixture.record)]
+    target = classes[slices_of(mixture.record.crop)]
     for planes in mixture.slabs():
         _decide(mixture, factors, planes, target[planes])
     return classes
-
-
-def crop_of(record: CaseRecord) -> Box:
-    """Ranges (z, y, x) of the crop in the reoriented image."""
-    return slices_of(record.crop)
 
 
 def _image_of(record: CaseRecord) -> tuple[object, ...]:

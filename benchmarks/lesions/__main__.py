@@ -1,6 +1,6 @@
 """Compares ideas for plans that find lesions, at equal time on two cores.
 
-    python -m benchmarks.lesions FOLDER --data DATA [--minutes 4] [--folds 0 1] [--seed 1234] [--arms …]
+    python -m benchmarks.lesions FOLDER --data DATA [--minutes 4] [--folds 0 1] [--seeds 1234] [--arms …]
 
 Each idea (`arms.py`) is a plan for folds of so many minutes, of which two are trained side by side, each by one thread.
 Their out-of-fold probabilities are scored at every threshold and smallest size (`sweep.py`), so that false lesions can

@@ -11,7 +11,6 @@ import numpy as np
 
 from autoseg.dataset.fingerprint import Fingerprint, read_fingerprint
 from autoseg.dataset.read import read_dataset
-from autoseg.image.geometry import Spacing
 from autoseg.plan.decision import Decision, WithReasons
 from autoseg.plan.plan import Plan, read_plan, write_plan
 from autoseg.plan.region import Region
@@ -22,7 +21,14 @@ from planner.additions.lesion_loss import with_lesion_loss
 from planner.additions.region import learn_region, within
 from planner.budget import network_candidates
 from planner.budget.candidate_chooser import Chooser
-from planner.budget.network_candidates import LARGEST_BATCH_3D, Candidate, candidates, narrowed, slimmed
+from planner.budget.network_candidates import (
+    LARGEST_BATCH_3D,
+    Candidate,
+    candidates,
+    complete_spacing,
+    narrowed,
+    slimmed,
+)
 from planner.budget.short_schedule import short_prediction, short_training
 from planner.preprocess import preprocess_dataset
 from planner.rules.network_size import Target, network_for
@@ -40,9 +46,9 @@ def plan_and_preprocess(data: Path, run: RunFolder, arm: Arm, seconds: float, se
     """Write the plan of an idea, if it is not there, and the cases that are preprocessed by it.
 
     Args:
-        data: data set.
+        data: folder or `cases.csv` of the raw data set.
         run: RUN folder that has the fingerprint and the folds.
-        arm: the idea.
+        arm: what the plan has that others have not.
         seconds: time of a fold, which is trained by one thread.
         seed: seed of the weights and of every draw.
         folds: numbers of the folds that are compared.
@@ -98,7 +104,7 @@ def _candidates(reference: Candidate, fingerprint: Fingerprint, arm: Arm) -> lis
         across = arm.voxels_across or network_candidates.VOXELS_ACROSS_A_LESION
         with mock.patch.object(network_candidates, "VOXELS_ACROSS_A_LESION", across):
             return list(candidates(reference.value, fingerprint))
-    spacing = full = np.array(reference.value.target_spacing(_median_spacing(fingerprint)))
+    spacing = full = np.array(complete_spacing(reference.value, fingerprint))
     while (spacing / full).max() < arm.coarser:
         spacing = coarser_spacing(spacing)
     target_spacing = (float(spacing[0]), float(spacing[1]), float(spacing[2]))
@@ -115,8 +121,3 @@ def _candidates(reference: Candidate, fingerprint: Fingerprint, arm: Arm) -> lis
         network=slimmed(narrowed(network_for(target, topology), arm.features)),
     )
     return [found]
-
-
-def _median_spacing(fingerprint: Fingerprint) -> Spacing:
-    z, y, x = np.median([case.spacing for case in fingerprint.cases], axis=0)
-    return float(z), float(y), float(x)

@@ -12,37 +12,15 @@ from dataclasses import dataclass
 import cc3d
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
 
 from autoseg.image.image import read_label
+from autoseg.metrics.lesions import shared_voxels
 from autoseg.plan.plan import read_plan
 from autoseg.run_folder.paths import RunFolder
 from autoseg.whole_image.export import export_probabilities
 from autoseg.whole_image.out_of_fold import read_probabilities
 
-THRESHOLDS = (
-    0.02,
-    0.05,
-    0.1,
-    0.15,
-    0.2,
-    0.25,
-    0.3,
-    0.35,
-    0.4,
-    0.45,
-    0.5,
-    0.55,
-    0.6,
-    0.65,
-    0.7,
-    0.75,
-    0.8,
-    0.85,
-    0.9,
-    0.95,
-    0.98,
-)
+THRESHOLDS = (0.02, *(twentieth / 20 for twentieth in range(1, 20)), 0.98)
 SMALLEST_ML = (0.0, 0.05, 0.1, 0.2, 0.5)
 AS_RUN_LEAVES_IT = (0.5, 0.0)
 LARGE_ML = 0.5
@@ -106,7 +84,8 @@ def score(
     for threshold in THRESHOLDS:
         parts, parts_count = cc3d.connected_components(probability >= threshold, connectivity=26, return_N=True)
         part_sizes = np.bincount(parts.ravel(), minlength=parts_count + 1)
-        shared = _shared(lesions, parts, count, parts_count)
+        both = (lesions > 0) & (parts > 0)
+        shared = shared_voxels(lesions, parts, both, (count + 1, parts_count + 1)).toarray()
         for smallest in SMALLEST_ML:
             kept = part_sizes[1:] * voxel_ml >= smallest
             common = shared[1:, 1:] * kept
@@ -114,7 +93,6 @@ def score(
             found = (common > 0).any(axis=1)
             overlapped = (common >= LEAST_IOU * union).any(axis=1)
             predicted = int(part_sizes[1:][kept].sum())
-            both = int(common.sum())
             total = int(sizes[1:].sum()) + predicted
             yield Scored(
                 case=case,
@@ -127,12 +105,5 @@ def score(
                 overlapped=int(overlapped.sum()),
                 overlapped_large=int((overlapped & large).sum()),
                 false=int((kept & ~(shared[1:, 1:] > 0).any(axis=0)).sum()),
-                dice=2 * both / total if total else None,
+                dice=2 * int(common.sum()) / total if total else None,
             )
-
-
-def _shared(lesions: NDArray, parts: NDArray, count: int, parts_count: int) -> NDArray[np.int64]:
-    """Number of voxels that each lesion shares with each predicted component, (lesions + 1, components + 1)."""
-    both = (lesions > 0) & (parts > 0)
-    ones = np.ones(np.count_nonzero(both), np.int64)
-    return coo_array((ones, (lesions[both], parts[both])), shape=(count + 1, parts_count + 1)).toarray()

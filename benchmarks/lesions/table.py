@@ -9,6 +9,7 @@ import pandas as pd
 from rich.table import Table
 
 from benchmarks.lesions.sweep import AS_RUN_LEAVES_IT
+from benchmarks.study_missing import difference
 
 FALSE_A_CASE = (0.5, 1.0, 2.0, 4.0, 8.0)
 POINT = ["threshold", "smallest_ml"]
@@ -83,13 +84,10 @@ def table(rows: Sequence[dict], reference: str) -> Table:
 
 def _difference(row: dict, first: dict | None) -> str:
     """Mean paired difference of Dice to a row, with its bootstrap interval; empty where there is nothing to compare."""
-    values = np.zeros(0) if first is None or row is first else (_dice(row) - _dice(first)).dropna().to_numpy()
+    values = pd.Series(dtype=float) if first is None or row is first else (_dice(row) - _dice(first)).dropna()
     if not values.size:
         return ""
-    rng = np.random.default_rng(0)
-    means = rng.choice(values, (10_000, len(values))).mean(axis=1)
-    low, high = np.percentile(means, (2.5, 97.5))
-    return f"{values.mean():+.3f} ({low:+.3f} to {high:+.3f})"
+    return difference(values)
 
 
 def _dice(row: dict) -> pd.Series:

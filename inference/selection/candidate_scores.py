@@ -17,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.errors import ImageError
+from autoseg.image.geometry import slices_of
 from autoseg.image.image import read_label
 from autoseg.image.labels import Labels
 from autoseg.metrics import Counts
 from autoseg.preprocessing.resample import Box
 from autoseg.run_folder.preprocessed_case import CaseRecord
 from autoseg.whole_image.case_probabilities import CaseProbabilities
-from autoseg.whole_image.mixture import Mixture, crop_of
+from autoseg.whole_image.mixture import Mixture
 from autoseg.whole_image.out_of_fold import read_probabilities
 from inference.compare import LARGEST_OFFSET
 from inference.selection.jackknife import jackknife_error
@@ -105,7 +106,7 @@ def count_case(files: CaseFiles, candidates: Sequence[Candidate], labels: Labels
     members = [[names.index(name) for name in candidate] for candidate in candidates]
     shared = np.zeros((len(candidates), labels.classes), dtype=np.int64)
     positive = np.zeros_like(shared)
-    crop = truth[crop_of(record)]
+    crop = truth[slices_of(record.crop)]
     for box in _slabs(crop.shape, len(names) * labels.classes):
         _count_slab(mixtures, members, crop[box], box, shared, positive)
     reference = np.bincount(truth.ravel(), minlength=labels.classes)

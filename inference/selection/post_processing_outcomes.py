@@ -14,11 +14,11 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg.image.geometry import Spacing
+from autoseg.image.geometry import Spacing, slices_of
 from autoseg.image.labels import Labels
 from autoseg.preprocessing.crop import box_of
 from autoseg.run_folder.selection import PLAIN_THRESHOLD, ClassRule
-from autoseg.whole_image.mixture import Mixture, crop_of
+from autoseg.whole_image.mixture import Mixture
 from inference.post_processing import kept_components
 from inference.selection.candidate_scores import Candidate, CaseFiles
 
@@ -78,7 +78,7 @@ def outcomes_of_case(files: CaseFiles, candidate: Candidate, labels: Labels) -> 
     spacing = record.reoriented.spacing
     competitors = _Competitors(mixture)
     return [
-        _outcomes(*competitors.of_class(index), truth == index, crop_of(record), spacing)
+        _outcomes(*competitors.of_class(index), truth == index, slices_of(record.crop), spacing)
         for index in range(1, labels.classes)
     ]
 

@@ -104,14 +104,14 @@ def smaller_patches(reference: Configuration, fingerprint: Fingerprint) -> Itera
     The share of a case that a patch sees has no lower limit here.
     """
     width = reference.network.features[0]
-    full = _complete(reference, fingerprint)
+    full = complete_spacing(reference, fingerprint)
     for candidate in _at(reference, fingerprint, full, width, slim=False, least_seen=0.0):
         yield candidate.value
 
 
 def _spacings(reference: Configuration, fingerprint: Fingerprint) -> Iterator[Spacing]:
     """Yield the reference's spacing and ever coarser ones, while the smallest structure stays resolved."""
-    full = _complete(reference, fingerprint)
+    full = complete_spacing(reference, fingerprint)
     yield full
     largest = coarsest_spacing(fingerprint)
     spacing = np.array(full)
@@ -124,7 +124,8 @@ def _spacings(reference: Configuration, fingerprint: Fingerprint) -> Iterator[Sp
         yield float(spacing[0]), float(spacing[1]), float(spacing[2])
 
 
-def _complete(reference: Configuration, fingerprint: Fingerprint) -> Spacing:
+def complete_spacing(reference: Configuration, fingerprint: Fingerprint) -> Spacing:
+    """The reference's spacing in mm (z, y, x); along an axis that is not resampled that of the median case."""
     median = np.median([case.spacing for case in fingerprint.cases], axis=0)
     return reference.target_spacing((float(median[0]), float(median[1]), float(median[2])))
 
@@ -174,7 +175,7 @@ def _candidate(
 ) -> Candidate:
     flat = reference.slice_axis
     kept = [None if axis == flat else s for axis, s in enumerate(spacing)]
-    coarsening = max(s / f for s, f in zip(spacing, _complete(reference, fingerprint), strict=True))
+    coarsening = max(s / f for s, f in zip(spacing, complete_spacing(reference, fingerprint), strict=True))
     return WithReasons(reference).changed(
         spacing=Decision(
             (kept[0], kept[1], kept[2]),

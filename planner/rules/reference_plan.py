@@ -148,7 +148,7 @@ def require_planned(plan: Plan, names: Iterable[str]) -> None:
     """Refuse configurations that the rules do not plan for a data set.
 
     Args:
-        plan: the reference plan.
+        plan: what nnU-Net's rules decided for the data set.
         names: names of the configurations that a person asks for.
 
     Raises:

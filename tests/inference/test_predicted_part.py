@@ -6,9 +6,9 @@ import pytest
 from autoseg.dataset.inputs import read_inputs
 from autoseg.image.image import read_label
 from autoseg.plan.plan import read_plan, write_plan
-from autoseg.plan.region import Region
 from autoseg.preprocessing.region import Part
 from inference.predicted_part import reaches_border
+from tests.example_plan import example_region
 from tests.inference.bright_run import SHAPE, predict, run, straight, voxels, write
 
 __all__ = ["run"]
@@ -17,18 +17,10 @@ BOX = (slice(0, 9), slice(5, 15), slice(0, 22))
 """The region of an image of `SHAPE`."""
 
 
-def give_region(run, **changes):
+def give_region(run):
     length = tuple(float(n) for n in SHAPE)
-    fields = {
-        "frame": "image",
-        "lower": (0.0, 0.25, 0.0),
-        "upper": (0.5, 0.75, 1.0),
-        "margin_mm": 0.0,
-        "shortest_mm": length,
-        "longest_mm": length,
-    }
-    plan = read_plan(run.plan).changed(region=Region.model_validate(fields | changes))
-    write_plan(run.plan, plan, {})
+    half = example_region(lower=(0.0, 0.25, 0.0), upper=(0.5, 0.75, 1.0), shortest_mm=length, longest_mm=length)
+    write_plan(run.plan, read_plan(run.plan).changed(region=half), {})
 
 
 def predicted(run, tmp_path, array, geometry=None, **options):
@@ -82,4 +74,4 @@ def test_a_prediction_inside_the_region_needs_no_word(run, tmp_path):
 def test_the_border_of_the_image_is_none_of_the_region(voxel, reaches):
     classes = np.zeros((10, 10, 10), np.uint8)
     classes[voxel] = 1
-    assert reaches_border(Part(((2, 0, 1), (10, 10, 8)), is_region=True), classes) == reaches
+    assert reaches_border(Part(((2, 0, 1), (10, 10, 8))), classes) == reaches

@@ -20,21 +20,13 @@ from autoseg.errors import DatasetError, PlanError, RunFolderError
 from autoseg.image.geometry import Geometry
 from autoseg.image.image import Image, read_label, write_image
 from autoseg.image.labels import Labels
-from autoseg.plan.region import Region
 from autoseg.run_folder.lock import locked
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.preprocessed_case import open_case
 from planner.preprocess import MARKER, preprocess_dataset
-from tests.example_plan import FOREGROUND, LABELS, example_channel, example_plan, with_configuration
+from tests.example_plan import FOREGROUND, LABELS, example_channel, example_plan, example_region, with_configuration
 
-UPPER_HALF = Region(
-    frame="image",
-    lower=(0.5, 0.0, 0.0),
-    upper=(1.0, 1.0, 1.0),
-    margin_mm=0.0,
-    shortest_mm=(24.0, 20.0, 18.0),
-    longest_mm=(24.0, 20.0, 18.0),
-)
+UPPER_HALF = example_region(lower=(0.5, 0.0, 0.0))
 AXES = ((0.0, 0.0, -1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
 
 

@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from autoseg.image.geometry import overlap, slices_of
 from autoseg.plan.region import Region
+from tests.example_plan import example_region
 
 FRAME = ((0, 10, 20), (40, 110, 120))
 
@@ -14,11 +15,10 @@ def region(**changes: object) -> Region:
         "frame": "body",
         "lower": (0.25, 0.1, -0.1),
         "upper": (0.75, 0.5, 1.1),
-        "margin_mm": 0.0,
         "shortest_mm": (100.0, 100.0, 100.0),
         "longest_mm": (200.0, 120.0, 110.0),
     }
-    return Region.model_validate(fields | changes)
+    return example_region(**(fields | changes))
 
 
 def test_shares_are_of_the_frame_and_stay_in_the_image() -> None:

@@ -10,10 +10,9 @@ from autoseg.dataset.load import LoadedCase, load_case
 from autoseg.image.geometry import IDENTITY
 from autoseg.image.image import read_label
 from autoseg.image.labels import Labels
-from autoseg.plan.region import Region
 from autoseg.preprocessing.prepare import PreparedCase, prepare_case
 from autoseg.whole_image.export import export_labels
-from tests.example_plan import example_channel, example_configuration, example_plan, flat_changes
+from tests.example_plan import example_channel, example_configuration, example_plan, example_region, flat_changes
 from tests.example_record import example_geometry
 
 ABDOMEN = Labels(values=(0, 1, 2, 3, 4), names=("background", "liver", "right kidney", "left kidney", "spleen"))
@@ -54,14 +53,7 @@ def test_crop_then_normalise_then_resample() -> None:
 def test_a_region_is_cropped_to_with_the_intensities_of_the_whole_image() -> None:
     image = np.random.default_rng(0).normal(5, 1, (1, 20, 40, 40)).astype(np.float32)
     label = (image[0] > 6).astype(np.uint8)
-    region = Region(
-        frame="image",
-        lower=(0.25, 0.5, 0.0),
-        upper=(0.75, 1.0, 0.5),
-        margin_mm=2.0,
-        shortest_mm=(40.0, 40.0, 40.0),
-        longest_mm=(40.0, 40.0, 40.0),
-    )
+    region = example_region(lower=(0.25, 0.5, 0.0), upper=(0.75, 1.0, 0.5), margin_mm=2.0)
     whole = prepare(loaded_case(image, label=label), (2.0, 1.0, 1.0))
     part = prepare(loaded_case(image, label=label), (2.0, 1.0, 1.0), region=region)
     assert part.record.crop == ((4, 18, 0), (16, 40, 22))
