@@ -18,8 +18,8 @@ from autoseg.plan.plan import Plan
 from trainer.lesion_loss import lesion_regions, lesion_wise_loss
 from trainer.loss import deep_supervision_loss, foreground_counts
 
-QUICK_BETA = 0.98
-"""AdamW's decay of squared gradients after a collapse; 0.999 before it."""
+LONG_BETA, QUICK_BETA = 0.999, 0.98
+"""AdamW's decay of squared gradients where the plan names none, and after a collapse."""
 
 
 class Learner:
@@ -95,7 +95,7 @@ class Learner:
         """
         for group in self.optimizer.param_groups:
             if "betas" in group:
-                group["betas"] = (group["betas"][0], QUICK_BETA)
+                group["betas"] = (group["betas"][0], min(group["betas"][1], QUICK_BETA))
 
     def is_finite(self) -> bool:
         """Whether every weight is finite; a gradient may overflow even if the loss does not."""
@@ -116,4 +116,7 @@ def make_optimizer(training: Training, module: torch.nn.Module) -> torch.optim.O
         return torch.optim.SGD(
             parameters, training.learning_rate, momentum=0.99, nesterov=True, weight_decay=training.weight_decay
         )
-    return torch.optim.AdamW(parameters, training.learning_rate, weight_decay=training.weight_decay, foreach=True)
+    betas = (0.9, training.beta2 or LONG_BETA)
+    return torch.optim.AdamW(
+        parameters, training.learning_rate, betas, weight_decay=training.weight_decay, foreach=True
+    )

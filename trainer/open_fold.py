@@ -41,6 +41,9 @@ from trainer.schedule import iterations_after, threads_after
 EPOCHS_IN_A_GIVEN_TIME = 20
 """Number of epochs of a fold whose time the user gives: it can be shortened at the end of each if it is late."""
 
+LATER_FIELDS = ("beta2", "by_length", "contrast_maps", "foreground_prior")
+"""Training settings that earlier releases lacked; without effect where they have their default."""
+
 
 def open_fold(
     run: RunFolder,
@@ -197,9 +200,8 @@ def _hash(plan: Plan, configuration: Configuration, split: Split) -> str:
     # this field does not decide what is learned
     not_in_training = {"validation_seconds"}
     # folds that were begun before these fields existed can be continued
-    not_in_training |= {
-        name for name in ("by_length", "foreground_prior") if getattr(configuration.training, name) is None
-    }
+    fields = type(configuration.training).model_fields
+    not_in_training |= {name for name in LATER_FIELDS if getattr(configuration.training, name) == fields[name].default}
     not_learned: dict[str, Any] = {"prediction": True, "median_shape": True, "training": not_in_training}
     of_configuration = configuration.model_dump_json(exclude=not_learned)
     cases = split.model_dump_json(include={"train", "val"})

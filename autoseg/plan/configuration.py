@@ -99,6 +99,7 @@ class Training(FileModel):
         warmup: share of the steps in which the rate rises to its peak; `adamw` only.
         weight_decay: weight decay of the optimiser.
         gradient_clip: largest norm of the gradient; a larger gradient is scaled down to it.
+        beta2: decay of AdamW's moving average of squared gradients; None = 0.999.
         average_decay: decay of the exponential moving average of the weights; 0 turns the average off.
         oversample_foreground: share of the patches that are centred on a foreground voxel.
         sample_by: how this voxel is drawn: with `lesion`, each connected component of a class is equally likely;
@@ -111,6 +112,8 @@ class Training(FileModel):
         scaling: smallest and largest zoom factor of a patch.
         elastic: probability of an elastic deformation.
         mirror: axes (0 = z, 1 = y, 2 = x) along which patches may be mirrored.
+        contrast_maps: probability that a patch's intensities go through a random map, rising or falling, and that they
+            get a bias field.
         foreground_prior: probability of each foreground class, against background, that the untrained network
             predicts; None = foreground and background are equally likely.
         validate_every: epochs between two predictions of whole validation cases; 0 = at the end only.
@@ -128,6 +131,7 @@ class Training(FileModel):
     warmup: float = Field(ge=0, lt=1)
     weight_decay: Fraction
     gradient_clip: float = Field(gt=0, le=1e6)
+    beta2: float | None = Field(default=None, gt=0, lt=1)
     average_decay: float = Field(ge=0, lt=1)
     oversample_foreground: Fraction
     sample_by: Literal["lesion", "voxel"] = "lesion"
@@ -139,6 +143,7 @@ class Training(FileModel):
     scaling: ZoomRange
     elastic: Fraction
     mirror: Axes
+    contrast_maps: Fraction = 0.0
     foreground_prior: float | None = Field(default=None, gt=0, lt=1)
     validate_every: int = Field(ge=0, le=1_000_000)
     by_length: LengthDependent | None = None

@@ -1,10 +1,11 @@
 """Compares ideas for plans that find lesions, at equal time on two cores.
 
-    python -m benchmarks.lesions FOLDER --data DATA [--minutes 4] [--folds 0 1] [--seeds 1234] [--arms …]
+    python -m benchmarks.lesions FOLDER --data DATA [--minutes 4] [--steps N] [--folds 0 1] [--seeds 1234] [--arms …]
 
 Each idea (`arms.py`) is a plan for folds of so many minutes, of which two are trained side by side, each by one thread.
 Their out-of-fold probabilities are scored at every threshold and smallest size (`sweep.py`), so that false lesions can
-be compared at equal sensitivity. Each row is kept in FOLDER/rows as soon as it is made; `--rows` names another folder,
+be compared at equal sensitivity. With `--steps` every fold takes so many steps, however long they take: ideas that
+differ in their training alone then have the same plan otherwise, and other programs cannot disturb them. Each row is kept in FOLDER/rows as soon as it is made; `--rows` names another folder,
 and a row that is there is not made again. Rows of several seeds are shown together.
 """
 
@@ -12,12 +13,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import asdict
 from pathlib import Path
+
+import pandas as pd
 
 import autoseg
 from autoseg.files import write_text
@@ -26,13 +26,13 @@ from autoseg.run_folder.finished_fold import read_finished
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
 from autoseg.terminal import open_console
+from benchmarks.enough_steps import dice_of_cases, ended_folds
 from benchmarks.lesions.arms import ARMS
-from benchmarks.lesions.planned import CONFIG, plan_and_preprocess
+from benchmarks.lesions.labels import relabelled
+from benchmarks.lesions.planned import CONFIG, Length, plan_and_preprocess, plan_like
 from benchmarks.lesions.sweep import score_cases
 from benchmarks.lesions.table import table
-
-SIDE_BY_SIDE = 2
-"""Number of folds that are trained at once, each by one thread."""
+from benchmarks.side_by_side import train_two_at_a_time
 
 
 def main() -> None:
@@ -42,12 +42,12 @@ def main() -> None:
     ending = f"folds{''.join(map(str, given.folds))}.json"
     for arm in given.arms:
         for seed in given.seeds:
-            path = rows / f"{given.data.name}_{given.minutes:g}min_{arm}_{seed}_{ending}"
+            path = rows / f"{length_of(given)}_{arm}_{seed}_{ending}"
             if not path.exists():
                 row = compare(given, arm, seed, measured)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_text(path, json.dumps(row))
-    pattern = f"{given.data.name}_{given.minutes:g}min_*_{ending}"
+    pattern = f"{length_of(given)}_*_{ending}"
     found = [json.loads(path.read_text()) for path in sorted(rows.glob(pattern))]
     order = {name: place for place, name in enumerate(ARMS)}
     open_console().print(table(sorted(found, key=lambda row: order.get(row["arm"], len(order))), next(iter(ARMS))))
@@ -58,6 +58,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("folder", type=Path, help="where everything goes")
     parser.add_argument("--data", type=Path, required=True, help="data set")
     parser.add_argument("--minutes", type=float, default=4, help="that a fold may take")
+    parser.add_argument("--steps", type=int, help="that every fold takes, instead of a time")
     parser.add_argument("--folds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1234])
     parser.add_argument("--arms", nargs="*", choices=ARMS, default=list(ARMS))
@@ -72,20 +73,34 @@ def measure_data(data: Path, run: RunFolder) -> RunFolder:
     return run
 
 
+def length_of(given: argparse.Namespace) -> str:
+    """Name of what is compared: the data set, and the time or the steps of a fold."""
+    steps = "" if given.steps is None else f"_{given.steps}steps"
+    return f"{given.data.name}_{given.minutes:g}min{steps}"
+
+
 def compare(given: argparse.Namespace, arm: str, seed: int, measured: RunFolder) -> dict:
     """Plan and train an idea, and score it."""
-    run = RunFolder(given.folder / f"{given.data.name}_{given.minutes:g}min_{arm}_{seed}")
+    run = RunFolder(given.folder / f"{length_of(given)}_{arm}_{seed}")
     run.path.mkdir(parents=True, exist_ok=True)
-    for source in (measured.fingerprint, measured.splits, measured.made_splits, measured.dataset):
+    labels = ARMS[arm].labels
+    data = given.data if labels is None else relabelled(given.data, given.folder / "labelled", labels)
+    described = measured if labels is None else measure_data(data, RunFolder(given.folder / f"measured_{data.name}"))
+    # the folds stay those of the data set as it is
+    for source in (described.fingerprint, measured.splits, measured.made_splits, described.dataset):
         shutil.copy(source, run.path / source.name)
-    plan = plan_and_preprocess(given.data, run, ARMS[arm], 60 * given.minutes, seed, given.folds)
-    left = [fold for fold in given.folds if not run.is_finished(CONFIG, fold)]
-    for first in range(0, len(left), SIDE_BY_SIDE):
-        train(run, left[first : first + SIDE_BY_SIDE])
+    like = next((other for other in given.arms if ARMS[other].plans_like(ARMS[arm])), arm)
+    if given.steps is not None and like != arm:
+        plan = plan_like(RunFolder(given.folder / f"{length_of(given)}_{like}_{seed}"), run, ARMS[arm])
+    else:
+        length = Length(60 * given.minutes, given.steps)
+        plan = plan_and_preprocess(data, run, ARMS[arm], length, seed, given.folds)
+    train_two_at_a_time([(run, fold) for fold in given.folds], CONFIG)
     splits = read_splits(run.splits)
     cases = [case for fold in given.folds for case in splits[fold].val]
     return row_of(arm, seed, plan, run, given.folds) | {
         "minutes": given.minutes,
+        "class_dice": pd.concat([dice_of_cases(one) for one in ended_folds(run).values()])[cases].to_dict(),
         "scores": columns([asdict(one) for one in score_cases(run, CONFIG, cases)]),
     }
 
@@ -93,15 +108,6 @@ def compare(given: argparse.Namespace, arm: str, seed: int, measured: RunFolder)
 def columns(records: list[dict]) -> dict[str, list]:
     """Records as a list for each field, which takes a third of the space in a file."""
     return {name: [record[name] for record in records] for name in records[0]}
-
-
-def train(run: RunFolder, folds: list[int]) -> None:
-    """Train folds side by side, each by one thread."""
-    command = [sys.executable, "-m", "autoseg", "train", str(run.path), "--config", CONFIG, "--threads", "1"]
-    env = os.environ | {"OMP_NUM_THREADS": "1"}
-    started = [subprocess.Popen([*command, "--fold", str(fold)], env=env) for fold in folds]
-    if any(process.wait() for process in started):
-        raise SystemExit(f"{run.path}: a fold could not be trained")
 
 
 def row_of(arm: str, seed: int, plan: Plan, run: RunFolder, folds: list[int]) -> dict:

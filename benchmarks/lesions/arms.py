@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from autoseg.image.geometry import Shape
@@ -21,6 +21,8 @@ class Arm:
         coarser: factor by which the finest axes are coarser than the reference plan's.
         batch: number of patches in a step; None = the planner's.
         voxels_across: voxels that a coarser spacing must leave across a small lesion; None = the planner's.
+        enough_steps: steps that a fold must afford before the plan is richer; None = the planner's.
+        labels: how the labels are changed in training (`labels.CLASSES`); None = as they are.
         training: further fields of the training settings.
     """
 
@@ -31,7 +33,13 @@ class Arm:
     coarser: float = 1.0
     batch: int | None = None
     voxels_across: float | None = None
+    enough_steps: int | None = None
+    labels: str | None = None
     training: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+
+    def plans_like(self, other: Arm) -> bool:
+        """Whether two ideas differ at most in how they are trained."""
+        return replace(self, what="", training={}) == replace(other, what="", training={})
 
 
 LARGE, SMALL, SMALLER = (16, 128, 128), (16, 96, 96), (16, 64, 64)
@@ -46,6 +54,16 @@ ARMS = {
     "region-64-8-4": Arm("region, smaller patch of 8 features, 4 in a step", patch=SMALLER, features=8, batch=4),
     "region-coarse-8": Arm("region, coarser by 1.37 in the plane, 8 features", patch=SMALL, features=8, coarser=1.37),
     "region-pool": Arm("region, Dice pooled over the batch", patch=LARGE, features=8, training={"batch_dice": True}),
+    "region-quick": Arm("region, AdamW forgets in 50 steps", training={"beta2": 0.98}),
+    "region-clip": Arm("region, gradients clipped at 0.5", training={"gradient_clip": 0.5}),
+    "region-quick-clip": Arm("region, both", training={"beta2": 0.98, "gradient_clip": 0.5}),
+    "region-1200": Arm("region, a plan that affords 1,200 steps", enough_steps=1200),
+    "region-prior": Arm("region, foreground expected in 0.1 %", training={"foreground_prior": 0.001}),
+    "region-rim": Arm("region, core and rim as classes", labels="rim"),
+    "region-size": Arm("region, small and large lesions as classes", labels="size"),
+    "region-anatomy": Arm("region, the organ as a class", labels="anatomy"),
+    "whole-contrast": Arm("whole images, contrast maps", region=False, training={"contrast_maps": 0.3}),
+    "whole-quick": Arm("whole images, AdamW forgets in 50 steps", region=False, training={"beta2": 0.98}),
     "region-loss": Arm("region, lesion-wise loss", patch=LARGE, features=8, training={"lesion_loss": 0.3}),
     "region-voxel": Arm("region, drawn by voxel", patch=LARGE, features=8, training={"sample_by": "voxel"}),
     "region-25": Arm(

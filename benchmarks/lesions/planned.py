@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
 
 from autoseg.dataset.fingerprint import Fingerprint, read_fingerprint
 from autoseg.dataset.read import read_dataset
-from autoseg.plan.decision import Decision, WithReasons
+from autoseg.plan.decision import Decision
 from autoseg.plan.plan import Plan, read_plan, write_plan
 from autoseg.plan.region import Region
 from autoseg.run_folder.paths import RunFolder
@@ -19,8 +23,8 @@ from autoseg.run_folder.splits import Split, read_splits
 from benchmarks.lesions.arms import Arm
 from planner.additions.lesion_loss import with_lesion_loss
 from planner.additions.region import learn_region, within
-from planner.budget import network_candidates
-from planner.budget.candidate_chooser import Chooser
+from planner.budget import candidate_chooser, network_candidates
+from planner.budget.candidate_chooser import Choice, Chooser
 from planner.budget.network_candidates import (
     LARGEST_BATCH_3D,
     Candidate,
@@ -32,7 +36,7 @@ from planner.budget.network_candidates import (
 from planner.budget.short_schedule import short_prediction, short_training
 from planner.preprocess import preprocess_dataset
 from planner.rules.network_size import Target, network_for
-from planner.rules.reference_plan import reference_plan
+from planner.rules.reference_plan import PlannedDecisions, reference_plan
 from planner.rules.spacing import axis_order, coarser_spacing, median_shape
 from planner.rules.topology import plan_topology
 from trainer.measure import measure_step
@@ -41,22 +45,38 @@ CONFIG = "3d"
 SHARE_FOR_FOLD = 0.97
 """Share of the time of a fold that is planned; the rest is for its start."""
 
+WITHOUT_A_CLOCK = {name: Decision(None, "the number of steps is given") for name in ("seconds", "by_length")}
+"""Training settings of a fold that takes its steps however long they take."""
 
-def plan_and_preprocess(data: Path, run: RunFolder, arm: Arm, seconds: float, seed: int, folds: Sequence[int]) -> Plan:
+
+@dataclass(frozen=True)
+class Length:
+    """How long a fold is trained, by one thread.
+
+    Args:
+        seconds: time of a fold, by which its plan is chosen.
+        steps: number of steps that it takes, however long they take; None = what the time affords.
+    """
+
+    seconds: float
+    steps: int | None = None
+
+
+def plan_and_preprocess(data: Path, run: RunFolder, arm: Arm, length: Length, seed: int, folds: Sequence[int]) -> Plan:
     """Write the plan of an idea, if it is not there, and the cases that are preprocessed by it.
 
     Args:
         data: folder or `cases.csv` of the raw data set.
         run: RUN folder that has the fingerprint and the folds.
         arm: what the plan has that others have not.
-        seconds: time of a fold, which is trained by one thread.
+        length: how long a fold is trained.
         seed: seed of the weights and of every draw.
         folds: numbers of the folds that are compared.
     """
     if not run.plan.exists():
         splits = read_splits(run.splits)
         compared = [splits[fold] for fold in folds]
-        decided = _decided(read_fingerprint(run.fingerprint), compared, arm, seconds, seed)
+        decided = _decided(read_fingerprint(run.fingerprint), compared, arm, length, seed)
         for path in (run.planned, run.plan):
             write_plan(path, decided.value, decided.reasons)
     plan = read_plan(run.plan)
@@ -64,24 +84,94 @@ def plan_and_preprocess(data: Path, run: RunFolder, arm: Arm, seconds: float, se
     return plan
 
 
-def _decided(whole: Fingerprint, splits: Sequence[Split], arm: Arm, seconds: float, seed: int) -> WithReasons[Plan]:
-    region = learned_without_validation(whole, splits) if arm.region else Decision(None, "whole images")
-    fingerprint = within(whole, region.value)
-    decisions = with_lesion_loss(reference_plan(fingerprint), fingerprint)
-    decisions = decisions.changed(region=region, seed=Decision(seed, "given"), device=Decision("cpu", "measured here"))
+def _decided(whole: Fingerprint, splits: Sequence[Split], arm: Arm, length: Length, seed: int) -> PlannedDecisions:
+    decisions, fingerprint = decided_before(whole, splits, region=arm.region, seed=seed)
     reference = decisions.configuration(CONFIG)
-    measure = partial(measure_step, device="cpu", threads=1)
+    chooser = chooser_for(decisions, fingerprint, splits, length.seconds)
+    enough = arm.enough_steps or candidate_chooser.ENOUGH_STEPS
+    with mock.patch.object(candidate_chooser, "ENOUGH_STEPS", enough):
+        choice = chooser.choose(_candidates(reference, fingerprint, arm))
+    given: dict[str, Decision[Any]] = {name: Decision(value, "given") for name, value in arm.training.items()}
+    steps = choice.steps.value if length.steps is None else length.steps
+    if length.steps is not None:
+        given |= WITHOUT_A_CLOCK
+    return trained_by(decisions, choice, steps, fingerprint, given)
+
+
+def decided_before(
+    whole: Fingerprint, splits: Sequence[Split], *, region: bool, seed: int
+) -> tuple[PlannedDecisions, Fingerprint]:
+    """The plan before time is looked at, and the fingerprint within its region.
+
+    Args:
+        whole: fingerprint of the data set.
+        splits: the folds that are compared; the region knows none of their validation cases.
+        region: whether a region is learned.
+        seed: seed of the weights and of every draw.
+    """
+    learned = learned_without_validation(whole, splits) if region else Decision(None, "whole images")
+    fingerprint = within(whole, learned.value)
+    decisions = with_lesion_loss(reference_plan(fingerprint), fingerprint)
+    changed = decisions.changed(region=learned, seed=Decision(seed, "given"), device=Decision("cpu", "measured here"))
+    return changed, fingerprint
+
+
+def chooser_for(
+    decisions: PlannedDecisions, fingerprint: Fingerprint, splits: Sequence[Split], seconds: float
+) -> Chooser:
+    """What chooses a plan for folds of so many seconds, each trained by one thread."""
     cases = max(len(split.val) for split in splits)
-    chooser = Chooser(decisions.plan, fingerprint, cases, SHARE_FOR_FOLD * seconds, measure)
-    choice = chooser.choose(_candidates(reference, fingerprint, arm))
+    measure = partial(measure_step, device="cpu", threads=1)
+    return Chooser(decisions.plan, fingerprint, cases, SHARE_FOR_FOLD * seconds, measure)
+
+
+def trained_by(
+    decisions: PlannedDecisions,
+    choice: Choice,
+    steps: int,
+    fingerprint: Fingerprint,
+    given: Mapping[str, Decision[Any]],
+) -> PlannedDecisions:
+    """The plan with one configuration alone: a choice that is trained for so many steps.
+
+    Args:
+        decisions: the plan before time was looked at.
+        choice: the candidate, and what time affords with it.
+        steps: number of steps of a fold.
+        fingerprint: fingerprint within the region.
+        given: further fields of the training settings.
+    """
+    reference = decisions.configuration(CONFIG)
     training = short_training(
-        reference.part("training"), choice.steps, choice.training_seconds, fingerprint, validations=0
+        reference.part("training"),
+        replace(choice.steps, value=steps),
+        choice.training_seconds,
+        fingerprint,
+        validations=0,
     ).changed(validation_seconds=choice.validation_seconds)
-    given = {name: Decision(value, "given") for name, value in arm.training.items()}
     configuration = choice.candidate.changed(
         training=training.changed(**given), prediction=short_prediction(reference.value.prediction)
     )
     return decisions.changed(configurations={CONFIG: configuration})
+
+
+def plan_like(other: RunFolder, run: RunFolder, arm: Arm) -> Plan:
+    """Write the plan of an idea that differs from another one in its training alone, and take its preprocessed cases.
+
+    Args:
+        other: RUN folder of the other idea, with its plan and its cases.
+        run: RUN folder of this one.
+        arm: this idea.
+    """
+    plan = read_plan(other.plan)
+    configuration = plan.configuration(CONFIG)
+    configuration = configuration.changed(training=configuration.training.changed(**arm.training))
+    plan = plan.changed(configurations={CONFIG: configuration})
+    for path in (run.planned, run.plan):
+        write_plan(path, plan, {})
+    if not run.preprocessed(CONFIG).exists():
+        shutil.copytree(other.preprocessed(CONFIG), run.preprocessed(CONFIG), copy_function=os.link)
+    return plan
 
 
 def learned_without_validation(fingerprint: Fingerprint, splits: Sequence[Split]) -> Decision[Region | None]:

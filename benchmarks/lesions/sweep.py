@@ -19,6 +19,7 @@ from autoseg.plan.plan import read_plan
 from autoseg.run_folder.paths import RunFolder
 from autoseg.whole_image.export import export_probabilities
 from autoseg.whole_image.out_of_fold import read_probabilities
+from benchmarks.lesions.labels import ANATOMY
 
 THRESHOLDS = (0.02, *(twentieth / 20 for twentieth in range(1, 20)), 0.98)
 SMALLEST_ML = (0.0, 0.05, 0.1, 0.2, 0.5)
@@ -56,14 +57,19 @@ class Scored:
 
 
 def score_cases(run: RunFolder, configuration: str, cases: Iterable[str]) -> list[Scored]:
-    """Score the out-of-fold probabilities of cases; all foreground classes count as one."""
+    """Score the out-of-fold probabilities of cases; all foreground classes but those of `ANATOMY` count as one."""
     plan, scored = read_plan(run.plan), list[Scored]()
+    classes = zip(plan.labels.values, ("background", *plan.labels.foreground), strict=True)
+    other = [value for value, name in classes if name in ("background", *ANATOMY)]
     for case in cases:
         reference = read_label(run.case(configuration, case) / "reference.nii.gz")
         members = [read_probabilities(run.probabilities(configuration), case)]
-        background = next(image for value, image in export_probabilities(members, plan.labels) if value == 0)
+        probability = np.ones(reference.array.shape[1:], np.float32)
+        for value, image in export_probabilities(members, plan.labels):
+            if value in other:
+                probability -= image.array[0]
         voxel_ml = float(np.prod(reference.geometry.spacing)) / 1000
-        scored += score(case, reference.array[0] > 0, 1 - background.array[0], voxel_ml)
+        scored += score(case, ~np.isin(reference.array[0], other), probability, voxel_ml)
     return scored
 
 

@@ -63,6 +63,8 @@ def reference_schedule(
         scaling=Decision((0.7, 1.4), "nnU-Net's smallest and largest zoom"),
         elastic=Decision(0, "nnU-Net does not deform elastically"),
         mirror=mirror,
+        beta2=Decision(None, "AdamW's own 0.999 where it is used"),
+        contrast_maps=Decision(0.0, "off: nnU-Net has none"),
         foreground_prior=Decision(None, "nnU-Net begins with every class as likely"),
         validate_every=Decision(0, "nnU-Net predicts whole cases at the end only"),
         by_length=Decision(None, "the length is fixed, so nothing follows it"),

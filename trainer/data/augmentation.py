@@ -69,6 +69,7 @@ def augmented_patch(
         _with_halo(patch_size, halo),
         resampled_axes(training.rotation, patch_size),
         unblurred=tuple(axis for axis in range(3) if halo[axis]),
+        contrast_maps=training.contrast_maps,
     )
     image, label = _cut(read, record, place, patch_size, halo, spatial)
     apply_intensity(image, intensity)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from autoseg.image.geometry import Shape
+from trainer.data.contrast import ContrastMap, apply_field, apply_map, draw_field, draw_map
 
 Patch = NDArray[np.float32]
 Sigma = tuple[float, float, float]
@@ -49,6 +50,8 @@ class IntensityTransform:
         axes: array axes (0 = z, 1 = y, 2 = x) along which the resolution is lowered.
         inverted_gamma: exponent of the values of the negative image.
         gamma: exponent of the values of the image.
+        field: logarithm of a bias field at its points (z, y, x).
+        maps: map of the values of the channel.
     """
 
     noise: dict[int, Patch]
@@ -59,6 +62,8 @@ class IntensityTransform:
     axes: tuple[int, ...]
     inverted_gamma: dict[int, float]
     gamma: dict[int, float]
+    field: dict[int, NDArray[np.float32]]
+    maps: dict[int, ContrastMap]
 
 
 def draw_intensity(
@@ -68,8 +73,9 @@ def draw_intensity(
     axes: tuple[int, ...],
     *,
     unblurred: tuple[int, ...] = (),
+    contrast_maps: float = 0.0,
 ) -> IntensityTransform:
-    """Draw the intensity transforms of one patch with nnU-Net's probabilities and ranges.
+    """Draw the intensity transforms of one patch with nnU-Net's probabilities and ranges; maps are not nnU-Net's.
 
     Args:
         rng: random generator that draws all transforms and their parameters.
@@ -78,6 +84,7 @@ def draw_intensity(
         axes: axes along which the resolution may be lowered; only those within slices if slices are treated as 2D
             images.
         unblurred: axes along which nothing is blurred: across slices that become channels of their own.
+        contrast_maps: probability of a map of the intensities, and that of a bias field; each channel has its own.
     """
     channels = [c for c, there in enumerate(present) if there]
     # these lines are the order of the draws: in another order every patch would be another one
@@ -88,7 +95,12 @@ def draw_intensity(
     resolution = {c: rng.uniform(0.5, 1) for c in _some(channels, rng)} if rng.random() < LOW_RESOLUTION else {}
     inverted_gamma = {c: _around_one(0.7, 1.5, rng) for c in channels} if rng.random() < INVERTED_GAMMA else {}
     gamma = {c: _around_one(0.7, 1.5, rng) for c in channels} if rng.random() < GAMMA else {}
-    return IntensityTransform(noise, blurred, brightness, contrast, resolution, axes, inverted_gamma, gamma)
+    # drawn last, and only where they are wanted: all other draws then stay as they are without them
+    field = {c: draw_field(rng) for c in channels} if contrast_maps and rng.random() < contrast_maps else {}
+    maps = {c: draw_map(rng) for c in channels} if contrast_maps and rng.random() < contrast_maps else {}
+    return IntensityTransform(
+        noise, blurred, brightness, contrast, resolution, axes, inverted_gamma, gamma, field, maps
+    )
 
 
 def apply_intensity(image: NDArray[np.float32], transform: IntensityTransform) -> None:
@@ -107,6 +119,10 @@ def apply_intensity(image: NDArray[np.float32], transform: IntensityTransform) -
         image[c] = change_gamma(image[c], exponent, inverted=True)
     for c, exponent in transform.gamma.items():
         image[c] = change_gamma(image[c], exponent, inverted=False)
+    for c, logarithm in transform.field.items():
+        image[c] = apply_field(image[c], logarithm)
+    for c, drawn in transform.maps.items():
+        image[c] = apply_map(image[c], drawn)
 
 
 def noise_field(rng: np.random.Generator, shape: Shape, sd: float) -> Patch:
