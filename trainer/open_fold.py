@@ -41,7 +41,7 @@ from trainer.schedule import iterations_after, threads_after
 EPOCHS_IN_A_GIVEN_TIME = 20
 """Number of epochs of a fold whose time the user gives: it can be shortened at the end of each if it is late."""
 
-LATER_FIELDS = ("beta2", "by_length", "contrast_maps", "foreground_prior")
+LATER_FIELDS = ("beta2", "by_length", "contrast_maps", "foreground_prior", "pasted_lesions")
 """Training settings that earlier releases lacked; without effect where they have their default."""
 
 

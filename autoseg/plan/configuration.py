@@ -116,6 +116,7 @@ class Training(FileModel):
             get a bias field.
         foreground_prior: probability of each foreground class, against background, that the untrained network
             predicts; None = foreground and background are equally likely.
+        pasted_lesions: share of the foreground patches that show a lesion of another case, pasted into this one.
         validate_every: epochs between two predictions of whole validation cases; 0 = at the end only.
         by_length: settings that follow the length of the schedule when it is revised; None = none.
         seconds: time limit for training one fold; the schedule is as long as steps of their real duration allow.
@@ -144,6 +145,7 @@ class Training(FileModel):
     elastic: Fraction
     mirror: Axes
     contrast_maps: Fraction = 0.0
+    pasted_lesions: Fraction = 0.0
     foreground_prior: float | None = Field(default=None, gt=0, lt=1)
     validate_every: int = Field(ge=0, le=1_000_000)
     by_length: LengthDependent | None = None

@@ -5,8 +5,9 @@
 Each idea (`arms.py`) is a plan for folds of so many minutes, of which two are trained side by side, each by one thread.
 Their out-of-fold probabilities are scored at every threshold and smallest size (`sweep.py`), so that false lesions can
 be compared at equal sensitivity. With `--steps` every fold takes so many steps, however long they take: ideas that
-differ in their training alone then have the same plan otherwise, and other programs cannot disturb them. Each row is kept in FOLDER/rows as soon as it is made; `--rows` names another folder,
-and a row that is there is not made again. Rows of several seeds are shown together.
+differ in their training alone then have the same plan otherwise, and other programs cannot disturb them. Each row is
+kept in FOLDER/rows as soon as it is made; `--rows` names another folder, and a row that is there is not made again.
+Rows of several seeds are shown together.
 """
 
 from __future__ import annotations

@@ -65,6 +65,7 @@ def reference_schedule(
         mirror=mirror,
         beta2=Decision(None, "AdamW's own 0.999 where it is used"),
         contrast_maps=Decision(0.0, "off: nnU-Net has none"),
+        pasted_lesions=Decision(0.0, "off: whether it helps could not be judged yet"),
         foreground_prior=Decision(None, "nnU-Net begins with every class as likely"),
         validate_every=Decision(0, "nnU-Net predicts whole cases at the end only"),
         by_length=Decision(None, "the length is fixed, so nothing follows it"),

@@ -39,7 +39,15 @@ from autoseg.plan.network_input import InputLayout
 from autoseg.run_folder.preprocessed_case import read_record
 from trainer.data.augmentation import augmented_patch, plain_patch
 from trainer.data.case_store import CaseStore, StoredCase, has_foreground
-from trainer.data.sampling import Place, draw_case, is_foreground_place, place_anywhere, place_on_foreground
+from trainer.data.pasted_lesion import PastedCase, cut_lesion, paste
+from trainer.data.sampling import (
+    Place,
+    draw_case,
+    is_foreground_place,
+    place_anywhere,
+    place_around,
+    place_on_foreground,
+)
 from trainer.data.sequence_dropout import drop_sequences
 
 LARGEST_CACHE_BYTES = 2**30
@@ -235,25 +243,30 @@ class _Batches(Dataset):
         return image, torch.from_numpy(np.stack([label for _, label in patches])), step
 
     def _patch(self, step: int, place: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        seeds = np.random.SeedSequence((*self._seed, step, place)).spawn(4)
-        rng, spatial, intensity, dropout = (np.random.default_rng(seed) for seed in seeds)
+        seeds = np.random.SeedSequence((*self._seed, step, place)).spawn(5)
+        rng, spatial, intensity, dropout, pasting = (np.random.default_rng(seed) for seed in seeds)
         training, halo = self._configuration.training, self._layout.halo
         share = training.oversample_foreground
         foreground = is_foreground_place(place, step, self._configuration.batch_size, share)
         folder = self._folders[draw_case(rng, self._with_foreground, foreground)]
         case = self._store.open(folder)
         patch_size = self._configuration.patch_size
-        where = self._place(case, foreground, rng)
+        where, read = self._place(case, foreground, rng), case.read
+        pasted = self._pasted(pasting) if foreground else None
+        if pasted is not None:
+            case, read = pasted.case, pasted.read
+            voxel = pasted.voxels[pasting.integers(len(pasted.voxels))]
+            where = place_around(pasting, voxel, case.record.shape, patch_size)
         available = self._layout.available(case.record.present)
         try:
             if self._augment:
                 available = drop_sequences(dropout, available, training.sequence_dropout)
                 rngs = (spatial, intensity)
                 image, label = augmented_patch(
-                    case.read, case.record, where, patch_size, training, rngs, halo=halo, present=available
+                    read, case.record, where, patch_size, training, rngs, halo=halo, present=available
                 )
             else:
-                image, label = plain_patch(case.read, case.record, where, patch_size, halo)
+                image, label = plain_patch(read, case.record, where, patch_size, halo)
             return self._layout.assemble(image, available), label
         except AutosegError:
             raise
@@ -264,6 +277,18 @@ class _Batches(Dataset):
                 f"{folder}: no patch could be made of step {step} ({type(error).__name__}: {error}); "
                 "this is a defect of autoseg, please report it"
             ) from error
+
+    def _pasted(self, rng: np.random.Generator) -> PastedCase | None:
+        """Some case with a lesion of another one; None for most patches, and where it could not be pasted."""
+        if rng.random() >= self._configuration.training.pasted_lesions:
+            return None
+        donor = self._store.open(self._folders[draw_case(rng, self._with_foreground, True)])
+        case = self._store.open(self._folders[draw_case(rng, self._with_foreground, False)])
+        if case.folder == donor.folder or case.record.present != donor.record.present or not donor.lesions.classes:
+            return None
+        z, y, x = (length // 2 for length in self._configuration.patch_size)
+        lesion = cut_lesion(donor, rng, (z, y, x))
+        return None if lesion is None else paste(lesion, case, rng)
 
     def _place(self, case: StoredCase, foreground: bool, rng: np.random.Generator) -> Place:
         patch_size = self._configuration.patch_size

@@ -77,6 +77,12 @@ class LesionVoxels:
         start, stop = lesions[rng.integers(len(lesions))]
         return self._voxels[rng.integers(start, stop)].astype(np.int64)
 
+    def draw_lesion(self, rng: np.random.Generator) -> tuple[int, NDArray[np.int64]]:
+        """Draw a class, then one of its lesions; returns the index of the class and the lesion's stored voxels (n, 3)."""
+        index = self.classes[rng.integers(len(self._ranges))]
+        start, stop = self._ranges[index][rng.integers(len(self._ranges[index]))]
+        return index, self._voxels[start:stop].astype(np.int64)
+
     def _draw_by_weight(self, rng: np.random.Generator, first: int, last: int) -> int:
         """Draw the index of a voxel from `first` to `last` (excluded), with probabilities by weight."""
         assert self._voxels_up_to is not None
@@ -111,10 +117,7 @@ def draw_case(rng: np.random.Generator, has_foreground: Sequence[bool], foregrou
 
 
 def place_on_foreground(rng: np.random.Generator, lesions: LesionVoxels, shape: Shape, patch_size: Shape) -> Place:
-    """Draw a patch around a foreground voxel, which lies anywhere in the middle half of the patch.
-
-    When whole images are predicted with an overlap of half a patch, the window with the largest weight for a voxel has
-    the voxel in its middle half. Near the border of the image the patch ends at the border.
+    """Draw a patch around a foreground voxel of a case, see `place_around`.
 
     Args:
         rng: random generator that draws the voxel and the offset.
@@ -122,7 +125,21 @@ def place_on_foreground(rng: np.random.Generator, lesions: LesionVoxels, shape: 
         shape: shape of the case in voxels (z, y, x).
         patch_size: patch size in voxels (z, y, x).
     """
-    voxel = lesions.draw(rng)
+    return place_around(rng, lesions.draw(rng), shape, patch_size)
+
+
+def place_around(rng: np.random.Generator, voxel: NDArray[np.int64], shape: Shape, patch_size: Shape) -> Place:
+    """Draw a patch around a voxel, which lies anywhere in the middle half of the patch.
+
+    When whole images are predicted with an overlap of half a patch, the window with the largest weight for a voxel has
+    the voxel in its middle half. Near the border of the image the patch ends at the border.
+
+    Args:
+        rng: random generator that draws the offset.
+        voxel: voxel (z, y, x) of the case.
+        shape: shape of the case in voxels (z, y, x).
+        patch_size: patch size in voxels (z, y, x).
+    """
     patch = np.asarray(patch_size)
     margin = patch // 4
     lowest, highest = _allowed(shape, patch_size)
