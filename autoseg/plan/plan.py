@@ -75,6 +75,7 @@ class Plan(FileModel):
         planned_again: names of the configurations that were planned a second time, because steps of their first
             epochs took longer or shorter than planned.
         region: part of an image in which foreground can lie; images are cropped to it. None = whole images.
+        lesions: names of the classes that are lesions: their components get a score in predictions.
         channels: sequences of the data set and their normalisation, in the order of the preprocessed channels.
         labels: classes of the data set.
         configurations: configurations by name: `2d`, `2.5d`, `3d`, `3d_lowres`, or the cells of a study.
@@ -115,6 +116,7 @@ class Plan(FileModel):
     seed: int = Field(ge=0, lt=2**32)
     planned_again: tuple[str, ...] = ()
     region: Region | None = None
+    lesions: tuple[str, ...] = ()
     channels: tuple[Channel, ...] = Field(min_length=1)
     labels: Labels
     configurations: dict[PlainName, Configuration] = Field(min_length=1)
@@ -126,6 +128,8 @@ class Plan(FileModel):
             problems.append("transpose_forward: names each of the axes 0, 1 and 2 once")
         if self.region is not None and self.orientation != "canonical":
             problems.append("region: lies along canonical axes; set it to null, or leave orientation: canonical")
+        if unknown := [name for name in self.lesions if name not in self.labels.foreground]:
+            problems.append(f"lesions: {', '.join(unknown)} is no class; classes: {', '.join(self.labels.foreground)}")
         if problems:
             raise ValueError("; ".join(problems))
         return self

@@ -21,7 +21,7 @@ from autoseg.plan.region import Region
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split, read_splits
 from benchmarks.lesions.arms import Arm
-from planner.additions.lesion_loss import with_lesion_loss
+from planner.additions.lesion_loss import with_lesions
 from planner.additions.region import learn_region, within
 from planner.budget import candidate_chooser, network_candidates
 from planner.budget.candidate_chooser import Choice, Chooser
@@ -111,7 +111,7 @@ def decided_before(
     """
     learned = learned_without_validation(whole, splits) if region else Decision(None, "whole images")
     fingerprint = within(whole, learned.value)
-    decisions = with_lesion_loss(reference_plan(fingerprint), fingerprint)
+    decisions = with_lesions(reference_plan(fingerprint), fingerprint)
     changed = decisions.changed(region=learned, seed=Decision(seed, "given"), device=Decision("cpu", "measured here"))
     return changed, fingerprint
 

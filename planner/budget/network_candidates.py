@@ -23,6 +23,7 @@ from autoseg.errors import PlanError
 from autoseg.image.geometry import Shape, Spacing
 from autoseg.plan.configuration import Configuration, Network
 from autoseg.plan.decision import Decision, WithReasons
+from planner.additions.lesion_classes import lesion_classes
 from planner.rules.network_size import Target, network_for
 from planner.rules.spacing import axis_order, coarser_spacing, median_shape
 from planner.rules.topology import Topology, first_patch, next_smaller, plan_topology
@@ -56,18 +57,18 @@ def coarsest_spacing(fingerprint: Fingerprint) -> float:
     """The coarsest spacing in mm that leaves enough voxels across the structures of each class; 0 without foreground.
 
     A structure has the diameter of a ball of its volume. The volume of a class is the median over the cases of its
-    largest connected component. For a class with many components, such as lesions, it is the lower quartile of all its
-    components of at least eight voxels, and fewer voxels across are enough: they are to be found, and a patch that sees
-    more around them, in more steps, finds more (docs/experiments/lesions.md).
+    largest connected component. For a class of lesions it is the lower quartile of all its components of at least eight
+    voxels, and fewer voxels across are enough: they are to be found, and a patch that sees more around them, in more
+    steps, finds more (docs/experiments/lesions.md).
     """
-    found = []
+    found, lesions = [], lesion_classes(fingerprint).value
     for name in fingerprint.labels.foreground:
         cases = [(case.classes[name].components_mm3, math.prod(case.spacing)) for case in fingerprint.cases]
         largest = [max(components) for components, _ in cases if components]
         components_mm3 = [
             v for components, voxel in cases for v in components if v >= SMALLEST_COMPONENT_VOXELS * voxel
         ]
-        if len(components_mm3) > 1.5 * len(largest):
+        if name in lesions and components_mm3:
             found.append(_diameter(np.percentile(components_mm3, 25)) / VOXELS_ACROSS_A_LESION)
         elif largest:
             found.append(_diameter(np.median(largest)) / VOXELS_ACROSS)

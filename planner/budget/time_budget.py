@@ -18,7 +18,7 @@ from autoseg.plan.decision import Decision, WithReasons
 from autoseg.plan.plan import Plan
 from autoseg.plan.time_shares import BudgetShares, divide_budget
 from autoseg.run_folder.splits import Split
-from planner.additions.lesion_loss import with_lesion_loss
+from planner.additions.lesion_loss import with_lesions
 from planner.budget.candidate_chooser import Chooser
 from planner.budget.cost import allow_a_line, estimated_cost, work_of_a_step
 from planner.budget.long_schedule import long_schedule
@@ -66,7 +66,7 @@ def fit_to_budget(
         ),
     )
     # decided before a step is measured, because this loss is part of the step's time
-    fitted = with_lesion_loss(fitted, fingerprint)
+    fitted = with_lesions(fitted, fingerprint)
     time = None
     if budget_seconds is not None:
         time = divide_budget(budget_seconds, spent_seconds, len(fingerprint.cases), len(splits), len(configurations))

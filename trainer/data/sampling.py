@@ -78,7 +78,7 @@ class LesionVoxels:
         return self._voxels[rng.integers(start, stop)].astype(np.int64)
 
     def draw_lesion(self, rng: np.random.Generator) -> tuple[int, NDArray[np.int64]]:
-        """Draw a class, then one of its lesions; returns the index of the class and the lesion's stored voxels (n, 3)."""
+        """Draw a class, then one of its lesions: index of the class, and the lesion's stored voxels (n, 3)."""
         index = self.classes[rng.integers(len(self._ranges))]
         start, stop = self._ranges[index][rng.integers(len(self._ranges[index]))]
         return index, self._voxels[start:stop].astype(np.int64)

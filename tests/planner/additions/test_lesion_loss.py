@@ -7,7 +7,7 @@ import pytest
 
 from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.dataset.read import read_dataset
-from planner.additions.lesion_loss import LARGEST_DIAMETER_MM, WEIGHT, components_of, lesion_loss, with_lesion_loss
+from planner.additions.lesion_loss import LARGEST_DIAMETER_MM, WEIGHT, lesion_loss, with_lesions
 from planner.fingerprint import measure_fingerprint
 from planner.rules.reference_plan import reference_plan
 from tests.planner.fingerprints import fingerprint
@@ -21,9 +21,14 @@ def balls(*diameters_mm: float) -> list[float]:
 
 
 def fingerprint_with(**diameters_mm: tuple[float, ...]) -> Fingerprint:
-    """Five equal cases whose classes have balls of these diameters."""
-    measured = fingerprint([(4, 1, 1)] * 5, [(14, 160, 96)] * 5)
-    return with_structures(measured, {name: balls(*d) for name, d in diameters_mm.items()})
+    """Six cases whose classes have balls of these diameters; every third lacks one of them, every third two."""
+    measured = fingerprint([(4, 1, 1)] * 6, [(14, 160, 96)] * 6)
+    parts = []
+    for fewer in range(3):
+        pieces = {name: balls(*d)[: max(1, len(d) - fewer)] if d else [] for name, d in diameters_mm.items()}
+        parts.append(with_structures(measured, pieces))
+    cases = tuple(part.cases[i] for i in range(2) for part in parts)
+    return parts[0].changed(cases=cases)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +36,7 @@ def fingerprint_with(**diameters_mm: tuple[float, ...]) -> Fingerprint:
     [
         ((12, 8, 5), True),
         ((9, 9), True),
-        ((8,), False),  # one a case: nothing to hide it
+        ((8,), False),  # the same one in every case
         ((), False),
         ((35, 34, 33, 34, 35), False),  # vertebrae
         ((90, 2, 2, 3), False),  # an organ with specks of the drawing
@@ -45,31 +50,22 @@ def test_several_small_pieces_turn_it_on(diameters: tuple[float, ...], planned: 
 
 
 def test_one_class_of_several_is_enough_and_is_named() -> None:
-    decision = lesion_loss(fingerprint_with(liver=(150,), tumour=(14, 9, 6)))
+    decision = lesion_loss(fingerprint_with(liver=(150,), tumour=(12, 9, 6, 6)))
     assert decision.value == WEIGHT
-    assert decision.reason.startswith("tumour: small components (3 in the median case, the median one 9 mm across)")
-
-
-def test_pieces_are_counted_in_the_cases_that_have_the_class() -> None:
-    lesions, none = fingerprint_with(lesion=(10, 8, 6)), fingerprint_with(lesion=())
-    mixed = lesions.changed(cases=(*none.cases, *lesions.cases[:2]))
-    components = components_of(mixed, "lesion")
-    assert components is not None
-    assert (components.a_case, components.diameter_mm) == (3, pytest.approx(8))
-    assert components.outside_largest == pytest.approx((8**3 + 6**3) / (10**3 + 8**3 + 6**3))
-    assert components_of(none, "lesion") is None
+    assert decision.reason.startswith("tumour: small lesions, the median one 9 mm across")
 
 
 def test_it_is_added_to_every_configuration_and_to_nothing_else() -> None:
     measured = fingerprint_with(lesion=(12, 8, 5))
     reference = reference_plan(measured)
-    planned = with_lesion_loss(reference, measured)
+    planned = with_lesions(reference, measured)
+    assert (reference.plan.lesions, planned.plan.lesions) == ((), ("lesion",))
     assert set(planned.plan.configurations) == set(reference.plan.configurations) >= {"2d", "3d"}
     for name, configuration in planned.plan.configurations.items():
         before = reference.plan.configurations[name]
         assert (before.training.lesion_loss, configuration.training.lesion_loss) == (0, WEIGHT)
         assert configuration.training.changed(lesion_loss=0.0) == before.training
-        assert "lesion: small components" in planned.reasons[f"configurations.{name}.training.lesion_loss"]
+        assert "lesion: small lesions" in planned.reasons[f"configurations.{name}.training.lesion_loss"]
 
 
 def test_real_organs_do_without_it(test_data: Path) -> None:

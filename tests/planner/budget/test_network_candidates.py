@@ -85,7 +85,7 @@ def test_the_largest_component_is_the_structure_where_the_rest_is_debris() -> No
 
 
 def test_of_lesions_a_small_one_decides_with_fewer_voxels_across() -> None:
-    lesions = [ball(d) for d in (40, 20, 14, 12, 10, 8, 6, 5)]
+    lesions = [ball(d) for d in (18, 14, 12, 10, 8, 6, 5)]
     measured = dataset("small and isotropic", organ=[ball(60)], lesion=lesions)
     assert 6 <= coarsest_spacing(measured) * VOXELS_ACROSS_A_LESION <= 10
     # the same lesions and debris of a few voxels

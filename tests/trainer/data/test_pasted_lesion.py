@@ -22,7 +22,7 @@ def write(
     """A case of one brightness, and a brighter box as its lesion; the organ is class 2."""
     image = np.full((channels, *SHAPE), tissue, np.float32)
     label = np.full(SHAPE, 2 if organ else 0, np.uint8)
-    box = tuple(slice(a, a + n) for a, n in zip(AT + (below, 0, 0), SIZE, strict=True))
+    box = tuple(slice(a, a + n) for a, n in zip((AT[0] + below, *AT[1:]), SIZE, strict=True))
     if lesion:
         image[:, *box], label[box] = tissue + BRIGHTER, 1
     voxels = np.argwhere(label == 1).astype(np.int32)
