@@ -226,7 +226,7 @@ def case_rows(cases: int, classes: int) -> list:
     def row(case: int, index: int) -> CaseMetrics:
         tp, fp, fn = (int(n) for n in random.integers(50, 5000, 3))
         surface = SurfaceMetrics(float(random.uniform(1, 20)), float(random.uniform(0.3, 1)))
-        lesion = Lesion(*(float(random.uniform(0.1, 1)) for _ in range(3)))
+        lesion = Lesion(*(float(random.uniform(0.1, 1)) for _ in range(5)))
         counts = Counts(tp, fp, fn, 10**6 - tp - fp - fn)
         return CaseMetrics(f"case_{case:05d}", f"class {index}", 0.001, counts, surface, LesionMatch((lesion,), 1, 0))
 

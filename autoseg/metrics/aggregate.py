@@ -6,8 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from statistics import mean, median, stdev
 
+import numpy as np
+
+from autoseg.metrics.agreement import agreement
 from autoseg.metrics.case import CaseMetrics
-from autoseg.metrics.lesions import BIN_EDGES_MM, Lesion, f_beta
+from autoseg.metrics.intervals import Interval, mean_interval, mean_over_classes_interval
+from autoseg.metrics.lesions import BIN_EDGES_MM, VOLUME_EDGES_ML, Lesion, f_beta
 from autoseg.metrics.rules import rules
 from autoseg.metrics.summary import (
     METRICS,
@@ -18,6 +22,7 @@ from autoseg.metrics.summary import (
     Pooled,
     Spread,
     Summary,
+    VolumeBin,
 )
 from autoseg.metrics.surface import TOLERANCE_MM
 from autoseg.metrics.voxel import Counts, ratio
@@ -73,13 +78,14 @@ def summarize(
         problems: cases that could not be evaluated and why, one sentence each.
         warnings: notes for the reader, one sentence each.
     """
-    classes = tuple(_class_summary(name, of_class) for name, of_class in by_class(rows).items())
+    classes = tuple(_class_summary(name, of_class, intervals=True) for name, of_class in by_class(rows).items())
     return Summary(
         dataset=dataset,
         configuration=configuration,
         synthetic=synthetic,
         cases=len({row.case for row in rows}),
         mean_dice=mean_dice(rows),
+        mean_dice_interval=_mean_dice_interval(rows),
         pooled_mean_dice=_mean(c.pooled.dice for c in classes),
         classes_without_dice=tuple(c.name for c in classes if c.metrics["dice"].n == 0),
         tolerance_mm=tolerance_mm,
@@ -117,19 +123,40 @@ def lesion_summary(rows: Sequence[CaseMetrics]) -> LesionSummary:
         f1=f_beta(sensitivity, precision, 1),
         f2=f_beta(sensitivity, precision, 2),
         by_size=tuple(_bin(lesions, lower, upper) for lower, upper in pairwise(BIN_EDGES_MM)),
+        by_volume=tuple(_volume_bin(lesions, lower, upper) for lower, upper in pairwise(VOLUME_EDGES_ML)),
+        **_outlines(rows, lesions, predicted),
     )
 
 
-def _class_summary(name: str, rows: Sequence[CaseMetrics]) -> ClassSummary:
+def _outlines(rows: Sequence[CaseMetrics], lesions: Sequence[Lesion], predicted: int) -> dict[str, float | None]:
+    """How well lesions are outlined, as fields of `LesionSummary`."""
+    matched = [lesion.iou for lesion in lesions if lesion.matched]
+    either = len(lesions) + predicted
+    recognition = 2 * len(matched) / either if either else None
+    segmentation = None if recognition is None else mean(matched) if matched else 0.0
+    return {
+        "panoptic_quality": None if recognition is None or segmentation is None else recognition * segmentation,
+        "recognition_quality": recognition,
+        "segmentation_quality": segmentation,
+        "dice_of_found": _mean(lesion.dice for lesion in lesions if lesion.found),
+        "dice_of_all": _mean(lesion.dice for lesion in lesions),
+        "region_dice": _mean(row.lesions.region_dice for row in rows),
+    }
+
+
+def _class_summary(name: str, rows: Sequence[CaseMetrics], *, intervals: bool = False) -> ClassSummary:
+    counts = [len(row.lesions.lesions) for row in rows], [row.lesions.predicted for row in rows]
     return ClassSummary(
         name=name,
         cases=len(rows),
         both_empty=sum(r.reference_empty and r.prediction_empty for r in rows),
         only_reference_empty=sum(r.reference_empty and not r.prediction_empty for r in rows),
         only_prediction_empty=sum(r.prediction_empty and not r.reference_empty for r in rows),
-        metrics={metric: _spread([getattr(row, metric) for row in rows]) for metric in METRICS},
+        metrics={metric: _spread([getattr(row, metric) for row in rows], interval=intervals) for metric in METRICS},
         pooled=_pooled(rows),
         lesions=lesion_summary(rows),
+        volume_agreement=agreement([row.reference_ml for row in rows], [row.prediction_ml for row in rows]),
+        count_agreement=agreement(*counts),
     )
 
 
@@ -171,7 +198,15 @@ def _group(name: str, rows: Sequence[CaseMetrics]) -> GroupSummary:
     )
 
 
-def _spread(values: Sequence[float | None]) -> Spread:
+def _mean_dice_interval(rows: Sequence[CaseMetrics]) -> Interval | None:
+    """Interval of the mean over classes of the mean Dice over cases."""
+    names = list(by_class(rows))
+    of_case = [{row.class_name: row.dice for row in of_one} for of_one in by_case(rows).values()]
+    dice = [[value if (value := one.get(name)) is not None else np.nan for name in names] for one in of_case]
+    return mean_over_classes_interval(np.array(dice, np.float64).reshape(len(of_case), len(names)))
+
+
+def _spread(values: Sequence[float | None], *, interval: bool = False) -> Spread:
     defined = [value for value in values if value is not None]
     return Spread(
         n=len(defined),
@@ -181,6 +216,7 @@ def _spread(values: Sequence[float | None]) -> Spread:
         median=median(defined) if defined else None,
         minimum=min(defined, default=None),
         maximum=max(defined, default=None),
+        interval=mean_interval(defined) if interval else None,
     )
 
 
@@ -190,6 +226,18 @@ def _bin(lesions: Sequence[Lesion], lower: float, upper: float) -> LesionBin:
     return LesionBin(
         lower_mm=lower,
         upper_mm=None if upper == float("inf") else upper,
+        reference=len(inside),
+        found=found,
+        sensitivity=ratio(found, len(inside)),
+    )
+
+
+def _volume_bin(lesions: Sequence[Lesion], lower: float, upper: float) -> VolumeBin:
+    inside = [lesion for lesion in lesions if lower <= lesion.volume_ml < upper]
+    found = sum(lesion.found for lesion in inside)
+    return VolumeBin(
+        lower_ml=lower,
+        upper_ml=None if upper == float("inf") else upper,
         reference=len(inside),
         found=found,
         sensitivity=ratio(found, len(inside)),

@@ -5,22 +5,36 @@ if the prediction marks at least one of its voxels as that class, else *missed*.
 prediction is *false* if it overlaps with no voxel of the class in the reference. So one predicted
 component may find several lesions, and several components may find one lesion. The size of a lesion is the diameter
 of the ball of equal volume.
+
+Three more figures tell how well a lesion is outlined, since one voxel is enough to find it. Its overlap (IoU) with the
+best predicted component leads to panoptic quality (Kirillov et al., CVPR 2019, section 4.1). Its Dice is taken with all
+components that touch it; and within its region, the voxels that are nearer to it than to any other lesion, so that each
+false voxel counts against one lesion (CC-Dice; Jaus et al., Every Component Counts, arXiv:2410.18684).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import pi
+from statistics import mean
 
 import cc3d
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_erosion, generate_binary_structure
 from scipy.sparse import coo_array, csr_array
+from scipy.spatial import cKDTree
 
 from autoseg.image.geometry import Spacing
 
 BIN_EDGES_MM = (0.0, 5.0, 10.0, 20.0, float("inf"))
 """Edges of the size bins of lesions: equivalent diameter in mm; a bin includes its lower edge."""
+
+VOLUME_EDGES_ML = (0.0, 1.0, float("inf"))
+"""Edges of the volume bins of lesions in ml, with the cut that oncologists use; a bin includes its lower edge."""
+
+LEAST_IOU = 0.5
+"""IoU above which a predicted component and a lesion are the same one in panoptic quality."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +45,20 @@ class Lesion:
         volume_ml: volume of the lesion in ml.
         overlap: fraction of its voxels that the prediction marks; above 0 means that the lesion is found.
         dice: Dice of the lesion and all predicted components that overlap with it; 0 where it is missed.
+        iou: IoU of the lesion and the predicted component with which it is largest; 0 where it is missed.
+        region_dice: Dice of the lesion and all that is predicted nearer to it than to any other lesion.
     """
 
     volume_ml: float
     overlap: float
     dice: float
+    iou: float
+    region_dice: float
+
+    @property
+    def matched(self) -> bool:
+        """Whether a predicted component is this lesion, for panoptic quality: only one can have such an IoU."""
+        return self.iou > LEAST_IOU
 
     @property
     def found(self) -> bool:
@@ -71,6 +94,11 @@ class LesionMatch:
     def missed(self) -> int:
         """Number of lesions of the reference that the prediction does not overlap with."""
         return len(self.lesions) - self.found
+
+    @property
+    def region_dice(self) -> float | None:
+        """Mean over the lesions of the Dice within a lesion's region (CC-Dice); None without lesions."""
+        return mean(lesion.region_dice for lesion in self.lesions) if self.lesions else None
 
 
 def equivalent_diameter(volume_ml: float) -> float:
@@ -136,15 +164,52 @@ def match_lesions(reference: NDArray[np.bool_], prediction: NDArray[np.bool_], s
     intersection: NDArray[np.int64] = np.asarray(shared.sum(axis=1))
     touching: NDArray[np.int64] = np.asarray((shared > 0) @ part_sizes)
     voxel_ml = float(np.prod(spacing)) / 1000
+    iou = _best_iou(shared, sizes, part_sizes)
+    in_region = _predicted_in_regions(lesions, prediction, spacing)
     return LesionMatch(
         lesions=tuple(
             Lesion(
                 volume_ml=float(sizes[i] * voxel_ml),
                 overlap=float(intersection[i] / sizes[i]),
                 dice=float(2 * intersection[i] / (sizes[i] + touching[i])),
+                iou=float(iou[i]),
+                region_dice=float(2 * intersection[i] / (sizes[i] + in_region[i])),
             )
             for i in range(1, n_lesions + 1)
         ),
         predicted=int(n_parts),
         false=int(n_parts - np.count_nonzero(shared.sum(axis=0))),
     )
+
+
+def _best_iou(shared: csr_array, sizes: NDArray[np.int64], part_sizes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Largest IoU of each lesion with any predicted component; entry 0 is that of no lesion."""
+    best = np.zeros(len(sizes))
+    pairs = shared.tocoo()
+    lesion, part = pairs.coords
+    np.maximum.at(best, lesion, pairs.data / (sizes[lesion] + part_sizes[part] - pairs.data))
+    return best
+
+
+def _predicted_in_regions(
+    lesions: NDArray[np.integer], prediction: NDArray[np.bool_], spacing: Spacing
+) -> NDArray[np.int64]:
+    """Number of predicted voxels in the region of each lesion: those that are nearer to it, in mm, than to another one.
+
+    Args:
+        lesions: number of the lesion at each voxel (z, y, x), from 1; 0 elsewhere.
+        prediction: predicted voxels (z, y, x).
+        spacing: spacing (z, y, x) in mm.
+    """
+    count = int(lesions.max(initial=0))
+    inside = np.bincount(lesions[prediction], minlength=count + 1)
+    outside = prediction & (lesions == 0)
+    if count == 0 or not outside.any():
+        return inside
+    if count == 1:
+        return inside + np.array([0, np.count_nonzero(outside)])
+    border = (lesions > 0) & ~binary_erosion(lesions > 0, generate_binary_structure(3, 1))
+    mm = np.asarray(spacing)
+    places = np.argwhere(border)
+    _, nearest = cKDTree(places * mm).query(np.argwhere(outside) * mm)
+    return inside + np.bincount(lesions[tuple(places[nearest].T)], minlength=count + 1)

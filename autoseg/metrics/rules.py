@@ -30,4 +30,15 @@ def rules(tolerance_mm: float) -> tuple[str, ...]:
         "F1 is the harmonic mean of lesion sensitivity and lesion precision; in F2 sensitivity counts twice as much. "
         "All of these, and the false components a case, pool the lesions of the cases that are named beside them.",
         "The size of a lesion is the diameter of the ball of equal volume.",
+        "Panoptic quality = recognition quality × segmentation quality: a lesion and a component are the same one if "
+        "their IoU is above 0.5; the first is the F1 of these, the second their mean IoU. All lesions are pooled.",
+        "Dice of found lesions: the mean over the lesions that were found of the Dice of a lesion and all components "
+        "that touch it; of all lesions: the same with 0 for each missed one. "
+        "Dice within regions (CC-Dice): of a lesion and all that is predicted nearer to it than to any other; "
+        "the mean over the cases that have lesions of the mean over a case's lesions.",
+        "Agreement of volume and number: bias is the mean over cases of predicted minus reference; the limits of "
+        "agreement are the bias ± 1.96 standard deviations of the differences; ICC is ICC(2,1).",
+        "Intervals are 95 % intervals of means over cases, by bootstrap of the cases (BCa, 4,000 draws); "
+        "there is none under ten cases. They tell how far the mean of other cases of this kind may lie, "
+        "not how far the model would be off if it were trained anew.",
     )

@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import Literal
 
 from autoseg.files import FileModel
+from autoseg.metrics.agreement import Agreement
+from autoseg.metrics.intervals import Interval
 
 METRICS = (
     "dice",
@@ -35,6 +37,8 @@ class Spread(FileModel):
         median: median of the metric over the cases that define it.
         minimum: smallest value of the metric among the cases.
         maximum: largest value of the metric among the cases.
+        interval: 95 % interval of the mean; None under ten cases, in groups of cases, and in summaries of earlier
+            releases.
     """
 
     n: int
@@ -44,6 +48,7 @@ class Spread(FileModel):
     median: float | None
     minimum: float | None
     maximum: float | None
+    interval: Interval | None = None
 
 
 class Pooled(FileModel):
@@ -81,6 +86,24 @@ class LesionBin(FileModel):
     sensitivity: float | None
 
 
+class VolumeBin(FileModel):
+    """Detection of the lesions in one volume bin.
+
+    Args:
+        lower_ml: smallest volume in ml, included.
+        upper_ml: largest volume in ml, excluded; None = no limit (last bin).
+        reference: number of lesions in the references.
+        found: number of these that were found.
+        sensitivity: found / reference; None where there is no lesion of this volume.
+    """
+
+    lower_ml: float
+    upper_ml: float | None
+    reference: int
+    found: int
+    sensitivity: float | None
+
+
 class LesionSummary(FileModel):
     """Detection of lesions (connected components), pooled over cases.
 
@@ -95,7 +118,17 @@ class LesionSummary(FileModel):
         precision: fraction of the predicted components that overlap with a lesion.
         f1: harmonic mean of sensitivity and precision.
         f2: the same with sensitivity counted twice as much as precision; None in summaries of earlier releases.
-        by_size: detection by size of the lesions.
+        by_size: detection by diameter of the lesions.
+        by_volume: detection by volume of the lesions.
+        panoptic_quality: recognition quality × segmentation quality; None where neither has a lesion.
+        recognition_quality: F1 of lesions and components that are the same one: their IoU is above 0.5.
+        segmentation_quality: mean IoU of these; 0 where there are none.
+        dice_of_found: mean Dice of the lesions that were found, each with the components that touch it.
+        dice_of_all: the same with 0 for each lesion that was missed.
+        region_dice: mean over the cases with lesions of the mean over a case's lesions of the Dice within the lesion's
+            region (CC-Dice).
+
+    What is said of the quality of outlines is None in summaries of earlier releases.
     """
 
     reference: int
@@ -109,6 +142,13 @@ class LesionSummary(FileModel):
     f1: float | None
     f2: float | None = None
     by_size: tuple[LesionBin, ...]
+    by_volume: tuple[VolumeBin, ...] = ()
+    panoptic_quality: float | None = None
+    recognition_quality: float | None = None
+    segmentation_quality: float | None = None
+    dice_of_found: float | None = None
+    dice_of_all: float | None = None
+    region_dice: float | None = None
 
 
 class ClassSummary(FileModel):
@@ -123,6 +163,8 @@ class ClassSummary(FileModel):
         metrics: statistics over cases of each metric, by the names in `METRICS`.
         pooled: metrics of the voxels of all cases together.
         lesions: how many lesions of the class were found, and how many were predicted falsely.
+        volume_agreement: agreement of the volume of the class in ml; None in summaries of earlier releases.
+        count_agreement: agreement of the number of connected components.
     """
 
     name: str
@@ -133,6 +175,18 @@ class ClassSummary(FileModel):
     metrics: dict[str, Spread]
     pooled: Pooled
     lesions: LesionSummary
+    volume_agreement: Agreement | None = None
+    count_agreement: Agreement | None = None
+
+    @property
+    def without(self) -> int:
+        """Number of cases whose reference does not have the class."""
+        return self.both_empty + self.only_reference_empty
+
+    @property
+    def stay_empty(self) -> float | None:
+        """Share of the cases without the class in which nothing is predicted; None where every case has it."""
+        return self.both_empty / self.without if self.without else None
 
 
 class GroupSummary(FileModel):
@@ -162,6 +216,7 @@ class Summary(FileModel):
         synthetic: whether the images are synthetic, so that the results say nothing about patients.
         cases: number of cases that were evaluated.
         mean_dice: mean over classes of the mean over cases; None where no class has a defined Dice.
+        mean_dice_interval: 95 % interval of this mean; None under ten cases, and in summaries of earlier releases.
         pooled_mean_dice: mean over classes of the Dice of all voxels pooled.
         classes_without_dice: classes that are in neither mean, since no case defines their Dice.
         tolerance_mm: distance in mm up to which surfaces agree, for the surface Dice.
@@ -179,6 +234,7 @@ class Summary(FileModel):
     synthetic: bool
     cases: int
     mean_dice: float | None
+    mean_dice_interval: Interval | None = None
     pooled_mean_dice: float | None
     classes_without_dice: tuple[str, ...]
     tolerance_mm: float

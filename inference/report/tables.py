@@ -29,6 +29,7 @@ COLUMNS = (
     "lesions_missed",
     "lesions_predicted",
     "lesions_false",
+    "lesions_region_dice",
 )
 """Columns of `metrics.csv`; the strata follow. An empty field is an undefined metric, or a case without a fold."""
 
@@ -48,6 +49,10 @@ STRATA_COLUMNS = (
     "lesions_precision",
     "lesions_f1",
     "lesions_f2",
+    "lesions_panoptic_quality",
+    "lesions_dice_of_found",
+    "lesions_dice_of_all",
+    "lesions_region_dice",
 )
 """Columns of `strata.csv`: `cases` counts the stratum's cases, and `METRIC_n` those of them that define the metric.
 
@@ -103,6 +108,8 @@ def _class_cells(of_class: ClassSummary) -> list[object]:
     found = of_class.lesions
     cells += [_cell(of_class.pooled.dice), found.reference, found.found, found.predicted, found.false]
     cells += [_cell(v) for v in (found.false_per_case, found.sensitivity, found.precision, found.f1, found.f2)]
+    quality = (found.panoptic_quality, found.dice_of_found, found.dice_of_all, found.region_dice)
+    cells += [_cell(value) for value in quality]
     return cells + [cell for b in found.by_size for cell in (b.reference, b.found)]
 
 
@@ -118,6 +125,7 @@ def _case_cells(row: CaseMetrics, folds: Mapping[str, int]) -> list[object]:
         *(counts.tp, counts.fp, counts.fn, counts.tn),
         *(int(row.reference_empty), int(row.prediction_empty)),
         *(len(found.lesions), found.found, found.missed, found.predicted, found.false),
+        _cell(found.region_dice),
     ]
 
 

@@ -11,7 +11,7 @@ from inference.report.page import LINES_OF_PAGE, MOST_LINES, page
 
 
 def metrics(case: str, class_name: str = "organ") -> CaseMetrics:
-    lesions = LesionMatch((Lesion(0.5, 0.5, 0.5),), 1, 0)
+    lesions = LesionMatch((Lesion(0.5, 0.5, 0.5, 0.5, 0.5),), 1, 0)
     return CaseMetrics(case, class_name, 0.001, Counts(9, 1, 2, 99), SurfaceMetrics(3.0, 0.9), lesions)
 
 
