@@ -185,6 +185,10 @@ StudyDimensions = Annotated[
 ]
 FoldCount = Annotated[int | None, Parameter(help="Number of folds [default: 5, or those in splits.json]."), FOLDS]
 
+NoSelect = Annotated[
+    bool, _switch("Do not choose threshold, smallest size and configuration at the end, as `autoseg select` does.")
+]
+
 TrustTimes = Annotated[
     bool, _switch("Do not read files again whose size and time are as they were; for data on slow storage.")
 ]
@@ -244,7 +248,12 @@ CandidateConfigurations = Annotated[
     Sequence[str] | None, _several("--config", "Choose from these [default: all].", "NAME")
 ]
 OperatingPoint = Annotated[
-    str, Parameter(help="What threshold and minimal size are for: dice, or of lesions f2 or sensitivity=0.9.")
+    str,
+    Parameter(
+        help="What threshold and minimal size are for: dice, or of lesions f2, sensitivity=0.9, false=1 (at most so "
+        "many false ones a case) or risk=0.1 (bound of the expected share of missed ones) [default: f2 where the plan "
+        "has lesions, else dice]."
+    ),
 ]
 RunOfClasses = Annotated[
     Path | str | None,

@@ -67,16 +67,17 @@ def report_if_finished(run: RunFolder, configuration: str, folds: int, threads: 
 
 
 class ReportTime:
-    """Estimate of the seconds that the reports at the end of a run will take.
+    """Estimate of the seconds that selection and reports at the end of a run will take.
 
     It follows from the last report that is written; before that, from the evaluation of a few cases of a finished
-    fold.
+    fold. Selection is estimated in the same way.
 
     Args:
         run: RUN folder that holds the time spent and the finished folds.
         configurations: names of the configurations that will be reported on.
         pages: number of pages that will be written; None = one for each configuration.
         threads: number of threads that may compute; None = as many as there are cores.
+        selects: whether what predicts is chosen before the reports are written.
     """
 
     def __init__(
@@ -86,13 +87,20 @@ class ReportTime:
         *,
         pages: int | None = None,
         threads: int | None = None,
+        selects: bool = False,
     ) -> None:
+        self._selects = selects
+        self._selection: float | None = None
         self._run, self._configurations, self._threads = run, configurations, threads
         self._pages = len(configurations) if pages is None else pages
         self._expected: dict[str, float] = {}
 
     def seconds(self) -> float | None:
-        """Expected seconds of all reports that are still to be written; None while nothing is known."""
+        """Expected seconds of selection and of all reports that are still to come; None while nothing is known."""
+        reports = self._of_reports()
+        return None if reports is None else reports + self._of_selection()
+
+    def _of_reports(self) -> float | None:
         spent = read_time_spent(self._run).by_stage
         reports = {name: Stage("report", name) for name in self._configurations}
         made = [spent[stage] for stage in reports.values() if stage in spent]
@@ -101,6 +109,19 @@ class ReportTime:
             return made[-1] * len(left)
         known = [seconds for seconds in map(self._estimate, left) if seconds is not None]
         return SECONDS_OF_A_PAGE * self._pages + sum(known) / len(known) * len(left) if known else None
+
+    def _of_selection(self) -> float:
+        """Expected seconds of the selection; 0 where there is none to come, or nothing is known yet."""
+        if not self._selects or self._run.selected.exists():
+            return 0.0
+        finished = [name for name in self._configurations if self._run.is_finished(name, 0)]
+        if self._selection is None and finished:
+            with timed(self._run, Stage("look ahead at selection")), suppress(AutosegError):
+                from inference.selection.expected_time import expected_selection_seconds
+
+                configurations = len(self._configurations)
+                self._selection = expected_selection_seconds(self._run, finished[0], configurations, self._threads)
+        return self._selection or 0.0
 
     def _estimate(self, name: str) -> float | None:
         """Expected seconds of evaluating all cases of a configuration; None until its first fold is finished."""

@@ -15,6 +15,7 @@ from autoseg.commands.options import (
     Epochs,
     FollowLinks,
     Memory,
+    NoSelect,
     Replan,
     RunBudget,
     RunToMake,
@@ -26,6 +27,7 @@ from autoseg.commands.options import (
 from autoseg.commands.plan_options import check_plan_options
 from autoseg.commands.preparation import prepare
 from autoseg.commands.printed_results import ReportTime, report_if_finished, show_report
+from autoseg.commands.select import select_at_end
 from autoseg.commands.train import require_preprocessed
 from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.run_folder.folds import read_folds
@@ -48,10 +50,11 @@ def run(
     workers: Workers = None,
     threads: Threads = None,
     epochs: Epochs = None,
+    no_select: NoSelect = False,
     trust_times: TrustTimes = False,
     follow_links: FollowLinks = False,
 ) -> None:
-    """Everything: check, plan, preprocess, train all folds, cross-validate, report.
+    """Everything: check, plan, preprocess, train all folds, cross-validate, select, report.
 
     Each case is predicted by the fold that did not train on it; only training cases of the data set are used.
     Stopped or killed, the same command goes on. With --epochs the plan follows from counted work instead of measured
@@ -79,8 +82,11 @@ def run(
         require_preprocessed(folder, plan, name, splits)
     say_changed_cases(console, folder, plan, configurations)
     left = [(of.configuration, fold) for of in folds for fold in of.left]
-    reports_take = ReportTime(folder, configurations, threads=threads)
+    reports_take = ReportTime(folder, configurations, threads=threads, selects=not no_select)
     prepared = train_folds(folder, prepared, left, configurations, wanted, reports_take, console=console)
+    if not no_select:
+        # before the reports, which show the choice
+        select_at_end(folder, configurations, len(splits), console, threads=threads)
     reports = [report_if_finished(folder, name, len(splits), threads) for name in configurations]
     # printed first, so that the results and the report's path come last
     say_time(console, folder, prepared.plan)

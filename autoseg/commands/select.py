@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
 
@@ -15,6 +17,7 @@ from autoseg.commands.options import (
     Workers,
     command,
 )
+from autoseg.errors import AutosegError
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.report_folder import report_folder
 from autoseg.run_folder.selection import CandidateScore, Performance, Selection, write_selection
@@ -31,7 +34,7 @@ def select(
     run: TrainedRun,
     *,
     config: CandidateConfigurations = None,
-    operating_point: OperatingPoint = "dice",
+    operating_point: OperatingPoint | None = None,
     workers: Workers = None,
     threads: Threads = None,
     follow_links: FollowLinks = False,
@@ -53,16 +56,56 @@ def select(
     folder = existing_run(run, follow_links=follow_links)
     require_writable(folder.path)
     names = None if config is None else configurations_of(config)
+    selection = make_selection(folder, names, operating_point, workers=workers, threads=threads)
     with timed(folder, Stage("select")):
-        from inference.selection.select import select_configurations
-
-        selection = select_configurations(
-            folder, configurations=names, operating_point=operating_point, workers=workers, threads=threads
-        )
-        write_selection(folder, selection)
         _renew_reports(folder, selection)
     print_selection(open_console(), folder, selection)
     return selection
+
+
+def make_selection(
+    run: RunFolder,
+    configurations: Sequence[str] | None,
+    operating_point: str | None = None,
+    *,
+    workers: int | None = None,
+    threads: int | None = None,
+) -> Selection:
+    """Choose what predicts, and write `selected.json`; arguments and errors are those of `select_configurations`."""
+    with timed(run, Stage("select")):
+        from inference.selection.select import select_configurations
+
+        selection = select_configurations(
+            run, configurations=configurations, operating_point=operating_point, workers=workers, threads=threads
+        )
+        write_selection(run, selection)
+    return selection
+
+
+def select_at_end(
+    run: RunFolder, configurations: Sequence[str], folds: int, console: Console, *, threads: int | None
+) -> None:
+    """Choose what predicts at the end of a run, once every fold is finished; an existing choice is kept.
+
+    Args:
+        run: RUN folder.
+        configurations: configurations that the run trains.
+        folds: number of folds of each.
+        console: console to print to.
+        threads: threads that may compute; None = as many as there are cores.
+    """
+    if not all(run.is_finished(name, fold) for name in configurations for fold in range(folds)):
+        return
+    if run.selected.exists():
+        console.print(f"{run.selected}: kept as it is; `autoseg select {run.path}` chooses anew", soft_wrap=True)
+        return
+    try:
+        selection = make_selection(run, configurations, threads=threads)
+    except AutosegError as error:
+        # the results are there all the same
+        console.print(f"Nothing is selected: {error}", style="yellow", soft_wrap=True)
+        return
+    print_selection(console, run, selection)
 
 
 def print_selection(console: Console, run: RunFolder, selection: Selection) -> None:
@@ -73,6 +116,23 @@ def print_selection(console: Console, run: RunFolder, selection: Selection) -> N
         run: RUN folder that holds `selected.json`.
         selection: the choice and the scores of the candidates.
     """
+    if len(selection.candidates) > 1:
+        console.print(_candidates_table(selection))
+    if (held_out := selection.held_out_choice) is not None and len(selection.candidates) > 1:
+        console.print(
+            f"Chosen anew without each of the {held_out.folds} folds and validated on it: mean Dice "
+            f"{_number(held_out.chosen)}; of the best single configuration {_number(held_out.best_single)}.",
+        )
+    console.print(_performance_table(selection))
+    if selection.why_this_point:
+        console.print(selection.why_this_point, soft_wrap=True)
+    for note in selection.notes:
+        console.print(note, style="yellow")
+    console.print(f"predict applies {run.selected}; it may be edited.", soft_wrap=True)
+
+
+def _candidates_table(selection: Selection) -> Table:
+    """Table of the candidates that were compared, the best first."""
     shown = selection.candidates[:CANDIDATES_SHOWN]
     classes = list(shown[0].dice) if shown else []
     title = f"Cross-validated Dice, the same {selection.cases} cases"
@@ -81,16 +141,7 @@ def print_selection(console: Console, run: RunFolder, selection: Selection) -> N
         style = "bold" if score.configurations == selection.configurations else None
         cells = [_number(score.mean_dice), _gain(score), *(_number(score.dice[name]) for name in classes)]
         table.add_row(" + ".join(score.configurations), *cells, style=style)
-    console.print(table)
-    if (held_out := selection.held_out_choice) is not None and len(selection.candidates) > 1:
-        console.print(
-            f"Chosen anew without each of the {held_out.folds} folds and validated on it: mean Dice "
-            f"{_number(held_out.chosen)}; of the best single configuration {_number(held_out.best_single)}.",
-        )
-    console.print(_performance_table(selection))
-    for note in selection.notes:
-        console.print(note, style="yellow")
-    console.print(f"predict applies {run.selected}; it may be edited.", soft_wrap=True)
+    return table
 
 
 def _gain(score: CandidateScore) -> str:
@@ -104,8 +155,7 @@ def _performance_table(selection: Selection) -> Table:
     """Table of each class before and after post-processing, the latter on folds that it was not fitted to."""
     title = f"{' + '.join(selection.configurations)}, operating point {selection.operating_point}"
     table = Table("class", "post-processing", "Dice", "lesions found", "false a case", title=title)
-    rules = {rule.name: rule.text() for rule in selection.post_processing}
-    for performance, text in ((selection.plain, None), (selection.post_processed, rules)):
+    for performance, text in ((selection.plain, None), (selection.post_processed, selection.rules)):
         for row in (performance or Performance(mean_dice=None, classes=())).classes:
             found = UNDEFINED if row.sensitivity is None else f"{100 * row.sensitivity:.0f} % of {row.lesions}"
             what = "none" if text is None else text.get(row.name, "none")

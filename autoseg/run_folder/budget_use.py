@@ -13,7 +13,7 @@ from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.time_spent import read_time_spent
 from autoseg.terminal import format_duration
 
-WORK = ("preprocess", "report", "study report")
+WORK = ("preprocess", "select", "report", "study report")
 """Kinds of stages that count as used in full; of training, only steps and validation count."""
 
 
@@ -23,7 +23,7 @@ class BudgetUse:
 
     Args:
         budget: time budget of the whole run in seconds; None = no limit.
-        used: seconds spent on optimiser steps, validation, preprocessing and reports.
+        used: seconds spent on optimiser steps, validation, preprocessing, selection and reports.
         spent: seconds of all stages together; beside `used` these are reading, checking, planning and starting.
         revisions: one sentence for each change of the plan or of a fold's schedule, such as another length or a
             return to an earlier checkpoint.
@@ -43,7 +43,7 @@ class BudgetUse:
         share = f"{self.used / self.budget:.0%}"
         return (
             f"planned {format_duration(self.budget)}, used {format_duration(self.used)} ({share}) for steps, "
-            f"validation, preprocessing and report; {len(self.revisions)} revisions of schedules, "
+            f"validation, preprocessing, selection and report; {len(self.revisions)} revisions of schedules, "
             f"{self.thread_changes} changes of threads"
         )
 

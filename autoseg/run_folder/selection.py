@@ -162,7 +162,8 @@ class Selection(FileModel):
             those of each configuration were averaged over its folds.
         post_processing: one rule for each class that is post-processed; other classes stay as predicted.
         operating_point: criterion by which threshold and minimal size were chosen: `dice`, `f2` or such as
-            `sensitivity=0.9`.
+            `sensitivity=0.9`, `false=1` or `risk=0.1`.
+        why_this_point: sentence that says why this criterion was taken; empty where a person asked for it.
         cases: number of validation cases that the choice rests on: those that every candidate has.
         candidates: candidates that were compared, the best first.
         held_out_choice: result of the same choice on cases that took no part in it; None with a single fold.
@@ -177,6 +178,7 @@ class Selection(FileModel):
     configurations: tuple[PlainName, ...] = Field(min_length=1)
     post_processing: tuple[ClassRule, ...] = ()
     operating_point: str = "dice"
+    why_this_point: str = ""
     cases: int = 0
     candidates: tuple[CandidateScore, ...] = ()
     held_out_choice: HeldOutChoice | None = None
@@ -184,6 +186,11 @@ class Selection(FileModel):
     plain: Performance | None = None
     post_processed: Performance | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def rules(self) -> dict[str, str]:
+        """Post-processing of each class that has some, in words."""
+        return {rule.name: rule.text() for rule in self.post_processing}
 
     def text(self) -> str:
         """Return the selected configurations and post-processing in words."""

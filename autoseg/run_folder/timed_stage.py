@@ -13,6 +13,7 @@ Kind = Literal[
     "preprocess",
     "train",
     "look ahead at report",
+    "look ahead at selection",
     "report",
     "study report",
     "select",

@@ -76,6 +76,7 @@ class RunFacts:
         logs: training log by fold; folds without a readable log are left out.
         times: how the time budget was used, and the time of each stage.
         selected: what `autoseg select` chose for prediction; empty where nothing was selected.
+        selection: the whole choice, if this configuration takes part in it; else None.
     """
 
     data: tuple[Fact, ...]
@@ -84,6 +85,7 @@ class RunFacts:
     logs: dict[int, FoldLog]
     times: tuple[Fact, ...]
     selected: tuple[Fact, ...] = ()
+    selection: Selection | None = None
 
 
 def run_facts(run: RunFolder, plan: Plan, configuration: str, splits: Sequence[Split]) -> RunFacts:
@@ -102,6 +104,7 @@ def run_facts(run: RunFolder, plan: Plan, configuration: str, splits: Sequence[S
     fingerprint = read_fingerprint(run.fingerprint) if run.fingerprint.exists() else None
     planned = read_plan(run.planned) if run.planned.exists() else plan
     spent = read_time_spent(run)
+    selection = read_selection(run, plan)
     logs = {i: log for i in range(len(splits)) if (log := read_log(run.fold(configuration, i) / "log.csv"))}
     return RunFacts(
         data=(*_record_facts(plan, record), *_fingerprint_facts(fingerprint)),
@@ -112,7 +115,8 @@ def run_facts(run: RunFolder, plan: Plan, configuration: str, splits: Sequence[S
             *_used_facts(budget_use(run, plan)),
             *(Fact(stage, format_duration(seconds)) for stage, seconds in spent.seconds.items()),
         ),
-        selected=selection_facts(read_selection(run, plan)),
+        selected=selection_facts(selection),
+        selection=selection if selection is not None and configuration in selection.configurations else None,
     )
 
 
@@ -131,7 +135,7 @@ def selection_facts(selection: Selection | None) -> tuple[Fact, ...]:
     elif selection.post_processed is not None:
         reason = "fitted for each fold to the cases of the others"
         facts.append(Fact("mean Dice after post-processing", _dice(selection.post_processed.mean_dice), reason))
-    facts.append(Fact("operating point", selection.operating_point))
+    facts.append(Fact("operating point", selection.operating_point, selection.why_this_point))
     return (*facts, *(Fact("note", note) for note in selection.notes))
 
 
@@ -143,7 +147,7 @@ def _used_facts(used: BudgetUse) -> tuple[Fact, ...]:
         Fact(
             "used",
             format_duration(used.used) + of_budget,
-            "training steps, validation, preprocessing and report; this report is not yet counted",
+            "training steps, validation, preprocessing, selection and report; this report is not yet counted",
         ),
         Fact("revisions of schedules", "; ".join(used.revisions) or "none"),
         Fact("changes of threads", str(used.thread_changes), "given up where other programs compute"),

@@ -9,6 +9,7 @@ steps need not improve anything: the user asked for them, and they are always ap
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -41,42 +42,58 @@ class Aim:
     Args:
         name: `dice` = mean Dice over cases; `f2` = detection of lesions, pooled over cases, where sensitivity
             counts twice as much as precision; `sensitivity` = the fewest false components at a given minimum
-            share of found lesions.
+            share of found lesions; `false` = the most lesions at a given maximum of false components a case; `risk` =
+            the threshold that bounds the expected share of missed lesions.
         least: the minimum share of found lesions, from 0 to 1; used by `sensitivity` only.
+        most: the maximum of false components a case, or of the expected share of missed lesions.
     """
 
-    name: Literal["dice", "f2", "sensitivity"]
+    name: Literal["dice", "f2", "sensitivity", "false", "risk"]
     least: float = 0.0
+    most: float = math.inf
 
     @property
     def steps(self) -> tuple[Step, ...]:
         """The steps in the order in which they are tried.
 
-        For detection the step `largest component` is left out, since removing components finds no lesion.
+        For detection the step `largest component` is left out, since removing components finds no lesion. A bound of
+        the risk needs a score that falls with one number: the threshold alone.
         """
         if self.name == "dice":
             return ("largest component", "minimal size", "threshold")
-        return ("threshold", "minimal size")
+        return ("threshold",) if self.name == "risk" else ("threshold", "minimal size")
+
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether a person asked for a figure to be reached, so that steps are applied whether they help or not."""
+        return self.name in ("sensitivity", "false", "risk")
+
+
+AIMS = "dice, f2, sensitivity=0.9 (a share from 0 to 1), false=1 (a number a case) or risk=0.1 (a share from 0 to 1)"
 
 
 def parse_aim(text: str) -> Aim:
-    """Parse an aim as the user types it: `dice`, `f2` or `sensitivity=0.9`.
+    """Parse an aim as the user types it: `dice`, `f2`, `sensitivity=0.9`, `false=1` or `risk=0.1`.
 
     Raises:
-        InputError: the text is none of these, or the share is not above 0 and at most 1.
+        InputError: the text is none of these, or the number is out of its range.
     """
-    name, _, least = text.partition("=")
+    name, _, number = text.partition("=")
     if name == "dice" and text == name:
         return Aim("dice")
     if name == "f2" and text == name:
         return Aim("f2")
     try:
-        share = float(least)
+        value = float(number)
     except ValueError:
-        share = 0.0
-    if name != "sensitivity" or not 0 < share <= 1:
-        raise InputError(f"--operating-point {text}: give dice, f2, or sensitivity=0.9 (a share from 0 to 1)")
-    return Aim("sensitivity", share)
+        value = math.nan
+    if name == "sensitivity" and 0 < value <= 1:
+        return Aim("sensitivity", least=value)
+    if name == "false" and 0 <= value < math.inf:
+        return Aim("false", most=value)
+    if name == "risk" and 0 < value < 1:
+        return Aim("risk", most=value)
+    raise InputError(f"--operating-point {text}: give {AIMS}")
 
 
 @dataclass(frozen=True)
@@ -123,7 +140,9 @@ class OutcomeTable:
         """Score of all cases together by the aim, for each setting; more is better.
 
         The score is the mean Dice, or the pooled F2. For the aim `sensitivity` it is the sensitivity while that is
-        below the minimum, and otherwise 1 + 1 / (1 + false components per case).
+        below the minimum, and otherwise 1 + 1 / (1 + false components per case). For `false` it is minus the false
+        components per case while they exceed the maximum, and otherwise 1 + the sensitivity. For `risk` it is minus the
+        bound while that exceeds the maximum, and otherwise 1 + 1 / (1 + false components per case).
         """
         dice = self.dice.mean(axis=0)
         if aim.name == "dice":
@@ -131,13 +150,34 @@ class OutcomeTable:
         lesions = max(int(self.lesions.sum()), 1)
         sensitivity = self.found.sum(axis=0) / lesions
         false = self.false.sum(axis=0)
+        a_case = false / len(self.lesions)
+        few_false = 1 + 1 / (1 + a_case)
         if aim.name == "sensitivity":
             # below the minimum more found lesions score higher, above it fewer false components
-            reached = 1 + 1 / (1 + false / len(self.lesions))
-            return np.where(sensitivity >= aim.least - 1e-12, reached, sensitivity)
+            return np.where(sensitivity >= aim.least - 1e-12, few_false, sensitivity)
+        if aim.name == "false":
+            return np.where(a_case <= aim.most + 1e-12, 1 + sensitivity, -a_case)
+        if aim.name == "risk":
+            bound = self.risk_bound()
+            return np.where(bound <= aim.most + 1e-12, few_false, -bound)
         predicted = self.predicted.sum(axis=0)
         precision = (predicted - false) / np.maximum(predicted, 1)
         return f_betas(sensitivity, precision, 2.0)
+
+    def missed_shares(self) -> NDArray[np.float64]:
+        """Share of missed lesions of each case that has lesions, for each setting."""
+        some = self.lesions > 0
+        lesions = self.lesions[some].reshape(-1, *(1 for _ in self.found.shape[1:]))
+        return 1 - self.found[some] / lesions
+
+    def risk_bound(self) -> NDArray[np.float64]:
+        """Bound of the expected share of missed lesions in one more case, for each setting.
+
+        (n × mean share of missed lesions + 1) / (n + 1) over the n cases with lesions: conformal risk control
+        (Angelopoulos et al., arXiv:2208.02814, section 2; for lesions arXiv:2510.17897).
+        """
+        shares = self.missed_shares()
+        return (shares.sum(axis=0) + 1) / (len(shares) + 1)
 
 
 @dataclass(frozen=True)
@@ -202,7 +242,7 @@ def evaluate_step(
         after=float(after.score(aim)),
         gain=gain,
         standard_error=error,
-        applied=aim.name == "sensitivity" or gain > error + 1e-12,
+        applied=aim.is_asked_for or gain > error + 1e-12,
     )
 
 
@@ -215,14 +255,17 @@ def held_out(table: OutcomeTable, folds: NDArray[np.int64], aim: Aim, steps: Seq
 def fit(table: OutcomeTable, aim: Aim, steps: Sequence[Step]) -> Setting:
     """The setting with the best score among those that differ from no post-processing in `steps` only.
 
-    An aim of detection must also keep the share `KEEPS_OF_DICE` of the best Dice. Of settings with equal scores
-    the one with the best Dice is taken, then the one nearest to no post-processing.
+    An aim of detection must also keep the share `KEEPS_OF_DICE` of the best Dice, but for `risk`, of which the bound
+    holds for the highest threshold alone that meets it. Of settings with equal scores the one with the best Dice is
+    taken, then the one nearest to no post-processing.
 
     Args:
         table: outcomes under every setting, of the cases to fit to.
         aim: operating point, which gives the score that is made largest.
         steps: steps that the setting may use.
     """
+    if aim.name == "risk":
+        return _highest_threshold(table, aim.most) if "threshold" in steps else PLAIN
     worth = table.score(aim) + _BY_DICE * table.dice.mean(axis=0)
     threshold, largest, diameter = np.indices(GRID)
     distance = np.abs(np.asarray(THRESHOLDS)[threshold] - THRESHOLDS[PLAIN[0]]) + largest + diameter
@@ -235,6 +278,13 @@ def fit(table: OutcomeTable, aim: Aim, steps: Sequence[Step]) -> Setting:
         worth = np.where(dice >= KEEPS_OF_DICE * dice.max(), worth, -np.inf)
     t, only, d = np.unravel_index(int(worth.argmax()), GRID)
     return int(t), int(only), int(d)
+
+
+def _highest_threshold(table: OutcomeTable, risk: float) -> Setting:
+    """The highest threshold of which the bound meets the risk; the lowest one where none does."""
+    _, largest, diameter = PLAIN
+    meets = np.flatnonzero(table.risk_bound()[:, largest, diameter] <= risk + 1e-12)
+    return int(meets.max(initial=0)), largest, diameter
 
 
 def _value(rule: ClassRule, step: Step) -> str:

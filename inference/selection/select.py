@@ -49,6 +49,7 @@ from inference.selection.candidate_scores import (
 from inference.selection.comparable import ComparedCases, compared_cases
 from inference.selection.fit_post_processing import Aim, Fitted, OutcomeTable, fit_class, parse_aim
 from inference.selection.post_processing_outcomes import outcomes_of_case
+from inference.selection.risk import risk_notes
 
 WEAK = 0.2
 """Mean Dice below which the model is too weak to choose by: the choice would only follow its errors."""
@@ -58,7 +59,7 @@ def select_configurations(
     run: RunFolder,
     *,
     configurations: Sequence[str] | None = None,
-    operating_point: str = "dice",
+    operating_point: str | None = None,
     workers: int | None = None,
     threads: int | None = None,
 ) -> Selection:
@@ -67,7 +68,9 @@ def select_configurations(
     Args:
         run: RUN folder with trained folds.
         configurations: names of the configurations to choose from; None = all that are trained.
-        operating_point: aim that thresholds and minimal sizes are fitted to: `dice`, `f2` or `sensitivity=0.9`.
+        operating_point: aim that thresholds and minimal sizes are fitted to: `dice`, `f2`, `sensitivity=0.9`,
+            `false=1` or `risk=0.1`; None = `f2` where the plan has lesions, else `dice`. Where the plan has lesions, an
+            aim of detection is theirs, and the other classes keep `dice`.
         workers: number of processes over cases; None = as many as cores and memory allow.
         threads: threads that all processes together may use; None = as many as there are cores.
 
@@ -79,8 +82,10 @@ def select_configurations(
         PlanError: a configuration is not in the plan.
         InputError: `operating_point` is not one of the aims.
     """
-    aim = parse_aim(operating_point)
     plan, splits = read_plan(run.plan), read_splits(run.splits)
+    point = operating_point or ("f2" if plan.lesions else "dice")
+    aim = parse_aim(point)
+    aims = [aim if not plan.lesions or name in plan.lesions else Aim("dice") for name in plan.labels.foreground]
     compared = compared_cases(run, plan, splits, configurations)
     candidates = candidates_of(compared.configurations)
     count = workers or compared.workers(plan.labels.classes, threads)
@@ -97,12 +102,17 @@ def select_configurations(
     best = candidates[best_candidate(candidates, dice)]
     reference = dice[best_single(candidates, order)]
     plain = _performance(_judge(compared, best, labels, None, count))
-    fitted = _fit(compared, best, labels, aim, count) if compared.several_folds else ()
+    tables = _tables(compared, best, labels, count) if compared.several_folds else ()
+    named = zip(labels.foreground, tables, aims, strict=False)
+    fitted = tuple(fit_class(name, table, compared.folds, of_class) for name, table, of_class in named)
     post_processed, notes = _post_processed(compared, best, labels, aim, fitted, plain, count)
+    if aim.name == "risk":
+        notes = (*notes, *risk_notes(labels.foreground, tables, aims))
     return Selection(
         configurations=best,
         post_processing=() if post_processed is None else tuple(f.rule for f in fitted if not f.rule.is_plain),
-        operating_point=operating_point,
+        operating_point=point,
+        why_this_point="" if operating_point else _why(plan.lesions),
         cases=len(compared.files),
         candidates=tuple(_score(candidates[i], dice[i], reference, labels) for i in order),
         held_out_choice=_held_out_choice(candidates, dice, compared.folds) if compared.several_folds else None,
@@ -113,6 +123,14 @@ def select_configurations(
     )
 
 
+def _why(lesions: Sequence[str]) -> str:
+    """The reason for the aim that is taken where a person asks for none."""
+    if not lesions:
+        return "Chosen by Dice: plan.yaml has no `lesions`, classes of small pieces that differ in number and size"
+    named = ", ".join(lesions)
+    return f"Chosen by F2, in which found lesions count twice as much as false ones: plan.yaml has lesions, {named}"
+
+
 def _weakness(plain: Performance) -> tuple[str, ...]:
     """A note where the mean Dice is too low for the choice to mean anything."""
     if plain.mean_dice is None or plain.mean_dice >= WEAK:
@@ -120,8 +138,8 @@ def _weakness(plain: Performance) -> tuple[str, ...]:
     return (f"mean Dice {plain.mean_dice:.3f}: too weak a model to choose by; train for longer and select again",)
 
 
-def _fit(compared: ComparedCases, best: Candidate, labels: Labels, aim: Aim, workers: int) -> tuple[Fitted, ...]:
-    """Fit the post-processing of each foreground class."""
+def _tables(compared: ComparedCases, best: Candidate, labels: Labels, workers: int) -> tuple[OutcomeTable, ...]:
+    """Outcomes of every setting of post-processing, for each foreground class."""
     outcomes = map_cases(
         partial(outcomes_of_case, candidate=best, labels=labels),
         compared.files,
@@ -129,10 +147,7 @@ def _fit(compared: ComparedCases, best: Candidate, labels: Labels, aim: Aim, wor
         "Trying post-processing",
         name=_name,
     )
-    return tuple(
-        fit_class(name, OutcomeTable.of([of_case[index] for of_case in outcomes]), compared.folds, aim)
-        for index, name in enumerate(labels.foreground)
-    )
+    return tuple(OutcomeTable.of([of_case[index] for of_case in outcomes]) for index in range(len(labels.foreground)))
 
 
 def _post_processed(

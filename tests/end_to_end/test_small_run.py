@@ -12,6 +12,7 @@ from autoseg.plan.configuration import Configuration, Prediction
 from autoseg.plan.plan import read_plan
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.preprocessed_case import open_case
+from autoseg.run_folder.selection import read_selection
 from autoseg.run_folder.splits import Split, write_splits
 from planner.rules.reference_plan import PlannedDecisions
 from tests.autoseg.dataset import build
@@ -133,7 +134,11 @@ def test_both_are_trained_the_better_is_selected_and_predicts(dataset, tmp_path,
     run = RunFolder(tmp_path / "run")
     write_splits(run.splits, (Split(train=CASES[:2], val=CASES[2:]), Split(train=CASES[2:], val=CASES[:2])))
     autoseg.run(dataset, run.path, config=["2d", "3d"], device="cpu", workers=1)
+    at_the_end = read_selection(run, read_plan(run.plan))
+    page = (run.report / "report.html").read_text(encoding="utf-8")
+    assert at_the_end is not None and "Selected for prediction" in page and at_the_end.why_this_point in page
     selection = autoseg.select(run.path, workers=1)
+    assert selection == at_the_end
     by_name = {candidate.configurations: candidate.mean_dice for candidate in selection.candidates}
     assert set(by_name) == {("2d",), ("3d",), ("2d", "3d")} and selection.cases == 4
     assert max(by_name.values()) == by_name[selection.configurations] > 0.8

@@ -1,0 +1,52 @@
+"""Estimates how long a selection will take, from one case that is predicted already."""
+
+from __future__ import annotations
+
+from autoseg.machine import clock
+from autoseg.plan.plan import read_plan
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.selection import rules_by_class
+from autoseg.run_folder.splits import cases_of, read_splits
+from inference.selection.candidate_scores import candidates_of, count_case
+from inference.selection.comparable import compared_cases
+from inference.selection.post_processing_outcomes import outcomes_of_case
+from inference.selection.select import judge_case
+
+SECONDS_TO_LOAD, BESIDE_EACH_OTHER = 8.0, 1.5
+"""Seconds that a process takes to start, and factor on the time of a case while all cores compute."""
+
+
+def expected_selection_seconds(
+    run: RunFolder, configuration: str, configurations: int, threads: int | None = None
+) -> float:
+    """Expected seconds of a selection once every fold is finished; one predicted case is timed.
+
+    Args:
+        run: RUN folder with at least one finished fold.
+        configuration: name of a configuration with a finished fold.
+        configurations: number of configurations that will be compared.
+        threads: threads that all processes together may use; None = as many as there are cores.
+
+    Raises:
+        RunFolderError, ImageError, DatasetError: the case cannot be read.
+    """
+    plan, splits = read_plan(run.plan), read_splits(run.splits)
+    compared = compared_cases(run, plan, splits, [configuration])
+    one, rules = (configuration,), rules_by_class((), plan.labels)
+    files = compared.files[len(compared.files) // 2]
+    # what is loaded at the first call does not count
+    count_case(files, [one], plan.labels)
+    start = clock.now()
+    count_case(files, [one], plan.labels)
+    counted = clock.now()
+    outcomes_of_case(files, one, plan.labels)
+    judge_case((files, rules), one, plan.labels)
+    judged = clock.now()
+    candidates = len(candidates_of([str(i) for i in range(configurations)]))
+    # the choice is judged with and without post-processing
+    a_case = (counted - start) * candidates + (judged - counted) * 1.3
+    cases, workers = len(cases_of(splits)), compared.workers(plan.labels.classes, threads)
+    if workers == 1:
+        return a_case * cases
+    # three passes over the cases start processes of their own
+    return 3 * SECONDS_TO_LOAD + BESIDE_EACH_OTHER * a_case * cases / workers

@@ -1,0 +1,46 @@
+"""Says what a bound of the risk means: of the expected share of missed lesions, with so many cases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from inference.selection.fit_post_processing import Aim, OutcomeTable, fit
+from inference.selection.post_processing_outcomes import THRESHOLDS
+
+
+def risk_notes(names: Sequence[str], tables: Sequence[OutcomeTable], aims: Sequence[Aim]) -> Iterator[str]:
+    """A sentence for each class whose threshold bounds the risk.
+
+    Args:
+        names: names of the foreground classes.
+        tables: outcomes of each class.
+        aims: aim of each class; only those of `risk` are told.
+    """
+    for name, table, aim in zip(names, tables, aims, strict=True):
+        if aim.name == "risk":
+            yield f"{name}: {_meaning(table, aim)}"
+
+
+def _meaning(table: OutcomeTable, aim: Aim) -> str:
+    setting = fit(table, aim, aim.steps)
+    n, bound = int(np.count_nonzero(table.lesions)), float(table.risk_bound()[setting])
+    if n == 0:
+        return "no case has lesions, so nothing bounds how many are missed"
+    least = 1 / (n + 1)
+    if bound > aim.most:
+        why = f"{n} cases cannot show less than {least:.1%}" if least > aim.most else "the model misses too many"
+        return (
+            f"an expected share of missed lesions of {aim.most:.0%} is out of reach: at the lowest threshold, "
+            f"{THRESHOLDS[0]:g}, the bound is {bound:.1%}; {why}"
+        )
+    shares = table.missed_shares()[(slice(None), *setting)]
+    error = float(shares.std(ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
+    return (
+        f"of one more case like these, {aim.most:.0%} of the lesions are missed on average or fewer. With {n} cases "
+        f"the share in cross-validation had to be {(aim.most * (n + 1) - 1) / n:.1%} or less for that, and is "
+        f"{shares.mean():.1%} (standard error {error:.1%}). The average is over many sets of {n} cases as well: for "
+        "this one set the share may be higher by about that error. It speaks of images from the same scanners and "
+        "patients"
+    )

@@ -1,0 +1,38 @@
+"""What a person is told of a bound of the risk."""
+
+import numpy as np
+
+from inference.selection.fit_post_processing import Aim, OutcomeTable
+from inference.selection.post_processing_outcomes import GRID, THRESHOLDS
+from inference.selection.risk import risk_notes
+
+
+def table(cases: int, missed: int, lesions: int = 10) -> OutcomeTable:
+    """So many of ten lesions are missed above the lowest three thresholds, and none at these."""
+    shape = (cases, *GRID)
+    found = np.full(shape, lesions - missed)
+    found[:, :3] = lesions
+    return OutcomeTable(np.full(shape, 0.7), found, found, np.zeros(shape, int), np.full(cases, lesions))
+
+
+def test_the_note_says_what_cross_validation_had_to_show() -> None:
+    (note,) = risk_notes(["lesion"], [table(40, missed=2)], [Aim("risk", most=0.1)])
+    assert note.startswith("lesion: of one more case like these, 10% of the lesions are missed on average or fewer")
+    assert "With 40 cases" in note and "had to be 7.8% or less" in note and "is 0.0%" in note
+
+
+def test_too_few_cases_cannot_bound_so_small_a_share() -> None:
+    (note,) = risk_notes(["lesion"], [table(8, missed=0)], [Aim("risk", most=0.1)])
+    assert "out of reach" in note and "8 cases cannot show less than 11.1%" in note and f"{THRESHOLDS[0]:g}" in note
+
+
+def test_a_weak_model_is_told_as_such_and_other_aims_are_not_told() -> None:
+    weak = table(40, missed=2)
+    weak.found[:] = 5
+    (note,) = risk_notes(["organ", "lesion"], [weak, weak], [Aim("dice"), Aim("risk", most=0.1)])
+    assert note.startswith("lesion: ") and "the model misses too many" in note
+
+
+def test_without_lesions_nothing_is_bounded() -> None:
+    (note,) = risk_notes(["lesion"], [table(12, missed=0, lesions=0)], [Aim("risk", most=0.1)])
+    assert "no case has lesions" in note
