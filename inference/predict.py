@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 
 from autoseg.dataset.case import Case
@@ -31,15 +33,18 @@ from autoseg.names import visible
 from autoseg.plan.plan import Plan, read_plan
 from autoseg.preprocessing.prepare import prepare_case
 from autoseg.preprocessing.region import Part, part_of
+from autoseg.run_folder.lesion_scores import LesionScores
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.selection import ClassRule, rules_by_class
 from autoseg.terminal import open_console, progress_bar, styled
 from autoseg.whole_image.case_probabilities import CaseProbabilities, quantized
 from autoseg.whole_image.export import export_probabilities, label_image
-from autoseg.whole_image.mixture import most_probable
+from autoseg.whole_image.mixture import Mixture, most_probable
 from autoseg.whole_image.prepared_case import predict_prepared_case
 from inference.ensemble_groups import Group, groups_that_see, load_group
 from inference.input_check import require_possible_size, require_predictable, unusual
+from inference.lesion_scores.components import predicted_lesions
+from inference.lesion_scores.table import Row, read_table, rows_of, write_rows
 from inference.post_processing import class_weights, remove_components
 from inference.predicted_part import limits, notes
 
@@ -60,6 +65,7 @@ class Predictor:
         groups: loaded models, one group for each configuration; their probabilities are averaged on the image's grid.
         rules: post-processing rule of each foreground class, in the order of the class indices.
         save_probabilities: whether the probability of each class is written too.
+        scores: how predicted lesions are scored, by class name.
     """
 
     plan: Plan
@@ -67,6 +73,7 @@ class Predictor:
     groups: tuple[Group, ...]
     rules: tuple[ClassRule, ...]
     save_probabilities: bool
+    scores: Mapping[str, LesionScores]
 
 
 def predict_cases(
@@ -77,6 +84,7 @@ def predict_cases(
     configuration: str | Sequence[str],
     folds: Sequence[int] | None = None,
     rules: Sequence[ClassRule] = (),
+    scores: Sequence[LesionScores] = (),
     device: str = "auto",
     mirror: bool | None = None,
     save_probabilities: bool = False,
@@ -86,6 +94,8 @@ def predict_cases(
 ) -> tuple[str, ...]:
     """Predict label maps `OUTPUT/CASE.ENDING` in the file format of each input.
 
+    Where the plan has lesions, the predicted ones are listed in `OUTPUT/predicted_lesions.csv`.
+
     Args:
         run: RUN folder that holds the plan and the trained folds.
         cases: names and image files of the cases to predict.
@@ -93,6 +103,7 @@ def predict_cases(
         configuration: name of the configuration, or several names, whose probabilities are averaged.
         folds: folds to use of each configuration; None = all finished ones.
         rules: post-processing rules; a class without a rule is left as predicted.
+        scores: how predicted lesions are scored; those of other classes have no score.
         mirror: whether to mirror along every axis that training mirrored (test-time augmentation); None = as the
             plan says.
         save_probabilities: also write the probability of each class, `OUTPUT/probabilities/CASE/label_VALUE`.
@@ -106,11 +117,14 @@ def predict_cases(
 
     Raises:
         RunFolderError, PlanError: nothing is trained, or the run is damaged.
-        InputError: there is no case, an output would overwrite an input or another output, or the device is absent.
+        InputError: there is no case, an output would overwrite an input or another output, the device is absent, or the
+            folder has another file called `predicted_lesions.csv`.
     """
     console = console or open_console(stderr=True)
     targets = output_files(cases, output)
     plan = read_plan(run.plan)
+    if plan.lesions:
+        read_table(output)
     names = (configuration,) if isinstance(configuration, str) else tuple(configuration)
     where = resolve_device(device)
     predictor = Predictor(
@@ -119,6 +133,7 @@ def predict_cases(
         tuple(load_group(run, plan, name, folds, device=where, mirror=mirror, console=console) for name in names),
         rules_by_class(rules, plan.labels),
         save_probabilities,
+        {of_class.name: of_class for of_class in scores},
     )
     if predictor.plan.region is not None:
         console.print(limits(predictor.plan.region))
@@ -220,11 +235,22 @@ def _predict_case(
             write_image(folder / f"label_{value}{target.name.removeprefix(case.name)}", probability)
     record = predicted[0].record
     classes = most_probable(predicted, class_weights(predictor.rules))
-    del predicted
+    if not plan.lesions:
+        del predicted
     remove_components(classes, predictor.rules, record.reoriented.spacing)
     for note in notes(part, classes):
         console.print(styled("yellow", case.name, f": {note}"))
     write_image(target, label_image(classes, record, plan.labels))
+    if plan.lesions:
+        write_rows(target.parent, [case.name], list(_lesion_rows(predictor, case.name, classes, Mixture(predicted))))
+
+
+def _lesion_rows(predictor: Predictor, case: str, classes: NDArray[np.uint8], mixture: Mixture) -> Iterator[Row]:
+    """Rows of `predicted_lesions.csv` of one case."""
+    plan, grid = predictor.plan, mixture.record.reoriented
+    for name in plan.lesions:
+        found = predicted_lesions(classes, mixture, plan.labels.names.index(name))
+        yield from rows_of(case, name, found, predictor.scores.get(name), grid)
 
 
 def _predict_group(

@@ -87,6 +87,7 @@ def predict(
         configuration=configurations,
         folds=(fold,) if isinstance(fold, int) else fold,
         rules=() if selection is None else selection.post_processing,
+        scores=() if selection is None else selection.lesion_scores,
         device=device,
         mirror=mirror,
         save_probabilities=save_probabilities,

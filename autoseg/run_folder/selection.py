@@ -17,6 +17,7 @@ from autoseg.files import FileModel, read_model, write_text
 from autoseg.image.labels import Labels
 from autoseg.names import PlainName
 from autoseg.plan.plan import Plan
+from autoseg.run_folder.lesion_scores import FrocPoint, LesionScores
 from autoseg.run_folder.paths import RunFolder
 
 PLAIN_THRESHOLD = 0.5
@@ -171,6 +172,8 @@ class Selection(FileModel):
         plain: performance of the chosen configurations without post-processing.
         post_processed: performance with post-processing that was fitted for each fold to the cases of the other
             folds; None where there is no post-processing.
+        lesion_scores: how predicted lesions of each class of lesions are scored, if there are enough to tell.
+        froc: for each class of lesions, FROC by the threshold of the probability, with the selected smallest size.
         notes: sentences that warn the reader of limits of the choice.
     """
 
@@ -185,6 +188,8 @@ class Selection(FileModel):
     steps: tuple[StepScore, ...] = ()
     plain: Performance | None = None
     post_processed: Performance | None = None
+    lesion_scores: tuple[LesionScores, ...] = ()
+    froc: dict[str, tuple[FrocPoint, ...]] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
@@ -253,7 +258,8 @@ def read_selection(run: RunFolder, plan: Plan) -> Selection | None:
     if selection is None:
         return None
     unknown = [name for name in selection.configurations if name not in plan.configurations]
-    unknown += [rule.name for rule in selection.post_processing if rule.name not in plan.labels.foreground]
+    named = [*(rule.name for rule in selection.post_processing), *(one.name for one in selection.lesion_scores)]
+    unknown += [name for name in dict.fromkeys(named) if name not in plan.labels.foreground]
     if unknown:
         raise RunFolderError(
             f"{run.selected}: names {', '.join(unknown)}, which {run.plan.name} does not have; {_advice(run)}"

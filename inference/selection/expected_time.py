@@ -9,8 +9,8 @@ from autoseg.run_folder.selection import rules_by_class
 from autoseg.run_folder.splits import cases_of, read_splits
 from inference.selection.candidate_scores import candidates_of, count_case
 from inference.selection.comparable import compared_cases
+from inference.selection.judge import judge_case
 from inference.selection.post_processing_outcomes import outcomes_of_case
-from inference.selection.select import judge_case
 
 SECONDS_TO_LOAD, BESIDE_EACH_OTHER = 8.0, 1.5
 """Seconds that a process takes to start, and factor on the time of a case while all cores compute."""

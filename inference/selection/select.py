@@ -15,24 +15,18 @@ from numpy.typing import NDArray
 
 from autoseg.image.labels import Labels
 from autoseg.machine.map_cases import map_cases
-from autoseg.metrics import CaseMetrics, by_class, case_metrics
-from autoseg.metrics.aggregate import lesion_summary
-from autoseg.metrics.aggregate import mean_dice as mean_dice_of_rows
-from autoseg.plan.plan import read_plan
+from autoseg.plan.plan import Plan, read_plan
+from autoseg.run_folder.lesion_scores import FrocPoint, LesionScores
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.selection import (
     CandidateScore,
-    ClassPerformance,
-    ClassRule,
     HeldOutChoice,
     Performance,
     Selection,
     StepScore,
-    rules_by_class,
 )
 from autoseg.run_folder.splits import read_splits
-from autoseg.whole_image.mixture import most_probable
-from inference.post_processing import class_weights, remove_components
+from inference.lesion_scores.fit import LEAST_LESIONS, LEAST_OF_EACH, CaseLesions, fit_scores
 from inference.selection.candidate_scores import (
     Candidate,
     CaseFiles,
@@ -48,7 +42,8 @@ from inference.selection.candidate_scores import (
 )
 from inference.selection.comparable import ComparedCases, compared_cases
 from inference.selection.fit_post_processing import Aim, Fitted, OutcomeTable, fit_class, parse_aim
-from inference.selection.post_processing_outcomes import outcomes_of_case
+from inference.selection.judge import Judged, judge, performance_of
+from inference.selection.post_processing_outcomes import DIAMETERS_MM, outcomes_of_case
 from inference.selection.risk import risk_notes
 
 WEAK = 0.2
@@ -101,11 +96,14 @@ def select_configurations(
     order = ranked(candidates, dice)
     best = candidates[best_candidate(candidates, dice)]
     reference = dice[best_single(candidates, order)]
-    plain = _performance(_judge(compared, best, labels, None, count))
+    judged = judge(compared, best, plan, None, count)
+    plain = performance_of(judged)
     tables = _tables(compared, best, labels, count) if compared.several_folds else ()
     named = zip(labels.foreground, tables, aims, strict=False)
     fitted = tuple(fit_class(name, table, compared.folds, of_class) for name, table, of_class in named)
-    post_processed, notes = _post_processed(compared, best, labels, aim, fitted, plain, count)
+    finally_judged, notes = _post_processed(compared, best, plan, aim, fitted, plain, count)
+    post_processed = None if finally_judged is None else performance_of(finally_judged)
+    scores, unscored = _scores(finally_judged or judged, plan.lesions, compared)
     if aim.name == "risk":
         notes = (*notes, *risk_notes(labels.foreground, tables, aims))
     return Selection(
@@ -119,8 +117,49 @@ def select_configurations(
         steps=_steps(fitted, dropped=post_processed is None),
         plain=plain,
         post_processed=post_processed,
-        notes=(*compared.notes, *notes, *_weakness(plain)),
+        lesion_scores=scores,
+        froc=_froc_by_threshold(labels.foreground, tables, fitted, plan.lesions),
+        notes=(*compared.notes, *notes, *unscored, *_weakness(plain)),
     )
+
+
+def _scores(
+    judged: Sequence[Judged], lesions: Sequence[str], compared: ComparedCases
+) -> tuple[tuple[LesionScores, ...], tuple[str, ...]]:
+    """The score of each class of lesions, and a sentence for each class that has too few for one."""
+    scores, unscored = [], []
+    for name in lesions:
+        cases = [
+            CaseLesions(files.case, int(fold), *of_case.lesions[name])
+            for files, fold, of_case in zip(compared.files, compared.folds, judged, strict=True)
+        ]
+        if (fitted := fit_scores(name, cases)) is not None:
+            scores.append(fitted)
+        else:
+            predicted = [lesion for case in cases for lesion in case.predicted]
+            real = sum(bool(lesion.touches) for lesion in predicted)
+            unscored.append(
+                f"{name}: {len(predicted)} predicted lesions, {real} of them real: too few to fit a score by; "
+                f"it needs {LEAST_LESIONS}, and {LEAST_OF_EACH} of each kind, also without any one fold"
+            )
+    return tuple(scores), tuple(unscored)
+
+
+def _froc_by_threshold(
+    names: Sequence[str], tables: Sequence[OutcomeTable], fitted: Sequence[Fitted], lesions: Sequence[str]
+) -> dict[str, tuple[FrocPoint, ...]]:
+    """FROC of each class of lesions, a point for each threshold, with the smallest size that is selected."""
+    curves = {}
+    for name, table, of_class in zip(names, tables, fitted, strict=False):
+        if name in lesions:
+            diameter = DIAMETERS_MM.index(of_class.rule.minimal_diameter_mm)
+            found, false = table.found[:, :, 0, diameter].sum(axis=0), table.false[:, :, 0, diameter].mean(axis=0)
+            sensitivity = found / max(int(table.lesions.sum()), 1)
+            curves[name] = tuple(
+                FrocPoint(false_per_case=float(f), sensitivity=float(s))
+                for f, s in zip(false[::-1], sensitivity[::-1], strict=True)
+            )
+    return curves
 
 
 def _why(lesions: Sequence[str]) -> str:
@@ -153,87 +192,29 @@ def _tables(compared: ComparedCases, best: Candidate, labels: Labels, workers: i
 def _post_processed(
     compared: ComparedCases,
     best: Candidate,
-    labels: Labels,
+    plan: Plan,
     aim: Aim,
     fitted: Sequence[Fitted],
     plain: Performance,
     workers: int,
-) -> tuple[Performance | None, tuple[str, ...]]:
-    """Validate all rules together, fitted without each case's fold: the performance (None = no rules), and notes."""
+) -> tuple[list[Judged] | None, tuple[str, ...]]:
+    """Judge all rules together, fitted without each case's fold: every case (None = no rules), and notes."""
     if not compared.several_folds:
         return None, ("one fold alone: nothing can be compared on cases that took no part in fitting it",)
     if all(fit.rule.is_plain for fit in fitted):
         return None, ()
     by_fold = {int(fold): tuple(fit.by_fold[int(fold)] for fit in fitted) for fold in np.unique(compared.folds)}
     rules = [by_fold[int(fold)] for fold in compared.folds]
-    performance = _performance(_judge(compared, best, labels, rules, workers))
+    judged = judge(compared, best, plan, rules, workers)
     # each class was validated alone; one class may gain what another loses
-    if aim.name == "dice" and (performance.mean_dice or 0.0) <= (plain.mean_dice or 0.0):
+    if aim.name == "dice" and (performance_of(judged).mean_dice or 0.0) <= (plain.mean_dice or 0.0):
         return None, ("post-processing helps classes one by one, but not all of them together: it is left out",)
-    return performance, ()
+    return judged, ()
 
 
 def _steps(fitted: Sequence[Fitted], *, dropped: bool) -> tuple[StepScore, ...]:
     steps = (step for fit in fitted for step in fit.steps)
     return tuple(step.changed(applied=False) if dropped else step for step in steps)
-
-
-def _judge(
-    compared: ComparedCases,
-    best: Candidate,
-    labels: Labels,
-    rules: Sequence[tuple[ClassRule, ...]] | None,
-    workers: int,
-) -> list[CaseMetrics]:
-    """Metrics of every case, post-processed by the rules of that case; `rules` None = no post-processing."""
-    plain = rules_by_class((), labels)
-    tasks = list(zip(compared.files, rules or [plain] * len(compared.files), strict=True))
-    rows = map_cases(
-        partial(judge_case, candidate=best, labels=labels), tasks, workers, "Judging the choice", name=_name_of_task
-    )
-    return [row for of_case in rows for row in of_case]
-
-
-def judge_case(
-    task: tuple[CaseFiles, tuple[ClassRule, ...]], candidate: Candidate, labels: Labels
-) -> list[CaseMetrics]:
-    """Metrics of one case, predicted by a candidate and post-processed by the rules.
-
-    Args:
-        task: files of the case, and one post-processing rule for each foreground class.
-        candidate: names of the configurations whose probabilities are averaged.
-        labels: label values and names of the classes.
-
-    Raises:
-        RunFolderError, ImageError, DatasetError: see `CaseFiles`.
-    """
-    files, rules = task
-    members = files.read(candidate)
-    record = members[0].record
-    spacing = record.reoriented.spacing
-    classes = most_probable(members, class_weights(rules))
-    remove_components(classes, rules, spacing)
-    truth = files.read_reference(record, labels)
-    return case_metrics(files.case, labels.to_values(truth), labels.to_values(classes), spacing, labels, surfaces=False)
-
-
-def _performance(rows: Sequence[CaseMetrics]) -> Performance:
-    classes = []
-    for name, of_class in by_class(rows).items():
-        defined = [row.dice for row in of_class if row.dice is not None]
-        lesions = lesion_summary(of_class)
-        classes.append(
-            ClassPerformance(
-                name=name,
-                dice=float(np.mean(defined)) if defined else None,
-                cases=len(defined),
-                lesions=lesions.reference,
-                sensitivity=lesions.sensitivity,
-                false_per_case=lesions.false_per_case,
-                f2=lesions.f2,
-            )
-        )
-    return Performance(mean_dice=mean_dice_of_rows(rows), classes=tuple(classes))
 
 
 def _score(
@@ -258,7 +239,3 @@ def _held_out_choice(
 
 def _name(files: CaseFiles) -> str:
     return files.case
-
-
-def _name_of_task(task: tuple[CaseFiles, tuple[ClassRule, ...]]) -> str:
-    return task[0].case

@@ -29,6 +29,10 @@ STEPS_AT_HIGHEST_RATE = 1_000
 """The peak learning rate is the highest one up to this many steps; then it falls with the root of the number of steps,
 down to the lowest one. Measured in schedules of 130 to 620 steps (docs/experiments/short-schedules.md)."""
 
+BETA2 = 0.98
+"""AdamW's decay of squared gradients. With 0.999 a network of small lesions can be trapped in predicting nothing, and more
+of a short schedule is spent on small steps (docs/experiments/lesions.md)."""
+
 FOREGROUND_PRIOR = 0.01
 """Probability that the network gives each foreground class before training. Where lesions are rare, a short schedule
 has no steps left to learn that (docs/experiments/short-schedules.md)."""
@@ -63,6 +67,9 @@ def short_training(
         learning_rate=peak_rate(count),
         warmup=Decision(0.1, "a tenth of the steps"),
         weight_decay=Decision(0.01, "decoupled, AdamW's default"),
+        beta2=Decision(
+            BETA2, "squared gradients of fifty steps: with those of a thousand one large gradient stops small lesions"
+        ),
         average_decay=Decision(0.99, "the average of the last hundred steps or so predicts better than the last step"),
         oversample_foreground=Decision(0.5, "half of the patches are centred on foreground"),
         foreground_prior=Decision(

@@ -205,8 +205,13 @@ def test_cases_without_lesions_say_nothing_of_what_is_missed() -> None:
 
 @pytest.mark.parametrize(
     ("text", "aim"),
-    [("dice", Aim("dice")), ("f2", Aim("f2")), ("sensitivity=0.85", Aim("sensitivity", 0.85))]
-    + [("false=0.5", Aim("false", most=0.5)), ("risk=0.1", Aim("risk", most=0.1))],
+    [
+        ("dice", Aim("dice")),
+        ("f2", Aim("f2")),
+        ("sensitivity=0.85", Aim("sensitivity", 0.85)),
+        ("false=0.5", Aim("false", most=0.5)),
+        ("risk=0.1", Aim("risk", most=0.1)),
+    ],
 )
 def test_aims_as_they_are_typed(text, aim) -> None:
     assert parse_aim(text) == aim

@@ -1,0 +1,104 @@
+"""Judges a choice: predicts every case out of fold as it will be predicted, and compares it with its reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from autoseg.image.labels import Labels
+from autoseg.machine.map_cases import map_cases
+from autoseg.metrics import CaseMetrics, by_class, case_metrics
+from autoseg.metrics.aggregate import lesion_summary, mean_dice
+from autoseg.plan.plan import Plan
+from autoseg.run_folder.selection import ClassPerformance, ClassRule, Performance, rules_by_class
+from autoseg.whole_image.mixture import Mixture, most_probable
+from inference.lesion_scores.components import PredictedLesion, predicted_lesions
+from inference.post_processing import class_weights, remove_components
+from inference.selection.candidate_scores import Candidate, CaseFiles
+from inference.selection.comparable import ComparedCases
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A case as it is predicted in the end.
+
+    Args:
+        rows: metrics of each foreground class.
+        lesions: for each class of lesions the number in the reference, and the predicted ones.
+    """
+
+    rows: tuple[CaseMetrics, ...]
+    lesions: dict[str, tuple[int, tuple[PredictedLesion, ...]]]
+
+
+def judge(
+    compared: ComparedCases,
+    best: Candidate,
+    plan: Plan,
+    rules: Sequence[tuple[ClassRule, ...]] | None,
+    workers: int,
+) -> list[Judged]:
+    """Judge every case, post-processed by the rules of that case; `rules` None = no post-processing."""
+    plain = rules_by_class((), plan.labels)
+    tasks = list(zip(compared.files, rules or [plain] * len(compared.files), strict=True))
+    of_case = partial(judge_case, candidate=best, labels=plan.labels, lesions=plan.lesions)
+    return map_cases(of_case, tasks, workers, "Judging the choice", name=_name_of_task)
+
+
+def judge_case(
+    task: tuple[CaseFiles, tuple[ClassRule, ...]], candidate: Candidate, labels: Labels, lesions: Sequence[str] = ()
+) -> Judged:
+    """Judge one case, predicted by a candidate and post-processed by the rules.
+
+    Args:
+        task: files of the case, and one post-processing rule for each foreground class.
+        candidate: names of the configurations whose probabilities are averaged.
+        labels: label values and names of the classes.
+        lesions: names of the classes whose predicted lesions are measured.
+
+    Raises:
+        RunFolderError, ImageError, DatasetError: see `CaseFiles`.
+    """
+    files, rules = task
+    mixture = Mixture(members := files.read(candidate))
+    record = mixture.record
+    spacing = record.reoriented.spacing
+    classes = most_probable(members, class_weights(rules))
+    remove_components(classes, rules, spacing)
+    truth = files.read_reference(record, labels)
+    values = labels.to_values(truth), labels.to_values(classes)
+    rows = case_metrics(files.case, *values, spacing, labels, surfaces=False)
+    found = {}
+    for row, index in zip(rows, range(1, labels.classes), strict=True):
+        if row.class_name in lesions:
+            predicted = predicted_lesions(classes, mixture, index, truth == index)
+            found[row.class_name] = len(row.lesions.lesions), tuple(predicted)
+    return Judged(tuple(rows), found)
+
+
+def performance_of(judged: Sequence[Judged]) -> Performance:
+    """Dice and detection of each class over all cases."""
+    rows = [row for of_case in judged for row in of_case.rows]
+    classes = []
+    for name, of_class in by_class(rows).items():
+        defined = [row.dice for row in of_class if row.dice is not None]
+        lesions = lesion_summary(of_class)
+        classes.append(
+            ClassPerformance(
+                name=name,
+                dice=float(np.mean(defined)) if defined else None,
+                cases=len(defined),
+                lesions=lesions.reference,
+                sensitivity=lesions.sensitivity,
+                false_per_case=lesions.false_per_case,
+                f2=lesions.f2,
+            )
+        )
+    return Performance(mean_dice=mean_dice(rows), classes=tuple(classes))
+
+
+def _name_of_task(task: tuple[CaseFiles, tuple[ClassRule, ...]]) -> str:
+    return task[0].case
