@@ -1,9 +1,9 @@
-"""Draws the charts of the report: box plots of metrics, Dice against size, and training curves."""
+"""Draws the charts of the report: box plots of metrics, Dice against size, training curves, detection of lesions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib import colormaps
@@ -13,6 +13,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from autoseg.chart_style import own_style
 from autoseg.metrics import BIN_EDGES_MM, CaseMetrics, by_class
+from autoseg.run_folder.lesion_scores import FrocPoint
+from autoseg.run_folder.selection import Selection
 from inference.report.encode import drawn
 from inference.report.run_facts import FoldLog
 
@@ -23,6 +25,9 @@ _BOXES = (
     ("hd95_mm", "HD95, mm", 1.0),
     ("volume_error_relative", "volume error, % of the reference", 100.0),
 )
+FROC_FROM, FROC_TO = 0.125, 8.0
+"""False ones a case between which FROC is drawn, as in LUNA16."""
+
 MOST_COLOURS = 10
 MOST_DOTS = 2_500
 """More dots of one chart are drawn as an image: as shapes they would make a page that no browser likes."""
@@ -99,6 +104,54 @@ def training_curves(logs: Mapping[int, FoldLog]) -> Figure:
     loss.legend(fontsize=8, frameon=False)
     figure.tight_layout()
     return figure
+
+
+@own_style()
+def lesion_curves(selection: Selection) -> Figure:
+    """Chart of FROC by threshold and by score, and the reliability diagram of the scores, for each class of lesions."""
+    figure = Figure(figsize=(9.6, 3.9))
+    found, trusted = figure.subplots(1, 2)
+    names = list(dict.fromkeys((*selection.froc, *(one.name for one in selection.lesion_scores))))
+    colours = {name: colormaps["tab10"](i % 10) for i, name in enumerate(names)}
+    for name, points in selection.froc.items():
+        _froc_line(found, points, f"{name}: threshold", color=colours[name], marker="o", ms=3, lw=1.3)
+    for scores in selection.lesion_scores:
+        colour = colours[scores.name]
+        _froc_line(found, scores.froc, f"{scores.name}: score", color=colour, lw=1.8)
+        mean = scores.froc_of_mean_probability
+        _froc_line(found, mean, f"{scores.name}: mean probability", color=colour, lw=1.1, ls=":")
+        bins = [one for one in scores.reliability if one.score is not None]
+        trusted.plot([b.score for b in bins], [b.real for b in bins], "o-", color=colour, ms=4, lw=1.3)
+        for one in bins:
+            trusted.annotate(
+                f"{one.n}", (one.score, one.real), fontsize=7.5, xytext=(5, -9), textcoords="offset points"
+            )
+    plain_axes(found)
+    found.set_xscale("log")
+    found.set_xlim(FROC_FROM, FROC_TO)
+    found.set_ylim(0, 1.03)
+    found.xaxis.set_major_locator(LogLocator(base=2, subs=(1.0,)))
+    found.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    found.xaxis.set_minor_formatter(NullFormatter())
+    found.set_xlabel("false ones a case", fontsize=9, color=INK)
+    found.set_ylabel("share of lesions found", fontsize=9, color=INK)
+    found.set_title("FROC", fontsize=10, color=INK, loc="left", fontweight="bold")
+    found.legend(fontsize=7.5, frameon=False, loc="lower right")
+    plain_axes(trusted)
+    trusted.plot([0, 1], [0, 1], color="#9aa7ae", lw=0.9, zorder=0)
+    trusted.set(xlim=(0, 1.03), ylim=(0, 1.03))
+    trusted.set_xlabel("mean score", fontsize=9, color=INK)
+    trusted.set_ylabel("share that is real", fontsize=9, color=INK)
+    trusted.set_title("Scores: with how many beside", fontsize=10, color=INK, loc="left", fontweight="bold")
+    figure.tight_layout()
+    return figure
+
+
+def _froc_line(panel: Axes, points: Sequence[FrocPoint], label: str, **style: Any) -> None:
+    """Draw the most lesions that are found with at most so many false ones, as steps."""
+    inside = sorted({FROC_FROM, *(p.false_per_case for p in points if FROC_FROM < p.false_per_case <= FROC_TO)})
+    reached = [max((p.sensitivity for p in points if p.false_per_case <= x), default=0.0) for x in inside]
+    panel.plot(inside, reached, drawstyle="steps-post", label=drawn(label), **style)
 
 
 def class_colours(rows: Sequence[CaseMetrics]) -> dict[str, tuple[float, ...] | str]:

@@ -12,7 +12,8 @@ from markupsafe import Markup
 from autoseg.metrics import CaseMetrics, Summary
 from autoseg.metrics.summary import ClassSummary, GroupSummary, Spread
 from autoseg.names import visible
-from inference.report.charts import box_plots, dice_by_size, training_curves
+from inference.lesion_scores.froc import RATES, sensitivity_at
+from inference.report.charts import box_plots, dice_by_size, lesion_curves, training_curves
 from inference.report.encode import svg
 from inference.report.pictures import PREDICTION_COLOUR, REFERENCE_COLOUR, Picture
 from inference.report.run_facts import RunFacts
@@ -47,7 +48,9 @@ def page(
         folds: index of the fold that each case was validated in, by case name; may be empty.
     """
     environment = page_environment(PackageLoader("inference", "report"))
-    environment.filters.update(signed=signed, value=measure, spread=spread, by_class=by_class_of_group)
+    environment.filters.update(
+        sensitivity_at=sensitivity_at, signed=signed, value=measure, spread=spread, by_class=by_class_of_group
+    )
     return environment.get_template("template.html").render(
         summary=summary,
         rows=rows,
@@ -57,6 +60,8 @@ def page(
         boxes=svg(box_plots(rows)) if rows else None,
         sizes=svg(dice_by_size(rows)) if any(row.reference_ml > 0 for row in rows) else None,
         curves=svg(training_curves(facts.logs)) if facts and facts.logs else None,
+        detection=svg(lesion_curves(facts.selection)) if facts and facts.selection and facts.selection.froc else None,
+        froc_rates=RATES,
         lesion_classes=[c for c in summary.classes if any(word in c.name.casefold() for word in _LESIONS)],
         several_lesions=any(len(row.lesions.lesions) > 1 for row in rows),
         reference_colour=REFERENCE_COLOUR,

@@ -30,8 +30,8 @@ STEPS_AT_HIGHEST_RATE = 1_000
 down to the lowest one. Measured in schedules of 130 to 620 steps (docs/experiments/short-schedules.md)."""
 
 BETA2 = 0.98
-"""AdamW's decay of squared gradients. With 0.999 a network of small lesions can be trapped in predicting nothing, and more
-of a short schedule is spent on small steps (docs/experiments/lesions.md)."""
+"""AdamW's decay of squared gradients. With 0.999 a network of small lesions can be trapped in predicting nothing, and
+more of a short schedule is spent on small steps (docs/experiments/lesions.md)."""
 
 FOREGROUND_PRIOR = 0.01
 """Probability that the network gives each foreground class before training. Where lesions are rare, a short schedule

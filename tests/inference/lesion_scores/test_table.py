@@ -1,0 +1,69 @@
+"""`predicted_lesions.csv`, as pandas and SimpleITK read it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import SimpleITK as sitk
+
+from autoseg.errors import InputError
+from autoseg.image.geometry import Geometry
+from autoseg.run_folder.lesion_scores import LesionScores
+from inference.lesion_scores.components import PredictedLesion
+from inference.lesion_scores.table import COLUMNS, FILE, read_table, rows_of, write_rows
+
+GRID = Geometry((4, 5, 6), (3.0, 2.0, 0.5), (10.0, -20.0, 30.0), ((0, 0, 1), (0, 1, 0), (1, 0, 0)))
+SCORES = LesionScores(
+    name="lesion", lesions=30, real=15, centre=(0, 0, 0), scale=(1, 1, 1), weights=(0, 0, 1), intercept=0
+)
+"""A score that is the volume in ml divided by 1 plus it."""
+
+
+def lesion(volume_ml: float, mean: float = 0.7, centre: tuple[float, float, float] = (1, 2, 3)) -> PredictedLesion:
+    return PredictedLesion(int(volume_ml * 100), volume_ml, mean, 0.9, centre)
+
+
+def table(folder) -> pd.DataFrame:
+    return pd.read_csv(folder / FILE)
+
+
+def test_the_likeliest_come_first_with_score_and_place(tmp_path) -> None:
+    found = [lesion(1.0), lesion(3.0, centre=(3, 0, 5)), lesion(0.25)]
+    write_rows(tmp_path, ["a"], rows_of("a", "lesion", found, SCORES, GRID))
+    read = table(tmp_path)
+    assert tuple(read.columns) == COLUMNS
+    assert read["score"].tolist() == pytest.approx([0.75, 0.5, 0.2])
+    assert read["lesion"].tolist() == [1, 2, 3] and set(read["case"]) == {"a"}
+    image = sitk.Image(6, 5, 4, sitk.sitkUInt8)
+    image.SetSpacing((0.5, 2.0, 3.0))
+    image.SetOrigin((10.0, -20.0, 30.0))
+    image.SetDirection((1, 0, 0, 0, 1, 0, 0, 0, 1))
+    assert read.loc[0, ["x_mm", "y_mm", "z_mm"]].tolist() == pytest.approx(
+        image.TransformContinuousIndexToPhysicalPoint((5, 0, 3))
+    )
+    assert read["diameter_mm"].tolist() == pytest.approx(
+        [(6000 * v / np.pi) ** (1 / 3) for v in (3, 1, 0.25)], rel=1e-3
+    )
+
+
+def test_without_scores_the_mean_probability_orders(tmp_path) -> None:
+    write_rows(tmp_path, ["a"], rows_of("a", "lesion", [lesion(1, 0.6), lesion(1, 0.8)], None, GRID))
+    read = table(tmp_path)
+    assert read["mean_probability"].tolist() == [0.8, 0.6] and read["score"].isna().all()
+
+
+def test_a_case_that_is_predicted_again_is_replaced_and_others_stay(tmp_path) -> None:
+    write_rows(tmp_path, ["a"], rows_of("a", "lesion", [lesion(1), lesion(2)], SCORES, GRID))
+    write_rows(tmp_path, ["=b"], rows_of("=b", "lesion", [lesion(1)], SCORES, GRID))
+    write_rows(tmp_path, ["a"], rows_of("a", "lesion", [lesion(4)], SCORES, GRID))
+    assert [row[0] for row in read_table(tmp_path)] == ["=b", "a"]
+    write_rows(tmp_path, ["a"], [])
+    assert [row[0] for row in read_table(tmp_path)] == ["=b"]
+    assert "'=b" in (tmp_path / FILE).read_text(encoding="utf-8"), "a spreadsheet does not run it"
+
+
+@pytest.mark.parametrize("text", ["case,volume\na,3\n", "\0\0", ""])
+def test_another_file_of_this_name_is_not_replaced(tmp_path, text: str) -> None:
+    (tmp_path / FILE).write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=r"predicted_lesions\.csv.*move it away"):
+        write_rows(tmp_path, ["a"], [])
+    assert (tmp_path / FILE).read_text(encoding="utf-8") == text
