@@ -71,14 +71,19 @@ def make_selection(
     workers: int | None = None,
     threads: int | None = None,
 ) -> Selection:
-    """Choose what predicts, and write `selected.json`; arguments and errors are those of `select_configurations`."""
+    """Choose what predicts, write `selected.json` and `suspects.csv`; the arguments are those of `select_and_suspect`."""
     with timed(run, Stage("select")):
-        from inference.selection.select import select_configurations
+        from inference.selection.select import select_and_suspect
+        from inference.suspects.table import write_suspects
 
-        selection = select_configurations(
+        selection, suspects = select_and_suspect(
             run, configurations=configurations, operating_point=operating_point, workers=workers, threads=threads
         )
         write_selection(run, selection)
+        if suspects:
+            write_suspects(run, suspects)
+        else:
+            run.suspects.unlink(missing_ok=True)
     return selection
 
 
@@ -128,6 +133,8 @@ def print_selection(console: Console, run: RunFolder, selection: Selection) -> N
         console.print(selection.why_this_point, soft_wrap=True)
     for note in selection.notes:
         console.print(note, style="yellow")
+    if run.suspects.exists():
+        console.print(f"Lesions whose annotation should be looked at again: {run.suspects}", soft_wrap=True)
     console.print(f"predict applies {run.selected}; it may be edited.", soft_wrap=True)
 
 

@@ -78,6 +78,11 @@ class RunFolder:
         return self.path / "selected.json"
 
     @property
+    def suspects(self) -> Path:
+        """File of suspected errors of the annotation, which `autoseg select` writes."""
+        return self.path / "suspects.csv"
+
+    @property
     def former_selection(self) -> Path:
         """File of a former selection whose models have been trained anew; kept in case the user edited it."""
         return self.path / "selected.former.json"

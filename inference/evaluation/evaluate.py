@@ -38,6 +38,8 @@ from inference.report.background_image import Background, from_file, from_prepro
 from inference.report.pictures import chosen_pictures
 from inference.report.run_facts import run_facts
 from inference.report.write import write_report
+from inference.suspects.pictures import suspect_pictures
+from inference.suspects.table import read_suspects
 
 SECONDS_TO_LOAD, BESIDE_EACH_OTHER = 8.0, 1.5
 """Seconds that a comparing process takes to start, and factor on the time of a case while all cores compare."""
@@ -165,8 +167,11 @@ def report_run(
     backgrounds = preprocessed_backgrounds(run, configuration, plan, pairs)
     pictures = chosen_pictures(rows, {pair.case: pair for pair in pairs}, plan.labels, backgrounds)
     facts = run_facts(run, plan, configuration, found.splits)
+    # suspects are of what predicts; a report of another configuration does not show them
+    suspected = read_suspects(run) if facts.selection is not None else []
+    looked_at = suspect_pictures(suspected, {pair.case: pair for pair in pairs}, plan.labels, backgrounds)
     report = report_folder(run, configuration)
-    write_report(report, summary, rows, pictures=pictures, facts=facts, folds=folds, strata=strata)
+    write_report(report, summary, rows, pictures=pictures, facts=facts, suspects=looked_at, folds=folds, strata=strata)
     return _complete(summary, report)
 
 

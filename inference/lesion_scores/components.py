@@ -1,11 +1,12 @@
-"""Finds the predicted lesions of an image and measures what their score follows from.
+"""Measures the lesions of an image, predicted or annotated ones: their size, place and probability.
 
-In: the class indices that are written, and the probabilities that they come from. Out: one `PredictedLesion` for each
-connected component (26 neighbours). Probabilities are interpolated slab by slab, so that memory holds one slab.
+In: class indices, and the probabilities of the classes. Out: one `MeasuredLesion` for each connected component (26
+neighbours). Probabilities are interpolated slab by slab, so that memory holds one slab.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cc3d
@@ -21,15 +22,15 @@ CERTAIN = 1e-3
 
 
 @dataclass(frozen=True)
-class PredictedLesion:
-    """A connected component of a class in a prediction.
+class MeasuredLesion:
+    """A connected component of a class, in a prediction or in a reference.
 
     Args:
         voxels: number of its voxels.
         volume_ml: its volume.
         mean_probability, largest_probability: over its voxels, of its class.
         centre: mean place (z, y, x) in voxels of the reoriented image.
-        touches: numbers of the reference's lesions that it touches; empty where there are none or no reference.
+        touches: of a predicted one, the numbers of the reference's lesions that it touches; else empty.
     """
 
     voxels: int
@@ -53,8 +54,8 @@ class PredictedLesion:
 
 def predicted_lesions(
     classes: NDArray[np.uint8], mixture: Mixture, index: int, reference: NDArray[np.bool_] | None = None
-) -> list[PredictedLesion]:
-    """Find the predicted lesions of a class, in the order of cc3d's component numbers.
+) -> list[MeasuredLesion]:
+    """Measure the predicted lesions of a class, in the order of cc3d's component numbers.
 
     Args:
         classes: predicted class indices (z, y, x) of the whole reoriented image.
@@ -62,32 +63,52 @@ def predicted_lesions(
         index: class index of the lesions.
         reference: lesions (z, y, x) of the reference; None = there is none.
     """
+    parts, count = _components(classes == index)
+    touched = [()] * (count + 1) if reference is None else _touched(parts, count, _components(reference)[0])
+    return _measured(parts, count, mixture, index, touched)
+
+
+def annotated_lesions(reference: NDArray[np.bool_], mixture: Mixture, index: int) -> list[MeasuredLesion]:
+    """Measure what the network makes of the reference's lesions, in the order of their numbers from 1.
+
+    Args:
+        reference: lesions (z, y, x) of the reference on the whole reoriented image.
+        mixture: probabilities on the grid of the image's crop; outside of it they are 0.
+        index: class index of the lesions.
+    """
+    parts, count = _components(reference)
+    return _measured(parts, count, mixture, index, [()] * (count + 1))
+
+
+def _components(mask: NDArray[np.bool_]) -> tuple[NDArray[np.integer], int]:
+    return cc3d.connected_components(np.ascontiguousarray(mask), connectivity=26, return_N=True)
+
+
+def _measured(
+    parts: NDArray[np.integer], count: int, mixture: Mixture, index: int, touched: Sequence[tuple[int, ...]]
+) -> list[MeasuredLesion]:
+    """Measure components, of which the numbers are given for each voxel of the whole reoriented image."""
     record = mixture.record
-    parts, count = cc3d.connected_components(
-        np.ascontiguousarray(classes[slices_of(record.crop)] == index), connectivity=26, return_N=True
-    )
-    sizes, sums, largest = np.zeros(count + 1, np.int64), np.zeros(count + 1), np.zeros(count + 1)
-    places = np.zeros((3, count + 1))
-    whole = slice(0, parts.shape[1]), slice(0, parts.shape[2])
+    sums, largest = np.zeros(count + 1), np.zeros(count + 1)
+    inside = parts[slices_of(record.crop)]
+    whole = slice(0, inside.shape[1]), slice(0, inside.shape[2])
     for planes in mixture.slabs():
-        where = np.nonzero(parts[planes])
-        numbers = parts[planes][where]
-        if not numbers.size:
-            continue
-        probability = mixture.mean(index, (planes, *whole))[where].astype(np.float64)
-        sizes += np.bincount(numbers, minlength=count + 1)
-        sums += np.bincount(numbers, probability, minlength=count + 1)
-        np.maximum.at(largest, numbers, probability)
-        for axis, start in enumerate((planes.start, 0, 0)):
-            places[axis] += np.bincount(numbers, where[axis] + start, minlength=count + 1)
-    touched = _touched(parts, count, None if reference is None else reference, record.crop_lower)
+        where = np.nonzero(inside[planes])
+        numbers = inside[planes][where]
+        if numbers.size:
+            probability = mixture.mean(index, (planes, *whole))[where].astype(np.float64)
+            sums += np.bincount(numbers, probability, minlength=count + 1)
+            np.maximum.at(largest, numbers, probability)
+    places = np.nonzero(parts)
+    numbers = parts[places]
+    sizes = np.bincount(numbers, minlength=count + 1)
+    centres = np.stack([np.bincount(numbers, along, minlength=count + 1) for along in places])
     voxel_ml = float(np.prod(record.reoriented.spacing)) / 1000
-    lower = np.asarray(record.crop_lower)
     found = []
     for number in range(1, count + 1):
-        z, y, x = (places[:, number] / sizes[number] + lower).tolist()
+        z, y, x = (centres[:, number] / sizes[number]).tolist()
         found.append(
-            PredictedLesion(
+            MeasuredLesion(
                 voxels=int(sizes[number]),
                 volume_ml=float(sizes[number] * voxel_ml),
                 mean_probability=float(sums[number] / sizes[number]),
@@ -99,17 +120,12 @@ def predicted_lesions(
     return found
 
 
-def _touched(
-    parts: NDArray[np.integer], count: int, reference: NDArray[np.bool_] | None, lower: tuple[int, int, int]
-) -> list[tuple[int, ...]]:
+def _touched(parts: NDArray[np.integer], count: int, lesions: NDArray[np.integer]) -> list[tuple[int, ...]]:
     """Numbers of the reference's lesions that each component touches; entry 0 is that of no component."""
     touched: list[set[int]] = [set() for _ in range(count + 1)]
-    if reference is not None:
-        lesions = cc3d.connected_components(np.ascontiguousarray(reference), connectivity=26)
-        inside = lesions[tuple(slice(a, a + n) for a, n in zip(lower, parts.shape, strict=True))]
-        both = (parts > 0) & (inside > 0)
-        for part, lesion in np.unique(np.stack([parts[both], inside[both]]), axis=1).T.tolist():
-            touched[part].add(lesion)
+    both = (parts > 0) & (lesions > 0)
+    for part, lesion in np.unique(np.stack([parts[both], lesions[both]]), axis=1).T.tolist():
+        touched[part].add(lesion)
     return [tuple(sorted(numbers)) for numbers in touched]
 
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from autoseg.image.geometry import Geometry
 from autoseg.run_folder.lesion_scores import LesionScores, ReliabilityBin
-from inference.lesion_scores.components import PredictedLesion
+from inference.lesion_scores.components import MeasuredLesion
 from inference.lesion_scores.froc import froc
 
 LEAST_LESIONS, LEAST_OF_EACH = 20, 5
@@ -30,14 +31,16 @@ class CaseLesions:
     Args:
         case: name of the case.
         fold: fold in which it was validated.
-        lesions: number of lesions of the reference.
+        annotated: lesions of the reference, in the order of their numbers from 1.
         predicted: predicted lesions, with those of the reference that they touch.
+        grid: geometry of the reoriented image, in whose voxels places are given.
     """
 
     case: str
     fold: int
-    lesions: int
-    predicted: tuple[PredictedLesion, ...]
+    annotated: tuple[MeasuredLesion, ...]
+    predicted: tuple[MeasuredLesion, ...]
+    grid: Geometry
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,20 @@ class _Regression:
         return np.asarray(1 / (1 + np.exp(-np.clip(total, -500, 500))))
 
 
-def fit_scores(name: str, cases: Sequence[CaseLesions]) -> LesionScores | None:
+@dataclass(frozen=True)
+class Scored:
+    """The score of a class, and that of each predicted lesion.
+
+    Args:
+        scores: how predicted lesions are scored.
+        held_out: score of each predicted lesion, case by case, by a fit without the case's fold.
+    """
+
+    scores: LesionScores
+    held_out: tuple[float, ...]
+
+
+def fit_scores(name: str, cases: Sequence[CaseLesions]) -> Scored | None:
     """Fit the score of a class; None where there are too few predicted lesions to fit and judge it.
 
     Args:
@@ -65,15 +81,15 @@ def fit_scores(name: str, cases: Sequence[CaseLesions]) -> LesionScores | None:
     folds = np.array([case.fold for case, _ in predicted])
     if not _enough(real):
         return None
-    held_out = _held_out(features, real, folds)
+    held_out = held_out_scores(features, real, folds)
     if held_out is None:
         return None
     fitted = _fit(features, real)
     touched = [[(case.case, number) for number in lesion.touches] for case, lesion in predicted]
-    lesions, count = sum(case.lesions for case in cases), len(cases)
+    lesions, count = sum(len(case.annotated) for case in cases), len(cases)
     bins = reliability(held_out, real)
     mean_probability = [lesion.mean_probability for _, lesion in predicted]
-    return LesionScores(
+    scores = LesionScores(
         name=name,
         lesions=len(real),
         real=int(real.sum()),
@@ -86,6 +102,7 @@ def fit_scores(name: str, cases: Sequence[CaseLesions]) -> LesionScores | None:
         froc=froc(held_out.tolist(), touched, lesions, count),
         froc_of_mean_probability=froc(mean_probability, touched, lesions, count),
     )
+    return Scored(scores, tuple(held_out.tolist()))
 
 
 def reliability(scores: NDArray[np.float64], real: NDArray[np.bool_]) -> tuple[ReliabilityBin, ...]:
@@ -115,10 +132,16 @@ def calibration_error(bins: Sequence[ReliabilityBin]) -> float | None:
     return sum(n * difference for n, difference in filled) / total if total else None
 
 
-def _held_out(
+def held_out_scores(
     features: NDArray[np.float64], real: NDArray[np.bool_], folds: NDArray[np.int64]
 ) -> NDArray[np.float64] | None:
-    """Score of each predicted lesion by a fit to the other folds; None where one of these has too few to fit."""
+    """Score of each lesion by a fit to the other folds; None where one of these has too few to fit.
+
+    Args:
+        features: (lesion, feature).
+        real: (lesion,) what the score is the probability of.
+        folds: (lesion,) fold of the lesion's case.
+    """
     scores = np.empty(len(real))
     for fold in np.unique(folds):
         others = folds != fold

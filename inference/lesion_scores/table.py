@@ -18,7 +18,7 @@ from autoseg.files import write_text
 from autoseg.image.geometry import Geometry
 from autoseg.run_folder.lesion_scores import LesionScores
 from autoseg.run_folder.lock import locked_briefly
-from inference.lesion_scores.components import PredictedLesion
+from inference.lesion_scores.components import MeasuredLesion
 
 FILE = "predicted_lesions.csv"
 COLUMNS = (
@@ -38,7 +38,7 @@ class Row:
 
 
 def rows_of(
-    case: str, class_name: str, found: Sequence[PredictedLesion], scores: LesionScores | None, grid: Geometry
+    case: str, class_name: str, found: Sequence[MeasuredLesion], scores: LesionScores | None, grid: Geometry
 ) -> list[Row]:
     """Rows of the predicted lesions of a class in a case, the likeliest first.
 

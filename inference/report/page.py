@@ -17,6 +17,7 @@ from inference.report.charts import box_plots, dice_by_size, lesion_curves, trai
 from inference.report.encode import svg
 from inference.report.pictures import PREDICTION_COLOUR, REFERENCE_COLOUR, Picture
 from inference.report.run_facts import RunFacts
+from inference.suspects.pictures import SuspectPicture
 
 NOT_DEFINED = "–"
 MOST_LINES = 1_000
@@ -37,6 +38,7 @@ def page(
     pictures: Sequence[Picture],
     facts: RunFacts | None,
     folds: Mapping[str, int],
+    suspects: Sequence[SuspectPicture] = (),
 ) -> str:
     """The HTML of the page.
 
@@ -46,6 +48,7 @@ def page(
         pictures: pictures of the best, median and worst case.
         facts: facts about data, plan and training of the run; None where two folders were compared.
         folds: index of the fold that each case was validated in, by case name; may be empty.
+        suspects: suspected errors of the annotation, with pictures.
     """
     environment = page_environment(PackageLoader("inference", "report"))
     environment.filters.update(
@@ -56,6 +59,7 @@ def page(
         rows=rows,
         pictures=pictures,
         facts=facts,
+        suspects=suspects,
         folds=folds,
         boxes=svg(box_plots(rows)) if rows else None,
         sizes=svg(dice_by_size(rows)) if any(row.reference_ml > 0 for row in rows) else None,

@@ -18,7 +18,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from autoseg.chart_style import own_style
-from autoseg.image.geometry import Geometry, to_canonical
+from autoseg.image.geometry import Geometry, Shape, to_canonical
 from autoseg.image.image import Image
 from autoseg.image.labels import Labels
 from autoseg.metrics import CaseMetrics, by_case
@@ -32,6 +32,7 @@ PLANES = ("axial", "coronal", "sagittal")
 MOST_CHANNELS = 3
 _ISOTROPIC = 1.5
 _MARGIN_MM = 12.0
+_FOCUS_MM = 35.0
 _WORTH_A_ZOOM = 0.6
 
 
@@ -68,6 +69,7 @@ class Slice:
         spacing: distance between rows and between columns, in mm.
         axis: canonical axis across the slice (0 = z, 1 = y, 2 = x).
         number: number of the slice along that axis, from 1, and the number of slices.
+        focus: row and column that is looked at; None = all outlines are.
     """
 
     image: NDArray[np.float32] | None
@@ -77,6 +79,7 @@ class Slice:
     spacing: tuple[float, float]
     axis: int
     number: tuple[int, int]
+    focus: tuple[int, int] | None = None
 
 
 def chosen_pictures(
@@ -114,21 +117,32 @@ def chosen_cases(rows: Sequence[CaseMetrics]) -> list[tuple[str, str, float]]:
     return [(place, ranked[i][1], ranked[i][0]) for i, place in places.items()]
 
 
-def slice_of(reference: Image, prediction: Image, labels: Labels, background: Background | None) -> Slice:
-    """The slice that holds most of the reference, or, where the reference is empty, most of the prediction.
+def slice_of(
+    reference: Image,
+    prediction: Image,
+    labels: Labels,
+    background: Background | None,
+    through: tuple[float, float, float] | None = None,
+) -> Slice:
+    """The slice through a place, or else the fullest one: of the reference or, where that is empty, of the prediction.
 
     Args:
         reference: reference label map (1, z, y, x).
         prediction: predicted label map on the same grid.
         labels: label values of the classes.
         background: image of the case; None = no image.
+        through: place (x, y, z) in mm in the patient's coordinates (LPS); None = the fullest slice.
     """
     turn = to_canonical(reference.geometry)
     geometry = turn.apply_to_geometry(reference.geometry)
     truth, guess = (turn.apply(labels.to_classes(image.array[0])) for image in (reference, prediction))
     axis = slice_axis(geometry)
     others = tuple(a for a in range(3) if a != axis)
-    index = fullest_slice(truth if truth.any() else guess, axis)
+    place = None if through is None else np.rint(geometry.to_index(np.array(through))).astype(int)
+    if place is None:
+        index = fullest_slice(truth if truth.any() else guess, axis)
+    else:
+        index = int(np.clip(place[axis], 0, geometry.shape[axis] - 1))
     image, channels = background.read(reference.geometry, axis, index) if background else (None, ())
     spacing = geometry.spacing[others[0]], geometry.spacing[others[1]]
     return Slice(
@@ -139,7 +153,15 @@ def slice_of(reference: Image, prediction: Image, labels: Labels, background: Ba
         spacing=spacing,
         axis=axis,
         number=(index + 1, geometry.shape[axis]),
+        focus=None if place is None else _focus(place, axis, geometry.shape),
     )
+
+
+def _focus(place: NDArray[np.int64], axis: int, shape: Shape) -> tuple[int, int]:
+    """Row and column, in a slice as it is shown, of a voxel (z, y, x)."""
+    row, column = (int(place[a]) for a in range(3) if a != axis)
+    rows = next(shape[a] for a in range(3) if a != axis)
+    return (row if axis == 0 else rows - 1 - row), column
 
 
 def fullest_slice(classes: NDArray[np.uint8], axis: int) -> int:
@@ -196,7 +218,11 @@ def draw(shown: Slice) -> Figure:
 
 
 def zoom_box(shown: Slice) -> tuple[int, int, int, int]:
-    """Box around all foreground with a margin: first row, end row, first column, end column."""
+    """Box around the focus or all foreground with a margin: first row, end row, first column, end column."""
+    if shown.focus is not None:
+        lengths = zip(shown.focus, shown.reference.shape, shown.spacing, strict=True)
+        around = [(max(0, int(at - _FOCUS_MM / mm)), min(n, int(at + _FOCUS_MM / mm) + 1)) for at, n, mm in lengths]
+        return around[0][0], around[0][1], around[1][0], around[1][1]
     foreground = (shown.reference > 0) | (shown.prediction > 0)
     box: list[int] = []
     for axis, (length, mm) in enumerate(zip(foreground.shape, shown.spacing, strict=True)):

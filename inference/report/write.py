@@ -11,6 +11,7 @@ from inference.report.page import page
 from inference.report.pictures import Picture
 from inference.report.run_facts import RunFacts
 from inference.report.tables import metrics_csv, strata_csv
+from inference.suspects.pictures import SuspectPicture
 
 
 def write_report(
@@ -20,6 +21,7 @@ def write_report(
     *,
     pictures: Sequence[Picture],
     facts: RunFacts | None,
+    suspects: Sequence[SuspectPicture] = (),
     folds: Mapping[str, int] | None = None,
     strata: Mapping[str, Mapping[str, str]] | None = None,
 ) -> None:
@@ -31,6 +33,7 @@ def write_report(
         rows: metrics of every case and class.
         pictures: pictures of the best, median and worst case.
         facts: facts about data, plan and training of the run; None where two folders were compared.
+        suspects: suspected errors of the annotation, with pictures.
         folds: index of the fold that each case was validated in, by case name; None = no folds.
         strata: stratification values, by case name and column; None = no strata.
     """
@@ -40,4 +43,7 @@ def write_report(
     else:
         (folder / "strata.csv").unlink(missing_ok=True)
     write_text(folder / "summary.json", summary.model_dump_json(indent=1))
-    write_text(folder / "report.html", page(summary, rows, pictures=pictures, facts=facts, folds=folds or {}))
+    write_text(
+        folder / "report.html",
+        page(summary, rows, pictures=pictures, facts=facts, suspects=suspects, folds=folds or {}),
+    )

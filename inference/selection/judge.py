@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 
+from autoseg.image.geometry import Geometry
 from autoseg.image.labels import Labels
 from autoseg.machine.map_cases import map_cases
 from autoseg.metrics import CaseMetrics, by_class, case_metrics
@@ -15,7 +16,7 @@ from autoseg.metrics.aggregate import lesion_summary, mean_dice
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.selection import ClassPerformance, ClassRule, Performance, rules_by_class
 from autoseg.whole_image.mixture import Mixture, most_probable
-from inference.lesion_scores.components import PredictedLesion, predicted_lesions
+from inference.lesion_scores.components import MeasuredLesion, annotated_lesions, predicted_lesions
 from inference.post_processing import class_weights, remove_components
 from inference.selection.candidate_scores import Candidate, CaseFiles
 from inference.selection.comparable import ComparedCases
@@ -27,11 +28,13 @@ class Judged:
 
     Args:
         rows: metrics of each foreground class.
-        lesions: for each class of lesions the number in the reference, and the predicted ones.
+        lesions: for each class of lesions the annotated ones and the predicted ones.
+        grid: geometry of the reoriented image, in whose voxels lesions have their places.
     """
 
     rows: tuple[CaseMetrics, ...]
-    lesions: dict[str, tuple[int, tuple[PredictedLesion, ...]]]
+    lesions: dict[str, tuple[tuple[MeasuredLesion, ...], tuple[MeasuredLesion, ...]]]
+    grid: Geometry
 
 
 def judge(
@@ -75,8 +78,8 @@ def judge_case(
     for row, index in zip(rows, range(1, labels.classes), strict=True):
         if row.class_name in lesions:
             predicted = predicted_lesions(classes, mixture, index, truth == index)
-            found[row.class_name] = len(row.lesions.lesions), tuple(predicted)
-    return Judged(tuple(rows), found)
+            found[row.class_name] = tuple(annotated_lesions(truth == index, mixture, index)), tuple(predicted)
+    return Judged(tuple(rows), found, record.reoriented)
 
 
 def performance_of(judged: Sequence[Judged]) -> Performance:

@@ -7,7 +7,7 @@ pair must gain more than two standard errors of the gain over the best single co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from autoseg.image.labels import Labels
 from autoseg.machine.map_cases import map_cases
 from autoseg.plan.plan import Plan, read_plan
-from autoseg.run_folder.lesion_scores import FrocPoint, LesionScores
+from autoseg.run_folder.lesion_scores import FrocPoint
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.selection import (
     CandidateScore,
@@ -26,7 +26,7 @@ from autoseg.run_folder.selection import (
     StepScore,
 )
 from autoseg.run_folder.splits import read_splits
-from inference.lesion_scores.fit import LEAST_LESIONS, LEAST_OF_EACH, CaseLesions, fit_scores
+from inference.lesion_scores.fit import LEAST_LESIONS, LEAST_OF_EACH, CaseLesions, Scored, fit_scores
 from inference.selection.candidate_scores import (
     Candidate,
     CaseFiles,
@@ -45,6 +45,7 @@ from inference.selection.fit_post_processing import Aim, Fitted, OutcomeTable, f
 from inference.selection.judge import Judged, judge, performance_of
 from inference.selection.post_processing_outcomes import DIAMETERS_MM, outcomes_of_case
 from inference.selection.risk import risk_notes
+from inference.suspects.find import Suspect, suspects
 
 WEAK = 0.2
 """Mean Dice below which the model is too weak to choose by: the choice would only follow its errors."""
@@ -58,7 +59,23 @@ def select_configurations(
     workers: int | None = None,
     threads: int | None = None,
 ) -> Selection:
-    """Choose the configurations that predict, and their post-processing; nothing is written.
+    """Choose the configurations that predict, and their post-processing, as `select_and_suspect`; the choice alone."""
+    return select_and_suspect(
+        run, configurations=configurations, operating_point=operating_point, workers=workers, threads=threads
+    )[0]
+
+
+def select_and_suspect(
+    run: RunFolder,
+    *,
+    configurations: Sequence[str] | None = None,
+    operating_point: str | None = None,
+    workers: int | None = None,
+    threads: int | None = None,
+) -> tuple[Selection, list[Suspect]]:
+    """Choose the configurations that predict and their post-processing, and look for errors of the annotation.
+
+    Nothing is written.
 
     Args:
         run: RUN folder with trained folds.
@@ -70,7 +87,7 @@ def select_configurations(
         threads: threads that all processes together may use; None = as many as there are cores.
 
     Returns:
-        The choice, with the scores that it rests on.
+        The choice, with the scores that it rests on, and the suspects, the most suspicious first.
 
     Raises:
         RunFolderError: nothing is trained, no case is common to all configurations, or probabilities are missing.
@@ -103,10 +120,11 @@ def select_configurations(
     fitted = tuple(fit_class(name, table, compared.folds, of_class) for name, table, of_class in named)
     finally_judged, notes = _post_processed(compared, best, plan, aim, fitted, plain, count)
     post_processed = None if finally_judged is None else performance_of(finally_judged)
-    scores, unscored = _scores(finally_judged or judged, plan.lesions, compared)
+    of_lesions = _lesions(finally_judged or judged, plan.lesions, compared)
+    scored = {name: fit_scores(name, cases) for name, cases in of_lesions.items()}
     if aim.name == "risk":
         notes = (*notes, *risk_notes(labels.foreground, tables, aims))
-    return Selection(
+    selection = Selection(
         configurations=best,
         post_processing=() if post_processed is None else tuple(f.rule for f in fitted if not f.rule.is_plain),
         operating_point=point,
@@ -117,32 +135,33 @@ def select_configurations(
         steps=_steps(fitted, dropped=post_processed is None),
         plain=plain,
         post_processed=post_processed,
-        lesion_scores=scores,
+        lesion_scores=tuple(one.scores for one in scored.values() if one is not None),
         froc=_froc_by_threshold(labels.foreground, tables, fitted, plan.lesions),
-        notes=(*compared.notes, *notes, *unscored, *_weakness(plain)),
+        notes=(*compared.notes, *notes, *_unscored(of_lesions, scored), *_weakness(plain)),
     )
+    found = [one for name, cases in of_lesions.items() for one in suspects(name, cases, scored[name])]
+    return selection, sorted(found, key=lambda one: -one.confidence)
 
 
-def _scores(
-    judged: Sequence[Judged], lesions: Sequence[str], compared: ComparedCases
-) -> tuple[tuple[LesionScores, ...], tuple[str, ...]]:
-    """The score of each class of lesions, and a sentence for each class that has too few for one."""
-    scores, unscored = [], []
-    for name in lesions:
-        cases = [
-            CaseLesions(files.case, int(fold), *of_case.lesions[name])
-            for files, fold, of_case in zip(compared.files, compared.folds, judged, strict=True)
-        ]
-        if (fitted := fit_scores(name, cases)) is not None:
-            scores.append(fitted)
-        else:
+def _lesions(judged: Sequence[Judged], names: Sequence[str], compared: ComparedCases) -> dict[str, list[CaseLesions]]:
+    """The lesions of every case, for each class of lesions."""
+    cases = list(zip(compared.files, compared.folds, judged, strict=True))
+    return {
+        name: [CaseLesions(files.case, int(fold), *one.lesions[name], one.grid) for files, fold, one in cases]
+        for name in names
+    }
+
+
+def _unscored(of_lesions: dict[str, list[CaseLesions]], scored: dict[str, Scored | None]) -> Iterator[str]:
+    """A sentence for each class that has too few predicted lesions for a score."""
+    for name, cases in of_lesions.items():
+        if scored[name] is None:
             predicted = [lesion for case in cases for lesion in case.predicted]
             real = sum(bool(lesion.touches) for lesion in predicted)
-            unscored.append(
-                f"{name}: {len(predicted)} predicted lesions, {real} of them real: too few to fit a score by; "
-                f"it needs {LEAST_LESIONS}, and {LEAST_OF_EACH} of each kind, also without any one fold"
+            yield (
+                f"{name}: {len(predicted)} predicted lesions, {real} of them real: too few to fit a score by; it needs "
+                f"{LEAST_LESIONS}, and {LEAST_OF_EACH} of each kind, also without any one fold"
             )
-    return tuple(scores), tuple(unscored)
 
 
 def _froc_by_threshold(

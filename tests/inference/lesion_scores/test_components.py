@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from autoseg.whole_image.case_probabilities import CaseProbabilities
 from autoseg.whole_image.mixture import Mixture
-from inference.lesion_scores.components import CERTAIN, PredictedLesion, predicted_lesions
+from inference.lesion_scores.components import CERTAIN, MeasuredLesion, predicted_lesions
 from tests.inference.selectable import CROP, LOWER, STORED, TURN, probability_of, record_of, truth_of
 
 CUBE = np.ones((3, 3, 3))
@@ -59,8 +59,8 @@ def test_without_a_reference_nothing_is_touched_and_without_a_prediction_nothing
 
 
 def test_features_are_finite_however_sure_the_network_is() -> None:
-    sure = PredictedLesion(1, 0.5, 1.0, 1.0, (0, 0, 0))
-    unsure = PredictedLesion(1, 0.5, 0.0, 0.5, (0, 0, 0))
+    sure = MeasuredLesion(1, 0.5, 1.0, 1.0, (0, 0, 0))
+    unsure = MeasuredLesion(1, 0.5, 0.0, 0.5, (0, 0, 0))
     limit = np.log((1 - CERTAIN) / CERTAIN)
     assert sure.features == pytest.approx((limit, limit, np.log(0.5)))
     assert unsure.features == pytest.approx((-limit, 0, np.log(0.5)))

@@ -1,10 +1,13 @@
 """The score of predicted lesions: calibrated on cases that it was not fitted to."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.calibration import calibration_curve
 
-from inference.lesion_scores.components import PredictedLesion
+from autoseg.image.geometry import Geometry
+from inference.lesion_scores.components import MeasuredLesion
 from inference.lesion_scores.fit import (
     BINS,
     LEAST_LESIONS,
@@ -13,6 +16,10 @@ from inference.lesion_scores.fit import (
     fit_scores,
     reliability,
 )
+from tests.example_record import STRAIGHT
+
+GRID = Geometry((4, 5, 6), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), STRAIGHT)
+ANNOTATED = (MeasuredLesion(9, 1.0, 0.5, 0.9, (0, 0, 0)),) * 5
 
 
 def cases_of(count: int, seed: int = 0, *, sure: float = 2.0, folds: int = 5) -> list[CaseLesions]:
@@ -28,17 +35,18 @@ def cases_of(count: int, seed: int = 0, *, sure: float = 2.0, folds: int = 5) ->
             logit, volume = rng.normal(0, 1.5), rng.lognormal(-0.5, 1)
             real = rng.random() < 1 / (1 + np.exp(-(logit + np.log(volume))))
             mean = 1 / (1 + np.exp(-sure * logit))
-            lesion = PredictedLesion(
+            lesion = MeasuredLesion(
                 9, float(volume), float(mean), float(max(mean, 0.5)), (0, 0, 0), (number + 1,) if real else ()
             )
             predicted.append(lesion)
-        cases.append(CaseLesions(f"case_{case}", case % folds, 5, tuple(predicted)))
+        cases.append(CaseLesions(f"case_{case}", case % folds, ANNOTATED, tuple(predicted), GRID))
     return cases
 
 
 def test_scores_are_calibrated_on_cases_that_they_were_not_fitted_to() -> None:
-    fitted = fit_scores("lesion", cases_of(200))
-    assert fitted is not None
+    scored = fit_scores("lesion", cases_of(200))
+    assert scored is not None
+    fitted = scored.scores
     others = [lesion for case in cases_of(200, seed=1) for lesion in case.predicted]
     scores = np.array([fitted.of(lesion.features) for lesion in others])
     real = np.array([bool(lesion.touches) for lesion in others])
@@ -69,19 +77,21 @@ def test_scores_of_a_fold_do_not_know_its_answers() -> None:
     cases = []
     for case in range(40):
         lesions = tuple(
-            PredictedLesion(3, float(v), float(p), float(p), (0, 0, 0), (1,) if rng.random() < 0.5 else ())
+            MeasuredLesion(3, float(v), float(p), float(p), (0, 0, 0), (1,) if rng.random() < 0.5 else ())
             for v, p in zip(rng.lognormal(0, 1, 3), rng.random(3), strict=True)
         )
-        cases.append(CaseLesions(str(case), case % 5, 1, lesions))
-    fitted = fit_scores("lesion", cases)
-    assert fitted is not None
+        cases.append(CaseLesions(str(case), case % 5, ANNOTATED[:1], lesions, GRID))
+    scored = fit_scores("lesion", cases)
+    assert scored is not None
+    fitted = scored.scores
     middle = [one for one in fitted.reliability if one.n]
     assert max(one.score for one in middle) < 0.8 and min(one.score for one in middle) > 0.2
 
 
 def test_a_score_that_knows_more_than_the_mean_probability_finds_more_at_as_many_false_ones() -> None:
-    fitted = fit_scores("lesion", cases_of(200))
-    assert fitted is not None
+    scored = fit_scores("lesion", cases_of(200))
+    assert scored is not None
+    fitted = scored.scores
 
     def area(points) -> float:
         return float(
@@ -95,10 +105,8 @@ def test_too_few_predicted_lesions_get_no_score() -> None:
     few = cases_of(3)
     assert sum(len(case.predicted) for case in few) < LEAST_LESIONS and fit_scores("lesion", few) is None
     assert fit_scores("lesion", []) is None
-    only_real = [CaseLesions(c.case, c.fold, 5, tuple(one for one in c.predicted if one.touches)) for c in cases_of(60)]
+    only_real = [replace(c, predicted=tuple(one for one in c.predicted if one.touches)) for c in cases_of(60)]
     assert fit_scores("lesion", only_real) is None
     # enough of both kinds, but all false ones in one fold: without it nothing can be fitted
-    one_fold = [
-        CaseLesions(c.case, c.fold, 5, tuple(x for x in c.predicted if x.touches or c.fold == 0)) for c in cases_of(60)
-    ]
+    one_fold = [replace(c, predicted=tuple(x for x in c.predicted if x.touches or c.fold == 0)) for c in cases_of(60)]
     assert fit_scores("lesion", one_fold) is None

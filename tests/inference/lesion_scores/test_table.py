@@ -8,7 +8,7 @@ import SimpleITK as sitk
 from autoseg.errors import InputError
 from autoseg.image.geometry import Geometry
 from autoseg.run_folder.lesion_scores import LesionScores
-from inference.lesion_scores.components import PredictedLesion
+from inference.lesion_scores.components import MeasuredLesion
 from inference.lesion_scores.table import COLUMNS, FILE, read_table, rows_of, write_rows
 
 GRID = Geometry((4, 5, 6), (3.0, 2.0, 0.5), (10.0, -20.0, 30.0), ((0, 0, 1), (0, 1, 0), (1, 0, 0)))
@@ -18,8 +18,8 @@ SCORES = LesionScores(
 """A score that is the volume in ml divided by 1 plus it."""
 
 
-def lesion(volume_ml: float, mean: float = 0.7, centre: tuple[float, float, float] = (1, 2, 3)) -> PredictedLesion:
-    return PredictedLesion(int(volume_ml * 100), volume_ml, mean, 0.9, centre)
+def lesion(volume_ml: float, mean: float = 0.7, centre: tuple[float, float, float] = (1, 2, 3)) -> MeasuredLesion:
+    return MeasuredLesion(int(volume_ml * 100), volume_ml, mean, 0.9, centre)
 
 
 def table(folder) -> pd.DataFrame:
