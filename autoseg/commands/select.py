@@ -71,7 +71,7 @@ def make_selection(
     workers: int | None = None,
     threads: int | None = None,
 ) -> Selection:
-    """Choose what predicts, write `selected.json` and `suspects.csv`; the arguments are those of `select_and_suspect`."""
+    """Choose what predicts, and write `selected.json` and `suspects.csv`; arguments as in `select_and_suspect`."""
     with timed(run, Stage("select")):
         from inference.selection.select import select_and_suspect
         from inference.suspects.table import write_suspects
