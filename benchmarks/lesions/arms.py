@@ -62,7 +62,10 @@ ARMS = {
     "region-rim": Arm("region, core and rim as classes", labels="rim"),
     "region-size": Arm("region, small and large lesions as classes", labels="size"),
     "region-anatomy": Arm("region, the organ as a class", labels="anatomy"),
-    "whole-contrast": Arm("whole images, contrast maps", region=False, training={"contrast_maps": 0.3}),
+    "whole-slow-contrast": Arm(
+        "whole images, so too, contrast maps", region=False, training={"beta2": None, "contrast_maps": 0.3}
+    ),
+    "whole-contrast": Arm("whole images, contrast maps in 15 %", region=False, training={"contrast_maps": 0.15}),
     "whole-slow": Arm("whole images, AdamW remembers 1,000 steps", region=False, training={"beta2": None}),
     "region-loss": Arm("region, lesion-wise loss", patch=LARGE, features=8, training={"lesion_loss": 0.3}),
     "region-voxel": Arm("region, drawn by voxel", patch=LARGE, features=8, training={"sample_by": "voxel"}),
