@@ -3,7 +3,8 @@
     python -m benchmarks.operating_points RUN [RUN …] [--config 3d] [--points f2 sensitivity=0.9 false=1 risk=0.1]
 
 Each RUN has all its folds trained. For each class of lesions in its plan (all classes where it has none) threshold and
-smallest size are fitted to the out-of-fold predictions of all folds but one, as `autoseg select` does, and applied to it.
+smallest size are fitted to the out-of-fold predictions of all folds but one, as `autoseg select` does, and are applied
+to that one.
 The sums over all folds are printed: lesions found, false ones a case, mean share of missed lesions, Dice.
 """
 

@@ -5,7 +5,8 @@
 For each data set three plans train fold 0: the one that is planned for so many minutes, and the candidates that cost
 about half and twice as much a step. Each takes the steps that the time affords. Four training cases are held out and
 predicted at each tenth of the steps: what a race could see. The fold's validation cases are predicted at the end: what
-it should have foreseen. Two plans are trained side by side, each by one thread.
+it should have foreseen. Two plans are trained side by side, each by one thread. Spacing and normalisation follow from
+all cases; the region from neither the held-out cases nor the fold's.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -44,7 +45,7 @@ from autoseg.whole_image.prepared_case import predict_prepared_case
 from inference.ensemble_groups import Group, groups_that_see, load_group
 from inference.input_check import require_possible_size, require_predictable, unusual
 from inference.lesion_scores.components import predicted_lesions
-from inference.lesion_scores.table import Row, read_table, rows_of, write_rows
+from inference.lesion_scores.table import LesionTable, Row, read_table, rows_of
 from inference.post_processing import class_weights, remove_components
 from inference.predicted_part import limits, notes
 
@@ -66,6 +67,7 @@ class Predictor:
         rules: post-processing rule of each foreground class, in the order of the class indices.
         save_probabilities: whether the probability of each class is written too.
         scores: how predicted lesions are scored, by class name.
+        table: `predicted_lesions.csv`; None where the plan has no lesions.
     """
 
     plan: Plan
@@ -74,6 +76,7 @@ class Predictor:
     rules: tuple[ClassRule, ...]
     save_probabilities: bool
     scores: Mapping[str, LesionScores]
+    table: LesionTable | None
 
 
 def predict_cases(
@@ -124,6 +127,7 @@ def predict_cases(
     targets = output_files(cases, output)
     plan = read_plan(run.plan)
     if plan.lesions:
+        # refused before anything is loaded
         read_table(output)
     names = (configuration,) if isinstance(configuration, str) else tuple(configuration)
     where = resolve_device(device)
@@ -133,12 +137,17 @@ def predict_cases(
         tuple(load_group(run, plan, name, folds, device=where, mirror=mirror, console=console) for name in names),
         rules_by_class(rules, plan.labels),
         save_probabilities,
-        {of_class.name: of_class for of_class in scores},
+        {of_class.name: of_class for of_class in _fitting(scores, rules, console)},
+        LesionTable(output, [case.name for case in cases]) if plan.lesions else None,
     )
     if predictor.plan.region is not None:
         console.print(limits(predictor.plan.region))
     problems = []
-    with progress_bar(console) as bar, computing_with(threads if where.type == "cpu" else None) as computing:
+    with (
+        _written_at_the_end(predictor.table),
+        progress_bar(console) as bar,
+        computing_with(threads if where.type == "cpu" else None) as computing,
+    ):
         cases_task = bar.add_task("cases", total=len(cases))
         windows_task = bar.add_task("windows", total=None)
         for case, target in zip(cases, targets, strict=True):
@@ -151,6 +160,21 @@ def predict_cases(
         bar.update(cases_task, description="cases")
         bar.remove_task(windows_task)
     return tuple(problems)
+
+
+def _fitting(scores: Sequence[LesionScores], rules: Sequence[ClassRule], console: Console) -> Iterator[LesionScores]:
+    """The scores that were fitted with the post-processing that is applied; others are told."""
+    texts = {rule.name: rule.text() for rule in rules}
+    for of_class in scores:
+        applied = texts.get(of_class.name, "none")
+        if applied == of_class.rule:
+            yield of_class
+        else:
+            console.print(
+                f"{of_class.name}: no scores, since they were fitted with post-processing {of_class.rule} and not "
+                f"{applied}; `autoseg select` fits them anew",
+                style="yellow",
+            )
 
 
 def output_files(cases: Sequence[Case], output: Path) -> tuple[Path, ...]:
@@ -241,8 +265,17 @@ def _predict_case(
     for note in notes(part, classes):
         console.print(styled("yellow", case.name, f": {note}"))
     write_image(target, label_image(classes, record, plan.labels))
-    if plan.lesions:
-        write_rows(target.parent, [case.name], list(_lesion_rows(predictor, case.name, classes, Mixture(predicted))))
+    if predictor.table is not None:
+        predictor.table.add(_lesion_rows(predictor, case.name, classes, Mixture(predicted)))
+
+
+@contextmanager
+def _written_at_the_end(table: LesionTable | None) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        if table is not None:
+            table.write()
 
 
 def _lesion_rows(predictor: Predictor, case: str, classes: NDArray[np.uint8], mixture: Mixture) -> Iterator[Row]:

@@ -56,11 +56,12 @@ def collapsed(state: State, dice: float) -> bool:
 
 
 def go_back(folder: Path, learner: Learner, state: State, console: Console, why: str) -> None:
-    """Restore learner and state from a checkpoint at the end of an epoch, halve the learning rate, forget quickly.
+    """Restore learner and state from a checkpoint at the end of an epoch; from there on learn more carefully.
 
-    Checkpoints within an epoch may already contain the collapse, and so may the one at the end of the last epoch, which
-    still found foreground in its first steps. So where training was set back to a checkpoint before, an older one is
-    taken. AdamW's long memory of large gradients keeps a network that predicts nothing where it is (`forget_quickly`).
+    The learning rate is halved. Checkpoints within an epoch may already contain the collapse, and so may the one at
+    the end of the last epoch, which still found foreground in its first steps. So where training was set back to a
+    checkpoint before, an older one is taken. AdamW's memory of large gradients keeps a network that predicts nothing
+    where it is: it is shortened (`forget_quickly`), and gradients are clipped from then on (`gradient_clip`).
 
     Args:
         folder: folder of the fold, which holds its checkpoints.

@@ -33,7 +33,7 @@ from trainer.open_fold import open_fold
 from trainer.pace import AtOtherPace, begin_with_known_pace, compare_pace, end_if_time_is_over, set_limit
 from trainer.progress_bar import FoldBar
 from trainer.progress_log import write_log
-from trainer.schedule import learning_rate
+from trainer.schedule import gradient_clip, learning_rate
 from trainer.stop_request import StopRequest
 from trainer.validation import dice_at_plan_spacing, evaluation_network, pooled_dice
 
@@ -162,6 +162,7 @@ def _step(task: Fold, batch: Batch) -> bool:
     """Take one optimiser step; return False if the loss is not finite and training is set back."""
     state = task.state
     rate = learning_rate(state.step, state.training, state.events)
+    task.learner.clip = gradient_clip(state.training, state.events)
     loss, counts = task.learner.step(batch.image, batch.label, rate, state.step)
     if not math.isfinite(loss):
         _go_back(task, "the loss is not finite")

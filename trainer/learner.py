@@ -42,6 +42,8 @@ class Learner:
             expect_little_foreground(network, training.foreground_prior)
         self.device = device
         self.training = training
+        # a larger gradient is scaled down to this norm; it is less after a collapse
+        self.clip = training.gradient_clip
         # along an axis that is not resampled a patch has one voxel, so the 1 mm given here affects no distance
         self.spacing = configuration.target_spacing((1.0, 1.0, 1.0))
         self.module: UNet = on_device(network, device).train()
@@ -81,14 +83,14 @@ class Learner:
         if math.isfinite(value):
             self.scaler.scale(loss).backward()
             self.scaler.unscale_(self.optimizer)
-            torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.training.gradient_clip)
+            torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.clip)
             self.scaler.step(self.optimizer)
             self.scaler.update()
             self._update_average(done)
         return value, foreground_counts(logits[0], label).cpu()
 
     def forget_quickly(self) -> None:
-        """Let AdamW remember squared gradients for fifty steps instead of a thousand; another optimiser is not changed.
+        """Let AdamW remember squared gradients for fifty steps at most; another optimiser is not changed.
 
         Where lesions are small, one large gradient can make a network predict background alone. Its gradients are
         then thirty times as small, and steps that are divided by the large ones before move it no more.

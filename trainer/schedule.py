@@ -15,6 +15,10 @@ from typing import Any
 from autoseg.plan.configuration import Training
 from autoseg.run_folder.finished_fold import Event
 
+CLIP_AFTER_COLLAPSE = 0.5
+"""Twice the usual norm of a gradient of small lesions; from a checkpoint before a collapse it alone prevented the next
+one (docs/experiments/lesions.md)."""
+
 
 def iterations_after(training: Training, events: tuple[Event, ...]) -> int:
     """Length of the schedule in steps after all events."""
@@ -54,6 +58,13 @@ def progress(step: int, training: Training, events: tuple[Event, ...]) -> float:
         done += (1 - done) * (event.step - start) / max(end - start, 1)
         start, end = event.step, event.iterations
     return min(1.0, done + (1 - done) * (step - start) / max(end - start, 1))
+
+
+def gradient_clip(training: Training, events: tuple[Event, ...]) -> float:
+    """Largest norm of the gradient: that of the settings, or after a collapse `CLIP_AFTER_COLLAPSE` for `adamw`."""
+    if training.optimizer == "adamw" and any(event.kind == "restored" for event in events):
+        return min(training.gradient_clip, CLIP_AFTER_COLLAPSE)
+    return training.gradient_clip
 
 
 def learning_rate(step: int, training: Training, events: tuple[Event, ...]) -> float:

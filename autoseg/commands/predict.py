@@ -62,7 +62,8 @@ def predict(
     plan = read_plan(folder.plan)
     selection = read_selection(folder, plan) if config is None else None
     if selection is not None and not post_processing:
-        selection = selection.changed(post_processing=())
+        # scores were fitted with the post-processing
+        selection = selection.changed(post_processing=(), lesion_scores=())
     wanted = DEFAULT_CONFIGURATIONS if config is None else config
     configurations = configurations_of(wanted) if selection is None else selection.configurations
     for name in configurations:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -18,6 +19,7 @@ from autoseg.commands.options import (
     command,
 )
 from autoseg.errors import AutosegError
+from autoseg.plan.plan import read_plan
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.report_folder import report_folder
 from autoseg.run_folder.selection import CandidateScore, Performance, Selection, write_selection
@@ -58,7 +60,7 @@ def select(
     names = None if config is None else configurations_of(config)
     selection = make_selection(folder, names, operating_point, workers=workers, threads=threads)
     with timed(folder, Stage("select")):
-        _renew_reports(folder, selection)
+        _renew_reports(folder, threads)
     print_selection(open_console(), folder, selection)
     return selection
 
@@ -79,11 +81,12 @@ def make_selection(
         selection, suspects = select_and_suspect(
             run, configurations=configurations, operating_point=operating_point, workers=workers, threads=threads
         )
-        write_selection(run, selection)
+        # the selection comes last: where it is, the suspects are those of it
         if suspects:
             write_suspects(run, suspects)
         else:
             run.suspects.unlink(missing_ok=True)
+        write_selection(run, selection)
     return selection
 
 
@@ -107,8 +110,11 @@ def select_at_end(
     try:
         selection = make_selection(run, configurations, threads=threads)
     except AutosegError as error:
-        # the results are there all the same
         console.print(f"Nothing is selected: {error}", style="yellow", soft_wrap=True)
+        return
+    except Exception:
+        # the results are there all the same, and the report is still to come
+        console.print(f"Nothing is selected; this is a defect of autoseg, please report it:\n{traceback.format_exc()}")
         return
     print_selection(console, run, selection)
 
@@ -170,13 +176,13 @@ def _performance_table(selection: Selection) -> Table:
     return table
 
 
-def _renew_reports(run: RunFolder, selection: Selection) -> None:
-    """Write existing reports of the chosen configurations again, so that they show the selection."""
+def _renew_reports(run: RunFolder, threads: int | None) -> None:
+    """Write existing reports again, so that they show the selection, or show a former one no more."""
     from inference.evaluation.evaluate import report_run
 
-    for name in selection.configurations:
+    for name in read_plan(run.plan).configurations:
         if (report_folder(run, name) / "report.html").exists():
-            report_run(run, name)
+            report_run(run, name, threads=threads)
 
 
 def _number(value: float | None) -> str:

@@ -211,5 +211,11 @@ def _predicted_in_regions(
     border = (lesions > 0) & ~binary_erosion(lesions > 0, generate_binary_structure(3, 1))
     mm = np.asarray(spacing)
     places = np.argwhere(border)
-    _, nearest = cKDTree(places * mm).query(np.argwhere(outside) * mm)
-    return inside + np.bincount(lesions[tuple(places[nearest].T)], minlength=count + 1)
+    numbers, tree = lesions[border], cKDTree(places * mm)
+    # plane by plane: a poor prediction may have a hundred million voxels outside of lesions
+    for z, plane in enumerate(outside):
+        rows, columns = np.nonzero(plane)
+        if rows.size:
+            _, nearest = tree.query(np.stack([np.full(rows.size, z), rows, columns], axis=1) * mm)
+            inside += np.bincount(numbers[nearest], minlength=count + 1)
+    return inside

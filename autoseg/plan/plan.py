@@ -130,6 +130,8 @@ class Plan(FileModel):
             problems.append("region: lies along canonical axes; set it to null, or leave orientation: canonical")
         if unknown := [name for name in self.lesions if name not in self.labels.foreground]:
             problems.append(f"lesions: {', '.join(unknown)} is no class; classes: {', '.join(self.labels.foreground)}")
+        if len(set(self.lesions)) < len(self.lesions):
+            problems.append("lesions: names each class once")
         if problems:
             raise ValueError("; ".join(problems))
         return self

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
 from autoseg.files import FileModel
+
+Number: TypeAlias = Annotated[float, Field(ge=-1e6, le=1e6)]
+Scale: TypeAlias = Annotated[float, Field(ge=1e-6, le=1e6)]
+Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 
 
 class ReliabilityBin(FileModel):
@@ -19,11 +24,11 @@ class ReliabilityBin(FileModel):
         real: share of these that touch a lesion of the reference; None where there are none.
     """
 
-    lower: float
-    upper: float
-    n: int
-    score: float | None
-    real: float | None
+    lower: Share
+    upper: Share
+    n: int = Field(ge=0)
+    score: Share | None
+    real: Share | None
 
 
 class FrocPoint(FileModel):
@@ -34,8 +39,8 @@ class FrocPoint(FileModel):
         sensitivity: share of the reference's lesions that are found.
     """
 
-    false_per_case: float
-    sensitivity: float
+    false_per_case: float = Field(ge=0, le=1e9)
+    sensitivity: Share
 
 
 class LesionScores(FileModel):
@@ -47,6 +52,7 @@ class LesionScores(FileModel):
 
     Args:
         name: name of the class.
+        rule: post-processing of the class that it was fitted with, in words.
         lesions: number of predicted lesions, out of fold, that it was fitted to.
         real: number of these that touch a lesion of the reference.
         centre, scale: what is subtracted from each feature, and what it is then divided by.
@@ -59,14 +65,15 @@ class LesionScores(FileModel):
     """
 
     name: str
-    lesions: int
-    real: int
-    centre: tuple[float, float, float]
-    scale: tuple[float, float, float]
-    weights: tuple[float, float, float]
-    intercept: float
+    rule: str = "none"
+    lesions: int = Field(ge=0)
+    real: int = Field(ge=0)
+    centre: tuple[Number, Number, Number]
+    scale: tuple[Scale, Scale, Scale]
+    weights: tuple[Number, Number, Number]
+    intercept: Number
     reliability: tuple[ReliabilityBin, ...] = ()
-    calibration_error: float | None = Field(default=None, ge=0, le=1)
+    calibration_error: Share | None = None
     froc: tuple[FrocPoint, ...] = ()
     froc_of_mean_probability: tuple[FrocPoint, ...] = ()
 

@@ -1,8 +1,8 @@
 """`selected.json`: the configurations and post-processing that predict new images, and the evidence for them.
 
 `autoseg select` makes the file by cross-validation, and `autoseg predict` applies it. The user may edit it. It
-names no case. Only `configurations` and `post_processing` decide how images are predicted; all other fields are
-the evidence.
+names no case. Only `configurations` and `post_processing` decide how images are predicted, and `lesion_scores` how
+predicted lesions are scored; all other fields are the evidence.
 """
 
 from __future__ import annotations
@@ -95,11 +95,11 @@ class StepScore(FileModel):
         before, after: score without and with the step. The operating point decides the score: mean Dice, in which
             a case without the class in reference and prediction counts as 1; or F2 of lesion detection, pooled
             over cases; or, for a stated sensitivity, the share of lesions found, and once that is reached
-            1 + 1 / (1 + false components per case).
+            1 + 1 / (1 + false components per case). For stated false ones a case and a stated risk it is made alike.
         gain: score after the step minus score before it.
         standard_error: jackknife standard error of the gain, which leaves out one case at a time.
         applied: whether the step is part of the selected post-processing. Its gain must exceed its standard error
-            (not for a stated sensitivity), and no step is applied where all of them together do not help.
+            (not for a stated figure), and no step is applied where all of them together do not help.
     """
 
     class_name: str
@@ -240,6 +240,8 @@ def set_selection_aside(run: RunFolder, configuration: str | None = None) -> boo
             return False
     elif not run.selected.exists():
         return False
+    # they rest on the same models
+    run.suspects.unlink(missing_ok=True)
     run.selected.replace(run.former_selection)
     return True
 
@@ -258,7 +260,8 @@ def read_selection(run: RunFolder, plan: Plan) -> Selection | None:
     if selection is None:
         return None
     unknown = [name for name in selection.configurations if name not in plan.configurations]
-    named = [*(rule.name for rule in selection.post_processing), *(one.name for one in selection.lesion_scores)]
+    named = [*(rule.name for rule in selection.post_processing), *selection.froc]
+    named += [one.name for one in selection.lesion_scores]
     unknown += [name for name in dict.fromkeys(named) if name not in plan.labels.foreground]
     if unknown:
         raise RunFolderError(

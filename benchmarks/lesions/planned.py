@@ -170,7 +170,10 @@ def plan_like(other: RunFolder, run: RunFolder, arm: Arm) -> Plan:
     for path in (run.planned, run.plan):
         write_plan(path, plan, {})
     if not run.preprocessed(CONFIG).exists():
-        shutil.copytree(other.preprocessed(CONFIG), run.preprocessed(CONFIG), copy_function=os.link)
+        begun = run.preprocessed(CONFIG).with_name(f".{CONFIG}")
+        shutil.rmtree(begun, ignore_errors=True)
+        shutil.copytree(other.preprocessed(CONFIG), begun, copy_function=os.link)
+        begun.rename(run.preprocessed(CONFIG))
     return plan
 
 

@@ -169,7 +169,9 @@ def report_run(
     facts = run_facts(run, plan, configuration, found.splits)
     # suspects are of what predicts; a report of another configuration does not show them
     suspected = read_suspects(run) if facts.selection is not None else []
-    looked_at = suspect_pictures(suspected, {pair.case: pair for pair in pairs}, plan.labels, backgrounds)
+    compared_cases = {row.case for row in rows}
+    readable = {pair.case: pair for pair in pairs if pair.case in compared_cases}
+    looked_at = suspect_pictures(suspected, readable, plan.labels, backgrounds)
     report = report_folder(run, configuration)
     write_report(report, summary, rows, pictures=pictures, facts=facts, suspects=looked_at, folds=folds, strata=strata)
     return _complete(summary, report)

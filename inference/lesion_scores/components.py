@@ -1,7 +1,7 @@
 """Measures the lesions of an image, predicted or annotated ones: their size, place and probability.
 
 In: class indices, and the probabilities of the classes. Out: one `MeasuredLesion` for each connected component (26
-neighbours). Probabilities are interpolated slab by slab, so that memory holds one slab.
+neighbours). Probabilities are interpolated slab by slab; the numbers of the components take 4 bytes a voxel.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ class MeasuredLesion:
         volume_ml: its volume.
         mean_probability, largest_probability: over its voxels, of its class.
         centre: mean place (z, y, x) in voxels of the reoriented image.
-        touches: of a predicted one, the numbers of the reference's lesions that it touches; else empty.
+        touches: of a predicted one, the numbers of the reference's lesions of its class that it touches; else empty.
+        met: whether a lesion of any class lies there in the other one of prediction and reference.
+        looked_at: whether some of it lies in the part of the image that was predicted.
     """
 
     voxels: int
@@ -39,6 +41,8 @@ class MeasuredLesion:
     largest_probability: float
     centre: tuple[float, float, float]
     touches: tuple[int, ...] = ()
+    met: bool = False
+    looked_at: bool = True
 
     @property
     def diameter_mm(self) -> float:
@@ -53,7 +57,11 @@ class MeasuredLesion:
 
 
 def predicted_lesions(
-    classes: NDArray[np.uint8], mixture: Mixture, index: int, reference: NDArray[np.bool_] | None = None
+    classes: NDArray[np.uint8],
+    mixture: Mixture,
+    index: int,
+    reference: NDArray[np.bool_] | None = None,
+    others: NDArray[np.bool_] | None = None,
 ) -> list[MeasuredLesion]:
     """Measure the predicted lesions of a class, in the order of cc3d's component numbers.
 
@@ -61,23 +69,27 @@ def predicted_lesions(
         classes: predicted class indices (z, y, x) of the whole reoriented image.
         mixture: probabilities on the grid of the image's crop.
         index: class index of the lesions.
-        reference: lesions (z, y, x) of the reference; None = there is none.
+        reference: lesions (z, y, x) of the class in the reference; None = there is no reference.
+        others: lesions (z, y, x) of any class in the reference; None = those of this class.
     """
     parts, count = _components(classes == index)
     touched = [()] * (count + 1) if reference is None else _touched(parts, count, _components(reference)[0])
-    return _measured(parts, count, mixture, index, touched)
+    return _measured(parts, count, mixture, index, touched, reference if others is None else others)
 
 
-def annotated_lesions(reference: NDArray[np.bool_], mixture: Mixture, index: int) -> list[MeasuredLesion]:
+def annotated_lesions(
+    reference: NDArray[np.bool_], mixture: Mixture, index: int, predicted: NDArray[np.bool_]
+) -> list[MeasuredLesion]:
     """Measure what the network makes of the reference's lesions, in the order of their numbers from 1.
 
     Args:
         reference: lesions (z, y, x) of the reference on the whole reoriented image.
         mixture: probabilities on the grid of the image's crop; outside of it they are 0.
         index: class index of the lesions.
+        predicted: predicted lesions (z, y, x) of any class.
     """
     parts, count = _components(reference)
-    return _measured(parts, count, mixture, index, [()] * (count + 1))
+    return _measured(parts, count, mixture, index, [()] * (count + 1), predicted)
 
 
 def _components(mask: NDArray[np.bool_]) -> tuple[NDArray[np.integer], int]:
@@ -85,12 +97,19 @@ def _components(mask: NDArray[np.bool_]) -> tuple[NDArray[np.integer], int]:
 
 
 def _measured(
-    parts: NDArray[np.integer], count: int, mixture: Mixture, index: int, touched: Sequence[tuple[int, ...]]
+    parts: NDArray[np.integer],
+    count: int,
+    mixture: Mixture,
+    index: int,
+    touched: Sequence[tuple[int, ...]],
+    others: NDArray[np.bool_] | None,
 ) -> list[MeasuredLesion]:
     """Measure components, of which the numbers are given for each voxel of the whole reoriented image."""
+    met = np.bincount(parts[others], minlength=count + 1) if others is not None else np.zeros(count + 1, np.int64)
     record = mixture.record
     sums, largest = np.zeros(count + 1), np.zeros(count + 1)
     inside = parts[slices_of(record.crop)]
+    looked_at = np.bincount(inside.ravel(), minlength=count + 1)
     whole = slice(0, inside.shape[1]), slice(0, inside.shape[2])
     for planes in mixture.slabs():
         where = np.nonzero(inside[planes])
@@ -115,6 +134,8 @@ def _measured(
                 largest_probability=float(largest[number]),
                 centre=(z, y, x),
                 touches=touched[number],
+                met=bool(met[number]),
+                looked_at=bool(looked_at[number]),
             )
         )
     return found

@@ -68,12 +68,13 @@ class Scored:
     held_out: tuple[float, ...]
 
 
-def fit_scores(name: str, cases: Sequence[CaseLesions]) -> Scored | None:
+def fit_scores(name: str, cases: Sequence[CaseLesions], rule: str = "none") -> Scored | None:
     """Fit the score of a class; None where there are too few predicted lesions to fit and judge it.
 
     Args:
         name: name of the class.
         cases: predicted lesions of every case, out of fold.
+        rule: post-processing of the class that the cases were predicted with, in words.
     """
     predicted = [(case, lesion) for case in cases for lesion in case.predicted]
     features = np.array([lesion.features for _, lesion in predicted]).reshape(-1, 3)
@@ -91,6 +92,7 @@ def fit_scores(name: str, cases: Sequence[CaseLesions]) -> Scored | None:
     mean_probability = [lesion.mean_probability for _, lesion in predicted]
     scores = LesionScores(
         name=name,
+        rule=rule,
         lesions=len(real),
         real=int(real.sum()),
         centre=_triple(fitted.centre),

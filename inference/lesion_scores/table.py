@@ -1,12 +1,13 @@
 """`predicted_lesions.csv`: the predicted lesions of every image, the likeliest first.
 
-Rows of images that were predicted before into the same folder stay. The file is written anew after each image, so that
-a killed prediction has the lesions of every label map that it wrote.
+Rows of images that were predicted before into the same folder stay. Those of the images that are predicted now are
+removed before the first label map is written, so that no row ever speaks of another label map than the one that is
+there. New rows are written every few seconds; a killed prediction may lack those of its last label maps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +17,13 @@ from autoseg.disk.csv_files import TableRefused, csv_text, read_rows
 from autoseg.errors import InputError
 from autoseg.files import write_text
 from autoseg.image.geometry import Geometry
+from autoseg.machine import clock
 from autoseg.run_folder.lesion_scores import LesionScores
 from autoseg.run_folder.lock import locked_briefly
 from inference.lesion_scores.components import MeasuredLesion
 
 FILE = "predicted_lesions.csv"
+SECONDS_BETWEEN_WRITES = 10.0
 COLUMNS = (
     *("case", "class", "lesion", "score", "mean_probability", "largest_probability", "volume_ml", "diameter_mm"),
     *("voxels", "x_mm", "y_mm", "z_mm"),
@@ -61,13 +64,43 @@ def rows_of(
     return rows
 
 
-def write_rows(folder: Path, cases: Sequence[str], rows: Sequence[Row]) -> None:
-    """Write the file with the rows of some cases in place of those that it had, after those of other cases.
+class LesionTable:
+    """The file of a prediction, which grows case by case.
 
     Args:
         folder: folder of the predictions.
-        cases: names of the cases that the rows are of; a case may have none.
-        rows: rows of these cases.
+        cases: names of all cases that are predicted; their former rows are removed at once.
+
+    Raises:
+        InputError: the file that is there is not one of these tables.
+    """
+
+    def __init__(self, folder: Path, cases: Sequence[str]) -> None:
+        self._folder = folder
+        self._waiting: list[Row] = []
+        self._written_at = clock.now()
+        if (folder / FILE).exists():
+            write_rows(folder, [], without=set(cases))
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Add the rows of a case; they are written now or a few seconds later."""
+        self._waiting += rows
+        if clock.now() - self._written_at > SECONDS_BETWEEN_WRITES:
+            self.write()
+
+    def write(self) -> None:
+        """Write what waits; a table without lesions is written too."""
+        write_rows(self._folder, self._waiting)
+        self._waiting, self._written_at = [], clock.now()
+
+
+def write_rows(folder: Path, rows: Sequence[Row], without: Collection[str] = ()) -> None:
+    """Add rows to the file, atomically.
+
+    Args:
+        folder: folder of the predictions.
+        rows: rows that come last.
+        without: names of cases whose former rows are left out.
 
     Raises:
         InputError: the file that is there is not one of these tables.
@@ -75,7 +108,7 @@ def write_rows(folder: Path, cases: Sequence[str], rows: Sequence[Row]) -> None:
     path = folder / FILE
     # another prediction may write into this folder
     with locked_briefly(path):
-        kept = [cells for cells in read_table(folder) if cells[0] not in cases]
+        kept = [cells for cells in read_table(folder) if cells[0] not in without]
         write_text(path, csv_text(COLUMNS, [*kept, *(row.cells for row in rows)]))
 
 
@@ -89,7 +122,7 @@ def read_table(folder: Path) -> list[list[str]]:
     if not path.exists():
         return []
     try:
-        lines = [cells for _, cells in read_rows(path)]
+        lines = [cells for _, cells in read_rows(path) if cells]
     except TableRefused as error:
         raise InputError(f"{error.told(path)}; move it away, it is not replaced") from None
     if not lines or lines[0] != list(COLUMNS) or any(len(cells) != len(COLUMNS) for cells in lines):

@@ -138,11 +138,8 @@ def slice_of(
     truth, guess = (turn.apply(labels.to_classes(image.array[0])) for image in (reference, prediction))
     axis = slice_axis(geometry)
     others = tuple(a for a in range(3) if a != axis)
-    place = None if through is None else np.rint(geometry.to_index(np.array(through))).astype(int)
-    if place is None:
-        index = fullest_slice(truth if truth.any() else guess, axis)
-    else:
-        index = int(np.clip(place[axis], 0, geometry.shape[axis] - 1))
+    place = None if through is None else _voxel_at(geometry, through)
+    index = fullest_slice(truth if truth.any() else guess, axis) if place is None else int(place[axis])
     image, channels = background.read(reference.geometry, axis, index) if background else (None, ())
     spacing = geometry.spacing[others[0]], geometry.spacing[others[1]]
     return Slice(
@@ -155,6 +152,11 @@ def slice_of(
         number=(index + 1, geometry.shape[axis]),
         focus=None if place is None else _focus(place, axis, geometry.shape),
     )
+
+
+def _voxel_at(geometry: Geometry, place_mm: tuple[float, float, float]) -> NDArray[np.int64]:
+    """The voxel (z, y, x) nearest to a place (x, y, z) in mm; of a place outside the image one at its border."""
+    return np.clip(np.rint(geometry.to_index(np.array(place_mm))), 0, np.array(geometry.shape) - 1).astype(np.int64)
 
 
 def _focus(place: NDArray[np.int64], axis: int, shape: Shape) -> tuple[int, int]:

@@ -46,16 +46,17 @@ class ComparedCases:
         """Whether the cases lie in several folds, so that a rule can be fitted to some and validated on another."""
         return len(np.unique(self.folds)) > 1
 
-    def workers(self, classes: int, threads: int | None = None) -> int:
+    def workers(self, classes: int, threads: int | None = None, cases: int | None = None) -> int:
         """Number of processes over cases that the threads (None = all cores) and the free memory allow.
 
         Args:
             classes: number of classes, background included.
             threads: threads that all processes together may use; None = as many as there are cores.
+            cases: number of cases like these; None = these.
         """
         voxels = max(prod(read_geometry(files.reference)[0].shape) for files in self.files)
         per_voxel = _BYTES_PER_VOXEL + len(self.configurations) * classes
-        at_most = min(threads or available_cores(), len(self.files))
+        at_most = min(threads or available_cores(), cases or len(self.files))
         return workers_within_memory(_BYTES_OF_LIBRARIES + per_voxel * voxels, at_most)
 
 

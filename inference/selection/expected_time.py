@@ -40,12 +40,13 @@ def expected_selection_seconds(
     count_case(files, [one], plan.labels)
     counted = clock.now()
     outcomes_of_case(files, one, plan.labels)
-    judge_case((files, rules), one, plan.labels)
+    judge_case((files, rules), one, plan.labels, plan.lesions)
     judged = clock.now()
     candidates = len(candidates_of([str(i) for i in range(configurations)]))
     # the choice is judged with and without post-processing
     a_case = (counted - start) * candidates + (judged - counted) * 1.3
-    cases, workers = len(cases_of(splits)), compared.workers(plan.labels.classes, threads)
+    cases = len(cases_of(splits))
+    workers = compared.workers(plan.labels.classes, threads, cases)
     if workers == 1:
         return a_case * cases
     # three passes over the cases start processes of their own

@@ -3,8 +3,8 @@
 In: the outcomes of every setting in every case (`post_processing_outcomes`). Out: a rule for each class, and the
 score of each step. Steps are tried one after the other. Each is fitted, together with the steps applied before it,
 to the cases of all folds but one, and is validated on that fold. It is applied only where its gain over all folds
-exceeds the standard error of the gain, so that no single case decides. Where the aim is a given sensitivity, the
-steps need not improve anything: the user asked for them, and they are always applied.
+exceeds the standard error of the gain, so that no single case decides. Where the aim is a stated figure (sensitivity,
+false ones, risk), the steps need not improve anything: the user asked for them, and they are always applied.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class Aim:
     """The aim that post-processing is fitted to.
 
     Args:
-        name: `dice` = mean Dice over cases; `f2` = detection of lesions, pooled over cases, where sensitivity
+        name: `dice` = mean Dice over cases; `size` = the same without a threshold, for classes beside lesions, whose
+            threshold would move theirs; `f2` = detection of lesions, pooled over cases, where sensitivity
             counts twice as much as precision; `sensitivity` = the fewest false components at a given minimum
             share of found lesions; `false` = the most lesions at a given maximum of false components a case; `risk` =
             the threshold that bounds the expected share of missed lesions.
@@ -48,7 +49,7 @@ class Aim:
         most: the maximum of false components a case, or of the expected share of missed lesions.
     """
 
-    name: Literal["dice", "f2", "sensitivity", "false", "risk"]
+    name: Literal["dice", "size", "f2", "sensitivity", "false", "risk"]
     least: float = 0.0
     most: float = math.inf
 
@@ -61,6 +62,8 @@ class Aim:
         """
         if self.name == "dice":
             return ("largest component", "minimal size", "threshold")
+        if self.name == "size":
+            return ("largest component", "minimal size")
         return ("threshold",) if self.name == "risk" else ("threshold", "minimal size")
 
     @property
@@ -145,7 +148,7 @@ class OutcomeTable:
         bound while that exceeds the maximum, and otherwise 1 + 1 / (1 + false components per case).
         """
         dice = self.dice.mean(axis=0)
-        if aim.name == "dice":
+        if aim.name in ("dice", "size"):
             return dice
         lesions = max(int(self.lesions.sum()), 1)
         sensitivity = self.found.sum(axis=0) / lesions
@@ -273,7 +276,7 @@ def fit(table: OutcomeTable, aim: Aim, steps: Sequence[Step]) -> Setting:
     for step, axis in _AXIS.items():
         if step not in steps:
             worth = np.where((threshold, largest, diameter)[axis] == PLAIN[axis], worth, -np.inf)
-    if aim.name != "dice":
+    if aim.name not in ("dice", "size"):
         dice = np.where(np.isfinite(worth), table.dice.mean(axis=0), -np.inf)
         worth = np.where(dice >= KEEPS_OF_DICE * dice.max(), worth, -np.inf)
     t, only, d = np.unravel_index(int(worth.argmax()), GRID)
@@ -281,10 +284,13 @@ def fit(table: OutcomeTable, aim: Aim, steps: Sequence[Step]) -> Setting:
 
 
 def _highest_threshold(table: OutcomeTable, risk: float) -> Setting:
-    """The highest threshold of which the bound meets the risk; the lowest one where none does."""
+    """The highest threshold of which the bound meets the risk; no post-processing where none does.
+
+    Where none does, a low threshold would flood images and still promise nothing.
+    """
     _, largest, diameter = PLAIN
     meets = np.flatnonzero(table.risk_bound()[:, largest, diameter] <= risk + 1e-12)
-    return int(meets.max(initial=0)), largest, diameter
+    return (int(meets.max()), largest, diameter) if meets.size else PLAIN
 
 
 def _value(rule: ClassRule, step: Step) -> str:

@@ -75,10 +75,15 @@ def judge_case(
     values = labels.to_values(truth), labels.to_values(classes)
     rows = case_metrics(files.case, *values, spacing, labels, surfaces=False)
     found = {}
+    of_lesions = [index for index, name in enumerate(labels.names) if name in lesions]
+    annotated, predicted = np.isin(truth, of_lesions), np.isin(classes, of_lesions)
     for row, index in zip(rows, range(1, labels.classes), strict=True):
         if row.class_name in lesions:
-            predicted = predicted_lesions(classes, mixture, index, truth == index)
-            found[row.class_name] = tuple(annotated_lesions(truth == index, mixture, index)), tuple(predicted)
+            own = truth == index
+            found[row.class_name] = (
+                tuple(annotated_lesions(own, mixture, index, predicted)),
+                tuple(predicted_lesions(classes, mixture, index, own, annotated)),
+            )
     return Judged(tuple(rows), found, record.reoriented)
 
 

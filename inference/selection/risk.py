@@ -21,19 +21,22 @@ def risk_notes(names: Sequence[str], tables: Sequence[OutcomeTable], aims: Seque
     for name, table, aim in zip(names, tables, aims, strict=True):
         if aim.name == "risk":
             yield f"{name}: {_meaning(table, aim)}"
+    if sum(aim.name == "risk" for aim in aims) > 1:
+        yield "each bound holds for its class alone: with several thresholds, classes take voxels from each other"
 
 
 def _meaning(table: OutcomeTable, aim: Aim) -> str:
     setting = fit(table, aim, aim.steps)
     n, bound = int(np.count_nonzero(table.lesions)), float(table.risk_bound()[setting])
+    lowest = float(table.risk_bound()[0, 0, 0])
     if n == 0:
         return "no case has lesions, so nothing bounds how many are missed"
     least = 1 / (n + 1)
     if bound > aim.most:
         why = f"{n} cases cannot show less than {least:.1%}" if least > aim.most else "the model misses too many"
         return (
-            f"an expected share of missed lesions of {aim.most:.0%} is out of reach: at the lowest threshold, "
-            f"{THRESHOLDS[0]:g}, the bound is {bound:.1%}; {why}"
+            f"an expected share of missed lesions of {aim.most:.0%} is out of reach, so nothing is changed: at the "
+            f"lowest threshold, {THRESHOLDS[0]:g}, the bound is {lowest:.1%}; {why}"
         )
     shares = table.missed_shares()[(slice(None), *setting)]
     error = float(shares.std(ddof=1) / np.sqrt(n)) if n > 1 else float("nan")

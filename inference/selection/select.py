@@ -7,7 +7,7 @@ pair must gain more than two standard errors of the gain over the best single co
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -20,6 +20,7 @@ from autoseg.run_folder.lesion_scores import FrocPoint
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.selection import (
     CandidateScore,
+    ClassRule,
     HeldOutChoice,
     Performance,
     Selection,
@@ -82,7 +83,7 @@ def select_and_suspect(
         configurations: names of the configurations to choose from; None = all that are trained.
         operating_point: aim that thresholds and minimal sizes are fitted to: `dice`, `f2`, `sensitivity=0.9`,
             `false=1` or `risk=0.1`; None = `f2` where the plan has lesions, else `dice`. Where the plan has lesions, an
-            aim of detection is theirs, and the other classes keep `dice`.
+            aim of detection is theirs; of the other classes size alone is fitted, to their Dice.
         workers: number of processes over cases; None = as many as cores and memory allow.
         threads: threads that all processes together may use; None = as many as there are cores.
 
@@ -97,7 +98,8 @@ def select_and_suspect(
     plan, splits = read_plan(run.plan), read_splits(run.splits)
     point = operating_point or ("f2" if plan.lesions else "dice")
     aim = parse_aim(point)
-    aims = [aim if not plan.lesions or name in plan.lesions else Aim("dice") for name in plan.labels.foreground]
+    other = Aim("dice" if aim.name == "dice" else "size")
+    aims = [aim if not plan.lesions or name in plan.lesions else other for name in plan.labels.foreground]
     compared = compared_cases(run, plan, splits, configurations)
     candidates = candidates_of(compared.configurations)
     count = workers or compared.workers(plan.labels.classes, threads)
@@ -121,7 +123,11 @@ def select_and_suspect(
     finally_judged, notes = _post_processed(compared, best, plan, aim, fitted, plain, count)
     post_processed = None if finally_judged is None else performance_of(finally_judged)
     of_lesions = _lesions(finally_judged or judged, plan.lesions, compared)
-    scored = {name: fit_scores(name, cases) for name, cases in of_lesions.items()}
+    rules = {} if post_processed is None else {of_class.rule.name: of_class.rule for of_class in fitted}
+    scored = {
+        name: fit_scores(name, cases, rules.get(name, ClassRule(name=name)).text())
+        for name, cases in of_lesions.items()
+    }
     if aim.name == "risk":
         notes = (*notes, *risk_notes(labels.foreground, tables, aims))
     selection = Selection(
@@ -136,7 +142,7 @@ def select_and_suspect(
         plain=plain,
         post_processed=post_processed,
         lesion_scores=tuple(one.scores for one in scored.values() if one is not None),
-        froc=_froc_by_threshold(labels.foreground, tables, fitted, plan.lesions),
+        froc=_froc_by_threshold(labels.foreground, tables, rules if post_processed else {}, plan.lesions),
         notes=(*compared.notes, *notes, *_unscored(of_lesions, scored), *_weakness(plain)),
     )
     found = [one for name, cases in of_lesions.items() for one in suspects(name, cases, scored[name])]
@@ -165,14 +171,20 @@ def _unscored(of_lesions: dict[str, list[CaseLesions]], scored: dict[str, Scored
 
 
 def _froc_by_threshold(
-    names: Sequence[str], tables: Sequence[OutcomeTable], fitted: Sequence[Fitted], lesions: Sequence[str]
+    names: Sequence[str], tables: Sequence[OutcomeTable], rules: Mapping[str, ClassRule], lesions: Sequence[str]
 ) -> dict[str, tuple[FrocPoint, ...]]:
     """FROC of each class of lesions, a point for each threshold, with the smallest size that is selected."""
     curves = {}
-    for name, table, of_class in zip(names, tables, fitted, strict=False):
+    for name, table in zip(names, tables, strict=False):
         if name in lesions:
-            diameter = DIAMETERS_MM.index(of_class.rule.minimal_diameter_mm)
-            found, false = table.found[:, :, 0, diameter].sum(axis=0), table.false[:, :, 0, diameter].mean(axis=0)
+            rule = rules.get(name, ClassRule(name=name))
+            of_rule = (
+                slice(None),
+                slice(None),
+                int(rule.largest_component),
+                DIAMETERS_MM.index(rule.minimal_diameter_mm),
+            )
+            found, false = table.found[of_rule].sum(axis=0), table.false[of_rule].mean(axis=0)
             sensitivity = found / max(int(table.lesions.sum()), 1)
             curves[name] = tuple(
                 FrocPoint(false_per_case=float(f), sensitivity=float(s))

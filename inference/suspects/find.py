@@ -3,8 +3,8 @@
 In: the lesions of every case, annotated and predicted out of fold. Out: `Suspect`s, the most suspicious first. A
 predicted lesion that no annotation touches is suspicious by its score, which was fitted without its fold. An annotated
 lesion that the network does not see is suspicious by the share of lesions of its size that are seen, fitted in the same
-way: that a tiny one is missed says nothing. This is the idea of confident learning (Northcutt et al.,
-arXiv:1911.00068), lesion by lesion.
+way: that a tiny one is missed says nothing. A lesion that only has another class is neither. This is the idea of
+confident learning (Northcutt et al., arXiv:1911.00068), lesion by lesion.
 """
 
 from __future__ import annotations
@@ -60,20 +60,20 @@ def _not_annotated(name: str, cases: Sequence[CaseLesions], scored: Scored | Non
     predicted = [(case, lesion) for case in cases for lesion in case.predicted]
     scores = scored.held_out if scored is not None else [lesion.mean_probability for _, lesion in predicted]
     for (case, lesion), score in zip(predicted, scores, strict=True):
-        if not lesion.touches:
+        if not lesion.met:
             yield _suspect(case, name, NOT_ANNOTATED, float(score), lesion)
 
 
 def _not_seen(name: str, cases: Sequence[CaseLesions]) -> Iterator[Suspect]:
-    annotated = [(case, number, lesion) for case in cases for number, lesion in enumerate(case.annotated, start=1)]
-    touched = {(case.case, number) for case in cases for lesion in case.predicted for number in lesion.touches}
-    seen = np.array([(case.case, number) in touched for case, number, _ in annotated], dtype=bool)
-    sizes = np.array([[np.log(lesion.volume_ml)] for _, _, lesion in annotated]).reshape(-1, 1)
-    expected = held_out_scores(sizes, seen, np.array([case.fold for case, _, _ in annotated]))
+    # where the network did not look, outside of the plan's region, it is sure of nothing
+    annotated = [(case, lesion) for case in cases for lesion in case.annotated if lesion.looked_at]
+    seen = np.array([lesion.met for _, lesion in annotated], dtype=bool)
+    sizes = np.array([[np.log(lesion.volume_ml)] for _, lesion in annotated]).reshape(-1, 1)
+    expected = held_out_scores(sizes, seen, np.array([case.fold for case, _ in annotated]))
     if expected is None:
         # too few to tell how likely a lesion of this size is seen: all alike
         expected = np.full(len(annotated), seen.mean() if len(annotated) else 0.0)
-    for (case, _, lesion), is_seen, likely in zip(annotated, seen, expected, strict=True):
+    for (case, lesion), is_seen, likely in zip(annotated, seen, expected, strict=True):
         if not is_seen:
             yield _suspect(case, name, NOT_SEEN, float(likely) * (1 - lesion.largest_probability), lesion)
 

@@ -41,9 +41,14 @@ def suspect_pictures(
         labels: label values of the classes.
         backgrounds: images by case name; a case without an image is drawn as outlines alone.
     """
-    pictures = []
-    for line in [line for line in lines if line.case in pairs][:MOST_PICTURES]:
-        shown = slice_of(*read_pair(pairs[line.case]), labels, backgrounds.get(line.case), through=line.place_mm)
-        caption = f"{PLANES[shown.axis]}, slice {shown.number[0]} of {shown.number[1]}"
-        pictures.append(SuspectPicture(line, caption, png(draw(shown))))
-    return pictures
+    first = [line for line in lines if line.case in pairs][:MOST_PICTURES]
+    drawn: dict[int, SuspectPicture] = {}
+    # case by case, since reading a case takes longest
+    for case in dict.fromkeys(line.case for line in first):
+        reference, prediction = read_pair(pairs[case])
+        for place, line in enumerate(first):
+            if line.case == case:
+                shown = slice_of(reference, prediction, labels, backgrounds.get(case), through=line.place_mm)
+                caption = f"{PLANES[shown.axis]}, slice {shown.number[0]} of {shown.number[1]}"
+                drawn[place] = SuspectPicture(line, caption, png(draw(shown)))
+    return [drawn[place] for place in sorted(drawn)]

@@ -15,6 +15,9 @@ COLUMNS = ("case", "class", "suspected", "confidence", "volume_ml", "diameter_mm
 """`suspected` is `not annotated` (a predicted lesion that is surely one) or `not seen` (an annotated one that nothing
 sees); `x_mm`, `y_mm`, `z_mm` are the centre in the patient's coordinates (LPS)."""
 
+MOST_MM = 1e9
+"""A larger number in the file is no place and no size."""
+
 MOST_SUSPECTS = 100
 """Number of suspects that are written: further ones are hardly suspicious."""
 
@@ -60,7 +63,7 @@ def read_suspects(run: RunFolder) -> list[Line]:
     if not run.suspects.exists():
         return []
     try:
-        lines = [cells for _, cells in read_rows(run.suspects)]
+        lines = [cells for _, cells in read_rows(run.suspects) if cells]
         if not lines or tuple(lines[0]) != COLUMNS:
             return []
         return [_line(cells) for cells in lines[1:]]
@@ -72,5 +75,7 @@ def _line(cells: Sequence[str]) -> Line:
     case, class_name, suspected, confidence, volume_ml, diameter_mm, x, y, z = cells
     if suspected not in get_args(Kind):
         raise ValueError(suspected)
-    place = float(x), float(y), float(z)
-    return Line(case, class_name, suspected, float(confidence), float(volume_ml), float(diameter_mm), place)
+    numbers = [float(cell) for cell in (confidence, volume_ml, diameter_mm, x, y, z)]
+    if not all(abs(number) < MOST_MM for number in numbers):
+        raise ValueError(numbers)
+    return Line(case, class_name, suspected, numbers[0], numbers[1], numbers[2], (numbers[3], numbers[4], numbers[5]))

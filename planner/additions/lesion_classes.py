@@ -34,7 +34,8 @@ class Pieces:
         varies: standard deviation of this number over the cases, divided by its mean.
         sizes: standard deviation of the logarithm of the diameter, each component weighted by its volume.
         diameter_mm: diameter of the component in which the median voxel of the class lies.
-        of_extent: this diameter as a share of the extent of the median image (cube root of its volume).
+        of_extent: this diameter as a share of the extent of the median image (cube root of its volume), also where only
+            a region of it is trained on.
         small_mm: diameter of the median component, however small it is.
     """
 
@@ -76,7 +77,7 @@ def pieces_of(fingerprint: Fingerprint, name: str) -> Pieces | None:
     logarithms, weights = np.log(diameters), volumes / volumes.sum()
     mean = (weights * logarithms).sum()
     typical = float(diameters[np.searchsorted(weights.cumsum(), 0.5)])
-    extents = [math.prod(case.cropped_shape) * math.prod(case.spacing) for case in fingerprint.cases]
+    extents = [math.prod(case.shape) * math.prod(case.spacing) for case in fingerprint.cases]
     return Pieces(
         a_case=float(numbers.mean()),
         varies=float(numbers.std() / numbers.mean()),

@@ -51,6 +51,15 @@ def test_each_lesion_of_the_label_map_is_a_row(of_lesions, tmp_path) -> None:
         assert (row.x_mm, row.y_mm, row.z_mm) == pytest.approx(expected, abs=0.01)
 
 
+def test_scores_that_were_fitted_with_other_post_processing_are_left_out_and_told(of_lesions, tmp_path) -> None:
+    image_of(tmp_path / "in", [((2, 2, 2), (6, 6, 6))])
+    cases = read_inputs([tmp_path / "in"], ("channel 0",))
+    other = SCORES.changed(rule="threshold 0.3")
+    _, told = predict(of_lesions, cases, tmp_path / "out", scores=(other,))
+    assert "no scores" in told and "threshold 0.3" in told
+    assert pd.read_csv(tmp_path / "out" / FILE)["score"].isna().all()
+
+
 def test_an_image_without_lesions_has_no_row(of_lesions, tmp_path) -> None:
     image_of(tmp_path / "in", [((2, 2, 2), (6, 6, 6))])
     cases = read_inputs([tmp_path / "in"], ("channel 0",))

@@ -279,8 +279,8 @@ class _Batches(Dataset):
             ) from error
 
     def _pasted(self, rng: np.random.Generator) -> PastedCase | None:
-        """Some case with a lesion of another one; None for most patches, and where it could not be pasted."""
-        if rng.random() >= self._configuration.training.pasted_lesions:
+        """Some case with a lesion of another one; None for other patches, in 2D, and where it could not be pasted."""
+        if rng.random() >= self._configuration.training.pasted_lesions or 1 in self._configuration.patch_size:
             return None
         donor = self._store.open(self._folders[draw_case(rng, self._with_foreground, True)])
         case = self._store.open(self._folders[draw_case(rng, self._with_foreground, False)])

@@ -101,7 +101,7 @@ def cut_lesion(case: StoredCase, rng: np.random.Generator, largest: Shape) -> Cu
         largest: lesions that are longer (z, y, x, in voxels) are not cut out.
 
     Returns:
-        None where the lesion is too large, or touches the border of the case.
+        None where the lesion is too large, reaches out of its box, or lies within a few voxels of the case's border.
 
     Raises:
         TrainingDataError: a file is damaged.
@@ -116,6 +116,10 @@ def cut_lesion(case: StoredCase, rng: np.random.Generator, largest: Shape) -> Cu
     parts = cc3d.connected_components(np.ascontiguousarray(label == index), connectivity=26)
     mask = parts == parts[tuple(voxels[0] - lower)]
     around = binary_dilation(mask, iterations=MARGIN) & (label != index)
+    edges = np.ones(mask.shape, bool)
+    edges[1:-1, 1:-1, 1:-1] = False
+    if not around.any() or mask[edges].any():
+        return None
     host = int(np.bincount(label[around]).argmax())
     return CutLesion(image, mask, around, index, host, (lower + upper) / 2 / shape)
 

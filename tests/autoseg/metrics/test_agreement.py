@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from autoseg.metrics.agreement import agreement
+from autoseg.metrics.agreement import _icc, agreement
 
 
 def test_bias_and_limits_by_hand() -> None:
@@ -10,6 +10,12 @@ def test_bias_and_limits_by_hand() -> None:
     assert (found.n, found.bias) == (4, 2)
     sd = np.sqrt((0 + 9 + 1 + 4) / 3)
     assert (found.lower, found.upper) == pytest.approx((2 - 1.96 * sd, 2 + 1.96 * sd))
+
+
+def test_the_intraclass_correlation_of_the_four_judges_of_shrout_and_fleiss() -> None:
+    """Their table 2; table 4 states ICC(2,1) = .29."""
+    ratings = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
+    assert _icc(np.array(ratings, float)) == pytest.approx(0.29, abs=0.005)
 
 
 def test_the_intraclass_correlation_of_two_judges_of_shrout_and_fleiss() -> None:

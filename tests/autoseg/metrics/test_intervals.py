@@ -46,7 +46,10 @@ def test_classes_of_a_case_stay_together() -> None:
 @pytest.mark.filterwarnings("error")
 def test_undefined_values_enter_no_mean() -> None:
     values = np.random.default_rng(4).beta(5, 2, (30, 2))
-    values[3:, 1] = np.nan
     values[:2] = np.nan
+    values[20:, 1] = np.nan
     found = mean_over_classes_interval(values)
     assert found is not None and found.n == 28
+    # a class that few cases define would drop out of many draws
+    values[11:, 1] = np.nan
+    assert mean_over_classes_interval(values) is None

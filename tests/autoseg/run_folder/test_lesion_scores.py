@@ -1,6 +1,7 @@
 import math
 
 import pytest
+from pydantic import ValidationError
 from scipy.special import expit
 
 from autoseg.run_folder.lesion_scores import LesionScores
@@ -27,3 +28,12 @@ def test_the_score_is_a_logistic_regression(features: tuple[float, float, float]
 def test_it_does_not_overflow() -> None:
     assert SCORES.of((1e9, 0, 0)) == pytest.approx(1) and SCORES.of((-1e9, 0, 0)) == pytest.approx(0)
     assert math.isfinite(SCORES.changed(scale=(1e-6, 1, 1)).of((5, 1, 1)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"scale": (0, 1, 1)}, {"scale": (-1, 1, 1)}, {"weights": (1e300, 0, 0)}, {"intercept": math.nan}, {"real": -1}],
+)
+def test_numbers_that_make_no_score_are_refused(changes) -> None:
+    with pytest.raises(ValidationError):
+        SCORES.changed(**changes)

@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from autoseg.whole_image.case_probabilities import CaseProbabilities
 from autoseg.whole_image.mixture import Mixture
-from inference.lesion_scores.components import CERTAIN, MeasuredLesion, predicted_lesions
+from inference.lesion_scores.components import CERTAIN, MeasuredLesion, annotated_lesions, predicted_lesions
 from tests.inference.selectable import CROP, LOWER, STORED, TURN, probability_of, record_of, truth_of
 
 CUBE = np.ones((3, 3, 3))
@@ -49,6 +49,40 @@ def test_each_component_has_the_figures_that_scipy_finds(names: tuple[str, ...])
     np.testing.assert_allclose(ours, theirs, rtol=1e-5)
     voxel_ml = np.prod(TURN.apply_to_geometry(STORED).spacing) / 1000
     assert all(one.volume_ml == pytest.approx(one.voxels * voxel_ml) for one in found)
+
+
+def test_what_the_network_makes_of_annotated_lesions_is_measured_also_where_it_did_not_look() -> None:
+    mixture = mixture_of(3, "2d")
+    depth, y, x = mixture.record.cropped_shape
+    truth = truth_of(3) == 1
+    truth[0, 0, :3] = True  # outside of the crop
+    probability = np.zeros(truth.shape)
+    probability[CROP] = mixture.mean(1, (slice(0, depth), slice(0, y), slice(0, x)))
+    predicted = probability > 0.9
+    lesions, count = ndimage.label(truth, CUBE)
+    found = annotated_lesions(truth, mixture, 1, predicted)
+    ours = sorted((one.voxels, one.mean_probability, one.largest_probability, one.met) for one in found)
+    theirs = sorted(
+        (
+            np.count_nonzero(lesions == i),
+            ndimage.mean(probability, lesions, i),
+            ndimage.maximum(probability, lesions, i),
+            bool(predicted[lesions == i].any()),
+        )
+        for i in range(1, count + 1)
+    )
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+    assert [one.looked_at for one in sorted(found, key=lambda one: one.voxels)] == [False, *[True] * (count - 1)]
+
+
+def test_a_lesion_of_another_class_is_met_and_not_touched() -> None:
+    mixture = mixture_of(0, "2d")
+    classes = truth_of(0)
+    nothing = np.zeros(classes.shape, bool)
+    found = predicted_lesions(classes, mixture, 1, nothing, classes == 1)
+    assert found and {(one.touches, one.met) for one in found} == {((), True)}
+    own = predicted_lesions(classes, mixture, 1, classes == 1)
+    assert {one.met for one in own} == {True} and {len(one.touches) for one in own} == {1}
 
 
 def test_without_a_reference_nothing_is_touched_and_without_a_prediction_nothing_is_found() -> None:

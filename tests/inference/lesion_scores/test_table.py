@@ -8,8 +8,9 @@ import SimpleITK as sitk
 from autoseg.errors import InputError
 from autoseg.image.geometry import Geometry
 from autoseg.run_folder.lesion_scores import LesionScores
+from inference.lesion_scores import table as module
 from inference.lesion_scores.components import MeasuredLesion
-from inference.lesion_scores.table import COLUMNS, FILE, read_table, rows_of, write_rows
+from inference.lesion_scores.table import COLUMNS, FILE, LesionTable, read_table, rows_of
 
 GRID = Geometry((4, 5, 6), (3.0, 2.0, 0.5), (10.0, -20.0, 30.0), ((0, 0, 1), (0, 1, 0), (1, 0, 0)))
 SCORES = LesionScores(
@@ -22,13 +23,19 @@ def lesion(volume_ml: float, mean: float = 0.7, centre: tuple[float, float, floa
     return MeasuredLesion(int(volume_ml * 100), volume_ml, mean, 0.9, centre)
 
 
+def write(folder, case: str, found, scores=SCORES) -> None:
+    table = LesionTable(folder, [case])
+    table.add(rows_of(case, "lesion", found, scores, GRID))
+    table.write()
+
+
 def table(folder) -> pd.DataFrame:
     return pd.read_csv(folder / FILE)
 
 
 def test_the_likeliest_come_first_with_score_and_place(tmp_path) -> None:
     found = [lesion(1.0), lesion(3.0, centre=(3, 0, 5)), lesion(0.25)]
-    write_rows(tmp_path, ["a"], rows_of("a", "lesion", found, SCORES, GRID))
+    write(tmp_path, "a", found)
     read = table(tmp_path)
     assert tuple(read.columns) == COLUMNS
     assert read["score"].tolist() == pytest.approx([0.75, 0.5, 0.2])
@@ -46,24 +53,51 @@ def test_the_likeliest_come_first_with_score_and_place(tmp_path) -> None:
 
 
 def test_without_scores_the_mean_probability_orders(tmp_path) -> None:
-    write_rows(tmp_path, ["a"], rows_of("a", "lesion", [lesion(1, 0.6), lesion(1, 0.8)], None, GRID))
+    write(tmp_path, "a", [lesion(1, 0.6), lesion(1, 0.8)], None)
     read = table(tmp_path)
     assert read["mean_probability"].tolist() == [0.8, 0.6] and read["score"].isna().all()
 
 
 def test_a_case_that_is_predicted_again_is_replaced_and_others_stay(tmp_path) -> None:
-    write_rows(tmp_path, ["a"], rows_of("a", "lesion", [lesion(1), lesion(2)], SCORES, GRID))
-    write_rows(tmp_path, ["=b"], rows_of("=b", "lesion", [lesion(1)], SCORES, GRID))
-    write_rows(tmp_path, ["a"], rows_of("a", "lesion", [lesion(4)], SCORES, GRID))
+    write(tmp_path, "a", [lesion(1), lesion(2)])
+    write(tmp_path, "=b", [lesion(1)])
+    write(tmp_path, "a", [lesion(4)])
     assert [row[0] for row in read_table(tmp_path)] == ["=b", "a"]
-    write_rows(tmp_path, ["a"], [])
-    assert [row[0] for row in read_table(tmp_path)] == ["=b"]
     assert "'=b" in (tmp_path / FILE).read_text(encoding="utf-8"), "a spreadsheet does not run it"
+    write(tmp_path, "a", [])
+    assert [row[0] for row in read_table(tmp_path)] == ["=b"]
+
+
+def test_former_rows_of_what_is_predicted_go_before_the_first_label_map_is_written(tmp_path) -> None:
+    write(tmp_path, "a", [lesion(1), lesion(2)])
+    LesionTable(tmp_path, ["a", "b"])
+    assert read_table(tmp_path) == []
+
+
+def test_rows_are_written_every_few_seconds(tmp_path, monkeypatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(module.clock, "now", lambda: now[0])
+    table = LesionTable(tmp_path, ["a", "b", "c"])
+    table.add(rows_of("a", "lesion", [lesion(1)], SCORES, GRID))
+    assert not (tmp_path / FILE).exists()
+    now[0] = 11.0
+    table.add(rows_of("b", "lesion", [lesion(1)], SCORES, GRID))
+    assert [row[0] for row in read_table(tmp_path)] == ["a", "b"]
+    table.add(rows_of("c", "lesion", [lesion(1)], SCORES, GRID))
+    table.write()
+    assert [row[0] for row in read_table(tmp_path)] == ["a", "b", "c"]
+
+
+def test_an_empty_line_of_an_editor_is_no_row(tmp_path) -> None:
+    write(tmp_path, "a", [lesion(1)])
+    with (tmp_path / FILE).open("a", encoding="utf-8") as file:
+        file.write("\n")
+    assert len(read_table(tmp_path)) == 1
 
 
 @pytest.mark.parametrize("text", ["case,volume\na,3\n", "\0\0", ""])
 def test_another_file_of_this_name_is_not_replaced(tmp_path, text: str) -> None:
     (tmp_path / FILE).write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=r"predicted_lesions\.csv.*move it away"):
-        write_rows(tmp_path, ["a"], [])
+        LesionTable(tmp_path, ["a"])
     assert (tmp_path / FILE).read_text(encoding="utf-8") == text

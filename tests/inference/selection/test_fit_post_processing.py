@@ -195,6 +195,22 @@ def test_over_many_sets_of_cases_the_share_that_is_missed_stays_below_what_was_a
     assert np.mean(missed) > 0.03, "it is not kept by finding everything"
 
 
+def test_a_risk_that_is_out_of_reach_changes_nothing() -> None:
+    made = risky(8, seed=0)
+    assert fit(made, Aim("risk", most=0.1), ("threshold",)) == PLAIN, "eight cases cannot promise a tenth"
+    made.lesions[:] = 0
+    made.found[:] = 0
+    assert fit(made, Aim("risk", most=0.5), ("threshold",)) == PLAIN
+
+
+def test_classes_beside_lesions_get_no_threshold_that_would_move_those_of_lesions() -> None:
+    made = table()
+    made.dice[:, 3] += 0.1
+    fitted = fit_class("organ", made, FOLD, Aim("size"))
+    assert fitted.rule.is_plain and set(applied(fitted)) == {"largest component", "minimal size"}
+    assert fit_class("organ", made, FOLD, Aim("dice")).rule.threshold == THRESHOLDS[3]
+
+
 def test_cases_without_lesions_say_nothing_of_what_is_missed() -> None:
     made = risky(12, seed=1)
     made.lesions[6:] = 0

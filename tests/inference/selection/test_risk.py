@@ -33,6 +33,12 @@ def test_a_weak_model_is_told_as_such_and_other_aims_are_not_told() -> None:
     assert note.startswith("lesion: ") and "the model misses too many" in note
 
 
+def test_bounds_of_several_classes_are_told_to_hold_alone() -> None:
+    aim = Aim("risk", most=0.1)
+    notes = list(risk_notes(["lytic", "sclerotic"], [table(40, missed=2)] * 2, [aim, aim]))
+    assert len(notes) == 3 and "for its class alone" in notes[-1]
+
+
 def test_without_lesions_nothing_is_bounded() -> None:
     (note,) = risk_notes(["lesion"], [table(12, missed=0, lesions=0)], [Aim("risk", most=0.1)])
     assert "no case has lesions" in note

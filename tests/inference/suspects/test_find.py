@@ -1,5 +1,7 @@
 """What is suspected: lesions that are surely there and not annotated, and annotated ones that should be seen."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,8 +14,8 @@ from tests.example_record import STRAIGHT
 GRID = Geometry((20, 30, 40), (3.0, 1.0, 0.5), (10.0, -20.0, 5.0), STRAIGHT)
 
 
-def lesion(volume: float, mean: float, touches: tuple[int, ...] = (), place=(1.0, 2.0, 3.0)) -> MeasuredLesion:
-    return MeasuredLesion(9, volume, mean, min(1.0, mean + 0.1), place, touches)
+def lesion(volume: float, mean: float, *, met: bool = False, looked_at: bool = True) -> MeasuredLesion:
+    return MeasuredLesion(9, volume, mean, min(1.0, mean + 0.1), (1.0, 2.0, 3.0), (1,) if met else (), met, looked_at)
 
 
 def data_set(seed: int = 0) -> list[CaseLesions]:
@@ -23,8 +25,8 @@ def data_set(seed: int = 0) -> list[CaseLesions]:
     for case in range(30):
         annotated, predicted = [], []
         for volume, seen in ((3.0, rng.random() < 0.97), (0.05, rng.random() < 0.2)):
-            annotated.append(lesion(volume, 0.8 if seen else 0.05))
-            predicted += [lesion(volume, rng.uniform(0.7, 0.95), (len(annotated),))] if seen else []
+            annotated.append(lesion(volume, 0.8 if seen else 0.05, met=bool(seen)))
+            predicted += [lesion(volume, rng.uniform(0.7, 0.95), met=True)] if seen else []
         predicted += [lesion(rng.uniform(0.02, 0.2), rng.uniform(0.5, 0.65)) for _ in range(2)]
         cases.append(CaseLesions(f"case_{case:02}", case % 5, tuple(annotated), tuple(predicted), GRID))
     return cases
@@ -35,31 +37,15 @@ def spoilt(cases: list[CaseLesions]) -> tuple[list[CaseLesions], set[tuple[str, 
     made, wrong = list(cases), set()
     for i in range(5):
         of_case = cases[i]
-        left = tuple(
-            MeasuredLesion(p.voxels, p.volume_ml, p.mean_probability, p.largest_probability, p.centre)
-            if 1 in p.touches
-            else p
-            for p in of_case.predicted
-        )
-        made[i] = CaseLesions(of_case.case, of_case.fold, of_case.annotated[1:], left, GRID)
-        # numbers of the lesions that stay move down by one
-        made[i] = CaseLesions(
-            of_case.case,
-            of_case.fold,
-            of_case.annotated[1:],
-            tuple(
-                MeasuredLesion(p.voxels, p.volume_ml, p.mean_probability, p.largest_probability, p.centre, (1,))
-                if 2 in p.touches
-                else p
-                for p in left
-            ),
-            GRID,
-        )
-        wrong.add((of_case.case, NOT_ANNOTATED))
+        large = [p for p in of_case.predicted if p.volume_ml == 3.0]
+        left = tuple(replace(p, met=False, touches=()) if p in large else p for p in of_case.predicted)
+        made[i] = replace(of_case, annotated=of_case.annotated[1:], predicted=left)
+        if large:
+            wrong.add((of_case.case, NOT_ANNOTATED))
     for i in range(10, 15):
         of_case = cases[i]
         added = (*of_case.annotated, lesion(3.0, 0.02))
-        made[i] = CaseLesions(of_case.case, of_case.fold, added, of_case.predicted, GRID)
+        made[i] = replace(of_case, annotated=added)
         wrong.add((of_case.case, NOT_SEEN))
     return made, wrong
 
@@ -78,6 +64,18 @@ def test_that_a_tiny_lesion_is_missed_is_not_suspicious() -> None:
     large = [one.confidence for one in found if one.kind == NOT_SEEN and one.lesion.volume_ml > 1]
     assert tiny and max(tiny) < 0.4
     assert all(confidence > 0.8 for confidence in large)
+
+
+def test_a_lesion_that_lies_where_the_network_did_not_look_is_no_suspect() -> None:
+    cases = data_set()
+    unseen = replace(cases[0], annotated=(*cases[0].annotated, lesion(3.0, 0.0, looked_at=False)))
+    scored = fit_scores("lesion", cases)
+    assert suspects("lesion", [unseen, *cases[1:]], scored) == suspects("lesion", cases, scored)
+
+
+def test_a_lesion_that_only_has_another_class_is_no_suspect() -> None:
+    other_class = CaseLesions("a", 0, (lesion(3.0, 0.1, met=True),), (lesion(3.0, 0.9, met=True),), GRID)
+    assert suspects("lesion", [other_class], None) == []
 
 
 def test_the_place_is_in_the_patients_coordinates() -> None:

@@ -11,7 +11,7 @@ from autoseg.image.geometry import Geometry, to_canonical
 from autoseg.image.image import Image, write_image
 from autoseg.image.labels import Labels
 from inference.compare import Pair
-from inference.report.pictures import slice_of, zoom_box
+from inference.report.pictures import draw, slice_of, zoom_box
 from inference.suspects.pictures import suspect_pictures
 from inference.suspects.table import Line
 
@@ -46,6 +46,9 @@ def test_the_slice_goes_through_the_place_and_not_through_most_of_the_reference(
 def test_a_place_outside_the_image_shows_its_border(through) -> None:
     shown = slice_of(image(LARGE), image(SMALL), LABELS, None, through=through)
     assert 1 <= shown.number[0] <= to_canonical(STORED).apply_to_geometry(STORED).shape[shown.axis]
+    first, end, left, right = zoom_box(shown)
+    assert 0 <= first < end <= shown.reference.shape[0] and 0 <= left < right <= shown.reference.shape[1]
+    assert draw(shown).axes
 
 
 def test_suspects_of_cases_that_are_there_are_drawn(tmp_path) -> None:

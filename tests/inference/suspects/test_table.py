@@ -31,7 +31,11 @@ def test_only_the_first_are_written(tmp_path) -> None:
     assert len(read_suspects(RunFolder(tmp_path))) == MOST_SUSPECTS
 
 
-@pytest.mark.parametrize("text", ["", "case\na\n", ",".join(COLUMNS) + "\na,lesion,odd,1,1,1,1,1,1\n", "\0"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "case\na\n", ",".join(COLUMNS) + "\na,lesion,odd,1,1,1,1,1,1\n", "\0"]
+    + [",".join(COLUMNS) + f"\na,lesion,not seen,1,1,1,1,{number},1\n" for number in ("nan", "inf", "1e300", "x")],
+)
 def test_another_or_a_damaged_file_is_no_suspects(tmp_path, text: str) -> None:
     run = RunFolder(tmp_path)
     assert read_suspects(run) == []
