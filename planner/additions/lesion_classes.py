@@ -20,8 +20,8 @@ from autoseg.metrics.lesions import equivalent_diameters
 from autoseg.plan.decision import Decision
 
 LEAST_INDEX = 1.5
-"""A class of this index is a lesion. It is 9.1 for lesions of livers (semi-synthetic), 2.1 to 4.6 for metastases of
-synthetic spines of three kinds, and 0.1 to 0.5 for the organs of the abdomen and the hippocampus."""
+"""A class of this index is a lesion. It is 9.3 for lesions of livers (semi-synthetic), 2.1 to 4.6 for metastases of
+synthetic spines of three kinds, and 0.1 to 0.6 for the organs of the abdomen and the hippocampus."""
 
 
 @dataclass(frozen=True)

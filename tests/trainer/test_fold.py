@@ -22,6 +22,7 @@ from trainer import checkpoint, events, fold
 from trainer.events import TrainingCollapsed
 from trainer.fold import train_fold
 from trainer.learner import Learner
+from trainer.schedule import CLIP_AFTER_COLLAPSE
 
 ROOT = Path(__file__).parents[2]
 
@@ -194,18 +195,19 @@ def test_a_collapse_that_the_last_epoch_already_holds_goes_back_one_further_and_
     real, seen = Learner.step, []
 
     def step(self, image, label, rate, done):
-        seen.append((done, self.optimizer.param_groups[0]["betas"][1]))
+        seen.append((done, self.optimizer.param_groups[0]["betas"][1], self.clip))
         loss, counts = real(self, image, label, rate, done)
-        dead = done > 7 and [taken for taken, _ in seen].count(7) == 1
+        dead = done > 7 and [taken for taken, *_ in seen].count(7) == 1
         return loss, torch.zeros_like(counts) if dead else counts.clamp_min(1)
 
     monkeypatch.setattr(Learner, "step", step)
     train_fold(run, "3d", 0, device="cpu", workers=0)
     finished = Finished.model_validate_json(run.finished("3d", 0).read_text(encoding="utf-8"))
-    taken = [done for done, _ in seen]
+    taken = [done for done, *_ in seen]
     assert [taken.count(done) for done in (3, 4, 7, 8, 11, 12)] == [1, 2, 2, 3, 3, 1]
     assert [(event.kind, event.step) for event in finished.events] == [("restored", 4)]
-    assert {beta for done, beta in seen if done < 4} == {0.999} and seen[-1] == (23, 0.98)
+    assert {tuple(how) for done, *how in seen if done < 4} == {(0.999, 12.0)}
+    assert seen[-1] == (23, 0.98, CLIP_AFTER_COLLAPSE)
 
 
 @pytest.mark.parametrize("fails_at", [0, 6])

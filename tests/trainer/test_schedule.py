@@ -3,7 +3,15 @@ import itertools
 import pytest
 
 from autoseg.plan.configuration import LengthDependent
-from trainer.schedule import Event, iterations_after, learning_rate, of_length, progress
+from trainer.schedule import (
+    CLIP_AFTER_COLLAPSE,
+    Event,
+    gradient_clip,
+    iterations_after,
+    learning_rate,
+    of_length,
+    progress,
+)
 
 
 def shortened(step: int, iterations: int) -> Event:
@@ -39,6 +47,15 @@ def test_a_restore_scales_the_rate_from_its_step_on(training) -> None:
     event = Event(kind="restored", step=10, iterations=100, rate_factor=0.5, reason="collapsed")
     assert learning_rate(9, settings, (event,)) == learning_rate(9, settings, ())
     assert learning_rate(10, settings, (event,)) == pytest.approx(0.5 * learning_rate(10, settings, ()))
+
+
+def test_gradients_are_clipped_more_after_a_collapse_of_adamw(training) -> None:
+    restored = Event(kind="restored", step=50, iterations=100, rate_factor=0.5, reason="no foreground")
+    for optimizer, after in (("adamw", CLIP_AFTER_COLLAPSE), ("sgd", 12.0)):
+        settings = training(optimizer=optimizer, gradient_clip=12.0)
+        assert gradient_clip(settings, (shortened(40, 90),)) == 12.0
+        assert gradient_clip(settings, (restored, shortened(60, 90))) == after
+    assert gradient_clip(training(optimizer="adamw", gradient_clip=0.1), (restored,)) == 0.1
 
 
 def test_a_lengthened_schedule_is_continuous_and_still_ends_at_one(training) -> None:
