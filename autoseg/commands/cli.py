@@ -22,7 +22,7 @@ SUMMARIES = {
     "phantom": "Draw a synthetic spine data set with metastases: T1, T2 and STIR, labels, cases.csv.",
     "plan_and_preprocess": "Check a data set, measure its fingerprint, plan, split and preprocess it.",
     "predict": "Predict images with all finished folds together, as `autoseg select` chose.",
-    "run": "Everything: check, plan, preprocess, train all folds, cross-validate, report.",
+    "run": "Everything: check, plan, preprocess, train all folds, cross-validate, select, report.",
     "select": "Choose the configuration or pair that is best in cross-validation, and its post-processing.",
     "study": "Compare sequences and input dimensions: one network for each, over the same cases and folds.",
     "train": "Train one fold, or all in turn; stopped or killed, the same command goes on.",

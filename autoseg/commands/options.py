@@ -248,7 +248,7 @@ CandidateConfigurations = Annotated[
     Sequence[str] | None, _several("--config", "Choose from these [default: all].", "NAME")
 ]
 OperatingPoint = Annotated[
-    str,
+    str | None,
     Parameter(
         help="What threshold and minimal size are for: dice, or of lesions f2, sensitivity=0.9, false=1 (at most so "
         "many false ones a case) or risk=0.1 (bound of the expected share of missed ones) [default: f2 where the plan "

@@ -36,7 +36,7 @@ def select(
     run: TrainedRun,
     *,
     config: CandidateConfigurations = None,
-    operating_point: OperatingPoint | None = None,
+    operating_point: OperatingPoint = None,
     workers: Workers = None,
     threads: Threads = None,
     follow_links: FollowLinks = False,
