@@ -15,6 +15,7 @@ from autoseg.chart_style import own_style
 from autoseg.metrics import BIN_EDGES_MM, CaseMetrics, by_class
 from autoseg.run_folder.lesion_scores import FrocPoint
 from autoseg.run_folder.selection import Selection
+from inference.lesion_scores.froc import sensitivity_at
 from inference.report.encode import drawn
 from inference.report.run_facts import FoldLog
 
@@ -150,8 +151,10 @@ def lesion_curves(selection: Selection) -> Figure:
 def _froc_line(panel: Axes, points: Sequence[FrocPoint], label: str, **style: Any) -> None:
     """Draw the most lesions that are found with at most so many false ones, as steps."""
     inside = sorted({FROC_FROM, *(p.false_per_case for p in points if FROC_FROM < p.false_per_case <= FROC_TO)})
-    reached = [max((p.sensitivity for p in points if p.false_per_case <= x), default=0.0) for x in inside]
-    panel.plot(inside, reached, drawstyle="steps-post", label=drawn(label), **style)
+    reached = [(x, sensitivity_at(points, x)) for x in inside]
+    # a curve begins where its first point has few enough false ones
+    shown = [(x, sensitivity) for x, sensitivity in reached if sensitivity > 0]
+    panel.plot([x for x, _ in shown], [y for _, y in shown], drawstyle="steps-post", label=drawn(label), **style)
 
 
 def class_colours(rows: Sequence[CaseMetrics]) -> dict[str, tuple[float, ...] | str]:
