@@ -77,7 +77,7 @@ def spoil(data: Path, number: int) -> list[Spoilt]:
     rng = np.random.default_rng(SEED)
     cases = [case for case in read_dataset(data).cases if case.label is not None]
     shapes = [shape for case in cases if case.label is not None for shape in lesions_of(read(case.label))]
-    spoilt = []
+    spoilt: list[Spoilt] = []
     for case in rng.permutation(np.array(cases, dtype=object)).tolist():
         label = sitk.ReadImage(str(case.label))
         array = sitk.GetArrayFromImage(label)

@@ -42,7 +42,11 @@ def mean_interval(values: Sequence[float]) -> Interval | None:
         values: value of each case that defines it.
     """
     found = np.asarray(values, np.float64)
-    return _interval(found, lambda drawn, axis=-1: np.mean(drawn, axis=axis), found.size, found)
+
+    def mean(drawn: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
+        return np.asarray(drawn.mean(axis=axis))
+
+    return _interval(found, mean, found.size, found)
 
 
 def mean_over_classes_interval(values: NDArray[np.float64]) -> Interval | None:

@@ -37,8 +37,8 @@ from inference.evaluation.label_folders import (
 from inference.report.background_image import Background, from_file, from_preprocessed
 from inference.report.pictures import chosen_pictures
 from inference.report.run_facts import run_facts
+from inference.report.suspect_pictures import suspect_pictures
 from inference.report.write import write_report
-from inference.suspects.pictures import suspect_pictures
 from inference.suspects.table import read_suspects
 
 SECONDS_TO_LOAD, BESIDE_EACH_OTHER = 8.0, 1.5

@@ -17,7 +17,7 @@ from inference.report.charts import box_plots, dice_by_size, lesion_curves, trai
 from inference.report.encode import svg
 from inference.report.pictures import PREDICTION_COLOUR, REFERENCE_COLOUR, Picture
 from inference.report.run_facts import RunFacts
-from inference.suspects.pictures import SuspectPicture
+from inference.report.suspect_pictures import SuspectPicture
 
 NOT_DEFINED = "–"
 MOST_LINES = 1_000

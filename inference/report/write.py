@@ -10,8 +10,8 @@ from autoseg.metrics import CaseMetrics, Summary
 from inference.report.page import page
 from inference.report.pictures import Picture
 from inference.report.run_facts import RunFacts
+from inference.report.suspect_pictures import SuspectPicture
 from inference.report.tables import metrics_csv, strata_csv
-from inference.suspects.pictures import SuspectPicture
 
 
 def write_report(

@@ -12,7 +12,7 @@ from autoseg.image.image import Image, write_image
 from autoseg.image.labels import Labels
 from inference.compare import Pair
 from inference.report.pictures import draw, slice_of, zoom_box
-from inference.suspects.pictures import suspect_pictures
+from inference.report.suspect_pictures import suspect_pictures
 from inference.suspects.table import Line
 
 LABELS = Labels(values=(0, 3), names=("background", "lesion"))
