@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -45,7 +45,7 @@ from autoseg.whole_image.prepared_case import predict_prepared_case
 from inference.ensemble_groups import Group, groups_that_see, load_group
 from inference.input_check import require_possible_size, require_predictable, unusual
 from inference.lesion_scores.components import predicted_lesions
-from inference.lesion_scores.table import LesionTable, Row, read_table, rows_of
+from inference.lesion_scores.table import FILE, LesionTable, Row, rows_of
 from inference.post_processing import class_weights, remove_components
 from inference.predicted_part import limits, notes
 
@@ -67,7 +67,7 @@ class Predictor:
         rules: post-processing rule of each foreground class, in the order of the class indices.
         save_probabilities: whether the probability of each class is written too.
         scores: how predicted lesions are scored, by class name.
-        table: `predicted_lesions.csv`; None where the plan has no lesions.
+        table: `predicted_lesions.csv`; None where the plan has no lesions and there is no such file.
     """
 
     plan: Plan
@@ -126,9 +126,8 @@ def predict_cases(
     console = console or open_console(stderr=True)
     targets = output_files(cases, output)
     plan = read_plan(run.plan)
-    if plan.lesions:
-        # refused before anything is loaded
-        read_table(output)
+    # a foreign file of its name is refused before anything is loaded
+    table = _lesion_table(output, plan)
     names = (configuration,) if isinstance(configuration, str) else tuple(configuration)
     where = resolve_device(device)
     predictor = Predictor(
@@ -137,8 +136,8 @@ def predict_cases(
         tuple(load_group(run, plan, name, folds, device=where, mirror=mirror, console=console) for name in names),
         rules_by_class(rules, plan.labels),
         save_probabilities,
-        {of_class.name: of_class for of_class in _fitting(scores, rules, console)},
-        LesionTable(output, [case.name for case in cases]) if plan.lesions else None,
+        {of_class.name: of_class for of_class in _fitting(scores, rules, names, plan, console)},
+        table,
     )
     if predictor.plan.region is not None:
         console.print(limits(predictor.plan.region))
@@ -159,22 +158,42 @@ def predict_cases(
             bar.advance(cases_task)
         bar.update(cases_task, description="cases")
         bar.remove_task(windows_task)
+    if plan.lesions:
+        console.print(f"Predicted lesions: {output / FILE}", soft_wrap=True)
     return tuple(problems)
 
 
-def _fitting(scores: Sequence[LesionScores], rules: Sequence[ClassRule], console: Console) -> Iterator[LesionScores]:
-    """The scores that were fitted with the post-processing that is applied; others are told."""
-    texts = {rule.name: rule.text() for rule in rules}
-    for of_class in scores:
-        applied = texts.get(of_class.name, "none")
-        if applied == of_class.rule:
-            yield of_class
-        else:
-            console.print(
-                f"{of_class.name}: no scores, since they were fitted with post-processing {of_class.rule} and not "
-                f"{applied}; `autoseg select` fits them anew",
-                style="yellow",
+def _lesion_table(output: Path, plan: Plan) -> LesionTable | None:
+    """`predicted_lesions.csv`; without lesions only one that is there, so that no row outlives its label map."""
+    if plan.lesions:
+        return LesionTable(output)
+    with suppress(InputError):
+        return LesionTable(output, lists=False) if (output / FILE).exists() else None
+    return None
+
+
+def _fitting(
+    scores: Sequence[LesionScores],
+    rules: Sequence[ClassRule],
+    configurations: Sequence[str],
+    plan: Plan,
+    console: Console,
+) -> Iterator[LesionScores]:
+    """The scores that were fitted to what predicts; classes of lesions without one are told."""
+    texts, fitted = {rule.name: rule.text() for rule in rules}, {of_class.name: of_class for of_class in scores}
+    for name in plan.lesions:
+        of_class, applied = fitted.get(name), texts.get(name, "none")
+        if of_class is None:
+            why = "`autoseg select` fits them, where cross-validation has enough predicted lesions"
+        elif of_class.rule != applied or of_class.configurations != tuple(configurations):
+            why = (
+                f"they were fitted to {' + '.join(of_class.configurations)} with post-processing {of_class.rule}, and "
+                f"{' + '.join(configurations)} with {applied} predicts; `autoseg select` fits them anew"
             )
+        else:
+            yield of_class
+            continue
+        console.print(f"Predicted lesions of {name} get no scores: {why}", style="yellow", soft_wrap=True)
 
 
 def output_files(cases: Sequence[Case], output: Path) -> tuple[Path, ...]:
@@ -264,8 +283,10 @@ def _predict_case(
     remove_components(classes, predictor.rules, record.reoriented.spacing)
     for note in notes(part, classes):
         console.print(styled("yellow", case.name, f": {note}"))
-    write_image(target, label_image(classes, record, plan.labels))
     if predictor.table is not None:
+        predictor.table.begin(case.name)
+    write_image(target, label_image(classes, record, plan.labels))
+    if predictor.table is not None and plan.lesions:
         predictor.table.add(_lesion_rows(predictor, case.name, classes, Mixture(predicted)))
 
 

@@ -60,10 +60,10 @@ def predict(
     results = folder_for_results(output)
     folder = existing_run(run, follow_links=follow_links)
     plan = read_plan(folder.plan)
-    selection = read_selection(folder, plan) if config is None else None
+    selected = read_selection(folder, plan)
+    selection = selected if config is None else None
     if selection is not None and not post_processing:
-        # scores were fitted with the post-processing
-        selection = selection.changed(post_processing=(), lesion_scores=())
+        selection = selection.changed(post_processing=())
     wanted = DEFAULT_CONFIGURATIONS if config is None else config
     configurations = configurations_of(wanted) if selection is None else selection.configurations
     for name in configurations:
@@ -88,7 +88,7 @@ def predict(
         configuration=configurations,
         folds=(fold,) if isinstance(fold, int) else fold,
         rules=() if selection is None else selection.post_processing,
-        scores=() if selection is None else selection.lesion_scores,
+        scores=() if selected is None else selected.lesion_scores,
         device=device,
         mirror=mirror,
         save_probabilities=save_probabilities,

@@ -59,8 +59,13 @@ def select(
     require_writable(folder.path)
     names = None if config is None else configurations_of(config)
     selection = make_selection(folder, names, operating_point, workers=workers, threads=threads)
-    with timed(folder, Stage("select")):
-        _renew_reports(folder, threads)
+    try:
+        with timed(folder, Stage("select")):
+            _renew_reports(folder, threads)
+    except BaseException:
+        told = f"{folder.selected} is the new choice already; reports show the former one until you select again"
+        open_console(stderr=True).print(told, style="yellow", soft_wrap=True)
+        raise
     print_selection(open_console(), folder, selection)
     return selection
 

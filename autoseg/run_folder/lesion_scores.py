@@ -52,6 +52,7 @@ class LesionScores(FileModel):
 
     Args:
         name: name of the class.
+        configurations: names of the configurations that predicted what it was fitted to.
         rule: post-processing of the class that it was fitted with, in words.
         lesions: number of predicted lesions, out of fold, that it was fitted to.
         real: number of these that touch a lesion of the reference.
@@ -65,6 +66,7 @@ class LesionScores(FileModel):
     """
 
     name: str
+    configurations: tuple[str, ...] = ()
     rule: str = "none"
     lesions: int = Field(ge=0)
     real: int = Field(ge=0)

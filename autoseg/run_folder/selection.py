@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from autoseg.errors import RunFolderError
 from autoseg.files import FileModel, read_model, write_text
@@ -191,6 +191,17 @@ class Selection(FileModel):
     lesion_scores: tuple[LesionScores, ...] = ()
     froc: dict[str, tuple[FrocPoint, ...]] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Selection:
+        for field, names in (
+            ("configurations", list(self.configurations)),
+            ("post_processing", [rule.name for rule in self.post_processing]),
+            ("lesion_scores", [one.name for one in self.lesion_scores]),
+        ):
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise ValueError(f"{field}: {', '.join(twice)} stands there twice")
+        return self
 
     @property
     def rules(self) -> dict[str, str]:

@@ -68,12 +68,15 @@ class Scored:
     held_out: tuple[float, ...]
 
 
-def fit_scores(name: str, cases: Sequence[CaseLesions], rule: str = "none") -> Scored | None:
+def fit_scores(
+    name: str, cases: Sequence[CaseLesions], configurations: Sequence[str] = (), rule: str = "none"
+) -> Scored | None:
     """Fit the score of a class; None where there are too few predicted lesions to fit and judge it.
 
     Args:
         name: name of the class.
         cases: predicted lesions of every case, out of fold.
+        configurations: names of the configurations that predicted the cases together.
         rule: post-processing of the class that the cases were predicted with, in words.
     """
     predicted = [(case, lesion) for case in cases for lesion in case.predicted]
@@ -92,6 +95,7 @@ def fit_scores(name: str, cases: Sequence[CaseLesions], rule: str = "none") -> S
     mean_probability = [lesion.mean_probability for _, lesion in predicted]
     scores = LesionScores(
         name=name,
+        configurations=tuple(configurations),
         rule=rule,
         lesions=len(real),
         real=int(real.sum()),

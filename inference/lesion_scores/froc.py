@@ -37,6 +37,6 @@ def froc(
     return tuple(points)
 
 
-def sensitivity_at(points: Sequence[FrocPoint], false_per_case: float) -> float:
-    """The largest sensitivity with at most so many false ones a case; 0 where no point has so few."""
-    return max((p.sensitivity for p in points if p.false_per_case <= false_per_case + 1e-12), default=0.0)
+def sensitivity_at(points: Sequence[FrocPoint], false_per_case: float) -> float | None:
+    """The largest sensitivity with at most so many false ones a case; None where no point has so few."""
+    return max((p.sensitivity for p in points if p.false_per_case <= false_per_case + 1e-12), default=None)

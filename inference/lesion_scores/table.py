@@ -1,8 +1,8 @@
 """`predicted_lesions.csv`: the predicted lesions of every image, the likeliest first.
 
-Rows of images that were predicted before into the same folder stay. Those of the images that are predicted now are
-removed before the first label map is written, so that no row ever speaks of another label map than the one that is
-there. New rows are written every few seconds; a killed prediction may lack those of its last label maps.
+Rows of images that were predicted before into the same folder stay, until their label map is replaced: then they are
+removed, so that no row ever speaks of another label map than the one that is there. New rows are written every few
+seconds; a killed prediction may lack those of its last label maps.
 """
 
 from __future__ import annotations
@@ -69,27 +69,37 @@ class LesionTable:
 
     Args:
         folder: folder of the predictions.
-        cases: names of all cases that are predicted; their former rows are removed at once.
+        lists: whether lesions are listed; if not, rows of label maps that are replaced are removed all the same.
 
     Raises:
         InputError: the file that is there is not one of these tables.
     """
 
-    def __init__(self, folder: Path, cases: Sequence[str]) -> None:
+    def __init__(self, folder: Path, *, lists: bool = True) -> None:
         self._folder = folder
+        self._lists = lists
+        self._before = {cells[0] for cells in read_table(folder)}
         self._waiting: list[Row] = []
         self._written_at = clock.now()
-        if (folder / FILE).exists():
-            write_rows(folder, [], without=set(cases))
+
+    def begin(self, case: str) -> None:
+        """Remove the former rows of a case, whose label map is about to be replaced."""
+        if case in self._before:
+            self._before.remove(case)
+            write_rows(self._folder, [], without={case})
 
     def add(self, rows: Iterable[Row]) -> None:
         """Add the rows of a case; they are written now or a few seconds later."""
+        if not self._lists:
+            return
         self._waiting += rows
         if clock.now() - self._written_at > SECONDS_BETWEEN_WRITES:
             self.write()
 
     def write(self) -> None:
         """Write what waits; a table without lesions is written too."""
+        if not self._lists:
+            return
         write_rows(self._folder, self._waiting)
         self._waiting, self._written_at = [], clock.now()
 
@@ -123,8 +133,9 @@ def read_table(folder: Path) -> list[list[str]]:
         return []
     try:
         lines = [cells for _, cells in read_rows(path) if cells]
-    except TableRefused as error:
-        raise InputError(f"{error.told(path)}; move it away, it is not replaced") from None
+    except (TableRefused, IsADirectoryError) as error:
+        why = error.told(path) if isinstance(error, TableRefused) else f"{path}: is a folder"
+        raise InputError(f"{why}; move it away, it is not replaced") from None
     if not lines or lines[0] != list(COLUMNS) or any(len(cells) != len(COLUMNS) for cells in lines):
         raise InputError(f"{path}: is no table of predicted lesions of this release; move it away, it is not replaced")
     return lines[1:]

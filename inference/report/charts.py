@@ -153,7 +153,7 @@ def _froc_line(panel: Axes, points: Sequence[FrocPoint], label: str, **style: An
     inside = sorted({FROC_FROM, *(p.false_per_case for p in points if FROC_FROM < p.false_per_case <= FROC_TO)})
     reached = [(x, sensitivity_at(points, x)) for x in inside]
     # a curve begins where its first point has few enough false ones
-    shown = [(x, sensitivity) for x, sensitivity in reached if sensitivity > 0]
+    shown = [(x, sensitivity) for x, sensitivity in reached if sensitivity is not None]
     panel.plot([x for x, _ in shown], [y for _, y in shown], drawstyle="steps-post", label=drawn(label), **style)
 
 

@@ -45,7 +45,7 @@ from inference.selection.comparable import ComparedCases, compared_cases
 from inference.selection.fit_post_processing import Aim, Fitted, OutcomeTable, fit_class, parse_aim
 from inference.selection.judge import Judged, judge, performance_of
 from inference.selection.post_processing_outcomes import DIAMETERS_MM, outcomes_of_case
-from inference.selection.risk import risk_notes
+from inference.selection.reach import reach_notes
 from inference.suspects.find import Suspect, suspects
 
 WEAK = 0.2
@@ -125,11 +125,11 @@ def select_and_suspect(
     of_lesions = _lesions(finally_judged or judged, plan.lesions, compared)
     rules = {} if post_processed is None else {of_class.rule.name: of_class.rule for of_class in fitted}
     scored = {
-        name: fit_scores(name, cases, rules.get(name, ClassRule(name=name)).text())
+        name: fit_scores(name, cases, best, rules.get(name, ClassRule(name=name)).text())
         for name, cases in of_lesions.items()
     }
-    if aim.name == "risk":
-        notes = (*notes, *risk_notes(labels.foreground, tables, aims))
+    if aim.is_asked_for and tables:
+        notes = (*notes, *reach_notes(labels.foreground, tables, aims))
     selection = Selection(
         configurations=best,
         post_processing=() if post_processed is None else tuple(f.rule for f in fitted if not f.rule.is_plain),

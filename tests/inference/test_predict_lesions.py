@@ -16,7 +16,14 @@ from tests.inference.bright_run import predict, run, straight, write
 __all__ = ["run"]
 
 SCORES = LesionScores(
-    name="bright", lesions=30, real=15, centre=(0, 0, 0), scale=(1, 1, 1), weights=(0, 0, 1), intercept=5
+    name="bright",
+    configurations=("3d",),
+    lesions=30,
+    real=15,
+    centre=(0, 0, 0),
+    scale=(1, 1, 1),
+    weights=(0, 0, 1),
+    intercept=5,
 )
 
 
@@ -54,10 +61,12 @@ def test_each_lesion_of_the_label_map_is_a_row(of_lesions, tmp_path) -> None:
 def test_scores_that_were_fitted_with_other_post_processing_are_left_out_and_told(of_lesions, tmp_path) -> None:
     image_of(tmp_path / "in", [((2, 2, 2), (6, 6, 6))])
     cases = read_inputs([tmp_path / "in"], ("channel 0",))
-    other = SCORES.changed(rule="threshold 0.3")
-    _, told = predict(of_lesions, cases, tmp_path / "out", scores=(other,))
-    assert "no scores" in told and "threshold 0.3" in told
-    assert pd.read_csv(tmp_path / "out" / FILE)["score"].isna().all()
+    for other in (SCORES.changed(rule="threshold 0.3"), SCORES.changed(configurations=("2d", "3d"))):
+        _, told = predict(of_lesions, cases, tmp_path / "out", scores=(other,))
+        assert "get no scores" in told and (other.rule in told and " + ".join(other.configurations) in told)
+        assert pd.read_csv(tmp_path / "out" / FILE)["score"].isna().all()
+    _, told = predict(of_lesions, cases, tmp_path / "out")
+    assert "get no scores" in told and str(tmp_path / "out" / FILE) in told.replace("\n", "")
 
 
 def test_an_image_without_lesions_has_no_row(of_lesions, tmp_path) -> None:
@@ -69,6 +78,9 @@ def test_an_image_without_lesions_has_no_row(of_lesions, tmp_path) -> None:
     write_plan(rule, read_plan(rule).changed(lesions=()), {})
     predict(of_lesions, cases, tmp_path / "other")
     assert not (tmp_path / "other" / FILE).exists()
+    # rows of a label map that is replaced go with it
+    predict(of_lesions, cases, tmp_path / "out")
+    assert len(pd.read_csv(tmp_path / "out" / FILE)) == 0
 
 
 def test_a_foreign_table_is_refused_before_anything_is_predicted(of_lesions, tmp_path) -> None:

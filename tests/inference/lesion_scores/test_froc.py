@@ -16,7 +16,7 @@ def test_a_curve_by_hand() -> None:
 
 def test_nothing_predicted_and_nothing_to_find() -> None:
     assert froc([], [], lesions=3, cases=2) == ()
-    assert sensitivity_at((), 1.0) == 0
+    assert sensitivity_at((), 1.0) is None
     (only,) = froc([0.5], [[]], lesions=0, cases=4)
     assert (only.false_per_case, only.sensitivity) == (0.25, 0)
 

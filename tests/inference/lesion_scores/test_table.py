@@ -24,7 +24,8 @@ def lesion(volume_ml: float, mean: float = 0.7, centre: tuple[float, float, floa
 
 
 def write(folder, case: str, found, scores=SCORES) -> None:
-    table = LesionTable(folder, [case])
+    table = LesionTable(folder)
+    table.begin(case)
     table.add(rows_of(case, "lesion", found, scores, GRID))
     table.write()
 
@@ -68,16 +69,29 @@ def test_a_case_that_is_predicted_again_is_replaced_and_others_stay(tmp_path) ->
     assert [row[0] for row in read_table(tmp_path)] == ["=b"]
 
 
-def test_former_rows_of_what_is_predicted_go_before_the_first_label_map_is_written(tmp_path) -> None:
+def test_former_rows_go_when_their_label_map_is_about_to_be_replaced_and_not_before(tmp_path) -> None:
     write(tmp_path, "a", [lesion(1), lesion(2)])
-    LesionTable(tmp_path, ["a", "b"])
-    assert read_table(tmp_path) == []
+    write(tmp_path, "b", [lesion(1)])
+    table = LesionTable(tmp_path)
+    assert len(read_table(tmp_path)) == 3
+    table.begin("a")
+    assert [row[0] for row in read_table(tmp_path)] == ["b"]
+
+
+def test_without_lesions_rows_of_replaced_label_maps_go_all_the_same(tmp_path) -> None:
+    write(tmp_path, "a", [lesion(1), lesion(2)])
+    write(tmp_path, "b", [lesion(1)])
+    table = LesionTable(tmp_path, lists=False)
+    table.begin("a")
+    table.add(rows_of("a", "lesion", [lesion(1)], SCORES, GRID))
+    table.write()
+    assert [row[0] for row in read_table(tmp_path)] == ["b"]
 
 
 def test_rows_are_written_every_few_seconds(tmp_path, monkeypatch) -> None:
     now = [0.0]
     monkeypatch.setattr(module.clock, "now", lambda: now[0])
-    table = LesionTable(tmp_path, ["a", "b", "c"])
+    table = LesionTable(tmp_path)
     table.add(rows_of("a", "lesion", [lesion(1)], SCORES, GRID))
     assert not (tmp_path / FILE).exists()
     now[0] = 11.0
@@ -99,5 +113,11 @@ def test_an_empty_line_of_an_editor_is_no_row(tmp_path) -> None:
 def test_another_file_of_this_name_is_not_replaced(tmp_path, text: str) -> None:
     (tmp_path / FILE).write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=r"predicted_lesions\.csv.*move it away"):
-        LesionTable(tmp_path, ["a"])
+        LesionTable(tmp_path)
     assert (tmp_path / FILE).read_text(encoding="utf-8") == text
+
+
+def test_a_folder_of_this_name_is_told(tmp_path) -> None:
+    (tmp_path / FILE).mkdir()
+    with pytest.raises(InputError, match="is a folder; move it away"):
+        LesionTable(tmp_path)

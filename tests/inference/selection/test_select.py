@@ -15,11 +15,13 @@ from autoseg.plan.plan import read_plan, write_plan
 from autoseg.run_folder.dataset_record import write_record
 from autoseg.run_folder.finished_fold import read_finished, write_finished
 from autoseg.run_folder.paths import RunFolder
-from autoseg.run_folder.selection import Selection, read_selection
+from autoseg.run_folder.selection import ClassRule, Selection, read_selection, set_selection_aside
 from autoseg.run_folder.splits import read_splits, write_splits
 from autoseg.whole_image.out_of_fold import write_probabilities
 from inference.evaluation.evaluate import report_run
+from inference.selection.fit_post_processing import Fitted
 from inference.selection.select import select_configurations
+from inference.suspects.table import MOST_SUSPECTS, read_suspects
 from tests.example_fingerprint import example_case_fingerprint, example_fingerprint
 from tests.example_plan import with_configuration
 from tests.inference.selectable import CASES, CROP, FOLDS, LABELS, make_selectable, probability_of, record_of, truth_of
@@ -122,6 +124,9 @@ def test_the_command_writes_what_the_person_can_read_and_edit(run, capsys) -> No
         ("post_processing", [{"name": "kidney"}], "kidney"),
         ("post_processing", [{"name": "lesion", "threshold": 1.5}], r"post_processing\.0\.threshold"),
         ("postprocessing", [], "postprocessing"),
+        ("configurations", ["3d", "3d"], "3d stands there twice"),
+        ("post_processing", [{"name": "lesion"}, {"name": "lesion", "threshold": 0.3}], "lesion stands there twice"),
+        ("froc", {"kidney": []}, "kidney"),
     ],
 )
 def test_a_wrong_edit_names_file_and_field(run, selection, field, value, named) -> None:
@@ -237,3 +242,40 @@ def test_the_report_says_what_was_selected(run) -> None:
     text = page.read_text(encoding="utf-8")
     assert "Selected for prediction" in text and "2d + 3d" in text
     assert selection.post_processing[0].text() in text
+
+
+@pytest.fixture
+def of_lesions(run) -> RunFolder:
+    """The run with the class as a lesion in its plan."""
+    write_plan(run.plan, read_plan(run.plan).changed(lesions=("lesion",)), {})
+    return run
+
+
+def test_a_plan_with_lesions_is_selected_by_f2(of_lesions) -> None:
+    selection = select_configurations(of_lesions, workers=1)
+    assert selection.operating_point == "f2" and "lesion" in selection.why_this_point
+    # post-processing leaves no false lesion, so nothing tells what a score should be
+    assert selection.lesion_scores == () and any("too few to fit a score by" in note for note in selection.notes)
+
+
+def test_predicted_lesions_get_scores_and_false_ones_are_suspects(of_lesions, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("inference.selection.select.fit_class", lambda name, *_: Fitted(ClassRule(name=name), {}, ()))
+    selection = autoseg.select(of_lesions.path, workers=1)
+    (scores,), (found,) = selection.lesion_scores, selection.plain.classes
+    false = round(found.false_per_case * len(CASES))
+    assert scores.lesions - scores.real == false > 100 and scores.configurations == selection.configurations
+    assert sum(one.n for one in scores.reliability) == scores.lesions
+    # the last point of the curve is all that is predicted
+    assert scores.froc[-1].sensitivity == pytest.approx(found.sensitivity)
+    assert scores.froc[-1].false_per_case == pytest.approx(found.false_per_case)
+    plain = next(p for p in selection.froc["lesion"] if p.false_per_case == pytest.approx(found.false_per_case))
+    assert plain.sensitivity == pytest.approx(found.sensitivity)
+    assert len(read_suspects(of_lesions)) == MOST_SUSPECTS
+    assert "suspects.csv" in on_one_line(capsys.readouterr().out)
+    assert set_selection_aside(of_lesions, "2d") and not of_lesions.suspects.exists()
+
+
+def test_what_is_asked_for_and_out_of_reach_is_told(of_lesions) -> None:
+    selection = select_configurations(of_lesions, operating_point="risk=0.1", workers=1)
+    assert any("8 cases cannot show less than 11.1%" in note for note in selection.notes)
+    assert selection.post_processing == () and selection.why_this_point == ""

@@ -1,4 +1,4 @@
-"""Says what a bound of the risk means: of the expected share of missed lesions, with so many cases."""
+"""Says whether a figure that a person asked for is reached, and what a bound of the risk means."""
 
 from __future__ import annotations
 
@@ -10,19 +10,33 @@ from inference.selection.fit_post_processing import Aim, OutcomeTable, fit
 from inference.selection.post_processing_outcomes import THRESHOLDS
 
 
-def risk_notes(names: Sequence[str], tables: Sequence[OutcomeTable], aims: Sequence[Aim]) -> Iterator[str]:
-    """A sentence for each class whose threshold bounds the risk.
+def reach_notes(names: Sequence[str], tables: Sequence[OutcomeTable], aims: Sequence[Aim]) -> Iterator[str]:
+    """Sentences for each class of which a figure was asked for.
 
     Args:
         names: names of the foreground classes.
         tables: outcomes of each class.
-        aims: aim of each class; only those of `risk` are told.
+        aims: aim of each class; others are not told.
     """
     for name, table, aim in zip(names, tables, aims, strict=True):
         if aim.name == "risk":
             yield f"{name}: {_meaning(table, aim)}"
+        elif aim.is_asked_for and (missed := _out_of_reach(table, aim)):
+            yield f"{name}: {missed}"
     if sum(aim.name == "risk" for aim in aims) > 1:
         yield "each bound holds for its class alone: with several thresholds, classes take voxels from each other"
+
+
+def _out_of_reach(table: OutcomeTable, aim: Aim) -> str:
+    """What is reached instead of a figure that is out of reach; empty where it is met."""
+    setting = fit(table, aim, aim.steps)
+    found = table.found.sum(axis=0)[setting] / max(int(table.lesions.sum()), 1)
+    false = table.false.mean(axis=0)[setting]
+    if aim.name == "sensitivity" and found < aim.least - 1e-12:
+        return f"{aim.least:.0%} of the lesions is out of reach; the most that is found is {found:.0%}"
+    if aim.name == "false" and false > aim.most + 1e-12:
+        return f"{aim.most:g} false ones a case are out of reach; the fewest are {false:.2f}"
+    return ""
 
 
 def _meaning(table: OutcomeTable, aim: Aim) -> str:
