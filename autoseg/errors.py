@@ -139,6 +139,9 @@ def _problem(place: tuple[int | str, ...], text: str, given: object, planned: ob
             planned = None
     shown = [f"it is {given!r}"] if _is_short(given) else []
     shown += [f"planned was {planned!r}"] if _is_short(planned) else []
+    # these are Python's words for what a file calls a list
+    text = text.removeprefix("Value error, ").replace("Input should be a valid tuple", "must be a list, such as [a, b]")
+    text = text.replace("Tuple should have", "the list should have").removesuffix(" after validation, not 0")
     # a problem of the whole file has no place
     where = f"{'.'.join(map(str, place))}: " if place else ""
     return f"{where}{text}" + (f" ({', '.join(shown)})" if shown else "")
