@@ -11,20 +11,18 @@ The sums over all folds are printed: lesions found, false ones a case, mean shar
 from __future__ import annotations
 
 import argparse
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from rich.table import Table
 
-from autoseg.machine.map_cases import map_cases
 from autoseg.plan.plan import read_plan
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
 from autoseg.terminal import open_console
 from inference.selection.comparable import compared_cases
 from inference.selection.fit_post_processing import Aim, OutcomeTable, held_out, parse_aim
-from inference.selection.post_processing_outcomes import outcomes_of_case
+from inference.selection.select import outcome_tables
 
 POINTS = ("dice", "f2", "sensitivity=0.9", "false=1", "risk=0.1")
 
@@ -47,17 +45,12 @@ def tables_of(run: RunFolder, configuration: str) -> list[tuple[str, OutcomeTabl
     """Name, outcomes of every setting in every case, and fold of each case, for each class of lesions."""
     plan = read_plan(run.plan)
     compared = compared_cases(run, plan, read_splits(run.splits), [configuration])
-    outcomes = map_cases(
-        partial(outcomes_of_case, candidate=(configuration,), labels=plan.labels),
-        compared.files,
-        compared.workers(plan.labels.classes),
-        "Trying post-processing",
-        name=lambda files: files.case,
-    )
+    workers = compared.workers(plan.labels.classes)
+    tables = outcome_tables(compared, (configuration,), plan.labels, workers)
     names = plan.lesions or plan.labels.foreground
     return [
-        (name, OutcomeTable.of([of_case[index] for of_case in outcomes]), compared.folds)
-        for index, name in enumerate(plan.labels.foreground)
+        (name, table, compared.folds)
+        for name, table in zip(plan.labels.foreground, tables, strict=True)
         if name in names
     ]
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -143,7 +143,7 @@ def predict_cases(
         console.print(limits(predictor.plan.region))
     problems = []
     with (
-        _written_at_the_end(predictor.table),
+        predictor.table or nullcontext(),
         progress_bar(console) as bar,
         computing_with(threads if where.type == "cpu" else None) as computing,
     ):
@@ -288,15 +288,6 @@ def _predict_case(
     write_image(target, label_image(classes, record, plan.labels))
     if predictor.table is not None and plan.lesions:
         predictor.table.add(_lesion_rows(predictor, case.name, classes, Mixture(predicted)))
-
-
-@contextmanager
-def _written_at_the_end(table: LesionTable | None) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        if table is not None:
-            table.write()
 
 
 def _lesion_rows(predictor: Predictor, case: str, classes: NDArray[np.uint8], mixture: Mixture) -> Iterator[Row]:

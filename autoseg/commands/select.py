@@ -101,7 +101,7 @@ def select_at_end(
     """Choose what predicts at the end of a run, once every fold is finished; an existing choice is kept.
 
     Args:
-        run: RUN folder.
+        run: RUN folder with the finished folds, in which `selected.json` is written.
         configurations: configurations that the run trains.
         folds: number of folds of each.
         console: console to print to.

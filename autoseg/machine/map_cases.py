@@ -19,6 +19,9 @@ from autoseg.terminal import progress_bar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+SECONDS_TO_LOAD, BESIDE_EACH_OTHER = 8.0, 1.5
+"""Seconds that a worker takes to start, and factor on the time of a case while all cores compute."""
+
 
 def workers_within_memory(bytes_per_worker: int, at_most: int | None = None) -> int:
     """Return how many workers fit into three quarters of the free memory, at least one.
@@ -29,6 +32,20 @@ def workers_within_memory(bytes_per_worker: int, at_most: int | None = None) -> 
     """
     fitting = int(0.75 * free_memory() / max(bytes_per_worker, 1))
     return max(1, min(available_cores() if at_most is None else at_most, fitting))
+
+
+def expected_seconds(a_case: float, cases: int, workers: int, passes: int = 1) -> float:
+    """Expected seconds of `map_cases` over many cases.
+
+    Args:
+        a_case: seconds that a case takes alone, over all passes.
+        cases: number of cases.
+        workers: largest number of cases at the same time.
+        passes: number of calls of `map_cases`; each starts its own processes.
+    """
+    if workers == 1:
+        return a_case * cases
+    return passes * SECONDS_TO_LOAD + BESIDE_EACH_OTHER * a_case * cases / workers
 
 
 def map_cases(

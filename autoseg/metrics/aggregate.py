@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from statistics import mean, median, stdev
+from typing import Any
 
 import numpy as np
 
@@ -222,26 +223,18 @@ def _spread(values: Sequence[float | None], *, interval: bool = False) -> Spread
 
 def _bin(lesions: Sequence[Lesion], lower: float, upper: float) -> LesionBin:
     inside = [lesion for lesion in lesions if lower <= lesion.diameter_mm < upper]
-    found = sum(lesion.found for lesion in inside)
-    return LesionBin(
-        lower_mm=lower,
-        upper_mm=None if upper == float("inf") else upper,
-        reference=len(inside),
-        found=found,
-        sensitivity=ratio(found, len(inside)),
-    )
+    return LesionBin(lower_mm=lower, upper_mm=None if upper == float("inf") else upper, **_detected(inside))
 
 
 def _volume_bin(lesions: Sequence[Lesion], lower: float, upper: float) -> VolumeBin:
     inside = [lesion for lesion in lesions if lower <= lesion.volume_ml < upper]
-    found = sum(lesion.found for lesion in inside)
-    return VolumeBin(
-        lower_ml=lower,
-        upper_ml=None if upper == float("inf") else upper,
-        reference=len(inside),
-        found=found,
-        sensitivity=ratio(found, len(inside)),
-    )
+    return VolumeBin(lower_ml=lower, upper_ml=None if upper == float("inf") else upper, **_detected(inside))
+
+
+def _detected(lesions: Sequence[Lesion]) -> dict[str, Any]:
+    """Numbers of lesions and of found ones, and the sensitivity, as fields of a bin."""
+    found = sum(lesion.found for lesion in lesions)
+    return {"reference": len(lesions), "found": found, "sensitivity": ratio(found, len(lesions))}
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

@@ -16,7 +16,7 @@ class Agreement(FileModel):
     """Agreement of a predicted value, such as a volume, with the reference over cases.
 
     Args:
-        n: number of cases.
+        n: number of cases, each of which has both values.
         bias: mean of predicted minus reference.
         lower, upper: limits of agreement, bias ± 1.96 standard deviations of the differences (Bland & Altman, Lancet
             1986); None for fewer than two cases.

@@ -27,7 +27,7 @@ class Interval(FileModel):
 
     Args:
         lower, upper: limits of the interval.
-        n: number of cases.
+        n: number of cases that the mean is over.
     """
 
     lower: float

@@ -161,7 +161,7 @@ def plan_like(other: RunFolder, run: RunFolder, arm: Arm) -> Plan:
     Args:
         other: RUN folder of the other idea, with its plan and its cases.
         run: RUN folder of this one.
-        arm: this idea.
+        arm: the idea whose plan is written; it has the other one's patch, network and spacing.
     """
     plan = read_plan(other.plan)
     configuration = plan.configuration(CONFIG)

@@ -16,6 +16,7 @@ from autoseg.dataset.dataset_json import is_synthetic
 from autoseg.errors import PartialFailure, RunFolderError
 from autoseg.image.labels import Labels
 from autoseg.machine import clock
+from autoseg.machine.map_cases import expected_seconds
 from autoseg.metrics import CaseMetrics, Summary, summarize
 from autoseg.plan.plan import Plan, read_plan
 from autoseg.run_folder.dataset_record import read_record
@@ -40,9 +41,6 @@ from inference.report.run_facts import run_facts
 from inference.report.suspect_pictures import suspect_pictures
 from inference.report.write import write_report
 from inference.suspects.table import read_suspects
-
-SECONDS_TO_LOAD, BESIDE_EACH_OTHER = 8.0, 1.5
-"""Seconds that a comparing process takes to start, and factor on the time of a case while all cores compare."""
 
 
 class IncompleteEvaluation(PartialFailure):
@@ -165,12 +163,12 @@ def report_run(
         ],
     )
     backgrounds = preprocessed_backgrounds(run, configuration, plan, pairs)
-    pictures = chosen_pictures(rows, {pair.case: pair for pair in pairs}, plan.labels, backgrounds)
+    compared_cases = {row.case for row in rows}
+    readable = {pair.case: pair for pair in pairs if pair.case in compared_cases}
+    pictures = chosen_pictures(rows, readable, plan.labels, backgrounds)
     facts = run_facts(run, plan, configuration, found.splits)
     # suspects are of what predicts; a report of another configuration does not show them
     suspected = read_suspects(run) if facts.selection is not None else []
-    compared_cases = {row.case for row in rows}
-    readable = {pair.case: pair for pair in pairs if pair.case in compared_cases}
     looked_at = suspect_pictures(suspected, readable, plan.labels, backgrounds)
     report = report_folder(run, configuration)
     write_report(report, summary, rows, pictures=pictures, facts=facts, suspects=looked_at, folds=folds, strata=strata)
@@ -203,9 +201,7 @@ def expected_comparison_seconds(run: RunFolder, configuration: str, threads: int
         rates.append((clock.now() - start) / max(1, voxels_of(pair)))
     # cases differ in size, and with it in the time that they take
     a_case = max(rates[1:]) * mean(voxels_of(pair) for pair in pairs)
-    if workers == 1:
-        return a_case * cases
-    return SECONDS_TO_LOAD + BESIDE_EACH_OTHER * a_case * cases / workers
+    return expected_seconds(a_case, cases, workers)
 
 
 def _unfinished_warning(unfinished: Sequence[int], cases: int) -> list[str]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.image.geometry import slices_of
-from autoseg.metrics.lesions import equivalent_diameter
+from autoseg.metrics.lesions import equivalent_diameter, shared_voxels
 from autoseg.whole_image.mixture import Mixture
 
 CERTAIN = 1e-3
@@ -27,7 +27,7 @@ class MeasuredLesion:
 
     Args:
         voxels: number of its voxels.
-        volume_ml: its volume.
+        volume_ml: its volume in ml.
         mean_probability, largest_probability: over its voxels, of its class.
         centre: mean place (z, y, x) in voxels of the reoriented image.
         touches: of a predicted one, the numbers of the reference's lesions of its class that it touches; else empty.
@@ -143,11 +143,9 @@ def _measured(
 
 def _touched(parts: NDArray[np.integer], count: int, lesions: NDArray[np.integer]) -> list[tuple[int, ...]]:
     """Numbers of the reference's lesions that each component touches; entry 0 is that of no component."""
-    touched: list[set[int]] = [set() for _ in range(count + 1)]
     both = (parts > 0) & (lesions > 0)
-    for part, lesion in np.unique(np.stack([parts[both], lesions[both]]), axis=1).T.tolist():
-        touched[part].add(lesion)
-    return [tuple(sorted(numbers)) for numbers in touched]
+    shared = shared_voxels(parts, lesions, both, (count + 1, int(lesions.max(initial=0)) + 1))
+    return [tuple(sorted(numbers.tolist())) for numbers in np.split(shared.indices, shared.indptr[1:-1])]
 
 
 def _logit(probability: float) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,10 @@ from autoseg.image.geometry import Geometry
 from autoseg.run_folder.lesion_scores import LesionScores, ReliabilityBin
 from inference.lesion_scores.components import MeasuredLesion
 from inference.lesion_scores.froc import froc
+
+if TYPE_CHECKING:
+    # it takes seconds to load, and is loaded where a score is fitted
+    from sklearn.linear_model import LogisticRegression
 
 LEAST_LESIONS, LEAST_OF_EACH = 20, 5
 """Fewer predicted lesions, or fewer real or false ones among them, get no score: it would be guessed."""
@@ -47,12 +52,10 @@ class CaseLesions:
 class _Regression:
     centre: NDArray[np.float64]
     scale: NDArray[np.float64]
-    weights: NDArray[np.float64]
-    intercept: float
+    model: LogisticRegression
 
     def of(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        total = self.intercept + (features - self.centre) / self.scale @ self.weights
-        return np.asarray(1 / (1 + np.exp(-np.clip(total, -500, 500))))
+        return np.asarray(self.model.predict_proba((features - self.centre) / self.scale)[:, 1])
 
 
 @dataclass(frozen=True)
@@ -101,8 +104,8 @@ def fit_scores(
         real=int(real.sum()),
         centre=_triple(fitted.centre),
         scale=_triple(fitted.scale),
-        weights=_triple(fitted.weights),
-        intercept=fitted.intercept,
+        weights=_triple(fitted.model.coef_[0]),
+        intercept=float(fitted.model.intercept_[0]),
         reliability=bins,
         calibration_error=calibration_error(bins),
         froc=froc(held_out.tolist(), touched, lesions, count),
@@ -144,7 +147,7 @@ def held_out_scores(
     """Score of each lesion by a fit to the other folds; None where one of these has too few to fit.
 
     Args:
-        features: (lesion, feature).
+        features: numbers that the fit rests on, one row for each lesion and one column for each feature.
         real: (lesion,) what the score is the probability of.
         folds: (lesion,) fold of the lesion's case.
     """
@@ -161,8 +164,8 @@ def _fit(features: NDArray[np.float64], real: NDArray[np.bool_]) -> _Regression:
     from sklearn.linear_model import LogisticRegression
 
     centre, scale = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6)
-    fitted = LogisticRegression(C=1.0, max_iter=1000).fit((features - centre) / scale, real)
-    return _Regression(centre, scale, fitted.coef_[0].astype(np.float64), float(fitted.intercept_[0]))
+    model = LogisticRegression(C=1.0, max_iter=1000).fit((features - centre) / scale, real)
+    return _Regression(centre, scale, model)
 
 
 def _enough(real: NDArray[np.bool_]) -> bool:

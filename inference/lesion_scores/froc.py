@@ -24,7 +24,7 @@ def froc(
         scores: score of each predicted lesion.
         touched: lesions that each predicted lesion touches, by names that are unique over all cases.
         lesions: number of lesions of all references.
-        cases: number of cases.
+        cases: number of all cases, also of those without a predicted lesion.
     """
     points, found, false = list[FrocPoint](), set[Hashable](), 0
     order = np.argsort(-np.asarray(scores, np.float64), kind="stable").tolist()

@@ -48,7 +48,7 @@ def rows_of(
     Args:
         case: name of the case.
         class_name: name of the class.
-        found: predicted lesions.
+        found: measured lesions of the class that were predicted in this case.
         scores: how they are scored; None = they have no score.
         grid: geometry of the reoriented image, in whose voxels the centres lie.
     """
@@ -81,6 +81,13 @@ class LesionTable:
         self._before = {cells[0] for cells in read_table(folder)}
         self._waiting: list[Row] = []
         self._written_at = clock.now()
+
+    def __enter__(self) -> LesionTable:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Write what waits, also where the prediction is stopped."""
+        self.write()
 
     def begin(self, case: str) -> None:
         """Remove the former rows of a case, whose label map is about to be replaced."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from autoseg.machine import clock
+from autoseg.machine.map_cases import expected_seconds
 from autoseg.plan.plan import read_plan
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.selection import rules_by_class
@@ -12,8 +13,8 @@ from inference.selection.comparable import compared_cases
 from inference.selection.judge import judge_case
 from inference.selection.post_processing_outcomes import outcomes_of_case
 
-SECONDS_TO_LOAD, BESIDE_EACH_OTHER = 8.0, 1.5
-"""Seconds that a process takes to start, and factor on the time of a case while all cores compute."""
+PASSES = 3
+"""Number of times that a selection goes over all cases: comparing, judging, trying post-processing."""
 
 
 def expected_selection_seconds(
@@ -47,7 +48,4 @@ def expected_selection_seconds(
     a_case = (counted - start) * candidates + (judged - counted) * 1.3
     cases = len(cases_of(splits))
     workers = compared.workers(plan.labels.classes, threads, cases)
-    if workers == 1:
-        return a_case * cases
-    # three passes over the cases start processes of their own
-    return 3 * SECONDS_TO_LOAD + BESIDE_EACH_OTHER * a_case * cases / workers
+    return expected_seconds(a_case, cases, workers, PASSES)

@@ -25,6 +25,7 @@ from autoseg.run_folder.selection import (
     Performance,
     Selection,
     StepScore,
+    rules_by_class,
 )
 from autoseg.run_folder.splits import read_splits
 from inference.lesion_scores.fit import LEAST_LESIONS, LEAST_OF_EACH, CaseLesions, Scored, fit_scores
@@ -117,22 +118,20 @@ def select_and_suspect(
     reference = dice[best_single(candidates, order)]
     judged = judge(compared, best, plan, None, count)
     plain = performance_of(judged)
-    tables = _tables(compared, best, labels, count) if compared.several_folds else ()
+    tables = outcome_tables(compared, best, labels, count) if compared.several_folds else ()
     named = zip(labels.foreground, tables, aims, strict=False)
     fitted = tuple(fit_class(name, table, compared.folds, of_class) for name, table, of_class in named)
     finally_judged, notes = _post_processed(compared, best, plan, aim, fitted, plain, count)
     post_processed = None if finally_judged is None else performance_of(finally_judged)
     of_lesions = _lesions(finally_judged or judged, plan.lesions, compared)
-    rules = {} if post_processed is None else {of_class.rule.name: of_class.rule for of_class in fitted}
-    scored = {
-        name: fit_scores(name, cases, best, rules.get(name, ClassRule(name=name)).text())
-        for name, cases in of_lesions.items()
-    }
+    applied = () if post_processed is None else tuple(of_class.rule for of_class in fitted)
+    rules = {rule.name: rule for rule in rules_by_class(applied, labels)}
+    scored = {name: fit_scores(name, cases, best, rules[name].text()) for name, cases in of_lesions.items()}
     if aim.is_asked_for and tables:
         notes = (*notes, *reach_notes(labels.foreground, tables, aims))
     selection = Selection(
         configurations=best,
-        post_processing=() if post_processed is None else tuple(f.rule for f in fitted if not f.rule.is_plain),
+        post_processing=tuple(rule for rule in applied if not rule.is_plain),
         operating_point=point,
         why_this_point="" if operating_point else _why(plan.lesions),
         cases=len(compared.files),
@@ -142,7 +141,7 @@ def select_and_suspect(
         plain=plain,
         post_processed=post_processed,
         lesion_scores=tuple(one.scores for one in scored.values() if one is not None),
-        froc=_froc_by_threshold(labels.foreground, tables, rules if post_processed else {}, plan.lesions),
+        froc=_froc_by_threshold(labels.foreground, tables, rules, plan.lesions),
         notes=(*compared.notes, *notes, *_unscored(of_lesions, scored), *_weakness(plain)),
     )
     found = [one for name, cases in of_lesions.items() for one in suspects(name, cases, scored[name])]
@@ -177,14 +176,9 @@ def _froc_by_threshold(
     curves = {}
     for name, table in zip(names, tables, strict=False):
         if name in lesions:
-            rule = rules.get(name, ClassRule(name=name))
-            of_rule = (
-                slice(None),
-                slice(None),
-                int(rule.largest_component),
-                DIAMETERS_MM.index(rule.minimal_diameter_mm),
-            )
-            found, false = table.found[of_rule].sum(axis=0), table.false[of_rule].mean(axis=0)
+            only, diameter = int(rules[name].largest_component), DIAMETERS_MM.index(rules[name].minimal_diameter_mm)
+            found = table.found[:, :, only, diameter].sum(axis=0)
+            false = table.false[:, :, only, diameter].mean(axis=0)
             sensitivity = found / max(int(table.lesions.sum()), 1)
             curves[name] = tuple(
                 FrocPoint(false_per_case=float(f), sensitivity=float(s))
@@ -208,8 +202,15 @@ def _weakness(plain: Performance) -> tuple[str, ...]:
     return (f"mean Dice {plain.mean_dice:.3f}: too weak a model to choose by; train for longer and select again",)
 
 
-def _tables(compared: ComparedCases, best: Candidate, labels: Labels, workers: int) -> tuple[OutcomeTable, ...]:
-    """Outcomes of every setting of post-processing, for each foreground class."""
+def outcome_tables(compared: ComparedCases, best: Candidate, labels: Labels, workers: int) -> tuple[OutcomeTable, ...]:
+    """Outcomes of every setting of post-processing, a table for each foreground class.
+
+    Args:
+        compared: cases that are predicted out of fold.
+        best: names of the configurations whose probabilities are averaged.
+        labels: label values and names of the classes.
+        workers: number of processes over cases.
+    """
     outcomes = map_cases(
         partial(outcomes_of_case, candidate=best, labels=labels),
         compared.files,

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, gaussian_filter
 
-from autoseg.image.geometry import Shape
+from autoseg.image.geometry import Shape, slices_of
 from trainer.data.case_store import StoredCase
+from trainer.data.sampling import as_shape
 
 MARGIN = 3
 """Voxels around a lesion whose brightness is compared, and into which its edge fades."""
@@ -87,7 +88,8 @@ class PastedCase:
         first = np.maximum(lower, self.lower)
         last = np.minimum(upper, np.add(self.lower, self.label.shape))
         if (first < last).all():
-            into, of = _slices(first - lower, last - lower), _slices(first - self.lower, last - self.lower)
+            into = slices_of((as_shape(first - lower), as_shape(last - lower)))
+            of = slices_of((as_shape(first - self.lower), as_shape(last - self.lower)))
             image[:, *into], label[into] = self.image[:, *of], self.label[of]
         return image, label
 
@@ -112,7 +114,7 @@ def cut_lesion(case: StoredCase, rng: np.random.Generator, largest: Shape) -> Cu
     lower, upper = voxels.min(axis=0) - 2 * MARGIN, voxels.max(axis=0) + 1 + 2 * MARGIN
     if (lower < 0).any() or (upper > shape).any() or (upper - lower - 4 * MARGIN > largest).any():
         return None
-    image, label = case.read(_shape(lower), _shape(upper))
+    image, label = case.read(as_shape(lower), as_shape(upper))
     parts = cc3d.connected_components(np.ascontiguousarray(label == index), connectivity=26)
     mask = parts == parts[tuple(voxels[0] - lower)]
     around = binary_dilation(mask, iterations=MARGIN) & (label != index)
@@ -144,7 +146,7 @@ def paste(lesion: CutLesion, case: StoredCase, rng: np.random.Generator) -> Past
         lower = np.round(middle - size / 2).astype(int)
         if (lower < 0).any() or (lower + size > extent).any():
             continue
-        image, label = case.read(_shape(lower), _shape(lower + size))
+        image, label = case.read(as_shape(lower), as_shape(lower + size))
         if (label[lesion.mask] != lesion.host).any() or (label[lesion.around] == lesion.index).any():
             continue
         shift = _mean(image, lesion.around) - _mean(lesion.image, lesion.around)
@@ -153,18 +155,10 @@ def paste(lesion: CutLesion, case: StoredCase, rng: np.random.Generator) -> Past
         share = np.maximum(gaussian_filter(lesion.mask.astype(np.float32), EDGE_SD), lesion.mask)
         image += share * (lesion.image + shift[:, None, None, None] - image)
         label[lesion.mask] = lesion.index
-        return PastedCase(case, _shape(lower), image, label, np.argwhere(lesion.mask) + lower)
+        return PastedCase(case, as_shape(lower), image, label, np.argwhere(lesion.mask) + lower)
     return None
 
 
 def _mean(image: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Mean (C,) of each channel of an image (C, z, y, x) within a mask (z, y, x)."""
     return image[:, mask].mean(axis=1)
-
-
-def _slices(lower: NDArray, upper: NDArray) -> tuple[slice, ...]:
-    return tuple(slice(int(first), int(last)) for first, last in zip(lower, upper, strict=True))
-
-
-def _shape(values: NDArray) -> Shape:
-    return int(values[0]), int(values[1]), int(values[2])

@@ -146,7 +146,7 @@ def place_around(rng: np.random.Generator, voxel: NDArray[np.int64], shape: Shap
     first = np.clip(voxel - (patch - 1 - margin), lowest, highest)
     last = np.clip(voxel - margin, lowest, highest)
     lower = rng.integers(first, last + 1)
-    return Place(_shape(lower), _triple(voxel))
+    return Place(as_shape(lower), _triple(voxel))
 
 
 def place_anywhere(rng: np.random.Generator, shape: Shape, patch_size: Shape) -> Place:
@@ -159,7 +159,7 @@ def place_anywhere(rng: np.random.Generator, shape: Shape, patch_size: Shape) ->
     """
     lowest, highest = _allowed(shape, patch_size)
     lower = rng.integers(lowest, highest + 1)
-    return Place(_shape(lower), _triple(lower + (np.asarray(patch_size) - 1) / 2))
+    return Place(as_shape(lower), _triple(lower + (np.asarray(patch_size) - 1) / 2))
 
 
 def _allowed(shape: Shape, patch_size: Shape) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -171,7 +171,8 @@ def _allowed(shape: Shape, patch_size: Shape) -> tuple[NDArray[np.int64], NDArra
     return np.minimum(slack, 0), np.maximum(slack, 0)
 
 
-def _shape(values: NDArray) -> Shape:
+def as_shape(values: NDArray) -> Shape:
+    """Three whole numbers (z, y, x) of an array, as Python's own."""
     return int(values[0]), int(values[1]), int(values[2])
 
 
