@@ -33,6 +33,7 @@ from autoseg.run_folder.paths import RunFolder
 from autoseg.terminal import open_console
 from benchmarks.busy import BusyLoops
 from benchmarks.quiet import wait_until_quiet
+from trainer.data.batch import Batch
 from trainer.learner import Learner
 
 CONFIG = "3d"
@@ -147,14 +148,15 @@ def step_seconds(plan: Plan, threads: int, loops: int, seconds: float) -> float:
     configuration = plan.configuration(CONFIG)
     image, label = random_batch(plan, configuration)
     learner = Learner(plan, configuration, configuration.training, torch.device("cpu"), seed=0)
-    learner.step(image, label, 1e-4, 0)
+    batch = Batch(image, label, 0)
+    learner.step(batch, 1e-4, 0)
     taken: list[float] = []
     with BusyLoops() as busy:
         busy.set(loops)
         time.sleep(SECONDS_BEFORE)
         while len(taken) < FEWEST_STEPS or sum(taken) < seconds:
             start = time.perf_counter()
-            learner.step(image, label, 1e-4, 1)
+            learner.step(batch, 1e-4, 1)
             taken.append(time.perf_counter() - start)
     return statistics.median(taken)
 

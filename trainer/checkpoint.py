@@ -1,16 +1,17 @@
 """Save the training state of a fold to checkpoints, and restore it.
 
 A checkpoint is a folder such as `checkpoint/step_00000250` that holds `tensors.safetensors` (weights, averaged
-weights, optimiser, random state) and `state.json`. It appears whole or not at all. Two checkpoints are kept. The older
-one was written at the end of an epoch, where training is checked for a collapse, so that a collapse within an epoch
-cannot replace the last good state. Patches are drawn from (seed, fold, step, place in the batch), so the sampler needs
+weights, optimiser, random state) and `state.json`. It appears whole or not at all. Beside the newest one, the last of
+those at the end of an epoch are kept, where training is checked for a collapse, so that a collapse cannot replace the
+last good state. Patches are drawn from (seed, fold, step, place in the batch), so the sampler needs
 no state but the step.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -28,9 +29,6 @@ from autoseg.run_folder.finished_fold import Event
 from trainer.learner import Learner
 
 _STEP = re.compile(r"step_[0-9]{8,18}")
-
-SECONDS_BETWEEN_CHECKPOINTS = 180.0
-"""Within a long epoch a checkpoint is written after so many seconds; and at the end of each epoch."""
 
 
 class LogRow(FileModel):
@@ -95,6 +93,7 @@ class State(SealedModel):
         torch_version: version of torch that the fold was begun with.
         precision: dtype that the network computes in, or all dtypes in order where it changed; None in checkpoints of
             earlier releases.
+        compiled: whether the network is computed in compiled form; None = not decided, and the plain form.
         loss_sum: sum of the losses of the current epoch.
         counts: true positives, predicted and reference voxels of each class in the current epoch; None at its start.
         rows: lines of `log.csv` so far.
@@ -119,6 +118,7 @@ class State(SealedModel):
     torch_version: str
     precision: str | None = None
     plan_sha256: str
+    compiled: bool | None = None
     loss_sum: float = 0.0
     counts: list[list[float]] | None = None
     rows: list[LogRow] = Field(default_factory=list)
@@ -135,33 +135,68 @@ def forget_pace(state: State) -> None:
     state.pace_since, state.pace_from = len(state.rows), (state.step, state.seconds)
 
 
-def save(folder: Path, state: State, learner: Learner) -> None:
-    """Write a checkpoint atomically, then delete all others except the last earlier one at the end of an epoch.
+@dataclass(frozen=True)
+class Snapshot:
+    """The whole state of a training at one step, in the CPU's memory.
 
     Args:
-        folder: folder of the fold's checkpoints.
-        state: the part of the training state that is not a tensor; its hash and loss scale are set here.
-        learner: network and optimiser, whose tensors are saved.
+        state: the part that is not a tensor.
+        tensors: weights, averaged weights, optimiser and random state, by name.
+    """
+
+    state: State
+    tensors: dict[str, torch.Tensor]
+
+
+def take(state: State, learner: Learner) -> Snapshot:
+    """Copy the present state of a training.
+
+    Args:
+        state: the part that is not a tensor; its loss scale is set here.
+        learner: network and optimiser, whose tensors are copied.
     """
     tensors = {f"weights.{k}": v for k, v in learner.module.state_dict().items()}
     tensors |= {f"average.{k}": v for k, v in learner.average.items()}
     for index, values in learner.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in values.items() if v is not None}
     tensors["random_state"] = torch.get_rng_state()
-    tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     state.loss_scale = learner.scaler.state_dict()
-    written = _of_step(folder, state.step)
+    copies = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in tensors.items()}
+    return Snapshot(state.model_copy(), copies)
+
+
+def write(folder: Path, snapshot: Snapshot, earlier: Sequence[Snapshot] = ()) -> None:
+    """Write a checkpoint atomically, then delete all others but those that training can be set back to.
+
+    Kept are the newest earlier checkpoint at the end of an epoch, and two of them where the written one is within an
+    epoch.
+
+    Args:
+        folder: folder of the fold's checkpoints.
+        snapshot: state that is written.
+        earlier: states at the end of earlier epochs, the newest last; those to be kept are written where they are not.
+    """
+    per_epoch = snapshot.state.training.iterations_per_epoch
+    count = 1 if snapshot.state.step % per_epoch == 0 else 2
+    for other in [one for one in earlier if one.state.step < snapshot.state.step][-count:]:
+        if not is_saved(folder, other.state.step):
+            _write_one(folder, other)
+    written = _write_one(folder, snapshot)
+    before = [found for found in validated_generations(folder, per_epoch) if found.name < written.name]
+    # checkpoints of later steps are deleted too: they are damaged, or from before training was set back
+    for found in generations(folder):
+        if found not in (written, *before[:count]):
+            discard(found)
+
+
+def _write_one(folder: Path, snapshot: Snapshot) -> Path:
+    written, state = _of_step(folder, snapshot.state.step), snapshot.state
     with folder_replaced_when_done(written) as temporary:
         with disk_errors_named(temporary, SafetensorError):
-            save_file(tensors, temporary / "tensors.safetensors")
+            save_file(snapshot.tensors, temporary / "tensors.safetensors")
         state.sha256 = digest_of(temporary / "tensors.safetensors")
         (temporary / "state.json").write_text(state.sealed_json(), encoding="utf-8")
-    validated = validated_generations(folder, state.training.iterations_per_epoch)
-    kept = next((generation for generation in validated if generation.name < written.name), None)
-    # checkpoints of later steps are deleted too: they are damaged, or from before training was set back
-    for other in generations(folder):
-        if other not in (written, kept):
-            discard(other)
+    return written
 
 
 def is_saved(folder: Path, step: int) -> bool:
@@ -179,42 +214,49 @@ def validated_generations(folder: Path, iterations_per_epoch: int) -> list[Path]
     return [g for g in generations(folder) if int(g.name.removeprefix("step_")) % iterations_per_epoch == 0]
 
 
-def load(
-    folder: Path, *, validated_every: int = 1, other_than: Collection[int] = ()
-) -> tuple[State, dict[str, torch.Tensor]] | None:
-    """Load the newest checkpoint that is not damaged: its state and its tensors by name; None where there is none.
+def load(folder: Path) -> Snapshot | None:
+    """Load the newest checkpoint that is not damaged; None where there is none.
 
     Args:
         folder: folder of the fold's checkpoints.
-        validated_every: only checkpoints at a multiple of this number of steps count; with the steps of an epoch these
-            are the checkpoints at the end of an epoch.
-        other_than: steps of checkpoints that are only taken where there is no other one.
 
     Raises:
         RunFolderError: there are checkpoints, and all of them are damaged.
     """
-    avoided = {_of_step(folder, step) for step in other_than}
-    found = sorted(validated_generations(folder, validated_every), key=lambda generation: generation in avoided)
+    found = generations(folder)
     for generation in found:
-        try:
-            state = State.model_validate_json(read_json_bytes(generation / "state.json"))
-            if digest_of(generation / "tensors.safetensors") == state.sha256:
-                return state, load_file(generation / "tensors.safetensors")
-        except (OSError, TextRefused, ValidationError, SafetensorError):
-            continue
+        if (snapshot := _read(generation)) is not None:
+            return snapshot
     if found:
         raise RunFolderError(f"{folder}: every checkpoint is damaged; delete this folder to train from the start")
     return None
 
 
-def restore(state: State, tensors: dict[str, torch.Tensor], learner: Learner) -> None:
+def load_validated(folder: Path, iterations_per_epoch: int) -> list[Snapshot]:
+    """Load the checkpoints written at the end of an epoch that are not damaged, the newest last."""
+    found = [_read(generation) for generation in reversed(validated_generations(folder, iterations_per_epoch))]
+    return [snapshot for snapshot in found if snapshot is not None]
+
+
+def _read(generation: Path) -> Snapshot | None:
+    """A checkpoint; None where it is damaged."""
+    try:
+        state = State.model_validate_json(read_json_bytes(generation / "state.json"))
+        if digest_of(generation / "tensors.safetensors") == state.sha256:
+            return Snapshot(state, load_file(generation / "tensors.safetensors"))
+    except (OSError, TextRefused, ValidationError, SafetensorError):
+        return None
+    return None
+
+
+def restore(snapshot: Snapshot, learner: Learner) -> None:
     """Restore the learner's weights, average, optimiser and loss scale, and torch's random state.
 
     Args:
-        state: state of a checkpoint, from `load`.
-        tensors: tensors of the same checkpoint, by name.
+        snapshot: state to go on from.
         learner: network and optimiser that are restored in place.
     """
+    state, tensors = snapshot.state, snapshot.tensors
     learner.module.load_state_dict(_below(tensors, "weights."))
     for name, value in _below(tensors, "average.").items():
         learner.average[name].copy_(value)
@@ -230,9 +272,9 @@ def restore(state: State, tensors: dict[str, torch.Tensor], learner: Learner) ->
                 of_parameter[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
     groups = learner.optimizer.state_dict()["param_groups"]
     learner.optimizer.load_state_dict({"state": states, "param_groups": groups})
-    # a checkpoint written without mixed precision in float16 has no loss scale; the present one is kept
     if any(event.kind == "restored" for event in state.events):
         learner.forget_quickly()
+    # a checkpoint written without mixed precision in float16 has no loss scale; the present one is kept
     if state.loss_scale:
         learner.scaler.load_state_dict(state.loss_scale)
     torch.set_rng_state(tensors["random_state"])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
 
@@ -16,6 +15,7 @@ from autoseg.run_folder.finished_fold import Event
 from autoseg.terminal import format_duration
 from trainer import checkpoint
 from trainer.checkpoint import LogRow, State
+from trainer.checkpoint_writer import CheckpointWriter
 from trainer.learner import Learner
 from trainer.schedule import iterations_after, threads_after
 
@@ -55,34 +55,33 @@ def collapsed(state: State, dice: float) -> bool:
     return dice < NO_FOREGROUND and any(row.train_dice > LEARNED for row in state.rows)
 
 
-def go_back(folder: Path, learner: Learner, state: State, console: Console, why: str) -> None:
-    """Restore learner and state from a checkpoint at the end of an epoch; from there on learn more carefully.
+def go_back(writer: CheckpointWriter, learner: Learner, state: State, console: Console, why: str) -> None:
+    """Restore learner and state as they were at the end of an epoch; from there on learn more carefully.
 
-    The learning rate is halved. Checkpoints within an epoch may already contain the collapse, and so may the one at
+    The learning rate is halved. States within an epoch may already contain the collapse, and so may the one at
     the end of the last epoch, which still found foreground in its first steps. So where training was set back to a
-    checkpoint before, an older one is taken. AdamW's memory of large gradients keeps a network that predicts nothing
+    state before, an older one is taken. AdamW's memory of large gradients keeps a network that predicts nothing
     where it is: it is shortened (`forget_quickly`), and gradients are clipped from then on (`gradient_clip`).
 
     Args:
-        folder: folder of the fold, which holds its checkpoints.
+        writer: writer of the fold's checkpoints, which keeps the states to go back to.
         learner: network and optimiser; restored in place.
         state: training state; restored in place, with a new event.
         console: console that tells the user.
         why: the sign of the collapse, for the user.
 
     Raises:
-        TrainingCollapsed: training collapsed for the fourth time, or there is no checkpoint to go back to.
+        TrainingCollapsed: training collapsed for the fourth time, or there is no state to go back to.
     """
-    per_epoch = state.training.iterations_per_epoch
     restored_to = [e.step for e in state.events if e.kind == "restored"]
-    found = checkpoint.load(folder / "checkpoint", validated_every=per_epoch, other_than=restored_to)
+    found = writer.to_go_back_to(restored_to)
     if found is None or len(restored_to) >= MOST_RESTORES:
         raise TrainingCollapsed(
-            f"{folder}: training collapsed at step {state.step} ({why}) and could not be mended by smaller learning "
-            "rates; lower `learning_rate` in plan.yaml, and look at the images for extreme intensities"
+            f"{writer.folder.parent}: training collapsed at step {state.step} ({why}) and could not be mended by "
+            "smaller learning rates; lower `learning_rate` in plan.yaml, and look at the images for extreme intensities"
         )
-    before, tensors = found
-    checkpoint.restore(before, tensors, learner)
+    checkpoint.restore(found, learner)
+    before = found.state
     kept = tuple(e for e in state.events if e.step <= before.step)
     event = Event(
         kind="restored",
@@ -99,7 +98,9 @@ def go_back(folder: Path, learner: Learner, state: State, console: Console, why:
     learner.forget_quickly()
     # the time of the steps that are undone must not count for the pace
     checkpoint.forget_pace(state)
-    checkpoint.save(folder / "checkpoint", state, learner)
+    restored = checkpoint.take(state, learner)
+    writer.keep(restored)
+    writer.write(restored, at_once=True)
 
 
 def begin_with_pace(state: State, limit: float, of_step: float, known_by: str, console: Console) -> None:

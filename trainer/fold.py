@@ -8,13 +8,11 @@ training that follows the same events has the same bits too.
 
 from __future__ import annotations
 
-import math
-
 import torch
 
 from autoseg.errors import OutOfMemory
 from autoseg.machine import clock
-from autoseg.machine.device import resolve_device
+from autoseg.machine.device import computing_on, missing_layers_named, resolve_device
 from autoseg.machine.threads import computing_with
 from autoseg.network.weights import save_weights
 from autoseg.plan.network_input import InputLayout
@@ -25,10 +23,13 @@ from autoseg.run_folder.lock import locked
 from autoseg.run_folder.paths import RunFolder
 from trainer import checkpoint, events
 from trainer.checkpoint import LogRow, Repeated, Requested
-from trainer.data.batches import Batch, BatchLoader
+from trainer.compiled import compile_where_it_pays, use_compiled
+from trainer.data.batch import Batch, on_device
+from trainer.data.batches import BatchLoader
 from trainer.fold_end import finish_fold, stop_fold
 from trainer.fold_state import Fold
 from trainer.fold_threads import adapt_threads, on_window, repeat_events, take_threads
+from trainer.measure import random_batch
 from trainer.open_fold import open_fold
 from trainer.pace import AtOtherPace, begin_with_known_pace, compare_pace, end_if_time_is_over, set_limit
 from trainer.progress_bar import FoldBar
@@ -38,6 +39,8 @@ from trainer.stop_request import StopRequest
 from trainer.validation import dice_at_plan_spacing, evaluation_network, pooled_dice
 
 SECONDS_BETWEEN_PICTURES = 10.0
+STEPS_BETWEEN_FETCHES = 10
+"""A GPU takes this many steps before the CPU waits for their losses; on a CPU there is nothing to wait for."""
 
 
 def train_fold(
@@ -62,7 +65,7 @@ def train_fold(
         run: RUN folder that holds the plan, the splits and the preprocessed cases.
         configuration: name of the configuration that is trained.
         fold: index of the fold in `splits.json`.
-        device: `auto`, `cpu`, `cuda` or `mps`.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         workers: number of processes that draw and augment patches; None = chosen by the number of cores.
         threads: number of threads that compute on a CPU; None = as many as other programs leave cores for. Where
             `follows` is given, its number of threads is used.
@@ -91,15 +94,17 @@ def train_fold(
     threads = threads if follows is None else follows.threads
     with (
         locked(run.fold(configuration, fold), f"training fold {fold}"),
+        computing_on(where),
         computing_with(threads if where.type == "cpu" else None) as computing,
     ):
         requested = Requested(epochs=epochs, seconds=seconds, follows=repeated)
         task = open_fold(run, configuration, fold, where, workers, requested, computing)
         set_limit(task, seconds_from_now)
+        _choose_form(task)
         if not checkpoint.generations(task.folder / "checkpoint"):
             begin_with_known_pace(task, pace_before)
-            # training is set back to this checkpoint if the loss is not finite in the first epoch
-            task.save()
+            # training is set back to this state if the loss is not finite in the first epoch
+            task.end_epoch(at_once=True)
         if task.state.rows:
             # the fold may have been killed between a checkpoint and the log; after the last one no other log follows
             write_log(task.folder, task.state.rows, drawn=True)
@@ -111,8 +116,29 @@ def train_fold(
                     _train(task, stop, bar, at_other_pace)
         except torch.OutOfMemoryError:
             raise OutOfMemory(task.learner.device) from None
+        finally:
+            task.writer.close()
         save_weights(run.weights(configuration, fold), task.learner.average)
         finish_fold(task)
+
+
+def _choose_form(task: Fold) -> None:
+    """Pass a random batch through the network before training on a GPU, and compile the network where that pays.
+
+    A fold keeps the form that it began with.
+
+    Raises:
+        InputError: torch lacks a layer of the network on the device.
+    """
+    state, learner = task.state, task.learner
+    if state.compiled:
+        use_compiled(learner)
+    elif state.compiled is None and learner.device.type != "cpu" and state.step == 0:
+        batch = random_batch(task.plan, task.configuration).to(learner.device)
+        with missing_layers_named(learner.device):
+            learner.pass_through(batch)
+        if learner.device.type == "cuda":
+            state.compiled = compile_where_it_pays(learner, batch, task.length, task.console)
 
 
 def _repeated(run: RunFolder, configuration: str, finished: Finished) -> Repeated:
@@ -139,38 +165,42 @@ def _train(task: Fold, stop: StopRequest, bar: FoldBar, at_other_pace: AtOtherPa
         pin_memory=task.learner.device.type == "cuda",
     )
     with loader:
-        for batch in loader:
-            if not _step(task, batch):
-                return
+        for batch in on_device(loader, task.learner.device):
+            _step(task, batch)
             end_if_time_is_over(task)
-            if state.step % state.training.iterations_per_epoch == 0 or state.step == task.length:
+            epoch_ends = state.step % state.training.iterations_per_epoch == 0 or state.step == task.length
+            saves = task.writer.is_due
+            stops = stop.number
+            if epoch_ends or saves or stops is not None or len(task.pending) >= _fetched_at(task):
+                if not task.fetch():
+                    _go_back(task, "the loss is not finite")
+                    return
+                bar.show()
+            if epoch_ends:
                 if not _end_epoch(task):
                     return
                 compare_pace(task, at_other_pace)
-            elif clock.now() - task.saved_at > checkpoint.SECONDS_BETWEEN_CHECKPOINTS:
-                task.save()
+            elif saves:
+                task.save(at_once=False)
             repeat_events(task)
             adapt_threads(task)
-            bar.show()
-            if stop.number is not None:
-                stop_fold(task, stop.number)
+            if stops is not None:
+                stop_fold(task, stops)
             if state.step >= task.length or task.training != training:
                 return
 
 
-def _step(task: Fold, batch: Batch) -> bool:
-    """Take one optimiser step; return False if the loss is not finite and training is set back."""
+def _fetched_at(task: Fold) -> int:
+    return 1 if task.learner.device.type == "cpu" else STEPS_BETWEEN_FETCHES
+
+
+def _step(task: Fold, batch: Batch) -> None:
+    """Take one optimiser step, whose loss and counts are fetched later."""
     state = task.state
     rate = learning_rate(state.step, state.training, state.events)
     task.learner.clip = gradient_clip(state.training, state.events)
-    loss, counts = task.learner.step(batch.image, batch.label, rate, state.step)
-    if not math.isfinite(loss):
-        _go_back(task, "the loss is not finite")
-        return False
+    task.pending.append(task.learner.step(batch, rate, state.step))
     state.step += 1
-    state.loss_sum += loss
-    state.counts = (counts + torch.tensor(state.counts) if state.counts else counts).tolist()
-    return True
 
 
 def _end_epoch(task: Fold) -> bool:
@@ -200,9 +230,11 @@ def _end_epoch(task: Fold) -> bool:
     )
     state.rows = [*state.rows, row]
     state.loss_sum, state.counts = 0.0, None
+    before = state.events
     if not task.length_is_fixed:
         events.revise_length(state, task.limit, task.console, task.expected_validation(CASES_A_VALIDATION))
-    task.save()
+    # a length that the clock decided must not be decided otherwise when the fold is resumed
+    task.end_epoch(at_once=state.events != before or state.step == task.length)
     # drawing the picture takes as long as one or two steps of a small network
     drawn = state.step == task.length or clock.now() - task.drawn_at > SECONDS_BETWEEN_PICTURES
     write_log(task.folder, state.rows, drawn=drawn)
@@ -211,7 +243,8 @@ def _end_epoch(task: Fold) -> bool:
 
 
 def _go_back(task: Fold, why: str) -> None:
-    events.go_back(task.folder, task.learner, task.state, task.console, why)
+    task.pending.clear()
+    events.go_back(task.writer, task.learner, task.state, task.console, why)
     take_threads(task)
 
 

@@ -25,6 +25,7 @@ def stop_fold(task: Fold, number: int) -> None:
     Raises:
         TrainingStopped: always.
     """
+    task.writer.wait()
     if not checkpoint.is_saved(task.folder / "checkpoint", task.state.step):
         task.save()
     save_weights(task.run.weights(task.name, task.index), task.learner.average)

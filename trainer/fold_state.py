@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
 from autoseg.machine import clock
@@ -16,6 +18,7 @@ from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split
 from trainer import checkpoint
 from trainer.checkpoint import Requested, State
+from trainer.checkpoint_writer import CheckpointWriter
 from trainer.learner import Learner
 from trainer.schedule import iterations_after, of_length
 
@@ -38,9 +41,10 @@ class Fold:
         kept: names of fields of the plan's training settings that a person edited; nothing overrides them.
         planned: training settings of the plan, from which the settings for another length are derived.
         limit: value of `state.seconds` at which training ends; None = no time limit.
-        saved_at: clock time of the last checkpoint, in seconds.
+        writer: writer of the fold's checkpoints.
         drawn_at: clock time of the last drawing of `progress.png`, in seconds.
         counted_to: clock time up to which `state.seconds` counts, in seconds.
+        pending: losses and counts of the last steps, which are still on the device.
     """
 
     run: RunFolder
@@ -56,9 +60,10 @@ class Fold:
     kept: frozenset[str]
     planned: Training
     limit: float | None
-    saved_at: float
+    writer: CheckpointWriter
     drawn_at: float
     counted_to: float
+    pending: list[tuple[torch.Tensor, torch.Tensor]] = field(default_factory=list)
 
     def count_time(self) -> None:
         """Add the time since the last call to `state.seconds`."""
@@ -120,8 +125,44 @@ class Fold:
         """Present length of the schedule in steps, after all events."""
         return iterations_after(self.state.training, self.state.events)
 
-    def save(self) -> None:
-        """Write a checkpoint of the present state."""
+    def fetch(self) -> bool:
+        """Add losses and counts of the pending steps to the state.
+
+        All are fetched from the device at once, which waits until it has taken these steps.
+
+        Returns:
+            False if a loss is not finite; the state is then at the step before it.
+        """
+        if not self.pending:
+            return True
+        losses, counts = (torch.stack(values) for values in zip(*self.pending, strict=True))
+        self.pending.clear()
+        shape = counts.shape[1:]
+        fetched = torch.cat([losses.float(), counts.sum(0).ravel()]).cpu()
+        found, summed = fetched[: len(losses)].tolist(), fetched[len(losses) :].reshape(shape)
+        taken = next((i for i, loss in enumerate(found) if not math.isfinite(loss)), None)
+        if taken is not None:
+            self.state.step -= len(found) - taken
+            return False
+        for loss in found:
+            self.state.loss_sum += loss
+        before = self.state.counts
+        self.state.counts = (summed + torch.tensor(before) if before else summed).tolist()
+        return True
+
+    def save(self, *, at_once: bool = True) -> None:
+        """Write a checkpoint of the present state; `at_once`: wait until it is written."""
         self.count_time()
-        checkpoint.save(self.folder / "checkpoint", self.state, self.learner)
-        self.saved_at = clock.now()
+        self.writer.write(checkpoint.take(self.state, self.learner), at_once=at_once)
+
+    def end_epoch(self, *, at_once: bool) -> None:
+        """Keep the state at the end of an epoch to go back to, and write a checkpoint where one is due.
+
+        Args:
+            at_once: whether a checkpoint must be written before the next step.
+        """
+        self.count_time()
+        snapshot = checkpoint.take(self.state, self.learner)
+        self.writer.keep(snapshot)
+        if at_once or self.writer.is_due_after_an_epoch:
+            self.writer.write(snapshot, at_once=at_once)

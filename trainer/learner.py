@@ -1,21 +1,24 @@
 """The network in training: one optimiser step at a time, and the moving average of its weights.
 
-In: a batch of images (B, C, z, y, x) and labels (B, z, y, x). Out: the loss, and changed weights. CUDA uses mixed
-precision, and so do CPUs on which it is safe and faster; other devices use single precision.
+In: a batch of images (B, C, z, y, x) and labels (B, z, y, x) on the device. Out: the loss, and changed weights. CUDA
+uses mixed precision, and so do CPUs on which it is safe and faster; other devices use single precision.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 
 import torch
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from autoseg.machine.device import half_precision, memory_format
+from autoseg.machine.device import half_precision
 from autoseg.network.build import expect_little_foreground, network_by_plan, on_device
 from autoseg.network.unet import UNet
 from autoseg.plan.configuration import Configuration, Training
 from autoseg.plan.plan import Plan
-from trainer.lesion_loss import lesion_regions, lesion_wise_loss
+from trainer.data.batch import Batch
+from trainer.lesion_loss import lesion_wise_loss
 from trainer.loss import deep_supervision_loss, foreground_counts
 
 LONG_BETA, QUICK_BETA = 0.999, 0.98
@@ -44,50 +47,58 @@ class Learner:
         self.training = training
         # a larger gradient is scaled down to this norm; it is less after a collapse
         self.clip = training.gradient_clip
-        # along an axis that is not resampled a patch has one voxel, so the 1 mm given here affects no distance
-        self.spacing = configuration.target_spacing((1.0, 1.0, 1.0))
         self.module: UNet = on_device(network, device).train()
+        # what computes the logits: the network, or its compiled form; the state is kept by the network
+        self.forward: Callable[[torch.Tensor], Sequence[torch.Tensor]] = self.module
         self.optimizer = make_optimizer(training, self.module)
         self.average = {k: v.detach().clone() for k, v in self.module.state_dict().items()}
         self.half = half_precision(device, learning=True)
         # bfloat16 has the range of single precision and needs no scaling of the loss
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.half == torch.float16)
 
-    def step(self, image: torch.Tensor, label: torch.Tensor, rate: float, done: int) -> tuple[float, torch.Tensor]:
-        """Take one optimiser step. If the loss is not finite, no weight is changed.
+    def step(self, batch: Batch, rate: float, done: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Take one optimiser step; nothing here waits for a GPU.
+
+        On a CPU no weight is changed if the loss is not finite. On a GPU this is not known yet: the caller looks at the
+        loss later, and goes back to weights before it.
 
         Args:
-            image: images (B, C, z, y, x), float32.
-            label: class indices (B, z, y, x), uint8, on the CPU.
+            batch: images and labels on the device, with the lesions of the labels where their loss is used.
             rate: learning rate of this step.
             done: number of steps done before; the decay of the average grows with it.
 
         Returns:
-            The loss, and the numbers of true positive, predicted and reference voxels of each foreground class
-            (3, K-1).
+            The loss (a tensor without axes), and the numbers of true positive, predicted and reference voxels of each
+            foreground class (3, K-1); both are on the device.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        image = image.to(self.device, non_blocking=True, memory_format=memory_format(self.device))
-        voxels = label.numpy()
-        label = label.to(self.device, non_blocking=True)
         self.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(self.device.type, self.half, enabled=self.half is not None):
-            logits = self.module(image)
-        loss = deep_supervision_loss(logits, label, self.training.batch_dice)
-        if self.training.lesion_loss:
-            # lesions are found on the CPU while a GPU computes the network
-            lesions = lesion_regions(voxels, self.spacing)
-            loss = loss + self.training.lesion_loss * lesion_wise_loss(logits[0], label, lesions)
-        value = loss.item()
-        if math.isfinite(value):
+        logits, loss = self._loss(batch)
+        if self.device.type != "cpu" or math.isfinite(loss.item()):
             self.scaler.scale(loss).backward()
             self.scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.clip)
             self.scaler.step(self.optimizer)
             self.scaler.update()
             self._update_average(done)
-        return value, foreground_counts(logits[0], label).cpu()
+        return loss.detach(), foreground_counts(logits[0], batch.label)
+
+    def pass_through(self, batch: Batch) -> None:
+        """Compute the loss of a batch and its gradients, wait for the device, and change nothing."""
+        _, loss = self._loss(batch)
+        loss.backward()
+        loss.item()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def _loss(self, batch: Batch) -> tuple[Sequence[torch.Tensor], torch.Tensor]:
+        """Logits of every decoder stage, and the loss."""
+        with torch.autocast(self.device.type, self.half, enabled=self.half is not None):
+            logits = self.forward(batch.image)
+        loss = deep_supervision_loss(logits, batch.label, self.training.batch_dice)
+        if self.training.lesion_loss:
+            loss = loss + self.training.lesion_loss * lesion_wise_loss(logits[0], batch.label, batch.lesions)
+        return logits, loss
 
     def forget_quickly(self) -> None:
         """Let AdamW remember squared gradients for fifty steps at most; another optimiser is not changed.
@@ -101,24 +112,24 @@ class Learner:
 
     def is_finite(self) -> bool:
         """Whether every weight is finite; a gradient may overflow even if the loss does not."""
-        return all(bool(torch.isfinite(weight).all()) for weight in self.module.state_dict().values())
+        finite = [torch.isfinite(weight).all() for weight in self.module.state_dict().values()]
+        return bool(torch.stack(finite).all())
 
     @torch.no_grad()
     def _update_average(self, done: int) -> None:
         # with a decay that is constant from step 0, short runs would keep too much of the random initial weights
         decay = min(self.training.average_decay, (1 + done) / (10 + done))
         weights = self.module.state_dict()
-        torch._foreach_lerp_(list(self.average.values()), [weights[k] for k in self.average], 1 - decay)
+        move = get_ema_multi_avg_fn(decay)
+        move(list(self.average.values()), [weights[k] for k in self.average], done)
 
 
 def make_optimizer(training: Training, module: torch.nn.Module) -> torch.optim.Optimizer:
     """The optimiser that the training settings name, for the weights of a network."""
-    parameters = module.parameters()
+    parameters, rate, decay = list(module.parameters()), training.learning_rate, training.weight_decay
+    # one kernel for all weights on a GPU
+    fused = parameters[0].device.type == "cuda" or None
     if training.optimizer == "sgd":
-        return torch.optim.SGD(
-            parameters, training.learning_rate, momentum=0.99, nesterov=True, weight_decay=training.weight_decay
-        )
-    betas = (0.9, training.beta2 or LONG_BETA)
-    return torch.optim.AdamW(
-        parameters, training.learning_rate, betas, weight_decay=training.weight_decay, foreach=True
-    )
+        return torch.optim.SGD(parameters, rate, momentum=0.99, nesterov=True, weight_decay=decay, fused=fused)
+    betas, foreach = (0.9, training.beta2 or LONG_BETA), None if fused else True
+    return torch.optim.AdamW(parameters, rate, betas, weight_decay=decay, foreach=foreach, fused=fused)

@@ -35,13 +35,31 @@ class ClassRegions:
         patches: indices (P,) of the patches of the batch that contain the class.
         regions: for each voxel (P, z, y, x) the number of the nearest lesion, int64; lesions are counted from 0
             through all patches.
-        count: number of lesions in all patches.
+        voxels: number of voxels (count,) of the region of each lesion, int64.
     """
 
     index: int
     patches: torch.Tensor
     regions: torch.Tensor
-    count: int
+    voxels: torch.Tensor
+
+    @property
+    def count(self) -> int:
+        """Number of lesions in all patches."""
+        return len(self.voxels)
+
+    @property
+    def tensors(self) -> tuple[torch.Tensor, ...]:
+        """All tensors."""
+        return self.patches, self.regions, self.voxels
+
+    def pin_memory(self) -> ClassRegions:
+        """The same in page-locked memory, from which a GPU copies beside other work."""
+        return ClassRegions(self.index, *(tensor.pin_memory() for tensor in self.tensors))
+
+    def to(self, device: torch.device) -> ClassRegions:
+        """The same on a device."""
+        return ClassRegions(self.index, *(tensor.to(device, non_blocking=True) for tensor in self.tensors))
 
 
 def lesion_regions(label: NDArray[np.uint8], spacing: Spacing) -> tuple[ClassRegions, ...]:
@@ -65,8 +83,9 @@ def lesion_regions(label: NDArray[np.uint8], spacing: Spacing) -> tuple[ClassReg
             region, lesions = _nearest_lesion(mask, spacing)
             regions.append(region + count)
             count += lesions
-        stacked = torch.from_numpy(np.stack(regions).astype(np.int64))
-        found.append(ClassRegions(int(index), torch.from_numpy(patches), stacked, count))
+        stacked = np.stack(regions).astype(np.int64)
+        voxels = np.bincount(stacked.ravel(), minlength=count)
+        found.append(ClassRegions(int(index), *map(torch.from_numpy, (patches, stacked, voxels))))
     return tuple(found)
 
 
@@ -78,7 +97,7 @@ def lesion_wise_loss(logits: torch.Tensor, label: torch.Tensor, classes: Sequenc
     Args:
         logits: output of the network before the softmax, (B, K, z, y, x), at full resolution.
         label: class index of each voxel (B, z, y, x).
-        classes: lesion regions of the same label, from `lesion_regions`.
+        classes: lesion regions of the same label, from `lesion_regions`, on the device of the logits.
     """
     if not classes:
         return logits.new_zeros(())
@@ -86,14 +105,12 @@ def lesion_wise_loss(logits: torch.Tensor, label: torch.Tensor, classes: Sequenc
     cross_entropy = -log_probabilities.gather(1, label.long()[:, None])[:, 0]
     losses = []
     for of_class in classes:
-        patches = of_class.patches.to(logits.device, non_blocking=True)
-        region = of_class.regions.to(logits.device, non_blocking=True).ravel()
+        patches, region = of_class.patches, of_class.regions.ravel()
         probability = log_probabilities[patches, of_class.index].exp()
         truth = (label[patches] == of_class.index).float()
         overlap = _sums(probability * truth, region, of_class.count)
         dice = (2 * overlap + SMOOTH) / (_sums(probability + truth, region, of_class.count) + SMOOTH)
-        voxels = torch.bincount(region, minlength=of_class.count)
-        mean_cross_entropy = _sums(cross_entropy[patches], region, of_class.count) / voxels
+        mean_cross_entropy = _sums(cross_entropy[patches], region, of_class.count) / of_class.voxels
         losses.append((mean_cross_entropy - dice).mean())
     return torch.stack(losses).mean()
 

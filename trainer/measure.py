@@ -8,20 +8,23 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import psutil
 import torch
 
 from autoseg.machine.cores import available_cores
-from autoseg.machine.device import half_precision, resolve_device
+from autoseg.machine.device import computing_on, half_precision, missing_layers_named, resolve_device
 from autoseg.machine.other_programs import DISTURBING, OtherPrograms
 from autoseg.machine.step_cost import FORWARD_SHARE, StepCost
 from autoseg.machine.threads import computing_with
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.network_input import input_channels
 from autoseg.plan.plan import Plan
+from trainer.data.batch import Batch
 from trainer.learner import Learner
+from trainer.lesion_loss import lesion_regions
 
 ENOUGH_SECONDS = 1.0
 """No further step is timed once the timed steps of a configuration have taken this many seconds together."""
@@ -66,15 +69,29 @@ def measure_step(
     Returns:
         Seconds per step, peak memory, and the cores that other programs used. The seconds are infinite if the step
         does not fit into memory.
+
+    Raises:
+        InputError: this machine has no such device, or torch lacks a layer of the network on it.
     """
     where = resolve_device(device)
+    with computing_on(where), missing_layers_named(where):
+        return _measure(plan, configuration, where, steps, enough_seconds, threads)
+
+
+def _measure(
+    plan: Plan,
+    configuration: Configuration,
+    where: torch.device,
+    steps: int,
+    enough_seconds: float,
+    threads: int | None,
+) -> StepCost:
     # share of a step's time that a forward pass in prediction takes, where its dtype may differ from training
     narrower = half_precision(where, learning=False) != half_precision(where, learning=True)
     share = SHARE_IN_HALF_PRECISION if narrower else FORWARD_SHARE
-    generator = torch.Generator().manual_seed(0)
-    shape = (configuration.batch_size, *configuration.patch_size)
-    label = _small_pieces(shape, plan.labels.classes, generator)
-    image = torch.randn((shape[0], len(input_channels(plan, configuration)), *shape[1:]), generator=generator)
+    ready = random_batch(plan, configuration)
+    # beside a GPU other processes find the lesions of a batch; on a CPU their time is part of a step
+    made = partial(_with_lesions, ready, configuration)
     before = psutil.Process().memory_info().rss
     if where.type == "cuda":
         # torch keeps the peak of the whole process, which may come from an earlier measurement
@@ -84,7 +101,7 @@ def measure_step(
     with computing_with(threads or torch.get_num_threads()) as computing:
         try:
             learner = Learner(plan, configuration, configuration.training, where, seed=0)
-            step = partial(learner.step, image, label, 1e-4, 1)
+            step = partial(_take_step, learner, made if on_cpu else lambda: ready)
             used_by_others = _used_by_others(others) if on_cpu else 0.0
             if used_by_others < DISTURBING:
                 # the first step is a warm-up and not timed
@@ -101,6 +118,35 @@ def measure_step(
         else:
             peak = max(0, psutil.Process().memory_info().rss - before)
     return StepCost(statistics.median(seconds), peak, share, min(used_by_others, float(available_cores())))
+
+
+def random_batch(plan: Plan, configuration: Configuration) -> Batch:
+    """A batch of noise like those of a configuration, with many small components of every class.
+
+    Its lesions are found where their loss is used, which costs most for such a label.
+
+    Args:
+        plan: plan that holds the sequences and the classes.
+        configuration: configuration that holds the input, patch size and batch size.
+    """
+    generator = torch.Generator().manual_seed(0)
+    shape = (configuration.batch_size, *configuration.patch_size)
+    label = _small_pieces(shape, plan.labels.classes, generator)
+    image = torch.randn((shape[0], len(input_channels(plan, configuration)), *shape[1:]), generator=generator)
+    return _with_lesions(Batch(image, label, 0), configuration)
+
+
+def _with_lesions(batch: Batch, configuration: Configuration) -> Batch:
+    """The batch with the lesions of its label, where their loss is used."""
+    if not configuration.training.lesion_loss:
+        return batch
+    return replace(batch, lesions=lesion_regions(batch.label.numpy(), configuration.target_spacing((1.0, 1.0, 1.0))))
+
+
+def _take_step(learner: Learner, made: Callable[[], Batch]) -> None:
+    """Take a step and wait until the device has ended it."""
+    loss, _ = learner.step(made().to(learner.device), 1e-4, 1)
+    loss.item()
 
 
 def _used_by_others(others: OtherPrograms) -> float:

@@ -33,6 +33,7 @@ from autoseg.run_folder.trained_on import write_trained_on
 from autoseg.terminal import open_console
 from trainer import checkpoint
 from trainer.checkpoint import Requested, State
+from trainer.checkpoint_writer import CheckpointWriter
 from trainer.fold_state import Fold
 from trainer.learner import Learner
 from trainer.measure import measure_step
@@ -92,7 +93,7 @@ def open_fold(
         training = _requested_training(plan, configuration, requested, device)
         state = _new_state(training, requested, decided_by, precision(device), threads.count)
     else:
-        state = found[0]
+        state = found.state
         _check_same(folder, state, decided_by, requested)
         _keep_versions(state, device, console)
         threads.start_with(threads_after(state.threads, state.events))
@@ -100,7 +101,7 @@ def open_fold(
         checkpoint.forget_pace(state)
     learner = Learner(plan, configuration, state.training, device, seed=plan.seed + index)
     if found is not None:
-        checkpoint.restore(state, found[1], learner)
+        checkpoint.restore(found, learner)
         console.print(
             f"Fold {index}: going on at step {state.step} of {iterations_after(state.training, state.events)}"
         )
@@ -118,7 +119,9 @@ def open_fold(
         kept=edited_in("training", edited_fields(run, plan), name),
         planned=configuration.training,
         limit=None,
-        saved_at=clock.now(),
+        writer=CheckpointWriter(
+            folder / "checkpoint", state.training.iterations_per_epoch, beside=device.type != "cpu"
+        ),
         drawn_at=-math.inf,
         counted_to=clock.now(),
     )

@@ -15,11 +15,12 @@ from autoseg.commands.make_folds import keep_or_make_folds
 from autoseg.commands.plan_options import PlanOptions
 from autoseg.dataset.case import Dataset
 from autoseg.dataset.fingerprint import Fingerprint
+from autoseg.errors import InputError
 from autoseg.machine.cores import available_cores
 from autoseg.machine.step_cost import Measure, StepCost
+from autoseg.memory import total_memory
 from autoseg.plan.configuration import Architecture, Configuration
 from autoseg.plan.decision import Decision
-from autoseg.plan.defaults import DEFAULT_MEMORY_GB
 from autoseg.plan.plan import Plan, write_plan
 from autoseg.plan.study_cells import Cell
 from autoseg.run_folder.paths import RunFolder
@@ -30,6 +31,9 @@ from autoseg.run_folder.time_spent import read_time_spent, timed
 from autoseg.run_folder.timed_stage import Stage
 
 if TYPE_CHECKING:
+    import torch
+
+    from planner.budget.memory_target import MemoryTarget
     from planner.rules.reference_plan import PlannedDecisions
 
 
@@ -40,6 +44,7 @@ class Purpose:
     Args:
         wanted: options that decide the plan.
         device: type of the device that trains: `cpu`, `cuda` or `mps`.
+        measured_on: the device that training steps are measured on; None where this machine has none of that type.
         configurations: configurations that will be trained; for a study, the dimension of each cell.
         cells: cells of the study; empty where the run is no study.
         folds: number of folds; None = as many as `splits.json` has, or else five.
@@ -47,6 +52,7 @@ class Purpose:
 
     wanted: PlanOptions
     device: str
+    measured_on: torch.device | None
     configurations: tuple[str, ...]
     cells: tuple[Cell, ...]
     folds: int | None
@@ -58,20 +64,20 @@ def make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpos
     with timed(run, Stage("plan")):
         from planner.rules.reference_plan import require_planned
 
-        reference = reference_of(
-            fingerprint, wanted.memory_gb or DEFAULT_MEMORY_GB, wanted.architecture or "plain", cells
-        )
+        memory = _memory(purpose)
+        reference = reference_of(fingerprint, memory.reference.value, wanted.architecture or "plain", cells)
+        reference = reference.changed(memory_gb=memory.reference)
         require_planned(reference.plan, purpose.configurations)
         splits = keep_or_make_folds(run, dataset, fingerprint, reference.plan.seed, console, purpose.folds)
-        by_work = wanted.epochs is not None
-        by_clock = measure_on(purpose.device, wanted.threads)
-        measure = CostRecorder(_by_work(purpose.device, wanted.threads, by_clock) if by_work else by_clock)
         budget = wanted.budget_on(purpose.device)
+        require_measurable(budget, purpose.device, purpose.measured_on)
+        by_work = wanted.epochs is not None
+        measure = None if purpose.measured_on is None else _recorder(purpose.measured_on, wanted)
         followed, inside = reference, fingerprint
         if budget is not None:
             followed, inside = in_region(reference, fingerprint, splits, purpose)
         decided = decide(
-            followed,
+            followed.changed(memory_gb=memory.followed),
             inside,
             splits,
             cells,
@@ -92,7 +98,7 @@ def make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpos
             cores=available_cores(),
             threads=wanted.threads or default_threads(),
             counted=by_work,
-            steps=tuple(measure.steps),
+            steps=() if measure is None else tuple(measure.steps),
         )
         write_step_costs(run, costs)
         # written before plan.yaml, so that edits of plan.yaml can always be found by comparison
@@ -100,6 +106,9 @@ def make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpos
         write_plan(run.plan, decided.plan, decided.reasons)
     names = tuple(dict.fromkeys(purpose.configurations))
     messages.say_plan(console, run, decided.plan, reference.plan, names, len(splits), costs)
+    messages.say_memory(console, decided.plan, free_memory_of(purpose.measured_on))
+    if purpose.measured_on is None:
+        messages.say_unmeasured(console, decided.plan)
     if not by_work:
         messages.say_if_too_little(console, run, decided.plan, purpose.configurations, len(splits), costs)
     return decided.plan
@@ -170,7 +179,7 @@ def decide(
     budget_seconds: float | None,
     spent_seconds: float,
     device: str,
-    measure: Measure,
+    measure: Measure | None,
 ) -> PlannedDecisions:
     """Fit the reference plan to the hardware and the time budget; for a study, add every cell's configuration."""
     from planner.additions.study_grid import with_cells
@@ -187,6 +196,48 @@ def decide(
         measure=measure,
     )
     return with_cells(decided, cells, fingerprint) if cells else decided
+
+
+def require_measurable(budget: float | None, kind: str, device: torch.device | None) -> None:
+    """Refuse a time budget where no training step can be measured.
+
+    Args:
+        budget: time budget in seconds; None = no limit.
+        kind: type of the device that the plan is made for.
+        device: the device; None where this machine has none of that type.
+
+    Raises:
+        InputError: there is a budget, and no device to measure on.
+    """
+    if budget is not None and device is None:
+        raise InputError(
+            f"--time-budget: a plan for a time rests on measured training steps, and this machine has no {kind} "
+            "device; plan on a machine that has one, or leave --time-budget out"
+        )
+
+
+def _memory(purpose: Purpose) -> MemoryTarget:
+    """The memory that the plan is made for; on a CPU that of the whole machine limits it, which does not change."""
+    from planner.budget.memory_target import memory_target
+
+    wanted, architecture = purpose.wanted, purpose.wanted.architecture or "plain"
+    free = total_memory() if purpose.device == "cpu" else free_memory_of(purpose.measured_on)
+    return memory_target(wanted.memory_gb, architecture, free, purpose.device)
+
+
+def free_memory_of(device: torch.device | None) -> int | None:
+    """Bytes that are free on a device with a memory of its own; None without one."""
+    if device is None:
+        return None
+    from autoseg.machine.device_memory import free_device_memory
+
+    return free_device_memory(device)
+
+
+def _recorder(device: torch.device, wanted: PlanOptions) -> CostRecorder:
+    """What measures training steps and keeps the measurements; it counts their work where epochs are given."""
+    by_clock = measure_on(str(device), wanted.threads)
+    return CostRecorder(by_clock if wanted.epochs is None else _by_work(device.type, wanted.threads, by_clock))
 
 
 def measure_on(device: str, threads: int | None) -> Measure:

@@ -30,6 +30,9 @@ FEW_ITERATIONS = 100
 
 
 CASES_NAMED = 3
+
+UNUSED_MEMORY = 1.5
+"""From this many times the planned memory on, a device's free memory is said to be left unused."""
 """So many cases are named in a message; the others are counted."""
 
 
@@ -129,6 +132,51 @@ def say_plan(
                 f"The reference plan's {full.training.iterations:,} are what more time buys.",
             )
     console.print(f"Every decision and its reason: {run.plan}")
+
+
+def say_memory(console: Console, plan: Plan, free_bytes: int | None) -> None:
+    """Tell how much of a device's memory the plan leaves unused, and the option that would use it.
+
+    Args:
+        console: console to print to.
+        plan: plan that will be trained.
+        free_bytes: bytes that are free on the device; None = not known.
+    """
+    if free_bytes is None or free_bytes / 2**30 < UNUSED_MEMORY * plan.memory_gb:
+        return
+    console.print(
+        f"The plan is made for {plan.memory_gb:g} GB of memory, as nnU-Net's are; {free_bytes / 2**30:.0f} GB are free "
+        "on the device. --memory auto plans larger patches or batches for all of it (with --replan, or in a new RUN "
+        "folder)."
+    )
+
+
+def say_unmeasured(console: Console, plan: Plan) -> None:
+    """Tell that a plan was made for a device that this machine lacks, and what that means."""
+    device = plan.device
+    console.print(
+        f"This machine has no {device} device, so that no training step was measured: this is the reference plan, for "
+        f"a device of at least {plan.memory_gb:g} GB. Train it on a machine with {device}.",
+        style="yellow",
+    )
+
+
+def say_other_device(console: Console, run: RunFolder, plan: Plan, device: str) -> None:
+    """Warn if a plan was made for another type of device than the one that trains.
+
+    Args:
+        console: console to print to.
+        run: RUN folder that holds the plan.
+        plan: plan that is trained.
+        device: type of the device that trains, such as `cpu`.
+    """
+    if plan.device != device:
+        console.print(
+            f"{run.plan} was made for {plan.device}, and this training runs on {device}: patch, batch and length do "
+            f"not follow from what {device} can do. To plan for it: --replan with --device {device}, before anything "
+            "is trained, or a new RUN folder.",
+            style="yellow",
+        )
 
 
 def say_if_too_little(

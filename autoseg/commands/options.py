@@ -148,7 +148,14 @@ CopyFolder = Annotated[Path | str, _output("The copy; must not exist yet.")]
 Dimensions = Annotated[
     Sequence[str], _several("--config", "Configurations to plan and train, as 2d 3d.", "CHOICE", _DIMENSIONS)
 ]
-Memory = Annotated[float | None, Parameter(help="Memory in GB that training may take [default: 8]."), MEMORY_GB]
+Memory = Annotated[
+    float | Literal["auto"] | None,
+    Parameter(
+        help="GPU memory in GB that the plan is made for, or auto: all that is free on the card "
+        "[default: as published, 8; resenc_l 24, resenc_xl 40]."
+    ),
+    MEMORY_GB,
+]
 Architecture = Annotated[
     Literal["plain", "resenc_m", "resenc_l", "resenc_xl"] | None, Parameter(help="Kind of U-Net [default: plain].")
 ]
@@ -285,7 +292,10 @@ FollowLinks = Annotated[
 ]
 
 # how it is computed
-Device = Annotated[str, Parameter(help="Where to compute.", choices=_DEVICES, metavar="CHOICE")]
+Device = Annotated[
+    str,
+    Parameter(help="Where to compute; cuda:1 is the second card.", choices=_DEVICES, metavar="CHOICE"),
+]
 Threads = Annotated[
     int | None,
     Parameter(help="Threads that compute on a CPU [default: as many as other programs leave cores for]."),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import Literal, get_args
 
 from autoseg.commands.guards import trained_folds
 from autoseg.errors import InputError, RunFolderError
 from autoseg.plan.configuration import Architecture
 from autoseg.plan.defaults import DEFAULT_CPU_BUDGET
-from autoseg.plan.plan import Plan
+from autoseg.plan.plan import Plan, read_plan
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
 from autoseg.terminal import format_duration, parse_duration
@@ -22,15 +22,15 @@ class PlanOptions:
 
     Args:
         budget: time budget of a whole run in seconds.
-        memory_gb: device memory in GB that the plan may use.
-        device: `cpu`, `cuda` or `mps`.
+        memory_gb: device memory in GB that the plan is made for; `auto` = all that is free on the device.
+        device: `cpu`, `cuda`, `cuda:N` or `mps`.
         architecture: architecture of the network.
         threads: number of threads that compute on a CPU.
         epochs: number of epochs of every fold; if given, the plan follows from counted work, not from measured time.
     """
 
     budget: float | None
-    memory_gb: float | None
+    memory_gb: float | Literal["auto"] | None
     device: str | None
     architecture: Architecture | None
     threads: int | None = None
@@ -46,17 +46,18 @@ class PlanOptions:
         return self.budget or (DEFAULT_CPU_BUDGET if device == "cpu" else None)
 
 
-def carried_over(wanted: PlanOptions, former: Plan) -> PlanOptions:
+def carried_over(wanted: PlanOptions, former: Plan, memory_gb: float) -> PlanOptions:
     """Complete the options by those of the former plan, where a plan is made anew because the data changed.
 
     Args:
         wanted: options that the person gives now; they take precedence over the former plan.
         former: plan that was made before the data changed.
+        memory_gb: memory in GB that the former plan was asked for, which the plan itself may have lowered.
     """
     architecture = next((c.network.architecture for c in former.configurations.values()), None)
     return PlanOptions(
         budget=wanted.budget or former.time_budget_seconds,
-        memory_gb=wanted.memory_gb or former.memory_gb,
+        memory_gb=wanted.memory_gb or memory_gb,
         device=wanted.device or former.device,
         architecture=wanted.architecture or architecture,
         threads=wanted.threads,
@@ -66,7 +67,7 @@ def carried_over(wanted: PlanOptions, former: Plan) -> PlanOptions:
 
 def check_plan_options(
     time_budget: str | float | None,
-    memory: float | None,
+    memory: float | Literal["auto"] | None,
     device: str,
     architecture: Architecture | None,
     *,
@@ -101,8 +102,10 @@ def refuse_other_plan(run: RunFolder, wanted: PlanOptions, planned: Plan, config
         before = planned.time_budget_seconds
         had = "without a time budget" if before is None else f"with a time budget of {format_duration(before)}"
         differences.append(f"{had}, not {format_duration(wanted.budget)}")
-    if wanted.memory_gb is not None and wanted.memory_gb != planned.memory_gb:
-        differences.append(f"for {planned.memory_gb:g} GB of memory, not {wanted.memory_gb:g}")
+    memory_gb = memory_asked_for(run, planned)
+    # what is free on a device changes from moment to moment, so that `auto` cannot be compared
+    if isinstance(wanted.memory_gb, float | int) and wanted.memory_gb != memory_gb:
+        differences.append(f"for {memory_gb:g} GB of memory, not {wanted.memory_gb:g}")
     if wanted.device is not None and wanted.device.split(":")[0] != planned.device:
         differences.append(f"for the device {planned.device}, not {wanted.device}")
     architectures = {c.network.architecture for c in planned.configurations.values()}
@@ -111,6 +114,11 @@ def refuse_other_plan(run: RunFolder, wanted: PlanOptions, planned: Plan, config
     differences += _beyond_the_budget(run, planned, configurations)
     if differences:
         raise RunFolderError(f"{run.path}: was planned {'; '.join(differences)}; {how_to_plan_anew(run)}")
+
+
+def memory_asked_for(run: RunFolder, planned: Plan) -> float:
+    """Memory in GB that a plan was asked for; the plan that is followed may have less, where the device has less."""
+    return read_plan(run.reference_plan).memory_gb if run.reference_plan.exists() else planned.memory_gb
 
 
 def how_to_plan_anew(run: RunFolder) -> str:

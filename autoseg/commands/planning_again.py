@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from autoseg.commands.make_plan import decide, measure_on, reference_of
+from autoseg.commands.plan_options import memory_asked_for
 from autoseg.commands.preparation import PreparedRun, preprocess
 from autoseg.errors import OtherPace
 from autoseg.files import discard
 from autoseg.machine.step_cost import StepCost
 from autoseg.plan.configuration import Configuration
+from autoseg.plan.decision import Decision
 from autoseg.plan.plan import Plan, read_plan
 from autoseg.plan.study_cells import Cell
 from autoseg.plan.time_shares import budget_of_some_folds
@@ -145,7 +147,9 @@ def _decide_again(
     plan, splits = prepared.plan, read_splits(run.splits)
     # the region stays: cases are preprocessed by it
     fingerprint = within(prepared.fingerprint, plan.region)
-    reference = reference_of(fingerprint, plan.memory_gb, plan.configuration(name).network.architecture, cells)
+    architecture = plan.configuration(name).network.architecture
+    reference = reference_of(fingerprint, memory_asked_for(run, plan), architecture, cells)
+    reference = reference.changed(memory_gb=Decision(plan.memory_gb, "as planned before"))
     measure = CostRecorder(measure_on(plan.device, threads))
     factor = _times_as_slow(measure(plan, plan.configuration(name)), found)
 

@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from autoseg.commands import messages
 from autoseg.commands.guards import refuse_if_trained, require_run_or_empty
 from autoseg.commands.make_folds import keep_or_make_folds
-from autoseg.commands.make_plan import Purpose, make_plan
-from autoseg.commands.plan_options import PlanOptions, carried_over, how_to_plan_anew, refuse_other_plan
+from autoseg.commands.make_plan import Purpose, make_plan, require_measurable
+from autoseg.commands.plan_options import (
+    PlanOptions,
+    carried_over,
+    how_to_plan_anew,
+    memory_asked_for,
+    refuse_other_plan,
+)
 from autoseg.commands.raw_data import default_workers, is_edited, keep_fingerprint, read_and_check, require_room
 from autoseg.dataset.case import Dataset
 from autoseg.dataset.disk_space import estimate_bytes, require_disk_space
@@ -31,6 +38,9 @@ from autoseg.run_folder.time_spent import add_time, timed
 from autoseg.run_folder.timed_stage import Stage
 from autoseg.run_folder.trained_by import refuse_other_plan_than_trained
 from autoseg.terminal import open_console
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -87,8 +97,8 @@ def prepare(
     settle_plans(run)
     _refuse_conflicts(run, wanted, () if grid else configurations, replan=replan)
     former = None if replan else _former_plan(run, wanted)
-    to_plan_for = carried_over(wanted, former) if former else wanted
-    where = former.device if former else _device(wanted)
+    to_plan_for = carried_over(wanted, former, memory_asked_for(run, former)) if former else wanted
+    where, measured_on = _device(to_plan_for, measures=replan or not run.plan.exists())
     messages.say_budget(console, former.time_budget_seconds if former else wanted.budget_on(where), where, wanted)
     read = read_and_check(dataset, run, workers=workers or wanted.threads, trust_times=trust_times, console=console)
     cells = grid.cells(read.dataset.channels) if grid else ()
@@ -106,7 +116,7 @@ def prepare(
             _refuse_other_cells(run, plan, cells)
         else:
             trained = tuple(cell.dimension for cell in cells) or configurations
-            purpose = Purpose(to_plan_for, where, trained, cells, folds)
+            purpose = Purpose(to_plan_for, where, measured_on, trained, cells, folds)
             plan = make_plan(run, read.dataset, fingerprint, purpose, console)
         if not plan_only:
             names = [cell.name for cell in cells] or configurations
@@ -131,11 +141,24 @@ def _former_plan(run: RunFolder, wanted: PlanOptions) -> Plan | None:
     return plan
 
 
-def _device(wanted: PlanOptions) -> str:
-    """Type of the device that the plan will be made for: `cpu`, `cuda` or `mps`."""
-    from autoseg.machine.device import resolve_device
+def _device(wanted: PlanOptions, *, measures: bool) -> tuple[str, torch.device | None]:
+    """Type of the device that the plan is made for, and the device that steps are measured on.
 
-    return resolve_device(wanted.device_name).type
+    The latter is None where this machine has no such device.
+
+    Args:
+        wanted: options that the plan is made for.
+        measures: whether a plan is made now.
+
+    Raises:
+        InputError: steps would have to be measured for a time budget, and this machine has no such device.
+    """
+    from autoseg.machine.device import device_to_plan_for
+
+    kind, device = device_to_plan_for(wanted.device_name)
+    if measures:
+        require_measurable(wanted.budget, kind, device)
+    return kind, device
 
 
 def _keep_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, console: Console, folds: int | None) -> Plan:

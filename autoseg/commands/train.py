@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from autoseg.commands.fold_time import FoldTime
 from autoseg.commands.guards import configurations_of, existing_run, refuse_models_alone, require_writable
-from autoseg.commands.messages import say_changed_cases, say_notes_on_splits
+from autoseg.commands.messages import say_changed_cases, say_notes_on_splits, say_other_device
 from autoseg.commands.options import (
     Device,
     Epochs,
@@ -82,6 +82,7 @@ def train(
         read_folds(folder, plan, name, splits)
         require_preprocessed(folder, plan, name, [splits[i] for i in folds])
     say_changed_cases(open_console(stderr=True), folder, plan, configurations)
+    say_other_device(open_console(stderr=True), folder, plan, _kind(device))
     for name in configurations:
         for index in folds:
             train_unless_finished(
@@ -161,6 +162,13 @@ def train_unless_finished(
             follows=followed,
             at_other_pace=at_other_pace,
         )
+
+
+def _kind(device: str) -> str:
+    """Type of the device that a name stands for: `cpu`, `cuda` or `mps`."""
+    from autoseg.machine.device import resolve_device
+
+    return resolve_device(device).type
 
 
 def _followed(

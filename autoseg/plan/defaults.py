@@ -3,7 +3,6 @@
 DEFAULT_CONFIGURATIONS = ("3d",)
 DEFAULT_DIMENSIONS = ("2d", "2.5d", "3d")
 """Input dimensions that a study compares."""
-DEFAULT_MEMORY_GB = 8.0
 DEFAULT_FOLDS = 5
 DEFAULT_CPU_BUDGET = 40 * 60.0
 """Time budget of a whole run on a CPU, in seconds."""

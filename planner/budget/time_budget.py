@@ -40,7 +40,7 @@ def fit_to_budget(
     budget_seconds: float | None,
     spent_seconds: float,
     device: str,
-    measure: Measure,
+    measure: Measure | None,
 ) -> PlannedDecisions:
     """The plan that is followed on this machine within the time budget.
 
@@ -54,13 +54,14 @@ def fit_to_budget(
         spent_seconds: seconds of the budget that are already used.
         device: type of the device, such as `cpu`.
         measure: function that measures a training step of a configuration on the device. For configurations that are
-            not trained now, the step is estimated from these measurements where they suffice to fit a line.
+            not trained now, the step is estimated from these measurements where they suffice to fit a line. None =
+            this machine has no such device, and without a budget the reference plan is followed unmeasured.
 
     Raises:
         PlanError: not even the smallest network or patch of a configuration fits into memory.
     """
     fitted = decisions.changed(
-        device=Decision(device, "where the plan was made for"),
+        device=Decision(device, "where training is to run" if measure else "asked for; not measured: it is not here"),
         time_budget_seconds=Decision(
             budget_seconds, "for the whole run, restarts included" if budget_seconds else "no limit was given"
         ),
@@ -74,7 +75,7 @@ def fit_to_budget(
     measured = {*configurations, *map(fitted.plan.preprocessed_as, configurations)}
     known: list[tuple[int, StepCost]] = []
     for name in _in_order(fitted.plan, measured):
-        if not time:
+        if time is None or measure is None:
             fitted = _without_limit(fitted, name, fingerprint, measure if name in configurations else None)
         elif name in measured or not allow_a_line(known):
             trained = name in measured

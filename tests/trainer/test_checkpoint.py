@@ -6,6 +6,7 @@ import torch
 from tests.trainer.tiny_run import make_plan, make_training
 from trainer import checkpoint
 from trainer.checkpoint import Requested, State
+from trainer.data.batch import Batch
 from trainer.learner import Learner
 
 
@@ -28,10 +29,10 @@ def make_state(step: int = 3) -> State:
 
 
 def saved_and_restored(folder: Path, learner: Learner, other: Learner) -> None:
-    checkpoint.save(folder, make_state(), learner)
+    checkpoint.write(folder, checkpoint.take(make_state(), learner))
     found = checkpoint.load(folder)
     assert found is not None
-    checkpoint.restore(*found, other)
+    checkpoint.restore(found, other)
 
 
 def test_the_loss_scale_of_half_precision_goes_on(tmp_path: Path) -> None:
@@ -55,29 +56,45 @@ def test_the_loss_scale_of_half_precision_goes_on(tmp_path: Path) -> None:
 
 
 def test_without_half_precision_there_is_no_scale(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path, make_state(), make_learner())
+    checkpoint.write(tmp_path, checkpoint.take(make_state(), make_learner()))
     found = checkpoint.load(tmp_path)
-    assert found is not None and found[0].loss_scale == {}
+    assert found is not None and found.state.loss_scale == {}
     other = make_learner()
     other.scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
-    checkpoint.restore(*found, other)
+    checkpoint.restore(found, other)
     assert other.scaler.get_scale() == 8.0
 
 
-def test_checkpoints_within_an_epoch_leave_the_last_end_of_an_epoch(tmp_path: Path) -> None:
+def test_checkpoints_within_an_epoch_leave_the_last_two_ends_of_an_epoch(tmp_path: Path) -> None:
     learner = make_learner()
     assert make_state().training.iterations_per_epoch == 4
     left = []
     for step in (0, 4, 6, 7, 8, 9):
-        checkpoint.save(tmp_path, make_state(step), learner)
+        checkpoint.write(tmp_path, checkpoint.take(make_state(step), learner))
         left.append([int(folder.name.removeprefix("step_")) for folder in checkpoint.generations(tmp_path)])
-    assert left == [[0], [4, 0], [6, 4], [7, 4], [8, 4], [9, 8]]
-    newest, validated = checkpoint.load(tmp_path), checkpoint.load(tmp_path, validated_every=4)
-    assert newest is not None and validated is not None
-    assert (newest[0].step, validated[0].step) == (9, 8)
+    assert left == [[0], [4, 0], [6, 4, 0], [7, 4, 0], [8, 4], [9, 8, 4]]
+    newest = checkpoint.load(tmp_path)
+    assert newest is not None and newest.state.step == 9
+    assert [found.state.step for found in checkpoint.load_validated(tmp_path, 4)] == [4, 8]
     # set back to where the epoch began, what came after is gone
-    checkpoint.save(tmp_path, make_state(8), learner)
-    assert [folder.name for folder in checkpoint.generations(tmp_path)] == ["step_00000008"]
+    checkpoint.write(tmp_path, checkpoint.take(make_state(8), learner))
+    assert [folder.name for folder in checkpoint.generations(tmp_path)] == ["step_00000008", "step_00000004"]
+
+
+def test_a_snapshot_does_not_follow_the_training(tmp_path: Path) -> None:
+    learner = make_learner()
+    state = make_state(4)
+    before = checkpoint.take(state, learner)
+    kept = {name: tensor.clone() for name, tensor in before.tensors.items()}
+    batch = Batch(torch.randn(2, 1, 8, 12, 12), torch.zeros(2, 8, 12, 12, dtype=torch.uint8), 0)
+    learner.step(batch, 1e-3, 0)
+    state.step += 1
+    assert before.state.step == 4
+    assert all(torch.equal(kept[name], tensor) for name, tensor in before.tensors.items())
+    assert not torch.equal(
+        torch.cat([w.ravel() for w in learner.module.state_dict().values()]),
+        torch.cat([v.ravel() for k, v in kept.items() if k.startswith("weights.")]),
+    )
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
@@ -86,7 +103,7 @@ def test_the_optimiser_goes_on_in_the_layout_of_the_weights(tmp_path: Path, opti
     plan = make_plan(training)
     learner, other = (Learner(plan, plan.configurations["3d"], training, torch.device("cpu"), seed=1) for _ in range(2))
     image, label = torch.randn(2, 1, 8, 12, 12), torch.zeros(2, 8, 12, 12, dtype=torch.uint8)
-    learner.step(image, label, 1e-3, 0)
+    learner.step(Batch(image, label, 0), 1e-3, 0)
     saved_and_restored(tmp_path, learner, other)
     compared = 0
     for before, after in zip(learner.module.parameters(), other.module.parameters(), strict=True):

@@ -161,7 +161,7 @@ def test_a_loss_that_is_not_finite_goes_back_and_lowers_the_rate(
 
 def test_a_collapse_goes_back_behind_the_checkpoints_of_its_own_epoch(tiny_run, monkeypatch) -> None:
     run = tiny_run()
-    monkeypatch.setattr("trainer.checkpoint.SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+    monkeypatch.setattr("trainer.checkpoint_writer.SECONDS_BETWEEN_CHECKPOINTS", -1.0)
     real = Learner.step
     poisoned = []
 

@@ -7,6 +7,7 @@ from scipy import ndimage
 from scipy.spatial.distance import cdist
 
 from tests.trainer.tiny_run import make_plan, make_training
+from trainer.data.batch import Batch
 from trainer.learner import Learner
 from trainer.lesion_loss import lesion_regions, lesion_wise_loss
 from trainer.loss import deep_supervision_loss, dice_and_cross_entropy
@@ -132,6 +133,7 @@ def test_a_step_adds_it_by_its_weight(weight: float) -> None:
         logits = learner.module(image)
     lesions = lesion_wise_loss(logits[0], label, lesion_regions(label.numpy(), (1.0, 1.0, 1.0)))
     expected = deep_supervision_loss(logits, label, training.batch_dice) + weight * lesions
-    value, _ = learner.step(image, label, 1e-3, 0)
+    regions = lesion_regions(label.numpy(), (1.0, 1.0, 1.0))
+    value, _ = learner.step(Batch(image, label, 0, regions), 1e-3, 0)
     assert lesions.item() > -0.5
-    assert value == pytest.approx(expected.item(), abs=1e-5)
+    assert value.item() == pytest.approx(expected.item(), abs=1e-5)

@@ -19,7 +19,7 @@ def clocks(monkeypatch):
     def step(self, *arguments):
         Clocks.wall += 4.0
         Clocks.processor += 1.0 if torch.get_num_threads() == 1 else 7.0
-        return 0.5, torch.zeros((3, 1))
+        return torch.tensor(0.5), torch.zeros((3, 1))
 
     class Programs:
         seconds_since = 1.0

@@ -38,6 +38,7 @@ from autoseg.plan.configuration import Configuration
 from autoseg.plan.network_input import InputLayout
 from autoseg.run_folder.preprocessed_case import read_record
 from trainer.data.augmentation import augmented_patch, plain_patch
+from trainer.data.batch import Batch
 from trainer.data.case_store import CaseStore, StoredCase, has_foreground
 from trainer.data.pasted_lesion import PastedCase, cut_lesion, paste
 from trainer.data.sampling import (
@@ -49,26 +50,12 @@ from trainer.data.sampling import (
     place_on_foreground,
 )
 from trainer.data.sequence_dropout import drop_sequences
+from trainer.lesion_loss import lesion_regions
 
 LARGEST_CACHE_BYTES = 2**30
 SECONDS_AFTER_SIGTERM = 60.0
 SECONDS_FOR_SIGNAL = 0.5
 Item = TypeVar("Item")
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What the network sees in one step.
-
-    Args:
-        image: input of the network for each patch (B, C, z, y, x), float32.
-        label: class index of each voxel (B, z, y, x), uint8.
-        step: number of the training step, from 0.
-    """
-
-    image: torch.Tensor
-    label: torch.Tensor
-    step: int
 
 
 @dataclass(frozen=True)
@@ -134,7 +121,7 @@ class BatchLoader:
         self._pin_memory = pin_memory
         self._start_method = start_method
         self._temporary = ExitStack()
-        self._items: Iterator[tuple[torch.Tensor, torch.Tensor, int] | _Failure] | None = None
+        self._items: Iterator[Batch | _Failure] | None = None
 
     def __enter__(self) -> BatchLoader:
         return self
@@ -177,7 +164,7 @@ class BatchLoader:
                 raise TrainingDataError(self._why_worker_ended(error)) from error
             if isinstance(item, _Failure):
                 raise TrainingDataError(item.message) from RuntimeError(item.details)
-            yield Batch(*item)
+            yield item
 
     def _why_worker_ended(self, error: BaseException) -> str:
         codes = [worker.exitcode for worker in getattr(self._items, "_workers", ())]
@@ -231,16 +218,19 @@ class _Batches(Dataset):
         self._seed = (seed, fold)
         self._augment = augment
         self._store = CaseStore(cache_bytes, layout.places, configuration.training.sample_by)
+        # along an axis that is not resampled a patch has one voxel, so the 1 mm given here affects no distance
+        self._spacing = configuration.target_spacing((1.0, 1.0, 1.0))
 
-    def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor, int] | _Failure:
-        """Image (B, C, z, y, x), label (B, z, y, x) and the step; a `_Failure` if a patch could not be made."""
+    def __getitem__(self, step: int) -> Batch | _Failure:
+        """The batch of a step; a `_Failure` if a patch could not be made."""
         try:
             with _one_thread():
                 patches = [self._patch(step, place) for place in range(self._configuration.batch_size)]
         except AutosegError as error:
             return _Failure(str(error), traceback.format_exc())
-        image = torch.from_numpy(np.stack([image for image, _ in patches]))
-        return image, torch.from_numpy(np.stack([label for _, label in patches])), step
+        image, label = (np.stack(arrays) for arrays in zip(*patches, strict=True))
+        lesions = lesion_regions(label, self._spacing) if self._configuration.training.lesion_loss else ()
+        return Batch(torch.from_numpy(image), torch.from_numpy(label), step, lesions)
 
     def _patch(self, step: int, place: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         seeds = np.random.SeedSequence((*self._seed, step, place)).spawn(5)

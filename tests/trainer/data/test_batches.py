@@ -15,7 +15,8 @@ import torch
 from autoseg.errors import InputError, TrainingDataError
 from autoseg.plan.configuration import Configuration
 from tests.trainer.cases import make_configuration, write_noise_case
-from trainer.data.batches import Batch, BatchLoader
+from trainer.data.batch import Batch
+from trainer.data.batches import BatchLoader
 
 SHAPE = (12, 16, 20)
 PATCH = (8, 12, 12)

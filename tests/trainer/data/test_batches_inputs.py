@@ -13,7 +13,8 @@ from autoseg.plan.network_input import InputLayout, NetworkInput
 from tests.example_record import example_geometry, example_record
 from tests.trainer.cases import make_configuration, write_noise_case
 from trainer.data.augmentation import augmented_patch
-from trainer.data.batches import Batch, BatchLoader
+from trainer.data.batch import Batch
+from trainer.data.batches import BatchLoader
 from trainer.data.sampling import Place
 
 SHAPE = (6, 16, 20)
