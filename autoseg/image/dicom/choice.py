@@ -18,7 +18,8 @@ class Choice:
     Args:
         series: identifier (Series Instance UID), number or description of its series.
         stack: its Stack ID.
-        image_type: a word of its Image Type or Frame Type, such as `M` or `PHASE`, or all of them with `\\` between.
+        image_type: a word of its Image Type or Frame Type, such as `M` or `PHASE`, or all of them with a backslash
+            between.
         echo: its echo time in ms.
         b_value: its diffusion b-value in s/mm².
         inversion: its inversion time in ms.

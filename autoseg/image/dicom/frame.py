@@ -74,7 +74,7 @@ class Frame:
         is_scout: whether it is a localiser.
         is_mosaic: whether it shows many slices side by side, as Siemens stores them.
         stack: its Stack ID; empty where there is none.
-        image_type: words of its Image Type or Frame Type, with `\\` between.
+        image_type: words of its Image Type or Frame Type, with a backslash between.
         echo: echo time in ms.
         b_value: diffusion b-value in s/mm².
         inversion: inversion time in ms.

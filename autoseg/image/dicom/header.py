@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from pydicom import dcmread
 from pydicom.datadict import tag_for_keyword
@@ -120,7 +121,7 @@ def read_header(file: Path) -> Header:
     with damage_told(file), file.open("rb") as opened:
         # a map cannot be read beyond its end, whatever length an element declares
         with mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            dataset = dcmread(content, force=True, stop_before_pixels=True, specific_tags=_TOP_TAGS)
+            dataset = dcmread(cast(BinaryIO, content), force=True, stop_before_pixels=True, specific_tags=_TOP_TAGS)
             implicit, little = dataset.original_encoding
             pixels = _pixel_place(content, content.tell(), implicit=bool(implicit), little=little is not False)
             size = len(content)

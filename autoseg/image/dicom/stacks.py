@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +24,9 @@ _SAME_COSINE = 5e-4
 _SAME_SPACING = 1e-4
 # two slices are at one place if they are nearer to each other than this share of a pixel
 _SAME_PLACE = 0.01
-# largest deviation of a slice from an even grid, as a share of the slice distance; a missing slice moves its
-# neighbours by at least half of that distance
-_UNEVEN = 0.25
+# largest deviation of a slice from an even grid, and of a gap from the usual one, as shares of the slice distance; a
+# missing slice doubles a gap
+_UNEVEN, _UNEVEN_GAP = 0.25, 0.5
 # by at most so much of a pixel the last slice is shifted against the first
 _SHIFTED = 0.5
 # a part of a stack is told by a trait only if it has at least this share of the stack's places
@@ -100,7 +101,7 @@ def places_of(stack: Stack) -> list[list[Frame]]:
     near = _SAME_PLACE * min(stack.frames[0].pixel_spacing)
     along = stack.along
     starts = [0, *(np.flatnonzero(np.diff(along) > near) + 1), len(along)]
-    return [list(stack.frames[a:b]) for a, b in zip(starts[:-1], starts[1:], strict=True)]
+    return [list(stack.frames[a:b]) for a, b in pairwise(starts)]
 
 
 def _told_apart(frames: tuple[Frame, ...]) -> list[Stack]:
@@ -152,8 +153,10 @@ def why_no_volume(stack: Stack) -> str:
     if len(along) < 2:
         return "" if stack.frames[0].thickness else "has no Slice Thickness, and no other slice tells it"
     gaps = np.diff(along)
-    usual, off = float(np.median(gaps)), along - np.linspace(along[0], along[-1], len(along))
-    if np.abs(off).max() > _UNEVEN * (along[-1] - along[0]) / len(gaps):
+    # of two gaps the smaller one
+    usual = float(np.quantile(gaps, 0.5, method="lower"))
+    off = np.abs(along - np.linspace(along[0], along[-1], len(along))).max()
+    if off > _UNEVEN * gaps.mean() or np.abs(gaps - usual).max() > _UNEVEN_GAP * usual:
         return _why_uneven(stack, gaps, usual)
     return _why_shifted(stack)
 

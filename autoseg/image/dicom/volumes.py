@@ -63,7 +63,8 @@ def choose(path: Path, frames: Sequence[Frame], choice: Choice) -> Chosen:
 
 def _parted(stacks: list[Stack], leaves: Callable[[Stack], bool]) -> tuple[list[Stack], list[Stack]]:
     """Stacks that stay, and those to leave out; where none would stay, all do."""
-    stay, out = [], []
+    stay: list[Stack] = []
+    out: list[Stack] = []
     for stack in stacks:
         (out if leaves(stack) else stay).append(stack)
     return (stay, out) if stay else (stacks, [])

@@ -17,7 +17,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels import iter_pixels
-from pydicom.uid import SecondaryCaptureImageStorage
+from pydicom.uid import UID, SecondaryCaptureImageStorage
 
 from autoseg.errors import ImageError
 from autoseg.image.dicom.frame import Frame, Storage
@@ -103,7 +103,7 @@ def _uncompressed(file: Path, frames: Sequence[Frame]) -> Iterator[NDArray]:
     with file.open("rb", buffering=0) as opened:
         for frame in frames:
             opened.seek(storage.offset + frame.index * values.nbytes)
-            if opened.readinto(values.data) != values.nbytes:  # type: ignore[arg-type]
+            if opened.readinto(values.data) != values.nbytes:
                 raise ImageError(f"{file}: truncated while it was read; copy it again")
             if unused:
                 # bits above those that are used may hold anything, and the sign is that of the used ones
@@ -119,7 +119,7 @@ def _letter(storage: Storage) -> str:
 def _decoded(file: Path, frames: Sequence[Frame]) -> Iterator[NDArray]:
     with damage_told(file), file.open("rb") as opened:
         dataset = dcmread(opened, force=True)
-    dataset.file_meta.TransferSyntaxUID = frames[0].storage.syntax
+    dataset.file_meta.TransferSyntaxUID = UID(frames[0].storage.syntax)
     size = frames[0].rows, frames[0].columns
     try:
         pixels = list(iter_pixels(dataset, indices=[frame.index for frame in frames], raw=True))
@@ -140,9 +140,9 @@ def _by_gdcm(file: Path, dataset: Dataset, frame: Frame) -> NDArray:
     storage = frame.storage
     alone = Dataset()
     alone.file_meta = FileMetaDataset()
-    alone.file_meta.TransferSyntaxUID = storage.syntax
+    alone.file_meta.TransferSyntaxUID = UID(storage.syntax)
     alone.file_meta.MediaStorageSOPClassUID = alone.SOPClassUID = SecondaryCaptureImageStorage
-    alone.file_meta.MediaStorageSOPInstanceUID = alone.SOPInstanceUID = "1.2.3"
+    alone.file_meta.MediaStorageSOPInstanceUID = alone.SOPInstanceUID = UID("1.2.3")
     alone.SamplesPerPixel, alone.PhotometricInterpretation = 1, "MONOCHROME2"
     alone.Rows, alone.Columns = frame.rows, frame.columns
     alone.BitsAllocated, alone.BitsStored, alone.HighBit = storage.allocated, storage.stored, storage.stored - 1
