@@ -7,6 +7,7 @@ read: for each of them it is known how the voxels are stored, so that a header t
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,8 @@ _NIFTI_FLOATS = ("16", "64")
 _NIFTI_COLOURS = ("128", "2304")
 _NIFTI_HEADER_BYTES = 348
 _MRC_HEADER_BYTES = 1024
+_VTK_HEADER_BYTES = 4096
+_VTK_SIZE = re.compile(rb"^[ \t]*DIMENSIONS\b([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 _WIDTHS = {
     **{sitk.sitkInt8: 1, sitk.sitkUInt8: 1, sitk.sitkInt16: 2, sitk.sitkUInt16: 2, sitk.sitkInt32: 4},
     **{sitk.sitkUInt32: 4, sitk.sitkInt64: 8, sitk.sitkUInt64: 8, sitk.sitkFloat32: 4, sitk.sitkFloat64: 8},
@@ -77,6 +80,7 @@ def read_header(path: Path) -> sitk.ImageFileReader:
     with itk_errors_told(path):
         reader.SetImageIO(_reader_of(path))
         _require_voxel_files(path)
+        _require_vtk_size(path)
         reader.SetFileName(str(path))
         reader.ReadImageInformation()
     if reader.GetDimension() not in (2, 3, 4):
@@ -189,6 +193,16 @@ def _require_voxel_files(path: Path) -> None:
             require_readable(file)
             if file.is_dir():
                 raise ImageError(f"{path}: names the folder {file} as the file of its voxels; correct its header")
+
+
+def _require_vtk_size(path: Path) -> None:
+    """Refuse a VTK file whose dimensions are no numbers: ITK takes whatever is in the memory for them."""
+    if not path.name.lower().endswith(".vtk"):
+        return
+    with path.open("rb") as file:
+        line = _VTK_SIZE.search(file.read(_VTK_HEADER_BYTES))
+    if line is None or not all(word.isdigit() for word in line[1].split()) or len(line[1].split()) != 3:
+        raise ImageError(f"{path}: damaged, its header declares no size of three numbers (DIMENSIONS); copy it again")
 
 
 def geometry_of(image: sitk.Image | sitk.ImageFileReader) -> Geometry:

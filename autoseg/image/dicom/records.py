@@ -11,12 +11,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pydicom.dataset import Dataset
+from pydicom.uid import UID
 
 from autoseg.errors import ImageError
 from autoseg.image.declared_size import Declared, require_contained
 from autoseg.image.dicom.frame import Frame, Series, Storage, Vector
 from autoseg.image.dicom.header import TAGS, Header, damage_told
 from autoseg.image.dicom.objects import LeftOut, is_slice_class, kind_of, never_a_slice
+from autoseg.image.dicom.voxels import DECODED
 from autoseg.image.dicom_file import UNCOMPRESSED
 from autoseg.image.integrity import require_bytes
 
@@ -114,6 +116,8 @@ def records_of(header: Header) -> tuple[Frame, ...] | LeftOut:
     """
     file, top = header.file, _Elements(header.file, [header.dataset])
     sop_class = top.text("SOPClassUID") or str(header.dataset.file_meta.get("MediaStorageSOPClassUID") or "")
+    if sop_class and not UID(sop_class).is_valid:
+        raise ImageError(f"{file}: its SOP Class UID {sop_class!r:.60} is damaged; copy it again")
     if never_a_slice(sop_class):
         return LeftOut(file, kind_of(sop_class))
     if header.pixels is None:
@@ -167,6 +171,12 @@ def _storage(header: Header, top: _Elements) -> Storage:
         )
     declared = Declared((columns, rows, frames), 1, allocated // 8, allocated // 8)
     if header.syntax not in UNCOMPRESSED:
+        if header.syntax not in DECODED:
+            name = UID(header.syntax).name
+            raise ImageError(
+                f"{file}: its voxels are compressed in a way that is not read ({name}); decompress it, for example by "
+                "`gdcmconv --raw OLD NEW` or `dcmdjpeg OLD NEW`, or export it uncompressed"
+            )
         # each frame has a fragment, which takes eight bytes at least
         require_bytes(file, header.size, pixels.offset + 8 * frames)
         require_contained(file, declared, [file], "compressed")

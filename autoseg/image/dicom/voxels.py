@@ -24,6 +24,13 @@ from autoseg.image.dicom.frame import Frame, Storage
 from autoseg.image.dicom.header import BIG_ENDIAN, damage_told
 from autoseg.image.dicom_file import UNCOMPRESSED
 
+DECODED = (
+    *("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"),
+    *("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"),
+    "1.2.840.10008.1.2.5",
+)
+"""Transfer syntaxes that are decoded: JPEG, JPEG lossless, JPEG-LS, JPEG 2000, and run lengths."""
+
 # float32 holds all whole numbers up to this
 _EXACT = 2**24
 _INTEGERS = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.int64)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from pydicom import dcmread
-from pydicom.uid import ExplicitVRBigEndian, JPEG2000Lossless, JPEGLosslessSV1, RLELossless
+from pydicom.encaps import encapsulate
+from pydicom.uid import ExplicitVRBigEndian, HTJ2KLossless, JPEG2000Lossless, JPEGLosslessSV1, RLELossless
 
 from autoseg.errors import ImageError
 from autoseg.image.dicom.read import read_dicom
@@ -106,3 +107,14 @@ def test_damaged_compressed_voxels(tmp_path: Path) -> None:
     (folder / "f002.dcm").write_bytes(content[:-40])
     with pytest.raises(ImageError, match=r"f002\.dcm: .*(damaged|truncated)"):
         read_dicom(folder)
+
+
+def test_a_compression_that_is_not_read_is_named(tmp_path: Path) -> None:
+    path = write.single(tmp_path / "a.dcm", write.stack(np.ones((1, 8, 8), np.int16))[0])
+    dataset = dcmread(path)
+    dataset.PixelData = encapsulate([b"codestream"])
+    dataset["PixelData"].is_undefined_length = True
+    dataset.file_meta.TransferSyntaxUID = HTJ2KLossless
+    dataset.save_as(path)
+    with pytest.raises(ImageError, match=r"a\.dcm: .*not read \(High-Throughput JPEG 2000.*; decompress it"):
+        read_dicom(path)

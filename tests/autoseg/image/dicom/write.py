@@ -153,10 +153,14 @@ ALWAYS_OWN = ("position", "content", "echo", "type")
 
 
 def multi_frame(
-    path: Path, slices: Sequence[Slice], shared: Sequence[str] = ("orientation", "spacing"), scale_shared: bool = False
+    path: Path,
+    slices: Sequence[Slice],
+    shared: Sequence[str] = ("orientation", "spacing"),
+    scale_shared: bool = False,
+    syntax: str = ExplicitVRLittleEndian,
 ) -> Path:
     """An enhanced file of many frames in the given order; groups of `shared` are those of the first frame."""
-    dataset = _image(np.stack([one.voxels for one in slices]), EnhancedMRImageStorage, ExplicitVRLittleEndian)
+    dataset = _image(np.stack([one.voxels for one in slices]), EnhancedMRImageStorage, syntax)
     dataset.NumberOfFrames = len(slices)
     shared = (*shared, "scale") if scale_shared else tuple(shared)
     dataset.SharedFunctionalGroupsSequence = Items([_groups(slices[0], shared)])
