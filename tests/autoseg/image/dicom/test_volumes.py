@@ -40,26 +40,26 @@ def test_magnitude_and_field_map_in_one_file_out_of_order(tmp_path: Path) -> Non
     ]
     order = np.random.default_rng(0).permutation(len(slices))
     path = write.multi_frame(tmp_path / "enhanced.dcm", [slices[i] for i in order])
-    told = refused(path, r"holds 2 volumes \(each of 8 places occurs 2 times\)")
-    assert "image type ORIGINAL\\PRIMARY\\M\\NONE" in told and "image type DERIVED\\PRIMARY\\FIELD MAP\\NONE" in told
+    told = refused(path, "holds 2 volumes, since each of its 8 places occurs 2 times")
+    assert "image type ORIGINAL, " in told and "image type DERIVED, " in told
     assert "dcm2niix" in told and "Choice(image_type=" in told
     np.testing.assert_array_equal(read_dicom(path, Choice(image_type="m")).array, 2 * magnitude.astype(int))
     np.testing.assert_array_equal(read_dicom(path, Choice(image_type="FIELD MAP")).array, 0.5 * field_map - 100)
-    with pytest.raises(ImageError, match=r"no slice has image_type='PHASE'; there are \(1\) image type"):
+    with pytest.raises(ImageError, match=r"no slice has image_type='PHASE'; there are image type [A-Z]+.PRIMARY."):
         read_dicom(path, Choice(image_type="PHASE"))
 
 
 def test_frames_that_are_missing_or_tilted(tmp_path: Path) -> None:
     slices = write.stack(voxels(9))
-    refused(write.multi_frame(tmp_path / "gap.dcm", slices[:4] + slices[6:]), r"2 slices are missing after slice 4 of 7")
+    refused(
+        write.multi_frame(tmp_path / "gap.dcm", slices[:4] + slices[6:]), r"2 slices are missing after slice 4 of 7"
+    )
     tilted = [
         replace(one, position=(one.position[0], one.position[1] + 0.4 * z, one.position[2]))
         for z, one in enumerate(slices)
     ]
     refused(write.multi_frame(tmp_path / "tilt.dcm", tilted), r"shifted against each other by 3\.2 mm in all.*gantry")
-    uneven = [
-        replace(one, position=(*one.position[:2], one.position[2] * 1.05**z)) for z, one in enumerate(slices)
-    ]
+    uneven = [replace(one, position=(*one.position[:2], one.position[2] * 1.05**z)) for z, one in enumerate(slices)]
     refused(write.multi_frame(tmp_path / "uneven.dcm", uneven), "not evenly spaced")
 
 
@@ -136,7 +136,7 @@ def test_cine_at_one_place(tmp_path: Path) -> None:
         replace(one, position=place).with_elements(TriggerTime=str(40 * t)) for t, one in enumerate(write.stack(array))
     ]
     folder = write.series(tmp_path, slices)
-    assert "by trigger time" in refused(folder, r"holds 10 volumes \(each of 1 places occurs 10 times\)")
+    assert "times 1 to 10 by trigger time" in refused(folder, "since its one place occurs 10 times")
     chosen = read_dicom(folder, Choice(time=4))
     np.testing.assert_array_equal(chosen.array, array[3:4])
     assert chosen.geometry.spacing == (3.0, 0.5, 0.75)
@@ -152,7 +152,9 @@ def test_a_slice_that_was_acquired_again(tmp_path: Path) -> None:
     slices = write.stack(voxels(6))
     again = replace(slices[2], voxels=voxels(1, 9)[0]).with_elements(AcquisitionNumber=2)
     folder = write.series(tmp_path, [*(one.with_elements(AcquisitionNumber=1) for one in slices), again])
-    refused(folder, r"1 of 6 places occur more than once, such as in f002\.dcm and f006\.dcm; they differ in acquisition")
+    refused(
+        folder, r"1 of 6 places occur more than once, such as in f002\.dcm and f006\.dcm; they differ in acquisition"
+    )
 
 
 def test_a_mosaic(tmp_path: Path) -> None:
@@ -164,7 +166,9 @@ def test_a_mosaic(tmp_path: Path) -> None:
 def test_what_changes_from_slice_to_slice_splits_no_volume(tmp_path: Path) -> None:
     array = voxels(5)
     slices = [
-        one.with_elements(EchoTime=str(80 + z), AcquisitionTime=f"1200{z:02d}", ImageType=["DERIVED", "PRIMARY", str(z)])
+        one.with_elements(
+            EchoTime=str(80 + z), AcquisitionTime=f"1200{z:02d}", ImageType=["DERIVED", "PRIMARY", str(z)]
+        )
         for z, one in enumerate(write.stack(array))
     ]
     np.testing.assert_array_equal(read_dicom(write.series(tmp_path, slices)).array, array)

@@ -20,9 +20,7 @@ from tests.autoseg.image.dicom import write
 
 def test_slopes_by_slice_as_pet_has_them(tmp_path: Path) -> None:
     stored = np.random.default_rng(0).integers(0, 32767, (10, 3, 4)).astype(np.int16)
-    slices = [
-        replace(one, scale=(1.0 if z == 0 else 0.001 * z, 0.0)) for z, one in enumerate(write.stack(stored))
-    ]
+    slices = [replace(one, scale=(1.0 if z == 0 else 0.001 * z, 0.0)) for z, one in enumerate(write.stack(stored))]
     array = read_dicom(write.series(tmp_path, slices)).array
     assert array.dtype == np.float32
     expected = [plane * (1.0 if z == 0 else 0.001 * z) for z, plane in enumerate(stored)]

@@ -39,9 +39,7 @@ class Slice:
         return replace(self, elements=self.elements | elements)
 
 
-def stack(
-    voxels: np.ndarray, orientation: Sequence[float] = AXIAL, step: float = 3.0, **others: object
-) -> list[Slice]:
+def stack(voxels: np.ndarray, orientation: Sequence[float] = AXIAL, step: float = 3.0, **others: object) -> list[Slice]:
     """Slices of (z, y, x) voxels along the normal of the orientation."""
     orientation = tuple(float(n) for n in orientation)
     normal = np.cross(orientation[:3], orientation[3:])
@@ -136,9 +134,7 @@ def _groups(one: Slice, names: Sequence[str]) -> Dataset:
         group.PixelMeasuresSequence = _item(PixelSpacing=_texts(one.spacing), SliceThickness=_text(one.thickness))
     if "scale" in names and one.scale is not None:
         slope, intercept = _texts(one.scale)
-        group.PixelValueTransformationSequence = _item(
-            RescaleSlope=slope, RescaleIntercept=intercept, RescaleType="US"
-        )
+        group.PixelValueTransformationSequence = _item(RescaleSlope=slope, RescaleIntercept=intercept, RescaleType="US")
     content = {k: v for k, v in one.elements.items() if k in ("StackID", "TemporalPositionIndex")}
     if "content" in names and content:
         group.FrameContentSequence = _item(**content)
