@@ -69,7 +69,8 @@ def is_dicom_file(path: Path) -> bool:
             start = file.read(132)
     except PermissionError:
         return True
-    return start[128:] == b"DICM" or _begins_as_data_set(start)
+    # sizes at the beginning of other formats can look like an element; numbers after a dot are parts of identifiers
+    return start[128:] == b"DICM" or (not path.suffix[1:].isalpha() and _begins_as_data_set(start))
 
 
 def _begins_as_data_set(start: bytes) -> bool:

@@ -170,7 +170,8 @@ def _why_double(places: Sequence[Sequence[Frame]], double: Sequence[Frame]) -> s
     differ = [name for name, value in first.times if values.get(name) != value]
     differ += [name for _, name, value_of in TRAITS if value_of(first) != value_of(second)]
     told = f"they differ in {', '.join(differ)}" if differ else "nothing in them tells which is meant"
-    return f"{count} of {len(places)} places occur more than once, such as in {first} and {second}; {told}: remove those not meant"
+    where = f"{count} of {len(places)} places occur more than once, such as in {first} and {second}"
+    return f"{where}; {told}: remove those that are not meant"
 
 
 def _why_uneven(stack: Stack, gaps: NDArray[np.float64], usual: float) -> str:

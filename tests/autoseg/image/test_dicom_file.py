@@ -90,4 +90,7 @@ def test_dicom_is_known_by_its_first_bytes(tmp_path: Path, content: bytes, expec
     path = tmp_path / "IM0001"
     path.write_bytes(content)
     assert is_dicom_file(path) == expected
+    assert is_dicom_file(path.rename(tmp_path / "1.2.840.113619")) == expected
+    # the sizes of an MRC file may look like an element
+    assert is_dicom_file((tmp_path / "1.2.840.113619").rename(tmp_path / "a.mrc")) == (content[128:132] == b"DICM")
     assert is_dicom_file(tmp_path / "a.dcm") and is_dicom_file(tmp_path / "a.IMA")
