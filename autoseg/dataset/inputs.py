@@ -5,6 +5,7 @@ Only names are read. A case with a problem carries it along: reading that case r
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,16 @@ from pathlib import Path
 from autoseg.dataset.case import Case
 from autoseg.dataset.csv_rows import PATIENT, CsvTable, Row, read_table
 from autoseg.dataset.listing import Found, checked_cases, missing
-from autoseg.dataset.names import entries, is_dicom_folder, split_channel, split_ending
+from autoseg.dataset.names import entries, is_dicom_folder, may_be_dicom, split_channel, split_ending
 from autoseg.dataset.read import TABLE_NAME
 from autoseg.dataset.table import match_channels
 from autoseg.errors import InputError
+from autoseg.image.dicom_file import is_dicom_file
 from autoseg.image.file_kind import why_unreadable
+
+# previews that viewers write beside slices; the reading of the slices names them as left out
+_PICTURES = (".png", ".jpg", ".bmp", ".tif", ".tiff")
+_FOLDERS_LOOKED_INTO = 1000
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,10 @@ def read_inputs(
 
 
 def _images(path: Path) -> list[Path]:
-    """Image files and folders of DICOM slices in a path."""
+    """Image files and folders of DICOM slices in a path.
+
+    The DICOM files of a folder are one image; image files and folders of DICOM slices beside them are others.
+    """
     if (why := why_unreadable(path)) is not None:
         # one missing file in a list is a problem of its case only
         if split_ending(path)[1]:
@@ -88,14 +97,26 @@ def _images(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     inside = [entry for entry in entries(path) if entry.is_dir() or split_ending(entry)[1]]
-    files = [entry for entry in inside if entry.is_file()]
-    if is_dicom_folder(path) and all(split_ending(file)[1].lower() in ("", ".dcm", ".ima") for file in files):
-        return [path]
     # what is no file, such as a link that leads nowhere, is told when its case is read
     images = [entry for entry in inside if not entry.is_dir() or is_dicom_folder(entry)]
+    if is_dicom_folder(path):
+        # the files without endings of a folder of slices are slices too
+        slices = [entry for entry in entries(path) if entry.is_file() and may_be_dicom(entry) and is_dicom_file(entry)]
+        beside = [entry for entry in images if entry not in slices and entry.suffix.lower() not in _PICTURES]
+        images = [slices[0] if len(slices) == 1 and beside else path, *beside]
     if not images:
-        raise InputError(f"{path}: holds no image, no folder of DICOM slices and no {TABLE_NAME}")
+        raise InputError(f"{path}: holds no image, no folder of DICOM slices and no {TABLE_NAME}{_deeper(path)}")
     return images
+
+
+def _deeper(path: Path) -> str:
+    """Where DICOM slices lie that are further inside of a folder, as the end of a sentence; empty where none do."""
+    for number, (folder, _, _) in enumerate(os.walk(path)):
+        if number and is_dicom_folder(Path(folder)):
+            return f"; DICOM slices lie further inside, such as in {folder}: give the folders of the series"
+        if number >= _FOLDERS_LOOKED_INTO:
+            break
+    return ""
 
 
 def _from_names(images: Sequence[Path], channels: _Channels) -> list[Found]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from autoseg.image.dicom_file import DICOM_ENDINGS, is_dicom_file
 from autoseg.image.file_kind import require_readable, why_unreadable
-from autoseg.image.integrity import is_dicom_file
 
 # double endings come first, so that the whole of `.nii.gz` is found
 IMAGE_ENDINGS = (
@@ -43,9 +43,14 @@ def entries(folder: Path) -> list[Path]:
 
 
 def is_dicom_folder(folder: Path) -> bool:
-    """Whether a folder holds DICOM slices, by the endings of its first files or their DICOM mark at byte 128."""
+    """Whether a folder holds a DICOM file, by the ending or the first bytes of its files; those within suffice."""
     if why_unreadable(folder) is not None:
         # it may be one, and is told when it is read
         return True
     files = [entry for entry in entries(folder) if entry.is_file() and entry.name.upper() != "DICOMDIR"]
-    return any(is_dicom_file(file) for file in files[:5])
+    return any(may_be_dicom(file) and is_dicom_file(file) for file in files)
+
+
+def may_be_dicom(file: Path) -> bool:
+    """Whether a file's name is not that of another format."""
+    return split_ending(file)[1].lower() in ("", *DICOM_ENDINGS)

@@ -102,6 +102,8 @@ def read_label_map(path: Path, labels: Labels, geometry: Geometry | None, findin
         findings.problem(f"label: {error}")
         return None
     _tell_files_elsewhere(path, findings)
+    if label.left_out:
+        findings.warn(f"label {label.left_out}")
     counts = count_values(label.array)
     _check_values(path, counts, labels, findings)
     placed = label if geometry is None else on_grid(label, geometry)
@@ -198,6 +200,8 @@ def _read(path: Path, findings: Findings) -> Image | None:
         findings.problem(str(error))
         return None
     _tell_files_elsewhere(path, findings)
+    if image.left_out:
+        findings.warn(image.left_out)
     return image
 
 

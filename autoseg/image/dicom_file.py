@@ -1,6 +1,6 @@
-"""What is known of a DICOM file before GDCM opens it, and files that it must not be given.
+"""Whether a file is DICOM, and which DICOM files must not be given to pydicom or GDCM.
 
-GDCM follows nested sequences by recursion, and 17,000 levels use up the stack, which ends the whole process. Real
+Both follow nested sequences by recursion; in GDCM 17,000 levels use up the stack, which ends the whole process. Real
 files have fewer than ten.
 """
 
@@ -22,6 +22,9 @@ UNCOMPRESSED = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2
 
 # groups of the first element of a file without a preamble, in either byte order
 _FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x02", b"\x00\x08")
+# the first element of such a file has a number up to that of the SOP instance, and a short value
+_LAST_FIRST_ELEMENT, _LONGEST_FIRST_VALUE = 0x18, 128
+DICOM_ENDINGS = (".dcm", ".ima")
 _UNDEFINED = 0xFFFFFFFF
 _HEAD = struct.Struct("<HH2sH")
 _ITEM_MARK = b"\xfe\xff\x00\xe0"
@@ -54,10 +57,32 @@ def require_shallow(path: Path) -> None:
             )
 
 
-def is_uncompressed(path: Path) -> bool:
-    """Whether a DICOM file stores its voxels uncompressed, so that its length is known."""
-    with _mapped(path) as content:
-        return content is not None and _syntax(content)[0].decode(errors="replace") in UNCOMPRESSED
+def is_dicom_file(path: Path) -> bool:
+    """Whether a file is DICOM, by its ending, the letters `DICM` at byte 128, or the first element of one without them.
+
+    A file that may not be opened counts as one, so that it is told when it is read.
+    """
+    if path.suffix.lower() in DICOM_ENDINGS:
+        return True
+    try:
+        with path.open("rb") as file:
+            start = file.read(132)
+    except PermissionError:
+        return True
+    # sizes at the beginning of other formats can look like an element; numbers after a dot are parts of identifiers
+    return start[128:] == b"DICM" or (not path.suffix[1:].isalpha() and _begins_as_data_set(start))
+
+
+def _begins_as_data_set(start: bytes) -> bool:
+    """Whether bytes begin with an element of group 2 or 8, as files without a preamble do."""
+    if len(start) < 132 or start[:2] not in _FIRST_GROUPS:
+        return False
+    if start[4:6] in _SHORT_LENGTHS | _LONG_LENGTHS:
+        return True
+    # an implicit value type: the first elements of these groups are short
+    order = "<" if start[1] == 0 else ">"
+    _, element, length = struct.unpack_from(order + "HHI", start)
+    return element <= _LAST_FIRST_ELEMENT and length % 2 == 0 and length <= _LONGEST_FIRST_VALUE
 
 
 @contextmanager

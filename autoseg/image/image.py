@@ -1,6 +1,6 @@
 """Reading, writing and resampling of images; the only module that depends on SimpleITK's axis order.
 
-In: a file in one of the formats of `image_header`, or a folder of DICOM slices. Out: `Image`, an array with axes
+In: a file in one of the formats of `image_header`, or DICOM (a file or a folder). Out: `Image`, an array with axes
 (channel, z, y, x) and its `Geometry`. SimpleITK orders spacing, size and index as (x, y, z).
 """
 
@@ -11,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from autoseg.errors import ImageError
 from autoseg.files import replaced_when_done
 from autoseg.image.declared_size import require_memory
-from autoseg.image.dicom import read_series, slices_of
+from autoseg.image.dicom.choice import ONLY_ONE, Choice
+from autoseg.image.dicom.read import read_dicom, read_dicom_geometry
+from autoseg.image.dicom_file import is_dicom_file
 from autoseg.image.file_kind import require_readable
 from autoseg.image.geometry import Geometry, Shape
 from autoseg.image.image_header import (
@@ -39,20 +41,30 @@ class Image:
     Args:
         array: (channel, z, y, x) voxel values.
         geometry: voxel grid of the last three axes.
+        left_out: one sentence that names what in a folder of DICOM files was not read; empty where everything was.
     """
 
     array: NDArray
     geometry: Geometry
+    left_out: str = ""
 
 
-def read_image(path: Path) -> Image:
+def read_image(path: Path, choice: Choice = ONLY_ONE) -> Image:
     """Read a file or a folder of DICOM slices as a float32 image (channel, z, y, x).
 
     A fourth dimension, or the components of a vector image, become channels.
 
+    Args:
+        path: path of the file or folder.
+        choice: which volume is read where DICOM files hold several.
+
     Raises:
-        ImageError: the file is missing, unreadable, truncated or not three-dimensional.
+        ImageError: the file is missing, unreadable, truncated or not three-dimensional, or DICOM files hold several
+            volumes and the choice leaves more than one.
     """
+    path = Path(path)
+    if _is_dicom(path):
+        return _dicom_image(path, choice, np.float32)
     image, not_finite = _read(path)
     array = sitk.GetArrayFromImage(image)  # a copy: a view would outlive its image
     if image.GetNumberOfComponentsPerPixel() > 1:
@@ -68,6 +80,9 @@ def read_label(path: Path) -> Image:
     Raises:
         ImageError: in the cases of `read_image`, and where the file has more than one channel.
     """
+    path = Path(path)
+    if _is_dicom(path):
+        return _dicom_image(path, ONLY_ONE, None)
     image, not_finite = _read(path)
     if image.GetNumberOfComponentsPerPixel() > 1 or (image.GetDimension() == 4 and image.GetSize()[3] > 1):
         raise ImageError(f"{path}: a label map must have one channel")
@@ -82,10 +97,9 @@ def read_geometry(path: Path) -> tuple[Geometry, int]:
         ImageError: the file is missing, or its header cannot be read.
     """
     path = Path(path)
-    if path.is_dir():
-        require_readable(path)
+    if _is_dicom(path):
         with itk_errors_told(path):
-            return _dicom_geometry(path)
+            return read_dicom_geometry(path), 1
     header = read_header(path)
     return geometry_of(header), _channels(header)
 
@@ -154,11 +168,7 @@ def resample_affinely(
 
 def _read(path: Path) -> tuple[sitk.Image, NDArray[np.bool_] | None]:
     """SimpleITK's image, and for each voxel whether it is NaN or infinite in the file; None where all are finite."""
-    path = Path(path)
     require_readable(path)
-    if path.is_dir():
-        with itk_errors_told(path):
-            return read_series(path), None
     if (usual := usual_header(path)) is not None:
         require_held(path, usual.layout)
         require_memory(path, usual.declared)
@@ -184,16 +194,21 @@ def _restored(array: NDArray, not_finite: NDArray[np.bool_] | None) -> NDArray:
     return array
 
 
-def _dicom_geometry(folder: Path) -> tuple[Geometry, int]:
-    """Geometry and number of channels of evenly spaced slices, from the headers of the first and the last slice."""
-    slices = slices_of(folder)
-    header, last = read_header(Path(slices[0])), read_header(Path(slices[-1]))
-    first = geometry_of(header)
-    if len(slices) == 1:
-        return first, _channels(header)
-    (_, rows, columns), (_, y, x) = first.shape, first.spacing
-    z = float(np.linalg.norm(np.subtract(geometry_of(last).origin, first.origin))) / (len(slices) - 1)
-    return Geometry((len(slices), rows, columns), (z, y, x), first.origin, first.direction), _channels(header)
+def _is_dicom(path: Path) -> bool:
+    """Whether a path is a folder, whose files are slices, or a DICOM file.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    require_readable(path)
+    # what is called NIfTI is read as such whatever its content
+    return path.is_dir() or (not path.name.lower().endswith((".nii", ".nii.gz")) and is_dicom_file(path))
+
+
+def _dicom_image(path: Path, choice: Choice, dtype: DTypeLike | None) -> Image:
+    with itk_errors_told(path):
+        volume = read_dicom(path, choice, dtype)
+    return Image(volume.array[None], volume.geometry, volume.left_out)
 
 
 def _channels(header: sitk.ImageFileReader) -> int:

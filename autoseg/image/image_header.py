@@ -7,6 +7,7 @@ read: for each of them it is known how the voxels are stored, so that a header t
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ import SimpleITK as sitk
 
 from autoseg.errors import ImageError
 from autoseg.image.declared_size import Declared, require_contained, require_contained_as, require_memory
-from autoseg.image.dicom_file import is_uncompressed, require_shallow
+from autoseg.image.dicom_file import require_shallow
 from autoseg.image.file_kind import require_readable
 from autoseg.image.geometry import Geometry
 from autoseg.image.integrity import Layout, inspects, require_bytes, require_held
@@ -24,7 +25,7 @@ from autoseg.image.text_headers import voxel_storage
 from autoseg.memory import lacks_memory
 
 READ_BY = (
-    *("NiftiImageIO", "NrrdImageIO", "MetaImageIO", "GDCMImageIO", "GiplImageIO", "VTKImageIO", "MRCImageIO"),
+    *("NiftiImageIO", "NrrdImageIO", "MetaImageIO", "GiplImageIO", "VTKImageIO", "MRCImageIO"),
     *("MINCImageIO", "HDF5ImageIO", "TIFFImageIO", "PNGImageIO", "JPEGImageIO", "BMPImageIO"),
 )
 """ITK's readers that are used. Its others are for formats whose files name further files, or of microscopes."""
@@ -34,6 +35,8 @@ _NIFTI_FLOATS = ("16", "64")
 _NIFTI_COLOURS = ("128", "2304")
 _NIFTI_HEADER_BYTES = 348
 _MRC_HEADER_BYTES = 1024
+_VTK_HEADER_BYTES = 4096
+_VTK_SIZE = re.compile(rb"^[ \t]*DIMENSIONS\b([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 _WIDTHS = {
     **{sitk.sitkInt8: 1, sitk.sitkUInt8: 1, sitk.sitkInt16: 2, sitk.sitkUInt16: 2, sitk.sitkInt32: 4},
     **{sitk.sitkUInt32: 4, sitk.sitkInt64: 8, sitk.sitkUInt64: 8, sitk.sitkFloat32: 4, sitk.sitkFloat64: 8},
@@ -77,6 +80,7 @@ def read_header(path: Path) -> sitk.ImageFileReader:
     with itk_errors_told(path):
         reader.SetImageIO(_reader_of(path))
         _require_voxel_files(path)
+        _require_vtk_size(path)
         reader.SetFileName(str(path))
         reader.ReadImageInformation()
     if reader.GetDimension() not in (2, 3, 4):
@@ -105,22 +109,20 @@ def _reader_of(path: Path) -> str:
     return name
 
 
-def require_possible(path: Path, header: sitk.ImageFileReader, copies: int = 1) -> None:
+def require_possible(path: Path, header: sitk.ImageFileReader) -> None:
     """Refuse an image whose header declares more than its files can contain or than the memory can hold.
 
     Args:
         path: path of the image file, for the message.
         header: its header, from `read_header`.
-        copies: number of such files that are read together, as the slices of a series.
 
     Raises:
         ImageError: it declares too much; the message says how much, and how much there is.
     """
     width = _WIDTHS.get(header.GetPixelIDValue(), 8)
-    declared = Declared(tuple(header.GetSize()), header.GetNumberOfComponents(), width, _stored_width(header, width))
+    declared = Declared(tuple(header.GetSize()), header.GetNumberOfComponents(), width, width)
     _require_contained(path, header, declared)
-    all_together = Declared((*declared.size[:2], math.prod(declared.size[2:]) * copies), declared.components, width, 0)
-    require_memory(path, declared if copies == 1 else all_together)
+    require_memory(path, declared)
 
 
 def _require_contained(path: Path, header: sitk.ImageFileReader, declared: Declared) -> None:
@@ -132,9 +134,8 @@ def _require_contained(path: Path, header: sitk.ImageFileReader, declared: Decla
         require_held(path, layout_in_file(path, header))
         return
     name = header.GetImageIO()
-    if name == "MRCImageIO" or (name == "GDCMImageIO" and is_uncompressed(path)):
-        before = _MRC_HEADER_BYTES if name == "MRCImageIO" else 0
-        require_bytes(path, path.stat().st_size, before + declared.values * declared.stored_width)
+    if name == "MRCImageIO":
+        require_bytes(path, path.stat().st_size, _MRC_HEADER_BYTES + declared.values * declared.stored_width)
     else:
         require_contained(path, declared, [path], "text" if name == "VTKImageIO" else "compressed")
 
@@ -194,14 +195,14 @@ def _require_voxel_files(path: Path) -> None:
                 raise ImageError(f"{path}: names the folder {file} as the file of its voxels; correct its header")
 
 
-def _stored_width(header: sitk.ImageFileReader, width: int) -> int:
-    """Bytes of one value in an uncompressed file; DICOM's values may be rescaled to a wider type in memory."""
-    bits = _text(header, "0028|0100")
-    return int(bits) // 8 if bits.isdecimal() and len(bits) < 4 else width
-
-
-def _text(header: sitk.ImageFileReader, key: str) -> str:
-    return str(header.GetMetaData(key)).strip(" \0") if header.HasMetaDataKey(key) else ""
+def _require_vtk_size(path: Path) -> None:
+    """Refuse a VTK file whose dimensions are no numbers: ITK takes whatever is in the memory for them."""
+    if not path.name.lower().endswith(".vtk"):
+        return
+    with path.open("rb") as file:
+        line = _VTK_SIZE.search(file.read(_VTK_HEADER_BYTES))
+    if line is None or not all(word.isdigit() for word in line[1].split()) or len(line[1].split()) != 3:
+        raise ImageError(f"{path}: damaged, its header declares no size of three numbers (DIMENSIONS); copy it again")
 
 
 def geometry_of(image: sitk.Image | sitk.ImageFileReader) -> Geometry:

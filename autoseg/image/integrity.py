@@ -29,7 +29,6 @@ MOST_EXPANSION = 1032
 """Deflate makes at most so many bytes of one."""
 
 _GIPL_HEADER_BYTES = 256
-_DICOM_ENDINGS = (".dcm", ".ima")
 # a gzip file that unfolds to so much more than its header declares is refused instead of being followed to its end
 _MOST_BYTES_BEHIND = 64 * 2**20
 # lengths of the NIfTI-1 and NIfTI-2 header; a header begins with its length, which reveals the byte order
@@ -122,18 +121,6 @@ def require_bytes(path: Path, found: int, expected: int) -> None:
         raise ImageError(
             f"{path}: truncated, holds {found} of {expected} bytes of header and voxels; copy or download it again"
         )
-
-
-def is_dicom_file(path: Path) -> bool:
-    """Return whether a file is DICOM, by its ending or the letters `DICM` at byte 128."""
-    if path.suffix.lower() in _DICOM_ENDINGS:
-        return True
-    try:
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except PermissionError:
-        # so that it is told when it is read, instead of being left out
-        return True
 
 
 def _header_bytes(file: Path) -> int:

@@ -26,7 +26,7 @@ MOST_KIB = 2**20
 
 FILES = (
     *(".nii", ".nii.gz", ".hdr", ".nrrd", ".nhdr", ".mha", ".mhd", ".gipl", ".gipl.gz", ".vtk", ".mrc"),
-    *(".h5", ".mnc", ".tif", ".png", ".bmp", ".jpg", ".dcm"),
+    *(".h5", ".mnc", ".tif", ".png", ".bmp", ".jpg", ".dcm", ".many.dcm", ".rle.dcm"),
 )
 SERIES = "series"
 SPAWN = multiprocessing.get_context("spawn")
@@ -105,16 +105,34 @@ def _sound_images(folder: Path) -> Path:
     from tests.autoseg.dataset import build
 
     voxels = np.random.default_rng(0).integers(0, 255, (4, 5, 6))
-    for ending in FILES:
+    for ending in (ending for ending in FILES if not ending.endswith(".dcm")):
         flat = ending in (".tif", ".png", ".bmp", ".jpg")
         dtype = np.uint8 if flat else np.float32 if ending in (".nii", ".nrrd", ".mhd") else np.int16
         image = sitk.GetImageFromArray((voxels[0] if flat else voxels).astype(dtype))
         image.SetSpacing((1.0, 1.5, 3.0)[: image.GetDimension()])
         path = folder / ending.strip(".") / f"a{ending}"
         path.parent.mkdir(parents=True)
-        sitk.WriteImage(image[:, :, 0:1] if ending == ".dcm" else image, str(path), useCompression=ending == ".mha")
+        sitk.WriteImage(image, str(path), useCompression=ending == ".mha")
     build.dicom(folder / SERIES / SERIES, voxels)
+    _sound_dicom_files(folder)
     return folder
+
+
+def _sound_dicom_files(folder: Path) -> None:
+    """A slice, a file of many frames with functional groups, and one whose frames are compressed."""
+    import numpy as np
+    from pydicom import dcmread
+    from pydicom.uid import ImplicitVRLittleEndian, RLELossless
+
+    from tests.autoseg.image.dicom import write
+
+    voxels = np.random.default_rng(0).integers(0, 255, (4, 5, 6)).astype(np.int16)
+    slices = write.stack(voxels, scale=(2.0, -1.0))
+    write.single(folder / "dcm" / "a.dcm", slices[0], syntax=ImplicitVRLittleEndian)
+    write.multi_frame(folder / "many.dcm" / "a.many.dcm", slices, syntax=ImplicitVRLittleEndian)
+    packed = dcmread(write.multi_frame(folder / "rle.dcm" / "a.rle.dcm", slices))
+    packed.compress(RLELossless)
+    packed.save_as(folder / "rle.dcm" / "a.rle.dcm")
 
 
 def _damage(work: Path, kind: str, rng: random.Random) -> str:

@@ -86,6 +86,40 @@ def test_dicom_files_without_an_ending(tmp_path):
     assert case.images == (folder,)
 
 
+def test_what_lies_beside_dicom_slices_is_not_passed_over(tmp_path):
+    scan = build.dicom(tmp_path / "scan", np.random.default_rng(0).integers(0, 9, build.SHAPE))
+    (scan / "preview.png").write_bytes(b"x")
+    (scan / "notes.txt").write_text("seen", encoding="utf-8")
+    (case,) = read_inputs([scan], ("T1",))
+    assert case.images == (scan,)
+    (warning,) = load_case(case, None, "canonical").warnings
+    assert "notes.txt is no DICOM file; preview.png is no DICOM file" in warning
+    # another image is another case
+    old = build.write(scan / "old.nii", build.voxels())
+    assert [case.images for case in read_inputs([scan], ("T1",))] == [(scan,), (old,)]
+
+
+def test_a_stray_dicom_file_hides_no_other_image(tmp_path):
+    for name in ("anna", "bert"):
+        build.dicom(tmp_path / "patients" / name, np.random.default_rng(0).integers(0, 9, build.SHAPE))
+    stray = tmp_path / "patients" / "stray.dcm"
+    stray.write_bytes((tmp_path / "patients" / "anna" / "slice_000.dcm").read_bytes())
+    names = [case.name for case in read_inputs([tmp_path / "patients"], ("T1",))]
+    assert names == ["stray", "anna", "bert"]
+    files = [build.write(tmp_path / "files" / f"{name}.nii.gz", build.voxels()) for name in ("carl", "dora")]
+    stray.rename(tmp_path / "files" / "stray.dcm")
+    found = [case.images[0] for case in read_inputs([tmp_path / "files"], ("T1",))]
+    assert found == [tmp_path / "files" / "stray.dcm", *files]
+
+
+def test_dicom_slices_deep_inside_are_told(tmp_path):
+    deep = build.dicom(tmp_path / "disc" / "DICOM" / "PA000" / "SE000", np.ones((2, 3, 4)))
+    (tmp_path / "disc" / "DICOMDIR").write_bytes(bytes(128) + b"DICM")
+    with pytest.raises(InputError, match="DICOM slices lie further inside, such as in ") as error:
+        read_inputs([tmp_path / "disc"], ("T1",))
+    assert str(deep) in str(error.value)
+
+
 def test_table_matches_channels_by_name_and_leaves_missing_ones_out(tmp_path):
     rows = build.table(tmp_path, cases=2, channels=("stir", "T1"))
     for row in rows:

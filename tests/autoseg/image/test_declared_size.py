@@ -133,3 +133,13 @@ def test_more_than_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         read_image(path)
     monkeypatch.setattr(declared_size, "free_memory", lambda: 170_000_000)
     assert read_image(path).array.shape == (1, 300, 300, 300)
+
+
+@pytest.mark.parametrize("size", [b"DIMENSIONS 6 5 LIST", b"DIMENSIONS 6 5", b"DIMENSIONS 6 5 -4", b"DIMENSION 6 5 4"])
+def test_the_size_of_vtk_is_three_numbers(tmp_path: Path, size: bytes) -> None:
+    path = build.write(tmp_path / "a.vtk", np.zeros((4, 5, 6), np.int16))
+    content = path.read_bytes()
+    assert b"DIMENSIONS 6 5 4 \n" in content
+    path.write_bytes(content.replace(b"DIMENSIONS 6 5 4 ", size))
+    with pytest.raises(ImageError, match=r"a\.vtk: damaged, its header declares no size of three numbers"):
+        read_image(path)

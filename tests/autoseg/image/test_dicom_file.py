@@ -1,4 +1,4 @@
-"""DICOM files that would end the process, because GDCM follows their nesting by recursion."""
+"""Which files are DICOM, and those that would end the process, because GDCM follows their nesting by recursion."""
 
 import struct
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from autoseg.errors import ImageError
-from autoseg.image.dicom_file import require_shallow
+from autoseg.image.dicom_file import is_dicom_file, require_shallow
 from autoseg.image.image import read_image
 from tests.autoseg.dataset import build
 
@@ -71,3 +71,26 @@ def test_damage_in_the_files_own_header(tmp_path: Path) -> None:
     path.write_bytes(content[: at + 4] + b"Aj" + content[at + 6 :])
     with pytest.raises(ImageError, match=r"slice_001\.dcm: damaged or truncated, the elements of its file header"):
         read_image(path.parent)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (bytes(128) + b"DICM", True),
+        (struct.pack("<HH2sH", 0x8, 0x5, b"CS", 10) + b"ISO_IR 100" + bytes(200), True),
+        (struct.pack("<HHI", 0x8, 0x16, 26) + bytes(200), True),
+        (struct.pack(">HH2sH", 0x8, 0x8, b"CS", 8) + bytes(200), True),
+        (struct.pack("<HHI", 0x8, 0x16, 2**31) + bytes(200), False),
+        (struct.pack("<HH", 0x8, 0x16), False),
+        (b"case,T1\n" * 30, False),
+        (b"", False),
+    ],
+)
+def test_dicom_is_known_by_its_first_bytes(tmp_path: Path, content: bytes, expected: bool) -> None:
+    path = tmp_path / "IM0001"
+    path.write_bytes(content)
+    assert is_dicom_file(path) == expected
+    assert is_dicom_file(path.rename(tmp_path / "1.2.840.113619")) == expected
+    # the sizes of an MRC file may look like an element
+    assert is_dicom_file((tmp_path / "1.2.840.113619").rename(tmp_path / "a.mrc")) == (content[128:132] == b"DICM")
+    assert is_dicom_file(tmp_path / "a.dcm") and is_dicom_file(tmp_path / "a.IMA")

@@ -123,7 +123,7 @@ def test_dicom_slice_missing_or_truncated(tmp_path):
         read_image(folder)
     (folder / "slice_007.dcm").write_bytes(last)
     (folder / "slice_005.dcm").unlink()
-    with pytest.raises(ImageError, match="one is missing or double after slice 5"):
+    with pytest.raises(ImageError, match=r"one slice is missing after slice 5 of 7 \(slice_004\.dcm\)"):
         read_image(folder)
 
 

@@ -1,0 +1,148 @@
+"""Reads the header of a DICOM file with pydicom, without its voxels.
+
+In: a file that `dicom_file.require_shallow` lets pass. Out: the elements that are used, and where the voxels lie.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from pydicom import dcmread
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from autoseg.errors import ImageError
+from autoseg.image.dicom_file import require_shallow
+from autoseg.memory import lacks_memory
+
+_KEYWORDS = (
+    *("ImageType", "SOPClassUID", "SOPInstanceUID", "Modality", "SeriesDescription", "AcquisitionDateTime"),
+    *("AcquisitionTime", "ContentTime", "SliceThickness", "SpacingBetweenSlices", "EchoTime", "EchoNumbers"),
+    *("InversionTime", "TriggerTime", "DiffusionBValue", "ComplexImageComponent", "SeriesInstanceUID", "SeriesNumber"),
+    *("AcquisitionNumber", "InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient", "StackID"),
+    *("TemporalPositionIdentifier", "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows"),
+    *("Columns", "PixelSpacing", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "RescaleIntercept"),
+    *("RescaleSlope", "ModalityLUTSequence", "RealWorldValueMappingSequence", "SharedFunctionalGroupsSequence"),
+    "PerFrameFunctionalGroupsSequence",
+)
+# those of functional groups, which are read whole
+_INSIDE_GROUPS = (
+    *(
+        "EffectiveEchoTime",
+        "FrameType",
+        "TemporalPositionIndex",
+        "TemporalPositionTimeOffset",
+        "FrameAcquisitionNumber",
+    ),
+    *("NominalCardiacTriggerDelayTime", "FrameAcquisitionDateTime", "RealWorldValueSlope", "RealWorldValueIntercept"),
+)
+TAGS = {name: BaseTag(tag) for name in (*_KEYWORDS, *_INSIDE_GROUPS) if (tag := tag_for_keyword(name)) is not None}
+"""Tags of all elements that are used, by keyword."""
+
+_TOP_TAGS: list[BaseTag | int] = [TAGS[keyword] for keyword in _KEYWORDS]
+_PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
+_UNDEFINED = 0xFFFFFFFF
+BIG_ENDIAN = str(ExplicitVRBigEndian)
+
+
+@dataclass(frozen=True)
+class PixelPlace:
+    """Where the element of the voxels is in its file.
+
+    Args:
+        tag: group and element; 0x7FE00010 are whole numbers, the others floating-point numbers.
+        offset: place of the first byte of its value.
+        length: length of the value in bytes; None where the voxels are compressed.
+    """
+
+    tag: int
+    offset: int
+    length: int | None
+
+
+@dataclass(frozen=True)
+class Header:
+    """The header of a DICOM file.
+
+    Args:
+        file: path of the file.
+        size: size of the file in bytes.
+        dataset: elements of `_KEYWORDS` that the file has.
+        syntax: identifier of the transfer syntax.
+        pixels: where the voxels are; None where the file has none.
+    """
+
+    file: Path
+    size: int
+    dataset: Dataset
+    syntax: str
+    pixels: PixelPlace | None
+
+
+@contextmanager
+def damage_told(file: Path, what: str = "it cannot be read as DICOM") -> Iterator[None]:
+    """Raise what pydicom, NumPy or a decoder say of a file's content as an error that names the file.
+
+    Args:
+        file: path of the file.
+        what: what failed, for the message.
+
+    Raises:
+        ImageError: the block failed.
+    """
+    try:
+        yield
+    except ImageError:
+        raise
+    except OSError as error:
+        raise ImageError(f"{file}: {what} ({error.strerror or error})") from None
+    # a damaged element makes pydicom and decoders raise nearly any exception
+    except Exception as error:
+        if lacks_memory(error):
+            raise ImageError(f"{file}: {what} (it takes more memory than is free; free some)") from None
+        raise ImageError(f"{file}: {what}, damaged or truncated; copy it again") from None
+
+
+def read_header(file: Path) -> Header:
+    """Read the header of a DICOM file.
+
+    Raises:
+        ImageError: the file is damaged, or one that must not be opened.
+    """
+    require_shallow(file)
+    with damage_told(file), file.open("rb") as opened:
+        # a map cannot be read beyond its end, whatever length an element declares
+        with mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            dataset = dcmread(cast(BinaryIO, content), force=True, stop_before_pixels=True, specific_tags=_TOP_TAGS)
+            implicit, little = dataset.original_encoding
+            pixels = _pixel_place(content, content.tell(), implicit=bool(implicit), little=little is not False)
+            size = len(content)
+        syntax = str(dataset.file_meta.get("TransferSyntaxUID") or "")
+        if not syntax:
+            plain = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+            syntax = BIG_ENDIAN if little is False else str(plain)
+    return Header(file, size, dataset, syntax, pixels)
+
+
+def _pixel_place(content: mmap.mmap, at: int, *, implicit: bool, little: bool) -> PixelPlace | None:
+    """Where the voxels begin, if the element at `at` holds them."""
+    order = "<" if little else ">"
+    if at + 8 > len(content):
+        return None
+    group, element = struct.unpack_from(order + "HH", content, at)
+    tag = group << 16 | element
+    if tag not in _PIXELS:
+        return None
+    start = at + (8 if implicit else 12)
+    if start > len(content):
+        return None
+    length = struct.unpack_from(order + "I", content, start - 4)[0]
+    return PixelPlace(tag, start, None if length == _UNDEFINED else length)
