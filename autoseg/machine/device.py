@@ -6,6 +6,7 @@ import torch
 
 from autoseg.errors import InputError
 from autoseg.machine.cpu_bfloat16 import bfloat16_pays, has_matrix_units
+from autoseg.memory import free_memory, readable_bytes
 
 
 def resolve_device(name: str) -> torch.device:
@@ -58,6 +59,32 @@ def memory_format(device: torch.device) -> torch.memory_format:
 def precision(device: torch.device) -> str:
     """Return the name of the dtype of training on a device: `float32`, `bfloat16` or `float16`."""
     return str(half_precision(device, learning=True) or torch.float32).removeprefix("torch.")
+
+
+def free_device_memory(device: torch.device) -> int:
+    """Return the free bytes of a CUDA device; 0 for the others, whose memory is the CPU's or is not known.
+
+    What torch has taken of the device and does not use counts as free, since it is used first.
+    """
+    if device.type != "cuda":
+        return 0
+    cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0]) + cached
+
+
+def described(device: torch.device) -> str:
+    """Return a device with its name and free memory, such as `cuda:0 (NVIDIA H200, 1.2 GB of 150 GB free)`."""
+    if device.type == "cpu":
+        return f"cpu ({readable_bytes(free_memory())} free)"
+    if device.type != "cuda":
+        return str(device)
+    try:
+        free, total = torch.cuda.mem_get_info(device)
+        name = torch.cuda.get_device_name(device)
+    except RuntimeError:
+        # a device that has just failed may not answer
+        return str(device)
+    return f"{device} ({name}, {readable_bytes(free)} of {readable_bytes(total)} free)"
 
 
 def _require_cuda(device: torch.device) -> None:
