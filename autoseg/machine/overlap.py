@@ -18,6 +18,9 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+import torch
+
+from autoseg.machine.cores import available_cores
 from autoseg.memory import free_memory, lacks_memory
 
 Item = TypeVar("Item")
@@ -29,9 +32,25 @@ SHARE_OF_FREE_MEMORY = 0.75
 """All cases that are worked on at once may take this share of the memory that was free before them."""
 
 
+FEWEST_CORES = 4
+"""Cores from which on parts overlap although the CPU itself computes."""
+
+
 def one_at_a_time(_: Sequence[object]) -> bool:
     """Never allow two cases at once: the parts run in sequence, all in the calling thread."""
     return False
+
+
+def may_overlap(device: torch.device, bytes_of: Callable[[Item], int | None]) -> Callable[[Sequence[Item]], bool]:
+    """Return the argument `together` of `overlapped` for cases that a device computes.
+
+    Args:
+        device: device that computes.
+        bytes_of: largest memory in bytes that an item takes in any part; None = unknown, the item is worked on alone.
+    """
+    if device.type == "cpu" and available_cores() < FEWEST_CORES:
+        return one_at_a_time
+    return WithinMemory(bytes_of)
 
 
 class WithinMemory(Generic[Item]):
@@ -44,10 +63,15 @@ class WithinMemory(Generic[Item]):
     def __init__(self, bytes_of: Callable[[Item], int | None]) -> None:
         self._bytes_of = bytes_of
         self._free = free_memory()
+        # by identity, since items live as long as the loop and need not be hashable
+        self._known: dict[int, int | None] = {}
 
     def __call__(self, items: Sequence[Item]) -> bool:
         """Whether all items fit; all but the last may have been begun, so that they hold a part of their memory."""
-        needed = [self._bytes_of(item) for item in items]
+        for item in items:
+            if id(item) not in self._known:
+                self._known[id(item)] = self._bytes_of(item)
+        needed = [self._known[id(item)] for item in items]
         known = [number for number in needed if number is not None]
         return (
             len(known) == len(needed)

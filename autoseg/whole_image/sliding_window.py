@@ -72,7 +72,8 @@ def predict_probabilities(
     Raises:
         OutOfMemory: the memory does not hold a single window.
     """
-    device, lacking = torch.device(device), RuntimeError()
+    device = torch.device(device)
+    lacking: Exception = RuntimeError()
     layout = layout or InputLayout.plain(image.shape[0])
     available = layout.available(present or (True,) * image.shape[0])
     for attempt in _attempts(batch_size, device):
