@@ -1,6 +1,6 @@
-"""Measures prediction with its three parts in sequence and overlapping, and compares the label maps byte by byte.
+"""Measures prediction on a CPU with its parts in sequence and overlapping, and compares the label maps byte by byte.
 
-    AUTOSEG_TEST_DATA=DATA python -m benchmarks.prediction_pipeline [--device DEVICE] [--turns N] [--small-only]
+    AUTOSEG_TEST_DATA=DATA python -m benchmarks.prediction_pipeline [--threads N] [--turns N] [--small-only]
 
 DATA holds the data set hippocampus40, whose 40 images are predicted by a small untrained network. Then come two large
 synthetic images of 512 x 512 x 300 voxels with 25 classes (one image alone has nothing to overlap with). Each way is
@@ -36,8 +36,8 @@ from inference.predict import predict_cases
 from planner.rules.reference_plan import reference_plan
 
 FEATURES = 8
-WAYS = {"in sequence": 10**6, "overlapping": 0}
-"""Fewest cores from which on the parts overlap on a CPU."""
+WAYS = {"in sequence": 10**6, "overlapping": -(10**6)}
+"""Cores that torch's threads must leave so that the parts overlap."""
 
 
 def small_plan() -> tuple[Plan, Fingerprint]:
@@ -81,12 +81,14 @@ def write_run(folder: Path, plan: Plan, fingerprint: Fingerprint) -> RunFolder:
     return run
 
 
-def seconds_of(run: RunFolder, cases: list[Case], output: Path, device: str, way: str) -> tuple[float, list[str]]:
+def seconds_of(
+    run: RunFolder, cases: list[Case], output: Path, threads: int | None, way: str
+) -> tuple[float, list[str]]:
     """Seconds to predict the cases in one way, and the checksums of the label maps."""
     start = time.perf_counter()
-    with patch("autoseg.machine.overlap.FEWEST_CORES", WAYS[way]):
+    with patch("autoseg.machine.overlap.LEAST_CORES_LEFT", WAYS[way]):
         problems = predict_cases(
-            run, cases, output, configuration="3d", device=device, threads=None, console=Console(file=io.StringIO())
+            run, cases, output, configuration="3d", device="cpu", threads=threads, console=Console(file=io.StringIO())
         )
     if problems:
         raise SystemExit("\n".join(problems))
@@ -99,7 +101,7 @@ def compare(what: str, run: RunFolder, cases: list[Case], output: Path, options:
     written: dict[str, list[str]] = {}
     for turn in range(options.turns + 1):
         for way in WAYS:
-            taken, written[way] = seconds_of(run, cases, output, options.device, way)
+            taken, written[way] = seconds_of(run, cases, output, options.threads, way)
             seconds[way] += [taken] if turn else []
     console = open_console()
     for way, each in seconds.items():
@@ -112,11 +114,11 @@ def compare(what: str, run: RunFolder, cases: list[Case], output: Path, options:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or mps [default: cpu, where it is a choice]")
+    parser.add_argument("--threads", type=int, help="threads of the network [default: as torch has them]")
     parser.add_argument("--turns", type=int, default=3, help="counted turns of each way")
     parser.add_argument("--small-only", action="store_true", help="leave out the large images")
     options = parser.parse_args()
-    open_console().print(f"{options.device}, {available_cores()} cores, {torch.get_num_threads()} threads")
+    open_console().print(f"{available_cores()} cores, {options.threads or torch.get_num_threads()} threads")
     data = Path(os.environ.get("AUTOSEG_TEST_DATA", "../shared/data")) / "hippocampus40" / "imagesTr"
     images = sorted(data.glob("*.nii.gz"))
     if not images:

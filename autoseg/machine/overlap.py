@@ -32,8 +32,11 @@ SHARE_OF_FREE_MEMORY = 0.75
 """All cases that are worked on at once may take this share of the memory that was free before them."""
 
 
-FEWEST_CORES = 4
-"""Cores from which on parts overlap although the CPU itself computes."""
+LEAST_CORES_LEFT = 1
+"""Cores that torch's threads must leave where the CPU itself computes.
+
+Threads that wait for one that lost its core take three times as long for a step (docs/experiments/threads.md).
+"""
 
 
 def one_at_a_time(_: Sequence[object]) -> bool:
@@ -48,7 +51,7 @@ def may_overlap(device: torch.device, bytes_of: Callable[[Item], int | None]) ->
         device: device that computes.
         bytes_of: largest memory in bytes that an item takes in any part; None = unknown, the item is worked on alone.
     """
-    if device.type == "cpu" and available_cores() < FEWEST_CORES:
+    if device.type == "cpu" and available_cores() - torch.get_num_threads() < LEAST_CORES_LEFT:
         return one_at_a_time
     return WithinMemory(bytes_of)
 

@@ -13,6 +13,9 @@ from tests.inference.bright_run import SHAPE, predict, run, voxels, write
 
 __all__ = ["run"]
 
+ALWAYS, NEVER = -(10**6), 10**6
+"""Cores that threads must leave so that parts overlap."""
+
 
 def bytes_in(folder):
     return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
@@ -38,8 +41,8 @@ def test_files_and_problems_are_the_same(run, images, tmp_path, monkeypatch) -> 
 
     monkeypatch.setattr(predict_image, "prepare_case", prepare)
     told = {}
-    for way, cores in (("sequence", 10**6), ("overlap", 0)):
-        monkeypatch.setattr(overlap, "FEWEST_CORES", cores)
+    for way, cores in (("sequence", NEVER), ("overlap", ALWAYS)):
+        monkeypatch.setattr(overlap, "LEAST_CORES_LEFT", cores)
         in_thread.clear()
         told[way] = predict(run, images, tmp_path / way, save_probabilities=True)[0]
         assert any(in_thread) == (way == "overlap")
@@ -51,7 +54,7 @@ def test_files_and_problems_are_the_same(run, images, tmp_path, monkeypatch) -> 
 
 @pytest.mark.parametrize("part", ["prepare_case", "predict_prepared_case", "most_probable"])
 def test_an_error_of_any_part_is_told_of_its_image_and_the_others_go_on(run, tmp_path, monkeypatch, part) -> None:
-    monkeypatch.setattr(overlap, "FEWEST_CORES", 0)
+    monkeypatch.setattr(overlap, "LEAST_CORES_LEFT", ALWAYS)
     images = read_inputs([write(tmp_path / "in" / f"{i}.nii.gz", voxels(i)).parent for i in range(4)][:1], ("T1",))
     real, calls = getattr(predict_image, part), []
 
@@ -67,7 +70,7 @@ def test_an_error_of_any_part_is_told_of_its_image_and_the_others_go_on(run, tmp
 
 
 def test_where_memory_is_short_nothing_overlaps(run, images, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(overlap, "FEWEST_CORES", 0)
+    monkeypatch.setattr(overlap, "LEAST_CORES_LEFT", ALWAYS)
     monkeypatch.setattr(overlap, "free_memory", lambda: 1)
     others = []
     real = predict_image.prepare_case
@@ -83,7 +86,7 @@ def test_where_memory_is_short_nothing_overlaps(run, images, tmp_path, monkeypat
 
 def test_the_bytes_of_an_image_follow_from_its_header(run, images, tmp_path, monkeypatch) -> None:
     asked = []
-    monkeypatch.setattr(overlap, "FEWEST_CORES", 0)
+    monkeypatch.setattr(overlap, "LEAST_CORES_LEFT", ALWAYS)
     monkeypatch.setattr(predict_image, "case_bytes", lambda *arguments: asked.append(arguments) or 1)
     predict(run, images, tmp_path / "out")
     sizes = {arguments[0] for arguments in asked}

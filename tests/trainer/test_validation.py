@@ -14,6 +14,9 @@ from trainer import validation
 from trainer.validation import evaluation_network, predict_validation_cases
 
 CPU = torch.device("cpu")
+ALWAYS, NEVER = -(10**6), 10**6
+"""Cores that threads must leave so that parts overlap."""
+
 CASES = tuple(f"ball_{i}" for i in range(4))
 
 
@@ -33,18 +36,18 @@ def written(run):
 def test_overlapping_writes_what_is_written_in_sequence(a_run, monkeypatch) -> None:
     run, plan, network = a_run
     found = {}
-    for way, cores in (("sequence", 10**6), ("overlap", 0)):
-        monkeypatch.setattr(overlap, "FEWEST_CORES", cores)
+    for way, cores in (("sequence", NEVER), ("overlap", ALWAYS)):
+        monkeypatch.setattr(overlap, "LEAST_CORES_LEFT", cores)
         found[way] = predict_validation_cases(run, plan, "3d", CASES, network, CPU), written(run)
     assert list(found["overlap"][0]) == list(CASES)
     assert found["overlap"] == found["sequence"]
     assert len(found["overlap"][1]) == 3 * len(CASES), "label map, probabilities and their record"
 
 
-@pytest.mark.parametrize("cores", [0, 10**6])
+@pytest.mark.parametrize("cores", [ALWAYS, NEVER])
 def test_a_damaged_case_stops_it_after_those_before(a_run, monkeypatch, cores) -> None:
     run, plan, network = a_run
-    monkeypatch.setattr(overlap, "FEWEST_CORES", cores)
+    monkeypatch.setattr(overlap, "LEAST_CORES_LEFT", cores)
     (run.case("3d", "ball_2") / "case.json").write_text("{}", encoding="utf-8")
     with pytest.raises(RunFolderError, match="ball_2"):
         predict_validation_cases(run, plan, "3d", CASES, network, CPU)
@@ -85,7 +88,7 @@ def test_where_nothing_fits_an_error_tells_the_device(a_run, monkeypatch) -> Non
 def test_the_bytes_of_a_case_follow_from_its_record(a_run, monkeypatch) -> None:
     run, plan, network = a_run
     asked = []
-    monkeypatch.setattr(overlap, "FEWEST_CORES", 0)
+    monkeypatch.setattr(overlap, "LEAST_CORES_LEFT", ALWAYS)
     monkeypatch.setattr(validation, "case_bytes", lambda *arguments: asked.append(arguments) or 1)
     predict_validation_cases(run, plan, "3d", CASES, network, CPU)
     voxels = math.prod(read_record(run.case("3d", "ball_0")).shape)

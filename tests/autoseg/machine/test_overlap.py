@@ -193,12 +193,12 @@ def test_parts_know_the_context_of_the_caller() -> None:
     assert seen == ["staging"] * 6
 
 
-def test_few_cores_that_compute_themselves_do_one_thing_at_a_time(monkeypatch) -> None:
-    monkeypatch.setattr(overlap, "available_cores", lambda: overlap.FEWEST_CORES - 1)
-    assert may_overlap(torch.device("cpu"), lambda item: 1) is one_at_a_time
+@pytest.mark.parametrize(("threads", "cores", "overlaps"), [(2, 2, False), (1, 2, True), (8, 4, False), (8, 16, True)])
+def test_a_cpu_does_one_thing_at_a_time_where_its_threads_leave_no_core(monkeypatch, threads, cores, overlaps) -> None:
+    monkeypatch.setattr(overlap, "available_cores", lambda: cores)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    assert (may_overlap(torch.device("cpu"), lambda item: 1) is not one_at_a_time) == overlaps
     assert may_overlap(torch.device("cuda"), lambda item: 1)(["a", "b"])
-    monkeypatch.setattr(overlap, "available_cores", lambda: overlap.FEWEST_CORES)
-    assert may_overlap(torch.device("cpu"), lambda item: 1)(["a", "b"])
 
 
 STOPPED = """
