@@ -88,7 +88,15 @@ def seconds_of(
     start = time.perf_counter()
     with patch("autoseg.machine.overlap.LEAST_CORES_LEFT", WAYS[way]):
         problems = predict_cases(
-            run, cases, output, configuration="3d", device="cpu", threads=threads, console=Console(file=io.StringIO())
+            run,
+            cases,
+            output,
+            configuration="3d",
+            device="cpu",
+            # mirrored windows would only make the network's part longer
+            mirror=False,
+            threads=threads,
+            console=Console(file=io.StringIO()),
         )
     if problems:
         raise SystemExit("\n".join(problems))
