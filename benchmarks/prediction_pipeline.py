@@ -36,8 +36,8 @@ from inference.predict import predict_cases
 from planner.rules.reference_plan import reference_plan
 
 FEATURES = 8
-WAYS = {"in sequence": 10**6, "overlapping": -(10**6)}
-"""Cores that torch's threads must leave so that the parts overlap."""
+WAYS = {"in sequence": frozenset[str](), "overlapping": frozenset({"cpu"})}
+"""Types of devices beside which the other parts run."""
 
 
 def small_plan() -> tuple[Plan, Fingerprint]:
@@ -86,7 +86,7 @@ def seconds_of(
 ) -> tuple[float, list[str]]:
     """Seconds to predict the cases in one way, and the checksums of the label maps."""
     start = time.perf_counter()
-    with patch("autoseg.machine.overlap.LEAST_CORES_LEFT", WAYS[way]):
+    with patch("autoseg.machine.overlap.OVERLAPPING", WAYS[way]):
         problems = predict_cases(
             run,
             cases,

@@ -20,7 +20,6 @@ from typing import Generic, TypeVar
 
 import torch
 
-from autoseg.machine.cores import available_cores
 from autoseg.memory import free_memory, lacks_memory
 
 Item = TypeVar("Item")
@@ -32,10 +31,11 @@ SHARE_OF_FREE_MEMORY = 0.75
 """All cases that are worked on at once may take this share of the memory that was free before them."""
 
 
-LEAST_CORES_LEFT = 1
-"""Cores that torch's threads must leave where the CPU itself computes.
+OVERLAPPING = frozenset({"cuda", "mps"})
+"""Types of devices beside which the other parts run.
 
-Threads that wait for one that lost its core take three times as long for a step (docs/experiments/threads.md).
+On a CPU the parts would take cores from the network, whose threads wait for the one that lost its core: a step beside
+another busy thread takes three times as long (docs/experiments/threads.md).
 """
 
 
@@ -51,9 +51,7 @@ def may_overlap(device: torch.device, bytes_of: Callable[[Item], int | None]) ->
         device: device that computes.
         bytes_of: largest memory in bytes that an item takes in any part; None = unknown, the item is worked on alone.
     """
-    if device.type == "cpu" and available_cores() - torch.get_num_threads() < LEAST_CORES_LEFT:
-        return one_at_a_time
-    return WithinMemory(bytes_of)
+    return WithinMemory(bytes_of) if device.type in OVERLAPPING else one_at_a_time
 
 
 class WithinMemory(Generic[Item]):

@@ -13,8 +13,8 @@ from tests.inference.bright_run import SHAPE, predict, run, voxels, write
 
 __all__ = ["run"]
 
-ALWAYS, NEVER = -(10**6), 10**6
-"""Cores that threads must leave so that parts overlap."""
+ALWAYS, NEVER = frozenset({"cpu"}), frozenset()
+"""Types of devices beside which parts overlap."""
 
 
 def bytes_in(folder):
@@ -41,8 +41,8 @@ def test_files_and_problems_are_the_same(run, images, tmp_path, monkeypatch) -> 
 
     monkeypatch.setattr(predict_image, "prepare_case", prepare)
     told = {}
-    for way, cores in (("sequence", NEVER), ("overlap", ALWAYS)):
-        monkeypatch.setattr(overlap, "LEAST_CORES_LEFT", cores)
+    for way, types in (("sequence", NEVER), ("overlap", ALWAYS)):
+        monkeypatch.setattr(overlap, "OVERLAPPING", types)
         in_thread.clear()
         told[way] = predict(run, images, tmp_path / way, save_probabilities=True)[0]
         assert any(in_thread) == (way == "overlap")
@@ -54,7 +54,7 @@ def test_files_and_problems_are_the_same(run, images, tmp_path, monkeypatch) -> 
 
 @pytest.mark.parametrize("part", ["prepare_case", "predict_prepared_case", "most_probable"])
 def test_an_error_of_any_part_is_told_of_its_image_and_the_others_go_on(run, tmp_path, monkeypatch, part) -> None:
-    monkeypatch.setattr(overlap, "LEAST_CORES_LEFT", ALWAYS)
+    monkeypatch.setattr(overlap, "OVERLAPPING", ALWAYS)
     images = read_inputs([write(tmp_path / "in" / f"{i}.nii.gz", voxels(i)).parent for i in range(4)][:1], ("T1",))
     real, calls = getattr(predict_image, part), []
 
@@ -70,7 +70,7 @@ def test_an_error_of_any_part_is_told_of_its_image_and_the_others_go_on(run, tmp
 
 
 def test_where_memory_is_short_nothing_overlaps(run, images, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(overlap, "LEAST_CORES_LEFT", ALWAYS)
+    monkeypatch.setattr(overlap, "OVERLAPPING", ALWAYS)
     monkeypatch.setattr(overlap, "free_memory", lambda: 1)
     others = []
     real = predict_image.prepare_case
@@ -86,7 +86,7 @@ def test_where_memory_is_short_nothing_overlaps(run, images, tmp_path, monkeypat
 
 def test_the_bytes_of_an_image_follow_from_its_header(run, images, tmp_path, monkeypatch) -> None:
     asked = []
-    monkeypatch.setattr(overlap, "LEAST_CORES_LEFT", ALWAYS)
+    monkeypatch.setattr(overlap, "OVERLAPPING", ALWAYS)
     monkeypatch.setattr(predict_image, "case_bytes", lambda *arguments: asked.append(arguments) or 1)
     predict(run, images, tmp_path / "out")
     sizes = {arguments[0] for arguments in asked}

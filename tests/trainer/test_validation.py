@@ -14,8 +14,8 @@ from trainer import validation
 from trainer.validation import evaluation_network, predict_validation_cases
 
 CPU = torch.device("cpu")
-ALWAYS, NEVER = -(10**6), 10**6
-"""Cores that threads must leave so that parts overlap."""
+ALWAYS, NEVER = frozenset({"cpu"}), frozenset()
+"""Types of devices beside which parts overlap."""
 
 CASES = tuple(f"ball_{i}" for i in range(4))
 
@@ -36,18 +36,18 @@ def written(run):
 def test_overlapping_writes_what_is_written_in_sequence(a_run, monkeypatch) -> None:
     run, plan, network = a_run
     found = {}
-    for way, cores in (("sequence", NEVER), ("overlap", ALWAYS)):
-        monkeypatch.setattr(overlap, "LEAST_CORES_LEFT", cores)
+    for way, types in (("sequence", NEVER), ("overlap", ALWAYS)):
+        monkeypatch.setattr(overlap, "OVERLAPPING", types)
         found[way] = predict_validation_cases(run, plan, "3d", CASES, network, CPU), written(run)
     assert list(found["overlap"][0]) == list(CASES)
     assert found["overlap"] == found["sequence"]
     assert len(found["overlap"][1]) == 3 * len(CASES), "label map, probabilities and their record"
 
 
-@pytest.mark.parametrize("cores", [ALWAYS, NEVER])
-def test_a_damaged_case_stops_it_after_those_before(a_run, monkeypatch, cores) -> None:
+@pytest.mark.parametrize("types", [ALWAYS, NEVER])
+def test_a_damaged_case_stops_it_after_those_before(a_run, monkeypatch, types) -> None:
     run, plan, network = a_run
-    monkeypatch.setattr(overlap, "LEAST_CORES_LEFT", cores)
+    monkeypatch.setattr(overlap, "OVERLAPPING", types)
     (run.case("3d", "ball_2") / "case.json").write_text("{}", encoding="utf-8")
     with pytest.raises(RunFolderError, match="ball_2"):
         predict_validation_cases(run, plan, "3d", CASES, network, CPU)
@@ -88,7 +88,7 @@ def test_where_nothing_fits_an_error_tells_the_device(a_run, monkeypatch) -> Non
 def test_the_bytes_of_a_case_follow_from_its_record(a_run, monkeypatch) -> None:
     run, plan, network = a_run
     asked = []
-    monkeypatch.setattr(overlap, "LEAST_CORES_LEFT", ALWAYS)
+    monkeypatch.setattr(overlap, "OVERLAPPING", ALWAYS)
     monkeypatch.setattr(validation, "case_bytes", lambda *arguments: asked.append(arguments) or 1)
     predict_validation_cases(run, plan, "3d", CASES, network, CPU)
     voxels = math.prod(read_record(run.case("3d", "ball_0")).shape)

@@ -193,12 +193,11 @@ def test_parts_know_the_context_of_the_caller() -> None:
     assert seen == ["staging"] * 6
 
 
-@pytest.mark.parametrize(("threads", "cores", "overlaps"), [(2, 2, False), (1, 2, True), (8, 4, False), (8, 16, True)])
-def test_a_cpu_does_one_thing_at_a_time_where_its_threads_leave_no_core(monkeypatch, threads, cores, overlaps) -> None:
-    monkeypatch.setattr(overlap, "available_cores", lambda: cores)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    assert (may_overlap(torch.device("cpu"), lambda item: 1) is not one_at_a_time) == overlaps
-    assert may_overlap(torch.device("cuda"), lambda item: 1)(["a", "b"])
+@pytest.mark.parametrize(("device", "overlaps"), [("cpu", False), ("cuda", True), ("cuda:1", True), ("mps", True)])
+def test_a_cpu_that_computes_itself_does_one_thing_at_a_time(device, overlaps) -> None:
+    together = may_overlap(torch.device(device), lambda item: 1)
+    assert (together is not one_at_a_time) == overlaps
+    assert together(["a", "b"]) == overlaps
 
 
 STOPPED = """
