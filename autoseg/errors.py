@@ -60,17 +60,25 @@ class InputError(AutosegError):
 
 
 class OutOfMemory(AutosegError):
-    """A training step does not fit into the memory of a device.
+    """A training step, or the prediction of a window, does not fit into the memory of a device.
 
     Args:
-        device: device on which training was tried, for the message.
+        device: device on which it was tried, with its name, for the message.
+        needed: what its memory does not hold.
+        said: what the library said that lacked memory; empty = nothing.
+        cure: what the user can do.
     """
 
-    def __init__(self, device: object) -> None:
-        super().__init__(
-            f"device {device}: its memory does not hold a training step; free some, use another --device, or plan for "
-            "less (--memory, --replan); what is finished is kept"
-        )
+    def __init__(
+        self,
+        device: object,
+        needed: str = "a training step",
+        *,
+        said: str = "",
+        cure: str = "free some, use another --device, or plan for less (--memory, --replan)",
+    ) -> None:
+        told = f" ({said})" if said else ""
+        super().__init__(f"device {device}: its memory does not hold {needed}{told}; {cure}; what is finished is kept")
 
 
 class NotEnoughMemory(AutosegError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import sys
 from pathlib import Path, PurePosixPath
 
@@ -15,6 +16,16 @@ _SAID_OF_MEMORY = (
     *("bad_alloc", "bad allocation", "failed to allocate memory", "can't allocate memory", "cannot allocate memory"),
     *("not enough memory", "out of memory", "memory allocation", "can't start new thread"),
 )
+_SAID_OF_DEVICE_MEMORY = (
+    # codes of cuDNN, cuBLAS, cuSOLVER and cuFFT, and of AMD's libraries in their place
+    *("status_alloc_failed", "device_allocation_failed", "host_allocation_failed", "cufft_alloc_failed"),
+    *("miopenstatusallocfailed", "cudaerrormemoryallocation", "hiperroroutofmemory"),
+    # torch's words where no algorithm of cuDNN got the memory that it asked for (pytorch#108645)
+    *("unable to find an engine to execute this computation", "unable to find a valid cudnn algorithm"),
+)
+_SAID_OF_OWN_MEMORY = ("defaultcpuallocator", "bad_alloc", "host_allocation_failed")
+_SAID_OF_SHARED_MEMORY = ("shared memory object", "unable to write to file </torch_", "insufficient shared memory")
+_LONGEST_SAID = 200
 
 
 def free_memory() -> int:
@@ -37,7 +48,29 @@ def lacks_memory(error: BaseException) -> bool:
     # a library whose file does not fit is an error of import
     if isinstance(error, ImportError):
         return "failed to map segment" in text or "cannot allocate memory" in text
-    return isinstance(error, RuntimeError) and any(said in text for said in _SAID_OF_MEMORY)
+    said_by_libraries = (*_SAID_OF_MEMORY, *_SAID_OF_DEVICE_MEMORY)
+    return isinstance(error, RuntimeError) and any(said in text for said in said_by_libraries)
+
+
+def lacks_own_memory(error: BaseException) -> bool:
+    """Whether an error of `lacks_memory` is about this machine's memory, and not about that of a GPU."""
+    return isinstance(error, MemoryError) or any(said in str(error).lower() for said in _SAID_OF_OWN_MEMORY)
+
+
+def lacks_shared_memory(error: BaseException) -> bool:
+    """Whether an error means that the shared memory (/dev/shm) is full, through which workers hand over tensors."""
+    text = str(error).lower()
+    full = "no space left on device" in text and ("/dev/shm" in text or "torch" in text)
+    return full or "bus error" in text or any(said in text for said in _SAID_OF_SHARED_MEMORY)
+
+
+def said_of_memory(error: BaseException) -> str:
+    """Return what a library said of the memory that it lacks: how much it asked for where it told so."""
+    lines = str(error).strip().splitlines()
+    asked = re.search(r"tried to allocate ([\d.]+ ?\w+)", str(error), re.IGNORECASE)
+    if asked is not None:
+        return f"it was asked for {asked[1]} at once"
+    return lines[0][:_LONGEST_SAID] if lines else ""
 
 
 def readable_bytes(size: int) -> str:

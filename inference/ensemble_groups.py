@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from rich.console import Console
+from rich.text import Text
 
 from autoseg.dataset.load import LoadedCase
 from autoseg.errors import ImageError
@@ -87,8 +88,10 @@ def mirror_axes(configuration: Configuration, mirror: bool | None) -> tuple[int,
     return configuration.training.mirror if mirror else ()
 
 
-def groups_that_see(groups: Sequence[Group], plan: Plan, loaded: LoadedCase, console: Console) -> tuple[Group, ...]:
-    """The groups whose network sees at least one sequence of the case; the left-out groups are printed.
+def groups_that_see(
+    groups: Sequence[Group], plan: Plan, loaded: LoadedCase, tell: Callable[[Text], None]
+) -> tuple[Group, ...]:
+    """The groups whose network sees at least one sequence of the case; `tell` is called with the left-out groups.
 
     Raises:
         ImageError: no group sees a sequence of the case.
@@ -99,7 +102,7 @@ def groups_that_see(groups: Sequence[Group], plan: Plan, loaded: LoadedCase, con
         needed = dict.fromkeys(sequence for group in groups for sequence in seen_sequences(plan, group.configuration))
         raise ImageError(f"no sequence is there that the network sees: {', '.join(needed)}")
     if blind := [group.name for group in groups if group not in seeing]:
-        console.print(styled("yellow", f"{', '.join(blind)} left out", ": the case has none of its sequences"))
+        tell(styled("yellow", f"{', '.join(blind)} left out", ": the case has none of its sequences"))
     return seeing
 
 

@@ -3,80 +3,54 @@
 An ensemble may mix configurations. Each configuration preprocesses the image in its own way and averages its folds;
 these means are then averaged on the grid of the image. Post-processing follows the rule of each class.
 
-The models are loaded once. A case that cannot be predicted is reported, and the other cases go on. Outputs are
-written atomically, so every file is complete.
+The models are loaded once. While a case is predicted, the next one is read and prepared, and the one before is
+brought to its grid and written, where that saves time and the memory holds them. A case that cannot be predicted is
+reported, and the other cases go on. Outputs are written atomically, so every file is complete.
 """
 
 from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
+from rich.progress import Progress
 
 from autoseg.dataset.case import Case
-from autoseg.dataset.fingerprint import Fingerprint, read_fingerprint
-from autoseg.dataset.load import LoadedCase, load_case
+from autoseg.dataset.fingerprint import read_fingerprint
 from autoseg.errors import AutosegError, InputError
-from autoseg.image.image import write_image
 from autoseg.machine.device import resolve_device
+from autoseg.machine.overlap import may_overlap, overlapped
 from autoseg.machine.threads import Threads, computing_with
 from autoseg.memory import lacks_memory
 from autoseg.names import visible
 from autoseg.plan.plan import Plan, read_plan
-from autoseg.preprocessing.prepare import prepare_case
-from autoseg.preprocessing.region import Part, part_of
 from autoseg.run_folder.lesion_scores import LesionScores
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.selection import ClassRule, rules_by_class
 from autoseg.terminal import open_console, progress_bar, styled
-from autoseg.whole_image.case_probabilities import CaseProbabilities, quantized
-from autoseg.whole_image.export import export_probabilities, label_image
-from autoseg.whole_image.mixture import Mixture, most_probable
-from autoseg.whole_image.prepared_case import predict_prepared_case
-from inference.ensemble_groups import Group, groups_that_see, load_group
-from inference.input_check import require_possible_size, require_predictable, unusual
-from inference.lesion_scores.components import predicted_lesions
-from inference.lesion_scores.table import FILE, LesionTable, Row, rows_of
-from inference.post_processing import class_weights, remove_components
-from inference.predicted_part import limits, notes
+from inference.ensemble_groups import load_group
+from inference.lesion_scores.table import FILE, LesionTable
+from inference.predict_image import (
+    PredictedImage,
+    Predictor,
+    PreparedImage,
+    finish_image,
+    image_bytes,
+    predict_image,
+    prepare_image,
+)
+from inference.predicted_part import limits
 
 # Formats with header and voxels in one file, so that a label map can be written under another name and renamed.
 SINGLE_FILE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
 # Formats with header and voxels in two files, and the format in which their label maps are written instead.
 _INSTEAD = {".mhd": ".mha", ".nhdr": ".nrrd"}
 DEFAULT_ENDING = ".nii.gz"
-
-
-@dataclass(frozen=True)
-class Predictor:
-    """Models and settings that are the same for every case.
-
-    Args:
-        plan: plan of the run.
-        fingerprint: properties of the training cases, to warn about images that differ far from them.
-        groups: loaded models, one group for each configuration; their probabilities are averaged on the image's grid.
-        rules: post-processing rule of each foreground class, in the order of the class indices.
-        save_probabilities: whether the probability of each class is written too.
-        scores: how predicted lesions are scored, by class name.
-        table: `predicted_lesions.csv`; None where the plan has no lesions and there is no such file.
-    """
-
-    plan: Plan
-    fingerprint: Fingerprint
-    groups: tuple[Group, ...]
-    rules: tuple[ClassRule, ...]
-    save_probabilities: bool
-    scores: Mapping[str, LesionScores]
-    table: LesionTable | None
 
 
 def predict_cases(
@@ -141,26 +115,44 @@ def predict_cases(
     )
     if predictor.plan.region is not None:
         console.print(limits(predictor.plan.region))
-    problems = []
     with (
         predictor.table or nullcontext(),
         progress_bar(console) as bar,
         computing_with(threads if where.type == "cpu" else None) as computing,
     ):
-        cases_task = bar.add_task("cases", total=len(cases))
-        windows_task = bar.add_task("windows", total=None)
-        for case, target in zip(cases, targets, strict=True):
-            bar.update(cases_task, description=f"cases ({visible(case.name)})")
-            bar.reset(windows_task, total=None)
-            on_window = partial(_after_window, bar.update, windows_task, computing if where.type == "cpu" else None)
-            problem = _attempt(predictor, case, target, bar.console, on_window)
-            problems += [problem] if problem else []
-            bar.advance(cases_task)
-        bar.update(cases_task, description="cases")
-        bar.remove_task(windows_task)
+        problems = _predict_each(predictor, cases, targets, bar, computing if where.type == "cpu" else None)
     if plan.lesions:
         console.print(f"Predicted lesions: {output / FILE}", soft_wrap=True)
-    return tuple(problems)
+    return tuple(problem for problem in problems if problem is not None)
+
+
+def _predict_each(
+    predictor: Predictor, cases: Sequence[Case], targets: Sequence[Path], bar: Progress, computing: Threads | None
+) -> list[str | None]:
+    """Predict the cases, up to three at once; for each a sentence that says why it could not be predicted, or None."""
+    cases_task = bar.add_task("cases", total=len(cases))
+    windows_task = bar.add_task("windows", total=None)
+    on_window = partial(_after_window, bar.update, windows_task, computing)
+    target_of = dict(zip((case.name for case in cases), targets, strict=True))
+
+    def compute(case: Case, prepared: PreparedImage) -> PredictedImage:
+        bar.update(cases_task, description=f"cases ({visible(case.name)})")
+        bar.reset(windows_task, total=None)
+        return predict_image(predictor, prepared, case.name, bar.console.print, on_window)
+
+    def finish(case: Case, predicted: PredictedImage) -> None:
+        finish_image(predictor, predicted, case.name, target_of[case.name], bar.console.print)
+        bar.advance(cases_task)
+
+    def failed(case: Case, error: Exception) -> str:
+        bar.advance(cases_task)
+        return _told(case, error, bar.console)
+
+    together = may_overlap(predictor.device, partial(image_bytes, predictor))
+    problems = overlapped(cases, partial(prepare_image, predictor), compute, finish, together=together, failed=failed)
+    bar.update(cases_task, description="cases")
+    bar.remove_task(windows_task)
+    return problems
 
 
 def _lesion_table(output: Path, plan: Plan) -> LesionTable | None:
@@ -229,102 +221,19 @@ def output_ending(case: Case) -> str:
     return _INSTEAD.get(image.suffix.lower(), DEFAULT_ENDING)
 
 
-def _attempt(
-    predictor: Predictor, case: Case, target: Path, console: Console, on_window: Callable[[int, int], None]
-) -> str | None:
-    """Predict one case; returns None, or a sentence that says why it could not be predicted."""
-    try:
-        _predict_case(predictor, case, target, console, on_window)
-    except (AutosegError, OSError) as error:
-        reason = str(error) or type(error).__name__
-    except Exception as error:
-        if lacks_memory(error):
-            return _told(case, "there is not enough memory to predict it; free some, or predict it alone", console)
-        # a bug, not the user's mistake: the other cases go on, and the whole traceback is shown
-        console.print(traceback.format_exc())
-        reason = f"unexpected {type(error).__name__}: {error}"
-    else:
-        return None
-    return _told(case, reason, console)
-
-
-def _told(case: Case, reason: str, console: Console) -> str:
+def _told(case: Case, error: Exception, console: Console) -> str:
     """Print why a case could not be predicted, and return it as a sentence with the case's name."""
+    if isinstance(error, AutosegError | OSError):
+        reason = str(error) or type(error).__name__
+    elif lacks_memory(error):
+        reason = "there is not enough memory to predict it; free some, or predict it alone"
+    else:
+        # a bug, not the user's mistake: the other cases go on, and the whole traceback is shown
+        console.print("".join(traceback.format_exception(error)))
+        reason = f"unexpected {type(error).__name__}: {error}"
     problem = reason if reason.startswith(f"{case.name}: ") else f"{case.name}: {reason}"
     console.print(styled("red", "not predicted", f" {problem}"))
     return problem
-
-
-def _predict_case(
-    predictor: Predictor, case: Case, target: Path, console: Console, on_window: Callable[[int, int], None]
-) -> None:
-    plan = predictor.plan
-    loaded = load_case(case, None, plan.orientation)
-    require_predictable(loaded, tuple(channel.name for channel in plan.channels))
-    part = part_of(loaded, plan.region)
-    groups = groups_that_see(predictor.groups, plan, loaded, console)
-    for group in groups:
-        require_possible_size(loaded, plan, group.configuration)
-    odd = [unusual(loaded, plan, predictor.fingerprint, group.configuration) for group in groups]
-    for warning in dict.fromkeys((*loaded.warnings, *chain.from_iterable(odd))):
-        console.print(styled("yellow", case.name, f": {warning}"))
-    # each group removes one entry of the list, so that the last group frees the whole image, which may be large
-    waiting = [loaded] * len(groups)
-    del loaded
-    predicted = [_predict_group(predictor, group, waiting, part, case.name, on_window) for group in groups]
-    if predictor.save_probabilities:
-        folder = target.parent / "probabilities" / case.name
-        for value, probability in export_probabilities(predicted, plan.labels):
-            write_image(folder / f"label_{value}{target.name.removeprefix(case.name)}", probability)
-    record = predicted[0].record
-    classes = most_probable(predicted, class_weights(predictor.rules))
-    if not plan.lesions:
-        del predicted
-    remove_components(classes, predictor.rules, record.reoriented.spacing)
-    for note in notes(part, classes):
-        console.print(styled("yellow", case.name, f": {note}"))
-    if predictor.table is not None:
-        predictor.table.begin(case.name)
-    write_image(target, label_image(classes, record, plan.labels))
-    if predictor.table is not None and plan.lesions:
-        predictor.table.add(_lesion_rows(predictor, case.name, classes, Mixture(predicted)))
-
-
-def _lesion_rows(predictor: Predictor, case: str, classes: NDArray[np.uint8], mixture: Mixture) -> Iterator[Row]:
-    """Rows of `predicted_lesions.csv` of one case."""
-    plan, grid = predictor.plan, mixture.record.reoriented
-    for name in plan.lesions:
-        found = predicted_lesions(classes, mixture, plan.labels.names.index(name))
-        yield from rows_of(case, name, found, predictor.scores.get(name), grid)
-
-
-def _predict_group(
-    predictor: Predictor,
-    group: Group,
-    waiting: list[LoadedCase],
-    part: Part,
-    case: str,
-    on_window: Callable[[int, int], None],
-) -> CaseProbabilities:
-    """Probabilities by one group of the image that it removes from `waiting`.
-
-    With several groups they are stored in 8 bit, to save memory; selection compares pairs in 8 bit too.
-    """
-    plan, configuration = predictor.plan, group.configuration
-    prepared = prepare_case(waiting.pop(), plan, configuration, case, part)
-    probabilities = predict_prepared_case(
-        group.ensemble,
-        prepared.image,
-        prepared.record.present,
-        plan=plan,
-        configuration=configuration,
-        mirror=group.mirror,
-        device=group.ensemble.device,
-        on_window=on_window,
-    )
-    record = prepared.record
-    del prepared
-    return CaseProbabilities(quantized(probabilities) if len(predictor.groups) > 1 else probabilities, record)
 
 
 def _after_window(update: Callable[..., None], task: object, computing: Threads | None, done: int, total: int) -> None:

@@ -13,7 +13,9 @@ import torch
 from autoseg.errors import OutOfMemory
 from autoseg.machine import clock
 from autoseg.machine.device import computing_on, missing_layers_named, resolve_device
+from autoseg.machine.device_memory import described
 from autoseg.machine.threads import computing_with
+from autoseg.memory import lacks_memory, said_of_memory
 from autoseg.network.weights import save_weights
 from autoseg.plan.network_input import InputLayout
 from autoseg.plan.plan import read_plan
@@ -114,8 +116,10 @@ def train_fold(
             with StopRequest() as stop, FoldBar(task, left_after) as bar:
                 while task.state.step < task.length:
                     _train(task, stop, bar, at_other_pace)
-        except torch.OutOfMemoryError:
-            raise OutOfMemory(task.learner.device) from None
+        except RuntimeError as error:
+            if not lacks_memory(error):
+                raise
+            raise OutOfMemory(described(task.learner.device), said=said_of_memory(error)) from None
         finally:
             task.writer.close()
         save_weights(run.weights(configuration, fold), task.learner.average)

@@ -19,6 +19,7 @@ from autoseg.machine.device import computing_on, half_precision, missing_layers_
 from autoseg.machine.other_programs import DISTURBING, OtherPrograms
 from autoseg.machine.step_cost import FORWARD_SHARE, StepCost
 from autoseg.machine.threads import computing_with
+from autoseg.memory import lacks_memory
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.network_input import input_channels
 from autoseg.plan.plan import Plan
@@ -111,7 +112,9 @@ def _measure(
             if used_by_others >= DISTURBING:
                 # beside other programs threads wait for each other; the smallest time is nearest to the undisturbed one
                 seconds = [min([*seconds, _undisturbed(step, computing.count)])]
-        except (torch.OutOfMemoryError, MemoryError):
+        except (RuntimeError, MemoryError) as error:
+            if not lacks_memory(error):
+                raise
             return StepCost(float("inf"), 0, share)
         if where.type == "cuda":
             peak = torch.cuda.max_memory_allocated(where)

@@ -16,6 +16,9 @@ from pathlib import Path
 from autoseg.files import is_left_behind, passing_name
 
 SHARED_MEMORY = Path("/dev/shm")
+MORE_SHARED_MEMORY = "in Docker give the container more of it (--shm-size 8g), or use --workers 0"
+"""What helps where the shared memory is full: Docker gives a container 64 MB."""
+
 _NAME = "autoseg"
 _LONGEST_SOCKET = 103
 """Bytes of a socket's path; macOS has the shortest limit."""

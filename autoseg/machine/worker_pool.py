@@ -21,6 +21,7 @@ from typing import Generic, TypeVar
 from threadpoolctl import threadpool_limits
 
 from autoseg.errors import WorkerDied
+from autoseg.machine.passing_files import MORE_SHARED_MEMORY, SHARED_MEMORY
 from autoseg.machine.processes import WORKERS, start
 from autoseg.machine.stop_signals import leave_stopping_to_the_parent
 
@@ -88,7 +89,7 @@ def cause_of_end(exit_code: int | None) -> str:
         name = f"signal {-exit_code}"
     why = {
         "SIGKILL": ", which the system does when memory runs out",
-        "SIGBUS": ", which happens where /dev/shm or the disk of a file is full or was removed",
+        "SIGBUS": f", which happens where the disk of a file or {SHARED_MEMORY} is full; {MORE_SHARED_MEMORY}",
     }
     return f"was ended by {name}{why.get(name, '')}"
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,6 +115,17 @@ class InputLayout:
         """
         size = [n - 2 * margin for n, margin in zip(region.shape[1:], self.halo, strict=True)]
         out = np.zeros((len(self.channels), *size), dtype=np.float32)
+        self.fill(out, region, available)
+        return out
+
+    def fill(self, out: Any, region: Any, available: Sequence[bool]) -> None:
+        """Write the network's input for one patch into `out`; the arguments are those of `assemble`.
+
+        Args:
+            out: (channel, z, y, x) of the patch's size, all zero: an array of NumPy, or a tensor.
+            region: intensities with `halo`, an array or a tensor like `out`.
+            available: for each of `sequences`, whether the network may see it.
+        """
         for target, channel in zip(out, self.channels, strict=True):
             index = self.sequences.index(channel.sequence)
             if not available[index]:
@@ -122,8 +133,7 @@ class InputLayout:
             if channel.kind == "availability":
                 target[...] = 1
             else:
-                target[...] = region[index][self._shifted(channel.offset, size)]
-        return out
+                target[...] = region[index][self._shifted(channel.offset, out.shape[1:])]
 
     def _shifted(self, offset: int, size: Sequence[int]) -> tuple[slice, ...]:
         """Slices of the patch within its region, moved by `offset` along the axis that has a halo."""

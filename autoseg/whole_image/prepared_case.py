@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.network_input import InputLayout
 from autoseg.plan.plan import Plan
-from autoseg.whole_image.sliding_window import Sliceable, predict_probabilities
+from autoseg.whole_image.sliding_window import predict_probabilities
+from autoseg.whole_image.window_inputs import Sliceable
+from autoseg.whole_image.windows_at_once import windows_at_once
 
 
 def predict_prepared_case(
@@ -46,7 +48,11 @@ def predict_prepared_case(
 
     Returns:
         Probabilities (K, z, y, x) float16, background included in the K classes.
+
+    Raises:
+        OutOfMemory: the memory does not hold a single window.
     """
+    layout = InputLayout.of(plan, configuration)
     return predict_probabilities(
         predict_patch,
         image,
@@ -54,10 +60,9 @@ def predict_prepared_case(
         classes=plan.labels.classes,
         overlap=configuration.prediction.overlap,
         mirror=mirror,
-        layout=InputLayout.of(plan, configuration),
+        layout=layout,
         present=present,
-        # a CPU is no faster with several windows at once
-        batch_size=1 if device.type == "cpu" else configuration.batch_size,
+        batch_size=windows_at_once(configuration, len(layout.channels), plan.labels.classes, device),
         device=device,
         on_window=on_window,
     )

@@ -6,35 +6,32 @@ memory holds the result and a slab that is one patch thick.
 
 Where the image is smaller than the patch, voxels outside the image are zero: this is the mean of a z-scored image,
 and training pads with it too.
+
+A device keeps the image and the slab where its memory holds them. Where its memory turns out to be too small, the
+image is predicted again with half as many windows at once, down to one, and then with image and slab in the CPU's
+memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import product
-from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from autoseg.errors import OutOfMemory
 from autoseg.image.geometry import Shape
+from autoseg.machine.device_memory import described, free_device_memory
+from autoseg.memory import lacks_memory, lacks_own_memory, said_of_memory
 from autoseg.plan.network_input import InputLayout
+from autoseg.whole_image.window_inputs import Sliceable, WindowInputs, on_device
 from autoseg.whole_image.windows import axis_weights, mirrorings, streaming_axis, summed_weights, window_starts
 
 # fraction of a device's free memory that the slab may take; a larger slab is held in the CPU's memory
 DEVICE_SHARE = 0.5
-
-
-class Sliceable(Protocol):
-    """An array (channel, z, y, x) of numpy or blosc2, of which only the sliced parts are read."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Size along each axis."""
-
-    def __getitem__(self, index: tuple[slice, ...]) -> NDArray[np.float32]:
-        """Read a part of the array."""
 
 
 @torch.inference_mode()
@@ -64,25 +61,86 @@ def predict_probabilities(
         mirror: axes (0 = z, 1 = y, 2 = x) to mirror along; predictions are averaged over all their combinations.
         layout: layout of the network's input; None = the channels of `image` as they are.
         present: for each channel of `image` whether the case has it; None = all.
-        batch_size: number of windows that are predicted at once.
+        batch_size: number of windows that are predicted at once; fewer where the memory does not hold them.
         device: device on which `predict_patch` expects its input.
-        on_window: called after each batch with the number of finished windows and of all windows; None = no call.
+        on_window: called after each batch with the number of finished windows and of all windows; None = no call. The
+            numbers begin anew where the memory did not suffice.
 
     Returns:
         Probabilities (K, z, y, x) float16.
+
+    Raises:
+        OutOfMemory: the memory does not hold a single window.
     """
-    shape = (image.shape[1], image.shape[2], image.shape[3])
+    device = torch.device(device)
+    lacking: Exception = RuntimeError()
     layout = layout or InputLayout.plain(image.shape[0])
     available = layout.available(present or (True,) * image.shape[0])
+    for attempt in _attempts(batch_size, device):
+        source = on_device(image, device) if attempt.keeps_on_device else image
+        inputs = WindowInputs(source, patch_size, layout, available, device)
+        try:
+            return _predict(predict_patch, inputs, attempt, classes, overlap, mirrorings(mirror), on_window)
+        except (RuntimeError, MemoryError) as error:
+            if not lacks_memory(error):
+                raise
+            # without its traceback, which keeps tensors in memory
+            lacking = error.with_traceback(None)
+        del source, inputs
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+    raise _out_of_memory(device, patch_size, classes, lacking)
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """How an image is predicted: windows at once, and whether the device may keep image and slab."""
+
+    windows: int
+    keeps_on_device: bool
+
+
+def _attempts(windows: int, device: torch.device) -> Iterator[_Attempt]:
+    """Ways to predict an image, each with less memory of the device."""
+    if device.type == "cpu":
+        while windows > 1:
+            yield _Attempt(windows, False)
+            windows //= 2
+    else:
+        while windows >= 1:
+            yield _Attempt(windows, True)
+            windows //= 2
+    yield _Attempt(1, False)
+
+
+def _out_of_memory(device: torch.device, patch_size: Shape, classes: int, lacking: Exception) -> OutOfMemory:
+    patch = " × ".join(map(str, patch_size))
+    if device.type == "cpu" or lacks_own_memory(lacking):
+        device, cure = torch.device("cpu"), "free some, or predict on a machine with more memory"
+    else:
+        cure = "end other programs that use it, or use --device cpu"
+    needed = f"the prediction of one window of {patch} voxels with {classes} classes"
+    return OutOfMemory(described(device), needed, said=said_of_memory(lacking), cure=cure)
+
+
+def _predict(
+    predict_patch: Callable[[torch.Tensor], torch.Tensor],
+    inputs: WindowInputs,
+    attempt: _Attempt,
+    classes: int,
+    overlap: float,
+    flips: Sequence[tuple[int, ...]],
+    on_window: Callable[[int, int], None] | None,
+) -> NDArray[np.float16]:
+    """Predict all windows of an image; the arguments are those of `predict_probabilities`."""
+    shape, patch_size = inputs.shape, inputs.patch_size
     starts = [window_starts(n, p, overlap) for n, p in zip(shape, patch_size, strict=True)]
-    accumulator = _Accumulator(shape, patch_size, starts, classes, torch.device(device))
+    slab_device = inputs.device if attempt.keeps_on_device else torch.device("cpu")
+    accumulator = _Accumulator(shape, patch_size, starts, classes, slab_device)
     windows = sorted(product(*starts), key=lambda window: window[accumulator.axis])
-    flips = mirrorings(mirror)
-    for begin in range(0, len(windows), batch_size):
-        batch = windows[begin : begin + batch_size]
-        regions = (_padded_region(image, window, patch_size, layout) for window in batch)
-        patches = np.stack([layout.assemble(region, available) for region in regions])
-        predicted = _mirrored_mean(predict_patch, torch.from_numpy(patches).to(device), flips)
+    for begin in range(0, len(windows), attempt.windows):
+        batch = windows[begin : begin + attempt.windows]
+        predicted = _mirrored_mean(predict_patch, inputs.of(batch), flips)
         for window, probabilities in zip(batch, predicted, strict=True):
             accumulator.add(window, probabilities)
         if on_window is not None:
@@ -100,20 +158,6 @@ def _mirrored_mean(
     for axes in dims[1:]:
         total += predict_patch(patches.flip(axes)).float().flip(axes)
     return total.div_(len(flips))
-
-
-def _padded_region(
-    image: Sliceable, start: Sequence[int], patch_size: Shape, layout: InputLayout
-) -> NDArray[np.float32]:
-    """Read the layout's sequences in the window at `start` with its halo; voxels outside the image are zero."""
-    lower = [first - margin for first, margin in zip(start, layout.halo, strict=True)]
-    size = [n + 2 * margin for n, margin in zip(patch_size, layout.halo, strict=True)]
-    inside = [slice(max(a, 0), min(a + n, end)) for a, n, end in zip(lower, size, image.shape[1:], strict=True)]
-    placed = tuple(slice(part.start - a, part.stop - a) for part, a in zip(inside, lower, strict=True))
-    region = np.zeros((len(layout.places), *size), dtype=np.float32)
-    for target, place in zip(region, layout.places, strict=True):
-        target[placed] = image[(slice(place, place + 1), *inside)][0]
-    return region
 
 
 class _Accumulator:
@@ -189,6 +233,4 @@ class _Accumulator:
 
 def _slab_device(device: torch.device, size: int) -> torch.device:
     """Device that holds a slab of `size` bytes: a CUDA device with enough free memory, otherwise the CPU."""
-    if device.type == "cuda" and size < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
-        return device
-    return torch.device("cpu")
+    return device if size < DEVICE_SHARE * (free_device_memory(device) or 0) else torch.device("cpu")

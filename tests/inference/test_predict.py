@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 
 import autoseg
-import inference.predict
+import inference.predict_image
 from autoseg.dataset.case import Case
 from autoseg.dataset.inputs import read_inputs
 from autoseg.errors import InputError, PartialFailure
@@ -112,14 +112,14 @@ def test_a_bad_input_is_reported_and_the_rest_go_on(run, tmp_path):
 
 def test_an_unexpected_failure_shows_its_traceback_and_the_rest_go_on(run, tmp_path, monkeypatch):
     cases = read_inputs([write(tmp_path / "in" / f"{name}.nii.gz", voxels()).parent for name in "ab"], ("T1",))
-    real = inference.predict.prepare_case
+    real = inference.predict_image.prepare_case
 
     def fails_once(loaded, plan, configuration, name, part):
         if name == "a":
             raise ZeroDivisionError("odd")
         return real(loaded, plan, configuration, name, part)
 
-    monkeypatch.setattr("inference.predict.prepare_case", fails_once)
+    monkeypatch.setattr("inference.predict_image.prepare_case", fails_once)
     problems, shown = predict(run, cases, tmp_path / "out")
     assert problems == ("a: unexpected ZeroDivisionError: odd",)
     assert "fails_once" in shown, "the traceback names where"

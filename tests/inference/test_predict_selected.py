@@ -144,8 +144,8 @@ def test_a_configuration_that_sees_no_sequence_of_a_case_is_left_out_of_it():
         for sequences in (("T1",), ("STIR",), None)
     )
     shown = Console(file=io.StringIO(), width=200)
-    seeing = groups_that_see(groups, plan, SimpleNamespace(present=(True, False)), shown)
+    seeing = groups_that_see(groups, plan, SimpleNamespace(present=(True, False)), shown.print)
     assert [group.configuration.sequences for group in seeing] == [("T1",), None]
     assert "STIR" in shown.file.getvalue() and "left out" in shown.file.getvalue()
     with pytest.raises(ImageError, match="STIR"):
-        groups_that_see(groups[1:2], plan, SimpleNamespace(present=(True, False)), shown)
+        groups_that_see(groups[1:2], plan, SimpleNamespace(present=(True, False)), shown.print)

@@ -29,11 +29,17 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from autoseg.errors import AutosegError, InputError, TrainingDataError
-from autoseg.machine.passing_files import folder_of_workers, keep_temporary_files_in, named_semaphores
+from autoseg.machine.passing_files import (
+    MORE_SHARED_MEMORY,
+    SHARED_MEMORY,
+    folder_of_workers,
+    keep_temporary_files_in,
+    named_semaphores,
+)
 from autoseg.machine.processes import WORKERS, can_start_workers, no_more_processes, starting
 from autoseg.machine.stop_signals import leave_stopping_to_the_parent
 from autoseg.machine.worker_pool import cause_of_end
-from autoseg.memory import free_memory
+from autoseg.memory import free_memory, lacks_shared_memory
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.network_input import InputLayout
 from autoseg.run_folder.preprocessed_case import read_record
@@ -132,7 +138,7 @@ class BatchLoader:
         """End the workers. If a worker died suddenly, replace torch's error by one that explains it."""
         # a text and not the new error, which would refer to itself by this frame, and keep torch's iterator alive
         why = None
-        if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
+        if isinstance(error, RuntimeError) and ("DataLoader worker" in str(error) or lacks_shared_memory(error)):
             why = self._why_worker_ended(error)
         self._items = None
         self._temporary.close()
@@ -167,6 +173,11 @@ class BatchLoader:
             yield item
 
     def _why_worker_ended(self, error: BaseException) -> str:
+        if lacks_shared_memory(error):
+            return (
+                f"the shared memory ({SHARED_MEMORY}) is full, through which the processes that prepare batches hand "
+                f"them over; {MORE_SHARED_MEMORY}; the same command goes on from the checkpoint"
+            )
         codes = [worker.exitcode for worker in getattr(self._items, "_workers", ())]
         ended = [code for code in codes if code]
         # a process that was killed is the cause, and others may have ended because of it
