@@ -127,10 +127,10 @@ def _repeated(run: RunFolder, configuration: str, finished: Finished) -> Repeate
 
 def _train(task: Fold, stop: StopRequest, bar: FoldBar, at_other_pace: AtOtherPace) -> None:
     """Take steps until the schedule ends, training is set back, or the settings for drawing batches change."""
-    state, training = task.state, task.training
+    state, training, patch_size = task.state, task.training, task.patch_size
     loader = BatchLoader(
         [task.case(case) for case in task.split.train],
-        task.configuration.changed(training=training),
+        task.configuration.changed(training=training, patch_size=patch_size),
         layout=InputLayout.of(task.plan, task.configuration),
         seed=task.plan.seed,
         fold=task.index,
@@ -154,7 +154,7 @@ def _train(task: Fold, stop: StopRequest, bar: FoldBar, at_other_pace: AtOtherPa
             bar.show()
             if stop.number is not None:
                 stop_fold(task, stop.number)
-            if state.step >= task.length or task.training != training:
+            if state.step >= task.length or (task.training, task.patch_size) != (training, patch_size):
                 return
 
 
@@ -201,7 +201,8 @@ def _end_epoch(task: Fold) -> bool:
     state.rows = [*state.rows, row]
     state.loss_sum, state.counts = 0.0, None
     if not task.length_is_fixed:
-        events.revise_length(state, task.limit, task.console, task.expected_validation(CASES_A_VALIDATION))
+        expected = task.expected_validation(CASES_A_VALIDATION)
+        events.revise_length(state, task.limit, task.console, expected, task.growth)
     task.save()
     # drawing the picture takes as long as one or two steps of a small network
     drawn = state.step == task.length or clock.now() - task.drawn_at > SECONDS_BETWEEN_PICTURES

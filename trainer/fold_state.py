@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from rich.console import Console
 
+from autoseg.image.geometry import Shape
 from autoseg.machine import clock
 from autoseg.machine.threads import Threads
 from autoseg.plan.configuration import Configuration, Training
@@ -17,7 +19,8 @@ from autoseg.run_folder.splits import Split
 from trainer import checkpoint
 from trainer.checkpoint import Requested, State
 from trainer.learner import Learner
-from trainer.schedule import iterations_after, of_length
+from trainer.patch_growth import PatchGrowth, patch_growth
+from trainer.schedule import iterations_after, of_length, progress
 
 
 @dataclass
@@ -89,7 +92,7 @@ class Fold:
 
     @property
     def planned_pace(self) -> float | None:
-        """Planned seconds per step; None where a person set time or length, or the plan has no time limit."""
+        """Planned seconds per step of the full patch; None where a person set time or length, or there is no limit."""
         of_a_person = {"seconds", "iterations"} & self.kept or self.state.requested != Requested()
         # every plan has at least one step, so a single step does not tell the pace
         if of_a_person or self.planned.seconds is None or self.planned.iterations == 1:
@@ -100,6 +103,16 @@ class Fold:
     def training(self) -> Training:
         """The planned training settings, adapted to the present length of the schedule."""
         return of_length(self.planned, self.length, self.kept)
+
+    @cached_property
+    def growth(self) -> PatchGrowth:
+        """Growth of the patches during the training."""
+        return patch_growth(self.configuration)
+
+    @property
+    def patch_size(self) -> Shape:
+        """Shape (z, y, x) of the patches of the present step."""
+        return self.growth.size(progress(self.state.step, self.state.training, self.state.events))
 
     def case(self, case: str) -> Path:
         """Folder of a preprocessed case."""
