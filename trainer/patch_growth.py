@@ -1,12 +1,13 @@
 """Patches that grow during training: small at first, then larger in stages, up to the patch of the plan.
 
 In: a configuration. Out: the patch at each moment of its schedule, and the work of a step compared with one of the full
-patch. The method is Fischer et al., Progressive Growing of Patch Size, arXiv:2510.23241, in its efficient mode: the
-batch stays as it is, so that early steps are cheap; every stage has an equal share of the schedule; and from one size to
-the next the shortest axis becomes longer by as little as the network's strides allow. Two things differ. The paper
-takes every size on the way, here the plan says how many, evenly spaced, since a change of size starts the loading of
-batches anew. And the paper begins with a single voxel at the coarsest stage, which an instance norm makes zero; here
-every kernel has, in the middle, all of its weights over data.
+patch. The method is Fischer et al., Progressive Growing of Patch Size, arXiv:2510.23241, in its efficient mode (and the
+authors' code for it): the batch stays as it is, so that early steps are cheap; every stage has an equal share of the
+schedule; and from one size to the next the shortest axis becomes longer by as little as the network's strides allow.
+Two things differ. The paper takes every size on the way; here the plan says how many, evenly spaced, since a change of
+size starts the loading of batches anew. And the paper begins with a single voxel at the coarsest stage, which an
+instance norm makes zero; here no feature map is shorter than the half of a kernel with its middle: two voxels for a
+kernel of three.
 
 The size at a step depends on the share of the schedule that is done (`schedule.progress`) and so on the events of the
 fold alone. A training that is resumed or repeated has the same patches.
@@ -101,7 +102,7 @@ def growing_sizes(full: Shape, network: Network) -> tuple[Shape, ...]:
 
 
 def _smallest(full: int, axis: int, network: Network) -> int:
-    """Shortest patch along an axis: it can be pooled, and no feature map is shorter than half a kernel and its middle."""
+    """Shortest patch along an axis: no feature map is shorter than the half of a kernel with its middle."""
     factor, needed = 1, 1
     for strides, kernel in zip(network.strides, network.kernel_sizes, strict=True):
         factor *= strides[axis]

@@ -120,7 +120,7 @@ def global_generators_kept() -> Iterator[None]:
 
 
 def spatial_transform(training: Training, size: tuple[int, ...], axes: tuple[int, ...]) -> SpatialTransform:
-    """batchgenerators' rotation and scaling of a patch of `size` voxels along `axes` (two or three).
+    """The rotation and scaling of a patch of `size` voxels along `axes` (two or three).
 
     batchgenerators scales coordinates, and the plan says how much larger structures appear: one is the inverse of the
     other. An angle is about an axis; in two dimensions it is the axis across them.
@@ -148,7 +148,7 @@ def spatial_transform(training: Training, size: tuple[int, ...], axes: tuple[int
 
 
 def intensity_transforms(axes: tuple[int, ...], apart: int | None = None) -> list[Any]:
-    """batchgenerators' transforms of the intensities, in nnU-Net's order.
+    """The transforms of the intensities, in nnU-Net's order.
 
     Args:
         axes: array axes (0 = z, 1 = y, 2 = x) along which the resolution may be lowered.
