@@ -9,8 +9,8 @@ from autoseg.image.geometry import Shape
 from autoseg.machine.step_cost import StepCost
 from autoseg.run_folder.finished_fold import Event
 from tests.example_plan import example_configuration, example_network
-from tests.trainer.test_events import QUIET, rows, state_of
 from tests.trainer.interrupted import same, stop_after, weights
+from tests.trainer.test_events import QUIET, rows, state_of
 from tests.trainer.tiny_run import make_training
 from tests.trainer.turned_clock import PLANNED, train
 from trainer.data.batches import BatchLoader

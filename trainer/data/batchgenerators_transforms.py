@@ -16,6 +16,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from batchgenerators.transforms.noise_transforms import GaussianBlurTransform, G
 from batchgenerators.transforms.resample_transforms import SimulateLowResolutionTransform
 from batchgenerators.transforms.spatial_transforms import MirrorTransform, SpatialTransform
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from autoseg.image.geometry import Shape
 from autoseg.plan.configuration import Training
@@ -82,7 +83,7 @@ def batchgenerators_patch(
     there = np.flatnonzero(record.present if present is None else present)
     turning, drawing, flipping = draw_seed(for_space), draw_seed(for_intensity), draw_seed(for_space)
     # in the same order of additions wherever it is computed
-    with global_generators_kept(), threadpool_limits(limits=1, user_api="blas"):
+    with global_generators_kept(), _libraries().limit(limits=1, user_api="blas"):
         image, label = _cut(read, record, place, patch_size, training, axes, halo, turning)
         seed_global_generators(drawing)
         changed = image[None, there]
@@ -95,6 +96,12 @@ def batchgenerators_patch(
             flipped = MirrorTransform(training.mirror)(data=image[None], seg=label[None, None])
             image, label = flipped["data"][0], flipped["seg"][0, 0]
     return image, label
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """The thread pools of this process; finding them takes milliseconds, which is too long for every patch."""
+    return ThreadpoolController()
 
 
 def draw_seed(rng: np.random.Generator) -> Seed:

@@ -1,4 +1,4 @@
-"""batchgenerators' transforms beside the library itself on the same seed, geometry by hand, and the global generators."""
+"""Transforms of batchgenerators beside the library itself on the same seed, geometry by hand, the global generators."""
 
 import random
 from collections.abc import Callable
@@ -338,7 +338,7 @@ def test_bits_do_not_depend_on_the_workers(folders: list[Path], workers: int, st
 
 
 def test_what_the_library_cannot_do_is_refused_in_a_plan(training) -> None:
-    with pytest.raises(ValidationError, match="elastic = 0.2: 0 with augmentation: batchgenerators"):
+    with pytest.raises(ValidationError, match=r"elastic = 0\.2: 0 with augmentation: batchgenerators"):
         settings(training, elastic=0.2)
     with pytest.raises(ValidationError, match="contains 1 with augmentation: batchgenerators"):
         settings(training, scaling=(1.1, 1.4))
