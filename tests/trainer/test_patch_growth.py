@@ -186,8 +186,8 @@ def test_the_time_is_used_where_steps_take_as_long_as_their_patch_is_large(tiny_
 
 def test_an_epoch_of_small_patches_tells_the_pace_of_the_full_one() -> None:
     training = make_training(iterations=200)
-    # ten epochs of 10 steps at half a patch, then ten at the full one, of a second each
-    log = rows([10 * WORK_OF_HALF] * 3, set())
+    # five epochs of 10 steps at half a patch: five more are to come, then ten at the full one, of a second a step
+    log = rows([10 * WORK_OF_HALF] * 5, set())
     assert pace(log, work=lambda a, b: HALVES.work(a, b, training, ()))[0] == pytest.approx(1.0)
     state = state_of(make_training, log)
     state.training = training.changed(iterations_per_epoch=10, validate_every=0)
