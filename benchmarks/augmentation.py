@@ -1,11 +1,13 @@
-"""Measures augmented patches per second on one core: autoseg, and batchgenerators with the same transforms.
+"""Measures augmented patches per second on one core, with autoseg's own transforms and with batchgenerators'.
 
-    python -m benchmarks.augmentation [--batches 40]
+    python -m benchmarks.augmentation [--augmentation autoseg batchgenerators] [--batches 40]
 
-autoseg's time includes sampling, reading, augmentation and stacking, once with the cases kept in memory and once
-read from disk. batchgenerators gets patches that are already in memory and already enlarged for rotation, so the
-comparison favours it; it uses nnU-Net's probabilities and ranges, with linear and with third-order interpolation.
-Times are processor time of one thread.
+For each `training.augmentation` of a plan, the time is that of the batches a network is trained with: sampling,
+reading, augmentation and stacking, once with the cases kept in memory and once read from disk. Below, batchgenerators
+alone gets patches that are already in memory and already enlarged for rotation; it uses nnU-Net's probabilities and
+ranges, with linear and with third-order interpolation. Times are processor time of one thread. The Dice of both is
+compared by `python -m benchmarks.lesions FOLDER --data DATA --arms whole whole-batchgenerators`, at equal time or, with
+`--steps`, at equal steps.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -36,14 +39,16 @@ from autoseg.terminal import open_console
 from trainer.data.batches import BatchLoader
 
 BATCH = 2
+Augmentation = Literal["autoseg", "batchgenerators"]
 SETTINGS: tuple[tuple[str, Shape, Shape, Spacing], ...] = (
     ("hippocampus, 3D", (40, 56, 40), (35, 51, 36), (30.0, 30.0, 30.0)),
     ("abdomen, slices apart", (32, 112, 112), (40, 200, 200), (180.0, 0.0, 0.0)),
     ("abdomen, 3D", (32, 112, 112), (40, 200, 200), (30.0, 30.0, 30.0)),
 )
+ON_A_GPU: tuple[str, Shape, Shape, Spacing] = ("reference plan, 3D", (128, 128, 128), (160, 200, 200), (30.0,) * 3)
 
 
-def configuration(patch: Shape, rotation: Spacing) -> Configuration:
+def configuration(patch: Shape, rotation: Spacing, augmentation: Augmentation = "autoseg") -> Configuration:
     training = Training(
         iterations=1,
         iterations_per_epoch=1,
@@ -60,6 +65,7 @@ def configuration(patch: Shape, rotation: Spacing) -> Configuration:
         scaling=(0.7, 1.4),
         elastic=0,
         mirror=(0, 1, 2),
+        augmentation=augmentation,
         validate_every=0,
         seconds=None,
     )
@@ -177,23 +183,26 @@ def batchgenerators(patch: Shape, rotation: Spacing, batches: int, order: int) -
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    choices = get_args(Augmentation)
+    parser.add_argument("--augmentation", nargs="+", choices=choices, default=choices, help="whose transforms")
     parser.add_argument("--batches", type=int, default=40)
-    batches = parser.parse_args().batches
+    given = parser.parse_args()
     torch.set_num_threads(1)
-    table = Table("patch", "augmentation", "ms a batch of 2", "patches a second")
-    for name, patch, shape, rotation in SETTINGS:
+    table = Table("patch", "augmentation", "ms a batch of 2", "patches a second and core")
+    for name, patch, shape, rotation in (*SETTINGS, ON_A_GPU):
+        rows = {}
         with tempfile.TemporaryDirectory() as root:
             folders = write_cases(Path(root), shape)
-            config = configuration(patch, rotation)
-            rows = {
-                "ours, cases in memory": ours(folders, config, batches, 2**30),
-                "ours, from disk": ours(folders, config, batches, 0),
-                "batchgenerators, linear": batchgenerators(patch, rotation, batches, 1),
-                "batchgenerators, third order": batchgenerators(patch, rotation, batches, 3),
-            }
+            for chosen in given.augmentation:
+                config = configuration(patch, rotation, chosen)
+                rows[f"{chosen}, cases in memory"] = ours(folders, config, given.batches, 2**30)
+                rows[f"{chosen}, from disk"] = ours(folders, config, given.batches, 0)
+        if "batchgenerators" in given.augmentation:
+            rows["batchgenerators alone, linear"] = batchgenerators(patch, rotation, given.batches, 1)
+            rows["batchgenerators alone, third order"] = batchgenerators(patch, rotation, given.batches, 3)
         for label, seconds in rows.items():
             size = "×".join(map(str, patch))
-            table.add_row(f"{name} {size}", label, f"{1000 * seconds:.1f}", f"{BATCH / seconds:.0f}")
+            table.add_row(f"{name} {size}", label, f"{1000 * seconds:.1f}", f"{BATCH / seconds:.1f}")
     open_console().print(table)
 
 

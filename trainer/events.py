@@ -6,7 +6,7 @@ In: the training state of a fold and its time limit. Out: `Event`s that are adde
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
@@ -17,7 +17,8 @@ from trainer import checkpoint
 from trainer.checkpoint import LogRow, State
 from trainer.checkpoint_writer import CheckpointWriter
 from trainer.learner import Learner
-from trainer.schedule import iterations_after, threads_after
+from trainer.patch_growth import NO_GROWTH, PatchGrowth
+from trainer.schedule import iterations_after, progress, threads_after
 
 MOST_RESTORES = 3
 RATE_FACTOR_AFTER_COLLAPSE = 0.5
@@ -121,7 +122,13 @@ def begin_with_pace(state: State, limit: float, of_step: float, known_by: str, c
         _change_length(state, affordable, why, console)
 
 
-def revise_length(state: State, limit: float | None, console: Console, expected_validation: float = 0.0) -> None:
+def revise_length(
+    state: State,
+    limit: float | None,
+    console: Console,
+    expected_validation: float = 0.0,
+    growth: PatchGrowth = NO_GROWTH,
+) -> None:
     """Set the length of the schedule to what the time affords at the present pace of the machine.
 
     Validations on whole cases are counted apart from the steps: those still to come take their own time. A longer
@@ -134,11 +141,12 @@ def revise_length(state: State, limit: float | None, console: Console, expected_
         limit: value of `state.seconds` at which training must end; None = no time limit.
         console: console that tells the user.
         expected_validation: expected seconds of a validation on whole cases, used as long as none was measured.
+        growth: growth of the patches, by which later steps take longer.
     """
     length = iterations_after(state.training, state.events)
     if limit is None or state.step >= length:
         return
-    of_step, of_validation = pace_of(state)
+    of_step, of_validation = pace_to_come(state, growth)
     of_validation = of_validation or expected_validation
     affordable = _affordable(state, limit, of_step, of_validation)
     change = affordable / length
@@ -176,16 +184,17 @@ def _may_be_noise(state: State, length: int, change: float) -> bool:
     return seen < EPOCHS_THAT_TELL < to_come
 
 
-def tell_what_it_takes(state: State, limit: float, console: Console) -> None:
+def tell_what_it_takes(state: State, limit: float, console: Console, growth: PatchGrowth = NO_GROWTH) -> None:
     """Tell the user how long a schedule of fixed length takes, compared with the time limit.
 
     Args:
         state: training state with at least one log row that counts for the pace.
         limit: value of `state.seconds` at which training should end.
         console: console that tells the user.
+        growth: growth of the patches, by which later steps take longer.
     """
     length = iterations_after(state.training, state.events)
-    of_step, of_validation = pace_of(state)
+    of_step, of_validation = pace_to_come(state, growth)
     takes = state.seconds + _seconds_to_come(state, length, of_step, of_validation)
     apart = format_duration(abs(takes - limit))
     compared = f"{apart} more than its time" if takes > limit else f"{apart} of its time left over"
@@ -222,15 +231,34 @@ def change_threads(state: State, threads: int, why: str, console: Console) -> No
     checkpoint.forget_pace(state)
 
 
-def pace_of(state: State) -> tuple[float, float]:
-    """Seconds per step and seconds per validation on whole cases, at the present pace.
+def pace_to_come(state: State, growth: PatchGrowth = NO_GROWTH) -> tuple[float, float]:
+    """Mean seconds of the steps that are still to come, and seconds per validation on whole cases."""
+    of_step, of_validation = pace_of(state, growth)
+    return of_step * growth.mean_work(progress(state.step, state.training, state.events)), of_validation
+
+
+def pace_of(state: State, growth: PatchGrowth = NO_GROWTH) -> tuple[float, float]:
+    """Seconds per step of the full patch and seconds per validation on whole cases, at the present pace.
 
     The state must have at least one log row that counts for the pace.
     """
-    return pace(state.rows, state.pace_since, state.pace_from)
+
+    def work(start: int, end: int) -> float:
+        return growth.work(start, end, state.training, state.events)
+
+    return pace(state.rows, state.pace_since, state.pace_from, work)
 
 
-def pace(rows: Sequence[LogRow], since: int = 0, start: tuple[int, float] = (0, 0.0)) -> tuple[float, float]:
+def _number_of_steps(start: int, end: int) -> float:
+    return end - start
+
+
+def pace(
+    rows: Sequence[LogRow],
+    since: int = 0,
+    start: tuple[int, float] = (0, 0.0),
+    work: Callable[[int, int], float] = _number_of_steps,
+) -> tuple[float, float]:
     """Seconds per step and seconds per validation on whole cases, from the rows of the log.
 
     The mean over all epochs is steadiest. If the last epochs have another pace, the machine has changed, and only they
@@ -241,11 +269,12 @@ def pace(rows: Sequence[LogRow], since: int = 0, start: tuple[int, float] = (0, 
         rows: rows of the log; there must be more than `since`.
         since: number of first rows that do not count.
         start: step and seconds at which the first row that counts begins.
+        work: function that returns the work of the steps from one to another (excluded), in steps of the full patch.
     """
     counting = rows[since:]
     before = [start, *((row.step, row.seconds) for row in counting[:-1])]
     epochs = [
-        (row.step - step, row.seconds - seconds, row.val_dice is not None)
+        (work(step, row.step), row.seconds - seconds, row.val_dice is not None)
         for row, (step, seconds) in zip(counting, before, strict=True)
     ]
     plain = [epoch for epoch in epochs if not epoch[2]]
@@ -257,7 +286,7 @@ def pace(rows: Sequence[LogRow], since: int = 0, start: tuple[int, float] = (0, 
     return of_step, sum(validations) / len(validations) if validations and plain else 0.0
 
 
-def _mean_step(epochs: Sequence[tuple[int, float, bool]]) -> float:
+def _mean_step(epochs: Sequence[tuple[float, float, bool]]) -> float:
     return sum(seconds for _, seconds, _ in epochs) / sum(steps for steps, _, _ in epochs)
 
 

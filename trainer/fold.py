@@ -157,10 +157,10 @@ def _repeated(run: RunFolder, configuration: str, finished: Finished) -> Repeate
 
 def _train(task: Fold, stop: StopRequest, bar: FoldBar, at_other_pace: AtOtherPace) -> None:
     """Take steps until the schedule ends, training is set back, or the settings for drawing batches change."""
-    state, training = task.state, task.training
+    state, training, patch_size = task.state, task.training, task.patch_size
     loader = BatchLoader(
         [task.case(case) for case in task.split.train],
-        task.configuration.changed(training=training),
+        task.configuration.changed(training=training, patch_size=patch_size),
         layout=InputLayout.of(task.plan, task.configuration),
         seed=task.plan.seed,
         fold=task.index,
@@ -190,7 +190,7 @@ def _train(task: Fold, stop: StopRequest, bar: FoldBar, at_other_pace: AtOtherPa
             adapt_threads(task)
             if stops is not None:
                 stop_fold(task, stops)
-            if state.step >= task.length or task.training != training:
+            if state.step >= task.length or (task.training, task.patch_size) != (training, patch_size):
                 return
 
 
@@ -236,7 +236,8 @@ def _end_epoch(task: Fold) -> bool:
     state.loss_sum, state.counts = 0.0, None
     before = state.events
     if not task.length_is_fixed:
-        events.revise_length(state, task.limit, task.console, task.expected_validation(CASES_A_VALIDATION))
+        expected = task.expected_validation(CASES_A_VALIDATION)
+        events.revise_length(state, task.limit, task.console, expected, task.growth)
     # a length that the clock decided must not be decided otherwise when the fold is resumed
     task.end_epoch(at_once=state.events != before or state.step == task.length)
     # drawing the picture takes as long as one or two steps of a small network

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from rich.console import Console
 
+from autoseg.image.geometry import Shape
 from autoseg.machine import clock
 from autoseg.machine.threads import Threads
 from autoseg.plan.configuration import Configuration, Training
@@ -20,7 +22,8 @@ from trainer import checkpoint
 from trainer.checkpoint import Requested, State
 from trainer.checkpoint_writer import CheckpointWriter
 from trainer.learner import Learner
-from trainer.schedule import iterations_after, of_length
+from trainer.patch_growth import PatchGrowth, patch_growth
+from trainer.schedule import iterations_after, of_length, progress
 
 
 @dataclass
@@ -94,7 +97,7 @@ class Fold:
 
     @property
     def planned_pace(self) -> float | None:
-        """Planned seconds per step; None where a person set time or length, or the plan has no time limit."""
+        """Planned seconds per step of the full patch; None where a person set time or length, or there is no limit."""
         of_a_person = {"seconds", "iterations"} & self.kept or self.state.requested != Requested()
         # every plan has at least one step, so a single step does not tell the pace
         if of_a_person or self.planned.seconds is None or self.planned.iterations == 1:
@@ -105,6 +108,16 @@ class Fold:
     def training(self) -> Training:
         """The planned training settings, adapted to the present length of the schedule."""
         return of_length(self.planned, self.length, self.kept)
+
+    @cached_property
+    def growth(self) -> PatchGrowth:
+        """Growth of the patches during the training."""
+        return patch_growth(self.configuration)
+
+    @property
+    def patch_size(self) -> Shape:
+        """Shape (z, y, x) of the patches of the present step."""
+        return self.growth.size(progress(self.state.step, self.state.training, self.state.events))
 
     def case(self, case: str) -> Path:
         """Folder of a preprocessed case."""

@@ -37,12 +37,21 @@ from trainer.checkpoint_writer import CheckpointWriter
 from trainer.fold_state import Fold
 from trainer.learner import Learner
 from trainer.measure import measure_step
+from trainer.patch_growth import patch_growth
 from trainer.schedule import iterations_after, threads_after
 
 EPOCHS_IN_A_GIVEN_TIME = 20
 """Number of epochs of a fold whose time the user gives: it can be shortened at the end of each if it is late."""
 
-LATER_FIELDS = ("beta2", "by_length", "contrast_maps", "foreground_prior", "pasted_lesions")
+LATER_FIELDS = (
+    "augmentation",
+    "beta2",
+    "by_length",
+    "contrast_maps",
+    "foreground_prior",
+    "pasted_lesions",
+    "patch_growth",
+)
 """Training settings that earlier releases lacked; without effect where they have their default."""
 
 
@@ -192,7 +201,7 @@ def _requested_training(
         cost = measure_step(plan, configuration, str(device))
         if not math.isfinite(cost.seconds):
             raise OutOfMemory(device)
-        iterations = steps_in(requested.seconds, cost.seconds)
+        iterations = steps_in(requested.seconds, cost.seconds * patch_growth(configuration).mean_work(0.0))
         per_epoch = math.ceil(iterations / EPOCHS_IN_A_GIVEN_TIME)
         return training.changed(iterations=iterations, iterations_per_epoch=per_epoch, seconds=requested.seconds)
     return training

@@ -37,7 +37,9 @@ def set_limit(task: Fold, seconds_from_now: float | None) -> None:
 
 def begin_with_known_pace(task: Fold, pace_before: float | None) -> None:
     """Set the first length of the schedule to what the fold's time affords, where a pace is known."""
-    pace = pace_before or task.planned_pace
+    planned = task.planned_pace
+    # the fold before had the same growth; the plan's pace is that of the full patch
+    pace = pace_before or (planned and planned * task.growth.mean_work(0.0))
     if task.limit is not None and pace is not None and not task.length_is_fixed:
         known_by = "as planned" if pace_before is None else "as in the fold before"
         events.begin_with_pace(task.state, task.limit, pace, known_by, task.console)
@@ -59,18 +61,20 @@ def compare_pace(task: Fold, at_other_pace: AtOtherPace) -> None:
         limit = task.planned.seconds if task.limit is None else task.limit
         # a short schedule may end after its first epoch
         if limit is not None and (seen == EPOCHS_BEFORE_PACE or (state.step >= task.length and seen == 1)):
-            events.tell_what_it_takes(state, limit, task.console)
+            events.tell_what_it_takes(state, limit, task.console, task.growth)
         return
     planned = task.planned_pace
     if seen not in (1, EPOCHS_BEFORE_PACE) or at_other_pace == "go on" or planned is None:
         return
-    real, _ = events.pace_of(state)
+    real, _ = events.pace_of(state, task.growth)
     times = max(real / planned, planned / real)
     if times < (ANOTHER_MACHINE if seen == EPOCHS_BEFORE_PACE else ANOTHER_AT_ONCE):
         return
-    # the plan is kept if much of a resumed fold would be lost, or if other programs explain the slow pace
+    # the plan is kept if much of a resumed fold would be lost, or if other programs or small patches, which take more
+    # than their share of the time of large ones, explain the slow pace
     goes_on = state.pace_from[0] > 0 and task.limit is not None and state.seconds > FAR_ON_FRACTION * task.limit
-    if goes_on or (real > planned and task.threads.leaves_cores):
+    explained = task.threads.leaves_cores or task.patch_size != task.configuration.patch_size
+    if goes_on or (real > planned and explained):
         return
     found = OtherPace(planned, real)
     if at_other_pace == "raise":

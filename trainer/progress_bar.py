@@ -70,5 +70,5 @@ class FoldBar:
         rows = task.state.rows
         if len(rows) <= task.state.pace_since:
             return ""
-        of_step, _ = events.pace_of(task.state)
+        of_step, _ = events.pace_to_come(task.state, task.growth)
         return f"{format_duration(of_step * (task.length - task.state.step))} left"

@@ -24,6 +24,9 @@ Millimetres = Annotated[float, Field(ge=1e-7, le=1_000)]
 MedianLength = Annotated[float, Field(gt=0, le=1e6)]
 """Median length of the cases along one axis, in voxels."""
 
+Stages = Annotated[int, Field(ge=2, le=64)]
+"""Number of patch sizes from the first steps to the last ones."""
+
 PatchLength = Annotated[int, Field(ge=1, le=8_192)]
 Factor = Annotated[int, Field(ge=1, le=16)]
 Features = Annotated[int, Field(ge=1, le=4_096)]

@@ -27,6 +27,7 @@ from autoseg.plan.bounds import (
     Millimetres,
     PatchLength,
     Seconds,
+    Stages,
     Steps,
     ZoomRange,
 )
@@ -117,6 +118,10 @@ class Training(FileModel):
         foreground_prior: probability of each foreground class, against background, that the untrained network
             predicts; None = foreground and background are equally likely.
         pasted_lesions: share of the foreground patches that show a lesion of another case, pasted into this one.
+        augmentation: whose transforms augment a patch: `autoseg` or `batchgenerators`; both with nnU-Net's
+            probabilities.
+        patch_growth: number of stages in which patches grow to `patch_size`, each for an equal share of the schedule;
+            None = all patches have `patch_size`.
         validate_every: epochs between two predictions of whole validation cases; 0 = at the end only.
         by_length: settings that follow the length of the schedule when it is revised; None = none.
         seconds: time limit for training one fold; the schedule is as long as steps of their real duration allow.
@@ -147,10 +152,21 @@ class Training(FileModel):
     contrast_maps: Fraction = 0.0
     pasted_lesions: Fraction = 0.0
     foreground_prior: float | None = Field(default=None, gt=0, lt=1)
+    augmentation: Literal["autoseg", "batchgenerators"] = "autoseg"
+    patch_growth: Stages | None = None
     validate_every: int = Field(ge=0, le=1_000_000)
     by_length: LengthDependent | None = None
     seconds: Seconds | None
     validation_seconds: float | None = Field(default=None, ge=0, le=1e9)
+
+    @model_validator(mode="after")
+    def _library_can_do_it(self) -> Training:
+        if self.augmentation == "batchgenerators":
+            if self.elastic:
+                raise ValueError(f"elastic = {self.elastic:g}: 0 with augmentation: batchgenerators; autoseg can do it")
+            if not self.scaling[0] <= 1 <= self.scaling[1]:
+                raise ValueError(f"scaling = {list(self.scaling)}: contains 1 with augmentation: batchgenerators")
+        return self
 
 
 class Prediction(FileModel):

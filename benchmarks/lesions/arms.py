@@ -69,6 +69,11 @@ ARMS = {
     ),
     "whole-contrast": Arm("whole images, contrast maps in 15 %", region=False, training={"contrast_maps": 0.15}),
     "whole-slow": Arm("whole images, AdamW remembers 1,000 steps", region=False, training={"beta2": None}),
+    "whole-batchgenerators": Arm(
+        "whole images, batchgenerators' transforms", region=False, training={"augmentation": "batchgenerators"}
+    ),
+    "whole-growth": Arm("whole images, patches grow in 4 stages", region=False, training={"patch_growth": 4}),
+    "region-growth": Arm("region, patches grow in 4 stages", training={"patch_growth": 4}),
     "region-loss": Arm("region, lesion-wise loss", patch=LARGE, features=8, training={"lesion_loss": 0.3}),
     "region-voxel": Arm("region, drawn by voxel", patch=LARGE, features=8, training={"sample_by": "voxel"}),
     "region-25": Arm(

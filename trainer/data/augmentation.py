@@ -2,7 +2,8 @@
 
 In: a place in a case and two random generators. Out: image (C, z, y, x) float32 and label (z, y, x) uint8. All
 transforms are drawn first, then applied. With two generators, a change to the intensity transforms does not change
-which spatial transforms are drawn.
+which spatial transforms are drawn. The transforms are autoseg's own (`spatial.py`, `intensity.py`) or, where the plan
+says so, those of batchgenerators (`batchgenerators_transforms.py`).
 """
 
 from __future__ import annotations
@@ -60,6 +61,11 @@ def augmented_patch(
         halo: voxels (z, y, x) by which the image is larger than the label on each side.
         present: for each channel that `read` returns whether it is present; None = as the record says.
     """
+    if training.augmentation == "batchgenerators":
+        # slow to import, and not needed for autoseg's own transforms
+        from trainer.data.batchgenerators_transforms import batchgenerators_patch
+
+        return batchgenerators_patch(read, record, place, patch_size, training, rngs, halo=halo, present=present)
     for_space, for_intensity = rngs
     spatial = draw_spatial(for_space, training, patch_size, record.spacing)
     flipped = tuple(axis for axis in training.mirror if for_space.random() < 0.5)

@@ -9,6 +9,7 @@ arXiv:1908.06912, section 3.2). A bias field is a smooth factor over the patch, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +44,40 @@ class ContrastMap:
     """
 
     heights: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Fields and maps that were drawn for a patch, by the index of the channel; other channels are not changed.
+
+    Args:
+        fields: logarithm of a bias field at its points (z, y, x).
+        maps: map of the values.
+    """
+
+    fields: dict[int, NDArray[np.float32]]
+    maps: dict[int, ContrastMap]
+
+
+def draw_contrast(rng: np.random.Generator, channels: Sequence[int], probability: float) -> Contrast:
+    """Draw whether a patch gets bias fields, and whether it gets maps; each channel has its own.
+
+    Args:
+        rng: random generator, not used where the probability is 0.
+        channels: indices of the channels that may be changed.
+        probability: probability of fields, and that of maps.
+    """
+    fields = {c: draw_field(rng) for c in channels} if probability and rng.random() < probability else {}
+    maps = {c: draw_map(rng) for c in channels} if probability and rng.random() < probability else {}
+    return Contrast(fields, maps)
+
+
+def apply_contrast(image: NDArray[np.float32], contrast: Contrast) -> None:
+    """Apply drawn fields and maps to a patch (C, z, y, x) in place."""
+    for c, logarithm in contrast.fields.items():
+        image[c] = apply_field(image[c], logarithm)
+    for c, drawn in contrast.maps.items():
+        image[c] = apply_map(image[c], drawn)
 
 
 def draw_map(rng: np.random.Generator) -> ContrastMap:

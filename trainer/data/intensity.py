@@ -5,9 +5,8 @@ In: a patch and a random generator. Out: the changed patch. The transforms of al
 and of its parameters.
 
 Probabilities and ranges are nnU-Net's (Isensee et al., Nature Methods 2021, supplementary note 2; release 2.8.1).
-batchgenerators has the same transforms, but they draw from the global random states, so that a patch would not depend
-on (seed, step, place) only. Its noise and low resolution are also two to five times slower
-(`benchmarks/augmentation.py`).
+batchgenerators has the same transforms (`batchgenerators_transforms.py`); its noise and low resolution are two to five
+times slower (`benchmarks/augmentation.py`).
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from autoseg.image.geometry import Shape
-from trainer.data.contrast import ContrastMap, apply_field, apply_map, draw_field, draw_map
+from trainer.data.contrast import Contrast, apply_contrast, draw_contrast
 
 Patch = NDArray[np.float32]
 Sigma = tuple[float, float, float]
@@ -50,8 +49,7 @@ class IntensityTransform:
         axes: array axes (0 = z, 1 = y, 2 = x) along which the resolution is lowered.
         inverted_gamma: exponent of the values of the negative image.
         gamma: exponent of the values of the image.
-        field: logarithm of a bias field at its points (z, y, x).
-        maps: map of the values of the channel.
+        mapped: bias fields and maps of the values.
     """
 
     noise: dict[int, Patch]
@@ -62,8 +60,7 @@ class IntensityTransform:
     axes: tuple[int, ...]
     inverted_gamma: dict[int, float]
     gamma: dict[int, float]
-    field: dict[int, NDArray[np.float32]]
-    maps: dict[int, ContrastMap]
+    mapped: Contrast
 
 
 def draw_intensity(
@@ -75,7 +72,7 @@ def draw_intensity(
     unblurred: tuple[int, ...] = (),
     contrast_maps: float = 0.0,
 ) -> IntensityTransform:
-    """Draw the intensity transforms of one patch with nnU-Net's probabilities and ranges; maps are not nnU-Net's.
+    """Draw the intensity transforms of one patch with nnU-Net's probabilities and ranges; contrast maps are ours.
 
     Args:
         rng: random generator that draws all transforms and their parameters.
@@ -96,11 +93,8 @@ def draw_intensity(
     inverted_gamma = {c: _around_one(0.7, 1.5, rng) for c in channels} if rng.random() < INVERTED_GAMMA else {}
     gamma = {c: _around_one(0.7, 1.5, rng) for c in channels} if rng.random() < GAMMA else {}
     # drawn last, and only where they are wanted: all other draws then stay as they are without them
-    field = {c: draw_field(rng) for c in channels} if contrast_maps and rng.random() < contrast_maps else {}
-    maps = {c: draw_map(rng) for c in channels} if contrast_maps and rng.random() < contrast_maps else {}
-    return IntensityTransform(
-        noise, blurred, brightness, contrast, resolution, axes, inverted_gamma, gamma, field, maps
-    )
+    mapped = draw_contrast(rng, channels, contrast_maps)
+    return IntensityTransform(noise, blurred, brightness, contrast, resolution, axes, inverted_gamma, gamma, mapped)
 
 
 def apply_intensity(image: NDArray[np.float32], transform: IntensityTransform) -> None:
@@ -119,10 +113,7 @@ def apply_intensity(image: NDArray[np.float32], transform: IntensityTransform) -
         image[c] = change_gamma(image[c], exponent, inverted=True)
     for c, exponent in transform.gamma.items():
         image[c] = change_gamma(image[c], exponent, inverted=False)
-    for c, logarithm in transform.field.items():
-        image[c] = apply_field(image[c], logarithm)
-    for c, drawn in transform.maps.items():
-        image[c] = apply_map(image[c], drawn)
+    apply_contrast(image, transform.mapped)
 
 
 def noise_field(rng: np.random.Generator, shape: Shape, sd: float) -> Patch:
