@@ -64,8 +64,10 @@ def make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpos
         require_planned(reference.plan, purpose.configurations)
         splits = keep_or_make_folds(run, dataset, fingerprint, reference.plan.seed, console, purpose.folds)
         by_work = wanted.epochs is not None
-        by_clock = measure_on(purpose.device, wanted.threads)
-        measure = CostRecorder(_by_work(purpose.device, wanted.threads, by_clock) if by_work else by_clock)
+        # a step is measured with the threads that a fold has
+        threads = wanted.threads_of_a_fold
+        by_clock = measure_on(purpose.device, threads)
+        measure = CostRecorder(_by_work(purpose.device, threads, by_clock) if by_work else by_clock)
         budget = wanted.budget_on(purpose.device)
         followed, inside = reference, fingerprint
         if budget is not None:
@@ -80,6 +82,7 @@ def make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpos
             # where a person fixed the number of epochs, no measured time may change the plan
             spent_seconds=0.0 if by_work else read_time_spent(run).total,
             device=purpose.device,
+            devices=wanted.count,
             measure=measure,
         )
         # this module imports torch, which is loaded by now anyway
@@ -90,7 +93,7 @@ def make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpos
         costs = StepCosts(
             device=purpose.device,
             cores=available_cores(),
-            threads=wanted.threads or default_threads(),
+            threads=threads or default_threads(),
             counted=by_work,
             steps=tuple(measure.steps),
         )
@@ -170,6 +173,7 @@ def decide(
     budget_seconds: float | None,
     spent_seconds: float,
     device: str,
+    devices: int = 1,
     measure: Measure,
 ) -> PlannedDecisions:
     """Fit the reference plan to the hardware and the time budget; for a study, add every cell's configuration."""
@@ -184,6 +188,7 @@ def decide(
         budget_seconds=budget_seconds,
         spent_seconds=spent_seconds,
         device=device,
+        devices=devices,
         measure=measure,
     )
     return with_cells(decided, cells, fingerprint) if cells else decided

@@ -15,7 +15,7 @@ from autoseg.machine.other_programs import DISTURBING
 from autoseg.names import listed
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.plan import Plan, read_reasons
-from autoseg.plan.time_shares import SECONDS_A_FOLD, smallest_budget
+from autoseg.plan.time_shares import SECONDS_A_FOLD, rounds, smallest_budget
 from autoseg.run_folder.budget_use import budget_use
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.split_notes import notes_on_splits
@@ -152,6 +152,8 @@ def say_if_too_little(
     for configuration in trained:
         of_steps = FEW_ITERATIONS * _seconds_a_step(configuration, costs)
         needed += folds * (of_steps + (configuration.training.validation_seconds or 0.0) + SECONDS_A_FOLD)
+    trainings = folds * len(trained)
+    needed *= rounds(trainings, plan.devices) / trainings
     least = math.ceil(smallest_budget(read_time_spent(run).total, needed) / 60)
     console.print(
         f"{format_duration(budget)} are too little for a useful model: {fewest} steps a fold. The least that makes "
@@ -218,8 +220,8 @@ def say_time(console: Console, run: RunFolder, plan: Plan) -> None:
     spent = read_time_spent(run)
     budget = plan.time_budget_seconds
     table = Table("stage", "time", title="Time spent")
-    for stage, seconds in spent.seconds.items():
-        table.add_row(stage, format_duration(seconds))
+    for stage in spent.seconds:
+        table.add_row(stage, spent.told(stage))
     of_budget = f" of {format_duration(budget)}" if budget is not None else ""
     table.add_row("all", f"{format_duration(spent.total)}{of_budget}", style="bold")
     console.print(table)
