@@ -28,7 +28,6 @@ from autoseg.run_folder.time_spent import TimeSpent, read_time_spent
 from autoseg.run_folder.timed_stage import Stage
 from autoseg.terminal import format_duration
 
-
 Fold = tuple[str, int]
 """Configuration and number of a fold."""
 
@@ -124,9 +123,15 @@ def _beside_an_equal_share(name: str, own: float, equal: float) -> str:
 
 
 def _seconds_of_validation(run: RunFolder, plan: Plan, folds_left: Sequence[Fold], to_start: float) -> float:
-    """Return the expected seconds of validation and start of all folds left, of which each starts in `to_start` seconds.
+    """Return the expected seconds of validation and start of all folds left.
 
     A validation is expected to take the mean of the finished folds, or what is planned where none is finished.
+
+    Args:
+        run: RUN folder that holds the finished folds.
+        plan: plan of the run.
+        folds_left: folds that are not finished.
+        to_start: seconds that each of them takes to start.
     """
     seconds = 0.0
     folds = range(len(read_splits(run.splits)))

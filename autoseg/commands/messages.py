@@ -62,6 +62,23 @@ def say_notes_on_splits(
         )
 
 
+def say_other_devices(console: Console, plan: Plan, devices: int) -> None:
+    """Say what it means that the plan was made for another number of devices than those that train now."""
+    if plan.time_budget_seconds is None or plan.devices == devices:
+        return
+    more = devices > plan.devices
+    console.print(
+        f"Planned for {_devices(plan.devices)}, trained on {_devices(devices)}: each fold gets "
+        f"{'more' if more else 'less'} time than planned, and its schedule follows. --replan, before the first fold is "
+        f"trained, would plan for {'it' if devices == 1 else 'them'}.",
+        style="yellow",
+    )
+
+
+def _devices(count: int) -> str:
+    return "one device" if count == 1 else f"{count} devices side by side"
+
+
 def say_budget(console: Console, budget: float | None, device: str, wanted: PlanOptions) -> None:
     """Print how long a run may take, and what more time would improve.
 

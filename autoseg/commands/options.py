@@ -286,6 +286,10 @@ FollowLinks = Annotated[
 
 # how it is computed
 Device = Annotated[str, Parameter(help="Where to compute.", choices=_DEVICES, metavar="CHOICE")]
+Devices = Annotated[
+    Sequence[str | int] | None,
+    _several("--devices", "Train folds side by side: numbers of CUDA cards, or cpu cpu [default: all cards].", "NAME"),
+]
 Threads = Annotated[
     int | None,
     Parameter(help="Threads that compute on a CPU [default: as many as other programs leave cores for]."),

@@ -63,7 +63,9 @@ def fit_to_budget(
     """
     fitted = decisions.changed(
         device=Decision(device, "where the plan was made for"),
-        devices=Decision(devices, "that train folds side by side" if devices > 1 else "trains one fold after the other"),
+        devices=Decision(
+            devices, "that train folds side by side" if devices > 1 else "trains one fold after the other"
+        ),
         time_budget_seconds=Decision(
             budget_seconds, "for the whole run, restarts included" if budget_seconds else "no limit was given"
         ),
