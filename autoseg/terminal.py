@@ -165,7 +165,7 @@ class FoldLines:
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
-            TextColumn("step {task.completed}/{task.total}  loss {task.fields[loss]}  Dice {task.fields[dice]}"),
+            TextColumn("{task.fields[figures]}", markup=False),
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}", markup=False),
             console=console,
@@ -187,11 +187,12 @@ class FoldLines:
             length: number of steps; None where it is not known yet.
             left: text after the bar.
         """
-        return self._bars.add_task(name, total=length, loss="", dice="", left=left)
+        return self._bars.add_task(name, total=length, figures="", left=left)
 
     def show(self, line: TaskID, now: FoldProgress) -> None:
         """Update the line of a fold."""
-        self._bars.update(line, completed=now.step, total=now.length, loss=now.loss, dice=now.dice, left=now.left)
+        figures = f"step {now.step}/{now.length}  loss {now.loss}  Dice {now.dice}"
+        self._bars.update(line, completed=now.step, total=now.length, figures=figures, left=now.left)
 
     def remove(self, line: TaskID) -> None:
         """Take the line of a fold away."""

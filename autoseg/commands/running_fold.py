@@ -90,3 +90,4 @@ class RunningFold:
         """End the process at once if it lives."""
         if self.process.is_alive():
             self.process.kill()
+            self.process.join()
