@@ -70,7 +70,7 @@ def test_nonsense_is_refused(cards, devices: list[str], told: str) -> None:
 
 def test_a_card_is_refused_where_there_is_none(cards) -> None:
     cards(0)
-    with pytest.raises(InputError, match="device cuda:9: torch .* use --device cpu"):
+    with pytest.raises(InputError, match=r"device cuda:9: torch .* use --device cpu"):
         choose_devices("auto", ["cuda:9"])
 
 

@@ -20,7 +20,7 @@ from tests.trainer.interrupted import same, weights
 from tests.trainer.tiny_run import make_run, make_training
 from trainer.fold import train_fold
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 CORE = usable_cores()[0]
 
@@ -64,11 +64,20 @@ def test_it_trains_tells_and_prints_into_its_log(tmp_path) -> None:
     assert not run.time_spent.exists(), "its parent counts the time"
 
 
+LONG = make_training(iterations=240, iterations_per_epoch=20, validate_every=0)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """A run whose fold was trained alone and without a stop."""
+    run = make_run(tmp_path_factory.mktemp("alone") / "run", LONG)
+    train_fold(run, "3d", 0, device="cpu", threads=1)
+    return run
+
+
 @pytest.mark.parametrize("how", ["asked", "parent died", "scheduler"])
-def test_a_stop_saves_the_state_and_the_fold_goes_on_to_the_same_bits(tmp_path, how) -> None:
-    training = make_training(iterations=240, iterations_per_epoch=20, validate_every=0)
-    alone, beside = (make_run(tmp_path / name, training) for name in ("alone", "beside"))
-    train_fold(alone, "3d", 0, device="cpu", threads=1)
+def test_a_stop_saves_the_state_and_the_fold_goes_on_to_the_same_bits(tmp_path, alone, how) -> None:
+    beside = make_run(tmp_path / "run", LONG)
     connection, process = begin(task_of(beside))
     messages_until(connection, lambda message: isinstance(message, FoldProgress) and message.step > 0)
     # Ctrl-C of the terminal reaches the process as well, and a scheduler's SIGTERM comes before the parent asks
