@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from typing import IO, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from autoseg.errors import InputError
@@ -124,6 +133,70 @@ def styled(style: str, text: str, rest: str = "") -> Text:
         rest: what follows in no style.
     """
     return Text.assemble((visible(text), style), visible(rest))
+
+
+@dataclass(frozen=True)
+class FoldProgress:
+    """How far the training of a fold is, as its line shows it.
+
+    Args:
+        step: number of steps that are done.
+        length: number of steps of the whole schedule.
+        loss: mean loss of the epoch so far, as text; empty where no step is done.
+        dice: training Dice of the epoch so far, as text.
+        left: the time that is left, or what follows the steps.
+    """
+
+    step: int
+    length: int
+    loss: str = ""
+    dice: str = ""
+    left: str = ""
+
+
+class FoldLines:
+    """A display with a line for each fold that is trained: a bar of its steps, loss, Dice and the time left.
+
+    Args:
+        console: console that shows the lines.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._bars = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[figures]}", markup=False),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}", markup=False),
+            console=console,
+        )
+
+    def start(self) -> None:
+        """Show the display."""
+        self._bars.start()
+
+    def stop(self) -> None:
+        """Leave the lines as they are."""
+        self._bars.stop()
+
+    def add(self, name: str, length: int | None, left: str = "") -> TaskID:
+        """Add the line of a fold that begins.
+
+        Args:
+            name: text before the bar.
+            length: number of steps; None where it is not known yet.
+            left: text after the bar.
+        """
+        return self._bars.add_task(name, total=length, figures="", left=left)
+
+    def show(self, line: TaskID, now: FoldProgress) -> None:
+        """Update the line of a fold."""
+        figures = f"step {now.step}/{now.length}  loss {now.loss}  Dice {now.dice}"
+        self._bars.update(line, completed=now.step, total=now.length, figures=figures, left=now.left)
+
+    def remove(self, line: TaskID) -> None:
+        """Take the line of a fold away."""
+        self._bars.remove_task(line)
 
 
 def progress_bar(console: Console | None = None) -> Progress:

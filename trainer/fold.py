@@ -34,7 +34,7 @@ from trainer.fold_threads import adapt_threads, on_window, repeat_events, take_t
 from trainer.measure import random_batch
 from trainer.open_fold import open_fold
 from trainer.pace import AtOtherPace, begin_with_known_pace, compare_pace, end_if_time_is_over, set_limit
-from trainer.progress_bar import FoldBar
+from trainer.progress_bar import FoldBar, Tell
 from trainer.progress_log import write_log
 from trainer.schedule import gradient_clip, learning_rate
 from trainer.stop_request import StopRequest
@@ -60,6 +60,9 @@ def train_fold(
     follows: Finished | None = None,
     left_after: float = 0.0,
     at_other_pace: AtOtherPace = "go on",
+    beside: int = 1,
+    tell: Tell | None = None,
+    stop: StopRequest | None = None,
 ) -> None:
     """Train one fold, or continue its training, then predict and evaluate its validation cases.
 
@@ -81,6 +84,9 @@ def train_fold(
         left_after: seconds that the whole run has left after this fold's training; shown in the progress bar.
         at_other_pace: what happens if the first epochs show that the plan was made for another machine: `go on`
             without a word, `tell` the user, or `raise` an error.
+        beside: number of trainings that share the memory of this machine, this one included.
+        tell: function that is told the progress instead of a progress bar; None = a bar is shown.
+        stop: request to stop, which may have come before training begins; None = a new one.
 
     Raises:
         RunFolderError: something that is read is missing, or another process trains this fold.
@@ -113,9 +119,10 @@ def train_fold(
         repeat_events(task)
         take_threads(task)
         try:
-            with StopRequest() as stop, FoldBar(task, left_after) as bar:
+            with stop or StopRequest() as asked, FoldBar(task, left_after, tell) as bar:
                 while task.state.step < task.length:
-                    _train(task, stop, bar, at_other_pace)
+                    _train(task, asked, bar, at_other_pace, beside)
+                bar.tell_validation()
         except RuntimeError as error:
             if not lacks_memory(error):
                 raise
@@ -155,7 +162,7 @@ def _repeated(run: RunFolder, configuration: str, finished: Finished) -> Repeate
     )
 
 
-def _train(task: Fold, stop: StopRequest, bar: FoldBar, at_other_pace: AtOtherPace) -> None:
+def _train(task: Fold, stop: StopRequest, bar: FoldBar, at_other_pace: AtOtherPace, beside: int) -> None:
     """Take steps until the schedule ends, training is set back, or the settings for drawing batches change."""
     state, training, patch_size = task.state, task.training, task.patch_size
     loader = BatchLoader(
@@ -167,6 +174,7 @@ def _train(task: Fold, stop: StopRequest, bar: FoldBar, at_other_pace: AtOtherPa
         first_step=state.step,
         workers=task.workers,
         pin_memory=task.learner.device.type == "cuda",
+        beside=beside,
     )
     with loader:
         for batch in on_device(loader, task.learner.device):

@@ -86,6 +86,7 @@ def make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpos
             # where a person fixed the number of epochs, no measured time may change the plan
             spent_seconds=0.0 if by_work else read_time_spent(run).total,
             device=purpose.device,
+            devices=wanted.count,
             measure=measure,
         )
         # this module imports torch, which is loaded by now anyway
@@ -96,7 +97,7 @@ def make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpos
         costs = StepCosts(
             device=purpose.device,
             cores=available_cores(),
-            threads=wanted.threads or default_threads(),
+            threads=wanted.threads_of_a_fold or default_threads(),
             counted=by_work,
             steps=() if measure is None else tuple(measure.steps),
         )
@@ -179,6 +180,7 @@ def decide(
     budget_seconds: float | None,
     spent_seconds: float,
     device: str,
+    devices: int = 1,
     measure: Measure | None,
 ) -> PlannedDecisions:
     """Fit the reference plan to the hardware and the time budget; for a study, add every cell's configuration."""
@@ -193,6 +195,7 @@ def decide(
         budget_seconds=budget_seconds,
         spent_seconds=spent_seconds,
         device=device,
+        devices=devices,
         measure=measure,
     )
     return with_cells(decided, cells, fingerprint) if cells else decided
@@ -235,9 +238,13 @@ def free_memory_of(device: torch.device | None) -> int | None:
 
 
 def _recorder(device: torch.device, wanted: PlanOptions) -> CostRecorder:
-    """What measures training steps and keeps the measurements; it counts their work where epochs are given."""
-    by_clock = measure_on(str(device), wanted.threads)
-    return CostRecorder(by_clock if wanted.epochs is None else _by_work(device.type, wanted.threads, by_clock))
+    """What measures training steps and keeps the measurements; it counts their work where epochs are given.
+
+    A step is measured with the threads that a fold has.
+    """
+    threads = wanted.threads_of_a_fold
+    by_clock = measure_on(str(device), threads)
+    return CostRecorder(by_clock if wanted.epochs is None else _by_work(device.type, threads, by_clock))
 
 
 def measure_on(device: str, threads: int | None) -> Measure:

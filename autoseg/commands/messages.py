@@ -15,7 +15,7 @@ from autoseg.machine.other_programs import DISTURBING
 from autoseg.names import listed
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.plan import Plan, read_reasons
-from autoseg.plan.time_shares import SECONDS_A_FOLD, smallest_budget
+from autoseg.plan.time_shares import SECONDS_A_FOLD, rounds, smallest_budget
 from autoseg.run_folder.budget_use import budget_use
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.split_notes import notes_on_splits
@@ -63,6 +63,23 @@ def say_notes_on_splits(
             style="yellow",
             soft_wrap=True,
         )
+
+
+def say_other_devices(console: Console, plan: Plan, devices: int) -> None:
+    """Say what it means that the plan was made for another number of devices than those that train now."""
+    if plan.time_budget_seconds is None or plan.devices == devices:
+        return
+    more = devices > plan.devices
+    console.print(
+        f"Planned for {_devices(plan.devices)}, trained on {_devices(devices)}: each fold gets "
+        f"{'more' if more else 'less'} time than planned, and its schedule follows. --replan, before the first fold is "
+        f"trained, would plan for {'it' if devices == 1 else 'them'}.",
+        style="yellow",
+    )
+
+
+def _devices(count: int) -> str:
+    return "one device" if count == 1 else f"{count} devices side by side"
 
 
 def say_budget(console: Console, budget: float | None, device: str, wanted: PlanOptions) -> None:
@@ -200,6 +217,8 @@ def say_if_too_little(
     for configuration in trained:
         of_steps = FEW_ITERATIONS * _seconds_a_step(configuration, costs)
         needed += folds * (of_steps + (configuration.training.validation_seconds or 0.0) + SECONDS_A_FOLD)
+    trainings = folds * len(trained)
+    needed *= rounds(trainings, plan.devices) / trainings
     least = math.ceil(smallest_budget(read_time_spent(run).total, needed) / 60)
     console.print(
         f"{format_duration(budget)} are too little for a useful model: {fewest} steps a fold. The least that makes "
@@ -266,8 +285,8 @@ def say_time(console: Console, run: RunFolder, plan: Plan) -> None:
     spent = read_time_spent(run)
     budget = plan.time_budget_seconds
     table = Table("stage", "time", title="Time spent")
-    for stage, seconds in spent.seconds.items():
-        table.add_row(stage, format_duration(seconds))
+    for stage in spent.seconds:
+        table.add_row(stage, spent.told(stage))
     of_budget = f" of {format_duration(budget)}" if budget is not None else ""
     table.add_row("all", f"{format_duration(spent.total)}{of_budget}", style="bold")
     console.print(table)

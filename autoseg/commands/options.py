@@ -296,6 +296,10 @@ Device = Annotated[
     str,
     Parameter(help="Where to compute; cuda:1 is the second card.", choices=_DEVICES, metavar="CHOICE"),
 ]
+Devices = Annotated[
+    Sequence[str | int] | None,
+    _several("--devices", "Train folds side by side: numbers of CUDA cards, or cpu cpu [default: all cards].", "NAME"),
+]
 Threads = Annotated[
     int | None,
     Parameter(help="Threads that compute on a CPU [default: as many as other programs leave cores for]."),

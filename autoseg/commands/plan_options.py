@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from autoseg.commands.devices import choose_devices
 from autoseg.commands.guards import trained_folds
 from autoseg.errors import InputError, RunFolderError
+from autoseg.machine.cores import available_cores
 from autoseg.plan.configuration import Architecture
 from autoseg.plan.defaults import DEFAULT_CPU_BUDGET
 from autoseg.plan.plan import Plan, read_plan
+from autoseg.plan.time_shares import rounds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
 from autoseg.terminal import format_duration, parse_duration
@@ -25,8 +28,9 @@ class PlanOptions:
         memory_gb: device memory in GB that the plan is made for; `auto` = all that is free on the device.
         device: `cpu`, `cuda`, `cuda:N` or `mps`.
         architecture: architecture of the network.
-        threads: number of threads that compute on a CPU.
+        threads: number of threads that compute on a CPU, in each of several processes.
         epochs: number of epochs of every fold; if given, the plan follows from counted work, not from measured time.
+        devices: names of the devices that train folds side by side; empty = one fold after the other.
     """
 
     budget: float | None
@@ -35,6 +39,19 @@ class PlanOptions:
     architecture: Architecture | None
     threads: int | None = None
     epochs: int | None = None
+    devices: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """Number of folds that are trained at the same time."""
+        return max(1, len(self.devices))
+
+    @property
+    def threads_of_a_fold(self) -> int | None:
+        """Threads that compute for a fold on a CPU: as asked, else its share of the cores; None = all that are free."""
+        if self.threads is not None or self.count == 1 or self.devices[0] != "cpu":
+            return self.threads
+        return max(1, available_cores() // self.count)
 
     @property
     def device_name(self) -> str:
@@ -62,6 +79,7 @@ def carried_over(wanted: PlanOptions, former: Plan, memory_gb: float) -> PlanOpt
         architecture=wanted.architecture or architecture,
         threads=wanted.threads,
         epochs=wanted.epochs,
+        devices=wanted.devices,
     )
 
 
@@ -71,6 +89,7 @@ def check_plan_options(
     device: str,
     architecture: Architecture | None,
     *,
+    devices: Sequence[str | int] | None = None,
     threads: int | None = None,
     epochs: int | None = None,
 ) -> PlanOptions:
@@ -81,6 +100,10 @@ def check_plan_options(
     """
     if architecture is not None and architecture not in get_args(Architecture):
         raise InputError(f"--architecture {architecture}: unknown; there are {', '.join(get_args(Architecture))}")
+    names = choose_devices(device, devices)
+    if devices is not None:
+        # the plan is made on the first of them; they are of one kind
+        device = names[0]
     return PlanOptions(
         budget=None if time_budget is None else parse_duration(time_budget),
         memory_gb=memory,
@@ -88,6 +111,7 @@ def check_plan_options(
         architecture=architecture,
         threads=threads,
         epochs=epochs,
+        devices=names if len(names) > 1 else (),
     )
 
 
@@ -136,6 +160,8 @@ def _beyond_the_budget(run: RunFolder, planned: Plan, configurations: Sequence[s
     if planned.time_budget_seconds is None or len(configurations) == 1 or not run.splits.exists():
         return []
     of_one_fold = sum(planned.configuration(name).training.seconds or 0.0 for name in configurations)
-    if len(read_splits(run.splits)) * of_one_fold <= planned.time_budget_seconds:
+    trainings = len(read_splits(run.splits)) * len(configurations)
+    # the folds of one device have the whole budget; a fold has the mean over the configurations
+    if rounds(trainings, planned.devices) * of_one_fold / len(configurations) <= planned.time_budget_seconds:
         return []
     return [f"without time for {' and '.join(configurations)} together"]

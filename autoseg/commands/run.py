@@ -11,6 +11,7 @@ from autoseg.commands.options import (
     Architecture,
     DatasetFolder,
     Device,
+    Devices,
     Dimensions,
     Epochs,
     FollowLinks,
@@ -29,6 +30,7 @@ from autoseg.commands.preparation import prepare
 from autoseg.commands.printed_results import ReportTime, report_if_finished, show_report
 from autoseg.commands.select import select_at_end
 from autoseg.commands.train import require_preprocessed
+from autoseg.errors import PartialFailure
 from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.run_folder.folds import read_folds
 from autoseg.run_folder.paths import RunFolder
@@ -45,6 +47,7 @@ def run(
     time_budget: RunBudget = None,
     memory: Memory = None,
     device: Device = "auto",
+    devices: Devices = None,
     architecture: Architecture = None,
     replan: Replan = False,
     workers: Workers = None,
@@ -60,12 +63,18 @@ def run(
     Stopped or killed, the same command goes on. With --epochs the plan follows from counted work instead of measured
     steps; with --threads as well, no measured time changes the result.
 
+    With several --devices as many folds are trained at a time; cores and memory are shared out, and the time budget is
+    wall time.
+
     Raises:
+        PartialFailure: folds on several devices failed; the others are finished.
         AutosegError: under the same conditions as in `plan_and_preprocess` and `train`.
     """
     configurations = configurations_of(config)
     folder, console = RunFolder(Path(output)), open_console()
-    wanted = check_plan_options(time_budget, memory, device, architecture, threads=threads, epochs=epochs)
+    wanted = check_plan_options(
+        time_budget, memory, device, architecture, devices=devices, threads=threads, epochs=epochs
+    )
     prepared = prepare(
         Path(dataset),
         folder,
@@ -83,7 +92,12 @@ def run(
     say_changed_cases(console, folder, plan, configurations)
     left = [(of.configuration, fold) for of in folds for fold in of.left]
     reports_take = ReportTime(folder, configurations, threads=threads, selects=not no_select)
-    prepared = train_folds(folder, prepared, left, configurations, wanted, reports_take, console=console)
+    failure: PartialFailure | None = None
+    try:
+        prepared = train_folds(folder, prepared, left, configurations, wanted, reports_take, console=console)
+    except PartialFailure as some:
+        # the results of the other folds are written first
+        failure = some
     if not no_select:
         # before the reports, which show the choice
         select_at_end(folder, configurations, len(splits), console, threads=threads)
@@ -93,3 +107,5 @@ def run(
     for report in reports:
         if report is not None:
             show_report(console, report)
+    if failure is not None:
+        raise failure

@@ -17,6 +17,7 @@ from autoseg.commands.options import (
     Architecture,
     DatasetFolder,
     Device,
+    Devices,
     Epochs,
     FoldCount,
     FollowLinks,
@@ -60,6 +61,7 @@ def study(
     folds: FoldCount = None,
     memory: Memory = None,
     device: Device = "auto",
+    devices: Devices = None,
     architecture: Architecture = None,
     replan: Replan = False,
     workers: Workers = None,
@@ -71,9 +73,9 @@ def study(
     """Compare sequences and input dimensions: one network for each, over the same cases and folds.
 
     Each pair of a set of sequences and a dimension is a cell, in the plan a configuration SEQUENCES.DIMENSION. Cells
-    are trained one after the other, each fold by fold; stopped or killed, the same command goes on. A cell that fails
-    is skipped until the next call, and the exit status is then 1. Results are in STUDY/study: study.html, results.csv
-    and the tables.
+    are trained one after the other, each fold by fold, or folds side by side on several --devices; stopped or killed,
+    the same command goes on. A cell that fails is skipped until the next call, and the exit status is then 1. Results
+    are in STUDY/study: study.html, results.csv and the tables.
 
     Raises:
         InputError: a set names a sequence that the data set does not have, or an option is malformed.
@@ -82,7 +84,9 @@ def study(
     """
     grid = Grid(None if sequences is None else tuple(sequences), tuple(dimensions))
     run, console = RunFolder(Path(output)), open_console()
-    wanted = check_plan_options(time_budget, memory, device, architecture, threads=threads, epochs=epochs)
+    wanted = check_plan_options(
+        time_budget, memory, device, architecture, devices=devices, threads=threads, epochs=epochs
+    )
     prepared = prepare(
         Path(dataset),
         run,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import psutil
 
 
@@ -15,3 +17,22 @@ def usable_cores() -> list[int]:
 def available_cores() -> int:
     """Return the number of cores that this process may use."""
     return len(usable_cores())
+
+
+def take_cores(cores: Sequence[int]) -> bool:
+    """Let this process, and those that it starts, use these cores alone; threads that torch starts later follow.
+
+    Args:
+        cores: indices of cores that this process may use.
+
+    Returns:
+        Whether it was done; macOS has no way to do it.
+    """
+    if not hasattr(psutil.Process, "cpu_affinity"):
+        return False
+    try:
+        psutil.Process().cpu_affinity(list(cores))
+    except (OSError, ValueError, psutil.Error):
+        # some sandboxes do not allow it
+        return False
+    return True

@@ -86,6 +86,12 @@ def missing_layers_named(device: torch.device) -> Iterator[None]:
         ) from None
 
 
+def release_cached_memory() -> None:
+    """Give back the memory of GPUs that torch keeps in this process, before other processes compute there."""
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
 def half_precision(device: torch.device, *, learning: bool) -> torch.dtype | None:
     """Return the dtype of mixed precision on a device.
 

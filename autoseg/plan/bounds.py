@@ -13,6 +13,7 @@ from autoseg.terminal import MOST_SECONDS
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 MOST_STEPS = 100_000_000
+MOST_DEVICES = 64
 
 Seconds = Annotated[float, Field(gt=0, le=MOST_SECONDS)]
 """A duration in seconds, at most thirty years."""

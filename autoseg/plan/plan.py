@@ -14,7 +14,7 @@ from autoseg.errors import PlanError, wrong_fields
 from autoseg.files import FileModel, write_text
 from autoseg.image.labels import Labels
 from autoseg.names import PlainName
-from autoseg.plan.bounds import Seconds
+from autoseg.plan.bounds import MOST_DEVICES, Seconds
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.input_rules import input_problems
 from autoseg.plan.region import Region
@@ -70,6 +70,7 @@ class Plan(FileModel):
             weights; arrays here stay (z, y, x).
         memory_gb: GB of memory that a training step may take.
         device: device that the plan was made for.
+        devices: number of devices that train folds side by side; the time budget is wall time.
         time_budget_seconds: time budget of the whole run; None = no limit.
         seed: seed of the splits, the initial weights and every random draw.
         planned_again: names of the configurations that were planned a second time, because steps of their first
@@ -112,6 +113,7 @@ class Plan(FileModel):
     transpose_forward: tuple[Literal[0, 1, 2], Literal[0, 1, 2], Literal[0, 1, 2]]
     memory_gb: float = Field(gt=0, le=10_000)
     device: Literal["cpu", "cuda", "mps"]
+    devices: int = Field(default=1, ge=1, le=MOST_DEVICES)
     time_budget_seconds: Seconds | None
     seed: int = Field(ge=0, lt=2**32)
     planned_again: tuple[str, ...] = ()

@@ -9,6 +9,9 @@ The budget of a run is divided twice, by two rules that differ on purpose.
   finished folds show what validation takes. So less is kept back, and what one stage saved goes to the folds that are
   left.
 
+Where several devices train folds side by side, the budget is wall time. The folds form a queue for each device
+(`queues_of`), and a fold gets what is left, divided by the rounds that are left: the folds of the longest queue.
+
 Planning again (`budget_of_some_folds`) is the first rule once more, for the folds of a few configurations and the time
 that is left. Within a fold (`divide_fold`), validation comes first and training gets the rest. Once a fold is being
 trained, its steps follow the real pace of the machine (`trainer/events.py`).
@@ -18,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from autoseg.plan.bounds import MOST_STEPS
 
@@ -37,6 +41,9 @@ RESERVE = 0.002
 SECONDS_TO_START = 1.0
 """Seconds that a fold takes before its first step and after its last prediction together."""
 
+SECONDS_TO_START_BESIDE = 8.0
+"""The same where a fold is trained by a process of its own, which starts and loads torch first."""
+
 LEAST_SHARE = 0.1
 """Minimum fraction of its planned time that a fold gets, even over budget."""
 
@@ -50,6 +57,9 @@ SHARE_FOR_STEPS = 0.9
 """Share of a training time given by a person that the steps fill; the rest is for augmentation and validations."""
 
 
+T = TypeVar("T")
+
+
 @dataclass(frozen=True)
 class BudgetShares:
     """The shares into which a time budget is divided when the plan is made.
@@ -61,6 +71,19 @@ class BudgetShares:
 
     fold_seconds: float
     kept_back: float
+
+
+@dataclass(frozen=True)
+class Queue:
+    """The unfinished folds that one device trains one after the other, and the time that it has for them.
+
+    Args:
+        done: seconds that each of these folds has been trained so far.
+        left: seconds of training that they share; negative where the budget is exceeded.
+    """
+
+    done: tuple[float, ...]
+    left: float
 
 
 @dataclass(frozen=True)
@@ -80,7 +103,24 @@ class FoldShares:
     validations: int
 
 
-def divide_budget(budget: float, spent: float, cases: int, folds: int, configurations: int) -> BudgetShares:
+def rounds(trainings: int, devices: int) -> int:
+    """Number of folds that the device with most of them trains, if each device takes the next fold in turn."""
+    return -(-trainings // devices)
+
+
+def queues_of(order: Sequence[T], devices: int) -> tuple[tuple[T, ...], ...]:
+    """Return the folds of each device: the first folds are trained side by side, then the next ones.
+
+    Args:
+        order: folds in the order in which they begin.
+        devices: number of devices.
+    """
+    return tuple(tuple(order[place::devices]) for place in range(devices))
+
+
+def divide_budget(
+    budget: float, spent: float, cases: int, folds: int, configurations: int, devices: int = 1
+) -> BudgetShares:
     """Divide a time budget equally among all folds of all configurations, after time for other work is kept back.
 
     Args:
@@ -89,10 +129,11 @@ def divide_budget(budget: float, spent: float, cases: int, folds: int, configura
         cases: number of cases in the data set.
         folds: number of folds of each configuration.
         configurations: number of configurations that are trained.
+        devices: number of devices that train folds side by side.
     """
-    trainings = folds * configurations
-    kept_back = SHARE_UNPLANNED * budget + SECONDS_A_CASE * cases * configurations + SECONDS_A_FOLD * trainings
-    return BudgetShares(max(1.0, (budget - spent - kept_back) / trainings), kept_back)
+    turns = rounds(folds * configurations, devices)
+    kept_back = SHARE_UNPLANNED * budget + SECONDS_A_CASE * cases * configurations + SECONDS_A_FOLD * turns
+    return BudgetShares(max(1.0, (budget - spent - kept_back) / turns), kept_back)
 
 
 def budget_of_some_folds(budget: float, spent: float, share: float) -> float:
@@ -156,16 +197,24 @@ def time_for_training(budget: float, unspent: float, validation: float, report: 
     return unspent - kept_back - validation
 
 
-def seconds_of_next_fold(planned: float, trained: float, done: Sequence[float], left: float) -> float:
+def seconds_of_next_fold(planned: float, trained: float, queues: Sequence[Queue]) -> float:
     """Seconds that the next fold is trained from now on; even where the budget is spent, it gets a model.
 
     Args:
         planned: planned seconds of its training.
         trained: seconds that it has been trained so far.
-        done: seconds that each of the folds that share the time has been trained so far, this one included.
-        left: seconds of training that these folds share.
+        queues: the folds that share the time, this one included, by device.
     """
-    return max(LEAST_SHARE * planned, equal_share(done, left) - trained)
+    return max(LEAST_SHARE * planned, share_of_each(queues) - trained)
+
+
+def share_of_each(queues: Sequence[Queue]) -> float:
+    """Total seconds of training that every fold can have, so that also the device with most to do ends in time.
+
+    Args:
+        queues: the folds of each device; at least one device has a fold.
+    """
+    return min(equal_share(queue.done, queue.left) for queue in queues if queue.done)
 
 
 def equal_share(done: Sequence[float], left: float) -> float:

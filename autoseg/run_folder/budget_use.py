@@ -11,6 +11,7 @@ from autoseg.plan.plan import Plan
 from autoseg.run_folder.finished_fold import read_finished_folds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.time_spent import read_time_spent
+from autoseg.run_folder.timed_stage import Stage
 from autoseg.terminal import format_duration
 
 WORK = ("preprocess", "select", "report", "study report")
@@ -59,7 +60,9 @@ def budget_use(run: RunFolder, plan: Plan) -> BudgetUse:
     revisions, thread_changes = list[str](), 0
     for name in run.configurations_with_models():
         for fold, finished in read_finished_folds(run, name, (fold for fold, _ in run.folds(name))).items():
-            used += finished.seconds_training + finished.seconds_validation
+            own = finished.seconds_training + finished.seconds_validation
+            # of folds that were trained side by side, their share of the wall time
+            used += own * spent.share_counted(Stage("train", name, fold))
             of_threads = [event for event in finished.events if event.kind == "threads"]
             thread_changes += len(of_threads)
             others = [event for event in finished.events if event not in of_threads]

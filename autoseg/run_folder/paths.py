@@ -145,6 +145,10 @@ class RunFolder:
         """File of the weights that prediction uses; checkpoints of the training state are stored apart."""
         return self.fold(configuration, fold) / "weights.safetensors"
 
+    def training_log(self, configuration: str, fold: int) -> Path:
+        """File of what the process printed that trained a fold beside others."""
+        return self.fold(configuration, fold) / "training.log"
+
     def finished(self, configuration: str, fold: int) -> Path:
         """File that marks a fold as finished and summarises its training."""
         return self.fold(configuration, fold) / "finished.json"

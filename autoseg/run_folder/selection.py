@@ -253,7 +253,11 @@ def set_selection_aside(run: RunFolder, configuration: str | None = None) -> boo
         return False
     # they rest on the same models
     run.suspects.unlink(missing_ok=True)
-    run.selected.replace(run.former_selection)
+    try:
+        run.selected.replace(run.former_selection)
+    except FileNotFoundError:
+        # a fold that begins at the same moment has done it
+        return False
     return True
 
 

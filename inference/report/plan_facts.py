@@ -70,6 +70,7 @@ def _plan_lines(plan: Plan, name: str) -> tuple[_PlanLine, ...]:
     mirrored = ", ".join(axes[axis] for axis in t.mirror) or "none"
     averaged = ", ".join(axes[axis] for axis in c.mirrored_in_prediction) or "off"
     normalizations = ", ".join(sorted({channel.normalization for channel in plan.channels}))
+    device = plan.device if plan.devices == 1 else f"{plan.devices} × {plan.device} side by side"
     budget = format_duration(plan.time_budget_seconds) if plan.time_budget_seconds else "no limit"
     dropout = f"{t.sequence_dropout:.0%}"
     spacing = " × ".join("as it is" if s is None else f"{s:.3g}" for s in c.spacing)
@@ -104,7 +105,7 @@ def _plan_lines(plan: Plan, name: str) -> tuple[_PlanLine, ...]:
         of_configuration("foreground patches are drawn by", t.sample_by, "training.sample_by"),
         of_configuration("mirrored in training along", mirrored, "training.mirror"),
         of_configuration("mirrored in prediction along", averaged, "prediction.mirror", "training.mirror"),
-        _PlanLine("planned for", f"{plan.device}, {plan.memory_gb:g} GB", ("device", "memory_gb")),
+        _PlanLine("planned for", f"{device}, {plan.memory_gb:g} GB", ("device", "devices", "memory_gb")),
         _PlanLine("time budget", budget, ("time_budget_seconds",), off=not plan.time_budget_seconds),
     )
 

@@ -113,7 +113,7 @@ def run_facts(run: RunFolder, plan: Plan, configuration: str, splits: Sequence[S
         logs=logs,
         times=(
             *_used_facts(budget_use(run, plan)),
-            *(Fact(stage, format_duration(seconds)) for stage, seconds in spent.seconds.items()),
+            *(Fact(stage, spent.told(stage)) for stage in spent.seconds),
         ),
         selected=selection_facts(selection),
         selection=selection if selection is not None and configuration in selection.configurations else None,

@@ -40,6 +40,7 @@ def fit_to_budget(
     budget_seconds: float | None,
     spent_seconds: float,
     device: str,
+    devices: int = 1,
     measure: Measure | None,
 ) -> PlannedDecisions:
     """The plan that is followed on this machine within the time budget.
@@ -53,6 +54,7 @@ def fit_to_budget(
         budget_seconds: time limit of the whole run in seconds; None = no limit.
         spent_seconds: seconds of the budget that are already used.
         device: type of the device, such as `cpu`.
+        devices: number of devices that train folds side by side; with more of them a fold has more of the time.
         measure: function that measures a training step of a configuration on the device. For configurations that are
             not trained now, the step is estimated from these measurements where they suffice to fit a line. None =
             this machine has no such device, and without a budget the reference plan is followed unmeasured.
@@ -62,6 +64,9 @@ def fit_to_budget(
     """
     fitted = decisions.changed(
         device=Decision(device, "where training is to run" if measure else "asked for; not measured: it is not here"),
+        devices=Decision(
+            devices, "that train folds side by side" if devices > 1 else "trains one fold after the other"
+        ),
         time_budget_seconds=Decision(
             budget_seconds, "for the whole run, restarts included" if budget_seconds else "no limit was given"
         ),
@@ -70,7 +75,8 @@ def fit_to_budget(
     fitted = with_lesions(fitted, fingerprint)
     time = None
     if budget_seconds is not None:
-        time = divide_budget(budget_seconds, spent_seconds, len(fingerprint.cases), len(splits), len(configurations))
+        cases, folds = len(fingerprint.cases), len(splits)
+        time = divide_budget(budget_seconds, spent_seconds, cases, folds, len(configurations), devices)
     # a configuration that reads the cases of another also has its patch and network, so the other is measured too
     measured = {*configurations, *map(fitted.plan.preprocessed_as, configurations)}
     known: list[tuple[int, StepCost]] = []

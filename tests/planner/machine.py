@@ -79,6 +79,7 @@ def fit(
     spent: float = 0.0,
     count: int = FOLDS,
     device: str = "cpu",
+    devices: int = 1,
     reference: PlannedDecisions | None = None,
 ) -> PlannedDecisions:
     """The plan for a machine and a budget."""
@@ -90,5 +91,6 @@ def fit(
         budget_seconds=budget,
         spent_seconds=spent,
         device=device,
+        devices=devices,
         measure=machine,
     )

@@ -90,6 +90,7 @@ class BatchLoader:
         start_method: how worker processes are started; `spawn` works on every system.
         cache_bytes: memory of each process for decompressed cases in bytes; None = a share of the free memory, at
             most 1 GiB.
+        beside: number of trainings that share the free memory, this one included.
 
     Raises:
         TrainingDataError: there is no case, or a case is not preprocessed or is damaged.
@@ -111,13 +112,14 @@ class BatchLoader:
         pin_memory: bool = False,
         start_method: Literal["spawn", "fork", "forkserver"] = "spawn",
         cache_bytes: int | None = None,
+        beside: int = 1,
     ) -> None:
         if not folders:
             raise TrainingDataError("there is no case to train on; the fold's training cases in splits.json are empty")
         if workers < 0:
             raise InputError(f"workers = {workers}: must be 0 (no process of their own) or more")
         if cache_bytes is None:
-            cache_bytes = min(LARGEST_CACHE_BYTES, free_memory() // (4 * max(workers, 1)))
+            cache_bytes = min(LARGEST_CACHE_BYTES, free_memory() // (4 * max(workers, 1) * beside))
         cases = tuple(sorted(folders, key=lambda folder: folder.name))
         self._steps = range(first_step, sys.maxsize if last_step is None else last_step)
         with_foreground = tuple(has_foreground(c) for c in cases)

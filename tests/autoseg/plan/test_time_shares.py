@@ -5,6 +5,7 @@ import pytest
 from autoseg.plan.time_shares import (
     CASES_A_VALIDATION,
     MOST_VALIDATIONS,
+    Queue,
     budget_of_some_folds,
     divide_budget,
     divide_fold,
@@ -30,7 +31,7 @@ def test_a_budget_is_divided_without_rest() -> None:
 def test_a_spent_budget_still_gives_a_fold() -> None:
     assert divide_budget(600, 700, 20, 5, 1).fold_seconds > 0
     assert divide_fold(5, 1.0, 10.0, 3).steps >= 1
-    assert seconds_of_next_fold(300, 20, [20, 0], -1e6) > 0
+    assert seconds_of_next_fold(300, 20, [Queue((20, 0), -1e6)]) > 0
     assert steps_in(0.1, 1.0) == 1
 
 
@@ -55,7 +56,7 @@ def test_every_fold_that_is_left_gets_what_the_budget_has_left() -> None:
     done = [30.0, 0.0, 0.0]
     # trained one after the other, all three end with the same
     for fold in range(3):
-        more = seconds_of_next_fold(200, done[fold], done[fold:], left)
+        more = seconds_of_next_fold(200, done[fold], [Queue(tuple(done[fold:]), left)])
         done[fold], left = done[fold] + more, left - more
     assert done == pytest.approx([(900 - 22 - 100 + 30) / 3] * 3)
     assert left == pytest.approx(0)

@@ -58,6 +58,17 @@ def test_folds_together_use_most_of_the_budget_and_no_more(hours: float) -> None
     assert 0.8 * hours * HOUR <= FOLDS * (AUGMENTATION_FACTOR * steps + validation) <= hours * HOUR
 
 
+def test_on_more_devices_a_fold_is_planned_for_more_of_the_time() -> None:
+    measured, machine = dataset("thick slices"), Machine()
+    plans = {devices: fit(measured, machine, HOUR, devices=devices).plan for devices in (1, 2, 4)}
+    for devices, turns in {1: 5, 2: 3, 4: 2}.items():
+        plan = plans[devices]
+        assert plan.devices == devices
+        steps, validation = fold_seconds(measured, machine, plan, "3d")
+        # the folds of the device that trains most of them fill the wall time
+        assert 0.8 * HOUR <= turns * (AUGMENTATION_FACTOR * steps + validation) <= HOUR
+
+
 def test_time_is_divided_without_rest() -> None:
     for budget, spent, cases, count, configurations in [
         (3600, 0, 20, 5, 1),
