@@ -56,7 +56,7 @@ def plan(dataset: Path, run: RunFolder, steps: int, minutes: float) -> None:
     """Plan as if `steps` were enough, remove the plan's time limit so that all steps are done, and preprocess."""
     if not run.plan.exists() or configuration_of(run).training.seconds is not None:
         budget = FOLDS * minutes * 60
-        with mock.patch.object(candidate_chooser, "ENOUGH_STEPS", steps):
+        with mock.patch.object(candidate_chooser, "enough_steps", return_value=steps):
             autoseg.plan_and_preprocess(
                 dataset, run.path, config=CONFIG, time_budget=budget, plan_only=True, replan=run.plan.exists()
             )

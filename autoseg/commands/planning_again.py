@@ -102,7 +102,7 @@ def plan_again(
             return prepared
         group = _tied(plan, name, cells)
         decided = None
-        if not _is_the_cheapest(plan.configuration(name)) or found.real < found.planned:
+        if not _is_the_cheapest(plan, name) or found.real < found.planned:
             decided = _decide_again(run, prepared, found, group, folds_left, configurations, cells, threads)
         if decided is None or _network_of(decided.plan, name) == _network_of(plan, name):
             console.print(f"{name}: {found}. No other network fits the time better; the schedule follows the pace.")
@@ -237,11 +237,11 @@ def _network_of(plan: Plan, name: str) -> tuple[object, ...]:
     return c.spacing, c.patch_size, c.batch_size, c.network
 
 
-def _is_the_cheapest(configuration: Configuration) -> bool:
+def _is_the_cheapest(plan: Plan, name: str) -> bool:
     """Whether the planner took its cheapest candidate, as it does where no candidate affords enough steps."""
-    from planner.budget.candidate_chooser import ENOUGH_STEPS
+    from planner.budget.candidate_chooser import enough_steps
 
-    return configuration.training.iterations < ENOUGH_STEPS
+    return plan.configuration(name).training.iterations < enough_steps(plan)
 
 
 def _difference(before: Plan, now: Plan, name: str) -> str:

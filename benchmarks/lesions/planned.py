@@ -24,7 +24,7 @@ from benchmarks.lesions.arms import Arm
 from planner.additions.lesion_loss import with_lesions
 from planner.additions.region import learn_region, within
 from planner.budget import candidate_chooser, network_candidates
-from planner.budget.candidate_chooser import Choice, Chooser
+from planner.budget.candidate_chooser import Choice, Chooser, enough_steps
 from planner.budget.network_candidates import (
     LARGEST_BATCH_3D,
     Candidate,
@@ -88,8 +88,8 @@ def _decided(whole: Fingerprint, splits: Sequence[Split], arm: Arm, length: Leng
     decisions, fingerprint = decided_before(whole, splits, region=arm.region, seed=seed)
     reference = decisions.configuration(CONFIG)
     chooser = chooser_for(decisions, fingerprint, splits, length.seconds)
-    enough = arm.enough_steps or candidate_chooser.ENOUGH_STEPS
-    with mock.patch.object(candidate_chooser, "ENOUGH_STEPS", enough):
+    enough = arm.enough_steps or enough_steps(decisions.plan)
+    with mock.patch.object(candidate_chooser, "enough_steps", lambda plan: enough):
         choice = chooser.choose(_candidates(reference, fingerprint, arm))
     given: dict[str, Decision[Any]] = {name: Decision(value, "given") for name, value in arm.training.items()}
     steps = choice.steps.value if length.steps is None else length.steps

@@ -24,6 +24,9 @@ from planner.budget.network_candidates import Candidate
 ENOUGH_STEPS = 600
 """A candidate must afford this many steps per fold, else a cheaper one is taken (docs/experiments/network-size.md)."""
 
+ENOUGH_STEPS_FOR_LESIONS = 1200
+"""The same where the plan has lesions: a smaller patch in more steps finds more (docs/experiments/lesions.md)."""
+
 AUGMENTATION_FACTOR = 1.03
 """Factor by which a step in training is slower than a measured one: patch preparation, log and checkpoints."""
 
@@ -151,7 +154,7 @@ class Chooser:
         return [(self._work(c), cost) for c, cost in self.measured.items() if math.isfinite(cost.seconds)]
 
     def _affords(self, candidate: Candidate, step: StepCost) -> bool:
-        return math.isfinite(step.seconds) and self._shares(candidate.value, step).steps >= ENOUGH_STEPS
+        return math.isfinite(step.seconds) and self._shares(candidate.value, step).steps >= enough_steps(self.plan)
 
     def _work(self, candidate: Candidate) -> int:
         return work_of_a_step(self.plan, candidate.value)
@@ -192,6 +195,11 @@ class Chooser:
         a_window = step.seconds * step.forward_share / configuration.batch_size
         a_case = windows / len(self.fingerprint.cases) * a_window
         return divide_fold(self.seconds, AUGMENTATION_FACTOR * step.seconds, a_case, self.validation_cases)
+
+
+def enough_steps(plan: Plan) -> int:
+    """Number of steps of a fold that a candidate must afford."""
+    return ENOUGH_STEPS_FOR_LESIONS if plan.lesions else ENOUGH_STEPS
 
 
 def _why_so_many_steps(step: StepCost, training_seconds: float) -> str:
