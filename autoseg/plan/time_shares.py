@@ -157,7 +157,9 @@ def smallest_budget(spent: float, of_folds: float) -> float:
     return (spent + of_folds) * FACTOR_FOR_OTHER_WORK
 
 
-def divide_fold(seconds: float, of_step: float, of_case: float, validation_cases: int) -> FoldShares:
+def divide_fold(
+    seconds: float, of_step: float, of_case: float, validation_cases: int, *, passes: int = 1
+) -> FoldShares:
     """Divide the time of a fold into its training and the prediction of its validation cases.
 
     Args:
@@ -165,8 +167,9 @@ def divide_fold(seconds: float, of_step: float, of_case: float, validation_cases
         of_step: seconds of a training step, augmentation included.
         of_case: seconds to predict one whole case.
         validation_cases: number of validation cases of the fold.
+        passes: number of mirrored forms in which the validation cases are predicted at the end.
     """
-    validation = of_case * validation_cases
+    validation = of_case * passes * validation_cases
     training = max(1.0, seconds - validation)
     of_validation = of_case * min(CASES_A_VALIDATION, validation_cases)
     validations = min(MOST_VALIDATIONS, int(SHARE_FOR_VALIDATIONS * training / of_validation))

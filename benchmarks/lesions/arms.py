@@ -57,6 +57,7 @@ ARMS = {
     "region-slow": Arm("region, AdamW remembers 1,000 steps", training={"beta2": None}),
     "region-slow-clip": Arm("region, so too, gradients clipped at 0.5", training={"beta2": None, "gradient_clip": 0.5}),
     "region-clip": Arm("region, gradients clipped at 0.5", training={"gradient_clip": 0.5}),
+    "region-600": Arm("region, a plan that affords 600 steps", enough_steps=600),
     "region-1200": Arm("region, a plan that affords 1,200 steps", enough_steps=1200),
     "region-contrast": Arm("region, contrast maps", training={"contrast_maps": 0.3}),
     "region-mirror": Arm("region, mirrored patches", training={"mirror": (0, 1, 2)}),

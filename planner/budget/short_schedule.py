@@ -18,6 +18,9 @@ from planner.additions.mirroring import allowed_axes
 STEPS_FOR_MIRRORING = 20_000
 """Schedules with fewer steps do not mirror: they would spend their steps on images that never occur."""
 
+STEPS_FOR_MIRRORING_ON_GPU = 5_000
+"""The same on a CUDA device, whose steps see nnU-Net's whole batches; not measured yet."""
+
 STEPS_FOR_DROPOUT = 1_200
 """Schedules with at least this many steps use the planned sequence dropout; shorter ones use proportionally less.
 
@@ -49,6 +52,7 @@ def short_training(
     fingerprint: Fingerprint,
     *,
     validations: int = 3,
+    device: str = "cpu",
 ) -> WithReasons[Training]:
     """Training settings of a fold that takes `steps` steps in `seconds`.
 
@@ -58,7 +62,9 @@ def short_training(
         seconds: seconds of training of a fold, without the validation at its end.
         fingerprint: fingerprint that tells whether classes lie on one side of the body.
         validations: number of validations on whole cases during training.
+        device: type of the device that trains.
     """
+    mirror_from = STEPS_FOR_MIRRORING_ON_GPU if device == "cuda" else STEPS_FOR_MIRRORING
     base, count = reference.value, steps.value
     training = reference.changed(
         iterations=steps,
@@ -80,7 +86,7 @@ def short_training(
             f"at most {LARGEST_ROTATION_DEGREES:g} degrees: few steps",
         ),
         scaling=Decision((0.75, 1.3), "gentler than nnU-Net's for a short schedule"),
-        mirror=mirrored_axes(base, count, fingerprint),
+        mirror=mirrored_axes(base, count, fingerprint, mirror_from),
         validate_every=Decision(
             EPOCHS // (validations + 1) if validations else 0,
             f"whole validation cases are looked at {validations} times on the way",
@@ -88,7 +94,7 @@ def short_training(
         by_length=Decision(
             LengthDependent(
                 full_dropout_from=STEPS_FOR_DROPOUT,
-                mirror_from=STEPS_FOR_MIRRORING,
+                mirror_from=mirror_from,
                 mirror=allowed_axes(base.mirror, fingerprint).value,
             ),
             "the length follows the machine's pace, and these follow the length",
@@ -109,10 +115,19 @@ def peak_rate(steps: int) -> Decision[float]:
     return Decision(float(f"{rate:.2g}"), f"peak of one cycle, for {steps} steps: lower the more there are")
 
 
-def mirrored_axes(reference: Training, steps: int, fingerprint: Fingerprint) -> Decision[tuple[int, ...]]:
-    """Axes mirrored in training: none in a short schedule, and never x where a class belongs to one side."""
-    if steps < STEPS_FOR_MIRRORING:
-        return Decision((), f"{steps} steps, under {STEPS_FOR_MIRRORING}: too few to learn mirrored images as well")
+def mirrored_axes(
+    reference: Training, steps: int, fingerprint: Fingerprint, mirror_from: int = STEPS_FOR_MIRRORING
+) -> Decision[tuple[int, ...]]:
+    """Axes mirrored in training: none in a short schedule, and never x where a class belongs to one side.
+
+    Args:
+        reference: nnU-Net's training settings.
+        steps: number of steps of a fold.
+        fingerprint: fingerprint that tells whether classes lie on one side of the body.
+        mirror_from: number of steps from which a schedule is long enough.
+    """
+    if steps < mirror_from:
+        return Decision((), f"{steps} steps, under {mirror_from}: too few to learn mirrored images as well")
     return allowed_axes(reference.mirror, fingerprint)
 
 
@@ -130,6 +145,12 @@ def affordable_dropout(reference: WithReasons[Training], steps: int) -> Decision
     return Decision(dropout, "; ".join(filter(None, (reference.reasons.get("sequence_dropout"), why))))
 
 
-def short_prediction(reference: Prediction) -> WithReasons[Prediction]:
-    """Prediction settings without mirroring: each mirrored image would cost as much again."""
-    return WithReasons(reference).changed(mirror=Decision((), "off: each mirrored image costs as much again"))
+def short_prediction(reference: Prediction, mirror: tuple[int, ...] = ()) -> WithReasons[Prediction]:
+    """Prediction settings: on a CPU without mirroring, as each mirrored image would cost as much again.
+
+    Args:
+        reference: nnU-Net's prediction settings.
+        mirror: axes that training on a GPU mirrors, and so prediction; empty = none.
+    """
+    why = "as in training" if mirror else "off: each mirrored image costs as much again"
+    return WithReasons(reference).changed(mirror=Decision(mirror, why))

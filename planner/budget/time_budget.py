@@ -21,6 +21,7 @@ from autoseg.run_folder.splits import Split
 from planner.additions.lesion_loss import with_lesions
 from planner.budget.candidate_chooser import Chooser
 from planner.budget.cost import allow_a_line, estimated_cost, work_of_a_step
+from planner.budget.gpu_candidates import candidates_on_gpu
 from planner.budget.long_schedule import long_schedule
 from planner.budget.memory_check import fitting, nothing_fits
 from planner.budget.network_candidates import Candidate, candidates
@@ -113,7 +114,9 @@ def _fitted_to_time(
     validation_cases = max(len(split.val) for split in splits)
     chooser = Chooser(decisions.plan, fingerprint, validation_cases, time.fold_seconds, measure)
     follows = _following(decisions.plan, name)
-    choice = chooser.choose([follows] if follows else list(candidates(reference.value, fingerprint)), confirm=trained)
+    on_gpu = decisions.plan.device == "cuda"
+    listed = candidates_on_gpu if on_gpu else candidates
+    choice = chooser.choose([follows] if follows else list(listed(reference.value, fingerprint)), confirm=trained)
     if trained and not math.isfinite(choice.step.seconds):
         raise nothing_fits(decisions.plan, name)
     training = short_training(
@@ -122,8 +125,11 @@ def _fitted_to_time(
         choice.training_seconds,
         fingerprint,
         validations=choice.validations,
+        device=decisions.plan.device,
     ).changed(validation_seconds=choice.validation_seconds)
-    configuration = choice.candidate.changed(training=training, prediction=short_prediction(reference.value.prediction))
+    mirror = training.value.mirror if on_gpu else ()
+    prediction = short_prediction(reference.value.prediction, mirror)
+    configuration = choice.candidate.changed(training=training, prediction=prediction)
     return _replaced(decisions, name, configuration), chooser.points()
 
 

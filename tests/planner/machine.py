@@ -72,7 +72,7 @@ def folds(measured: Fingerprint, count: int = FOLDS) -> tuple[Split, ...]:
 
 def fit(
     measured: Fingerprint,
-    machine: Machine,
+    machine: Machine | None,
     budget: float | None,
     *,
     configurations: tuple[str, ...] = ("3d",),

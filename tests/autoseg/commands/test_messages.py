@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from autoseg.commands.messages import say_budget, say_plan
+from autoseg.commands.messages import say_budget, say_memory, say_other_device, say_plan
 from autoseg.commands.plan_options import check_plan_options
 from autoseg.plan.plan import Plan, write_plan
 from autoseg.run_folder.paths import RunFolder
@@ -37,3 +37,18 @@ def test_without_a_limit_it_is_said_how_to_set_one() -> None:
     say_budget(console, None, "cuda", check_plan_options(None, None, "cuda", None))
     assert "No time limit on cuda: the length of training follows from the data set" in shown(console)
     assert "--time-budget" in shown(console)
+
+
+@pytest.mark.parametrize(("free", "told"), [(24, True), (12, True), (11, False), (None, False)])
+def test_memory_that_stays_unused_is_told_with_the_option_that_uses_it(free, told) -> None:
+    console = Console(file=io.StringIO(), width=400)
+    say_memory(console, example_plan(memory_gb=8.0), None if free is None else free * 2**30)
+    assert ("--memory auto" in shown(console)) == told
+    assert (f"{free} GB are free" in shown(console)) == told
+
+
+@pytest.mark.parametrize(("device", "told"), [("cuda", False), ("cpu", True)])
+def test_training_on_another_device_than_planned_is_told(tmp_path, device, told) -> None:
+    console = Console(file=io.StringIO(), width=400)
+    say_other_device(console, RunFolder(tmp_path), example_plan(device="cuda"), device)
+    assert ("plan.yaml was made for cuda, and this training runs on cpu" in shown(console)) == told

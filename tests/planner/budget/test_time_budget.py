@@ -4,7 +4,7 @@ import pytest
 
 from autoseg.errors import PlanError
 from autoseg.plan.time_shares import divide_budget
-from planner.budget.candidate_chooser import AUGMENTATION_FACTOR, ENOUGH_STEPS
+from planner.budget.candidate_chooser import AUGMENTATION_FACTOR, ENOUGH_STEPS, ENOUGH_STEPS_FOR_LESIONS
 from planner.budget.cost import multiply_adds
 from planner.budget.network_candidates import candidates
 from planner.rules.reference_plan import reference_plan
@@ -54,6 +54,22 @@ def test_the_richest_that_affords_enough_steps_is_taken() -> None:
         assert affordable < 1.35 * ENOUGH_STEPS
     else:
         pytest.fail("the configuration taken is no candidate")
+
+
+def test_lesions_are_given_twice_the_steps() -> None:
+    measured = with_structures(dataset("thick slices"), {"lesion": [900.0, 300.0, 90.0]})
+    lesions = fit(measured, Machine(), HOUR).plan
+    assert lesions.lesions == ("lesion",)
+    assert lesions.configurations["3d"].training.iterations >= ENOUGH_STEPS_FOR_LESIONS == 2 * ENOUGH_STEPS
+
+
+def test_a_plan_for_a_device_that_is_not_here_is_the_reference_plan() -> None:
+    measured = dataset("thick slices")
+    reference = reference_plan(measured)
+    plan = fit(measured, None, None, device="cuda", reference=reference)
+    full, taken = (one.configurations["3d"] for one in (reference.plan, plan.plan))
+    assert (taken.patch_size, taken.batch_size, taken.network) == (full.patch_size, full.batch_size, full.network)
+    assert "not measured" in plan.reasons["device"]
 
 
 def test_a_budget_too_short_for_any_candidate_takes_the_cheapest() -> None:
