@@ -28,7 +28,8 @@ def candidates_on_gpu(reference: Configuration, fingerprint: Fingerprint) -> Ite
     voxels = math.prod(reference.patch_size)
     for smaller in smaller_patches(reference, fingerprint):
         of_patch = math.prod(smaller.patch_size)
-        share = of_patch / math.prod(smaller.median_shape)
+        # a 2D network sees single slices
+        share = of_patch / math.prod(n for axis, n in enumerate(smaller.median_shape) if axis != reference.slice_axis)
         if of_patch < voxels and share >= LEAST_SHARE_SEEN:
             yield WithReasons(smaller).changed(
                 patch_size=Decision(
@@ -36,4 +37,15 @@ def candidates_on_gpu(reference: Configuration, fingerprint: Fingerprint) -> Ite
                 ),
                 batch_size=Decision(reference.batch_size, "that of the reference plan"),
             )
-    yield from candidates(reference, fingerprint)
+    # the first ones of a CPU may be these
+    yield from (candidate for candidate in candidates(reference, fingerprint) if _differs(candidate.value, reference))
+
+
+def _differs(candidate: Configuration, reference: Configuration) -> bool:
+    """Whether a candidate is not the reference configuration again."""
+    return (candidate.patch_size, candidate.batch_size, candidate.network, candidate.spacing) != (
+        reference.patch_size,
+        reference.batch_size,
+        reference.network,
+        reference.spacing,
+    )
