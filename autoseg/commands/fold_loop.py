@@ -7,6 +7,7 @@ again; folds side by side have all begun by then, so that their schedules follow
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -16,12 +17,14 @@ from autoseg.commands.plan_options import PlanOptions
 from autoseg.commands.planning_again import can_plan_again, plan_again
 from autoseg.commands.preparation import PreparedRun
 from autoseg.commands.printed_results import ReportTime
-from autoseg.commands.side_by_side import Failed, SideBySide
 from autoseg.commands.train import train_unless_finished
 from autoseg.errors import OtherPace
 from autoseg.plan.study_cells import Cell
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import edited_fields
+
+if TYPE_CHECKING:
+    from autoseg.commands.side_by_side import Failed
 
 
 def train_folds(
@@ -61,6 +64,8 @@ def train_folds(
     if folds_left:
         say_other_devices(console, prepared.plan, wanted.count)
     if folds_left and wanted.devices:
+        from autoseg.commands.side_by_side import SideBySide
+
         side_by_side = SideBySide(
             run, prepared.plan, configurations, wanted, reports_take, console, begin=begin, failed=failed
         )

@@ -157,7 +157,7 @@ def _beyond_the_budget(run: RunFolder, planned: Plan, configurations: Sequence[s
 
     The plan shares the budget out only to the configurations that were asked for when it was made.
     """
-    if planned.time_budget_seconds is None or len(configurations) == 1 or not run.splits.exists():
+    if planned.time_budget_seconds is None or len(configurations) <= 1 or not run.splits.exists():
         return []
     of_one_fold = sum(planned.configuration(name).training.seconds or 0.0 for name in configurations)
     trainings = len(read_splits(run.splits)) * len(configurations)

@@ -40,6 +40,7 @@ def test_weights_are_those_of_a_training_alone(tmp_path, capsys) -> None:
     write_splits(run.splits, (Split(train=CASES[:2], val=CASES[2:]), Split(train=CASES[2:], val=CASES[:2])))
     command = ["run", str(dataset), "-o", str(run.path), "--devices", "cpu", "cpu", "--epochs", "1", "--threads", "1"]
     command += ["--time-budget", "40s", "--workers", "1", "--no-select"]
+    autoseg.plan_and_preprocess(dataset, run.path, devices=["cpu"] * 2, time_budget="40s", threads=1, workers=1)
 
     # somebody else trains fold 1, so that it fails here
     with locked(run.fold("3d", 1), "training fold 1"):
