@@ -31,10 +31,12 @@ class CheckpointWriter:
         folder: folder of the fold's checkpoints.
         iterations_per_epoch: number of steps of an epoch.
         beside: whether training goes on while a checkpoint is written.
+        writes: whether anything is written; of several processes that train a fold together one does.
     """
 
-    def __init__(self, folder: Path, iterations_per_epoch: int, *, beside: bool) -> None:
+    def __init__(self, folder: Path, iterations_per_epoch: int, *, beside: bool, writes: bool = True) -> None:
         self.folder = folder
+        self._writes = writes
         self._per_epoch = iterations_per_epoch
         self._beside = ThreadPoolExecutor(1, "checkpoint") if beside else None
         self._writing: Future[None] | None = None
@@ -68,6 +70,8 @@ class CheckpointWriter:
         """
         self.wait()
         earlier = tuple(self._kept)
+        if not self._writes:
+            return
         if self._beside is None:
             self._write(snapshot, earlier)
         else:

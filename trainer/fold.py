@@ -8,6 +8,8 @@ training that follows the same events has the same bits too.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 
 from autoseg.errors import OutOfMemory
@@ -36,6 +38,7 @@ from trainer.open_fold import open_fold
 from trainer.pace import AtOtherPace, begin_with_known_pace, compare_pace, end_if_time_is_over, set_limit
 from trainer.progress_bar import FoldBar, Tell
 from trainer.progress_log import write_log
+from trainer.ranks import joined
 from trainer.schedule import gradient_clip, learning_rate
 from trainer.stop_request import StopRequest
 from trainer.validation import dice_at_plan_spacing, evaluation_network, pooled_dice
@@ -97,27 +100,17 @@ def train_fold(
     """
     if run.is_finished(configuration, fold):
         return
-    where = resolve_device(device)
     repeated = None if follows is None else _repeated(run, configuration, follows)
     threads = threads if follows is None else follows.threads
+    requested = Requested(epochs=epochs, seconds=seconds, follows=repeated)
     with (
-        locked(run.fold(configuration, fold), f"training fold {fold}"),
+        joined(resolve_device(device)) as (ranks, where),
+        locked(run.fold(configuration, fold), f"training fold {fold}") if ranks.leads else nullcontext(),
         computing_on(where),
         computing_with(threads if where.type == "cpu" else None) as computing,
     ):
-        requested = Requested(epochs=epochs, seconds=seconds, follows=repeated)
-        task = open_fold(run, configuration, fold, where, workers, requested, computing)
-        set_limit(task, seconds_from_now)
-        _choose_form(task)
-        if not checkpoint.generations(task.folder / "checkpoint"):
-            begin_with_known_pace(task, pace_before)
-            # training is set back to this state if the loss is not finite in the first epoch
-            task.end_epoch(at_once=True)
-        if task.state.rows:
-            # the fold may have been killed between a checkpoint and the log; after the last one no other log follows
-            write_log(task.folder, task.state.rows, drawn=True)
-        repeat_events(task)
-        take_threads(task)
+        task = open_fold(run, configuration, fold, where, workers, requested, computing, ranks)
+        _begin(task, seconds_from_now, pace_before)
         try:
             with stop or StopRequest() as asked, FoldBar(task, left_after, tell) as bar:
                 while task.state.step < task.length:
@@ -129,8 +122,27 @@ def train_fold(
             raise OutOfMemory(described(task.learner.device), said=said_of_memory(error)) from None
         finally:
             task.writer.close()
-        save_weights(run.weights(configuration, fold), task.learner.average)
-        finish_fold(task)
+        if ranks.leads:
+            save_weights(run.weights(configuration, fold), task.learner.average)
+            finish_fold(task)
+
+
+def _begin(task: Fold, seconds_from_now: float | None, pace_before: float | None) -> None:
+    """Prepare the steps of a fold that begins or goes on; see `train_fold` for the arguments."""
+    set_limit(task, seconds_from_now)
+    _choose_form(task)
+    # no process looks for checkpoints any more
+    task.ranks.wait()
+    if not checkpoint.generations(task.folder / "checkpoint"):
+        begin_with_known_pace(task, pace_before)
+        # training is set back to this state if the loss is not finite in the first epoch
+        task.end_epoch(at_once=True)
+    if task.state.rows and task.ranks.leads:
+        # the fold may have been killed between a checkpoint and the log; after the last one no other log follows
+        write_log(task.folder, task.state.rows, drawn=True)
+    repeat_events(task)
+    take_threads(task)
+    task.follow_the_leader(None)
 
 
 def _choose_form(task: Fold) -> None:
@@ -144,7 +156,7 @@ def _choose_form(task: Fold) -> None:
     state, learner = task.state, task.learner
     if state.compiled:
         use_compiled(learner)
-    elif state.compiled is None and learner.device.type != "cpu" and state.step == 0:
+    elif state.compiled is None and learner.device.type != "cpu" and state.step == 0 and task.ranks.count == 1:
         batch = random_batch(task.plan, task.configuration).to(learner.device)
         with missing_layers_named(learner.device):
             learner.pass_through(batch)
@@ -174,20 +186,22 @@ def _train(task: Fold, stop: StopRequest, bar: FoldBar, at_other_pace: AtOtherPa
         first_step=state.step,
         workers=task.workers,
         pin_memory=task.learner.device.type == "cuda",
-        beside=beside,
+        beside=beside * task.ranks.count,
+        places=task.ranks.places(task.configuration.batch_size),
     )
     with loader:
         for batch in on_device(loader, task.learner.device):
             _step(task, batch)
-            end_if_time_is_over(task)
-            epoch_ends = state.step % state.training.iterations_per_epoch == 0 or state.step == task.length
-            saves = task.writer.is_due
-            stops = stop.number
-            if epoch_ends or saves or stops is not None or len(task.pending) >= _fetched_at(task):
+            stops = None
+            # what the clock and signals decide is looked at when losses are fetched, by all processes at the same step
+            if _ends_an_epoch(task) or len(task.pending) >= _fetched_at(task):
+                end_if_time_is_over(task)
+                stops = task.follow_the_leader(stop.number)
                 if not task.fetch():
                     _go_back(task, "the loss is not finite")
                     return
                 bar.show()
+            epoch_ends, saves = _ends_an_epoch(task), task.writer.is_due and not task.pending
             if epoch_ends:
                 if not _end_epoch(task):
                     return
@@ -200,6 +214,10 @@ def _train(task: Fold, stop: StopRequest, bar: FoldBar, at_other_pace: AtOtherPa
                 stop_fold(task, stops)
             if state.step >= task.length or (task.training, task.patch_size) != (training, patch_size):
                 return
+
+
+def _ends_an_epoch(task: Fold) -> bool:
+    return task.state.step % task.state.training.iterations_per_epoch == 0 or task.state.step == task.length
 
 
 def _fetched_at(task: Fold) -> int:
@@ -229,7 +247,7 @@ def _end_epoch(task: Fold) -> bool:
         _go_back(task, "the weights are not finite")
         return False
     due = training.validate_every and epoch % training.validate_every == 0 and state.step < task.length
-    val_dice = _validate_on_whole_cases(task) if due else None
+    val_dice = _validate_on_whole_cases(task) if due and task.ranks.leads else None
     task.count_time()
     row = LogRow(
         epoch=epoch,
@@ -243,14 +261,16 @@ def _end_epoch(task: Fold) -> bool:
     state.rows = [*state.rows, row]
     state.loss_sum, state.counts = 0.0, None
     before = state.events
-    if not task.length_is_fixed:
+    if not task.length_is_fixed and task.ranks.leads:
         expected = task.expected_validation(CASES_A_VALIDATION)
         events.revise_length(state, task.limit, task.console, expected, task.growth)
+    task.follow_the_leader(None)
     # a length that the clock decided must not be decided otherwise when the fold is resumed
     task.end_epoch(at_once=state.events != before or state.step == task.length)
     # drawing the picture takes as long as one or two steps of a small network
     drawn = state.step == task.length or clock.now() - task.drawn_at > SECONDS_BETWEEN_PICTURES
-    write_log(task.folder, state.rows, drawn=drawn)
+    if task.ranks.leads:
+        write_log(task.folder, state.rows, drawn=drawn)
     task.drawn_at = clock.now() if drawn else task.drawn_at
     return True
 

@@ -26,9 +26,10 @@ def stop_fold(task: Fold, number: int) -> None:
         TrainingStopped: always.
     """
     task.writer.wait()
-    if not checkpoint.is_saved(task.folder / "checkpoint", task.state.step):
-        task.save()
-    save_weights(task.run.weights(task.name, task.index), task.learner.average)
+    if task.ranks.leads:
+        if not checkpoint.is_saved(task.folder / "checkpoint", task.state.step):
+            task.save()
+        save_weights(task.run.weights(task.name, task.index), task.learner.average)
     raise TrainingStopped(
         f"Stopped at step {task.state.step} of {task.length}, saved in {task.folder}. The same command goes on; "
         "the weights so far predict.",

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from autoseg.files import FileModel
 from autoseg.image.geometry import Shape
 from autoseg.machine import clock
 from autoseg.machine.threads import Threads
@@ -23,7 +24,15 @@ from trainer.checkpoint import Requested, State
 from trainer.checkpoint_writer import CheckpointWriter
 from trainer.learner import Learner
 from trainer.patch_growth import PatchGrowth, patch_growth
+from trainer.ranks import Ranks
 from trainer.schedule import iterations_after, of_length, progress
+
+
+class _Decided(FileModel):
+    """What the leading process tells the others."""
+
+    events: tuple[Event, ...]
+    stop: int | None
 
 
 @dataclass
@@ -45,6 +54,7 @@ class Fold:
         planned: training settings of the plan, from which the settings for another length are derived.
         limit: value of `state.seconds` at which training ends; None = no time limit.
         writer: writer of the fold's checkpoints.
+        ranks: processes that train the fold together.
         drawn_at: clock time of the last drawing of `progress.png`, in seconds.
         counted_to: clock time up to which `state.seconds` counts, in seconds.
         pending: losses and counts of the last steps, which are still on the device.
@@ -64,6 +74,7 @@ class Fold:
     planned: Training
     limit: float | None
     writer: CheckpointWriter
+    ranks: Ranks
     drawn_at: float
     counted_to: float
     pending: list[tuple[torch.Tensor, torch.Tensor]] = field(default_factory=list)
@@ -151,8 +162,10 @@ class Fold:
         losses, counts = (torch.stack(values) for values in zip(*self.pending, strict=True))
         self.pending.clear()
         shape = counts.shape[1:]
-        fetched = torch.cat([losses.float(), counts.sum(0).ravel()]).cpu()
-        found, summed = fetched[: len(losses)].tolist(), fetched[len(losses) :].reshape(shape)
+        fetched = self.ranks.summed(torch.cat([losses.float(), counts.sum(0).ravel()])).cpu()
+        # each process has the loss of its part of the batch
+        found = (fetched[: len(losses)] / self.ranks.count).tolist()
+        summed = fetched[len(losses) :].reshape(shape)
         taken = next((i for i, loss in enumerate(found) if not math.isfinite(loss)), None)
         if taken is not None:
             self.state.step -= len(found) - taken
@@ -162,6 +175,22 @@ class Fold:
         before = self.state.counts
         self.state.counts = (summed + torch.tensor(before) if before else summed).tolist()
         return True
+
+    def follow_the_leader(self, stop: int | None) -> int | None:
+        """Take events and a request to stop from the leading process, which alone looks at clock and signals.
+
+        Args:
+            stop: number of the signal that asked this process to stop; None = none.
+
+        Returns:
+            Number of the signal that asked the leading process to stop; None = none.
+        """
+        if self.ranks.count == 1:
+            return stop
+        own = _Decided(events=self.state.events, stop=stop).model_dump_json()
+        decided = _Decided.model_validate_json(self.ranks.told(own, self.learner.device))
+        self.state.events = decided.events
+        return decided.stop
 
     def save(self, *, at_once: bool = True) -> None:
         """Write a checkpoint of the present state; `at_once`: wait until it is written."""

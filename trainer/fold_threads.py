@@ -21,7 +21,7 @@ def repeat_events(task: Fold) -> None:
 
 def adapt_threads(task: Fold) -> None:
     """Adapt the number of threads to the cores that other programs leave, or to the training that is repeated."""
-    if task.learner.device.type != "cpu" or task.state.step >= task.length:
+    if task.learner.device.type != "cpu" or task.state.step >= task.length or task.ranks.count > 1:
         return
     if task.follows is None:
         task.threads.choose()

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import torch
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from autoseg.machine.device import half_precision
@@ -20,6 +21,7 @@ from autoseg.plan.plan import Plan
 from trainer.data.batch import Batch
 from trainer.lesion_loss import lesion_wise_loss
 from trainer.loss import deep_supervision_loss, foreground_counts
+from trainer.ranks import ALONE, Ranks
 
 LONG_BETA, QUICK_BETA = 0.999, 0.98
 """AdamW's decay of squared gradients where the plan names none, and after a collapse."""
@@ -34,10 +36,17 @@ class Learner:
         training: training settings that are followed; their length may differ from the plan's.
         device: device on which the network is trained.
         seed: random seed of the initial weights.
+        ranks: processes that train the fold together, each with a part of every batch.
     """
 
     def __init__(
-        self, plan: Plan, configuration: Configuration, training: Training, device: torch.device, seed: int
+        self,
+        plan: Plan,
+        configuration: Configuration,
+        training: Training,
+        device: torch.device,
+        seed: int,
+        ranks: Ranks = ALONE,
     ) -> None:
         torch.manual_seed(seed)
         network = network_by_plan(plan, configuration, deep_supervision=training.deep_supervision)
@@ -48,8 +57,13 @@ class Learner:
         # a larger gradient is scaled down to this norm; it is less after a collapse
         self.clip = training.gradient_clip
         self.module: UNet = on_device(network, device).train()
-        # what computes the logits: the network, or its compiled form; the state is kept by the network
+        self.ranks = ranks
+        # what computes the logits: the network, or what is made of it; the state is kept by the network
         self.forward: Callable[[torch.Tensor], Sequence[torch.Tensor]] = self.module
+        if ranks.count > 1:
+            for head in self.module.unused_heads:
+                head.requires_grad_(False)
+            self.forward = DistributedDataParallel(self.module, [device] if device.type == "cuda" else None)
         self.optimizer = make_optimizer(training, self.module)
         self.average = {k: v.detach().clone() for k, v in self.module.state_dict().items()}
         self.half = half_precision(device, learning=True)
@@ -75,7 +89,8 @@ class Learner:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
         logits, loss = self._loss(batch)
-        if self.device.type != "cpu" or math.isfinite(loss.item()):
+        # where processes train together, all of them go back
+        if self.device.type != "cpu" or self.ranks.count > 1 or math.isfinite(loss.item()):
             self.scaler.scale(loss).backward()
             self.scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.clip)
@@ -95,9 +110,10 @@ class Learner:
         """Logits of every decoder stage, and the loss."""
         with torch.autocast(self.device.type, self.half, enabled=self.half is not None):
             logits = self.forward(batch.image)
-        loss = deep_supervision_loss(logits, batch.label, self.training.batch_dice)
+        loss = deep_supervision_loss(logits, batch.label, self.training.batch_dice, self.ranks)
         if self.training.lesion_loss:
-            loss = loss + self.training.lesion_loss * lesion_wise_loss(logits[0], batch.label, batch.lesions)
+            of_lesions = lesion_wise_loss(logits[0], batch.label, batch.lesions, self.ranks)
+            loss = loss + self.training.lesion_loss * of_lesions
         return logits, loss
 
     def forget_quickly(self) -> None:

@@ -24,6 +24,7 @@ from torch.nn import functional
 
 from autoseg.image.geometry import Spacing
 from trainer.loss import SMOOTH
+from trainer.ranks import ALONE, Ranks
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,9 @@ def lesion_regions(label: NDArray[np.uint8], spacing: Spacing) -> tuple[ClassReg
     return tuple(found)
 
 
-def lesion_wise_loss(logits: torch.Tensor, label: torch.Tensor, classes: Sequence[ClassRegions]) -> torch.Tensor:
+def lesion_wise_loss(
+    logits: torch.Tensor, label: torch.Tensor, classes: Sequence[ClassRegions], ranks: Ranks = ALONE
+) -> torch.Tensor:
     """Mean over the lesions of cross-entropy minus soft Dice in the region of each; the best value is -1.
 
     It is zero where there is no lesion.
@@ -98,9 +101,34 @@ def lesion_wise_loss(logits: torch.Tensor, label: torch.Tensor, classes: Sequenc
         logits: output of the network before the softmax, (B, K, z, y, x), at full resolution.
         label: class index of each voxel (B, z, y, x).
         classes: lesion regions of the same label, from `lesion_regions`, on the device of the logits.
+        ranks: processes that have the other parts of the batch; the mean is that over all of them, and gradients are
+            right after they were averaged over the processes.
     """
+    if ranks.count > 1:
+        return _over_ranks(logits, label, classes, ranks)
     if not classes:
         return logits.new_zeros(())
+    return torch.stack([loss.mean() for loss in _of_lesions(logits, label, classes)]).mean()
+
+
+def _over_ranks(
+    logits: torch.Tensor, label: torch.Tensor, classes: Sequence[ClassRegions], ranks: Ranks
+) -> torch.Tensor:
+    """The part of this process: its lesions' losses over the number of all lesions of their class, times processes."""
+    counts = logits.new_zeros(logits.shape[1], dtype=torch.float32)
+    for of_class in classes:
+        counts[of_class.index] += of_class.count
+    with torch.no_grad():
+        everywhere = ranks.summed(counts)
+    present = (everywhere > 0).sum().clamp_min(1)
+    total = logits.new_zeros((), dtype=torch.float32)
+    for of_class, loss in zip(classes, _of_lesions(logits, label, classes), strict=True):
+        total = total + loss.sum() / everywhere[of_class.index]
+    return ranks.count * total / present
+
+
+def _of_lesions(logits: torch.Tensor, label: torch.Tensor, classes: Sequence[ClassRegions]) -> list[torch.Tensor]:
+    """Cross-entropy minus soft Dice of each lesion (count,), for each class."""
     log_probabilities = functional.log_softmax(logits.float(), dim=1)
     cross_entropy = -log_probabilities.gather(1, label.long()[:, None])[:, 0]
     losses = []
@@ -111,8 +139,8 @@ def lesion_wise_loss(logits: torch.Tensor, label: torch.Tensor, classes: Sequenc
         overlap = _sums(probability * truth, region, of_class.count)
         dice = (2 * overlap + SMOOTH) / (_sums(probability + truth, region, of_class.count) + SMOOTH)
         mean_cross_entropy = _sums(cross_entropy[patches], region, of_class.count) / of_class.voxels
-        losses.append((mean_cross_entropy - dice).mean())
-    return torch.stack(losses).mean()
+        losses.append(mean_cross_entropy - dice)
+    return losses
 
 
 def _sums(values: torch.Tensor, region: torch.Tensor, count: int) -> torch.Tensor:

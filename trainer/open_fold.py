@@ -38,6 +38,7 @@ from trainer.fold_state import Fold
 from trainer.learner import Learner
 from trainer.measure import measure_step
 from trainer.patch_growth import patch_growth
+from trainer.ranks import ALONE, Ranks
 from trainer.schedule import iterations_after, threads_after
 
 EPOCHS_IN_A_GIVEN_TIME = 20
@@ -63,6 +64,7 @@ def open_fold(
     workers: int | None,
     requested: Requested,
     threads: Threads,
+    ranks: Ranks = ALONE,
 ) -> Fold:
     """Open a fold for training: in the state of its last checkpoint, or from the start.
 
@@ -74,8 +76,10 @@ def open_fold(
         workers: number of processes that draw and augment patches; None = chosen by the number of cores.
         requested: length or time of the schedule that the user asked for instead of the plan's.
         threads: number of threads that compute on a CPU; set to the checkpoint's number where there is a checkpoint.
+        ranks: processes that train the fold together; the leading one alone writes.
 
     Raises:
+        InputError: the processes cannot share the batch evenly.
         RunFolderError: something that is read is missing; or this fold was begun with another plan, split or length;
             or another fold of the configuration was begun with another spacing, network or normalisation.
         OutOfMemory: a time was asked for, and the device's memory does not hold a step.
@@ -92,13 +96,15 @@ def open_fold(
     split = splits_of_configuration(run, plan, name, splits)[index]
     if not split.train:
         raise RunFolderError(f"{run.splits}: fold {index} of {name} has no training case with a sequence that it sees")
-    console = open_console(stderr=True)
+    ranks.places(configuration.batch_size)
+    console = open_console(stderr=True) if ranks.leads else Console(quiet=True)
     _require_intact_cases(run, source, split, console)
     folder = run.fold(name, index)
     decided_by = _hash(plan, configuration, split)
     found = checkpoint.load(folder / "checkpoint")
     if found is None:
-        _note_beginning(run, plan, name, index, split, console)
+        if ranks.leads:
+            _note_beginning(run, plan, name, index, split, console)
         training = _requested_training(plan, configuration, requested, device)
         state = _new_state(training, requested, decided_by, precision(device), threads.count)
     else:
@@ -108,7 +114,8 @@ def open_fold(
         threads.start_with(threads_after(state.threads, state.events))
         # the machine may be another one now, or its other programs may have changed
         checkpoint.forget_pace(state)
-    learner = Learner(plan, configuration, state.training, device, seed=plan.seed + index)
+    state = _same_for_all(state, ranks, device)
+    learner = Learner(plan, configuration, state.training, device, plan.seed + index, ranks)
     if found is not None:
         checkpoint.restore(found, learner)
         console.print(
@@ -122,15 +129,19 @@ def open_fold(
         split=split,
         learner=learner,
         state=state,
-        workers=default_workers(device) if workers is None else workers,
+        workers=default_workers(device, ranks.count) if workers is None else workers,
         console=console,
         threads=threads,
         kept=edited_in("training", edited_fields(run, plan), name),
         planned=configuration.training,
         limit=None,
         writer=CheckpointWriter(
-            folder / "checkpoint", state.training.iterations_per_epoch, beside=device.type != "cpu"
+            folder / "checkpoint",
+            state.training.iterations_per_epoch,
+            beside=device.type != "cpu",
+            writes=ranks.leads,
         ),
+        ranks=ranks,
         drawn_at=-math.inf,
         counted_to=clock.now(),
     )
@@ -161,15 +172,25 @@ def _note_beginning(run: RunFolder, plan: Plan, name: str, index: int, split: Sp
         )
 
 
-def default_workers(device: torch.device) -> int:
+def _same_for_all(state: State, ranks: Ranks, device: torch.device) -> State:
+    """The state of the leading process: what it measured, or found, holds for all."""
+    told = ranks.told(state.model_dump_json(), device)
+    return state if ranks.leads else State.model_validate_json(told)
+
+
+def default_workers(device: torch.device, processes: int = 1) -> int:
     """Number of augmentation processes: many with a GPU; one or none if the network itself computes on the cores.
 
     A process on a core that the network's threads also use slows each step by more time than it takes to prepare a
     batch (benchmarks/augmentation.py).
+
+    Args:
+        device: device that trains.
+        processes: number of processes that train a fold together; the result is for each of them.
     """
     if device.type == "cuda":
         # with a GPU torch's own threads have little work, and their number may be limited to one
-        return max(1, min(12, available_cores() - 1))
+        return max(1, min(12, available_cores() // processes - 1))
     return 1 if torch.get_num_threads() >= 4 else 0
 
 

@@ -150,14 +150,18 @@ class Decoder(nn.Module):
         self.heads = nn.ModuleList(heads)
 
     def forward(self, skips: list[torch.Tensor], every_level: bool) -> list[torch.Tensor]:
-        """Return logits (B, K, z, y, x): of all resolutions, full one first, if `every_level`, else of the full one."""
+        """Return logits (B, K, z, y, x) at full resolution, and if `every_level` at the coarser ones after it.
+
+        The coarsest stage gives none unless it is the only one: the loss does not see it (Isensee et al., Nature
+        Methods 2021, supplement), and its output layer, which nnU-Net has too, stays as it was drawn.
+        """
         x = skips[-1]
         if not self.stages:
             return [self.heads[0](x)]
         logits = []
         for i, (up, stage, head) in enumerate(zip(self.ups, self.stages, self.heads, strict=True)):
             x = stage(torch.cat((up(x), skips[-2 - i]), dim=1))
-            if every_level or i == len(self.stages) - 1:
+            if (every_level and i > 0) or i == len(self.stages) - 1:
                 logits.append(head(x))
         return logits[::-1]
 
@@ -165,8 +169,9 @@ class Decoder(nn.Module):
 class UNet(nn.Module):
     """Encoder and decoder of one configuration.
 
-    In training mode it returns a list of logits: with deep supervision those of every decoder stage, full resolution
-    first, otherwise only those at full resolution. In evaluation mode it returns the logits at full resolution.
+    In training mode it returns a list of logits: with deep supervision those of every decoder stage but the coarsest,
+    full resolution first, otherwise only those at full resolution. In evaluation mode it returns the logits at full
+    resolution.
     """
 
     def __init__(self, encoder: Encoder, decoder: Decoder, deep_supervision: bool) -> None:
@@ -174,6 +179,12 @@ class UNet(nn.Module):
         self.encoder = encoder
         self.decoder = decoder
         self.deep_supervision = deep_supervision
+
+    @property
+    def unused_heads(self) -> list[nn.Module]:
+        """Output layers that compute nothing in training."""
+        heads = list(self.decoder.heads)
+        return heads[:1] if self.deep_supervision and len(heads) > 1 else heads[:-1]
 
     def forward(self, image: torch.Tensor) -> list[torch.Tensor] | torch.Tensor:
         """Return the logits (B, K, z, y, x) of an image (B, C, z, y, x), or a list of logits in training mode."""

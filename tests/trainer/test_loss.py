@@ -28,8 +28,9 @@ def test_against_plain_numpy(batch_dice: bool) -> None:
     assert dice_and_cross_entropy(logits, label, batch_dice).item() == pytest.approx(expected, abs=1e-5)
 
 
-def test_stage_weights_halve_and_leave_out_the_coarsest() -> None:
-    assert stage_weights(4) == pytest.approx([4 / 7, 2 / 7, 1 / 7, 0])
+def test_stage_weights_halve() -> None:
+    # nnU-Net's of four stages, of which the coarsest has weight 0 and gives no logits
+    assert stage_weights(3) == pytest.approx([4 / 7, 2 / 7, 1 / 7])
     assert stage_weights(1) == [1.0]
 
 

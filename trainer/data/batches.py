@@ -91,6 +91,7 @@ class BatchLoader:
         cache_bytes: memory of each process for decompressed cases in bytes; None = a share of the free memory, at
             most 1 GiB.
         beside: number of trainings that share the free memory, this one included.
+        places: places of a batch whose patches are made; None = all.
 
     Raises:
         TrainingDataError: there is no case, or a case is not preprocessed or is damaged.
@@ -113,6 +114,7 @@ class BatchLoader:
         start_method: Literal["spawn", "fork", "forkserver"] = "spawn",
         cache_bytes: int | None = None,
         beside: int = 1,
+        places: range | None = None,
     ) -> None:
         if not folders:
             raise TrainingDataError("there is no case to train on; the fold's training cases in splits.json are empty")
@@ -124,7 +126,8 @@ class BatchLoader:
         self._steps = range(first_step, sys.maxsize if last_step is None else last_step)
         with_foreground = tuple(has_foreground(c) for c in cases)
         layout = layout or InputLayout.plain(len(read_record(cases[0]).present))
-        self._dataset = _Batches(cases, with_foreground, configuration, layout, seed, fold, augment, cache_bytes)
+        made = range(configuration.batch_size) if places is None else places
+        self._dataset = _Batches(cases, with_foreground, configuration, layout, seed, fold, augment, cache_bytes, made)
         self._workers = workers if workers and can_start_workers(with_queues=True) else 0
         self._pin_memory = pin_memory
         self._start_method = start_method
@@ -223,6 +226,7 @@ class _Batches(Dataset):
         fold: int,
         augment: bool,
         cache_bytes: int,
+        places: range,
     ) -> None:
         self._folders = folders
         self._with_foreground = with_foreground
@@ -230,6 +234,7 @@ class _Batches(Dataset):
         self._layout = layout
         self._seed = (seed, fold)
         self._augment = augment
+        self._places = places
         self._store = CaseStore(cache_bytes, layout.places, configuration.training.sample_by)
         # along an axis that is not resampled a patch has one voxel, so the 1 mm given here affects no distance
         self._spacing = configuration.target_spacing((1.0, 1.0, 1.0))
@@ -238,7 +243,7 @@ class _Batches(Dataset):
         """The batch of a step; a `_Failure` if a patch could not be made."""
         try:
             with _one_thread():
-                patches = [self._patch(step, place) for place in range(self._configuration.batch_size)]
+                patches = [self._patch(step, place) for place in self._places]
         except AutosegError as error:
             return _Failure(str(error), traceback.format_exc())
         image, label = (np.stack(arrays) for arrays in zip(*patches, strict=True))

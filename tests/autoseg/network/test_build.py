@@ -21,8 +21,16 @@ def describe(architecture: str = "plain", **changes) -> Network:
 def test_shapes_of_all_stages(architecture: str) -> None:
     network = build_network(describe(architecture), in_channels=2, classes=3)
     image = torch.randn(1, 2, 4, 8, 12)
-    assert [tuple(x.shape) for x in network.train()(image)] == [(1, 3, 4, 8, 12), (1, 3, 4, 4, 6)]
+    # of the two decoder stages the coarser one, which the loss does not see, gives no logits
+    assert [tuple(x.shape) for x in network.train()(image)] == [(1, 3, 4, 8, 12)]
     assert network.eval()(image).shape == (1, 3, 4, 8, 12)
+    parameters = dict(network.named_parameters())
+    sum(x.sum() for x in network.train()(image)).backward()
+    unused = {id(parameter) for head in network.unused_heads for parameter in head.parameters()}
+    assert {name for name, one in parameters.items() if one.grad is None} == {
+        name for name, one in parameters.items() if id(one) in unused
+    }
+    assert unused
 
 
 def test_parameters_of_a_plain_network_by_hand() -> None:

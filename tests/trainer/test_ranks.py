@@ -1,0 +1,84 @@
+"""Two processes that share every batch learn what one process learns, to rounding; the CPU stands for two cards."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from safetensors.torch import load_file
+
+from autoseg.errors import InputError
+from autoseg.plan.plan import read_plan, write_plan
+from autoseg.run_folder.finished_fold import read_finished
+from autoseg.run_folder.paths import RunFolder
+from tests.trainer.tiny_run import make_run, make_training
+from trainer.ranks import ALONE, Ranks
+
+ROOT = Path(__file__).parents[2]
+STEPS_AN_EPOCH, EPOCHS = 1, 20
+
+
+def started(run: RunFolder, processes: int, epochs: int = EPOCHS) -> subprocess.CompletedProcess:
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--master-port", "0"]
+    launcher += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
+    command = [sys.executable, *(launcher if processes > 1 else []), "-m", "tests.trainer.together", run.path]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [*map(str, command), str(epochs)], capture_output=True, text=True, cwd=ROOT, env=environment, timeout=300
+    )
+
+
+def trained(run: RunFolder, processes: int) -> pd.DataFrame:
+    ended = started(run, processes)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    return pd.read_csv(run.fold("3d", 0) / "log.csv")
+
+
+def residual(run: RunFolder) -> None:
+    plan = read_plan(run.plan)
+    configuration = plan.configuration("3d")
+    network = configuration.network.changed(architecture="resenc_m")
+    write_plan(run.plan, plan.changed(configurations={"3d": configuration.changed(network=network)}), {})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch_dice", [False, True])
+@pytest.mark.parametrize("architecture", ["plain", "resenc_m"])
+def test_two_processes_learn_what_one_learns(tmp_path, architecture, batch_dice) -> None:
+    training = make_training(
+        batch_dice=batch_dice, lesion_loss=0.3, iterations=EPOCHS, iterations_per_epoch=STEPS_AN_EPOCH, validate_every=0
+    )
+    runs = [make_run(tmp_path / name, training) for name in ("alone", "together")]
+    for run in runs if architecture == "resenc_m" else ():
+        residual(run)
+    alone, together = (trained(run, processes) for run, processes in zip(runs, (1, 2), strict=True))
+    assert len(alone) == len(together) == EPOCHS
+    # rounding grows with the steps that follow from it
+    assert together["loss"].tolist() == pytest.approx(alone["loss"].tolist(), abs=2e-4)
+    assert together["train_dice"].tolist() == pytest.approx(alone["train_dice"].tolist(), abs=2e-2)
+    weights, others = (load_file(run.weights("3d", 0)) for run in runs)
+    for name, weight in weights.items():
+        # a bias before an instance norm has no gradient but rounding, which AdamW makes as large as any
+        if name.endswith(".conv.bias"):
+            continue
+        assert (weight - others[name]).abs().max().item() < 5e-3, name
+    finished = [read_finished(run, "3d", 0) for run in runs]
+    assert finished[0] is not None and finished[1] is not None
+    assert finished[1].dice.keys() == finished[0].dice.keys()
+
+
+@pytest.mark.slow
+def test_a_batch_that_three_cannot_share_is_refused(tmp_path) -> None:
+    run = make_run(tmp_path, make_training())
+    ended = started(run, 3, epochs=1)
+    assert ended.returncode != 0
+    assert "3 processes cannot share a batch of 2 patches evenly; start 1 or 2" in ended.stderr
+
+
+def test_places_are_shared_out_once_each() -> None:
+    assert [list(Ranks(rank, 2).places(6)) for rank in range(2)] == [[0, 2, 4], [1, 3, 5]]
+    assert list(ALONE.places(5)) == [0, 1, 2, 3, 4]
+    with pytest.raises(InputError, match="start 1 or 5"):
+        Ranks(0, 2).places(5)
