@@ -88,7 +88,7 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
-        logits, loss = self._loss(batch)
+        logits, loss = self.loss_of(batch)
         # where processes train together, all of them go back
         if self.device.type != "cpu" or self.ranks.count > 1 or math.isfinite(loss.item()):
             self.scaler.scale(loss).backward()
@@ -101,13 +101,13 @@ class Learner:
 
     def pass_through(self, batch: Batch) -> None:
         """Compute the loss of a batch and its gradients, wait for the device, and change nothing."""
-        _, loss = self._loss(batch)
+        _, loss = self.loss_of(batch)
         loss.backward()
         loss.item()
         self.optimizer.zero_grad(set_to_none=True)
 
-    def _loss(self, batch: Batch) -> tuple[Sequence[torch.Tensor], torch.Tensor]:
-        """Logits of every decoder stage, and the loss."""
+    def loss_of(self, batch: Batch) -> tuple[Sequence[torch.Tensor], torch.Tensor]:
+        """Logits of the decoder stages, and the loss, of a batch on the device."""
         with torch.autocast(self.device.type, self.half, enabled=self.half is not None):
             logits = self.forward(batch.image)
         loss = deep_supervision_loss(logits, batch.label, self.training.batch_dice, self.ranks)

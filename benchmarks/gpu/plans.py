@@ -1,0 +1,85 @@
+"""Plans that the parts measure: nnU-Net's own for common sizes of cases, and for small cases on a CPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from autoseg.dataset.fingerprint import CaseFingerprint, ClassFingerprint, Fingerprint
+from autoseg.image.geometry import Shape
+from autoseg.image.labels import Labels
+from autoseg.plan.configuration import Architecture, Configuration
+from autoseg.plan.plan import ForegroundIntensity, Plan
+from planner.rules.memory import MEMORY_MODELS
+from planner.rules.reference_plan import reference_plan
+
+CASES = 40
+NOISE = ForegroundIntensity(mean=0.0, sd=1.0, median=0.0, percentile_00_5=-2.5, percentile_99_5=2.5)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A data set of equal cases of 1 mm, and what is planned for it.
+
+    Args:
+        shape: shape (z, y, x) of a case.
+        configuration: name of the configuration.
+        architecture: architecture of the network.
+        channels: number of sequences.
+        classes: number of foreground classes.
+    """
+
+    shape: Shape
+    configuration: str = "3d"
+    architecture: Architecture = "plain"
+    channels: int = 1
+    classes: int = 1
+
+
+LARGE = {
+    "plain 128": Kind((160, 200, 200)),
+    "hippocampus": Kind((36, 50, 35), classes=2),
+    "resenc_l": Kind((160, 200, 200), architecture="resenc_l"),
+    "2d": Kind((40, 512, 512), configuration="2d"),
+}
+SMALL = {name: Kind((16, 24, 24), kind.configuration, kind.architecture) for name, kind in LARGE.items()}
+"""The same for a CPU, on which this benchmark is only tested."""
+
+
+def kinds(device: str) -> dict[str, Kind]:
+    """Plans to measure on a type of device."""
+    return SMALL if device == "cpu" else LARGE
+
+
+def planned(kind: Kind) -> tuple[Plan, Configuration]:
+    """The reference plan of a kind, and the configuration that is measured."""
+    memory = MEMORY_MODELS[kind.architecture].memory_gb
+    plan = reference_plan(_fingerprint(kind), memory_gb=memory, architecture=kind.architecture).plan
+    return plan, plan.configuration(kind.configuration)
+
+
+def _fingerprint(kind: Kind) -> Fingerprint:
+    names = tuple(f"class_{i}" for i in range(1, kind.classes + 1))
+    structure = ClassFingerprint(volume_mm3=500.0, components_mm3=(500.0,), centroid_x=0.5)
+    cases = tuple(
+        CaseFingerprint(
+            case=f"case_{i}",
+            shape=kind.shape,
+            cropped_shape=kind.shape,
+            spacing=(1.0, 1.0, 1.0),
+            orientation="SPL",
+            present=(True,) * kind.channels,
+            classes=dict.fromkeys(names, structure),
+        )
+        for i in range(CASES)
+    )
+    other: tuple[Literal["ct", "other"], ...] = ("other",) * kind.channels
+    return Fingerprint(
+        dataset="made",
+        channels=tuple(f"sequence_{i}" for i in range(kind.channels)),
+        modality=other,
+        labels=Labels(values=tuple(range(kind.classes + 1)), names=("background", *names)),
+        intensities=(NOISE,) * kind.channels,
+        median_relative_size_after_crop=1.0,
+        cases=cases,
+    )
