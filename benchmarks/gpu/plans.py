@@ -73,11 +73,11 @@ def _fingerprint(kind: Kind) -> Fingerprint:
         )
         for i in range(CASES)
     )
-    other: tuple[Literal["ct", "other"], ...] = ("other",) * kind.channels
+    other: Literal["other"] = "other"
     return Fingerprint(
         dataset="made",
         channels=tuple(f"sequence_{i}" for i in range(kind.channels)),
-        modality=other,
+        modality=(other,) * kind.channels,
         labels=Labels(values=tuple(range(kind.classes + 1)), names=("background", *names)),
         intensities=(NOISE,) * kind.channels,
         median_relative_size_after_crop=1.0,
