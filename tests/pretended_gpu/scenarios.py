@@ -146,8 +146,8 @@ def planted(folder: Path) -> dict[str, Any]:
     found = {}
     right = learner.deep_supervision_loss
 
-    def wrong_loss(logits: Any, label: torch.Tensor, batch_dice: bool) -> torch.Tensor:
-        return right(logits, label.cpu(), batch_dice)
+    def wrong_loss(logits: Any, label: torch.Tensor, *rest: Any) -> torch.Tensor:
+        return right(logits, label.cpu(), *rest)
 
     learner.deep_supervision_loss = wrong_loss
     try:
