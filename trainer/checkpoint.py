@@ -93,7 +93,7 @@ class State(SealedModel):
         torch_version: version of torch that the fold was begun with.
         precision: dtype that the network computes in, or all dtypes in order where it changed; None in checkpoints of
             earlier releases.
-        compiled: whether the network is computed in compiled form; None = not decided, and the plain form.
+        compiled: whether the network is computed in compiled form; None = it is not decided.
         loss_sum: sum of the losses of the current epoch.
         counts: true positives, predicted and reference voxels of each class in the current epoch; None at its start.
         rows: lines of `log.csv` so far.

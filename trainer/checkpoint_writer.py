@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
 
 from autoseg.machine import clock
 from trainer import checkpoint
 from trainer.checkpoint import Snapshot
+from trainer.ranks import ALONE, Ranks
 
 SECONDS_BETWEEN_CHECKPOINTS = 180.0
 """A checkpoint is written after so many seconds, within an epoch too."""
@@ -31,12 +33,12 @@ class CheckpointWriter:
         folder: folder of the fold's checkpoints.
         iterations_per_epoch: number of steps of an epoch.
         beside: whether training goes on while a checkpoint is written.
-        writes: whether anything is written; of several processes that train a fold together one does.
+        ranks: processes that train the fold together; the leading one alone writes.
     """
 
-    def __init__(self, folder: Path, iterations_per_epoch: int, *, beside: bool, writes: bool = True) -> None:
+    def __init__(self, folder: Path, iterations_per_epoch: int, *, beside: bool, ranks: Ranks = ALONE) -> None:
         self.folder = folder
-        self._writes = writes
+        self._ranks = ranks
         self._per_epoch = iterations_per_epoch
         self._beside = ThreadPoolExecutor(1, "checkpoint") if beside else None
         self._writing: Future[None] | None = None
@@ -46,15 +48,20 @@ class CheckpointWriter:
     @property
     def is_due(self) -> bool:
         """Whether a checkpoint is to be written now, within an epoch too."""
-        return clock.now() - self._saved_at > SECONDS_BETWEEN_CHECKPOINTS
+        return self._ranks.leads and clock.now() - self._saved_at > SECONDS_BETWEEN_CHECKPOINTS
 
     @property
     def is_due_after_an_epoch(self) -> bool:
-        """Whether a checkpoint is to be written at the end of an epoch."""
-        return self._took < QUICKLY_WRITTEN or self.is_due
+        """Whether a checkpoint is to be written at the end of an epoch; without a GPU it always is."""
+        return self._beside is None or self._took < QUICKLY_WRITTEN or self.is_due
 
     def keep(self, snapshot: Snapshot) -> None:
-        """Keep the state at the end of an epoch, or at the beginning, so that training can be set back to it."""
+        """Keep the state at the end of an epoch, or at the beginning, so that training can be set back to it.
+
+        Where each is written, none is kept in memory.
+        """
+        if self._beside is None:
+            return
         step = snapshot.state.step
         self._kept = [*(one for one in self._kept if one.state.step < step), snapshot][-KEPT:]
 
@@ -70,12 +77,13 @@ class CheckpointWriter:
         """
         self.wait()
         earlier = tuple(self._kept)
-        if not self._writes:
+        if not self._ranks.leads:
             return
         if self._beside is None:
             self._write(snapshot, earlier)
         else:
-            self._writing = self._beside.submit(self._write, snapshot, earlier)
+            # what a lock protects is known by the context
+            self._writing = self._beside.submit(copy_context().run, self._write, snapshot, earlier)
         self._saved_at = clock.now()
         if at_once:
             self.wait()
@@ -107,10 +115,13 @@ class CheckpointWriter:
             other_than: steps of states that are only taken where there is no other one.
         """
         self.wait()
+        # no process reads while another one writes
+        self._ranks.wait()
         found = {one.state.step: one for one in checkpoint.load_validated(self.folder, self._per_epoch)}
         found |= {one.state.step: one for one in self._kept}
         newest = sorted(found)[-KEPT:]
         steps = [step for step in newest if step not in other_than] or newest
+        self._ranks.wait()
         return found[steps[-1]] if steps else None
 
     def _write(self, snapshot: Snapshot, earlier: tuple[Snapshot, ...]) -> None:

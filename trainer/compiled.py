@@ -6,8 +6,6 @@ stays that of the plain network, so that checkpoints and weights are the same fi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import torch
 from rich.console import Console
 
@@ -18,12 +16,28 @@ from trainer.learner import Learner
 STEPS_TIMED = 5
 """Number of passes that are timed in each form, after one that is not."""
 
-Forward = Callable[[torch.Tensor], Sequence[torch.Tensor]]
 
+def use_compiled(learner: Learner, batch: Batch, console: Console) -> bool:
+    """Let a learner compute with the compiled form of its network.
 
-def use_compiled(learner: Learner) -> None:
-    """Let a learner compute with the compiled form of its network; it is compiled at the next step."""
-    learner.forward = torch.compile(learner.module)
+    Args:
+        learner: network and loss.
+        batch: a batch like those of training, on the device; passing it through compiles the network.
+        console: console that tells the user where that fails.
+
+    Returns:
+        Whether it works; where not, the plain network computes.
+    """
+    try:
+        learner.forward = torch.compile(learner.module)
+        learner.pass_through(batch)
+    # whatever a compiler, a driver or a missing tool raises: the plain network is always there
+    except Exception as error:
+        learner.forward = learner.module
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        console.print(f"The network is not compiled: torch.compile fails here ({reason:.200})", markup=False)
+        return False
+    return True
 
 
 def compile_where_it_pays(learner: Learner, batch: Batch, steps: int, console: Console) -> bool:
@@ -42,18 +56,10 @@ def compile_where_it_pays(learner: Learner, batch: Batch, steps: int, console: C
     """
     plain = _seconds_a_pass(learner, batch)
     started = clock.now()
-    try:
-        use_compiled(learner)
-        # the first pass compiles
-        learner.pass_through(batch)
-        took = clock.now() - started
-        compiled = _seconds_a_pass(learner, batch)
-    # whatever a compiler, a driver or a missing tool raises: the plain network is always there
-    except Exception as error:
-        learner.forward = learner.module
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        console.print(f"The network is not compiled: torch.compile fails here ({reason:.200})", markup=False)
+    if not use_compiled(learner, batch, console):
         return False
+    took = clock.now() - started
+    compiled = _seconds_a_pass(learner, batch)
     saved = steps * (plain - compiled)
     pays = saved > took
     if not pays:

@@ -110,8 +110,8 @@ def train_fold(
         computing_with(threads if where.type == "cpu" else None) as computing,
     ):
         task = open_fold(run, configuration, fold, where, workers, requested, computing, ranks)
-        _begin(task, seconds_from_now, pace_before)
         try:
+            _begin(task, seconds_from_now, pace_before)
             with stop or StopRequest() as asked, FoldBar(task, left_after, tell) as bar:
                 while task.state.step < task.length:
                     _train(task, asked, bar, at_other_pace, beside)
@@ -131,9 +131,10 @@ def _begin(task: Fold, seconds_from_now: float | None, pace_before: float | None
     """Prepare the steps of a fold that begins or goes on; see `train_fold` for the arguments."""
     set_limit(task, seconds_from_now)
     _choose_form(task)
-    # no process looks for checkpoints any more
+    begins = not checkpoint.generations(task.folder / "checkpoint")
+    # the leading process writes the first checkpoint after all have looked for one
     task.ranks.wait()
-    if not checkpoint.generations(task.folder / "checkpoint"):
+    if begins:
         begin_with_known_pace(task, pace_before)
         # training is set back to this state if the loss is not finite in the first epoch
         task.end_epoch(at_once=True)
@@ -148,20 +149,23 @@ def _begin(task: Fold, seconds_from_now: float | None, pace_before: float | None
 def _choose_form(task: Fold) -> None:
     """Pass a random batch through the network before training on a GPU, and compile the network where that pays.
 
-    A fold keeps the form that it began with.
+    A fold keeps the form that it began with where it can. The clock decides nothing where the length is fixed.
 
     Raises:
         InputError: torch lacks a layer of the network on the device.
     """
     state, learner = task.state, task.learner
+    if learner.device.type == "cpu" or task.ranks.count > 1:
+        return
+    batch = random_batch(task.plan, task.configuration).to(learner.device)
+    with missing_layers_named(learner.device):
+        learner.pass_through(batch)
+    if learner.device.type != "cuda":
+        return
     if state.compiled:
-        use_compiled(learner)
-    elif state.compiled is None and learner.device.type != "cpu" and state.step == 0 and task.ranks.count == 1:
-        batch = random_batch(task.plan, task.configuration).to(learner.device)
-        with missing_layers_named(learner.device):
-            learner.pass_through(batch)
-        if learner.device.type == "cuda":
-            state.compiled = compile_where_it_pays(learner, batch, task.length, task.console)
+        state.compiled = use_compiled(learner, batch, task.console)
+    elif state.compiled is None and state.step == 0 and not task.length_is_fixed:
+        state.compiled = compile_where_it_pays(learner, batch, task.length, task.console)
 
 
 def _repeated(run: RunFolder, configuration: str, finished: Finished) -> Repeated:
@@ -210,6 +214,9 @@ def _train(task: Fold, stop: StopRequest, bar: FoldBar, at_other_pace: AtOtherPa
                 task.save(at_once=False)
             repeat_events(task)
             adapt_threads(task)
+            if task.ranks.count == 1 and not task.pending:
+                # a stop may have come while the epoch was ended
+                stops = stop.number
             if stops is not None:
                 stop_fold(task, stops)
             if state.step >= task.length or (task.training, task.patch_size) != (training, patch_size):

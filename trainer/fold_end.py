@@ -56,6 +56,7 @@ def finish_fold(task: Fold) -> None:
         threads=state.threads,
         torch_version=torch.__version__,
         precision=state.precision,
+        compiled=bool(state.compiled),
         events=state.events,
         train=task.split.train,
         dice=dice,

@@ -87,22 +87,21 @@ def foreground_counts(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor
     classes = logits.shape[1]
     # `max` is used because `argmax` takes eight times as long on contiguous logits
     predicted, label = logits.max(1).indices.ravel(), label.long().ravel()
-    hit = (predicted == label).float()
-    counts = [_counted(predicted, hit, classes), _counted(predicted, None, classes), _counted(label, None, classes)]
-    return torch.stack(counts)[:, 1:]
+    # where it is wrong, a voxel counts for a class after the last one
+    hit = torch.where(predicted == label, label, classes)
+    counts = [_counted(hit, classes + 1)[:classes], _counted(predicted, classes), _counted(label, classes)]
+    return torch.stack(counts)[:, 1:].float()
 
 
-def _counted(index: torch.Tensor, weights: torch.Tensor | None, classes: int) -> torch.Tensor:
-    """Sum of the weights of the voxels of each class (classes,), float32; exact for whole numbers up to 2^24.
+def _counted(index: torch.Tensor, classes: int) -> torch.Tensor:
+    """Number of voxels of each class (classes,), int64.
 
     A count on a GPU by `bincount` would wait for the device to learn the largest index.
 
     Args:
         index: class index of each voxel (N,).
-        weights: weight of each voxel (N,); None = 1.
         classes: number of classes.
     """
     if index.device.type == "cpu":
-        return torch.bincount(index, weights, classes).float()
-    ones = torch.ones_like(index, dtype=torch.float32) if weights is None else weights
-    return ones.new_zeros(classes).index_add_(0, index, ones)
+        return torch.bincount(index, minlength=classes)
+    return torch.zeros(classes, dtype=torch.int64, device=index.device).index_add_(0, index, torch.ones_like(index))

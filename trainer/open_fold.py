@@ -139,7 +139,7 @@ def open_fold(
             folder / "checkpoint",
             state.training.iterations_per_epoch,
             beside=device.type != "cpu",
-            writes=ranks.leads,
+            ranks=ranks,
         ),
         ranks=ranks,
         drawn_at=-math.inf,

@@ -30,10 +30,10 @@ FEW_ITERATIONS = 100
 
 
 CASES_NAMED = 3
+"""So many cases are named in a message; the others are counted."""
 
 UNUSED_MEMORY = 1.5
 """From this many times the planned memory on, a device's free memory is said to be left unused."""
-"""So many cases are named in a message; the others are counted."""
 
 
 def say_changed_cases(console: Console, run: RunFolder, plan: Plan, configurations: Sequence[str]) -> None:
@@ -162,7 +162,7 @@ def say_memory(console: Console, plan: Plan, free_bytes: int | None) -> None:
     if free_bytes is None or free_bytes / 2**30 < UNUSED_MEMORY * plan.memory_gb:
         return
     console.print(
-        f"The plan is made for {plan.memory_gb:g} GB of memory, as nnU-Net's are; {free_bytes / 2**30:.0f} GB are free "
+        f"The plan is made for {plan.memory_gb:g} GB of memory; {free_bytes / 2**30:.0f} GB are free "
         "on the device. --memory auto plans larger patches or batches for all of it (with --replan, or in a new RUN "
         "folder)."
     )

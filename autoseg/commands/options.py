@@ -151,7 +151,7 @@ Dimensions = Annotated[
 Memory = Annotated[
     float | Literal["auto"] | None,
     Parameter(
-        help="GPU memory in GB that the plan is made for, or auto: all that is free on the card "
+        help="Memory in GB that the plan is made for, or auto: all that is free on the GPU "
         "[default: as published, 8; resenc_l 24, resenc_xl 40]."
     ),
     MEMORY_GB,

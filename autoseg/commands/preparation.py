@@ -24,10 +24,11 @@ from autoseg.commands.raw_data import default_workers, is_edited, keep_fingerpri
 from autoseg.dataset.case import Dataset
 from autoseg.dataset.disk_space import estimate_bytes, require_disk_space
 from autoseg.dataset.fingerprint import Fingerprint
-from autoseg.errors import PlanError, RunFolderError
+from autoseg.errors import InputError, PlanError, RunFolderError
 from autoseg.files import differing_fields
 from autoseg.machine import clock
 from autoseg.machine.cores import available_cores
+from autoseg.machine.launcher import rank_of_launcher
 from autoseg.plan.plan import Plan, read_plan
 from autoseg.plan.study_cells import Cell, Grid
 from autoseg.run_folder.dataset_record import read_record
@@ -92,6 +93,8 @@ def prepare(
     Raises:
         AutosegError: under the same conditions as in `plan_and_preprocess`.
     """
+    if rank_of_launcher() is not None:
+        raise InputError("torchrun starts `autoseg train RUN --fold N` alone; give this command without torchrun")
     started, console = clock.now(), open_console()
     require_run_or_empty(run, follow_links=follow_links)
     settle_plans(run)

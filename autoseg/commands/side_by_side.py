@@ -133,7 +133,6 @@ class SideBySide:
         )
         running = RunningFold.start(self.main, task, state.lines)
         state.left.pop(0)
-        state.begun.append(pair)
         state.running.append(running)
         state.time.begin(Stage("train", name, fold))
 
@@ -141,8 +140,8 @@ class SideBySide:
         """The training time of the next fold; an estimate of the report that is made meanwhile counts by itself."""
         with state.time.counted_by_another():
             reports = self.reports_take.seconds()
-        unfinished = {running.pair for running in state.running} | set(state.left)
-        queues = queues_of([*state.begun, *state.left], len(self.wanted.devices))
+        # those that run have a device each; the next fold takes the one that is free
+        unfinished = [*(running.pair for running in state.running), *state.left]
         return time_of_next_fold(
             self.run,
             self.plan,
@@ -150,7 +149,7 @@ class SideBySide:
             self.configurations,
             reports,
             edited_fields(self.run, self.plan),
-            queues=[[pair for pair in queue if pair in unfinished] for queue in queues],
+            queues=queues_of(unfinished, len(self.wanted.devices)),
         )
 
     def _wait(self, state: _State) -> None:
@@ -175,7 +174,7 @@ class SideBySide:
             state.stopped.append(f"{task.name}: {ended.text}")
         else:
             self.console.print(f"{task.name} failed: {ended.text}. The others go on.", style="red", soft_wrap=True)
-            if self.failed is None:
+            if self.failed is None or state.is_stopping:
                 log = self.run.training_log(*running.pair)
                 state.failures.append(f"{task.name}: {ended.text} (what it printed: {log})")
             else:
@@ -212,7 +211,6 @@ class _State:
         time: counts the time of those that run.
         lines: display of those that run.
         running: processes that train.
-        begun: folds that have begun, in order, finished or not.
         failures: what is told at the end of folds that failed.
         stopped: what is told at the end of folds that were stopped.
         is_stopping: whether all folds were asked to stop; one that was stopped by somebody else counts as failed.
@@ -223,7 +221,6 @@ class _State:
     time: SharedTime
     lines: FoldLines
     running: list[RunningFold] = field(default_factory=list)
-    begun: list[Fold] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
     is_stopping: bool = False

@@ -128,7 +128,7 @@ def train_cells(
         run: STUDY folder that holds the plan and the preprocessed cases.
         prepared: the plan, and the data set and fingerprint that it was made from.
         cells: cells of the study whose unfinished folds are trained, in this order.
-        wanted: the person's options, of which device, threads and epochs are used here.
+        wanted: the person's options, of which device, devices, threads and epochs are used here.
         console: console for messages to the user.
 
     Returns:

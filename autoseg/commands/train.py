@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -25,6 +26,7 @@ from autoseg.commands.options import (
 from autoseg.commands.printed_results import report_if_finished, show_report
 from autoseg.errors import InputError, RunFolderError
 from autoseg.files import read_model
+from autoseg.machine.launcher import rank_of_launcher
 from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.plan.plan import Plan, read_plan
 from autoseg.run_folder.dataset_record import read_record
@@ -78,6 +80,8 @@ def train(
     folds = _folds(fold, len(splits))
     _check_own_folds(folder, splits)
     configurations = configurations_of(config)
+    if rank_of_launcher() is not None and len(folds) * len(configurations) > 1:
+        raise InputError("torchrun trains one fold at a time: give --fold with its number, and one configuration")
     for name in configurations:
         read_folds(folder, plan, name, splits)
         require_preprocessed(folder, plan, name, [splits[i] for i in folds])
@@ -97,7 +101,8 @@ def train(
                 followed=followed,
                 at_other_pace="tell",
             )
-        report = report_if_finished(folder, name, len(splits), threads)
+        leads = rank_of_launcher() in (None, 0)
+        report = report_if_finished(folder, name, len(splits), threads) if leads else None
         if report is not None:
             show_report(open_console(), report)
 
@@ -122,7 +127,7 @@ def train_unless_finished(
         run: RUN folder that holds the plan and the preprocessed cases.
         configuration: name of the configuration.
         fold: number of the fold, from 0.
-        device: `auto`, `cpu`, `cuda` or `mps`.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         workers: number of processes that draw and augment patches; None = by the number of cores.
         threads: number of threads that compute on a CPU; None = as many as other programs leave cores for.
         epochs: number of epochs; None = as planned.
@@ -135,8 +140,10 @@ def train_unless_finished(
     Raises:
         OtherPace: the first epochs are far slower or faster than planned, and `at_other_pace` is `raise`.
     """
+    # processes that train a fold together take the time once
+    counts = rank_of_launcher() in (None, 0)
     # imported inside the timed block, since torch takes seconds to load
-    with timed(run, Stage("train", configuration, fold)):
+    with timed(run, Stage("train", configuration, fold)) if counts else nullcontext():
         from trainer.fold import train_fold
 
         if time.note:

@@ -53,6 +53,7 @@ class Finished(SealedModel, FileModel):
         torch_version: version of torch that computed.
         precision: dtype that the network computed in, or, where it changed, all dtypes in order; None in files
             of earlier releases.
+        compiled: whether the network was computed in compiled form (`torch.compile`) at the end.
         events: changes of the schedule and of the threads, in order.
         train: names of the training cases; None in a copy without names.
         dice: for each validation case, the Dice of each foreground class at original resolution; None where
@@ -71,6 +72,7 @@ class Finished(SealedModel, FileModel):
     threads: int
     torch_version: str
     precision: str | None = None
+    compiled: bool = False
     events: tuple[Event, ...]
     train: tuple[PlainName, ...] | None = None
     dice: dict[PlainName, list[float | None]]

@@ -81,7 +81,7 @@ def run_part(part: str, given: argparse.Namespace) -> dict[str, Any]:
     command += ["--data", str(given.data)] if given.data else []
     started, left_out = time.perf_counter(), None
     try:
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=LIMITS[part])
+        ended = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=LIMITS[part])
         if ended.returncode:
             left_out = f"failed: {ended.stderr.strip().splitlines()[-1:]}"
             write_text(given.folder / f"{part}.log", ended.stdout + ended.stderr)
@@ -103,7 +103,7 @@ def machine(device: str) -> dict[str, Any]:
     if where.type == "cuda":
         properties = torch.cuda.get_device_properties(where)
         told |= {"card": properties.name, "memory_gb": round(properties.total_memory / 2**30, 1)}
-        told |= {"cudnn": torch.backends.cudnn.version(), "driver": torch.version.cuda}
+        told |= {"cudnn": torch.backends.cudnn.version(), "cuda": torch.version.cuda}
     return told
 
 

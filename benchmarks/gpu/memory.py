@@ -1,4 +1,4 @@
-"""(f) Cards of 8 and 12 GB, by a fraction of this one's memory: a plan is made, trained for an epoch, and validated."""
+"""(f) The reference plan on cards of 8 and 12 GB, by a fraction of this one's memory: five steps and the validation."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ import torch
 from autoseg.machine.device import resolve_device
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.plan import Plan
+from autoseg.terminal import open_console
 from benchmarks.gpu import rival
 from benchmarks.gpu.__main__ import Answers
 from benchmarks.gpu.plans import kinds, planned
@@ -66,9 +67,9 @@ def of_form(
         for module in ("autoseg.network.build", "trainer.data.batch"):
             stack.enter_context(mock.patch(f"{module}.memory_format", lambda _: layout))
         learner = Learner(plan, configuration, configuration.training, device, seed=1)
-        if compiled:
-            use_compiled(learner)
         moved = batch.to(device)
+        if compiled:
+            use_compiled(learner, moved, open_console())
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         seconds = timed(lambda: learner.step(moved, 1e-4, 1)[0].item())

@@ -18,8 +18,10 @@ from autoseg.plan.plan import Plan
 from autoseg.plan.time_shares import FoldShares, divide_fold
 from autoseg.preprocessing.resample import new_shape_for
 from autoseg.whole_image.windows import window_starts
+from planner.additions.mirroring import allowed_axes
 from planner.budget.cost import estimated_cost, work_of_a_step
 from planner.budget.network_candidates import Candidate
+from planner.budget.short_schedule import STEPS_FOR_MIRRORING_ON_GPU
 
 ENOUGH_STEPS = 600
 """A candidate must afford this many steps per fold, else a cheaper one is taken (docs/experiments/network-size.md)."""
@@ -197,11 +199,14 @@ class Chooser:
         windows = sum(_windows(case.cropped_shape, case.spacing, configuration) for case in self.fingerprint.cases)
         a_window = step.seconds * step.forward_share / configuration.batch_size
         a_case = windows / len(self.fingerprint.cases) * a_window
-        # a GPU predicts mirrored images too
-        passes = 2 ** len(configuration.training.mirror) if self.plan.device == "cuda" else 1
-        return divide_fold(
-            self.seconds, AUGMENTATION_FACTOR * step.seconds, a_case, self.validation_cases, passes=passes
-        )
+        of_step = AUGMENTATION_FACTOR * step.seconds
+        if self.plan.device == "cuda":
+            # a GPU predicts mirrored images too, where training mirrors
+            axes = allowed_axes(configuration.training.mirror, self.fingerprint).value
+            fold = divide_fold(self.seconds, of_step, a_case, self.validation_cases, passes=2 ** len(axes))
+            if fold.steps >= STEPS_FOR_MIRRORING_ON_GPU:
+                return fold
+        return divide_fold(self.seconds, of_step, a_case, self.validation_cases)
 
 
 def enough_steps(plan: Plan) -> int:

@@ -63,7 +63,10 @@ def memory_target(
         reference = Decision(published, f"what the architecture {architecture} was published for")
     else:
         reference = Decision(asked, "asked for")
-    if usable is None or usable >= reference.value:
+    # on a CPU a person may know better what else the memory holds
+    knows_better = device == "cpu" and asked is not None
+    if usable is None or usable >= reference.value or knows_better:
         return MemoryTarget(reference, reference)
-    why = f"{SHARE_OF_FREE:.0%} of what is free on the device, which is less than the {reference.value:g} GB "
+    what = "this machine's memory" if device == "cpu" else "what is free on the device"
+    why = f"{SHARE_OF_FREE:.0%} of {what}, which is less than the {reference.value:g} GB "
     return MemoryTarget(reference, Decision(max(usable, 0.1), why + ("asked for" if asked else "of the preset")))

@@ -18,8 +18,9 @@ from planner.additions.mirroring import allowed_axes
 STEPS_FOR_MIRRORING = 20_000
 """Schedules with fewer steps do not mirror: they would spend their steps on images that never occur."""
 
-STEPS_FOR_MIRRORING_ON_GPU = 5_000
-"""The same on a CUDA device, whose steps see nnU-Net's whole batches; not measured yet."""
+STEPS_FOR_MIRRORING_ON_GPU = 2_500
+"""The same on a CUDA device, whose steps see nnU-Net's whole batches; not measured yet. It is half of what a plan must
+afford there, so that a fold that is shortened a little still mirrors, as its prediction does."""
 
 STEPS_FOR_DROPOUT = 1_200
 """Schedules with at least this many steps use the planned sequence dropout; shorter ones use proportionally less.

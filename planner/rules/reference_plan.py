@@ -102,6 +102,7 @@ def reference_plan(
         transpose_forward=order,
         memory_gb=Decision(memory_gb, "asked for, or nnU-Net's 8 GB"),
         device=Decision("cuda", "the reference plan is made for a GPU"),
+        devices=Decision(1, "as nnU-Net trains"),
         time_budget_seconds=Decision(None, "no limit in the reference plan"),
         seed=Decision(SEED, "any number; the same gives the same run"),
         planned_again=Decision((), "none: planned once"),

@@ -18,7 +18,7 @@ def test_the_parts_take_eight_minutes_at_most() -> None:
 @pytest.mark.slow
 def test_each_part_answers_on_a_cpu(tmp_path) -> None:
     command = [sys.executable, "-m", "benchmarks.gpu", str(tmp_path), "--device", "cpu", "--parts", *QUICK]
-    ended = subprocess.run(command, capture_output=True, text=True)
+    ended = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
     assert ended.returncode == 0, ended.stderr[-2000:]
     found = json.loads((tmp_path / "gpu.json").read_text())
     logs = {path.name: path.read_text()[-2000:] for path in tmp_path.glob("*.log")}

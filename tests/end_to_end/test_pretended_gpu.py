@@ -28,7 +28,7 @@ def libraries(tmp_path_factory) -> Path:
 
 def run(libraries: Path, folder: Path, scenario: str) -> dict:
     command = [sys.executable, "-m", "tests.pretended_gpu.scenarios", libraries, folder, scenario]
-    ended = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    ended = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", cwd=Path(__file__).parents[2])
     assert ended.returncode == 0, ended.stderr[-3000:]
     return json.loads(ended.stdout.splitlines()[-1])
 

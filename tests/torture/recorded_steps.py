@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from trainer.data.batch import Batch
 from trainer.learner import Learner
 
 
@@ -13,10 +14,10 @@ def record_steps(file: Path) -> None:
     """From now on in this process, append a line of JSON to a file at each optimiser step."""
     real = Learner.step
 
-    def step(self: Learner, image: Any, label: Any, rate: float, done: int) -> Any:
-        loss, counts = real(self, image, label, rate, done)
+    def step(self: Learner, batch: Batch, rate: float, done: int) -> Any:
+        loss, counts = real(self, batch, rate, done)
         with file.open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps({"shape": list(image.shape), "rate": rate, "loss": loss}) + "\n")
+            lines.write(json.dumps({"shape": list(batch.image.shape), "rate": rate, "loss": loss.item()}) + "\n")
         return loss, counts
 
     Learner.step = step  # type: ignore[method-assign]

@@ -19,9 +19,9 @@ def stop_after(monkeypatch, steps: int) -> None:
     """End training as abruptly as an exception can after so many steps."""
     real = Learner.step
 
-    def step(self, image, label, rate, done):
+    def step(self, batch, rate, done):
         if done == steps:
             raise KeyboardInterrupt
-        return real(self, image, label, rate, done)
+        return real(self, batch, rate, done)
 
     monkeypatch.setattr(Learner, "step", step)

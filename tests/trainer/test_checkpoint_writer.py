@@ -23,7 +23,7 @@ def on_disk(folder: Path) -> list[int]:
 def end_epoch(writer: CheckpointWriter, step: int) -> None:
     writer.keep(snapshot(step))
     if writer.is_due_after_an_epoch:
-        writer.write(snapshot(step))
+        writer.write(snapshot(step), at_once=True)
 
 
 @pytest.fixture
@@ -42,16 +42,26 @@ def now(monkeypatch):
     return Now
 
 
-def test_quick_checkpoints_are_written_after_every_epoch(tmp_path, now) -> None:
-    writer = CheckpointWriter(tmp_path, 4, beside=False)
+@pytest.mark.parametrize("beside", [False, True])
+def test_quick_checkpoints_are_written_after_every_epoch(tmp_path, now, beside) -> None:
+    writer = CheckpointWriter(tmp_path, 4, beside=beside)
     now.of_a_write = 0.9 * checkpoint_writer.QUICKLY_WRITTEN
     for step in (0, 4, 8, 12):
         end_epoch(writer, step)
         assert on_disk(tmp_path)[-1] == step
+    writer.close()
 
 
-def test_slow_ones_every_few_minutes_with_the_states_to_go_back_to(tmp_path, now) -> None:
+def test_slow_ones_are_too_on_a_cpu(tmp_path, now) -> None:
     writer = CheckpointWriter(tmp_path, 4, beside=False)
+    now.of_a_write = 20 * checkpoint_writer.QUICKLY_WRITTEN
+    for step in (0, 4, 8):
+        end_epoch(writer, step)
+        assert on_disk(tmp_path)[-1] == step
+
+
+def test_slow_ones_beside_a_gpu_every_few_minutes_with_the_states_to_go_back_to(tmp_path, now) -> None:
+    writer = CheckpointWriter(tmp_path, 4, beside=True)
     now.of_a_write = 2.0
     for step in (0, 4, 8, 12):
         now.seconds += 40
@@ -60,21 +70,25 @@ def test_slow_ones_every_few_minutes_with_the_states_to_go_back_to(tmp_path, now
     assert not writer.is_due
     now.seconds += 61
     assert writer.is_due
-    writer.write(snapshot(14))
+    writer.write(snapshot(14), at_once=True)
     assert on_disk(tmp_path) == [8, 12, 14]
+    writer.close()
 
 
+@pytest.mark.parametrize("beside", [False, True])
 @pytest.mark.parametrize("resumed", [False, True])
-def test_training_goes_back_to_the_same_state_whether_or_not_it_was_resumed(tmp_path, now, resumed) -> None:
-    writer = CheckpointWriter(tmp_path, 4, beside=False)
+def test_training_goes_back_to_the_same_state_whether_or_not_it_was_resumed(tmp_path, now, resumed, beside) -> None:
+    writer = CheckpointWriter(tmp_path, 4, beside=beside)
     now.of_a_write = 2.0
     for step in (0, 4, 8, 12):
         end_epoch(writer, step)
-    writer.write(snapshot(14))
+    writer.write(snapshot(14), at_once=True)
     if resumed:
-        writer = CheckpointWriter(tmp_path, 4, beside=False)
+        writer.close()
+        writer = CheckpointWriter(tmp_path, 4, beside=beside)
     found = [writer.to_go_back_to(other_than) for other_than in ([], [12], [8, 12])]
     assert [one.state.step for one in found if one is not None] == [12, 8, 12]
+    writer.close()
 
 
 def test_there_is_nothing_to_go_back_to_at_first(tmp_path) -> None:

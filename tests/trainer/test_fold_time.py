@@ -98,9 +98,9 @@ def test_the_last_part_of_an_epoch_is_no_collapse(tiny_run, hands, monkeypatch) 
     hands.seconds_a_step = lambda now: 1.0
     real, counts = Learner.step, torch.ones((3, 1))
 
-    def step(learner, image, label, rate, done):
-        real(learner, image, label, rate, done)
-        return 0.5, counts * (done < 60)
+    def step(learner, batch, rate, done):
+        real(learner, batch, rate, done)
+        return torch.tensor(0.5), counts * (done < 60)
 
     monkeypatch.setattr(Learner, "step", step)
     summary = train(tiny_run(**PLANNED), epochs=None, seconds_from_now=61.0, pace_before=1.0)

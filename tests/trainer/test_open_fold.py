@@ -75,7 +75,7 @@ def test_a_device_without_enough_memory_is_named(tiny_run, monkeypatch) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(Learner, "step", out_of_memory)
-    with pytest.raises(OutOfMemory, match="device cpu: its memory does not hold a training step"):
+    with pytest.raises(OutOfMemory, match=r"device cpu \(.* free\): its memory does not hold a training step"):
         train_fold(run, "3d", 0, device="cpu", workers=0)
     with pytest.raises(OutOfMemory, match="device cpu"):
         train_fold(tiny_run("timed"), "3d", 0, device="cpu", workers=0, seconds=60)

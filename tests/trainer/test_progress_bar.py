@@ -7,12 +7,20 @@ import pytest
 from rich.console import Console
 
 from tests.trainer.test_events import rows, state_of
+from trainer.patch_growth import NO_GROWTH
 from trainer.progress_bar import FoldBar
 
 
 def shown(state, left_after: float = 0.0, **task) -> str:
     console = Console(file=io.StringIO(), width=200, force_terminal=False)
-    settings = {"limit": 300.0, "seconds": 60.0, "length_is_fixed": False, "length": 200, "index": 2}
+    settings = {
+        "limit": 300.0,
+        "seconds": 60.0,
+        "length_is_fixed": False,
+        "length": 200,
+        "index": 2,
+        "growth": NO_GROWTH,
+    }
     fold = SimpleNamespace(state=state, console=console, **(settings | task))
     with FoldBar(fold, left_after):
         pass

@@ -26,7 +26,13 @@ def started(run: RunFolder, processes: int, epochs: int = EPOCHS) -> subprocess.
     command = [sys.executable, *(launcher if processes > 1 else []), "-m", "tests.trainer.together", run.path]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.run(
-        [*map(str, command), str(epochs)], capture_output=True, text=True, cwd=ROOT, env=environment, timeout=300
+        [*map(str, command), str(epochs)],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        cwd=ROOT,
+        env=environment,
+        timeout=300,
     )
 
 

@@ -38,3 +38,9 @@ def test_auto_takes_the_whole_card_for_both_plans() -> None:
 def test_auto_needs_a_gpu_to_ask(free, device) -> None:
     with pytest.raises(PlanError, match="--memory 24"):
         memory_target("auto", "plain", free, device)
+
+
+def test_on_a_cpu_the_machine_lowers_a_preset_and_not_what_was_asked_for() -> None:
+    assert memory_target(None, "resenc_l", 16 * GB, "cpu").followed.value == pytest.approx(14.4)
+    assert "this machine's memory" in memory_target(None, "resenc_l", 16 * GB, "cpu").followed.reason
+    assert memory_target(24.0, "plain", 16 * GB, "cpu").followed.value == 24
