@@ -115,7 +115,7 @@ class SideBySide:
             self._wait(state)
 
     def _begin(self, state: _State) -> None:
-        name, fold = pair = state.left[0]
+        name, fold = state.left[0]
         self.begin(name, fold, len(state.left))
         time = self._time(state)
         if time.note:

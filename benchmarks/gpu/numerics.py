@@ -23,13 +23,13 @@ from trainer.learner import Learner
 from trainer.measure import random_batch
 from trainer.validation import evaluation_network
 
-SHAPE = (48, 48, 48)
-PREDICTED = (64, 80, 80)
+SHAPE, SMALL_SHAPE = (48, 48, 48), (16, 16, 16)
+PREDICTED, SMALL_PREDICTED = (64, 80, 80), (20, 24, 24)
 
 
 def measure(device: str, data: Path | None, answers: Answers) -> None:
     where, cpu = resolve_device(device), torch.device("cpu")
-    plan, configuration = planned(Kind(SHAPE))
+    plan, configuration = planned(Kind(SHAPE if where.type == "cuda" else SMALL_SHAPE))
     # the CPU's gradients are to be computed within seconds
     batch = random_batch(plan, configuration)
     with computing_on(where):
@@ -64,7 +64,8 @@ def compared(reference: tuple[float, torch.Tensor], other: tuple[float, torch.Te
 
 def labels_equal(plan: Plan, configuration: Configuration, device: torch.device) -> float:
     """Share of the voxels of an image that both devices label alike."""
-    image = np.random.default_rng(0).normal(size=(1, *PREDICTED)).astype(np.float32)
+    shape = PREDICTED if device.type == "cuda" else SMALL_PREDICTED
+    image = np.random.default_rng(0).normal(size=(1, *shape)).astype(np.float32)
     weights = Learner(plan, configuration, configuration.training, torch.device("cpu"), seed=1).average
     labels = []
     for where in (torch.device("cpu"), device):
