@@ -102,7 +102,8 @@ def _images(path: Path) -> list[Path]:
     if is_dicom_folder(path):
         # the files without endings of a folder of slices are slices too
         slices = [entry for entry in entries(path) if entry.is_file() and may_be_dicom(entry) and is_dicom_file(entry)]
-        beside = [entry for entry in images if entry not in slices and entry.suffix.lower() not in _PICTURES]
+        held = set(slices)
+        beside = [entry for entry in images if entry not in held and entry.suffix.lower() not in _PICTURES]
         images = [slices[0] if len(slices) == 1 and beside else path, *beside]
     if not images:
         raise InputError(f"{path}: holds no image, no folder of DICOM slices and no {TABLE_NAME}{_deeper(path)}")

@@ -15,6 +15,9 @@ from pathlib import Path
 from autoseg.errors import ImageError
 
 MOST_LEVELS = 100
+MOST_ITEMS = 500_000
+"""Items of sequences in a file. A file of many frames has some ten for each; pydicom takes a kilobyte for one."""
+
 _DEFLATED, _BIG_ENDIAN = b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.2"
 _PIXELS, _ITEM, _ITEM_END, _SEQUENCE_END = 0x7FE00010, 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 UNCOMPRESSED = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
@@ -50,10 +53,14 @@ def require_shallow(path: Path) -> None:
                 f"{path}: its elements are compressed as a whole (deflated), which is not read; convert it, for "
                 "example by `dcmconv +te OLD NEW` of dcmtk"
             )
-        if not _is_flat(content, begin) and _levels(content) > MOST_LEVELS:
+        levels, items = (0, 0) if _is_flat(content, begin) else _nesting(content)
+        if levels > MOST_LEVELS or items > MOST_ITEMS:
+            what = (
+                f"nested more than {MOST_LEVELS} levels deep" if levels > MOST_LEVELS else f"of over {MOST_ITEMS} items"
+            )
             raise ImageError(
-                f"{path}: its sequences are nested more than {MOST_LEVELS} levels deep, so that it is no DICOM file "
-                "that a scanner made; copy or export it again"
+                f"{path}: its sequences are {what}, so that it is no DICOM file that a scanner made; copy or export it "
+                "again"
             )
 
 
@@ -115,15 +122,15 @@ def _is_flat(content: mmap.mmap, at: int) -> bool:
     return True
 
 
-def _levels(content: mmap.mmap) -> int:
-    """Largest depth of nesting; the walk ends soon after `MOST_LEVELS`."""
+def _nesting(content: mmap.mmap) -> tuple[int, int]:
+    """Largest depth of nesting, and the number of items; the walk ends soon after `MOST_LEVELS` or `MOST_ITEMS`."""
     syntax, at = _syntax(content)
     order, explicit = ">" if syntax == _BIG_ENDIAN else "<", _has_value_type(content, at)
     item_mark = struct.pack(order + "HH", _ITEM >> 16, _ITEM & 0xFFFF)
     # where each sequence and each item ends that the walk is inside of
     ends: list[int] = []
-    deepest = 0
-    while at + 8 <= len(content) and deepest <= 2 * MOST_LEVELS + 1:
+    deepest = items = 0
+    while at + 8 <= len(content) and deepest <= 2 * MOST_LEVELS + 1 and items <= MOST_ITEMS:
         while ends and ends[-1] <= at:
             ends.pop()
         group, element = struct.unpack_from(order + "HH", content, at)
@@ -137,10 +144,11 @@ def _levels(content: mmap.mmap) -> int:
         elif tag == _ITEM or length == _UNDEFINED or content[start : start + 4] == item_mark:
             ends.append(len(content) if length == _UNDEFINED else start + length)
             at = start
+            items += tag == _ITEM
         else:
             at = start + length
         deepest = max(deepest, len(ends))
-    return deepest // 2
+    return deepest // 2, items
 
 
 def _after_fragments(content: mmap.mmap, at: int, order: str) -> int:

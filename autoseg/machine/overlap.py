@@ -20,7 +20,7 @@ from typing import Generic, TypeVar
 
 import torch
 
-from autoseg.memory import free_memory, lacks_memory
+from autoseg.memory import free_memory
 
 Item = TypeVar("Item")
 Prepared = TypeVar("Prepared")
@@ -71,7 +71,7 @@ class WithinMemory(Generic[Item]):
         """Whether all items fit; all but the last may have been begun, so that they hold a part of their memory."""
         for item in items:
             if id(item) not in self._known:
-                self._known[id(item)] = self._bytes_of(item)
+                self._known[id(item)] = self._asked(item)
         needed = [self._known[id(item)] for item in items]
         known = [number for number in needed if number is not None]
         return (
@@ -80,6 +80,13 @@ class WithinMemory(Generic[Item]):
             # other programs may have taken memory since the beginning
             and known[-1] <= SHARE_OF_FREE_MEMORY * free_memory()
         )
+
+    def _asked(self, item: Item) -> int | None:
+        try:
+            return self._bytes_of(item)
+        except Exception:
+            # what is wrong with the item is told when it is prepared, and concerns no other one
+            return None
 
 
 def overlapped(
@@ -98,8 +105,8 @@ def overlapped(
 
     Args:
         items: cases, in the order in which they are computed and finished.
-        prepare: first part; it runs while the item before is computed. Where memory did not suffice meanwhile, it is
-            called once more, alone.
+        prepare: first part; it runs while the item before is computed. Where it fails meanwhile, it is called once
+            more, alone, since memory may not have sufficed for both.
         compute: second part; it runs in the calling thread.
         finish: last part; it runs while the item after is computed.
         together: whether two or three items that follow each other may be worked on at once, as `WithinMemory` tells.
@@ -172,9 +179,11 @@ class _Parts(Generic[Item, Prepared, Computed, Result]):
         if ahead is not None:
             try:
                 return ahead.result()
-            except Exception as error:
-                if not lacks_memory(error):
-                    raise
+            except Exception:
+                # perhaps memory did not suffice beside the others, whatever error it became
+                pass
+            # its error holds what the failed attempt had read
+            del ahead
             self._end_behind()
         elif self.behind is not None and not self.together([self.items[self.behind[0]], self.items[index]]):
             self._end_behind()

@@ -16,7 +16,7 @@ from autoseg.plan.configuration import Configuration
 
 VOXELS_AT_ONCE = 2 * 128**3
 MOST_WINDOWS = 64
-SHARE_OF_FREE_MEMORY = 0.5
+SHARE_OF_FREE_MEMORY = 0.25
 
 _FEATURE_MAPS = 6
 """Feature maps of the first stage that are in memory at once: a skip connection, its copy joined to the one from

@@ -50,6 +50,7 @@ TAGS = {name: BaseTag(tag) for name in (*_KEYWORDS, *_INSIDE_GROUPS) if (tag := 
 _TOP_TAGS: list[BaseTag | int] = [TAGS[keyword] for keyword in _KEYWORDS]
 _PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 _UNDEFINED = 0xFFFFFFFF
+_TYPES_OF_VOXELS = (b"OB", b"OW", b"OF", b"OD", b"UN")
 BIG_ENDIAN = str(ExplicitVRBigEndian)
 
 
@@ -123,7 +124,7 @@ def read_header(file: Path) -> Header:
         with mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
             dataset = dcmread(cast(BinaryIO, content), force=True, stop_before_pixels=True, specific_tags=_TOP_TAGS)
             implicit, little = dataset.original_encoding
-            pixels = _pixel_place(content, content.tell(), implicit=bool(implicit), little=little is not False)
+            pixels = _pixel_place(content, content.tell(), little=little is not False)
             size = len(content)
         syntax = str(dataset.file_meta.get("TransferSyntaxUID") or "")
         if not syntax:
@@ -132,8 +133,12 @@ def read_header(file: Path) -> Header:
     return Header(file, size, dataset, syntax, pixels)
 
 
-def _pixel_place(content: mmap.mmap, at: int, *, implicit: bool, little: bool) -> PixelPlace | None:
-    """Where the voxels begin, if the element at `at` holds them."""
+def _pixel_place(content: mmap.mmap, at: int, *, little: bool) -> PixelPlace | None:
+    """Where the voxels begin, if the element at `at` holds them.
+
+    Whether the element tells its value type is seen in the bytes: some exporters write otherwise than they declare, and
+    pydicom reads such files. A length has another value than these letters, since it is even.
+    """
     order = "<" if little else ">"
     if at + 8 > len(content):
         return None
@@ -141,7 +146,8 @@ def _pixel_place(content: mmap.mmap, at: int, *, implicit: bool, little: bool) -
     tag = group << 16 | element
     if tag not in _PIXELS:
         return None
-    start = at + (8 if implicit else 12)
+    tells_type = content[at + 4 : at + 6] in _TYPES_OF_VOXELS
+    start = at + (12 if tells_type else 8)
     if start > len(content):
         return None
     length = struct.unpack_from(order + "I", content, start - 4)[0]

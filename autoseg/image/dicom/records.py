@@ -15,8 +15,9 @@ from pydicom.uid import UID
 
 from autoseg.errors import ImageError
 from autoseg.image.declared_size import Declared, require_contained
+from autoseg.image.dicom.elements import Elements
 from autoseg.image.dicom.frame import Frame, Series, Storage, Vector
-from autoseg.image.dicom.header import TAGS, Header, damage_told
+from autoseg.image.dicom.header import Header, damage_told
 from autoseg.image.dicom.objects import LeftOut, is_slice_class, kind_of, never_a_slice
 from autoseg.image.dicom.voxels import DECODED
 from autoseg.image.dicom_file import UNCOMPRESSED
@@ -47,65 +48,11 @@ _GEOMETRY = (
 # cosines that were rounded to few digits are off by 1e-3
 _LENGTH_TOLERANCE = 0.02
 _ALLOCATED = (8, 16, 32, 64)
+FARTHEST_MM = 1e9
+"""No scanner gives a slice a place so far away."""
 
-
-class _Elements:
-    """The elements that hold for one frame, looked up in several data sets, the first that has one wins."""
-
-    def __init__(self, file: Path, datasets: Sequence[Dataset]) -> None:
-        self._file = file
-        self._datasets = datasets
-
-    def find(self, keyword: str) -> object:
-        """The value of an element; None where it is absent or empty."""
-        tag = TAGS[keyword]
-        for dataset in self._datasets:
-            if tag in dataset:
-                with damage_told(self._file, f"its element {keyword} cannot be read"):
-                    value = dataset[tag].value
-                if value is not None and value != "":
-                    return value
-        return None
-
-    def text(self, keyword: str) -> str:
-        """The value as text, several values with a backslash between."""
-        value = self.find(keyword)
-        if value is None:
-            return ""
-        several = value if not isinstance(value, (str, bytes)) and hasattr(value, "__iter__") else (value,)
-        return "\\".join(str(one).strip(" \0") for one in several)
-
-    def numbers(self, keyword: str, name: str, count: int) -> tuple[float, ...] | None:
-        """Finite numbers; None where the element is absent.
-
-        Raises:
-            ImageError: they are not as many, or not finite.
-        """
-        value = self.find(keyword)
-        if value is None:
-            return None
-        try:
-            several = value if hasattr(value, "__iter__") and not isinstance(value, (str, bytes)) else (value,)
-            found = tuple(float(one) for one in several)
-        except (TypeError, ValueError):
-            found = ()
-        if len(found) != count or not all(map(math.isfinite, found)):
-            raise ImageError(f"{self._file}: its {name} {self.text(keyword)!r:.60} is damaged; copy it again")
-        return found
-
-    def number(self, keyword: str, name: str = "") -> float | None:
-        """One finite number; None where the element is absent."""
-        found = self.numbers(keyword, name or keyword, 1)
-        return None if found is None else found[0]
-
-    def first_number(self, *keywords: str) -> float | None:
-        """The first of several elements that the frame has."""
-        return next((found for keyword in keywords if (found := self.number(keyword)) is not None), None)
-
-    def whole(self, keyword: str, otherwise: int) -> int:
-        """A whole number."""
-        found = self.number(keyword)
-        return otherwise if found is None else int(found)
+MOST_PIXELS, MOST_FRAMES = 65_535, 1_000_000
+"""Rows and columns are numbers of two bytes; no scanner makes a file of so many frames."""
 
 
 def records_of(header: Header) -> tuple[Frame, ...] | LeftOut:
@@ -114,7 +61,7 @@ def records_of(header: Header) -> tuple[Frame, ...] | LeftOut:
     Raises:
         ImageError: the file is damaged or truncated, or its frames cannot be placed or scaled.
     """
-    file, top = header.file, _Elements(header.file, [header.dataset])
+    file, top = header.file, Elements(header.file, [header.dataset])
     sop_class = top.text("SOPClassUID") or str(header.dataset.file_meta.get("MediaStorageSOPClassUID") or "")
     if sop_class and not UID(sop_class).is_valid:
         raise ImageError(f"{file}: its SOP Class UID {sop_class!r:.60} is damaged; copy it again")
@@ -130,21 +77,23 @@ def records_of(header: Header) -> tuple[Frame, ...] | LeftOut:
         return LeftOut(file, "an image of floating-point voxels; export it as NIfTI")
     if top.whole("SamplesPerPixel", 1) != 1 or "PALETTE" in top.text("PhotometricInterpretation"):
         return LeftOut(file, f"a picture in colour ({kind_of(sop_class, '') or 'no slice of a scanner'})")
-    storage = _storage(header, top)
-    several = header.dataset.get("PerFrameFunctionalGroupsSequence")
-    elements = list(_elements_of_frames(header, storage.frames)) if several else [top]
-    if not several and storage.frames > 1:
-        return LeftOut(file, f"{kind_of(sop_class)} of {storage.frames} frames without a position for each")
+    frames = top.whole("NumberOfFrames", 1)
+    with damage_told(file, "its functional groups cannot be read"):
+        several = header.dataset.get("PerFrameFunctionalGroupsSequence")
+    elements = list(_elements_of_frames(header, frames)) if several else [top]
+    if not several and frames > 1:
+        return LeftOut(file, f"{kind_of(sop_class)} of {frames} frames without a position for each")
     lacking = _lacking(elements)
     if lacking and (not is_slice_class(sop_class) or "SECONDARY" in top.text("ImageType").upper().split("\\")):
         return LeftOut(file, f"{kind_of(sop_class)} without {lacking}, so that its place is not known")
     if lacking:
         raise ImageError(f"{file}: has no {lacking}, so that its place is not known; export it again with it")
+    storage = _storage(header, top)
     series = Series(top.text("SeriesInstanceUID"), top.text("SeriesNumber"), top.text("SeriesDescription"))
     return tuple(_frame(header, found, i, storage, series) for i, found in enumerate(elements))
 
 
-def _lacking(elements: Sequence[_Elements]) -> str:
+def _lacking(elements: Sequence[Elements]) -> str:
     """The first element of a slice's geometry that a frame lacks; empty where none does."""
     for keyword, name, _ in _GEOMETRY:
         if any(found.find(keyword) is None for found in elements):
@@ -152,14 +101,14 @@ def _lacking(elements: Sequence[_Elements]) -> str:
     return ""
 
 
-def _storage(header: Header, top: _Elements) -> Storage:
+def _storage(header: Header, top: Elements) -> Storage:
     """How the voxels are stored, if the file holds as many as it declares."""
     file, pixels = header.file, header.pixels
     assert pixels is not None
     rows, columns, frames = top.whole("Rows", 0), top.whole("Columns", 0), top.whole("NumberOfFrames", 1)
     allocated = top.whole("BitsAllocated", 0)
     stored = top.whole("BitsStored", allocated)
-    if rows < 1 or columns < 1 or frames < 1:
+    if not (1 <= rows <= MOST_PIXELS and 1 <= columns <= MOST_PIXELS and 1 <= frames <= MOST_FRAMES):
         raise ImageError(f"{file}: its header declares {columns} × {rows} voxels in {frames} frames; copy it again")
     if allocated not in _ALLOCATED or not 1 <= stored <= allocated:
         raise ImageError(
@@ -183,13 +132,17 @@ def _storage(header: Header, top: _Elements) -> Storage:
     else:
         length = declared.values * declared.stored_width
         require_bytes(file, header.size, pixels.offset + length)
-        if pixels.length is None or pixels.length < length:
+        if pixels.length is None:
+            raise ImageError(
+                f"{file}: its voxels are compressed, but its transfer syntax says that they are not; export it again"
+            )
+        if pixels.length < length:
             raise ImageError(f"{file}: truncated, holds {pixels.length} of {length} bytes of voxels; copy it again")
     signed = top.whole("PixelRepresentation", 0) == 1
     return Storage(header.syntax, pixels.offset, frames, allocated, stored, signed)
 
 
-def _elements_of_frames(header: Header, frames: int) -> Iterator[_Elements]:
+def _elements_of_frames(header: Header, frames: int) -> Iterator[Elements]:
     """The elements of each frame of a multi-frame file."""
     file, dataset = header.file, header.dataset
     with damage_told(file, "its functional groups cannot be read"):
@@ -202,7 +155,7 @@ def _elements_of_frames(header: Header, frames: int) -> Iterator[_Elements]:
     for one in own:
         with damage_told(file, "its functional groups cannot be read"):
             groups = [*_items(one), *(item for group in shared for item in _items(group))]
-        yield _Elements(file, [*groups, dataset])
+        yield Elements(file, [*groups, dataset])
 
 
 def _items(group: Dataset) -> Iterator[Dataset]:
@@ -213,9 +166,11 @@ def _items(group: Dataset) -> Iterator[Dataset]:
             yield group if keyword == "RealWorldValueMappingSequence" else sequence[0]
 
 
-def _frame(header: Header, elements: _Elements, index: int, storage: Storage, series: Series) -> Frame:
+def _frame(header: Header, elements: Elements, index: int, storage: Storage, series: Series) -> Frame:
     position, cosines, spacing = (elements.numbers(*element) for element in _GEOMETRY)
     assert position is not None and cosines is not None and spacing is not None
+    if max(map(abs, position)) > FARTHEST_MM:
+        raise ImageError(f"{header.file}: its position {position} is no place in a scanner; copy or export it again")
     along_row, along_column = _unit_vectors(header.file, cosines)
     image_type = elements.text("FrameType") or elements.text("ImageType")
     component = elements.text("ComplexImageComponent")
@@ -262,7 +217,7 @@ def _unit_vectors(file: Path, cosines: Sequence[float]) -> tuple[Vector, Vector]
     return (a, b, c), (d, e, f)
 
 
-def _thickness(elements: _Elements) -> float | None:
+def _thickness(elements: Elements) -> float | None:
     for keyword in ("SpacingBetweenSlices", "SliceThickness"):
         # nuclear medicine gives a direction by the sign
         if found := elements.number(keyword):
@@ -270,7 +225,7 @@ def _thickness(elements: _Elements) -> float | None:
     return None
 
 
-def _scale(file: Path, elements: _Elements) -> tuple[float, float]:
+def _scale(file: Path, elements: Elements) -> tuple[float, float]:
     """Slope and intercept: of Rescale where there is one, else of the mapping to real-world values, else 1 and 0."""
     if elements.find("ModalityLUTSequence"):
         raise ImageError(
@@ -279,17 +234,22 @@ def _scale(file: Path, elements: _Elements) -> tuple[float, float]:
         )
     slope, intercept = elements.number("RescaleSlope"), elements.number("RescaleIntercept")
     mapping = elements.find("RealWorldValueMappingSequence")
-    if slope is None and intercept is None and mapping is not None:
+    if slope is None and intercept is None and mapping:
         with damage_told(file, "its mapping to real-world values cannot be read"):
-            inside = _Elements(file, [mapping[0]])  # type: ignore[index]
+            inside = Elements(file, [mapping[0]])  # type: ignore[index]
         slope, intercept = inside.number("RealWorldValueSlope"), inside.number("RealWorldValueIntercept")
+        if slope is None:
+            raise ImageError(
+                f"{file}: its mapping to real-world values has no slope but perhaps a table, which is not read; export "
+                "it again with Rescale Slope and Intercept"
+            )
     slope, intercept = 1.0 if slope is None else slope, 0.0 if intercept is None else intercept
     if slope == 0:
         raise ImageError(f"{file}: its Rescale Slope is 0, which makes all voxels equal; export it again")
     return slope, intercept
 
 
-def _times(elements: _Elements) -> tuple[tuple[str, float | str], ...]:
+def _times(elements: Elements) -> tuple[tuple[str, float | str], ...]:
     found: list[tuple[str, float | str]] = []
     for keywords, name in _TIMES:
         for keyword in keywords:

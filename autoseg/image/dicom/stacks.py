@@ -15,6 +15,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from autoseg.errors import ImageError
 from autoseg.image.dicom.frame import Frame
 from autoseg.image.geometry import Geometry
 
@@ -22,6 +23,8 @@ from autoseg.image.geometry import Geometry
 _SAME_COSINE = 5e-4
 # largest difference of pixel spacing within a volume, as a share; 500 pixels are moved by a twentieth of one
 _SAME_SPACING = 1e-4
+# frames of more orientations or spacings are refused at once: each is compared with all others
+_MOST_GROUPS = 1_000
 # two slices are at one place if they are nearer to each other than this share of a pixel
 _SAME_PLACE = 0.01
 # largest deviation of a slice from an even grid, and of a gap from the usual one, as shares of the slice distance; a
@@ -78,7 +81,8 @@ def _parallel(frames: Sequence[Frame]) -> list[list[Frame]]:
         exact[*frame.along_row, *frame.along_column, *frame.pixel_spacing].append(frame)
     groups: list[list[Frame]] = []
     firsts = np.empty((0, 8))
-    for key, same in exact.items():
+    # in the order of their numbers, so that the order of files decides nothing
+    for key, same in sorted(exact.items(), key=lambda item: item[0]):
         value = np.array(key)
         off = np.abs(firsts - value)
         limit = np.concatenate([np.full(6, _SAME_COSINE), _SAME_SPACING * value[6:]])
@@ -86,9 +90,14 @@ def _parallel(frames: Sequence[Frame]) -> list[list[Frame]]:
         if near.size:
             groups[near[0]] += same
         else:
+            if len(groups) == _MOST_GROUPS:
+                raise ImageError(
+                    f"{same[0].file}: its frames point in over {_MOST_GROUPS} directions; they make no volume"
+                )
             groups.append(list(same))
             firsts = np.vstack([firsts, value])
-    return groups
+    place = {id(frame): i for i, frame in enumerate(frames)}
+    return sorted(groups, key=lambda group: min(place[id(frame)] for frame in group))
 
 
 def _ordered(frames: Sequence[Frame]) -> tuple[Frame, ...]:

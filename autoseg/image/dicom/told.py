@@ -27,7 +27,7 @@ def several_told(stacks: Sequence[Stack]) -> str:
     if differ == ["orientation"] and all(len(stack.frames) == 1 for stack in stacks):
         return f"holds {len(stacks)} single slices at angles to each other (a localiser), which make no volume"
     if differ == ["orientation"]:
-        return f"holds {len(stacks)} blocks of slices at angles to each other, each of them a volume: {listed(stacks)}"
+        return f"holds {len(stacks)} blocks of slices at angles to each other: {listed(stacks)}"
     if "series" in differ:
         return f"holds {len({stack.frames[0].series.uid for stack in stacks})} DICOM series: {listed(stacks)}"
     if differ:

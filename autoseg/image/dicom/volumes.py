@@ -36,14 +36,14 @@ def choose(path: Path, frames: Sequence[Frame], choice: Choice) -> Chosen:
     Raises:
         ImageError: no frame has what was chosen, several volumes have it, or its slices are no volume.
     """
-    if mosaics := [frame for frame in frames if frame.is_mosaic]:
+    fitting = [frame for frame in frames if choice.fits(frame)]
+    if not fitting:
+        raise ImageError(f"{path}: no slice has {choice}; there are {values_told(frames, choice)}")
+    if mosaics := [frame for frame in fitting if frame.is_mosaic]:
         raise ImageError(
             f"{path}: {mosaics[0]} is a mosaic, which shows many slices side by side (Siemens); convert the series "
             "with dcm2niix"
         )
-    fitting = [frame for frame in frames if choice.fits(frame)]
-    if not fitting:
-        raise ImageError(f"{path}: no slice has {choice}; there are {values_told(frames, choice)}")
     stacks = stacks_of(fitting)
     if choice.time is not None:
         timed = [stack for stack in stacks if stack.time == choice.time]
@@ -52,6 +52,10 @@ def choose(path: Path, frames: Sequence[Frame], choice: Choice) -> Chosen:
         stacks = timed
     stacks, scouts = _parted(stacks, lambda stack: all(frame.is_scout for frame in stack.frames))
     stacks, singles = _parted(stacks, lambda stack: len(stack.frames) == 1)
+    if len(stacks) == 1 and len(singles) >= len(stacks[0].frames):
+        # a stack that most slices are not of is no volume with a few slices beside it
+        several = [*stacks, *singles]
+        raise ImageError(f"{path}: {several_told(several)}. {ways_to_choose(path, several)}")
     left_out = [f"{files_told(stack)}: a localiser" for stack in scouts]
     left_out += [f"{files_told(stack)}: {_how_apart(stack, stacks)}" for stack in singles]
     besides = f"; besides, there is {', '.join(left_out[:_SHOWN])}" if left_out else ""

@@ -107,7 +107,7 @@ def _uncompressed(file: Path, frames: Sequence[Frame]) -> Iterator[NDArray]:
     order = ">" if storage.syntax == BIG_ENDIAN else "<"
     values = np.empty((frames[0].rows, frames[0].columns), f"{order}{_letter(storage)}{storage.allocated // 8}")
     unused = storage.allocated - storage.stored
-    with file.open("rb", buffering=0) as opened:
+    with file.open("rb") as opened:
         for frame in frames:
             opened.seek(storage.offset + frame.index * values.nbytes)
             if opened.readinto(values.data) != values.nbytes:

@@ -1,6 +1,7 @@
 """Which files are DICOM, and those that would end the process, because GDCM follows their nesting by recursion."""
 
 import struct
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,14 @@ def test_many_items_side_by_side_are_read(tmp_path: Path) -> None:
     path = with_elements(tmp_path, flat(12_000))
     require_shallow(path)
     assert read_image(path.parent).array.shape == (1, 4, 5, 6)
+
+
+@pytest.mark.parametrize(("items", "refused"), [(49, False), (51, True)])
+def test_more_items_than_a_scanner_writes_are_refused(tmp_path: Path, monkeypatch, items: int, refused: bool) -> None:
+    monkeypatch.setattr("autoseg.image.dicom_file.MOST_ITEMS", 50)
+    path = with_elements(tmp_path, flat(items))
+    with pytest.raises(ImageError, match="of over 50 items") if refused else nullcontext():
+        require_shallow(path)
 
 
 def test_deflated_elements_are_refused(tmp_path: Path) -> None:

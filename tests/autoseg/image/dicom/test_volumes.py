@@ -110,6 +110,37 @@ def test_crossed_scouts_and_angled_blocks(tmp_path: Path) -> None:
     assert "Give the files of each a folder of its own" in told
 
 
+def test_two_parallel_slices_among_many_others_are_no_volume(tmp_path: Path) -> None:
+    radial = []
+    for angle in np.linspace(0.0, 1.5, 11):
+        turned = (float(np.cos(angle)), float(np.sin(angle)), 0.0, 0.0, 0.0, 1.0)
+        radial += write.stack(voxels(2 if angle == 0 else 1), turned)
+    told = refused(write.series(tmp_path, radial), "holds 11 blocks of slices at angles to each other")
+    assert "Give the files of each a folder of its own" in told
+
+
+def test_a_mosaic_that_was_not_chosen_is_no_obstacle(tmp_path: Path) -> None:
+    array = voxels(3)
+    mosaic = {"ImageType": ["ORIGINAL", "PRIMARY", "MOSAIC"], "SeriesInstanceUID": "1.2.3", "SeriesNumber": "3"}
+    chosen = [one.with_elements(SeriesNumber="7") for one in write.stack(array)]
+    other = [one.with_elements(**mosaic) for one in write.stack(voxels(2))]
+    folder = write.series(tmp_path, [*chosen, *other])
+    np.testing.assert_array_equal(read_dicom(folder, Choice(series="7")).array, array)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 0, 1)])
+def test_the_order_of_files_decides_nothing(tmp_path: Path, order: tuple[int, ...]) -> None:
+    array = voxels(3)
+    slices = write.stack(array)
+    tilts = (0.0, 4e-4, 8e-4)
+    slices = [
+        replace(one, orientation=(1.0, tilt, 0.0, -tilt, 1.0, 0.0)) for one, tilt in zip(slices, tilts, strict=True)
+    ]
+    first = read_dicom(write.series(tmp_path / "first", slices)).array
+    again = read_dicom(write.series(tmp_path / "again", slices, order=order)).array
+    np.testing.assert_array_equal(first, again)
+
+
 def test_a_localiser_beside_a_series_is_left_out(tmp_path: Path) -> None:
     array = voxels(5)
     localiser = {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"], "SeriesInstanceUID": "1.2.3"}

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from pydicom import dcmread
+from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import ExplicitVRBigEndian, HTJ2KLossless, JPEG2000Lossless, JPEGLosslessSV1, RLELossless
+from pydicom.filewriter import write_file_meta_info
+from pydicom.sequence import Sequence as Items
+from pydicom.uid import (
+    UID,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLosslessSV1,
+    RLELossless,
+)
 
 from autoseg.errors import ImageError
 from autoseg.image.dicom.read import read_dicom
@@ -116,3 +129,48 @@ def test_a_compression_that_is_not_read_is_named(tmp_path: Path) -> None:
     dataset.save_as(path)
     with pytest.raises(ImageError, match=r"a\.dcm: .*not read \(High-Throughput JPEG 2000.*; decompress it"):
         read_dicom(path)
+
+
+def redeclared(path: Path, syntax: str) -> None:
+    """Let a file declare another transfer syntax than the one that it is written in, as some exporters do."""
+    content, meta = path.read_bytes(), dcmread(path, stop_before_pixels=True).file_meta
+    # preamble, letters, and the element that tells the length of the rest
+    begin = 132 + 12 + int(meta[0x00020000].value)
+    meta.TransferSyntaxUID = UID(syntax)
+    written = BytesIO()
+    write_file_meta_info(written, meta)
+    path.write_bytes(content[:132] + written.getvalue() + content[begin:])
+
+
+@pytest.mark.parametrize(
+    ("written", "declared"),
+    [(ExplicitVRLittleEndian, ImplicitVRLittleEndian), (ImplicitVRLittleEndian, ExplicitVRLittleEndian)],
+)
+def test_a_file_that_is_written_otherwise_than_it_declares(tmp_path: Path, written: str, declared: str) -> None:
+    stored = np.random.default_rng(0).integers(-900, 900, (3, 96, 96)).astype(np.int16)
+    folder = write.series(tmp_path, write.stack(stored), syntax=written)
+    for file in folder.iterdir():
+        redeclared(file, declared)
+    np.testing.assert_array_equal(read_dicom(folder).array, stored)
+
+
+def mapped(**elements: object) -> Items:
+    item = Dataset()
+    for keyword, value in elements.items():
+        setattr(item, keyword, value)
+    return Items([item] if elements else [])
+
+
+def test_a_mapping_without_items_is_none(tmp_path: Path) -> None:
+    stored = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    slices = [one.with_elements(RealWorldValueMappingSequence=mapped()) for one in write.stack(stored)]
+    np.testing.assert_array_equal(read_dicom(write.series(tmp_path, slices)).array, stored)
+
+
+def test_a_mapping_by_a_table_is_refused(tmp_path: Path) -> None:
+    table = mapped(RealWorldValueFirstValueMapped=0, RealWorldValueLUTData=[0.0, 1.5])
+    slices = [
+        one.with_elements(RealWorldValueMappingSequence=table) for one in write.stack(np.ones((2, 3, 4), np.int16))
+    ]
+    with pytest.raises(ImageError, match=r"mapping to real-world values has no slope.*Rescale Slope"):
+        read_dicom(write.series(tmp_path, slices))

@@ -12,7 +12,6 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.pixels import apply_rescale
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import (
-    CTImageStorage,
     EnhancedMRImageStorage,
     ExplicitVRLittleEndian,
     MRImageStorage,
@@ -111,9 +110,6 @@ def series(folder: Path, slices: Sequence[Slice], order: Sequence[int] | None = 
         elements = {"InstanceNumber": z + 1} | one.elements
         single(folder / f"f{i:03d}.dcm", replace(one, elements=elements), **others)
     return folder
-
-
-ct = {"sop_class": CTImageStorage}
 
 
 def _item(**elements: object) -> Items:
