@@ -26,7 +26,7 @@ def measure(device: str, data: Path | None, answers: Answers) -> None:
         for augmentation in ("autoseg", "batchgenerators"):
             with tempfile.TemporaryDirectory() as folder:
                 run = RunFolder(Path(folder))
-                plan, _ = planned(Kind(shape, channels=channels))
+                plan, _ = planned(Kind(shape, channels=channels, batch=None if on_gpu else 2))
                 write_run(run, plan, "3d", shape, 6, augmentation=augmentation)
                 found = {
                     workers: patches_a_second(run, workers)

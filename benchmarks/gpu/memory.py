@@ -32,7 +32,7 @@ def on_card(device: str, where: torch.device, gigabytes: int) -> dict[str, Any]:
         total = torch.cuda.get_device_properties(where).total_memory
         torch.cuda.set_per_process_memory_fraction(min(1.0, gigabytes * 2**30 / total), where)
         torch.cuda.reset_peak_memory_stats(where)
-    plan, configuration = planned(Kind(shape))
+    plan, configuration = planned(Kind(shape, batch=None if large else 2))
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder(Path(folder) / "run")
         write_run(run, plan, "3d", shape, 6, iterations=5, iterations_per_epoch=5, validate_every=0)

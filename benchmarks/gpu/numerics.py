@@ -29,7 +29,7 @@ PREDICTED, SMALL_PREDICTED = (64, 80, 80), (20, 24, 24)
 
 def measure(device: str, data: Path | None, answers: Answers) -> None:
     where, cpu = resolve_device(device), torch.device("cpu")
-    plan, configuration = planned(Kind(SHAPE if where.type == "cuda" else SMALL_SHAPE))
+    plan, configuration = planned(Kind(SHAPE) if where.type == "cuda" else Kind(SMALL_SHAPE, batch=2))
     # the CPU's gradients are to be computed within seconds
     batch = random_batch(plan, configuration)
     with computing_on(where):

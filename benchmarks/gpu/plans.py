@@ -27,6 +27,7 @@ class Kind:
         architecture: architecture of the network.
         channels: number of sequences.
         classes: number of foreground classes.
+        batch: number of patches in a batch; None = as planned.
     """
 
     shape: Shape
@@ -34,6 +35,7 @@ class Kind:
     architecture: Architecture = "plain"
     channels: int = 1
     classes: int = 1
+    batch: int | None = None
 
 
 LARGE = {
@@ -42,7 +44,7 @@ LARGE = {
     "resenc_l": Kind((160, 200, 200), architecture="resenc_l"),
     "2d": Kind((40, 512, 512), configuration="2d"),
 }
-SMALL = {name: Kind((16, 24, 24), kind.configuration, kind.architecture) for name, kind in LARGE.items()}
+SMALL = {name: Kind((16, 24, 24), LARGE[name].configuration, batch=2) for name in ("hippocampus", "2d")}
 """The same for a CPU, on which this benchmark is only tested."""
 
 
@@ -55,7 +57,11 @@ def planned(kind: Kind) -> tuple[Plan, Configuration]:
     """The reference plan of a kind, and the configuration that is measured."""
     memory = MEMORY_MODELS[kind.architecture].memory_gb
     plan = reference_plan(_fingerprint(kind), memory_gb=memory, architecture=kind.architecture).plan
-    return plan, plan.configuration(kind.configuration)
+    configuration = plan.configuration(kind.configuration)
+    if kind.batch is not None:
+        configuration = configuration.changed(batch_size=kind.batch)
+        plan = plan.changed(configurations={kind.configuration: configuration})
+    return plan, configuration
 
 
 def _fingerprint(kind: Kind) -> Fingerprint:

@@ -24,7 +24,7 @@ from trainer.data.batch import Batch
 from trainer.learner import Learner
 from trainer.measure import random_batch
 
-STEPS = 15
+STEPS, STEPS_ON_CPU = 15, 2
 LAST, FIRST = torch.channels_last_3d, torch.contiguous_format
 
 FORMS: dict[str, tuple[torch.memory_format, bool, bool]] = {
@@ -56,7 +56,7 @@ def measure(device: str, data: Path | None, answers: Answers) -> None:
             except Exception as error:  # a form that fails here is an answer too
                 found[form] = {"failed": f"{type(error).__name__}: {error}"[:200]}
             answers[name] = found
-        found["nnU-Net"] = rival.train_steps(kind, where, STEPS)
+        found["nnU-Net"] = rival.train_steps(kind, where, steps_on(where))
         answers[name] = found
 
 
@@ -75,17 +75,22 @@ def of_form(
             use_compiled(learner, moved, open_console())
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
-        seconds = timed(lambda: learner.step(moved, 1e-4, 1)[0].item())
+        seconds = timed(lambda: learner.step(moved, 1e-4, 1)[0].item(), steps_on(device))
     peak = torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else 0.0
     return {"seconds": seconds, "peak gb": round(peak, 2)}
 
 
-def timed(step: Callable[[], object]) -> float:
-    """Median seconds of a step after two that are not timed."""
+def steps_on(device: torch.device) -> int:
+    """Number of steps that are timed."""
+    return STEPS_ON_CPU if device.type == "cpu" else STEPS
+
+
+def timed(step: Callable[[], object], steps: int) -> float:
+    """Median seconds of so many steps after two that are not timed."""
     for _ in range(2):
         step()
     seconds = []
-    for _ in range(STEPS):
+    for _ in range(steps):
         started = time.perf_counter()
         step()
         seconds.append(time.perf_counter() - started)

@@ -26,7 +26,7 @@ def test_each_part_answers_on_a_cpu(tmp_path) -> None:
     assert found["machine"]["device"] == "cpu"
     numerics = found["numerics"]
     # a CPU is compared with itself
-    assert numerics["float32"]["loss"] == 0 and numerics["float32"]["cosine"] == pytest.approx(1)
+    assert numerics["float32"]["loss"] == 0 and numerics["float32"]["cosine"] == pytest.approx(1, abs=1e-4)
     assert numerics["labels"]["equal"] == 1 and numerics["resumed"]["largest difference"] == 0
     assert 0 < numerics["bfloat16"]["gradient"] < 0.2
     assert found["steps"]["hippocampus"]["contiguous"]["seconds"] > 0
