@@ -32,10 +32,11 @@ from batchgenerators.transforms.resample_transforms import SimulateLowResolution
 from batchgenerators.transforms.spatial_transforms import MirrorTransform, SpatialTransform
 from rich.table import Table
 
-from autoseg.image.geometry import IDENTITY, Geometry, Shape, Spacing
+from autoseg.image.geometry import Shape, Spacing
 from autoseg.plan.configuration import Configuration, Network, Prediction, Training
-from autoseg.run_folder.preprocessed_case import CaseRecord, Foreground, write_case
+from autoseg.run_folder.preprocessed_case import Foreground, write_case
 from autoseg.terminal import open_console
+from benchmarks.made_data import record_as_stored
 from trainer.data.batches import BatchLoader
 
 BATCH = 2
@@ -90,7 +91,6 @@ def configuration(patch: Shape, rotation: Spacing, augmentation: Augmentation = 
 
 
 def write_cases(root: Path, shape: Shape, cases: int = 3) -> list[Path]:
-    geometry = Geometry(shape, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0)))
     for number in range(cases):
         folder = root / f"case{number}"
         folder.mkdir()
@@ -98,16 +98,7 @@ def write_cases(root: Path, shape: Shape, cases: int = 3) -> list[Path]:
         label = np.zeros(shape, np.uint8)
         label[tuple(slice(n // 3, n // 2) for n in shape)] = 1
         voxels = np.argwhere(label).astype(np.int32)
-        record = CaseRecord(
-            case=folder.name,
-            stored=geometry,
-            reorientation=IDENTITY,
-            crop_lower=(0, 0, 0),
-            crop_upper=shape,
-            spacing=(1.0, 1.0, 1.0),
-            shape=shape,
-            present=(True,),
-        )
+        record = record_as_stored(folder.name, shape, 1)
         ones = np.ones(len(voxels), np.uint8)
         write_case(folder, record, image, label, Foreground(voxels, ones, np.zeros(len(voxels), np.int32)))
     return sorted(root.iterdir())

@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from autoseg.dataset.case import Case
-from autoseg.dataset.fingerprint import CaseFingerprint, ClassFingerprint, Fingerprint, write_fingerprint
+from autoseg.dataset.fingerprint import Fingerprint, write_fingerprint
 from autoseg.image.geometry import Geometry
 from autoseg.image.image import Image, write_image
-from autoseg.image.labels import Labels
 from autoseg.network.build import build_network
 from autoseg.network.weights import save_weights
 from autoseg.plan.plan import ForegroundIntensity, Plan, write_plan
 from autoseg.run_folder.paths import RunFolder
+from benchmarks.made_data import STRAIGHT, fingerprint_of_equal_cases
 from benchmarks.process import own_peak_bytes
 from inference.predict import predict_cases
 from planner.rules.reference_plan import reference_plan
@@ -28,33 +28,22 @@ from planner.rules.reference_plan import reference_plan
 CLASSES = 25
 SHAPE = (300, 512, 512)
 SPACING = (1.0, 0.7, 0.7)
-AXES = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
 LIMIT_GIB = 4.0
 GIB = 2**30
 
 
 def plan_and_fingerprint() -> tuple[Plan, Fingerprint]:
     """A plan at half the image's resolution in plane, with two features in each network stage, and its fingerprint."""
-    names = tuple(f"class {k}" for k in range(CLASSES))
-    of_class = ClassFingerprint(volume_mm3=1e4, components_mm3=(1e4,), centroid_x=0.5)
-    case = CaseFingerprint(
-        case="a",
-        shape=SHAPE,
-        cropped_shape=SHAPE,
-        spacing=SPACING,
-        orientation="SPL",
-        present=(True,),
-        classes=dict.fromkeys(names[1:], of_class),
-    )
-    intensity = ForegroundIntensity(mean=100, sd=30, median=100, percentile_00_5=0, percentile_99_5=200)
-    fingerprint = Fingerprint(
-        dataset="large",
+    fingerprint = fingerprint_of_equal_cases(
+        "large",
+        SHAPE,
+        SPACING,
+        cases="ab",
         channels=("CT",),
-        modality=("ct",),
-        labels=Labels(values=tuple(range(CLASSES)), names=names),
-        intensities=(intensity,),
-        median_relative_size_after_crop=1.0,
-        cases=(case, case.changed(case="b")),
+        foreground=[f"class {k}" for k in range(1, CLASSES)],
+        volume_mm3=1e4,
+        intensity=ForegroundIntensity(mean=100, sd=30, median=100, percentile_00_5=0, percentile_99_5=200),
+        modality="ct",
     )
     plan = reference_plan(fingerprint).plan
     full = plan.configurations["3d"]
@@ -66,7 +55,7 @@ def plan_and_fingerprint() -> tuple[Plan, Fingerprint]:
 def large_image() -> Image:
     """A large image (1, z, y, x) of noise."""
     voxels = np.random.default_rng(0).integers(0, 200, SHAPE, dtype=np.int16)
-    return Image(voxels[None], Geometry(SHAPE, SPACING, (0.0, 0.0, 0.0), AXES))
+    return Image(voxels[None], Geometry(SHAPE, SPACING, (0.0, 0.0, 0.0), STRAIGHT))
 
 
 def main() -> None:

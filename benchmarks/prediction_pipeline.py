@@ -21,10 +21,9 @@ import torch
 from rich.console import Console
 
 from autoseg.dataset.case import Case
-from autoseg.dataset.fingerprint import CaseFingerprint, ClassFingerprint, Fingerprint, write_fingerprint
+from autoseg.dataset.fingerprint import Fingerprint, write_fingerprint
 from autoseg.disk.checksums import digest_of
 from autoseg.image.image import write_image
-from autoseg.image.labels import Labels
 from autoseg.machine.cores import available_cores
 from autoseg.network.build import build_network
 from autoseg.network.weights import save_weights
@@ -32,6 +31,7 @@ from autoseg.plan.plan import ForegroundIntensity, Plan, write_plan
 from autoseg.run_folder.paths import RunFolder
 from autoseg.terminal import open_console
 from benchmarks import memory_predict
+from benchmarks.made_data import fingerprint_of_equal_cases
 from inference.predict import predict_cases
 from planner.rules.reference_plan import reference_plan
 
@@ -42,25 +42,15 @@ WAYS = {"in sequence": frozenset[str](), "overlapping": frozenset({"cpu"})}
 
 def small_plan() -> tuple[Plan, Fingerprint]:
     """Plan and fingerprint of images like those of hippocampus40, with a network of few features."""
-    shape, spacing = (36, 50, 35), (1.0, 1.0, 1.0)
-    of_class = ClassFingerprint(volume_mm3=1500, components_mm3=(1500,), centroid_x=0.5)
-    case = CaseFingerprint(
-        case="a",
-        shape=shape,
-        cropped_shape=shape,
-        spacing=spacing,
-        orientation="SPL",
-        present=(True,),
-        classes=dict.fromkeys(("anterior", "posterior"), of_class),
-    )
-    fingerprint = Fingerprint(
-        dataset="hippocampus40",
+    fingerprint = fingerprint_of_equal_cases(
+        "hippocampus40",
+        (36, 50, 35),
+        (1.0, 1.0, 1.0),
+        cases="ab",
         channels=("MR",),
-        modality=("other",),
-        labels=Labels(values=(0, 1, 2), names=("background", "anterior", "posterior")),
-        intensities=(ForegroundIntensity(mean=300, sd=100, median=300, percentile_00_5=50, percentile_99_5=600),),
-        median_relative_size_after_crop=1.0,
-        cases=(case, case.changed(case="b")),
+        foreground=("anterior", "posterior"),
+        volume_mm3=1500,
+        intensity=ForegroundIntensity(mean=300, sd=100, median=300, percentile_00_5=50, percentile_99_5=600),
     )
     plan = reference_plan(fingerprint).plan
     full = plan.configurations["3d"]

@@ -23,6 +23,7 @@ from scipy import ndimage
 from torch.nn import functional
 
 from autoseg.image.geometry import Spacing
+from autoseg.plan.configuration import Configuration
 from trainer.loss import SMOOTH
 from trainer.ranks import ALONE, Ranks
 
@@ -88,6 +89,19 @@ def lesion_regions(label: NDArray[np.uint8], spacing: Spacing) -> tuple[ClassReg
         voxels = np.bincount(stacked.ravel(), minlength=count)
         found.append(ClassRegions(int(index), *map(torch.from_numpy, (patches, stacked, voxels))))
     return tuple(found)
+
+
+def lesions_for_loss(label: NDArray[np.uint8], configuration: Configuration) -> tuple[ClassRegions, ...]:
+    """The lesions of a batch, as `lesion_regions`, where training uses their loss; else none are looked for.
+
+    Args:
+        label: class indices (B, z, y, x), 0 = background.
+        configuration: configuration that holds the spacing and the training settings.
+    """
+    if not configuration.training.lesion_loss:
+        return ()
+    # along an axis that is not resampled a patch has one voxel, so the 1 mm given here affects no distance
+    return lesion_regions(label, configuration.target_spacing((1.0, 1.0, 1.0)))
 
 
 def lesion_wise_loss(

@@ -25,7 +25,7 @@ from autoseg.plan.network_input import input_channels
 from autoseg.plan.plan import Plan
 from trainer.data.batch import Batch
 from trainer.learner import Learner
-from trainer.lesion_loss import lesion_regions
+from trainer.lesion_loss import lesions_for_loss
 
 ENOUGH_SECONDS = 1.0
 """No further step is timed once the timed steps of a configuration have taken this many seconds together."""
@@ -141,9 +141,7 @@ def random_batch(plan: Plan, configuration: Configuration) -> Batch:
 
 def _with_lesions(batch: Batch, configuration: Configuration) -> Batch:
     """The batch with the lesions of its label, where their loss is used."""
-    if not configuration.training.lesion_loss:
-        return batch
-    return replace(batch, lesions=lesion_regions(batch.label.numpy(), configuration.target_spacing((1.0, 1.0, 1.0))))
+    return replace(batch, lesions=lesions_for_loss(batch.label.numpy(), configuration))
 
 
 def _take_step(learner: Learner, made: Callable[[], Batch]) -> None:

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import distributed
-from torch.distributed.nn.functional import all_reduce
 
 from autoseg.errors import InputError
+from autoseg.machine.launcher import rank_of_launcher
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,12 @@ class Ranks:
 
     def summed(self, values: torch.Tensor) -> torch.Tensor:
         """Sum of a tensor over all processes; gradients flow through it."""
-        return values if self.count == 1 else all_reduce(values)
+        if self.count == 1:
+            return values
+        # builds of torch without distributed training lack it
+        from torch.distributed.nn.functional import all_reduce
+
+        return all_reduce(values)
 
     def wait(self) -> None:
         """Wait until all processes have come here."""
@@ -96,7 +101,7 @@ def joined(device: torch.device) -> Iterator[tuple[Ranks, torch.device]]:
     Raises:
         InputError: a number of a card is given, or the device is neither a CPU nor CUDA.
     """
-    if not distributed.is_available() or not distributed.is_torchelastic_launched():
+    if rank_of_launcher() is None:
         yield ALONE, device
         return
     if device.type not in ("cpu", "cuda") or device.index is not None:

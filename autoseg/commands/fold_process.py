@@ -46,7 +46,7 @@ class FoldTask:
         run: RUN folder that holds the plan and the preprocessed cases.
         configuration: name of the configuration.
         fold: number of the fold, from 0.
-        place: device and cores.
+        place: device on which the fold is trained, and the cores that its process may use.
         beside: number of trainings that share the memory of this machine, this one included.
         threads: number of threads that compute on a CPU; None = as many as the cores of `place`.
         epochs: number of epochs; None = as planned.
@@ -97,7 +97,7 @@ def train_in_process(connection: Connection, task: FoldTask) -> None:
 
     Args:
         connection: `FoldProgress` and one `Ended` are sent; whatever comes, or its end, asks for a stop.
-        task: what is trained.
+        task: fold that is trained, with its device, cores and time.
     """
     _print_into(RunFolder(task.run).training_log(task.configuration, task.fold), task)
     has_cores = take_cores(task.place.cores)

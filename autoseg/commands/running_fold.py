@@ -28,8 +28,8 @@ class RunningFold:
     """A fold in training, and the process that trains it.
 
     Args:
-        task: what is trained.
-        process: the process.
+        task: fold that is trained, with its device, cores and time.
+        process: process that trains it.
         connection: this end of the connection to it.
         lines: the display of all folds.
         line: the fold's line in it.

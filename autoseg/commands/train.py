@@ -26,7 +26,7 @@ from autoseg.commands.options import (
 from autoseg.commands.printed_results import report_if_finished, show_report
 from autoseg.errors import InputError, RunFolderError
 from autoseg.files import read_model
-from autoseg.machine.launcher import rank_of_launcher
+from autoseg.machine.launcher import leads_launch, rank_of_launcher
 from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.plan.plan import Plan, read_plan
 from autoseg.run_folder.dataset_record import read_record
@@ -85,8 +85,9 @@ def train(
     for name in configurations:
         read_folds(folder, plan, name, splits)
         require_preprocessed(folder, plan, name, [splits[i] for i in folds])
-    say_changed_cases(open_console(stderr=True), folder, plan, configurations)
-    say_other_device(open_console(stderr=True), folder, plan, _kind(device))
+    warnings = open_console(stderr=True)
+    say_changed_cases(warnings, folder, plan, configurations)
+    say_other_device(warnings, folder, plan, _kind(device))
     for name in configurations:
         for index in folds:
             train_unless_finished(
@@ -101,8 +102,7 @@ def train(
                 followed=followed,
                 at_other_pace="tell",
             )
-        leads = rank_of_launcher() in (None, 0)
-        report = report_if_finished(folder, name, len(splits), threads) if leads else None
+        report = report_if_finished(folder, name, len(splits), threads) if leads_launch() else None
         if report is not None:
             show_report(open_console(), report)
 
@@ -140,10 +140,8 @@ def train_unless_finished(
     Raises:
         OtherPace: the first epochs are far slower or faster than planned, and `at_other_pace` is `raise`.
     """
-    # processes that train a fold together take the time once
-    counts = rank_of_launcher() in (None, 0)
-    # imported inside the timed block, since torch takes seconds to load
-    with timed(run, Stage("train", configuration, fold)) if counts else nullcontext():
+    # processes that train a fold together take the time once; torch takes seconds to load inside of it
+    with timed(run, Stage("train", configuration, fold)) if leads_launch() else nullcontext():
         from trainer.fold import train_fold
 
         if time.note:

@@ -6,17 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autoseg.image.geometry import IDENTITY, Geometry, Shape
+from autoseg.image.geometry import Shape
 from autoseg.image.image import Image, write_image
 from autoseg.plan.configuration import Training
 from autoseg.plan.plan import Plan, write_plan
 from autoseg.preprocessing.foreground import sample_foreground
 from autoseg.run_folder.paths import RunFolder
-from autoseg.run_folder.preprocessed_case import CaseRecord, write_case
+from autoseg.run_folder.preprocessed_case import write_case
 from autoseg.run_folder.splits import Split, write_splits
-
-STRAIGHT = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
-"""Directions of array axes (z, y, x) that grow to superior, posterior and left."""
+from benchmarks.made_data import record_as_stored
 
 
 def write_run(run: RunFolder, plan: Plan, name: str, shape: Shape, count: int, **training: object) -> None:
@@ -46,21 +44,11 @@ def write_ball(run: RunFolder, plan: Plan, name: str, case: str, shape: Shape, s
     rng = np.random.default_rng(seed)
     label = ball(rng, shape)
     image = (label + rng.normal(size=(len(plan.channels), *shape))).astype(np.float32)
-    geometry = Geometry(shape, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), STRAIGHT)
-    record = CaseRecord(
-        case=case,
-        stored=geometry,
-        reorientation=IDENTITY,
-        crop_lower=(0, 0, 0),
-        crop_upper=shape,
-        spacing=(1.0, 1.0, 1.0),
-        shape=shape,
-        present=(True,) * len(plan.channels),
-    )
+    record = record_as_stored(case, shape, len(plan.channels))
     folder = run.case(name, case)
     folder.mkdir(parents=True)
     write_case(folder, record, image, label, sample_foreground(label, rng))
-    write_image(folder / "reference.nii.gz", Image(label[None], geometry))
+    write_image(folder / "reference.nii.gz", Image(label[None], record.stored))
 
 
 def ball(rng: np.random.Generator, shape: Sequence[int]) -> np.ndarray:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-from autoseg.dataset.fingerprint import CaseFingerprint, ClassFingerprint, Fingerprint
+from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.image.geometry import Shape
-from autoseg.image.labels import Labels
 from autoseg.plan.configuration import Architecture, Configuration
 from autoseg.plan.plan import ForegroundIntensity, Plan
+from benchmarks.made_data import fingerprint_of_equal_cases
 from planner.rules.memory import MEMORY_MODELS
 from planner.rules.reference_plan import reference_plan
 
@@ -65,27 +64,13 @@ def planned(kind: Kind) -> tuple[Plan, Configuration]:
 
 
 def _fingerprint(kind: Kind) -> Fingerprint:
-    names = tuple(f"class_{i}" for i in range(1, kind.classes + 1))
-    structure = ClassFingerprint(volume_mm3=500.0, components_mm3=(500.0,), centroid_x=0.5)
-    cases = tuple(
-        CaseFingerprint(
-            case=f"case_{i}",
-            shape=kind.shape,
-            cropped_shape=kind.shape,
-            spacing=(1.0, 1.0, 1.0),
-            orientation="SPL",
-            present=(True,) * kind.channels,
-            classes=dict.fromkeys(names, structure),
-        )
-        for i in range(CASES)
-    )
-    other: Literal["other"] = "other"
-    return Fingerprint(
-        dataset="made",
-        channels=tuple(f"sequence_{i}" for i in range(kind.channels)),
-        modality=(other,) * kind.channels,
-        labels=Labels(values=tuple(range(kind.classes + 1)), names=("background", *names)),
-        intensities=(NOISE,) * kind.channels,
-        median_relative_size_after_crop=1.0,
-        cases=cases,
+    return fingerprint_of_equal_cases(
+        "made",
+        kind.shape,
+        (1.0, 1.0, 1.0),
+        cases=[f"case_{i}" for i in range(CASES)],
+        channels=[f"sequence_{i}" for i in range(kind.channels)],
+        foreground=[f"class_{i}" for i in range(1, kind.classes + 1)],
+        volume_mm3=500.0,
+        intensity=NOISE,
     )

@@ -56,7 +56,7 @@ from trainer.data.sampling import (
     place_on_foreground,
 )
 from trainer.data.sequence_dropout import drop_sequences
-from trainer.lesion_loss import lesion_regions
+from trainer.lesion_loss import lesions_for_loss
 
 LARGEST_CACHE_BYTES = 2**30
 SECONDS_AFTER_SIGTERM = 60.0
@@ -236,8 +236,6 @@ class _Batches(Dataset):
         self._augment = augment
         self._places = places
         self._store = CaseStore(cache_bytes, layout.places, configuration.training.sample_by)
-        # along an axis that is not resampled a patch has one voxel, so the 1 mm given here affects no distance
-        self._spacing = configuration.target_spacing((1.0, 1.0, 1.0))
 
     def __getitem__(self, step: int) -> Batch | _Failure:
         """The batch of a step; a `_Failure` if a patch could not be made."""
@@ -247,7 +245,7 @@ class _Batches(Dataset):
         except AutosegError as error:
             return _Failure(str(error), traceback.format_exc())
         image, label = (np.stack(arrays) for arrays in zip(*patches, strict=True))
-        lesions = lesion_regions(label, self._spacing) if self._configuration.training.lesion_loss else ()
+        lesions = lesions_for_loss(label, self._configuration)
         return Batch(torch.from_numpy(image), torch.from_numpy(label), step, lesions)
 
     def _patch(self, step: int, place: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:

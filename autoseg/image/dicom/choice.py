@@ -17,7 +17,7 @@ class Choice:
 
     Args:
         series: identifier (Series Instance UID), number or description of its series.
-        stack: its Stack ID.
+        stack: its Stack ID, as the file has it.
         image_type: a word of its Image Type or Frame Type, such as `M` or `PHASE`, or all of them with a backslash
             between.
         echo: its echo time in ms.

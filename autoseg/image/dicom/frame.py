@@ -37,7 +37,7 @@ class Storage:
     Args:
         syntax: identifier of the transfer syntax.
         offset: place of the first byte of the voxels.
-        frames: number of frames.
+        frames: number of frames that the file holds.
         allocated: bits that a value takes.
         stored: bits of them that are used, the lowest ones.
         signed: whether values may be negative.
@@ -58,8 +58,8 @@ class Frame:
     Args:
         file: path of its file.
         index: its number in the file, from 0.
-        rows: number of rows.
-        columns: number of columns.
+        rows: number of rows, which is the number of voxels along y of the frame.
+        columns: number of columns, which is the number of voxels along x of the frame.
         position: LPS position (x, y, z) in mm of the first voxel.
         along_row: unit vector (x, y, z) along which the column number grows.
         along_column: unit vector (x, y, z) along which the row number grows.
