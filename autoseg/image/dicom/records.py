@@ -82,6 +82,9 @@ def records_of(header: Header) -> tuple[Frame, ...] | LeftOut:
         several = header.dataset.get("PerFrameFunctionalGroupsSequence")
     elements = list(_elements_of_frames(header, frames)) if several else [top]
     if not several and frames > 1:
+        if is_slice_class(sop_class):
+            # a number of frames that the file does not hold is damage, and no other kind of image
+            _storage(header, top)
         return LeftOut(file, f"{kind_of(sop_class)} of {frames} frames without a position for each")
     lacking = _lacking(elements)
     if lacking and (not is_slice_class(sop_class) or "SECONDARY" in top.text("ImageType").upper().split("\\")):
