@@ -3,7 +3,7 @@
 Columns: `case`; one for each sequence (a path, absolute or relative to the table, empty where the sequence was
 not acquired); `label`; optionally `patient`; all others are stratification columns. A `dataset.json`
 beside it may give `name`, `channel_names` (which columns are sequences, in which order) and `labels`;
-without `labels`, every value found in the label files is a class.
+without `labels`, every value found in the label files is a class, or every name where they name their classes.
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ from pathlib import Path
 from autoseg.dataset.case import Case, Dataset
 from autoseg.dataset.csv_rows import CASE, LABEL, PATIENT, RESERVED, CsvTable, Row, read_table
 from autoseg.dataset.dataset_json import FILE_NAME, Declaration, is_ct, labels_of, parse, read_json
+from autoseg.dataset.found_labels import ClassesDiffer, classes_in, classes_of
 from autoseg.dataset.listing import Found, checked_cases, missing
 from autoseg.dataset.names import split_ending
-from autoseg.dataset.voxels import count_values
-from autoseg.errors import DatasetError, ImageError
+from autoseg.errors import DatasetError
 from autoseg.image.file_kind import why_unreadable
-from autoseg.image.image import read_label
 from autoseg.image.labels import Labels
 from autoseg.machine.map_cases import map_cases, workers_within_memory
 
 # bytes of memory that it takes to count the values of a label file, for each byte of the file
 _MEMORY_PER_FILE_BYTE = 400
-# a whole number as large as this is damage, which the check tells as a value that is not declared
-_NO_CLASS = 2**31
+_DECLARE = (
+    f'declare the classes in a {FILE_NAME} beside the table, such as {{"labels": {{"background": 0, "liver": 1}}}}: '
+    "names are matched then in any spelling, and numbers by their value"
+)
 
 
 def read_table_dataset(path: Path) -> Dataset:
@@ -47,11 +48,10 @@ def read_table_dataset(path: Path) -> Dataset:
     strata = [column for column in table.columns if column not in (*RESERVED, *channels)]
     found = [Found(_case(table, row, channels, strata), table.where(row)) for row in table.rows]
     cases = checked_cases(found)
-    labels = (
-        _labels_found([case.label for case in cases if case.label is not None], path)
-        if declaration.labels is None
-        else labels_of(declaration.labels, declared)
-    )
+    if declaration.labels is None:
+        labels, empty = _labels_found([case.label for case in cases if case.label is not None], path)
+    else:
+        labels, empty = labels_of(declaration.labels, declared), ()
     first = next((image for case in cases for image in case.images if image is not None), None)
     return Dataset(
         name=declaration.name or path.absolute().parent.name,
@@ -63,7 +63,7 @@ def read_table_dataset(path: Path) -> Dataset:
         file_ending=(split_ending(first)[1] if first else "") or ".nii.gz",
         folder=path.parent,
         problems=tuple(table.malformed.values()),
-        warnings=(*_empty_columns(table, strata), *_columns_of_lost_files(table, strata)),
+        warnings=(*_empty_columns(table, strata), *_columns_of_lost_files(table, strata), *empty),
         description=declaration.description,
         synthetic=declaration.synthetic,
     )
@@ -137,25 +137,20 @@ def _columns_of_lost_files(table: CsvTable, strata: list[str]) -> tuple[str, ...
     return tuple(warnings)
 
 
-def _labels_found(files: list[Path], table: Path) -> Labels:
-    """Labels from the values in the files; the check reports unreadable files and fractional values later."""
+def _labels_found(files: list[Path], table: Path) -> tuple[Labels, tuple[str, ...]]:
+    """Labels from the names or values in the files, and warnings; the check reports unreadable files later."""
     largest = max((file.stat().st_size for file in files if why_unreadable(file) is None), default=0)
     workers = workers_within_memory(_MEMORY_PER_FILE_BYTE * largest) if len(files) > 50 else 1
-    values = {0}.union(*map_cases(_values_in, files, workers, "Values of the labels"))
-    if len(values) < 2:
+    try:
+        found = classes_of(map_cases(classes_in, files, workers, "Classes of the labels"))
+    except ClassesDiffer as error:
+        raise DatasetError([f"{table}: {error}; {_DECLARE}"]) from None
+    if not found.values:
         raise DatasetError(
             [
                 f"{table}: no label file holds a value beside 0; "
                 f"declare the labels in a {FILE_NAME} beside the table, or check the label files"
             ]
         )
-    ordered = [0, *sorted(values - {0})]
-    return labels_of({"background" if value == 0 else f"label {value}": value for value in ordered}, table)
-
-
-def _values_in(file: Path) -> set[int]:
-    try:
-        values = count_values(read_label(file).array)
-    except ImageError:
-        return set()
-    return {int(value) for value in values if value.is_integer() and abs(value) < _NO_CLASS}
+    empty = tuple(f"{table}: segment {name!r} has no voxel in any label file; it is no class" for name in found.empty)
+    return labels_of({"background": 0} | found.values, table), empty
