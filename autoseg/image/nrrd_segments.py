@@ -63,7 +63,7 @@ def segments_of(path: Path, header: sitk.ImageFileReader) -> tuple[Segment, ...]
 
 def _of_slicer(path: Path, described: list[dict[str, str]], layers: int) -> list[Segment]:
     names = [clean_name(path, one.get("Name", "")) or clean_name(path, one.get("ID", "")) for one in described]
-    if not any({"LabelValue", "Layer"} & one.keys() for one in described):
+    if described and not any({"LabelValue", "Layer"} & one.keys() for one in described):
         # before 4.11 each segment was a channel of its own
         if len(described) != layers:
             raise ImageError(
