@@ -26,11 +26,13 @@ class FileClasses:
         file: path of the file.
         segments: its segments with their numbers of voxels; None where the file holds numbers alone.
         values: the values that occur, where it holds numbers alone.
+        problem: why it cannot be read, where it cannot.
     """
 
     file: Path
     segments: tuple[tuple[Segment, int], ...] | None
     values: tuple[float, ...] = ()
+    problem: str = ""
 
     @property
     def whole_values(self) -> set[int]:
@@ -56,14 +58,21 @@ class ClassesDiffer(ValueError):
 
 
 def classes_in(file: Path) -> FileClasses:
-    """Read what a label file says of its classes; nothing where it cannot be read, which the check reports."""
+    """Read what a label file says of its classes; where it cannot be read, that is the only thing it says."""
     try:
         found = read_segmentation(file)
         if found is not None:
             return FileClasses(file, tuple(zip(found.segments, found.voxels(), strict=True)))
         return FileClasses(file, None, tuple(count_values(read_label(file).array)))
-    except ImageError:
-        return FileClasses(file, None)
+    except ImageError as error:
+        return FileClasses(file, None, problem=str(error))
+
+
+def problems_of(files: Sequence[FileClasses]) -> list[str]:
+    """Why the first files that cannot be read cannot, and how many more there are."""
+    told = [one.problem for one in files if one.problem]
+    more = [f"and {len(told) - _SHOWN} more label files cannot be read"] if len(told) > _SHOWN else []
+    return [*told[:_SHOWN], *more]
 
 
 def classes_of(files: Sequence[FileClasses]) -> FoundClasses:

@@ -14,7 +14,7 @@ from pathlib import Path
 from autoseg.dataset.case import Case, Dataset
 from autoseg.dataset.csv_rows import CASE, LABEL, PATIENT, RESERVED, CsvTable, Row, read_table
 from autoseg.dataset.dataset_json import FILE_NAME, Declaration, is_ct, labels_of, parse, read_json
-from autoseg.dataset.found_labels import ClassesDiffer, classes_in, classes_of
+from autoseg.dataset.found_labels import ClassesDiffer, classes_in, classes_of, problems_of
 from autoseg.dataset.listing import Found, checked_cases, missing
 from autoseg.dataset.names import split_ending
 from autoseg.errors import DatasetError
@@ -141,13 +141,15 @@ def _labels_found(files: list[Path], table: Path) -> tuple[Labels, tuple[str, ..
     """Labels from the names or values in the files, and warnings; the check reports unreadable files later."""
     largest = max((file.stat().st_size for file in files if why_unreadable(file) is None), default=0)
     workers = workers_within_memory(_MEMORY_PER_FILE_BYTE * largest) if len(files) > 50 else 1
+    described = map_cases(classes_in, files, workers, "Classes of the labels")
     try:
-        found = classes_of(map_cases(classes_in, files, workers, "Classes of the labels"))
+        found = classes_of(described)
     except ClassesDiffer as error:
         raise DatasetError([f"{table}: {error}; {_DECLARE}"]) from None
     if not found.values:
         raise DatasetError(
-            [
+            problems_of(described)
+            or [
                 f"{table}: no label file holds a value beside 0; "
                 f"declare the labels in a {FILE_NAME} beside the table, or check the label files"
             ]

@@ -10,7 +10,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.errors import ImageError
@@ -22,6 +21,9 @@ from autoseg.image.labels import Labels
 from autoseg.image.nrrd_segments import segments_of
 from autoseg.image.segmentation import Segment, Segmentation
 from autoseg.image.text_headers import NRRD_ENDINGS
+
+# 3D Slicer saves segmentations as such where the surface is their source
+_SURFACES = (".vtm", ".vtp", ".stl", ".obj", ".ply")
 
 
 def read_labels(path: Path, labels: Labels, onto: Geometry | None = None) -> Image:
@@ -42,9 +44,7 @@ def read_labels(path: Path, labels: Labels, onto: Geometry | None = None) -> Ima
     if found is None:
         return read_label(path)
     array = found.to_values(dict(zip(labels.names, labels.values, strict=True)))
-    low, high = min(labels.values), max(labels.values)
-    narrow = np.result_type(np.min_scalar_type(low), np.min_scalar_type(high))
-    return Image(array.astype(narrow)[None], found.geometry, found.left_out, cropped=True)
+    return Image(array[None], found.geometry, found.left_out, cropped=True)
 
 
 def names_classes(path: Path) -> bool:
@@ -68,6 +68,11 @@ def read_segmentation(path: Path, onto: Geometry | None = None) -> Segmentation 
         ImageError: in the cases of `read_label`, or the description of the segments is damaged.
     """
     path = Path(path)
+    if path.name.lower().endswith(_SURFACES):
+        raise ImageError(
+            f"{path}: is a surface, from which no label map is read; in 3D Slicer, make the segmentation a binary "
+            "labelmap (module Segmentations, Representations) and save it as .seg.nrrd"
+        )
     if is_dicom(path):
         held = seg.find_segmentation(path)
         if held is None:

@@ -7,6 +7,7 @@ voxel belongs to one class at most. The numbers that a file gives to its segment
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ BACKGROUND = "background"
 """A segment of this name, in capitals or not, is the background of the data set."""
 
 MOST_SEGMENTS = 10_000
+_NO_SEGMENT = 2**16 - 1
 _SHOWN = 8
 
 
@@ -72,14 +74,14 @@ class Segmentation:
                 counts += np.bincount(part.ravel(), minlength=len(counts))
         return tuple(int(count) for count in counts[1:])
 
-    def to_values(self, values: Mapping[str, int]) -> NDArray[np.int64]:
+    def to_values(self, values: Mapping[str, int]) -> NDArray:
         """Make one label map of all layers.
 
         Args:
             values: value of each class in the label map, by name; the background is 0.
 
         Returns:
-            Values (z, y, x).
+            Values (z, y, x), in the smallest integer dtype that holds all of them.
 
         Raises:
             ImageError: segments of different classes overlap, a class is not among `values`, or a layer holds a value
@@ -89,37 +91,34 @@ class Segmentation:
         classes = _classes(self.segments, targets)
         merged = np.zeros(self.geometry.shape, np.uint16)
         counts = np.zeros(len(self.segments) + 1, np.int64)
-        overlaps: dict[tuple[int, int], int] = {}
+        overlaps: Counter[tuple[int, int]] = Counter()
         for layer in range(self.layers):
             for found, out in zip(self._numbers(layer), merged, strict=True):
+                if not found.any():
+                    continue
                 counts += np.bincount(found.ravel(), minlength=len(counts))
-                twice = (out > 0) & (found > 0)
-                twice[twice] = classes[out[twice]] != classes[found[twice]]
-                pairs, voxels = np.unique(np.stack([out[twice], found[twice]]), axis=1, return_counts=True)
-                for (a, b), n in zip(pairs.T.tolist(), voxels.tolist(), strict=True):
-                    overlaps[a, b] = overlaps.get((a, b), 0) + n
+                twice = np.logical_and(out, found)
+                overlaps.update(_pairs(out[twice], found[twice], classes))
                 np.copyto(out, found, where=found > 0)
         self._require_declared(targets, counts[1:], values)
         self._require_apart(overlaps)
+        narrow = np.result_type(*(np.min_scalar_type(value) for value in values.values()))
         # a background that is called otherwise than the data set's is 0 too
-        return np.array([0, *(0 if name is None else values.get(name, 0) for name in targets)])[merged]
+        return np.array([0, *(0 if name is None else values.get(name, 0) for name in targets)], narrow)[merged]
 
     def _numbers(self, layer: int) -> NDArray[np.uint16]:
         """For each voxel (z, y, x) of a layer the number of its segment, from 1; 0 where there is none."""
-        inside = [(segment.value, i + 1) for i, segment in enumerate(self.segments) if segment.layer == layer]
-        values, numbers = (np.array(column) for column in zip((0, 0), *sorted(inside), strict=True))
-        order = np.argsort(values)
-        values, numbers = values[order], numbers[order].astype(np.uint16)
+        inside = {segment.value: i for i, segment in enumerate(self.segments, start=1) if segment.layer == layer}
         array = self.read_layer(layer)
+        look_up = _look_up({0: 0} | inside, array.dtype)
         out = np.empty(array.shape, np.uint16)
-        wrong: dict[float, int] = {}
+        wrong: Counter[float] = Counter()
         for found, part in zip(array, out, strict=True):
-            place = np.searchsorted(values, found).clip(max=len(values) - 1)
-            off = values[place] != found
+            part[...] = look_up(found)
+            off = part == _NO_SEGMENT
             if off.any():
-                for value, count in zip(*np.unique(found[off], return_counts=True), strict=True):
-                    wrong[float(value)] = wrong.get(float(value), 0) + int(count)
-            part[...] = numbers[place]
+                values, counts = np.unique(found[off], return_counts=True)
+                wrong.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
         if wrong:
             told = ", ".join(f"{value:g} ({count} voxels)" for value, count in list(wrong.items())[:_SHOWN])
             where = f" of layer {layer + 1}" if self.layers > 1 else ""
@@ -155,6 +154,32 @@ class Segmentation:
             f"{self.path}: segments overlap, but a voxel can be of one class only: {told}{more}. Take one out of the "
             "other (in 3D Slicer: Segment Editor, Logical operators, Subtract), or delete one of them"
         )
+
+
+def _look_up(numbers: Mapping[int, int], dtype: np.dtype) -> Callable[[NDArray], NDArray[np.uint16]]:
+    """A function from an array of values to the numbers of their segments; `_NO_SEGMENT` for other values."""
+    keys = np.array(sorted(numbers))
+    found = np.array([numbers[int(key)] for key in keys], np.uint16)
+    if dtype in (np.uint8, np.uint16):
+        table = np.full(np.iinfo(dtype).max + 1, _NO_SEGMENT, np.uint16)
+        fits = (keys >= 0) & (keys < len(table))
+        table[keys[fits]] = found[fits]
+        return lambda array: table[array]
+
+    def search(array: NDArray) -> NDArray[np.uint16]:
+        place = np.searchsorted(keys, array).clip(max=len(keys) - 1)
+        return np.where(keys[place] == array, found[place], np.uint16(_NO_SEGMENT))
+
+    return search
+
+
+def _pairs(
+    before: NDArray[np.uint16], after: NDArray[np.uint16], classes: NDArray[np.intp]
+) -> dict[tuple[int, int], int]:
+    """Of voxels that have two segments, the number of voxels of each pair of different classes."""
+    differ = classes[before] != classes[after]
+    pairs, counts = np.unique(np.stack([before[differ], after[differ]]), axis=1, return_counts=True)
+    return {(a, b): n for (a, b), n in zip(pairs.T.tolist(), counts.tolist(), strict=True)}
 
 
 def clean_name(path: Path, name: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from autoseg.dataset.csv_rows import LABEL, RESERVED, read_table
 from autoseg.dataset.dataset_json import FILE_NAME, MOST_LABELS, Declaration, labels_of, parse, read_json
-from autoseg.dataset.found_labels import ClassesDiffer, classes_in, classes_of
+from autoseg.dataset.found_labels import ClassesDiffer, classes_in, classes_of, problems_of
 from autoseg.dataset.names import entries, split_channel, split_ending
 from autoseg.dataset.read import TABLE_NAME
 from autoseg.errors import ImageError, InputError
@@ -135,6 +135,8 @@ def labels_found(pairs: Sequence[Pair]) -> Labels:
             f"{folder}: the references hold {len(found.values)} labels beside 0, {MOST_LABELS} with it at most are "
             f"supported; {_SAY_CLASSES}"
         )
+    if not found.values and (unread := problems_of(described)):
+        raise InputError("; ".join(unread))
     if not found.values:
         raise InputError(f"{folder}: the references are empty, there is nothing to evaluate against")
     if any(one.segments is not None for one in described):

@@ -1,6 +1,7 @@
 """Data sets whose label files name their classes: what is made of the names, from the table to the check."""
 
 import csv
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +144,15 @@ def test_dicom_segmentations_of_dicom_images(tmp_path: Path) -> None:
     first, second = (load_case(case, dataset.labels, "canonical").label for case in dataset.cases)
     np.testing.assert_array_equal(first, second)
     assert np.bincount(first.ravel()).tolist() == [113, 6, 1]
+
+
+def test_why_no_label_can_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slices = write.stack(np.ones((2, 3, 4), np.int16))
+    write_seg.by_hand(tmp_path / "s.dcm", [(one, 1) for one in slices], ["liver"])
+    (tmp_path / "cases.csv").write_text("case,T1,label\na,a.nii.gz,s.dcm\nb,b.nii.gz,s.dcm\n", encoding="utf-8")
+    monkeypatch.setitem(sys.modules, "highdicom.seg", None)
+    with pytest.raises(DatasetError, match=r"s\.dcm: .* takes the library highdicom to read: pip install"):
+        read_dataset(tmp_path)
 
 
 def test_labels_of_nnunets_layout_may_be_segmentations(tmp_path: Path) -> None:

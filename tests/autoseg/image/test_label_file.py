@@ -136,3 +136,9 @@ def test_a_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"Laesion", b"L\xe4esion"))
     with pytest.raises(ImageError, match=r"a\.nrrd: the name of a segment is not text in UTF-8"):
         read_labels(path, LABELS)
+
+
+def test_a_surface_is_refused_with_the_way_to_a_label_map(tmp_path: Path) -> None:
+    (tmp_path / "a.seg.vtm").write_text("<VTKFile/>", encoding="utf-8")
+    with pytest.raises(ImageError, match=r"a\.seg\.vtm: is a surface.* save it as \.seg\.nrrd"):
+        read_labels(tmp_path / "a.seg.vtm", LABELS)
