@@ -19,6 +19,7 @@ from autoseg.dataset.table import match_channels
 from autoseg.errors import InputError
 from autoseg.image.dicom_file import is_dicom_file
 from autoseg.image.file_kind import why_unreadable
+from autoseg.image.text_headers import SEGMENTATION_ENDING
 
 # previews that viewers write beside slices; the reading of the slices names them as left out
 _PICTURES = (".png", ".jpg", ".bmp", ".tif", ".tiff")
@@ -144,6 +145,9 @@ def _from_names(images: Sequence[Path], channels: _Channels) -> list[Found]:
 
 def _whole(image: Path, used: tuple[bool, ...]) -> Case:
     images = tuple(image if there else None for there in used)
+    if split_ending(image)[1].lower() == SEGMENTATION_ENDING:
+        # the image beside it has the same name; reading says what it is
+        return Case(image.name, images)
     return Case(split_ending(image)[0], images, several_channels_in_one_file=len(used) > 1)
 
 

@@ -246,3 +246,13 @@ def test_one_file_holds_all_channels_or_those_that_are_used(tmp_path):
         load_case(cases["one"], None, "as_stored")
     (alone,) = read_inputs([tmp_path / "one.nii.gz"], CHANNELS, sequences=("STIR",))
     np.testing.assert_array_equal(load_case(alone, None, "as_stored").image[2], array[0])
+
+
+def test_a_segmentation_beside_its_image_is_named_and_not_predicted(tmp_path):
+    folder = files(tmp_path / "scans", "anna.nrrd", "anna.seg.nrrd")
+    found = by_name(read_inputs([folder], ("T1",)))
+    assert sorted(found) == ["anna", "anna.seg.nrrd"] and found["anna"].problems == ()
+    with pytest.raises(
+        DatasetError, match=r"anna\.seg\.nrrd: is a segmentation of 3D Slicer, which is read as a label"
+    ):
+        load_case(found["anna.seg.nrrd"], None, "canonical")
