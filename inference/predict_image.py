@@ -136,8 +136,9 @@ def prepare_image(predictor: Predictor, case: Case) -> PreparedImage:
         AutosegError: the image cannot be predicted.
     """
     plan, told = predictor.plan, list[Text]()
-    loaded = aligned_as_planned(load_case(case, None, plan.orientation), plan)
+    loaded = load_case(case, None, plan.orientation)
     require_predictable(loaded, tuple(channel.name for channel in plan.channels))
+    loaded = aligned_as_planned(loaded, plan, case.name)
     part = part_of(loaded, plan.region)
     groups = groups_that_see(predictor.groups, plan, loaded, told.append)
     for group in groups:

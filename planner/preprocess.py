@@ -34,7 +34,7 @@ from autoseg.memory import total_memory
 from autoseg.names import PlainName
 from autoseg.plan.plan import Channel, Plan
 from autoseg.plan.region import Region
-from autoseg.preprocessing.align import aligned_as_planned
+from autoseg.preprocessing.align import BYTES_PER_VOXEL, aligned_as_planned
 from autoseg.preprocessing.crop import labelled_box
 from autoseg.preprocessing.foreground import sample_foreground
 from autoseg.preprocessing.prepare import prepare_case
@@ -166,7 +166,7 @@ def _preprocess(task: _Task) -> tuple[str, ...]:
     decided_by = _decided_by(task)
     if case.label is None:
         raise DatasetError([f"{case.name}: has no label and cannot be trained on"])
-    loaded = aligned_as_planned(load_case(case, plan.labels, plan.orientation), plan)
+    loaded = aligned_as_planned(load_case(case, plan.labels, plan.orientation), plan, case.name)
     assert loaded.label is not None
     warnings, labelled = loaded.warnings, labelled_box(loaded.label)
     with staged_in(task.staging), folder_replaced_when_done(task.folder) as folder:
@@ -298,7 +298,9 @@ def bytes_needed(geometry: Geometry, plan: Plan, configuration: str) -> int:
     before = float(np.prod(geometry.shape))
     after = float(np.prod(new_shape_for(geometry.shape, geometry.spacing, target)))
     channels = len(plan.channels)
-    reading = before * (4 * channels + 12)
+    # where sequences are aligned, a copy of all of them is beside the case
+    aligning = 0 if plan.align is None else 4 * channels + BYTES_PER_VOXEL
+    reading = before * (4 * channels + 12 + aligning)
     resampling = before * (4 * channels + 1) + after * (4 * channels + 3)
     return int(INTERPRETER_BYTES + max(reading, resampling))
 

@@ -180,7 +180,7 @@ Align = Annotated[
     str | None,
     Parameter(
         help="Move the sequences of each case onto this one, the one that labels were drawn on, by a rigid "
-        "registration; first = the first that a case has [default: they are taken as they lie].",
+        "registration; first = the first that a case has, none = as they lie [default: none].",
         metavar="NAME",
     ),
 ]

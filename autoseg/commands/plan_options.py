@@ -12,11 +12,14 @@ from autoseg.errors import InputError, RunFolderError
 from autoseg.machine.cores import available_cores
 from autoseg.plan.configuration import Architecture
 from autoseg.plan.defaults import DEFAULT_CPU_BUDGET
-from autoseg.plan.plan import Plan, read_plan
+from autoseg.plan.plan import FIRST, Plan, read_plan
 from autoseg.plan.time_shares import rounds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
 from autoseg.terminal import format_duration, parse_duration
+
+NOT_ALIGNED = "none"
+"""What a person gives for --align so that sequences are taken as they lie."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,26 @@ class PlanOptions:
     def budget_on(self, device: str) -> float | None:
         """Time budget of a whole run in seconds: as asked, else 40 minutes on a CPU and None (no limit) elsewhere."""
         return self.budget or (DEFAULT_CPU_BUDGET if device == "cpu" else None)
+
+
+def sequence_to_align_onto(asked: str | None, channels: Sequence[str]) -> str | None:
+    """Return the name of the sequence that --align names, `first`, or None where nothing is aligned.
+
+    Args:
+        asked: what the person gave; upper and lower case do not matter.
+        channels: names of the sequences of the data set.
+
+    Raises:
+        InputError: there is no such sequence.
+    """
+    if asked is None or asked.casefold() == NOT_ALIGNED:
+        return None
+    found = next((name for name in (FIRST, *channels) if name.casefold() == asked.casefold()), None)
+    if found is None:
+        raise InputError(
+            f"--align {asked}: there is no such sequence; there are {', '.join(channels)}, {FIRST} or {NOT_ALIGNED}"
+        )
+    return found
 
 
 def carried_over(wanted: PlanOptions, former: Plan, memory_gb: float) -> PlanOptions:
@@ -140,7 +163,7 @@ def refuse_other_plan(run: RunFolder, wanted: PlanOptions, planned: Plan, config
     architectures = {c.network.architecture for c in planned.configurations.values()}
     if wanted.architecture is not None and wanted.architecture not in architectures:
         differences.append(f"with the architecture {', '.join(sorted(architectures))}, not {wanted.architecture}")
-    if wanted.align is not None and wanted.align != planned.align:
+    if wanted.align is not None and wanted.align.casefold() != (planned.align or NOT_ALIGNED).casefold():
         differences.append(f"with align: {planned.align or 'null'}, not {wanted.align}")
     differences += _beyond_the_budget(run, planned, configurations)
     if differences:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -19,6 +19,7 @@ from autoseg.commands.plan_options import (
     how_to_plan_anew,
     memory_asked_for,
     refuse_other_plan,
+    sequence_to_align_onto,
 )
 from autoseg.commands.raw_data import default_workers, is_edited, keep_fingerprint, read_and_check, require_room
 from autoseg.dataset.case import Dataset
@@ -125,6 +126,7 @@ def prepare(
     read = read_and_check(
         dataset, run, ct=ct, workers=workers or wanted.threads, trust_times=trust_times, console=console
     )
+    to_plan_for = replace(to_plan_for, align=sequence_to_align_onto(to_plan_for.align, read.dataset.channels))
     cells = grid.cells(read.dataset.channels) if grid else ()
     if not plan_only and not run.plan.exists():
         # where there is a plan, preprocess() checks the space and counts what is preprocessed already

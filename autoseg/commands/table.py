@@ -68,6 +68,8 @@ def show_account(console: Console, account: Account) -> None:
         shown.add_row(name, f"{len(having)} of {len(account.cases)}, such as {example.relative_to(account.folder)}")
     label = account.cases[0].label
     shown.add_row("label maps", "none" if label is None else f"such as {label.relative_to(account.folder)}")
+    for note in account.notes:
+        shown.add_row("note", note)
     for sentence in told(account.folder, account.left_out):
         shown.add_row("left out", sentence)
     console.print(shown)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autoseg.dataset.case import Case, Dataset
 from autoseg.dataset.ct_channels import looks_like_ct
@@ -23,6 +24,8 @@ from autoseg.machine.map_cases import map_cases
 
 USUAL_FOLDS = 5
 
+_LARGEST_LABEL, _MOST_LABELS, _SAMPLED = 255, 12, 200_000
+
 
 @dataclass(frozen=True)
 class CheckedCase:
@@ -34,6 +37,7 @@ class CheckedCase:
         present: for each channel whether the sequence was acquired.
         voxels: number of voxels of each class in the label map, by class name; background included.
         like_ct: for each channel whether the values of its image look like CT.
+        like_labels: for each channel whether its image has a few small whole numbers alone, as a label map has.
     """
 
     name: str
@@ -41,6 +45,7 @@ class CheckedCase:
     present: tuple[bool, ...]
     voxels: Mapping[str, int]
     like_ct: tuple[bool, ...]
+    like_labels: tuple[bool, ...]
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,7 @@ def check_dataset(dataset: Dataset, *, workers: int) -> Check:
     warnings = [*dataset.warnings, *_few(dataset)]
     warnings += [warning for result in results for warning in result.warnings]
     warnings += _absent_classes(dataset.labels, rows)
+    warnings += _channels_of_labels(dataset.channels, rows)
     warnings += _same_voxels(dataset.cases, [result.digest for result in results])
     return Check(tuple(warnings), rows)
 
@@ -114,7 +120,8 @@ def _check_case(case: Case, labels: Labels) -> _Result:
         names = dict(zip(labels.values, labels.names, strict=True))
         voxels = {names[int(value)]: count for value, count in label.counts.items()}
         like_ct = tuple(map(looks_like_ct, image.array))
-        row = CheckedCase(case.name, image.geometry, case.present, voxels, like_ct)
+        like_labels = tuple(map(_looks_like_labels, image.array))
+        row = CheckedCase(case.name, image.geometry, case.present, voxels, like_ct, like_labels)
         digest = hashlib.blake2b(np.ascontiguousarray(image.array).data, digest_size=16).digest()
     return _Result(row, digest, tuple(findings.problems), tuple(findings.warnings))
 
@@ -174,6 +181,24 @@ def _absent_classes(labels: Labels, rows: tuple[CheckedCase, ...]) -> list[str]:
         f"label {name} ({value}) is declared, but no case has it; it cannot be learned"
         for value, name in zip(labels.values, labels.names, strict=True)
         if name not in found and value != labels.values[0]
+    ]
+
+
+def _looks_like_labels(volume: NDArray[np.float32]) -> bool:
+    if float(volume.max()) > _LARGEST_LABEL or float(volume.min()) < 0:
+        return False
+    values = np.unique(volume.ravel()[:: max(1, volume.size // _SAMPLED)])
+    return 1 < len(values) <= _MOST_LABELS and bool((np.rint(values) == values).all())
+
+
+def _channels_of_labels(channels: tuple[str, ...], rows: tuple[CheckedCase, ...]) -> list[str]:
+    """Warnings about channels that may be annotations: with one among its inputs a network has nothing to learn."""
+    alike = [sum(row.like_labels[i] for row in rows) for i in range(len(channels))]
+    return [
+        f"channel {name} looks like a label map: {count} of {len(rows)} images hold a few small whole numbers alone. "
+        "Is it an annotation? Then leave it out"
+        for name, count in zip(channels, alike, strict=True)
+        if count
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,10 +17,13 @@ RESERVED = (CASE, LABEL, PATIENT)
 SEPARATORS = ",;\t"
 
 SYNONYMS = {
-    CASE: ("case_id", "caseid", "case id"),
-    PATIENT: ("patient_id", "patientid", "patient id", "participant_id", "participant", "subject", "subject_id"),
+    CASE: ("caseid", "casename"),
+    PATIENT: (
+        *("patientid", "patid", "patientname", "participantid", "participant", "subject", "subjectid", "mrn", "pid"),
+        *("patientnumber", "patientno", "patientenid", "patientennummer"),
+    ),
 }
-"""Names in lower case that a column has elsewhere, as in BIDS; they are understood where the own name is missing."""
+"""Names, in lower case and without punctuation, that a column has elsewhere, as in BIDS; for a missing own name."""
 
 NOTHING = frozenset(("na", "n/a", "nan", "-", "none", "null"))
 """What people write, in upper or lower case, into a cell for a sequence that was not acquired."""
@@ -59,6 +63,11 @@ class CsvTable:
     def where(self, row: Row, column: str | None = None) -> str:
         """Text that names the place of a row or cell, for messages."""
         return f"{self.path}, line {row.line}" + ("" if column is None else f", column {column}")
+
+    def text(self, row: Row, column: str) -> str:
+        """Text of a cell; empty where it holds a word for nothing, or the table lacks the column."""
+        text = row.cells.get(column, "")
+        return "" if text.casefold() in NOTHING else text
 
     def case_name(self, row: Row) -> str:
         """Name of the row's case, or its line number where the name is empty."""
@@ -157,8 +166,11 @@ def _columns(path: Path, header: list[str]) -> tuple[tuple[str, ...], tuple[str,
     columns = [name.lower() if name.lower() in RESERVED else name for name in header]
     notes = []
     for own, others in SYNONYMS.items():
-        known = [i for i, name in enumerate(columns) if name.lower() in others]
-        if own not in columns and len(known) == 1:
+        known = [i for i, name in enumerate(columns) if re.sub(r"[\W_]", "", name.lower()) in others]
+        if own not in columns and len(known) > 1:
+            told = ", ".join(repr(columns[i]) for i in known)
+            notes.append(f"{path}: columns {told} may each be `{own}`; call one of them so")
+        elif own not in columns and known:
             notes.append(f"{path}: column {columns[known[0]]!r} is taken for `{own}`")
             columns[known[0]] = own
     problems = []

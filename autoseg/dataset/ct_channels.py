@@ -18,7 +18,9 @@ from autoseg.dataset.folder.words import split_name
 from autoseg.errors import InputError
 
 AIR = -900
-"""Air has -1000 Hounsfield units; no other modality's images begin so low."""
+"""Air has -1000 Hounsfield units, give or take noise."""
+
+_BELOW_AIR, _PADDINGS = -1100, 3
 
 NONE = "none"
 """What a user gives instead of a channel where there is no CT."""
@@ -33,7 +35,9 @@ def looks_like_ct(volume: NDArray[np.float32]) -> bool:
     if volume.size == 0 or float(volume.min()) > AIR:
         return False
     sample = volume.ravel()[:: max(1, volume.size // _SAMPLED)]
-    return bool((np.rint(sample) == sample).all())
+    # below air there are only the values of padding, unlike in phase images, which have all values from -4096 on
+    below = np.unique(sample[sample < _BELOW_AIR])
+    return bool((np.rint(sample) == sample).all()) and len(below) <= _PADDINGS
 
 
 def asked_for(channels: Sequence[str], asked: Sequence[str]) -> tuple[bool, ...]:

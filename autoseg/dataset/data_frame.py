@@ -24,6 +24,11 @@ def frame_as_table(frame: DataFrame) -> CsvTable:
     """
     header = [str(column).strip() for column in frame.columns]
     cells = frame.astype(object).where(frame.notna(), "")
-    rows = ([str(cell).strip() for cell in row] for row in cells.itertuples(index=False, name=None))
+    rows = ([_text(cell) for cell in row] for row in cells.itertuples(index=False, name=None))
     # the header counts as line 1
     return table_of_rows(Path(_NAME), enumerate([header, *rows], start=1))
+
+
+def _text(cell: object) -> str:
+    # a column of whole numbers with a gap holds floats
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip()

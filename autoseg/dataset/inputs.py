@@ -197,4 +197,4 @@ def _from_row(table: CsvTable, row: Row, columns: tuple[str | None, ...]) -> Cas
     problems = [text for column, image in named for text in missing(image, table.where(row, column))]
     if not any(images):
         problems.append(f"{table.where(row)}: names no image of the model's channels")
-    return Case(table.case_name(row), images, patient=row.cells.get(PATIENT) or None, problems=tuple(problems))
+    return Case(table.case_name(row), images, patient=table.text(row, PATIENT) or None, problems=tuple(problems))

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 TABLE_NAME = "cases.csv"
 
+# fields that only nnU-Net's layout, the Decathlon's or a RUN folder has
+_OF_OTHERS = {"numTraining", "numTest", "tensorImageSize", "schema_version"}
+
 
 def read_dataset(path: Path | DataFrame) -> Dataset:
     """Read the declaration of a data set and list its training cases; images are not opened.
@@ -58,7 +61,7 @@ def _by_declaration(folder: Path) -> Dataset:
         return read_nnunet(folder, document)
     if "training" in document or "modality" in document:
         return read_decathlon(folder, document)
-    if "labels" in document and "schema_version" not in document:
+    if "labels" in document and not _OF_OTHERS & set(document):
         # it gives names to the values of label maps alone
         return read_folder(folder)
     raise DatasetError(

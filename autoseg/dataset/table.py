@@ -109,7 +109,9 @@ def _case(table: CsvTable, row: Row, channels: tuple[str, ...], strata: list[str
     given = [image for image in images if image is not None]
     if len(set(given)) < len(given):
         problems.append(f"{table.where(row)}: two sequences name the same file")
-    if not row.cells[LABEL]:
+    if table.file(row, LABEL) in given:
+        problems.append(f"{table.where(row)}: a sequence names the file of the label map")
+    if table.file(row, LABEL) is None:
         problems.append(f"missing file: {table.where(row, LABEL)}: is empty, training needs a label map")
     if not given:
         problems.append(f"missing file: {table.where(row)}: names no image")
@@ -117,8 +119,8 @@ def _case(table: CsvTable, row: Row, channels: tuple[str, ...], strata: list[str
         name=table.case_name(row),
         images=images,
         label=table.file(row, LABEL),
-        patient=row.cells.get(PATIENT) or None,
-        strata={column: row.cells[column] for column in strata},
+        patient=table.text(row, PATIENT) or None,
+        strata={column: table.text(row, column) for column in strata},
         problems=tuple(problems),
     )
 

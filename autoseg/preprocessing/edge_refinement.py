@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from scipy.spatial.transform import Rotation
 
 from autoseg.image.geometry import Spacing
 from autoseg.preprocessing.crop import nonzero_mask
-from autoseg.preprocessing.sequence_displacement import RIM_MM, SMOOTHING_MM, WEAK
+from autoseg.preprocessing.sequence_displacement import RIM_MM, SMOOTHING_MM, WEAK, averaged, block
 
 Rigid = tuple[float, float, float, float, float, float]
 """Translation (z, y, x) in mm, then rotation vector (z, y, x) in degrees, about the centre of the image."""
@@ -28,7 +29,31 @@ _SEED = 0
 _WIDE, _NARROW = (3.0, 120), (0.75, 250)
 
 
-def refine(fixed: NDArray[np.float32], moving: NDArray[np.float32], spacing: Spacing, starts: Sequence[Rigid]) -> Rigid:
+UNMOVED: Rigid = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+
+MOST_VOXELS = 2**22
+"""Images with more voxels than this are first averaged over blocks, so that memory is bounded."""
+
+
+@dataclass(frozen=True)
+class Refined:
+    """A transform, and how the edges of two images correspond with it and without it.
+
+    Args:
+        rigid: transform from points of the first image to those of the second one.
+        before: correlation of the edges without it, -1 to 1. The second image is interpolated here too, so that it is
+            not the better for being sharper.
+        after: the same with it.
+    """
+
+    rigid: Rigid
+    before: float
+    after: float
+
+
+def refine(
+    fixed: NDArray[np.float32], moving: NDArray[np.float32], spacing: Spacing, starts: Sequence[Rigid]
+) -> Refined:
     """Search near several transforms for the one at which the edges of two images agree best.
 
     Args:
@@ -38,37 +63,46 @@ def refine(fixed: NDArray[np.float32], moving: NDArray[np.float32], spacing: Spa
         starts: transforms from points of `fixed` to those of `moving` to begin at.
 
     Returns:
-        The transform; the first start where the first image has no edges.
+        The transform; none where the first image has no edges.
     """
-    directions, moved = _directions(fixed, spacing), _directions(moving, spacing)
+    factors = block(fixed.shape, spacing, MOST_VOXELS)
+    coarse = (spacing[0] * factors[0], spacing[1] * factors[1], spacing[2] * factors[2])
+    # of the first block, in mm from the centre of the image
+    origin = 0.5 * (np.asarray(coarse) - spacing) - 0.5 * (np.asarray(fixed.shape) - 1) * spacing
+    fixed, moving = (averaged(image, factors) for image in (fixed, moving))
+    directions, moved = _directions(fixed, coarse), _directions(moving, coarse)
     points = _strongest(directions)
     if len(points) == 0:
-        return starts[0]
-    scale = np.asarray(spacing)
-    centre = 0.5 * (np.asarray(fixed.shape) - 1) * scale
+        return Refined(UNMOVED, 0.0, 0.0)
     # between voxels: at voxels themselves an image that is not moved is not interpolated, and would always fit best
     points = points + np.random.default_rng(_SEED).uniform(-0.5, 0.5, points.shape)
-    here = points * scale - centre
+    here = points * coarse + origin
     mine = _interpolated(directions, points)
+
+    own = np.square(mine).sum(axis=0)
 
     def disagreement(parameters: NDArray[np.float64]) -> float:
         turn = _rotation(parameters[3:])
-        there = (turn.apply(here) + parameters[:3] + centre) / scale
+        there = (turn.apply(here) + parameters[:3] - origin) / coarse
         found = _interpolated(moved, there)
         # the direction in `moving`, turned back into that of `fixed`
         back = turn.inv().apply(found.T).T
-        alike = np.square((mine * back).sum(axis=0)) - np.square(mine).sum(axis=0) * np.square(back).sum(axis=0) / 3
-        return -float(alike.mean())
+        theirs = np.square(back).sum(axis=0)
+        # product of the traceless tensors of both directions, of which each with itself gives two thirds
+        alike = float((np.square((mine * back).sum(axis=0)) - own * theirs / 3).sum())
+        size = 2 / 3 * math.sqrt(float(np.square(own).sum()) * float(np.square(theirs).sum()))
+        return -alike / size if size > 0 else 0.0
 
     found = [_search(disagreement, np.asarray(start), *_WIDE) for start in starts]
     best = _search(disagreement, min(found, key=disagreement), *_NARROW)
     z, y, x, a, b, c = (float(value) for value in best)
-    return z, y, x, a, b, c
+    return Refined((z, y, x, a, b, c), -disagreement(np.zeros(6)), -disagreement(best))
 
 
-def _interpolated(vectors: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float64]:
+def _interpolated(vectors: NDArray[np.float32], points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Vectors (3, n) at points (n, 3) in voxels; 0 outside."""
-    return np.stack([ndimage.map_coordinates(one, points.T, order=1, prefilter=False) for one in vectors])
+    found = [ndimage.map_coordinates(one, points.T, np.float64, order=1, prefilter=False) for one in vectors]
+    return np.stack(found)
 
 
 def _search(
@@ -92,22 +126,26 @@ def matrix_of(degrees: NDArray[np.float64]) -> NDArray[np.float64]:
     return Rotation.from_rotvec(np.radians(vector)).as_matrix()
 
 
-def _directions(image: NDArray[np.float32], spacing: Spacing) -> NDArray[np.float64]:
+def _directions(image: NDArray[np.float32], spacing: Spacing) -> NDArray[np.float32]:
     """Directions (3, z, y, x) of the edges; their length is near 1 at strong edges and 0 outside the content."""
     content = nonzero_mask(image[None], (True,))
     rim = [2 * max(1, math.ceil(RIM_MM / s)) + 1 for s in spacing]
     inside = ndimage.minimum_filter(content.view(np.uint8), rim, mode="nearest").astype(bool)
-    smooth = ndimage.gaussian_filter(image.astype(np.float64), [SMOOTHING_MM / s for s in spacing])
-    gradient = np.zeros((3, *image.shape))
+    smooth = ndimage.gaussian_filter(image, [SMOOTHING_MM / s for s in spacing])
+    gradient = np.zeros((3, *image.shape), np.float32)
     for axis in range(3):
         if image.shape[axis] > 1:
             gradient[axis] = np.gradient(smooth, spacing[axis], axis=axis)
     squares = np.square(gradient).sum(axis=0)
     weak = WEAK * float(np.sqrt(squares[inside]).mean()) if inside.any() else 0.0
-    return np.where(inside, gradient / np.sqrt(squares + weak**2), 0.0) if weak > 0 else np.zeros_like(gradient)
+    if weak == 0:
+        return np.zeros_like(gradient)
+    gradient /= np.sqrt(squares + np.float32(weak**2))
+    gradient *= inside
+    return gradient
 
 
-def _strongest(directions: NDArray[np.float64]) -> NDArray[np.intp]:
+def _strongest(directions: NDArray[np.float32]) -> NDArray[np.intp]:
     """Indices (n, 3) of voxels at edges, at most `_EDGES`, spread evenly over the image."""
     points = np.argwhere(np.square(directions).sum(axis=0) > 0.5)
     return points[:: max(1, -(-len(points) // _EDGES))]

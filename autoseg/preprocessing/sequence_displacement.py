@@ -145,15 +145,15 @@ def displacements(
         The displacements; 0 along an axis with too few voxels. None where the edges of the two images correspond too
         little, or the displacement is larger than `SEARCH_MM`.
     """
-    factors = _block(reference.shape, spacing)
+    factors = block(reference.shape, spacing)
     coarse = (spacing[0] * factors[0], spacing[1] * factors[1], spacing[2] * factors[2])
-    fixed = _edges(_averaged(reference, factors), coarse)
+    fixed = _edges(averaged(reference, factors), coarse)
     if fixed is None:
         return [None] * len(others)
     reach = _reach(fixed.inside.shape, coarse)
     size = [fft.next_fast_len(n + r, real=True) for n, r in zip(fixed.inside.shape, reach, strict=True)]
     halves = [_Spectra.of(fixed, half, size) for half in _halves(fixed.inside, coarse)]
-    return [_against(halves, _edges(_averaged(image, factors), coarse), coarse, size, reach) for image in others]
+    return [_against(halves, _edges(averaged(image, factors), coarse), coarse, size, reach) for image in others]
 
 
 def edge_correlation(first: NDArray[np.float32], second: NDArray[np.float32], spacing: Spacing) -> float:
@@ -164,9 +164,9 @@ def edge_correlation(first: NDArray[np.float32], second: NDArray[np.float32], sp
         second: image (z, y, x) on the same grid.
         spacing: spacing (z, y, x) in mm.
     """
-    factors = _block(first.shape, spacing)
+    factors = block(first.shape, spacing)
     coarse = (spacing[0] * factors[0], spacing[1] * factors[1], spacing[2] * factors[2])
-    edges = [_edges(_averaged(image, factors), coarse) for image in (first, second)]
+    edges = [_edges(averaged(image, factors), coarse) for image in (first, second)]
     if edges[0] is None or edges[1] is None:
         return 0.0
     shared = edges[0].inside & edges[1].inside
@@ -194,16 +194,27 @@ def _against(
     return z, y, x
 
 
-def _block(shape: tuple[int, ...], spacing: Spacing) -> Shape:
-    """Size (z, y, x) in voxels of the blocks to average over, so that at most `MOST_VOXELS` are left."""
+def block(shape: tuple[int, ...], spacing: Spacing, most: int = MOST_VOXELS) -> Shape:
+    """Size (z, y, x) in voxels of the blocks to average over, so that few enough are left.
+
+    Args:
+        shape: shape (z, y, x) of the image.
+        spacing: spacing (z, y, x) in mm.
+        most: number of voxels that may be left.
+    """
     factors = np.ones(3, np.int64)
-    while math.prod(-(-n // f) for n, f in zip(shape, factors.tolist(), strict=True)) > MOST_VOXELS:
+    while math.prod(-(-n // f) for n, f in zip(shape, factors.tolist(), strict=True)) > most:
         factors[int(np.argmin(np.asarray(spacing) * factors))] *= 2
     return int(factors[0]), int(factors[1]), int(factors[2])
 
 
-def _averaged(image: NDArray[np.float32], factors: Shape) -> NDArray[np.float32]:
-    """Means over whole blocks; voxels at the upper ends that fill no block are left out."""
+def averaged(image: NDArray[np.float32], factors: Shape) -> NDArray[np.float32]:
+    """Means (z, y, x) over whole blocks; voxels at the upper ends that fill no block are left out.
+
+    Args:
+        image: image (z, y, x).
+        factors: size (z, y, x) of a block in voxels.
+    """
     if factors == (1, 1, 1):
         return image
     kept = [n // f * f for n, f in zip(image.shape, factors, strict=True)]

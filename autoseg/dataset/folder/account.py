@@ -32,7 +32,7 @@ class Entry:
         path: file, or folder of DICOM slices.
         case: name of its case.
         sequence: name of its sequence; empty for a label map.
-        patient: name of its patient; None where the path tells none.
+        patient: name of its patient, or of the folder that may be one; None where the path tells none.
         is_label: whether it is a label map.
     """
 
@@ -70,6 +70,7 @@ class Account:
         sequences: names of the sequences, in the order of the channels.
         cases: its cases, by name; where there are label maps, those that have one.
         left_out: what is not used.
+        notes: what was decided where the names leave it open, one sentence each.
     """
 
     folder: Path
@@ -77,6 +78,7 @@ class Account:
     sequences: tuple[str, ...]
     cases: tuple[FoundCase, ...]
     left_out: tuple[LeftOut, ...]
+    notes: tuple[str, ...] = ()
 
 
 def told(folder: Path, left_out: Iterable[LeftOut]) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from autoseg.dataset.names import split_ending
 
 _SUBJECT = re.compile(r"sub-[^_/]+")
 _ENTITY = re.compile(r"([a-z]+)-([^_]+)", re.IGNORECASE)
-_LABEL_SUFFIXES = ("dseg", "mask", "probseg", "seg", "roi")
+_LABEL_SUFFIXES = ("dseg", "mask", "probseg", "seg", "roi", "msk")
 _PROBABILITIES = "probseg"
 # they tell which image or label, but not another sequence
 _NOT_A_SEQUENCE = ("sub", "ses", "space", "label", "desc", "res", "den", "hemi", "from", "to")
@@ -51,7 +51,10 @@ def bids_entries(folder: Path, images: Sequence[Path]) -> tuple[list[Entry], lis
     entries: list[Entry] = []
     named: list[_Named] = []
     for image in images:
-        entities, suffix = _split(image)
+        entities, written = _split(image)
+        suffix, words = written.lower(), split_name(written)
+        # such as lesion-manual, which the specification does not have
+        is_label = suffix in _LABEL_SUFFIXES or words.is_label or bool(words.perhaps_label)
         if "sub" not in entities:
             left_out.append(LeftOut(image, "its name has no sub-…"))
             continue
@@ -59,11 +62,15 @@ def bids_entries(folder: Path, images: Sequence[Path]) -> tuple[list[Entry], lis
         case = f"{subject}_ses-{entities['ses']}" if "ses" in entities else subject
         if suffix == _PROBABILITIES:
             left_out.append(LeftOut(image, "probabilities, no label map"))
-        elif suffix in _LABEL_SUFFIXES:
+        elif is_label and "brain" in (entities.get("desc"), entities.get("label")):
+            left_out.append(LeftOut(image, "a mask of the whole brain"))
+        elif is_label:
             entries.append(Entry(image, case, "", subject, is_label=True))
         elif "derivatives" in image.relative_to(folder).parts:
             left_out.append(LeftOut(image, "a processed image among the derivatives"))
         else:
+            # sequences keep the spelling of BIDS, such as T1w
+            suffix = written
             telling = "_".join(f"{key}-{value}" for key, value in entities.items() if key not in _NOT_A_SEQUENCE)
             named.append(_Named(image, case, subject, telling, suffix))
     entries += [Entry(one.image, one.case, name, one.subject, False) for one, name in _sequences(named)]
@@ -71,10 +78,10 @@ def bids_entries(folder: Path, images: Sequence[Path]) -> tuple[list[Entry], lis
 
 
 def _split(image: Path) -> tuple[dict[str, str], str]:
-    """Entities of a BIDS name by their key, and its suffix in lower case."""
+    """Entities of a BIDS name by their key in lower case, and its suffix."""
     *entities, suffix = split_ending(image)[0].split("_")
     found = (_ENTITY.fullmatch(text) for text in entities)
-    return {match[1]: match[2] for match in found if match}, suffix
+    return {match[1].lower(): match[2] for match in found if match}, suffix
 
 
 def _sequences(named: Sequence[_Named]) -> list[tuple[_Named, str]]:

@@ -43,7 +43,7 @@ def read_folder(folder: Path) -> Dataset:
         cases=cases,
         file_ending=split_ending(first)[1] or ".nii.gz",
         folder=folder,
-        warnings=warnings,
+        warnings=(*account.notes, *warnings),
         left_out=told(folder, account.left_out),
         description=declaration.description,
         synthetic=declaration.synthetic,

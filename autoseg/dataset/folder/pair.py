@@ -8,20 +8,22 @@ holds one label map: `p01/axial.nii.gz`, `p01/annotated.seg.nrrd`. By the beginn
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import combinations
 
 from autoseg.dataset.folder.account import Entry
 from autoseg.dataset.folder.parts import Part
+from autoseg.dataset.folder.patients import is_a_visit
 from autoseg.dataset.names import split_channel
 
 ONLY = "image"
 """Name of the sequence where a case has a single image and its name tells none."""
 
-_LEAST_SHARE = 0.5
-# more cases in each top folder than this are those of a site rather than of a patient
-_MOST_CASES_OF_A_PATIENT = 6
+_LEAST_SHARE, _LEAST_CASES = 0.5, 2
+"""Words that are no known sequence become one where more than this share of the cases have them, and so many."""
 
 Pairing = Callable[[list[Part], list[Part]], "list[Entry] | None"]
 
@@ -32,32 +34,76 @@ def pair(parts: Sequence[Part]) -> list[Entry] | None:
     if not images or not labels:
         return None
     ways: tuple[Pairing, ...] = (_by_name, _by_number, _by_folder, _by_beginning)
-    for way in ways:
-        if (entries := way(images, labels)) is not None:
-            return _with_patients(entries)
-    return None
+    return next((entries for way in ways if (entries := way(images, labels)) is not None), None)
 
 
 def unpaired(parts: Sequence[Part]) -> list[Entry]:
-    """Return an entry for each image of a folder without label maps, by name, or by number where all have numbers."""
+    """Return an entry for each image of a folder without label maps, by number where these are channels, or by name."""
     images = list(parts)
-    return _with_patients(_by_number(images, []) or _by_name(images, []) or [])
+    return _by_number(images, []) or _by_name(images, []) or []
+
+
+def same_names(parts: Sequence[Part]) -> tuple[str, str] | None:
+    """Two folders that hold images of the same names, of which one may hold the label maps; None where none are."""
+    names: defaultdict[str, set[tuple[str, ...]]] = defaultdict(set)
+    for part in parts:
+        if part.folders and part.rest and not part.sequence:
+            names[part.folders[0]].add((*part.folders[1:], part.rest))
+    folders = [folder for folder, inside in names.items() if len(inside) > 1]
+    return next(((a, b) for a, b in combinations(folders, 2) if names[a] == names[b]), None)
+
+
+def doubtful_words(parts: Sequence[Part]) -> set[str]:
+    """Words that may be sequences or parts of names: those of images of which no case has two.
+
+    `PD_001` and `HC_002` may be a sequence and none, or two groups of patients.
+    """
+    sequences: defaultdict[tuple[str, ...], set[str]] = defaultdict(set)
+    for part in parts:
+        if not part.is_label:
+            sequences[part.key].add(part.sequence)
+            if part.folders:
+                # a folder may be a case, whose images have further words in their names
+                sequences[part.folders].add(part.sequence)
+    found = set().union(*sequences.values())
+    return found - {""} if len(found) > 1 and all(len(of_case) == 1 for of_case in sequences.values()) else set()
 
 
 def _by_name(images: list[Part], labels: list[Part]) -> list[Entry] | None:
-    keys = {part.key for part in images}
-    if any(part.key not in keys for part in labels):
+    names: dict[tuple[str, ...], str] = {}
+    for part in images:
+        names.setdefault(part.key, _name(part))
+    annotated = {part.key for part in labels}
+    left = [part for part in images if part.key not in annotated]
+    if any(part.key not in names for part in labels) or _belong_to_cases(left, labels):
         return None
-    return [_entry(part, _name(part), part.sequence or ONLY) for part in (*images, *labels)]
+    return [_entry(part, names[part.key], part.sequence or ONLY) for part in (*images, *labels)]
+
+
+def _belong_to_cases(left: list[Part], labels: list[Part]) -> bool:
+    """Whether images without a label map lie in the folders of cases, or begin with the words of half of the cases."""
+    of_cases = {part.folders for part in labels if part.folders}
+    if len(of_cases) > 1 and any(part.folders in of_cases for part in left):
+        return True
+    alike = {first_word(part.rest) for part in left} & {first_word(part.rest) for part in labels} - {""}
+    return len(alike) > _LEAST_SHARE * len({first_word(part.rest) for part in labels})
+
+
+def first_word(name: str) -> str:
+    """The letters and digits that a name begins with, in lower case."""
+    match = re.match(r"[^\W_]+", name)
+    return match.group().casefold() if match else ""
 
 
 def _by_number(images: list[Part], labels: list[Part]) -> list[Entry] | None:
-    numbered = []
+    numbered, numbers = [], defaultdict[tuple[str, ...], set[int]](set)
     for part in images:
         if (split := split_channel(part.rest)) is None:
             return None
         numbered.append(replace(part, rest=split[0], sequence=part.sequence or f"channel {split[1]}"))
-    return _by_name(numbered, labels)
+        numbers[numbered[-1].key].add(split[1])
+    # channels are counted from 0, cases may be counted from anywhere
+    return _by_name(numbered, labels) if all(0 in of_case for of_case in numbers.values()) else None
 
 
 def _by_folder(images: list[Part], labels: list[Part]) -> list[Entry] | None:
@@ -75,6 +121,9 @@ def _by_folder(images: list[Part], labels: list[Part]) -> list[Entry] | None:
 
 def _by_beginning(images: list[Part], labels: list[Part]) -> list[Entry] | None:
     names = {part.key: _name(part) for part in labels}
+    alone = [part for part in images if not any(_begins(part.key, key) for key in names)]
+    if _belong_to_cases(alone, labels):
+        return None
     entries = [_entry(part, _name(part), "") for part in labels]
     met = set()
     for part in images:
@@ -85,6 +134,9 @@ def _by_beginning(images: list[Part], labels: list[Part]) -> list[Entry] | None:
         key = max(found, key=lambda one: len(one[-1]))
         met.add(key)
         own = part.rest[len(key[-1]) :].strip("_-. ")
+        if own[:1].isdigit() or is_a_visit(own):
+            # a second visit or the other side, whose label map is missing, is no sequence
+            return None
         entries.append(_entry(part, names[key], "_".join(text for text in (part.sequence, own) if text) or ONLY))
     return entries if met == set(names) and _usual(entries, len(names)) else None
 
@@ -99,7 +151,7 @@ def _begins(key: tuple[str, ...], label: tuple[str, ...]) -> bool:
 def _usual(entries: Sequence[Entry], cases: int) -> bool:
     """Whether the names that became sequences occur in half of the cases, as sequences do and other names do not."""
     times = Counter(entry.sequence for entry in entries if not entry.is_label)
-    return all(count >= _LEAST_SHARE * cases for count in times.values())
+    return all(count > _LEAST_SHARE * cases and count >= min(_LEAST_CASES, cases) for count in times.values())
 
 
 def _without_folders(rest: str, folders: tuple[str, ...]) -> str:
@@ -118,17 +170,6 @@ def _name(part: Part) -> str:
 
 
 def _entry(part: Part, case: str, sequence: str) -> Entry:
-    # a folder for each patient holds one for each visit
-    patient = part.folders[0] if len(part.folders) > 1 or (part.folders and case != part.folders[0]) else None
-    return Entry(part.path, case, "" if part.is_label else sequence, patient, part.is_label)
-
-
-def _with_patients(entries: list[Entry]) -> list[Entry]:
-    """Take the top folders for patients only where each has a few cases; those of a site have many."""
-    cases: defaultdict[str | None, set[str]] = defaultdict(set)
-    for entry in entries:
-        cases[entry.patient].add(entry.case)
-    largest = max((len(names) for patient, names in cases.items() if patient is not None), default=0)
-    if largest <= _MOST_CASES_OF_A_PATIENT:
-        return entries
-    return [replace(entry, patient=None) for entry in entries]
+    # a folder for each patient may hold one for each visit
+    above = part.folders if part.rest and case != "_".join(part.folders) else part.folders[:-1]
+    return Entry(part.path, case, "" if part.is_label else sequence, "_".join(above) or None, part.is_label)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autoseg.dataset.folder.words import IMAGE_FOLDERS, LABEL_FOLDERS, split_name
@@ -22,6 +22,7 @@ class Part:
         rest: its name without ending, sequence and mark of a label map.
         sequence: known sequence in its path; empty where there is none.
         is_label: whether its path marks it as a label map.
+        perhaps_label: word of its path that makes it perhaps a label map, where it is not marked as one.
     """
 
     path: Path
@@ -29,6 +30,7 @@ class Part:
     rest: str
     sequence: str
     is_label: bool
+    perhaps_label: str = ""
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -37,20 +39,24 @@ class Part:
 
 
 def parts_of(folder: Path, images: Sequence[Path]) -> list[Part]:
-    """Return the part of each image below a folder."""
-    return [_part(folder, image) for image in images]
+    """Return the part of each image below a folder, without the folders that hold all of them."""
+    parts = [_part(folder, image) for image in images]
+    while len({part.folders[:1] for part in parts}) == 1 and all(len(part.folders) > 1 for part in parts):
+        parts = [replace(part, folders=part.folders[1:]) for part in parts]
+    return parts
 
 
 def _part(folder: Path, image: Path) -> Part:
     *above, last = image.relative_to(folder).parts
     kept: list[str] = []
-    sequence, is_label = "", False
+    sequence, is_label, perhaps = "", False, ""
     for text in above:
         text = unicodedata.normalize("NFC", text)
         if text.lower() in LABEL_FOLDERS:
             is_label = True
         elif text.lower() not in IMAGE_FOLDERS:
             name = split_name(text)
+            perhaps = perhaps or name.perhaps_label or (text if name.is_label else "")
             if name.rest or not name.sequence:
                 kept.append(text)
             else:
@@ -58,11 +64,9 @@ def _part(folder: Path, image: Path) -> Part:
     # a folder of slices has no ending
     stem, ending = (last, "") if image.is_dir() else split_ending(image)
     name = split_name(stem)
-    # the sequence that a label map was drawn on is not its own
-    return Part(
-        image,
-        tuple(kept),
-        name.rest,
-        name.sequence or sequence,
-        is_label or name.is_label or ending.lower() == SEGMENTATION_ENDING,
-    )
+    is_label = is_label or name.is_label or ending.lower() == SEGMENTATION_ENDING
+    rest, sequence = name.rest, name.sequence or sequence
+    if not rest and not kept:
+        # T1.nii.gz in the folder itself is a case rather than a sequence
+        rest, sequence = name.sequence, ""
+    return Part(image, tuple(kept), rest, sequence, is_label, "" if is_label else perhaps or name.perhaps_label)

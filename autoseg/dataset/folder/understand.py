@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from autoseg.dataset.csv_rows import RESERVED
 from autoseg.dataset.folder.account import Account, Entry, FoundCase, LeftOut
 from autoseg.dataset.folder.bids import bids_entries, is_bids
-from autoseg.dataset.folder.pair import ONLY, pair, unpaired
+from autoseg.dataset.folder.pair import ONLY, doubtful_words, pair, same_names, unpaired
 from autoseg.dataset.folder.parts import Part, parts_of
+from autoseg.dataset.folder.patients import folders_are_patients, note_on_folders, with_visits
 from autoseg.dataset.folder.pattern import entries_by_pattern
+from autoseg.dataset.folder.spellings import names_that_differ
 from autoseg.dataset.folder.walk import images_in
 from autoseg.dataset.folder.words import in_order
 from autoseg.errors import DatasetError
@@ -36,21 +39,37 @@ def understand(folder: Path, images: str | None = None, label: str | None = None
     if not paths:
         raise DatasetError([_refusal(folder, "holds no image", left_out)])
     if images is not None:
+        by_folders = False
         entries, others = entries_by_pattern(folder, paths, images, label)
         kind = "named by patterns"
     elif is_bids(folder, paths):
+        by_folders = False
         entries, others = bids_entries(folder, paths)
         kind = "BIDS"
     else:
         parts = parts_of(folder, paths)
-        others = []
+        others, by_folders = [], True
+        if doubt := _doubt(folder, parts):
+            raise DatasetError([_refusal(folder, doubt, left_out)])
         if any(part.is_label for part in parts):
             entries, kind = pair(parts), _kind(parts)
         else:
             entries, kind = unpaired(parts), "images without label maps"
         if not entries:
             raise DatasetError([_refusal(folder, _seen(folder, parts), left_out)])
-    return _account(folder, kind, entries, [*left_out, *others])
+    return _account(folder, kind, entries, [*left_out, *others], by_folders=by_folders)
+
+
+def _doubt(folder: Path, parts: Sequence[Part]) -> str:
+    """What of the names has two meanings, as the end of a sentence; empty where nothing has."""
+    if perhaps := [part for part in parts if part.perhaps_label]:
+        shown = ", ".join(f"{_below(folder, part.path)} ({part.perhaps_label})" for part in perhaps[:_SHOWN])
+        return f"these may be label maps or images: {shown}{_more(perhaps)}"
+    if words := doubtful_words(parts):
+        return f"{', '.join(sorted(words))} may be a sequence or a part of the names: no case has two sequences"
+    if not any(part.is_label for part in parts) and (folders := same_names(parts)):
+        return f"{folders[0]} and {folders[1]} hold images of the same names: one of them may hold the label maps"
+    return ""
 
 
 def understand_annotated(folder: Path) -> Account:
@@ -76,7 +95,18 @@ def _kind(parts: Sequence[Part]) -> str:
     return "images and label maps side by side" if together else "folders of images and of label maps"
 
 
-def _account(folder: Path, kind: str, entries: Sequence[Entry], left_out: list[LeftOut]) -> Account:
+def _account(
+    folder: Path, kind: str, entries: Sequence[Entry], left_out: list[LeftOut], *, by_folders: bool
+) -> Account:
+    """Make the account of the entries.
+
+    Args:
+        folder: the folder.
+        kind: what it is, in words.
+        entries: its images and label maps.
+        left_out: what is not used.
+        by_folders: whether patients are folders above the cases, which may be something else.
+    """
     images: defaultdict[str, dict[str, Path]] = defaultdict(dict)
     labels: dict[str, Path] = {}
     patients: dict[str, str | None] = {}
@@ -89,7 +119,13 @@ def _account(folder: Path, kind: str, entries: Sequence[Entry], left_out: list[L
                 f"case {entry.case} has two {what}, {_below(folder, held[name])} and {_below(folder, entry.path)}"
             )
         held[name] = entry.path
-        patients[entry.case] = entry.patient
+        of_case = patients.setdefault(entry.case, entry.patient)
+        if of_case is None:
+            patients[entry.case] = entry.patient
+        elif entry.patient not in (of_case, None) and not by_folders:
+            problems.append(f"case {entry.case} is of two patients, {of_case} and {entry.patient}")
+    sequences = in_order({name for of_case in images.values() for name in of_case})
+    problems += [f"a sequence cannot be named {name}" for name in sequences if name.casefold() in RESERVED]
     without = [name for name in labels if name not in images]
     problems += [f"{_below(folder, labels[name])} is a label map without an image" for name in without]
     if problems:
@@ -98,7 +134,19 @@ def _account(folder: Path, kind: str, entries: Sequence[Entry], left_out: list[L
         if name not in labels:
             left_out += [LeftOut(path, "has no label map") for path in images[name].values()]
     cases = tuple(FoundCase(name, images[name], labels.get(name), patients[name]) for name in sorted(labels or images))
-    return Account(folder, kind, in_order({name for case in cases for name in case.images}), cases, tuple(left_out))
+    cases, notes = _patients(cases) if by_folders else (cases, ())
+    notes = (*notes, *names_that_differ(cases))
+    used = in_order({name for case in cases for name in case.images})
+    return Account(folder, kind, used, cases, tuple(left_out), notes)
+
+
+def _patients(cases: tuple[FoundCase, ...]) -> tuple[tuple[FoundCase, ...], tuple[str, ...]]:
+    """Decide which folders above the cases are patients, and say so."""
+    if all(case.patient is None for case in cases):
+        return with_visits(cases)
+    are_patients = folders_are_patients(cases)
+    told = note_on_folders(cases, are_patients=are_patients)
+    return cases if are_patients else tuple(replace(case, patient=None) for case in cases), (told,)
 
 
 def _only_one_sequence(entries: Sequence[Entry]) -> list[Entry]:
@@ -111,10 +159,12 @@ def _only_one_sequence(entries: Sequence[Entry]) -> list[Entry]:
 
 def _seen(folder: Path, parts: Sequence[Part]) -> str:
     images, labels = ([part for part in parts if part.is_label is role] for role in (False, True))
-    shown = ", ".join(_below(folder, part.path) for part in (*labels[: _SHOWN // 2], *images[: _SHOWN // 2]))
+    of_image, of_label = {part.key for part in images}, {part.key for part in labels}
+    alone = [part for part in labels if part.key not in of_image] + [p for p in images if p.key not in of_label]
+    shown = ", ".join(_below(folder, part.path) for part in alone[:_SHOWN]) or "none stands alone"
     return (
-        f"holds {len(labels)} label maps and {len(images)} images, and their names do not tell which belong together "
-        f"(such as {shown})"
+        f"holds {len(labels)} label maps and {len(images)} images, and their names do not tell which belong together; "
+        f"without a partner of the same name: {shown}{_more(alone)}"
     )
 
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from autoseg.dataset.folder.account import LeftOut
 from autoseg.dataset.names import is_dicom_folder, split_ending
 from autoseg.errors import DatasetError
+from autoseg.image.dicom_file import DICOM_ENDINGS
 from autoseg.image.file_kind import why_unreadable
 
-MOST_FILES, DEEPEST = 200_000, 12
-"""A folder with more files, or deeper ones, is the top of a disk rather than a data set."""
+MOST_ENTRIES, DEEPEST = 200_000, 12
+"""A folder with more files and folders, or deeper ones, is the top of a disk rather than a data set."""
 
 _PACKED = (".bz2", ".xz", ".zip", ".gz", ".tar", ".tgz", ".7z", ".rar", ".zst")
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-_HELD_OUT = ("imagests", "labelsts")
+_VOXELS = {".raw": (".mhd", ".nhdr"), ".zraw": (".mhd",), ".img": (".hdr",), ".gz": (".nhdr", ".hdr")}
+_HELD_OUT = (
+    *("imagests", "labelsts", "imagesva", "labelsva"),
+    *("test", "testing", "test_set", "testset", "holdout", "hold-out"),
+)
+_OF_A_RUN = ("fingerprint.json", "splits.json")
 
 
 def images_in(folder: Path) -> tuple[list[Path], list[LeftOut]]:
@@ -26,37 +33,52 @@ def images_in(folder: Path) -> tuple[list[Path], list[LeftOut]]:
         folder: folder to look into.
 
     Raises:
-        DatasetError: it holds too many files, or folders in too many folders.
+        DatasetError: it holds too many files and folders, or folders in too many folders.
     """
     images: list[Path] = []
     left_out: list[LeftOut] = []
     seen: set[Path] = set()
-    waiting = [(folder, 0)]
+    waiting, looked_at = [(folder, 0)], 0
     while waiting:
         inside, depth = waiting.pop()
         if (real := inside.resolve()) in seen:
             left_out.append(LeftOut(inside, "a link to a folder that is looked into already"))
             continue
         seen.add(real)
-        for entry in sorted(one for one in inside.iterdir() if not one.name.startswith(".")):
-            if not entry.is_dir():
-                _sort_file(entry, images, left_out)
-            elif (why := why_unreadable(entry)) is not None:
-                left_out.append(LeftOut(entry, why))
-            elif entry.name.lower() in _HELD_OUT:
-                left_out.append(LeftOut(entry, "for testing, by its name"))
-            elif is_dicom_folder(entry):
-                images.append(entry)
+        entries = []
+        with os.scandir(inside) as found:
+            for entry in found:
+                looked_at += 1
+                if looked_at > MOST_ENTRIES:
+                    raise _too_large(folder, f"more than {MOST_ENTRIES:,} files and folders")
+                if not entry.name.startswith("."):
+                    entries.append(inside / entry.name)
+        for path in sorted(entries):
+            if not path.is_dir():
+                _sort_file(path, images, left_out)
+            elif why := _why_not_looked_into(path):
+                left_out.append(LeftOut(path, why))
+            elif is_dicom_folder(path):
+                images.append(path)
+                _sort_beside_slices(path, images, left_out)
+                waiting += [(inner, depth + 1) for inner in sorted(path.iterdir()) if inner.is_dir()]
+            elif depth == DEEPEST:
+                raise _too_large(folder, f"folders more than {DEEPEST} deep, such as {path}")
             else:
-                waiting.append((entry, depth + 1))
-        if len(images) + len(left_out) > MOST_FILES or depth > DEEPEST:
-            raise DatasetError(
-                [
-                    f"{folder}: holds more than {MOST_FILES:,} files or folders more than {DEEPEST} deep; "
-                    "give the folder of the data set alone, or a cases.csv"
-                ]
-            )
+                waiting.append((path, depth + 1))
     return _without_pictures(sorted(images), left_out)
+
+
+def _too_large(folder: Path, what: str) -> DatasetError:
+    return DatasetError([f"{folder}: holds {what}; give the folder of the data set alone, or a cases.csv"])
+
+
+def _why_not_looked_into(folder: Path) -> str | None:
+    if (why := why_unreadable(folder)) is not None:
+        return why
+    if folder.name.lower() in _HELD_OUT:
+        return "for testing or validation, by its name"
+    return "a RUN folder" if all((folder / name).is_file() for name in _OF_A_RUN) else None
 
 
 def _sort_file(file: Path, images: list[Path], left_out: list[LeftOut]) -> None:
@@ -64,10 +86,21 @@ def _sort_file(file: Path, images: list[Path], left_out: list[LeftOut]) -> None:
     if split_ending(file)[1]:
         # one that leads nowhere or cannot be opened is told as a problem of its case
         images.append(file)
+    elif any(file.with_suffix(ending).exists() for ending in _VOXELS.get(file.suffix.lower(), ())):
+        # the voxels of a header beside it, which is the image
+        return
     elif name.endswith(_PACKED):
         left_out.append(LeftOut(file, "packed in a way that is not read; unpack it"))
     else:
         left_out.append(LeftOut(file, "no image"))
+
+
+def _sort_beside_slices(folder: Path, images: list[Path], left_out: list[LeftOut]) -> None:
+    """Sort image files of other formats that lie among DICOM slices, such as a segmentation."""
+    for file in sorted(folder.iterdir()):
+        ending = split_ending(file)[1].lower()
+        if file.is_file() and ending not in ("", *DICOM_ENDINGS) and not file.name.startswith("."):
+            _sort_file(file, images, left_out)
 
 
 def _without_pictures(images: list[Path], left_out: list[LeftOut]) -> tuple[list[Path], list[LeftOut]]:

@@ -23,6 +23,14 @@ _LABEL_WORDS = frozenset(
         *("annotation", "annotations", "roi", "dseg", "segs", "segm"),
     )
 )
+_PERHAPS_LABELS = frozenset(
+    (
+        *("tumor", "tumors", "tumour", "lesion", "lesions", "contour", "contours", "prediction", "predictions", "pred"),
+        *("msk", "segmented", "untitled", "maske", "masken", "segmentierung", "segmentierungen", "läsion", "läsionen"),
+        *("label1", "seg1", "seg2", "masque", "masques", "contornos", "mascara", "máscara", "mascaras", "máscaras"),
+        *("etiqueta", "etiquetas", "segmentacion", "segmentación", "lésion", "lésions", "truth", "manual"),
+    )
+)
 _PLAIN_WORDS = frozenset(("image", "img", "scan", "volume", "vol", "orig"))
 _SEQUENCES = {
     **dict.fromkeys(("t1", "t1w", "t1n", "t1wi"), "T1"),
@@ -30,7 +38,7 @@ _SEQUENCES = {
     **dict.fromkeys(("t2", "t2w", "t2wi"), "T2"),
     **dict.fromkeys(("flair", "t2f", "t2flair"), "FLAIR"),
     **dict.fromkeys(("stir", "t2stir"), "STIR"),
-    "tirm": "TIRM",
+    **dict.fromkeys(("tirm", "t2tirm"), "TIRM"),
     "spir": "SPIR",
     "t2star": "T2star",
     "swi": "SWI",
@@ -46,9 +54,9 @@ _SEQUENCES = {
 _PAIRS = {
     **{("T1", word): "T1ce" for word in ("ce", "gd", "post", "contrast", "km", "postcontrast")},
     **{(word, "T1"): "T1ce" for word in ("ce", "gd", "post", "contrast")},
-    ("T2", "FLAIR"): "FLAIR",
-    ("T2", "STIR"): "STIR",
+    **{pair: name for name in ("FLAIR", "STIR", "TIRM") for pair in (("T2", name), (name, "T2"))},
 }
+_CONTRAST = frozenset(("ce", "gd", "post", "contrast", "km", "postcontrast", "gad", "gadolinium"))
 ORDER = tuple(dict.fromkeys((*_SEQUENCES.values(),)))
 """Known sequences in the order in which they become channels; others follow by name."""
 
@@ -63,13 +71,13 @@ class Name:
         rest: the name without the words below.
         sequence: known sequence in it; empty where there is none.
         is_label: whether its first or last word says that it is a label map.
-        sequences: how many different sequences were found; more than one leaves `sequence` empty.
+        perhaps_label: word that makes it perhaps a label map, where it is not marked as one; empty where none does.
     """
 
     rest: str
     sequence: str
     is_label: bool
-    sequences: int
+    perhaps_label: str = ""
 
 
 def split_name(name: str) -> Name:
@@ -88,8 +96,11 @@ def split_name(name: str) -> Name:
             used.add(i)
     sequences = _sequences(lower, used)
     used |= {i for i, word in enumerate(lower) if word in _PLAIN_WORDS}
+    perhaps = next((word for word in lower if word in _LABEL_WORDS | _PERHAPS_LABELS), "")
+    if sequences == ["T1"] and (contrast := {i for i, word in enumerate(lower) if word in _CONTRAST}):
+        sequences, used = ["T1ce"], used | contrast
     rest = "" if len(used) == len(words) else _without(name, [words[i].span() for i in sorted(used)])
-    return Name(rest, sequences[0] if len(sequences) == 1 else "", is_label, len(sequences))
+    return Name(rest, sequences[0] if len(sequences) == 1 else "", is_label, "" if is_label else perhaps)
 
 
 def _sequences(lower: list[str], used: set[int]) -> list[str]:

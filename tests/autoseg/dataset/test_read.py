@@ -272,5 +272,5 @@ def test_a_column_that_looks_like_patients_is_asked_about(tmp_path, values, aske
         build.write(tmp_path / f"{i}.nii", build.voxels(i))
         build.write(tmp_path / f"{i}_seg.nii", build.label_voxels())
         lines.append(f"{i},{i}.nii,{i}_seg.nii,{value}")
-    dataset = read_dataset(table(tmp_path, "case,T1,label,mrn", *lines))
+    dataset = read_dataset(table(tmp_path, "case,T1,label,ward", *lines))
     assert any("if it names patients, call it `patient`" in warning for warning in dataset.warnings) is asked

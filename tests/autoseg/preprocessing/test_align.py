@@ -1,6 +1,7 @@
 """Sequences that were displaced by a known rigid movement are moved back, and others are left as they are."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from scipy import ndimage
 from autoseg.dataset.load import LoadedCase
 from autoseg.image.geometry import IDENTITY, Geometry
 from autoseg.plan.plan import FIRST
-from autoseg.preprocessing.align import align, align_case, aligned_as_planned
-from autoseg.preprocessing.edge_refinement import matrix_of
+from autoseg.preprocessing import edge_refinement
+from autoseg.preprocessing.align import Movement, align, align_case, aligned_as_planned
+from autoseg.preprocessing.edge_refinement import UNMOVED, matrix_of, refine
 from tests.example_plan import example_plan
 
 SHAPE, SPACING = (16, 44, 40), (4.0, 2.5, 2.5)
@@ -49,62 +51,92 @@ def displaced(array: np.ndarray, mm: tuple[float, ...], degrees: tuple[float, ..
     return sitk.GetArrayFromImage(sitk.Resample(image, image, transform, sitk.sitkLinear, 0.0))
 
 
-@pytest.mark.parametrize(("mm", "degrees"), [((3.0, -4.0, 2.0), (0.0, 0.0, 0.0)), ((-2.0, 5.0, 3.0), (3.0, -2.0, 6.0))])
-def test_a_movement_is_undone(mm: tuple[float, ...], degrees: tuple[float, ...]) -> None:
-    fixed, original = contrast(anatomy(), T1), contrast(anatomy(), T2)
-    moved, movement = align(fixed, displaced(original, mm, degrees), SPACING)
+MOVED = ((-2.0, 5.0, 3.0), (3.0, -2.0, 6.0))
+
+
+@pytest.fixture(scope="module")
+def aligned() -> tuple[np.ndarray, Movement]:
+    moved, movement = align(contrast(anatomy(), T1), displaced(contrast(anatomy(), T2), *MOVED), SPACING)
+    assert movement is not None
+    return moved, movement
+
+
+def test_a_movement_is_undone(aligned: tuple[np.ndarray, Movement]) -> None:
+    moved, movement = aligned
     assert movement.is_kept and movement.after > movement.before + 0.1
     # a point p of the fixed image is at movement(p) in the displaced one, which shows the original at t(movement(p))
     turn, back = matrix_of(np.array(movement.degrees)), np.array(movement.mm)[::-1]
     euler = sitk.Euler3DTransform()
-    euler.SetRotation(*(math.radians(angle) for angle in degrees))
-    euler.SetTranslation(mm)
+    euler.SetRotation(*(math.radians(angle) for angle in MOVED[1]))
+    euler.SetTranslation(MOVED[0])
     corners = [(x, y, z) for x in (-30, 30) for y in (-35, 35) for z in (-20, 20)]
     left = [np.linalg.norm(np.array(euler.TransformPoint((turn @ p + back).tolist())) - p) for p in corners]
     # a quarter of the thickness of a slice
     assert max(left) < 1.0
+    fixed, original = contrast(anatomy(), T1), contrast(anatomy(), T2)
     inner = (slice(4, -4), slice(9, -9), slice(9, -9))
     assert np.abs(moved[inner] - original[inner]).mean() < 0.5 * np.abs(fixed[inner] - original[inner]).mean()
 
 
-def test_what_lies_right_stays_within_a_fraction_of_a_voxel() -> None:
-    _, movement = align(contrast(anatomy(), T1), contrast(anatomy(), T2), SPACING)
-    assert math.hypot(*movement.mm) < 0.5 and max(map(abs, movement.degrees)) < 0.5
+def test_the_same_bits_again(aligned: tuple[np.ndarray, Movement]) -> None:
+    again, movement = align(contrast(anatomy(), T1), displaced(contrast(anatomy(), T2), *MOVED), SPACING)
+    assert np.array_equal(again, aligned[0]) and movement == aligned[1]
 
 
-def test_the_same_bits_again() -> None:
-    fixed, moving = contrast(anatomy(), T1), displaced(contrast(anatomy(), T2), (2.0, 2.0, 2.0), (2.0, 0.0, 0.0))
-    assert np.array_equal(align(fixed, moving, SPACING)[0], align(fixed, moving, SPACING)[0])
+def test_large_images_are_averaged_and_the_pivot_stays_the_centre(monkeypatch: pytest.MonkeyPatch) -> None:
+    fixed, moving = contrast(anatomy(), T1)[:, :43, :39], displaced(contrast(anatomy(), T2), *MOVED)[:, :43, :39]
+    whole = refine(fixed, moving, SPACING, [UNMOVED])
+    monkeypatch.setattr(edge_refinement, "MOST_VOXELS", fixed.size // 3)
+    coarse = refine(fixed, moving, SPACING, [UNMOVED])
+    assert np.abs(np.subtract(coarse.rigid, whole.rigid)).max() < 0.8
+    assert coarse.after > coarse.before
 
 
-def case(*present: bool) -> LoadedCase:
-    tissue = anatomy()
-    images = [contrast(tissue, T1), displaced(contrast(tissue, T2), (0.0, 6.0, 0.0), (0.0, 0.0, 0.0))]
+def case(second: np.ndarray, *present: bool) -> LoadedCase:
+    images = [contrast(anatomy(), T1), second]
     image = np.stack([one * there for one, there in zip(images, present, strict=True)])
     geometry = Geometry(SHAPE, SPACING, (0.0, 0.0, 0.0), ((0, 0, 1), (0, 1, 0), (1, 0, 0)))
-    return LoadedCase(image, present, None, geometry, IDENTITY)
+    return LoadedCase(image.astype(np.float32), present, None, geometry, IDENTITY)
 
 
-def test_the_chosen_sequence_stays_and_what_was_moved_is_told() -> None:
-    loaded = case(True, True)
-    onto_t2 = align_case(loaded, ["T1", "T2"], "T2")
-    assert np.array_equal(onto_t2.image[1], loaded.image[1]) and not np.array_equal(onto_t2.image[0], loaded.image[0])
+def test_the_chosen_sequence_stays_air_is_air_and_what_was_moved_is_told() -> None:
+    loaded = case(displaced(contrast(anatomy(), T2), (0.0, 6.0, 0.0), (0.0, 0.0, 0.0)), True, True)
+    # as a CT, whose air is -1000
+    loaded.image[0] -= 1000
+    onto_t2 = align_case(loaded, ["T1", "T2"], "T2", "anna")
+    assert np.array_equal(onto_t2.image[1], loaded.image[1])
+    assert not np.array_equal(onto_t2.image[0], loaded.image[0])
+    assert onto_t2.image[0].max() < 0 and loaded.image[0].min() in onto_t2.image[0]
     (told,) = onto_t2.warnings
-    assert told.startswith("T1 onto T2: moved by 6.")
-    onto_first = align_case(loaded, ["T1", "T2"], FIRST)
-    assert np.array_equal(onto_first.image[0], loaded.image[0])
+    assert re.match(r"anna: T1 onto T2: moved by [56]\.\d mm", told)
+
+
+def test_what_lies_right_keeps_its_bits() -> None:
+    loaded = case(contrast(anatomy(), T2), True, True)
+    onto_first = align_case(loaded, ["T1", "T2"], FIRST, "anna")
+    assert np.array_equal(onto_first.image, loaded.image)
+    assert "left as it is" in onto_first.warnings[0]
+
+
+def test_a_case_without_the_sequence_is_told() -> None:
+    alone = case(contrast(anatomy(), T2), True, False)
+    told = align_case(alone, ["T1", "T2"], "T2", "anna").warnings
+    assert told == ("anna: lacks T2, onto which its sequences would be aligned: nothing is aligned",)
 
 
 def test_nothing_is_aligned_unless_planned() -> None:
-    loaded = case(True, True)
-    assert aligned_as_planned(loaded, example_plan()) is loaded
-    alone = case(True, False)
-    assert align_case(alone, ["T1", "T2"], "T2").warnings == ()
+    loaded = case(contrast(anatomy(), T2), True, True)
+    assert aligned_as_planned(loaded, example_plan(), "anna") is loaded
 
 
-def test_unrelated_images_are_left_as_they_are() -> None:
-    noise = np.random.default_rng(1).normal(100, 20, SHAPE).astype(np.float32)
-    loaded = case(True, True)
-    loaded.image[1] = noise
-    (told,) = align_case(loaded, ["T1", "T2"], "T1").warnings
-    assert "left as it is" in told
+@pytest.mark.parametrize("content", ["noise", "constant"])
+def test_unrelated_images_are_left_as_they_are(content: str) -> None:
+    noise = np.random.default_rng(1).normal(100, 20, SHAPE) if content == "noise" else np.full(SHAPE, 7.0)
+    loaded = case(noise.astype(np.float32), True, True)
+    found = align_case(loaded, ["T1", "T2"], "T1", "anna")
+    assert np.array_equal(found.image, loaded.image) and "left as it is" in found.warnings[0]
+
+
+def test_few_slices_are_left_as_they_are() -> None:
+    moved, movement = align(contrast(anatomy(), T1)[:3], contrast(anatomy(), T2)[:3], SPACING)
+    assert movement is None and np.array_equal(moved, contrast(anatomy(), T2)[:3])

@@ -132,9 +132,52 @@ def test_sessions_of_bids(tmp_path: Path) -> None:
     assert account.sequences == ("acq-ax_T2w", "acq-sag_T2w")
 
 
-def test_folders_of_a_site_are_no_patients(tmp_path: Path) -> None:
-    files = [f"{site}/{site}{i}{end}.nii" for site in ("north", "south") for i in range(9) for end in ("", "_seg")]
-    assert {case.patient for case in understand(touch(tmp_path, *files)).cases} == {None}
+@pytest.mark.parametrize(
+    ("files", "patients", "told"),
+    [
+        (
+            [f"{site}/{site}{i}{end}.nii" for site in ("north", "south") for i in range(9) for end in ("", "_seg")],
+            {None},
+            "north, south (9 to 9 cases each) are taken for groups",
+        ),
+        (
+            [
+                f"cohort/p{i}/v{v}/{name}.nii"
+                for i in range(5)
+                for v in range(7 if i == 0 else 1)
+                for name in ("T1", "seg")
+            ],
+            {"p0", "p1", "p2", "p3", "p4"},
+            "p0, p1, p2, p3 … (1 to 7 cases each) are taken for patients",
+        ),
+        (
+            [f"s{i % 2}/p{i}/v{v}/{name}.nii" for i in range(4) for v in range(2) for name in ("T1", "seg")],
+            {"s0_p0", "s1_p1", "s0_p2", "s1_p3"},
+            "are taken for patients",
+        ),
+        ([f"p{i}/{name}.nii" for i in range(4) for name in ("T1", "seg")], {None}, None),
+    ],
+)
+def test_folders_above_the_cases(tmp_path: Path, files: list[str], patients: set, told: str | None) -> None:
+    account = understand(touch(tmp_path, *files))
+    assert {case.patient for case in account.cases} == patients
+    assert (told in account.notes[0]) if told else (account.notes == ())
+
+
+@pytest.mark.parametrize("ends", [("pre", "post"), ("20190304", "2021-03-04"), ("v1", "v2"), ("L", "R")])
+def test_visits_side_by_side_are_one_patients(tmp_path: Path, ends: tuple[str, str]) -> None:
+    files = [f"{person}_{end}{kind}.nii" for person in PEOPLE for end in ends for kind in ("", "_seg")]
+    account = understand(touch(tmp_path, *files))
+    assert len(account.cases) == 6 and {case.patient for case in account.cases} == set(PEOPLE)
+    assert "are taken for one patient's" in account.notes[0]
+
+
+def test_files_of_one_sequence_that_are_named_differently_are_told(tmp_path: Path) -> None:
+    files = [f"p{i}/t2_{'sag' if i < 2 else 'ax'}.nii" for i in range(4)] + [f"p{i}/seg.nii" for i in range(4)]
+    account = understand(touch(tmp_path, *files))
+    assert account.notes == (
+        "T2 has files of different names: t2_sag in 2, t2_ax in 2; if these are different sequences, write a table",
+    )
 
 
 def test_what_is_not_used_is_named(tmp_path: Path) -> None:
@@ -146,7 +189,7 @@ def test_what_is_not_used_is_named(tmp_path: Path) -> None:
         ("p09.nii.gz", "has no label map"),
         ("p10.nii.bz2", "packed in a way that is not read; unpack it"),
         ("preview.png", "a picture beside volumes"),
-        ("imagesTs", "for testing, by its name"),
+        ("imagesTs", "for testing or validation, by its name"),
     }
 
 
@@ -156,6 +199,37 @@ def test_a_link_to_a_folder_above_ends(tmp_path: Path) -> None:
     assert [one.path.name for one in understand(tmp_path).left_out] == ["again"]
 
 
+def test_a_run_in_the_folder_and_images_for_testing_are_left_out(tmp_path: Path) -> None:
+    sound = of_everyone("{}.nii.gz", "{}_seg.nii.gz")
+    run = ["RUN/fingerprint.json", "RUN/splits.json", "RUN/preprocessed/3d/p01/reference.nii.gz"]
+    account = understand(touch(tmp_path, *sound, *run, "test/p07.nii.gz", "a.mhd", "a_seg.mhd", "a.raw", "a_seg.raw"))
+    assert len(account.cases) == 4
+    assert [(one.path.name, one.why) for one in account.left_out] == [
+        ("RUN", "a RUN folder"),
+        ("test", "for testing or validation, by its name"),
+    ]
+
+
+def test_letters_differ_in_case(tmp_path: Path) -> None:
+    (case,) = understand(touch(tmp_path, "images/P01.nii", "labels/p01.nii")).cases
+    assert case.name == "P01" and case.label == tmp_path / "labels/p01.nii"
+
+
+def test_numbers_that_count_cases_are_no_channels(tmp_path: Path) -> None:
+    account = understand(touch(tmp_path, *(f"case_{i:04d}.nii.gz" for i in range(1, 5))))
+    assert [case.name for case in account.cases] == [f"case_{i:04d}" for i in range(1, 5)]
+
+
+def test_masks_of_the_brain_are_no_annotation(tmp_path: Path) -> None:
+    folder = touch(
+        tmp_path,
+        *(f"sub-{i}/anat/sub-{i}_T1w.nii.gz" for i in range(3)),
+        *(f"derivatives/fmriprep/sub-{i}/anat/sub-{i}_desc-brain_mask.nii.gz" for i in range(3)),
+    )
+    with pytest.raises(DatasetError, match="no name tells which of them are label maps"):
+        understand_annotated(folder)
+
+
 def test_accents_written_in_two_ways(tmp_path: Path) -> None:
     composed, parted = (unicodedata.normalize(form, "André") for form in ("NFC", "NFD"))
     account = understand(touch(tmp_path, f"images/{composed}.nii", f"labels/{parted}.nii"))
@@ -163,10 +237,34 @@ def test_accents_written_in_two_ways(tmp_path: Path) -> None:
 
 
 REFUSED = {
+    "groups or sequences": (
+        ["PD_001.nii", "PD_001_seg.nii", "HC_002.nii", "HC_002_seg.nii"],
+        r"PD may be a sequence or a part of the names: no case has two sequences",
+    ),
+    "a second annotation": (
+        of_everyone("{}_axial.nii", "{}_seg.nii", "{}_seg_AM.nii"),
+        r"these may be label maps or images: p01_seg_AM\.nii \(seg\)",
+    ),
+    "words of other languages": (
+        of_everyone("{}/t2.nii", "{}/Wirbel Maske.nii"),
+        r"these may be label maps or images: p01/Wirbel Maske\.nii \(maske\)",
+    ),
+    "an image that is left in the folder of a case": (
+        of_everyone("{}/T1.nii", "{}/T1_brain.nii", "{}/T1_brain_mask.nii"),
+        r"case p01 has two images of T1, p01/T1\.nii and p01/T1_brain\.nii",
+    ),
+    "an image that is left beside": (
+        of_everyone("{}_native.nii", "{}_portal.nii", "{}_portal_seg.nii"),
+        r"their names do not tell which belong together",
+    ),
+    "a visit without a label map": (
+        ["p1_axial.nii", "p1_2_axial.nii", "p1_seg.nii", "p2_axial.nii", "p2_seg.nii"],
+        r"their names do not tell which belong together",
+    ),
     "no image": (["a.txt"], "holds no image"),
     "names that differ": (
         ["images/a.nii", "images/b.nii", "labels/x.nii", "labels/y.nii"],
-        r"2 label maps and 2 images, and their names do not tell which belong together \(such as labels/x.nii",
+        r"2 label maps and 2 images, .* without a partner of the same name: labels/x\.nii, labels/y\.nii, images/a",
     ),
     "two label maps": (
         of_everyone("{}.nii", "{}_seg.nii", "{}_mask.nii"),
@@ -178,7 +276,7 @@ REFUSED = {
     ),
     "a label map alone": (
         [*of_everyone("{}/T1.nii", "{}/seg.nii"), "p04/seg.nii"],
-        r"their names do not tell|p04/seg.nii is a label map without an image",
+        r"4 label maps and 3 images, and their names do not tell which belong together",
     ),
 }
 
@@ -208,6 +306,19 @@ def test_patterns(tmp_path: Path) -> None:
     assert [(one.path.name, one.why) for one in account.left_out] == [("odd.nii", "fits no pattern")]
 
 
+def test_a_sign_within_the_names_of_cases(tmp_path: Path) -> None:
+    files = [f"s_p{i}_{sequence}.nii" for i in (1, 2) for sequence in ("T1", "T2")]
+    labels = ["s_p1_m.nii", "s_p2_m.nii"]
+    account = understand(touch(tmp_path, *files, *labels), "{case}_{sequence}.nii", "{case}_m.nii")
+    assert [case.name for case in account.cases] == ["s_p1", "s_p2"] and account.sequences == ("T1", "T2")
+
+
+def test_the_patient_of_the_images_pattern_is_kept(tmp_path: Path) -> None:
+    folder = touch(tmp_path, "a/q/p1_T1.nii", "a/q/p2_T1.nii", "masks/p1.nii", "masks/p2.nii")
+    account = understand(folder, "a/{patient}/{case}_{sequence}.nii", "masks/{case}.nii")
+    assert [case.patient for case in account.cases] == ["q", "q"]
+
+
 def test_a_field_twice_is_the_same_text(tmp_path: Path) -> None:
     files = of_everyone("{}/{}_T1.nii", "{}/m.nii")
     account = understand(touch(tmp_path, *files, "p01/p02_T1.nii"), "{case}/{case}_{sequence}.nii", "{case}/m.nii")
@@ -221,6 +332,7 @@ def test_a_field_twice_is_the_same_text(tmp_path: Path) -> None:
         ("{sequence}.nii", "has no {case}"),
         ("{case.nii", "is no field"),
         ("{}.nii", "is no field"),
+        ("{case}/{sequence}_*_*_*_*.nii", "6 fields"),
         ("x/{case}.nii", "fits no file; the folder holds p01.nii"),
     ],
 )

@@ -1,0 +1,84 @@
+"""Decides whether the folders above the cases are patients with several visits, or sites with many patients."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import median
+
+from autoseg.dataset.folder.account import FoundCase
+
+LEAST_PATIENTS, FEW_VISITS = 5, 3
+"""Folders are patients where there are so many of them, or where half of them hold no more cases than this."""
+
+_SHOWN = 4
+_VISIT = (
+    r"((19|20)\d{2}([-_.]?\d{2}){0,2}|v\d+|visit[-_ ]?\d*|pre|post|preop|postop|fu\d*|follow[-_ ]?up\d*|baseline|bl"
+    r"|tp\d+|t\d+m|l|r|left|right|re|li)"
+)
+_AT_THE_END = re.compile(rf"(.*[^\W_])[-_. ]+{_VISIT}", re.IGNORECASE)
+
+
+def folders_are_patients(cases: Sequence[FoundCase]) -> bool:
+    """Whether the folders that the cases have for patients are patients.
+
+    In doubt they are: cases of one patient in training and validation are worse than few folds.
+
+    Args:
+        cases: all cases, with the folders above them as patients.
+    """
+    sizes = _sizes(cases)
+    return len(sizes) >= LEAST_PATIENTS or (len(sizes) > 1 and median(sizes.values()) <= FEW_VISITS)
+
+
+def note_on_folders(cases: Sequence[FoundCase], *, are_patients: bool) -> str:
+    """A sentence that says what the folders were taken for.
+
+    Args:
+        cases: all cases, with the folders above them as patients; one has one at least.
+        are_patients: whether they are patients.
+    """
+    sizes = _sizes(cases)
+    names = ", ".join(list(sizes)[:_SHOWN]) + (" …" if len(sizes) > _SHOWN else "")
+    held = f"{min(sizes.values())} to {max(sizes.values())} cases each" if len(sizes) > 1 else f"{len(cases)} cases"
+    if are_patients:
+        return f"the folders {names} ({held}) are taken for patients, whose cases stay in one fold"
+    return (
+        f"the folders {names} ({held}) are taken for groups, and every case for another patient; if that is wrong, "
+        "write a table with `autoseg table` and give it a column `patient`"
+    )
+
+
+def is_a_visit(text: str) -> bool:
+    """Whether the first word of a text is a date, a visit or a side of the body, which tell no sequence."""
+    return re.fullmatch(_VISIT, re.split(r"[_ ]", text)[0], re.IGNORECASE) is not None
+
+
+def with_visits(cases: Sequence[FoundCase]) -> tuple[tuple[FoundCase, ...], tuple[str, ...]]:
+    """Give one patient to cases whose names differ in a date, a visit or a side alone, such as `p1_pre` and `p1_post`.
+
+    Args:
+        cases: cases, none of which has a patient.
+
+    Returns:
+        The cases, and a sentence that says so; both unchanged and empty where no two names are alike.
+    """
+    stems = {case.name: match[1] if (match := _AT_THE_END.fullmatch(case.name)) else case.name for case in cases}
+    of_stem: dict[str, list[str]] = {}
+    for name, stem in stems.items():
+        of_stem.setdefault(stem.casefold(), []).append(name)
+    several = [names for names in of_stem.values() if len(names) > 1]
+    if not several:
+        return tuple(cases), ()
+    shown = "; ".join(", ".join(names[:_SHOWN]) for names in several[:2])
+    told = f"cases whose names differ in a date, visit or side alone are taken for one patient's, such as {shown}"
+    return tuple(replace(case, patient=stems[case.name]) for case in cases), (told,)
+
+
+def _sizes(cases: Sequence[FoundCase]) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for case in cases:
+        if case.patient is not None:
+            sizes[case.patient] = sizes.get(case.patient, 0) + 1
+    return sizes
