@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from autoseg.errors import ImageError
@@ -41,27 +39,41 @@ def require_shallow(path: Path) -> None:
     Raises:
         ImageError: it is such a file.
     """
-    with _mapped(path) as content:
-        if content is None:
-            return
-        syntax, begin = _syntax(content)
-        if begin > len(content):
-            # GDCM would search for another meaning of these bytes, and take gigabytes for what it finds
-            raise ImageError(f"{path}: damaged or truncated, the elements of its file header are wrong; copy it again")
-        if syntax == _DEFLATED:
-            raise ImageError(
-                f"{path}: its elements are compressed as a whole (deflated), which is not read; convert it, for "
-                "example by `dcmconv +te OLD NEW` of dcmtk"
-            )
-        levels, items = (0, 0) if _is_flat(content, begin) else _nesting(content)
-        if levels > MOST_LEVELS or items > MOST_ITEMS:
-            what = (
-                f"nested more than {MOST_LEVELS} levels deep" if levels > MOST_LEVELS else f"of over {MOST_ITEMS} items"
-            )
-            raise ImageError(
-                f"{path}: its sequences are {what}, so that it is no DICOM file that a scanner made; copy or export it "
-                "again"
-            )
+    with path.open("rb") as file:
+        # an empty file cannot be mapped
+        if _may_be_taken_for_dicom(file.read(132)):
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                require_shallow_content(path, content)
+
+
+def require_shallow_content(path: Path, content: mmap.mmap) -> None:
+    """As `require_shallow`, of a file whose content is mapped already.
+
+    Args:
+        path: path of the file, for messages.
+        content: its content.
+
+    Raises:
+        ImageError: in the cases of `require_shallow`.
+    """
+    if not _may_be_taken_for_dicom(content[:132]):
+        return
+    syntax, begin = _syntax(content)
+    if begin > len(content):
+        # GDCM would search for another meaning of these bytes, and take gigabytes for what it finds
+        raise ImageError(f"{path}: damaged or truncated, the elements of its file header are wrong; copy it again")
+    if syntax == _DEFLATED:
+        raise ImageError(
+            f"{path}: its elements are compressed as a whole (deflated), which is not read; convert it, for "
+            "example by `dcmconv +te OLD NEW` of dcmtk"
+        )
+    levels, items = (0, 0) if _is_flat(content, begin) else _nesting(content)
+    if levels > MOST_LEVELS or items > MOST_ITEMS:
+        what = f"nested more than {MOST_LEVELS} levels deep" if levels > MOST_LEVELS else f"of over {MOST_ITEMS} items"
+        raise ImageError(
+            f"{path}: its sequences are {what}, so that it is no DICOM file that a scanner made; copy or export it "
+            "again"
+        )
 
 
 def is_dicom_file(path: Path) -> bool:
@@ -92,17 +104,9 @@ def _begins_as_data_set(start: bytes) -> bool:
     return element <= _LAST_FIRST_ELEMENT and length % 2 == 0 and length <= _LONGEST_FIRST_VALUE
 
 
-@contextmanager
-def _mapped(path: Path) -> Iterator[mmap.mmap | None]:
-    """The content of a file that GDCM may take for DICOM; None for any other file."""
-    with path.open("rb") as file:
-        start = file.read(132)
-        # as GDCM judges it; an empty file cannot be mapped
-        if start[128:] != b"DICM" and start[:2] not in _FIRST_GROUPS:
-            yield None
-            return
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            yield content
+def _may_be_taken_for_dicom(start: bytes) -> bool:
+    """Whether GDCM may take a file for DICOM by its first 132 bytes."""
+    return start[128:] == b"DICM" or start[:2] in _FIRST_GROUPS
 
 
 def _is_flat(content: mmap.mmap, at: int) -> bool:

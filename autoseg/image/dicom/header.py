@@ -20,7 +20,7 @@ from pydicom.tag import BaseTag
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from autoseg.errors import ImageError
-from autoseg.image.dicom_file import require_shallow
+from autoseg.image.dicom_file import require_shallow_content
 from autoseg.memory import lacks_memory
 
 _KEYWORDS = (
@@ -31,7 +31,7 @@ _KEYWORDS = (
     *("TemporalPositionIdentifier", "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows"),
     *("Columns", "PixelSpacing", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "RescaleIntercept"),
     *("RescaleSlope", "ModalityLUTSequence", "RealWorldValueMappingSequence", "SharedFunctionalGroupsSequence"),
-    "PerFrameFunctionalGroupsSequence",
+    *("PerFrameFunctionalGroupsSequence", "PatientID", "StudyInstanceUID", "StudyDate", "StudyDescription"),
 )
 # those of functional groups, which are read whole
 _INSIDE_GROUPS = (
@@ -101,15 +101,26 @@ def damage_told(file: Path, what: str = "it cannot be read as DICOM") -> Iterato
     """
     try:
         yield
-    except ImageError:
-        raise
-    except OSError as error:
-        raise ImageError(f"{file}: {what} ({error.strerror or error})") from None
     # a damaged element makes pydicom and decoders raise nearly any exception
     except Exception as error:
-        if lacks_memory(error):
-            raise ImageError(f"{file}: {what} (it takes more memory than is free; free some)") from None
-        raise ImageError(f"{file}: {what}, damaged or truncated; copy it again") from None
+        raise damage(file, error, what) from None
+
+
+def damage(file: Path, error: Exception, what: str) -> ImageError:
+    """The error that names a file, of what pydicom, NumPy or a decoder raised; an `ImageError` as it is.
+
+    Args:
+        file: path of the file.
+        error: what was raised.
+        what: what failed, for the message.
+    """
+    if isinstance(error, ImageError):
+        return error
+    if isinstance(error, OSError):
+        return ImageError(f"{file}: {what} ({error.strerror or error})")
+    if lacks_memory(error):
+        return ImageError(f"{file}: {what} (it takes more memory than is free; free some)")
+    return ImageError(f"{file}: {what}, damaged or truncated; copy it again")
 
 
 def read_header(file: Path) -> Header:
@@ -118,10 +129,10 @@ def read_header(file: Path) -> Header:
     Raises:
         ImageError: the file is damaged, or one that must not be opened.
     """
-    require_shallow(file)
     with damage_told(file), file.open("rb") as opened:
         # a map cannot be read beyond its end, whatever length an element declares
         with mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            require_shallow_content(file, content)
             dataset = dcmread(cast(BinaryIO, content), force=True, stop_before_pixels=True, specific_tags=_TOP_TAGS)
             implicit, little = dataset.original_encoding
             pixels = _pixel_place(content, content.tell(), little=little is not False)

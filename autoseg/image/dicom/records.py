@@ -18,10 +18,11 @@ from autoseg.image.declared_size import Declared, require_contained
 from autoseg.image.dicom.elements import Elements
 from autoseg.image.dicom.frame import Frame, Series, Storage, Vector
 from autoseg.image.dicom.header import Header, damage_told
-from autoseg.image.dicom.objects import LeftOut, is_slice_class, kind_of, never_a_slice
+from autoseg.image.dicom.objects import is_slice_class, kind_of, never_a_slice
 from autoseg.image.dicom.voxels import DECODED
 from autoseg.image.dicom_file import UNCOMPRESSED
 from autoseg.image.integrity import require_bytes
+from autoseg.image.walk import LeftOut
 
 _WHOLE_NUMBERS = 0x7FE00010
 _GROUPS = (
@@ -91,9 +92,27 @@ def records_of(header: Header) -> tuple[Frame, ...] | LeftOut:
         return LeftOut(file, f"{kind_of(sop_class)} without {lacking}, so that its place is not known")
     if lacking:
         raise ImageError(f"{file}: has no {lacking}, so that its place is not known; export it again with it")
-    storage = _storage(header, top)
-    series = Series(top.text("SeriesInstanceUID"), top.text("SeriesNumber"), top.text("SeriesDescription"))
+    storage, series = _storage(header, top), series_of(header)
     return tuple(_frame(header, found, i, storage, series) for i, found in enumerate(elements))
+
+
+def series_of(header: Header) -> Series:
+    """The series of a file.
+
+    Raises:
+        ImageError: an element that tells it is damaged.
+    """
+    text = Elements(header.file, [header.dataset]).text
+    return Series(
+        uid=text("SeriesInstanceUID"),
+        number=text("SeriesNumber"),
+        description=text("SeriesDescription"),
+        modality=text("Modality").upper(),
+        study=text("StudyInstanceUID"),
+        study_date=text("StudyDate"),
+        study_description=text("StudyDescription"),
+        patient=text("PatientID"),
+    )
 
 
 def _lacking(elements: Sequence[Elements]) -> str:
