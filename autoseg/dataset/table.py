@@ -22,6 +22,7 @@ from autoseg.image.file_kind import why_unreadable
 from autoseg.image.image import read_label
 from autoseg.image.labels import Labels
 from autoseg.machine.map_cases import map_cases, workers_within_memory
+from autoseg.names import same_name
 
 # bytes of memory that it takes to count the values of a label file, for each byte of the file
 _MEMORY_PER_FILE_BYTE = 400
@@ -70,9 +71,9 @@ def read_table_dataset(path: Path) -> Dataset:
 
 
 def match_channels(columns: Sequence[str], channels: Sequence[str]) -> tuple[str | None, ...]:
-    """For each channel, the column with its name, if need be in other upper and lower case; None where none has it."""
-    by_fold = {column.casefold(): column for column in columns if column not in RESERVED}
-    return tuple(channel if channel in columns else by_fold.get(channel.casefold()) for channel in channels)
+    """For each channel, the column with its name, if need be in other cases or another Unicode form, or None."""
+    by_fold = {same_name(column): column for column in columns if column not in RESERVED}
+    return tuple(channel if channel in columns else by_fold.get(same_name(channel)) for channel in channels)
 
 
 def _channels(table: CsvTable, declaration: Declaration) -> tuple[str, ...]:

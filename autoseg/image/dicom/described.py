@@ -46,7 +46,7 @@ class Described:
         return self.frames if self.left_out is None else self.left_out
 
 
-class _NotRemembered(Exception):  # noqa: N818 - it carries a result past the cache, which keeps no exception
+class _NotRemembered(Exception):
     def __init__(self, found: Described) -> None:
         self.found = found
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from autoseg.errors import ImageError
 from autoseg.image.dicom.choice import Choice, place_and_choice
 from autoseg.image.dicom.described import Described, described
-from autoseg.image.dicom.frame import Series
 from autoseg.image.dicom_file import is_dicom_file
 from autoseg.image.file_kind import require_readable
 from autoseg.image.walk import LeftOut, files_inside
@@ -26,7 +25,7 @@ class Sources:
 
     Args:
         files: DICOM files; where a series is chosen, those of its volumes alone.
-        others: what else the folder holds; nothing where a series is chosen, since the rest is then left out on purpose.
+        others: what else the folder holds; nothing where a series is chosen, since the rest is not meant then.
     """
 
     files: tuple[Described, ...]

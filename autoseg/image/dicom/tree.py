@@ -269,14 +269,12 @@ def _choice_of(part: _Part, beside: Sequence[_Part]) -> Choice:
 def _notes_on_patients(folder: Path, images: Sequence[_Part]) -> list[str]:
     notes = []
     if nameless := {part.about.study for part in images if not part.about.patient}:
-        notes.append(
-            f"{folder}: {len(nameless)} of the studies state no patient's id; each of them counts as a patient of its own"
-        )
+        notes.append(f"{folder}: {len(nameless)} studies state no patient's id; each counts as a patient of its own")
     patients = {part.about.patient for part in images}
     tops = {part.folder.relative_to(folder).parts[:1] for part in images}
     if len(patients) == 1 and "" not in patients and min(len(tops), len({part.about.study for part in images})) > 1:
         notes.append(
-            f"{folder}: all series state one patient's id ({patients.pop()}), although they lie in {len(tops)} folders; "
+            f"{folder}: all series in its {len(tops)} folders state one patient's id, {patients.pop()}; "
             "if they were made anonymous alike, correct the patients by hand"
         )
     return notes

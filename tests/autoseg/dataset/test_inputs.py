@@ -94,9 +94,14 @@ def test_what_lies_beside_dicom_slices_is_not_passed_over(tmp_path):
     assert case.images == (scan,)
     (warning,) = load_case(case, None, "canonical").warnings
     assert "notes.txt is no DICOM file; preview.png is no DICOM file" in warning
-    # another image is another case
+    # another image is another case, and no warning says that it is not read
     old = build.write(scan / "old.nii", build.voxels())
-    assert [case.images for case in read_inputs([scan], ("T1",))] == [(scan,), (old,)]
+    told: list[str] = []
+    cases = by_name(read_inputs([scan], ("T1",), tell=told.append))
+    assert set(cases) == {"scan", "old"} and cases["old"].images == (old,)
+    assert load_case(cases["scan"], None, "canonical").warnings == ()
+    assert any("notes.txt: no image" in sentence for sentence in told)
+    assert any("preview.png: a picture beside DICOM slices" in sentence for sentence in told)
 
 
 def test_a_stray_dicom_file_hides_no_other_image(tmp_path):
@@ -105,19 +110,20 @@ def test_a_stray_dicom_file_hides_no_other_image(tmp_path):
     stray = tmp_path / "patients" / "stray.dcm"
     stray.write_bytes((tmp_path / "patients" / "anna" / "slice_000.dcm").read_bytes())
     names = [case.name for case in read_inputs([tmp_path / "patients"], ("T1",))]
-    assert names == ["stray", "anna", "bert"]
+    assert names == ["anna", "bert", "stray"]
     files = [build.write(tmp_path / "files" / f"{name}.nii.gz", build.voxels()) for name in ("carl", "dora")]
     stray.rename(tmp_path / "files" / "stray.dcm")
     found = [case.images[0] for case in read_inputs([tmp_path / "files"], ("T1",))]
     assert found == [tmp_path / "files" / "stray.dcm", *files]
 
 
-def test_dicom_slices_deep_inside_are_told(tmp_path):
+def test_dicom_slices_deep_inside_are_found(tmp_path):
     deep = build.dicom(tmp_path / "disc" / "DICOM" / "PA000" / "SE000", np.ones((2, 3, 4)))
     (tmp_path / "disc" / "DICOMDIR").write_bytes(bytes(128) + b"DICM")
-    with pytest.raises(InputError, match="DICOM slices lie further inside, such as in ") as error:
-        read_inputs([tmp_path / "disc"], ("T1",))
-    assert str(deep) in str(error.value)
+    told: list[str] = []
+    (case,) = read_inputs([tmp_path / "disc"], ("T1",), tell=told.append)
+    assert (case.name, case.images) == ("DICOM_PA000_SE000", (deep,))
+    assert told == [f"{tmp_path / 'disc'}: DICOMDIR: an index of a folder (DICOMDIR)"]
 
 
 def test_table_matches_channels_by_name_and_leaves_missing_ones_out(tmp_path):
