@@ -274,7 +274,7 @@ def _notes_on_patients(folder: Path, images: Sequence[_Part]) -> list[str]:
     tops = {part.folder.relative_to(folder).parts[:1] for part in images}
     if len(patients) == 1 and "" not in patients and min(len(tops), len({part.about.study for part in images})) > 1:
         notes.append(
-            f"{folder}: all series in its {len(tops)} folders state one patient's id, {patients.pop()}; "
+            f"{folder}: all series in its {len(tops)} folders state one patient's id; "
             "if they were made anonymous alike, correct the patients by hand"
         )
     return notes
