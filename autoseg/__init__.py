@@ -19,10 +19,23 @@ if TYPE_CHECKING:
     from autoseg.commands.run import run
     from autoseg.commands.select import select
     from autoseg.commands.study import study
+    from autoseg.commands.table import table
     from autoseg.commands.train import train
 
 __version__ = "0.1.0"
-__all__ = ["copy", "demo", "evaluate", "phantom", "plan_and_preprocess", "predict", "run", "select", "study", "train"]
+__all__ = [
+    "copy",
+    "demo",
+    "evaluate",
+    "phantom",
+    "plan_and_preprocess",
+    "predict",
+    "run",
+    "select",
+    "study",
+    "table",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -25,6 +25,7 @@ SUMMARIES = {
     "run": "Everything: check, plan, preprocess, train all folds, cross-validate, select, report.",
     "select": "Choose the configuration or pair that is best in cross-validation, and its post-processing.",
     "study": "Compare sequences and input dimensions: one network for each, over the same cases and folds.",
+    "table": "Write the cases.csv of a folder of images and label maps, to look at and correct.",
     "train": "Train one fold, or all in turn; stopped or killed, the same command goes on.",
 }
 """The first line of each public function, so that `autoseg --help` imports none of them."""
@@ -39,6 +40,7 @@ EXAMPLES = {
     "run": "autoseg run hippocampus -o RUN --time-budget 40m",
     "select": "autoseg select RUN",
     "study": "autoseg study spine -o STUDY --sequences T1 T2 all --dimensions 2d 3d",
+    "table": "autoseg table scans -o cases.csv --images '{case}_{sequence}.nii.gz' --label '{case}_mask.nii.gz'",
     "train": "autoseg train RUN --fold 0",
 }
 """For each public function one line that its help shows."""

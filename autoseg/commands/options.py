@@ -122,8 +122,13 @@ def _time(help: str) -> Parameter:
 
 # what a command works on
 DatasetFolder = Annotated[
-    Path | str, _argument("Folder in nnU-Net's or the Decathlon's layout, or a cases.csv (or its folder).")
+    Path | str,
+    _argument(
+        "Folder in nnU-Net's or the Decathlon's layout, a cases.csv (or its folder), or a folder of images and label "
+        "maps; in Python also the table as a pandas DataFrame."
+    ),
 ]
+FolderToUnderstand = Annotated[Path | str, _argument("Folder of images and label maps, at any depth.")]
 PreprocessedRun = Annotated[Path | str, _argument("A RUN folder with preprocessed cases; raw data are not needed.")]
 TrainedRun = Annotated[Path | str, _argument("A RUN folder with trained configurations; raw data are not needed.")]
 RunOrModels = Annotated[Path | str, _argument("A RUN folder, or a copy of its models.")]
@@ -147,6 +152,33 @@ ReportFolder = Annotated[Path | str, _output("Folder for metrics.csv, summary.js
 PhantomFolder = Annotated[Path | str, _output("Folder to make; if it exists, it must be empty.")]
 DemoFolder = Annotated[Path | str, _output("Folder to make: the data set and the run.")]
 CopyFolder = Annotated[Path | str, _output("The copy; must not exist yet.")]
+
+TableToMake = Annotated[Path | str, _output("The table to write, as cases.csv; must not exist yet.")]
+
+# how a folder is understood
+ImagePattern = Annotated[
+    str | None,
+    Parameter(
+        name="--images",
+        metavar="PATTERN",
+        help="Names of the images below the folder, as 'scans/{case}_{sequence}.nii.gz'; {patient} and * are allowed "
+        "too [default: found by the names].",
+    ),
+]
+LabelPattern = Annotated[
+    str | None,
+    Parameter(
+        name="--label", metavar="PATTERN", help="Names of the label maps below the folder, as 'masks/{case}.nii.gz'."
+    ),
+]
+Ct = Annotated[
+    Sequence[str] | None,
+    _several(
+        "--ct",
+        "Channels in Hounsfield units, or none [default: by their names and values].",
+        "NAME",
+    ),
+]
 
 # what is planned
 Dimensions = Annotated[

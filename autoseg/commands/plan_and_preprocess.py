@@ -7,6 +7,7 @@ from pathlib import Path
 from autoseg.commands.guards import configurations_of
 from autoseg.commands.options import (
     Architecture,
+    Ct,
     DatasetFolder,
     Device,
     Devices,
@@ -23,7 +24,7 @@ from autoseg.commands.options import (
     command,
 )
 from autoseg.commands.plan_options import check_plan_options
-from autoseg.commands.preparation import prepare
+from autoseg.commands.preparation import prepare, source_of
 from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.paths import RunFolder
@@ -35,6 +36,7 @@ def plan_and_preprocess(
     output: RunToMake,
     *,
     config: Dimensions = DEFAULT_CONFIGURATIONS,
+    ct: Ct = None,
     time_budget: RunBudget = None,
     memory: Memory = None,
     device: Device = "auto",
@@ -62,10 +64,11 @@ def plan_and_preprocess(
         InputError: an option is malformed, or the disk has too little space.
     """
     return prepare(
-        Path(dataset),
+        source_of(dataset),
         RunFolder(Path(output)),
         check_plan_options(time_budget, memory, device, architecture, devices=devices, threads=threads),
         configurations_of(config),
+        ct=ct,
         plan_only=plan_only,
         replan=replan,
         trust_times=trust_times,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from rich.console import Console
 
@@ -42,6 +42,7 @@ from autoseg.terminal import open_console
 
 if TYPE_CHECKING:
     import torch
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,29 @@ class PreparedRun:
     workers: int
 
 
+def source_of(dataset: object) -> Path | DataFrame:
+    """Return a data set as `prepare` takes it: a table in memory as it is, everything else as a path.
+
+    Args:
+        dataset: what a user gave as DATASET.
+
+    Raises:
+        InputError: it is neither a path nor a table.
+    """
+    if isinstance(dataset, (str, Path)):
+        return Path(dataset)
+    if hasattr(dataset, "itertuples"):
+        return cast("DataFrame", dataset)
+    raise InputError(f"{type(dataset).__name__}: is no data set; give a path, or the table as a pandas DataFrame")
+
+
 def prepare(
-    dataset: Path,
+    dataset: Path | DataFrame,
     run: RunFolder,
     wanted: PlanOptions,
     configurations: tuple[str, ...],
     *,
+    ct: Sequence[str] | None = None,
     grid: Grid | None = None,
     folds: int | None = None,
     plan_only: bool = False,
@@ -78,10 +96,11 @@ def prepare(
     """Check, plan, split and preprocess, for `plan_and_preprocess`, `run` and `study` alike.
 
     Args:
-        dataset: folder or `cases.csv` of the raw data set.
+        dataset: folder or `cases.csv` of the raw data set, or its table.
         run: RUN folder to create or to go on with.
         wanted: options that decide the plan.
         configurations: configurations to preprocess; for a study, the input dimensions of its grid.
+        ct: names of the channels that are CT; None = it is found.
         grid: grid of a study; the plan gets a configuration for each of its cells. None = no study.
         folds: number of folds; None = as many as `splits.json` has, or else five.
         plan_only: whether to leave the preprocessing out.
@@ -103,7 +122,9 @@ def prepare(
     to_plan_for = carried_over(wanted, former, memory_asked_for(run, former)) if former else wanted
     where, measured_on = _device(to_plan_for, measures=replan or not run.plan.exists())
     messages.say_budget(console, former.time_budget_seconds if former else wanted.budget_on(where), where, wanted)
-    read = read_and_check(dataset, run, workers=workers or wanted.threads, trust_times=trust_times, console=console)
+    read = read_and_check(
+        dataset, run, ct=ct, workers=workers or wanted.threads, trust_times=trust_times, console=console
+    )
     cells = grid.cells(read.dataset.channels) if grid else ()
     if not plan_only and not run.plan.exists():
         # where there is a plan, preprocess() checks the space and counts what is preprocessed already

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -23,6 +24,9 @@ from autoseg.run_folder.dataset_record import read_record, write_record
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.time_spent import timed
 from autoseg.run_folder.timed_stage import Stage
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 # memory of a worker process, for the interpreter and its libraries, before it reads a case
 _PROCESS_BYTES = 300_000_000
@@ -45,32 +49,54 @@ class Read:
     shapes: tuple[Shape, ...]
 
 
-def read_and_check(path: Path, run: RunFolder, *, workers: int | None, trust_times: bool, console: Console) -> Read:
+def read_and_check(
+    path: Path | DataFrame,
+    run: RunFolder,
+    *,
+    ct: Sequence[str] | None = None,
+    workers: int | None,
+    trust_times: bool,
+    console: Console,
+) -> Read:
     """Read a raw data set; check every case and print a summary, unless nothing has changed. Writes nothing.
 
     Args:
-        path: folder or `cases.csv` of the data set.
+        path: folder or `cases.csv` of the data set, or its table.
         run: RUN folder that may hold the record of an earlier reading.
+        ct: names of the channels that are CT, or `none`; None = as recorded, else by names and values.
         workers: number of cases that are checked at once; None = as many as cores and memory allow.
         trust_times: do not read files again whose size and time are as they were.
         console: console for the summary.
 
     Raises:
         DatasetError: the data set has problems; the message lists all of them.
+        InputError: `ct` names no channel.
     """
     from autoseg.dataset.check import check_dataset
+    from autoseg.dataset.ct_channels import asked_for, decide, notes
     from autoseg.dataset.read import read_dataset
     from autoseg.dataset.summary import print_summary
 
     dataset = read_dataset(path)
     seen = read_record(run) if run.dataset.exists() else None
+    if ct is not None:
+        dataset = replace(dataset, ct=asked_for(dataset.channels, ct))
+    elif seen is not None and seen.channels == dataset.channels:
+        # what was said or seen when the data set was first read
+        dataset = replace(dataset, ct=seen.ct)
     record = record_of(dataset, seen, trust_times=trust_times, workers=workers or available_cores())
     changed = tuple(case.name for case in record.cases) if seen is None else changed_cases(seen, record)
     if not changed:
         console.print(f"Data set {dataset.name}: {len(dataset.cases)} cases, unchanged since they were checked.")
         return Read(dataset, record, (), ())
     check = check_dataset(dataset, workers=workers or default_workers(dataset))
-    print_summary(dataset, check, console)
+    channels = dataset.channels
+    present, alike = [case.present for case in check.cases], [case.like_ct for case in check.cases]
+    if ct is None and (seen is None or seen.channels != dataset.channels):
+        dataset = replace(dataset, ct=decide(channels, present, alike))
+        record = record.changed(ct=dataset.ct)
+    told = notes(channels, dataset.ct, present, alike)
+    print_summary(dataset, replace(check, warnings=(*check.warnings, *told)), console)
     return Read(dataset, record, changed, tuple(case.geometry.shape for case in check.cases))
 
 

@@ -9,6 +9,7 @@ from autoseg.commands.guards import configurations_of
 from autoseg.commands.messages import say_changed_cases, say_time
 from autoseg.commands.options import (
     Architecture,
+    Ct,
     DatasetFolder,
     Device,
     Devices,
@@ -26,7 +27,7 @@ from autoseg.commands.options import (
     command,
 )
 from autoseg.commands.plan_options import check_plan_options
-from autoseg.commands.preparation import prepare
+from autoseg.commands.preparation import prepare, source_of
 from autoseg.commands.printed_results import ReportTime, report_if_finished, show_report
 from autoseg.commands.select import select_at_end
 from autoseg.commands.train import require_preprocessed
@@ -44,6 +45,7 @@ def run(
     output: RunToMake,
     *,
     config: Dimensions = DEFAULT_CONFIGURATIONS,
+    ct: Ct = None,
     time_budget: RunBudget = None,
     memory: Memory = None,
     device: Device = "auto",
@@ -76,10 +78,11 @@ def run(
         time_budget, memory, device, architecture, devices=devices, threads=threads, epochs=epochs
     )
     prepared = prepare(
-        Path(dataset),
+        source_of(dataset),
         folder,
         wanted,
         configurations,
+        ct=ct,
         replan=replan,
         workers=workers,
         trust_times=trust_times,

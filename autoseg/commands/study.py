@@ -15,6 +15,7 @@ from autoseg.commands.fold_loop import train_folds
 from autoseg.commands.messages import say_changed_cases, say_time
 from autoseg.commands.options import (
     Architecture,
+    Ct,
     DatasetFolder,
     Device,
     Devices,
@@ -33,7 +34,7 @@ from autoseg.commands.options import (
     command,
 )
 from autoseg.commands.plan_options import PlanOptions, check_plan_options
-from autoseg.commands.preparation import PreparedRun, prepare
+from autoseg.commands.preparation import PreparedRun, prepare, source_of
 from autoseg.commands.printed_results import ReportTime
 from autoseg.errors import AutosegError, PartialFailure
 from autoseg.plan.defaults import DEFAULT_DIMENSIONS
@@ -57,6 +58,7 @@ def study(
     *,
     sequences: StudySequences = None,
     dimensions: StudyDimensions = DEFAULT_DIMENSIONS,
+    ct: Ct = None,
     time_budget: StudyBudget = None,
     folds: FoldCount = None,
     memory: Memory = None,
@@ -88,10 +90,11 @@ def study(
         time_budget, memory, device, architecture, devices=devices, threads=threads, epochs=epochs
     )
     prepared = prepare(
-        Path(dataset),
+        source_of(dataset),
         run,
         wanted,
         grid.dimensions,
+        ct=ct,
         grid=grid,
         folds=folds,
         replan=replan,

@@ -45,7 +45,7 @@ class Dataset:
 
     Args:
         name: name of the data set.
-        layout: "nnunet", "decathlon" or "table".
+        layout: "nnunet", "decathlon", "table", or in words how a folder without any of them was understood.
         channels: names of the channels (sequences), in order.
         ct: for each channel whether it is CT (Hounsfield units).
         labels: values and names of the classes.
@@ -54,6 +54,7 @@ class Dataset:
         folder: folder of the data set; paths are recorded relative to it, so that the data set can be moved.
         problems: errors found while the data set was listed that belong to no case, one sentence each.
         warnings: unusual facts found while the data set was listed, one sentence each.
+        left_out: files that are not used, a sentence for each reason.
         description: description in its `dataset.json`; may be empty.
         synthetic: whether its `dataset.json` states that the images are synthetic; None = it does not say.
     """
@@ -68,5 +69,6 @@ class Dataset:
     folder: Path = Path()
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     description: str = ""
     synthetic: bool | None = None

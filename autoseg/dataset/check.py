@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 
 from autoseg.dataset.case import Case, Dataset
+from autoseg.dataset.ct_channels import looks_like_ct
 from autoseg.dataset.disk_space import is_small
 from autoseg.dataset.voxels import Findings, read_channels, read_label_map
 from autoseg.errors import DatasetError
@@ -32,12 +33,14 @@ class CheckedCase:
         geometry: stored geometry of the first present channel.
         present: for each channel whether the sequence was acquired.
         voxels: number of voxels of each class in the label map, by class name; background included.
+        like_ct: for each channel whether the values of its image look like CT.
     """
 
     name: str
     geometry: Geometry
     present: tuple[bool, ...]
     voxels: Mapping[str, int]
+    like_ct: tuple[bool, ...]
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,8 @@ def _check_case(case: Case, labels: Labels) -> _Result:
     if image is not None and label is not None:
         names = dict(zip(labels.values, labels.names, strict=True))
         voxels = {names[int(value)]: count for value, count in label.counts.items()}
-        row = CheckedCase(case.name, image.geometry, case.present, voxels)
+        like_ct = tuple(map(looks_like_ct, image.array))
+        row = CheckedCase(case.name, image.geometry, case.present, voxels, like_ct)
         digest = hashlib.blake2b(np.ascontiguousarray(image.array).data, digest_size=16).digest()
     return _Result(row, digest, tuple(findings.problems), tuple(findings.warnings))
 

@@ -16,6 +16,15 @@ CASE, LABEL, PATIENT = "case", "label", "patient"
 RESERVED = (CASE, LABEL, PATIENT)
 SEPARATORS = ",;\t"
 
+SYNONYMS = {
+    CASE: ("case_id", "caseid", "case id"),
+    PATIENT: ("patient_id", "patientid", "patient id", "participant_id", "participant", "subject", "subject_id"),
+}
+"""Names in lower case that a column has elsewhere, as in BIDS; they are understood where the own name is missing."""
+
+NOTHING = frozenset(("na", "n/a", "nan", "-", "none", "null"))
+"""What people write, in upper or lower case, into a cell for a sequence that was not acquired."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -39,12 +48,14 @@ class CsvTable:
         columns: column names of the header; `case`, `label` and `patient` are in lower case.
         rows: rows that have a value or an empty cell for every column, in the order of the file.
         malformed: for each malformed row its problem, by line number.
+        notes: what was understood in another way than it is written, one sentence each.
     """
 
     path: Path
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     malformed: dict[int, str]
+    notes: tuple[str, ...] = ()
 
     def where(self, row: Row, column: str | None = None) -> str:
         """Text that names the place of a row or cell, for messages."""
@@ -57,7 +68,7 @@ class CsvTable:
     def file(self, row: Row, column: str) -> Path | None:
         """Path of the file that a cell names, absolute or relative to the table; None where the cell is empty."""
         text = row.cells.get(column, "")
-        if not text:
+        if not text or (text.casefold() in NOTHING and not _exists(self.path.parent / text)):
             return None
         path = self.path.parent / text
         # a table written on Windows has backslashes
@@ -101,26 +112,39 @@ def read_table(path: Path) -> CsvTable:
         # a table beyond the bounds is refused before any row of it is kept
         for _ in read_rows(path, SEPARATORS):
             pass
-        return _table(path, _filled(path))
+        return table_of_rows(path, _filled(path))
     except TableRefused as error:
         raise DatasetError([error.told(path)]) from None
     except OSError as error:
         raise DatasetError([f"{path}: cannot be read ({error.strerror or error})"]) from None
 
 
-def _table(path: Path, numbered: Iterator[tuple[int, list[str]]]) -> CsvTable:
+def table_of_rows(path: Path, numbered: Iterator[tuple[int, list[str]]]) -> CsvTable:
+    """Make a table of its rows.
+
+    Args:
+        path: path of the table, for messages; the paths in it are relative to its folder.
+        numbered: line number and cells of each row, the header first.
+
+    Raises:
+        DatasetError: the header is malformed, or there is no row.
+    """
     _, header = next(numbered, (0, []))
-    columns = _columns(path, header)
+    if [cell for cell in header if cell] == ["sep="]:
+        # Excel's line for the separator, which splits itself
+        _, header = next(numbered, (0, []))
+    columns, notes = _columns(path, header)
     rows: list[Row] = []
     malformed: dict[int, str] = {}
     for line, cells in numbered:
-        if len(cells) != len(columns):
+        beyond = cells[len(columns) :]
+        if len(cells) < len(columns) or any(beyond):
             malformed[line] = f"{path}, line {line}: has {len(cells)} cells, the header has {len(columns)} columns"
         else:
-            rows.append(Row(line, dict(zip(columns, cells, strict=True))))
+            rows.append(Row(line, dict(zip(columns, cells, strict=False))))
     if not rows and not malformed:
         raise DatasetError([f"{path}: lists no case"])
-    return CsvTable(path, columns, tuple(rows), malformed)
+    return CsvTable(path, columns, tuple(rows), malformed, notes)
 
 
 def _filled(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -131,8 +155,15 @@ def _filled(path: Path) -> Iterator[tuple[int, list[str]]]:
             yield line, cells
 
 
-def _columns(path: Path, header: list[str]) -> tuple[str, ...]:
+def _columns(path: Path, header: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of the columns, and sentences on those that are understood under another name."""
     columns = [name.lower() if name.lower() in RESERVED else name for name in header]
+    notes = []
+    for own, others in SYNONYMS.items():
+        known = [i for i, name in enumerate(columns) if name.lower() in others]
+        if own not in columns and len(known) == 1:
+            notes.append(f"{path}: column {columns[known[0]]!r} is taken for `{own}`")
+            columns[known[0]] = own
     problems = []
     if CASE not in columns:
         problems.append(f"{path}, line 1: has no column `{CASE}`; found {', '.join(columns) or 'nothing'}")
@@ -141,4 +172,4 @@ def _columns(path: Path, header: list[str]) -> tuple[str, ...]:
     problems += [f"{path}, line 1: column {name!r} is given twice" for name in twice]
     if problems:
         raise DatasetError(problems)
-    return tuple(columns)
+    return tuple(columns), tuple(notes)

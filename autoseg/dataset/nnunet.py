@@ -6,6 +6,7 @@ convention.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from autoseg.dataset.dataset_json import (
     labels_of,
     parse,
 )
+from autoseg.dataset.folder.account import LeftOut, told
 from autoseg.dataset.listing import Found, checked_cases, missing
 from autoseg.dataset.names import entries, split_channel
 from autoseg.errors import DatasetError
@@ -70,10 +72,12 @@ def read_nnunet(folder: Path, document: Mapping[str, Any]) -> Dataset:
     labels = labels_of(declared.labels, path)
     channels = declared.channel_names
     problems: list[str] = []
+    left_out: list[LeftOut] = []
     if declared.dataset is not None:
         found = _listed(folder, declared.dataset, channels)
     else:
         found, problems = _by_convention(folder, channels, declared.file_ending)
+        left_out = _of_other_ending(folder, declared.file_ending)
     warnings = []
     if declared.training_count is not None and declared.training_count != len(found):
         warnings.append(f"{path}, field numTraining: {declared.training_count}, but {len(found)} cases were found")
@@ -88,6 +92,7 @@ def read_nnunet(folder: Path, document: Mapping[str, Any]) -> Dataset:
         folder=folder,
         problems=tuple(problems),
         warnings=tuple(warnings),
+        left_out=told(folder, left_out),
         description=declared.description,
         synthetic=declared.synthetic,
     )
@@ -154,7 +159,21 @@ def _case(
 
 
 def _with_ending(folder: Path, ending: str) -> Iterable[tuple[str, Path]]:
-    """Yield name without ending, and path, of each file in a folder that has this ending."""
+    """Yield name without ending, and path, of each file in a folder that has this ending.
+
+    An accent may be a sign of its own in one name and part of its letter in the other (NFD, NFC): both are one name.
+    """
     for entry in entries(folder):
-        if entry.name.endswith(ending) and len(entry.name) > len(ending):
-            yield entry.name[: -len(ending)], entry
+        if _has(entry, ending):
+            yield unicodedata.normalize("NFC", entry.name[: -len(ending)]), entry
+
+
+def _has(entry: Path, ending: str) -> bool:
+    return entry.name.endswith(ending) and len(entry.name) > len(ending)
+
+
+def _of_other_ending(folder: Path, ending: str) -> list[LeftOut]:
+    """What lies among the images and labels and is not read."""
+    why = f"does not end in {ending}, as the field file_ending of {FILE_NAME} says"
+    lying = [entry for part in (folder / "imagesTr", folder / "labelsTr") for entry in entries(part)]
+    return [LeftOut(entry, why) for entry in lying if not _has(entry, ending)]

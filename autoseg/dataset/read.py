@@ -1,20 +1,26 @@
-"""Reads a raw data set in any of the three layouts: nnU-Net's, the Decathlon's, or a `cases.csv`."""
+"""Reads a raw data set: nnU-Net's or the Decathlon's layout, a `cases.csv`, or a folder understood by its names."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from autoseg.dataset.case import Dataset
+from autoseg.dataset.data_frame import frame_as_table
 from autoseg.dataset.dataset_json import FILE_NAME, read_json
 from autoseg.dataset.decathlon import read_decathlon
+from autoseg.dataset.folder.dataset import read_folder
 from autoseg.dataset.nnunet import read_nnunet
-from autoseg.dataset.table import read_table_dataset
+from autoseg.dataset.table import dataset_of_table, read_table_dataset
 from autoseg.errors import DatasetError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 TABLE_NAME = "cases.csv"
 
 
-def read_dataset(path: Path) -> Dataset:
+def read_dataset(path: Path | DataFrame) -> Dataset:
     """Read the declaration of a data set and list its training cases; images are not opened.
 
     Problems are kept in `Case.problems` and `Dataset.problems`; `check_dataset` reports them together with those
@@ -22,11 +28,14 @@ def read_dataset(path: Path) -> Dataset:
 
     Args:
         path: folder in nnU-Net's or the Decathlon's layout (`dataset.json`), or with a `cases.csv`,
-            which takes precedence; or the path of one of these two files.
+            which takes precedence; or the path of one of these two files; or a folder with neither, whose cases are
+            found by their names; or the table itself, whose paths are relative to the current folder.
 
     Raises:
-        DatasetError: no layout is recognised, or `dataset.json` or `cases.csv` is malformed.
+        DatasetError: the names of the files cannot be understood, or `dataset.json` or `cases.csv` is malformed.
     """
+    if not isinstance(path, (str, Path)):
+        return dataset_of_table(frame_as_table(path))
     path = Path(path)
     if path.is_file():
         if path.suffix.lower() == ".csv":
@@ -40,12 +49,7 @@ def read_dataset(path: Path) -> Dataset:
         return read_table_dataset(path / TABLE_NAME)
     if (path / FILE_NAME).is_file():
         return _by_declaration(path)
-    raise DatasetError(
-        [
-            f"{path}: holds neither a {FILE_NAME} (nnU-Net's or the Decathlon's layout) nor a {TABLE_NAME} (columns "
-            "case, one for each sequence, label)"
-        ]
-    )
+    return read_folder(path)
 
 
 def _by_declaration(folder: Path) -> Dataset:
@@ -54,6 +58,9 @@ def _by_declaration(folder: Path) -> Dataset:
         return read_nnunet(folder, document)
     if "training" in document or "modality" in document:
         return read_decathlon(folder, document)
+    if "labels" in document and "schema_version" not in document:
+        # it gives names to the values of label maps alone
+        return read_folder(folder)
     raise DatasetError(
         [
             f"{folder / FILE_NAME}: has neither the field channel_names (nnU-Net's layout) "

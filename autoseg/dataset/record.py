@@ -104,7 +104,7 @@ class DatasetRecord(SealedModel, FileModel):
         description: description in the data set's own `dataset.json`; may be empty.
         synthetic: whether that file states that the images are synthetic; None = it does not say, or the record was
             written by an earlier release.
-        layout: "nnunet", "decathlon" or "table".
+        layout: "nnunet", "decathlon", "table", or in words how a folder without any of them was understood.
         channels: names of the channels, in order.
         ct: for each channel whether it is CT (Hounsfield units).
         labels: values and names of the classes.

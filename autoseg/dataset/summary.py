@@ -47,6 +47,8 @@ def summary_rows(dataset: Dataset, check: Check) -> list[tuple[str, str]]:
         ),
         ("sequences present", _sequences(dataset)),
     ]
+    if dataset.left_out:
+        rows.append(("left out", "\n".join(dataset.left_out)))
     for column in dict.fromkeys(column for case in dataset.cases for column in case.strata):
         rows.append((column, _counted(case.strata.get(column) or "(empty)" for case in dataset.cases)))
     return rows

@@ -14,20 +14,14 @@ from pathlib import Path
 from autoseg.dataset.case import Case, Dataset
 from autoseg.dataset.csv_rows import CASE, LABEL, PATIENT, RESERVED, CsvTable, Row, read_table
 from autoseg.dataset.dataset_json import FILE_NAME, Declaration, is_ct, labels_of, parse, read_json
+from autoseg.dataset.label_values import labels_found
 from autoseg.dataset.listing import Found, checked_cases, missing
 from autoseg.dataset.names import split_ending
-from autoseg.dataset.voxels import count_values
-from autoseg.errors import DatasetError, ImageError
-from autoseg.image.file_kind import why_unreadable
-from autoseg.image.image import read_label
-from autoseg.image.labels import Labels
-from autoseg.machine.map_cases import map_cases, workers_within_memory
+from autoseg.errors import DatasetError
 from autoseg.names import same_name
 
-# bytes of memory that it takes to count the values of a label file, for each byte of the file
-_MEMORY_PER_FILE_BYTE = 400
-# a whole number as large as this is damage, which the check tells as a value that is not declared
-_NO_CLASS = 2**31
+LEAST_PATIENTS = 5
+"""A column with fewer values is hardly one of patients."""
 
 
 def read_table_dataset(path: Path) -> Dataset:
@@ -39,17 +33,31 @@ def read_table_dataset(path: Path) -> Dataset:
     Raises:
         DatasetError: the table or the `dataset.json` beside it is malformed.
     """
-    table = read_table(path)
-    if LABEL not in table.columns:
-        raise DatasetError([f"{path}, line 1: has no column `{LABEL}`; training needs a label map for each case"])
     declared = path.parent / FILE_NAME
     declaration = parse(Declaration, read_json(declared), declared) if declared.exists() else Declaration()
+    return dataset_of_table(read_table(path), declaration)
+
+
+def dataset_of_table(table: CsvTable, declaration: Declaration | None = None) -> Dataset:
+    """Make a data set of the rows of a table; label files are opened only if no declaration gives the labels.
+
+    Args:
+        table: the rows, in memory.
+        declaration: content of the `dataset.json` beside the table; None = there is none.
+
+    Raises:
+        DatasetError: a column is missing, or what is declared does not fit the table.
+    """
+    path, declaration = table.path, declaration or Declaration()
+    declared = path.parent / FILE_NAME
+    if LABEL not in table.columns:
+        raise DatasetError([f"{path}, line 1: has no column `{LABEL}`; training needs a label map for each case"])
     channels = _channels(table, declaration)
     strata = [column for column in table.columns if column not in (*RESERVED, *channels)]
     found = [Found(_case(table, row, channels, strata), table.where(row)) for row in table.rows]
     cases = checked_cases(found)
     labels = (
-        _labels_found([case.label for case in cases if case.label is not None], path)
+        labels_found([case.label for case in cases if case.label is not None], path)
         if declaration.labels is None
         else labels_of(declaration.labels, declared)
     )
@@ -64,7 +72,7 @@ def read_table_dataset(path: Path) -> Dataset:
         file_ending=(split_ending(first)[1] if first else "") or ".nii.gz",
         folder=path.parent,
         problems=tuple(table.malformed.values()),
-        warnings=(*_empty_columns(table, strata), *_columns_of_lost_files(table, strata)),
+        warnings=(*table.notes, *_empty_columns(table, strata), *_doubtful_columns(table, strata)),
         description=declaration.description,
         synthetic=declaration.synthetic,
     )
@@ -124,39 +132,22 @@ def _empty_columns(table: CsvTable, strata: list[str]) -> tuple[str, ...]:
     )
 
 
-def _columns_of_lost_files(table: CsvTable, strata: list[str]) -> tuple[str, ...]:
-    """A warning for each stratification column that holds paths, none of which exists: it may be a sequence."""
+def _doubtful_columns(table: CsvTable, strata: list[str]) -> tuple[str, ...]:
+    """A warning for each stratification column that may be something else: a sequence, or the patients."""
     warnings = []
     for column in strata:
         filled = [row.cells[column] for row in table.rows if row.cells[column]]
+        different = len(set(filled))
         # in a real stratification column several cases share a value
-        if filled and len(set(filled)) == len(filled) and all("/" in text or "\\" in text for text in filled):
+        if filled and different == len(filled) and all("/" in text or "\\" in text for text in filled):
             warnings.append(
                 f"{table.path}: no file or folder in column {column!r} exists (such as {filled[0]}); "
                 "it is taken for a stratification column; if it is a sequence, mend its paths"
             )
+        elif PATIENT not in table.columns and LEAST_PATIENTS <= different < len(filled) <= 2 * different:
+            warnings.append(
+                f"{table.path}: column {column!r} has {different} values in {len(filled)} cases and is taken for a "
+                "stratification column; if it names patients, call it `patient`, so that none is in training and "
+                "validation at once"
+            )
     return tuple(warnings)
-
-
-def _labels_found(files: list[Path], table: Path) -> Labels:
-    """Labels from the values in the files; the check reports unreadable files and fractional values later."""
-    largest = max((file.stat().st_size for file in files if why_unreadable(file) is None), default=0)
-    workers = workers_within_memory(_MEMORY_PER_FILE_BYTE * largest) if len(files) > 50 else 1
-    values = {0}.union(*map_cases(_values_in, files, workers, "Values of the labels"))
-    if len(values) < 2:
-        raise DatasetError(
-            [
-                f"{table}: no label file holds a value beside 0; "
-                f"declare the labels in a {FILE_NAME} beside the table, or check the label files"
-            ]
-        )
-    ordered = [0, *sorted(values - {0})]
-    return labels_of({"background" if value == 0 else f"label {value}": value for value in ordered}, table)
-
-
-def _values_in(file: Path) -> set[int]:
-    try:
-        values = count_values(read_label(file).array)
-    except ImageError:
-        return set()
-    return {int(value) for value in values if value.is_integer() and abs(value) < _NO_CLASS}

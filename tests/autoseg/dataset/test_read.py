@@ -221,3 +221,56 @@ def test_table_malformed_as_a_whole(tmp_path, text, told):
 def test_table_not_utf8_names_its_line(tmp_path):
     (tmp_path / "cases.csv").write_bytes("case,T1,label\na,b,c\nMüller,b,c\n".encode("latin-1"))
     assert "line 3: not UTF-8" in problems_of(tmp_path)
+
+
+def table(tmp_path: Path, header: str, *lines: str) -> Path:
+    for name in ("a", "b", "c"):
+        build.write(tmp_path / f"{name}.nii", build.voxels())
+        build.write(tmp_path / f"{name}_seg.nii", build.label_voxels())
+    (tmp_path / "cases.csv").write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize("word", ["NA", "n/a", "NaN", "-", "none", ""])
+def test_words_for_a_sequence_that_was_not_acquired(tmp_path, word):
+    folder = table(tmp_path, "case,T1,T2,label", f"a,a.nii,{word},a_seg.nii", "b,b.nii,c.nii,b_seg.nii")
+    dataset = read_dataset(folder)
+    assert dataset.channels == ("T1", "T2")
+    assert [case.present for case in dataset.cases] == [(True, False), (True, True)]
+    assert not any(case.problems for case in dataset.cases)
+
+
+@pytest.mark.parametrize("column", ["patient_id", "Participant_ID", "subject"])
+def test_other_names_of_the_patients_column(tmp_path, column):
+    folder = table(tmp_path, f"case,T1,label,{column}", "a,a.nii,a_seg.nii,x", "b,b.nii,b_seg.nii,x")
+    dataset = read_dataset(folder)
+    assert [(case.patient, case.strata) for case in dataset.cases] == [("x", {}), ("x", {})]
+    assert f"column '{column}' is taken for `patient`" in dataset.warnings[0]
+
+
+def test_the_own_name_comes_first(tmp_path):
+    folder = table(tmp_path, "case,T1,label,patient,subject", "a,a.nii,a_seg.nii,p,s", "b,b.nii,b_seg.nii,q,s")
+    dataset = read_dataset(folder)
+    assert [(case.patient, case.strata) for case in dataset.cases] == [("p", {"subject": "s"}), ("q", {"subject": "s"})]
+
+
+def test_excels_line_of_the_separator_and_its_empty_cells_at_the_end(tmp_path):
+    folder = table(tmp_path, "sep=;", "case;T1;label", "a;a.nii;a_seg.nii;;", "b;b.nii;b_seg.nii")
+    dataset = read_dataset(folder)
+    assert [case.name for case in dataset.cases] == ["a", "b"] and dataset.problems == ()
+
+
+def test_a_cell_beyond_the_header_is_a_problem(tmp_path):
+    dataset = read_dataset(table(tmp_path, "case,T1,label", "a,a.nii,a_seg.nii,more", "b,b.nii,b_seg.nii"))
+    assert dataset.problems == (f"{tmp_path / 'cases.csv'}, line 2: has 4 cells, the header has 3 columns",)
+
+
+@pytest.mark.parametrize(("values", "asked"), [("aabbccdde", True), ("abcdefghi", False), ("aaabbbccc", False)])
+def test_a_column_that_looks_like_patients_is_asked_about(tmp_path, values, asked):
+    lines = []
+    for i, value in enumerate(values):
+        build.write(tmp_path / f"{i}.nii", build.voxels(i))
+        build.write(tmp_path / f"{i}_seg.nii", build.label_voxels())
+        lines.append(f"{i},{i}.nii,{i}_seg.nii,{value}")
+    dataset = read_dataset(table(tmp_path, "case,T1,label,mrn", *lines))
+    assert any("if it names patients, call it `patient`" in warning for warning in dataset.warnings) is asked

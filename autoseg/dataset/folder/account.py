@@ -1,0 +1,97 @@
+"""The account of a folder: what was understood of it, what is used, and what is not and why."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+_NAMED = 4
+"""So many files that are left out for one reason are named; the others are counted."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A file or folder that is not used.
+
+    Args:
+        path: its path.
+        why: the reason, as the end of a sentence that begins with the file.
+    """
+
+    path: Path
+    why: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An image or a label map, and what its path says of it.
+
+    Args:
+        path: file, or folder of DICOM slices.
+        case: name of its case.
+        sequence: name of its sequence; empty for a label map.
+        patient: name of its patient; None where the path tells none.
+        is_label: whether it is a label map.
+    """
+
+    path: Path
+    case: str
+    sequence: str
+    patient: str | None
+    is_label: bool
+
+
+@dataclass(frozen=True)
+class FoundCase:
+    """A case of a folder.
+
+    Args:
+        name: name of the case.
+        images: image of each sequence that the case has, by the name of the sequence.
+        label: its label map; None where the folder holds none at all, as one of images to predict.
+        patient: name of its patient; None where the folder tells none.
+    """
+
+    name: str
+    images: dict[str, Path]
+    label: Path | None
+    patient: str | None
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a folder was understood to be.
+
+    Args:
+        folder: the folder.
+        kind: what it is, in words, such as "folder of images and folder of labels".
+        sequences: names of the sequences, in the order of the channels.
+        cases: its cases, by name; where there are label maps, those that have one.
+        left_out: what is not used.
+    """
+
+    folder: Path
+    kind: str
+    sequences: tuple[str, ...]
+    cases: tuple[FoundCase, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def told(folder: Path, left_out: Iterable[LeftOut]) -> tuple[str, ...]:
+    """A sentence for each reason for which files are left out; a few files of each are named.
+
+    Args:
+        folder: folder to which the names are relative.
+        left_out: what is not used.
+    """
+    by_reason: defaultdict[str, list[str]] = defaultdict(list)
+    for one in left_out:
+        path = one.path
+        by_reason[one.why].append(str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path))
+    sentences = []
+    for why, names in by_reason.items():
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        sentences.append(f"{', '.join(names[:_NAMED])}{more}: {why}")
+    return tuple(sentences)

@@ -1,0 +1,135 @@
+"""Understands a folder that has neither a `dataset.json` nor a `cases.csv`, by the names in it alone."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from autoseg.dataset.folder.account import Account, Entry, FoundCase, LeftOut
+from autoseg.dataset.folder.bids import bids_entries, is_bids
+from autoseg.dataset.folder.pair import ONLY, pair, unpaired
+from autoseg.dataset.folder.parts import Part, parts_of
+from autoseg.dataset.folder.pattern import entries_by_pattern
+from autoseg.dataset.folder.walk import images_in
+from autoseg.dataset.folder.words import in_order
+from autoseg.errors import DatasetError
+
+_SHOWN = 6
+
+
+def understand(folder: Path, images: str | None = None, label: str | None = None) -> Account:
+    """Find the cases of a folder, their sequences and label maps; no image is opened.
+
+    Args:
+        folder: folder of images and label maps, at any depth.
+        images: pattern of the images, such as `scans/{case}_{sequence}.nii.gz`; None = it is found by the names.
+        label: pattern of the label maps; None = it is found by the names, or there are none where `images` is given.
+
+    Raises:
+        DatasetError: it holds no image, or the names can be understood in no way or in several; the message says what
+            was seen and what to do.
+        InputError: a pattern is malformed, or fits no file.
+    """
+    paths, left_out = images_in(folder)
+    if not paths:
+        raise DatasetError([_refusal(folder, "holds no image", left_out)])
+    if images is not None:
+        entries, others = entries_by_pattern(folder, paths, images, label)
+        kind = "named by patterns"
+    elif is_bids(folder, paths):
+        entries, others = bids_entries(folder, paths)
+        kind = "BIDS"
+    else:
+        parts = parts_of(folder, paths)
+        others = []
+        if any(part.is_label for part in parts):
+            entries, kind = pair(parts), _kind(parts)
+        else:
+            entries, kind = unpaired(parts), "images without label maps"
+        if not entries:
+            raise DatasetError([_refusal(folder, _seen(folder, parts), left_out)])
+    return _account(folder, kind, entries, [*left_out, *others])
+
+
+def understand_annotated(folder: Path) -> Account:
+    """Find the cases of a folder to learn from, as `understand` does.
+
+    Raises:
+        DatasetError: as `understand` does, or there is no label map.
+    """
+    account = understand(folder)
+    if all(case.label is None for case in account.cases):
+        images = [path for case in account.cases for path in case.images.values()]
+        shown = ", ".join(_below(folder, path) for path in images[:_SHOWN])
+        seen = f"holds {len(images)} images, and no name tells which of them are label maps ({shown}{_more(images)})"
+        raise DatasetError([_refusal(folder, seen, account.left_out)])
+    return account
+
+
+def _kind(parts: Sequence[Part]) -> str:
+    depths = Counter(len(part.folders) for part in parts)
+    if depths.most_common(1)[0][0] > 0:
+        return "a folder for each case"
+    together = len({part.path.parent for part in parts}) == 1
+    return "images and label maps side by side" if together else "folders of images and of label maps"
+
+
+def _account(folder: Path, kind: str, entries: Sequence[Entry], left_out: list[LeftOut]) -> Account:
+    images: defaultdict[str, dict[str, Path]] = defaultdict(dict)
+    labels: dict[str, Path] = {}
+    patients: dict[str, str | None] = {}
+    problems = []
+    for entry in _only_one_sequence(entries):
+        held, name = (labels, entry.case) if entry.is_label else (images[entry.case], entry.sequence)
+        if name in held:
+            what = "label maps" if entry.is_label else f"images of {entry.sequence}"
+            problems.append(
+                f"case {entry.case} has two {what}, {_below(folder, held[name])} and {_below(folder, entry.path)}"
+            )
+        held[name] = entry.path
+        patients[entry.case] = entry.patient
+    without = [name for name in labels if name not in images]
+    problems += [f"{_below(folder, labels[name])} is a label map without an image" for name in without]
+    if problems:
+        raise DatasetError([_refusal(folder, "; ".join(problems[:_SHOWN]) + _more(problems), ())])
+    for name in images if labels else ():
+        if name not in labels:
+            left_out += [LeftOut(path, "has no label map") for path in images[name].values()]
+    cases = tuple(FoundCase(name, images[name], labels.get(name), patients[name]) for name in sorted(labels or images))
+    return Account(folder, kind, in_order({name for case in cases for name in case.images}), cases, tuple(left_out))
+
+
+def _only_one_sequence(entries: Sequence[Entry]) -> list[Entry]:
+    """Call the sequence `image` where there is one alone and its name is a mere number of a channel."""
+    names = {entry.sequence for entry in entries if not entry.is_label}
+    if len(names) > 1 or not next(iter(names), "").startswith("channel "):
+        return list(entries)
+    return [entry if entry.is_label else replace(entry, sequence=ONLY) for entry in entries]
+
+
+def _seen(folder: Path, parts: Sequence[Part]) -> str:
+    images, labels = ([part for part in parts if part.is_label is role] for role in (False, True))
+    shown = ", ".join(_below(folder, part.path) for part in (*labels[: _SHOWN // 2], *images[: _SHOWN // 2]))
+    return (
+        f"holds {len(labels)} label maps and {len(images)} images, and their names do not tell which belong together "
+        f"(such as {shown})"
+    )
+
+
+def _refusal(folder: Path, seen: str, left_out: Sequence[LeftOut]) -> str:
+    beside = f" ({len(left_out)} other files lie there)" if left_out else ""
+    return (
+        f"{folder}: has neither a dataset.json nor a cases.csv, and {seen}{beside}. Write a table by patterns of the "
+        f"names and correct it: autoseg table {folder} -o cases.csv --images 'scans/{{case}}_{{sequence}}.nii.gz' "
+        "--label 'masks/{case}.nii.gz'"
+    )
+
+
+def _below(folder: Path, path: Path) -> str:
+    return path.relative_to(folder).as_posix()
+
+
+def _more(things: Sequence[object]) -> str:
+    return f" and {len(things) - _SHOWN} more" if len(things) > _SHOWN else ""

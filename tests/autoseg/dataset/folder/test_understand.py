@@ -1,0 +1,230 @@
+"""Folders as people lay them out are understood, and others are refused with what was seen and what to do."""
+
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from autoseg.dataset.folder.understand import understand, understand_annotated
+from autoseg.errors import DatasetError, InputError
+
+PEOPLE = ("p01", "p02", "p03")
+
+
+def touch(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+def of_everyone(*names: str) -> list[str]:
+    return [name.replace("{}", person) for person in PEOPLE for name in names]
+
+
+LAYOUTS = {
+    "images and labels": (["images/{}.nii.gz", "labels/{}.nii.gz"], {"image": "images/{}.nii.gz"}, "labels/{}.nii.gz"),
+    "image and mask": (["image/{}.nrrd", "mask/{}.nrrd"], {"image": "image/{}.nrrd"}, "mask/{}.nrrd"),
+    "capitals, two formats": (
+        ["Images/{}.nii", "Segmentations/{}.seg.nrrd"],
+        {"image": "Images/{}.nii"},
+        "Segmentations/{}.seg.nrrd",
+    ),
+    "scans, masks, sequences": (
+        ["scans/{}_T1.nii.gz", "scans/{}_t2w.nii.gz", "masks/{}.nii.gz"],
+        {"T1": "scans/{}_T1.nii.gz", "T2": "scans/{}_t2w.nii.gz"},
+        "masks/{}.nii.gz",
+    ),
+    "label named for its sequence": (
+        ["images/{}_T2.nii.gz", "labels/{}_T2_seg.nii.gz"],
+        {"T2": "images/{}_T2.nii.gz"},
+        "labels/{}_T2_seg.nii.gz",
+    ),
+    "nnU-Net's numbers, without dataset.json": (
+        ["imagesTr/{}_0000.nii.gz", "imagesTr/{}_0001.nii.gz", "labelsTr/{}.nii.gz"],
+        {"channel 0": "imagesTr/{}_0000.nii.gz", "channel 1": "imagesTr/{}_0001.nii.gz"},
+        "labelsTr/{}.nii.gz",
+    ),
+    "one number": (
+        ["imagesTr/{}_0000.nii.gz", "labelsTr/{}.nii.gz"],
+        {"image": "imagesTr/{}_0000.nii.gz"},
+        "labelsTr/{}.nii.gz",
+    ),
+    "beside, _seg": (["{}.nii.gz", "{}_seg.nii.gz"], {"image": "{}.nii.gz"}, "{}_seg.nii.gz"),
+    "beside, -label": (["{}.nii.gz", "{}-label.nii.gz"], {"image": "{}.nii.gz"}, "{}-label.nii.gz"),
+    "beside, .seg.nrrd": (["{}.nrrd", "{}.seg.nrrd"], {"image": "{}.nrrd"}, "{}.seg.nrrd"),
+    "beside, sequences": (
+        ["{}_FLAIR.nii", "{}_T1_post.nii", "{}_mask.nii"],
+        {"T1ce": "{}_T1_post.nii", "FLAIR": "{}_FLAIR.nii"},
+        "{}_mask.nii",
+    ),
+    "beside, own words": (
+        ["{}_axial.nii.gz", "{}_sagittal.nii.gz", "{}_seg.nii.gz"],
+        {"axial": "{}_axial.nii.gz", "sagittal": "{}_sagittal.nii.gz"},
+        "{}_seg.nii.gz",
+    ),
+    "a folder a patient": (
+        ["{}/STIR.nii.gz", "{}/T1.nii.gz", "{}/seg.nii.gz"],
+        {"T1": "{}/T1.nii.gz", "STIR": "{}/STIR.nii.gz"},
+        "{}/seg.nii.gz",
+    ),
+    "BraTS": (
+        ["{}/{}_t1ce.nii.gz", "{}/{}_flair.nii.gz", "{}/{}_seg.nii.gz"],
+        {"T1ce": "{}/{}_t1ce.nii.gz", "FLAIR": "{}/{}_flair.nii.gz"},
+        "{}/{}_seg.nii.gz",
+    ),
+    "a folder a patient, own words": (
+        ["{}/ax.nii.gz", "{}/sag.nii.gz", "{}/annotated.seg.nrrd"],
+        {"ax": "{}/ax.nii.gz", "sag": "{}/sag.nii.gz"},
+        "{}/annotated.seg.nrrd",
+    ),
+    "a folder a patient, one image": (
+        ["{}/export_{}.nii", "{}/Segmentation.seg.nrrd"],
+        {"image": "{}/export_{}.nii"},
+        "{}/Segmentation.seg.nrrd",
+    ),
+    "a folder a sequence": (
+        ["{}/T1/x.nii.gz", "{}/T2/x.nii.gz", "{}/labels/x.nii.gz"],
+        {"T1": "{}/T1/x.nii.gz", "T2": "{}/T2/x.nii.gz"},
+        "{}/labels/x.nii.gz",
+    ),
+    "BIDS": (
+        [
+            *("sub-{}/anat/sub-{}_T1w.nii.gz", "sub-{}/anat/sub-{}_FLAIR.nii.gz", "sub-{}/anat/sub-{}_T1w.json"),
+            "derivatives/manual/sub-{}/anat/sub-{}_space-T1w_label-lesion_mask.nii.gz",
+        ],
+        {"T1": "sub-{}/anat/sub-{}_T1w.nii.gz", "FLAIR": "sub-{}/anat/sub-{}_FLAIR.nii.gz"},
+        "derivatives/manual/sub-{}/anat/sub-{}_space-T1w_label-lesion_mask.nii.gz",
+    ),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layout(tmp_path: Path, layout: str) -> None:
+    files, images, label = LAYOUTS[layout]
+    account = understand(touch(tmp_path, *of_everyone(*files)))
+    assert account.sequences == tuple(images)
+    assert len(account.cases) == 3
+    for person, case in zip(PEOPLE, account.cases, strict=True):
+        assert person in case.name
+        assert case.images == {name: tmp_path / file.replace("{}", person) for name, file in images.items()}
+        assert case.label == tmp_path / label.replace("{}", person)
+    assert all(one.path.suffix == ".json" for one in account.left_out)
+
+
+def test_visits_of_a_patient_stay_together(tmp_path: Path) -> None:
+    files = [f"{person}/{year}/{name}.nii.gz" for person in PEOPLE for year in (2019, 2021) for name in ("T1", "seg")]
+    account = understand(touch(tmp_path, *files))
+    assert [(case.name, case.patient) for case in account.cases][:2] == [("p01_2019", "p01"), ("p01_2021", "p01")]
+
+
+def test_sessions_of_bids(tmp_path: Path) -> None:
+    folder = touch(
+        tmp_path,
+        *(f"sub-1/ses-{i}/anat/sub-1_ses-{i}_acq-{a}_T2w.nii.gz" for i in (1, 2) for a in ("ax", "sag")),
+        *(f"derivatives/sub-1/ses-{i}/anat/sub-1_ses-{i}_dseg.nii.gz" for i in (1, 2)),
+    )
+    account = understand(folder)
+    assert [(case.name, case.patient) for case in account.cases] == [
+        ("sub-1_ses-1", "sub-1"),
+        ("sub-1_ses-2", "sub-1"),
+    ]
+    assert account.sequences == ("acq-ax_T2w", "acq-sag_T2w")
+
+
+def test_folders_of_a_site_are_no_patients(tmp_path: Path) -> None:
+    files = [f"{site}/{site}{i}{end}.nii" for site in ("north", "south") for i in range(9) for end in ("", "_seg")]
+    assert {case.patient for case in understand(touch(tmp_path, *files)).cases} == {None}
+
+
+def test_what_is_not_used_is_named(tmp_path: Path) -> None:
+    sound = of_everyone("{}.nii.gz", "{}_seg.nii.gz")
+    others = ("notes.docx", "p09.nii.gz", "p10.nii.bz2", "preview.png", "imagesTs/p11.nii.gz")
+    account = understand(touch(tmp_path, *sound, *others, ".hidden.nii.gz"))
+    assert {(str(one.path.relative_to(tmp_path)), one.why) for one in account.left_out} == {
+        ("notes.docx", "no image"),
+        ("p09.nii.gz", "has no label map"),
+        ("p10.nii.bz2", "packed in a way that is not read; unpack it"),
+        ("preview.png", "a picture beside volumes"),
+        ("imagesTs", "for testing, by its name"),
+    }
+
+
+def test_a_link_to_a_folder_above_ends(tmp_path: Path) -> None:
+    touch(tmp_path, *of_everyone("{}.nii.gz", "{}_seg.nii.gz"))
+    (tmp_path / "again").symlink_to(tmp_path, target_is_directory=True)
+    assert [one.path.name for one in understand(tmp_path).left_out] == ["again"]
+
+
+def test_accents_written_in_two_ways(tmp_path: Path) -> None:
+    composed, parted = (unicodedata.normalize(form, "André") for form in ("NFC", "NFD"))
+    account = understand(touch(tmp_path, f"images/{composed}.nii", f"labels/{parted}.nii"))
+    assert [case.name for case in account.cases] == [composed]
+
+
+REFUSED = {
+    "no image": (["a.txt"], "holds no image"),
+    "names that differ": (
+        ["images/a.nii", "images/b.nii", "labels/x.nii", "labels/y.nii"],
+        r"2 label maps and 2 images, and their names do not tell which belong together \(such as labels/x.nii",
+    ),
+    "two label maps": (
+        of_everyone("{}.nii", "{}_seg.nii", "{}_mask.nii"),
+        r"case p01 has two label maps, p01_mask.nii and p01_seg.nii",
+    ),
+    "two images of a sequence": (
+        of_everyone("{}/T1.nii", "{}/t1w.nii", "{}/seg.nii"),
+        r"case p01 has two images of T1, p01/T1.nii and p01/t1w.nii",
+    ),
+    "a label map alone": (
+        [*of_everyone("{}/T1.nii", "{}/seg.nii"), "p04/seg.nii"],
+        r"their names do not tell|p04/seg.nii is a label map without an image",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_with_what_was_seen_and_a_way_out(tmp_path: Path, case: str) -> None:
+    files, told = REFUSED[case]
+    with pytest.raises(DatasetError, match=told) as error:
+        understand(touch(tmp_path, *files))
+    assert f"autoseg table {tmp_path} -o cases.csv --images" in str(error.value)
+
+
+def test_images_to_predict(tmp_path: Path) -> None:
+    account = understand(touch(tmp_path, *of_everyone("{}/T1.nii.gz", "{}/T2.nii.gz")))
+    assert account.sequences == ("T1", "T2") and [case.name for case in account.cases] == list(PEOPLE)
+    assert all(case.label is None for case in account.cases)
+    with pytest.raises(DatasetError, match=r"holds 6 images, and no name tells which .* label maps \(p01/T1.nii.gz"):
+        understand_annotated(tmp_path)
+
+
+def test_patterns(tmp_path: Path) -> None:
+    files = of_everyone("raw/{}-a_x.nii", "raw/{}-b_x.nii", "drawn by JH/{} final.nii")
+    account = understand(
+        touch(tmp_path, *files, "odd.nii"), "raw/{case}-{sequence}_*.nii", "drawn by */{case} final.nii"
+    )
+    assert account.sequences == ("a", "b") and [case.name for case in account.cases] == list(PEOPLE)
+    assert [(one.path.name, one.why) for one in account.left_out] == [("odd.nii", "fits no pattern")]
+
+
+def test_a_field_twice_is_the_same_text(tmp_path: Path) -> None:
+    files = of_everyone("{}/{}_T1.nii", "{}/m.nii")
+    account = understand(touch(tmp_path, *files, "p01/p02_T1.nii"), "{case}/{case}_{sequence}.nii", "{case}/m.nii")
+    assert [one.path.name for one in account.left_out] == ["p02_T1.nii"] and len(account.cases) == 3
+
+
+@pytest.mark.parametrize(
+    ("images", "told"),
+    [
+        ("{cas}.nii", "'cas' is no field"),
+        ("{sequence}.nii", "has no {case}"),
+        ("{case.nii", "is no field"),
+        ("{}.nii", "is no field"),
+        ("x/{case}.nii", "fits no file; the folder holds p01.nii"),
+    ],
+)
+def test_wrong_patterns(tmp_path: Path, images: str, told: str) -> None:
+    touch(tmp_path, *of_everyone("{}.nii", "{}_seg.nii"))
+    with pytest.raises(InputError, match=told):
+        understand(tmp_path, images, "{case}_seg.nii")
