@@ -83,7 +83,7 @@ def images_of_folder(folder: Path, choice: Choice, *, by_patient: bool) -> Input
         raise InputError(
             f"{folder}: holds no image, no DICOM series and no cases.csv" + "".join(f"; {one}" for one in sentences)
         )
-    return InputFolder(tuple(images), (*_series_told(folder, series, tree), *(f"{folder}: {one}" for one in sentences)))
+    return InputFolder(tuple(images), (*_series_told(folder, series, tree), *(f"{folder}: left out {one}" for one in sentences)))
 
 
 def image_name(image: Path) -> str:

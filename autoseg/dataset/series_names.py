@@ -34,7 +34,7 @@ class SeriesName:
         """The name with so many of the folders around."""
         joined = "_".join([*self.around[len(self.around) - levels :], self.own])
         # of a long name the end tells more
-        return joined.encode()[-_LONGEST:].decode(errors="ignore").lstrip(".-_ ")
+        return joined.encode()[-_LONGEST:].decode(errors="ignore").lstrip(".- ") or "series"
 
 
 def name_of(found: FoundSeries, path: Path, root: Path, *, by_patient: bool) -> SeriesName:
@@ -58,7 +58,7 @@ def name_of(found: FoundSeries, path: Path, root: Path, *, by_patient: bool) -> 
         parts[-1] += f"_series{about.number or about.description}"
     parts[-1] += name_of_choice(Choice(**(vars(choice) | {"series": None})))
     own = "_".join(([about.patient] if by_patient and about.patient else []) + parts)
-    return SeriesName(_clean(own) or "series", tuple(map(_clean, around)))
+    return SeriesName(_clean(own), tuple(map(_clean, around)))
 
 
 def name_of_choice(choice: Choice) -> str:

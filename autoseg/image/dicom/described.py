@@ -80,7 +80,7 @@ def _read(file: Path) -> Described:
             series = series_of(header)
             found = records_of(header)
         except ImageError as error:
-            return Described(file, series, damage=str(error))
+            return Described(file, series if series and series.uid else None, damage=str(error))
     if isinstance(found, LeftOut):
         return Described(file, series, left_out=found)
     return Described(file, series, found)
