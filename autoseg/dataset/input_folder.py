@@ -67,8 +67,8 @@ def images_of_folder(folder: Path, choice: Choice, *, by_patient: bool) -> Input
     tree = dicom_tree(folder)
     series = [found for found in tree.series if choice.fits_series(found.about)]
     if choice.series is not None and not series:
-        told = listed(list(dict.fromkeys(str(found.about) for found in tree.series)), _SHOWN) or "none"
-        raise InputError(f"{folder}: no DICOM series in it has {choice}; there are {told}")
+        there = listed(list(dict.fromkeys(str(found.about) for found in tree.series)), _SHOWN) or "none"
+        raise InputError(f"{folder}: no DICOM series in it has {choice}; there are {there}")
     files = [] if choice.series is not None else _image_files(tree)
     images = [_image(found, folder, files, choice, by_patient=by_patient) for found in series]
     images += [InputImage(file, image_name(file)) for file in files]
@@ -83,7 +83,8 @@ def images_of_folder(folder: Path, choice: Choice, *, by_patient: bool) -> Input
         raise InputError(
             f"{folder}: holds no image, no DICOM series and no cases.csv" + "".join(f"; {one}" for one in sentences)
         )
-    return InputFolder(tuple(images), (*_series_told(folder, series, tree), *(f"{folder}: left out {one}" for one in sentences)))
+    told = [*_series_told(folder, series, tree), *(f"{folder}: left out {one}" for one in sentences)]
+    return InputFolder(tuple(images), tuple(told))
 
 
 def image_name(image: Path) -> str:

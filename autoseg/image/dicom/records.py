@@ -63,7 +63,7 @@ def records_of(header: Header) -> tuple[Frame, ...] | LeftOut:
         ImageError: the file is damaged or truncated, or its frames cannot be placed or scaled.
     """
     file, top = header.file, Elements(header.file, [header.dataset])
-    sop_class = top.text("SOPClassUID") or str(header.dataset.file_meta.get("MediaStorageSOPClassUID") or "")
+    sop_class = top.text("SOPClassUID") or header.media_class
     if sop_class and not UID(sop_class).is_valid:
         raise ImageError(f"{file}: its SOP Class UID {sop_class!r:.60} is damaged; copy it again")
     if never_a_slice(sop_class):
