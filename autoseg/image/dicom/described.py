@@ -78,7 +78,7 @@ def _read(file: Path) -> Described:
         try:
             header = read_header(file)
             series = series_of(header)
-            found = records_of(header)
+            found = records_of(header, series)
         except ImageError as error:
             return Described(file, series if series and series.uid else None, damage=str(error))
     if isinstance(found, LeftOut):

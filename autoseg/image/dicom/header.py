@@ -50,8 +50,9 @@ TAGS = {name: BaseTag(tag) for name in (*_KEYWORDS, *_INSIDE_GROUPS) if (tag := 
 """Tags of all elements that are used, by keyword."""
 
 _TOP_TAGS: list[BaseTag | int] = [TAGS[keyword] for keyword in _KEYWORDS]
-_WANTED = frozenset(_TOP_TAGS) | {BaseTag(0x00080005)}
-_SEQUENCES = frozenset(tag for name, tag in TAGS.items() if name.endswith("Sequence"))
+# plain numbers, which are compared sooner than pydicom's tags
+_WANTED = frozenset({0x00080005, *(int(TAGS[keyword]) for keyword in _KEYWORDS)})
+_SEQUENCES = frozenset(int(tag) for name, tag in TAGS.items() if name.endswith("Sequence"))
 _PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 _TYPES_OF_VOXELS = (b"OB", b"OW", b"OF", b"OD", b"UN")
 BIG_ENDIAN = str(ExplicitVRBigEndian)

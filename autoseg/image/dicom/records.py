@@ -56,8 +56,12 @@ MOST_PIXELS, MOST_FRAMES = 65_535, 1_000_000
 """Rows and columns are numbers of two bytes; no scanner makes a file of so many frames."""
 
 
-def records_of(header: Header) -> tuple[Frame, ...] | LeftOut:
+def records_of(header: Header, series: Series) -> tuple[Frame, ...] | LeftOut:
     """Records of all frames of a file, or what the file is instead.
+
+    Args:
+        header: header of the file.
+        series: its series, from `series_of`.
 
     Raises:
         ImageError: the file is damaged or truncated, or its frames cannot be placed or scaled.
@@ -92,7 +96,7 @@ def records_of(header: Header) -> tuple[Frame, ...] | LeftOut:
         return LeftOut(file, f"{kind_of(sop_class)} without {lacking}, so that its place is not known")
     if lacking:
         raise ImageError(f"{file}: has no {lacking}, so that its place is not known; export it again with it")
-    storage, series = _storage(header, top), series_of(header)
+    storage = _storage(header, top)
     return tuple(_frame(header, found, i, storage, series) for i, found in enumerate(elements))
 
 
