@@ -16,7 +16,6 @@ from autoseg.dataset.case import Case, Dataset
 from autoseg.disk.checksums import SealedModel, digest_of
 from autoseg.errors import ImageError
 from autoseg.files import FileModel
-from autoseg.image.dicom.sources import files_of
 from autoseg.image.file_kind import why_unreadable
 from autoseg.image.integrity import files_of_image
 from autoseg.image.labels import Labels
@@ -220,9 +219,13 @@ def _files_of(path: Path) -> list[Path]:
     """
     if why_unreadable(path) is not None:
         return []
-    place, chosen = split_choice(path)
-    if not chosen and not place.is_dir():
-        return list(files_of_image(path))
+    _, chosen = split_choice(path)
+    if not chosen:
+        is_folder = path.is_dir()
+        return sorted(file for file in path.iterdir() if file.is_file()) if is_folder else list(files_of_image(path))
+    # imported here, since pydicom takes long, and every command imports this module
+    from autoseg.image.dicom.sources import files_of
+
     try:
         return files_of(path)
     except ImageError:
