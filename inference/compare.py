@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from math import prod
 from pathlib import Path
 
-import numpy as np
-
+from autoseg.dataset.lattice import on_one_lattice
 from autoseg.errors import AutosegError, ImageError
 from autoseg.image.image import Image, read_geometry, read_label
+from autoseg.image.label_file import names_classes, read_labels
 from autoseg.image.labels import Labels
 from autoseg.machine.cores import available_cores
 from autoseg.machine.map_cases import map_cases, workers_within_memory
@@ -72,20 +73,29 @@ def compare_all(
 def compare(pair: Pair, labels: Labels) -> Compared:
     """Compare one pair of files; an `AutosegError` becomes the problem of the result."""
     try:
-        reference, prediction = read_pair(pair)
+        reference, prediction = read_pair(pair, labels)
         rows = case_metrics(pair.case, reference.array[0], prediction.array[0], reference.geometry.spacing, labels)
     except AutosegError as error:
         return Compared(pair.case, (), f"case {pair.case}: {error}")
     return Compared(pair.case, tuple(rows), None)
 
 
-def read_pair(pair: Pair) -> tuple[Image, Image]:
-    """Read reference and prediction, two images (1, z, y, x) on one grid.
+def read_pair(pair: Pair, labels: Labels) -> tuple[Image, Image]:
+    """Read reference and prediction, two images (1, z, y, x) on one grid, in the values of `labels`.
+
+    Files that are cropped to what they show get the grid of the other.
 
     Raises:
         ImageError: a file cannot be read, or the grids differ by more than `LARGEST_OFFSET`.
     """
-    reference, prediction = read_label(pair.reference), read_label(pair.prediction)
+    reference, prediction = _read_both(pair, labels)
+    if reference.cropped or prediction.cropped:
+        try:
+            return on_one_lattice(reference, prediction)
+        except ImageError as error:
+            names = (pair.reference.name, pair.prediction.name)
+            cropped, other = names if reference.cropped else names[::-1]
+            raise ImageError(f"{cropped} {error} (beside {other})") from None
     a, b = reference.geometry, prediction.geometry
     offset = a.largest_offset(b)
     if offset > LARGEST_OFFSET:
@@ -101,12 +111,14 @@ def read_pair(pair: Pair) -> tuple[Image, Image]:
     return reference, prediction
 
 
-def values_of(pair: Pair) -> tuple[float, ...]:
-    """Values that occur in the reference of a pair; empty if it cannot be read, which the comparison reports."""
-    try:
-        return tuple(float(value) for value in np.unique(read_label(pair.reference).array))
-    except ImageError:
-        return ()
+def _read_both(pair: Pair, labels: Labels) -> tuple[Image, Image]:
+    """Reference and prediction; a plain one is read first, since its grid tells the slice distance of the other."""
+    if names_classes(pair.reference):
+        prediction = read_labels(pair.prediction, labels)
+        onto = None if prediction.cropped else prediction.geometry
+        return read_labels(pair.reference, labels, onto), prediction
+    reference = read_label(pair.reference)
+    return reference, read_labels(pair.prediction, labels, reference.geometry)
 
 
 def workers_for(pairs: Sequence[Pair], threads: int | None = None) -> int:
@@ -127,8 +139,9 @@ def case_of(pair: Pair) -> str:
 
 
 def voxels_of(pair: Pair) -> int:
-    """Number of voxels of the pair's reference; 0 where it cannot be read."""
-    try:
-        return prod(read_geometry(pair.reference)[0].shape)
-    except ImageError:
-        return 0
+    """Number of voxels of the pair's larger file, since one may be cropped; 0 where neither can be read."""
+    voxels = 0
+    for file in (pair.reference, pair.prediction):
+        with suppress(ImageError):
+            voxels = max(voxels, prod(read_geometry(file)[0].shape))
+    return voxels

@@ -24,6 +24,7 @@ from autoseg.image.geometry import to_canonical
 from autoseg.image.image import read_geometry, write_image
 from autoseg.image.resampled_size import resampled_voxels
 from autoseg.plan.plan import Plan
+from autoseg.preprocessing.align import aligned_as_planned
 from autoseg.preprocessing.prepare import PreparedCase, prepare_case
 from autoseg.preprocessing.region import Part, part_of
 from autoseg.run_folder.lesion_scores import LesionScores
@@ -135,7 +136,7 @@ def prepare_image(predictor: Predictor, case: Case) -> PreparedImage:
         AutosegError: the image cannot be predicted.
     """
     plan, told = predictor.plan, list[Text]()
-    loaded = load_case(case, None, plan.orientation)
+    loaded = aligned_as_planned(load_case(case, None, plan.orientation), plan)
     require_predictable(loaded, tuple(channel.name for channel in plan.channels))
     part = part_of(loaded, plan.region)
     groups = groups_that_see(predictor.groups, plan, loaded, told.append)

@@ -34,6 +34,7 @@ from autoseg.memory import total_memory
 from autoseg.names import PlainName
 from autoseg.plan.plan import Channel, Plan
 from autoseg.plan.region import Region
+from autoseg.preprocessing.align import aligned_as_planned
 from autoseg.preprocessing.crop import labelled_box
 from autoseg.preprocessing.foreground import sample_foreground
 from autoseg.preprocessing.prepare import prepare_case
@@ -66,6 +67,7 @@ class DecidedBy(FileModel):
         spacing: target spacing in mm (z, y, x); None along an axis that is not resampled.
         seed: seed of the plan, by which foreground voxels are sampled.
         region: region of the plan; None = whole images.
+        align: sequence onto which the others were moved; None = as they lie.
     """
 
     schema_version: Literal[1] = 1
@@ -79,6 +81,7 @@ class DecidedBy(FileModel):
     spacing: tuple[float | None, float | None, float | None]
     seed: int
     region: Region | None = None
+    align: str | None = None
 
     def is_as(self, other: DecidedBy) -> bool:
         """Whether another record decides the same content: equal settings, and files of the same content."""
@@ -163,7 +166,7 @@ def _preprocess(task: _Task) -> tuple[str, ...]:
     decided_by = _decided_by(task)
     if case.label is None:
         raise DatasetError([f"{case.name}: has no label and cannot be trained on"])
-    loaded = load_case(case, plan.labels, plan.orientation)
+    loaded = aligned_as_planned(load_case(case, plan.labels, plan.orientation), plan)
     assert loaded.label is not None
     warnings, labelled = loaded.warnings, labelled_box(loaded.label)
     with staged_in(task.staging), folder_replaced_when_done(task.folder) as folder:
@@ -243,6 +246,7 @@ def _plan_part(plan: Plan, configuration: str) -> dict[str, Any]:
         "spacing": plan.configuration(configuration).spacing,
         "seed": plan.seed,
         "region": plan.region,
+        "align": plan.align,
     }
 
 

@@ -11,7 +11,8 @@ PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 def lowest_versions() -> list[str]:
     """Pins such as `numpy==2.0`."""
-    dependencies = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["dependencies"]
+    project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]
+    dependencies = [*project["dependencies"], *project["optional-dependencies"]["dicom"]]
     found = (re.fullmatch(r"([\w.-]+)>=([\d.]+)(,.*)?", dependency) for dependency in dependencies)
     return [f"{pin[1]}=={pin[2]}" for pin in found if pin is not None and pin[1] != "torch"]
 

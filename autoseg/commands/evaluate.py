@@ -39,7 +39,7 @@ def evaluate(
 ) -> Summary:
     """Compare predicted label maps with references, by case, class and lesion.
 
-    Without RUN and without a dataset.json beside the references, the values in the references are the classes.
+    Without RUN and without a dataset.json beside the references, the values or names in the references are the classes.
 
     Returns:
         The content of `summary.json`.

@@ -67,6 +67,8 @@ def make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpos
         memory = _memory(purpose)
         reference = reference_of(fingerprint, memory.reference.value, wanted.architecture or "plain", cells)
         reference = reference.changed(memory_gb=memory.reference)
+        if wanted.align is not None:
+            reference = reference.changed(align=Decision(wanted.align, "asked for by --align"))
         require_planned(reference.plan, purpose.configurations)
         splits = keep_or_make_folds(run, dataset, fingerprint, reference.plan.seed, console, purpose.folds)
         budget = wanted.budget_on(purpose.device)

@@ -180,6 +180,15 @@ Ct = Annotated[
     ),
 ]
 
+Align = Annotated[
+    str | None,
+    Parameter(
+        help="Move the sequences of each case onto this one, the one that labels were drawn on, by a rigid "
+        "registration; first = the first that a case has [default: they are taken as they lie].",
+        metavar="NAME",
+    ),
+]
+
 # what is planned
 Dimensions = Annotated[
     Sequence[str], _several("--config", "Configurations to plan and train, as 2d 3d.", "CHOICE", _DIMENSIONS)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from autoseg.commands.guards import configurations_of
 from autoseg.commands.options import (
+    Align,
     Architecture,
     Ct,
     DatasetFolder,
@@ -37,6 +38,7 @@ def plan_and_preprocess(
     *,
     config: Dimensions = DEFAULT_CONFIGURATIONS,
     ct: Ct = None,
+    align: Align = None,
     time_budget: RunBudget = None,
     memory: Memory = None,
     device: Device = "auto",
@@ -66,7 +68,7 @@ def plan_and_preprocess(
     return prepare(
         source_of(dataset),
         RunFolder(Path(output)),
-        check_plan_options(time_budget, memory, device, architecture, devices=devices, threads=threads),
+        check_plan_options(time_budget, memory, device, architecture, devices=devices, threads=threads, align=align),
         configurations_of(config),
         ct=ct,
         plan_only=plan_only,

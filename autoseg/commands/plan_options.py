@@ -31,6 +31,7 @@ class PlanOptions:
         threads: number of threads that compute on a CPU, in each of several processes.
         epochs: number of epochs of every fold; if given, the plan follows from counted work, not from measured time.
         devices: names of the devices that train folds side by side; empty = one fold after the other.
+        align: sequence onto which the others of a case are moved, or `first`.
     """
 
     budget: float | None
@@ -40,6 +41,7 @@ class PlanOptions:
     threads: int | None = None
     epochs: int | None = None
     devices: tuple[str, ...] = ()
+    align: str | None = None
 
     @property
     def count(self) -> int:
@@ -80,6 +82,7 @@ def carried_over(wanted: PlanOptions, former: Plan, memory_gb: float) -> PlanOpt
         threads=wanted.threads,
         epochs=wanted.epochs,
         devices=wanted.devices,
+        align=wanted.align or former.align,
     )
 
 
@@ -92,6 +95,7 @@ def check_plan_options(
     devices: Sequence[str | int] | None = None,
     threads: int | None = None,
     epochs: int | None = None,
+    align: str | None = None,
 ) -> PlanOptions:
     """Check each option by itself and return them together.
 
@@ -112,6 +116,7 @@ def check_plan_options(
         threads=threads,
         epochs=epochs,
         devices=names if len(names) > 1 else (),
+        align=align,
     )
 
 
@@ -135,6 +140,8 @@ def refuse_other_plan(run: RunFolder, wanted: PlanOptions, planned: Plan, config
     architectures = {c.network.architecture for c in planned.configurations.values()}
     if wanted.architecture is not None and wanted.architecture not in architectures:
         differences.append(f"with the architecture {', '.join(sorted(architectures))}, not {wanted.architecture}")
+    if wanted.align is not None and wanted.align != planned.align:
+        differences.append(f"with align: {planned.align or 'null'}, not {wanted.align}")
     differences += _beyond_the_budget(run, planned, configurations)
     if differences:
         raise RunFolderError(f"{run.path}: was planned {'; '.join(differences)}; {how_to_plan_anew(run)}")

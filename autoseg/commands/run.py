@@ -8,6 +8,7 @@ from autoseg.commands.fold_loop import train_folds
 from autoseg.commands.guards import configurations_of
 from autoseg.commands.messages import say_changed_cases, say_time
 from autoseg.commands.options import (
+    Align,
     Architecture,
     Ct,
     DatasetFolder,
@@ -46,6 +47,7 @@ def run(
     *,
     config: Dimensions = DEFAULT_CONFIGURATIONS,
     ct: Ct = None,
+    align: Align = None,
     time_budget: RunBudget = None,
     memory: Memory = None,
     device: Device = "auto",
@@ -75,7 +77,7 @@ def run(
     configurations = configurations_of(config)
     folder, console = RunFolder(Path(output)), open_console()
     wanted = check_plan_options(
-        time_budget, memory, device, architecture, devices=devices, threads=threads, epochs=epochs
+        time_budget, memory, device, architecture, devices=devices, threads=threads, epochs=epochs, align=align
     )
     prepared = prepare(
         source_of(dataset),

@@ -14,6 +14,7 @@ from rich.table import Table
 from autoseg.commands.fold_loop import train_folds
 from autoseg.commands.messages import say_changed_cases, say_time
 from autoseg.commands.options import (
+    Align,
     Architecture,
     Ct,
     DatasetFolder,
@@ -59,6 +60,7 @@ def study(
     sequences: StudySequences = None,
     dimensions: StudyDimensions = DEFAULT_DIMENSIONS,
     ct: Ct = None,
+    align: Align = None,
     time_budget: StudyBudget = None,
     folds: FoldCount = None,
     memory: Memory = None,
@@ -87,7 +89,7 @@ def study(
     grid = Grid(None if sequences is None else tuple(sequences), tuple(dimensions))
     run, console = RunFolder(Path(output)), open_console()
     wanted = check_plan_options(
-        time_budget, memory, device, architecture, devices=devices, threads=threads, epochs=epochs
+        time_budget, memory, device, architecture, devices=devices, threads=threads, epochs=epochs, align=align
     )
     prepared = prepare(
         source_of(dataset),

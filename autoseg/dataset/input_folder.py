@@ -13,6 +13,7 @@ from autoseg.errors import InputError
 from autoseg.image.dicom.choice import Choice, place_and_choice
 from autoseg.image.dicom.tree import DicomTree, FoundSeries
 from autoseg.image.file_kind import why_unreadable
+from autoseg.image.text_headers import SEGMENTATION_ENDING
 from autoseg.image.walk import LeftOut, told_by_reason
 from autoseg.names import listed, nfc
 
@@ -89,7 +90,9 @@ def images_of_folder(folder: Path, choice: Choice, *, by_patient: bool) -> Input
 
 def image_name(image: Path) -> str:
     """Name of an image file or folder without its ending, in one Unicode form."""
-    name = split_ending(image)[0] or image.absolute().resolve().name
+    stem, ending = split_ending(image)
+    # the image beside a segmentation has the same stem; reading says what it is
+    name = (image.name if ending.lower() == SEGMENTATION_ENDING else stem) or image.absolute().resolve().name
     return nfc(name)
 
 

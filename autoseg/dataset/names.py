@@ -7,10 +7,11 @@ from pathlib import Path
 
 from autoseg.image.dicom_file import DICOM_ENDINGS, is_dicom_file
 from autoseg.image.file_kind import require_readable, why_unreadable
+from autoseg.image.text_headers import SEGMENTATION_ENDING
 
 # double endings come first, so that the whole of `.nii.gz` is found
 IMAGE_ENDINGS = (
-    *(".nii.gz", ".gipl.gz", ".hdr.gz"),
+    *(".nii.gz", ".gipl.gz", ".hdr.gz", SEGMENTATION_ENDING),
     *(".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr", ".gipl", ".vtk", ".dcm", ".ima", ".mnc", ".mrc", ".mgh"),
     *(".mgz", ".tiff", ".tif", ".png", ".jpg", ".bmp", ".hdf5", ".h5"),
 )

@@ -28,6 +28,7 @@ from autoseg.dataset.folder.account import LeftOut, told
 from autoseg.dataset.listing import Found, checked_cases, missing
 from autoseg.dataset.names import entries, split_channel
 from autoseg.errors import DatasetError
+from autoseg.image.text_headers import SEGMENTATION_ENDING
 
 
 class NnunetCaseFiles(BaseModel):
@@ -128,7 +129,16 @@ def _by_convention(folder: Path, channels: tuple[str, ...], ending: str) -> tupl
             problems.append(f"{file}: its name lacks the number of the channel, such as {name}_0000{ending}")
         else:
             numbered.setdefault(split[0], {})[split[1]] = file
-    annotated = dict(_with_ending(labels, ending))
+    segmented = dict(_with_ending(labels, SEGMENTATION_ENDING))
+    plain = dict(_with_ending(labels, ending))
+    # an ending of `.nrrd` is that of the segmentations too
+    annotated = {name: file for name, file in plain.items() if not file.name.endswith(SEGMENTATION_ENDING)}
+    problems += [
+        f"{labels}: {annotated[name].name} and {file.name} are both the label of {name}; remove one"
+        for name, file in segmented.items()
+        if name in annotated
+    ]
+    annotated |= segmented
     found = []
     for name in sorted(set(numbered) | set(annotated)):
         case = _case(name, numbered.get(name, {}), annotated.get(name), channels, images, labels / f"{name}{ending}")

@@ -3,7 +3,7 @@
 Columns: `case`; one for each sequence (a path, absolute or relative to the table, empty where the sequence was
 not acquired); `label`; optionally `patient`; all others are stratification columns. A `dataset.json`
 beside it may give `name`, `channel_names` (which columns are sequences, in which order) and `labels`;
-without `labels`, every value found in the label files is a class.
+without `labels`, every value found in the label files is a class, or every name where they name their classes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from autoseg.dataset.case import Case, Dataset
 from autoseg.dataset.csv_rows import CASE, LABEL, PATIENT, RESERVED, CsvTable, Row, read_table
 from autoseg.dataset.dataset_json import FILE_NAME, Declaration, is_ct, labels_of, parse, read_json
-from autoseg.dataset.label_values import labels_found
+from autoseg.dataset.found_labels import labels_found
 from autoseg.dataset.listing import Found, checked_cases, missing
 from autoseg.dataset.names import split_ending
 from autoseg.errors import DatasetError
@@ -56,10 +56,10 @@ def dataset_of_table(table: CsvTable, declaration: Declaration | None = None) ->
     strata = [column for column in table.columns if column not in (*RESERVED, *channels)]
     found = [Found(_case(table, row, channels, strata), table.where(row)) for row in table.rows]
     cases = checked_cases(found)
-    labels = (
+    labels, empty = (
         labels_found([case.label for case in cases if case.label is not None], path)
         if declaration.labels is None
-        else labels_of(declaration.labels, declared)
+        else (labels_of(declaration.labels, declared), ())
     )
     first = next((image for case in cases for image in case.images if image is not None), None)
     return Dataset(
@@ -72,7 +72,7 @@ def dataset_of_table(table: CsvTable, declaration: Declaration | None = None) ->
         file_ending=(split_ending(first)[1] if first else "") or ".nii.gz",
         folder=path.parent,
         problems=tuple(table.malformed.values()),
-        warnings=(*table.notes, *_empty_columns(table, strata), *_doubtful_columns(table, strata)),
+        warnings=(*table.notes, *_empty_columns(table, strata), *_doubtful_columns(table, strata), *empty),
         description=declaration.description,
         synthetic=declaration.synthetic,
     )

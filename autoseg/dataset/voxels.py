@@ -14,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.dataset.case import Case
-from autoseg.dataset.grids import covered_share, difference, on_grid, overlap
+from autoseg.dataset.grids import TOLERANCE_VOXELS, covered_share, difference, on_grid, overlap
+from autoseg.dataset.lattice import padded_onto
 from autoseg.errors import DatasetError, ImageError
 from autoseg.image.geometry import Geometry
-from autoseg.image.image import Image, read_image, read_label, resample_onto
+from autoseg.image.image import Image, read_image, resample_onto
 from autoseg.image.integrity import voxel_files_elsewhere
+from autoseg.image.label_file import read_labels
 from autoseg.image.labels import Labels
 
 # in label maps with a wider range, values are counted by sorting instead of in a table
@@ -58,7 +60,7 @@ class LabelMap:
     """A label map on its image's grid.
 
     Args:
-        array: values (z, y, x) as in the file.
+        array: values (z, y, x) of the data set, which are those of the file unless it names its classes.
         counts: number of voxels of each value.
     """
 
@@ -97,10 +99,18 @@ def read_label_map(path: Path, labels: Labels, geometry: Geometry | None, findin
     """
     before = len(findings.problems)
     try:
-        label = read_label(path)
+        label = read_labels(path, labels, geometry)
     except ImageError as error:
         findings.problem(f"label: {error}")
         return None
+    if label.cropped and geometry is not None:
+        try:
+            label, off = padded_onto(label, geometry)
+        except ImageError as error:
+            findings.problem(f"label {path} {error}")
+            return None
+        if off > TOLERANCE_VOXELS:
+            findings.warn(f"label {path} lies up to {off:.3g} voxels beside its image; it is taken as it is")
     _tell_files_elsewhere(path, findings)
     if label.left_out:
         findings.warn(f"label {label.left_out}")

@@ -33,6 +33,7 @@ from autoseg.image.image_header import (
 from autoseg.image.integrity import inspect, require_held
 from autoseg.image.nifti_header import usual_header
 from autoseg.image.path_choice import split_choice
+from autoseg.image.text_headers import SEGMENTATION_ENDING
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,14 @@ class Image:
         geometry: voxel grid of the last three axes.
         left_out: one sentence that names what in a folder of DICOM files was not read; empty where everything was.
         modality: kind of scanner as DICOM states it, such as `MR` or `CT`; empty for other formats.
+        cropped: whether background lies all around, as around a segmentation that is cropped to what it shows.
     """
 
     array: NDArray
     geometry: Geometry
     left_out: str = ""
     modality: str = ""
+    cropped: bool = False
 
 
 def read_image(path: Path, choice: Choice = ONLY_ONE) -> Image:
@@ -66,15 +69,11 @@ def read_image(path: Path, choice: Choice = ONLY_ONE) -> Image:
             volumes and the choice leaves more than one.
     """
     path = Path(path)
-    if _is_dicom(path):
+    if is_dicom(path):
         return _dicom_image(path, choice, np.float32)
-    image, not_finite = _read(path)
-    array = sitk.GetArrayFromImage(image)  # a copy: a view would outlive its image
-    if image.GetNumberOfComponentsPerPixel() > 1:
-        array = np.moveaxis(array, -1, 0)
-    elif image.GetDimension() == 3:
-        array = array[None]
-    return Image(_restored(np.ascontiguousarray(array, dtype=np.float32), not_finite), geometry_of(image))
+    if path.name.lower().endswith(SEGMENTATION_ENDING):
+        raise ImageError(f"{path}: is a segmentation of 3D Slicer, which is read as a label; give the image")
+    return read_layers(path, np.float32)
 
 
 def read_label(path: Path) -> Image:
@@ -84,13 +83,31 @@ def read_label(path: Path) -> Image:
         ImageError: in the cases of `read_image`, and where the file has more than one channel.
     """
     path = Path(path)
-    if _is_dicom(path):
+    if is_dicom(path):
         return _dicom_image(path, ONLY_ONE, None)
-    image, not_finite = _read(path)
-    if image.GetNumberOfComponentsPerPixel() > 1 or (image.GetDimension() == 4 and image.GetSize()[3] > 1):
+    label = read_layers(path)
+    if len(label.array) > 1:
         raise ImageError(f"{path}: a label map must have one channel")
-    array = _restored(sitk.GetArrayFromImage(image), not_finite)
-    return Image(array if array.ndim == 4 else array[None], geometry_of(image))
+    return label
+
+
+def read_layers(path: Path, dtype: DTypeLike | None = None) -> Image:
+    """Read a file that is not DICOM, (channel, z, y, x); a fourth dimension, or a vector's components, are channels.
+
+    Args:
+        path: path of the file.
+        dtype: dtype of the array; None = the file's own.
+
+    Raises:
+        ImageError: in the cases of `read_image`.
+    """
+    image, not_finite = _read(path)
+    array = sitk.GetArrayFromImage(image)  # a copy: a view would outlive its image
+    if image.GetNumberOfComponentsPerPixel() > 1:
+        array = np.moveaxis(array, -1, 0)
+    elif image.GetDimension() == 3:
+        array = array[None]
+    return Image(_restored(np.ascontiguousarray(array, dtype=dtype), not_finite), geometry_of(image))
 
 
 def read_geometry(path: Path) -> tuple[Geometry, int]:
@@ -100,11 +117,26 @@ def read_geometry(path: Path) -> tuple[Geometry, int]:
         ImageError: the file is missing, or its header cannot be read.
     """
     path = Path(path)
-    if _is_dicom(path):
+    if is_dicom(path):
         with itk_errors_told(path):
             return read_dicom_geometry(path), 1
     header = read_header(path)
     return geometry_of(header), _channels(header)
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a path is a folder, whose files are slices, or a DICOM file, or what is chosen in one of them.
+
+    Raises:
+        ImageError: it cannot be read, or something is chosen in a file of another format.
+    """
+    require_readable(path)
+    place, chosen = split_choice(path)
+    # what is called NIfTI is read as such whatever its content
+    found = place.is_dir() or (not place.name.lower().endswith((".nii", ".nii.gz")) and is_dicom_file(place))
+    if chosen and not found:
+        raise ImageError(f"{path}: an image is chosen in DICOM alone, and this is another format; give {place}")
+    return found
 
 
 def write_image(path: Path, image: Image) -> None:
@@ -195,21 +227,6 @@ def _restored(array: NDArray, not_finite: NDArray[np.bool_] | None) -> NDArray:
     if not_finite is not None:
         array.reshape(-1)[not_finite] = np.nan
     return array
-
-
-def _is_dicom(path: Path) -> bool:
-    """Whether a path is a folder, whose files are slices, or a DICOM file, or what is chosen in one of them.
-
-    Raises:
-        ImageError: it cannot be read, or something is chosen in a file of another format.
-    """
-    require_readable(path)
-    place, chosen = split_choice(path)
-    # what is called NIfTI is read as such whatever its content
-    found = place.is_dir() or (not place.name.lower().endswith((".nii", ".nii.gz")) and is_dicom_file(place))
-    if chosen and not found:
-        raise ImageError(f"{path}: an image is chosen in DICOM alone, and this is another format; give {place}")
-    return found
 
 
 def _dicom_image(path: Path, choice: Choice, dtype: DTypeLike | None) -> Image:

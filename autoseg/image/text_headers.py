@@ -21,6 +21,9 @@ MOST_VOXEL_FILES = 20_000
 """A header that names more files than this is refused."""
 
 META_ENDINGS, NRRD_ENDINGS = (".mha", ".mhd"), (".nrrd", ".nhdr")
+SEGMENTATION_ENDING = ".seg.nrrd"
+"""Ending of the segmentations of 3D Slicer."""
+
 Encoding = Literal["raw", "deflated", "text", "hex"]
 _NRRD_ENCODINGS: dict[str, Encoding] = {
     **{"raw": "raw", "gzip": "deflated", "gz": "deflated", "hex": "hex"},

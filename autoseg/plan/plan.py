@@ -20,6 +20,9 @@ from autoseg.plan.input_rules import input_problems
 from autoseg.plan.region import Region
 from autoseg.plan.yaml_comments import commented_text, comments, read_yaml
 
+FIRST = "first"
+"""The value of `align` that stands for the first sequence that a case has."""
+
 Normalization = Literal["ct", "z_score"]
 
 PLANNED_NAME = "plan.as_planned.yaml"
@@ -76,6 +79,8 @@ class Plan(FileModel):
         planned_again: names of the configurations that were planned a second time, because steps of their first
             epochs took longer or shorter than planned.
         region: part of an image in which foreground can lie; images are cropped to it. None = whole images.
+        align: sequence onto which the others of a case are moved by a rigid registration, or `first` for the first one
+            that the case has; None = sequences are taken as they lie.
         lesions: names of the classes that are lesions: their components get a score in predictions.
         channels: sequences of the data set and their normalisation, in the order of the preprocessed channels.
         labels: classes of the data set.
@@ -118,6 +123,7 @@ class Plan(FileModel):
     seed: int = Field(ge=0, lt=2**32)
     planned_again: tuple[str, ...] = ()
     region: Region | None = None
+    align: str | None = None
     lesions: tuple[str, ...] = ()
     channels: tuple[Channel, ...] = Field(min_length=1)
     labels: Labels
@@ -130,6 +136,9 @@ class Plan(FileModel):
             problems.append("transpose_forward: names each of the axes 0, 1 and 2 once")
         if self.region is not None and self.orientation != "canonical":
             problems.append("region: lies along canonical axes; set it to null, or leave orientation: canonical")
+        names = [channel.name for channel in self.channels]
+        if self.align is not None and self.align not in (FIRST, *names):
+            problems.append(f"align: {self.align} is no sequence; there are {FIRST} and {', '.join(names)}, or null")
         if unknown := [name for name in self.lesions if name not in self.labels.foreground]:
             problems.append(f"lesions: {', '.join(unknown)} is no class; classes: {', '.join(self.labels.foreground)}")
         if len(set(self.lesions)) < len(self.lesions):

@@ -156,6 +156,25 @@ def displacements(
     return [_against(halves, _edges(_averaged(image, factors), coarse), coarse, size, reach) for image in others]
 
 
+def edge_correlation(first: NDArray[np.float32], second: NDArray[np.float32], spacing: Spacing) -> float:
+    """Correlation of the edges of two images as they lie, from -1 to 1; 0 where one of them has no edges.
+
+    Args:
+        first: image (z, y, x).
+        second: image (z, y, x) on the same grid.
+        spacing: spacing (z, y, x) in mm.
+    """
+    factors = _block(first.shape, spacing)
+    coarse = (spacing[0] * factors[0], spacing[1] * factors[1], spacing[2] * factors[2])
+    edges = [_edges(_averaged(image, factors), coarse) for image in (first, second)]
+    if edges[0] is None or edges[1] is None:
+        return 0.0
+    shared = edges[0].inside & edges[1].inside
+    common = float((edges[0].tensors * edges[1].tensors).sum(axis=0)[shared].sum())
+    product = float(edges[0].strength[shared].sum()) * float(edges[1].strength[shared].sum())
+    return common / math.sqrt(product) if product > 0 else 0.0
+
+
 def _against(
     halves: Sequence[_Spectra], moving: _Edges | None, coarse: Spacing, size: list[int], reach: Shape
 ) -> Spacing | None:

@@ -28,6 +28,7 @@ class TrainedBy(SealedModel, FileModel):
         channels: sequences of the data set and their normalisation.
         labels: classes of the data set.
         region: part of an image that the network sees; None = whole images.
+        align: sequence onto which the others are moved; None = as they lie.
         configuration: configuration of the fold.
     """
 
@@ -35,6 +36,7 @@ class TrainedBy(SealedModel, FileModel):
     channels: tuple[Channel, ...]
     labels: Labels
     region: Region | None = None
+    align: str | None = None
     configuration: Configuration
 
     @classmethod
@@ -49,6 +51,7 @@ class TrainedBy(SealedModel, FileModel):
             channels=plan.channels,
             labels=plan.labels,
             region=plan.region,
+            align=plan.align,
             configuration=plan.configuration(configuration),
         )
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from autoseg.dataset.csv_rows import LABEL, RESERVED, read_table
 from autoseg.dataset.dataset_json import FILE_NAME, MOST_LABELS, Declaration, labels_of, parse, read_json
+from autoseg.dataset.found_labels import ClassesDiffer, classes_in, classes_of, problems_of
 from autoseg.dataset.names import entries, split_channel, split_ending
 from autoseg.dataset.read import TABLE_NAME
-from autoseg.errors import InputError
+from autoseg.errors import ImageError, InputError
+from autoseg.image.label_file import names_classes
 from autoseg.image.labels import Labels
 from autoseg.machine.map_cases import map_cases
-from inference.compare import Pair, case_of, values_of, workers_for
+from inference.compare import Pair, workers_for
+
+_SAY_CLASSES = "give a RUN folder (--run) or a dataset.json beside the references that names the classes to compare"
 
 
 @dataclass(frozen=True)
@@ -114,22 +117,43 @@ def labels_declared(declaration: Declaration, path: Path) -> Labels | None:
 
 
 def labels_found(pairs: Sequence[Pair]) -> Labels:
-    """Labels made from the whole numbers that occur in the references; 0 is the background, 3 is `label 3`.
+    """Labels made of what the references hold: their names, or whole numbers, where 0 is the background, 3 `label 3`.
 
     Raises:
-        InputError: no reference has a voxel other than 0, or the references hold too many different values.
+        InputError: no reference has a voxel other than 0, the references hold too many different classes or do not
+            agree on them, or they name their classes and the predictions do not.
     """
-    found = map_cases(values_of, pairs, workers_for(pairs), "Looking for labels", name=case_of)
-    # values that are not whole numbers are reported when the case is compared
-    values = sorted({int(v) for of_case in found for v in of_case if np.isfinite(v) and v == int(v) and v != 0})
-    if len(values) >= MOST_LABELS:
+    folder = pairs[0].reference.parent
+    references = [pair.reference for pair in pairs]
+    described = map_cases(classes_in, references, workers_for(pairs), "Looking for labels", name=str)
+    try:
+        found = classes_of(described)
+    except ClassesDiffer as error:
+        raise InputError(f"{folder}: {error}; {_SAY_CLASSES}") from None
+    if len(found.values) >= MOST_LABELS:
         raise InputError(
-            f"{pairs[0].reference.parent}: the references hold {len(values)} labels beside 0, {MOST_LABELS} with it at "
-            "most are supported; give a RUN folder (--run) or a dataset.json that names those to compare"
+            f"{folder}: the references hold {len(found.values)} labels beside 0, {MOST_LABELS} with it at most are "
+            f"supported; {_SAY_CLASSES}"
         )
-    if not values:
-        raise InputError(f"{pairs[0].reference.parent}: the references are empty, there is nothing to evaluate against")
-    return Labels(values=(0, *values), names=("background", *(f"label {value}" for value in values)))
+    if not found.values and (unread := problems_of(described)):
+        raise InputError("; ".join(unread))
+    if not found.values:
+        raise InputError(f"{folder}: the references are empty, there is nothing to evaluate against")
+    if any(one.segments is not None for one in described):
+        _require_named([pair.prediction for pair in pairs], pairs[0].reference)
+    return Labels(values=(0, *found.values.values()), names=("background", *found.values))
+
+
+def _require_named(predictions: Sequence[Path], reference: Path) -> None:
+    """Refuse predictions of numbers beside references of names: nobody says which number has which name."""
+    for prediction in predictions:
+        # a file that cannot be read is reported when the case is compared
+        with suppress(ImageError):
+            if not names_classes(prediction):
+                raise InputError(
+                    f"{reference} names its classes, and {prediction} holds numbers alone: which number has which name "
+                    f"is not said; {_SAY_CLASSES}"
+                )
 
 
 def strata_beside(folder: Path) -> dict[str, dict[str, str]]:

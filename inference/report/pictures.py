@@ -95,7 +95,7 @@ def chosen_pictures(
     """
     pictures = []
     for place, case, dice in chosen_cases(rows):
-        shown = slice_of(*read_pair(pairs[case]), labels, backgrounds.get(case))
+        shown = slice_of(*read_pair(pairs[case], labels), labels, backgrounds.get(case))
         count = f"slice {shown.number[0]} of {shown.number[1]}"
         of_case = tuple(row for row in rows if row.case == case)
         caption = f"{PLANES[shown.axis]}, {count}"

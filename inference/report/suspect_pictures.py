@@ -45,7 +45,7 @@ def suspect_pictures(
     drawn: dict[int, SuspectPicture] = {}
     # case by case, since reading a case takes longest
     for case in dict.fromkeys(line.case for line in first):
-        reference, prediction = read_pair(pairs[case])
+        reference, prediction = read_pair(pairs[case], labels)
         for place, line in enumerate(first):
             if line.case == case:
                 shown = slice_of(reference, prediction, labels, backgrounds.get(case), through=line.place_mm)

@@ -107,6 +107,7 @@ def reference_plan(
         seed=Decision(SEED, "any number; the same gives the same run"),
         planned_again=Decision((), "none: planned once"),
         region=Decision(None, "whole images, as nnU-Net sees them"),
+        align=Decision(None, "as they lie; nnU-Net expects them aligned"),
         lesions=Decision((), "nnU-Net's rules know no lesions"),
         channels=normalize_channels(fingerprint),
         labels=Decision(fingerprint.labels, "as the data set declares them"),

@@ -1,7 +1,7 @@
-"""Damaged images: small valid ones of every format, cut, with bytes turned, or with header fields drawn at random.
+"""Damaged images and label files: small valid ones of every format, cut, or with bytes or header fields drawn anew.
 
-Each is read as the check of a data set reads it and as `predict` reads its inputs, in a child process that lives on, so
-that a crash, a hang, or memory beyond its share is seen.
+Each is read as the check of a data set reads it, and as `predict` reads its inputs or, if it is a segmentation, as a
+label alone; in a child process that lives on, so that a crash, a hang, or memory beyond its share is seen.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import shutil
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -27,8 +28,11 @@ MOST_KIB = 2**20
 FILES = (
     *(".nii", ".nii.gz", ".hdr", ".nrrd", ".nhdr", ".mha", ".mhd", ".gipl", ".gipl.gz", ".vtk", ".mrc"),
     *(".h5", ".mnc", ".tif", ".png", ".bmp", ".jpg", ".dcm", ".many.dcm", ".rle.dcm"),
+    *(".seg.nrrd", ".seg.dcm"),
 )
 SERIES = "series"
+BESIDE = "beside.nii.gz"
+"""The image of a segmentation, which is read as a label alone."""
 SPAWN = multiprocessing.get_context("spawn")
 _NUMBERS = (
     "0",
@@ -55,8 +59,10 @@ _NIFTI_FIELDS = (
     *(("srow", 280, "12f"), ("magic", 344, "4s"), ("extension", 348, "4s")),
 )
 # tags whose values are numbers as text, and those that are 16-bit numbers
-_DICOM_TEXTS = ((0x20, 0x13), (0x20, 0x32), (0x20, 0x37), (0x28, 0x30), (0x28, 0x08), (0x28, 0x1052), (0x28, 0x1053))
-_DICOM_NUMBERS = ((0x28, 0x02), (0x28, 0x10), (0x28, 0x11), (0x28, 0x100), (0x28, 0x101), (0x28, 0x102), (0x28, 0x103))
+_DICOM_TEXTS = ((0x20, 0x13), (0x20, 0x32), (0x20, 0x37), (0x28, 0x30), (0x28, 0x08), (0x28, 0x1052), (0x28, 0x1053),
+                (0x18, 0x88), (0x62, 0x05))  # fmt: skip
+_DICOM_NUMBERS = ((0x28, 0x02), (0x28, 0x10), (0x28, 0x11), (0x28, 0x100), (0x28, 0x101), (0x28, 0x102), (0x28, 0x103),
+                  (0x62, 0x04), (0x62, 0x0B))  # fmt: skip
 _SYNTAXES = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.4.90",
              "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.1.99", "1.2.3")  # fmt: skip
 
@@ -105,7 +111,7 @@ def _sound_images(folder: Path) -> Path:
     from tests.autoseg.dataset import build
 
     voxels = np.random.default_rng(0).integers(0, 255, (4, 5, 6))
-    for ending in (ending for ending in FILES if not ending.endswith(".dcm")):
+    for ending in (ending for ending in FILES if not ending.endswith((".dcm", ".seg.nrrd"))):
         flat = ending in (".tif", ".png", ".bmp", ".jpg")
         dtype = np.uint8 if flat else np.float32 if ending in (".nii", ".nrrd", ".mhd") else np.int16
         image = sitk.GetImageFromArray((voxels[0] if flat else voxels).astype(dtype))
@@ -115,6 +121,7 @@ def _sound_images(folder: Path) -> Path:
         sitk.WriteImage(image, str(path), useCompression=ending == ".mha")
     build.dicom(folder / SERIES / SERIES, voxels)
     _sound_dicom_files(folder)
+    _sound_segmentations(folder)
     return folder
 
 
@@ -135,9 +142,31 @@ def _sound_dicom_files(folder: Path) -> None:
     packed.save_as(folder / "rle.dcm" / "a.rle.dcm")
 
 
+def _sound_segmentations(folder: Path) -> None:
+    """Segmentations of 3D Slicer and of DICOM, each beside its image."""
+    import numpy as np
+    from pydicom.uid import ImplicitVRLittleEndian
+
+    from autoseg.image.image import read_geometry
+    from tests.autoseg.dataset import build
+    from tests.autoseg.image import named
+    from tests.autoseg.image.dicom import write, write_seg
+
+    slicer, dicom = folder / "seg.nrrd", folder / "seg.dcm"
+    layers = np.random.default_rng(0).integers(0, 2, (2, *build.SHAPE)).astype(np.uint8)
+    layers[1] *= 1 - layers[0]
+    image = build.write(slicer / BESIDE, build.voxels())
+    named.slicer(slicer / "a.seg.nrrd", layers, read_geometry(image)[0], [("lesion", 1, 0), ("Lesion", 1, 1)])
+    slices = write.stack(layers[0])
+    # the axes (x, y) of the slices, and the way from one to the next
+    build.write(dicom / BESIDE, build.voxels(), spacing=(0.75, 0.5, 3.0), origin=slices[0].position)
+    frames = [(one, 1) for one in slices[:3]]
+    write_seg.by_hand(dicom / "a.seg.dcm", frames, ["lesion"], syntax=ImplicitVRLittleEndian)
+
+
 def _damage(work: Path, kind: str, rng: random.Random) -> str:
     """Damage one file of an image, and say how."""
-    files = sorted(file for file in work.rglob("*") if file.is_file())
+    files = sorted(file for file in work.rglob("*") if file.is_file() and file.name != BESIDE)
     # the header is what most of the damage is for
     file = rng.choice(files) if kind == SERIES or rng.random() < 0.3 else work / f"a{kind}"
     is_packed = file.name.endswith(".gz") and rng.random() < 0.8
@@ -154,6 +183,9 @@ def _field_way(file: Path) -> Callable[[bytearray, random.Random], str] | None:
     name = file.name
     if name.endswith((".nii", ".nii.gz", ".hdr")):
         return _nifti_field
+    if name.endswith(".seg.nrrd"):
+        # the segments come after the fields of the voxels
+        return partial(_text_field, most=40)
     if name.endswith((".nrrd", ".nhdr", ".mha", ".mhd", ".vtk")):
         return _text_field
     return _dicom_field if name.endswith(".dcm") else None
@@ -203,13 +235,13 @@ def _nifti_field(content: bytearray, rng: random.Random) -> str:
     return f"{name}[{place}] = {value!r}"
 
 
-def _text_field(content: bytearray, rng: random.Random) -> str:
-    """Draw another value for one word of one line of a header in text."""
-    lines = list(re.finditer(rb"[^\n]*\n", bytes(content[:2000])))
-    words = [word for line in lines[:16] for word in re.finditer(rb"[^\s:=(),]+", line[0])]
+def _text_field(content: bytearray, rng: random.Random, most: int = 16) -> str:
+    """Draw another value for one word of one of the first lines of a header in text."""
+    lines = list(re.finditer(rb"[^\n]*\n", bytes(content[:2000])))[:most]
+    words = [word for line in lines for word in re.finditer(rb"[^\s:=(),]+", line[0])]
     if not words:
         return "no field"
-    line = rng.choice(lines[:16])
+    line = rng.choice(lines)
     found = list(re.finditer(rb"[^\s:=(),]+", line[0]))
     if not found:
         return "an empty line"
@@ -325,16 +357,18 @@ def _read_both_ways(image: Path) -> tuple[str, str]:
 
     labels = Labels(values=(0, 1), names=("background", "lesion"))
     told = []
+    beside = image.with_name(BESIDE)
+    is_label = beside.exists()
     try:
-        case = Case("one", (image,), image)
+        case = Case("one", (beside if is_label else image,), image)
         dataset = Dataset("d", "table", ("T1",), (False,), labels, (case,), folder=image.parent)
         record_of(dataset)
         try:
             check_dataset(dataset, workers=1)
         except DatasetError as error:
             told += [problem for problem in error.problems if problem.startswith("one: ")]
-        (found,) = read_inputs([image], ("T1",))
-        if wrong := _not_sound(load_case(found, None, "canonical")):
+        (found,) = (case,) if is_label else read_inputs([image], ("T1",))
+        if wrong := _not_sound(load_case(found, labels if is_label else None, "canonical")):
             return wrong, ""
         # the check may refuse it as its own label map
         return "", ""

@@ -10,7 +10,7 @@ from autoseg.dataset.csv_rows import CASE, LABEL, PATIENT
 from autoseg.dataset.dataset_json import FILE_NAME, Declaration, is_ct, labels_of, parse, read_json
 from autoseg.dataset.folder.account import Account, FoundCase, told
 from autoseg.dataset.folder.understand import understand_annotated
-from autoseg.dataset.label_values import labels_found
+from autoseg.dataset.found_labels import labels_found
 from autoseg.dataset.listing import Found, checked_cases, missing
 from autoseg.dataset.names import split_ending
 
@@ -28,10 +28,10 @@ def read_folder(folder: Path) -> Dataset:
     declared = folder / FILE_NAME
     declaration = parse(Declaration, read_json(declared), declared) if declared.exists() else Declaration()
     cases = checked_cases([Found(_case(case, account.sequences), str(case.label)) for case in account.cases])
-    labels = (
+    labels, warnings = (
         labels_found([case.label for case in cases if case.label is not None], folder)
         if declaration.labels is None
-        else labels_of(declaration.labels, declared)
+        else (labels_of(declaration.labels, declared), ())
     )
     first = next(image for case in account.cases for image in case.images.values())
     return Dataset(
@@ -43,6 +43,7 @@ def read_folder(folder: Path) -> Dataset:
         cases=cases,
         file_ending=split_ending(first)[1] or ".nii.gz",
         folder=folder,
+        warnings=warnings,
         left_out=told(folder, account.left_out),
         description=declaration.description,
         synthetic=declaration.synthetic,

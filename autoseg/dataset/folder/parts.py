@@ -9,6 +9,7 @@ from pathlib import Path
 
 from autoseg.dataset.folder.words import IMAGE_FOLDERS, LABEL_FOLDERS, split_name
 from autoseg.dataset.names import split_ending
+from autoseg.image.text_headers import SEGMENTATION_ENDING
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,13 @@ def _part(folder: Path, image: Path) -> Part:
             else:
                 sequence = name.sequence
     # a folder of slices has no ending
-    stem = last if image.is_dir() else split_ending(image)[0]
-    marked = stem.lower().endswith(".seg")
-    name = split_name(stem[: -len(".seg")] if marked else stem)
+    stem, ending = (last, "") if image.is_dir() else split_ending(image)
+    name = split_name(stem)
     # the sequence that a label map was drawn on is not its own
-    return Part(image, tuple(kept), name.rest, name.sequence or sequence, is_label or name.is_label or marked)
+    return Part(
+        image,
+        tuple(kept),
+        name.rest,
+        name.sequence or sequence,
+        is_label or name.is_label or ending.lower() == SEGMENTATION_ENDING,
+    )

@@ -11,11 +11,16 @@ _CLASS = "1.2.840.10008.5.1.4.1.1."
 # the first that the identifier begins with counts; a dot at its end stands for all classes below it
 _KINDS = (
     ("1.2.840.10008.1.3.10", "an index of a folder (DICOMDIR); give a folder of slices"),
-    (_CLASS + "481.3", "contours (RTSTRUCT); export them as a label map, for example with 3D Slicer"),
+    (
+        _CLASS + "481.3",
+        "contours (RTSTRUCT), which are not read: open them with their images in 3D Slicer (extension SlicerRT), and "
+        "save the segmentation as .seg.nrrd",
+    ),
     (_CLASS + "481.2", "a radiation dose (RTDOSE)"),
     (_CLASS + "481.1", "a radiograph of a treatment machine (RT Image)"),
     (_CLASS + "481.", "a plan or record of radiotherapy"),
-    (_CLASS + "66.4", "a segmentation (DICOM SEG); export it as a label map, for example with 3D Slicer"),
+    (_CLASS + "66.4", "a segmentation (DICOM SEG), which is read as a label alone"),
+    (_CLASS + "66.7", "a segmentation (DICOM SEG, label map), which is read as a label alone"),
     (_CLASS + "66.5", "a segmentation as surfaces; export it as a label map"),
     (_CLASS + "66.6", "fibre tracts"),
     (_CLASS + "66", "raw data or a registration"),
@@ -36,10 +41,17 @@ _SLICES = tuple(
     _CLASS + end for end in ("2", "2.1", "2.2", "4", "4.1", "4.4", "128", "128.1", "130")
 )  # fmt: skip
 
+_SEGMENTATIONS = (_CLASS + "66.4", _CLASS + "66.7")
+
 
 def is_slice_class(sop_class: str) -> bool:
     """Whether files of a SOP class hold slices of CT, MR or PET."""
     return sop_class in _SLICES
+
+
+def is_segmentation_class(sop_class: str) -> bool:
+    """Whether files of a SOP class are segmentations of voxels (DICOM SEG)."""
+    return sop_class in _SEGMENTATIONS
 
 
 def never_a_slice(sop_class: str) -> bool:

@@ -1,8 +1,8 @@
-"""Keeps pydicom's warnings from being printed while DICOM is read, in any number of threads.
+"""Keeps the warnings of pydicom from being printed while DICOM is read, in any number of threads.
 
-pydicom warns of each value that departs from the standard; those that matter are judged by the readers here.
-`warnings.catch_warnings` puts the list of filters back as it was, so that threads undo each other's; here one filter is
-added by the first thread and removed by the last.
+pydicom, and highdicom which is built on it, warn of each value that departs from the standard; those that matter are
+judged by the readers here. `warnings.catch_warnings` puts the list of filters back as it was, so that threads undo each
+other's; here one filter is added by the first thread and removed by the last.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _READERS = _Readers()
 
 @contextmanager
 def without_warnings_of_pydicom() -> Iterator[None]:
-    """Let pydicom's warnings do nothing within the block; all others are as they were."""
+    """Let the warnings of pydicom and highdicom do nothing within the block; all others are as they were."""
     with _READERS.lock:
         _READERS.count += 1
         if _READERS.count == 1:
-            warnings.filterwarnings("ignore", module=r"pydicom\b")
+            warnings.filterwarnings("ignore", module=r"(pydicom|highdicom)\b")
             _READERS.entry = warnings.filters[0]
     try:
         yield

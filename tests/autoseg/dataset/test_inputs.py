@@ -351,3 +351,13 @@ def test_names_in_both_unicode_forms_are_one(tmp_path):
         files(tmp_path / "twice" / str(i), f"{name}.nii.gz")
     _, second = read_inputs([tmp_path / "twice" / str(i) for i in range(2)], ("T1",))
     assert "duplicate case" in second.problems[0]
+
+
+def test_a_segmentation_beside_its_image_is_named_and_not_predicted(tmp_path):
+    folder = files(tmp_path / "scans", "anna.nrrd", "anna.seg.nrrd")
+    found = by_name(read_inputs([folder], ("T1",)))
+    assert sorted(found) == ["anna", "anna.seg.nrrd"] and found["anna"].problems == ()
+    with pytest.raises(
+        DatasetError, match=r"anna\.seg\.nrrd: is a segmentation of 3D Slicer, which is read as a label"
+    ):
+        load_case(found["anna.seg.nrrd"], None, "canonical")

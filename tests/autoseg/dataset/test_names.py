@@ -12,6 +12,8 @@ from autoseg.dataset.names import split_channel, split_ending
     [
         ("a.nii.gz", ("a", ".nii.gz")),
         ("a.b.NII", ("a.b", ".NII")),
+        ("a.Seg.NRRD", ("a", ".Seg.NRRD")),
+        (".seg.nrrd", (".seg", ".nrrd")),
         ("scan.v2", ("scan.v2", "")),
         (".nii.gz", (".nii.gz", "")),
         ("a.txt", ("a.txt", "")),

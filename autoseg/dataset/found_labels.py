@@ -1,0 +1,167 @@
+"""The classes of a data set that declares none: the values or the names that its label files hold."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoseg.dataset.dataset_json import FILE_NAME, labels_of
+from autoseg.dataset.voxels import count_values
+from autoseg.errors import DatasetError, ImageError
+from autoseg.image.file_kind import why_unreadable
+from autoseg.image.image import read_label
+from autoseg.image.label_file import read_segmentation
+from autoseg.image.labels import Labels
+from autoseg.image.segmentation import BACKGROUND, Segment, folded
+from autoseg.machine.map_cases import map_cases, workers_within_memory
+
+# a whole number as large as this is damage, which the check tells as a value that is not declared
+_NO_CLASS = 2**31
+_SHOWN = 8
+# bytes of memory that it takes to count the values of a label file, for each byte of the file
+_MEMORY_PER_FILE_BYTE = 400
+_DECLARE = (
+    f'declare the classes in a {FILE_NAME} there, such as {{"labels": {{"background": 0, "liver": 1}}}}: '
+    "names are matched then in any spelling, and numbers by their value"
+)
+
+
+@dataclass(frozen=True)
+class FileClasses:
+    """What one label file says of its classes.
+
+    Args:
+        file: path of the file.
+        segments: its segments with their numbers of voxels; None where the file holds numbers alone.
+        values: the values that occur, where it holds numbers alone.
+        problem: why it cannot be read, where it cannot.
+    """
+
+    file: Path
+    segments: tuple[tuple[Segment, int], ...] | None
+    values: tuple[float, ...] = ()
+    problem: str = ""
+
+    @property
+    def whole_values(self) -> set[int]:
+        """The whole numbers beside 0; others are damage, which the check reports."""
+        return {int(value) for value in self.values if value.is_integer() and 0 < abs(value) < _NO_CLASS}
+
+
+@dataclass(frozen=True)
+class FoundClasses:
+    """The classes of all files.
+
+    Args:
+        values: value of each class, by name, in the order of the values; without the background.
+        empty: names of segments that have no voxel in any file, so that they are no classes.
+    """
+
+    values: dict[str, int]
+    empty: tuple[str, ...] = ()
+
+
+class ClassesDiffer(ValueError):
+    """The files do not agree on what their classes are; the text is the end of a sentence that begins with a path."""
+
+
+def classes_in(file: Path) -> FileClasses:
+    """Read what a label file says of its classes; where it cannot be read, that is the only thing it says."""
+    try:
+        found = read_segmentation(file)
+        if found is not None:
+            return FileClasses(file, tuple(zip(found.segments, found.voxels(), strict=True)))
+        return FileClasses(file, None, tuple(count_values(read_label(file).array)))
+    except ImageError as error:
+        return FileClasses(file, None, problem=str(error))
+
+
+def problems_of(files: Sequence[FileClasses]) -> list[str]:
+    """Why the first files that cannot be read cannot, and how many more there are."""
+    told = [one.problem for one in files if one.problem]
+    more = [f"and {len(told) - _SHOWN} more label files cannot be read"] if len(told) > _SHOWN else []
+    return [*told[:_SHOWN], *more]
+
+
+def classes_of(files: Sequence[FileClasses]) -> FoundClasses:
+    """Make one list of classes of what several files say.
+
+    Where files name their classes, the names are the classes. They keep the values of the files if these are the same
+    in all files, and else are numbered from 1 in the order of the alphabet.
+
+    Raises:
+        ClassesDiffer: some files name their classes and others hold numbers alone, or two names differ in upper and
+            lower case alone.
+    """
+    named = [one for one in files if one.segments is not None]
+    numbered = [one for one in files if one.whole_values]
+    if not named:
+        return FoundClasses(
+            {f"label {value}": value for value in sorted({v for one in files for v in one.whole_values})}
+        )
+    if numbered:
+        raise ClassesDiffer(
+            f"{named[0].file} names its classes, and {numbered[0].file} holds numbers alone "
+            f"({len(numbered)} of {len(files)} files do)"
+        )
+    values: defaultdict[str, set[int]] = defaultdict(set)
+    where: dict[str, Path] = {}
+    every: dict[str, None] = {}
+    for one in named:
+        for segment, voxels in one.segments or ():
+            if folded(segment.name) == BACKGROUND:
+                continue
+            every[segment.name] = None
+            if voxels:
+                values[segment.name].add(segment.value)
+                where.setdefault(segment.name, one.file)
+    _require_apart(where)
+    empty = tuple(sorted(name for name in every if name not in values))
+    alone = {name: min(found) for name, found in values.items() if len(found) == 1}
+    if len(set(alone.values())) == len(values):
+        return FoundClasses(dict(sorted(alone.items(), key=lambda item: item[1])), empty)
+    ordered = sorted(values, key=lambda name: (folded(name), name))
+    return FoundClasses({name: i for i, name in enumerate(ordered, start=1)}, empty)
+
+
+def _require_apart(where: dict[str, Path]) -> None:
+    """Refuse names that are one word in different spellings, of which nobody can say whether they are one class."""
+    spellings: defaultdict[str, list[str]] = defaultdict(list)
+    for name in where:
+        spellings[folded(name)].append(name)
+    told = [
+        " and ".join(f"{name!r} in {where[name]}" for name in names) for names in spellings.values() if len(names) > 1
+    ]
+    if told:
+        raise ClassesDiffer(f"segments differ in upper and lower case alone: {'; '.join(told[:_SHOWN])}")
+
+
+def labels_found(files: Sequence[Path], source: Path) -> tuple[Labels, tuple[str, ...]]:
+    """Return the labels that names or values in label files give, and warnings; unreadable files are told later.
+
+    Args:
+        files: files of the label maps.
+        source: table or folder that lists them, for messages.
+
+    Raises:
+        DatasetError: no file has a class, or the files do not agree on the classes.
+    """
+    largest = max((file.stat().st_size for file in files if why_unreadable(file) is None), default=0)
+    workers = workers_within_memory(_MEMORY_PER_FILE_BYTE * largest) if len(files) > 50 else 1
+    described = map_cases(classes_in, files, workers, "Classes of the labels")
+    try:
+        found = classes_of(described)
+    except ClassesDiffer as error:
+        raise DatasetError([f"{source}: {error}; {_DECLARE}"]) from None
+    if not found.values:
+        raise DatasetError(
+            problems_of(described)
+            or [
+                f"{source}: no label file holds a value beside 0; "
+                f"declare the labels in a {FILE_NAME} there, or check the label files"
+            ]
+        )
+    empty = tuple(f"{source}: segment {name!r} has no voxel in any label file; it is no class" for name in found.empty)
+    return labels_of({"background": 0} | found.values, source), empty
