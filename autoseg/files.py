@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -178,6 +179,24 @@ def _temporary_name(path: Path) -> Path:
 def passing_name(name: str) -> str:
     """Return a hidden name that is not in use and tells this process and this machine; it ends in `name`."""
     return f".{os.getpid()}.{this_machine()}.{secrets.token_hex(4)}.{name}"
+
+
+PASSING_NAME = "autoseg"
+"""End of the names of temporary files and folders that the next command removes where their process was killed."""
+
+
+@contextmanager
+def passing_folder() -> Iterator[Path]:
+    """Give the block a folder in the system's folder for temporary files, which is removed afterwards.
+
+    Only this user can enter it. What a killed process left is removed by `sweep_passing_files`.
+    """
+    folder = Path(tempfile.gettempdir()) / passing_name(PASSING_NAME)
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def hidden_name(folder: Path, name: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from typing import Annotated
 
@@ -28,6 +29,16 @@ def why_unsafe(name: str) -> str | None:
     if len(name.encode()) > _LONGEST_NAME:
         return f"is longer than {_LONGEST_NAME} bytes"
     return None
+
+
+def same_name(name: str) -> str:
+    """A text that is equal for names that a disk may take for one: other cases, other Unicode forms of an accent."""
+    return nfc(nfc(name).casefold())
+
+
+def nfc(text: str) -> str:
+    """A text in the Unicode form in which an accent and its letter are one; macOS stores names in the other."""
+    return unicodedata.normalize("NFC", text)
 
 
 def _plain(name: str) -> str:

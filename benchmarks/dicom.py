@@ -18,6 +18,7 @@ import SimpleITK as sitk
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
+from autoseg.image.dicom.described import _remembered
 from autoseg.image.dicom.read import read_dicom
 
 SIZE = 512
@@ -60,7 +61,8 @@ def by_gdcm(folder: Path) -> np.ndarray:
 
 
 def by_autoseg(folder: Path) -> np.ndarray:
-    """The series as autoseg reads it, (z, y, x) float32."""
+    """The series as autoseg reads it for the first time, (z, y, x) float32."""
+    _remembered.cache_clear()
     return read_dicom(folder, dtype=np.float32).array
 
 

@@ -23,6 +23,7 @@ from rich.progress import Progress
 from autoseg.dataset.case import Case
 from autoseg.dataset.fingerprint import read_fingerprint
 from autoseg.errors import AutosegError, InputError
+from autoseg.image.path_choice import split_choice
 from autoseg.machine.device import resolve_device
 from autoseg.machine.overlap import may_overlap, overlapped
 from autoseg.machine.threads import Threads, computing_with
@@ -212,7 +213,10 @@ def output_files(cases: Sequence[Case], output: Path) -> tuple[Path, ...]:
 def output_ending(case: Case) -> str:
     """File ending of a case's label map: that of its first image, or `.nii.gz` for DICOM and other formats."""
     image = next((image for image in case.images if image is not None), None)
-    if image is None or image.is_dir():
+    if image is None:
+        return DEFAULT_ENDING
+    image, chosen = split_choice(image)
+    if chosen or image.is_dir():
         return DEFAULT_ENDING
     name = image.name.lower()
     for ending in SINGLE_FILE_ENDINGS:

@@ -135,7 +135,11 @@ RunOrModels = Annotated[Path | str, _argument("A RUN folder, or a copy of its mo
 RunToCopy = Annotated[Path | str, _argument("The RUN folder.")]
 Images = Annotated[
     Sequence[Path | str] | Path,
-    _several(["--images", "-i"], "A folder, a file, several files, or a cases.csv.", "PATH"),
+    _several(
+        ["--images", "-i"],
+        "A folder, a file, several files, a cases.csv, or a choice in DICOM, such as 'scan?echo=4.92'.",
+        "PATH",
+    ),
 ]
 References = Annotated[Path | str, _path("--reference", "Folder of reference label maps.")]
 Predictions = Annotated[Path | str, _path("--prediction", "Folder of predictions of the same names.")]
@@ -289,6 +293,7 @@ SaveProbabilities = Annotated[bool, _switch("Also write the probability of every
 WholeImage = Annotated[
     bool, _switch("Predict whole images, although the plan limits prediction to where foreground lay in training.")
 ]
+ByPatient = Annotated[bool, _switch("Begin the names of predictions of DICOM with the patient's id.")]
 PostProcessing = Annotated[bool, Parameter(help="Apply the post-processing that was selected.")]
 
 # how it is chosen and compared

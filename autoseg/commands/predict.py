@@ -7,6 +7,7 @@ from pathlib import Path
 
 from autoseg.commands.guards import configurations_of, existing_run, folder_for_results
 from autoseg.commands.options import (
+    ByPatient,
     Device,
     FollowLinks,
     Images,
@@ -27,7 +28,7 @@ from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.plan.network_input import seen_sequences
 from autoseg.plan.plan import read_plan
 from autoseg.run_folder.selection import read_selection
-from autoseg.terminal import open_console
+from autoseg.terminal import open_console, styled
 
 
 @command
@@ -44,12 +45,14 @@ def predict(
     save_probabilities: SaveProbabilities = False,
     post_processing: PostProcessing = True,
     whole_image: WholeImage = False,
+    by_patient: ByPatient = False,
     threads: Threads = None,
     follow_links: FollowLinks = False,
 ) -> None:
     """Predict images with all finished folds together, as `autoseg select` chose.
 
-    Each prediction has its input's name, format (NIfTI for DICOM) and geometry. An input that cannot be predicted is
+    Each prediction has its input's name, format (NIfTI for DICOM) and geometry. A DICOM series, at any depth of a
+    folder, is named by folder and series. An input that cannot be predicted is
     reported, and the others go on; the exit status is then 1. Files of sequences that are not used need not exist.
 
     Raises:
@@ -78,9 +81,17 @@ def predict(
     seen = {name: seen_sequences(plan, plan.configuration(name)) for name in configurations}
     used = _used_sequences(channels, seen, sequences)
     needed = [name for name in used if any(name in of_one for of_one in seen.values())]
-    cases = read_inputs(paths, channels, sequences=used, needed=needed)
+    console = open_console(stderr=True)
+    cases = read_inputs(
+        paths,
+        channels,
+        sequences=used,
+        needed=needed,
+        by_patient=by_patient,
+        tell=lambda sentence: console.print(styled("yellow", "images", f" {sentence}"), soft_wrap=True),
+    )
     if selection is not None:
-        open_console(stderr=True).print(f"Selected by cross-validation: {selection.text()}", soft_wrap=True)
+        console.print(f"Selected by cross-validation: {selection.text()}", soft_wrap=True)
     problems = predict_cases(
         folder,
         cases,

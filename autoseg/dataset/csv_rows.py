@@ -11,6 +11,7 @@ from pathlib import Path
 from autoseg.dataset.names import is_dicom_folder, split_ending
 from autoseg.disk.csv_files import TableRefused, read_rows
 from autoseg.errors import DatasetError
+from autoseg.image.path_choice import split_choice
 
 CASE, LABEL, PATIENT = "case", "label", "patient"
 RESERVED = (CASE, LABEL, PATIENT)
@@ -96,12 +97,14 @@ class CsvTable:
         """Whether the path is an existing file or DICOM folder; other folders beside the table do not count."""
         if not _exists(path):
             return False
-        return path.parent != self.path.parent or path.is_file() or is_dicom_folder(path)
+        path, chosen = split_choice(path)
+        return bool(chosen) or path.parent != self.path.parent or path.is_file() or is_dicom_folder(path)
 
 
 def _exists(path: Path) -> bool:
+    """Whether a file or folder exists; of a path such as `scan?echo=4.92` the place counts."""
     try:
-        return path.exists()
+        return split_choice(path)[0].exists()
     except OSError:
         # a cell may hold a text that is too long or otherwise impossible as a path
         return False

@@ -1,29 +1,26 @@
 """Lists the images to predict (a folder, files, DICOM folders or a `cases.csv`) and groups them into cases.
 
-Only names are read. A case with a problem carries it along: reading that case raises it, and the others go on.
+Only names, and the headers of DICOM files, are read. A case with a problem carries it along: reading that case raises
+it, and the others go on.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autoseg.dataset.case import Case
 from autoseg.dataset.csv_rows import PATIENT, CsvTable, Row, read_table
+from autoseg.dataset.input_folder import InputFolder, InputImage, image_name, images_of_folder
 from autoseg.dataset.listing import Found, checked_cases, missing
-from autoseg.dataset.names import entries, is_dicom_folder, may_be_dicom, split_channel, split_ending
+from autoseg.dataset.names import split_channel, split_ending
 from autoseg.dataset.read import TABLE_NAME
+from autoseg.dataset.series_names import SeriesName, name_of_choice, unique
 from autoseg.dataset.table import match_channels
 from autoseg.errors import InputError
-from autoseg.image.dicom_file import is_dicom_file
+from autoseg.image.dicom.choice import ONLY_ONE, place_and_choice
 from autoseg.image.file_kind import why_unreadable
-from autoseg.image.text_headers import SEGMENTATION_ENDING
-
-# previews that viewers write beside slices; the reading of the slices names them as left out
-_PICTURES = (".png", ".jpg", ".bmp", ".tif", ".tiff")
-_FOLDERS_LOOKED_INTO = 1000
 
 
 @dataclass(frozen=True)
@@ -47,8 +44,12 @@ def read_inputs(
     *,
     sequences: Sequence[str] | None = None,
     needed: Sequence[str] | None = None,
+    by_patient: bool = False,
+    tell: Callable[[str], None] | None = None,
 ) -> tuple[Case, ...]:
     """List the cases in one or several paths.
+
+    Each DICOM series in a folder, at any depth, is an image, named by folder and series; localisers are none.
 
     Files with names in nnU-Net's convention, `CASE_0000.nii.gz`, are grouped into cases if all files have such
     names, or if the model has several channels. Any other file is a case of its own (with several
@@ -56,75 +57,78 @@ def read_inputs(
     or an empty cell means that the sequence was not acquired.
 
     Args:
-        paths: folders, image files, folders of DICOM slices and tables, in any mixture.
+        paths: folders, image files, folders of DICOM files and tables, in any mixture. What is chosen in DICOM may
+            follow a path, such as `scan?echo=4.92`.
         channels: names of the model's channels.
         sequences: names of the channels that are used; the others are treated as not acquired, and their
             files need not exist. A file that is a case of its own holds all channels, or only these.
             None = all.
         needed: names of those of `sequences` whose files must exist where file names number the channels;
             None = all of them.
+        by_patient: begin the names of DICOM series with the patient's id.
+        tell: is given a sentence for what was understood of a folder, and for what in it is left out; None = nobody.
 
     Raises:
         InputError: a path holds nothing to predict, or there is no case.
+        ImageError: a folder holds too many files, or what is chosen is malformed.
         DatasetError: a table is malformed.
     """
     used = tuple(sequences is None or name in sequences for name in channels)
     must = tuple(there and (needed is None or name in needed) for name, there in zip(channels, used, strict=True))
     model = _Channels(channels, used, must)
     found: list[Found] = []
-    images: list[Path] = []
+    images: dict[Path, InputImage] = {}
     for path in dict.fromkeys(Path(path) for path in paths):
         table = path / TABLE_NAME if path.is_dir() else path
         if table.suffix.lower() == ".csv" and table.is_file():
             found += _from_table(read_table(table), model)
         else:
-            images += _images(path)
-    found += _from_names(list(dict.fromkeys(images)), model)
+            inside = _images(path, by_patient=by_patient)
+            for image in inside.images:
+                images.setdefault(image.path, image)
+            if tell is not None:
+                for sentence in inside.told:
+                    tell(sentence)
+    found += _from_names(_named(list(images.values())), model)
     if not found:
         raise InputError(f"{', '.join(map(str, paths))}: holds no image to predict")
     return checked_cases(found, training=False)
 
 
-def _images(path: Path) -> list[Path]:
-    """Image files and folders of DICOM slices in a path.
-
-    The DICOM files of a folder are one image; image files and folders of DICOM slices beside them are others.
-    """
-    if (why := why_unreadable(path)) is not None:
+def _images(path: Path, *, by_patient: bool) -> InputFolder:
+    """Image files, and DICOM series at any depth, in a path."""
+    place, choice = place_and_choice(path)
+    if (why := why_unreadable(place)) is not None:
         # one missing file in a list is a problem of its case only
-        if split_ending(path)[1]:
-            return [path]
+        if split_ending(place)[1]:
+            return InputFolder((InputImage(path, image_name(place)),), ())
         raise InputError(f"{path}: {why}")
-    if path.is_file():
-        return [path]
-    inside = [entry for entry in entries(path) if entry.is_dir() or split_ending(entry)[1]]
-    # what is no file, such as a link that leads nowhere, is told when its case is read
-    images = [entry for entry in inside if not entry.is_dir() or is_dicom_folder(entry)]
-    if is_dicom_folder(path):
-        # the files without endings of a folder of slices are slices too
-        slices = [entry for entry in entries(path) if entry.is_file() and may_be_dicom(entry) and is_dicom_file(entry)]
-        held = set(slices)
-        beside = [entry for entry in images if entry not in held and entry.suffix.lower() not in _PICTURES]
-        images = [slices[0] if len(slices) == 1 and beside else path, *beside]
-    if not images:
-        raise InputError(f"{path}: holds no image, no folder of DICOM slices and no {TABLE_NAME}{_deeper(path)}")
-    return images
+    if place.is_dir():
+        return images_of_folder(place, choice, by_patient=by_patient)
+    return InputFolder((InputImage(path, image_name(place) + name_of_choice(choice), choice == ONLY_ONE),), ())
 
 
-def _deeper(path: Path) -> str:
-    """Where DICOM slices lie that are further inside of a folder, as the end of a sentence; empty where none do."""
-    for number, (folder, _, _) in enumerate(os.walk(path)):
-        if number and is_dicom_folder(Path(folder)):
-            return f"; DICOM slices lie further inside, such as in {folder}: give the folders of the series"
-        if number >= _FOLDERS_LOOKED_INTO:
-            break
-    return ""
+def _named(images: Sequence[InputImage]) -> list[InputImage]:
+    """Give the DICOM series names that no other image has."""
+    series = [image.name for image in images if isinstance(image.name, SeriesName)]
+    taken = [image.name for image in images if isinstance(image.name, str)]
+    names = iter(unique(series, taken))
+    named = [replace(image, name=next(names)) if isinstance(image.name, SeriesName) else image for image in images]
+    # what a folder around had to be added to is no plain name any more
+    return [
+        replace(image, may_be_channel=image.may_be_channel and _plain(before.name) == image.name)
+        for before, image in zip(images, named, strict=True)
+    ]
 
 
-def _from_names(images: Sequence[Path], channels: _Channels) -> list[Found]:
+def _plain(name: str | SeriesName) -> str:
+    return name if isinstance(name, str) else name.text(0)
+
+
+def _from_names(images: Sequence[InputImage], channels: _Channels) -> list[Found]:
     """Group image files into cases by their names."""
     count, first = len(channels.names), channels.needed.index(True)
-    splits = {image: split_channel(split_ending(image)[0]) for image in images}
+    splits = {image: split_channel(_plain(image.name)) if image.may_be_channel else None for image in images}
     numbers = {split[1] for split in splits.values() if split is not None}
     # with one channel, or without any file of the first needed channel, the numbers in CASE_0001, CASE_0002 … count
     # cases, not channels
@@ -135,20 +139,17 @@ def _from_names(images: Sequence[Path], channels: _Channels) -> list[Found]:
         if numbers_are_channels and split is not None:
             files = grouped.setdefault(split[0], {})
             if split[1] in files:
-                found.append(_twice(split, image, files[split[1]], count))
-            files[split[1]] = image
+                found.append(_twice(split, image.path, files[split[1]], count))
+            files[split[1]] = image.path
         else:
-            found.append(Found(_whole(image, channels.used), str(image)))
+            found.append(Found(_whole(image, channels.used), str(image.path)))
     found += [Found(_numbered(name, files, channels), str(files[min(files)])) for name, files in grouped.items()]
     return found
 
 
-def _whole(image: Path, used: tuple[bool, ...]) -> Case:
-    images = tuple(image if there else None for there in used)
-    if split_ending(image)[1].lower() == SEGMENTATION_ENDING:
-        # the image beside it has the same name; reading says what it is
-        return Case(image.name, images)
-    return Case(split_ending(image)[0], images, several_channels_in_one_file=len(used) > 1)
+def _whole(image: InputImage, used: tuple[bool, ...]) -> Case:
+    images = tuple(image.path if there else None for there in used)
+    return Case(_plain(image.name), images, several_channels_in_one_file=len(used) > 1)
 
 
 def _numbered(name: str, files: dict[int, Path], channels: _Channels) -> Case:

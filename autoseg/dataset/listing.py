@@ -9,7 +9,7 @@ from pathlib import Path
 
 from autoseg.dataset.case import Case
 from autoseg.image.file_kind import why_unreadable
-from autoseg.names import why_unsafe
+from autoseg.names import nfc, same_name, why_unsafe
 
 MOST_NAMED = 5
 """So many of several alike cases are named in a message."""
@@ -34,7 +34,7 @@ def checked_cases(found: Sequence[Found], *, training: bool = True) -> tuple[Cas
             problems[i].append(
                 f"{item.where}: the name {item.case.name!r} {reason}; files will bear it, rename the case"
             )
-    for same in _groups((item.case.name.casefold(), i) for i, item in enumerate(found)):
+    for same in _groups((same_name(item.case.name), i) for i, item in enumerate(found)):
         _add(problems, same, _duplicate([found[i] for i in same]))
     if training:
         for same in _groups((file, i) for i, item in enumerate(found) for file in _images(item.case)):
@@ -62,14 +62,15 @@ def _duplicate(same: list[Found]) -> str:
     places = _first([item.where for item in same], " and ")
     if len(spellings) == 1:
         return f"duplicate case: found in {places}; remove or rename all but one"
-    return f"duplicate case: {_first(spellings, ' and ')} differ only in upper and lower case ({places}); rename one"
+    alike = "upper and lower case" if len({*map(nfc, spellings)}) > 1 else "how their accents are stored (Unicode)"
+    return f"duplicate case: {_first(spellings, ' and ')} differ only in {alike} ({places}); rename one"
 
 
 def _shared(same: list[Found], kind: str) -> str | None:
     patients = {item.case.patient for item in same}
     # an image that is annotated twice may be used if both cases are of one patient and so stay in one fold
     sound = kind == "image" and len(patients) == 1 and None not in patients
-    if sound or len({item.case.name.casefold() for item in same}) == 1:
+    if sound or len({same_name(item.case.name) for item in same}) == 1:
         return None
     names = _first([item.case.name for item in same], ", ")
     return f"duplicate case: {names} have the same {kind} file ({same[-1].where})"

@@ -14,10 +14,12 @@ from typing import Literal
 
 from autoseg.dataset.case import Case, Dataset
 from autoseg.disk.checksums import SealedModel, digest_of
+from autoseg.errors import ImageError
 from autoseg.files import FileModel
 from autoseg.image.file_kind import why_unreadable
 from autoseg.image.integrity import files_of_image
 from autoseg.image.labels import Labels
+from autoseg.image.path_choice import split_choice
 from autoseg.names import PlainName
 from autoseg.terminal import progress_bar
 
@@ -182,13 +184,17 @@ def _hashed(
 
 
 def content_hash(path: Path) -> str | None:
-    """SHA-256 of a file, or of names and contents of a folder of DICOM slices; None where it cannot be read."""
+    """SHA-256 of a file, or of names and contents of a folder of DICOM slices and of what is chosen in it.
+
+    It is None where the path cannot be read.
+    """
     try:
         if not (files := _files_of(path)):
             return None
         if files == [path]:
             return digest_of(path)
-        digest = hashlib.sha256()
+        # another choice is another image of the same files
+        digest = hashlib.sha256(split_choice(path)[1].encode())
         for file in files:
             digest.update(f"{digest_of(file)}  {file.name}\n".encode())
         return digest.hexdigest()
@@ -207,13 +213,23 @@ def changed_cases(before: DatasetRecord, now: DatasetRecord) -> tuple[str, ...]:
 
 
 def _files_of(path: Path) -> list[Path]:
-    """The files of an image: those in a folder of DICOM slices, or a file and what lies beside it.
+    """The files of an image: those in a folder of DICOM slices or of a series, or a file and what lies beside it.
 
     There is none where the path cannot be opened; the check of the data set tells why.
     """
     if why_unreadable(path) is not None:
         return []
-    return sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else list(files_of_image(path))
+    _, chosen = split_choice(path)
+    if not chosen:
+        is_folder = path.is_dir()
+        return sorted(file for file in path.iterdir() if file.is_file()) if is_folder else list(files_of_image(path))
+    # imported here, since pydicom takes long, and every command imports this module
+    from autoseg.image.dicom.sources import files_of
+
+    try:
+        return files_of(path)
+    except ImageError:
+        return []
 
 
 def file_record(path: Path, folder: Path) -> FileRecord:

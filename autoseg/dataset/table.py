@@ -18,6 +18,7 @@ from autoseg.dataset.found_labels import labels_found
 from autoseg.dataset.listing import Found, checked_cases, missing
 from autoseg.dataset.names import split_ending
 from autoseg.errors import DatasetError
+from autoseg.names import same_name
 
 LEAST_PATIENTS = 5
 """A column with fewer values is hardly one of patients."""
@@ -78,9 +79,9 @@ def dataset_of_table(table: CsvTable, declaration: Declaration | None = None) ->
 
 
 def match_channels(columns: Sequence[str], channels: Sequence[str]) -> tuple[str | None, ...]:
-    """For each channel, the column with its name, if need be in other upper and lower case; None where none has it."""
-    by_fold = {column.casefold(): column for column in columns if column not in RESERVED}
-    return tuple(channel if channel in columns else by_fold.get(channel.casefold()) for channel in channels)
+    """For each channel, the column with its name, if need be in other cases or another Unicode form, or None."""
+    by_fold = {same_name(column): column for column in columns if column not in RESERVED}
+    return tuple(channel if channel in columns else by_fold.get(same_name(channel)) for channel in channels)
 
 
 def _channels(table: CsvTable, declaration: Declaration) -> tuple[str, ...]:

@@ -223,7 +223,11 @@ def _tell_files_elsewhere(path: Path, findings: Findings) -> None:
 
 def _wrong_channels(path: Path, found: int, expected: int, findings: Findings) -> None:
     # the user may have given a folder of single-sequence images whose names do not follow the convention
-    hint = "; name a case's files CASE_0000, CASE_0001 …, or list them in a cases.csv" if found == 1 < expected else ""
+    hint = (
+        "; name a case's files CASE_0000, CASE_0001 …, or list them in a cases.csv, which `autoseg table` writes"
+        if found == 1 < expected
+        else ""
+    )
     findings.problem(f"wrong number of channels: {path} holds {found}, expected {expected}{hint}")
 
 

@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 
 from autoseg.errors import ImageError
+from autoseg.image.path_choice import split_choice
 
 _SPECIAL = (
     (stat.S_ISFIFO, "is a named pipe"),
@@ -21,8 +22,10 @@ _NO_PERMISSION = "no permission to read it; ask its owner for it, or copy what y
 def why_unreadable(path: Path) -> str | None:
     """Return why a file or folder cannot be read, as the end of a sentence that begins with its path; None if it can.
 
-    Links are followed. A named pipe, a socket or a device is told as such and never opened.
+    Links are followed. A named pipe, a socket or a device is told as such and never opened. Of a path such as
+    `scan?echo=4.92` the place is looked at.
     """
+    path, _ = split_choice(path)
     try:
         mode = path.stat().st_mode
     except OSError as error:

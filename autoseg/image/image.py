@@ -32,6 +32,7 @@ from autoseg.image.image_header import (
 )
 from autoseg.image.integrity import inspect, require_held
 from autoseg.image.nifti_header import usual_header
+from autoseg.image.path_choice import split_choice
 from autoseg.image.text_headers import SEGMENTATION_ENDING
 
 
@@ -43,12 +44,14 @@ class Image:
         array: (channel, z, y, x) voxel values.
         geometry: voxel grid of the last three axes.
         left_out: one sentence that names what in a folder of DICOM files was not read; empty where everything was.
+        modality: kind of scanner as DICOM states it, such as `MR` or `CT`; empty for other formats.
         cropped: whether background lies all around, as around a segmentation that is cropped to what it shows.
     """
 
     array: NDArray
     geometry: Geometry
     left_out: str = ""
+    modality: str = ""
     cropped: bool = False
 
 
@@ -58,7 +61,7 @@ def read_image(path: Path, choice: Choice = ONLY_ONE) -> Image:
     A fourth dimension, or the components of a vector image, become channels.
 
     Args:
-        path: path of the file or folder.
+        path: path of the file or folder; of DICOM also one that says what is chosen, such as `scan?echo=4.92`.
         choice: which volume is read where DICOM files hold several.
 
     Raises:
@@ -122,14 +125,18 @@ def read_geometry(path: Path) -> tuple[Geometry, int]:
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether a path is a folder, whose files are slices, or a DICOM file.
+    """Whether a path is a folder, whose files are slices, or a DICOM file, or what is chosen in one of them.
 
     Raises:
-        ImageError: it cannot be read.
+        ImageError: it cannot be read, or something is chosen in a file of another format.
     """
     require_readable(path)
+    place, chosen = split_choice(path)
     # what is called NIfTI is read as such whatever its content
-    return path.is_dir() or (not path.name.lower().endswith((".nii", ".nii.gz")) and is_dicom_file(path))
+    found = place.is_dir() or (not place.name.lower().endswith((".nii", ".nii.gz")) and is_dicom_file(place))
+    if chosen and not found:
+        raise ImageError(f"{path}: an image is chosen in DICOM alone, and this is another format; give {place}")
+    return found
 
 
 def write_image(path: Path, image: Image) -> None:
@@ -225,7 +232,7 @@ def _restored(array: NDArray, not_finite: NDArray[np.bool_] | None) -> NDArray:
 def _dicom_image(path: Path, choice: Choice, dtype: DTypeLike | None) -> Image:
     with itk_errors_told(path):
         volume = read_dicom(path, choice, dtype)
-    return Image(volume.array[None], volume.geometry, volume.left_out)
+    return Image(volume.array[None], volume.geometry, volume.left_out, volume.modality)
 
 
 def _channels(header: sitk.ImageFileReader) -> int:

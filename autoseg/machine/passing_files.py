@@ -13,13 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from autoseg.files import is_left_behind, passing_name
+from autoseg.files import PASSING_NAME, is_left_behind, passing_folder, passing_name
 
 SHARED_MEMORY = Path("/dev/shm")
 MORE_SHARED_MEMORY = "in Docker give the container more of it (--shm-size 8g), or use --workers 0"
 """What helps where the shared memory is full: Docker gives a container 64 MB."""
 
-_NAME = "autoseg"
 _LONGEST_SOCKET = 103
 """Bytes of a socket's path; macOS has the shortest limit."""
 
@@ -33,15 +32,13 @@ def folder_of_workers() -> Iterator[Path | None]:
 
     It is None where its path would be too long for sockets in it: the workers then use the system's folder.
     """
-    folder = Path(tempfile.gettempdir()) / passing_name(_NAME)
-    if len(os.fsencode(folder)) + len(_BELOW) > _LONGEST_SOCKET:
+    # names of this process have one length
+    name = Path(tempfile.gettempdir()) / passing_name(PASSING_NAME)
+    if len(os.fsencode(name)) + len(_BELOW) > _LONGEST_SOCKET:
         yield None
         return
-    folder.mkdir(mode=0o700)
-    try:
+    with passing_folder() as folder:
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def keep_temporary_files_in(folder: Path) -> None:
@@ -60,7 +57,7 @@ def named_semaphores() -> Iterator[None]:
         return
     # no public way leads to the names; joblib, which scikit-learn imports, sets its own in the same way
     before = vars(SemLock)["_make_name"]
-    SemLock._make_name = staticmethod(lambda: f"/{passing_name(_NAME)}-")  # type: ignore[attr-defined]
+    SemLock._make_name = staticmethod(lambda: f"/{passing_name(PASSING_NAME)}-")  # type: ignore[attr-defined]
     try:
         yield
     finally:
@@ -69,10 +66,10 @@ def named_semaphores() -> Iterator[None]:
 
 def sweep_passing_files() -> None:
     """Remove temporary files and semaphores of workers whose parent is no more."""
-    for folder in Path(tempfile.gettempdir()).glob(f".*.{_NAME}"):
+    for folder in Path(tempfile.gettempdir()).glob(f".*.{PASSING_NAME}"):
         if not folder.is_symlink() and is_left_behind(folder, folder.name):
             shutil.rmtree(folder, ignore_errors=True)
-    for semaphore in SHARED_MEMORY.glob(f"sem..*.{_NAME}-*"):
+    for semaphore in SHARED_MEMORY.glob(f"sem..*.{PASSING_NAME}-*"):
         if is_left_behind(semaphore, semaphore.name.removeprefix("sem.")):
             with suppress(OSError):
                 semaphore.unlink()

@@ -14,6 +14,7 @@ from autoseg.errors import InputError, PartialFailure
 from autoseg.image.geometry import Geometry
 from autoseg.image.image import read_image, read_label
 from inference.predict import output_ending
+from tests.autoseg.image.dicom import write as dicom
 from tests.inference.bright_run import SHAPE, predict, run, voxels, write
 
 __all__ = ["run"]
@@ -89,6 +90,23 @@ def test_dicom_is_answered_in_nifti_at_its_own_geometry(run, tmp_path):
     written, original = read_label(tmp_path / "out" / "series.nii.gz"), read_image(folder)
     assert np.array_equal(written.array[0], 500 * (array > array.mean()))
     assert original.geometry.largest_offset(written.geometry) < 1e-5
+
+
+def test_a_choice_of_dicom_is_predicted_under_its_name(run, tmp_path, capsys):
+    arrays = [np.rint(voxels(i)).astype(np.int16) for i in range(2)]
+    of = [
+        one.with_elements(EchoTime=2.5 * i + 2.5)
+        for i in range(2)
+        for one in dicom.stack(arrays[i], step=1.0, spacing=(1.0, 1.0))
+    ]
+    dicom.series(tmp_path / "in" / "p1" / "scan", of)
+    (tmp_path / "in" / "notes.txt").write_text("seen", encoding="utf-8")
+    autoseg.predict(str(run.path), f"{tmp_path / 'in'}?echo=5", str(tmp_path / "out"), device="cpu")
+    written = read_label(tmp_path / "out" / "p1_scan_echo5.nii.gz")
+    assert np.array_equal(written.array[0], 500 * (arrays[1] > arrays[1].mean()))
+    assert "notes.txt: no image" in capsys.readouterr().err
+    with pytest.raises(PartialFailure, match=r"p1_scan: .*holds 2 volumes"):
+        autoseg.predict(str(run.path), str(tmp_path / "in"), str(tmp_path / "whole"), device="cpu")
 
 
 def test_a_bad_input_is_reported_and_the_rest_go_on(run, tmp_path):

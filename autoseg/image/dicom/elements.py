@@ -9,7 +9,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from autoseg.errors import ImageError
-from autoseg.image.dicom.header import TAGS, damage_told
+from autoseg.image.dicom.header import TAGS, damage
 
 
 class Elements:
@@ -23,8 +23,11 @@ class Elements:
         """The value of an element; None where it is absent or empty."""
         tag = TAGS[keyword]
         for dataset in self._datasets:
-            with damage_told(self._file, f"its element {keyword} cannot be read"):
+            # no context manager, which would take as long as the look-up
+            try:
                 value = dataset[tag].value if tag in dataset else None
+            except Exception as error:
+                raise damage(self._file, error, f"its element {keyword} cannot be read") from None
             if value is not None and value != "":
                 return value
         return None

@@ -13,17 +13,27 @@ Vector = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Series:
-    """The series of a frame.
+    """The series of a frame; what its files do not state is empty.
 
     Args:
-        uid: its identifier; empty where there is none.
-        number: its number as text; may be empty.
-        description: its description; may be empty.
+        uid: its identifier (Series Instance UID).
+        number: its number as text.
+        description: its description.
+        modality: kind of scanner or object, such as `MR` or `CT`.
+        study: identifier of its study (Study Instance UID).
+        study_date: date of its study as the file has it, such as `20240131`.
+        study_description: description of its study.
+        patient: identifier of its patient (Patient ID).
     """
 
     uid: str
-    number: str
-    description: str
+    number: str = ""
+    description: str = ""
+    modality: str = ""
+    study: str = ""
+    study_date: str = ""
+    study_description: str = ""
+    patient: str = ""
 
     def __str__(self) -> str:
         told = f"series {self.number}" if self.number else f"series {self.uid or 'without identifier'}"

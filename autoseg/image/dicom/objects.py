@@ -5,9 +5,6 @@ Names are those of the standard's list of SOP classes (PS3.6), with a few words 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-
 from pydicom.uid import UID
 
 _CLASS = "1.2.840.10008.5.1.4.1.1."
@@ -45,22 +42,6 @@ _SLICES = tuple(
 )  # fmt: skip
 
 _SEGMENTATIONS = (_CLASS + "66.4", _CLASS + "66.7")
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A file that is not read.
-
-    Args:
-        file: path of the file.
-        why: what it is, as the end of a sentence that begins with its name and "is".
-    """
-
-    file: Path
-    why: str
-
-    def __str__(self) -> str:
-        return f"{self.file.name} is {self.why}"
 
 
 def is_slice_class(sop_class: str) -> bool:

@@ -18,10 +18,11 @@ from autoseg.image.declared_size import Declared, require_contained
 from autoseg.image.dicom.elements import Elements
 from autoseg.image.dicom.frame import Frame, Series, Storage, Vector
 from autoseg.image.dicom.header import Header, damage_told
-from autoseg.image.dicom.objects import LeftOut, is_slice_class, kind_of, never_a_slice
+from autoseg.image.dicom.objects import is_slice_class, kind_of, never_a_slice
 from autoseg.image.dicom.voxels import DECODED
 from autoseg.image.dicom_file import UNCOMPRESSED
 from autoseg.image.integrity import require_bytes
+from autoseg.image.walk import LeftOut
 
 _WHOLE_NUMBERS = 0x7FE00010
 _GROUPS = (
@@ -55,14 +56,18 @@ MOST_PIXELS, MOST_FRAMES = 65_535, 1_000_000
 """Rows and columns are numbers of two bytes; no scanner makes a file of so many frames."""
 
 
-def records_of(header: Header) -> tuple[Frame, ...] | LeftOut:
+def records_of(header: Header, series: Series) -> tuple[Frame, ...] | LeftOut:
     """Records of all frames of a file, or what the file is instead.
+
+    Args:
+        header: header of the file.
+        series: its series, from `series_of`.
 
     Raises:
         ImageError: the file is damaged or truncated, or its frames cannot be placed or scaled.
     """
     file, top = header.file, Elements(header.file, [header.dataset])
-    sop_class = top.text("SOPClassUID") or str(header.dataset.file_meta.get("MediaStorageSOPClassUID") or "")
+    sop_class = top.text("SOPClassUID") or header.media_class
     if sop_class and not UID(sop_class).is_valid:
         raise ImageError(f"{file}: its SOP Class UID {sop_class!r:.60} is damaged; copy it again")
     if never_a_slice(sop_class):
@@ -92,8 +97,26 @@ def records_of(header: Header) -> tuple[Frame, ...] | LeftOut:
     if lacking:
         raise ImageError(f"{file}: has no {lacking}, so that its place is not known; export it again with it")
     storage = _storage(header, top)
-    series = Series(top.text("SeriesInstanceUID"), top.text("SeriesNumber"), top.text("SeriesDescription"))
     return tuple(_frame(header, found, i, storage, series) for i, found in enumerate(elements))
+
+
+def series_of(header: Header) -> Series:
+    """The series of a file.
+
+    Raises:
+        ImageError: an element that tells it is damaged.
+    """
+    text = Elements(header.file, [header.dataset]).text
+    return Series(
+        uid=text("SeriesInstanceUID"),
+        number=text("SeriesNumber"),
+        description=text("SeriesDescription"),
+        modality=text("Modality").upper(),
+        study=text("StudyInstanceUID"),
+        study_date=text("StudyDate"),
+        study_description=text("StudyDescription"),
+        patient=text("PatientID"),
+    )
 
 
 def _lacking(elements: Sequence[Elements]) -> str:

@@ -6,7 +6,6 @@ compared with what it holds before highdicom sees it.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,11 +22,13 @@ from autoseg.image.declared_size import Declared, require_contained, require_mem
 from autoseg.image.dicom.elements import Elements
 from autoseg.image.dicom.header import Header, damage_told, read_header
 from autoseg.image.dicom.objects import is_segmentation_class
+from autoseg.image.dicom.quiet import without_warnings_of_pydicom
 from autoseg.image.dicom.records import MOST_FRAMES, MOST_PIXELS
 from autoseg.image.dicom_file import UNCOMPRESSED, is_dicom_file
 from autoseg.image.geometry import Geometry
 from autoseg.image.image_header import require_sound
 from autoseg.image.integrity import require_bytes
+from autoseg.image.path_choice import split_choice
 from autoseg.image.segmentation import Segment, Segmentation, clean_name, require_segments
 
 if TYPE_CHECKING:
@@ -67,6 +68,9 @@ def find_segmentation(path: Path) -> tuple[Path, str] | None:
     Raises:
         ImageError: a folder holds several, or a file is damaged.
     """
+    if split_choice(path)[1]:
+        # a volume of slices is chosen
+        return None
     files = [path] if not path.is_dir() else [entry for entry in sorted(path.iterdir()) if entry.is_file()]
     found = [file for file in files if is_dicom_file(file) and _is_segmentation(read_header(file))]
     if len(found) > 1:
@@ -114,9 +118,7 @@ def read_segmentation(file: Path, onto: Geometry | None) -> Segmentation:
 
 def _parsed(file: Path, frames: int, onto: Geometry | None) -> _Parsed:
     parse = _parser(file)
-    with warnings.catch_warnings():
-        # of each value that departs from the standard; those that matter are judged here
-        warnings.simplefilter("ignore")
+    with without_warnings_of_pydicom():
         with damage_told(file), file.open("rb") as opened:
             dataset = dcmread(opened)
         with damage_told(file, "its description of frames and segments cannot be read"):
@@ -226,8 +228,7 @@ def _geometry(file: Path, lattice: VolumeGeometry) -> Geometry:
 
 def _layer(file: Path, parsed: Parsed, numbers: list[int] | None, layer: int) -> NDArray:
     """Values (z, y, x) of the label map, or of one segment where each is a layer of its own."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with without_warnings_of_pydicom():
         try:
             if numbers is None:
                 return np.asarray(parsed.get_volume(combine_segments=True, skip_overlap_checks=True).array)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from autoseg.image.dicom.choice import Choice
+from autoseg.image.dicom.choice import ONLY_ONE, Choice
 from autoseg.image.dicom.frame import Frame
 from autoseg.image.dicom.stacks import TRAITS, Stack, why_no_volume
 
@@ -50,7 +50,7 @@ def listed(stacks: Sequence[Stack]) -> str:
 
 
 def values_told(frames: Sequence[Frame], choice: Choice) -> str:
-    """The values that frames have of what was chosen."""
+    """The values that frames have of what was chosen, for a sentence that begins with "they have"."""
     fields: tuple[tuple[str, str, Callable[[Frame], object]], ...] = (
         ("series", "series", lambda frame: str(frame.series)),
         *TRAITS,
@@ -66,21 +66,29 @@ def values_told(frames: Sequence[Frame], choice: Choice) -> str:
 def ways_to_choose(path: Path, stacks: Sequence[Stack]) -> str:
     """How one of several volumes is chosen, in a sentence without its end."""
     last = stacks[-1]
-    given = {field: value_of(last.frames[0]) for field, _, value_of in TRAITS if _varies(stacks, value_of)}
-    if _TYPE in given:
-        given[_TYPE] = _own_words(last, stacks)
-    if _varies(stacks, HARD[0][1]):
-        given = {"series": last.frames[0].series.uid} | given
-    if last.time:
-        given["time"] = last.time
+    chosen = _choice_of(last, stacks)
     files = {frame.file for frame in last.frames}
     apart = all(not files & {frame.file for frame in stack.frames} for stack in stacks[:-1])
-    ways = ["give the files of each a folder of its own"] if apart and path.is_dir() else []
+    ways = [f"give the one that is meant, such as the last: '{chosen.of(path)}'"] if chosen != ONLY_ONE else []
+    ways += ["give the files of each a folder of its own"] if apart and path.is_dir() else []
     ways += ["convert them with dcm2niix, which writes a file for each"]
-    chosen = ", ".join(f"{name}={value!r}" for name, value in given.items() if value not in (None, ""))
-    ways += [f"read one in Python, such as the last by Choice({chosen})"] if chosen else []
     text = ", or ".join(ways)
     return text[0].upper() + text[1:]
+
+
+def _choice_of(stack: Stack, stacks: Sequence[Stack]) -> Choice:
+    """What tells one stack from the others, as far as it can be chosen."""
+    first = stack.frames[0]
+    given = {field: value_of(first) for field, _, value_of in TRAITS if _varies(stacks, value_of)}
+    if _TYPE in given:
+        given[_TYPE] = _own_words(stack, stacks)
+    if _varies(stacks, HARD[0][1]):
+        same_number = [other for other in stacks if other.frames[0].series.number == first.series.number]
+        alone = {other.frames[0].series.uid for other in same_number} == {first.series.uid}
+        given["series"] = first.series.number if alone and first.series.number else first.series.uid
+    if stack.time:
+        given["time"] = stack.time
+    return Choice(**{name: value for name, value in given.items() if value not in (None, "")})  # type: ignore[arg-type]
 
 
 def files_told(stack: Stack) -> str:

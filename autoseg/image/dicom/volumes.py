@@ -38,7 +38,7 @@ def choose(path: Path, frames: Sequence[Frame], choice: Choice) -> Chosen:
     """
     fitting = [frame for frame in frames if choice.fits(frame)]
     if not fitting:
-        raise ImageError(f"{path}: no slice has {choice}; there are {values_told(frames, choice)}")
+        raise ImageError(f"{path}: no slice has {choice}; they have {values_told(frames, choice)}")
     if mosaics := [frame for frame in fitting if frame.is_mosaic]:
         raise ImageError(
             f"{path}: {mosaics[0]} is a mosaic, which shows many slices side by side (Siemens); convert the series "
@@ -58,7 +58,7 @@ def choose(path: Path, frames: Sequence[Frame], choice: Choice) -> Chosen:
         raise ImageError(f"{path}: {several_told(several)}. {ways_to_choose(path, several)}")
     left_out = [f"{files_told(stack)}: a localiser" for stack in scouts]
     left_out += [f"{files_told(stack)}: {_how_apart(stack, stacks)}" for stack in singles]
-    besides = f"; besides, there is {', '.join(left_out[:_SHOWN])}" if left_out else ""
+    besides = f"; left out are {'; '.join(left_out[:_SHOWN])}" if left_out else ""
     if len(stacks) > 1:
         raise ImageError(f"{path}: {several_told(stacks)}{besides}. {ways_to_choose(path, stacks)}")
     if why := why_no_volume(stacks[0]):

@@ -6,7 +6,6 @@ through SimpleITK, which is given nothing but the compressed frame and its size.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from pydicom.pixels import iter_pixels
 from pydicom.uid import UID, SecondaryCaptureImageStorage
 
 from autoseg.errors import ImageError
+from autoseg.files import passing_folder
 from autoseg.image.dicom.frame import Frame, Storage
 from autoseg.image.dicom.header import BIG_ENDIAN, damage_told
 from autoseg.image.dicom_file import UNCOMPRESSED
@@ -33,6 +33,12 @@ DECODED = (
 
 # float32 holds all whole numbers up to this
 _EXACT = 2**24
+# the elements that tell a decoder what it decodes, and the voxels
+_DECODING: list[str] = [
+    *("SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames", "Rows", "Columns"),
+    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "ExtendedOffsetTable"),
+    *("ExtendedOffsetTableLengths", "PixelData"),
+]
 _INTEGERS = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.int64)
 
 
@@ -125,7 +131,7 @@ def _letter(storage: Storage) -> str:
 
 def _decoded(file: Path, frames: Sequence[Frame]) -> Iterator[NDArray]:
     with damage_told(file), file.open("rb") as opened:
-        dataset = dcmread(opened, force=True)
+        dataset = dcmread(opened, force=True, specific_tags=_DECODING)
     dataset.file_meta.TransferSyntaxUID = UID(frames[0].storage.syntax)
     size = frames[0].rows, frames[0].columns
     try:
@@ -155,9 +161,9 @@ def _by_gdcm(file: Path, dataset: Dataset, frame: Frame) -> NDArray:
     alone.BitsAllocated, alone.BitsStored, alone.HighBit = storage.allocated, storage.stored, storage.stored - 1
     alone.PixelRepresentation = int(storage.signed)
     what = f"its voxels cannot be decoded (transfer syntax {storage.syntax})"
-    with damage_told(file, what), tempfile.TemporaryDirectory() as folder:
+    with damage_told(file, what), passing_folder() as folder:
         alone.PixelData = encapsulate([get_frame(dataset.PixelData, frame.index, number_of_frames=storage.frames)])
-        path = Path(folder) / "frame.dcm"
+        path = folder / "frame.dcm"
         alone.save_as(path, enforce_file_format=True)
         image = sitk.ReadImage(str(path), imageIO="GDCMImageIO")
         values = sitk.GetArrayFromImage(image)

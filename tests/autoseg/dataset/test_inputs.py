@@ -1,5 +1,6 @@
 """Images to predict, however they are given."""
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from autoseg.dataset.inputs import read_inputs
 from autoseg.dataset.load import load_case
 from autoseg.errors import AutosegError, DatasetError, InputError
 from tests.autoseg.dataset import build
+from tests.autoseg.image.dicom import write as dicom
 
 
 def files(folder: Path, *names: str) -> Path:
@@ -94,9 +96,14 @@ def test_what_lies_beside_dicom_slices_is_not_passed_over(tmp_path):
     assert case.images == (scan,)
     (warning,) = load_case(case, None, "canonical").warnings
     assert "notes.txt is no DICOM file; preview.png is no DICOM file" in warning
-    # another image is another case
+    # another image is another case, and no warning says that it is not read
     old = build.write(scan / "old.nii", build.voxels())
-    assert [case.images for case in read_inputs([scan], ("T1",))] == [(scan,), (old,)]
+    told: list[str] = []
+    cases = by_name(read_inputs([scan], ("T1",), tell=told.append))
+    assert set(cases) == {"scan", "old"} and cases["old"].images == (old,)
+    assert load_case(cases["scan"], None, "canonical").warnings == ()
+    assert any("notes.txt: no image" in sentence for sentence in told)
+    assert any("preview.png: a picture beside DICOM slices" in sentence for sentence in told)
 
 
 def test_a_stray_dicom_file_hides_no_other_image(tmp_path):
@@ -105,19 +112,20 @@ def test_a_stray_dicom_file_hides_no_other_image(tmp_path):
     stray = tmp_path / "patients" / "stray.dcm"
     stray.write_bytes((tmp_path / "patients" / "anna" / "slice_000.dcm").read_bytes())
     names = [case.name for case in read_inputs([tmp_path / "patients"], ("T1",))]
-    assert names == ["stray", "anna", "bert"]
+    assert names == ["anna", "bert", "stray"]
     files = [build.write(tmp_path / "files" / f"{name}.nii.gz", build.voxels()) for name in ("carl", "dora")]
     stray.rename(tmp_path / "files" / "stray.dcm")
     found = [case.images[0] for case in read_inputs([tmp_path / "files"], ("T1",))]
     assert found == [tmp_path / "files" / "stray.dcm", *files]
 
 
-def test_dicom_slices_deep_inside_are_told(tmp_path):
+def test_dicom_slices_deep_inside_are_found(tmp_path):
     deep = build.dicom(tmp_path / "disc" / "DICOM" / "PA000" / "SE000", np.ones((2, 3, 4)))
     (tmp_path / "disc" / "DICOMDIR").write_bytes(bytes(128) + b"DICM")
-    with pytest.raises(InputError, match="DICOM slices lie further inside, such as in ") as error:
-        read_inputs([tmp_path / "disc"], ("T1",))
-    assert str(deep) in str(error.value)
+    told: list[str] = []
+    (case,) = read_inputs([tmp_path / "disc"], ("T1",), tell=told.append)
+    assert (case.name, case.images) == ("DICOM_PA000_SE000", (deep,))
+    assert told == [f"{tmp_path / 'disc'}: left out DICOMDIR: an index of a folder (DICOMDIR)"]
 
 
 def test_table_matches_channels_by_name_and_leaves_missing_ones_out(tmp_path):
@@ -246,6 +254,103 @@ def test_one_file_holds_all_channels_or_those_that_are_used(tmp_path):
         load_case(cases["one"], None, "as_stored")
     (alone,) = read_inputs([tmp_path / "one.nii.gz"], CHANNELS, sequences=("STIR",))
     np.testing.assert_array_equal(load_case(alone, None, "as_stored").image[2], array[0])
+
+
+def series(folder: Path, seed: int = 0, **elements: object) -> np.ndarray:
+    """Write a DICOM series, and return its voxels."""
+    array = np.random.default_rng(seed).integers(0, 500, (3, 4, 5)).astype(np.int16)
+    of = [one.with_elements(**elements) for one in dicom.stack(array)]
+    for z, one in enumerate(of):
+        dicom.single(folder / f"{seed}_{z}", one)
+    return array
+
+
+def test_every_series_of_a_tree_is_an_image_of_its_own(tmp_path):
+    arrays = {}
+    for p in range(3):
+        for s in range(2):
+            about = {"PatientID": f"ID{p}", "StudyInstanceUID": f"1.{p}.{s}"}
+            for i in range(2):
+                uid = {"SeriesInstanceUID": f"1.{p}.{s}.{i}", "SeriesNumber": i + 1}
+                arrays[f"p{p}_st{s}_series{i + 1}"] = series(tmp_path / f"p{p}" / f"st{s}", i, **about, **uid)
+    told: list[str] = []
+    cases = by_name(read_inputs([tmp_path], ("T1",), tell=told.append))
+    assert cases.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(load_case(cases[name], None, "as_stored").image[0], array)
+    assert told == [f"{tmp_path}: 12 DICOM series (patients: 3, studies: 6); each is predicted as an image of its own"]
+    asked = by_name(read_inputs([tmp_path], ("T1",), by_patient=True))
+    assert asked.keys() == {f"ID{name[1]}_{name}" for name in arrays}
+    several = read_inputs([tmp_path / "p0" / "st0", tmp_path / "p1" / "st0?series=2"], ("T1",))
+    assert [case.name for case in several] == ["st0_series1", "p0_st0_series2", "p1_st0_series2"]
+
+
+def test_series_of_one_name_in_two_folders_are_told_apart(tmp_path):
+    for p in range(2):
+        series(tmp_path / f"p{p}" / "scan", p, SeriesInstanceUID=f"1.{p}")
+    cases = read_inputs([tmp_path / "p0" / "scan", tmp_path / "p1" / "scan"], ("T1",))
+    assert [(case.name, case.problems) for case in cases] == [("p0_scan", ()), ("p1_scan", ())]
+
+
+def test_what_is_chosen_is_predicted(tmp_path):
+    echoes = [series(tmp_path / "scan", i, EchoTime=2.5 * (i + 1), SeriesNumber=1) for i in range(2)]
+    (whole,) = read_inputs([tmp_path], ("T1",))
+    with pytest.raises(AutosegError, match=r"holds 2 volumes.*such as the last: '.*scan\?echo=5'"):
+        load_case(whole, None, "as_stored")
+    for given in (tmp_path / "scan?echo=5", Path(f"{tmp_path}?echo=5")):
+        (case,) = read_inputs([given], ("T1",))
+        assert case.name == "scan_echo5"
+        np.testing.assert_array_equal(load_case(case, None, "as_stored").image[0], echoes[1])
+    with pytest.raises(InputError, match=r"no DICOM series in it has series=\*t2\*; there are series 1"):
+        read_inputs([f"{tmp_path}?series=*t2*"], ("T1",))
+    with pytest.raises(AutosegError, match="'ecko' cannot be chosen"):
+        read_inputs([f"{tmp_path}?ecko=5"], ("T1",))
+
+
+def test_nothing_is_passed_over_in_silence(tmp_path):
+    files(tmp_path, "a.nii.gz", "deeper/b.nii.gz", "deeper/still/c.nii.gz")
+    build.write(tmp_path / "d.nii", build.voxels())
+    (tmp_path / "e.nii.bz2").write_bytes(b"BZh9")
+    (tmp_path / "readme.txt").write_text("seen", encoding="utf-8")
+    (tmp_path / "gone.nii.gz").symlink_to(".git/annex/objects/gone.nii.gz")
+    (tmp_path / "deeper" / "gone.nii").symlink_to("nowhere")
+    told: list[str] = []
+    cases = by_name(read_inputs([tmp_path], ("T1",), tell=told.append))
+    assert cases.keys() == {"a", "d", "gone"}
+    with pytest.raises(
+        AutosegError, match=r"is a link to \.git/annex/objects/gone\.nii\.gz, and that file does not exist"
+    ):
+        load_case(cases["gone"], None, "canonical")
+    shown = "\n".join(told)
+    assert "deeper/b.nii.gz, deeper/still/c.nii.gz: in a folder inside" in shown
+    assert "e.nii.bz2: packed in a way that is not read; unpack it" in shown
+    assert "readme.txt: no image" in shown
+    assert "deeper/gone.nii: a link to nowhere, and that file does not exist" in shown
+    for name in ("a.nii.gz", "d.nii", "gone.nii.gz"):
+        (tmp_path / name).unlink()
+    with pytest.raises(InputError, match=r"holds no image, no DICOM series and no cases\.csv; .*deeper/b\.nii\.gz"):
+        read_inputs([tmp_path], ("T1",))
+
+
+def test_damaged_slices_are_cases_that_fail(tmp_path):
+    series(tmp_path / "fine")
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "a.dcm").write_bytes(b"nothing")
+    cases = by_name(read_inputs([tmp_path], ("T1",)))
+    assert cases.keys() == {"fine", "a"}
+    with pytest.raises(AutosegError, match=r"a\.dcm: .*damaged"):
+        load_case(cases["a"], None, "canonical")
+
+
+def test_names_in_both_unicode_forms_are_one(tmp_path):
+    composed, apart = (unicodedata.normalize(form, "Zoé") for form in ("NFC", "NFD"))
+    files(tmp_path, f"{composed}_0000.nii.gz", f"{apart}_0001.nii.gz")
+    (case,) = read_inputs([tmp_path], ("T1", "T2"))
+    assert case.name == composed and case.present == (True, True) and not case.problems
+    for i, name in enumerate((composed, apart)):
+        files(tmp_path / "twice" / str(i), f"{name}.nii.gz")
+    _, second = read_inputs([tmp_path / "twice" / str(i) for i in range(2)], ("T1",))
+    assert "duplicate case" in second.problems[0]
 
 
 def test_a_segmentation_beside_its_image_is_named_and_not_predicted(tmp_path):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import stat
+import tempfile
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -26,7 +29,9 @@ from pydicom.uid import (
 )
 
 from autoseg.errors import ImageError
+from autoseg.image.dicom import voxels
 from autoseg.image.dicom.read import read_dicom
+from autoseg.machine.passing_files import sweep_passing_files
 from tests.autoseg.dataset import build
 from tests.autoseg.image.dicom import write
 
@@ -106,6 +111,37 @@ def test_jpeg(tmp_path: Path, compressor: str, syntax: str) -> None:
         writer.Execute(image)
         assert dcmread(file).file_meta.TransferSyntaxUID == syntax
     np.testing.assert_array_equal(read_dicom(folder).array, stored)
+
+
+def test_a_frame_that_gdcm_decodes_passes_through_a_folder_that_is_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = np.random.default_rng(0).integers(0, 1000, (1, 16, 20)).astype(np.uint16)
+    path = write.single(tmp_path / "a.dcm", write.stack(stored)[0])
+    dataset = dcmread(path)
+    dataset.compress(RLELossless)
+    dataset.save_as(path)
+    seen: list[Path] = []
+    read = sitk.ReadImage
+
+    def no_decoder(*_: object, **__: object) -> None:
+        raise NotImplementedError
+
+    def watched(file: str, **options: object) -> sitk.Image:
+        seen.append(Path(file).parent)
+        assert stat.S_IMODE(seen[0].stat().st_mode) == 0o700
+        return read(file, **options)
+
+    monkeypatch.setattr(voxels, "iter_pixels", no_decoder)
+    monkeypatch.setattr(sitk, "ReadImage", watched)
+    np.testing.assert_array_equal(read_dicom(path).array, stored)
+    (folder,) = seen
+    assert not folder.exists() and folder.parent == Path(tempfile.gettempdir())
+    # as a killed process leaves it
+    left = folder.with_name(folder.name.replace(str(os.getpid()), "99999999"))
+    left.mkdir()
+    sweep_passing_files()
+    assert not left.exists()
 
 
 def test_damaged_compressed_voxels(tmp_path: Path) -> None:
