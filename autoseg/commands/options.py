@@ -171,6 +171,14 @@ LabelPattern = Annotated[
         name="--label", metavar="PATTERN", help="Names of the label maps below the folder, as 'masks/{case}.nii.gz'."
     ),
 ]
+SequencePatterns = Annotated[
+    Sequence[str] | None,
+    _several(
+        "--sequence",
+        "For a folder of DICOM: a sequence and what its series are called, as T1='*t1*sag* not *gd*'.",
+        "NAME=PATTERN",
+    ),
+]
 Ct = Annotated[
     Sequence[str] | None,
     _several(

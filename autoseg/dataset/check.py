@@ -36,7 +36,7 @@ class CheckedCase:
         geometry: stored geometry of the first present channel.
         present: for each channel whether the sequence was acquired.
         voxels: number of voxels of each class in the label map, by class name; background included.
-        like_ct: for each channel whether the values of its image look like CT.
+        like_ct: for each channel whether its image is CT by DICOM, or its values look like it where it is no DICOM.
         like_labels: for each channel whether its image has a few small whole numbers alone, as a label map has.
     """
 
@@ -119,7 +119,10 @@ def _check_case(case: Case, labels: Labels) -> _Result:
     if image is not None and label is not None:
         names = dict(zip(labels.values, labels.names, strict=True))
         voxels = {names[int(value)]: count for value, count in label.counts.items()}
-        like_ct = tuple(map(looks_like_ct, image.array))
+        like_ct = tuple(
+            findings.modalities[i] == "CT" if i in findings.modalities else looks_like_ct(volume)
+            for i, volume in enumerate(image.array)
+        )
         like_labels = tuple(map(_looks_like_labels, image.array))
         row = CheckedCase(case.name, image.geometry, case.present, voxels, like_ct, like_labels)
         digest = hashlib.blake2b(np.ascontiguousarray(image.array).data, digest_size=16).digest()

@@ -1,8 +1,8 @@
-"""Decides which channels are CT, that is, hold Hounsfield units: by name, by values, or as the user says.
+"""Decides which channels are CT, that is, hold Hounsfield units: by name, DICOM, values, or as the user says.
 
-A channel named CT is one, as in nnU-Net. Any other is one where most of its images hold whole numbers from -900 and
-below, as air in a CT has; not so where it has the name of another sequence, such as T1. Where name and values
-disagree, the user is told before anything is planned.
+A channel named CT is one, as in nnU-Net. Any other is one where most of its images are CT by DICOM, or hold whole
+numbers from -900 and below, as air in a CT has; not so where it has the name of another sequence, such as T1. Where
+name and values disagree, the user is told before anything is planned.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def notes(
     told = []
     for i, (name, taken, by_values) in enumerate(zip(channels, ct, _most(len(channels), present, alike), strict=True)):
         total, like = sum(case[i] for case in present), sum(case[i] for case in alike)
-        counted = f"{like} of {total} images hold whole numbers from {AIR} and below"
+        counted = f"{like} of {total} images are CT by DICOM or hold whole numbers from {AIR} and below"
         if taken and by_values and not is_ct(name):
             told.append(f"channel {name} is taken for CT: {counted}. If it is none, give --ct {NONE}")
         elif taken and not by_values:

@@ -31,11 +31,19 @@ _SHOWN = 8
 
 @dataclass
 class Findings:
-    """Problems and warnings of one case; each sentence begins with the case's name."""
+    """What is found in the files of one case.
+
+    Args:
+        case: name of the case.
+        problems: sentences that begin with the case's name; with one of them the case cannot be used.
+        warnings: the same for what is unusual.
+        modalities: kind of scanner of each channel that is DICOM, such as `CT`, by number of the channel.
+    """
 
     case: str
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    modalities: dict[int, str] = field(default_factory=dict)
 
     def problem(self, text: str) -> None:
         """Add a problem: the case cannot be used."""
@@ -172,6 +180,8 @@ def _from_files(case: Case, findings: Findings) -> Image | None:
         image = None if path is None else _read(path, findings)
         if path is None or image is None:
             continue
+        if image.modality:
+            findings.modalities[channel] = image.modality
         if image.array.shape[0] != 1:
             _wrong_channels(path, image.array.shape[0], 1, findings)
             continue
