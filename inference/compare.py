@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
 from pathlib import Path
 
 import numpy as np
 
+from autoseg.dataset.grids import difference, placed_on
 from autoseg.errors import AutosegError, ImageError
 from autoseg.image.image import Image, read_geometry, read_label
 from autoseg.image.labels import Labels
 from autoseg.machine.cores import available_cores
 from autoseg.machine.map_cases import map_cases, workers_within_memory
 from autoseg.metrics import CaseMetrics, case_metrics
-
-LARGEST_OFFSET = 1e-3
-"""Maximum offset, in voxels, between the grids of reference and prediction."""
 
 # both label maps as read, their class indices, and the copies of one class that the surface metrics make
 _BYTES_PER_VOXEL = 40
@@ -44,11 +42,13 @@ class Compared:
         case: name of the case.
         rows: metrics of each foreground class; empty where the pair could not be compared.
         problem: sentence that says why the pair could not be compared; None where it was compared.
+        warnings: what was done to compare the pair, one sentence each.
     """
 
     case: str
     rows: tuple[CaseMetrics, ...]
     problem: str | None
+    warnings: tuple[str, ...] = ()
 
 
 def compare_all(
@@ -76,29 +76,32 @@ def compare(pair: Pair, labels: Labels) -> Compared:
         rows = case_metrics(pair.case, reference.array[0], prediction.array[0], reference.geometry.spacing, labels)
     except AutosegError as error:
         return Compared(pair.case, (), f"case {pair.case}: {error}")
-    return Compared(pair.case, tuple(rows), None)
+    told = [note for image in (reference, prediction) for note in (image.rounded, *image.notes) if note]
+    return Compared(pair.case, tuple(rows), None, tuple(f"case {pair.case}: {note}" for note in told))
 
 
 def read_pair(pair: Pair) -> tuple[Image, Image]:
-    """Read reference and prediction, two images (1, z, y, x) on one grid.
+    """Read reference and prediction, two images (1, z, y, x) on the grid of the reference.
+
+    Flipped and permuted axes of the prediction are turned, as planning does it with label maps. The notes of the
+    prediction say where the two lie beside each other.
 
     Raises:
-        ImageError: a file cannot be read, or the grids differ by more than `LARGEST_OFFSET`.
+        ImageError: a file cannot be read, or the grids differ by more than a twentieth of a voxel.
     """
     reference, prediction = read_label(pair.reference), read_label(pair.prediction)
-    a, b = reference.geometry, prediction.geometry
-    offset = a.largest_offset(b)
-    if offset > LARGEST_OFFSET:
-        how = (
-            f"shape {b.shape} instead of {a.shape} (z, y, x)"
-            if a.shape != b.shape
-            else f"up to {offset:.3g} voxels away; spacing, origin or direction differ"
-        )
+    placed = placed_on(prediction, reference.geometry, reference.others)
+    if placed is None:
         raise ImageError(
-            f"the prediction does not lie on the reference's grid: {how} "
-            f"({pair.prediction.name} against {pair.reference.name})"
+            "the prediction does not lie on the reference's grid: "
+            f"{difference(prediction.geometry, reference.geometry)} ({pair.prediction.name} against "
+            f"{pair.reference.name}); predict the image that the reference was drawn on"
         )
-    return reference, prediction
+    beside = f"{pair.prediction.name} lies beside {pair.reference.name} ({placed.beside}): taken as lying on its grid"
+    # what the headers say of themselves is told where the images are read
+    return replace(reference, notes=()), Image(
+        placed.array, reference.geometry, notes=(beside,) if placed.beside else (), rounded=prediction.rounded
+    )
 
 
 def values_of(pair: Pair) -> tuple[float, ...]:

@@ -25,7 +25,7 @@ from autoseg.image.dicom.voxels import read_voxels
 from autoseg.image.dicom_file import is_dicom_file
 from autoseg.image.file_kind import require_readable
 from autoseg.image.geometry import Geometry
-from autoseg.image.image_header import require_sound
+from autoseg.image.sound_geometry import require_sound
 
 _SHOWN = 8
 _INDEX = "DICOMDIR"
