@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from autoseg.image.nifti.fields import NiftiFields
 
 NIFTI_ENDINGS = (".nii", ".nii.gz")
-_OWN_READER = (*NIFTI_ENDINGS, *PAIR_ENDINGS, ".mgh", ".mgz", ".mgh.gz")
+_OWN_READER = (*NIFTI_ENDINGS, *PAIR_ENDINGS, ".mgh", ".mgz")
 
 
 @dataclass(frozen=True)

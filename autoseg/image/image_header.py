@@ -97,13 +97,20 @@ def _reader_of(path: Path) -> str:
     """
     # ITK asks every reader whether it knows the file, so that GDCM opens it whatever its name is
     require_shallow(path)
+    if _is_nifti(path):
+        raise ImageError(f"{path}: is NIfTI under a name of another format; rename it to .nii")
     if not (name := sitk.ImageFileReader.GetImageIOFromFileName(str(path))):
         raise ImageError(f"{path}: cannot be read as an image ({_UNKNOWN})")
-    if name == "NiftiImageIO":
-        raise ImageError(f"{path}: is NIfTI under a name of another format; rename it to .nii, or .nii.gz if gzipped")
     if name not in READ_BY:
         raise ImageError(f"{path}: is in a format that is not read ({name}); convert it to NIfTI or NRRD")
     return name
+
+
+def _is_nifti(path: Path) -> bool:
+    """Whether a file, which has another name, begins with the header of NIfTI in one file."""
+    with path.open("rb") as file:
+        start = file.read(348)
+    return start[344:] == b"n+1\0" or start[4:8] == b"n+2\0"
 
 
 def require_possible(path: Path, header: sitk.ImageFileReader) -> None:

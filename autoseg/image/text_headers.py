@@ -116,10 +116,10 @@ def require_numbers_in_mm(path: Path) -> None:
 
 def _of_meta(path: Path, start: bytes) -> VoxelStorage | None:
     last = re.search(rb"^\s*ElementDataFile\s*[=:]\s*([^\r\n]*)\r?(?:\n|$)", start, re.IGNORECASE | re.MULTILINE)
+    _require_counts(path, start if last is None else start[: last.start()])
     if last is None:
         return None
     fields = _fields(start[: last.start()], "=")
-    _require_counts(path, start[: last.start()])
     is_true = {name: fields.get(name, "").upper().startswith("T") for name in ("compresseddata", "binarydata")}
     encoding: Encoding = "deflated" if is_true["compresseddata"] else "raw" if is_true["binarydata"] else "text"
     value = last[1].decode(errors="surrogateescape").strip()

@@ -25,7 +25,7 @@ from autoseg.image.nifti.voxels import StoredVoxels
 from autoseg.image.sound_geometry import require_sound
 from autoseg.image.unfolded import unfolded
 
-MGH_ENDINGS = (".mgh", ".mgz", ".mgh.gz")
+MGH_ENDINGS = (".mgh", ".mgz")
 _BYTES = {1: 348, 2: 540}
 _MAGIC_AT = {1: 344, 2: 4}
 _SINGLE = {1: b"n+1\0", 2: b"n+2\0\r\n\x1a\n"}

@@ -105,8 +105,10 @@ def _qform(header: Nifti1Header, zooms: NDArray[np.float64]) -> NDArray[np.float
     affine = np.eye(4)
     if not length <= _LONGEST_QUATERNION:
         return affine * np.nan
+    # a rest within rounding is none: its root would turn the axes by hundredths of a degree
+    rest = 1.0 - length if 1.0 - length >= abs(header.quaternion_threshold) else 0.0
     longest = max(1.0, length**0.5)
-    quaternion = np.array([max(0.0, 1.0 - length) ** 0.5, b / longest, c / longest, d / longest])
+    quaternion = np.array([rest**0.5, b / longest, c / longest, d / longest])
     sign = -1.0 if float(header["pixdim"][0]) < 0 else 1.0
     affine[:3, :3] = quat2mat(quaternion) * (zooms * [1.0, 1.0, sign])
     affine[:3, 3] = [float(header[f"qoffset_{axis}"]) for axis in "xyz"]

@@ -76,11 +76,10 @@ def write_mgh(
     made["delta"] = np.linalg.norm(where[:3, :3], axis=0)
     made["Mdc"] = (where[:3, :3] / made["delta"]).T
     made["Pxyz_c"] = (where @ [*(np.array(array.shape[:3]) / 2), 1])[:3]
+    stored = array.astype(array.dtype.newbyteorder(">")).tobytes(order="F")
     for name, value in fields.items():
         made[name] = value
-    content = (
-        made.binaryblock[:90] + bytes(194) + array.astype(made.get_data_dtype().newbyteorder(">")).tobytes(order="F")
-    )
+    content = made.binaryblock[:90] + bytes(194) + stored
     packed = path.name.endswith("z") if packed is None else packed
     path.write_bytes(gzip.compress(content) if packed else content)
     return path

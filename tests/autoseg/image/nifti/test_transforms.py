@@ -1,5 +1,6 @@
 """Which of two transforms is taken, in which unit, and what is told of the other: beside nibabel's own affine."""
 
+import re
 import tempfile
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def transforms(draw: st.DrawFn) -> np.ndarray:
     return found
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(
     sform=transforms(),
     qform=transforms(),
@@ -78,9 +79,9 @@ def test_random_headers_as_nibabel_places_them(
         # images and label maps follow one rule
         assert read_label(path).geometry == found.geometry
     apart = np.linalg.norm(by(sform) - by(qform), axis=1).max() * UNITS[unit]
-    told = [note for note in found.notes if "two transforms" in note]
-    assert len(told) == (1 if min(codes) > 0 else 0)
-    assert all(f"{apart:.3g} mm apart" in note for note in told)
+    told = [float(said[1]) for note in found.notes if (said := re.search(r"up to (\S+) mm apart", note))]
+    # by hypothesis the two may be one
+    assert told == ([pytest.approx(apart, rel=0.01)] if min(codes) > 0 and apart > 0 else [])
     assert any("nothing of its place" in note for note in found.notes) == (codes == (0, 0))
 
 
