@@ -62,13 +62,13 @@ def require_sound(path: Path, geometry: Geometry) -> None:
 
 
 def _require_right_angles(path: Path, geometry: Geometry) -> None:
-    directions = np.asarray(geometry.direction)
+    directions = np.asarray(geometry.direction) / np.linalg.norm(geometry.direction, axis=1)[:, None]
     left, _, right = np.linalg.svd(directions)
     middle = (np.array(geometry.shape) - 1) / 2
     moved = (corner_voxels(geometry.shape) - middle) * geometry.spacing @ (directions - left @ right)
     in_voxels = float(np.abs(moved @ np.linalg.inv(geometry.axes())).max())
     cosines = np.clip(directions @ directions.T, -1, 1)
-    if in_voxels <= MOST_SHEARED_VOXELS and np.abs(cosines - np.diag(np.diag(cosines))).max() <= _MOST_SHEARED_COSINE:
+    if in_voxels <= MOST_SHEARED_VOXELS and np.abs(cosines - np.eye(3)).max() <= _MOST_SHEARED_COSINE:
         return
     angle = max((float(np.degrees(np.arccos(cosines[a, b]))) for a, b in ((0, 1), (0, 2), (1, 2))), key=_from_right)
     raise ImageError(

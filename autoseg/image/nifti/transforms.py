@@ -7,7 +7,9 @@ transform that is taken and holds no numbers is an error. NIfTI's world is RAS (
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -62,40 +64,70 @@ def place_of(path: Path, header: Nifti1Header, shape: Shape) -> Place:
     zooms = np.abs(np.asarray(header["pixdim"][1:4], dtype=float))
     if shape[0] == 1 and not zooms[2] > 0:
         zooms[2] = 1.0 / millimetres
-    codes = {"sform": int(header["sform_code"]), "qform": int(header["qform_code"])}
-    affines = {"sform": header.get_sform(), "qform": _qform(header, zooms)}
-    taken = next((kind for kind in affines if codes[kind]), None)
-    notes = []
-    if millimetres != 1:
-        size = " × ".join(f"{zoom * millimetres:.4g}" for zoom in zooms)
-        notes.append(f"{path}: its unit is {name}, converted to mm: a voxel has {size} mm (x, y, z)")
+    found = _Found(
+        path=path,
+        codes={"sform": int(header["sform_code"]), "qform": int(header["qform_code"])},
+        affines={"sform": header.get_sform(), "qform": _qform(header, zooms)},
+        grid=partial(_geometry, shape=shape, zooms=zooms, millimetres=millimetres),
+    )
+    taken = next((kind for kind, code in found.codes.items() if code), None)
     if taken is None:
-        base = shape_zoom_affine(shape[::-1], zooms)
-        # other programs take y to the back, and the first voxel at 0
-        itk = np.diag([-zooms[0], -zooms[1], zooms[2], 1.0])
-        notes.append(
-            f"{path}: says nothing of its place in the patient (sform_code and qform_code are 0): taken are x to the "
-            "left, y to the front and z up; left and right may be exchanged"
-        )
-        geometries = [_geometry(affine, shape, zooms, millimetres) for affine in (base, itk)]
-        return Place(geometries[0], (geometries[1],), tuple(notes))
-    if not np.isfinite(affines[taken]).all():
-        other = next((kind for kind in affines if codes[kind] and np.isfinite(affines[kind]).all()), None)
-        cure = f"set its {taken}_code to 0 to go by the {other}, or export it again" if other else "export it again"
-        raise ImageError(f"{path}: its header is wrong, its {taken} holds NaN or is no transform; {cure}")
-    geometry = _geometry(affines[taken], shape, zooms, millimetres)
+        place = _without_transform(path, found.grid(shape_zoom_affine(shape[::-1], zooms)), found.grid(_by_itk(zooms)))
+    else:
+        place = _by_transform(found, taken, zooms * millimetres)
+    if millimetres == 1:
+        return place
+    size = " × ".join(f"{zoom * millimetres:.4g}" for zoom in zooms)
+    converted = f"{path}: its unit is {name}, converted to mm: a voxel has {size} mm (x, y, z)"
+    return replace(place, notes=(converted, *place.notes))
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a header holds: code and matrix (4, 4) of each transform, and the function that makes grids of matrices."""
+
+    path: Path
+    codes: dict[str, int]
+    affines: dict[str, NDArray[np.float64]]
+    grid: Callable[[NDArray[np.float64]], Geometry]
+
+
+def _by_itk(zooms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The matrix by which ITK places a file without transforms: y to the back, and the first voxel at 0."""
+    return np.diag([-zooms[0], -zooms[1], zooms[2], 1.0])
+
+
+def _without_transform(path: Path, geometry: Geometry, by_itk: Geometry) -> Place:
     require_sound(path, geometry)
-    others: tuple[Geometry, ...] = ()
-    if taken == "sform" and codes["qform"]:
-        qform = _geometry(affines["qform"], shape, zooms, millimetres)
-        if not np.isfinite(affines["qform"]).all():
-            notes.append(f"{path}: its qform holds NaN or is no transform; taken is the sform")
-        elif geometry.largest_offset(qform) > NEAR_VOXELS:
-            others = (qform,)
-            notes.append(_differing(path, geometry, qform, codes))
-    elif taken == "sform" and (wrong := _other_spacing(geometry, zooms * millimetres)):
-        notes.append(f"{path}: {wrong}")
-    return Place(geometry, others, tuple(notes))
+    note = (
+        f"{path}: says nothing of its place in the patient (sform_code and qform_code are 0): taken are x to the "
+        "left, y to the front and z up; left and right may be exchanged"
+    )
+    return Place(geometry, (by_itk,), (note,))
+
+
+def _by_transform(found: _Found, taken: str, spacing: NDArray[np.float64]) -> Place:
+    """The place by the transform that is taken; `spacing` (x, y, z) is that of the header in mm."""
+    path, affine = found.path, found.affines[taken]
+    if not np.isfinite(affine).all():
+        usable = [kind for kind, other in found.affines.items() if found.codes[kind] and np.isfinite(other).all()]
+        cure = (
+            f"set its {taken}_code to 0 to go by the {usable[0]}, or export it again" if usable else "export it again"
+        )
+        raise ImageError(f"{path}: its header is wrong, its {taken} holds NaN or is no transform; {cure}")
+    geometry = found.grid(affine)
+    require_sound(path, geometry)
+    if taken == "qform":
+        return Place(geometry)
+    if not found.codes["qform"]:
+        wrong = _other_spacing(geometry, spacing)
+        return Place(geometry, notes=(f"{path}: {wrong}",) if wrong else ())
+    qform = found.grid(found.affines["qform"])
+    if not np.isfinite([*qform.origin, *np.ravel(qform.direction)]).all():
+        return Place(geometry, notes=(f"{path}: its qform holds NaN or is no transform; taken is the sform",))
+    if geometry.largest_offset(qform) <= NEAR_VOXELS:
+        return Place(geometry)
+    return Place(geometry, (qform,), (_differing(path, geometry, qform, found.codes),))
 
 
 def _qform(header: Nifti1Header, zooms: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -159,6 +159,19 @@ def test_a_rotation_that_was_rounded_is_read(tmp_path: Path) -> None:
     np.testing.assert_allclose(places(found.geometry), by(np.diag([-1.0, 1.0, -1.0, 1.0])), atol=1e-6)
 
 
+@pytest.mark.parametrize("zooms", [(0, 1, 1), (np.nan, 1, 1), (1e6, 1, 1)])
+def test_an_absurd_spacing_without_transforms(tmp_path: Path, zooms: tuple[float, float, float]) -> None:
+    made = files.header(fields={"pixdim": [1, *zooms, 1, 1, 1, 1]})
+    with pytest.raises(ImageError, match=r"a\.nii: its header is wrong, it declares a spacing of"):
+        read_geometry(files.write(tmp_path / "a.nii", files.voxels(), made))
+
+
+def test_an_unused_qform_without_spacing(tmp_path: Path) -> None:
+    made = files.header(sform=(files.affine(), 1), qform=(files.affine(), 1), fields={"pixdim": [1] + [0] * 7})
+    found = read_image(files.write(tmp_path / "a.nii", files.voxels(), made))
+    assert found.geometry.spacing == (3.0, 1.5, 1.0) and "its qform holds NaN or is no transform" in found.notes[0]
+
+
 def test_no_transform_of_a_single_slice(tmp_path: Path) -> None:
     made = files.header((6, 5, 1), sform=(files.affine(), 1), fields={"srow_z": [0, 0, 0, 30]})
     made["pixdim"][3] = 0
