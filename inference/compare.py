@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
 from pathlib import Path
 
+from autoseg.dataset.grids import difference, placed_on
 from autoseg.dataset.lattice import on_one_lattice
 from autoseg.errors import AutosegError, ImageError
 from autoseg.image.image import Image, read_geometry, read_label
@@ -17,9 +18,6 @@ from autoseg.image.labels import Labels
 from autoseg.machine.cores import available_cores
 from autoseg.machine.map_cases import map_cases, workers_within_memory
 from autoseg.metrics import CaseMetrics, case_metrics
-
-LARGEST_OFFSET = 1e-3
-"""Maximum offset, in voxels, between the grids of reference and prediction."""
 
 # both label maps as read, their class indices, and the copies of one class that the surface metrics make
 _BYTES_PER_VOXEL = 40
@@ -45,11 +43,13 @@ class Compared:
         case: name of the case.
         rows: metrics of each foreground class; empty where the pair could not be compared.
         problem: sentence that says why the pair could not be compared; None where it was compared.
+        warnings: what was done to compare the pair, one sentence each.
     """
 
     case: str
     rows: tuple[CaseMetrics, ...]
     problem: str | None
+    warnings: tuple[str, ...] = ()
 
 
 def compare_all(
@@ -77,16 +77,18 @@ def compare(pair: Pair, labels: Labels) -> Compared:
         rows = case_metrics(pair.case, reference.array[0], prediction.array[0], reference.geometry.spacing, labels)
     except AutosegError as error:
         return Compared(pair.case, (), f"case {pair.case}: {error}")
-    return Compared(pair.case, tuple(rows), None)
+    told = [note for image in (reference, prediction) for note in (image.rounded, *image.notes) if note]
+    return Compared(pair.case, tuple(rows), None, tuple(f"case {pair.case}: {note}" for note in told))
 
 
 def read_pair(pair: Pair, labels: Labels) -> tuple[Image, Image]:
     """Read reference and prediction, two images (1, z, y, x) on one grid, in the values of `labels`.
 
-    Files that are cropped to what they show get the grid of the other.
+    Files that are cropped to what they show get the grid of the other. Flipped and permuted axes of the prediction are
+    turned, as planning does it with label maps. The notes of the prediction say where the two lie beside each other.
 
     Raises:
-        ImageError: a file cannot be read, or the grids differ by more than `LARGEST_OFFSET`.
+        ImageError: a file cannot be read, or the grids differ by more than a twentieth of a voxel.
     """
     reference, prediction = _read_both(pair, labels)
     if reference.cropped or prediction.cropped:
@@ -96,19 +98,18 @@ def read_pair(pair: Pair, labels: Labels) -> tuple[Image, Image]:
             names = (pair.reference.name, pair.prediction.name)
             cropped, other = names if reference.cropped else names[::-1]
             raise ImageError(f"{cropped} {error} (beside {other})") from None
-    a, b = reference.geometry, prediction.geometry
-    offset = a.largest_offset(b)
-    if offset > LARGEST_OFFSET:
-        how = (
-            f"shape {b.shape} instead of {a.shape} (z, y, x)"
-            if a.shape != b.shape
-            else f"up to {offset:.3g} voxels away; spacing, origin or direction differ"
-        )
+    placed = placed_on(prediction, reference.geometry, reference.others)
+    if placed is None:
         raise ImageError(
-            f"the prediction does not lie on the reference's grid: {how} "
-            f"({pair.prediction.name} against {pair.reference.name})"
+            "the prediction does not lie on the reference's grid: "
+            f"{difference(prediction.geometry, reference.geometry)} ({pair.prediction.name} against "
+            f"{pair.reference.name}); predict the image that the reference was drawn on"
         )
-    return reference, prediction
+    beside = f"{pair.prediction.name} lies beside {pair.reference.name} ({placed.beside}): taken as lying on its grid"
+    # what the headers say of themselves is told where the images are read
+    return replace(reference, notes=()), Image(
+        placed.array, reference.geometry, notes=(beside,) if placed.beside else (), rounded=prediction.rounded
+    )
 
 
 def _read_both(pair: Pair, labels: Labels) -> tuple[Image, Image]:

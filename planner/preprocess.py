@@ -190,7 +190,8 @@ def _preprocess(task: _Task) -> tuple[str, ...]:
 def _reference(loaded: LoadedCase, labels: Labels) -> Image:
     """The label map in the data set's values, (1, z, y, x), at the stored geometry."""
     assert loaded.label is not None
-    return Image(labels.to_values(loaded.reorientation.undo(loaded.label))[None], loaded.stored)
+    values = labels.to_values(loaded.reorientation.undo(loaded.label))
+    return Image(values[None], loaded.stored, nifti=loaded.nifti)
 
 
 def follows_plan(folder: Path, plan: Plan, configuration: str) -> bool:

@@ -114,7 +114,8 @@ def _check_case(case: Case, labels: Labels) -> _Result:
     image = read_channels(case, findings) if any(case.present) else None
     label = None
     if case.label is not None:
-        label = read_label_map(case.label, labels, None if image is None else image.geometry, findings)
+        geometry, others = (None, ()) if image is None else (image.geometry, image.others)
+        label = read_label_map(case.label, labels, geometry, findings, others)
     row, digest = None, b""
     if image is not None and label is not None:
         names = dict(zip(labels.values, labels.names, strict=True))

@@ -1,35 +1,69 @@
-"""Compares the grids of a case's files: equal, equal in another axis order, overlapping, or apart."""
+"""Compares the grids of a case's files: equal, equal in another axis order, side by side, overlapping, or apart."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from autoseg.image.geometry import Geometry, to_canonical
+import numpy as np
+from numpy.typing import NDArray
+
+from autoseg.image.geometry import NEAR_VOXELS, ROUNDING_VOXELS, Geometry, farthest_apart, to_canonical
 from autoseg.image.image import Image
 
-# smaller differences, as a fraction of a voxel, are rounding: NIfTI stores single precision
-TOLERANCE_VOXELS = 1e-3
+
+@dataclass(frozen=True)
+class Placed:
+    """Voxels that were brought onto another grid by flips and a permutation of axes.
+
+    Args:
+        array: (channel, z, y, x) along the axes of that grid.
+        beside: text that says how far the grids lie apart; empty where that is rounding.
+    """
+
+    array: NDArray
+    beside: str
 
 
-def on_grid(image: Image, target: Geometry) -> Image | None:
-    """Bring an image onto another grid by flips and a permutation of axes; None where that is impossible.
+def placed_on(image: Image, target: Geometry, others: Sequence[Geometry] = ()) -> Placed | None:
+    """Bring an image onto a grid by flips and a permutation of axes; None where that is impossible.
 
     Args:
         image: image with the axes (channel, z, y, x).
         target: grid to bring the image onto.
+        others: grids by which other programs place the voxels of `target`; an image that was made there with such a
+            program lies on one of them.
     """
-    if target.largest_offset(image.geometry) <= TOLERANCE_VOXELS:
-        return Image(image.array, target)
+    if (array := _turned_onto(image, target)) is not None:
+        offset = _offset(image.geometry, target)
+        return Placed(array, "" if offset <= ROUNDING_VOXELS else difference(image.geometry, target))
+    by_the_other = [(image.geometry, other, target) for other in others]
+    by_the_other += [(other, target, image.geometry) for other in image.others]
+    for here, there, taken in by_the_other:
+        if (array := _turned_onto(Image(image.array, here), there)) is not None:
+            apart = farthest_apart(there if there is not target else here, taken)
+            return Placed(array, f"{apart:.3g} mm apart, but the same voxels by the header's other transform")
+    return None
+
+
+def _turned_onto(image: Image, target: Geometry) -> NDArray | None:
     if not same_voxels(image.geometry, target):
         return None
+    if target.largest_offset(image.geometry) <= NEAR_VOXELS:
+        return image.array
     theirs, ours = to_canonical(image.geometry), to_canonical(target)
-    return Image(ours.undo(theirs.apply(image.array)), target)
+    return ours.undo(theirs.apply(image.array))
 
 
 def same_voxels(a: Geometry, b: Geometry) -> bool:
-    """Whether two grids have the same voxels, possibly with flipped or permuted axes."""
+    """Whether two grids have the same voxels to a twentieth of one, possibly with flipped or permuted axes."""
+    return _offset(a, b) <= NEAR_VOXELS
+
+
+def _offset(a: Geometry, b: Geometry) -> float:
+    """Largest offset between corner voxels in voxels of `b`, as stored or with the axes turned."""
     turned_a, turned_b = (to_canonical(grid).apply_to_geometry(grid) for grid in (a, b))
-    return a.largest_offset(b) <= TOLERANCE_VOXELS or turned_b.largest_offset(turned_a) <= TOLERANCE_VOXELS
+    return min(b.largest_offset(a), turned_b.largest_offset(turned_a))
 
 
 def overlap(a: Geometry, b: Geometry) -> bool:
@@ -62,9 +96,7 @@ def difference(a: Geometry, b: Geometry) -> str:
     a, b = to_canonical(a).apply_to_geometry(a), to_canonical(b).apply_to_geometry(b)
     if a.shape != b.shape:
         return f"{_times(a.shape)} against {_times(b.shape)} voxels (z, y, x, both turned to LPS)"
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in a.shape], indexing="ij")).reshape(3, -1).T
-    apart = float(np.linalg.norm(a.to_world(corners) - b.to_world(corners), axis=1).max())
-    text = f"corners up to {apart:.3g} mm ({a.largest_offset(b):.3g} voxels) apart"
+    text = f"corners up to {farthest_apart(a, b):.3g} mm ({a.largest_offset(b):.3g} voxels) apart"
     if not np.allclose(a.spacing, b.spacing, rtol=1e-4):
         text += f"; spacing {_millimetres(a)} against {_millimetres(b)} mm (z, y, x)"
     return text

@@ -8,11 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.errors import ImageError
-from autoseg.image.geometry import Corners, Geometry, Spacing, overlap, slices_of, to_canonical
+from autoseg.image.geometry import NEAR_VOXELS, Corners, Geometry, Spacing, overlap, slices_of, to_canonical
 from autoseg.image.image import Image
-
-NEAR_VOXELS = 0.05
-"""A lattice is the image's if no voxel lies further than this beside one of the image's, in voxels."""
 
 _SAME_SPACING = 1e-3
 # far more than two crops of one image take together

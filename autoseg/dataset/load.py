@@ -12,6 +12,7 @@ from autoseg.dataset.case import Case
 from autoseg.dataset.voxels import Findings, read_channels, read_label_map
 from autoseg.image.geometry import IDENTITY, Geometry, Reorientation, to_canonical
 from autoseg.image.labels import Labels
+from autoseg.image.nifti.fields import NiftiFields
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class LoadedCase:
         stored: geometry of the file of the first present channel.
         reorientation: flips and permutation from the stored axes to those of the arrays.
         warnings: changes of the channels, such as the resampling of one onto another, one sentence each.
+        nifti: transforms of that file as they are stored, where it is NIfTI.
     """
 
     image: NDArray[np.float32]
@@ -33,6 +35,7 @@ class LoadedCase:
     stored: Geometry
     reorientation: Reorientation
     warnings: tuple[str, ...] = ()
+    nifti: NiftiFields | None = None
 
     @property
     def geometry(self) -> Geometry:
@@ -44,7 +47,7 @@ def load_case(case: Case, labels: Labels | None, orientation: Literal["canonical
     """Read a case.
 
     Channels on another grid than the first present one are resampled onto it; the label must lie on that grid to
-    within 1e-3 of a voxel. Reorientation flips and permutes axes and resamples nothing.
+    within a twentieth of a voxel. Reorientation flips and permutes axes and resamples nothing.
 
     Args:
         case: case from `read_dataset` or `read_inputs`.
@@ -58,10 +61,10 @@ def load_case(case: Case, labels: Labels | None, orientation: Literal["canonical
     findings = Findings(case.name, problems=[f"{case.name}: {problem}" for problem in case.problems])
     findings.raise_problems()
     image = read_channels(case, findings)
-    stored = None if image is None else image.geometry
+    stored, others = (None, ()) if image is None else (image.geometry, image.others)
     label = None
     if labels is not None and case.label is not None:
-        label = read_label_map(case.label, labels, stored, findings)
+        label = read_label_map(case.label, labels, stored, findings, others)
     findings.raise_problems()
     assert image is not None
     reorientation = to_canonical(image.geometry) if orientation == "canonical" else IDENTITY
@@ -75,4 +78,5 @@ def load_case(case: Case, labels: Labels | None, orientation: Literal["canonical
         stored=image.geometry,
         reorientation=reorientation,
         warnings=tuple(findings.warnings),
+        nifti=image.nifti,
     )

@@ -6,22 +6,23 @@ be read: the check lists the problems, reading raises them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.dataset.case import Case
-from autoseg.dataset.grids import TOLERANCE_VOXELS, covered_share, difference, on_grid, overlap
+from autoseg.dataset.grids import covered_share, difference, overlap, placed_on
 from autoseg.dataset.lattice import padded_onto
 from autoseg.errors import DatasetError, ImageError
-from autoseg.image.geometry import Geometry
+from autoseg.image.geometry import ROUNDING_VOXELS, Geometry
 from autoseg.image.image import Image, read_image, resample_onto
 from autoseg.image.integrity import voxel_files_elsewhere
 from autoseg.image.label_file import read_labels
 from autoseg.image.labels import Labels
+from autoseg.image.whole_numbers import written
 
 # in label maps with a wider range, values are counted by sorting instead of in a table
 _LARGEST_TABLE = 1 << 16
@@ -93,7 +94,9 @@ def read_channels(case: Case, findings: Findings) -> Image | None:
     return image if len(findings.problems) == before else None
 
 
-def read_label_map(path: Path, labels: Labels, geometry: Geometry | None, findings: Findings) -> LabelMap | None:
+def read_label_map(
+    path: Path, labels: Labels, geometry: Geometry | None, findings: Findings, others: Sequence[Geometry] = ()
+) -> LabelMap | None:
     """Read a label map and bring it to the axis order of its image.
 
     Args:
@@ -101,6 +104,7 @@ def read_label_map(path: Path, labels: Labels, geometry: Geometry | None, findin
         labels: labels whose values may occur.
         geometry: geometry of the image; None = the image could not be read, and only the values are checked.
         findings: list to which problems and warnings are added.
+        others: grids by which other programs place the image, see `Image.others`.
 
     Returns:
         The label map; None if problems were added to `findings`.
@@ -117,21 +121,26 @@ def read_label_map(path: Path, labels: Labels, geometry: Geometry | None, findin
         except ImageError as error:
             findings.problem(f"label {path} {error}")
             return None
-        if off > TOLERANCE_VOXELS:
+        if off > ROUNDING_VOXELS:
             findings.warn(f"label {path} lies up to {off:.3g} voxels beside its image; it is taken as it is")
     _tell_files_elsewhere(path, findings)
-    if label.left_out:
-        findings.warn(f"label {label.left_out}")
+    for note in (label.left_out, *label.notes, label.rounded):
+        if note:
+            findings.warn(f"label {note}")
     counts = count_values(label.array)
     _check_values(path, counts, labels, findings)
-    placed = label if geometry is None else on_grid(label, geometry)
-    if placed is None and geometry is not None:
+    if geometry is None:
+        return None if len(findings.problems) > before else LabelMap(label.array[0], counts)
+    placed = placed_on(label, geometry, others)
+    if placed is None:
         findings.problem(
             f"label {path} is not on the grid of the image: {difference(label.geometry, geometry)}; "
             "export it again on the image's own grid, or resample it (nearest neighbour)"
         )
     if placed is None or len(findings.problems) > before:
         return None
+    if placed.beside:
+        findings.warn(f"label {path} lies beside the grid of the image ({placed.beside}): taken as lying on it")
     return LabelMap(placed.array[0], counts)
 
 
@@ -169,13 +178,13 @@ def _from_one_file(case: Case, findings: Findings) -> Image | None:
         return image
     out = np.zeros((len(case.images), *image.geometry.shape), np.float32)
     out[present] = used
-    return Image(out, image.geometry)
+    return replace(image, array=out)
 
 
 def _from_files(case: Case, findings: Findings) -> Image | None:
     """Read the channels one after the other into one array, so that memory holds each voxel about once."""
     out: NDArray[np.float32] | None = None
-    first: tuple[Path, Geometry] | None = None
+    first: tuple[Path, Image] | None = None
     for channel, path in enumerate(case.images):
         image = None if path is None else _read(path, findings)
         if path is None or image is None:
@@ -187,19 +196,22 @@ def _from_files(case: Case, findings: Findings) -> Image | None:
             continue
         _check_voxels(str(path), image.array[0], findings)
         if first is None or out is None:
-            first = path, image.geometry
+            # without its voxels, so that they are freed
+            first = path, replace(image, array=np.zeros((0, 0, 0, 0), np.float32))
             out = np.zeros((len(case.images), *image.geometry.shape), np.float32)
-        placed = _placed(path, image, *first, findings)
+        placed = _placed(path, image, first[0], first[1].geometry, findings)
         if placed is not None:
-            out[channel] = placed.array[0]
-    return None if out is None or first is None else Image(out, first[1])
+            out[channel] = placed[0]
+    return None if out is None or first is None else replace(first[1], array=out)
 
 
-def _placed(path: Path, image: Image, first: Path, target: Geometry, findings: Findings) -> Image | None:
-    """Bring a channel onto the grid of the first one; None where the two do not overlap."""
-    placed = on_grid(image, target)
+def _placed(path: Path, image: Image, first: Path, target: Geometry, findings: Findings) -> NDArray | None:
+    """Bring a channel (channel, z, y, x) onto the grid of the first one; None where the two do not overlap."""
+    placed = placed_on(Image(image.array, image.geometry), target)
     if placed is not None:
-        return placed
+        if placed.beside:
+            findings.warn(f"{path} lies beside the grid of {first} ({placed.beside}): taken as lying on it")
+        return placed.array
     if not overlap(target, image.geometry):
         findings.problem(
             f"{path} and {first} do not overlap in space; are they of the same patient and examination, "
@@ -210,7 +222,7 @@ def _placed(path: Path, image: Image, first: Path, target: Geometry, findings: F
         f"{path} is on another grid than {first} ({difference(image.geometry, target)}): resampled onto it, "
         f"covers {100 * covered_share(target, image.geometry):.0f} % of it"
     )
-    return resample_onto(image, target)
+    return resample_onto(image, target).array
 
 
 def _read(path: Path, findings: Findings) -> Image | None:
@@ -220,8 +232,9 @@ def _read(path: Path, findings: Findings) -> Image | None:
         findings.problem(str(error))
         return None
     _tell_files_elsewhere(path, findings)
-    if image.left_out:
-        findings.warn(image.left_out)
+    for note in (image.left_out, *image.notes):
+        if note:
+            findings.warn(note)
     return image
 
 
@@ -265,7 +278,7 @@ def _check_values(path: Path, counts: Mapping[float, int], labels: Labels, findi
         )
     if undeclared:
         declared = ", ".join(f"{value} ({name})" for value, name in zip(labels.values, labels.names, strict=True))
-        found = ", ".join(f"{value:g} ({counts[value]} voxels)" for value in undeclared[:_SHOWN])
+        found = ", ".join(f"{written(value)} ({counts[value]} voxels)" for value in undeclared[:_SHOWN])
         more = f" and {len(undeclared) - _SHOWN} more" if len(undeclared) > _SHOWN else ""
         findings.problem(f"label {path}: label value not declared: {found}{more}; declared are {declared}")
     if not fractional and not undeclared and set(counts) <= {labels.values[0]}:
@@ -274,4 +287,4 @@ def _check_values(path: Path, counts: Mapping[float, int], labels: Labels, findi
 
 def _listed(values: list[float]) -> str:
     more = f" and {len(values) - _SHOWN} more" if len(values) > _SHOWN else ""
-    return ", ".join(f"{value:g}" for value in values[:_SHOWN]) + more
+    return ", ".join(written(value) for value in values[:_SHOWN]) + more

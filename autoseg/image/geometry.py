@@ -17,6 +17,12 @@ Spacing = tuple[float, float, float]
 Corners = tuple[Shape, Shape]
 """Box in voxels as (lower, upper), each (z, y, x), upper end excluded."""
 
+ROUNDING_VOXELS = 1e-3
+"""A smaller difference between two grids, as a fraction of a voxel, is rounding: NIfTI stores single precision."""
+
+NEAR_VOXELS = 0.05
+"""Two grids with a smaller difference are taken as one grid; what is more than rounding is told."""
+
 
 @dataclass(frozen=True)
 class Geometry:
@@ -75,7 +81,7 @@ class Geometry:
         """
         if self.shape != other.shape:
             return float("inf")
-        corners = np.array(np.meshgrid(*[(0, n - 1) for n in self.shape], indexing="ij")).reshape(3, -1).T
+        corners = corner_voxels(self.shape)
         moved = self.to_index(other.to_world(corners))
         return float(np.abs(moved - corners).max())
 
@@ -84,6 +90,17 @@ class Geometry:
         letters = (("R", "L"), ("A", "P"), ("I", "S"))
         world = closest_world_axes(self)
         return "".join(letters[axis][self.direction[a][axis] > 0] for a, axis in enumerate(world))
+
+
+def corner_voxels(shape: Shape) -> NDArray[np.float64]:
+    """Return the indices (8, 3) of the corner voxels of a grid, as (z, y, x)."""
+    return np.array(np.meshgrid(*[(0.0, n - 1.0) for n in shape], indexing="ij")).reshape(3, -1).T
+
+
+def farthest_apart(a: Geometry, b: Geometry) -> float:
+    """Return the largest distance in mm between corresponding corner voxels of two grids of one shape."""
+    corners = corner_voxels(a.shape)
+    return float(np.linalg.norm(a.to_world(corners) - b.to_world(corners), axis=1).max())
 
 
 def closest_world_axes(geometry: Geometry) -> tuple[int, int, int]:

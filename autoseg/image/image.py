@@ -6,8 +6,9 @@ In: a file in one of the formats of `image_header`, or DICOM (a file or a folder
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import SimpleITK as sitk
@@ -15,7 +16,6 @@ from numpy.typing import DTypeLike, NDArray
 
 from autoseg.errors import ImageError
 from autoseg.files import replaced_when_done
-from autoseg.image.declared_size import require_memory
 from autoseg.image.dicom.choice import ONLY_ONE, Choice
 from autoseg.image.dicom.read import read_dicom, read_dicom_geometry
 from autoseg.image.dicom_file import is_dicom_file
@@ -28,12 +28,17 @@ from autoseg.image.image_header import (
     read_header,
     reason_of,
     require_possible,
-    require_sound,
 )
-from autoseg.image.integrity import inspect, require_held
-from autoseg.image.nifti_header import usual_header
+from autoseg.image.integrity import PAIR_ENDINGS, inspect
 from autoseg.image.path_choice import split_choice
 from autoseg.image.text_headers import SEGMENTATION_ENDING
+from autoseg.image.whole_numbers import rounded
+
+if TYPE_CHECKING:
+    from autoseg.image.nifti.fields import NiftiFields
+
+NIFTI_ENDINGS = (".nii", ".nii.gz")
+_OWN_READER = (*NIFTI_ENDINGS, *PAIR_ENDINGS, ".mgh", ".mgz")
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,10 @@ class Image:
         left_out: one sentence that names what in a folder of DICOM files was not read; empty where everything was.
         modality: kind of scanner as DICOM states it, such as `MR` or `CT`; empty for other formats.
         cropped: whether background lies all around, as around a segmentation that is cropped to what it shows.
+        notes: what is unusual about the place of the voxels, one sentence each.
+        rounded: sentence that says which values of a label map were rounded; empty where none was.
+        others: grids by which other programs place the same voxels, where a NIfTI file holds two.
+        nifti: both transforms of a NIfTI file as they are stored, for writing; None = those of the geometry.
     """
 
     array: NDArray
@@ -53,6 +62,10 @@ class Image:
     left_out: str = ""
     modality: str = ""
     cropped: bool = False
+    notes: tuple[str, ...] = ()
+    rounded: str = ""
+    others: tuple[Geometry, ...] = ()
+    nifti: NiftiFields | None = None
 
 
 def read_image(path: Path, choice: Choice = ONLY_ONE) -> Image:
@@ -73,41 +86,54 @@ def read_image(path: Path, choice: Choice = ONLY_ONE) -> Image:
         return _dicom_image(path, choice, np.float32)
     if path.name.lower().endswith(SEGMENTATION_ENDING):
         raise ImageError(f"{path}: is a segmentation of 3D Slicer, which is read as a label; give the image")
-    return read_layers(path, np.float32)
+    if (own := _own_reader(path, as_stored=False)) is not None:
+        return own
+    return _by_itk(path, np.float32)
 
 
 def read_label(path: Path) -> Image:
     """Read a label map (1, z, y, x) in the file's own dtype (integer or float).
 
+    Values within 0.001 of a whole number are rounded; `rounded` of the image says so.
+
     Raises:
         ImageError: in the cases of `read_image`, and where the file has more than one channel.
     """
     path = Path(path)
-    if is_dicom(path):
-        return _dicom_image(path, ONLY_ONE, None)
-    label = read_layers(path)
+    label = _dicom_image(path, ONLY_ONE, None) if is_dicom(path) else read_layers(path)
     if len(label.array) > 1:
-        raise ImageError(f"{path}: a label map must have one channel")
-    return label
+        raise ImageError(
+            f"{path}: holds {len(label.array)} channels, and a label map must have one channel; save the classes as "
+            "the values of one label map"
+        )
+    array, said = rounded(path, label.array)
+    return replace(label, array=array, rounded=said)
 
 
-def read_layers(path: Path, dtype: DTypeLike | None = None) -> Image:
-    """Read a file that is not DICOM, (channel, z, y, x); a fourth dimension, or a vector's components, are channels.
+def read_layers(path: Path) -> Image:
+    """Read a file that is not DICOM in its own dtype; a fourth dimension, or a vector's components, are channels.
 
     Args:
         path: path of the file.
-        dtype: dtype of the array; None = the file's own.
+
+    Returns:
+        The image (channel, z, y, x).
 
     Raises:
         ImageError: in the cases of `read_image`.
     """
-    image, not_finite = _read(path)
+    own = _own_reader(path, as_stored=True)
+    return _by_itk(path, None) if own is None else own
+
+
+def _by_itk(path: Path, dtype: DTypeLike | None) -> Image:
+    image = _read(path)
     array = sitk.GetArrayFromImage(image)  # a copy: a view would outlive its image
     if image.GetNumberOfComponentsPerPixel() > 1:
         array = np.moveaxis(array, -1, 0)
     elif image.GetDimension() == 3:
         array = array[None]
-    return Image(_restored(np.ascontiguousarray(array, dtype=dtype), not_finite), geometry_of(image))
+    return Image(np.ascontiguousarray(array, dtype=dtype), geometry_of(image))
 
 
 def read_geometry(path: Path) -> tuple[Geometry, int]:
@@ -120,6 +146,12 @@ def read_geometry(path: Path) -> tuple[Geometry, int]:
     if is_dicom(path):
         with itk_errors_told(path):
             return read_dicom_geometry(path), 1
+    if path.name.lower().endswith(_OWN_READER):
+        # nibabel takes half a second to import
+        from autoseg.image.nifti.read import read_nifti_geometry
+
+        if (found := read_nifti_geometry(path)) is not None:
+            return found
     header = read_header(path)
     return geometry_of(header), _channels(header)
 
@@ -133,7 +165,7 @@ def is_dicom(path: Path) -> bool:
     require_readable(path)
     place, chosen = split_choice(path)
     # what is called NIfTI is read as such whatever its content
-    found = place.is_dir() or (not place.name.lower().endswith((".nii", ".nii.gz")) and is_dicom_file(place))
+    found = place.is_dir() or (not place.name.lower().endswith(NIFTI_ENDINGS) and is_dicom_file(place))
     if chosen and not found:
         raise ImageError(f"{path}: an image is chosen in DICOM alone, and this is another format; give {place}")
     return found
@@ -142,20 +174,29 @@ def is_dicom(path: Path) -> bool:
 def write_image(path: Path, image: Image) -> None:
     """Write an image atomically, in the format that the file's ending names.
 
-    Several channels become a vector image.
+    Several channels become a vector image. A NIfTI file gets the transforms of the image's `nifti`, where it has them.
 
     Raises:
-        ImageError: SimpleITK cannot write that format, or writing to the disk fails.
+        ImageError: the format cannot be written, or writing to the disk fails.
     """
-    array = image.array[0] if image.array.shape[0] == 1 else np.moveaxis(image.array, 0, -1)
-    out = sitk.GetImageFromArray(np.ascontiguousarray(array), isVector=image.array.shape[0] > 1)
-    _place(out, image.geometry)
     path = Path(path)
     with replaced_when_done(path) as temporary:
         try:
-            sitk.WriteImage(out, str(temporary), useCompression=True)
-        except RuntimeError as error:
+            if path.name.lower().endswith(NIFTI_ENDINGS):
+                from autoseg.image.nifti.write import write_nifti
+
+                write_nifti(temporary, image.array, image.geometry, image.nifti)
+            else:
+                _write_by_itk(temporary, image)
+        except (RuntimeError, OSError) as error:
             raise ImageError(f"{path}: cannot be written ({reason_of(error)})") from None
+
+
+def _write_by_itk(path: Path, image: Image) -> None:
+    array = image.array[0] if image.array.shape[0] == 1 else np.moveaxis(image.array, 0, -1)
+    out = sitk.GetImageFromArray(np.ascontiguousarray(array), isVector=image.array.shape[0] > 1)
+    _place(out, image.geometry)
+    sitk.WriteImage(out, str(path), useCompression=True)
 
 
 def resample_onto(image: Image, target: Geometry, *, nearest: bool = False) -> Image:
@@ -201,32 +242,27 @@ def resample_affinely(
     return sitk.GetArrayFromImage(resampling.Execute(sitk.GetImageFromArray(array)))
 
 
-def _read(path: Path) -> tuple[sitk.Image, NDArray[np.bool_] | None]:
-    """SimpleITK's image, and for each voxel whether it is NaN or infinite in the file; None where all are finite."""
-    require_readable(path)
-    if (usual := usual_header(path)) is not None:
-        require_held(path, usual.layout)
-        require_memory(path, usual.declared)
-        not_finite = inspect(path, usual.layout)
-        with itk_errors_told(path):
-            image = sitk.ReadImage(str(path), imageIO="NiftiImageIO")
-        require_sound(path, geometry_of(image))
-    else:
-        header = read_header(path)
-        require_possible(path, header)
-        not_finite = inspect(path, layout_in_file(path, header))
-        with itk_errors_told(path):
-            image = header.Execute()
-    if image.GetDimension() == 2:
-        image = sitk.JoinSeries(image)
-    return image, not_finite
+def _own_reader(path: Path, *, as_stored: bool) -> Image | None:
+    """The image of a NIfTI or MGH file; None where it is of another format."""
+    if not path.name.lower().endswith(_OWN_READER):
+        return None
+    from autoseg.image.nifti.read import read_nifti
+
+    with itk_errors_told(path):
+        volume = read_nifti(path, as_stored=as_stored)
+    if volume is None:
+        return None
+    place = volume.place
+    return Image(volume.array, place.geometry, notes=place.notes, others=place.others, nifti=volume.fields)
 
 
-def _restored(array: NDArray, not_finite: NDArray[np.bool_] | None) -> NDArray:
-    """Return the contiguous `array` with NaN at voxels that are not finite in the file, which ITK set to zero."""
-    if not_finite is not None:
-        array.reshape(-1)[not_finite] = np.nan
-    return array
+def _read(path: Path) -> sitk.Image:
+    header = read_header(path)
+    require_possible(path, header)
+    inspect(path, layout_in_file(header))
+    with itk_errors_told(path):
+        image = header.Execute()
+    return sitk.JoinSeries(image) if image.GetDimension() == 2 else image
 
 
 def _dicom_image(path: Path, choice: Choice, dtype: DTypeLike | None) -> Image:

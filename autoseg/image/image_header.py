@@ -18,22 +18,20 @@ import SimpleITK as sitk
 from autoseg.errors import ImageError
 from autoseg.image.declared_size import Declared, require_contained, require_contained_as, require_memory
 from autoseg.image.dicom_file import require_shallow
-from autoseg.image.file_kind import require_readable
+from autoseg.image.file_kind import require_readable, why_unreadable
 from autoseg.image.geometry import Geometry
 from autoseg.image.integrity import Layout, inspects, require_bytes, require_held
-from autoseg.image.text_headers import voxel_storage
+from autoseg.image.sound_geometry import require_sound
+from autoseg.image.text_headers import require_numbers_in_mm, voxel_storage
 from autoseg.memory import lacks_memory
 
 READ_BY = (
-    *("NiftiImageIO", "NrrdImageIO", "MetaImageIO", "GiplImageIO", "VTKImageIO", "MRCImageIO"),
+    *("NrrdImageIO", "MetaImageIO", "GiplImageIO", "VTKImageIO", "MRCImageIO"),
     *("MINCImageIO", "HDF5ImageIO", "TIFFImageIO", "PNGImageIO", "JPEGImageIO", "BMPImageIO"),
 )
-"""ITK's readers that are used. Its others are for formats whose files name further files, or of microscopes."""
+"""ITK's readers that are used. NIfTI has a reader of its own; ITK's others are for formats whose files name further
+files, or of microscopes."""
 
-# NIfTI's codes of dtypes: float32 and float64; RGB and RGBA, whose components NIfTI counts as one voxel value
-_NIFTI_FLOATS = ("16", "64")
-_NIFTI_COLOURS = ("128", "2304")
-_NIFTI_HEADER_BYTES = 348
 _MRC_HEADER_BYTES = 1024
 _VTK_HEADER_BYTES = 4096
 _VTK_SIZE = re.compile(rb"^[ \t]*DIMENSIONS\b([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
@@ -44,12 +42,6 @@ _WIDTHS = {
     **{sitk.sitkVectorInt32: 4, sitk.sitkVectorUInt32: 4, sitk.sitkVectorInt64: 8, sitk.sitkVectorUInt64: 8},
     **{sitk.sitkVectorFloat32: 4, sitk.sitkVectorFloat64: 8, sitk.sitkComplexFloat32: 8, sitk.sitkComplexFloat64: 16},
 }
-# beyond these no image was made in mm, and arithmetic with single precision fails
-_SPACING_MM = (1e-6, 1e6)
-_FARTHEST_ORIGIN_MM = 1e9
-# a direction in single precision is off by 1e-7, one that was rounded to few digits by 1e-3
-_LENGTH_TOLERANCE = 0.02
-_LEAST_DETERMINANT = 1e-3
 
 
 @contextmanager
@@ -87,6 +79,12 @@ def read_header(path: Path) -> sitk.ImageFileReader:
         raise ImageError(f"{path}: has {reader.GetDimension()} dimensions, expected 3 (or 4 with channels)")
     if min(reader.GetSize()) < 1 or reader.GetNumberOfComponents() < 1:
         raise ImageError(f"{path}: its header declares an image of no voxel, {reader.GetSize()}; export it again")
+    if reader.GetPixelIDValue() in (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64):
+        raise ImageError(
+            f"{path}: its voxels are complex numbers; export their magnitude, or real and imaginary "
+            "part as an image each"
+        )
+    require_numbers_in_mm(path)
     require_sound(path, geometry_of(reader))
     return reader
 
@@ -97,16 +95,22 @@ def _reader_of(path: Path) -> str:
     Raises:
         ImageError: no reader knows the file, or it is one that is not used.
     """
-    if path.name.lower().endswith((".nii", ".nii.gz")):
-        # by its content it could be HDF5, whose voxels may lie in any other file of the machine
-        return "NiftiImageIO"
     # ITK asks every reader whether it knows the file, so that GDCM opens it whatever its name is
     require_shallow(path)
+    if _is_nifti(path):
+        raise ImageError(f"{path}: is NIfTI under a name of another format; rename it to .nii")
     if not (name := sitk.ImageFileReader.GetImageIOFromFileName(str(path))):
         raise ImageError(f"{path}: cannot be read as an image ({_UNKNOWN})")
     if name not in READ_BY:
         raise ImageError(f"{path}: is in a format that is not read ({name}); convert it to NIfTI or NRRD")
     return name
+
+
+def _is_nifti(path: Path) -> bool:
+    """Whether a file, which has another name, begins with the header of NIfTI in one file."""
+    with path.open("rb") as file:
+        start = file.read(348)
+    return start[344:] == b"n+1\0" or start[4:8] == b"n+2\0"
 
 
 def require_possible(path: Path, header: sitk.ImageFileReader) -> None:
@@ -131,7 +135,7 @@ def _require_contained(path: Path, header: sitk.ImageFileReader, declared: Decla
         require_contained_as(path, declared, storage)
         return
     if inspects(path):
-        require_held(path, layout_in_file(path, header))
+        require_held(path, layout_in_file(header))
         return
     name = header.GetImageIO()
     if name == "MRCImageIO":
@@ -140,49 +144,10 @@ def _require_contained(path: Path, header: sitk.ImageFileReader, declared: Decla
         require_contained(path, declared, [path], "text" if name == "VTKImageIO" else "compressed")
 
 
-def layout_in_file(path: Path, header: sitk.ImageFileReader) -> Layout:
-    """Layout of the voxels in the file; the header of NIfTI states the size of a voxel in the file itself.
-
-    Raises:
-        ImageError: NIfTI's header states an impossible offset.
-    """
-    components, pixels = header.GetNumberOfComponents(), math.prod(header.GetSize())
-    if not (header.HasMetaDataKey("bitpix") and header.HasMetaDataKey("vox_offset")):
-        return Layout(0, pixels * components, _WIDTHS.get(header.GetPixelIDValue(), 8))
-    kind, stated = header.GetMetaData("datatype"), float(header.GetMetaData("vox_offset"))
-    if not 0 <= stated < 2**62:
-        raise ImageError(f"{path}: its header is damaged, its voxels begin at byte {stated:g}; copy it again")
-    # nifticlib never takes voxels from the header of a single file
-    least = 0 if path.name.lower().endswith((".hdr", ".hdr.gz", ".img", ".img.gz")) else _NIFTI_HEADER_BYTES
-    return Layout(
-        offset=max(int(stated), least),
-        voxels=pixels * (1 if kind in _NIFTI_COLOURS else components),
-        width=max(1, int(header.GetMetaData("bitpix")) // 8),
-        floating=kind in _NIFTI_FLOATS,
-    )
-
-
-def require_sound(path: Path, geometry: Geometry) -> None:
-    """Refuse an image whose voxels have no definite place.
-
-    Raises:
-        ImageError: spacing, origin or direction are not finite, zero, or far beyond all images.
-    """
-    least, most = _SPACING_MM
-    if not all(least <= spacing <= most for spacing in geometry.spacing):
-        _refuse(path, f"a spacing of {' × '.join(f'{spacing:g}' for spacing in geometry.spacing[::-1])} mm (x, y, z)")
-    if not all(abs(place) <= _FARTHEST_ORIGIN_MM for place in geometry.origin):
-        _refuse(path, f"its first voxel at {', '.join(f'{place:g}' for place in geometry.origin)} mm")
-    directions = np.asarray(geometry.direction)
-    lengths = np.linalg.norm(directions, axis=1)
-    regular = np.isfinite(directions).all() and abs(np.linalg.det(directions)) >= _LEAST_DETERMINANT
-    if not (regular and (np.abs(lengths - 1) <= _LENGTH_TOLERANCE).all()):
-        rows = "; ".join(" ".join(f"{number:g}" for number in row) for row in geometry.direction[::-1])
-        _refuse(path, f"axes along ({rows}), which are not three directions of length 1")
-
-
-def _refuse(path: Path, what: str) -> None:
-    raise ImageError(f"{path}: its header is wrong, it declares {what}; export the image again")
+def layout_in_file(header: sitk.ImageFileReader) -> Layout:
+    """Size of the voxels in a file that ITK reads; its header's own length is known to `integrity`."""
+    values = math.prod(header.GetSize()) * header.GetNumberOfComponents()
+    return Layout(0, values, _WIDTHS.get(header.GetPixelIDValue(), 8))
 
 
 def _require_voxel_files(path: Path) -> None:
@@ -190,7 +155,9 @@ def _require_voxel_files(path: Path) -> None:
     storage = voxel_storage(path)
     for file in storage.files if storage else ():
         if file != path:
-            require_readable(file)
+            if why := why_unreadable(file):
+                cure = "; copy that file too, or correct the header" if why.endswith("not exist") else ""
+                raise ImageError(f"{path}: its voxels lie in another file, {file}: {why}{cure}")
             if file.is_dir():
                 raise ImageError(f"{path}: names the folder {file} as the file of its voxels; correct its header")
 
@@ -235,7 +202,5 @@ def reason_of(error: Exception) -> str:
     reason = lines[-1].removeprefix("sitk::ERROR: ") if lines else "unknown reason"
     if reason.startswith("Unable to determine ImageIO reader"):
         return _UNKNOWN
-    if "is not recognized as a NIFTI file" in reason:
-        return "damaged, empty, or no NIfTI file although its name says so"
     # the MetaImage reader gives the system's last error as its reason, even if that has nothing to do with it
     return "damaged or truncated" if reason == "Reason: No such file or directory" else reason

@@ -1,38 +1,30 @@
 """Checks of image files for damage that ITK's readers do not report.
 
-Where a NIfTI, GIPL, VTK or DICOM file is truncated, ITK fills the missing voxels with zeros and reports no error. It
-also replaces NaN and infinite numbers of NIfTI files by zeros. This module therefore counts the bytes of a file and
-checks its numbers, before ITK takes memory for them. For NRRD and MetaImage this is done by `declared_size`.
+Where a GIPL or VTK file is truncated, ITK fills the missing voxels with zeros and reports no error. This module
+therefore counts the bytes of a file before ITK takes memory for them. For NRRD and MetaImage this is done by
+`declared_size`, for NIfTI, MGH and DICOM by autoseg's own readers.
 """
 
 from __future__ import annotations
 
-import gzip
 import os
-import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
-
-import numpy as np
-from numpy.typing import NDArray
 
 from autoseg.errors import ImageError
 from autoseg.image.text_headers import voxel_storage
+from autoseg.image.unfolded import count_rest, is_gzipped, skip, unfolded
 
-# formats that store uncompressed voxels; the file as a whole may be gzipped
-_PLAIN_ENDINGS = (".nii", ".img", ".gipl", ".vtk")
-# a multiple of the size of every dtype
-_BLOCK_BYTES = 1 << 22
+# formats that ITK reads and that store uncompressed voxels; a GIPL file as a whole may be gzipped
+_PLAIN_ENDINGS = (".gipl", ".gipl.gz", ".vtk")
+PAIR_ENDINGS = (".hdr", ".hdr.gz", ".img", ".img.gz")
+"""Endings of NIfTI in two files: a header and the voxels."""
+
 MOST_EXPANSION = 1032
 """Deflate makes at most so many bytes of one."""
 
 _GIPL_HEADER_BYTES = 256
-# a gzip file that unfolds to so much more than its header declares is refused instead of being followed to its end
-_MOST_BYTES_BEHIND = 64 * 2**20
-# lengths of the NIfTI-1 and NIfTI-2 header; a header begins with its length, which reveals the byte order
-_NIFTI_HEADER_BYTES = (348, 540)
 
 
 @dataclass(frozen=True)
@@ -43,67 +35,81 @@ class Layout:
         offset: number of bytes before the voxels.
         voxels: number of voxel values, over all channels.
         width: bytes of one voxel value.
-        floating: whether the values are NIfTI floating-point numbers, of which ITK changes those that are not finite.
     """
 
     offset: int
     voxels: int
     width: int
-    floating: bool = False
 
 
-def inspect(path: Path, layout: Layout) -> NDArray[np.bool_] | None:
-    """Refuse a truncated or damaged file, and find the numbers of a NIfTI file that are not finite.
+def inspect(path: Path, layout: Layout) -> None:
+    """Refuse a truncated or damaged file.
 
     Args:
         path: path of the image file; formats whose readers notice damage themselves are not checked.
-        layout: place and size of the voxels, from the file's header.
-
-    Returns:
-        (voxels,) bool, in the file's order (x fastest, then y, z, channel): whether each value is NaN or
-        infinite; None where none is.
+        layout: size of the voxels, from the file's header.
 
     Raises:
-        ImageError: the file is truncated or damaged.
+        ImageError: the file is truncated or damaged, or gzipped under a name without `.gz`, or the other way round.
     """
     if not inspects(path):
-        return None
-    voxel_file = _voxel_file(path)
-    name = voxel_file.name.lower()
-    wrong = None
-    before = max(layout.offset, _header_bytes(voxel_file))
-    expected = before + layout.voxels * layout.width
-    if name.endswith(".gz") or layout.floating:
-        found, wrong = _scan(voxel_file, layout, _byte_order(path) if layout.floating else None, expected)
-        require_bytes(path, found, expected)
-    return wrong
+        return
+    _require_name_of_content(path)
+    if is_gzipped(path):
+        expected = _expected(path, layout)
+        with unfolded(path) as opened:
+            found = skip(opened, expected)
+            require_bytes(path, found, expected)
+            count_rest(opened, path, expected)
 
 
 def require_held(path: Path, layout: Layout) -> None:
-    """Refuse a NIfTI, GIPL or VTK file that is too small for its header, by its size alone.
+    """Refuse a GIPL or VTK file that is too small for its header, by its size alone.
 
     Raises:
         ImageError: it is too small, or it is gzipped and could not unfold to so much.
     """
-    file = _voxel_file(path)
-    held = file.stat().st_size
-    expected = max(layout.offset, _header_bytes(file)) + layout.voxels * layout.width
-    if not file.name.lower().endswith(".gz"):
+    held, expected = path.stat().st_size, _expected(path, layout)
+    if is_gzipped(path):
+        require_unfolds_to(path, held, expected)
+    else:
         require_bytes(path, held, expected)
-    elif MOST_EXPANSION * held < expected:
+
+
+def require_unfolds_to(path: Path, held: int, expected: int) -> None:
+    """Refuse a gzipped file that cannot unfold to what its header requires.
+
+    Args:
+        path: path of the image, for the message.
+        held: number of bytes of the compressed file.
+        expected: number of bytes that the header and the voxels need.
+
+    Raises:
+        ImageError: it cannot, since gzip makes at most 1032 bytes of one.
+    """
+    if MOST_EXPANSION * held < expected:
         raise ImageError(
             f"{path}: truncated or damaged, its {held} bytes cannot unfold to the {expected} bytes of header and "
             "voxels that its header declares; copy or download it again"
         )
 
 
+def _expected(path: Path, layout: Layout) -> int:
+    return max(layout.offset, _header_bytes(path)) + layout.voxels * layout.width
+
+
+def _require_name_of_content(path: Path) -> None:
+    """Refuse what ITK, which goes by the name, would misread."""
+    named = path.name.lower().endswith(".gz")
+    if is_gzipped(path) != named:
+        was, ending = ("is not gzipped", "without") if named else ("is gzipped", "with")
+        raise ImageError(f"{path}: {was}, although its name says otherwise; rename it, {ending} .gz at the end")
+
+
 def inspects(path: Path) -> bool:
-    """Whether the bytes of an image are counted here: its format is NIfTI, GIPL or binary VTK."""
-    file = _voxel_file(path)
-    name = file.name.lower()
-    if not name.endswith((*_PLAIN_ENDINGS, *(ending + ".gz" for ending in _PLAIN_ENDINGS))):
-        return False
-    return not name.endswith(".vtk") or _header_bytes(file) > 0
+    """Whether the bytes of an image are counted here: its format is GIPL or binary VTK."""
+    name = path.name.lower()
+    return name.endswith(_PLAIN_ENDINGS) and (not name.endswith(".vtk") or _header_bytes(path) > 0)
 
 
 def require_bytes(path: Path, found: int, expected: int) -> None:
@@ -140,62 +146,13 @@ def _header_bytes(file: Path) -> int:
     return start.find(b"\n", last) + 1
 
 
-def _scan(file: Path, layout: Layout, byte_order: str | None, expected: int) -> tuple[int, NDArray[np.bool_] | None]:
-    """Number of bytes, and which values are not finite; reading to the end also verifies a gzip file's checksum."""
-    wrong: NDArray[np.bool_] | None = None
-    try:
-        with _opened(file) as opened:
-            found = _skipped(opened, layout.offset)
-            while block := opened.read(_BLOCK_BYTES):
-                if byte_order is not None:
-                    numbers = np.frombuffer(block, f"{byte_order}f{layout.width}", len(block) // layout.width)
-                    finite = np.isfinite(numbers)
-                    first = (found - layout.offset) // layout.width
-                    if not finite[: max(0, layout.voxels - first)].all():
-                        wrong = np.zeros(layout.voxels, bool) if wrong is None else wrong
-                        part = wrong[first : first + len(numbers)]
-                        part |= ~finite[: len(part)]
-                found += len(block)
-                if found > expected + _MOST_BYTES_BEHIND:
-                    raise _unfolds_further(file, expected)
-    except EOFError:
-        raise ImageError(f"{file}: truncated, its compressed data break off; copy or download it again") from None
-    except (OSError, zlib.error) as error:
-        raise ImageError(f"{file}: damaged, its compressed data are wrong ({error}); copy it again") from None
-    return found, wrong
-
-
-def _unfolds_further(file: Path, expected: int) -> ImageError:
-    return ImageError(
-        f"{file}: holds more than {_MOST_BYTES_BEHIND >> 20} MiB beyond the {expected} bytes of header and voxels that "
-        "its header declares; its header is wrong, or the file is no image; export it again"
-    )
-
-
-def _opened(file: Path) -> BinaryIO:
-    return cast(BinaryIO, gzip.open(file)) if file.name.lower().endswith(".gz") else file.open("rb")
-
-
-def _skipped(opened: BinaryIO, count: int) -> int:
-    """Read `count` bytes, or up to the end, and return how many there were."""
-    left = count
-    while left and (block := opened.read(min(left, _BLOCK_BYTES))):
-        left -= len(block)
-    return count - left
-
-
-def _byte_order(header_file: Path) -> str:
-    with _opened(header_file) as opened:
-        return "<" if int.from_bytes(opened.read(4), "little") in _NIFTI_HEADER_BYTES else ">"
-
-
 def files_of_image(path: Path) -> tuple[Path, ...]:
     """The files that make an image: the file itself, and those beside it that hold the voxels of a header file.
 
     Args:
         path: image file; the headers of NIfTI, MetaImage and NRRD may say that the voxels lie in other files.
     """
-    found = {path, _voxel_file(path)}
+    found = {path, voxel_file(path)}
     if path.is_file():
         # a damaged header is told when the image is read
         with suppress(ImageError):
@@ -211,8 +168,8 @@ def voxel_files_elsewhere(path: Path) -> tuple[Path, ...]:
     return tuple(file for file in files if not file.is_relative_to(folder))
 
 
-def _voxel_file(path: Path) -> Path:
-    """The file that holds the voxels: the `.img` beside a `.hdr`, else `path` itself."""
+def voxel_file(path: Path) -> Path:
+    """Return the file that holds the voxels: the `.img` beside a `.hdr`, else `path` itself."""
     name = path.name.lower()
     for ending in (".hdr", ".hdr.gz"):
         if name.endswith(ending):

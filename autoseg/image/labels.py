@@ -12,6 +12,7 @@ from pydantic import Field
 
 from autoseg.errors import DatasetError
 from autoseg.files import FileModel
+from autoseg.image.whole_numbers import written
 
 _INTEGERS = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.int64)
 
@@ -84,7 +85,7 @@ class Labels(FileModel):
                 undeclared.update(np.unique(found[wrong]).tolist())
             out[...] = order[place]
         if undeclared:
-            raise DatasetError([f"label value {value:g} is not declared" for value in sorted(undeclared)])
+            raise DatasetError([f"label value {written(value)} is not declared" for value in sorted(undeclared)])
         return classes
 
     def to_values(self, classes: NDArray) -> NDArray:

@@ -1,6 +1,6 @@
 """Reads from the text headers of MetaImage and NRRD files where the voxels lie, and how they are stored.
 
-Only the fields that say so are read here; SimpleITK reads all others.
+Read here are only the fields that say so, and those of units and colours, which SimpleITK passes over.
 """
 
 from __future__ import annotations
@@ -29,6 +29,28 @@ _NRRD_ENCODINGS: dict[str, Encoding] = {
     **{"raw": "raw", "gzip": "deflated", "gz": "deflated", "hex": "hex"},
     **{"ascii": "text", "text": "text", "txt": "text"},
 }
+_MILLIMETRES = frozenset(("", "?", "mm", "millimeter", "millimeters", "millimetre", "millimetres"))
+_OTHER_LENGTHS = frozenset(
+    (
+        "nm",
+        "um",
+        "µm",
+        "μm",
+        "micron",
+        "microns",
+        "micrometer",
+        "micrometers",
+        "micrometre",
+        "cm",
+        "m",
+        "meter",
+        "metre",
+    )
+)
+_NOT_SCALAR = frozenset(
+    ("complex", "rgb-color", "rgba-color", "hsv-color", "xyz-color", "quaternion", "2d-symmetric-matrix",
+     "3d-symmetric-matrix", "3d-masked-symmetric-matrix", "2d-matrix", "3d-matrix")
+)  # fmt: skip
 # `NAME%03d.raw FIRST LAST STEP`; NRRD may have a number of dimensions after it. ITK hands the name to C's `sprintf`,
 # so that nothing but one plain number may stand in it
 _PATTERN = re.compile(r"([^%]*%0?\d{0,2}[di][^%]*?)\s+(-?\d{1,9})\s+(-?\d{1,9})\s+(-?\d{1,9})(?:\s+\d)?")
@@ -63,12 +85,44 @@ def voxel_storage(path: Path) -> VoxelStorage | None:
     return _of_meta(path, start) if name.endswith(META_ENDINGS) else _of_nrrd(path, start)
 
 
+def require_numbers_in_mm(path: Path) -> None:
+    """Refuse a MetaImage or NRRD file whose unit is not the millimetre, or whose numbers are colours or complex.
+
+    ITK reads such a file as if its numbers were in mm, and colours as channels.
+
+    Raises:
+        ImageError: it is such a file; the message says what to do.
+    """
+    name = path.name.lower()
+    if not name.endswith((*META_ENDINGS, *NRRD_ENDINGS)):
+        return
+    with path.open("rb") as file:
+        start = file.read(MOST_HEADER_BYTES)
+    if name.endswith(META_ENDINGS):
+        units = [_fields(start.partition(b"ElementDataFile")[0], "=").get("distanceunits", "")]
+    else:
+        fields = _fields(re.split(rb"\r?\n\r?\n", start, maxsplit=1)[0], ":")
+        if kinds := _NOT_SCALAR.intersection(fields.get("kinds", "").lower().split()):
+            raise ImageError(
+                f"{path}: its voxels are of the kind {sorted(kinds)[0]}, which is no sequence; export the grey values, "
+                "or each part as an image of its own"
+            )
+        units = re.findall(r'"([^"]*)"', fields.get("space units", "")) + [
+            unit for unit in re.findall(r'"([^"]*)"', fields.get("units", "")) if unit.lower() in _OTHER_LENGTHS
+        ]
+    if other := [unit for unit in units if unit.strip().lower() not in _MILLIMETRES]:
+        raise ImageError(
+            f"{path}: its unit is {other[0]!r:.40}, and autoseg reads mm; write spacing and origin in mm, or remove "
+            "the unit where the numbers are in mm"
+        )
+
+
 def _of_meta(path: Path, start: bytes) -> VoxelStorage | None:
     last = re.search(rb"^\s*ElementDataFile\s*[=:]\s*([^\r\n]*)\r?(?:\n|$)", start, re.IGNORECASE | re.MULTILINE)
+    _require_counts(path, start if last is None else start[: last.start()])
     if last is None:
         return None
     fields = _fields(start[: last.start()], "=")
-    _require_counts(path, start[: last.start()])
     is_true = {name: fields.get(name, "").upper().startswith("T") for name in ("compresseddata", "binarydata")}
     encoding: Encoding = "deflated" if is_true["compresseddata"] else "raw" if is_true["binarydata"] else "text"
     value = last[1].decode(errors="surrogateescape").strip()

@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage, optimize
 from scipy.spatial.transform import Rotation
 
@@ -71,14 +72,13 @@ def refine(
     origin = 0.5 * (np.asarray(coarse) - spacing) - 0.5 * (np.asarray(fixed.shape) - 1) * spacing
     fixed, moving = (averaged(image, factors) for image in (fixed, moving))
     directions, moved = _directions(fixed, coarse), _directions(moving, coarse)
-    points = _strongest(directions)
-    if len(points) == 0:
+    strongest = _strongest(directions)
+    if len(strongest) == 0:
         return Refined(UNMOVED, 0.0, 0.0)
     # between voxels: at voxels themselves an image that is not moved is not interpolated, and would always fit best
-    points = points + np.random.default_rng(_SEED).uniform(-0.5, 0.5, points.shape)
+    points = strongest + np.random.default_rng(_SEED).uniform(-0.5, 0.5, strongest.shape)
     here = points * coarse + origin
     mine = _interpolated(directions, points)
-
     own = np.square(mine).sum(axis=0)
 
     def disagreement(parameters: NDArray[np.float64]) -> float:
@@ -110,8 +110,9 @@ def _search(
 ) -> NDArray[np.float64]:
     """Search from a start, first in steps of so many mm and degrees."""
     simplex = np.vstack([start, start + step * np.eye(6)])
-    options = {"initial_simplex": simplex, "maxfev": evaluations, "xatol": 0.02, "fatol": 1e-6}
-    return optimize.minimize(disagreement, start, method="Nelder-Mead", options=options).x
+    options: Any = {"initial_simplex": simplex, "maxfev": evaluations, "xatol": 0.02, "fatol": 1e-6}
+    found = optimize.minimize(disagreement, start, method="Nelder-Mead", options=options)
+    return np.asarray(found.x)
 
 
 def _rotation(degrees: NDArray[np.float64]) -> Rotation:
@@ -120,7 +121,7 @@ def _rotation(degrees: NDArray[np.float64]) -> Rotation:
     return Rotation.from_rotvec(-np.radians(degrees))
 
 
-def matrix_of(degrees: NDArray[np.float64]) -> NDArray[np.float64]:
+def matrix_of(degrees: ArrayLike) -> NDArray[np.float64]:
     """Matrix (x, y, z) of a rotation vector (z, y, x) in degrees."""
     vector = np.asarray(degrees)[::-1]
     return Rotation.from_rotvec(np.radians(vector)).as_matrix()

@@ -69,6 +69,7 @@ def prepare_case(
         spacing=target,
         shape=shape,
         present=loaded.present,
+        nifti=loaded.nifti,
     )
     label = None if loaded.label is None else loaded.label[slices_of((lower, upper))]
     box = slices_of(nonzero)

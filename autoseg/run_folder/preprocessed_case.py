@@ -23,6 +23,7 @@ from autoseg.disk.checksums import DAMAGED, changed_files, write_checksums
 from autoseg.errors import RunFolderError
 from autoseg.files import FileModel, disk_errors_named, read_utf8
 from autoseg.image.geometry import Corners, Geometry, Reorientation, Shape, Spacing
+from autoseg.image.nifti.fields import NiftiFields
 from autoseg.names import PlainName
 from autoseg.run_folder.array_file import open_array
 
@@ -42,6 +43,8 @@ class CaseRecord(FileModel):
         spacing: spacing (z, y, x) of the preprocessed arrays in mm; resampling to it is the third step.
         shape: shape (z, y, x) of the preprocessed arrays in voxels.
         present: for each channel, whether the case has the sequence.
+        nifti: transforms and unit of the user's file as they are stored, which predictions get; None where it is no
+            NIfTI file, and in cases of earlier releases.
     """
 
     schema_version: Literal[1] = 1
@@ -53,6 +56,7 @@ class CaseRecord(FileModel):
     spacing: Spacing
     shape: Shape
     present: tuple[bool, ...]
+    nifti: NiftiFields | None = None
 
     @property
     def reoriented(self) -> Geometry:

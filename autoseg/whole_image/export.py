@@ -42,9 +42,9 @@ def label_image(classes: NDArray[np.uint8], record: CaseRecord, labels: Labels) 
         labels: labels of the data set, with their values.
 
     Returns:
-        The label map (1, z, y, x) with the data set's values at the stored geometry.
+        The label map (1, z, y, x) with the data set's values at the stored geometry, and its NIfTI transforms.
     """
-    return Image(labels.to_values(record.reorientation.undo(classes))[None], record.stored)
+    return Image(labels.to_values(record.reorientation.undo(classes))[None], record.stored, nifti=record.nifti)
 
 
 def export_probabilities(members: Sequence[CaseProbabilities], labels: Labels) -> Iterator[tuple[int, Image]]:
@@ -65,4 +65,5 @@ def export_probabilities(members: Sequence[CaseProbabilities], labels: Labels) -
         target = whole[slices_of(record.crop)]
         for planes in mixture.slabs():
             target[planes] = mixture.mean(index, (planes, slice(0, target.shape[1]), slice(0, target.shape[2])))
-        yield value, Image(np.ascontiguousarray(record.reorientation.undo(whole))[None], record.stored)
+        array = np.ascontiguousarray(record.reorientation.undo(whole))[None]
+        yield value, Image(array, record.stored, nifti=record.nifti)

@@ -108,7 +108,10 @@ def evaluate_folders(
         synthetic=is_synthetic(declared[0].synthetic if declared else None, name),
         strata=strata,
         problems=[*(f"case {c}: has no prediction in {prediction}" for c in matched.missing), *_problems(compared)],
-        warnings=[f"case {c}: is predicted, but has no reference; left out" for c in matched.extra],
+        warnings=[
+            *(f"case {c}: is predicted, but has no reference; left out" for c in matched.extra),
+            *_warnings(compared),
+        ],
     )
     backgrounds = _backgrounds(matched.pairs, images)
     pictures = chosen_pictures(rows, {p.case: p for p in matched.pairs}, labels, backgrounds)
@@ -160,6 +163,7 @@ def report_run(
             *_unfinished_warning(found.unfinished, len(folds)),
             *_left_out_warning(found.of_run, found.splits),
             *(notes_on_splits(found.of_run, record) if record else ()),
+            *_warnings(compared),
         ],
     )
     backgrounds = preprocessed_backgrounds(run, configuration, plan, pairs)
@@ -247,6 +251,10 @@ def _rows(compared: Sequence[Compared]) -> list[CaseMetrics]:
 
 def _problems(compared: Sequence[Compared]) -> list[str]:
     return [one.problem for one in compared if one.problem is not None]
+
+
+def _warnings(compared: Sequence[Compared]) -> list[str]:
+    return [warning for one in compared for warning in one.warnings]
 
 
 def _complete(summary: Summary, report: Path) -> Summary:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.errors import ImageError
-from autoseg.image.geometry import slices_of
+from autoseg.image.geometry import ROUNDING_VOXELS, slices_of
 from autoseg.image.image import read_label
 from autoseg.image.labels import Labels
 from autoseg.metrics import Counts
@@ -26,7 +26,6 @@ from autoseg.run_folder.preprocessed_case import CaseRecord
 from autoseg.whole_image.case_probabilities import CaseProbabilities
 from autoseg.whole_image.mixture import Mixture
 from autoseg.whole_image.out_of_fold import read_probabilities
-from inference.compare import LARGEST_OFFSET
 from inference.selection.jackknife import jackknife_error
 
 Candidate = tuple[str, ...]
@@ -74,7 +73,7 @@ class CaseFiles:
             DatasetError: the file holds a label value that is not declared.
         """
         image = read_label(self.reference)
-        if record.stored.largest_offset(image.geometry) > LARGEST_OFFSET:
+        if record.stored.largest_offset(image.geometry) > ROUNDING_VOXELS:
             raise ImageError(f"{self.reference}: does not lie on the grid that case {self.case} was predicted on")
         return labels.to_classes(np.ascontiguousarray(record.reorientation.apply(image.array[0])))
 

@@ -104,7 +104,11 @@ BAD = {
     ),
     "micrometres": (
         in_units(1000),
-        ["case_1", "3e+03 x 1.5e+03 x 1e+03 mm", "1,000,000,000 times as many", "3 x 1.5 x 1 mm", "leave the case out"],
+        ["case_1", "1000 × 1500 × 3000 mm", "no scanner makes voxels of more than 200 mm", "or its unit"],
+    ),
+    "a decimal point too far": (
+        in_units(40),
+        ["case_1", "120 x 60 x 40 mm", "64,000 times as many", "3 x 1.5 x 1 mm", "leave the case out"],
     ),
     "metres": (in_units(0.001), ["case_1", "0.003 x 0.0015 x 0.001 mm", "metres", "leave the case out"]),
     "duplicate case": (twice, ["case_0", "duplicate case", "line 2", "line 3"]),

@@ -26,7 +26,22 @@ MOST_KIB = 2**20
 """Memory that reading an image of a few kilobytes may take, above that of the process before its first one."""
 
 FILES = (
-    *(".nii", ".nii.gz", ".hdr", ".nrrd", ".nhdr", ".mha", ".mhd", ".gipl", ".gipl.gz", ".vtk", ".mrc"),
+    *(
+        ".nii",
+        ".nii.gz",
+        ".two.nii",
+        ".mgh",
+        ".mgz",
+        ".hdr",
+        ".nrrd",
+        ".nhdr",
+        ".mha",
+        ".mhd",
+        ".gipl",
+        ".gipl.gz",
+        ".vtk",
+        ".mrc",
+    ),
     *(".h5", ".mnc", ".tif", ".png", ".bmp", ".jpg", ".dcm", ".many.dcm", ".rle.dcm"),
     *(".seg.nrrd", ".seg.dcm"),
 )
@@ -57,6 +72,16 @@ _NIFTI_FIELDS = (
     *(("pixdim", 76, "8f"), ("vox_offset", 108, "f"), ("scl_slope", 112, "f"), ("scl_inter", 116, "f")),
     *(("xyzt_units", 123, "B"), ("qform_code", 252, "h"), ("sform_code", 254, "h"), ("quatern", 256, "6f")),
     *(("srow", 280, "12f"), ("magic", 344, "4s"), ("extension", 348, "4s")),
+)
+# the same of NIfTI-2, and of MGH, which is big-endian
+_NIFTI_2_FIELDS = (
+    *(("sizeof_hdr", 0, "i"), ("magic", 4, "4s"), ("datatype", 12, "h"), ("dim", 16, "8q"), ("pixdim", 104, "8d")),
+    *(("vox_offset", 168, "q"), ("scl_slope", 176, "d"), ("qform_code", 344, "i"), ("sform_code", 348, "i")),
+    *(("quatern", 352, "6d"), ("srow", 400, "12d"), ("xyzt_units", 500, "i")),
+)
+_MGH_FIELDS = (
+    *(("version", 0, "i"), ("dims", 4, "4i"), ("type", 20, "i"), ("goodRASFlag", 28, "h"), ("delta", 30, "3f")),
+    *(("Mdc", 42, "9f"), ("Pxyz_c", 78, "3f")),
 )
 # tags whose values are numbers as text, and those that are 16-bit numbers
 _DICOM_TEXTS = ((0x20, 0x13), (0x20, 0x32), (0x20, 0x37), (0x28, 0x30), (0x28, 0x08), (0x28, 0x1052), (0x28, 0x1053),
@@ -105,13 +130,15 @@ def _outcome(child: _Child, image: Path, what: str) -> Outcome:
 
 def _sound_images(folder: Path) -> Path:
     """A folder for each kind, which holds one valid image and a label map of the same grid."""
+    import nibabel
     import numpy as np
     import SimpleITK as sitk
 
     from tests.autoseg.dataset import build
 
+    own = (".two.nii", ".mgh", ".mgz")
     voxels = np.random.default_rng(0).integers(0, 255, (4, 5, 6))
-    for ending in (ending for ending in FILES if not ending.endswith((".dcm", ".seg.nrrd"))):
+    for ending in (ending for ending in FILES if not ending.endswith((".dcm", ".seg.nrrd", *own))):
         flat = ending in (".tif", ".png", ".bmp", ".jpg")
         dtype = np.uint8 if flat else np.float32 if ending in (".nii", ".nrrd", ".mhd") else np.int16
         image = sitk.GetImageFromArray((voxels[0] if flat else voxels).astype(dtype))
@@ -119,6 +146,12 @@ def _sound_images(folder: Path) -> Path:
         path = folder / ending.strip(".") / f"a{ending}"
         path.parent.mkdir(parents=True)
         sitk.WriteImage(image, str(path), useCompression=ending == ".mha")
+    for ending in own:
+        (folder / ending.strip(".")).mkdir()
+    affine = np.diag([1.0, 1.5, 3.0, 1.0])
+    nibabel.save(nibabel.Nifti2Image(voxels.T.astype(np.float32), affine), folder / "two.nii" / "a.two.nii")
+    for ending in ("mgh", "mgz"):
+        nibabel.save(nibabel.MGHImage(voxels.T.astype(np.int16), affine), folder / ending / f"a.{ending}")
     build.dicom(folder / SERIES / SERIES, voxels)
     _sound_dicom_files(folder)
     _sound_segmentations(folder)
@@ -169,7 +202,7 @@ def _damage(work: Path, kind: str, rng: random.Random) -> str:
     files = sorted(file for file in work.rglob("*") if file.is_file() and file.name != BESIDE)
     # the header is what most of the damage is for
     file = rng.choice(files) if kind == SERIES or rng.random() < 0.3 else work / f"a{kind}"
-    is_packed = file.name.endswith(".gz") and rng.random() < 0.8
+    is_packed = file.name.endswith((".gz", ".mgz")) and rng.random() < 0.8
     content = bytearray(gzip.decompress(file.read_bytes()) if is_packed else file.read_bytes())
     ways: list[Callable[[bytearray, random.Random], str]] = [_cut, _turn, _turn, _repeat]
     fields = _field_way(file)
@@ -181,8 +214,12 @@ def _damage(work: Path, kind: str, rng: random.Random) -> str:
 
 def _field_way(file: Path) -> Callable[[bytearray, random.Random], str] | None:
     name = file.name
+    if name.endswith(".two.nii"):
+        return partial(_header_field, fields=_NIFTI_2_FIELDS)
+    if name.endswith((".mgh", ".mgz")):
+        return partial(_header_field, fields=_MGH_FIELDS, order=">")
     if name.endswith((".nii", ".nii.gz", ".hdr")):
-        return _nifti_field
+        return partial(_header_field, fields=_NIFTI_FIELDS)
     if name.endswith(".seg.nrrd"):
         # the segments come after the fields of the voxels
         return partial(_text_field, most=40)
@@ -217,21 +254,23 @@ def _repeat(content: bytearray, rng: random.Random) -> str:
 def _number(letter: str, rng: random.Random) -> float | int | bytes:
     if letter == "s":
         return rng.randbytes(4)
-    if letter == "f":
+    if letter in "fd":
         return rng.choice((0.0, -1.0, 1e-38, 1e38, float("nan"), float("inf"), 1.5e9, 352.0, rng.uniform(-2, 2)))
-    least, most = {"h": (-(2**15), 2**15), "i": (-(2**31), 2**31), "B": (0, 256)}[letter]
+    least, most = {"h": (-(2**15), 2**15), "i": (-(2**31), 2**31), "q": (-(2**63), 2**63), "B": (0, 256)}[letter]
     return rng.choice((least, most - 1, 0, 1, 2, 3, 4, 16, 64, 128, rng.randrange(least, most))) % most
 
 
-def _nifti_field(content: bytearray, rng: random.Random) -> str:
-    name, at, letters = rng.choice(_NIFTI_FIELDS)
+def _header_field(
+    content: bytearray, rng: random.Random, *, fields: tuple[tuple[str, int, str], ...], order: str = "<"
+) -> str:
+    name, at, letters = rng.choice(fields)
     many, letter = (int(letters[:-1] or 1), letters[-1]) if letters[-1] != "s" else (1, "s")
     place = rng.randrange(many)
     value = _number(letter, rng)
-    size = struct.calcsize(f"<{'4s' if letter == 's' else letter}")
+    size = struct.calcsize(f"{order}{'4s' if letter == 's' else letter}")
     if at + (place + 1) * size > len(content):
         return f"{name} is gone"
-    struct.pack_into(f"<{'4s' if letter == 's' else letter}", content, at + place * size, value)
+    struct.pack_into(f"{order}{'4s' if letter == 's' else letter}", content, at + place * size, value)
     return f"{name}[{place}] = {value!r}"
 
 

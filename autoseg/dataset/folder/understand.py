@@ -52,7 +52,7 @@ def understand(folder: Path, images: str | None = None, label: str | None = None
         if doubt := _doubt(folder, parts):
             raise DatasetError([_refusal(folder, doubt, left_out)])
         if any(part.is_label for part in parts):
-            entries, kind = pair(parts), _kind(parts)
+            entries, kind = pair(parts) or [], _kind(parts)
         else:
             entries, kind = unpaired(parts), "images without label maps"
         if not entries:

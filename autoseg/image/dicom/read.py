@@ -21,7 +21,7 @@ from autoseg.image.dicom.stacks import geometry_of
 from autoseg.image.dicom.volumes import Chosen, choose
 from autoseg.image.dicom.voxels import read_voxels
 from autoseg.image.geometry import Geometry
-from autoseg.image.image_header import require_sound
+from autoseg.image.sound_geometry import require_sound
 from autoseg.image.walk import LeftOut
 
 _SHOWN = 8

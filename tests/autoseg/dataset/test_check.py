@@ -78,8 +78,8 @@ BAD_INPUTS = {
     "empty file": (lambda f: label(f).write_bytes(b""), "cannot be read as an image"),
     "truncated image": (truncate, "truncated"),
     "label shifted": (
-        lambda f: build.write(label(f), build.label_voxels(), origin=(10, -20, 30.01)),
-        "corners up to 0.01 mm (0.00333 voxels) apart",
+        lambda f: build.write(label(f), build.label_voxels(), origin=(10, -20, 30.16)),
+        "corners up to 0.16 mm (0.0533 voxels) apart",
     ),
     "label of other shape": (
         lambda f: build.write(label(f), build.label_voxels()[:3]),

@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from nibabel.freesurfer.mghformat import MGHHeader
 
 from autoseg.errors import ImageError
 from autoseg.image import declared_size
 from autoseg.image.image import read_image
 from tests.autoseg.dataset import build
+from tests.autoseg.image.nifti import files
 
 SIZE = "1300 1300 1300"
 NRRD = "NRRD0004\ntype: uchar\ndimension: 3\nsizes: {}\nencoding: {}\n\n"
@@ -48,9 +50,24 @@ def png() -> bytes:
     return bytes(content)
 
 
+def nifti_2() -> bytes:
+    return files.header((1300, 1300, 1300), sform=(np.eye(4), 1), version=2).binaryblock + bytes(500)
+
+
+def mgh(dims: tuple[int, ...] = (1300, 1300, 1300, 1)) -> bytes:
+    header = MGHHeader()
+    header["dims"] = dims
+    return header.binaryblock[:90] + bytes(500)
+
+
 BOMBS = {
     "a.nii": lambda: changed(".nii", "<3h", 42, 1300, 1300, 1300),
     "a.nii.gz": lambda: gzip.compress(changed(".nii", "<3h", 42, 1300, 1300, 1300)),
+    "two.nii": lambda: nifti_2(),
+    "two.nii.gz": lambda: gzip.compress(nifti_2()),
+    "a.mgh": lambda: mgh(),
+    "a.mgz": lambda: gzip.compress(mgh()),
+    "endless.mgz": lambda: gzip.compress(mgh((6, 5, 4, 1)) + bytes(100 << 20)),
     "offset.nii": lambda: changed(".nii", "<f", 108, 1.5e9),
     "offset.nii.gz": lambda: gzip.compress(changed(".nii", "<f", 108, 1.5e9)),
     "endless.nii.gz": lambda: gzip.compress(bytes(written(".nii")) + bytes(100 << 20)),

@@ -101,7 +101,7 @@ def test_vector_nifti(tmp_path):
     np.testing.assert_array_equal(np.argwhere(np.isnan(found)), [[2, 1, 2, 3]])
 
 
-def test_rgb_nifti_passes(tmp_path):
+def test_vectors_of_bytes_pass(tmp_path):
     array = np.random.default_rng(0).integers(0, 255, (4, 5, 6, 3)).astype(np.uint8)
     path = tmp_path / "a.nii.gz"
     sitk.WriteImage(sitk.GetImageFromArray(array, isVector=True), str(path))

@@ -96,8 +96,11 @@ def test_a_prediction_without_reference_is_a_warning(folders: tuple[Path, Path, 
 @pytest.mark.parametrize(
     ("geometry", "message"),
     [
-        (Geometry(GRID.shape, GRID.spacing, (0.01, 0.0, 0.0), GRID.direction), "0.01 voxels away"),
-        (Geometry(GRID.shape, (3.0, 1.0, 1.001), GRID.origin, GRID.direction), "voxels away"),
+        (Geometry(GRID.shape, GRID.spacing, (0.06, 0.0, 0.0), GRID.direction), r"up to 0.06 mm \(0.06 voxels\) apart"),
+        (
+            Geometry(GRID.shape, (3.0, 1.0, 1.01), GRID.origin, GRID.direction),
+            "spacing 3 × 1 × 1.01 against 3 × 1 × 1 mm",
+        ),
     ],
 )
 def test_a_prediction_on_another_grid_is_an_error(
@@ -121,7 +124,7 @@ def test_another_shape_an_undeclared_value_and_a_broken_file_are_named(folders: 
     with pytest.raises(IncompleteEvaluation) as raised:
         evaluate_folders(*folders)
     shape, value, broken = raised.value.summary.problems
-    assert "case_0" in shape and "shape (5, 20, 20) instead of (6, 20, 20)" in shape
+    assert "case_0" in shape and "5 × 20 × 20 against 6 × 20 × 20 voxels (z, y, x)" in shape
     assert "case_1" in value and "7" in value
     assert "case_2" in broken and "case_2.nrrd" in broken
     assert raised.value.summary.mean_dice is None

@@ -1,0 +1,53 @@
+"""`evaluate` compares what planning accepts: storage turned, a little beside, values a little from whole numbers."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from autoseg.image.labels import Labels
+from inference.compare import Pair, compare
+from tests.autoseg.dataset import build
+from tests.autoseg.image.nifti import files
+
+LABELS = Labels(values=(0, 1), names=("background", "lesion"))
+
+
+def reference(folder: Path) -> Path:
+    return build.write(folder / "reference.nii.gz", build.label_voxels())
+
+
+@pytest.mark.parametrize("orientation", ["LPS", "RAI", "SAR", "PIL", "ASL"])
+def test_a_prediction_that_is_stored_along_other_axes(tmp_path: Path, orientation: str) -> None:
+    turned = sitk.DICOMOrient(sitk.ReadImage(str(reference(tmp_path))), orientation)
+    sitk.WriteImage(turned, str(tmp_path / "prediction.nii.gz"))
+    done = compare(Pair("a", reference(tmp_path), tmp_path / "prediction.nii.gz"), LABELS)
+    assert done.problem is None and done.warnings == () and done.rows[0].dice == 1.0
+
+
+def test_what_is_beside_or_rounded_is_told(tmp_path: Path) -> None:
+    values = build.label_voxels().astype(np.float32) * np.float32(0.9999)
+    path = build.write(tmp_path / "prediction.nii.gz", values, origin=(10.02, -20, 30))
+    done = compare(Pair("a", reference(tmp_path), path), LABELS)
+    assert done.problem is None and done.rows[0].dice == 1.0
+    assert len(done.warnings) == 2 and all(warning.startswith("case a: ") for warning in done.warnings)
+    assert "8 voxels" in done.warnings[0] and "0.02 mm" in done.warnings[1]
+
+
+def test_further_beside_is_a_problem(tmp_path: Path) -> None:
+    path = build.write(tmp_path / "prediction.nii.gz", build.label_voxels(), origin=(10.06, -20, 30))
+    done = compare(Pair("a", reference(tmp_path), path), LABELS)
+    assert done.rows == () and "up to 0.06 mm (0.06 voxels) apart" in str(done.problem)
+
+
+def test_a_reference_by_the_other_transform_of_the_prediction(tmp_path: Path) -> None:
+    """The prediction has both transforms of its image; the reference was saved with one of them."""
+    values = (files.voxels() > 100).astype(np.uint8)
+    both = files.header(sform=(files.moved(7, -11, 5) @ files.affine(), 4), qform=(files.affine(), 1), dtype=np.uint8)
+    prediction = files.write(tmp_path / "prediction.nii", values, both)
+    for affine, warnings in ((both.get_sform(), 0), (both.get_qform(), 1)):
+        nib.save(nib.Nifti1Image(values, affine), tmp_path / "reference.nii")
+        done = compare(Pair("a", tmp_path / "reference.nii", prediction), LABELS)
+        assert done.problem is None and done.rows[0].dice == 1.0 and len(done.warnings) == warnings
