@@ -64,7 +64,7 @@ def test_series_of_dicom_by_their_descriptions(tmp_path: Path, capsys: pytest.Ca
     rows = read_table(table).rows
     assert [row.cells["case"] for row in rows] and all(row.cells["T1"] and row.cells["T2"] for row in rows)
     shown = capsys.readouterr().out
-    assert "sag T1 tse" in shown and "fits no pattern: localizer" in shown
+    assert "sag T1 tse" in shown and "localizer" in shown
     image = read_image(tmp_path / rows[0].cells["T2"])
     assert image.modality == "MR" and image.array.shape == (1, 3, 4, 5)
     with pytest.raises(InputError, match="give one of them"):
