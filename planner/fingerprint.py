@@ -17,7 +17,6 @@ from typing import Literal
 import cc3d
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from autoseg.dataset.case import Case, Dataset
 from autoseg.dataset.disk_space import is_small
@@ -25,6 +24,7 @@ from autoseg.dataset.fingerprint import CaseFingerprint, ClassFingerprint, Displ
 from autoseg.dataset.grids import same_voxels
 from autoseg.dataset.load import LoadedCase, load_case
 from autoseg.errors import DatasetError
+from autoseg.image.class_boxes import class_boxes
 from autoseg.image.geometry import Geometry, closest_world_axes, slices_of
 from autoseg.image.image import read_geometry
 from autoseg.image.labels import Labels
@@ -126,13 +126,13 @@ def measure_case(name: str, loaded: LoadedCase, crop: Box, labels: Labels) -> Ca
         orientation=loaded.stored.orientation(),
         present=loaded.present,
         body=body_box(loaded.image, loaded.present),
-        foreground=labelled_box(loaded.label),
+        foreground=labelled_box(labels.any_foreground(loaded.label)),
         classes=measure_classes(loaded.label, loaded.geometry, labels),
     )
 
 
 def measure_classes(label: NDArray[np.uint8], geometry: Geometry, labels: Labels) -> dict[str, ClassFingerprint]:
-    """Volume, connected components (26-neighbourhood) and left-right position of each foreground class.
+    """Volume, connected components (26-neighbourhood) and left-right position of each foreground class or region.
 
     Args:
         label: class indices (z, y, x).
@@ -140,13 +140,13 @@ def measure_classes(label: NDArray[np.uint8], geometry: Geometry, labels: Labels
         labels: the classes of the data set.
     """
     voxel = math.prod(geometry.spacing)
-    boxes = ndimage.find_objects(label, max_label=labels.classes - 1)
+    boxes = class_boxes(label, labels)
     classes = {}
     for index, (name, box) in enumerate(zip(labels.foreground, boxes, strict=True), start=1):
         if box is None:
             classes[name] = ClassFingerprint(volume_mm3=0, components_mm3=(), centroid_x=None)
             continue
-        mask = np.ascontiguousarray(label[box] == index)
+        mask = np.ascontiguousarray(labels.mask(label[box], index))
         sizes = np.bincount(cc3d.connected_components(mask, connectivity=26).ravel())[1:]
         classes[name] = ClassFingerprint(
             volume_mm3=float(sizes.sum() * voxel),
@@ -195,21 +195,23 @@ def measure_displacements(case: Case, loaded: LoadedCase, channels: Sequence[str
 
 
 def sample_intensities(
-    loaded: LoadedCase, crop: Box, samples: int, rng: np.random.Generator
+    loaded: LoadedCase, crop: Box, labels: Labels, samples: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], ...]:
     """Sampled intensities (n,) of foreground voxels for each channel; empty if the channel or foreground is absent.
 
     Voxels are drawn with replacement, so that cases with little foreground weigh as much as the others. Foreground
-    outside the crop to non-zero does not count, as it is not trained on.
+    outside the crop to non-zero does not count, as it is not trained on. Ignored voxels are no foreground, which they
+    are in nnU-Net 2.8.1.
 
     Args:
         loaded: the loaded case, with its label.
         crop: box (z, y, x) of the crop to non-zero voxels.
+        labels: the classes of the data set.
         samples: number of voxels drawn for each channel.
         rng: random generator that draws the voxels.
     """
     assert loaded.label is not None
-    foreground = loaded.label[crop] > 0
+    foreground = labels.any_foreground(loaded.label[crop])
     none = np.zeros(0, dtype=np.float32)
     if not foreground.any():
         return (none,) * len(loaded.present)
@@ -226,7 +228,7 @@ def _measure(task: _Task) -> _Measured:
     moved_mm = measure_displacements(task.case, loaded, task.channels)
     return _Measured(
         measure_case(task.case.name, loaded, crop, task.labels).changed(displacements=moved_mm),
-        sample_intensities(loaded, crop, task.samples, rng),
+        sample_intensities(loaded, crop, task.labels, task.samples, rng),
     )
 
 

@@ -50,7 +50,7 @@ def read_table_dataset(path: Path) -> Dataset:
     labels = (
         _labels_found([case.label for case in cases if case.label is not None], path)
         if declaration.labels is None
-        else labels_of(declaration.labels, declared)
+        else labels_of(declaration.labels, declared, declaration.regions_class_order)
     )
     first = next((image for case in cases for image in case.images if image is not None), None)
     return Dataset(

@@ -62,7 +62,9 @@ def rule_of(name: str, setting: Setting) -> ClassRule:
 
 
 def outcomes_of_case(files: CaseFiles, candidate: Candidate, labels: Labels) -> list[Outcomes]:
-    """Outcomes of each foreground class in one case; the other classes keep the threshold 0.5.
+    """Outcomes of each foreground class or region in one case; the other classes keep the threshold 0.5.
+
+    A region is taken by itself here, before others are written over it.
 
     Args:
         files: files of the case.
@@ -72,15 +74,28 @@ def outcomes_of_case(files: CaseFiles, candidate: Candidate, labels: Labels) -> 
     Raises:
         RunFolderError, ImageError, DatasetError: see `CaseFiles`.
     """
-    mixture = Mixture(files.read(candidate))
+    mixture = Mixture(files.read(candidate, overlapping=labels.overlapping))
     record = mixture.record
     truth = files.read_reference(record, labels)
     spacing = record.reoriented.spacing
-    competitors = _Competitors(mixture)
-    return [
-        _outcomes(*competitors.of_class(index), truth == index, slices_of(record.crop), spacing)
-        for index in range(1, labels.classes)
-    ]
+    competitors = None if labels.overlapping else _Competitors(mixture)
+    annotated = labels.annotated(truth)
+    outcomes = []
+    for index in range(1, len(labels.foreground) + 1):
+        own, competing = _of_region(mixture, index) if competitors is None else competitors.of_class(index)
+        if annotated is not None:
+            # what is predicted in ignored voxels does not count
+            own = own * annotated[slices_of(record.crop)]
+        outcomes.append(_outcomes(own, competing, labels.mask(truth, index), slices_of(record.crop), spacing))
+    return outcomes
+
+
+def _of_region(mixture: Mixture, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Probability of a region, and of all that is outside of it, both (z, y, x) of the crop."""
+    own = np.empty(mixture.record.cropped_shape, np.float32)
+    for planes in mixture.slabs():
+        own[planes] = mixture.mean(index, (planes, slice(0, own.shape[1]), slice(0, own.shape[2])))
+    return own, 1 - own
 
 
 class _Competitors:

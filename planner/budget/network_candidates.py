@@ -145,7 +145,7 @@ def _at(
     order = axis_order(spacing, shape).value
     axes = order if reference.slice_axis is None else tuple(a for a in order if a != reference.slice_axis)
     along, median = [spacing[a] for a in axes], [shape[a] for a in axes]
-    target = Target(reference.network.architecture, 0.0, fingerprint.labels.classes, axes)
+    target = Target(reference.network.architecture, 0.0, fingerprint.labels.outputs, axes)
     topology = plan_topology(along, first_patch(along, median))
     at_most, given = math.prod(reference.patch_size), 0
     while True:
