@@ -179,7 +179,6 @@ def test_decathlon_field_in_a_list_named_with_its_line(tmp_path):
     [
         ({"background": 0, "whole": [1, 2]}, "gives every label back: 2 becomes 1. If that is meant"),
         ({"background": 0, "whole": [0, 1]}, "labels.whole: 0 is the background's value"),
-        ({"background": 0, "a": [1, 2], "b": [2, 1], "c": 1}, "labels.b: holds the same values as a"),
         ({"background": 0, "a": 1, "ignore": [2, 3]}, "labels.ignore: has several values"),
         ({"background": 0, "lesion": 2, "ignore": 1}, "labels.ignore: must have the highest value; it has 1, and 2"),
         ({"background": 0, "lesion": 1, "Ignore": 2}, "write \"ignore\" for 'Ignore' if its voxels are not annotated"),
