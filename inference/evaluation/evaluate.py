@@ -18,6 +18,7 @@ from autoseg.image.labels import Labels
 from autoseg.machine import clock
 from autoseg.machine.map_cases import expected_seconds
 from autoseg.metrics import CaseMetrics, Summary, summarize
+from autoseg.metrics.rules import rules_of_labels
 from autoseg.plan.plan import Plan, read_plan
 from autoseg.run_folder.dataset_record import read_record
 from autoseg.run_folder.paths import RunFolder
@@ -109,6 +110,7 @@ def evaluate_folders(
         strata=strata,
         problems=[*(f"case {c}: has no prediction in {prediction}" for c in matched.missing), *_problems(compared)],
         warnings=[f"case {c}: is predicted, but has no reference; left out" for c in matched.extra],
+        more_rules=rules_of_labels(labels),
     )
     backgrounds = _backgrounds(matched.pairs, images)
     pictures = chosen_pictures(rows, {p.case: p for p in matched.pairs}, labels, backgrounds)
@@ -161,6 +163,7 @@ def report_run(
             *_left_out_warning(found.of_run, found.splits),
             *(notes_on_splits(found.of_run, record) if record else ()),
         ],
+        more_rules=rules_of_labels(plan.labels),
     )
     backgrounds = preprocessed_backgrounds(run, configuration, plan, pairs)
     compared_cases = {row.case for row in rows}

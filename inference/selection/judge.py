@@ -73,17 +73,14 @@ def judge_case(
     truth = files.read_reference(record, labels)
     values = labels.to_values(truth), labels.to_values(classes)
     rows = case_metrics(files.case, *values, record.reoriented.spacing, labels, surfaces=False)
-    found = {}
-    if (known := labels.annotated(truth)) is not None:
-        # nothing is known of what lies elsewhere, so it is neither false nor suspicious
-        truth, classes = truth * known, classes * known
+    found, known = {}, labels.annotated(truth)
     of_lesions = [index for index, name in enumerate(labels.foreground, start=1) if name in lesions]
     annotated, predicted = (_any(labels, which, of_lesions) for which in (truth, classes))
     for index in of_lesions:
         own = labels.mask(truth, index)
         found[labels.foreground[index - 1]] = (
             tuple(annotated_lesions(own, mixture, index, predicted)),
-            tuple(predicted_lesions(labels.mask(classes, index), mixture, index, own, annotated)),
+            tuple(predicted_lesions(labels.mask(classes, index), mixture, index, own, annotated, known)),
         )
     return Judged(tuple(rows), found, record.reoriented)
 
