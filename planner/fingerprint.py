@@ -17,6 +17,7 @@ from typing import Literal
 import cc3d
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from autoseg.dataset.case import Case, Dataset
 from autoseg.dataset.disk_space import is_small
@@ -24,7 +25,7 @@ from autoseg.dataset.fingerprint import CaseFingerprint, ClassFingerprint, Displ
 from autoseg.dataset.grids import same_voxels
 from autoseg.dataset.load import LoadedCase, load_case
 from autoseg.errors import DatasetError
-from autoseg.image.class_boxes import class_boxes
+from autoseg.image.class_boxes import Slices, class_boxes
 from autoseg.image.geometry import Geometry, closest_world_axes, slices_of
 from autoseg.image.image import read_geometry
 from autoseg.image.labels import Labels
@@ -134,6 +135,8 @@ def measure_case(name: str, loaded: LoadedCase, crop: Box, labels: Labels) -> Ca
 def measure_classes(label: NDArray[np.uint8], geometry: Geometry, labels: Labels) -> dict[str, ClassFingerprint]:
     """Volume, connected components (26-neighbourhood) and left-right position of each foreground class or region.
 
+    A component that reaches ignored voxels is left out of the components, since its size is not known.
+
     Args:
         label: class indices (z, y, x).
         geometry: geometry of the label's grid.
@@ -141,19 +144,37 @@ def measure_classes(label: NDArray[np.uint8], geometry: Geometry, labels: Labels
     """
     voxel = math.prod(geometry.spacing)
     boxes = class_boxes(label, labels)
+    ignored = None if labels.ignored is None else label == labels.ignored
     classes = {}
     for index, (name, box) in enumerate(zip(labels.foreground, boxes, strict=True), start=1):
         if box is None:
             classes[name] = ClassFingerprint(volume_mm3=0, components_mm3=(), centroid_x=None)
             continue
         mask = np.ascontiguousarray(labels.mask(label[box], index))
-        sizes = np.bincount(cc3d.connected_components(mask, connectivity=26).ravel())[1:]
+        parts = cc3d.connected_components(mask, connectivity=26)
+        sizes = np.bincount(parts.ravel())[1:]
+        whole = sizes if ignored is None else np.delete(sizes, _cut(parts, box, ignored))
         classes[name] = ClassFingerprint(
             volume_mm3=float(sizes.sum() * voxel),
-            components_mm3=tuple(float(size * voxel) for size in np.sort(sizes)[::-1]),
+            components_mm3=tuple(float(size * voxel) for size in np.sort(whole)[::-1]),
             centroid_x=left_share(mask, [part.start for part in box], geometry),
         )
     return classes
+
+
+def _cut(parts: NDArray[np.integer], box: Slices, ignored: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Indices from 0 of the components that touch ignored voxels.
+
+    Args:
+        parts: number of the component of each voxel (z, y, x) of a box, from 1.
+        box: box in voxels of the image.
+        ignored: ignored voxels (z, y, x) of the image.
+    """
+    wider = tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in box)
+    near = ndimage.binary_dilation(ignored[wider], np.ones((3, 3, 3), dtype=bool))
+    inside = tuple(slice(p.start - w.start, p.stop - w.start) for p, w in zip(box, wider, strict=True))
+    touching = np.unique(parts[near[inside]])
+    return touching[touching > 0].astype(np.int64) - 1
 
 
 def left_share(mask: NDArray[np.bool_], start: Sequence[int], geometry: Geometry) -> float:

@@ -248,7 +248,7 @@ def _label_problems(values: Mapping[str, Values], has_ignore: bool) -> list[tupl
     every = {one for value in values.values() for one in as_tuple(value)}
     if len(every) < 2:
         found.append((of_all, "declare one label beside the background at least"))
-    if (count := len(every) + has_ignore) > MOST_LABELS:
+    if (count := max(len(every), len(values)) + has_ignore) > MOST_LABELS:
         found.append((of_all, f"{count} labels, {MOST_LABELS} at most are supported"))
     return found
 

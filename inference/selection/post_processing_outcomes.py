@@ -84,7 +84,7 @@ def outcomes_of_case(files: CaseFiles, candidate: Candidate, labels: Labels) -> 
     for index in range(1, len(labels.foreground) + 1):
         own, competing = _of_region(mixture, index) if competitors is None else competitors.of_class(index)
         of_class = labels.mask(truth, index)
-        outcomes.append(_outcomes(own, competing, of_class, annotated, slices_of(record.crop), spacing))
+        outcomes.append(_outcomes(own, competing, of_class, slices_of(record.crop), spacing, annotated))
     return outcomes
 
 
@@ -126,9 +126,9 @@ def _outcomes(
     own: NDArray[np.float32],
     competing: NDArray[np.float32] | None,
     truth: NDArray[np.bool_],
-    annotated: NDArray[np.bool_] | None,
     crop: tuple[slice, ...],
     spacing: Spacing,
+    annotated: NDArray[np.bool_] | None = None,
 ) -> Outcomes:
     """Outcomes of one class.
 
@@ -136,9 +136,9 @@ def _outcomes(
         own: probability (z, y, x) of the class, on the crop.
         competing: probability (z, y, x) of the competing class, on the crop; None = none competes with a region.
         truth: voxels (z, y, x) of the class in the reference, on the whole image.
-        annotated: annotated voxels (z, y, x) of the whole image; None = all.
         crop: the crop, in voxels of the image.
         spacing: spacing (z, y, x) in mm.
+        annotated: annotated voxels (z, y, x) of the whole image; None = all.
     """
     lesions, count = cc3d.connected_components(np.ascontiguousarray(truth), connectivity=26, return_N=True)
     reference = int(np.count_nonzero(truth))

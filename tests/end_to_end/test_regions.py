@@ -1,4 +1,4 @@
-"""The whole path in seconds with regions, with voxels that are not annotated, and with both."""
+"""The whole path in seconds with regions, and with voxels that are not annotated."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,6 @@ REGIONS = {"background": 0, "whole": [1, 2], "core": 2}
 KINDS = {
     "regions": REGIONS,
     "ignore": {"background": 0, "rim": 1, "core": 2, "ignore": 3},
-    "both": REGIONS | {"ignore": 3},
 }
 MEMBERS = {"whole": (1, 2), "rim": (1,), "core": (2,)}
 

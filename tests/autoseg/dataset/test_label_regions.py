@@ -73,6 +73,10 @@ def test_where_inclusion_does_not_give_every_label_back_it_is_told_what_to_write
         ({"labels": {"background": 0, "a": [1, 2], "b": [2, 1]}}, "labels.b: holds the same values as a"),
         ({"labels": NESTED | {"ignore": 3}}, "labels.ignore: must have the highest value; it has 3, and 3 is another"),
         ({"labels": {"background": 0, "a": []}}, "a region holds 0 values"),
+        (
+            {"labels": {"background": 0} | {f"{i} {j}": [i, j] for i in range(1, 30) for j in range(30, 60)}},
+            "871 labels, 256 at most are supported",
+        ),
         ({"labels": {"background": 0, "a": [1, 1.5]}}, "labels.a"),
         ({"labels": {"background": 0, "a": [True, 2]}}, "a label value is a whole number"),
         ({"labels": {"background": 0, "a": [0, 1], "b": 1}}, "labels.a: 0 is the background's value"),
