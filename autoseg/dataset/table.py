@@ -63,7 +63,11 @@ def read_table_dataset(path: Path) -> Dataset:
         file_ending=(split_ending(first)[1] if first else "") or ".nii.gz",
         folder=path.parent,
         problems=tuple(table.malformed.values()),
-        warnings=(*_empty_columns(table, strata), *_columns_of_lost_files(table, strata)),
+        warnings=(
+            *_empty_columns(table, strata),
+            *_columns_of_lost_files(table, strata),
+            *_column_of_annotated_classes(table, strata),
+        ),
         description=declaration.description,
         synthetic=declaration.synthetic,
     )
@@ -135,6 +139,16 @@ def _columns_of_lost_files(table: CsvTable, strata: list[str]) -> tuple[str, ...
                 "it is taken for a stratification column; if it is a sequence, mend its paths"
             )
     return tuple(warnings)
+
+
+def _column_of_annotated_classes(table: CsvTable, strata: list[str]) -> tuple[str, ...]:
+    """A warning for a column whose name promises what is not read: which classes were looked for in each case."""
+    return tuple(
+        f"{table.path}: column {column!r} is taken for a stratification column, so classes that nobody looked for in a "
+        "case count as absent there; mark where they may be with the label `ignore`"
+        for column in strata
+        if column.casefold() == "annotated"
+    )
 
 
 def _labels_found(files: list[Path], table: Path) -> Labels:

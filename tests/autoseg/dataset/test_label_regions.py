@@ -134,3 +134,9 @@ def test_the_decathlons_form_and_a_table_have_them_too(tmp_path: Path) -> None:
     labels = labels_of(values, tmp_path / "dataset.json")
     assert order_of(labels) == [("whole", 1), ("core", 2)] and labels.ignore == 3
     assert labels_of({"background": 0, "a": 1}, tmp_path).ignore is None
+
+
+def test_a_column_that_promises_the_classes_of_a_case_is_told_to_be_none(tmp_path: Path) -> None:
+    build.write_table(tmp_path, [row | {"annotated": "lesion"} for row in build.table(tmp_path)])
+    warnings = read_dataset(tmp_path).warnings
+    assert "column 'annotated' is taken for a stratification column" in warnings[-1]
