@@ -33,6 +33,7 @@ from batchgenerators.transforms.spatial_transforms import MirrorTransform, Spati
 from rich.table import Table
 
 from autoseg.image.geometry import Shape, Spacing
+from autoseg.image.labels import Labels
 from autoseg.plan.configuration import Configuration, Network, Prediction, Training
 from autoseg.run_folder.preprocessed_case import Foreground, write_case
 from autoseg.terminal import open_console
@@ -104,6 +105,9 @@ def write_cases(root: Path, shape: Shape, cases: int = 3) -> list[Path]:
     return sorted(root.iterdir())
 
 
+LABELS = Labels(values=(0, 1), names=("background", "object"))
+
+
 def seconds_each(step: Callable[[], object], times: int) -> float:
     step()
     begin = time.process_time()
@@ -114,7 +118,15 @@ def seconds_each(step: Callable[[], object], times: int) -> float:
 
 def ours(folders: list[Path], config: Configuration, batches: int, cache_bytes: int) -> float:
     with BatchLoader(
-        folders, config, seed=0, fold=0, first_step=0, last_step=batches + 1, workers=0, cache_bytes=cache_bytes
+        folders,
+        config,
+        labels=LABELS,
+        seed=0,
+        fold=0,
+        first_step=0,
+        last_step=batches + 1,
+        workers=0,
+        cache_bytes=cache_bytes,
     ) as loader:
         steps = iter(loader)
         return seconds_each(lambda: next(steps), batches)

@@ -45,7 +45,7 @@ def tables_of(run: RunFolder, configuration: str) -> list[tuple[str, OutcomeTabl
     """Name, outcomes of every setting in every case, and fold of each case, for each class of lesions."""
     plan = read_plan(run.plan)
     compared = compared_cases(run, plan, read_splits(run.splits), [configuration])
-    workers = compared.workers(plan.labels.classes)
+    workers = compared.workers(plan.labels.outputs)
     tables = outcome_tables(compared, (configuration,), plan.labels, workers)
     names = plan.lesions or plan.labels.foreground
     return [

@@ -66,7 +66,7 @@ def write_run(folder: Path, plan: Plan, fingerprint: Fingerprint) -> RunFolder:
     write_plan(run.plan, plan, {})
     write_fingerprint(run.fingerprint, fingerprint)
     torch.manual_seed(0)
-    network = build_network(plan.configurations["3d"].network, len(plan.channels), plan.labels.classes)
+    network = build_network(plan.configurations["3d"].network, len(plan.channels), plan.labels.outputs)
     save_weights(run.weights("3d", 0), network.state_dict())
     return run
 

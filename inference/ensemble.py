@@ -68,10 +68,17 @@ def choose_members(run: RunFolder, configuration: str, folds: Sequence[int] | No
 
 
 class Ensemble:
-    """Networks that are loaded once; a call with a patch returns the mean of their probabilities."""
+    """Networks that are loaded once; a call with a patch returns the mean of their probabilities.
 
-    def __init__(self, networks: Sequence[nn.Module], device: torch.device) -> None:
+    Args:
+        networks: networks in evaluation mode, on the device.
+        device: device on which they predict.
+        overlapping: whether their outputs are regions, which may overlap.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module], device: torch.device, *, overlapping: bool = False) -> None:
         self.device = device
+        self._overlapping = overlapping
         self._networks = tuple(networks)
 
     @classmethod
@@ -81,8 +88,9 @@ class Ensemble:
         Raises:
             RunFolderError: a member's weights are missing, damaged or made with another plan.
         """
-        return cls([load_network(run, plan, m.configuration, m.fold, device) for m in members], device)
+        networks = [load_network(run, plan, m.configuration, m.fold, device) for m in members]
+        return cls(networks, device, overlapping=plan.labels.overlapping)
 
     def __call__(self, patch: torch.Tensor) -> torch.Tensor:
-        """Mean of the members' softmax: probabilities (B, K, z, y, x) in float32 of patches (B, C, z, y, x)."""
-        return mean_probabilities(self._networks, patch.to(self.device))
+        """Mean of the members' probabilities (B, K, z, y, x) in float32 of patches (B, C, z, y, x)."""
+        return mean_probabilities(self._networks, patch.to(self.device), overlapping=self._overlapping)

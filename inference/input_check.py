@@ -62,7 +62,7 @@ def require_possible_size(loaded: LoadedCase, plan: Plan, configuration: Configu
     if reason := why_impossible(loaded.geometry, target, math.prod(configuration.median_shape)):
         raise ImageError(f"{reason}; expected is what the model was trained with")
     # the crop to non-zero is at most the image; what is counted here is held at the same time
-    per_voxel = _BYTES_OF_CHANNEL * len(plan.channels) + _BYTES_OF_CLASS * plan.labels.classes
+    per_voxel = _BYTES_OF_CHANNEL * len(plan.channels) + _BYTES_OF_CLASS * plan.labels.outputs
     needed, there = per_voxel * resampled_voxels(loaded.geometry, target), total_memory()
     if needed > there:
         raise ImageError(

@@ -2,12 +2,13 @@
 
 Thresholds act on the probabilities, before the label map is made (`class_weights`). Components are removed from
 the label map (`remove_components`). The voxels of a removed component get the most frequent class around it, so
-that a false lesion leaves no hole in the organ in which it lay.
+that a false lesion leaves no hole in the organ in which it lay. Of regions, each one is thresholded and cleared of
+components by itself, before the label map is made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import cc3d
 import numpy as np
@@ -15,10 +16,41 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, find_objects
 
 from autoseg.image.geometry import Spacing
+from autoseg.image.labels import Labels
 from autoseg.metrics.lesions import equivalent_diameters
 from autoseg.run_folder.selection import ClassRule
+from autoseg.whole_image.case_probabilities import CaseProbabilities
+from autoseg.whole_image.mixture import Mixture, most_probable, region_mask
 
 _NEIGHBOURS = np.ones((3, 3, 3), dtype=bool)
+
+
+def post_processed(
+    members: Sequence[CaseProbabilities], rules: Sequence[ClassRule], labels: Labels
+) -> NDArray[np.uint8]:
+    """Class indices (z, y, x) of the whole reoriented image, post-processed.
+
+    Each region is post-processed by itself, before the regions are written one over the other.
+
+    Args:
+        members: predictions of one image, one for each configuration, which are averaged.
+        rules: one rule for each foreground class or region, in the order of `labels.foreground`.
+        labels: classes and regions of the data set.
+    """
+    spacing = members[0].record.reoriented.spacing
+    if not labels.overlapping:
+        classes = most_probable(members, class_weights(rules))
+        remove_components(classes, rules, spacing)
+        return classes
+    mixture = Mixture(members)
+
+    def masks() -> Iterator[NDArray[np.bool_]]:
+        for index, rule in enumerate(rules, start=1):
+            mask = region_mask(mixture, index, rule.threshold).astype(np.uint8)
+            remove_components(mask, [rule], spacing)
+            yield mask > 0
+
+    return labels.of_regions(masks())
 
 
 def class_weights(rules: Sequence[ClassRule]) -> tuple[float, ...]:

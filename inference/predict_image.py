@@ -33,13 +33,13 @@ from autoseg.terminal import styled
 from autoseg.whole_image.case_memory import case_bytes
 from autoseg.whole_image.case_probabilities import CaseProbabilities, quantized
 from autoseg.whole_image.export import export_probabilities, label_image
-from autoseg.whole_image.mixture import Mixture, most_probable
+from autoseg.whole_image.mixture import Mixture
 from autoseg.whole_image.prepared_case import predict_prepared_case
 from inference.ensemble_groups import Group, groups_that_see
 from inference.input_check import require_possible_size, require_predictable, unusual
 from inference.lesion_scores.components import predicted_lesions
 from inference.lesion_scores.table import LesionTable, Row, rows_of
-from inference.post_processing import class_weights, remove_components
+from inference.post_processing import post_processed
 from inference.predicted_part import notes
 
 Tell = Callable[[Text], None]
@@ -124,7 +124,7 @@ def image_bytes(predictor: Predictor, case: Case) -> int | None:
     if plan.orientation == "canonical":
         grid = to_canonical(grid).apply_to_geometry(grid)
     prepared = [resampled_voxels(grid, group.configuration.target_spacing(grid.spacing)) for group in predictor.groups]
-    return case_bytes(math.prod(grid.shape), prepared, len(plan.channels), plan.labels.classes)
+    return case_bytes(math.prod(grid.shape), prepared, len(plan.channels), plan.labels.outputs)
 
 
 def prepare_image(predictor: Predictor, case: Case) -> PreparedImage:
@@ -187,8 +187,9 @@ def predict_image(
         )
         record = prepared.record
         del prepared
-        kept = quantized(probabilities) if len(predictor.groups) > 1 else probabilities
-        members.append(CaseProbabilities(kept, record))
+        overlapping = plan.labels.overlapping
+        kept = quantized(probabilities, overlapping=overlapping) if len(predictor.groups) > 1 else probabilities
+        members.append(CaseProbabilities(kept, record, overlapping))
         del probabilities, kept
     return PredictedImage(image.part, members)
 
@@ -207,13 +208,13 @@ def finish_image(predictor: Predictor, image: PredictedImage, name: str, target:
     image.members = []
     if predictor.save_probabilities:
         folder = target.parent / "probabilities" / name
+        kind = "region" if plan.labels.overlapping else "label"
         for value, probability in export_probabilities(members, plan.labels):
-            write_image(folder / f"label_{value}{target.name.removeprefix(name)}", probability)
+            write_image(folder / f"{kind}_{value}{target.name.removeprefix(name)}", probability)
     record = members[0].record
-    classes = most_probable(members, class_weights(predictor.rules))
+    classes = post_processed(members, predictor.rules, plan.labels)
     if not plan.lesions:
         del members
-    remove_components(classes, predictor.rules, record.reoriented.spacing)
     for note in notes(image.part, classes):
         tell(styled("yellow", name, f": {note}"))
     if predictor.table is not None:
@@ -227,5 +228,6 @@ def _lesion_rows(predictor: Predictor, case: str, classes: NDArray[np.uint8], mi
     """Rows of `predicted_lesions.csv` of one case."""
     plan, grid = predictor.plan, mixture.record.reoriented
     for name in plan.lesions:
-        found = predicted_lesions(classes, mixture, plan.labels.names.index(name))
+        index = plan.labels.foreground.index(name) + 1
+        found = predicted_lesions(plan.labels.mask(classes, index), mixture, index)
         yield from rows_of(case, name, found, predictor.scores.get(name), grid)

@@ -25,6 +25,7 @@ from autoseg.dataset.fingerprint import CaseFingerprint, ClassFingerprint, Displ
 from autoseg.dataset.grids import same_voxels
 from autoseg.dataset.load import LoadedCase, load_case
 from autoseg.errors import DatasetError
+from autoseg.image.class_boxes import Slices, class_boxes
 from autoseg.image.geometry import Geometry, closest_world_axes, slices_of
 from autoseg.image.image import read_geometry
 from autoseg.image.labels import Labels
@@ -126,13 +127,15 @@ def measure_case(name: str, loaded: LoadedCase, crop: Box, labels: Labels) -> Ca
         orientation=loaded.stored.orientation(),
         present=loaded.present,
         body=body_box(loaded.image, loaded.present),
-        foreground=labelled_box(loaded.label),
+        foreground=labelled_box(labels.any_foreground(loaded.label)),
         classes=measure_classes(loaded.label, loaded.geometry, labels),
     )
 
 
 def measure_classes(label: NDArray[np.uint8], geometry: Geometry, labels: Labels) -> dict[str, ClassFingerprint]:
-    """Volume, connected components (26-neighbourhood) and left-right position of each foreground class.
+    """Volume, connected components (26-neighbourhood) and left-right position of each foreground class or region.
+
+    A component that reaches ignored voxels is left out of the components, since its size is not known.
 
     Args:
         label: class indices (z, y, x).
@@ -140,20 +143,38 @@ def measure_classes(label: NDArray[np.uint8], geometry: Geometry, labels: Labels
         labels: the classes of the data set.
     """
     voxel = math.prod(geometry.spacing)
-    boxes = ndimage.find_objects(label, max_label=labels.classes - 1)
+    boxes = class_boxes(label, labels)
+    ignored = None if labels.ignored is None else label == labels.ignored
     classes = {}
     for index, (name, box) in enumerate(zip(labels.foreground, boxes, strict=True), start=1):
         if box is None:
             classes[name] = ClassFingerprint(volume_mm3=0, components_mm3=(), centroid_x=None)
             continue
-        mask = np.ascontiguousarray(label[box] == index)
-        sizes = np.bincount(cc3d.connected_components(mask, connectivity=26).ravel())[1:]
+        mask = np.ascontiguousarray(labels.mask(label[box], index))
+        parts = cc3d.connected_components(mask, connectivity=26)
+        sizes = np.bincount(parts.ravel())[1:]
+        whole = sizes if ignored is None else np.delete(sizes, _cut(parts, box, ignored))
         classes[name] = ClassFingerprint(
             volume_mm3=float(sizes.sum() * voxel),
-            components_mm3=tuple(float(size * voxel) for size in np.sort(sizes)[::-1]),
+            components_mm3=tuple(float(size * voxel) for size in np.sort(whole)[::-1]),
             centroid_x=left_share(mask, [part.start for part in box], geometry),
         )
     return classes
+
+
+def _cut(parts: NDArray[np.integer], box: Slices, ignored: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Indices from 0 of the components that touch ignored voxels.
+
+    Args:
+        parts: number of the component of each voxel (z, y, x) of a box, from 1.
+        box: box in voxels of the image.
+        ignored: ignored voxels (z, y, x) of the image.
+    """
+    wider = tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in box)
+    near = ndimage.binary_dilation(ignored[wider], np.ones((3, 3, 3), dtype=bool))
+    inside = tuple(slice(p.start - w.start, p.stop - w.start) for p, w in zip(box, wider, strict=True))
+    touching = np.unique(parts[near[inside]])
+    return touching[touching > 0].astype(np.int64) - 1
 
 
 def left_share(mask: NDArray[np.bool_], start: Sequence[int], geometry: Geometry) -> float:
@@ -195,21 +216,23 @@ def measure_displacements(case: Case, loaded: LoadedCase, channels: Sequence[str
 
 
 def sample_intensities(
-    loaded: LoadedCase, crop: Box, samples: int, rng: np.random.Generator
+    loaded: LoadedCase, crop: Box, labels: Labels, samples: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], ...]:
     """Sampled intensities (n,) of foreground voxels for each channel; empty if the channel or foreground is absent.
 
     Voxels are drawn with replacement, so that cases with little foreground weigh as much as the others. Foreground
-    outside the crop to non-zero does not count, as it is not trained on.
+    outside the crop to non-zero does not count, as it is not trained on. Ignored voxels are no foreground, which they
+    are in nnU-Net 2.8.1.
 
     Args:
         loaded: the loaded case, with its label.
         crop: box (z, y, x) of the crop to non-zero voxels.
+        labels: the classes of the data set.
         samples: number of voxels drawn for each channel.
         rng: random generator that draws the voxels.
     """
     assert loaded.label is not None
-    foreground = loaded.label[crop] > 0
+    foreground = labels.any_foreground(loaded.label[crop])
     none = np.zeros(0, dtype=np.float32)
     if not foreground.any():
         return (none,) * len(loaded.present)
@@ -226,7 +249,7 @@ def _measure(task: _Task) -> _Measured:
     moved_mm = measure_displacements(task.case, loaded, task.channels)
     return _Measured(
         measure_case(task.case.name, loaded, crop, task.labels).changed(displacements=moved_mm),
-        sample_intensities(loaded, crop, task.samples, rng),
+        sample_intensities(loaded, crop, task.labels, task.samples, rng),
     )
 
 

@@ -168,7 +168,7 @@ def _preprocess(task: _Task) -> tuple[str, ...]:
         raise DatasetError([f"{case.name}: has no label and cannot be trained on"])
     loaded = aligned_as_planned(load_case(case, plan.labels, plan.orientation), plan, case.name)
     assert loaded.label is not None
-    warnings, labelled = loaded.warnings, labelled_box(loaded.label)
+    warnings, labelled = loaded.warnings, labelled_box(plan.labels.any_foreground(loaded.label))
     with staged_in(task.staging), folder_replaced_when_done(task.folder) as folder:
         write_image(folder / "reference.nii.gz", _reference(loaded, plan.labels))
         # the list gives up the only reference, so that the original voxels are freed once they are normalised
@@ -181,7 +181,7 @@ def _preprocess(task: _Task) -> tuple[str, ...]:
         if plan.region and labelled and overlap(labelled, prepared.record.crop) != labelled:
             warnings += (f"{case.name}: {OUTSIDE}",)
         rng = np.random.default_rng([plan.seed, zlib.crc32(case.name.encode())])
-        foreground = sample_foreground(prepared.label, rng)
+        foreground = sample_foreground(prepared.label, rng, plan.labels)
         write_case(folder, prepared.record, prepared.image, prepared.label, foreground)
         (folder / MARKER).write_text(decided_by.model_dump_json(indent=1), encoding="utf-8")
     return warnings

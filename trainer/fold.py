@@ -185,6 +185,7 @@ def _train(task: Fold, stop: StopRequest, bar: FoldBar, at_other_pace: AtOtherPa
         [task.case(case) for case in task.split.train],
         task.configuration.changed(training=training, patch_size=patch_size),
         layout=InputLayout.of(task.plan, task.configuration),
+        labels=task.plan.labels,
         seed=task.plan.seed,
         fold=task.index,
         first_step=state.step,

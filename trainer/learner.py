@@ -19,8 +19,9 @@ from autoseg.network.unet import UNet
 from autoseg.plan.configuration import Configuration, Training
 from autoseg.plan.plan import Plan
 from trainer.data.batch import Batch
+from trainer.label_loss import counting_of, loss_of
 from trainer.lesion_loss import lesion_wise_loss
-from trainer.loss import deep_supervision_loss, foreground_counts
+from trainer.loss import deep_supervision_loss
 from trainer.ranks import ALONE, Ranks
 
 LONG_BETA, QUICK_BETA = 0.999, 0.98
@@ -51,9 +52,12 @@ class Learner:
         torch.manual_seed(seed)
         network = network_by_plan(plan, configuration, deep_supervision=training.deep_supervision)
         if training.foreground_prior is not None:
-            expect_little_foreground(network, training.foreground_prior)
+            expect_little_foreground(network, training.foreground_prior, overlapping=plan.labels.overlapping)
         self.device = device
         self.training = training
+        self.labels = plan.labels
+        self.loss_of_stage = loss_of(plan.labels)
+        self.counted = counting_of(plan.labels)
         # a larger gradient is scaled down to this norm; it is less after a collapse
         self.clip = training.gradient_clip
         self.module: UNet = on_device(network, device).train()
@@ -83,7 +87,7 @@ class Learner:
 
         Returns:
             The loss (a tensor without axes), and the numbers of true positive, predicted and reference voxels of each
-            foreground class (3, K-1); both are on the device.
+            foreground class or region (3, F); both are on the device.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -97,7 +101,7 @@ class Learner:
             self.scaler.step(self.optimizer)
             self.scaler.update()
             self._update_average(done)
-        return loss.detach(), foreground_counts(logits[0], batch.label)
+        return loss.detach(), self.counted(logits[0], batch.label)
 
     def pass_through(self, batch: Batch) -> None:
         """Compute the loss of a batch and its gradients, wait for the device, and change nothing."""
@@ -110,9 +114,9 @@ class Learner:
         """Logits of the decoder stages, and the loss, of a batch on the device."""
         with torch.autocast(self.device.type, self.half, enabled=self.half is not None):
             logits = self.forward(batch.image)
-        loss = deep_supervision_loss(logits, batch.label, self.training.batch_dice, self.ranks)
+        loss = deep_supervision_loss(logits, batch.label, self.training.batch_dice, self.ranks, self.loss_of_stage)
         if self.training.lesion_loss:
-            of_lesions = lesion_wise_loss(logits[0], batch.label, batch.lesions, self.ranks)
+            of_lesions = lesion_wise_loss(logits[0], batch.label, batch.lesions, self.labels, self.ranks)
             loss = loss + self.training.lesion_loss * of_lesions
         return logits, loss
 

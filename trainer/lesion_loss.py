@@ -12,7 +12,7 @@ lesion adds nothing to this loss; it counts in the plain loss, to which this one
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cc3d
@@ -23,9 +23,14 @@ from scipy import ndimage
 from torch.nn import functional
 
 from autoseg.image.geometry import Spacing
+from autoseg.image.labels import Labels
 from autoseg.plan.configuration import Configuration
+from trainer.label_loss import one_hot
 from trainer.loss import SMOOTH
 from trainer.ranks import ALONE, Ranks
+
+Compared = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Of a class in the patches that contain it: probability, truth and cross-entropy of each voxel, (P, z, y, x)."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +38,11 @@ class ClassRegions:
     """The regions of the lesions of one class in a batch.
 
     Args:
-        index: index of the class, as in the label.
+        index: position of the class or region in `Labels.foreground`, counted from 1.
         patches: indices (P,) of the patches of the batch that contain the class.
         regions: for each voxel (P, z, y, x) the number of the nearest lesion, int64; lesions are counted from 0
             through all patches.
-        voxels: number of voxels (count,) of the region of each lesion, int64.
+        voxels: number of annotated voxels (count,) of the region of each lesion, int64.
     """
 
     index: int
@@ -64,21 +69,24 @@ class ClassRegions:
         return ClassRegions(self.index, *(tensor.to(device, non_blocking=True) for tensor in self.tensors))
 
 
-def lesion_regions(label: NDArray[np.uint8], spacing: Spacing) -> tuple[ClassRegions, ...]:
+def lesion_regions(label: NDArray[np.uint8], spacing: Spacing, labels: Labels) -> tuple[ClassRegions, ...]:
     """Find the lesions of a batch and the region of each lesion.
 
     Args:
         label: class indices (B, z, y, x), 0 = background.
         spacing: spacing in mm (z, y, x), which decides which lesion is nearest to a voxel.
+        labels: classes and regions of the data set.
 
     Returns:
-        One entry for each foreground class that occurs in the batch.
+        One entry for each foreground class, or region of the data set, that occurs in the batch.
     """
     found = []
-    for index in np.flatnonzero(np.bincount(label.ravel())):
-        if index == 0:
+    there = set(np.flatnonzero(np.bincount(label.ravel())).tolist())
+    annotated = labels.annotated(label)
+    for index, members in enumerate(labels.members, start=1):
+        if there.isdisjoint(members):
             continue
-        masks = label == index
+        masks = labels.mask(label, index)
         patches = np.flatnonzero(masks.reshape(len(label), -1).any(axis=1))
         regions, count = [], 0
         for mask in masks[patches]:
@@ -86,26 +94,30 @@ def lesion_regions(label: NDArray[np.uint8], spacing: Spacing) -> tuple[ClassReg
             regions.append(region + count)
             count += lesions
         stacked = np.stack(regions).astype(np.int64)
-        voxels = np.bincount(stacked.ravel(), minlength=count)
-        found.append(ClassRegions(int(index), *map(torch.from_numpy, (patches, stacked, voxels))))
+        counted = stacked.ravel() if annotated is None else stacked[annotated[patches]]
+        voxels = np.bincount(counted, minlength=count)
+        found.append(ClassRegions(index, *map(torch.from_numpy, (patches, stacked, voxels))))
     return tuple(found)
 
 
-def lesions_for_loss(label: NDArray[np.uint8], configuration: Configuration) -> tuple[ClassRegions, ...]:
+def lesions_for_loss(
+    label: NDArray[np.uint8], configuration: Configuration, labels: Labels
+) -> tuple[ClassRegions, ...]:
     """The lesions of a batch, as `lesion_regions`, where training uses their loss; else none are looked for.
 
     Args:
         label: class indices (B, z, y, x), 0 = background.
         configuration: configuration that holds the spacing and the training settings.
+        labels: classes and regions of the data set.
     """
     if not configuration.training.lesion_loss:
         return ()
     # along an axis that is not resampled a patch has one voxel, so the 1 mm given here affects no distance
-    return lesion_regions(label, configuration.target_spacing((1.0, 1.0, 1.0)))
+    return lesion_regions(label, configuration.target_spacing((1.0, 1.0, 1.0)), labels)
 
 
 def lesion_wise_loss(
-    logits: torch.Tensor, label: torch.Tensor, classes: Sequence[ClassRegions], ranks: Ranks = ALONE
+    logits: torch.Tensor, label: torch.Tensor, classes: Sequence[ClassRegions], labels: Labels, ranks: Ranks = ALONE
 ) -> torch.Tensor:
     """Mean over the lesions of cross-entropy minus soft Dice in the region of each; the best value is -1.
 
@@ -115,46 +127,76 @@ def lesion_wise_loss(
         logits: output of the network before the softmax, (B, K, z, y, x), at full resolution.
         label: class index of each voxel (B, z, y, x).
         classes: lesion regions of the same label, from `lesion_regions`, on the device of the logits.
+        labels: classes and regions of the data set.
         ranks: processes that have the other parts of the batch; the mean is that over all of them, and gradients are
             right after they were averaged over the processes.
     """
     if ranks.count > 1:
-        return _over_ranks(logits, label, classes, ranks)
+        return _over_ranks(logits, label, classes, labels, ranks)
     if not classes:
         return logits.new_zeros(())
-    return torch.stack([loss.mean() for loss in _of_lesions(logits, label, classes)]).mean()
+    return torch.stack([loss.mean() for loss in _of_lesions(logits, label, classes, labels)]).mean()
 
 
 def _over_ranks(
-    logits: torch.Tensor, label: torch.Tensor, classes: Sequence[ClassRegions], ranks: Ranks
+    logits: torch.Tensor, label: torch.Tensor, classes: Sequence[ClassRegions], labels: Labels, ranks: Ranks
 ) -> torch.Tensor:
     """The part of this process: its lesions' losses over the number of all lesions of their class, times processes."""
-    counts = logits.new_zeros(logits.shape[1], dtype=torch.float32)
+    counts = logits.new_zeros(len(labels.members) + 1, dtype=torch.float32)
     for of_class in classes:
         counts[of_class.index] += of_class.count
     with torch.no_grad():
         everywhere = ranks.summed(counts)
     present = (everywhere > 0).sum().clamp_min(1)
     total = logits.new_zeros((), dtype=torch.float32)
-    for of_class, loss in zip(classes, _of_lesions(logits, label, classes), strict=True):
+    for of_class, loss in zip(classes, _of_lesions(logits, label, classes, labels), strict=True):
         total = total + loss.sum() / everywhere[of_class.index]
     return ranks.count * total / present
 
 
-def _of_lesions(logits: torch.Tensor, label: torch.Tensor, classes: Sequence[ClassRegions]) -> list[torch.Tensor]:
-    """Cross-entropy minus soft Dice of each lesion (count,), for each class."""
-    log_probabilities = functional.log_softmax(logits.float(), dim=1)
-    cross_entropy = -log_probabilities.gather(1, label.long()[:, None])[:, 0]
+def _of_lesions(
+    logits: torch.Tensor, label: torch.Tensor, classes: Sequence[ClassRegions], labels: Labels
+) -> list[torch.Tensor]:
+    """Cross-entropy minus soft Dice of each lesion (count,), for each class or region of the data set."""
+    compared = _regions_compared if labels.overlapping else _classes_compared
     losses = []
-    for of_class in classes:
-        patches, region = of_class.patches, of_class.regions.ravel()
-        probability = log_probabilities[patches, of_class.index].exp()
-        truth = (label[patches] == of_class.index).float()
+    for of_class, (probability, truth, cross_entropy) in zip(
+        classes, compared(logits, label, classes, labels), strict=True
+    ):
+        if labels.ignored is not None:
+            annotated = (label[of_class.patches] != labels.ignored).float()
+            probability, cross_entropy = probability * annotated, cross_entropy * annotated
+        region = of_class.regions.ravel()
         overlap = _sums(probability * truth, region, of_class.count)
         dice = (2 * overlap + SMOOTH) / (_sums(probability + truth, region, of_class.count) + SMOOTH)
-        mean_cross_entropy = _sums(cross_entropy[patches], region, of_class.count) / of_class.voxels
+        mean_cross_entropy = _sums(cross_entropy, region, of_class.count) / of_class.voxels
         losses.append(mean_cross_entropy - dice)
     return losses
+
+
+def _classes_compared(
+    logits: torch.Tensor, label: torch.Tensor, classes: Sequence[ClassRegions], labels: Labels
+) -> Iterator[Compared]:
+    """Of classes that exclude each other."""
+    log_probabilities = functional.log_softmax(logits.float(), dim=1)
+    index = label.long()[:, None]
+    known = index if labels.ignored is None else torch.where(index == labels.ignored, 0, index)
+    cross_entropy = -log_probabilities.gather(1, known)[:, 0]
+    for of_class in classes:
+        patches = of_class.patches
+        truth = (label[patches] == of_class.index).float()
+        yield log_probabilities[patches, of_class.index].exp(), truth, cross_entropy[patches]
+
+
+def _regions_compared(
+    logits: torch.Tensor, label: torch.Tensor, classes: Sequence[ClassRegions], labels: Labels
+) -> Iterator[Compared]:
+    """Of regions, each by itself against what is outside of it."""
+    for of_class in classes:
+        patches, channel = of_class.patches, of_class.index - 1
+        own = logits[patches, channel].float()
+        truth = one_hot(label[patches], labels)[:, channel].float()
+        yield torch.sigmoid(own), truth, functional.binary_cross_entropy_with_logits(own, truth, reduction="none")
 
 
 def _sums(values: torch.Tensor, region: torch.Tensor, count: int) -> torch.Tensor:

@@ -8,7 +8,7 @@ supplement), so that the network gives no logits there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch.nn import functional
@@ -16,6 +16,9 @@ from torch.nn import functional
 from trainer.ranks import ALONE, Ranks
 
 SMOOTH = 1e-5
+
+StageLoss = Callable[[torch.Tensor, torch.Tensor, bool, Ranks], torch.Tensor]
+"""The loss of logits (B, K, …) and label (B, …) at one decoder stage: see `dice_and_cross_entropy`."""
 
 
 def dice_and_cross_entropy(
@@ -61,7 +64,11 @@ def stage_weights(stages: int) -> list[float]:
 
 
 def deep_supervision_loss(
-    logits: Sequence[torch.Tensor], label: torch.Tensor, batch_dice: bool, ranks: Ranks = ALONE
+    logits: Sequence[torch.Tensor],
+    label: torch.Tensor,
+    batch_dice: bool,
+    ranks: Ranks = ALONE,
+    loss: StageLoss = dice_and_cross_entropy,
 ) -> torch.Tensor:
     """Weighted sum of the losses of all decoder stages.
 
@@ -70,11 +77,12 @@ def deep_supervision_loss(
         label: class indices (B, z, y, x) at full resolution; resampled to each stage by nearest neighbour.
         batch_dice: whether the voxels of each class are pooled over the batch before its Dice is taken.
         ranks: processes that have the other parts of the batch.
+        loss: loss of one stage.
     """
     total = logits[0].new_zeros(())
     for stage, weight in zip(logits, stage_weights(len(logits)), strict=True):
         smaller = functional.interpolate(label[:, None].float(), size=stage.shape[2:], mode="nearest-exact")
-        total = total + weight * dice_and_cross_entropy(stage, smaller[:, 0], batch_dice, ranks)
+        total = total + weight * loss(stage, smaller[:, 0], batch_dice, ranks)
     return total
 
 

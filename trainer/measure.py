@@ -14,6 +14,7 @@ from functools import partial
 import psutil
 import torch
 
+from autoseg.image.labels import Labels
 from autoseg.machine.cores import available_cores
 from autoseg.machine.device import computing_on, half_precision, missing_layers_named, resolve_device
 from autoseg.machine.other_programs import DISTURBING, OtherPrograms
@@ -92,7 +93,7 @@ def _measure(
     share = SHARE_IN_HALF_PRECISION if narrower else FORWARD_SHARE
     ready = random_batch(plan, configuration)
     # beside a GPU other processes find the lesions of a batch; on a CPU their time is part of a step
-    made = partial(_with_lesions, ready, configuration)
+    made = partial(_with_lesions, ready, configuration, plan.labels)
     before = psutil.Process().memory_info().rss
     if where.type == "cuda":
         # torch keeps the peak of the whole process, which may come from an earlier measurement
@@ -136,12 +137,12 @@ def random_batch(plan: Plan, configuration: Configuration) -> Batch:
     shape = (configuration.batch_size, *configuration.patch_size)
     label = _small_pieces(shape, plan.labels.classes, generator)
     image = torch.randn((shape[0], len(input_channels(plan, configuration)), *shape[1:]), generator=generator)
-    return _with_lesions(Batch(image, label, 0), configuration)
+    return _with_lesions(Batch(image, label, 0), configuration, plan.labels)
 
 
-def _with_lesions(batch: Batch, configuration: Configuration) -> Batch:
+def _with_lesions(batch: Batch, configuration: Configuration, labels: Labels) -> Batch:
     """The batch with the lesions of its label, where their loss is used."""
-    return replace(batch, lesions=lesions_for_loss(batch.label.numpy(), configuration))
+    return replace(batch, lesions=lesions_for_loss(batch.label.numpy(), configuration, labels))
 
 
 def _take_step(learner: Learner, made: Callable[[], Batch]) -> None:

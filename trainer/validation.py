@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from autoseg.errors import AutosegError
 from autoseg.image.image import read_label, write_image
+from autoseg.image.labels import Labels
 from autoseg.machine.overlap import may_overlap, overlapped
 from autoseg.metrics import count_voxels
 from autoseg.network.build import network_by_plan, on_device
@@ -55,6 +56,7 @@ def dice_at_plan_spacing(
     """Mean foreground Dice over preprocessed cases, at the plan's spacing, without mirroring.
 
     The voxels of all cases are pooled for each class. A class that neither reference nor prediction has is left out.
+    A voxel belongs to a region where its probability exceeds one half. Ignored voxels do not count.
 
     Args:
         module: network in evaluation mode, on the device.
@@ -66,23 +68,39 @@ def dice_at_plan_spacing(
     """
     predict = partial(
         predict_prepared_case,
-        partial(mean_probabilities, (module,)),
+        partial(mean_probabilities, (module,), overlapping=plan.labels.overlapping),
         plan=plan,
         configuration=configuration,
         mirror=(),
         device=device,
         on_window=on_window,
     )
-    classes = plan.labels.classes
-    counts = np.zeros((3, classes))
+    counts = np.zeros((3, len(plan.labels.foreground)))
     for folder in folders:
         case = open_case(folder)
-        probabilities = predict(case.image[:], case.record.present)
-        predicted, reference = probabilities.argmax(0), case.label[:]
-        counts[0] += np.bincount(predicted[predicted == reference], minlength=classes)
-        counts[1] += np.bincount(predicted.ravel(), minlength=classes)
-        counts[2] += np.bincount(reference.ravel(), minlength=classes)
-    return pooled_dice(counts[:, 1:])
+        counts += _counts(predict(case.image[:], case.record.present), case.label[:], plan.labels)
+    return pooled_dice(counts)
+
+
+def _counts(probabilities: NDArray[np.float16], reference: NDArray[np.uint8], labels: Labels) -> NDArray[np.float64]:
+    """Numbers of true positive, predicted and reference voxels (3, F) of each foreground class or region of a case.
+
+    Args:
+        probabilities: probabilities (K, z, y, x) of the network's outputs.
+        reference: class indices (z, y, x).
+        labels: classes and regions of the data set.
+    """
+    annotated = labels.annotated(reference)
+    if labels.overlapping:
+        pairs = [(labels.mask(reference, i), p > 0.5) for i, p in enumerate(probabilities, start=1)]
+        if annotated is not None:
+            pairs = [(truth & annotated, predicted & annotated) for truth, predicted in pairs]
+        return np.array([[(a & b).sum(), b.sum(), a.sum()] for a, b in pairs], dtype=np.float64).T
+    predicted, classes = probabilities.argmax(0), labels.classes
+    if annotated is not None:
+        predicted, reference = predicted[annotated], reference[annotated]
+    right = predicted[predicted == reference]
+    return np.array([np.bincount(of.ravel(), minlength=classes)[1:] for of in (right, predicted, reference)], float)
 
 
 def pooled_dice(counts: np.ndarray) -> float:
@@ -123,7 +141,7 @@ def predict_validation_cases(
     configuration = plan.configuration(name)
     predict = partial(
         predict_prepared_case,
-        partial(mean_probabilities, (module,)),
+        partial(mean_probabilities, (module,), overlapping=plan.labels.overlapping),
         plan=plan,
         configuration=configuration,
         mirror=configuration.mirrored_in_prediction,
@@ -173,7 +191,7 @@ def _bytes_of(run: RunFolder, plan: Plan, name: str, case_name: str) -> int | No
         # it is told when the case is read
         return None
     sizes = math.prod(record.stored.shape), math.prod(record.shape)
-    return case_bytes(sizes[0], sizes[1:], len(record.present), plan.labels.classes)
+    return case_bytes(sizes[0], sizes[1:], len(record.present), plan.labels.outputs)
 
 
 def _write_prediction(
@@ -185,9 +203,17 @@ def _write_prediction(
     probabilities: NDArray[np.float16],
 ) -> list[float | None]:
     """Write probabilities and label map of a case, and return the Dice of each foreground class."""
-    write_probabilities(run.probabilities(name), case.record, probabilities)
+    write_probabilities(run.probabilities(name), case.record, probabilities, overlapping=plan.labels.overlapping)
     predicted = export_labels(probabilities, case.record, plan.labels)
     del probabilities
     write_image(run.cross_validation(name) / f"{case_name}.nii.gz", predicted)
-    reference = read_label(case.reference).array
-    return [count_voxels(reference == value, predicted.array == value).dice for value in plan.labels.values[1:]]
+    return _dice(read_label(case.reference).array, predicted.array, plan.labels)
+
+
+def _dice(reference: NDArray, predicted: NDArray, labels: Labels) -> list[float | None]:
+    """Dice of each foreground class or region; ignored voxels do not count."""
+    truth, guess = labels.to_classes(reference), labels.to_classes(predicted)
+    if (annotated := labels.annotated(truth)) is not None:
+        truth, guess = truth * annotated, guess * annotated
+    foreground = range(1, len(labels.foreground) + 1)
+    return [count_voxels(labels.mask(truth, index), labels.mask(guess, index)).dice for index in foreground]

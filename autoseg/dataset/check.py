@@ -18,7 +18,7 @@ from autoseg.dataset.voxels import Findings, read_channels, read_label_map
 from autoseg.errors import DatasetError
 from autoseg.image.file_kind import why_unreadable
 from autoseg.image.geometry import Geometry, to_canonical
-from autoseg.image.labels import Labels
+from autoseg.image.labels import IGNORE, Labels
 from autoseg.image.resampled_size import resampled_voxels, why_impossible
 from autoseg.machine.map_cases import map_cases
 
@@ -35,7 +35,7 @@ class CheckedCase:
         name: name of the case.
         geometry: stored geometry of the first present channel.
         present: for each channel whether the sequence was acquired.
-        voxels: number of voxels of each class in the label map, by class name; background included.
+        voxels: number of voxels of each class in the label map, by class name; background and ignored ones included.
         like_ct: for each channel whether its image is CT by DICOM, or its values look like it where it is no DICOM.
         like_labels: for each channel whether its image has a few small whole numbers alone, as a label map has.
     """
@@ -104,6 +104,7 @@ def check_dataset(dataset: Dataset, *, workers: int) -> Check:
     warnings += [warning for result in results for warning in result.warnings]
     warnings += _absent_classes(dataset.labels, rows)
     warnings += _channels_of_labels(dataset.channels, rows)
+    warnings += _lost_labels(dataset.labels, rows)
     warnings += _same_voxels(dataset.cases, [result.digest for result in results])
     return Check(tuple(warnings), rows)
 
@@ -118,7 +119,7 @@ def _check_case(case: Case, labels: Labels) -> _Result:
         label = read_label_map(case.label, labels, geometry, findings, others)
     row, digest = None, b""
     if image is not None and label is not None:
-        names = dict(zip(labels.values, labels.names, strict=True))
+        names = dict(zip(labels.file_values, (*labels.names, IGNORE), strict=False))
         voxels = {names[int(value)]: count for value, count in label.counts.items()}
         like_ct = tuple(
             findings.modalities[i] == "CT" if i in findings.modalities else looks_like_ct(volume)
@@ -169,7 +170,7 @@ def _impossible_sizes(rows: tuple[CheckedCase, ...]) -> list[str]:
 def _nothing_to_learn(dataset: Dataset, rows: tuple[CheckedCase, ...]) -> list[str]:
     """Problems: all label maps are empty, or no case with foreground has a certain sequence."""
     background = dataset.labels.names[0]
-    annotated = [row for row in rows if any(n for name, n in row.voxels.items() if name != background)]
+    annotated = [row for row in rows if any(n for name, n in row.voxels.items() if name not in (background, IGNORE))]
     if not annotated:
         return [f"{dataset.name}: every label is empty; there is nothing to learn"]
     return [
@@ -204,6 +205,21 @@ def _channels_of_labels(channels: tuple[str, ...], rows: tuple[CheckedCase, ...]
         for name, count in zip(channels, alike, strict=True)
         if count
     ]
+
+
+def _lost_labels(labels: Labels, rows: tuple[CheckedCase, ...]) -> list[str]:
+    """Warnings about labels that the given order of the regions does not give back."""
+    names, told = dict(zip(labels.values, labels.names, strict=True)), []
+    for value, other in labels.lost().items():
+        counts = [row.voxels.get(names[value], 0) for row in rows]
+        if total := sum(counts):
+            cases = sum(count > 0 for count in counts)
+            told.append(
+                f"label {value}, which {cases} cases have ({total:,} voxels), becomes {other} in predictions by the "
+                f"order of the regions ({', '.join(region.name for region in labels.regions)}); if this is not meant, "
+                "declare larger regions first, or a region for this label alone"
+            )
+    return told
 
 
 def _same_voxels(cases: tuple[Case, ...], digests: list[bytes]) -> list[str]:

@@ -12,12 +12,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from autoseg.dataset.json_lines import Place, lines_of, repeated_fields
+from autoseg.dataset.label_regions import labels_with_regions, region_problems
 from autoseg.disk.text_files import read_json_bytes
 from autoseg.errors import MOST_LISTED, DatasetError
-from autoseg.image.labels import Labels
+from autoseg.image.labels import IGNORE, Labels
 
 FILE_NAME = "dataset.json"
 # class indices are stored as 8-bit numbers
@@ -29,11 +39,19 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def _one_number(value: object) -> object:
-    if isinstance(value, list):
-        raise ValueError("regions (a list of values) are not supported yet; give each label one value of its own")
     if isinstance(value, bool):
         raise ValueError("a label value is a whole number")
     return value
+
+
+def _value_or_region(value: object, check: ValidatorFunctionWrapHandler) -> object:
+    """A value, or the values of a region in ascending order; a list of one value is that value."""
+    if not isinstance(value, list):
+        return check(value)
+    if not 0 < len(value) <= MOST_LABELS:
+        raise ValueError(f"a region holds {len(value)} values; give it one at least and {MOST_LABELS} at most")
+    values = sorted({check(one) for one in value})
+    return values[0] if len(values) == 1 else tuple(values)
 
 
 def _in_order(value: object) -> object:
@@ -51,8 +69,12 @@ def _labels(value: object) -> object:
     """Return {name: value}, from nnU-Net's form as it is, or from the Decathlon's {value: name}."""
     if not isinstance(value, dict):
         raise ValueError('expected names and values, such as {"background": 0, "liver": 1}')
-    if any(str(name).casefold() == "ignore" for name in value):
-        raise ValueError('an "ignore" label is not supported yet; remove it, and the cases that use it')
+    for name in (str(name) for name in [*value, *(n for n in value.values() if isinstance(n, str))]):
+        if name != IGNORE and name.casefold() == IGNORE:
+            # nnU-Net learns a label of this name like any other
+            raise ValueError(
+                f'write "{IGNORE}" for {name!r} if its voxels are not annotated, else give it another name'
+            )
     if value and all(isinstance(name, str) for name in value.values()):
         names = list(value.values())
         if len(set(names)) < len(names):
@@ -83,7 +105,10 @@ ChannelNames = Annotated[
 ]
 # what the voxel types of image files hold
 LabelValue = Annotated[int, BeforeValidator(_one_number), Field(ge=-(2**31), lt=2**32)]
-LabelValues = Annotated[dict[str, LabelValue], BeforeValidator(_labels)]
+Values = int | tuple[int, ...]
+"""Value of a label, or the values of a region."""
+LabelValues = Annotated[dict[str, Annotated[LabelValue, WrapValidator(_value_or_region)]], BeforeValidator(_labels)]
+RegionOrder = Annotated[tuple[LabelValue, ...], Field(max_length=MOST_LABELS)]
 CaseCount = Annotated[int, Field(ge=0, le=10_000_000)]
 
 
@@ -95,7 +120,9 @@ class Declaration(BaseModel):
         description: text that describes the data set; empty where there is none.
         synthetic: whether the images are synthetic, so that no patient is in them; None = the file does not state it.
         channel_names: names of the channels, in order; the Decathlon calls them `modality`.
-        labels: value of each label in the label maps, by name.
+        labels: value of each label in the label maps, or values of each region, by name.
+        regions_class_order: value that each region gets in predicted label maps, in the order of `labels`; None = not
+            given, and without regions it has no meaning.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -105,6 +132,7 @@ class Declaration(BaseModel):
     synthetic: Annotated[bool | None, BeforeValidator(_stated_or_none)] = None
     channel_names: ChannelNames | None = Field(default=None, validation_alias=AliasChoices("channel_names", "modality"))
     labels: LabelValues | None = None
+    regions_class_order: RegionOrder | None = None
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -168,34 +196,71 @@ def _problems(error: ValidationError, path: Path) -> list[str]:
     return [*problems, f"{path}: {count - MOST_TOLD} more fields are wrong"] if count > MOST_TOLD else problems
 
 
-def labels_of(values: Mapping[str, int], path: Path) -> Labels:
+def labels_of(values: Mapping[str, Values], path: Path, order: Sequence[int] | None = None) -> Labels:
     """Return the labels that a `dataset.json` declares, background first, then by value.
 
+    Args:
+        values: value of each label, or values of each region, by name.
+        path: file that messages name.
+        order: field `regions_class_order`; None = not given.
+
     Raises:
-        DatasetError: there is no background, no other label, a value that is given twice, or too many labels.
+        DatasetError: there is no background, no other label, a value that is given twice, too many labels, an order
+            that does not fit the regions, or none where one is needed.
     """
-    names = {value: name for name, value in values.items()}
-    background = next((name for name in values if name.casefold() == "background"), None)
-    found: list[tuple[Place, str]] = []
-    of_all: Place = ("labels",)
-    if len(names) < len(values):
-        twice = sorted(value for value, times in Counter(values.values()).items() if times > 1)
-        found.append((of_all, f"value {', '.join(map(str, twice))} is given to two labels"))
-    if 0 not in names:
-        found.append((of_all, "no label has the value 0, which is the background's"))
-    elif background is not None and values[background] != 0:
-        found.append((("labels", background), "the background must have the value 0"))
-    if len(names) < 2:
-        found.append((of_all, "declare one label beside the background at least"))
-    if len(names) > MOST_LABELS:
-        found.append((of_all, f"{len(names)} labels, {MOST_LABELS} at most are supported"))
+    learned = {name: value for name, value in values.items() if name != IGNORE}
+    ignore = values.get(IGNORE)
+    found = [*_ignore_problems(ignore, learned), *_label_problems(learned, ignore is not None)]
+    regions = {name: as_tuple(value) for name, value in learned.items() if value != 0}
+    has_regions = any(len(region) > 1 for region in regions.values())
+    if has_regions and not found:
+        found += region_problems(regions, order)
     if found:
         lines = _lines(path, [place for place, _ in found])
         raise DatasetError(
             [f"{path}{lines.get(place, '')}, field {_dotted(place)}: {problem}" for place, problem in found]
         )
+    names = {as_tuple(value)[0]: name for name, value in learned.items()}
+    assert ignore is None or isinstance(ignore, int)
+    if has_regions:
+        return labels_with_regions(regions, order, names[0], ignore)
     ordered = [0, *sorted(value for value in names if value != 0)]
-    return Labels(values=tuple(ordered), names=tuple(names[value] for value in ordered))
+    return Labels(values=tuple(ordered), names=tuple(names[value] for value in ordered), ignore=ignore)
+
+
+def as_tuple(value: Values) -> tuple[int, ...]:
+    """The values of a region, or the one value of a label."""
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _label_problems(values: Mapping[str, Values], has_ignore: bool) -> list[tuple[Place, str]]:
+    """What is wrong with the values of the labels and regions: each the field and a sentence."""
+    found: list[tuple[Place, str]] = []
+    background = next((name for name in values if name.casefold() == "background"), None)
+    of_all: Place = ("labels",)
+    single = Counter(value for value in values.values() if isinstance(value, int))
+    if twice := sorted(value for value, times in single.items() if times > 1):
+        found.append((of_all, f"value {', '.join(map(str, twice))} is given to two labels"))
+    if 0 not in single:
+        found.append((of_all, "no label has the value 0, which is the background's"))
+    elif background is not None and values[background] != 0:
+        found.append((("labels", background), "the background must have the value 0"))
+    every = {one for value in values.values() for one in as_tuple(value)}
+    if len(every) < 2:
+        found.append((of_all, "declare one label beside the background at least"))
+    if (count := max(len(every), len(values)) + has_ignore) > MOST_LABELS:
+        found.append((of_all, f"{count} labels, {MOST_LABELS} at most are supported"))
+    return found
+
+
+def _ignore_problems(ignore: Values | None, values: Mapping[str, Values]) -> list[tuple[Place, str]]:
+    """What is wrong with the value of the voxels that are not annotated; nnU-Net wants it to be the highest too."""
+    highest = max((one for value in values.values() for one in as_tuple(value)), default=0)
+    if isinstance(ignore, tuple):
+        return [(("labels", IGNORE), "has several values; give it one value of its own")]
+    if ignore is not None and ignore <= highest:
+        return [(("labels", IGNORE), f"must have the highest value; it has {ignore}, and {highest} is another label's")]
+    return []
 
 
 def is_ct(channel: str) -> bool:

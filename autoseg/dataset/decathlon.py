@@ -63,7 +63,7 @@ def read_decathlon(folder: Path, document: Mapping[str, Any]) -> Dataset:
     """
     path = folder / FILE_NAME
     declared = parse(DecathlonDeclaration, document, path)
-    labels = labels_of(declared.labels, path)
+    labels = labels_of(declared.labels, path, declared.regions_class_order)
     found = [
         _found(folder, files, len(declared.channel_names), f"{FILE_NAME}, field training.{i}")
         for i, files in enumerate(declared.training)

@@ -22,7 +22,8 @@ class LoadedCase:
     Args:
         image: (channel, z, y, x) float32 after reorientation; absent channels are zero.
         present: for each channel whether the sequence was acquired.
-        label: class indices (z, y, x) uint8 after reorientation; None where the case has no label or it was not read.
+        label: class indices (z, y, x) uint8 after reorientation, `Labels.ignored` where not annotated; None where the
+            case has no label or it was not read.
         stored: geometry of the file of the first present channel.
         reorientation: flips and permutation from the stored axes to those of the arrays.
         warnings: changes of the channels, such as the resampling of one onto another, one sentence each.

@@ -70,7 +70,7 @@ def read_nnunet(folder: Path, document: Mapping[str, Any]) -> Dataset:
     """
     path = folder / FILE_NAME
     declared = parse(NnunetDeclaration, document, path)
-    labels = labels_of(declared.labels, path)
+    labels = labels_of(declared.labels, path, declared.regions_class_order)
     channels = declared.channel_names
     problems: list[str] = []
     left_out: list[LeftOut] = []

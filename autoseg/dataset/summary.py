@@ -11,6 +11,7 @@ from rich.table import Table
 from autoseg.dataset.case import Dataset
 from autoseg.dataset.check import Check
 from autoseg.image.geometry import to_canonical
+from autoseg.image.labels import IGNORE
 from autoseg.terminal import styled
 
 _SHOWN_VALUES = 12
@@ -64,6 +65,15 @@ def _labels(dataset: Dataset, check: Check) -> str:
     for value, name in zip(dataset.labels.values, dataset.labels.names, strict=True):
         having = sum(case.voxels.get(name, 0) > 0 for case in check.cases)
         lines.append(f"{value}: {name}" + ("" if value == dataset.labels.values[0] else f", in {having} cases"))
+    of_region = {region: ", ".join(map(str, region.values)) for region in dataset.labels.regions}
+    lines += [f"region {region.name}: {values}; written as {region.value}" for region, values in of_region.items()]
+    if dataset.labels.ignore is not None:
+        having = sum(case.voxels.get(IGNORE, 0) > 0 for case in check.cases)
+        voxels = [sum(case.voxels.values()) for case in check.cases]
+        share = sum(case.voxels.get(IGNORE, 0) for case in check.cases) / max(1, sum(voxels))
+        lines.append(
+            f"{dataset.labels.ignore}: {IGNORE}, in {having} cases; {share:.1%} of all voxels are not annotated"
+        )
     return "\n".join(lines)
 
 

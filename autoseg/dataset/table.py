@@ -59,7 +59,7 @@ def dataset_of_table(table: CsvTable, declaration: Declaration | None = None) ->
     labels, empty = (
         labels_found([case.label for case in cases if case.label is not None], path)
         if declaration.labels is None
-        else (labels_of(declaration.labels, declared), ())
+        else (labels_of(declaration.labels, declared, declaration.regions_class_order), ())
     )
     first = next((image for case in cases for image in case.images if image is not None), None)
     return Dataset(
@@ -72,7 +72,13 @@ def dataset_of_table(table: CsvTable, declaration: Declaration | None = None) ->
         file_ending=(split_ending(first)[1] if first else "") or ".nii.gz",
         folder=path.parent,
         problems=tuple(table.malformed.values()),
-        warnings=(*table.notes, *_empty_columns(table, strata), *_doubtful_columns(table, strata), *empty),
+        warnings=(
+            *table.notes,
+            *_empty_columns(table, strata),
+            *_doubtful_columns(table, strata),
+            *_column_of_annotated_classes(table, strata),
+            *empty,
+        ),
         description=declaration.description,
         synthetic=declaration.synthetic,
     )
@@ -153,3 +159,13 @@ def _doubtful_columns(table: CsvTable, strata: list[str]) -> tuple[str, ...]:
                 "validation at once"
             )
     return tuple(warnings)
+
+
+def _column_of_annotated_classes(table: CsvTable, strata: list[str]) -> tuple[str, ...]:
+    """A warning for a column whose name promises what is not read: which classes were looked for in each case."""
+    return tuple(
+        f"{table.path}: column {column!r} is taken for a stratification column, so classes that nobody looked for in a "
+        "case count as absent there; mark where they may be with the label `ignore`"
+        for column in strata
+        if column.casefold() == "annotated"
+    )

@@ -21,7 +21,7 @@ from autoseg.image.geometry import ROUNDING_VOXELS, Geometry
 from autoseg.image.image import Image, read_image, resample_onto
 from autoseg.image.integrity import voxel_files_elsewhere
 from autoseg.image.label_file import read_labels
-from autoseg.image.labels import Labels
+from autoseg.image.labels import IGNORE, Labels
 from autoseg.image.whole_numbers import written
 
 # in label maps with a wider range, values are counted by sorting instead of in a table
@@ -269,7 +269,7 @@ def _check_voxels(what: str, voxels: NDArray[np.float32], findings: Findings) ->
 
 def _check_values(path: Path, counts: Mapping[float, int], labels: Labels, findings: Findings) -> None:
     fractional = [value for value in counts if not float(value).is_integer()]
-    undeclared = [value for value in counts if float(value).is_integer() and value not in labels.values]
+    undeclared = [value for value in counts if float(value).is_integer() and value not in labels.file_values]
     if fractional:
         voxels = sum(counts[value] for value in fractional)
         findings.problem(
@@ -277,12 +277,20 @@ def _check_values(path: Path, counts: Mapping[float, int], labels: Labels, findi
             "numbers (was it resampled with interpolation?)"
         )
     if undeclared:
-        declared = ", ".join(f"{value} ({name})" for value, name in zip(labels.values, labels.names, strict=True))
+        named = zip(labels.file_values, (*labels.names, IGNORE), strict=False)
+        declared = ", ".join(f"{value} ({name})" for value, name in named)
         found = ", ".join(f"{written(value)} ({counts[value]} voxels)" for value in undeclared[:_SHOWN])
         more = f" and {len(undeclared) - _SHOWN} more" if len(undeclared) > _SHOWN else ""
         findings.problem(f"label {path}: label value not declared: {found}{more}; declared are {declared}")
-    if not fractional and not undeclared and set(counts) <= {labels.values[0]}:
+    if fractional or undeclared:
+        return
+    if set(counts) <= {labels.values[0]}:
         findings.warn(f"label {path} is empty: background only")
+    elif set(counts) == {labels.ignore}:
+        findings.problem(f"label {path}: every voxel is {labels.ignore} ({IGNORE}), so none is annotated; leave it out")
+    elif set(counts) <= {labels.values[0], labels.ignore}:
+        annotated = counts[labels.values[0]] / sum(counts.values())
+        findings.warn(f"label {path} is empty: of the {annotated:.1%} that are annotated, all is background")
 
 
 def _listed(values: list[float]) -> str:

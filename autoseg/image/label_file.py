@@ -17,7 +17,7 @@ from autoseg.image.dicom import seg
 from autoseg.image.geometry import Geometry
 from autoseg.image.image import Image, is_dicom, read_label, read_layers
 from autoseg.image.image_header import read_header
-from autoseg.image.labels import Labels
+from autoseg.image.labels import IGNORE, Labels
 from autoseg.image.nrrd_segments import segments_of
 from autoseg.image.segmentation import Segment, Segmentation
 from autoseg.image.text_headers import NRRD_ENDINGS
@@ -43,7 +43,10 @@ def read_labels(path: Path, labels: Labels, onto: Geometry | None = None) -> Ima
     found = read_segmentation(path, onto)
     if found is None:
         return read_label(path)
-    array = found.to_values(dict(zip(labels.names, labels.values, strict=True)))
+    values = dict(zip(labels.names, labels.values, strict=True))
+    if labels.ignore is not None:
+        values[IGNORE] = labels.ignore
+    array = found.to_values(values)
     return Image(array[None], found.geometry, found.left_out, cropped=True)
 
 

@@ -65,6 +65,7 @@ def summarize(
     strata: Mapping[str, Mapping[str, str]] | None = None,
     problems: Sequence[str] = (),
     warnings: Sequence[str] = (),
+    more_rules: Sequence[str] = (),
 ) -> Summary:
     """Summarise the metrics of all cases.
 
@@ -78,6 +79,7 @@ def summarize(
         strata: for each case its stratification values by column; None = no groups by stratum.
         problems: cases that could not be evaluated and why, one sentence each.
         warnings: notes for the reader, one sentence each.
+        more_rules: definitions beside those of the metrics, one sentence each.
     """
     classes = tuple(_class_summary(name, of_class, intervals=True) for name, of_class in by_class(rows).items())
     return Summary(
@@ -101,7 +103,7 @@ def summarize(
         },
         problems=tuple(problems),
         warnings=tuple(warnings),
-        rules=rules(tolerance_mm),
+        rules=(*rules(tolerance_mm), *more_rules),
     )
 
 

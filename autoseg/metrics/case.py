@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import find_objects
 
 from autoseg.errors import InputError
+from autoseg.image.class_boxes import class_boxes, hull
 from autoseg.image.geometry import Spacing
 from autoseg.image.labels import Labels
 from autoseg.metrics.lesions import LesionMatch, match_lesions
@@ -22,13 +22,13 @@ from autoseg.metrics.voxel import Counts, count_voxels, ratio
 
 @dataclass(frozen=True)
 class CaseMetrics:
-    """Metrics of one foreground class in one case; None = not defined, see each property.
+    """Metrics of one foreground class, or of one region, in one case; None = not defined, see each property.
 
     Args:
         case: name of the case.
         class_name: name of the class.
         voxel_ml: volume of one voxel in ml.
-        counts: numbers of true and false, positive and negative voxels over the whole image.
+        counts: numbers of true and false, positive and negative voxels over all annotated voxels of the image.
         surface: HD95 and surface Dice; None where they were not computed.
         lesions: detection of lesions (connected components).
     """
@@ -111,7 +111,10 @@ def case_metrics(
     tolerance_mm: float = TOLERANCE_MM,
     surfaces: bool = True,
 ) -> list[CaseMetrics]:
-    """Compare two label maps on one grid; returns one row for each foreground class, in the order of `labels`.
+    """Compare two label maps on one grid; returns one row for each foreground class or region, in their order.
+
+    Voxels that the reference marks as ignored are removed from both label maps, as in nnU-Net's evaluation: they count
+    in no number, and a component or a surface ends at them.
 
     Args:
         case: name of the case.
@@ -129,30 +132,24 @@ def case_metrics(
     if reference.shape != prediction.shape:
         raise InputError(f"case {case}: reference has shape {reference.shape}, prediction {prediction.shape} (z, y, x)")
     truth, guess = labels.to_classes(reference), labels.to_classes(prediction)
-    boxes = zip(
-        find_objects(truth, max_label=labels.classes - 1),
-        find_objects(guess, max_label=labels.classes - 1),
-        strict=True,
-    )
+    total = truth.size
+    if (annotated := labels.annotated(truth)) is not None:
+        total = int(np.count_nonzero(annotated))
+        truth, guess = truth * annotated, guess * annotated
+    boxes = zip(class_boxes(truth, labels), class_boxes(guess, labels), strict=True)
     rows = []
     for index, (of_truth, of_guess) in enumerate(boxes, start=1):
-        box = _union(of_truth, of_guess)
-        masks = truth[box] == index, guess[box] == index
+        # an empty box where neither has the class
+        box = hull(of_truth, of_guess) or (slice(0, 0),) * 3
+        masks = labels.mask(truth[box], index), labels.mask(guess[box], index)
         rows.append(
             CaseMetrics(
                 case=case,
-                class_name=labels.names[index],
+                class_name=labels.foreground[index - 1],
                 voxel_ml=float(np.prod(spacing)) / 1000,
-                counts=count_voxels(*masks, total=truth.size),
+                counts=count_voxels(*masks, total=total),
                 surface=surface_metrics(*masks, spacing, tolerance_mm) if surfaces else None,
                 lesions=match_lesions(*masks, spacing),
             )
         )
     return rows
-
-
-def _union(a: tuple[slice, ...] | None, b: tuple[slice, ...] | None) -> tuple[slice, ...]:
-    """Smallest box that holds both boxes; an empty box where both are None."""
-    if a is None or b is None:
-        return a or b or (slice(0, 0),) * 3
-    return tuple(slice(min(s.start, t.start), max(s.stop, t.stop)) for s, t in zip(a, b, strict=True))

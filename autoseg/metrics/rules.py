@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from autoseg.image.labels import Labels
+
 
 def rules(tolerance_mm: float) -> tuple[str, ...]:
     """Return the definitions of the metrics that `summary.json` and the report state.
@@ -42,3 +44,21 @@ def rules(tolerance_mm: float) -> tuple[str, ...]:
         "there is none under ten cases. They tell how far the mean of other cases of this kind may lie, "
         "not how far the model would be off if it were trained anew.",
     )
+
+
+def rules_of_labels(labels: Labels) -> tuple[str, ...]:
+    """Return what is particular to a data set with regions or ignored voxels; empty for others.
+
+    Args:
+        labels: classes and regions of the data set.
+    """
+    told = []
+    if labels.overlapping:
+        named = "; ".join(f"{region.name}: {', '.join(map(str, region.values))}" for region in labels.regions)
+        told.append(f"Regions are compared, each made of the label values {named}. They may overlap.")
+    if labels.ignore is not None:
+        told.append(
+            f"Voxels with the value {labels.ignore} in the reference are not annotated. They are removed from "
+            "reference and prediction before anything is measured; a lesion, and a surface, ends where they begin."
+        )
+    return tuple(told)

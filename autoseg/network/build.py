@@ -28,7 +28,7 @@ def network_by_plan(plan: Plan, configuration: Configuration, *, deep_supervisio
     return build_network(
         configuration.network,
         len(channels) - codes,
-        plan.labels.classes,
+        plan.labels.outputs,
         codes=codes,
         deep_supervision=deep_supervision,
     )
@@ -42,7 +42,7 @@ def build_network(
     Args:
         network: number of stages, and their features, strides, kernels and blocks.
         in_channels: number of input channels that hold images.
-        classes: number of output channels, background included.
+        classes: number of output channels: the classes with the background, or the regions.
         codes: number of input channels after the images that have one value in all voxels (availability codes).
         deep_supervision: whether the network returns logits of every decoder stage in training mode.
     """
@@ -56,7 +56,7 @@ def build_network(
     return unet
 
 
-def expect_little_foreground(network: UNet, prior: float) -> None:
+def expect_little_foreground(network: UNet, prior: float, *, overlapping: bool = False) -> None:
     """Set the biases of the output layers so that an untrained network predicts mostly background.
 
     The network then needs few steps to learn that foreground is rare (Lin et al., arXiv:1708.02002, section 4.1).
@@ -64,12 +64,17 @@ def expect_little_foreground(network: UNet, prior: float) -> None:
     Args:
         network: network with freshly drawn weights; it is changed in place.
         prior: initial probability of each foreground class against background, the same in every voxel.
+        overlapping: whether the outputs are regions, so that none is the background.
     """
     with torch.no_grad():
         for head in network.decoder.heads:
             assert isinstance(head, Convolution) and head.bias is not None
-            head.bias.zero_()
-            head.bias[0] = math.log((1 - prior) / prior)
+            against = math.log((1 - prior) / prior)
+            if overlapping:
+                head.bias.fill_(-against)
+            else:
+                head.bias.zero_()
+                head.bias[0] = against
 
 
 def on_device(network: UNet, device: torch.device) -> UNet:

@@ -143,6 +143,12 @@ class Plan(FileModel):
             problems.append(f"lesions: {', '.join(unknown)} is no class; classes: {', '.join(self.labels.foreground)}")
         if len(set(self.lesions)) < len(self.lesions):
             problems.append("lesions: names each class once")
+        if not self.labels.plain:
+            pasting = [name for name, one in self.configurations.items() if one.training.pasted_lesions]
+            problems += [
+                f"configurations.{name}.training.pasted_lesions: not with regions or an ignore label; set it to 0"
+                for name in pasting
+            ]
         if problems:
             raise ValueError("; ".join(problems))
         return self

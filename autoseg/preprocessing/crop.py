@@ -54,7 +54,7 @@ def box_of(mask: NDArray[np.bool_]) -> Corners:
     return (lower[0], lower[1], lower[2]), (upper[0], upper[1], upper[2])
 
 
-def labelled_box(label: NDArray[np.uint8]) -> Corners | None:
+def labelled_box(label: NDArray[np.uint8] | NDArray[np.bool_]) -> Corners | None:
     """Box around all foreground of a label (z, y, x), as (lower, upper), upper end excluded; None without any."""
     return box_of(label > 0) if label.any() else None
 

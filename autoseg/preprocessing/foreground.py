@@ -1,41 +1,55 @@
-"""Draws the foreground voxels around which training patches are placed; small and large lesions are equally likely."""
+"""Draws the voxels around which training patches are placed; small and large lesions are equally likely.
+
+Where voxels are not annotated, annotated ones are drawn too, by which patches without foreground are placed, as in
+nnU-Net.
+"""
 
 from __future__ import annotations
 
 import cc3d
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from autoseg.image.class_boxes import class_boxes
+from autoseg.image.labels import Labels
 from autoseg.run_folder.preprocessed_case import Foreground
 
 VOXELS_PER_CLASS = 5000
 
 
 def sample_foreground(
-    label: NDArray[np.uint8], rng: np.random.Generator, *, per_class: int = VOXELS_PER_CLASS
+    label: NDArray[np.uint8], rng: np.random.Generator, labels: Labels, *, per_class: int = VOXELS_PER_CLASS
 ) -> Foreground:
-    """Draw voxels of every foreground class, evenly over its connected components (26-neighbourhood).
+    """Draw voxels of every foreground class or region, evenly over its connected components (26-neighbourhood).
 
     If a component has fewer voxels than its share, all of them are drawn, and the rest is shared among the other
     components. At least one voxel of every component is drawn, even if there are more components than `per_class`.
-    The weight of a drawn voxel is the number of voxels of its component that it stands for.
+    The weight of a drawn voxel is the number of voxels of its component that it stands for. Where the label has ignored
+    voxels, annotated ones are drawn too, with class 0.
 
     Args:
         label: class indices (z, y, x), 0 = background.
         rng: random generator for all draws.
+        labels: classes and regions of the data set.
         per_class: maximum number of voxels of each class.
     """
     voxels, classes, lesions = [np.zeros((0, 3), np.int32)], [np.zeros(0, np.uint8)], [np.zeros(0, np.int32)]
     weights = [np.zeros(0, np.float32)]
-    for index, box in enumerate(ndimage.find_objects(label), start=1):
+    for index, box in enumerate(class_boxes(label, labels), start=1):
         if box is None:
             continue
-        found, component, weight = _sample_class(label[box] == index, rng, per_class)
+        found, component, weight = _sample_class(labels.mask(label[box], index), rng, per_class)
         voxels.append((found + [part.start for part in box]).astype(np.int32))
         classes.append(np.full(len(found), index, np.uint8))
         lesions.append(component)
         weights.append(weight)
+    if (annotated := labels.annotated(label)) is not None and not annotated.all():
+        places = np.flatnonzero(annotated)
+        drawn = places[rng.integers(len(places), size=min(per_class, len(places)))]
+        voxels.append(np.stack(np.unravel_index(drawn, label.shape), axis=1).astype(np.int32))
+        classes.append(np.zeros(len(drawn), np.uint8))
+        lesions.append(np.zeros(len(drawn), np.int32))
+        weights.append(np.full(len(drawn), len(places) / max(1, len(drawn)), np.float32))
     return Foreground(np.concatenate(voxels), np.concatenate(classes), np.concatenate(lesions), np.concatenate(weights))
 
 

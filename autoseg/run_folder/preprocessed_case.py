@@ -77,11 +77,12 @@ class CaseRecord(FileModel):
 
 @dataclass(frozen=True)
 class Foreground:
-    """A sample of foreground voxels on which training patches are centred.
+    """A sample of the voxels on which training patches are centred.
 
     Args:
         voxels: (n, 3) indices (z, y, x) into the preprocessed arrays.
-        classes: (n,) class index of each voxel.
+        classes: (n,) foreground class or region of each voxel, counted from 1; 0 = any annotated voxel, of which there
+            are some in cases with ignored voxels alone.
         lesions: (n,) number of the connected component of each voxel, counted within its class from 0.
         weights: (n,) number of voxels of the component that each sampled voxel stands for, itself included; None
             in cases preprocessed by earlier releases.

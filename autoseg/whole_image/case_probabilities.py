@@ -20,10 +20,12 @@ class CaseProbabilities:
     Args:
         probabilities: probabilities (K, z, y, x) of the record's shape; floating point, or 8 bit with `LEVELS` for 1.
         record: reorientation, crop and resampling of the image.
+        overlapping: whether they are those of regions, which do not sum to 1 and have no background among them.
     """
 
     probabilities: NDArray
     record: CaseRecord
+    overlapping: bool = False
 
     @property
     def unit(self) -> float:
@@ -31,18 +33,21 @@ class CaseProbabilities:
         return float(LEVELS) if self.probabilities.dtype == np.uint8 else 1.0
 
 
-def quantized(probabilities: NDArray[np.floating]) -> NDArray[np.uint8]:
+def quantized(probabilities: NDArray[np.floating], *, overlapping: bool = False) -> NDArray[np.uint8]:
     """Round probabilities to 8 bit; the background gets the levels that the other classes leave.
 
-    The error of a foreground class is at most half a level.
+    The error of a foreground class, and of a region, is at most half a level.
 
     Args:
-        probabilities: probabilities (K, z, y, x), which sum to 1 over the K classes.
+        probabilities: probabilities (K, z, y, x), which sum to 1 over the K classes, or those of K regions.
+        overlapping: whether they are those of regions.
     """
     levels = np.empty(probabilities.shape, dtype=np.uint8)
+    first = 0 if overlapping else 1
     for z in range(probabilities.shape[1]):
-        levels[1:, z] = np.minimum(np.rint(probabilities[1:, z].astype(np.float32) * LEVELS), LEVELS)
-        levels[0, z] = rest_of(levels[1:, z])
+        levels[first:, z] = np.minimum(np.rint(probabilities[first:, z].astype(np.float32) * LEVELS), LEVELS)
+        if not overlapping:
+            levels[0, z] = rest_of(levels[1:, z])
     return levels
 
 

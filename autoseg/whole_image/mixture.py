@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.image.geometry import slices_of
+from autoseg.image.labels import Labels
 from autoseg.preprocessing.resample import Axes, Box, interpolations, resample_box, slabs
 from autoseg.run_folder.preprocessed_case import CaseRecord
 from autoseg.whole_image.case_probabilities import CaseProbabilities
@@ -36,14 +37,18 @@ class Mixture:
         members: predictions of one image, one for each configuration; at least one.
 
     Raises:
-        ValueError: there is no member, or the members differ in image, crop or number of classes.
+        ValueError: there is no member, or the members differ in image, crop or classes.
     """
 
     def __init__(self, members: Sequence[CaseProbabilities]) -> None:
-        if len({(_image_of(member.record), len(member.probabilities)) for member in members}) != 1:
+        kinds = {(_image_of(m.record), len(m.probabilities), m.overlapping) for m in members}
+        if len(kinds) != 1:
             raise ValueError("a mixture needs members of one image, one crop and one number of classes")
         self.record = members[0].record
-        self.classes = len(members[0].probabilities)
+        self.overlapping = members[0].overlapping
+        # the probability of the background is the first, and regions have none
+        self._first = 1 if self.overlapping else 0
+        self.classes = len(members[0].probabilities) + self._first
         self._members = [_Member(m.probabilities, _axes_back(m.record), m.unit) for m in members]
 
     def slabs(self) -> list[slice]:
@@ -51,11 +56,15 @@ class Mixture:
         return max((list(slabs(member.axes)) for member in self._members), key=len)
 
     def mean(self, index: int, box: Box) -> NDArray[np.float32]:
-        """Mean probability of class `index` in a part `box` (z, y, x) of the crop."""
+        """Mean probability of class or region `index` in a part `box` (z, y, x) of the crop.
+
+        Foreground classes and regions are counted from 1; 0 is the background, which regions do not have.
+        """
+        assert index >= self._first
         count = len(self._members)
         total: NDArray[np.float32] | None = None
         for member in self._members:
-            part = resample_box(member.probabilities[index], member.axes, box)
+            part = resample_box(member.probabilities[index - self._first], member.axes, box)
             if count * member.unit != 1:
                 part = part * np.float32(1 / (count * member.unit))
             total = part if total is None else total + part
@@ -63,14 +72,14 @@ class Mixture:
         return total
 
     def likely(self, index: int, planes: slice, enough: float) -> Box | None:
-        """The box in `planes` outside of which the mean of class `index` is below `enough`; None if it is everywhere.
+        """The box in `planes` outside of which the mean of `index` is below `enough`; None if it is everywhere.
 
         Linear interpolation never exceeds its input values, and a mean never exceeds its largest
         member. So only voxels near those in which some member reaches `enough` can reach it.
         """
         rows, columns = [], []
         for member in self._members:
-            source = member.probabilities[index][member.axes[0].needed(planes)]
+            source = member.probabilities[index - self._first][member.axes[0].needed(planes)]
             reached = _at_least(source, enough * member.unit)
             y, x = np.flatnonzero(reached.any(axis=(0, 2))), np.flatnonzero(reached.any(axis=(0, 1)))
             if y.size == 0:
@@ -85,7 +94,7 @@ class Mixture:
 
 
 def most_probable(members: Sequence[CaseProbabilities], weights: Sequence[float] | None = None) -> NDArray[np.uint8]:
-    """Class of each voxel of the whole reoriented image; background outside the crop.
+    """Class of each voxel of the whole reoriented image; background outside the crop. Not for regions.
 
     Args:
         members: predictions of one image, one for each configuration, which are averaged.
@@ -131,6 +140,35 @@ def most_probable(members: Sequence[CaseProbabilities], weights: Sequence[float]
     for planes in mixture.slabs():
         _decide(mixture, factors, planes, target[planes])
     return classes
+
+
+def region_mask(mixture: Mixture, index: int, threshold: float = 0.5) -> NDArray[np.bool_]:
+    """Voxels of the whole reoriented image in which the probability of a region exceeds a threshold.
+
+    Args:
+        mixture: probabilities of regions.
+        index: number of the region, from 1.
+        threshold: probability that must be exceeded; positive.
+    """
+    inside = np.zeros(mixture.record.reoriented.shape, dtype=bool)
+    target = inside[slices_of(mixture.record.crop)]
+    for planes in mixture.slabs():
+        if (box := mixture.likely(index, planes, ALMOST * threshold)) is not None:
+            target[box] = mixture.mean(index, box) > threshold
+    return inside
+
+
+def predicted_classes(members: Sequence[CaseProbabilities], labels: Labels) -> NDArray[np.uint8]:
+    """Class indices (z, y, x) of the whole reoriented image, without post-processing.
+
+    Args:
+        members: predictions of one image, one for each configuration, which are averaged.
+        labels: classes and regions of the data set.
+    """
+    if not labels.overlapping:
+        return most_probable(members)
+    mixture = Mixture(members)
+    return labels.of_regions(region_mask(mixture, index) for index in range(1, mixture.classes))
 
 
 def _image_of(record: CaseRecord) -> tuple[object, ...]:

@@ -1,9 +1,9 @@
 """Writes and reads out-of-fold probabilities: predictions of each case by the model that was not trained on it.
 
 `cross_validation/CONFIG/probabilities/CASE.b2nd` holds the foreground classes, (K - 1, z, y, x) at the configuration's
-spacing and crop, in 8 bit, compressed (blosc2); the background follows from them. `CASE.json` holds the reorientation,
-crop and resampling of the case. Every choice after training is made from these files, so that nothing
-has to be predicted again.
+spacing and crop, in 8 bit, compressed (blosc2); the background follows from them. Where regions are learned, it holds
+all of them. `CASE.json` holds the reorientation, crop and resampling of the case. Every choice after training is made
+from these files, so that nothing has to be predicted again.
 """
 
 from __future__ import annotations
@@ -35,15 +35,18 @@ class ProbabilityRecord(SealedModel, CaseRecord):
     sha256: str | None = None
 
 
-def write_probabilities(folder: Path, record: CaseRecord, probabilities: NDArray[np.floating]) -> None:
+def write_probabilities(
+    folder: Path, record: CaseRecord, probabilities: NDArray[np.floating], *, overlapping: bool = False
+) -> None:
     """Write the probabilities of a case, each file atomically.
 
     Args:
         folder: folder for the configuration's probabilities; it is created where needed.
         record: reorientation, crop and resampling of the case, and its name.
         probabilities: probabilities (K, z, y, x) of the record's shape, which sum to 1 over the K classes.
+        overlapping: whether they are those of regions, which do not sum to 1.
     """
-    foreground = quantized(probabilities)[1:]
+    foreground = quantized(probabilities, overlapping=overlapping)[0 if overlapping else 1 :]
     path = array_file(folder, record.case)
     with replaced_when_done(path) as temporary, disk_errors_named(path, RuntimeError):
         blosc2.asarray(
@@ -63,8 +66,13 @@ def array_file(folder: Path, case: str) -> Path:
     return folder / f"{case}.b2nd"
 
 
-def read_probabilities(folder: Path, case: str) -> CaseProbabilities:
-    """Read the probabilities of a case, (K, z, y, x) in 8 bit, background included.
+def read_probabilities(folder: Path, case: str, *, overlapping: bool = False) -> CaseProbabilities:
+    """Read the probabilities of a case, (K, z, y, x) in 8 bit, with the background where they are not of regions.
+
+    Args:
+        folder: folder of the configuration's probabilities.
+        case: name of the case.
+        overlapping: whether they are those of regions.
 
     Raises:
         RunFolderError: a file is missing or damaged, or the two files do not fit together.
@@ -92,4 +100,6 @@ def read_probabilities(folder: Path, case: str) -> CaseProbabilities:
     if foreground is None:
         raise RunFolderError(f"{file}: does not fit {record_file.name}; train the fold that validates {case} again")
     plain = CaseRecord.model_validate(record.model_dump(exclude={"sha256"}))
+    if overlapping:
+        return CaseProbabilities(foreground, plain, overlapping=True)
     return CaseProbabilities(np.concatenate([rest_of(foreground)[None], foreground]), plain)

@@ -11,22 +11,25 @@ from autoseg.machine.device import half_precision
 
 
 @torch.inference_mode()
-def mean_probabilities(networks: Sequence[nn.Module], patches: torch.Tensor) -> torch.Tensor:
-    """Mean over networks of the softmax of their logits.
+def mean_probabilities(
+    networks: Sequence[nn.Module], patches: torch.Tensor, *, overlapping: bool = False
+) -> torch.Tensor:
+    """Mean over networks of the softmax of their logits, or of their sigmoid where the outputs are regions.
 
     Args:
         networks: networks in evaluation mode, on the device of the patches; at least one.
         patches: patches (batch, channel, z, y, x).
+        overlapping: whether the outputs are regions, which may overlap.
 
     Returns:
-        Probabilities (batch, K, z, y, x) float32, which sum to 1 over the K classes.
+        Probabilities (batch, K, z, y, x) float32, which sum to 1 over the K classes where they are not of regions.
     """
     half = half_precision(patches.device, learning=False)
     total: torch.Tensor | None = None
     for network in networks:
         with torch.autocast(patches.device.type, half, enabled=half is not None):
             logits = network(patches)
-        probabilities = torch.softmax(logits.float(), dim=1)
+        probabilities = torch.sigmoid(logits.float()) if overlapping else torch.softmax(logits.float(), dim=1)
         total = probabilities if total is None else total.add_(probabilities)
     if total is None:
         raise ValueError("no network to predict with")

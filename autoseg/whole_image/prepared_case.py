@@ -47,7 +47,7 @@ def predict_prepared_case(
         on_window: called after each batch with the number of finished windows and of all windows; None = no call.
 
     Returns:
-        Probabilities (K, z, y, x) float16, background included in the K classes.
+        Probabilities (K, z, y, x) float16 of the network's K outputs.
 
     Raises:
         OutOfMemory: the memory does not hold a single window.
@@ -57,12 +57,12 @@ def predict_prepared_case(
         predict_patch,
         image,
         patch_size=configuration.patch_size,
-        classes=plan.labels.classes,
+        classes=plan.labels.outputs,
         overlap=configuration.prediction.overlap,
         mirror=mirror,
         layout=layout,
         present=present,
-        batch_size=windows_at_once(configuration, len(layout.channels), plan.labels.classes, device),
+        batch_size=windows_at_once(configuration, len(layout.channels), plan.labels.outputs, device),
         device=device,
         on_window=on_window,
     )

@@ -47,7 +47,7 @@ def write_ball(run: RunFolder, plan: Plan, name: str, case: str, shape: Shape, s
     record = record_as_stored(case, shape, len(plan.channels))
     folder = run.case(name, case)
     folder.mkdir(parents=True)
-    write_case(folder, record, image, label, sample_foreground(label, rng))
+    write_case(folder, record, image, label, sample_foreground(label, rng, plan.labels))
     write_image(folder / "reference.nii.gz", Image(label[None], record.stored))
 
 

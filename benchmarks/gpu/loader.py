@@ -38,9 +38,12 @@ def measure(device: str, data: Path | None, answers: Answers) -> None:
 
 def patches_a_second(run: RunFolder, workers: int) -> float:
     """Patches a second of so many processes, after their first batches."""
-    configuration = read_plan(run.plan).configuration("3d")
+    plan = read_plan(run.plan)
+    configuration = plan.configuration("3d")
     folders = [path.parent for path in run.preprocessed("3d").glob("*/case.json")]
-    with BatchLoader(folders, configuration, seed=0, fold=0, first_step=0, workers=workers) as loader:
+    with BatchLoader(
+        folders, configuration, labels=plan.labels, seed=0, fold=0, first_step=0, workers=workers
+    ) as loader:
         steps = iter(loader)
         # what was made before time is taken does not count
         for _ in range(3 * workers):

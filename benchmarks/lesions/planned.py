@@ -203,7 +203,7 @@ def _candidates(reference: Candidate, fingerprint: Fingerprint, arm: Arm) -> lis
     target_spacing = (float(spacing[0]), float(spacing[1]), float(spacing[2]))
     shape = median_shape(fingerprint, target_spacing)
     axes = axis_order(target_spacing, shape).value
-    target = Target(reference.value.network.architecture, 0.0, fingerprint.labels.classes, axes)
+    target = Target(reference.value.network.architecture, 0.0, fingerprint.labels.outputs, axes)
     topology = plan_topology([target_spacing[a] for a in axes], [arm.patch[a] for a in axes])
     batch = arm.batch or min(reference.value.batch_size, LARGEST_BATCH_3D)
     found = reference.changed(

@@ -18,6 +18,7 @@ from autoseg.image.labels import Labels
 from autoseg.machine import clock
 from autoseg.machine.map_cases import expected_seconds
 from autoseg.metrics import CaseMetrics, Summary, summarize
+from autoseg.metrics.rules import rules_of_labels
 from autoseg.plan.plan import Plan, read_plan
 from autoseg.run_folder.dataset_record import read_record
 from autoseg.run_folder.paths import RunFolder
@@ -112,6 +113,7 @@ def evaluate_folders(
             *(f"case {c}: is predicted, but has no reference; left out" for c in matched.extra),
             *_warnings(compared),
         ],
+        more_rules=rules_of_labels(labels),
     )
     backgrounds = _backgrounds(matched.pairs, images)
     pictures = chosen_pictures(rows, {p.case: p for p in matched.pairs}, labels, backgrounds)
@@ -165,6 +167,7 @@ def report_run(
             *(notes_on_splits(found.of_run, record) if record else ()),
             *_warnings(compared),
         ],
+        more_rules=rules_of_labels(plan.labels),
     )
     backgrounds = preprocessed_backgrounds(run, configuration, plan, pairs)
     compared_cases = {row.case for row in rows}

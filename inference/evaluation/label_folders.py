@@ -113,7 +113,9 @@ def declaration_beside(folder: Path) -> tuple[Declaration, Path] | None:
 
 def labels_declared(declaration: Declaration, path: Path) -> Labels | None:
     """Label values and names of a `dataset.json`; None where it declares none. Messages name the file `path`."""
-    return None if declaration.labels is None else labels_of(declaration.labels, path)
+    if declaration.labels is None:
+        return None
+    return labels_of(declaration.labels, path, declaration.regions_class_order)
 
 
 def labels_found(pairs: Sequence[Pair]) -> Labels:

@@ -1,6 +1,6 @@
 """Measures the lesions of an image, predicted or annotated ones: their size, place and probability.
 
-In: class indices, and the probabilities of the classes. Out: one `MeasuredLesion` for each connected component (26
+In: masks, and the probabilities of the classes. Out: one `MeasuredLesion` for each connected component (26
 neighbours). Probabilities are interpolated slab by slab; the numbers of the components take 4 bytes a voxel.
 """
 
@@ -57,24 +57,30 @@ class MeasuredLesion:
 
 
 def predicted_lesions(
-    classes: NDArray[np.uint8],
+    predicted: NDArray[np.bool_],
     mixture: Mixture,
     index: int,
     reference: NDArray[np.bool_] | None = None,
     others: NDArray[np.bool_] | None = None,
+    known: NDArray[np.bool_] | None = None,
 ) -> list[MeasuredLesion]:
     """Measure the predicted lesions of a class, in the order of cc3d's component numbers.
 
     Args:
-        classes: predicted class indices (z, y, x) of the whole reoriented image.
+        predicted: predicted lesions (z, y, x) of the class on the whole reoriented image.
         mixture: probabilities on the grid of the image's crop.
-        index: class index of the lesions.
+        index: number of the class or region, from 1.
         reference: lesions (z, y, x) of the class in the reference; None = there is no reference.
         others: lesions (z, y, x) of any class in the reference; None = those of this class.
+        known: annotated voxels (z, y, x); lesions without any are left out, as nobody knows of them. None = all.
     """
-    parts, count = _components(classes == index)
+    parts, count = _components(predicted)
     touched = [()] * (count + 1) if reference is None else _touched(parts, count, _components(reference)[0])
-    return _measured(parts, count, mixture, index, touched, reference if others is None else others)
+    found = _measured(parts, count, mixture, index, touched, reference if others is None else others)
+    if known is None:
+        return found
+    told = np.bincount(parts[known], minlength=count + 1)[1:] > 0
+    return [lesion for lesion, is_told in zip(found, told, strict=True) if is_told]
 
 
 def annotated_lesions(

@@ -136,6 +136,8 @@ def slice_of(
     turn = to_canonical(reference.geometry)
     geometry = turn.apply_to_geometry(reference.geometry)
     truth, guess = (turn.apply(labels.to_classes(image.array[0])) for image in (reference, prediction))
+    if (annotated := labels.annotated(truth)) is not None:
+        truth = truth * annotated
     axis = slice_axis(geometry)
     others = tuple(a for a in range(3) if a != axis)
     place = None if through is None else _voxel_at(geometry, through)

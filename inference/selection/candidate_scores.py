@@ -53,13 +53,19 @@ class CaseFiles:
     reference: Path
     probabilities: dict[str, Path]
 
-    def read(self, configurations: Sequence[str]) -> list[CaseProbabilities]:
+    def read(self, configurations: Sequence[str], *, overlapping: bool = False) -> list[CaseProbabilities]:
         """Read the out-of-fold probabilities of these configurations, in their order.
+
+        Args:
+            configurations: names of the configurations.
+            overlapping: whether the probabilities are those of regions.
 
         Raises:
             RunFolderError: a file of probabilities is missing or damaged.
         """
-        return [read_probabilities(self.probabilities[name], self.case) for name in configurations]
+        return [
+            read_probabilities(self.probabilities[name], self.case, overlapping=overlapping) for name in configurations
+        ]
 
     def read_reference(self, record: CaseRecord, labels: Labels) -> NDArray[np.uint8]:
         """Read the reference as class indices (z, y, x) on the whole reoriented image.
@@ -92,25 +98,28 @@ def count_case(files: CaseFiles, candidates: Sequence[Candidate], labels: Labels
         labels: label values and names of the classes.
 
     Returns:
-        For each candidate the voxel counts of every foreground class.
+        For each candidate the voxel counts of every foreground class or region; ignored voxels are not counted.
 
     Raises:
         RunFolderError, ImageError, DatasetError: see `CaseFiles`.
     """
     names = list(dict.fromkeys(name for candidate in candidates for name in candidate))
-    predicted = files.read(names)
+    predicted = files.read(names, overlapping=labels.overlapping)
     record = Mixture(predicted).record  # raises where the members are not of one image
     mixtures = [Mixture([one]) for one in predicted]
     truth = files.read_reference(record, labels)
     members = [[names.index(name) for name in candidate] for candidate in candidates]
-    shared = np.zeros((len(candidates), labels.classes), dtype=np.int64)
+    shared = np.zeros((len(candidates), len(labels.foreground) + 1), dtype=np.int64)
     positive = np.zeros_like(shared)
     crop = truth[slices_of(record.crop)]
-    for box in _slabs(crop.shape, len(names) * labels.classes):
-        _count_slab(mixtures, members, crop[box], box, shared, positive)
-    reference = np.bincount(truth.ravel(), minlength=labels.classes)
+    count_slab = _count_slab_of_regions if labels.overlapping else _count_slab
+    for box in _slabs(crop.shape, len(names) * labels.outputs):
+        count_slab(mixtures, members, crop[box], box, labels, shared, positive)
+    annotated = labels.annotated(truth)
+    total = truth.size if annotated is None else int(np.count_nonzero(annotated))
+    reference = [int(np.count_nonzero(labels.mask(truth, i + 1))) for i in range(len(labels.foreground))]
     return [
-        tuple(_counts(int(s), int(p), int(r), truth.size) for s, p, r in zip(*rows, reference[1:], strict=True))
+        tuple(_counts(int(s), int(p), r, total) for s, p, r in zip(*rows, reference, strict=True))
         for rows in zip(shared[:, 1:], positive[:, 1:], strict=True)
     ]
 
@@ -219,12 +228,16 @@ def _count_slab(
     members: Sequence[Sequence[int]],
     truth: NDArray[np.uint8],
     box: Box,
+    labels: Labels,
     shared: NDArray[np.int64],
     positive: NDArray[np.int64],
 ) -> None:
     """Add the predicted voxels of `box` to `positive`, and the right ones of them to `shared` (candidate, class)."""
     background = [mixture.mean(0, box) for mixture in mixtures]
-    voxels = np.flatnonzero(np.minimum.reduce(background) <= _HALF)
+    likely = np.minimum.reduce(background) <= _HALF
+    if (annotated := labels.annotated(truth)) is not None:
+        likely &= annotated
+    voxels = np.flatnonzero(likely)
     if voxels.size == 0:
         return
     classes = mixtures[0].classes
@@ -241,6 +254,30 @@ def _count_slab(
         winner = total.argmax(axis=0)
         positive[i] += np.bincount(winner, minlength=classes)
         shared[i] += np.bincount(winner[winner == right], minlength=classes)
+
+
+def _count_slab_of_regions(
+    mixtures: Sequence[Mixture],
+    members: Sequence[Sequence[int]],
+    truth: NDArray[np.uint8],
+    box: Box,
+    labels: Labels,
+    shared: NDArray[np.int64],
+    positive: NDArray[np.int64],
+) -> None:
+    """As `_count_slab`, for regions: those of the label map that a candidate predicts, as evaluation has them."""
+    annotated = labels.annotated(truth)
+    regions = range(1, len(labels.regions) + 1)
+    values = [[mixture.mean(index, box) for index in regions] for mixture in mixtures]
+    for i, of_candidate in enumerate(members):
+        means = (sum(values[member][r] for member in of_candidate) / len(of_candidate) for r in range(len(regions)))
+        predicted = labels.of_regions(np.asarray(mean > 0.5) for mean in means)
+        if annotated is not None:
+            predicted *= annotated
+        for index in regions:
+            mask = labels.mask(predicted, index)
+            positive[i, index] += np.count_nonzero(mask)
+            shared[i, index] += np.count_nonzero(mask & labels.mask(truth, index))
 
 
 def _slabs(shape: tuple[int, ...], layers: int) -> Iterator[Box]:

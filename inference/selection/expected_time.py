@@ -47,5 +47,5 @@ def expected_selection_seconds(
     # the choice is judged with and without post-processing
     a_case = (counted - start) * candidates + (judged - counted) * 1.3
     cases = len(cases_of(splits))
-    workers = compared.workers(plan.labels.classes, threads, cases)
+    workers = compared.workers(plan.labels.outputs, threads, cases)
     return expected_seconds(a_case, cases, workers, PASSES)

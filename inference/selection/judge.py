@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autoseg.image.geometry import Geometry
 from autoseg.image.labels import Labels
@@ -15,9 +16,9 @@ from autoseg.metrics import CaseMetrics, by_class, case_metrics
 from autoseg.metrics.aggregate import lesion_summary, mean_dice
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.selection import ClassPerformance, ClassRule, Performance, rules_by_class
-from autoseg.whole_image.mixture import Mixture, most_probable
+from autoseg.whole_image.mixture import Mixture
 from inference.lesion_scores.components import MeasuredLesion, annotated_lesions, predicted_lesions
-from inference.post_processing import class_weights, remove_components
+from inference.post_processing import post_processed
 from inference.selection.candidate_scores import Candidate, CaseFiles
 from inference.selection.comparable import ComparedCases
 
@@ -66,25 +67,30 @@ def judge_case(
         RunFolderError, ImageError, DatasetError: see `CaseFiles`.
     """
     files, rules = task
-    mixture = Mixture(members := files.read(candidate))
+    mixture = Mixture(members := files.read(candidate, overlapping=labels.overlapping))
     record = mixture.record
-    spacing = record.reoriented.spacing
-    classes = most_probable(members, class_weights(rules))
-    remove_components(classes, rules, spacing)
+    classes = post_processed(members, rules, labels)
     truth = files.read_reference(record, labels)
     values = labels.to_values(truth), labels.to_values(classes)
-    rows = case_metrics(files.case, *values, spacing, labels, surfaces=False)
-    found = {}
-    of_lesions = [index for index, name in enumerate(labels.names) if name in lesions]
-    annotated, predicted = np.isin(truth, of_lesions), np.isin(classes, of_lesions)
-    for row, index in zip(rows, range(1, labels.classes), strict=True):
-        if row.class_name in lesions:
-            own = truth == index
-            found[row.class_name] = (
-                tuple(annotated_lesions(own, mixture, index, predicted)),
-                tuple(predicted_lesions(classes, mixture, index, own, annotated)),
-            )
+    rows = case_metrics(files.case, *values, record.reoriented.spacing, labels, surfaces=False)
+    found, known = {}, labels.annotated(truth)
+    of_lesions = [index for index, name in enumerate(labels.foreground, start=1) if name in lesions]
+    annotated, predicted = (_any(labels, which, of_lesions) for which in (truth, classes))
+    for index in of_lesions:
+        own = labels.mask(truth, index)
+        found[labels.foreground[index - 1]] = (
+            tuple(annotated_lesions(own, mixture, index, predicted)),
+            tuple(predicted_lesions(labels.mask(classes, index), mixture, index, own, annotated, known)),
+        )
     return Judged(tuple(rows), found, record.reoriented)
+
+
+def _any(labels: Labels, classes: NDArray[np.uint8], indices: Sequence[int]) -> NDArray[np.bool_]:
+    """Voxels of any of some foreground classes or regions, which are counted from 1."""
+    inside = np.zeros(classes.shape, dtype=bool)
+    for index in indices:
+        inside |= labels.mask(classes, index)
+    return inside
 
 
 def performance_of(judged: Sequence[Judged]) -> Performance:

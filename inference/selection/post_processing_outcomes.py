@@ -62,7 +62,9 @@ def rule_of(name: str, setting: Setting) -> ClassRule:
 
 
 def outcomes_of_case(files: CaseFiles, candidate: Candidate, labels: Labels) -> list[Outcomes]:
-    """Outcomes of each foreground class in one case; the other classes keep the threshold 0.5.
+    """Outcomes of each foreground class or region in one case; the other classes keep the threshold 0.5.
+
+    A region is taken by itself here, before others are written over it.
 
     Args:
         files: files of the case.
@@ -72,15 +74,26 @@ def outcomes_of_case(files: CaseFiles, candidate: Candidate, labels: Labels) -> 
     Raises:
         RunFolderError, ImageError, DatasetError: see `CaseFiles`.
     """
-    mixture = Mixture(files.read(candidate))
+    mixture = Mixture(files.read(candidate, overlapping=labels.overlapping))
     record = mixture.record
     truth = files.read_reference(record, labels)
     spacing = record.reoriented.spacing
-    competitors = _Competitors(mixture)
-    return [
-        _outcomes(*competitors.of_class(index), truth == index, slices_of(record.crop), spacing)
-        for index in range(1, labels.classes)
-    ]
+    competitors = None if labels.overlapping else _Competitors(mixture)
+    annotated = labels.annotated(truth)
+    outcomes = []
+    for index in range(1, len(labels.foreground) + 1):
+        own, competing = _of_region(mixture, index) if competitors is None else competitors.of_class(index)
+        of_class = labels.mask(truth, index)
+        outcomes.append(_outcomes(own, competing, of_class, slices_of(record.crop), spacing, annotated))
+    return outcomes
+
+
+def _of_region(mixture: Mixture, index: int) -> tuple[NDArray[np.float32], None]:
+    """Probability (z, y, x) of a region on the crop; no class competes with it."""
+    own = np.empty(mixture.record.cropped_shape, np.float32)
+    for planes in mixture.slabs():
+        own[planes] = mixture.mean(index, (planes, slice(0, own.shape[1]), slice(0, own.shape[2])))
+    return own, None
 
 
 class _Competitors:
@@ -111,22 +124,33 @@ class _Competitors:
 
 def _outcomes(
     own: NDArray[np.float32],
-    competing: NDArray[np.float32],
+    competing: NDArray[np.float32] | None,
     truth: NDArray[np.bool_],
     crop: tuple[slice, ...],
     spacing: Spacing,
+    annotated: NDArray[np.bool_] | None = None,
 ) -> Outcomes:
-    """Outcomes of one class; `own` and `competing` (competing class) cover the crop, `truth` the whole image."""
+    """Outcomes of one class.
+
+    Args:
+        own: probability (z, y, x) of the class, on the crop.
+        competing: probability (z, y, x) of the competing class, on the crop; None = none competes with a region.
+        truth: voxels (z, y, x) of the class in the reference, on the whole image.
+        crop: the crop, in voxels of the image.
+        spacing: spacing (z, y, x) in mm.
+        annotated: annotated voxels (z, y, x) of the whole image; None = all.
+    """
     lesions, count = cc3d.connected_components(np.ascontiguousarray(truth), connectivity=26, return_N=True)
     reference = int(np.count_nonzero(truth))
     # no other threshold predicts a voxel outside the mask of the lowest one
-    lower, upper = box_of(own * _weight(THRESHOLDS[0]) > competing)
+    lower, upper = box_of(_above(own, competing, THRESHOLDS[0]))
     box = tuple(slice(a, b) for a, b in zip(lower, upper, strict=True))
-    own, competing, lesions = own[box], competing[box], lesions[crop][box]
+    own, competing, lesions = own[box], None if competing is None else competing[box], lesions[crop][box]
+    known = None if annotated is None else annotated[crop][box]
     dice, found = np.full(GRID, np.nan), np.zeros(GRID, np.int64)
     predicted, false = np.zeros(GRID, np.int64), np.zeros(GRID, np.int64)
     for t, threshold in enumerate(THRESHOLDS):
-        table = _components(own * _weight(threshold) > competing, lesions)
+        table = _components(_above(own, competing, threshold), lesions, known)
         touching = np.zeros(len(table.sizes), dtype=bool)
         touching[table.touching] = True
         for largest, only in enumerate(LARGEST_ONLY):
@@ -134,7 +158,9 @@ def _outcomes(
                 rule = ClassRule(name="", largest_component=only, minimal_diameter_mm=diameter)
                 kept = kept_components(table.sizes, rule, spacing)
                 setting = t, largest, d
-                size = int(table.sizes[kept].sum()) + reference
+                # what is predicted where nothing is annotated decides a component's size, and counts for nothing else
+                kept &= table.counted > 0
+                size = int(table.counted[kept].sum()) + reference
                 if size:
                     dice[setting] = 2 * table.right[kept].sum() / size
                 found[setting] = np.count_nonzero(np.bincount(table.touched[kept[table.touching]]))
@@ -143,8 +169,11 @@ def _outcomes(
     return Outcomes(dice, found, predicted, false, int(count))
 
 
-def _weight(threshold: float) -> np.float32:
-    return np.float32(ClassRule(name="", threshold=threshold).weight)
+def _above(own: NDArray[np.float32], competing: NDArray[np.float32] | None, threshold: float) -> NDArray[np.bool_]:
+    """Voxels of a class under a threshold, as prediction has them."""
+    if competing is None:
+        return own > threshold
+    return np.asarray(own * np.float32(ClassRule(name="", threshold=threshold).weight) > competing)
 
 
 @dataclass(frozen=True)
@@ -153,24 +182,27 @@ class _Components:
 
     Args:
         sizes: (component,) number of voxels.
+        counted: (component,) number of annotated voxels.
         right: (component,) number of voxels that have the class in the reference.
         touching: (pair,) index of the component of each pair of a component and a lesion that share a voxel.
         touched: (pair,) number of the lesion of each of these pairs.
     """
 
     sizes: NDArray[np.int64]
+    counted: NDArray[np.int64]
     right: NDArray[np.int64]
     touching: NDArray[np.int64]
     touched: NDArray[np.int64]
 
 
-def _components(mask: NDArray[np.bool_], lesions: NDArray[np.integer]) -> _Components:
+def _components(mask: NDArray[np.bool_], lesions: NDArray[np.integer], known: NDArray[np.bool_] | None) -> _Components:
     parts, parts_count = cc3d.connected_components(np.ascontiguousarray(mask), connectivity=26, return_N=True)
     sizes = np.bincount(parts.ravel(), minlength=parts_count + 1)[1:]
+    counted = sizes if known is None else np.bincount(parts[known], minlength=parts_count + 1)[1:]
     both = (parts > 0) & (lesions > 0)
     of_part, of_lesion = parts[both].astype(np.int64), lesions[both].astype(np.int64)
     right = np.bincount(of_part, minlength=parts_count + 1)[1:]
     # a table (lesion, component) would grow with the square of their number
     width = int(lesions.max(initial=0)) + 1
     touching, touched = np.divmod(np.unique((of_part - 1) * width + of_lesion), width)
-    return _Components(sizes, right, touching, touched)
+    return _Components(sizes, counted, right, touching, touched)

@@ -103,7 +103,7 @@ def select_and_suspect(
     aims = [aim if not plan.lesions or name in plan.lesions else other for name in plan.labels.foreground]
     compared = compared_cases(run, plan, splits, configurations)
     candidates = candidates_of(compared.configurations)
-    count = workers or compared.workers(plan.labels.classes, threads)
+    count = workers or compared.workers(plan.labels.outputs, threads)
     labels = plan.labels
     counts = map_cases(
         partial(count_case, candidates=candidates, labels=labels),

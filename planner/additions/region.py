@@ -59,6 +59,8 @@ def learn_region(fingerprint: Fingerprint, splits: Sequence[Split]) -> Decision[
         fingerprint: fingerprint with boxes of the body and the foreground.
         splits: the folds of cross-validation.
     """
+    if fingerprint.labels.ignore is not None:
+        return Decision(None, "whole images: how far foreground reaches is not known where voxels are not annotated")
     if not has_boxes(fingerprint):
         return Decision(None, "whole images: the fingerprint is of an earlier release, and tells of no region")
     cases = [case for case in fingerprint.cases if case.foreground is not None]

@@ -31,7 +31,7 @@ def work_of_a_step(plan: Plan, configuration: Configuration) -> int:
     """Multiply-adds of the forward pass of one batch."""
     # an availability code costs nothing: it is no image
     channels = sum(channel.kind == "image" for channel in input_channels(plan, configuration))
-    a_patch = multiply_adds(configuration.network, configuration.patch_size, channels, plan.labels.classes)
+    a_patch = multiply_adds(configuration.network, configuration.patch_size, channels, plan.labels.outputs)
     return configuration.batch_size * a_patch
 
 

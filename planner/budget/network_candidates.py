@@ -64,7 +64,9 @@ def coarsest_spacing(fingerprint: Fingerprint) -> float:
     found, lesions = [], lesion_classes(fingerprint).value
     for name in fingerprint.labels.foreground:
         cases = [(case.classes[name].components_mm3, math.prod(case.spacing)) for case in fingerprint.cases]
-        largest = [max(components) for components, _ in cases if components]
+        measured = [case.classes[name] for case in fingerprint.cases]
+        # without a component that is annotated whole, what is annotated of the class is its least size
+        largest = [max(one.components_mm3, default=one.volume_mm3) for one in measured if one.volume_mm3]
         components_mm3 = [
             v for components, voxel in cases for v in components if v >= SMALLEST_COMPONENT_VOXELS * voxel
         ]
@@ -145,7 +147,7 @@ def _at(
     order = axis_order(spacing, shape).value
     axes = order if reference.slice_axis is None else tuple(a for a in order if a != reference.slice_axis)
     along, median = [spacing[a] for a in axes], [shape[a] for a in axes]
-    target = Target(reference.network.architecture, 0.0, fingerprint.labels.classes, axes)
+    target = Target(reference.network.architecture, 0.0, fingerprint.labels.outputs, axes)
     topology = plan_topology(along, first_patch(along, median))
     at_most, given = math.prod(reference.patch_size), 0
     while True:

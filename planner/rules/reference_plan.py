@@ -123,7 +123,7 @@ def _configurations(
     architecture: Architecture,
 ) -> dict[str, WithReasons[Configuration]]:
     shape = median_shape(fingerprint, spacing.value)
-    cases, classes = len(fingerprint.cases), fingerprint.labels.classes
+    cases, classes = len(fingerprint.cases), fingerprint.labels.outputs
     planned_spacing = np.array([spacing.value[axis] for axis in order])
     planned_shape = tuple(shape[axis] for axis in order)
     voxels = math.prod(planned_shape) * cases

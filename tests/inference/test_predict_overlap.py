@@ -52,7 +52,7 @@ def test_files_and_problems_are_the_same(run, images, tmp_path, monkeypatch) -> 
     assert len(sequence) == 4 * 3 and sequence == overlapping
 
 
-@pytest.mark.parametrize("part", ["prepare_case", "predict_prepared_case", "most_probable"])
+@pytest.mark.parametrize("part", ["prepare_case", "predict_prepared_case", "post_processed"])
 def test_an_error_of_any_part_is_told_of_its_image_and_the_others_go_on(run, tmp_path, monkeypatch, part) -> None:
     monkeypatch.setattr(overlap, "OVERLAPPING", ALWAYS)
     images = read_inputs([write(tmp_path / "in" / f"{i}.nii.gz", voxels(i)).parent for i in range(4)][:1], ("T1",))

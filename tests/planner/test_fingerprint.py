@@ -248,3 +248,31 @@ def test_sequences_on_grids_of_their_own_are_told_and_measured(tmp_path: Path) -
     path = tmp_path / "fingerprint.json"
     write_fingerprint(path, measured)
     assert read_fingerprint(path) == measured
+
+
+def test_ignored_voxels_take_no_part_and_regions_are_measured(tmp_path: Path) -> None:
+    image, label = image_and_label()
+    regions = (
+        {"name": "any", "values": (200, 500), "value": 200},
+        {"name": "organ", "values": (500,), "value": 500},
+    )
+    labels = LABELS.changed(regions=regions, ignore=900)
+    whole = measure_fingerprint(dataset_of(write_case(tmp_path, "a", [image], label)), workers=1)
+    # voxels of another brightness all around, of which nobody knows what they are
+    far = ~ndimage.binary_dilation(label > 0, np.ones((3, 3, 3)))
+    label[far], image[far] = 900, 5000
+    image[..., :5] = 0
+    sparse = replace(dataset_of(write_case(tmp_path, "a", [image], label)), labels=labels)
+    measured = measure_fingerprint(sparse, workers=1)
+    assert measured.intensities == whole.intensities
+    (of_case,), (before,) = measured.cases, whole.cases
+    assert of_case.foreground == before.foreground
+    assert of_case.classes["organ"] == before.classes["organ"]
+    assert of_case.classes["any"].volume_mm3 == 3200 + 88
+    assert of_case.classes["any"].components_mm3 == (3200, 64, 16, 8)
+    # half of the largest lesion is not annotated, and the smallest touches such voxels over a corner
+    label[2], label[8, 18, 31] = 900, 900
+    sparse = replace(dataset_of(write_case(tmp_path, "a", [image], label)), labels=labels)
+    (cut,) = measure_fingerprint(sparse, workers=1).cases
+    assert cut.classes["any"].components_mm3 == (16,) and cut.classes["organ"].components_mm3 == ()
+    assert cut.classes["any"].volume_mm3 == 3200 * 0.9 + 88 - 32

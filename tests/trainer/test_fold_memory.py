@@ -38,7 +38,13 @@ def test_other_errors_of_a_step_stay(tiny_run, monkeypatch) -> None:
 def test_a_full_shared_memory_is_told_with_its_cure(tiny_run, said: str) -> None:
     run = tiny_run()
     loader = BatchLoader(
-        [run.case("3d", "ball_0")], read_plan(run.plan).configuration("3d"), seed=0, fold=0, first_step=0, workers=0
+        [run.case("3d", "ball_0")],
+        read_plan(run.plan).configuration("3d"),
+        labels=read_plan(run.plan).labels,
+        seed=0,
+        fold=0,
+        first_step=0,
+        workers=0,
     )
     with pytest.raises(TrainingDataError, match=r"/dev/shm.*--shm-size.*--workers 0"), loader:
         raise RuntimeError(said)

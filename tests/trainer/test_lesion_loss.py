@@ -6,6 +6,7 @@ import torch
 from scipy import ndimage
 from scipy.spatial.distance import cdist
 
+from tests.example_plan import LABELS
 from tests.trainer.tiny_run import make_plan, make_training
 from trainer.data.batch import Batch
 from trainer.learner import Learner
@@ -24,7 +25,7 @@ def specks(seed: int, shape: tuple[int, ...] = (2, 6, 9, 8), classes: int = 3) -
 
 
 def loss_of(logits: torch.Tensor, label: np.ndarray) -> float:
-    return lesion_wise_loss(logits, torch.from_numpy(label), lesion_regions(label, SPACING)).item()
+    return lesion_wise_loss(logits, torch.from_numpy(label), lesion_regions(label, SPACING, LABELS), LABELS).item()
 
 
 def confident(label: np.ndarray, classes: int, strength: float = 40.0) -> torch.Tensor:
@@ -35,7 +36,7 @@ def confident(label: np.ndarray, classes: int, strength: float = 40.0) -> torch.
 def test_every_voxel_belongs_to_a_nearest_lesion(seed: int) -> None:
     label = specks(seed)
     points = np.argwhere(np.ones(label.shape[1:]))
-    for of_class in lesion_regions(label, SPACING):
+    for of_class in lesion_regions(label, SPACING, LABELS):
         assert of_class.count == sum(ndimage.label(p == of_class.index, np.ones((3, 3, 3)))[1] for p in label)
         first = 0
         for patch, regions in zip(of_class.patches.tolist(), of_class.regions.numpy(), strict=True):
@@ -64,7 +65,7 @@ def test_against_loops_over_the_regions(seed: int) -> None:
     p /= p.sum(1, keepdims=True)
     cross_entropy = -np.log(np.take_along_axis(p, label[:, None].astype(int), 1)[:, 0])
     by_class = []
-    for of_class in lesion_regions(label, SPACING):
+    for of_class in lesion_regions(label, SPACING, LABELS):
         losses = []
         for patch, regions in zip(of_class.patches.tolist(), of_class.regions.numpy(), strict=True):
             for region in np.unique(regions):
@@ -83,7 +84,7 @@ def test_a_perfect_prediction_reaches_minus_one_and_none_is_needed_without_lesio
     label = specks(0)
     assert loss_of(confident(label, 3), label) == pytest.approx(-1, abs=1e-4)
     empty = np.zeros_like(label)
-    assert lesion_regions(empty, SPACING) == ()
+    assert lesion_regions(empty, SPACING, LABELS) == ()
     assert loss_of(confident(specks(1), 3), empty) == 0
 
 
@@ -112,7 +113,7 @@ def test_the_gradient_asks_for_the_missed_lesion_and_against_what_was_made_up() 
     label[0, 1, 2:4, 2:4] = 1
     label[0, 2, 8:11, 8:11] = 1
     logits = torch.zeros((1, 2, *label.shape[1:]), requires_grad=True)
-    lesion_wise_loss(logits, torch.from_numpy(label), lesion_regions(label, SPACING)).backward()
+    lesion_wise_loss(logits, torch.from_numpy(label), lesion_regions(label, SPACING, LABELS), LABELS).backward()
     assert logits.grad is not None and torch.isfinite(logits.grad).all()
     towards = -logits.grad[0, 1].numpy()
     assert (towards[label[0] == 1] > 0).all()
@@ -131,9 +132,9 @@ def test_a_step_adds_it_by_its_weight(weight: float) -> None:
     label = (torch.rand(shape, generator=generator) < 0.02).to(torch.uint8)
     with torch.no_grad(), torch.autocast("cpu", learner.half, enabled=learner.half is not None):
         logits = learner.module(image)
-    lesions = lesion_wise_loss(logits[0], label, lesion_regions(label.numpy(), (1.0, 1.0, 1.0)))
+    lesions = lesion_wise_loss(logits[0], label, lesion_regions(label.numpy(), (1.0, 1.0, 1.0), LABELS), LABELS)
     expected = deep_supervision_loss(logits, label, training.batch_dice) + weight * lesions
-    regions = lesion_regions(label.numpy(), (1.0, 1.0, 1.0))
+    regions = lesion_regions(label.numpy(), (1.0, 1.0, 1.0), LABELS)
     value, _ = learner.step(Batch(image, label, 0, regions), 1e-3, 0)
     assert lesions.item() > -0.5
     assert value.item() == pytest.approx(expected.item(), abs=1e-5)

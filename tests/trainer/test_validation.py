@@ -1,17 +1,20 @@
 """The last validation of a fold: in sequence and overlapping, and with too little memory."""
 
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from autoseg.errors import OutOfMemory, RunFolderError
+from autoseg.image.labels import LabelRegion, Labels
 from autoseg.machine import overlap
 from autoseg.network.build import network_by_plan
 from autoseg.plan.plan import read_plan
 from autoseg.run_folder.preprocessed_case import read_record
 from trainer import validation
-from trainer.validation import evaluation_network, predict_validation_cases
+from trainer.validation import dice_at_plan_spacing, evaluation_network, predict_validation_cases
 
 CPU = torch.device("cpu")
 ALWAYS, NEVER = frozenset({"cpu"}), frozenset()
@@ -93,3 +96,22 @@ def test_the_bytes_of_a_case_follow_from_its_record(a_run, monkeypatch) -> None:
     predict_validation_cases(run, plan, "3d", CASES, network, CPU)
     voxels = math.prod(read_record(run.case("3d", "ball_0")).shape)
     assert asked == [(voxels, (voxels,), 1, 2)] * len(CASES)
+
+
+@pytest.mark.parametrize("overlapping", [False, True])
+def test_during_training_ignored_voxels_do_not_count(a_run, monkeypatch, overlapping) -> None:
+    run, plan, network = a_run
+    regions = (LabelRegion(name="ball", values=(5,), value=5),)
+    labels = Labels(values=(0, 5), names=("background", "ball"), regions=regions if overlapping else (), ignore=6)
+    folder = run.case("3d", CASES[0])
+    shape = read_record(folder).shape
+    random = np.random.default_rng(0)
+    reference, foreground = random.integers(0, 3, shape).astype(np.uint8), random.random((1, *shape))
+    probabilities = foreground if overlapping else np.concatenate([1 - foreground, foreground])
+    case = validation.open_case(folder)
+    monkeypatch.setattr(validation, "open_case", lambda _: replace(case, label=reference))
+    monkeypatch.setattr(validation, "predict_prepared_case", lambda *_, **__: probabilities)
+    found = dice_at_plan_spacing(network, [folder], plan.changed(labels=labels), plan.configuration("3d"), CPU)
+    kept, predicted = reference != 2, foreground[0] > 0.5
+    both = (predicted & (reference == 1)).sum()
+    assert found == pytest.approx(2 * both / ((predicted & kept).sum() + (reference == 1).sum()))

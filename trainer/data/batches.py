@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from autoseg.errors import AutosegError, InputError, TrainingDataError
+from autoseg.image.labels import Labels
 from autoseg.machine.passing_files import (
     MORE_SHARED_MEMORY,
     SHARED_MEMORY,
@@ -85,6 +86,7 @@ class BatchLoader:
         last_step: step before which the batches end; None = no end.
         workers: number of processes that prepare batches; 0 = they are prepared in the calling process. So they are
             where processes cannot be started.
+        labels: classes and regions of the data set.
         augment: whether patches are augmented; if not, patches from the same places are cut as they are.
         pin_memory: whether batches lie in page-locked memory, from which a GPU copies faster.
         start_method: how worker processes are started; `spawn` works on every system.
@@ -109,6 +111,7 @@ class BatchLoader:
         workers: int,
         last_step: int | None = None,
         layout: InputLayout | None = None,
+        labels: Labels,
         augment: bool = True,
         pin_memory: bool = False,
         start_method: Literal["spawn", "fork", "forkserver"] = "spawn",
@@ -127,7 +130,9 @@ class BatchLoader:
         with_foreground = tuple(has_foreground(c) for c in cases)
         layout = layout or InputLayout.plain(len(read_record(cases[0]).present))
         made = range(configuration.batch_size) if places is None else places
-        self._dataset = _Batches(cases, with_foreground, configuration, layout, seed, fold, augment, cache_bytes, made)
+        self._dataset = _Batches(
+            cases, with_foreground, configuration, layout, labels, seed, fold, augment, cache_bytes, made
+        )
         self._workers = workers if workers and can_start_workers(with_queues=True) else 0
         self._pin_memory = pin_memory
         self._start_method = start_method
@@ -222,6 +227,7 @@ class _Batches(Dataset):
         with_foreground: tuple[bool, ...],
         configuration: Configuration,
         layout: InputLayout,
+        labels: Labels,
         seed: int,
         fold: int,
         augment: bool,
@@ -232,6 +238,7 @@ class _Batches(Dataset):
         self._with_foreground = with_foreground
         self._configuration = configuration
         self._layout = layout
+        self._labels = labels
         self._seed = (seed, fold)
         self._augment = augment
         self._places = places
@@ -245,7 +252,7 @@ class _Batches(Dataset):
         except AutosegError as error:
             return _Failure(str(error), traceback.format_exc())
         image, label = (np.stack(arrays) for arrays in zip(*patches, strict=True))
-        lesions = lesions_for_loss(label, self._configuration)
+        lesions = lesions_for_loss(label, self._configuration, self._labels)
         return Batch(torch.from_numpy(image), torch.from_numpy(label), step, lesions)
 
     def _patch(self, step: int, place: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
@@ -300,6 +307,9 @@ class _Batches(Dataset):
         patch_size = self._configuration.patch_size
         if foreground and case.lesions.classes:
             return place_on_foreground(rng, case.lesions, case.record.shape, patch_size)
+        if case.annotated is not None:
+            voxel = case.annotated[rng.integers(len(case.annotated))].astype(np.int64)
+            return place_around(rng, voxel, case.record.shape, patch_size)
         return place_anywhere(rng, case.record.shape, patch_size)
 
 

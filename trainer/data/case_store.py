@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 
 from autoseg.errors import AutosegError, TrainingDataError
 from autoseg.image.geometry import Shape
-from autoseg.run_folder.preprocessed_case import CaseRecord, open_case, read_record
+from autoseg.run_folder.preprocessed_case import CaseRecord, Foreground, open_case, read_record
 from trainer.data.sampling import LesionVoxels
 
 
@@ -34,6 +34,7 @@ class StoredCase:
         channels: indices of the channels of `image` that are read, in order.
         label: label (z, y, x), in memory or on disk like the image.
         lesions: foreground voxels of the case.
+        annotated: some annotated voxels (n, 3) of a case that has others too; None where every voxel is annotated.
     """
 
     folder: Path
@@ -42,6 +43,7 @@ class StoredCase:
     channels: tuple[int, ...]
     label: NDArray[np.uint8] | blosc2.NDArray
     lesions: LesionVoxels
+    annotated: NDArray[np.int32] | None = None
 
     def read(self, lower: Shape, upper: Shape) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """Copies of image (C, z, y, x) and label (z, y, x) of a box; the image has only the channels `channels`.
@@ -95,20 +97,28 @@ class CaseStore:
                     "delete this folder and run `autoseg plan-and-preprocess` again"
                 )
             lesions = LesionVoxels(opened.foreground, self._sample_by)
-            case = StoredCase(folder, opened.record, opened.image, self._channels, opened.label, lesions)
+            case = StoredCase(
+                folder,
+                opened.record,
+                opened.image,
+                self._channels,
+                opened.label,
+                lesions,
+                annotated_voxels(opened.foreground),
+            )
             needed = opened.image.nbytes * len(self._channels) // len(opened.record.present)
             needed += opened.label.nbytes + lesions.nbytes
             if needed <= self._room:
                 image = np.concatenate([opened.image[c : c + 1] for c in self._channels])
                 kept = tuple(range(len(self._channels)))
-                case = StoredCase(folder, opened.record, image, kept, opened.label[:], lesions)
+                case = replace(case, image=image, channels=kept, label=opened.label[:])
                 self._room -= needed
                 self._kept[folder] = case
         return case
 
 
 def has_foreground(folder: Path) -> bool:
-    """Whether a case has foreground voxels to centre patches on; only file headers are read.
+    """Whether a case has foreground voxels to centre patches on; no voxel of image or label is read.
 
     Raises:
         TrainingDataError: the case is not preprocessed or is damaged.
@@ -116,7 +126,13 @@ def has_foreground(folder: Path) -> bool:
     with damage_named(folder):
         read_record(folder)
         with safe_open(folder / "foreground.safetensors", framework="numpy") as file:
-            return bool(file.get_slice("voxels").get_shape()[0])
+            return bool(file.get_tensor("classes").any())
+
+
+def annotated_voxels(foreground: Foreground) -> NDArray[np.int32] | None:
+    """The annotated voxels (n, 3) of any class; None where the case has none stored, as every voxel is annotated."""
+    annotated = foreground.voxels[foreground.classes == 0]
+    return annotated if len(annotated) else None
 
 
 @contextmanager

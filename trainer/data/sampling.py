@@ -1,7 +1,8 @@
 """Draw where a training patch lies: first a case, then a class, a lesion, a voxel, and a random offset.
 
 In: the voxels to draw from (`Foreground` of every case) and the patch size. Out: the index of a case, and a `Place`,
-the position of the patch in its arrays. No image is read. Axes are (z, y, x).
+the position of the patch in its arrays. No image is read. Axes are (z, y, x). A case with voxels that are not
+annotated has annotated ones to draw from, around which all its other patches lie, as in nnU-Net.
 
 For a foreground patch each of these is drawn with equal chances. So within a class a lesion of a few voxels is as
 likely as one that fills the image, and a rare class is as likely as a common one. With `voxel`, each voxel of a class
@@ -41,7 +42,7 @@ class LesionVoxels:
     """The foreground voxels of one case, ordered so that a class and a lesion can be drawn.
 
     Args:
-        foreground: foreground voxels of the case; voxels of class 0 are ignored.
+        foreground: foreground voxels of the case; voxels of class 0 are no foreground.
         by: `lesion`: each lesion of a class is equally likely; `voxel`: each voxel of a class is equally likely. The
             weight of a stored voxel is the number of voxels that it stands for; without weights it is 1.
     """

@@ -31,7 +31,7 @@ def read_folder(folder: Path) -> Dataset:
     labels, warnings = (
         labels_found([case.label for case in cases if case.label is not None], folder)
         if declaration.labels is None
-        else (labels_of(declaration.labels, declared), ())
+        else (labels_of(declaration.labels, declared, declaration.regions_class_order), ())
     )
     first = next(image for case in account.cases for image in case.images.values())
     return Dataset(

@@ -177,8 +177,11 @@ def test_decathlon_field_in_a_list_named_with_its_line(tmp_path):
 @pytest.mark.parametrize(
     ("labels", "told"),
     [
-        ({"background": 0, "whole": [1, 2]}, "labels.whole: regions"),
-        ({"background": 0, "lesion": 1, "ignore": 2}, '"ignore" label is not supported yet'),
+        ({"background": 0, "whole": [1, 2]}, "gives every label back: 2 becomes 1. If that is meant"),
+        ({"background": 0, "whole": [0, 1]}, "labels.whole: 0 is the background's value"),
+        ({"background": 0, "a": 1, "ignore": [2, 3]}, "labels.ignore: has several values"),
+        ({"background": 0, "lesion": 2, "ignore": 1}, "labels.ignore: must have the highest value; it has 1, and 2"),
+        ({"background": 0, "lesion": 1, "Ignore": 2}, "write \"ignore\" for 'Ignore' if its voxels are not annotated"),
         ({"background": 0, "lesion": 1, "other": 1}, "value 1 is given to two labels"),
         ({"lesion": 1}, "no label has the value 0"),
         ({"background": 1, "lesion": 0}, "the background must have the value 0"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from autoseg.image.labels import Labels
+from autoseg.image.labels import LabelRegion, Labels
 from autoseg.metrics import Counts, case_metrics, count_voxels
 
 LABELS = Labels(values=(0, 200, 500, 600), names=("background", "body", "disc", "cord"))
@@ -60,3 +60,18 @@ def test_empty_masks_are_defined() -> None:
     missed = count_voxels(something, nothing)
     assert (missed.dice, missed.sensitivity, missed.precision) == (0.0, 0.0, None)
     assert missed.specificity is None
+
+
+def test_regions_and_ignored_voxels_by_hand() -> None:
+    regions = (
+        LabelRegion(name="any", values=(200, 500, 600), value=200),
+        LabelRegion(name="cord", values=(600,), value=600),
+    )
+    labels = LABELS.changed(regions=regions, ignore=900)
+    reference = np.array([[[200, 500, 600, 0, 0, 900, 900, 900]]], np.int16)
+    prediction = np.array([[[200, 600, 600, 600, 0, 600, 200, 0]]], np.int16)
+    whole, cord = case_metrics("a", reference, prediction, (1.0, 1.0, 1.0), labels, surfaces=False)
+    assert (whole.class_name, whole.counts) == ("any", Counts(tp=3, fp=1, fn=0, tn=1))
+    assert (cord.class_name, cord.counts) == ("cord", Counts(tp=1, fp=2, fn=0, tn=2))
+    # the one predicted component ends where ignored voxels begin
+    assert whole.lesions.predicted == 1 and whole.lesions.false == 0

@@ -133,3 +133,10 @@ def test_a_network_that_expects_little_foreground_begins_with_its_prior() -> Non
         background, one, other = logits.softmax(1).unbind(1)
         assert torch.allclose(one / (one + background), torch.tensor(0.01))
         assert torch.equal(one, other)
+
+
+def test_of_regions_each_output_begins_with_the_prior() -> None:
+    network = build_network(describe(), in_channels=1, classes=2)
+    expect_little_foreground(network, 0.01, overlapping=True)
+    for head in network.decoder.heads:
+        assert torch.allclose(torch.sigmoid(head.bias), torch.tensor(0.01))

@@ -1,4 +1,5 @@
 import pytest
+from pydantic import ValidationError
 
 from autoseg.errors import PlanError
 from autoseg.plan.plan import plan_text, read_plan, read_reasons, write_plan
@@ -67,3 +68,20 @@ def test_a_configuration_reads_the_cases_of_another_or_its_own(tmp_path):
 def test_an_input_that_cannot_be_made_is_refused(tmp_path, changes, said):
     with pytest.raises(PlanError, match=said):
         read_plan(edited(tmp_path, **changes))
+
+
+def test_lesions_are_not_pasted_where_there_are_regions_or_ignored_voxels(tmp_path):
+    plan = example_plan()
+    training = plan.configurations["3d"].training.changed(pasted_lesions=0.5)
+    pasting = with_configuration(plan, training=training)
+    with pytest.raises(ValidationError, match=r"configurations\.3d\.training\.pasted_lesions: not with regions"):
+        pasting.changed(labels=plan.labels.changed(ignore=9))
+
+
+def test_regions_and_the_ignore_label_come_back_from_a_plan_file(tmp_path):
+    region = {"name": "any", "values": (1, 2), "value": 1}
+    lesion = {"name": "lesion", "values": (2,), "value": 2}
+    plan = example_plan(labels=example_plan().labels.changed(regions=(region, lesion), ignore=3))
+    write_plan(tmp_path / "plan.yaml", plan, {})
+    assert read_plan(tmp_path / "plan.yaml") == plan
+    assert plan.labels.foreground == ("any", "lesion")

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from autoseg.image.labels import Labels
 from autoseg.preprocessing.foreground import sample_foreground, shares
+
+LABELS = Labels(values=tuple(range(6)), names=("background", "a", "b", "c", "d", "e"))
 
 
 def label_with_lesions() -> np.ndarray:
@@ -20,14 +23,14 @@ def label_with_lesions() -> np.ndarray:
 
 def test_voxels_lie_in_their_class_and_once() -> None:
     label = label_with_lesions()
-    drawn = sample_foreground(label, np.random.default_rng(0), per_class=300)
+    drawn = sample_foreground(label, np.random.default_rng(0), LABELS, per_class=300)
     assert (label[tuple(drawn.voxels.T)] == drawn.classes).all()
     assert len(np.unique(drawn.voxels, axis=0)) == len(drawn.voxels)
     assert drawn.voxels.dtype == np.int32 and drawn.classes.dtype == np.uint8 and drawn.lesions.dtype == np.int32
 
 
 def test_a_small_lesion_gives_all_its_voxels_and_large_ones_share_the_rest() -> None:
-    drawn = sample_foreground(label_with_lesions(), np.random.default_rng(0), per_class=300)
+    drawn = sample_foreground(label_with_lesions(), np.random.default_rng(0), LABELS, per_class=300)
     first = np.bincount(drawn.lesions[drawn.classes == 1])
     assert sorted(first.tolist()) == [2, 64, 234]
     assert (drawn.classes == 2).sum() == 64 and (drawn.classes == 5).sum() == 36
@@ -35,7 +38,7 @@ def test_a_small_lesion_gives_all_its_voxels_and_large_ones_share_the_rest() -> 
 
 def test_lesions_are_connected_components_of_26_neighbours() -> None:
     label = label_with_lesions()
-    drawn = sample_foreground(label, np.random.default_rng(0))
+    drawn = sample_foreground(label, np.random.default_rng(0), LABELS)
     components, count = ndimage.label(label == 1, structure=np.ones((3, 3, 3)))
     of_first = drawn.classes == 1
     pairs = set(
@@ -48,7 +51,7 @@ def test_lesions_are_connected_components_of_26_neighbours() -> None:
 def test_large_lesions_are_drawn_from_all_over() -> None:
     label = np.zeros((30, 30, 30), np.uint8)
     label[:, :, :] = 1
-    drawn = sample_foreground(label, np.random.default_rng(0), per_class=3000)
+    drawn = sample_foreground(label, np.random.default_rng(0), LABELS, per_class=3000)
     assert len(drawn.voxels) == 3000
     # uniform over 30 positions: the mean is 14.5 with a standard error of 0.16
     np.testing.assert_allclose(drawn.voxels.mean(axis=0), 14.5, atol=0.7)
@@ -56,13 +59,15 @@ def test_large_lesions_are_drawn_from_all_over() -> None:
 
 def test_the_same_seed_draws_the_same() -> None:
     label = label_with_lesions()
-    one, two, other = (sample_foreground(label, np.random.default_rng(seed), per_class=50) for seed in (1, 1, 2))
+    one, two, other = (
+        sample_foreground(label, np.random.default_rng(seed), LABELS, per_class=50) for seed in (1, 1, 2)
+    )
     np.testing.assert_array_equal(one.voxels, two.voxels)
     assert not np.array_equal(one.voxels, other.voxels)
 
 
 def test_no_foreground_is_no_voxel() -> None:
-    drawn = sample_foreground(np.zeros((4, 4, 4), np.uint8), np.random.default_rng(0))
+    drawn = sample_foreground(np.zeros((4, 4, 4), np.uint8), np.random.default_rng(0), LABELS)
     assert drawn.voxels.shape == (0, 3) and drawn.classes.shape == (0,) and drawn.lesions.shape == (0,)
 
 
@@ -82,7 +87,7 @@ def test_shares_are_even(sizes: list[int], total: int, expected: list[int]) -> N
 
 def test_the_voxels_drawn_of_a_lesion_stand_for_all_of_it() -> None:
     label = label_with_lesions()
-    drawn = sample_foreground(label, np.random.default_rng(0), per_class=300)
+    drawn = sample_foreground(label, np.random.default_rng(0), LABELS, per_class=300)
     assert drawn.weights is not None
     for index in (1, 2, 5):
         components, count = ndimage.label(label == index, structure=np.ones((3, 3, 3)))

@@ -28,7 +28,7 @@ def test_each_component_has_the_figures_that_scipy_finds(names: tuple[str, ...])
     classes = np.zeros(mixture.record.reoriented.shape, np.uint8)
     classes[CROP] = probability > 0.5
     truth = truth_of(3) == 1
-    found = predicted_lesions(classes, mixture, 1, truth)
+    found = predicted_lesions(classes == 1, mixture, 1, truth)
     parts, count = ndimage.label(classes[CROP] == 1, CUBE)
     lesions, _ = ndimage.label(truth, CUBE)
     assert len(found) == count > 3
@@ -79,17 +79,17 @@ def test_a_lesion_of_another_class_is_met_and_not_touched() -> None:
     mixture = mixture_of(0, "2d")
     classes = truth_of(0)
     nothing = np.zeros(classes.shape, bool)
-    found = predicted_lesions(classes, mixture, 1, nothing, classes == 1)
+    found = predicted_lesions(classes == 1, mixture, 1, nothing, classes == 1)
     assert found and {(one.touches, one.met) for one in found} == {((), True)}
-    own = predicted_lesions(classes, mixture, 1, classes == 1)
+    own = predicted_lesions(classes == 1, mixture, 1, classes == 1)
     assert {one.met for one in own} == {True} and {len(one.touches) for one in own} == {1}
 
 
 def test_without_a_reference_nothing_is_touched_and_without_a_prediction_nothing_is_found() -> None:
     mixture = mixture_of(0, "2d")
     classes = truth_of(0)
-    assert {one.touches for one in predicted_lesions(classes, mixture, 1)} == {()}
-    assert predicted_lesions(np.zeros_like(classes), mixture, 1, classes == 1) == []
+    assert {one.touches for one in predicted_lesions(classes == 1, mixture, 1)} == {()}
+    assert predicted_lesions(np.zeros(classes.shape, bool), mixture, 1, classes == 1) == []
 
 
 def test_features_are_finite_however_sure_the_network_is() -> None:
@@ -98,3 +98,17 @@ def test_features_are_finite_however_sure_the_network_is() -> None:
     limit = np.log((1 - CERTAIN) / CERTAIN)
     assert sure.features == pytest.approx((limit, limit, np.log(0.5)))
     assert unsure.features == pytest.approx((-limit, 0, np.log(0.5)))
+
+
+def test_a_predicted_lesion_without_an_annotated_voxel_is_left_out() -> None:
+    mixture = mixture_of(3, "2d")
+    mask = np.zeros(mixture.record.reoriented.shape, bool)
+    mask[CROP] = probability_of(3, "2d") > 0.5
+    everywhere, known = predicted_lesions(mask, mixture, 1), np.zeros(mask.shape, bool)
+    assert predicted_lesions(mask, mixture, 1, known=known) == []
+    parts, _ = ndimage.label(mask, CUBE)
+    largest = np.bincount(parts[mask]).argmax()
+    known[tuple(np.argwhere(parts == largest)[0])] = True
+    (kept,) = predicted_lesions(mask, mixture, 1, known=known)
+    # it is measured with all its voxels
+    assert kept in everywhere and kept.voxels == (parts == largest).sum() > 1 < len(everywhere)

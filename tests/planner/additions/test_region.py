@@ -169,3 +169,11 @@ def test_real_livers_lie_in_a_part_of_their_images_and_hippocampi_fill_theirs(te
     small = read_dataset(test_data / "hippocampus40")
     whole = measure_fingerprint(small, workers=2)
     assert learn_region(whole, make_splits(small, whole, seed=1234)).value is None
+
+
+def test_none_is_learned_where_voxels_are_not_annotated() -> None:
+    fingerprint = measured()
+    assert learn_region(fingerprint, ()).value is not None
+    sparse = fingerprint.changed(labels=fingerprint.labels.changed(ignore=max(fingerprint.labels.values) + 1))
+    decision = learn_region(sparse, ())
+    assert decision.value is None and "not known where voxels are not annotated" in decision.reason

@@ -14,6 +14,7 @@ import torch
 
 from autoseg.errors import InputError, TrainingDataError
 from autoseg.plan.configuration import Configuration
+from tests.example_plan import LABELS
 from tests.trainer.cases import make_configuration, write_noise_case
 from trainer.data.batch import Batch
 from trainer.data.batches import BatchLoader
@@ -30,7 +31,7 @@ def folders(tmp_path: Path) -> list[Path]:
 
 
 def load(folders: list[Path], configuration: Configuration | None = None, **options: object) -> list[Batch]:
-    settings = {"seed": 3, "fold": 1, "first_step": 0, "last_step": 6, "workers": 0} | options
+    settings = {"labels": LABELS, "seed": 3, "fold": 1, "first_step": 0, "last_step": 6, "workers": 0} | options
     configuration = configuration or make_configuration(PATCH, elastic=0.3)
     with BatchLoader(folders, configuration, **settings) as loader:  # type: ignore[arg-type]
         return list(loader)
@@ -162,12 +163,13 @@ PARENT = """
     import sys, time
     from pathlib import Path
     import psutil
+    from tests.example_plan import LABELS
     from tests.trainer.cases import make_configuration
     from trainer.data.batches import BatchLoader
 
     if __name__ == "__main__":
         folders = [Path(f) for f in sys.argv[1:]]
-        options = dict(seed=0, fold=0, first_step=0, last_step=10**6, workers=2)
+        options = dict(labels=LABELS, seed=0, fold=0, first_step=0, last_step=10**6, workers=2)
         try:
             with BatchLoader(folders, make_configuration((8, 12, 12)), **options) as loader:
                 for batch in loader:

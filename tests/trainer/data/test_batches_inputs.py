@@ -10,6 +10,7 @@ from scipy.stats import binomtest
 from autoseg.image.geometry import Shape
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.network_input import InputLayout, NetworkInput
+from tests.example_plan import LABELS
 from tests.example_record import example_geometry, example_record
 from tests.trainer.cases import make_configuration, write_noise_case
 from trainer.data.augmentation import augmented_patch
@@ -30,7 +31,7 @@ def layout(places: tuple[int, ...], halo: Shape = (0, 0, 0), *, code: bool = Fal
 
 
 def load(folders: list[Path], configuration: Configuration, seen: InputLayout | None, **options: object) -> list[Batch]:
-    settings = {"seed": 3, "fold": 1, "first_step": 0, "last_step": 20, "workers": 0} | options
+    settings = {"labels": LABELS, "seed": 3, "fold": 1, "first_step": 0, "last_step": 20, "workers": 0} | options
     with BatchLoader(folders, configuration, layout=seen, **settings) as loader:  # type: ignore[arg-type]
         return list(loader)
 

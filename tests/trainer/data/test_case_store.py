@@ -9,6 +9,7 @@ from scipy.stats import chisquare
 from autoseg.errors import TrainingDataError
 from autoseg.preprocessing.foreground import sample_foreground
 from autoseg.run_folder.preprocessed_case import open_case, write_case
+from tests.example_plan import LABELS
 from tests.example_record import example_geometry, example_record
 from tests.trainer.cases import write_noise_case
 from trainer.data.case_store import CaseStore
@@ -24,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
     label[16:18, 26:28, 26:28] = 1
     folder = tmp_path / "case"
     folder.mkdir()
-    foreground = sample_foreground(label, np.random.default_rng(0), per_class=300)
+    foreground = sample_foreground(label, np.random.default_rng(0), LABELS, per_class=300)
     record = example_record(example_geometry(SHAPE), case="case", present=(True,))
     write_case(folder, record, np.zeros((1, *SHAPE), np.float32), label, foreground)
     return folder

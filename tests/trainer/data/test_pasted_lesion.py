@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from autoseg.run_folder.preprocessed_case import Foreground, write_case
+from tests.example_plan import LABELS
 from tests.example_record import example_geometry, example_record
 from tests.trainer.cases import make_configuration
 from trainer.data.batches import BatchLoader
@@ -92,7 +93,7 @@ def test_large_lesions_are_not_cut_out(tmp_path: Path) -> None:
 def patches(folders: list[Path], share: float) -> np.ndarray:
     configuration = make_configuration((12, 16, 16), oversample_foreground=1.0, pasted_lesions=share)
     with BatchLoader(
-        folders, configuration, seed=3, fold=1, first_step=0, last_step=8, workers=0, augment=False
+        folders, configuration, labels=LABELS, seed=3, fold=1, first_step=0, last_step=8, workers=0, augment=False
     ) as loader:
         return np.stack([np.concatenate([b.image[:, 0].numpy(), b.label.numpy()]) for b in loader])
 
@@ -115,6 +116,8 @@ def test_a_lesion_is_not_pasted_into_a_case_with_other_sequences(tmp_path: Path)
     record = replace(other, record=other.record.changed(present=(True, False))).record
     (names[1] / "case.json").write_text(record.model_dump_json())
     configuration = make_configuration((12, 16, 16), oversample_foreground=1.0, pasted_lesions=1.0)
-    with BatchLoader(names, configuration, seed=3, fold=1, first_step=0, last_step=8, workers=0) as loader:
+    with BatchLoader(
+        names, configuration, labels=LABELS, seed=3, fold=1, first_step=0, last_step=8, workers=0
+    ) as loader:
         dataset = loader._dataset
         assert all(dataset._pasted(np.random.default_rng(seed)) is None for seed in range(20))
