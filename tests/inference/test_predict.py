@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -15,6 +16,7 @@ from autoseg.image.geometry import Geometry
 from autoseg.image.image import read_image, read_label
 from inference.predict import output_ending
 from tests.autoseg.image.dicom import write as dicom
+from tests.autoseg.image.nifti import files as nifti
 from tests.inference.bright_run import SHAPE, predict, run, voxels, write
 
 __all__ = ["run"]
@@ -35,6 +37,32 @@ def test_a_prediction_has_the_format_and_geometry_of_its_input(run, tmp_path, en
         strict=True,
     ):
         assert np.allclose(one, other, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_prediction_has_both_transforms_of_its_input_and_its_unit(run, tmp_path, version):
+    array = voxels()
+    sform, qform = (nifti.moved(7, -11, 5) @ nifti.affine((1, 1, 1)), 4), (nifti.affine((1, 1, 1)), 1)
+    header = nifti.header(array.T.shape, sform=sform, qform=qform, version=version, fields={"xyzt_units": 10})
+    # gzipped or not, whatever its name says
+    image = nifti.write(tmp_path / "in" / "a.nii.gz", array.T, header, packed=version == 1)
+    problems, told = predict(run, read_inputs([image], ("T1",)), tmp_path / "out")
+    assert problems == () and "14 mm apart" in told
+    written = nib.load(tmp_path / "out" / "a.nii.gz")
+    np.testing.assert_array_equal(np.asarray(written.dataobj), 500 * (array > array.mean()).T)
+    for found, expected in ((written.get_sform(coded=True), sform), (written.get_qform(coded=True), qform)):
+        np.testing.assert_allclose(found[0], expected[0])
+        assert found[1] == expected[1]
+    assert written.header["xyzt_units"] == 10
+
+
+def test_mgz_is_answered_in_nifti_at_its_own_geometry(run, tmp_path):
+    array = voxels()
+    nib.save(nib.MGHImage(array.T, nifti.affine((1, 1, 1))), tmp_path / "a.mgz")
+    assert predict(run, read_inputs([tmp_path / "a.mgz"], ("T1",)), tmp_path / "out")[0] == ()
+    written = nib.load(tmp_path / "out" / "a.nii.gz")
+    np.testing.assert_array_equal(np.asarray(written.dataobj), 500 * (array > array.mean()).T)
+    np.testing.assert_allclose(written.affine, nifti.affine((1, 1, 1)), atol=1e-5)
 
 
 def test_flipped_permuted_and_oblique_inputs_come_back_as_they_lie(run, tmp_path):
