@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,16 +10,20 @@ from pathlib import Path
 
 from autoseg.dataset.csv_rows import LABEL, RESERVED, read_table
 from autoseg.dataset.dataset_json import FILE_NAME, MOST_LABELS, Declaration, labels_of, parse, read_json
+from autoseg.dataset.folder.account import LeftOut, told
 from autoseg.dataset.found_labels import ClassesDiffer, classes_in, classes_of, problems_of
 from autoseg.dataset.names import entries, split_channel, split_ending
 from autoseg.dataset.read import TABLE_NAME
 from autoseg.errors import ImageError, InputError
+from autoseg.image.file_kind import why_unreadable
 from autoseg.image.label_file import names_classes
 from autoseg.image.labels import Labels
 from autoseg.machine.map_cases import map_cases
 from inference.compare import Pair, workers_for
 
 _SAY_CLASSES = "give a RUN folder (--run) or a dataset.json beside the references that names the classes to compare"
+
+_BESIDE_LABELS = (".json", ".csv", ".txt", ".html", ".yaml", ".log")
 
 
 @dataclass(frozen=True)
@@ -71,10 +76,31 @@ def files_by_case(folder: Path) -> dict[str, Path]:
         name, ending = split_ending(file)
         if not ending or not file.is_file():
             continue
+        # an accent may be a sign of its own in one folder and part of its letter in the other
+        name = unicodedata.normalize("NFC", name)
         if name in found:
             raise InputError(f"{folder}: {found[name].name} and {file.name} are both named {name}; remove one")
         found[name] = file
     return found
+
+
+def passed_over(folder: Path) -> tuple[str, ...]:
+    """A sentence for each reason for which entries of a folder of label maps are not compared.
+
+    Tables and records, such as those that autoseg writes beside label maps, are not told.
+
+    Args:
+        folder: folder of label maps.
+    """
+    left_out = []
+    for entry in entries(folder):
+        if (why := why_unreadable(entry)) is not None:
+            left_out.append(LeftOut(entry, why))
+        elif entry.is_dir():
+            left_out.append(LeftOut(entry, "a folder, which is not looked into"))
+        elif not split_ending(entry)[1] and entry.suffix.lower() not in _BESIDE_LABELS:
+            left_out.append(LeftOut(entry, "no label map by its ending; unpack it, or give it its ending"))
+    return tuple(f"{folder}: not compared: {sentence}" for sentence in told(folder, left_out))
 
 
 def images_of(folder: Path, cases: Sequence[str]) -> dict[str, Path]:

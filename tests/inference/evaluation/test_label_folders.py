@@ -1,9 +1,10 @@
 """The images of cases are found by their names, in a folder that is listed once."""
 
+import unicodedata
 from pathlib import Path
 
 from inference.evaluation import label_folders
-from inference.evaluation.label_folders import images_of
+from inference.evaluation.label_folders import files_by_case, images_of, match_folders, passed_over
 
 
 def test_a_case_has_the_image_of_its_name_or_its_first_channel(tmp_path, monkeypatch) -> None:
@@ -19,3 +20,24 @@ def test_a_case_has_the_image_of_its_name_or_its_first_channel(tmp_path, monkeyp
         "c": "c_0001.nii.gz",
     }
     assert listed == [tmp_path]
+
+
+def test_what_is_not_compared_is_named(tmp_path: Path) -> None:
+    for name in ("a.nii.gz", "b.nii.bz2", "dataset.json", "notes.docx"):
+        (tmp_path / name).touch()
+    (tmp_path / "old").mkdir()
+    (tmp_path / "c.nii.gz").symlink_to("lost.nii.gz")
+    assert [sentence.removeprefix(f"{tmp_path}: not compared: ") for sentence in passed_over(tmp_path)] == [
+        "b.nii.bz2, notes.docx: no label map by its ending; unpack it, or give it its ending",
+        "c.nii.gz: is a link to lost.nii.gz, and that file does not exist",
+        "old: a folder, which is not looked into",
+    ]
+    assert set(files_by_case(tmp_path)) == {"a"}
+
+
+def test_accents_written_in_two_ways_are_one_name(tmp_path: Path) -> None:
+    composed, parted = (unicodedata.normalize(form, "André") for form in ("NFC", "NFD"))
+    for folder, name in (("references", composed), ("predictions", parted)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{name}.nii.gz").touch()
+    assert [pair.case for pair in match_folders(tmp_path / "references", tmp_path / "predictions").pairs] == [composed]
