@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from autoseg.errors import DatasetError, ImageError
 from autoseg.image.file_kind import why_unreadable
 from autoseg.image.image import read_label
 from autoseg.image.label_file import read_segmentation
-from autoseg.image.labels import Labels
+from autoseg.image.labels import IGNORE, Labels
 from autoseg.image.segmentation import BACKGROUND, Segment, folded
 from autoseg.machine.map_cases import map_cases, workers_within_memory
 
@@ -118,12 +118,24 @@ def classes_of(files: Sequence[FileClasses]) -> FoundClasses:
                 values[segment.name].add(segment.value)
                 where.setdefault(segment.name, one.file)
     _require_apart(where)
+    has_ignore = [name for name in values if folded(name) == IGNORE]
+    for name in has_ignore:
+        del values[name]
     empty = tuple(sorted(name for name in every if name not in values))
+    classes = _numbered(values)
+    # such voxels are not annotated, and their value is the highest
+    if has_ignore:
+        classes[IGNORE] = max(classes.values(), default=0) + 1
+    return FoundClasses(classes, empty)
+
+
+def _numbered(values: Mapping[str, set[int]]) -> dict[str, int]:
+    """Value of each class: that of the files where all have one and no two share it, else by the alphabet."""
     alone = {name: min(found) for name, found in values.items() if len(found) == 1}
     if len(set(alone.values())) == len(values):
-        return FoundClasses(dict(sorted(alone.items(), key=lambda item: item[1])), empty)
+        return dict(sorted(alone.items(), key=lambda item: item[1]))
     ordered = sorted(values, key=lambda name: (folded(name), name))
-    return FoundClasses({name: i for i, name in enumerate(ordered, start=1)}, empty)
+    return {name: i for i, name in enumerate(ordered, start=1)}
 
 
 def _require_apart(where: dict[str, Path]) -> None:

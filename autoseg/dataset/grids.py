@@ -34,6 +34,11 @@ def placed_on(image: Image, target: Geometry, others: Sequence[Geometry] = ()) -
         others: grids by which other programs place the voxels of `target`; an image that was made there with such a
             program lies on one of them.
     """
+    # voxels that were stored in one order are the same ones, before any grid is turned to fit another
+    for here, there in [(image.geometry, other) for other in others] + [(other, target) for other in image.others]:
+        if target.largest_offset(image.geometry) > NEAR_VOXELS and there.largest_offset(here) <= NEAR_VOXELS:
+            apart = farthest_apart(target, image.geometry)
+            return Placed(image.array, f"{apart:.3g} mm apart, but the same voxels by the header's other transform")
     if (array := _turned_onto(image, target)) is not None:
         offset = _offset(image.geometry, target)
         return Placed(array, "" if offset <= ROUNDING_VOXELS else difference(image.geometry, target))

@@ -16,7 +16,7 @@ from autoseg.dataset.input_folder import InputFolder, InputImage, image_name, im
 from autoseg.dataset.listing import Found, checked_cases, missing
 from autoseg.dataset.names import split_channel, split_ending
 from autoseg.dataset.read import TABLE_NAME
-from autoseg.dataset.series_names import SeriesName, name_of_choice, unique
+from autoseg.dataset.series_names import SeriesName, cleaned, name_of_choice, unique
 from autoseg.dataset.table import match_channels
 from autoseg.errors import InputError
 from autoseg.image.dicom.choice import ONLY_ONE, place_and_choice
@@ -105,7 +105,8 @@ def _images(path: Path, *, by_patient: bool) -> InputFolder:
         raise InputError(f"{path}: {why}")
     if place.is_dir():
         return images_of_folder(place, choice, by_patient=by_patient)
-    return InputFolder((InputImage(path, image_name(place) + name_of_choice(choice), choice == ONLY_ONE),), ())
+    name = image_name(place) + cleaned(name_of_choice(choice))
+    return InputFolder((InputImage(path, name, choice == ONLY_ONE),), ())
 
 
 def _named(images: Sequence[InputImage]) -> list[InputImage]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
@@ -12,8 +13,40 @@ from autoseg.image.geometry import NEAR_VOXELS, Corners, Geometry, Spacing, over
 from autoseg.image.image import Image
 
 _SAME_SPACING = 1e-3
-# far more than two crops of one image take together
-_MOST_VOXELS = 2**31
+# more than two crops of one image take together
+_MOST_VOXELS = 2**29
+
+
+def padded_onto_one(label: Image, target: Geometry, others: Sequence[Geometry]) -> tuple[Image, float]:
+    """Put a cropped label map into the grid of its image, of which there may be several.
+
+    Args:
+        label: label map (1, z, y, x).
+        target: grid of the image.
+        others: grids by which other programs place the voxels of `target`.
+
+    Returns:
+        The label map on `target`, and the largest distance of its voxels from those of `target`, in voxels.
+
+    Raises:
+        ImageError: in the cases of `padded_onto`, or the label map fits several grids at different voxels.
+    """
+    fitting: list[tuple[Image, float]] = []
+    problem: ImageError | None = None
+    for grid in (target, *others):
+        try:
+            fitting.append(padded_onto(label, grid))
+        except ImageError as error:
+            problem = problem or error
+    if not fitting:
+        raise problem or ImageError("is not on the voxels of its image")
+    first = fitting[0]
+    if any(not np.array_equal(first[0].array, other.array) for other, _ in fitting[1:]):
+        raise ImageError(
+            "fits its image at two places, since the image's header has two transforms; make both the same (in nibabel "
+            "`image.set_qform(image.affine)`), or save the segmentation as a label map with the image as reference"
+        )
+    return Image(first[0].array, target), first[1]
 
 
 def padded_onto(label: Image, target: Geometry) -> tuple[Image, float]:

@@ -82,8 +82,16 @@ def _first(names: Sequence[str], joint: str) -> str:
     return joint.join([*names[:MOST_NAMED], *more])
 
 
+def _real(image: Path) -> Path:
+    try:
+        return image.resolve()
+    except (OSError, RuntimeError, ValueError):
+        # a link in a loop, or no path at all, which is told as such
+        return image.absolute()
+
+
 def _images(case: Case) -> set[Path]:
-    return {image.absolute() for image in case.images if image is not None}
+    return {_real(image) for image in case.images if image is not None}
 
 
 def _groups(keyed: Iterable[tuple[Hashable, int]]) -> list[list[int]]:

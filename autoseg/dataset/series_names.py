@@ -58,7 +58,7 @@ def name_of(found: FoundSeries, path: Path, root: Path, *, by_patient: bool) -> 
         parts[-1] += f"_series{about.number or about.description}"
     parts[-1] += name_of_choice(Choice(**(vars(choice) | {"series": None})))
     own = "_".join(([about.patient] if by_patient and about.patient else []) + parts)
-    return SeriesName(_clean(own), tuple(map(_clean, around)))
+    return SeriesName(cleaned(own), tuple(map(cleaned, around)))
 
 
 def name_of_choice(choice: Choice) -> str:
@@ -99,5 +99,6 @@ def _numbered(texts: Sequence[str], shared: Collection[int], others: Collection[
     return found
 
 
-def _clean(text: str) -> str:
+def cleaned(text: str) -> str:
+    """A text in which signs that no file name should have are replaced by `-`."""
     return _REPLACED.sub("-", text).strip(".- ")

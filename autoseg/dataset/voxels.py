@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from autoseg.dataset.case import Case
 from autoseg.dataset.grids import covered_share, difference, overlap, placed_on
-from autoseg.dataset.lattice import padded_onto
+from autoseg.dataset.lattice import padded_onto_one
 from autoseg.errors import DatasetError, ImageError
 from autoseg.image.geometry import ROUNDING_VOXELS, Geometry
 from autoseg.image.image import Image, read_image, resample_onto
@@ -117,7 +117,7 @@ def read_label_map(
         return None
     if label.cropped and geometry is not None:
         try:
-            label, off = padded_onto(label, geometry)
+            label, off = padded_onto_one(label, geometry, others)
         except ImageError as error:
             findings.problem(f"label {path} {error}")
             return None

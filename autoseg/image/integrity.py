@@ -153,6 +153,8 @@ def files_of_image(path: Path) -> tuple[Path, ...]:
         path: image file; the headers of NIfTI, MetaImage and NRRD may say that the voxels lie in other files.
     """
     found = {path, voxel_file(path)}
+    if path.name.lower().endswith(".img"):
+        found.update(file for file in (path.with_suffix(".hdr"), path.with_suffix(".hdr.gz")) if file.is_file())
     if path.is_file():
         # a damaged header is told when the image is read
         with suppress(ImageError):

@@ -119,6 +119,9 @@ class Segmentation:
             if off.any():
                 values, counts = np.unique(found[off], return_counts=True)
                 wrong.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+            if len(wrong) > _SHOWN:
+                # noise has as many values as voxels
+                break
         if wrong:
             told = ", ".join(f"{value:g} ({count} voxels)" for value, count in list(wrong.items())[:_SHOWN])
             where = f" of layer {layer + 1}" if self.layers > 1 else ""

@@ -135,6 +135,11 @@ def case_metrics(
     total = truth.size
     if (annotated := labels.annotated(truth)) is not None:
         total = int(np.count_nonzero(annotated))
+        if unknown := int(np.count_nonzero((guess == labels.ignored) & annotated)):
+            raise InputError(
+                f"case {case}: the prediction holds the value {labels.ignore} (ignore) in {unknown} annotated voxels; "
+                "a prediction says of every voxel what it is. Are reference and prediction exchanged?"
+            )
         truth, guess = truth * annotated, guess * annotated
     boxes = zip(class_boxes(truth, labels), class_boxes(guess, labels), strict=True)
     rows = []

@@ -169,7 +169,7 @@ def labels_found(pairs: Sequence[Pair]) -> Labels:
         raise InputError(f"{folder}: the references are empty, there is nothing to evaluate against")
     if any(one.segments is not None for one in described):
         _require_named([pair.prediction for pair in pairs], pairs[0].reference)
-    return Labels(values=(0, *found.values.values()), names=("background", *found.values))
+    return labels_of({"background": 0} | found.values, folder)
 
 
 def _require_named(predictions: Sequence[Path], reference: Path) -> None:

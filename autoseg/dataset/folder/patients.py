@@ -12,10 +12,14 @@ from autoseg.dataset.folder.account import FoundCase
 LEAST_PATIENTS, FEW_VISITS = 5, 3
 """Folders are patients where there are so many of them, or where half of them hold no more cases than this."""
 
+MOST_VISITS = 6
+"""More cases whose names differ in a number that may be a date are counted by it."""
+
 _SHOWN = 4
+_DATE = r"(19|20)\d{2}([-_.]?(0[1-9]|1[0-2])([-_.]?(0[1-9]|[12]\d|3[01]))?)?"
 _VISIT = (
-    r"((19|20)\d{2}([-_.]?\d{2}){0,2}|v\d+|visit[-_ ]?\d*|pre|post|preop|postop|fu\d*|follow[-_ ]?up\d*|baseline|bl"
-    r"|tp\d+|t\d+m|l|r|left|right|re|li)"
+    rf"({_DATE}|v\d+|visit[-_ ]?\d*|pre|post|preop|postop|fu\d*|follow[-_ ]?up\d*|baseline|bl|tp\d+|t\d+m"
+    r"|l|r|left|right|re|li)"
 )
 _AT_THE_END = re.compile(rf"(.*[^\W_])[-_. ]+{_VISIT}", re.IGNORECASE)
 
@@ -68,12 +72,16 @@ def with_visits(cases: Sequence[FoundCase]) -> tuple[tuple[FoundCase, ...], tupl
     of_stem: dict[str, list[str]] = {}
     for name, stem in stems.items():
         of_stem.setdefault(stem.casefold(), []).append(name)
-    several = [names for names in of_stem.values() if len(names) > 1]
+    # one stem for many cases is a word such as `knee_2001`, whose numbers count the cases
+    alike = {stem for stem, names in of_stem.items() if 1 < len(names) <= MOST_VISITS}
+    several = [of_stem[stem] for stem in alike]
     if not several:
         return tuple(cases), ()
     shown = "; ".join(", ".join(names[:_SHOWN]) for names in several[:2])
     told = f"cases whose names differ in a date, visit or side alone are taken for one patient's, such as {shown}"
-    return tuple(replace(case, patient=stems[case.name]) for case in cases), (told,)
+    return tuple(
+        replace(case, patient=stems[case.name] if stems[case.name].casefold() in alike else case.name) for case in cases
+    ), (told,)
 
 
 def _sizes(cases: Sequence[FoundCase]) -> dict[str, int]:

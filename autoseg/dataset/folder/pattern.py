@@ -12,7 +12,7 @@ from autoseg.dataset.folder.pair import ONLY
 from autoseg.errors import InputError
 
 FIELDS = ("case", "sequence", "patient")
-MOST_FIELDS, MOST_LETTERS = 5, 1_000
+MOST_FIELDS, MOST_LETTERS = 5, 255
 """A pattern with more of them takes long to compare with a long name."""
 
 _FIELD = re.compile(r"\{([^{}]*)\}|(\*)|([^{}*]+)|(.)")
@@ -63,7 +63,7 @@ def entries_by_pattern(
 
 
 def _matched(expression: re.Pattern[str], text: str) -> re.Match[str] | None:
-    return expression.fullmatch(text) if len(text) <= MOST_LETTERS else None
+    return expression.fullmatch(text) if max(map(len, text.split("/"))) <= MOST_LETTERS else None
 
 
 def compile_pattern(option: str, pattern: str, *, greedy: bool = False) -> re.Pattern[str]:

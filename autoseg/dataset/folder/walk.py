@@ -37,14 +37,10 @@ def images_in(folder: Path) -> tuple[list[Path], list[LeftOut]]:
     """
     images: list[Path] = []
     left_out: list[LeftOut] = []
-    seen: set[Path] = set()
+    seen = {folder.resolve()}
     waiting, looked_at = [(folder, 0)], 0
     while waiting:
         inside, depth = waiting.pop()
-        if (real := inside.resolve()) in seen:
-            left_out.append(LeftOut(inside, "a link to a folder that is looked into already"))
-            continue
-        seen.add(real)
         entries = []
         with os.scandir(inside) as found:
             for entry in found:
@@ -53,19 +49,21 @@ def images_in(folder: Path) -> tuple[list[Path], list[LeftOut]]:
                     raise _too_large(folder, f"more than {MOST_ENTRIES:,} files and folders")
                 if not entry.name.startswith("."):
                     entries.append(inside / entry.name)
-        for path in sorted(entries):
+        if is_slices := inside != folder and is_dicom_folder(inside):
+            images.append(inside)
+        further = []
+        # links last, so that a folder is looked into where it lies
+        for path in sorted(entries, key=lambda one: (one.is_symlink(), one)):
             if not path.is_dir():
-                _sort_file(path, images, left_out)
-            elif why := _why_not_looked_into(path):
+                if not is_slices or _is_of_another_format(path):
+                    _sort_file(path, images, left_out)
+            elif why := _why_not_looked_into(path, seen):
                 left_out.append(LeftOut(path, why))
-            elif is_dicom_folder(path):
-                images.append(path)
-                _sort_beside_slices(path, images, left_out)
-                waiting += [(inner, depth + 1) for inner in sorted(path.iterdir()) if inner.is_dir()]
             elif depth == DEEPEST:
                 raise _too_large(folder, f"folders more than {DEEPEST} deep, such as {path}")
             else:
-                waiting.append((path, depth + 1))
+                further.append((path, depth + 1))
+        waiting += reversed(further)
     return _without_pictures(sorted(images), left_out)
 
 
@@ -73,12 +71,18 @@ def _too_large(folder: Path, what: str) -> DatasetError:
     return DatasetError([f"{folder}: holds {what}; give the folder of the data set alone, or a cases.csv"])
 
 
-def _why_not_looked_into(folder: Path) -> str | None:
+def _why_not_looked_into(folder: Path, seen: set[Path]) -> str | None:
+    """Why a folder is not looked into; None where it is, and then it is among those that were seen."""
     if (why := why_unreadable(folder)) is not None:
         return why
     if folder.name.lower() in _HELD_OUT:
         return "for testing or validation, by its name"
-    return "a RUN folder" if all((folder / name).is_file() for name in _OF_A_RUN) else None
+    if all((folder / name).is_file() for name in _OF_A_RUN):
+        return "a RUN folder"
+    if (real := folder.resolve()) in seen:
+        return "a link to a folder that is looked into already"
+    seen.add(real)
+    return None
 
 
 def _sort_file(file: Path, images: list[Path], left_out: list[LeftOut]) -> None:
@@ -95,12 +99,9 @@ def _sort_file(file: Path, images: list[Path], left_out: list[LeftOut]) -> None:
         left_out.append(LeftOut(file, "no image"))
 
 
-def _sort_beside_slices(folder: Path, images: list[Path], left_out: list[LeftOut]) -> None:
-    """Sort image files of other formats that lie among DICOM slices, such as a segmentation."""
-    for file in sorted(folder.iterdir()):
-        ending = split_ending(file)[1].lower()
-        if file.is_file() and ending not in ("", *DICOM_ENDINGS) and not file.name.startswith("."):
-            _sort_file(file, images, left_out)
+def _is_of_another_format(file: Path) -> bool:
+    """Whether a file among DICOM slices is none of them by its ending, such as a segmentation beside them."""
+    return split_ending(file)[1].lower() not in ("", *DICOM_ENDINGS)
 
 
 def _without_pictures(images: list[Path], left_out: list[LeftOut]) -> tuple[list[Path], list[LeftOut]]:

@@ -113,13 +113,13 @@ def _value(path: Path, name: str, text: str) -> str | float | int:
     if name not in _NUMBERS:
         return text
     try:
-        number = _NUMBERS[name](text)
-    except ValueError:
+        number = float(_NUMBERS[name](text))
+    except (ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
         kind = "a whole number" if name == "time" else "a number, such as 4.92"
         raise ImageError(f"{path}: {name} is {text!r:.40}, and must be {kind}")
-    return number
+    return int(number) if name == "time" else number
 
 
 def _escaped(value: object) -> str:

@@ -124,7 +124,7 @@ def read_tree(folder: Path, apply: Apply = map) -> DicomTree:
     images, notes = _joined(images)
     return DicomTree(
         folder=folder,
-        series=_named(images),
+        series=_named(images, parts),
         left_out=tuple(sorted(left_out, key=lambda one: one.file)),
         damaged=tuple(damaged),
         others=tuple(file for file in files if file not in held),
@@ -235,12 +235,20 @@ def _whole(parts: Sequence[_Part]) -> _Part | None:
     return _Part(parts[0].about, around, files, len(frames), False)
 
 
-def _named(images: Sequence[_Part]) -> tuple[FoundSeries, ...]:
-    """Give every image its paths, and its patient a name."""
+def _named(images: Sequence[_Part], parts: Sequence[_Part]) -> tuple[FoundSeries, ...]:
+    """Give every image its paths, and its patient a name.
+
+    Args:
+        images: the parts that are images.
+        parts: all parts; reading a folder meets those of them too that are no image by their description alone.
+    """
     patients = list(dict.fromkeys(part.patient for part in images))
     names = {patient: f"patient_{i + 1:0{len(str(len(patients)))}d}" for i, patient in enumerate(patients)}
     beside: defaultdict[Path, list[_Part]] = defaultdict(list)
-    for part in images:
+    of_image = {file for part in images for file in part.files}
+    # reading a folder leaves out what is a localiser by its image type, and single slices
+    met = [part for part in parts if part.files[0] not in of_image and not part.is_scout and part.frames > 1]
+    for part in (*images, *met):
         beside[part.folder].append(part)
     around = {folder for held in beside for folder in held.parents}
     found = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from pydantic import Field
 
 from autoseg.files import FileModel
@@ -48,17 +49,19 @@ class NiftiFields(FileModel):
             header: header of nibabel.
             version: version of NIfTI.
         """
+        quaternion = [header[f"quatern_{letter}"] for letter in "bcd"]
+        qoffset = [header[f"qoffset_{axis}"] for axis in "xyz"]
+        rows = [header[f"srow_{axis}"] for axis in "xyz"]
         return cls.model_validate(
             {
                 "version": version,
                 "xyzt_units": int(header["xyzt_units"]) & 255,
-                # codes of NIfTI-2 have 32 bits
-                "qform_code": int(np.clip(header["qform_code"], -(2**15), 2**15 - 1)),
-                "sform_code": int(np.clip(header["sform_code"], -(2**15), 2**15 - 1)),
+                "qform_code": _code(header["qform_code"], [*header["pixdim"][:4], *quaternion, *qoffset]),
+                "sform_code": _code(header["sform_code"], np.concatenate(rows)),
                 "pixdim": _finite(header["pixdim"][:4]),
-                "quaternion": _finite([header[f"quatern_{letter}"] for letter in "bcd"]),
-                "qoffset": _finite([header[f"qoffset_{axis}"] for axis in "xyz"]),
-                "sform": [_finite(header[f"srow_{axis}"]) for axis in "xyz"],
+                "quaternion": _finite(quaternion),
+                "qoffset": _finite(qoffset),
+                "sform": [_finite(row) for row in rows],
             }
         )
 
@@ -80,3 +83,10 @@ class NiftiFields(FileModel):
 def _finite(numbers: object) -> list[float]:
     found = np.asarray(numbers, dtype=float)
     return np.where(np.abs(found) <= 3e38, found, 0.0).tolist()
+
+
+def _code(stored: object, numbers: ArrayLike) -> int:
+    """The code of a transform; 0 where a number of it is not finite, so that no program takes what stands for it."""
+    # codes of NIfTI-2 have 32 bits
+    code = int(np.clip(stored, -(2**15), 2**15 - 1))  # type: ignore[call-overload]
+    return code if np.isfinite(np.asarray(numbers, float)).all() else 0

@@ -167,3 +167,13 @@ def test_labels_of_nnunets_layout_may_be_segmentations(tmp_path: Path) -> None:
     told = r"case_1\.nii\.gz and case_1\.seg\.nrrd are both the label of case_1; remove one"
     with pytest.raises(DatasetError, match=told):
         check_dataset(read_dataset(folder), workers=1)
+
+
+def test_a_segment_called_ignore_marks_what_is_not_annotated(tmp_path: Path) -> None:
+    dataset = read_dataset(table(tmp_path, [("Ignore", 1, 0), ("tumour", 2, 0)], [("tumour", 1, 0), ("Ignore", 2, 0)]))
+    assert dataset.labels.foreground == ("tumour",) and dataset.labels.values == (0, 1)
+    assert dataset.labels.ignore == 2
+    loaded = load_case(dataset.cases[0], dataset.labels, "as_stored")
+    assert loaded.label is not None
+    annotated = dataset.labels.annotated(loaded.label)
+    assert annotated is not None and np.count_nonzero(~annotated) == 4

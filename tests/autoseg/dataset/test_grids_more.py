@@ -114,3 +114,21 @@ def test_a_label_stored_along_other_axes(tmp_path: Path, ending: str, axes: tupl
         loaded = load_case(Case("a", (image,), turned), LABELS, "as_stored")
         np.testing.assert_array_equal(loaded.label, build.label_voxels())
         assert loaded.warnings == () and loaded.geometry == read_geometry(image)[0]
+
+
+def test_voxels_stored_in_one_order_are_not_turned_to_fit_the_other_transform() -> None:
+    """The two transforms of an image differ by a mirrored x axis over the same box, so that a label fits both."""
+    x, y, z = TARGET.origin
+    mirrored = Geometry(
+        TARGET.shape,
+        TARGET.spacing,
+        (x + (TARGET.shape[2] - 1) * TARGET.spacing[2], y, z),
+        (STRAIGHT[0], STRAIGHT[1], (-STRAIGHT[2][0], -STRAIGHT[2][1], -STRAIGHT[2][2])),
+    )
+    label = Image(build.label_voxels()[None], mirrored)
+    placed = placed_on(label, TARGET, (mirrored,))
+    assert placed is not None and "the same voxels by the header's other transform" in placed.beside
+    np.testing.assert_array_equal(placed.array[0], build.label_voxels())
+    turned = placed_on(label, TARGET)
+    assert turned is not None
+    np.testing.assert_array_equal(turned.array[0], build.label_voxels()[:, :, ::-1])

@@ -5,7 +5,7 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 
-from autoseg.dataset.lattice import on_one_lattice, padded_onto
+from autoseg.dataset.lattice import on_one_lattice, padded_onto, padded_onto_one
 from autoseg.errors import ImageError
 from autoseg.image.geometry import Geometry, Reorientation
 from autoseg.image.image import Image
@@ -81,3 +81,13 @@ def test_two_crops_get_one_grid_that_holds_both() -> None:
     far = crop(geometry=Geometry(GRID.shape, GRID.spacing, (3e8, 0, 0), GRID.direction))
     with pytest.raises(ImageError, match="are both of one image"):
         on_one_lattice(crop(), far)
+
+
+def test_a_crop_that_fits_an_image_at_two_places_is_refused() -> None:
+    x, y, z = GRID.origin
+    along = np.array(GRID.direction[2]) * GRID.spacing[2]
+    moved = Geometry(GRID.shape, GRID.spacing, (x + along[0], y + along[1], z + along[2]), GRID.direction)
+    placed, _ = padded_onto_one(crop(), GRID, ())
+    np.testing.assert_array_equal(placed.array[0], WHOLE)
+    with pytest.raises(ImageError, match="fits its image at two places"):
+        padded_onto_one(crop(), GRID, (moved,))

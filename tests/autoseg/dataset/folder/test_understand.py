@@ -340,3 +340,9 @@ def test_wrong_patterns(tmp_path: Path, images: str, told: str) -> None:
     touch(tmp_path, *of_everyone("{}.nii", "{}_seg.nii"))
     with pytest.raises(InputError, match=told):
         understand(tmp_path, images, "{case}_seg.nii")
+
+
+@pytest.mark.parametrize("numbers", [("200145", "200199", "201277"), tuple(f"20{i:02d}" for i in range(1, 9))])
+def test_numbers_that_count_cases_are_no_dates(tmp_path: Path, numbers: tuple[str, ...]) -> None:
+    files = [f"knee_{number}{kind}.nii" for number in numbers for kind in ("", "_seg")]
+    assert {case.patient for case in understand(touch(tmp_path, *files)).cases} == {None}

@@ -198,3 +198,14 @@ def test_a_series_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) 
         read_dicom(Path(f"{folder}?series=9"))
     with pytest.raises(ImageError, match=r"'ecko' cannot be chosen"):
         read_image(Path(f"{folder}?ecko=9"))
+
+
+def test_a_survey_beside_a_volume_is_not_met_by_its_path(tmp_path: Path) -> None:
+    """A localiser that says so in its description alone lies in the volume's folder, which then holds two series."""
+    for number, description in ((1, "Survey"), (2, "t1_sag")):
+        of = slices(3, number, SeriesNumber=number, SeriesInstanceUID=f"1.2.{number}", SeriesDescription=description)
+        for i, one in enumerate(of):
+            write.single(tmp_path / "scan" / f"{number}_{i}", one)
+    (found,) = read_tree(tmp_path).series
+    assert found.about.description == "t1_sag"
+    np.testing.assert_array_equal(read_image(found.path).array[0], array_of(slices(3, 2)))

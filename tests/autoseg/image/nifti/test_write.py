@@ -78,3 +78,11 @@ def test_an_axis_too_long_for_nifti_1(tmp_path: Path) -> None:
     long = Image(np.ones((1, 1, 1, 40_000), np.uint8), image.geometry)
     write_image(tmp_path / "b.nii", long)
     assert nib.load(tmp_path / "b.nii").shape == (40_000, 1, 1)
+
+
+def test_a_transform_that_is_damaged_is_written_as_none(tmp_path: Path) -> None:
+    made = files.header(sform=(files.affine(), 1), qform=(files.affine(), 1), fields={"quatern_c": np.nan})
+    image = read_image(files.write(tmp_path / "a.nii", files.voxels(), made))
+    write_image(tmp_path / "b.nii", Image(image.array, image.geometry, nifti=image.nifti))
+    written = nib.load(tmp_path / "b.nii").header
+    assert (int(written["qform_code"]), int(written["sform_code"])) == (0, 1)
