@@ -59,10 +59,15 @@ def labels_with_regions(regions: Regions, order: Sequence[int] | None, backgroun
     values = sorted({value for of_region in regions.values() for value in of_region})
     return Labels(
         values=(0, *values),
-        names=(background, *(single.get(value, f"label {value}") for value in values)),
+        names=(background, *(single.get(value, _unused(f"label {value}", regions)) for value in values)),
         regions=_by_inclusion(regions) if order is None else _as_given(regions, order),
         ignore=ignore,
     )
+
+
+def _unused(name: str, regions: Regions) -> str:
+    """A name for a value that no region has."""
+    return _unused(f"{name} alone", regions) if name in regions else name
 
 
 def _as_given(regions: Regions, order: Sequence[int]) -> tuple[LabelRegion, ...]:

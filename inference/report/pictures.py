@@ -137,7 +137,8 @@ def slice_of(
     geometry = turn.apply_to_geometry(reference.geometry)
     truth, guess = (turn.apply(labels.to_classes(image.array[0])) for image in (reference, prediction))
     if (annotated := labels.annotated(truth)) is not None:
-        truth = truth * annotated
+        # where nothing is annotated, nothing is wrong
+        truth, guess = truth * annotated, guess * annotated
     axis = slice_axis(geometry)
     others = tuple(a for a in range(3) if a != axis)
     place = None if through is None else _voxel_at(geometry, through)

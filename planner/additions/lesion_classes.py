@@ -15,13 +15,16 @@ from itertools import chain
 
 import numpy as np
 
-from autoseg.dataset.fingerprint import Fingerprint
+from autoseg.dataset.fingerprint import ClassFingerprint, Fingerprint
 from autoseg.metrics.lesions import equivalent_diameters
 from autoseg.plan.decision import Decision
 
 LEAST_INDEX = 1.5
 """A class of this index is a lesion. It is 9.3 for lesions of livers (semi-synthetic), 2.1 to 4.6 for metastases of
 synthetic spines of three kinds, and 0.1 to 0.6 for the organs of the abdomen and the hippocampus."""
+
+# sums of floating-point volumes
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,8 @@ def pieces_of(fingerprint: Fingerprint, name: str) -> Pieces | None:
         fingerprint: fingerprint of the data set.
         name: name of the foreground class.
     """
-    cases = [case.classes[name].components_mm3 if name in case.classes else () for case in fingerprint.cases]
+    known = [case for case in fingerprint.cases if not _is_cut(case.classes.get(name))]
+    cases = [case.classes[name].components_mm3 if name in case.classes else () for case in known]
     volumes = np.sort(np.fromiter(chain.from_iterable(cases), np.float64))
     if not volumes.size:
         return None
@@ -77,7 +81,7 @@ def pieces_of(fingerprint: Fingerprint, name: str) -> Pieces | None:
     logarithms, weights = np.log(diameters), volumes / volumes.sum()
     mean = (weights * logarithms).sum()
     typical = float(diameters[np.searchsorted(weights.cumsum(), 0.5)])
-    extents = [math.prod(case.shape) * math.prod(case.spacing) for case in fingerprint.cases]
+    extents = [math.prod(case.shape) * math.prod(case.spacing) for case in known]
     return Pieces(
         a_case=float(numbers.mean()),
         varies=float(numbers.std() / numbers.mean()),
@@ -97,8 +101,14 @@ def lesion_classes(fingerprint: Fingerprint) -> Decision[tuple[str, ...]]:
     found = {name: pieces for name in fingerprint.labels.foreground if (pieces := pieces_of(fingerprint, name))}
     lesions = tuple(name for name, pieces in found.items() if pieces.are_lesions)
     told = "; ".join(f"{name}: {found[name].text()}" for name in lesions or found)
+    told = told or "ignored voxels cut every component, so that no size is known"
     why = f"small pieces that differ in number and size from case to case (index of {LEAST_INDEX:g} and more)"
     return Decision(lesions, f"{why}: {told}" if lesions else f"none has {why}: {told}")
+
+
+def _is_cut(found: ClassFingerprint | None) -> bool:
+    """Whether ignored voxels cut some component of a class in a case, so that number and sizes are not known."""
+    return found is not None and sum(found.components_mm3) < (1 - _ROUNDING) * found.volume_mm3
 
 
 def _effective(volumes: Sequence[float]) -> float:

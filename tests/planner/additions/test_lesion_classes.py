@@ -56,6 +56,19 @@ def test_what_differs_and_is_small_is_a_lesion(cases: list[list[float]], lesions
     assert "thing: " in decision.reason
 
 
+def test_cases_whose_components_ignored_voxels_cut_tell_nothing() -> None:
+    """An organ that is cut in every second case is no class that comes and goes."""
+    whole = cases_with([60], [70], [65], [68])
+    half = tuple(
+        case.changed(classes={"thing": case.classes["thing"].changed(components_mm3=() if i % 2 else (1.0,))})
+        for i, case in enumerate(whole.cases)
+    )
+    cut = whole.changed(cases=(*whole.cases[:2], *half[2:]))
+    assert pieces_of(cut, "thing") == pieces_of(whole.changed(cases=whole.cases[:2]), "thing")
+    none = lesion_classes(whole.changed(cases=half))
+    assert none.value == () and none.reason.endswith("ignored voxels cut every component, so that no size is known")
+
+
 def test_a_class_that_no_case_has_is_none() -> None:
     empty = cases_with([], [])
     assert pieces_of(empty, "thing") is None and lesion_classes(empty).value == ()
