@@ -29,13 +29,13 @@ def test_run_trains_only_the_folds_that_are_left(calls, dataset, run):
 
 def test_run_never_touches_the_test_images(calls, dataset, run, monkeypatch):
     opened = []
-    real = image._read
+    real = image._own_reader
 
-    def read(path):
+    def read(path, **how):
         opened.append(str(path))
-        return real(path)
+        return real(path, **how)
 
-    monkeypatch.setattr(image, "_read", read)
+    monkeypatch.setattr(image, "_own_reader", read)
     shutil.rmtree(run.path)
     autoseg.run(dataset, run.path, device="cpu", workers=1)
     assert any("imagesTr" in path for path in opened)
