@@ -18,6 +18,8 @@ def test_the_parts_take_eight_minutes_at_most() -> None:
 @pytest.mark.slow
 def test_each_part_answers_on_a_cpu(tmp_path) -> None:
     command = [sys.executable, "-m", "benchmarks.gpu", str(tmp_path), "--device", "cpu", "--parts", *QUICK]
+    # a slow or busy CPU is no fault
+    command += ["--patience", "20"]
     ended = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
     assert ended.returncode == 0, ended.stderr[-2000:]
     found = json.loads((tmp_path / "gpu.json").read_text())
