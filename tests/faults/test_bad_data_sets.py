@@ -118,13 +118,18 @@ BAD = {
     ),
     "dataset.json is not JSON": (json_text('{"labels": \n oops}'), ["dataset.json", "line 2"]),
     "dataset.json lacks fields": (json_text('{"channel_names": {"0": "T1"}}'), ["field labels", "field file_ending"]),
-    "regions": (
-        lambda f: build.nnunet(f, labels={"background": 0, "whole": [1, 2]}),
-        ["line 7", "labels.whole", "not supported yet"],
+    "regions of no order": (
+        lambda f: build.nnunet(f, labels={"background": 0, "whole": [1, 2], "part": [2, 3]}),
+        [
+            "line 5",
+            "field labels",
+            "no order of the regions gives every label back: 3 becomes 2",
+            "regions_class_order",
+        ],
     ),
-    "ignore label": (
-        lambda f: build.nnunet(f, labels={"background": 0, "a": 1, "ignore": 2}),
-        ["labels", '"ignore" label is not supported yet'],
+    "ignore label that is not the highest": (
+        lambda f: build.nnunet(f, labels={"background": 0, "a": 3, "ignore": 2}),
+        ["line 8", "labels.ignore", "must have the highest value"],
     ),
     "cases.csv has a broken line": (broken_line, ["cases.csv", "line 7", "2 cells", "6 columns"]),
     "cases.csv lacks a column": (
