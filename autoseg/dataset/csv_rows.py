@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -108,6 +109,16 @@ def _exists(path: Path) -> bool:
     except OSError:
         # a cell may hold a text that is too long or otherwise impossible as a path
         return False
+
+
+def path_for_table(path: Path, beside: Path) -> str:
+    """Return the text by which a table names a file: its path relative to the table's folder, with slashes.
+
+    Args:
+        path: path of the file.
+        beside: folder of the table.
+    """
+    return Path(os.path.relpath(path.absolute(), beside.absolute())).as_posix()
 
 
 def read_table(path: Path) -> CsvTable:

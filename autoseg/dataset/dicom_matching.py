@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoseg.dataset.csv_rows import CASE, LABEL, PATIENT
+from autoseg.dataset.csv_rows import CASE, LABEL, PATIENT, path_for_table
 from autoseg.dataset.dicom_folder import dicom_tree
 from autoseg.errors import DatasetError, InputError
 from autoseg.image.dicom.choice import Choice
@@ -62,7 +61,7 @@ class Matching:
     """The cases of a folder of DICOM files, and what is not in them.
 
     Args:
-        folder: the folder.
+        folder: folder whose DICOM files were matched, at any depth.
         sequences: names of the sequences, in order.
         cases: a case for each study that has one of the sequences.
         told: studies that lack a sequence, series that fit no pattern, and what is left out and why, one sentence each.
@@ -160,13 +159,13 @@ def rows_of(matching: Matching, beside: Path) -> tuple[tuple[str, ...], list[tup
     """The header and rows of a `cases.csv`, in which the column of the label maps is left to fill in.
 
     Args:
-        matching: the cases.
+        matching: the matched cases and their sequences, a row for each case.
         beside: folder of the table, to which its paths are relative.
     """
     rows = []
     for case in matching.cases:
         images = [case.images.get(name) for name in matching.sequences]
-        cells = ("" if found is None else _relative(found.path, beside) for found in images)
+        cells = ("" if found is None else path_for_table(found.path, beside) for found in images)
         rows.append((case.name, *cells, "", case.patient))
     return (CASE, *matching.sequences, LABEL, PATIENT), rows
 
@@ -230,7 +229,3 @@ def _unmatched_told(unmatched: Sequence[FoundSeries]) -> list[str]:
         f"fits no pattern: {description} ({len(series)} series, such as {series[0].folder})"
         for description, series in by_description.items()
     ]
-
-
-def _relative(path: Path, beside: Path) -> str:
-    return Path(os.path.relpath(path.absolute(), beside.absolute())).as_posix()

@@ -43,7 +43,7 @@ class InputFolder:
     """The images of a folder.
 
     Args:
-        images: images to predict.
+        images: images to predict, each a file or a DICOM series, with its name.
         told: what was understood and what is left out, one sentence each.
     """
 

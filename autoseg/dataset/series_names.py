@@ -41,7 +41,7 @@ def name_of(found: FoundSeries, path: Path, root: Path, *, by_patient: bool) -> 
     """The name of a series.
 
     Args:
-        found: the series.
+        found: DICOM series that gets the name.
         path: path that reads it, with what is chosen.
         root: folder that was given.
         by_patient: begin the name with the patient's id, where the files state one.

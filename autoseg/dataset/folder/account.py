@@ -16,7 +16,7 @@ class LeftOut:
     """A file or folder that is not used.
 
     Args:
-        path: its path.
+        path: path of the file or folder.
         why: the reason, as the end of a sentence that begins with the file.
     """
 
@@ -65,7 +65,7 @@ class Account:
     """What a folder was understood to be.
 
     Args:
-        folder: the folder.
+        folder: folder that was understood; messages name files relative to it.
         kind: what it is, in words, such as "folder of images and folder of labels".
         sequences: names of the sequences, in the order of the channels.
         cases: its cases, by name; where there are label maps, those that have one.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from autoseg.dataset.case import Case, Dataset
-from autoseg.dataset.csv_rows import CASE, LABEL, PATIENT
+from autoseg.dataset.csv_rows import CASE, LABEL, PATIENT, path_for_table
 from autoseg.dataset.dataset_json import FILE_NAME, Declaration, is_ct, labels_of, parse, read_json
 from autoseg.dataset.folder.account import Account, FoundCase, told
 from autoseg.dataset.folder.understand import understand_annotated
@@ -69,10 +68,6 @@ def table_of(account: Account, beside: Path) -> tuple[tuple[str, ...], list[tupl
     rows = []
     for case in account.cases:
         paths = [*map(case.images.get, account.sequences), *(case.label for _ in labels)]
-        cells = ["" if path is None else _relative(path, beside) for path in paths]
+        cells = ["" if path is None else path_for_table(path, beside) for path in paths]
         rows.append((case.name, *cells, *(case.patient or "" for _ in patients)))
     return header, rows
-
-
-def _relative(path: Path, beside: Path) -> str:
-    return Path(os.path.relpath(path.absolute(), beside.absolute())).as_posix()

@@ -79,7 +79,7 @@ class Frame:
         slope: factor from stored to real values.
         intercept: offset, added after the factor.
         storage: how the file stores it.
-        series: its series.
+        series: DICOM series that the frame belongs to.
         instance: identifier of the file's content (SOP Instance UID); may be empty.
         is_scout: whether it is a localiser.
         is_mosaic: whether it shows many slices side by side, as Siemens stores them.
