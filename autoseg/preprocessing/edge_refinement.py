@@ -18,8 +18,7 @@ from scipy import ndimage, optimize
 from scipy.spatial.transform import Rotation
 
 from autoseg.image.geometry import Spacing
-from autoseg.preprocessing.crop import nonzero_mask
-from autoseg.preprocessing.sequence_displacement import RIM_MM, SMOOTHING_MM, WEAK, averaged, block
+from autoseg.preprocessing.edges import averaged, block, edge_directions
 
 Rigid = tuple[float, float, float, float, float, float]
 """Translation (z, y, x) in mm, then rotation vector (z, y, x) in degrees, about the centre of the image."""
@@ -28,7 +27,6 @@ _EDGES = 6_000
 _SEED = 0
 # first step in mm and in degrees, and number of evaluations: from every start, and then from the best place
 _WIDE, _NARROW = (3.0, 120), (0.75, 250)
-
 
 UNMOVED: Rigid = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
@@ -128,22 +126,9 @@ def matrix_of(degrees: ArrayLike) -> NDArray[np.float64]:
 
 
 def _directions(image: NDArray[np.float32], spacing: Spacing) -> NDArray[np.float32]:
-    """Directions (3, z, y, x) of the edges; their length is near 1 at strong edges and 0 outside the content."""
-    content = nonzero_mask(image[None], (True,))
-    rim = [2 * max(1, math.ceil(RIM_MM / s)) + 1 for s in spacing]
-    inside = ndimage.minimum_filter(content.view(np.uint8), rim, mode="nearest").astype(bool)
-    smooth = ndimage.gaussian_filter(image, [SMOOTHING_MM / s for s in spacing])
-    gradient = np.zeros((3, *image.shape), np.float32)
-    for axis in range(3):
-        if image.shape[axis] > 1:
-            gradient[axis] = np.gradient(smooth, spacing[axis], axis=axis)
-    squares = np.square(gradient).sum(axis=0)
-    weak = WEAK * float(np.sqrt(squares[inside]).mean()) if inside.any() else 0.0
-    if weak == 0:
-        return np.zeros_like(gradient)
-    gradient /= np.sqrt(squares + np.float32(weak**2))
-    gradient *= inside
-    return gradient
+    """Directions (3, z, y, x) of the edges; 0 everywhere where there are none."""
+    found = edge_directions(image, spacing)
+    return np.zeros((3, *image.shape), np.float32) if found is None else found[0]
 
 
 def _strongest(directions: NDArray[np.float32]) -> NDArray[np.intp]:

@@ -21,16 +21,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, ndimage
+from scipy import fft
 
 from autoseg.image.geometry import Shape, Spacing
-from autoseg.preprocessing.crop import nonzero_mask
+from autoseg.preprocessing.edges import averaged, block, edge_directions
 
 SEARCH_MM = 12.0
 """Largest displacement in mm that is searched along each axis; at least two voxels."""
-
-SMOOTHING_MM = 1.0
-"""Standard deviation in mm of the Gaussian before the gradient, which removes edges made by noise."""
 
 AGREEMENT_MM = 1.0
 """Largest difference in mm along each axis at which the two halves of an image agree; at least half a voxel."""
@@ -40,13 +37,6 @@ MOST_VOXELS = 2**18
 
 SMALLEST_OVERLAP = 0.5
 """Smallest overlap at a displacement, as a fraction of the voxels that overlap without displacement."""
-
-RIM_MM = 2.5
-"""Width in mm of the border of an image's content that is ignored, at least one voxel: its edge is not of tissue."""
-
-
-WEAK = 0.3
-"""Fraction of the mean gradient at which an edge gets half weight; weaker edges are mostly noise."""
 
 LEAST_CORRELATION = 0.15
 """Smallest correlation of the edges at which a displacement is accepted.
@@ -145,7 +135,7 @@ def displacements(
         The displacements; 0 along an axis with too few voxels. None where the edges of the two images correspond too
         little, or the displacement is larger than `SEARCH_MM`.
     """
-    factors = block(reference.shape, spacing)
+    factors = block(reference.shape, spacing, MOST_VOXELS)
     coarse = (spacing[0] * factors[0], spacing[1] * factors[1], spacing[2] * factors[2])
     fixed = _edges(averaged(reference, factors), coarse)
     if fixed is None:
@@ -164,7 +154,7 @@ def edge_correlation(first: NDArray[np.float32], second: NDArray[np.float32], sp
         second: image (z, y, x) on the same grid.
         spacing: spacing (z, y, x) in mm.
     """
-    factors = block(first.shape, spacing)
+    factors = block(first.shape, spacing, MOST_VOXELS)
     coarse = (spacing[0] * factors[0], spacing[1] * factors[1], spacing[2] * factors[2])
     edges = [_edges(averaged(image, factors), coarse) for image in (first, second)]
     if edges[0] is None or edges[1] is None:
@@ -194,53 +184,13 @@ def _against(
     return z, y, x
 
 
-def block(shape: tuple[int, ...], spacing: Spacing, most: int = MOST_VOXELS) -> Shape:
-    """Size (z, y, x) in voxels of the blocks to average over, so that few enough are left.
-
-    Args:
-        shape: shape (z, y, x) of the image.
-        spacing: spacing (z, y, x) in mm.
-        most: number of voxels that may be left.
-    """
-    factors = np.ones(3, np.int64)
-    while math.prod(-(-n // f) for n, f in zip(shape, factors.tolist(), strict=True)) > most:
-        factors[int(np.argmin(np.asarray(spacing) * factors))] *= 2
-    return int(factors[0]), int(factors[1]), int(factors[2])
-
-
-def averaged(image: NDArray[np.float32], factors: Shape) -> NDArray[np.float32]:
-    """Means (z, y, x) over whole blocks; voxels at the upper ends that fill no block are left out.
-
-    Args:
-        image: image (z, y, x).
-        factors: size (z, y, x) of a block in voxels.
-    """
-    if factors == (1, 1, 1):
-        return image
-    kept = [n // f * f for n, f in zip(image.shape, factors, strict=True)]
-    blocks = image[: kept[0], : kept[1], : kept[2]].reshape(
-        [part for n, f in zip(kept, factors, strict=True) for part in (n // f, f)]
-    )
-    return blocks.mean(axis=(1, 3, 5), dtype=np.float32)
-
-
 def _edges(image: NDArray[np.float32], spacing: Spacing) -> _Edges | None:
     """The edges of an image; None where it has none."""
-    content = nonzero_mask(image[None], (True,))
-    rim = [2 * max(1, math.ceil(RIM_MM / s)) + 1 for s in spacing]
-    inside = ndimage.minimum_filter(content.view(np.uint8), rim, mode="nearest").astype(bool)
-    if not inside.any():
+    found = edge_directions(image, spacing)
+    if found is None:
         return None
-    smooth = ndimage.gaussian_filter(image, [SMOOTHING_MM / s for s in spacing])
-    gradient = np.zeros((3, *image.shape), np.float32)
+    direction, inside = found
     axes = [axis for axis in range(3) if image.shape[axis] > 1]
-    for axis in axes:
-        gradient[axis] = np.gradient(smooth, spacing[axis], axis=axis)
-    squares = np.square(gradient).sum(axis=0)
-    weak = WEAK * float(np.sqrt(squares[inside]).mean())
-    if weak == 0:
-        return None
-    direction = np.where(inside, gradient / np.sqrt(squares + weak**2), 0)
     trace = np.square(direction).sum(axis=0) / len(axes)
     tensors = [
         direction[i] * direction[j] * math.sqrt(2) if i != j else (direction[i] ** 2 - trace) * (i in axes)
