@@ -19,9 +19,10 @@ from autoseg.commands.options import (
     command,
 )
 from autoseg.dataset.csv_rows import LABEL
-from autoseg.dataset.folder.account import Account, told
+from autoseg.dataset.folder.account import Account
 from autoseg.dataset.read import TABLE_NAME
 from autoseg.errors import InputError
+from autoseg.image.walk import told_by_reason
 from autoseg.terminal import open_console
 
 if TYPE_CHECKING:
@@ -116,6 +117,6 @@ def show_account(console: Console, account: Account) -> None:
     shown.add_row("label maps", "none" if label is None else f"such as {label.relative_to(account.folder)}")
     for note in account.notes:
         shown.add_row("note", note)
-    for sentence in told(account.folder, account.left_out):
+    for sentence in told_by_reason(account.folder, account.left_out):
         shown.add_row("left out", sentence)
     console.print(shown)

@@ -24,11 +24,11 @@ from autoseg.dataset.dataset_json import (
     labels_of,
     parse,
 )
-from autoseg.dataset.folder.account import LeftOut, told
 from autoseg.dataset.listing import Found, checked_cases, missing
 from autoseg.dataset.names import entries, split_channel
 from autoseg.errors import DatasetError
 from autoseg.image.text_headers import SEGMENTATION_ENDING
+from autoseg.image.walk import LeftOut, told_by_reason
 
 
 class NnunetCaseFiles(BaseModel):
@@ -93,7 +93,7 @@ def read_nnunet(folder: Path, document: Mapping[str, Any]) -> Dataset:
         folder=folder,
         problems=tuple(problems),
         warnings=tuple(warnings),
-        left_out=told(folder, left_out),
+        left_out=tuple(told_by_reason(folder, left_out)),
         description=declared.description,
         synthetic=declared.synthetic,
     )

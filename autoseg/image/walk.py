@@ -22,8 +22,8 @@ class LeftOut:
     """A file or folder that is not read.
 
     Args:
-        file: its path.
-        why: what it is, as the end of a sentence that begins with its name and "is".
+        file: path of the file or folder.
+        why: what it is, as the end of a sentence that begins with its name and "is", or the whole reason.
     """
 
     file: Path

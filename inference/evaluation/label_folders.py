@@ -10,7 +10,6 @@ from pathlib import Path
 
 from autoseg.dataset.csv_rows import LABEL, RESERVED, read_table
 from autoseg.dataset.dataset_json import FILE_NAME, MOST_LABELS, Declaration, labels_of, parse, read_json
-from autoseg.dataset.folder.account import LeftOut, told
 from autoseg.dataset.found_labels import ClassesDiffer, classes_in, classes_of, problems_of
 from autoseg.dataset.names import entries, split_channel, split_ending
 from autoseg.dataset.read import TABLE_NAME
@@ -18,6 +17,7 @@ from autoseg.errors import ImageError, InputError
 from autoseg.image.file_kind import why_unreadable
 from autoseg.image.label_file import names_classes
 from autoseg.image.labels import Labels
+from autoseg.image.walk import LeftOut, told_by_reason
 from autoseg.machine.map_cases import map_cases
 from inference.compare import Pair, workers_for
 
@@ -100,7 +100,7 @@ def passed_over(folder: Path) -> tuple[str, ...]:
             left_out.append(LeftOut(entry, "a folder, which is not looked into"))
         elif not split_ending(entry)[1] and entry.suffix.lower() not in _BESIDE_LABELS:
             left_out.append(LeftOut(entry, "no label map by its ending; unpack it, or give it its ending"))
-    return tuple(f"{folder}: not compared: {sentence}" for sentence in told(folder, left_out))
+    return tuple(f"{folder}: not compared: {sentence}" for sentence in told_by_reason(folder, left_out))
 
 
 def images_of(folder: Path, cases: Sequence[str]) -> dict[str, Path]:

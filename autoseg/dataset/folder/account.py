@@ -2,26 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-_NAMED = 4
-"""So many files that are left out for one reason are named; the others are counted."""
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A file or folder that is not used.
-
-    Args:
-        path: path of the file or folder.
-        why: the reason, as the end of a sentence that begins with the file.
-    """
-
-    path: Path
-    why: str
+from autoseg.image.walk import LeftOut
 
 
 @dataclass(frozen=True)
@@ -79,21 +63,3 @@ class Account:
     cases: tuple[FoundCase, ...]
     left_out: tuple[LeftOut, ...]
     notes: tuple[str, ...] = ()
-
-
-def told(folder: Path, left_out: Iterable[LeftOut]) -> tuple[str, ...]:
-    """A sentence for each reason for which files are left out; a few files of each are named.
-
-    Args:
-        folder: folder to which the names are relative.
-        left_out: what is not used.
-    """
-    by_reason: defaultdict[str, list[str]] = defaultdict(list)
-    for one in left_out:
-        path = one.path
-        by_reason[one.why].append(str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path))
-    sentences = []
-    for why, names in by_reason.items():
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        sentences.append(f"{', '.join(names[:_NAMED])}{more}: {why}")
-    return tuple(sentences)

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoseg.dataset.folder.account import Entry, LeftOut
+from autoseg.dataset.folder.account import Entry
 from autoseg.dataset.folder.words import split_name
 from autoseg.dataset.names import split_ending
+from autoseg.image.walk import LeftOut
 
 _SUBJECT = re.compile(r"sub-[^_/]+")
 _ENTITY = re.compile(r"([a-z]+)-([^_]+)", re.IGNORECASE)

@@ -7,11 +7,12 @@ from pathlib import Path
 from autoseg.dataset.case import Case, Dataset
 from autoseg.dataset.csv_rows import CASE, LABEL, PATIENT, path_for_table
 from autoseg.dataset.dataset_json import FILE_NAME, Declaration, is_ct, labels_of, parse, read_json
-from autoseg.dataset.folder.account import Account, FoundCase, told
+from autoseg.dataset.folder.account import Account, FoundCase
 from autoseg.dataset.folder.understand import understand_annotated
 from autoseg.dataset.found_labels import labels_found
 from autoseg.dataset.listing import Found, checked_cases, missing
 from autoseg.dataset.names import split_ending
+from autoseg.image.walk import told_by_reason
 
 
 def read_folder(folder: Path) -> Dataset:
@@ -43,7 +44,7 @@ def read_folder(folder: Path) -> Dataset:
         file_ending=split_ending(first)[1] or ".nii.gz",
         folder=folder,
         warnings=(*account.notes, *warnings),
-        left_out=told(folder, account.left_out),
+        left_out=tuple(told_by_reason(folder, account.left_out)),
         description=declaration.description,
         synthetic=declaration.synthetic,
     )

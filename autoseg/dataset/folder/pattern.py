@@ -7,9 +7,10 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-from autoseg.dataset.folder.account import Entry, LeftOut
+from autoseg.dataset.folder.account import Entry
 from autoseg.dataset.folder.pair import ONLY
 from autoseg.errors import InputError
+from autoseg.image.walk import LeftOut
 
 FIELDS = ("case", "sequence", "patient")
 MOST_FIELDS, MOST_LETTERS = 5, 255

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from autoseg.dataset.folder.account import LeftOut
 from autoseg.dataset.names import is_dicom_folder, split_ending
 from autoseg.errors import DatasetError
 from autoseg.image.dicom_file import DICOM_ENDINGS
 from autoseg.image.file_kind import why_unreadable
+from autoseg.image.walk import LeftOut
 
 MOST_ENTRIES, DEEPEST = 200_000, 12
 """A folder with more files and folders, or deeper ones, is the top of a disk rather than a data set."""

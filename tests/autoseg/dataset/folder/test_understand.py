@@ -109,7 +109,7 @@ def test_layout(tmp_path: Path, layout: str) -> None:
         assert person in case.name
         assert case.images == {name: tmp_path / file.replace("{}", person) for name, file in images.items()}
         assert case.label == tmp_path / label.replace("{}", person)
-    assert all(one.path.suffix == ".json" for one in account.left_out)
+    assert all(one.file.suffix == ".json" for one in account.left_out)
 
 
 def test_visits_of_a_patient_stay_together(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_what_is_not_used_is_named(tmp_path: Path) -> None:
     sound = of_everyone("{}.nii.gz", "{}_seg.nii.gz")
     others = ("notes.docx", "p09.nii.gz", "p10.nii.bz2", "preview.png", "imagesTs/p11.nii.gz")
     account = understand(touch(tmp_path, *sound, *others, ".hidden.nii.gz"))
-    assert {(str(one.path.relative_to(tmp_path)), one.why) for one in account.left_out} == {
+    assert {(str(one.file.relative_to(tmp_path)), one.why) for one in account.left_out} == {
         ("notes.docx", "no image"),
         ("p09.nii.gz", "has no label map"),
         ("p10.nii.bz2", "packed in a way that is not read; unpack it"),
@@ -196,7 +196,7 @@ def test_what_is_not_used_is_named(tmp_path: Path) -> None:
 def test_a_link_to_a_folder_above_ends(tmp_path: Path) -> None:
     touch(tmp_path, *of_everyone("{}.nii.gz", "{}_seg.nii.gz"))
     (tmp_path / "again").symlink_to(tmp_path, target_is_directory=True)
-    assert [one.path.name for one in understand(tmp_path).left_out] == ["again"]
+    assert [one.file.name for one in understand(tmp_path).left_out] == ["again"]
 
 
 def test_a_run_in_the_folder_and_images_for_testing_are_left_out(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_a_run_in_the_folder_and_images_for_testing_are_left_out(tmp_path: Path)
     run = ["RUN/fingerprint.json", "RUN/splits.json", "RUN/preprocessed/3d/p01/reference.nii.gz"]
     account = understand(touch(tmp_path, *sound, *run, "test/p07.nii.gz", "a.mhd", "a_seg.mhd", "a.raw", "a_seg.raw"))
     assert len(account.cases) == 4
-    assert [(one.path.name, one.why) for one in account.left_out] == [
+    assert [(one.file.name, one.why) for one in account.left_out] == [
         ("RUN", "a RUN folder"),
         ("test", "for testing or validation, by its name"),
     ]
@@ -303,7 +303,7 @@ def test_patterns(tmp_path: Path) -> None:
         touch(tmp_path, *files, "odd.nii"), "raw/{case}-{sequence}_*.nii", "drawn by */{case} final.nii"
     )
     assert account.sequences == ("a", "b") and [case.name for case in account.cases] == list(PEOPLE)
-    assert [(one.path.name, one.why) for one in account.left_out] == [("odd.nii", "fits no pattern")]
+    assert [(one.file.name, one.why) for one in account.left_out] == [("odd.nii", "fits no pattern")]
 
 
 def test_a_sign_within_the_names_of_cases(tmp_path: Path) -> None:
@@ -322,7 +322,7 @@ def test_the_patient_of_the_images_pattern_is_kept(tmp_path: Path) -> None:
 def test_a_field_twice_is_the_same_text(tmp_path: Path) -> None:
     files = of_everyone("{}/{}_T1.nii", "{}/m.nii")
     account = understand(touch(tmp_path, *files, "p01/p02_T1.nii"), "{case}/{case}_{sequence}.nii", "{case}/m.nii")
-    assert [one.path.name for one in account.left_out] == ["p02_T1.nii"] and len(account.cases) == 3
+    assert [one.file.name for one in account.left_out] == ["p02_T1.nii"] and len(account.cases) == 3
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from tests.autoseg.dataset import build
 
 def found(folder: Path) -> tuple[list[str], dict[str, str]]:
     images, left_out = images_in(folder)
-    return [str(image.relative_to(folder)) for image in images], {one.path.name: one.why for one in left_out}
+    return [str(image.relative_to(folder)) for image in images], {one.file.name: one.why for one in left_out}
 
 
 def test_slices_in_slices_folders_and_what_lies_beside_them(tmp_path: Path) -> None:
