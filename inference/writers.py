@@ -15,7 +15,6 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg import __version__
 from autoseg.dataset.case import Case
 from autoseg.errors import AutosegError, ImageError, InputError
 from autoseg.image.geometry import ROUNDING_VOXELS
@@ -31,6 +30,7 @@ from autoseg.image.writing.segments import NamedSegment, segments_of
 from autoseg.names import listed
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.preprocessed_case import CaseRecord
+from autoseg.version import VERSION
 from autoseg.whole_image.case_probabilities import CaseProbabilities
 from autoseg.whole_image.export import export_probabilities, label_image
 
@@ -223,10 +223,10 @@ class DicomSegWriter:
             raise ImageError(f"{self.sources[case]}: has changed while it was predicted; predict it again")
         stored = record.reorientation.undo(classes)
         probabilities = self._probabilities(members) if self.wants_probabilities else ()
-        seg = make_seg(source, stored, self.labels, self.segments, self.kind, __version__, probabilities)
+        seg = make_seg(source, stored, self.labels, self.segments, self.kind, VERSION, probabilities)
         voxel_ml = float(np.prod(record.stored.spacing)) / 1000
         measured = [self._measured(stored, segment, voxel_ml) for segment in self.segments]
-        report = make_report(source, seg, self.segments, measured, __version__)
+        report = make_report(source, seg, self.segments, measured, VERSION)
         save(target.with_name(f"{case}{REPORT}"), report)
         save(target, seg.dataset)
 
@@ -261,6 +261,6 @@ def _require_dicom(sources: dict[str, Path]) -> None:
             continue
     if others:
         raise InputError(
-            f"--format dicom-seg takes images in DICOM, to whose slices it refers; these are not: {listed(others)}. Give "
-            "their DICOM series, or leave --format out"
+            f"--format dicom-seg refers to slices in DICOM, and these images are not: {listed(others)}; give their "
+            "DICOM series, or leave --format out"
         )

@@ -67,7 +67,7 @@ def test_an_error_of_any_part_is_told_of_its_image_and_the_others_go_on(run, tmp
 
     monkeypatch.setattr(predict_image, part, fails_at_the_second)
     assert predict(run, images, tmp_path / "out")[0] == ("1: broken on purpose",)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0.nii.gz", "2.nii.gz", "3.nii.gz"]
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.nii.gz")) == ["0.nii.gz", "2.nii.gz", "3.nii.gz"]
 
 
 def test_where_memory_is_short_nothing_overlaps(run, images, tmp_path, monkeypatch) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
@@ -17,6 +18,9 @@ from autoseg.image.dicom.quiet import without_warnings_of_pydicom
 from autoseg.image.writing.dicom_seg import ALGORITHM, REPORT_SERIES, Made, concept, label_of, not_written
 from autoseg.image.writing.dicom_sources import CHARACTERS, Source
 from autoseg.image.writing.segments import NamedSegment
+
+if TYPE_CHECKING:
+    from highdicom.sr import VolumetricROIMeasurementsAndQualitativeEvaluations
 
 _LESIONS = Code("246206008", "SCT", "Number of lesions")
 
@@ -90,7 +94,9 @@ def make_report(
     return report
 
 
-def _group(source: Source, seg: Made, segment: NamedSegment, tracking: UID, found: Measured, version: str) -> object:
+def _group(
+    source: Source, seg: Made, segment: NamedSegment, tracking: UID, found: Measured, version: str
+) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
     """The measurements of a class."""
     from highdicom import sr
 

@@ -164,7 +164,7 @@ def _elements(file: Path, keywords: tuple[str, ...]) -> Dataset:
     # refuses what must not be opened
     read_header(file)
     with without_warnings_of_pydicom(), damage_told(file), file.open("rb") as opened:
-        wanted: list[str | int] = [*keywords, "SpecificCharacterSet"]
+        wanted = [*keywords, "SpecificCharacterSet"]
         return deepcopy(dcmread(opened, force=True, stop_before_pixels=True, specific_tags=wanted))
 
 

@@ -73,6 +73,7 @@ class LabelNames(FileModel):
     """
 
     written_by: Literal["autoseg"] = "autoseg"
+    schema_version: Literal[1] = 1
     background: int
     labels: tuple[NamedValue, ...]
     regions: tuple[NamedRegion, ...] = ()

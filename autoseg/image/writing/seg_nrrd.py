@@ -90,7 +90,7 @@ def _header(geometry: Geometry, dtype: np.dtype, layers: int, keys: dict[str, st
 def _keys(geometry: Geometry, labels: Labels, segments: Sequence[NamedSegment]) -> dict[str, str]:
     """The keys by which 3D Slicer knows a segmentation."""
     extent = " ".join(f"0 {size - 1}" for size in geometry.shape[::-1])
-    keys = {}
+    keys: dict[str, str] = {}
     for i, segment in enumerate(segments):
         code = segment.code
         of_segment = {
