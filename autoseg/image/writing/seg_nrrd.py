@@ -19,6 +19,7 @@ from autoseg.image.geometry import Geometry
 from autoseg.image.labels import Labels
 from autoseg.image.writing.codes import Coding
 from autoseg.image.writing.segments import NamedSegment
+from autoseg.names import visible
 
 _TYPES = {
     **{"uint8": "unsigned char", "int8": "signed char", "uint16": "unsigned short", "int16": "short"},
@@ -115,8 +116,8 @@ def _keys(geometry: Geometry, labels: Labels, segments: Sequence[NamedSegment]) 
 
 
 def segment_name(name: str) -> str:
-    """A class name as readers of segmentations compare it: in one line, with single blanks."""
-    return " ".join(name.split())
+    """A class name as readers of segmentations compare it: in one line, with single blanks; nothing in it acts."""
+    return visible(" ".join(name.split()))
 
 
 def _terminology(category: Coding, kind: Coding) -> str:

@@ -113,6 +113,12 @@ def test_hostile_names_come_back(tmp_path: Path, name: str) -> None:
     assert image.GetMetaData("Segment1_Name") == "other"
 
 
+def test_control_characters_in_names_are_shown_as_signs(tmp_path: Path) -> None:
+    labels = Labels(values=(0, 1, 2), names=("background", "a\x00b\x1b[31m", "other"))
+    written(tmp_path / "a.seg.nrrd", labels)
+    assert sitk.ReadImage(str(tmp_path / "a.seg.nrrd")).GetMetaData("Segment0_Name") == "a␀b␛[31m"
+
+
 def test_the_same_prediction_gives_the_same_bytes(tmp_path: Path) -> None:
     written(tmp_path / "a.seg.nrrd", LABELS)
     written(tmp_path / "b.seg.nrrd", LABELS)
