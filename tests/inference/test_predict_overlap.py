@@ -49,7 +49,8 @@ def test_files_and_problems_are_the_same(run, images, tmp_path, monkeypatch) -> 
     assert told["sequence"] == told["overlap"]
     assert [problem.split(":")[0] for problem in told["overlap"]] == ["1", "3"]
     sequence, overlapping = bytes_in(tmp_path / "sequence"), bytes_in(tmp_path / "overlap")
-    assert len(sequence) == 4 * 3 and sequence == overlapping
+    # a label map and two probabilities of each, and the names of the classes in two files
+    assert len(sequence) == 4 * 3 + 2 and sequence == overlapping
 
 
 @pytest.mark.parametrize("part", ["prepare_case", "predict_prepared_case", "post_processed"])
