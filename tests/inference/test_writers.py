@@ -113,7 +113,7 @@ def test_a_series_that_lacks_an_identifier_is_reported_and_the_others_go_on(run,
 
 def test_a_series_that_changes_meanwhile_is_reported(run, tmp_path, monkeypatch) -> None:
     series = series_of(tmp_path / "in" / "series", voxels())
-    monkeypatch.setattr("inference.writers.read_source", moved)
+    monkeypatch.setattr("inference.dicom_writer.read_source", moved)
     (problem,), _ = predict(run, read_inputs([series], ("T1",)), tmp_path / "out", output_format=DICOM_SEG)
     assert "has changed while it was predicted" in problem and not list((tmp_path / "out").glob("*"))
 
