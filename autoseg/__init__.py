@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from autoseg.version import VERSION
+
 if TYPE_CHECKING:
     from autoseg.commands.copy import copy
     from autoseg.commands.demo import demo
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from autoseg.commands.table import table
     from autoseg.commands.train import train
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = [
     "copy",
     "demo",

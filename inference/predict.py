@@ -46,6 +46,7 @@ from inference.predict_image import (
     prepare_image,
 )
 from inference.predicted_part import limits
+from inference.writers import OutputFormat, writer_for
 
 # Formats with header and voxels in one file, so that a label map can be written under another name and renamed.
 SINGLE_FILE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
@@ -69,8 +70,9 @@ def predict_cases(
     whole_image: bool = False,
     threads: int | None = None,
     console: Console | None = None,
+    output_format: OutputFormat | None = None,
 ) -> tuple[str, ...]:
-    """Predict label maps `OUTPUT/CASE.ENDING` in the file format of each input.
+    """Predict label maps `OUTPUT/CASE.ENDING` in the file format of each input, or in the format that is asked for.
 
     Where the plan has lesions, the predicted ones are listed in `OUTPUT/predicted_lesions.csv`.
 
@@ -89,18 +91,20 @@ def predict_cases(
         device: `auto`, `cpu`, `cuda` or `mps`.
         threads: threads that compute on a CPU; None = as many as there are cores that other programs leave free.
         console: prints progress and warnings; None = standard error.
+        output_format: format of the predictions; None = that of each input.
 
     Returns:
         One sentence for each case that could not be predicted, with its name.
 
     Raises:
         RunFolderError, PlanError: nothing is trained, or the run is damaged.
-        InputError: there is no case, an output would overwrite an input or another output, the device is absent, or the
-            folder has another file called `predicted_lesions.csv`.
+        InputError: there is no case, an output would overwrite an input or another output, the device is absent, the
+            folder has another file called `predicted_lesions.csv`, or the format cannot hold the predictions.
     """
     console = console or open_console(stderr=True)
-    targets = output_files(cases, output)
     plan = read_plan(run.plan)
+    writer = writer_for(output_format or OutputFormat(), cases, output, plan, output_ending)
+    targets = output_files(cases, output, writer.endings)
     # a foreign file of its name is refused before anything is loaded
     table = _lesion_table(output, plan)
     names = (configuration,) if isinstance(configuration, str) else tuple(configuration)
@@ -113,7 +117,11 @@ def predict_cases(
         save_probabilities,
         {of_class.name: of_class for of_class in _fitting(scores, rules, names, plan, console)},
         table,
+        writer,
     )
+    for note in writer.notes:
+        console.print(visible(note), style="yellow", markup=False, soft_wrap=True)
+    writer.begin()
     if predictor.plan.region is not None:
         console.print(limits(predictor.plan.region))
     with (
@@ -189,25 +197,37 @@ def _fitting(
         console.print(f"Predicted lesions of {name} get no scores: {why}", style="yellow", soft_wrap=True)
 
 
-def output_files(cases: Sequence[Case], output: Path) -> tuple[Path, ...]:
-    """File of each case's label map in the folder `output`.
+def output_files(
+    cases: Sequence[Case], output: Path, endings: Callable[[Case], Sequence[str]] | None = None
+) -> tuple[Path, ...]:
+    """File of each case's prediction in the folder `output`.
+
+    Args:
+        cases: cases that will be predicted.
+        output: folder for the predictions.
+        endings: what follows a case's name in its files, of which the first is the prediction; None = the ending of a
+            label map in its image's format.
 
     Raises:
         InputError: there is no case, two cases have the same name, or an output would overwrite an input.
     """
     if not cases:
         raise InputError("no image to predict was found")
-    targets = tuple(output / f"{case.name}{output_ending(case)}" for case in cases)
+    of_case = endings or (lambda case: (output_ending(case),))
+    files = [[output / f"{case.name}{ending}" for ending in of_case(case)] for case in cases]
     names = [case.name for case in cases]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    every = [file.name for of_one in files for file in of_one]
+    twice = sorted({name for name in names if names.count(name) > 1}) or sorted(
+        {name for name in every if every.count(name) > 1}
+    )
     if twice:
         raise InputError(f"{', '.join(twice)}: several inputs have this name; predict them into separate folders")
     # `Path.resolve` fails at a loop of links, which is told when its case is read
     inputs = {os.path.realpath(image) for case in cases for image in case.images if image is not None}
-    overwritten = [target for target in targets if os.path.realpath(target) in inputs]
+    overwritten = [file for of_one in files for file in of_one if os.path.realpath(file) in inputs]
     if overwritten:
         raise InputError(f"{overwritten[0]}: is an input and would be overwritten; choose another output folder")
-    return targets
+    return tuple(of_one[0] for of_one in files)
 
 
 def output_ending(case: Case) -> str:

@@ -32,7 +32,7 @@ from autoseg.run_folder.selection import ClassRule
 from autoseg.terminal import styled
 from autoseg.whole_image.case_memory import case_bytes
 from autoseg.whole_image.case_probabilities import CaseProbabilities, quantized
-from autoseg.whole_image.export import export_probabilities, label_image
+from autoseg.whole_image.export import export_probabilities
 from autoseg.whole_image.mixture import Mixture
 from autoseg.whole_image.prepared_case import predict_prepared_case
 from inference.ensemble_groups import Group, groups_that_see
@@ -41,6 +41,7 @@ from inference.lesion_scores.components import predicted_lesions
 from inference.lesion_scores.table import LesionTable, Row, rows_of
 from inference.post_processing import post_processed
 from inference.predicted_part import notes
+from inference.writers import Writer
 
 Tell = Callable[[Text], None]
 
@@ -57,6 +58,7 @@ class Predictor:
         save_probabilities: whether the probability of each class is written too.
         scores: how predicted lesions are scored, by class name.
         table: `predicted_lesions.csv`; None where the plan has no lesions and there is no such file.
+        writer: writes the predictions in their format.
     """
 
     plan: Plan
@@ -66,6 +68,7 @@ class Predictor:
     save_probabilities: bool
     scores: Mapping[str, LesionScores]
     table: LesionTable | None
+    writer: Writer
 
     @property
     def device(self) -> torch.device:
@@ -136,6 +139,7 @@ def prepare_image(predictor: Predictor, case: Case) -> PreparedImage:
         AutosegError: the image cannot be predicted.
     """
     plan, told = predictor.plan, list[Text]()
+    predictor.writer.require(case)
     loaded = load_case(case, None, plan.orientation)
     require_predictable(loaded, tuple(channel.name for channel in plan.channels))
     loaded = aligned_as_planned(loaded, plan, case.name)
@@ -209,17 +213,18 @@ def finish_image(predictor: Predictor, image: PredictedImage, name: str, target:
     if predictor.save_probabilities:
         folder = target.parent / "probabilities" / name
         kind = "region" if plan.labels.overlapping else "label"
+        ending = predictor.writer.probability_ending or target.name.removeprefix(name)
         for value, probability in export_probabilities(members, plan.labels):
-            write_image(folder / f"{kind}_{value}{target.name.removeprefix(name)}", probability)
+            write_image(folder / f"{kind}_{value}{ending}", probability)
     record = members[0].record
     classes = post_processed(members, predictor.rules, plan.labels)
-    if not plan.lesions:
-        del members
+    if not plan.lesions and not predictor.writer.wants_probabilities:
+        members = []
     for note in notes(image.part, classes):
         tell(styled("yellow", name, f": {note}"))
     if predictor.table is not None:
         predictor.table.begin(name)
-    write_image(target, label_image(classes, record, plan.labels))
+    predictor.writer.write(name, target, classes, record, members)
     if predictor.table is not None and plan.lesions:
         predictor.table.add(_lesion_rows(predictor, name, classes, Mixture(members)))
 

@@ -298,6 +298,22 @@ Sequences = Annotated[
 ]
 Mirror = Annotated[bool | None, Parameter(help="Average over mirrored images too [default: as planned].")]
 SaveProbabilities = Annotated[bool, _switch("Also write the probability of every class.")]
+PredictionFormat = Annotated[
+    Literal["seg.nrrd", "dicom-seg"] | None,
+    Parameter(
+        name="--format",
+        help="seg.nrrd opens in 3D Slicer as named segments; dicom-seg, from DICOM series alone, is a DICOM SEG with a "
+        "structured report [default: a label map in the format of each image].",
+    ),
+]
+SegmentationType = Annotated[
+    Literal["binary", "labelmap", "fractional"] | None,
+    Parameter(name="--seg-type", help="Kind of a DICOM SEG; fractional holds probabilities [default: binary]."),
+]
+Codes = Annotated[
+    Path | str | None,
+    _path("--codes", "CSV table of coded concepts and colours of classes, beside the one that autoseg has."),
+]
 WholeImage = Annotated[
     bool, _switch("Predict whole images, although the plan limits prediction to where foreground lay in training.")
 ]

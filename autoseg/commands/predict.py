@@ -8,6 +8,7 @@ from pathlib import Path
 from autoseg.commands.guards import configurations_of, existing_run, folder_for_results
 from autoseg.commands.options import (
     ByPatient,
+    Codes,
     Device,
     FollowLinks,
     Images,
@@ -16,8 +17,10 @@ from autoseg.commands.options import (
     Mirror,
     PostProcessing,
     PredictionFolder,
+    PredictionFormat,
     RunOrModels,
     SaveProbabilities,
+    SegmentationType,
     Sequences,
     Threads,
     WholeImage,
@@ -48,18 +51,23 @@ def predict(
     by_patient: ByPatient = False,
     threads: Threads = None,
     follow_links: FollowLinks = False,
+    format: PredictionFormat = None,
+    seg_type: SegmentationType = None,
+    codes: Codes = None,
 ) -> None:
     """Predict images with all finished folds together, as `autoseg select` chose.
 
-    Each prediction has its input's name, format (NIfTI for DICOM) and geometry. A DICOM series, at any depth of a
-    folder, is named by folder and series. An input that cannot be predicted is
-    reported, and the others go on; the exit status is then 1. Files of sequences that are not used need not exist.
+    Each prediction has its input's name, geometry and, without --format, format (NIfTI for DICOM). A DICOM series, at
+    any depth of a folder, is named by folder and series. An input that cannot be predicted is reported, and the others
+    go on; the exit status is then 1. Files of sequences that are not used need not exist.
 
     Raises:
         PartialFailure: some inputs could not be predicted; the message lists them.
         InputError, DatasetError: the inputs do not fit the models, or an option is malformed.
         RunFolderError: nothing is trained yet.
     """
+    if seg_type is not None and format != "dicom-seg":
+        raise InputError("--seg-type: is for --format dicom-seg alone; give both, or neither")
     results = folder_for_results(output)
     folder = existing_run(run, follow_links=follow_links)
     plan = read_plan(folder.plan)
@@ -73,6 +81,7 @@ def predict(
         plan.configuration(name)
     from autoseg.dataset.inputs import read_inputs
     from inference.predict import predict_cases
+    from inference.writers import OutputFormat
 
     paths = [Path(images)] if isinstance(images, (str, Path)) else [Path(image) for image in images]
     if not paths:
@@ -105,6 +114,7 @@ def predict(
         save_probabilities=save_probabilities,
         whole_image=whole_image,
         threads=threads,
+        output_format=OutputFormat(format, seg_type or "binary", None if codes is None else Path(codes)),
     )
     if problems:
         listed = "\n".join(dict.fromkeys(problems))

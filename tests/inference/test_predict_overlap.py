@@ -49,7 +49,8 @@ def test_files_and_problems_are_the_same(run, images, tmp_path, monkeypatch) -> 
     assert told["sequence"] == told["overlap"]
     assert [problem.split(":")[0] for problem in told["overlap"]] == ["1", "3"]
     sequence, overlapping = bytes_in(tmp_path / "sequence"), bytes_in(tmp_path / "overlap")
-    assert len(sequence) == 4 * 3 and sequence == overlapping
+    # a label map and two probabilities of each, and the names of the classes in two files
+    assert len(sequence) == 4 * 3 + 2 and sequence == overlapping
 
 
 @pytest.mark.parametrize("part", ["prepare_case", "predict_prepared_case", "post_processed"])
@@ -67,7 +68,7 @@ def test_an_error_of_any_part_is_told_of_its_image_and_the_others_go_on(run, tmp
 
     monkeypatch.setattr(predict_image, part, fails_at_the_second)
     assert predict(run, images, tmp_path / "out")[0] == ("1: broken on purpose",)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0.nii.gz", "2.nii.gz", "3.nii.gz"]
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.nii.gz")) == ["0.nii.gz", "2.nii.gz", "3.nii.gz"]
 
 
 def test_where_memory_is_short_nothing_overlaps(run, images, tmp_path, monkeypatch) -> None:

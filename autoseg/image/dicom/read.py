@@ -75,6 +75,16 @@ def read_dicom_geometry(path: Path, choice: Choice = ONLY_ONE) -> Geometry:
     return _found(path, choice)[1]
 
 
+def read_dicom_slices(path: Path, choice: Choice = ONLY_ONE) -> tuple[tuple[Frame, ...], Geometry]:
+    """Records of the slices of the volume that `read_dicom` reads, in the order of axis z, and its geometry.
+
+    Raises:
+        ImageError: in the cases of `read_dicom` that headers show.
+    """
+    chosen, geometry, _ = _found(path, choice)
+    return chosen.stack.frames, geometry
+
+
 def _found(path: Path, choice: Choice) -> tuple[Chosen, Geometry, str]:
     path, choice = place_and_choice(path, choice)
     sources = chosen_files(path, choice)
