@@ -37,8 +37,8 @@ from autoseg.terminal import open_console, progress_bar, styled
 from inference.ensemble_groups import load_group
 from inference.lesion_scores.table import FILE, LesionTable
 from inference.predict_image import (
+    LoadedModels,
     PredictedImage,
-    Predictor,
     PreparedImage,
     finish_image,
     image_bytes,
@@ -105,7 +105,7 @@ def predict_cases(
     table = _lesion_table(output, plan)
     names = (configuration,) if isinstance(configuration, str) else tuple(configuration)
     where = resolve_device(device)
-    predictor = Predictor(
+    predictor = LoadedModels(
         plan.changed(region=None) if whole_image else plan,
         read_fingerprint(run.fingerprint),
         tuple(load_group(run, plan, name, folds, device=where, mirror=mirror, console=console) for name in names),
@@ -128,7 +128,7 @@ def predict_cases(
 
 
 def _predict_each(
-    predictor: Predictor, cases: Sequence[Case], targets: Sequence[Path], bar: Progress, computing: Threads | None
+    predictor: LoadedModels, cases: Sequence[Case], targets: Sequence[Path], bar: Progress, computing: Threads | None
 ) -> list[str | None]:
     """Predict the cases, up to three at once; for each a sentence that says why it could not be predicted, or None."""
     cases_task = bar.add_task("cases", total=len(cases))

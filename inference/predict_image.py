@@ -1,6 +1,6 @@
 """The three parts of predicting an image: read and prepare it, predict it, and bring it to its grid and write it.
 
-The parts of different images may run at the same time, each in its own thread; all that they share is the `Predictor`.
+The parts of different images may run at the same time, each in its own thread; they share the `LoadedModels` alone.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ Tell = Callable[[Text], None]
 
 
 @dataclass(frozen=True)
-class Predictor:
+class LoadedModels:
     """Models and settings that are the same for every image.
 
     Args:
@@ -105,7 +105,7 @@ class PredictedImage:
     members: list[CaseProbabilities]
 
 
-def image_bytes(predictor: Predictor, case: Case) -> int | None:
+def image_bytes(predictor: LoadedModels, case: Case) -> int | None:
     """Largest memory in bytes that an image takes from its files to its label map; None where its header says nothing.
 
     Args:
@@ -127,7 +127,7 @@ def image_bytes(predictor: Predictor, case: Case) -> int | None:
     return case_bytes(math.prod(grid.shape), prepared, len(plan.channels), plan.labels.outputs)
 
 
-def prepare_image(predictor: Predictor, case: Case) -> PreparedImage:
+def prepare_image(predictor: LoadedModels, case: Case) -> PreparedImage:
     """Read and check an image, and prepare it for the first group of models.
 
     The further groups' are made when they predict: all of them at once would take more memory.
@@ -154,7 +154,7 @@ def prepare_image(predictor: Predictor, case: Case) -> PreparedImage:
 
 
 def predict_image(
-    predictor: Predictor, image: PreparedImage, name: str, tell: Tell, on_window: Callable[[int, int], None]
+    predictor: LoadedModels, image: PreparedImage, name: str, tell: Tell, on_window: Callable[[int, int], None]
 ) -> PredictedImage:
     """Predict a prepared image by each group of models.
 
@@ -194,7 +194,7 @@ def predict_image(
     return PredictedImage(image.part, members)
 
 
-def finish_image(predictor: Predictor, image: PredictedImage, name: str, target: Path, tell: Tell) -> None:
+def finish_image(predictor: LoadedModels, image: PredictedImage, name: str, target: Path, tell: Tell) -> None:
     """Bring a prediction to the grid of its image, and write the label map and what else was asked for.
 
     Args:
@@ -224,7 +224,7 @@ def finish_image(predictor: Predictor, image: PredictedImage, name: str, target:
         predictor.table.add(_lesion_rows(predictor, name, classes, Mixture(members)))
 
 
-def _lesion_rows(predictor: Predictor, case: str, classes: NDArray[np.uint8], mixture: Mixture) -> Iterator[Row]:
+def _lesion_rows(predictor: LoadedModels, case: str, classes: NDArray[np.uint8], mixture: Mixture) -> Iterator[Row]:
     """Rows of `predicted_lesions.csv` of one case."""
     plan, grid = predictor.plan, mixture.record.reoriented
     for name in plan.lesions:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from autoseg.commands.guards import configurations_of, existing_run, folder_for_results
+from autoseg.commands.guards import existing_run, folder_for_results
 from autoseg.commands.options import (
     ByPatient,
     Device,
@@ -23,11 +23,9 @@ from autoseg.commands.options import (
     WholeImage,
     command,
 )
+from autoseg.commands.what_predicts import what_predicts
 from autoseg.errors import InputError, PartialFailure
-from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.plan.network_input import seen_sequences
-from autoseg.plan.plan import read_plan
-from autoseg.run_folder.selection import read_selection
 from autoseg.terminal import open_console, styled
 
 
@@ -62,15 +60,7 @@ def predict(
     """
     results = folder_for_results(output)
     folder = existing_run(run, follow_links=follow_links)
-    plan = read_plan(folder.plan)
-    selected = read_selection(folder, plan)
-    selection = selected if config is None else None
-    if selection is not None and not post_processing:
-        selection = selection.changed(post_processing=())
-    wanted = DEFAULT_CONFIGURATIONS if config is None else config
-    configurations = configurations_of(wanted) if selection is None else selection.configurations
-    for name in configurations:
-        plan.configuration(name)
+    plan, selected, selection, configurations = what_predicts(folder, config, post_processing=post_processing)
     from autoseg.dataset.inputs import read_inputs
     from inference.predict import predict_cases
 
