@@ -30,6 +30,7 @@ from autoseg.machine.threads import Threads, computing_with
 from autoseg.memory import lacks_memory
 from autoseg.names import visible
 from autoseg.plan.plan import Plan, read_plan
+from autoseg.results import WrittenFile
 from autoseg.run_folder.lesion_scores import LesionScores
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.selection import ClassRule, rules_by_class
@@ -40,6 +41,7 @@ from inference.predict_image import (
     LoadedModels,
     PredictedImage,
     PreparedImage,
+    Wrote,
     finish_image,
     image_bytes,
     predict_image,
@@ -69,6 +71,7 @@ def predict_cases(
     whole_image: bool = False,
     threads: int | None = None,
     console: Console | None = None,
+    wrote: Wrote = lambda file: None,
 ) -> tuple[str, ...]:
     """Predict label maps `OUTPUT/CASE.ENDING` in the file format of each input.
 
@@ -89,6 +92,7 @@ def predict_cases(
         device: `auto`, `cpu`, `cuda` or `mps`.
         threads: threads that compute on a CPU; None = as many as there are cores that other programs leave free.
         console: prints progress and warnings; None = standard error.
+        wrote: called with each file once it is written.
 
     Returns:
         One sentence for each case that could not be predicted, with its name.
@@ -113,6 +117,7 @@ def predict_cases(
         save_probabilities,
         {of_class.name: of_class for of_class in _fitting(scores, rules, names, plan, console)},
         table,
+        wrote,
     )
     if predictor.plan.region is not None:
         console.print(limits(predictor.plan.region))
@@ -123,6 +128,7 @@ def predict_cases(
     ):
         problems = _predict_each(predictor, cases, targets, bar, computing if where.type == "cpu" else None)
     if plan.lesions:
+        wrote(WrittenFile("", "predicted lesions", output / FILE))
         console.print(f"Predicted lesions: {output / FILE}", soft_wrap=True)
     return tuple(problem for problem in problems if problem is not None)
 

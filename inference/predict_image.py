@@ -27,6 +27,7 @@ from autoseg.plan.plan import Plan
 from autoseg.preprocessing.align import aligned_as_planned
 from autoseg.preprocessing.prepare import PreparedCase, prepare_case
 from autoseg.preprocessing.region import Part, part_of
+from autoseg.results import LABEL_MAP, WrittenFile
 from autoseg.run_folder.lesion_scores import LesionScores
 from autoseg.run_folder.selection import ClassRule
 from autoseg.terminal import styled
@@ -43,6 +44,7 @@ from inference.post_processing import post_processed
 from inference.predicted_part import notes
 
 Tell = Callable[[Text], None]
+Wrote = Callable[[WrittenFile], None]
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class LoadedModels:
         save_probabilities: whether the probability of each class is written too.
         scores: how predicted lesions are scored, by class name.
         table: `predicted_lesions.csv`; None where the plan has no lesions and there is no such file.
+        wrote: called with each file of an image once it is written.
     """
 
     plan: Plan
@@ -66,6 +69,7 @@ class LoadedModels:
     save_probabilities: bool
     scores: Mapping[str, LesionScores]
     table: LesionTable | None
+    wrote: Wrote = lambda file: None
 
     @property
     def device(self) -> torch.device:
@@ -210,7 +214,9 @@ def finish_image(predictor: LoadedModels, image: PredictedImage, name: str, targ
         folder = target.parent / "probabilities" / name
         kind = "region" if plan.labels.overlapping else "label"
         for value, probability in export_probabilities(members, plan.labels):
-            write_image(folder / f"{kind}_{value}{target.name.removeprefix(name)}", probability)
+            file = folder / f"{kind}_{value}{target.name.removeprefix(name)}"
+            write_image(file, probability)
+            predictor.wrote(WrittenFile(name, f"probability of {kind} {value}", file))
     record = members[0].record
     classes = post_processed(members, predictor.rules, plan.labels)
     if not plan.lesions:
@@ -220,6 +226,7 @@ def finish_image(predictor: LoadedModels, image: PredictedImage, name: str, targ
     if predictor.table is not None:
         predictor.table.begin(name)
     write_image(target, label_image(classes, record, plan.labels))
+    predictor.wrote(WrittenFile(name, LABEL_MAP, target))
     if predictor.table is not None and plan.lesions:
         predictor.table.add(_lesion_rows(predictor, name, classes, Mixture(members)))
 

@@ -26,6 +26,7 @@ from autoseg.commands.options import (
 from autoseg.commands.what_predicts import what_predicts
 from autoseg.errors import InputError, PartialFailure
 from autoseg.plan.network_input import seen_sequences
+from autoseg.results import Predictions, WrittenFile
 from autoseg.terminal import open_console, styled
 
 
@@ -46,12 +47,15 @@ def predict(
     by_patient: ByPatient = False,
     threads: Threads = None,
     follow_links: FollowLinks = False,
-) -> None:
+) -> Predictions:
     """Predict images with all finished folds together, as `autoseg select` chose.
 
     Each prediction has its input's name, format (NIfTI for DICOM) and geometry. A DICOM series, at any depth of a
     folder, is named by folder and series. An input that cannot be predicted is
     reported, and the others go on; the exit status is then 1. Files of sequences that are not used need not exist.
+
+    Returns:
+        The files that were written; a table in a notebook.
 
     Raises:
         PartialFailure: some inputs could not be predicted; the message lists them.
@@ -82,6 +86,7 @@ def predict(
     )
     if selection is not None:
         console.print(f"Selected by cross-validation: {selection.text()}", soft_wrap=True)
+    written: list[WrittenFile] = []
     problems = predict_cases(
         folder,
         cases,
@@ -95,10 +100,12 @@ def predict(
         save_probabilities=save_probabilities,
         whole_image=whole_image,
         threads=threads,
+        wrote=written.append,
     )
     if problems:
         listed = "\n".join(dict.fromkeys(problems))
         raise PartialFailure(f"{len(problems)} of {len(cases)} could not be predicted:\n{listed}")
+    return Predictions(results, tuple(written))
 
 
 def _used_sequences(

@@ -94,8 +94,10 @@ def require_image(path: Path, header: sitk.ImageFileReader | sitk.Image) -> None
         ImageError: it has too few or too many dimensions, no voxel, complex voxels, or a grid that no scanner makes.
     """
     dimension, size = header.GetDimension(), header.GetSize()
-    is_in_memory = isinstance(header, sitk.Image)
-    components = header.GetNumberOfComponentsPerPixel() if is_in_memory else header.GetNumberOfComponents()
+    if isinstance(header, sitk.Image):
+        components = header.GetNumberOfComponentsPerPixel()
+    else:
+        components = header.GetNumberOfComponents()
     if dimension not in (2, 3, 4):
         raise ImageError(f"{path}: has {dimension} dimensions, expected 3 (or 4 with channels)")
     if min(size) < 1 or components < 1:
