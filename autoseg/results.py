@@ -6,7 +6,7 @@ All of them are tables in a notebook, and have `to_frame()`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING
@@ -50,7 +50,7 @@ class Predictions(ShownAsTable):
     """
 
     folder: Path
-    written: tuple[WrittenFile, ...]
+    written: tuple[WrittenFile, ...] = field(repr=False)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -111,8 +111,8 @@ class TrainingResults(ShownAsTable):
     """
 
     run: RunFolder
-    folds: tuple[TrainedFold, ...]
-    reports: Mapping[str, Summary]
+    folds: tuple[TrainedFold, ...] = field(repr=False)
+    reports: Mapping[str, Summary] = field(repr=False)
 
     @property
     def heading(self) -> str:
@@ -147,7 +147,7 @@ class RunResults(ShownAsTable):
     """
 
     run: RunFolder
-    reports: Mapping[str, Summary]
+    reports: Mapping[str, Summary] = field(repr=False)
 
     @property
     def selection(self) -> Selection | None:

@@ -24,7 +24,10 @@ def run_all(folder: Path) -> dict:
     whole = nbformat.v4.new_notebook(metadata=read["first_data_set"].metadata)
     for notebook in read.values():
         whole.cells += [nbformat.v4.new_code_cell(FORGET), *notebook.cells]
-    NotebookClient(whole, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
+    # on a busy machine an output may come long after its cell has ended
+    patience = {"timeout": 600, "iopub_timeout": 120}
+    resources = {"metadata": {"path": str(folder)}}
+    NotebookClient(whole, kernel_name="python3", resources=resources, **patience).execute()
     return read
 
 
