@@ -53,10 +53,11 @@ class Ways:
 
 def measured(run: Path, image: Path, predictions: int, threads: int, device: str, folder: Path) -> Ways:
     """Measure both ways; predictions and logs are written to `folder`."""
-    command = [sys.executable, "-m", "autoseg", "predict", run, "-i", image, "--threads", str(threads)]
+    command: list[str | Path] = [sys.executable, "-m", "autoseg", "predict", run, "-i", image, "--threads", str(threads)]
     command += ["--device", device, "-o"]
     measure([*command, folder / "first"], folder / "first.txt")
-    inside = [sys.executable, "-m", "benchmarks.predictor", INSIDE, run, image, str(predictions), str(threads), device]
+    inside: list[str | Path] = [sys.executable, "-m", "benchmarks.predictor", INSIDE, run, image]
+    inside += [str(predictions), str(threads), device]
     by_predictor = measure([*inside, folder], folder / "predictor.txt")
     by_command = [measure([*command, folder / f"command_{i}"], folder / f"command_{i}.txt") for i in range(predictions)]
     pairs = [(folder / f"predictor_{i}.mha", _label_map(folder / f"command_{i}")) for i in range(predictions)]
