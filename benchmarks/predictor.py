@@ -53,8 +53,8 @@ class Ways:
 
 def measured(run: Path, image: Path, predictions: int, threads: int, device: str, folder: Path) -> Ways:
     """Measure both ways; predictions and logs are written to `folder`."""
-    command: list[str | Path] = [sys.executable, "-m", "autoseg", "predict", run, "-i", image, "--threads", str(threads)]
-    command += ["--device", device, "-o"]
+    command: list[str | Path] = [sys.executable, "-m", "autoseg", "predict", run, "-i", image]
+    command += ["--threads", str(threads), "--device", device, "-o"]
     measure([*command, folder / "first"], folder / "first.txt")
     inside: list[str | Path] = [sys.executable, "-m", "benchmarks.predictor", INSIDE, run, image]
     inside += [str(predictions), str(threads), device]
