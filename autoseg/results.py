@@ -11,7 +11,6 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING
 
-from autoseg.metrics.summary import Summary
 from autoseg.notebook import ShownAsTable
 from autoseg.plan.plan import read_plan
 from autoseg.run_folder.finished_fold import Finished
@@ -20,6 +19,9 @@ from autoseg.run_folder.selection import Selection, read_selection
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+    # this module imports libraries that take seconds to load
+    from autoseg.metrics.summary import Summary
 
 LABEL_MAP = "label map"
 """Kind of a written file that is a predicted label map."""
