@@ -32,7 +32,7 @@ def run_all(folder: Path) -> dict:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_the_notebooks_run_and_show_what_they_say(tmp_path):
     for module in NEEDED:
         pytest.importorskip(module, reason=f"{module} is not installed; the extra dev has it")
