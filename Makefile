@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 # one mark for each index, so that naming another one installs its torch
 INSTALLED := $(VENV)/.installed$(subst /,_,$(subst :,_,$(INDEX)))
 DOCS_INSTALLED := $(VENV)/.installed.docs
-PACKAGES := autoseg planner trainer inference tests benchmarks
+PACKAGES := autoseg planner trainer inference tests benchmarks examples
 HOOK := docs/repository_links.py
 
 .DEFAULT_GOAL := help

@@ -1,7 +1,7 @@
 """autoseg: self-configuring segmentation of 3D medical images.
 
 Every command is a function here: `autoseg.run("DATASET", "RUN")` is `autoseg run DATASET -o RUN`. The processes that
-they start do not import the script that called them.
+they start do not import the script that called them. `autoseg.Predictor` predicts images that are in memory.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from autoseg.commands.phantom import phantom
     from autoseg.commands.plan_and_preprocess import plan_and_preprocess
     from autoseg.commands.predict import predict
+    from autoseg.commands.predictor import Predictor
     from autoseg.commands.run import run
     from autoseg.commands.select import select
     from autoseg.commands.study import study
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __version__ = VERSION
 __all__ = [
+    "Predictor",
     "copy",
     "demo",
     "evaluate",
@@ -39,14 +41,17 @@ __all__ = [
     "train",
 ]
 
+COMMANDS = tuple(name for name in __all__ if name != "Predictor")
+"""Names of the functions that are commands too."""
+
 
 def __getattr__(name: str) -> Any:
-    """Import a function when it is first used, so that `import autoseg` and `--help` stay quick."""
+    """Import what is public when it is first used, so that `import autoseg` and `--help` stay quick."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"autoseg.commands.{name}"), name)
+    return getattr(import_module(f"autoseg.commands.{name.lower()}"), name)
 
 
 def __dir__() -> list[str]:
-    """The public functions beside what the module holds."""
+    """What is public beside what the module holds."""
     return sorted({*globals(), *__all__})

@@ -1,8 +1,8 @@
 """MkDocs hook: files of the repository outside `docs` are part of the site, and links to them work there.
 
 Documents link to each other by their places in the repository, so that whoever reads them there can follow the links.
-The site holds the content of `docs` at its root, and the files of `OUTSIDE` beside it. This hook adds these files, and
-rewrites the links that lead into `docs` or out of it.
+The site holds the content of `docs` at its root, and the files of `OUTSIDE` beside it. This hook adds these files,
+notebooks among them as pages, and rewrites the links that lead into `docs` or out of it.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ OUTSIDE = {
     "benchmarks/RESULTS.md": "benchmarks/RESULTS.md",
     "benchmarks/CLOCK.md": "benchmarks/CLOCK.md",
     "benchmarks/growth.svg": "benchmarks/growth.svg",
+    "examples/first_data_set.ipynb": "examples/first_data_set.md",
+    "examples/predict_in_a_loop.ipynb": "examples/predict_in_a_loop.md",
+    "examples/look_at_results.ipynb": "examples/look_at_results.md",
+    "examples/compare_two_runs.ipynb": "examples/compare_two_runs.md",
 }
 """Files outside `docs` that the site holds: path in the repository, and path in the site's sources."""
 
@@ -67,8 +71,18 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
     root = Path(config.config_file_path).parent
     for path, uri in OUTSIDE.items():
-        files.append(File.generated(config, uri, abs_src_path=str(root / path)))
+        if path.endswith(".ipynb"):
+            files.append(File.generated(config, uri, content=page_of_notebook(root / path)))
+        else:
+            files.append(File.generated(config, uri, abs_src_path=str(root / path)))
     return files
+
+
+def page_of_notebook(path: Path) -> str:
+    """Return a notebook with its outputs as Markdown."""
+    from nbconvert import MarkdownExporter
+
+    return MarkdownExporter().from_filename(str(path))[0]
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:

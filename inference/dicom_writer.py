@@ -18,6 +18,7 @@ from autoseg.image.writing.dicom_report import Measured, make_report
 from autoseg.image.writing.dicom_seg import SegType, make_seg, save
 from autoseg.image.writing.dicom_sources import read_source, require_source
 from autoseg.image.writing.segments import NamedSegment
+from autoseg.results import LABEL_MAP, WrittenFile
 from autoseg.run_folder.preprocessed_case import CaseRecord
 from autoseg.version import VERSION
 from autoseg.whole_image.case_probabilities import CaseProbabilities
@@ -55,8 +56,9 @@ class DicomSegWriter:
         """Those of the segmentation and of its report."""
         return DICOM, REPORT
 
-    def begin(self) -> None:
+    def begin(self) -> tuple[WrittenFile, ...]:
         """Each file has its own names."""
+        return ()
 
     def require(self, case: Case) -> None:
         """Refuse a series that lacks an identifier that a segmentation must repeat."""
@@ -70,7 +72,7 @@ class DicomSegWriter:
         classes: NDArray[np.uint8],
         record: CaseRecord,
         members: Sequence[CaseProbabilities],
-    ) -> None:
+    ) -> tuple[WrittenFile, ...]:
         """Write the report, and then the segmentation, so that a segmentation is never without its report."""
         source = read_source(self.sources[case])
         if not source.geometry.largest_offset(record.stored) <= ROUNDING_VOXELS:
@@ -81,8 +83,10 @@ class DicomSegWriter:
         voxel_ml = float(np.prod(record.stored.spacing)) / 1000
         measured = [self._measured(stored, segment, voxel_ml) for segment in self.segments]
         report = make_report(source, seg, self.segments, measured, VERSION)
-        save(target.with_name(f"{case}{REPORT}"), report)
+        beside = target.with_name(f"{case}{REPORT}")
+        save(beside, report)
         save(target, seg.dataset)
+        return WrittenFile(case, LABEL_MAP, target), WrittenFile(case, "structured report", beside)
 
     def _probabilities(self, members: Sequence[CaseProbabilities]) -> list[NDArray[np.float32]]:
         """Probability (z, y, x) of each class or region, without the background's."""

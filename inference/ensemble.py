@@ -74,10 +74,19 @@ class Ensemble:
         networks: networks in evaluation mode, on the device.
         device: device on which they predict.
         overlapping: whether their outputs are regions, which may overlap.
+        members: fold of each network; empty where nobody asks for it.
     """
 
-    def __init__(self, networks: Sequence[nn.Module], device: torch.device, *, overlapping: bool = False) -> None:
+    def __init__(
+        self,
+        networks: Sequence[nn.Module],
+        device: torch.device,
+        *,
+        overlapping: bool = False,
+        members: Sequence[Member] = (),
+    ) -> None:
         self.device = device
+        self.members = tuple(members)
         self._overlapping = overlapping
         self._networks = tuple(networks)
 
@@ -89,7 +98,14 @@ class Ensemble:
             RunFolderError: a member's weights are missing, damaged or made with another plan.
         """
         networks = [load_network(run, plan, m.configuration, m.fold, device) for m in members]
-        return cls(networks, device, overlapping=plan.labels.overlapping)
+        return cls(networks, device, overlapping=plan.labels.overlapping, members=members)
+
+    def one_by_one(self) -> tuple[Ensemble, ...]:
+        """Each network as an ensemble of its own, in the order of the members."""
+        return tuple(
+            Ensemble([network], self.device, overlapping=self._overlapping, members=[member])
+            for member, network in zip(self.members, self._networks, strict=True)
+        )
 
     def __call__(self, patch: torch.Tensor) -> torch.Tensor:
         """Mean of the members' probabilities (B, K, z, y, x) in float32 of patches (B, C, z, y, x)."""

@@ -30,6 +30,7 @@ from autoseg.machine.threads import Threads, computing_with
 from autoseg.memory import lacks_memory
 from autoseg.names import visible
 from autoseg.plan.plan import Plan, read_plan
+from autoseg.results import WrittenFile
 from autoseg.run_folder.lesion_scores import LesionScores
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.selection import ClassRule, rules_by_class
@@ -37,9 +38,10 @@ from autoseg.terminal import open_console, progress_bar, styled
 from inference.ensemble_groups import load_group
 from inference.lesion_scores.table import FILE, LesionTable
 from inference.predict_image import (
+    LoadedModels,
     PredictedImage,
-    Predictor,
     PreparedImage,
+    Wrote,
     finish_image,
     image_bytes,
     predict_image,
@@ -71,6 +73,7 @@ def predict_cases(
     threads: int | None = None,
     console: Console | None = None,
     output_format: OutputFormat | None = None,
+    wrote: Wrote = lambda file: None,
 ) -> tuple[str, ...]:
     """Predict label maps `OUTPUT/CASE.ENDING` in the file format of each input, or in the format that is asked for.
 
@@ -92,6 +95,7 @@ def predict_cases(
         threads: threads that compute on a CPU; None = as many as there are cores that other programs leave free.
         console: prints progress and warnings; None = standard error.
         output_format: format of the predictions; None = that of each input.
+        wrote: called with each file once it is written.
 
     Returns:
         One sentence for each case that could not be predicted, with its name.
@@ -109,7 +113,7 @@ def predict_cases(
     table = _lesion_table(output, plan)
     names = (configuration,) if isinstance(configuration, str) else tuple(configuration)
     where = resolve_device(device)
-    predictor = Predictor(
+    predictor = LoadedModels(
         plan.changed(region=None) if whole_image else plan,
         read_fingerprint(run.fingerprint),
         tuple(load_group(run, plan, name, folds, device=where, mirror=mirror, console=console) for name in names),
@@ -118,10 +122,12 @@ def predict_cases(
         {of_class.name: of_class for of_class in _fitting(scores, rules, names, plan, console)},
         table,
         writer,
+        wrote,
     )
     for note in writer.notes:
         console.print(visible(note), style="yellow", markup=False, soft_wrap=True)
-    writer.begin()
+    for written in writer.begin():
+        wrote(written)
     if predictor.plan.region is not None:
         console.print(limits(predictor.plan.region))
     with (
@@ -131,12 +137,13 @@ def predict_cases(
     ):
         problems = _predict_each(predictor, cases, targets, bar, computing if where.type == "cpu" else None)
     if plan.lesions:
+        wrote(WrittenFile("", "predicted lesions", output / FILE))
         console.print(f"Predicted lesions: {output / FILE}", soft_wrap=True)
     return tuple(problem for problem in problems if problem is not None)
 
 
 def _predict_each(
-    predictor: Predictor, cases: Sequence[Case], targets: Sequence[Path], bar: Progress, computing: Threads | None
+    predictor: LoadedModels, cases: Sequence[Case], targets: Sequence[Path], bar: Progress, computing: Threads | None
 ) -> list[str | None]:
     """Predict the cases, up to three at once; for each a sentence that says why it could not be predicted, or None."""
     cases_task = bar.add_task("cases", total=len(cases))

@@ -1,6 +1,6 @@
 """The three parts of predicting an image: read and prepare it, predict it, and bring it to its grid and write it.
 
-The parts of different images may run at the same time, each in its own thread; all that they share is the `Predictor`.
+The parts of different images may run at the same time, each in its own thread; they share the `LoadedModels` alone.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from autoseg.plan.plan import Plan
 from autoseg.preprocessing.align import aligned_as_planned
 from autoseg.preprocessing.prepare import PreparedCase, prepare_case
 from autoseg.preprocessing.region import Part, part_of
+from autoseg.results import WrittenFile
 from autoseg.run_folder.lesion_scores import LesionScores
 from autoseg.run_folder.selection import ClassRule
 from autoseg.terminal import styled
@@ -44,10 +45,11 @@ from inference.predicted_part import notes
 from inference.writers import Writer
 
 Tell = Callable[[Text], None]
+Wrote = Callable[[WrittenFile], None]
 
 
 @dataclass(frozen=True)
-class Predictor:
+class LoadedModels:
     """Models and settings that are the same for every image.
 
     Args:
@@ -58,7 +60,8 @@ class Predictor:
         save_probabilities: whether the probability of each class is written too.
         scores: how predicted lesions are scored, by class name.
         table: `predicted_lesions.csv`; None where the plan has no lesions and there is no such file.
-        writer: writes the predictions in their format.
+        writer: writes the predictions in their format; None where nothing is written.
+        wrote: called with each file of an image once it is written.
     """
 
     plan: Plan
@@ -68,7 +71,8 @@ class Predictor:
     save_probabilities: bool
     scores: Mapping[str, LesionScores]
     table: LesionTable | None
-    writer: Writer
+    writer: Writer | None = None
+    wrote: Wrote = lambda file: None
 
     @property
     def device(self) -> torch.device:
@@ -108,7 +112,7 @@ class PredictedImage:
     members: list[CaseProbabilities]
 
 
-def image_bytes(predictor: Predictor, case: Case) -> int | None:
+def image_bytes(predictor: LoadedModels, case: Case) -> int | None:
     """Largest memory in bytes that an image takes from its files to its label map; None where its header says nothing.
 
     Args:
@@ -130,7 +134,7 @@ def image_bytes(predictor: Predictor, case: Case) -> int | None:
     return case_bytes(math.prod(grid.shape), prepared, len(plan.channels), plan.labels.outputs)
 
 
-def prepare_image(predictor: Predictor, case: Case) -> PreparedImage:
+def prepare_image(predictor: LoadedModels, case: Case) -> PreparedImage:
     """Read and check an image, and prepare it for the first group of models.
 
     The further groups' are made when they predict: all of them at once would take more memory.
@@ -158,7 +162,7 @@ def prepare_image(predictor: Predictor, case: Case) -> PreparedImage:
 
 
 def predict_image(
-    predictor: Predictor, image: PreparedImage, name: str, tell: Tell, on_window: Callable[[int, int], None]
+    predictor: LoadedModels, image: PreparedImage, name: str, tell: Tell, on_window: Callable[[int, int], None]
 ) -> PredictedImage:
     """Predict a prepared image by each group of models.
 
@@ -198,7 +202,7 @@ def predict_image(
     return PredictedImage(image.part, members)
 
 
-def finish_image(predictor: Predictor, image: PredictedImage, name: str, target: Path, tell: Tell) -> None:
+def finish_image(predictor: LoadedModels, image: PredictedImage, name: str, target: Path, tell: Tell) -> None:
     """Bring a prediction to the grid of its image, and write the label map and what else was asked for.
 
     Args:
@@ -208,28 +212,32 @@ def finish_image(predictor: Predictor, image: PredictedImage, name: str, target:
         target: file of the label map.
         tell: prints a line.
     """
-    plan, members = predictor.plan, image.members
+    plan, members, writer = predictor.plan, image.members, predictor.writer
+    assert writer is not None, "models without a writer predict into memory alone"
     image.members = []
     if predictor.save_probabilities:
         folder = target.parent / "probabilities" / name
         kind = "region" if plan.labels.overlapping else "label"
-        ending = predictor.writer.probability_ending or target.name.removeprefix(name)
+        ending = writer.probability_ending or target.name.removeprefix(name)
         for value, probability in export_probabilities(members, plan.labels):
-            write_image(folder / f"{kind}_{value}{ending}", probability)
+            file = folder / f"{kind}_{value}{ending}"
+            write_image(file, probability)
+            predictor.wrote(WrittenFile(name, f"probability of {kind} {value}", file))
     record = members[0].record
     classes = post_processed(members, predictor.rules, plan.labels)
-    if not plan.lesions and not predictor.writer.wants_probabilities:
+    if not plan.lesions and not writer.wants_probabilities:
         members = []
     for note in notes(image.part, classes):
         tell(styled("yellow", name, f": {note}"))
     if predictor.table is not None:
         predictor.table.begin(name)
-    predictor.writer.write(name, target, classes, record, members)
+    for written in writer.write(name, target, classes, record, members):
+        predictor.wrote(written)
     if predictor.table is not None and plan.lesions:
         predictor.table.add(_lesion_rows(predictor, name, classes, Mixture(members)))
 
 
-def _lesion_rows(predictor: Predictor, case: str, classes: NDArray[np.uint8], mixture: Mixture) -> Iterator[Row]:
+def _lesion_rows(predictor: LoadedModels, case: str, classes: NDArray[np.uint8], mixture: Mixture) -> Iterator[Row]:
     """Rows of `predicted_lesions.csv` of one case."""
     plan, grid = predictor.plan, mixture.record.reoriented
     for name in plan.lesions:

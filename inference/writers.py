@@ -25,6 +25,7 @@ from autoseg.image.writing.seg_nrrd import write_seg_nrrd
 from autoseg.image.writing.segments import NamedSegment, segments_of
 from autoseg.names import listed
 from autoseg.plan.plan import Plan
+from autoseg.results import LABEL_MAP, WrittenFile
 from autoseg.run_folder.preprocessed_case import CaseRecord
 from autoseg.whole_image.case_probabilities import CaseProbabilities
 from autoseg.whole_image.export import label_image
@@ -65,13 +66,15 @@ class Writer(Protocol):
     def endings(self, case: Case) -> tuple[str, ...]:
         """What follows the case's name in the files of its prediction; the first is the prediction itself."""
 
-    def begin(self) -> None:
+    def begin(self) -> tuple[WrittenFile, ...]:
         """Write what is one for all predictions of the folder."""
 
     def require(self, case: Case) -> None:
         """Refuse an image whose prediction could not be written."""
 
-    def write(self, case: str, target: Path, classes: NDArray[np.uint8], record: CaseRecord, members: Members) -> None:
+    def write(
+        self, case: str, target: Path, classes: NDArray[np.uint8], record: CaseRecord, members: Members
+    ) -> tuple[WrittenFile, ...]:
         """Write a prediction.
 
         Args:
@@ -80,6 +83,9 @@ class Writer(Protocol):
             classes: class indices (z, y, x) of the whole reoriented image.
             record: reorientation and geometry of the image.
             members: its probabilities, one for each configuration; may be empty where they are not wanted.
+
+        Returns:
+            The files that were written.
         """
 
 
@@ -139,16 +145,19 @@ class LabelMapWriter:
         """The ending of the case's image, or of NIfTI."""
         return (self.ending(case),)
 
-    def begin(self) -> None:
+    def begin(self) -> tuple[WrittenFile, ...]:
         """Write `labels.json` and the label file of ITK-SNAP."""
-        self.files.write()
+        return tuple(WrittenFile("", "names and colours", file) for file in self.files.write())
 
     def require(self, case: Case) -> None:
         """Every image can be written."""
 
-    def write(self, case: str, target: Path, classes: NDArray[np.uint8], record: CaseRecord, members: Members) -> None:
+    def write(
+        self, case: str, target: Path, classes: NDArray[np.uint8], record: CaseRecord, members: Members
+    ) -> tuple[WrittenFile, ...]:
         """Write the label map in the data set's values."""
         write_image(target, label_image(classes, record, self.labels))
+        return (WrittenFile(case, LABEL_MAP, target),)
 
 
 @dataclass(frozen=True)
@@ -165,15 +174,19 @@ class SegNrrdWriter:
         """The ending by which 3D Slicer knows a segmentation."""
         return (SEG_NRRD,)
 
-    def begin(self) -> None:
+    def begin(self) -> tuple[WrittenFile, ...]:
         """Each file has its own names."""
+        return ()
 
     def require(self, case: Case) -> None:
         """Every image can be written."""
 
-    def write(self, case: str, target: Path, classes: NDArray[np.uint8], record: CaseRecord, members: Members) -> None:
+    def write(
+        self, case: str, target: Path, classes: NDArray[np.uint8], record: CaseRecord, members: Members
+    ) -> tuple[WrittenFile, ...]:
         """Write named and coloured segments."""
         write_seg_nrrd(target, record.reorientation.undo(classes), record.stored, self.labels, self.segments)
+        return (WrittenFile(case, LABEL_MAP, target),)
 
 
 def _first_image(case: Case) -> Path | None:

@@ -106,9 +106,19 @@ def test_site_shows_every_public_function_with_its_arguments(site):
     import autoseg
 
     page = (site / "python.html").read_text(encoding="utf-8")
-    for name in autoseg.__all__:
+    for name in autoseg.COMMANDS:
         assert f'id="autoseg.{name}"' in page, name
         assert f"<code>{list_of_arguments(name)[0]}</code>" in page, name
+
+
+def test_site_shows_the_predictor_and_the_notebooks(site):
+    page = (site / "predictor.html").read_text(encoding="utf-8")
+    for name in ("autoseg.Predictor", "autoseg.Predictor.__call__", "autoseg.Predictor.on_dictionary"):
+        assert f'id="{name}"' in page, name
+    for notebook in sorted((ROOT / "examples").glob("*.ipynb")):
+        page = (site / "examples" / f"{notebook.stem}.html").read_text(encoding="utf-8")
+        assert page.count('class="highlight"') + page.count("language-python") > 3, notebook
+    assert "<td>ball</td>" in (site / "examples" / "first_data_set.html").read_text(encoding="utf-8")
 
 
 def list_of_arguments(name: str) -> list[str]:

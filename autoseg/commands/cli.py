@@ -64,7 +64,7 @@ def make_app(asked: Sequence[str] | None = None) -> App:
         suppress_keyboard_interrupt=False,
     )
     app.register_install_completion_command(help="Let the shell complete commands and options.")
-    for name in autoseg.__all__:
+    for name in autoseg.COMMANDS:
         command = name.replace("_", "-")
         if asked is None or command in asked or INSTALL_COMPLETION in asked:
             app.command(shell_form(getattr(autoseg, name)), help_epilogue=f"Example:  {EXAMPLES[name]}")

@@ -20,7 +20,7 @@ WIDTH = 100
 
 def reference() -> str:
     """Return a Markdown page with the help of every command."""
-    commands = (name.replace("_", "-") for name in autoseg.__all__)
+    commands = (name.replace("_", "-") for name in autoseg.COMMANDS)
     return "\n\n".join([HEAD, *map(_page, commands)]) + "\n"
 
 

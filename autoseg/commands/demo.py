@@ -14,6 +14,7 @@ from autoseg.commands.options import (
 from autoseg.commands.phantom import phantom
 from autoseg.commands.run import run
 from autoseg.plan.defaults import DEMO_BUDGET
+from autoseg.results import RunResults
 from autoseg.terminal import open_console
 
 SYNTHETIC_NAME = "synthetic_spine"
@@ -33,15 +34,18 @@ def demo(
     time_budget: DemoBudget = DEMO_BUDGET,
     device: Device = "auto",
     threads: Threads = None,
-) -> None:
+) -> RunResults:
     """Draw synthetic cases and take them through the whole path, on any machine.
 
     The data set goes into `synthetic_spine` below the folder, the RUN folder is `run`. The same command goes on where
     an earlier one stopped.
+
+    Returns:
+        The results of cross-validation; a table in a notebook.
     """
     console = open_console()
     console.print(SYNTHETIC, style="bold")
     folder = folder_for_results(output)
     if not (folder / SYNTHETIC_NAME / "cases.csv").exists():
         phantom(folder / SYNTHETIC_NAME, cases=cases, threads=threads)
-    run(folder / SYNTHETIC_NAME, folder / "run", time_budget=time_budget, device=device, threads=threads)
+    return run(folder / SYNTHETIC_NAME, folder / "run", time_budget=time_budget, device=device, threads=threads)

@@ -42,7 +42,7 @@ def evaluate(
     Without RUN and without a dataset.json beside the references, the values or names in the references are the classes.
 
     Returns:
-        The content of `summary.json`.
+        The content of `summary.json`; a table in a notebook.
 
     Raises:
         InputError: the folders hold no label maps of the same names.

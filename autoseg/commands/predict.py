@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from autoseg.commands.guards import configurations_of, existing_run, folder_for_results
+from autoseg.commands.guards import existing_run, folder_for_results
 from autoseg.commands.options import (
     ByPatient,
     Codes,
@@ -26,11 +26,10 @@ from autoseg.commands.options import (
     WholeImage,
     command,
 )
+from autoseg.commands.what_predicts import what_predicts
 from autoseg.errors import InputError, PartialFailure
-from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.plan.network_input import seen_sequences
-from autoseg.plan.plan import read_plan
-from autoseg.run_folder.selection import read_selection
+from autoseg.results import Predictions, WrittenFile
 from autoseg.terminal import open_console, styled
 
 
@@ -54,12 +53,15 @@ def predict(
     format: PredictionFormat = None,
     seg_type: SegmentationType = None,
     codes: Codes = None,
-) -> None:
+) -> Predictions:
     """Predict images with all finished folds together, as `autoseg select` chose.
 
     Each prediction has its input's name, geometry and, without --format, format (NIfTI for DICOM). A DICOM series, at
     any depth of a folder, is named by folder and series. An input that cannot be predicted is reported, and the others
     go on; the exit status is then 1. Files of sequences that are not used need not exist.
+
+    Returns:
+        The files that were written; a table in a notebook.
 
     Raises:
         PartialFailure: some inputs could not be predicted; the message lists them.
@@ -70,15 +72,7 @@ def predict(
         raise InputError("--seg-type: is for --format dicom-seg alone; give both, or neither")
     results = folder_for_results(output)
     folder = existing_run(run, follow_links=follow_links)
-    plan = read_plan(folder.plan)
-    selected = read_selection(folder, plan)
-    selection = selected if config is None else None
-    if selection is not None and not post_processing:
-        selection = selection.changed(post_processing=())
-    wanted = DEFAULT_CONFIGURATIONS if config is None else config
-    configurations = configurations_of(wanted) if selection is None else selection.configurations
-    for name in configurations:
-        plan.configuration(name)
+    plan, selected, selection, configurations = what_predicts(folder, config, post_processing=post_processing)
     from autoseg.dataset.inputs import read_inputs
     from inference.predict import predict_cases
     from inference.writers import OutputFormat
@@ -101,6 +95,7 @@ def predict(
     )
     if selection is not None:
         console.print(f"Selected by cross-validation: {selection.text()}", soft_wrap=True)
+    written: list[WrittenFile] = []
     problems = predict_cases(
         folder,
         cases,
@@ -115,10 +110,12 @@ def predict(
         whole_image=whole_image,
         threads=threads,
         output_format=OutputFormat(format, seg_type or "binary", None if codes is None else Path(codes)),
+        wrote=written.append,
     )
     if problems:
         listed = "\n".join(dict.fromkeys(problems))
         raise PartialFailure(f"{len(problems)} of {len(cases)} could not be predicted:\n{listed}")
+    return Predictions(results, tuple(written))
 
 
 def _used_sequences(

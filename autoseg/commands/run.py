@@ -34,6 +34,7 @@ from autoseg.commands.select import select_at_end
 from autoseg.commands.train import require_preprocessed
 from autoseg.errors import PartialFailure
 from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS
+from autoseg.results import RunResults
 from autoseg.run_folder.folds import read_folds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
@@ -60,7 +61,7 @@ def run(
     no_select: NoSelect = False,
     trust_times: TrustTimes = False,
     follow_links: FollowLinks = False,
-) -> None:
+) -> RunResults:
     """Everything: check, plan, preprocess, train all folds, cross-validate, select, report.
 
     Each case is predicted by the fold that did not train on it; only training cases of the data set are used.
@@ -69,6 +70,9 @@ def run(
 
     With several --devices as many folds are trained at a time; cores and memory are shared out, and the time budget is
     wall time.
+
+    Returns:
+        The results of cross-validation; a table in a notebook.
 
     Raises:
         PartialFailure: folds on several devices failed; the others are finished.
@@ -106,11 +110,12 @@ def run(
     if not no_select:
         # before the reports, which show the choice
         select_at_end(folder, configurations, len(splits), console, threads=threads)
-    reports = [report_if_finished(folder, name, len(splits), threads) for name in configurations]
+    made = {name: report_if_finished(folder, name, len(splits), threads) for name in configurations}
+    reports = {name: report for name, report in made.items() if report is not None}
     # printed first, so that the results and the report's path come last
     say_time(console, folder, prepared.plan)
-    for report in reports:
-        if report is not None:
-            show_report(console, report)
+    for report in reports.values():
+        show_report(console, report)
     if failure is not None:
         raise failure
+    return RunResults(folder, {name: report.summary for name, report in reports.items()})

@@ -48,7 +48,7 @@ def select(
     be edited; `predict` applies it.
 
     Returns:
-        The content of `selected.json`.
+        The content of `selected.json`; a table in a notebook.
 
     Raises:
         RunFolderError: nothing is trained, or no case was predicted by all configurations.

@@ -73,13 +73,16 @@ def study(
     epochs: Epochs = None,
     trust_times: TrustTimes = False,
     follow_links: FollowLinks = False,
-) -> None:
+) -> StudyResults:
     """Compare sequences and input dimensions: one network for each, over the same cases and folds.
 
     Each pair of a set of sequences and a dimension is a cell, in the plan a configuration SEQUENCES.DIMENSION. Cells
     are trained one after the other, each fold by fold, or folds side by side on several --devices; stopped or killed,
     the same command goes on. A cell that fails is skipped until the next call, and the exit status is then 1. Results
     are in STUDY/study: study.html, results.csv and the tables.
+
+    Returns:
+        The figures of every cell; a table in a notebook.
 
     Raises:
         InputError: a set names a sequence that the data set does not have, or an option is malformed.
@@ -120,6 +123,7 @@ def study(
             f"the others are in {run.study / 'study.html'}, and the same command tries these again\n"
             + "\n".join(results.problems)
         )
+    return results
 
 
 def train_cells(

@@ -29,8 +29,9 @@ from autoseg.files import read_model
 from autoseg.machine.launcher import leads_launch, rank_of_launcher
 from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.plan.plan import Plan, read_plan
+from autoseg.results import TrainedFold, TrainingResults
 from autoseg.run_folder.dataset_record import read_record
-from autoseg.run_folder.finished_fold import Finished
+from autoseg.run_folder.finished_fold import Finished, read_finished_folds
 from autoseg.run_folder.folds import read_folds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import settle_plans
@@ -40,6 +41,7 @@ from autoseg.run_folder.timed_stage import Stage
 from autoseg.terminal import open_console, parse_duration
 
 if TYPE_CHECKING:
+    from autoseg.metrics.summary import Summary
     from trainer.pace import AtOtherPace
 
 AS_PLANNED = FoldTime(None, 0.0)
@@ -58,11 +60,14 @@ def train(
     threads: Threads = None,
     follow: Follow = None,
     follow_links: FollowLinks = False,
-) -> None:
+) -> TrainingResults:
     """Train one fold, or all in turn; stopped or killed, the same command goes on.
 
     After its training, a fold predicts and evaluates its validation cases. Once all folds of a configuration
     are finished, its report is written.
+
+    Returns:
+        Time and validation Dice of each fold; a table in a notebook.
 
     Raises:
         RunFolderError: the run is not planned or preprocessed, another process trains the fold, or
@@ -88,6 +93,7 @@ def train(
     warnings = open_console(stderr=True)
     say_changed_cases(warnings, folder, plan, configurations)
     say_other_device(warnings, folder, plan, _kind(device))
+    reports: dict[str, Summary] = {}
     for name in configurations:
         for index in folds:
             train_unless_finished(
@@ -105,6 +111,10 @@ def train(
         report = report_if_finished(folder, name, len(splits), threads) if leads_launch() else None
         if report is not None:
             show_report(open_console(), report)
+            reports[name] = report.summary
+    done = ((name, read_finished_folds(folder, name, folds)) for name in configurations)
+    trained = (TrainedFold(name, index, finished) for name, of_fold in done for index, finished in of_fold.items())
+    return TrainingResults(folder, tuple(trained), reports)
 
 
 def train_unless_finished(

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from autoseg.image.labels import Labels
+
+if TYPE_CHECKING:
+    # SimpleITK takes long to import
+    from autoseg.image.image import Image
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,8 @@ class Case:
             channel i; a file with as many volumes as there are entries other than None holds those alone, in order.
         problems: errors found while the data set was listed, one sentence each; the check
             reports them with all others, and reading the case raises them.
+        held: images that are in memory, by the path in `images` that stands for each of them, and names it in
+            messages; files are read for the others.
     """
 
     name: str
@@ -32,6 +40,7 @@ class Case:
     strata: dict[str, str] = field(default_factory=dict)
     several_channels_in_one_file: bool = False
     problems: tuple[str, ...] = ()
+    held: Mapping[Path, Image] = field(default_factory=dict)
 
     @property
     def present(self) -> tuple[bool, ...]:

@@ -162,14 +162,14 @@ def count_values(array: NDArray) -> dict[float, int]:
 
 def _from_one_file(case: Case, findings: Findings) -> Image | None:
     path = next(image for image in case.images if image is not None)
-    image = _read(path, findings)
+    image = _read(case, path, findings)
     if image is None:
         return None
     present = np.flatnonzero(case.present)
     held = image.array.shape[0]
     # where only some sequences are used, the file may hold all channels or only these
     if held not in (len(case.images), len(present)):
-        _wrong_channels(path, held, len(case.images), findings)
+        _wrong_channels(case, path, held, len(case.images), findings)
         return None
     used = image.array if held == len(present) else image.array[present]
     for channel, voxels in zip(present, used, strict=True):
@@ -186,13 +186,13 @@ def _from_files(case: Case, findings: Findings) -> Image | None:
     out: NDArray[np.float32] | None = None
     first: tuple[Path, Image] | None = None
     for channel, path in enumerate(case.images):
-        image = None if path is None else _read(path, findings)
+        image = None if path is None else _read(case, path, findings)
         if path is None or image is None:
             continue
         if image.modality:
             findings.modalities[channel] = image.modality
         if image.array.shape[0] != 1:
-            _wrong_channels(path, image.array.shape[0], 1, findings)
+            _wrong_channels(case, path, image.array.shape[0], 1, findings)
             continue
         _check_voxels(str(path), image.array[0], findings)
         if first is None or out is None:
@@ -225,7 +225,9 @@ def _placed(path: Path, image: Image, first: Path, target: Geometry, findings: F
     return resample_onto(image, target).array
 
 
-def _read(path: Path, findings: Findings) -> Image | None:
+def _read(case: Case, path: Path, findings: Findings) -> Image | None:
+    if path in case.held:
+        return case.held[path]
     try:
         image = read_image(path)
     except ImageError as error:
@@ -244,13 +246,13 @@ def _tell_files_elsewhere(path: Path, findings: Findings) -> None:
         findings.warn(f"{path}: its header takes the voxels from {elsewhere[0]}, outside of its folder; is that meant?")
 
 
-def _wrong_channels(path: Path, found: int, expected: int, findings: Findings) -> None:
-    # the user may have given a folder of single-sequence images whose names do not follow the convention
-    hint = (
-        "; name a case's files CASE_0000, CASE_0001 …, or list them in a cases.csv, which `autoseg table` writes"
-        if found == 1 < expected
-        else ""
-    )
+def _wrong_channels(case: Case, path: Path, found: int, expected: int, findings: Findings) -> None:
+    hint = ""
+    if found == 1 < expected and path in case.held:
+        hint = "; give an image for each sequence, as a dict by their names"
+    elif found == 1 < expected:
+        # the user may have given a folder of single-sequence images whose names do not follow the convention
+        hint = "; name a case's files CASE_0000, CASE_0001 …, or list them in a cases.csv, which `autoseg table` writes"
     findings.problem(f"wrong number of channels: {path} holds {found}, expected {expected}{hint}")
 
 

@@ -127,7 +127,17 @@ def read_layers(path: Path) -> Image:
 
 
 def _by_itk(path: Path, dtype: DTypeLike | None) -> Image:
-    image = _read(path)
+    return from_sitk(_read(path), dtype)
+
+
+def from_sitk(image: sitk.Image, dtype: DTypeLike | None) -> Image:
+    """Copy an image of SimpleITK; a 2D one is one slice, a fourth dimension or components become channels.
+
+    Args:
+        image: image of two to four dimensions.
+        dtype: dtype of the array; None = that of the image.
+    """
+    image = sitk.JoinSeries(image) if image.GetDimension() == 2 else image
     array = sitk.GetArrayFromImage(image)  # a copy: a view would outlive its image
     if image.GetNumberOfComponentsPerPixel() > 1:
         array = np.moveaxis(array, -1, 0)
@@ -193,10 +203,15 @@ def write_image(path: Path, image: Image) -> None:
 
 
 def _write_by_itk(path: Path, image: Image) -> None:
+    sitk.WriteImage(to_sitk(image), str(path), useCompression=True)
+
+
+def to_sitk(image: Image) -> sitk.Image:
+    """Return an image as one of SimpleITK; several channels become its components."""
     array = image.array[0] if image.array.shape[0] == 1 else np.moveaxis(image.array, 0, -1)
     out = sitk.GetImageFromArray(np.ascontiguousarray(array), isVector=image.array.shape[0] > 1)
     _place(out, image.geometry)
-    sitk.WriteImage(out, str(path), useCompression=True)
+    return out
 
 
 def resample_onto(image: Image, target: Geometry, *, nearest: bool = False) -> Image:
@@ -261,8 +276,7 @@ def _read(path: Path) -> sitk.Image:
     require_possible(path, header)
     inspect(path, layout_in_file(header))
     with itk_errors_told(path):
-        image = header.Execute()
-    return sitk.JoinSeries(image) if image.GetDimension() == 2 else image
+        return header.Execute()
 
 
 def _dicom_image(path: Path, choice: Choice, dtype: DTypeLike | None) -> Image:

@@ -32,6 +32,9 @@ READ_BY = (
 """ITK's readers that are used. NIfTI has a reader of its own; ITK's others are for formats whose files name further
 files, or of microscopes."""
 
+COMPLEX = "its voxels are complex numbers; export their magnitude, or real and imaginary part as an image each"
+"""Why an image of complex numbers is refused, and what to do."""
+
 _MRC_HEADER_BYTES = 1024
 _VTK_HEADER_BYTES = 4096
 _VTK_SIZE = re.compile(rb"^[ \t]*DIMENSIONS\b([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
@@ -75,18 +78,33 @@ def read_header(path: Path) -> sitk.ImageFileReader:
         _require_vtk_size(path)
         reader.SetFileName(str(path))
         reader.ReadImageInformation()
-    if reader.GetDimension() not in (2, 3, 4):
-        raise ImageError(f"{path}: has {reader.GetDimension()} dimensions, expected 3 (or 4 with channels)")
-    if min(reader.GetSize()) < 1 or reader.GetNumberOfComponents() < 1:
-        raise ImageError(f"{path}: its header declares an image of no voxel, {reader.GetSize()}; export it again")
-    if reader.GetPixelIDValue() in (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64):
-        raise ImageError(
-            f"{path}: its voxels are complex numbers; export their magnitude, or real and imaginary "
-            "part as an image each"
-        )
     require_numbers_in_mm(path)
-    require_sound(path, geometry_of(reader))
+    require_image(path, reader)
     return reader
+
+
+def require_image(path: Path, header: sitk.ImageFileReader | sitk.Image) -> None:
+    """Refuse what is no image of a patient by what its header says, or says of an image in memory.
+
+    Args:
+        path: path of the image file, or what an image in memory is called, for the message.
+        header: what is known of the image.
+
+    Raises:
+        ImageError: it has too few or too many dimensions, no voxel, complex voxels, or a grid that no scanner makes.
+    """
+    dimension, size = header.GetDimension(), header.GetSize()
+    if isinstance(header, sitk.Image):
+        components = header.GetNumberOfComponentsPerPixel()
+    else:
+        components = header.GetNumberOfComponents()
+    if dimension not in (2, 3, 4):
+        raise ImageError(f"{path}: has {dimension} dimensions, expected 3 (or 4 with channels)")
+    if min(size) < 1 or components < 1:
+        raise ImageError(f"{path}: its header declares an image of no voxel, {size}; export it again")
+    if header.GetPixelIDValue() in (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64):
+        raise ImageError(f"{path}: {COMPLEX}")
+    require_sound(path, geometry_of(header))
 
 
 def _reader_of(path: Path) -> str:

@@ -7,11 +7,15 @@ are never averaged.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from autoseg.files import FileModel
 from autoseg.metrics.agreement import Agreement
 from autoseg.metrics.intervals import Interval
+from autoseg.notebook import UNDEFINED, ShownAsTable
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 METRICS = (
     "dice",
@@ -207,7 +211,7 @@ class GroupSummary(FileModel):
     classes: tuple[ClassSummary, ...] = ()
 
 
-class Summary(FileModel):
+class Summary(FileModel, ShownAsTable):
     """Results of a whole evaluation; the content of `summary.json`.
 
     Args:
@@ -244,3 +248,23 @@ class Summary(FileModel):
     problems: tuple[str, ...]
     warnings: tuple[str, ...]
     rules: tuple[str, ...]
+
+    @property
+    def heading(self) -> str:
+        """Data set, number of cases and mean Dice."""
+        of = "" if self.configuration is None else f", {self.configuration}, cross-validated"
+        dice = UNDEFINED if self.mean_dice is None else f"{self.mean_dice:.3f}"
+        told = "; the images are synthetic: these numbers say nothing about patients" if self.synthetic else ""
+        return f"{self.dataset}, {self.cases} cases{of}: mean foreground Dice {dice}{told}"
+
+    def to_frame(self) -> DataFrame:
+        """Return a row for each class: means over the cases that define a metric, and lesions of all cases together."""
+        from pandas import DataFrame
+
+        rows = []
+        for row in self.classes:
+            means = {name: row.metrics[name].mean for name in METRICS if name in row.metrics}
+            found = row.lesions
+            lesions = {"lesions": found.reference, "lesions_found": found.found, "false_lesions": found.false}
+            rows.append({"class": row.name, "cases": row.cases} | means | lesions | {"lesion_f1": found.f1})
+        return DataFrame(rows)

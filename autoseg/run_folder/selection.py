@@ -8,7 +8,7 @@ predicted lesions are scored; all other fields are the evidence.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
@@ -16,9 +16,13 @@ from autoseg.errors import RunFolderError
 from autoseg.files import FileModel, read_model, write_text
 from autoseg.image.labels import Labels
 from autoseg.names import PlainName
+from autoseg.notebook import ShownAsTable
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.lesion_scores import FrocPoint, LesionScores
 from autoseg.run_folder.paths import RunFolder
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 PLAIN_THRESHOLD = 0.5
 
@@ -155,7 +159,7 @@ class HeldOutChoice(FileModel):
     best_single: float | None
 
 
-class Selection(FileModel):
+class Selection(FileModel, ShownAsTable):
     """Content of `selected.json`.
 
     Args:
@@ -212,6 +216,28 @@ class Selection(FileModel):
         """Return the selected configurations and post-processing in words."""
         rules = "; ".join(f"{rule.name}: {rule.text()}" for rule in self.post_processing if not rule.is_plain)
         return f"{' + '.join(self.configurations)}, post-processing {rules or 'none'}"
+
+    @property
+    def heading(self) -> str:
+        """What was selected."""
+        return f"Selected by cross-validation of {self.cases} cases: {self.text()}"
+
+    def to_frame(self) -> DataFrame:
+        """Return a row for each candidate, the best first: `dice CLASS`, the gain of a pair, whether it is taken."""
+        from pandas import DataFrame
+
+        rows = [
+            {
+                "candidate": " + ".join(score.configurations),
+                "mean_dice": score.mean_dice,
+                "gain": score.gain,
+                "standard_error": score.standard_error,
+            }
+            | {f"dice {name}": dice for name, dice in score.dice.items()}
+            | {"selected": score.configurations == self.configurations}
+            for score in self.candidates
+        ]
+        return DataFrame(rows)
 
 
 def rules_by_class(rules: Sequence[ClassRule], labels: Labels) -> tuple[ClassRule, ...]:

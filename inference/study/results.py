@@ -11,6 +11,7 @@ import pandas as pd
 
 from autoseg.dataset.record import DatasetRecord
 from autoseg.metrics.summary import METRICS
+from autoseg.notebook import ShownAsTable
 from autoseg.plan.plan import Plan
 from autoseg.plan.study_cells import DIMENSIONS, Cell
 from autoseg.run_folder.finished_fold import read_finished_folds
@@ -59,7 +60,7 @@ class CellFacts:
 
 
 @dataclass(frozen=True)
-class StudyResults:
+class StudyResults(ShownAsTable):
     """The results of a study.
 
     Args:
@@ -109,6 +110,16 @@ class StudyResults:
     def classes(self) -> tuple[str, ...]:
         """Names of the classes; `MEAN_OF_CLASSES` comes first where there are several."""
         return tuple(dict.fromkeys(self.long["class"]))
+
+    @property
+    def heading(self) -> str:
+        """Data set and folder of the study."""
+        told = "; the images are synthetic: these numbers say nothing about patients" if self.synthetic else ""
+        return f"{self.dataset}, {len(self.cells)} cells; all tables are in {self.folder}{told}"
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row for each class, set of sequences, dimension and metric, with `mean`, `sd` and `cases`."""
+        return self.long.copy()
 
     @cached_property
     def _figures(self) -> FigureIndex:

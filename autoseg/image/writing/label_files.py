@@ -142,8 +142,8 @@ class LabelFiles:
         if (content := _content(path)) is not None and _MADE_BY.encode() not in content.splitlines():
             raise InputError(f"{path}: is not written by autoseg; move it away, it is not replaced")
 
-    def write(self) -> None:
-        """Write both files, atomically.
+    def write(self) -> tuple[Path, Path]:
+        """Write both files, atomically, and return their paths.
 
         Raises:
             InputError: in the cases of `require_own`.
@@ -152,8 +152,10 @@ class LabelFiles:
         fields = self.names.model_dump(mode="json")
         if not self.names.regions:
             del fields["regions"]
-        write_text(self.folder / LABELS_FILE, json.dumps(fields, indent=1, ensure_ascii=False) + "\n")
-        write_text(self.folder / ITK_SNAP_FILE, _itk_snap(self.names))
+        names, itk_snap = self.folder / LABELS_FILE, self.folder / ITK_SNAP_FILE
+        write_text(names, json.dumps(fields, indent=1, ensure_ascii=False) + "\n")
+        write_text(itk_snap, _itk_snap(self.names))
+        return names, itk_snap
 
 
 def _content(path: Path) -> bytes | None:

@@ -19,7 +19,7 @@ from autoseg.errors import DatasetError, PartialFailure, PlanError
 from autoseg.image.image import Image, write_image
 from tests.autoseg.small_dataset import draw_case, geometry, make_dataset
 
-COMMANDS = [name.replace("_", "-") for name in autoseg.__all__]
+COMMANDS = [name.replace("_", "-") for name in autoseg.COMMANDS]
 
 
 def command(*arguments, **options):
@@ -36,7 +36,7 @@ def command(*arguments, **options):
 def asked(monkeypatch):
     """Every public function replaced by one that writes down its name and its arguments by name."""
     calls = []
-    for name in autoseg.__all__:
+    for name in autoseg.COMMANDS:
         replace(monkeypatch, name, lambda name, arguments: calls.append((name, arguments)))
     return calls
 
@@ -95,11 +95,11 @@ def test_help_imports_nothing_that_takes_long():
 
 
 def test_every_command_has_a_summary_and_an_example():
-    assert set(cli.SUMMARIES) == set(cli.EXAMPLES) == set(autoseg.__all__)
+    assert set(cli.SUMMARIES) == set(cli.EXAMPLES) == set(autoseg.COMMANDS)
 
 
 def test_each_option_is_explained_in_the_help_and_in_python():
-    for name in autoseg.__all__:
+    for name in autoseg.COMMANDS:
         function = getattr(autoseg, name)
         explained = function.__doc__.split("Args:\n")[1]
         for option, kind in types_of_options(function).items():
@@ -110,7 +110,7 @@ def test_each_option_is_explained_in_the_help_and_in_python():
 
 
 def test_the_overview_says_what_each_function_says():
-    for name in autoseg.__all__:
+    for name in autoseg.COMMANDS:
         assert cli.SUMMARIES[name] == getattr(autoseg, name).__doc__.splitlines()[0]
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from autoseg import __all__ as functions
+from autoseg import COMMANDS as functions
 from autoseg.commands.command_line_page import reference
 
 PAGE = Path(__file__).parents[3] / "docs" / "command-line.md"

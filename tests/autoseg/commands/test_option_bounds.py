@@ -11,7 +11,7 @@ from autoseg.commands.option_bounds import DURATION, Between
 from autoseg.commands.options import types_of_options
 from autoseg.errors import InputError
 
-COMMANDS = [getattr(autoseg, name) for name in autoseg.__all__]
+COMMANDS = [getattr(autoseg, name) for name in autoseg.COMMANDS]
 NUMBERS = [
     (command, name)
     for command in COMMANDS

@@ -12,7 +12,8 @@ from tests.words import on_one_line
 
 
 def test_run_does_everything_and_then_nothing_again(calls, dataset, run):
-    autoseg.run(dataset, run.path, device="cpu", workers=1)
+    results = autoseg.run(dataset, run.path, device="cpu", workers=1)
+    assert list(results.reports) == ["3d"] and results.run == run
     assert [(name, fold) for name, fold, _ in calls.trained] == [("3d", fold) for fold in range(5)]
     assert calls.reported == ["3d"]
     assert calls.trained[0][2]["device"] == "cpu"

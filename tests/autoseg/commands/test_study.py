@@ -69,7 +69,7 @@ def trained(calls):
 
 
 def test_every_cell_is_trained_on_cases_that_are_preprocessed_once(calls, dataset, tmp_path):
-    autoseg.study(dataset, tmp_path / "study", **ASKED)
+    assert autoseg.study(dataset, tmp_path / "study", **ASKED).problems == ()
     run = RunFolder(tmp_path / "study")
     assert sorted(p.name for p in (run.path / "preprocessed").iterdir() if p.is_dir()) == ["2d", "3d"]
     assert trained(calls) == [(cell, fold) for cell in CELLS for fold in range(5)]

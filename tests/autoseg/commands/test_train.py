@@ -56,9 +56,10 @@ def test_training_all_folds_ends_with_the_report(calls, run):
         "seconds_from_now": None,
     }
     assert calls.reported == []
-    autoseg.train(run.path)
+    trained = autoseg.train(run.path)
     assert [fold for _, fold, _ in calls.trained] == [0, 1, 2, 3, 4]
-    assert calls.reported == ["3d"]
+    assert calls.reported == ["3d"] == list(trained.reports)
+    assert trained.to_frame()["fold"].tolist() == [0, 1, 2, 3, 4]
 
 
 def test_replaced_folds_are_checked_before_training(calls, run):

@@ -120,6 +120,8 @@ def test_failures_and_unfinished_folds_are_said_and_the_rest_is_shown(tmp_path):
     )
     assert any("STIR.3d: 1 of 2 folds are finished" in warning for warning in results.warnings)
     assert results.figure("STIR", "3d", "dice", "body").cases == 2
+    rows = results.to_frame().set_index(["class", "sequences", "dimension", "metric"])
+    assert rows.loc[("body", "STIR", "3d", "dice"), "cases"] == 2 and "STIR" in results._repr_html_()
     text = (run.study / "study.html").read_text(encoding="utf-8")
     assert "Failed or missing" in text and "out of memory" in text
 
