@@ -1,8 +1,12 @@
-"""Folders of slices, links and what lies beside, as the walk through a folder sorts them."""
+"""Folders of slices, links and what lies beside them, as the images of a folder are found."""
 
 from pathlib import Path
 
-from autoseg.dataset.folder.walk import images_in
+import pytest
+
+from autoseg.dataset.folder.images import images_in
+from autoseg.errors import DatasetError
+from autoseg.image import walk
 from tests.autoseg.dataset import build
 
 
@@ -24,4 +28,14 @@ def test_a_link_to_slices_is_no_second_image(tmp_path: Path) -> None:
     build.dicom(tmp_path / "z", build.voxels())
     (tmp_path / "a").symlink_to(tmp_path / "z", target_is_directory=True)
     images, left_out = found(tmp_path)
-    assert images == ["z"] and left_out == {"a": "a link to a folder that is looked into already"}
+    assert images == ["z"] and left_out == {"a": f"a link to {tmp_path / 'z'}, which is read where it lies"}
+
+
+def test_a_folder_that_holds_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build.write(tmp_path / "a" / "b" / "T1.nii.gz", build.voxels())
+    monkeypatch.setattr(walk, "DEEPEST", 1)
+    with pytest.raises(DatasetError, match=r"deep, such as .*b; give the folder of the data set alone"):
+        found(tmp_path)
+    monkeypatch.setattr(walk, "MOST_ENTRIES", 1)
+    with pytest.raises(DatasetError, match="more than 1 files and folders; give the folder of the data set"):
+        found(tmp_path)
