@@ -41,8 +41,9 @@ from autoseg.preprocessing.prepare import prepare_case
 from autoseg.preprocessing.resample import new_shape_for
 from autoseg.run_folder.lock import locked
 from autoseg.run_folder.paths import RunFolder
-from autoseg.run_folder.preprocessed_case import write_case
+from autoseg.run_folder.preprocessed_case import read_record, write_case
 from autoseg.terminal import open_console
+from planner.earlier_place import why_elsewhere
 
 MARKER = "decided_by.json"
 OUTSIDE = (
@@ -143,7 +144,8 @@ def preprocess_dataset(
             )
             for case in dataset.cases
         ]
-        tasks = [task for task in tasks if not _is_done(task)]
+        console = console or open_console(stderr=True)
+        tasks = [task for task in tasks if not _is_done(task, console)]
         if not tasks:
             return
         largest = max(_bytes_of_possible(task.case, plan, configuration) for task in tasks)
@@ -157,7 +159,7 @@ def preprocess_dataset(
             small=is_small(task.case for task in tasks),
         )
     for warning in [w for of_case in warnings for w in of_case]:
-        (console or open_console(stderr=True)).print(f"Warning: {warning}")
+        console.print(f"Warning: {warning}")
 
 
 def _preprocess(task: _Task) -> tuple[str, ...]:
@@ -208,10 +210,16 @@ def follows_plan(folder: Path, plan: Plan, configuration: str) -> bool:
     return all(getattr(made_by, field) == value for field, value in _plan_part(plan, configuration).items())
 
 
-def _is_done(task: _Task) -> bool:
-    """Whether the folder of the case matches the plan and the source files as they now are."""
+def _is_done(task: _Task, console: Console) -> bool:
+    """Whether the folder of the case matches the plan and the source files as they now are.
+
+    Where only the place of its files is another one than an earlier release took, this is told.
+    """
     made_by, now = _made_by(task.folder), _decided_by(task)
     if made_by is None or not made_by.is_as(now):
+        return False
+    if why := why_elsewhere(task.case, read_record(task.folder)):
+        console.print(f"Warning: {why}")
         return False
     if made_by != now:
         # its files were moved or only touched, or an earlier release wrote no hashes
