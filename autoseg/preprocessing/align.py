@@ -22,6 +22,7 @@ from autoseg.image.geometry import Spacing
 from autoseg.plan.plan import FIRST, Plan
 from autoseg.preprocessing.edge_refinement import UNMOVED, Rigid, matrix_of, refine
 from autoseg.preprocessing.sequence_displacement import LEAST_CORRELATION, displacements, edge_correlation
+from autoseg.preprocessing.sequence_movement import FARTHEST_DEGREES, FARTHEST_MM, THINNEST
 
 LEAST_GAIN = 0.01
 """The correlation of the edges must grow by so much for a registration to be kept."""
@@ -29,14 +30,8 @@ LEAST_GAIN = 0.01
 LEAST_VOXELS = 0.25
 """A corner of the image must move by so many voxels, or interpolation would blur the image for nothing."""
 
-FARTHEST_MM, FARTHEST_DEGREES = 30.0, 20.0
-"""A patient who moved farther is imaged anew; such a result is a registration gone astray."""
-
 BYTES_PER_VOXEL = 16
 """Memory for each voxel of an image, beside the case: both images of a pair in ITK, the moved one, the copy."""
-
-_THINNEST = 4
-"""Along an axis with fewer voxels ITK interpolates nothing."""
 
 _BINS = 32
 _SEED = 1
@@ -144,7 +139,7 @@ def align(
         The second image moved onto the first, and its movement. Where it shows nothing it has its own smallest value if
         that is negative, as in a CT, and else 0. The movement is None where the images are too thin or have no edges.
     """
-    if min(fixed.shape) < _THINNEST or np.ptp(fixed) == 0 or np.ptp(moving) == 0:
+    if min(fixed.shape) < THINNEST or np.ptp(fixed) == 0 or np.ptp(moving) == 0:
         return moving, None
     still, other = (_as_image(array, spacing) for array in (fixed, moving))
     start = displacements(fixed, [moving], spacing)[0]
@@ -229,7 +224,7 @@ def _as_rigid(transform: sitk.Euler3DTransform) -> Rigid:
 def _coarse(image: sitk.Image, voxel_mm: float) -> sitk.Image:
     """The image averaged over blocks of about this size; axes with larger voxels stay as they are."""
     factors = [
-        max(1, min(n // _THINNEST, round(voxel_mm / s)))
+        max(1, min(n // THINNEST, round(voxel_mm / s)))
         for n, s in zip(image.GetSize(), image.GetSpacing(), strict=True)
     ]
     if max(factors) == 1:

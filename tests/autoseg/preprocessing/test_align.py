@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,9 +12,8 @@ from scipy import ndimage
 from autoseg.dataset.load import LoadedCase
 from autoseg.image.geometry import IDENTITY, Geometry
 from autoseg.plan.plan import FIRST
-from autoseg.preprocessing import edge_refinement
 from autoseg.preprocessing.align import Movement, align, align_case, aligned_as_planned
-from autoseg.preprocessing.edge_refinement import UNMOVED, matrix_of, refine
+from autoseg.preprocessing.edge_refinement import THOROUGH, UNMOVED, matrix_of, refine
 from tests.example_plan import example_plan
 
 SHAPE, SPACING = (16, 44, 40), (4.0, 2.5, 2.5)
@@ -83,11 +83,10 @@ def test_the_same_bits_again(aligned: tuple[np.ndarray, Movement]) -> None:
     assert np.array_equal(again, aligned[0]) and movement == aligned[1]
 
 
-def test_large_images_are_averaged_and_the_pivot_stays_the_centre(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_images_are_averaged_and_the_pivot_stays_the_centre() -> None:
     fixed, moving = contrast(anatomy(), T1)[:, :43, :39], displaced(contrast(anatomy(), T2), *MOVED)[:, :43, :39]
     whole = refine(fixed, moving, SPACING, [UNMOVED])
-    monkeypatch.setattr(edge_refinement, "MOST_VOXELS", fixed.size // 3)
-    coarse = refine(fixed, moving, SPACING, [UNMOVED])
+    coarse = refine(fixed, moving, SPACING, [UNMOVED], replace(THOROUGH, most_voxels=fixed.size // 3))
     assert np.abs(np.subtract(coarse.rigid, whole.rigid)).max() < 0.8
     assert coarse.after > coarse.before
 
