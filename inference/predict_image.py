@@ -138,7 +138,7 @@ def prepare_image(predictor: Predictor, case: Case) -> PreparedImage:
     plan, told = predictor.plan, list[Text]()
     loaded = load_case(case, None, plan.orientation)
     require_predictable(loaded, tuple(channel.name for channel in plan.channels))
-    loaded = aligned_as_planned(loaded, plan, case.name)
+    loaded = aligned_as_planned(loaded, plan, case)
     part = part_of(loaded, plan.region)
     groups = groups_that_see(predictor.groups, plan, loaded, told.append)
     for group in groups:

@@ -68,7 +68,8 @@ class DecidedBy(FileModel):
         spacing: target spacing in mm (z, y, x); None along an axis that is not resampled.
         seed: seed of the plan, by which foreground voxels are sampled.
         region: region of the plan; None = whole images.
-        align: sequence onto which the others were moved; None = as they lie.
+        align: sequence of the plan onto which the others were moved; None = as they lie.
+        drawn_on: sequence of the case that took its place, since the label was drawn on it; None = none did.
     """
 
     schema_version: Literal[1] = 1
@@ -83,6 +84,7 @@ class DecidedBy(FileModel):
     seed: int
     region: Region | None = None
     align: str | None = None
+    drawn_on: str | None = None
 
     def is_as(self, other: DecidedBy) -> bool:
         """Whether another record decides the same content: equal settings, and files of the same content."""
@@ -168,7 +170,7 @@ def _preprocess(task: _Task) -> tuple[str, ...]:
     decided_by = _decided_by(task)
     if case.label is None:
         raise DatasetError([f"{case.name}: has no label and cannot be trained on"])
-    loaded = aligned_as_planned(load_case(case, plan.labels, plan.orientation), plan, case.name)
+    loaded = aligned_as_planned(load_case(case, plan.labels, plan.orientation), plan, case)
     assert loaded.label is not None
     warnings, labelled = loaded.warnings, labelled_box(plan.labels.any_foreground(loaded.label))
     with staged_in(task.staging), folder_replaced_when_done(task.folder) as folder:
@@ -242,6 +244,7 @@ def _decided_by(task: _Task) -> DecidedBy:
         present=case.present,
         several_channels_in_one_file=case.several_channels_in_one_file,
         sources=task.sources,
+        drawn_on=None if plan.align is None else case.drawn_on,
         **_plan_part(plan, task.configuration),
     )
 

@@ -17,6 +17,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from autoseg.dataset.case import Case
 from autoseg.dataset.load import LoadedCase
 from autoseg.image.geometry import Spacing
 from autoseg.plan.plan import FIRST, Plan
@@ -71,17 +72,17 @@ class Movement:
         return f"{math.hypot(*self.mm):.1f} mm and {math.hypot(*self.degrees):.1f}°"
 
 
-def aligned_as_planned(loaded: LoadedCase, plan: Plan, case: str) -> LoadedCase:
+def aligned_as_planned(loaded: LoadedCase, plan: Plan, case: Case) -> LoadedCase:
     """Return a case as its plan wants it: with its sequences aligned, or as they lie.
 
     Args:
         loaded: case with all channels (channel, z, y, x) on one grid.
-        plan: plan that says onto which sequence, if any.
-        case: name of the case, for its warnings.
+        plan: plan that says whether they are aligned, and onto which sequence where the case does not say.
+        case: its name, and the sequence that its label was drawn on.
     """
     if plan.align is None:
         return loaded
-    return align_case(loaded, [channel.name for channel in plan.channels], plan.align, case)
+    return align_case(loaded, [channel.name for channel in plan.channels], case.drawn_on or plan.align, case.name)
 
 
 def align_case(loaded: LoadedCase, channels: Sequence[str], onto: str, case: str) -> LoadedCase:

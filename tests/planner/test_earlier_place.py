@@ -1,6 +1,7 @@
 """Cases that an earlier release placed by ITK's choice of transform are preprocessed anew where that was another."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from rich.console import Console
 
 from autoseg.dataset.case import Case, Dataset
 from autoseg.image.image_header import geometry_of
+from autoseg.plan.plan import Plan
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.preprocessed_case import open_case, read_record, require_intact, write_case
 from planner.preprocess import preprocess_dataset
@@ -57,13 +59,27 @@ def as_an_earlier_release(run: RunFolder, cases: Dataset) -> None:
         write_case(folder, record, opened.image[:], opened.label[:], opened.foreground)
 
 
-def preprocessed(dataset: Dataset, run: RunFolder) -> tuple[dict[str, int], str]:
+def preprocessed(dataset: Dataset, run: RunFolder, plan: Plan = PLAN) -> tuple[dict[str, int], str]:
     """When each case was made, and what was told."""
     told = io.StringIO()
-    preprocess_dataset(dataset, PLAN, "3d", run, workers=1, console=Console(file=told, width=300))
+    preprocess_dataset(dataset, plan, "3d", run, workers=1, console=Console(file=told, width=300))
     return {one.name: (run.case("3d", one.name) / "reference.nii.gz").stat().st_mtime_ns for one in dataset.cases}, (
         "".join(line for line in told.getvalue().splitlines(keepends=True) if "again" in line)
     )
+
+
+def test_another_sequence_that_the_label_was_drawn_on_redoes_a_case_where_sequences_are_aligned(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    def drawn_on(sequence: str) -> Dataset:
+        first, *others = dataset.cases
+        return replace(dataset, cases=(replace(first, drawn_on=sequence), *others))
+
+    for align, redone in ((None, []), ("T1", ["alike"])):
+        run, plan = RunFolder(tmp_path / f"run_{align}"), PLAN.changed(align=align)
+        before, _ = preprocessed(drawn_on("T1"), run, plan)
+        after, _ = preprocessed(drawn_on("T2"), run, plan)
+        assert [name for name in after if after[name] != before[name]] == redone
 
 
 def test_cases_that_lie_elsewhere_now_are_preprocessed_again_once(dataset: Dataset, tmp_path: Path) -> None:

@@ -9,12 +9,13 @@ import pytest
 import SimpleITK as sitk
 from scipy import ndimage
 
+from autoseg.dataset.case import Case
 from autoseg.dataset.load import LoadedCase
 from autoseg.image.geometry import IDENTITY, Geometry
 from autoseg.plan.plan import FIRST
 from autoseg.preprocessing.align import Movement, align, align_case, aligned_as_planned
 from autoseg.preprocessing.edge_refinement import THOROUGH, UNMOVED, matrix_of, refine
-from tests.example_plan import example_plan
+from tests.example_plan import example_channel, example_plan
 
 SHAPE, SPACING = (16, 44, 40), (4.0, 2.5, 2.5)
 
@@ -125,7 +126,21 @@ def test_a_case_without_the_sequence_is_told() -> None:
 
 def test_nothing_is_aligned_unless_planned() -> None:
     loaded = case(contrast(anatomy(), T2), True, True)
-    assert aligned_as_planned(loaded, example_plan(), "anna") is loaded
+    assert aligned_as_planned(loaded, example_plan(), Case("anna", (), drawn_on="T2")) is loaded
+
+
+@pytest.mark.parametrize(("drawn_on", "stays"), [("T2", 1), ("T1", 0), (None, 0)])
+def test_each_case_is_aligned_onto_what_its_label_was_drawn_on(drawn_on: str | None, stays: int) -> None:
+    loaded = case(displaced(contrast(anatomy(), T2), (0.0, 6.0, 0.0), (0.0, 0.0, 5.0)), True, True)
+    plan = example_plan(channels=(example_channel("T1"), example_channel("T2")), align="T1")
+    found = aligned_as_planned(loaded, plan, Case("anna", (), drawn_on=drawn_on))
+    assert np.array_equal(found.image[stays], loaded.image[stays])
+    assert not np.array_equal(found.image[1 - stays], loaded.image[1 - stays])
+    onto, other = ("T1", "T2") if stays == 0 else ("T2", "T1")
+    (told,) = found.warnings
+    size = re.fullmatch(rf"anna: {other} onto {onto}: moved by (\d\.\d) mm and (\d\.\d)°", told)
+    assert size is not None and float(size[1]) == pytest.approx(6, abs=0.8)
+    assert float(size[2]) == pytest.approx(5, abs=0.8)
 
 
 @pytest.mark.parametrize("content", ["noise", "constant"])
