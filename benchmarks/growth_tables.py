@@ -217,12 +217,10 @@ def folds(folder: Path, size: int) -> Work:
 def series_of_a_folder(folder: Path, size: int) -> Work:
     """The files of so many series in one folder, each chosen by its number, with ten slices each."""
     from autoseg.image.dicom.sources import files_of
-    from tests.autoseg.image.dicom import write
+    from benchmarks.dicom import write_series
 
     for number in range(size):
-        for i, one in enumerate(write.stack(np.zeros((10, 2, 3), np.int16))):
-            elements = {"SeriesNumber": number, "SeriesInstanceUID": f"1.2.3.{number}"}
-            write.single(folder / f"{number}_{i}.dcm", one.with_elements(**elements))
+        write_series(folder, slices=10, number=number, size=4)
     return lambda: [files_of(Path(f"{folder}?series={number}")) for number in range(size)]
 
 

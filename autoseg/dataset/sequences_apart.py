@@ -38,10 +38,10 @@ def far_apart(fingerprint: Fingerprint) -> tuple[str, ...]:
     for (channel, reference), found in pairs.items():
         far = [(one, case) for one, case in found if is_far(one)]
         if far:
-            largest, case = max(far, key=lambda item: reach(item[0]))
+            largest, worst = max(far, key=lambda item: reach(item[0]))
             told.append(
                 f"{channel} lies more than {FAR_MM:g} mm or {FAR_DEGREES:g} degrees from {reference} in {len(far)} of "
-                f"{len(found)} cases (largest: case {case}, {size_told(largest)}); --align NAME moves the sequences of "
-                "each case onto one"
+                f"{len(found)} cases (largest: case {worst}, {size_told(largest)}); --align NAME moves the sequences "
+                "of each case onto one"
             )
     return tuple(told)
