@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from autoseg.dataset.names import is_dicom_folder, split_ending
+from autoseg.dataset.names import any_dicom, split_ending
 from autoseg.errors import DatasetError
 from autoseg.image.dicom_file import DICOM_ENDINGS
 from autoseg.image.walk import DEEPEST, LeftOut, walk
@@ -37,7 +37,7 @@ def images_in(folder: Path) -> tuple[list[Path], list[LeftOut]]:
     for found in walk(folder, partial(_too_large, folder), _why_no_data):
         if found.too_deep:
             raise _too_large(folder, f"folders more than {DEEPEST} deep, such as {found.too_deep[0]}")
-        if is_slices := found.folder != folder and is_dicom_folder(found.folder):
+        if is_slices := found.folder != folder and any_dicom(found.files):
             images.append(found.folder)
         left_out += found.left_out
         for file in found.files:

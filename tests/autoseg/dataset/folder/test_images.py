@@ -1,5 +1,6 @@
 """Folders of slices, links and what lies beside them, as the images of a folder are found."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,18 @@ def test_slices_in_slices_folders_and_what_lies_beside_them(tmp_path: Path) -> N
     build.write(tmp_path / "p1" / "seg.nii.gz", build.label_voxels())
     images, left_out = found(tmp_path)
     assert images == ["p1", "p1/T1", "p1/seg.nii.gz"] and left_out == {}
+
+
+def test_each_folder_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build.dicom(tmp_path / "p1" / "T1", build.voxels())
+    build.write(tmp_path / "p1" / "seg.nii.gz", build.label_voxels())
+    listed: list[str] = []
+    # Path.iterdir and Path.glob list by these
+    for name in ("scandir", "listdir"):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda path, real=real: listed.append(Path(path).name) or real(path))
+    assert found(tmp_path)[0] == ["p1/T1", "p1/seg.nii.gz"]
+    assert listed == [tmp_path.name, "p1", "T1"]
 
 
 def test_a_link_to_slices_is_no_second_image(tmp_path: Path) -> None:
