@@ -15,7 +15,6 @@ from autoseg.errors import ImageError
 from autoseg.image.geometry import NEAR_VOXELS, Geometry, farthest_apart
 from autoseg.image.image import NIFTI_ENDINGS
 from autoseg.image.image_header import geometry_of, itk_errors_told
-from autoseg.image.nifti.header import read_volume_header
 from autoseg.run_folder.preprocessed_case import CaseRecord
 
 
@@ -49,6 +48,9 @@ def _moved_by(image: Path, stored: Geometry | None) -> float:
         image: path of a NIfTI file.
         stored: where it was placed; None = where ITK places it.
     """
+    # nibabel takes half a second to import
+    from autoseg.image.nifti.header import read_volume_header
+
     header = read_volume_header(image)
     if header is None or not header.place.others:
         return 0.0
