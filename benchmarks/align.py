@@ -1,5 +1,7 @@
 """Displaces a sequence of synthetic spines by known movements, and says what `--align` leaves of them.
 
+It also says how exactly planning measures them, without moving anything.
+
     python -m benchmarks.align DATASET [--cases 8] [--sizes 0 2 5 10]
 
 In each case T2 is moved by so many mm in a random direction, and turned by so many degrees about a random axis. The
@@ -21,10 +23,11 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from autoseg.dataset.read import read_dataset
-from autoseg.image.geometry import Spacing
+from autoseg.image.geometry import Geometry, Spacing
 from autoseg.image.image import read_image
 from autoseg.preprocessing.align import Movement, align
 from autoseg.preprocessing.edge_refinement import matrix_of
+from autoseg.preprocessing.sequence_movement import movements
 from autoseg.terminal import open_console
 
 SEED = 0
@@ -44,9 +47,10 @@ def main() -> None:
     whole = [(a, b) for a, b in pairs if a is not None and b is not None][: given.cases]
     rng = np.random.default_rng(SEED)
     shown = Table("mm and degrees", "before, median mm", "after, median mm", "after, largest mm", "kept", "s a pair")
+    measured = Table("mm and degrees", "measured in", "off by, median mm", "degrees, median", "processor s a pair")
     for size in given.sizes:
         rows = [measure(a, b, size, rng) for a, b in whole]
-        before, after, seconds = (np.array([row[i] for row in rows]) for i in range(3))
+        before, after, taken = (np.array([row[i] for row in rows]) for i in range(3))
         kept = sum(row[3].is_kept for row in rows)
         shown.add_row(
             f"{size:g}",
@@ -54,9 +58,13 @@ def main() -> None:
             f"{np.median(after):.2f}",
             f"{after.max():.2f}",
             f"{kept} of {len(rows)}",
-            f"{np.median(seconds):.1f}",
+            f"{np.median(taken):.1f}",
         )
+        told = [row for row in (measure_alone(a, b, size, rng) for a, b in whole) if row is not None]
+        off, degrees, seconds = (np.median([row[i] for row in told]) for i in range(3))
+        measured.add_row(f"{size:g}", f"{len(told)} of {len(whole)}", f"{off:.2f}", f"{degrees:.1f}", f"{seconds:.2f}")
     open_console().print(shown)
+    open_console().print(measured)
 
 
 def measure(fixed: Path, moving: Path, size: float, rng: np.random.Generator) -> tuple[float, float, float, Movement]:
@@ -68,12 +76,34 @@ def measure(fixed: Path, moving: Path, size: float, rng: np.random.Generator) ->
     _, found = align(reference.array[0], displaced(other.array[0], spacing, true), spacing)
     seconds = time.perf_counter() - started
     assert found is not None
-    turn, shift = matrix_of(found.degrees), np.array(found.mm)[::-1]
-    extent = 0.5 * OF_THE_CORNERS * np.array(reference.geometry.shape[::-1]) * spacing[::-1]
+    before = left(true, reference.geometry, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
+    after = left(true, reference.geometry, found.mm, found.degrees)
+    return before, after if found.is_kept else before, seconds, found
+
+
+def measure_alone(
+    fixed: Path, moving: Path, size: float, rng: np.random.Generator
+) -> tuple[float, float, float] | None:
+    """How many mm the measured movement is off, its angle in degrees, and seconds; None where it cannot be measured."""
+    reference, other = read_image(fixed), read_image(moving)
+    spacing = reference.geometry.spacing
+    true = movement_of(size, rng)
+    moved = displaced(other.array[0], spacing, true)
+    started = time.process_time()
+    (found,) = movements(reference.array[0], [moved], spacing)
+    seconds = time.process_time() - started
+    if found is None or found.degrees is None:
+        return None
+    return left(true, reference.geometry, found.mm, found.degrees), math.hypot(*found.degrees), seconds
+
+
+def left(true: sitk.Euler3DTransform, grid: Geometry, mm: Spacing, degrees: Spacing) -> float:
+    """Mean distance in mm that is left of a movement where another one (z, y, x) is taken for it."""
+    turn, shift = matrix_of(degrees), np.array(mm)[::-1]
+    extent = 0.5 * OF_THE_CORNERS * np.array(grid.shape[::-1]) * grid.spacing[::-1]
     points = [np.array(signs) * extent for signs in product((-1, 1), repeat=3)]
-    before = [distance(true.TransformPoint(point.tolist()), point) for point in points]
-    after = [distance(true.TransformPoint((turn @ point + shift).tolist()), point) for point in points]
-    return float(np.mean(before)), float(np.mean(after if found.is_kept else before)), seconds, found
+    there = [distance(true.TransformPoint((turn @ point + shift).tolist()), point) for point in points]
+    return float(np.mean(there))
 
 
 def movement_of(size: float, rng: np.random.Generator) -> sitk.Euler3DTransform:

@@ -26,8 +26,8 @@ SIZE = 512
 OTHER_ELEMENTS = 120
 
 
-def write_series(folder: Path, slices: int) -> None:
-    """Write a CT series of `slices` files."""
+def write_series(folder: Path, slices: int, number: int = 1, size: int = SIZE) -> None:
+    """Write a CT series of `slices` files of `size` rows and columns."""
     rng, series, study = np.random.default_rng(0), generate_uid(), generate_uid()
     for z in range(slices):
         dataset = Dataset()
@@ -37,19 +37,20 @@ def write_series(folder: Path, slices: int) -> None:
         dataset.SOPInstanceUID = generate_uid()
         dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, series
         dataset.Modality, dataset.ImageType = "CT", ["ORIGINAL", "PRIMARY", "AXIAL"]
+        dataset.SeriesNumber = number
         dataset.InstanceNumber, dataset.AcquisitionTime = z + 1, f"12{z // 60:02d}{z % 60:02d}.5"
         dataset.ImagePositionPatient = [-180.0, -180.0, float(z)]
         dataset.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
         dataset.PixelSpacing, dataset.SliceThickness = [0.703125, 0.703125], 1
         dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-        dataset.Rows = dataset.Columns = SIZE
+        dataset.Rows = dataset.Columns = size
         dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 12, 11, 0
         dataset.RescaleSlope, dataset.RescaleIntercept = 1, -1024
         for i in range(OTHER_ELEMENTS):
             dataset.add_new((0x0019, 0x1000 + i), "LO", f"value of element {i}")
         dataset.add_new((0x0019, 0x0010), "LO", "A VENDOR")
-        dataset.PixelData = rng.integers(0, 4096, (SIZE, SIZE), np.uint16).tobytes()
-        dataset.save_as(folder / f"{z:04d}.dcm", enforce_file_format=True)
+        dataset.PixelData = rng.integers(0, 4096, (size, size), np.uint16).tobytes()
+        dataset.save_as(folder / f"{number:04d}_{z:04d}.dcm", enforce_file_format=True)
 
 
 def by_gdcm(folder: Path) -> np.ndarray:

@@ -214,6 +214,16 @@ def folds(folder: Path, size: int) -> Work:
     return lambda: strata_of(cases, NoFingerprint(), 5)  # type: ignore[arg-type]
 
 
+def series_of_a_folder(folder: Path, size: int) -> Work:
+    """The files of so many series in one folder, each chosen by its number, with ten slices each."""
+    from autoseg.image.dicom.sources import files_of
+    from benchmarks.dicom import write_series
+
+    for number in range(size):
+        write_series(folder, slices=10, number=number, size=4)
+    return lambda: [files_of(Path(f"{folder}?series={number}")) for number in range(size)]
+
+
 def case_rows(cases: int, classes: int) -> list:
     """Metrics of so many cases and classes, drawn at random."""
     from autoseg.metrics import CaseMetrics
@@ -241,6 +251,7 @@ ROWS: dict[str, Row] = {
     "images": Row("files beside evaluate", folder_of_images, (250, 500, 1000)),
     "strata": Row("strata of a report", strata, (500, 1000, 2000)),
     "folds": Row("cases that folds are drawn for", folds, (5000, 10000, 20000)),
+    "series": Row("series of one folder, ten files each", series_of_a_folder, (25, 50, 100)),
     "report": Row("classes of a report of 300 cases", report_page, (5, 10, 20)),
 }
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from autoseg.dataset.grids import difference, placed_on
 from autoseg.dataset.lattice import on_one_lattice
 from autoseg.errors import AutosegError, ImageError
+from autoseg.image.geometry import ROUNDING_VOXELS
 from autoseg.image.image import Image, read_geometry, read_label
 from autoseg.image.label_file import names_classes, read_labels
 from autoseg.image.labels import Labels
@@ -77,7 +78,7 @@ def compare(pair: Pair, labels: Labels) -> Compared:
         rows = case_metrics(pair.case, reference.array[0], prediction.array[0], reference.geometry.spacing, labels)
     except AutosegError as error:
         return Compared(pair.case, (), f"case {pair.case}: {error}")
-    told = [note for image in (reference, prediction) for note in (image.rounded, *image.notes) if note]
+    told = [note for image in (reference, prediction) for note in (image.left_out, image.rounded, *image.notes) if note]
     return Compared(pair.case, tuple(rows), None, tuple(f"case {pair.case}: {note}" for note in told))
 
 
@@ -93,11 +94,12 @@ def read_pair(pair: Pair, labels: Labels) -> tuple[Image, Image]:
     reference, prediction = _read_both(pair, labels)
     if reference.cropped or prediction.cropped:
         try:
-            return on_one_lattice(reference, prediction)
+            reference, prediction, off = on_one_lattice(reference, prediction)
         except ImageError as error:
             names = (pair.reference.name, pair.prediction.name)
             cropped, other = names if reference.cropped else names[::-1]
             raise ImageError(f"{cropped} {error} (beside {other})") from None
+        return _told_beside(pair, reference, prediction, f"up to {off:.3g} voxels" if off > ROUNDING_VOXELS else "")
     placed = placed_on(prediction, reference.geometry, reference.others)
     if placed is None:
         raise ImageError(
@@ -105,11 +107,15 @@ def read_pair(pair: Pair, labels: Labels) -> tuple[Image, Image]:
             f"{difference(prediction.geometry, reference.geometry)} ({pair.prediction.name} against "
             f"{pair.reference.name}); predict the image that the reference was drawn on"
         )
-    beside = f"{pair.prediction.name} lies beside {pair.reference.name} ({placed.beside}): taken as lying on its grid"
+    return _told_beside(pair, reference, replace(prediction, array=placed.array), placed.beside)
+
+
+def _told_beside(pair: Pair, reference: Image, prediction: Image, beside: str) -> tuple[Image, Image]:
+    """Both on the reference's grid, with a note of the prediction that says by how much it lies beside, if it does."""
+    note = f"{pair.prediction.name} lies beside {pair.reference.name} ({beside}): taken as lying on its grid"
     # what the headers say of themselves is told where the images are read
-    return replace(reference, notes=()), Image(
-        placed.array, reference.geometry, notes=(beside,) if placed.beside else (), rounded=prediction.rounded
-    )
+    told = Image(prediction.array, reference.geometry, prediction.left_out, rounded=prediction.rounded)
+    return replace(reference, notes=()), replace(told, notes=(note,) if beside else ())
 
 
 def _read_both(pair: Pair, labels: Labels) -> tuple[Image, Image]:

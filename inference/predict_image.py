@@ -146,7 +146,7 @@ def prepare_image(predictor: LoadedModels, case: Case) -> PreparedImage:
     predictor.writer.require(case)
     loaded = load_case(case, None, plan.orientation)
     require_predictable(loaded, tuple(channel.name for channel in plan.channels))
-    loaded = aligned_as_planned(loaded, plan, case.name)
+    loaded = aligned_as_planned(loaded, plan, case)
     part = part_of(loaded, plan.region)
     groups = groups_that_see(predictor.groups, plan, loaded, told.append)
     for group in groups:

@@ -33,7 +33,7 @@ from autoseg.machine.map_cases import map_cases, workers_within_memory
 from autoseg.plan.plan import ForegroundIntensity
 from autoseg.preprocessing.body import body_box
 from autoseg.preprocessing.crop import box_of, labelled_box, nonzero_mask
-from autoseg.preprocessing.sequence_displacement import displacements
+from autoseg.preprocessing.sequence_movement import movements
 
 Orientation = Literal["canonical", "as_stored"]
 Box = tuple[slice, slice, slice]
@@ -205,13 +205,15 @@ def measure_displacements(case: Case, loaded: LoadedCase, channels: Sequence[str
     first, *others = (i for i, there in enumerate(loaded.present) if there)
     if case.several_channels_in_one_file:
         return ()
-    moved_mm = displacements(loaded.image[first], [loaded.image[i] for i in others], loaded.geometry.spacing)
+    moved = movements(loaded.image[first], [loaded.image[i] for i in others], loaded.geometry.spacing)
     found = []
-    for i, mm in zip(others, moved_mm, strict=True):
+    for i, one in zip(others, moved, strict=True):
         path = case.images[i]
         assert path is not None
         own_grid = not same_voxels(read_geometry(path)[0], loaded.stored)
-        found.append(Displacement(channel=channels[i], reference=channels[first], own_grid=own_grid, mm=mm))
+        mm, degrees = (None, None) if one is None else (one.mm, one.degrees)
+        names = {"channel": channels[i], "reference": channels[first]}
+        found.append(Displacement(**names, own_grid=own_grid, mm=mm, degrees=degrees))
     return tuple(found)
 
 

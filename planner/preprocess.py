@@ -41,8 +41,9 @@ from autoseg.preprocessing.prepare import prepare_case
 from autoseg.preprocessing.resample import new_shape_for
 from autoseg.run_folder.lock import locked
 from autoseg.run_folder.paths import RunFolder
-from autoseg.run_folder.preprocessed_case import write_case
+from autoseg.run_folder.preprocessed_case import read_record, write_case
 from autoseg.terminal import open_console
+from planner.earlier_place import why_elsewhere
 
 MARKER = "decided_by.json"
 OUTSIDE = (
@@ -67,7 +68,8 @@ class DecidedBy(FileModel):
         spacing: target spacing in mm (z, y, x); None along an axis that is not resampled.
         seed: seed of the plan, by which foreground voxels are sampled.
         region: region of the plan; None = whole images.
-        align: sequence onto which the others were moved; None = as they lie.
+        align: sequence of the plan onto which the others were moved; None = as they lie.
+        drawn_on: sequence of the case that took its place, since the label was drawn on it; None = none did.
     """
 
     schema_version: Literal[1] = 1
@@ -82,6 +84,7 @@ class DecidedBy(FileModel):
     seed: int
     region: Region | None = None
     align: str | None = None
+    drawn_on: str | None = None
 
     def is_as(self, other: DecidedBy) -> bool:
         """Whether another record decides the same content: equal settings, and files of the same content."""
@@ -143,7 +146,8 @@ def preprocess_dataset(
             )
             for case in dataset.cases
         ]
-        tasks = [task for task in tasks if not _is_done(task)]
+        console = console or open_console(stderr=True)
+        tasks = [task for task in tasks if not _is_done(task, console)]
         if not tasks:
             return
         largest = max(_bytes_of_possible(task.case, plan, configuration) for task in tasks)
@@ -157,7 +161,7 @@ def preprocess_dataset(
             small=is_small(task.case for task in tasks),
         )
     for warning in [w for of_case in warnings for w in of_case]:
-        (console or open_console(stderr=True)).print(f"Warning: {warning}")
+        console.print(f"Warning: {warning}")
 
 
 def _preprocess(task: _Task) -> tuple[str, ...]:
@@ -166,7 +170,7 @@ def _preprocess(task: _Task) -> tuple[str, ...]:
     decided_by = _decided_by(task)
     if case.label is None:
         raise DatasetError([f"{case.name}: has no label and cannot be trained on"])
-    loaded = aligned_as_planned(load_case(case, plan.labels, plan.orientation), plan, case.name)
+    loaded = aligned_as_planned(load_case(case, plan.labels, plan.orientation), plan, case)
     assert loaded.label is not None
     warnings, labelled = loaded.warnings, labelled_box(plan.labels.any_foreground(loaded.label))
     with staged_in(task.staging), folder_replaced_when_done(task.folder) as folder:
@@ -208,10 +212,16 @@ def follows_plan(folder: Path, plan: Plan, configuration: str) -> bool:
     return all(getattr(made_by, field) == value for field, value in _plan_part(plan, configuration).items())
 
 
-def _is_done(task: _Task) -> bool:
-    """Whether the folder of the case matches the plan and the source files as they now are."""
+def _is_done(task: _Task, console: Console) -> bool:
+    """Whether the folder of the case matches the plan and the source files as they now are.
+
+    Where only the place of its files is another one than an earlier release took, this is told.
+    """
     made_by, now = _made_by(task.folder), _decided_by(task)
     if made_by is None or not made_by.is_as(now):
+        return False
+    if why := why_elsewhere(task.case, read_record(task.folder)):
+        console.print(f"Warning: {why}")
         return False
     if made_by != now:
         # its files were moved or only touched, or an earlier release wrote no hashes
@@ -234,6 +244,7 @@ def _decided_by(task: _Task) -> DecidedBy:
         present=case.present,
         several_channels_in_one_file=case.several_channels_in_one_file,
         sources=task.sources,
+        drawn_on=None if plan.align is None else case.drawn_on,
         **_plan_part(plan, task.configuration),
     )
 

@@ -14,6 +14,7 @@ from autoseg.commands import messages
 from autoseg.commands.make_folds import keep_or_make_folds
 from autoseg.commands.plan_options import PlanOptions
 from autoseg.dataset.case import Dataset
+from autoseg.dataset.drawn_on import most_common
 from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.errors import InputError
 from autoseg.machine.cores import available_cores
@@ -68,7 +69,9 @@ def make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpos
         reference = reference_of(fingerprint, memory.reference.value, wanted.architecture or "plain", cells)
         reference = reference.changed(memory_gb=memory.reference)
         if wanted.align is not None:
-            reference = reference.changed(align=Decision(wanted.align, "asked for, by --align"))
+            by_column = wanted.align == most_common(case.drawn_on for case in dataset.cases)
+            why = "asked for, by --align" + ("; most labels were drawn on it" if by_column else "")
+            reference = reference.changed(align=Decision(wanted.align, why))
         require_planned(reference.plan, purpose.configurations)
         splits = keep_or_make_folds(run, dataset, fingerprint, reference.plan.seed, console, purpose.folds)
         budget = wanted.budget_on(purpose.device)

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from autoseg.commands.plan_options import PlanOptions
 from autoseg.dataset.case import Dataset
+from autoseg.dataset.drawn_on import counts_told
 from autoseg.dataset.record import DatasetRecord
 from autoseg.machine.other_programs import DISTURBING
 from autoseg.names import listed
@@ -48,6 +49,19 @@ def say_changed_cases(console: Console, run: RunFolder, plan: Plan, configuratio
                     f"results {meaning}; delete {folder} to train it anew.",
                     style="yellow",
                 )
+
+
+def say_drawn_on(console: Console, plan: Plan, drawn_on: Sequence[str | None]) -> None:
+    """Say on which sequences the labels were drawn, and what follows from it; nothing where the data set does not."""
+    if not any(drawn_on):
+        return
+    meaning = (
+        "; sequences are taken as they lie, since --align was not given"
+        if plan.align is None
+        else f": the other sequences of each case are aligned onto it, and those of new images onto {plan.align}, "
+        "unless their table says otherwise"
+    )
+    console.print(f"Labels were drawn on {counts_told(drawn_on)}, by the column drawn_on{meaning}.", soft_wrap=True)
 
 
 def say_notes_on_splits(

@@ -192,7 +192,8 @@ Align = Annotated[
     str | None,
     Parameter(
         help="Move the sequences of each case onto this one, the one that labels were drawn on, by a rigid "
-        "registration; first = the first that a case has, none = as they lie [default: none].",
+        "registration; first = the one that the column drawn_on names by case, or else the first that a case has, "
+        "none = as they lie [default: none].",
         metavar="NAME",
     ),
 ]

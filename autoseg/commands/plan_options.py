@@ -8,12 +8,14 @@ from typing import Literal, get_args
 
 from autoseg.commands.devices import choose_devices
 from autoseg.commands.guards import trained_folds
+from autoseg.dataset.drawn_on import most_common
 from autoseg.errors import InputError, RunFolderError
 from autoseg.machine.cores import available_cores
 from autoseg.plan.configuration import Architecture
 from autoseg.plan.defaults import DEFAULT_CPU_BUDGET
 from autoseg.plan.plan import FIRST, Plan, read_plan
 from autoseg.plan.time_shares import rounds
+from autoseg.run_folder.dataset_record import read_record
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
 from autoseg.terminal import format_duration, parse_duration
@@ -68,12 +70,16 @@ class PlanOptions:
         return self.budget or (DEFAULT_CPU_BUDGET if device == "cpu" else None)
 
 
-def sequence_to_align_onto(asked: str | None, channels: Sequence[str]) -> str | None:
+def sequence_to_align_onto(
+    asked: str | None, channels: Sequence[str], drawn_on: Sequence[str | None] = ()
+) -> str | None:
     """Return the name of the sequence that --align names, `first`, or None where nothing is aligned.
 
     Args:
         asked: what the person gave; upper and lower case do not matter.
         channels: names of the sequences of the data set.
+        drawn_on: for each case the sequence that its label was drawn on, where the data set says so. Then `first`
+            stands for the most common one, which new images are aligned onto.
 
     Raises:
         InputError: there is no such sequence.
@@ -85,7 +91,7 @@ def sequence_to_align_onto(asked: str | None, channels: Sequence[str]) -> str | 
         raise InputError(
             f"--align {asked}: there is no such sequence; there are {', '.join(channels)}, {FIRST} or {NOT_ALIGNED}"
         )
-    return found
+    return most_common(drawn_on) or FIRST if found == FIRST else found
 
 
 def carried_over(wanted: PlanOptions, former: Plan, memory_gb: float) -> PlanOptions:
@@ -163,11 +169,20 @@ def refuse_other_plan(run: RunFolder, wanted: PlanOptions, planned: Plan, config
     architectures = {c.network.architecture for c in planned.configurations.values()}
     if wanted.architecture is not None and wanted.architecture not in architectures:
         differences.append(f"with the architecture {', '.join(sorted(architectures))}, not {wanted.architecture}")
-    if wanted.align is not None and wanted.align.casefold() != (planned.align or NOT_ALIGNED).casefold():
+    if wanted.align is not None and not _is_align_of(run, planned, wanted.align):
         differences.append(f"with align: {planned.align or 'null'}, not {wanted.align}")
     differences += _beyond_the_budget(run, planned, configurations)
     if differences:
         raise RunFolderError(f"{run.path}: was planned {'; '.join(differences)}; {how_to_plan_anew(run)}")
+
+
+def _is_align_of(run: RunFolder, planned: Plan, asked: str) -> bool:
+    """Whether a plan aligns as --align asks; `first` may stand for the sequence that most labels were drawn on."""
+    meant = [asked.casefold()]
+    if meant == [FIRST] and run.dataset.exists():
+        common = most_common(case.drawn_on for case in read_record(run).cases)
+        meant += [common.casefold()] if common is not None else []
+    return (planned.align or NOT_ALIGNED).casefold() in meant
 
 
 def memory_asked_for(run: RunFolder, planned: Plan) -> float:

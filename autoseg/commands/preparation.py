@@ -126,7 +126,9 @@ def prepare(
     read = read_and_check(
         dataset, run, ct=ct, workers=workers or wanted.threads, trust_times=trust_times, console=console
     )
-    to_plan_for = replace(to_plan_for, align=sequence_to_align_onto(to_plan_for.align, read.dataset.channels))
+    drawn = [case.drawn_on for case in read.dataset.cases]
+    onto = sequence_to_align_onto(to_plan_for.align, read.dataset.channels, drawn)
+    to_plan_for = replace(to_plan_for, align=onto)
     cells = grid.cells(read.dataset.channels) if grid else ()
     if not plan_only and not run.plan.exists():
         # where there is a plan, preprocess() checks the space and counts what is preprocessed already
@@ -144,6 +146,7 @@ def prepare(
             trained = tuple(cell.dimension for cell in cells) or configurations
             purpose = Purpose(to_plan_for, where, measured_on, trained, cells, folds)
             plan = make_plan(run, read.dataset, fingerprint, purpose, console)
+        messages.say_drawn_on(console, plan, drawn)
         if not plan_only:
             names = [cell.name for cell in cells] or configurations
             sources = tuple(dict.fromkeys(map(plan.preprocessed_as, names)))

@@ -15,6 +15,7 @@ from autoseg.commands.guards import refuse_if_trained, trained_folds
 from autoseg.dataset.case import Dataset
 from autoseg.dataset.fingerprint import Fingerprint, has_boxes, read_fingerprint, same_properties, write_fingerprint
 from autoseg.dataset.record import DatasetRecord, changed_cases, record_of
+from autoseg.dataset.sequences_apart import far_apart
 from autoseg.errors import ImageError
 from autoseg.image.geometry import Shape
 from autoseg.machine.cores import available_cores
@@ -135,6 +136,8 @@ def keep_fingerprint(run: RunFolder, read: Read, *, workers: int, console: Conso
         return before
     with timed(run, Stage("fingerprint")):
         now = measure_fingerprint(read.dataset, workers=workers)
+    for sentence in far_apart(now):
+        console.print(sentence, style="yellow", soft_wrap=True)
     if before is not None and not same_properties(before, now):
         refuse_if_trained(run, "the data set has changed, and another data set needs another plan")
         _drop_plan_of_others(run, console)

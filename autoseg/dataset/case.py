@@ -27,6 +27,7 @@ class Case:
         strata: values of the stratification columns, such as `{"lesion_type": "lytic"}`.
         several_channels_in_one_file: whether all entries of `images` are the same 4D file. Its i-th volume is
             channel i; a file with as many volumes as there are entries other than None holds those alone, in order.
+        drawn_on: sequence that the label was drawn on, where the data set says so; None = it does not.
         problems: errors found while the data set was listed, one sentence each; the check
             reports them with all others, and reading the case raises them.
         held: images that are in memory, by the path in `images` that stands for each of them, and names it in
@@ -39,6 +40,7 @@ class Case:
     patient: str | None = None
     strata: dict[str, str] = field(default_factory=dict)
     several_channels_in_one_file: bool = False
+    drawn_on: str | None = None
     problems: tuple[str, ...] = ()
     held: Mapping[Path, Image] = field(default_factory=dict)
 

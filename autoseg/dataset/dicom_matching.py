@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 from autoseg.dataset.csv_rows import CASE, LABEL, PATIENT, path_for_table
@@ -177,18 +178,34 @@ def _fits(found: FoundSeries, patterns: Sequence[SequencePattern]) -> bool:
 def _names(
     studies: Mapping[tuple[str, str], Sequence[FoundSeries]], *, by_patient: bool
 ) -> dict[tuple[str, str], tuple[str, str]]:
-    """Name of the case and of the patient of each study; several studies of a patient are counted by their dates."""
+    """Name of the case and of the patient of each study, no name twice.
+
+    Several studies of a patient are counted by their dates.
+    """
     of_patient: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
     for key in sorted(studies, key=lambda key: studies[key][0].about.study_date):
         of_patient[key[0]].append(key)
-    names = {}
+    ids = {series[0].about.patient.casefold() for series in studies.values()} if by_patient else set()
+    names: dict[tuple[str, str], tuple[str, str]] = {}
+    taken: set[str] = set()
     for pseudonym, keys in of_patient.items():
-        patient = (studies[keys[0]][0].about.patient if by_patient else "") or pseudonym
+        given = studies[keys[0]][0].about.patient if by_patient else ""
+        # who states no id must not be taken for another, whose id is such a name
+        patient = given or _unlike(pseudonym, ids)
+        # what no file name may hold would be refused later
+        whole = re.sub(r"[^\w.+-]+", "-", patient).strip(".-") or pseudonym
         for i, key in enumerate(keys):
-            # what no file name may hold would be refused later
-            name = re.sub(r"[^\w.+-]+", "-", patient).strip(".-")
-            names[key] = name + (f"_study_{i + 1}" if len(keys) > 1 else ""), patient
+            name = _unlike(whole + (f"_study_{i + 1}" if len(keys) > 1 else ""), taken)
+            # some disks take names that differ in upper and lower case alone for one
+            taken.add(name.casefold())
+            names[key] = name, patient
     return names
+
+
+def _unlike(name: str, taken: Collection[str]) -> str:
+    """The name, with a number at its end where it is taken in upper or lower case."""
+    numbered = (f"{name}_{n}" for n in count(2))
+    return next(one for one in chain((name,), numbered) if one.casefold() not in taken)
 
 
 def _doubles(

@@ -37,24 +37,31 @@ class ClassFingerprint(FileModel):
 
 
 class Displacement(FileModel):
-    """Displacement of a sequence of a case against the case's first sequence, measured on edges.
+    """Movement of a sequence of a case against the case's first sequence, measured on edges.
 
     Args:
         channel: name of the sequence.
         reference: name of the case's first sequence, whose grid the other is resampled onto.
         own_grid: whether the sequence is stored on another grid, and therefore resampled.
         mm: displacement along the axes (z, y, x) in mm; None where it cannot be measured on the edges.
+        degrees: rotation vector (z, y, x) in degrees; None where it cannot be measured, and in earlier releases.
     """
 
     channel: str
     reference: str
     own_grid: bool
     mm: Spacing | None
+    degrees: Spacing | None = None
 
     @property
     def distance_mm(self) -> float | None:
         """Length of the displacement in mm; None where it cannot be measured."""
         return None if self.mm is None else math.hypot(*self.mm)
+
+    @property
+    def angle_degrees(self) -> float | None:
+        """Angle of the rotation in degrees; None where it cannot be measured."""
+        return None if self.degrees is None else math.hypot(*self.degrees)
 
 
 class CaseFingerprint(FileModel):
@@ -144,7 +151,12 @@ def has_boxes(fingerprint: Fingerprint) -> bool:
 
 
 def same_properties(before: Fingerprint, now: Fingerprint) -> bool:
-    """Whether two fingerprints agree in all that both of them measured; earlier releases measured no boxes."""
-    if has_boxes(before):
-        return before == now
-    return before == now.changed(cases=tuple(case.changed(body=None, foreground=None) for case in now.cases))
+    """Whether two fingerprints agree in all that both of them measured and a plan may follow from.
+
+    Earlier releases measured no boxes. Displacements are told and change no plan; how they are measured may change.
+    """
+    unset: dict[str, object] = {} if has_boxes(before) else {"body": None, "foreground": None}
+    then, there = (
+        one.changed(cases=tuple(case.changed(displacements=(), **unset) for case in one.cases)) for one in (before, now)
+    )
+    return then == there

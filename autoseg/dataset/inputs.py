@@ -12,6 +12,7 @@ from pathlib import Path
 
 from autoseg.dataset.case import Case
 from autoseg.dataset.csv_rows import PATIENT, CsvTable, Row, read_table
+from autoseg.dataset.drawn_on import named
 from autoseg.dataset.input_folder import InputFolder, InputImage, image_name, images_of_folder
 from autoseg.dataset.listing import Found, checked_cases, missing
 from autoseg.dataset.names import split_channel, split_ending
@@ -183,7 +184,7 @@ def _from_table(table: CsvTable, channels: _Channels) -> list[Found]:
             f"{table.path}, line 1: no column is named like a channel of the model ({wanted}); "
             f"found {', '.join(table.columns)}"
         )
-    found = [Found(_from_row(table, row, columns), table.where(row)) for row in table.rows]
+    found = [Found(_from_row(table, row, columns, channels.names), table.where(row)) for row in table.rows]
     # a malformed line becomes a case that cannot be predicted
     none = (None,) * len(channels.names)
     found += [
@@ -193,10 +194,18 @@ def _from_table(table: CsvTable, channels: _Channels) -> list[Found]:
     return found
 
 
-def _from_row(table: CsvTable, row: Row, columns: tuple[str | None, ...]) -> Case:
+def _from_row(table: CsvTable, row: Row, columns: tuple[str | None, ...], channels: tuple[str, ...]) -> Case:
     images = tuple(None if column is None else table.file(row, column) for column in columns)
-    named = zip(columns, images, strict=True)
-    problems = [text for column, image in named for text in missing(image, table.where(row, column))]
+    cells = zip(columns, images, strict=True)
+    problems = [text for column, image in cells for text in missing(image, table.where(row, column))]
     if not any(images):
         problems.append(f"{table.where(row)}: names no image of the model's channels")
-    return Case(table.case_name(row), images, patient=table.text(row, PATIENT) or None, problems=tuple(problems))
+    # an empty cell leaves it to the plan, since nothing was drawn yet
+    sequence, wrong = named(table, row, channels)
+    return Case(
+        table.case_name(row),
+        images,
+        patient=table.text(row, PATIENT) or None,
+        drawn_on=sequence,
+        problems=(*problems, *wrong),
+    )

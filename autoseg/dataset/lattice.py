@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -46,7 +47,7 @@ def padded_onto_one(label: Image, target: Geometry, others: Sequence[Geometry]) 
             "fits its image at two places, since the image's header has two transforms; make both the same (in nibabel "
             "`image.set_qform(image.affine)`), or save the segmentation as a label map with the image as reference"
         )
-    return Image(first[0].array, target), first[1]
+    return replace(first[0], geometry=target), first[1]
 
 
 def padded_onto(label: Image, target: Geometry) -> tuple[Image, float]:
@@ -59,7 +60,8 @@ def padded_onto(label: Image, target: Geometry) -> tuple[Image, float]:
         target: grid of the image.
 
     Returns:
-        The label map on `target`, and the largest distance of its voxels from those of `target`, in voxels.
+        The label map on `target` with all that was told of it, and the largest distance of its voxels from those of
+        `target`, in voxels.
 
     Raises:
         ImageError: the label's voxels are not those of the image, or classes lie beyond the image; the sentence begins
@@ -86,23 +88,31 @@ def padded_onto(label: Image, target: Geometry) -> tuple[Image, float]:
             f"has {lost} voxels of its classes beyond the image; is it the segmentation of this image? If it is, crop "
             "it to the image (in 3D Slicer: Segment Editor, with the image as source volume), and save it again"
         )
-    return Image(np.ascontiguousarray(ours.undo(out))[None], target), off
+    array = np.ascontiguousarray(ours.undo(out))[None]
+    return replace(label, array=array, geometry=target, cropped=False, others=(), nifti=None), off
 
 
-def on_one_lattice(first: Image, second: Image) -> tuple[Image, Image]:
+def on_one_lattice(first: Image, second: Image) -> tuple[Image, Image, float]:
     """Bring two label maps onto one grid, where they differ because one or both are cropped.
+
+    Returns:
+        Both label maps, and the largest distance of their voxels from each other, in voxels.
 
     Raises:
         ImageError: in the cases of `padded_onto`.
     """
     if first.cropped and second.cropped:
         box = _union(first.geometry, second.geometry)
-        return padded_onto(first, box)[0], padded_onto(second, box)[0]
+        # the box lies on the voxels of the first one
+        placed, off = padded_onto(second, box)
+        return padded_onto(first, box)[0], placed, off
     if first.cropped:
-        return padded_onto(first, second.geometry)[0], second
+        placed, off = padded_onto(first, second.geometry)
+        return placed, second, off
     if second.cropped:
-        return first, padded_onto(second, first.geometry)[0]
-    return first, second
+        placed, off = padded_onto(second, first.geometry)
+        return first, placed, off
+    return first, second, 0.0
 
 
 def _union(first: Geometry, second: Geometry) -> Geometry:

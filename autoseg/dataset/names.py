@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from autoseg.image.dicom_file import DICOM_ENDINGS, is_dicom_file
@@ -48,7 +49,12 @@ def is_dicom_folder(folder: Path) -> bool:
     if why_unreadable(folder) is not None:
         # it may be one, and is told when it is read
         return True
-    files = [entry for entry in entries(folder) if entry.is_file() and entry.name.upper() != "DICOMDIR"]
+    return any_dicom(entries(folder))
+
+
+def any_dicom(paths: Iterable[Path]) -> bool:
+    """Whether a DICOM file is among files and folders, by the ending or the first bytes of its files."""
+    files = (path for path in paths if path.name.upper() != "DICOMDIR" and path.is_file())
     return any(may_be_dicom(file) and is_dicom_file(file) for file in files)
 
 

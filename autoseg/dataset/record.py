@@ -73,6 +73,7 @@ class CaseSource(FileModel):
         strata: values of the stratification columns, by column.
         images: a file for each channel; None where that sequence was not acquired.
         label: file of the label map; None where there is none.
+        drawn_on: sequence that the label was drawn on; None where the data set does not say, and in earlier releases.
     """
 
     name: PlainName
@@ -80,6 +81,7 @@ class CaseSource(FileModel):
     strata: dict[str, str]
     images: tuple[FileRecord | None, ...]
     label: FileRecord | None
+    drawn_on: str | None = None
 
     @property
     def files(self) -> tuple[FileRecord | None, ...]:
@@ -92,7 +94,7 @@ class CaseSource(FileModel):
 
     @property
     def _facts(self) -> tuple[object, ...]:
-        return self.name, self.patient, self.strata
+        return self.name, self.patient, self.strata, self.drawn_on
 
 
 class DatasetRecord(SealedModel, FileModel):
@@ -146,6 +148,7 @@ def record_of(
             strata=case.strata,
             images=tuple(None if image is None else files[image] for image in case.images),
             label=None if case.label is None else files[case.label],
+            drawn_on=case.drawn_on,
         )
 
     return DatasetRecord(

@@ -1,7 +1,7 @@
 """Reads a data set from a table, `cases.csv`, with a row for each case.
 
 Columns: `case`; one for each sequence (a path, absolute or relative to the table, empty where the sequence was
-not acquired); `label`; optionally `patient`; all others are stratification columns. A `dataset.json`
+not acquired); `label`; optionally `patient` and `drawn_on`; all others are stratification columns. A `dataset.json`
 beside it may give `name`, `channel_names` (which columns are sequences, in which order) and `labels`;
 without `labels`, every value found in the label files is a class, or every name where they name their classes.
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 from autoseg.dataset.case import Case, Dataset
 from autoseg.dataset.csv_rows import CASE, LABEL, PATIENT, RESERVED, CsvTable, Row, read_table
 from autoseg.dataset.dataset_json import FILE_NAME, Declaration, is_ct, labels_of, parse, read_json
+from autoseg.dataset.drawn_on import drawn_on
 from autoseg.dataset.found_labels import labels_found
 from autoseg.dataset.listing import Found, checked_cases, missing
 from autoseg.dataset.names import split_ending
@@ -122,13 +123,15 @@ def _case(table: CsvTable, row: Row, channels: tuple[str, ...], strata: list[str
         problems.append(f"missing file: {table.where(row, LABEL)}: is empty, training needs a label map")
     if not given:
         problems.append(f"missing file: {table.where(row)}: names no image")
+    sequence, wrong = drawn_on(table, row, channels, images)
     return Case(
         name=table.case_name(row),
         images=images,
         label=table.file(row, LABEL),
         patient=table.text(row, PATIENT) or None,
         strata={column: table.text(row, column) for column in strata},
-        problems=tuple(problems),
+        drawn_on=sequence,
+        problems=(*problems, *wrong),
     )
 
 

@@ -17,11 +17,13 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from autoseg.dataset.case import Case
 from autoseg.dataset.load import LoadedCase
 from autoseg.image.geometry import Spacing
 from autoseg.plan.plan import FIRST, Plan
 from autoseg.preprocessing.edge_refinement import UNMOVED, Rigid, matrix_of, refine
 from autoseg.preprocessing.sequence_displacement import LEAST_CORRELATION, displacements, edge_correlation
+from autoseg.preprocessing.sequence_movement import FARTHEST_DEGREES, FARTHEST_MM, THINNEST
 
 LEAST_GAIN = 0.01
 """The correlation of the edges must grow by so much for a registration to be kept."""
@@ -29,14 +31,8 @@ LEAST_GAIN = 0.01
 LEAST_VOXELS = 0.25
 """A corner of the image must move by so many voxels, or interpolation would blur the image for nothing."""
 
-FARTHEST_MM, FARTHEST_DEGREES = 30.0, 20.0
-"""A patient who moved farther is imaged anew; such a result is a registration gone astray."""
-
 BYTES_PER_VOXEL = 16
 """Memory for each voxel of an image, beside the case: both images of a pair in ITK, the moved one, the copy."""
-
-_THINNEST = 4
-"""Along an axis with fewer voxels ITK interpolates nothing."""
 
 _BINS = 32
 _SEED = 1
@@ -76,17 +72,17 @@ class Movement:
         return f"{math.hypot(*self.mm):.1f} mm and {math.hypot(*self.degrees):.1f}°"
 
 
-def aligned_as_planned(loaded: LoadedCase, plan: Plan, case: str) -> LoadedCase:
+def aligned_as_planned(loaded: LoadedCase, plan: Plan, case: Case) -> LoadedCase:
     """Return a case as its plan wants it: with its sequences aligned, or as they lie.
 
     Args:
         loaded: case with all channels (channel, z, y, x) on one grid.
-        plan: plan that says onto which sequence, if any.
-        case: name of the case, for its warnings.
+        plan: plan that says whether they are aligned, and onto which sequence where the case does not say.
+        case: its name, and the sequence that its label was drawn on.
     """
     if plan.align is None:
         return loaded
-    return align_case(loaded, [channel.name for channel in plan.channels], plan.align, case)
+    return align_case(loaded, [channel.name for channel in plan.channels], case.drawn_on or plan.align, case.name)
 
 
 def align_case(loaded: LoadedCase, channels: Sequence[str], onto: str, case: str) -> LoadedCase:
@@ -144,7 +140,7 @@ def align(
         The second image moved onto the first, and its movement. Where it shows nothing it has its own smallest value if
         that is negative, as in a CT, and else 0. The movement is None where the images are too thin or have no edges.
     """
-    if min(fixed.shape) < _THINNEST or np.ptp(fixed) == 0 or np.ptp(moving) == 0:
+    if min(fixed.shape) < THINNEST or np.ptp(fixed) == 0 or np.ptp(moving) == 0:
         return moving, None
     still, other = (_as_image(array, spacing) for array in (fixed, moving))
     start = displacements(fixed, [moving], spacing)[0]
@@ -229,7 +225,7 @@ def _as_rigid(transform: sitk.Euler3DTransform) -> Rigid:
 def _coarse(image: sitk.Image, voxel_mm: float) -> sitk.Image:
     """The image averaged over blocks of about this size; axes with larger voxels stay as they are."""
     factors = [
-        max(1, min(n // _THINNEST, round(voxel_mm / s)))
+        max(1, min(n // THINNEST, round(voxel_mm / s)))
         for n, s in zip(image.GetSize(), image.GetSpacing(), strict=True)
     ]
     if max(factors) == 1:

@@ -23,15 +23,33 @@ from autoseg.preprocessing.edges import averaged, block, edge_directions
 Rigid = tuple[float, float, float, float, float, float]
 """Translation (z, y, x) in mm, then rotation vector (z, y, x) in degrees, about the centre of the image."""
 
-_EDGES = 6_000
 _SEED = 0
-# first step in mm and in degrees, and number of evaluations: from every start, and then from the best place
-_WIDE, _NARROW = (3.0, 120), (0.75, 250)
 
 UNMOVED: Rigid = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
-MOST_VOXELS = 2**22
-"""Images with more voxels than this are first averaged over blocks, so that memory is bounded."""
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is computed in a search.
+
+    Args:
+        most_voxels: images with more voxels than this are first averaged over blocks.
+        edges: at most so many points at edges are compared.
+        wide: first step in mm and in degrees, and number of evaluations, of the search from every start.
+        narrow: the same of the search from the best place that was found.
+    """
+
+    most_voxels: int
+    edges: int
+    wide: tuple[float, int]
+    narrow: tuple[float, int]
+
+
+THOROUGH = Effort(2**22, 6_000, (3.0, 120), (0.75, 250))
+"""For moving an image; memory is bounded."""
+
+QUICK = Effort(2**16, 1_000, (3.0, 100), (1.5, 100))
+"""For measuring alone, in a fraction of the time that reading a case takes."""
 
 
 @dataclass(frozen=True)
@@ -43,15 +61,21 @@ class Refined:
         before: correlation of the edges without it, -1 to 1. The second image is interpolated here too, so that it is
             not the better for being sharper.
         after: the same with it.
+        weaker_half: the smaller of the correlations in both halves of the image, with it.
     """
 
     rigid: Rigid
     before: float
     after: float
+    weaker_half: float
 
 
 def refine(
-    fixed: NDArray[np.float32], moving: NDArray[np.float32], spacing: Spacing, starts: Sequence[Rigid]
+    fixed: NDArray[np.float32],
+    moving: NDArray[np.float32],
+    spacing: Spacing,
+    starts: Sequence[Rigid],
+    effort: Effort = THOROUGH,
 ) -> Refined:
     """Search near several transforms for the one at which the edges of two images agree best.
 
@@ -60,26 +84,29 @@ def refine(
         moving: image (z, y, x) on the same grid.
         spacing: spacing (z, y, x) in mm.
         starts: transforms from points of `fixed` to those of `moving` to begin at.
+        effort: how much is computed.
 
     Returns:
         The transform; none where the first image has no edges.
     """
-    factors = block(fixed.shape, spacing, MOST_VOXELS)
+    factors = block(fixed.shape, spacing, effort.most_voxels)
     coarse = (spacing[0] * factors[0], spacing[1] * factors[1], spacing[2] * factors[2])
     # of the first block, in mm from the centre of the image
     origin = 0.5 * (np.asarray(coarse) - spacing) - 0.5 * (np.asarray(fixed.shape) - 1) * spacing
     fixed, moving = (averaged(image, factors) for image in (fixed, moving))
     directions, moved = _directions(fixed, coarse), _directions(moving, coarse)
-    strongest = _strongest(directions)
+    strongest = _strongest(directions, effort.edges)
     if len(strongest) == 0:
-        return Refined(UNMOVED, 0.0, 0.0)
+        return Refined(UNMOVED, 0.0, 0.0, 0.0)
     # between voxels: at voxels themselves an image that is not moved is not interpolated, and would always fit best
     points = strongest + np.random.default_rng(_SEED).uniform(-0.5, 0.5, strongest.shape)
     here = points * coarse + origin
     mine = _interpolated(directions, points)
     own = np.square(mine).sum(axis=0)
+    longest = int(np.argmax(np.ptp(here, axis=0)))
+    lower = here[:, longest] < np.median(here[:, longest])
 
-    def disagreement(parameters: NDArray[np.float64]) -> float:
+    def agreement(parameters: NDArray[np.float64], among: NDArray[np.bool_] | slice = slice(None)) -> float:
         turn = _rotation(parameters[3:])
         there = (turn.apply(here) + parameters[:3] - origin) / coarse
         found = _interpolated(moved, there)
@@ -87,14 +114,18 @@ def refine(
         back = turn.inv().apply(found.T).T
         theirs = np.square(back).sum(axis=0)
         # product of the traceless tensors of both directions, of which each with itself gives two thirds
-        alike = float((np.square((mine * back).sum(axis=0)) - own * theirs / 3).sum())
-        size = 2 / 3 * math.sqrt(float(np.square(own).sum()) * float(np.square(theirs).sum()))
-        return -alike / size if size > 0 else 0.0
+        alike = float((np.square((mine * back).sum(axis=0)) - own * theirs / 3)[among].sum())
+        size = 2 / 3 * math.sqrt(float(np.square(own[among]).sum()) * float(np.square(theirs[among]).sum()))
+        return alike / size if size > 0 else 0.0
 
-    found = [_search(disagreement, np.asarray(start), *_WIDE) for start in starts]
-    best = _search(disagreement, min(found, key=disagreement), *_NARROW)
+    def disagreement(parameters: NDArray[np.float64]) -> float:
+        return -agreement(parameters)
+
+    found = [_search(disagreement, np.asarray(start), *effort.wide) for start in starts]
+    best = _search(disagreement, min(found, key=disagreement), *effort.narrow)
     z, y, x, a, b, c = (float(value) for value in best)
-    return Refined((z, y, x, a, b, c), -disagreement(np.zeros(6)), -disagreement(best))
+    weaker_half = min(agreement(best, lower), agreement(best, ~lower))
+    return Refined((z, y, x, a, b, c), agreement(np.zeros(6)), agreement(best), weaker_half)
 
 
 def _interpolated(vectors: NDArray[np.float32], points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -131,7 +162,7 @@ def _directions(image: NDArray[np.float32], spacing: Spacing) -> NDArray[np.floa
     return np.zeros((3, *image.shape), np.float32) if found is None else found[0]
 
 
-def _strongest(directions: NDArray[np.float32]) -> NDArray[np.intp]:
-    """Indices (n, 3) of voxels at edges, at most `_EDGES`, spread evenly over the image."""
+def _strongest(directions: NDArray[np.float32], most: int) -> NDArray[np.intp]:
+    """Indices (n, 3) of voxels at edges, at most so many, spread evenly over the image."""
     points = np.argwhere(np.square(directions).sum(axis=0) > 0.5)
-    return points[:: max(1, -(-len(points) // _EDGES))]
+    return points[:: max(1, -(-len(points) // most))]

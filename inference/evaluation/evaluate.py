@@ -34,7 +34,6 @@ from inference.evaluation.label_folders import (
     labels_declared,
     labels_found,
     match_folders,
-    passed_over,
     strata_beside,
 )
 from inference.report.background_image import Background, from_file, from_preprocessed
@@ -112,8 +111,7 @@ def evaluate_folders(
         problems=[*(f"case {c}: has no prediction in {prediction}" for c in matched.missing), *_problems(compared)],
         warnings=[
             *(f"case {c}: is predicted, but has no reference; left out" for c in matched.extra),
-            *passed_over(reference),
-            *passed_over(prediction),
+            *matched.passed_over,
             *_warnings(compared),
         ],
         more_rules=rules_of_labels(labels),

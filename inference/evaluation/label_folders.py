@@ -34,11 +34,27 @@ class Matched:
         pairs: reference and prediction of the cases that have both.
         missing: names of the cases without a prediction.
         extra: names of the cases without a reference.
+        passed_over: a sentence for each reason for which entries of the folders are not compared.
     """
 
     pairs: tuple[Pair, ...]
     missing: tuple[str, ...]
     extra: tuple[str, ...]
+    passed_over: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LabelFolder:
+    """What a folder of label maps holds.
+
+    Args:
+        files: its image files, by name without ending.
+        passed_over: a sentence for each reason for which entries are not compared. Tables and records, such as those
+            that autoseg writes beside label maps, are not told.
+    """
+
+    files: dict[str, Path]
+    passed_over: tuple[str, ...]
 
 
 def match_folders(reference: Path, prediction: Path) -> Matched:
@@ -47,7 +63,8 @@ def match_folders(reference: Path, prediction: Path) -> Matched:
     Raises:
         InputError: a folder is missing, holds no label file or two files of one case, or no names match.
     """
-    references, predictions = files_by_case(reference), files_by_case(prediction)
+    of_reference, of_prediction = list_labels(reference), list_labels(prediction)
+    references, predictions = of_reference.files, of_prediction.files
     if not references:
         raise InputError(f"{reference}: holds no label file; give the folder of reference label maps")
     both = [case for case in references if case in predictions]
@@ -60,47 +77,44 @@ def match_folders(reference: Path, prediction: Path) -> Matched:
         pairs=tuple(Pair(case, references[case], predictions[case]) for case in both),
         missing=tuple(case for case in references if case not in predictions),
         extra=tuple(case for case in predictions if case not in references),
+        passed_over=(*of_reference.passed_over, *of_prediction.passed_over),
     )
 
 
-def files_by_case(folder: Path) -> dict[str, Path]:
-    """Image files of a folder, by name without ending.
+def list_labels(folder: Path) -> LabelFolder:
+    """List the image files of a folder, and what else lies there.
 
     Raises:
         InputError: the folder is missing, or two files have the same name without ending.
+        ImageError: there is no permission to read the folder.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: is not a folder")
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
+    left_out: list[LeftOut] = []
     for file in entries(folder):
         name, ending = split_ending(file)
-        if not ending or not file.is_file():
-            continue
-        # an accent may be a sign of its own in one folder and part of its letter in the other
-        name = unicodedata.normalize("NFC", name)
-        if name in found:
-            raise InputError(f"{folder}: {found[name].name} and {file.name} are both named {name}; remove one")
-        found[name] = file
-    return found
+        if why := _why_passed_over(file, ending):
+            left_out.append(LeftOut(file, why))
+        elif ending:
+            # an accent may be a sign of its own in one folder and part of its letter in the other
+            name = unicodedata.normalize("NFC", name)
+            if name in files:
+                raise InputError(f"{folder}: {files[name].name} and {file.name} are both named {name}; remove one")
+            files[name] = file
+    told = told_by_reason(folder, left_out)
+    return LabelFolder(files, tuple(f"{folder}: not compared: {sentence}" for sentence in told))
 
 
-def passed_over(folder: Path) -> tuple[str, ...]:
-    """A sentence for each reason for which entries of a folder of label maps are not compared.
-
-    Tables and records, such as those that autoseg writes beside label maps, are not told.
-
-    Args:
-        folder: folder of label maps.
-    """
-    left_out = []
-    for entry in entries(folder):
-        if (why := why_unreadable(entry)) is not None:
-            left_out.append(LeftOut(entry, why))
-        elif entry.is_dir():
-            left_out.append(LeftOut(entry, "a folder, which is not looked into"))
-        elif not split_ending(entry)[1] and entry.suffix.lower() not in _BESIDE_LABELS:
-            left_out.append(LeftOut(entry, "no label map by its ending; unpack it, or give it its ending"))
-    return tuple(f"{folder}: not compared: {sentence}" for sentence in told_by_reason(folder, left_out))
+def _why_passed_over(entry: Path, ending: str) -> str | None:
+    """Why an entry is not compared; None where it is a label map, or a table or record that may lie beside them."""
+    if (why := why_unreadable(entry)) is not None:
+        return why
+    if entry.is_dir():
+        return "a folder, which is not looked into"
+    if not ending and entry.suffix.lower() not in _BESIDE_LABELS:
+        return "no label map by its ending; unpack it, or give it its ending"
+    return None
 
 
 def images_of(folder: Path, cases: Sequence[str]) -> dict[str, Path]:
@@ -113,7 +127,7 @@ def images_of(folder: Path, cases: Sequence[str]) -> dict[str, Path]:
     Raises:
         InputError: the folder is missing, or two files have the same name without ending.
     """
-    files = files_by_case(folder)
+    files = list_labels(folder).files
     first_channels: dict[str, Path] = {}
     for name in sorted(files):
         if split := split_channel(name):

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from autoseg.dataset.fingerprint import Displacement, Fingerprint
-
-FAR_MM = 2.0
-"""Displacement in mm above which cases are named: wider than the voxels of most spine protocols."""
+from autoseg.dataset.sequences_apart import FAR_DEGREES, FAR_MM, is_far, reach, size_told
 
 MOST_NAMED = 5
 
@@ -33,21 +31,27 @@ def _in_words(found: Sequence[tuple[str, Displacement]]) -> str:
         of_kind = [one for _, one in found if one.own_grid == own_grid]
         if of_kind:
             parts.append(f"{where} in {_cases(len(of_kind))}: {_distances(of_kind)}")
-    far = sorted(((d, case) for case, one in found if (d := one.distance_mm) and d > FAR_MM), reverse=True)
+    far = sorted(((one, case) for case, one in found if is_far(one)), key=lambda item: reach(item[0]), reverse=True)
     if far:
-        named = ", ".join(f"{case} {d:.1f} mm" for d, case in far[:MOST_NAMED])
-        parts.append(f"over {FAR_MM:g} mm in {_cases(len(far))}: {named}{', …' if len(far) > MOST_NAMED else ''}")
+        named = ", ".join(f"{case} {size_told(one)}" for one, case in far[:MOST_NAMED])
+        more = ", …" if len(far) > MOST_NAMED else ""
+        parts.append(f"over {FAR_MM:g} mm or {FAR_DEGREES:g} degrees in {_cases(len(far))}: {named}{more}")
     return "; ".join(parts)
 
 
 def _distances(found: Sequence[Displacement]) -> str:
-    """Text with the median distance, its range, and the number of cases in which it could be measured."""
+    """Text with the median distance and angle, their ranges, and the number of cases in which edges told them."""
     told = [d for one in found if (d := one.distance_mm) is not None]
     if not told:
         return "edges cannot tell how far apart"
-    low, middle, high = (f"{d:.1f}" for d in (min(told), median(told), max(told)))
-    text = f"{middle} mm apart" + (f" ({low}–{high})" if low != high else "")
-    return text + ("" if len(told) == len(found) else f", as edges tell in {len(told)} of them")
+    angles = [a for one in found if (a := one.angle_degrees) is not None]
+    text = _median(told, "mm") + (f" and {_median(angles, 'degrees')}" if angles else "")
+    return f"{text} apart" + ("" if len(told) == len(found) else f", as edges tell in {len(told)} of them")
+
+
+def _median(values: Sequence[float], unit: str) -> str:
+    low, middle, high = (f"{value:.1f}" for value in (min(values), median(values), max(values)))
+    return f"{middle} {unit}" + (f" ({low}–{high})" if low != high else "")
 
 
 def _cases(count: int) -> str:

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from autoseg.image.geometry import Geometry
 from autoseg.image.labels import Labels
 from inference.compare import Pair, compare
 from tests.autoseg.dataset import build
+from tests.autoseg.image import named
 from tests.autoseg.image.nifti import files
 
 LABELS = Labels(values=(0, 1), names=("background", "lesion"))
@@ -51,3 +53,26 @@ def test_a_reference_by_the_other_transform_of_the_prediction(tmp_path: Path) ->
         nib.save(nib.Nifti1Image(values, affine), tmp_path / "reference.nii")
         done = compare(Pair("a", tmp_path / "reference.nii", prediction), LABELS)
         assert done.problem is None and done.rows[0].dice == 1.0 and len(done.warnings) == warnings
+
+
+@pytest.mark.parametrize("cropped", ["reference", "prediction"])
+def test_what_is_told_of_a_cropped_label_map_and_of_the_other(tmp_path: Path, cropped: str) -> None:
+    """A segmentation lies 0.03 voxels beside along x; the values of the label map are rounded."""
+    grid = named.grid()
+    place = np.array(grid.origin) + 0.03 * grid.spacing[2] * np.array(grid.direction[2])
+    beside = Geometry(grid.shape, grid.spacing, tuple(place), grid.direction)
+    values = np.zeros(grid.shape, np.uint8)
+    values[2:5, 3:7, 1:6] = 1
+    segments = named.slicer(
+        tmp_path / "crop.seg.nrrd",
+        values[2:5, 3:7, 1:6],
+        named.cropped(beside, (2, 3, 1), (5, 7, 6)),
+        [("lesion", 1, 0)],
+    )
+    plain = named.nrrd_file(tmp_path / "plain.nrrd", values * np.float32(0.9999), grid, {})
+    pair = Pair("a", segments, plain) if cropped == "reference" else Pair("a", plain, segments)
+    done = compare(pair, LABELS)
+    assert done.problem is None and done.rows[0].dice == 1.0
+    told = "\n".join(done.warnings)
+    assert len(done.warnings) == 2 and "plain.nrrd: 60 voxels" in told
+    assert f"{pair.prediction.name} lies beside {pair.reference.name} (up to 0.03 voxels)" in told

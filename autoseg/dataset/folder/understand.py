@@ -10,12 +10,12 @@ from pathlib import Path
 from autoseg.dataset.csv_rows import RESERVED
 from autoseg.dataset.folder.account import Account, Entry, FoundCase
 from autoseg.dataset.folder.bids import bids_entries, is_bids
+from autoseg.dataset.folder.images import images_in
 from autoseg.dataset.folder.pair import ONLY, doubtful_words, pair, same_names, unpaired
 from autoseg.dataset.folder.parts import Part, parts_of
 from autoseg.dataset.folder.patients import folders_are_patients, note_on_folders, with_visits
 from autoseg.dataset.folder.pattern import entries_by_pattern
 from autoseg.dataset.folder.spellings import names_that_differ
-from autoseg.dataset.folder.walk import images_in
 from autoseg.dataset.folder.words import in_order
 from autoseg.errors import DatasetError
 from autoseg.image.walk import LeftOut

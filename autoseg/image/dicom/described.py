@@ -13,8 +13,8 @@ from autoseg.image.dicom.quiet import without_warnings_of_pydicom
 from autoseg.image.dicom.records import records_of, series_of
 from autoseg.image.walk import LeftOut
 
-_REMEMBERED_FILES, _REMEMBERED_FRAMES = 4096, 16
-"""The headers of so many files are remembered, some ten megabytes; a file of more frames than these is not."""
+_REMEMBERED_FILES, _REMEMBERED_FRAMES = 16_384, 16
+"""The headers of so many files are remembered, some forty megabytes; a file of more frames than these is not."""
 
 
 @dataclass(frozen=True)

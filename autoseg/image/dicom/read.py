@@ -21,7 +21,7 @@ from autoseg.image.dicom.stacks import geometry_of
 from autoseg.image.dicom.volumes import Chosen, choose
 from autoseg.image.dicom.voxels import read_voxels
 from autoseg.image.geometry import Geometry
-from autoseg.image.sound_geometry import require_sound
+from autoseg.image.sound_geometry import LARGEST_SPACING_MM, require_sound
 from autoseg.image.walk import LeftOut
 
 _SHOWN = 8
@@ -100,6 +100,9 @@ def _found(path: Path, choice: Choice) -> tuple[Chosen, Geometry, str]:
         raise ImageError(_nothing(path, others))
     chosen = choose(path, frames, choice)
     geometry = geometry_of(chosen.stack)
+    if all(frame.is_scout for frame in chosen.stack.frames) and geometry.spacing[0] > LARGEST_SPACING_MM:
+        thick = f"{geometry.spacing[0]:.6g} mm thick"
+        raise ImageError(f"{path}: is a localiser, whose slice is {thick}, and shows no volume; give another series")
     require_sound(path, geometry)
     return chosen, geometry, _told(path, [*chosen.left_out, *map(str, others)])
 

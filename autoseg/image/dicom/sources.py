@@ -9,9 +9,12 @@ from pathlib import Path
 from autoseg.errors import ImageError
 from autoseg.image.dicom.choice import Choice, place_and_choice
 from autoseg.image.dicom.described import Described, described
+from autoseg.image.dicom.frame import Series
+from autoseg.image.dicom.series_files import deeper_in, directly_in
 from autoseg.image.dicom_file import is_dicom_file
 from autoseg.image.file_kind import require_readable
-from autoseg.image.walk import LeftOut, files_inside
+from autoseg.image.walk import LeftOut
+from autoseg.names import listed
 
 INDEX = "DICOMDIR"
 """Name of the file that lists the files of a folder; it is not needed, since all of them are looked at."""
@@ -42,22 +45,17 @@ def chosen_files(path: Path, choice: Choice) -> Sources:
     Raises:
         ImageError: an entry of the folder cannot be read, or no file is of the chosen series.
     """
-    if not path.is_dir():
-        found = [described(path)]
-        others: list[LeftOut] = []
-    else:
+    if choice.series is not None and path.is_dir():
+        return Sources(tuple(map(described, _of_series(path, choice))))
+    if path.is_dir():
         files, others = _directly_in(path)
-        found = [described(file) for file in files]
-    if choice.series is None:
-        return Sources(tuple(found), tuple(others))
-    fitting = _of_series(found, choice)
-    if not fitting and path.is_dir():
-        # a series may have a folder for each of its parts
-        deeper = (file for file in files_inside(path)[0] if file.parent != path and is_dicom_file(file))
-        fitting = _of_series(map(described, deeper), choice, found)
-    if not fitting:
-        raise ImageError(f"{path}: no slice has {choice}; there are {_series_told(found)}")
-    return Sources(tuple(fitting))
+        return Sources(tuple(map(described, files)), tuple(others))
+    found = described(path)
+    if found.series is None:
+        found.slices()
+    elif choice.series is not None and (found.left_out is not None or not choice.fits_series(found.series)):
+        raise _no_slice(path, choice, [] if found.left_out is not None else [found.series])
+    return Sources((found,))
 
 
 def files_of(path: Path) -> list[Path]:
@@ -75,25 +73,23 @@ def files_of(path: Path) -> list[Path]:
     return sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
 
 
-def _of_series(files: Iterable[Described], choice: Choice, seen: list[Described] | None = None) -> list[Described]:
-    """Files of the chosen series; a file that is too damaged to tell its series may be one of them.
+def _of_series(folder: Path, choice: Choice) -> list[Path]:
+    """Files of the chosen series in a folder, or else in the folders inside, where each of its parts may have its own.
 
     Raises:
-        ImageError: such a file lies among them.
+        ImageError: there are none, or a file that is too damaged to tell its series may be one of them.
     """
-    fitting, unknown = [], []
-    for found in files:
-        if seen is not None:
-            seen.append(found)
-        if found.series is None:
-            unknown.append(found)
-        elif found.left_out is None and choice.fits_series(found.series):
-            fitting.append(found)
-    folders = {found.file.parent for found in fitting}
-    for found in unknown:
-        if not fitting or found.file.parent in folders:
-            found.slices()
-    return fitting
+    here = directly_in(folder, _dicom_files)
+    if fitting := here.fitting(choice):
+        return fitting
+    inside = deeper_in(folder)
+    if fitting := inside.fitting(choice):
+        return fitting
+    raise _no_slice(folder, choice, [*here.of_images, *inside.of_images])
+
+
+def _dicom_files(folder: Path) -> list[Path]:
+    return _directly_in(folder)[0]
 
 
 def _directly_in(folder: Path) -> tuple[list[Path], list[LeftOut]]:
@@ -118,8 +114,6 @@ def _directly_in(folder: Path) -> tuple[list[Path], list[LeftOut]]:
     return files, others
 
 
-def _series_told(files: Iterable[Described]) -> str:
-    """The series of files, for a message."""
-    found = dict.fromkeys(str(file.series) for file in files if file.series is not None and file.left_out is None)
-    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    return ", ".join(list(found)[:_SHOWN]) + more if found else "no series"
+def _no_slice(path: Path, choice: Choice, series: Iterable[Series]) -> ImageError:
+    found = list(dict.fromkeys(map(str, series)))
+    return ImageError(f"{path}: no slice has {choice}; there are {listed(found, _SHOWN) or 'no series'}")

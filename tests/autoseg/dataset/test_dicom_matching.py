@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from autoseg.dataset.inputs import read_inputs
 from autoseg.dataset.load import load_case
 from autoseg.disk.csv_files import csv_text
 from autoseg.errors import DatasetError, InputError
-from autoseg.image.dicom.tree import read_tree
+from autoseg.image.dicom.frame import Series
+from autoseg.image.dicom.tree import DicomTree, FoundSeries, read_tree
 from tests.autoseg.image.dicom import write
 
 T1_AND_T2 = ("T1=*t1*sag*", "T2=*T2*")
@@ -100,3 +102,25 @@ def test_names_of_other_columns_and_patterns_that_fit_nothing(tmp_path: Path) ->
     study(tmp_path, "P1", 1, "t1_sag")
     with pytest.raises(InputError, match=r"no DICOM series fits X=\*flair\*; there are series 1 \(t1_sag\)"):
         match_folder(tmp_path, ["X=*flair*"])
+
+
+def test_no_two_cases_have_one_name(tmp_path: Path) -> None:
+    """Ids that differ in signs that no name holds, in upper and lower case, or as another's name and number do."""
+
+    def found(i: int, patient: str, study: str) -> FoundSeries:
+        about = Series(f"1.{i}", description="t1 sag", study=study, patient=patient)
+        folder = tmp_path / str(i)
+        return FoundSeries(about, f"patient_{i}", folder, (folder / "0",), 1, folder, folder)
+
+    ids = ["A/1", "A 1", "a-1", "A-1_2", "///", "patient_7", "", "B_study_1"]
+    series = [found(i, patient, str(i)) for i, patient in enumerate(ids, start=1)]
+    series += [found(9, "B", "9"), replace(found(9, "B", "10"), folder=tmp_path / "10")]
+    tree = DicomTree(tmp_path, tuple(series), (), (), (), ())
+    cases = match_sequences(tree, patterns_of(("T1=*t1*",)), by_patient=True).cases
+    names = [case.name for case in cases]
+    assert names == [
+        *("A-1", "A-1_2", "a-1_3", "A-1_2_2", "patient_5", "patient_7", "patient_7_2"),
+        *("B_study_1", "B_study_1_2", "B_study_2"),
+    ]
+    # one patient for each id; who states none is nobody else
+    assert [case.patient for case in cases] == [*ids[:6], "patient_7_2", ids[7], "B", "B"]

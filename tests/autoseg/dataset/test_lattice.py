@@ -1,5 +1,6 @@
 """Label maps that are cropped, on the grid of their image."""
 
+from dataclasses import replace
 from itertools import permutations, product
 
 import numpy as np
@@ -64,9 +65,23 @@ def test_a_twentieth_of_a_voxel_is_the_limit() -> None:
         padded_onto(crop(geometry=turned), GRID)
 
 
+def test_what_was_told_of_a_label_map_is_kept() -> None:
+    told = replace(crop(), notes=("a note",), rounded="rounded", left_out="left out", others=(GRID,))
+    placed, _ = padded_onto_one(told, GRID, ())
+    assert (placed.notes, placed.rounded, placed.left_out) == (("a note",), "rounded", "left out")
+    assert not placed.cropped and placed.others == ()
+
+
+def test_how_far_two_label_maps_lie_apart_is_given() -> None:
+    plain, beside = Image(WHOLE[None], GRID), crop(geometry=shifted(0.03))
+    for first, second in ((plain, beside), (beside, plain), (crop(), beside)):
+        assert on_one_lattice(first, second)[2] == pytest.approx(0.03)
+
+
 def test_two_crops_get_one_grid_that_holds_both() -> None:
     first, second = crop((2, 3, 1), (5, 5, 6)), crop((1, 4, 0), (5, 7, 5))
-    a, b = on_one_lattice(first, second)
+    a, b, off = on_one_lattice(first, second)
+    assert off < 1e-9
     assert a.geometry == b.geometry
     for label, lower, upper in ((a, (2, 3, 1), (5, 5, 6)), (b, (1, 4, 0), (5, 7, 5))):
         kept = np.zeros_like(WHOLE)
@@ -76,8 +91,8 @@ def test_two_crops_get_one_grid_that_holds_both() -> None:
             padded_onto(Image(label.array, label.geometry, cropped=True), GRID)[0].array[0], kept
         )
     plain = Image(WHOLE[None], GRID)
-    assert on_one_lattice(plain, plain) == (plain, plain)
-    assert all(np.array_equal(one.array, WHOLE[None]) for one in on_one_lattice(crop(), plain))
+    assert on_one_lattice(plain, plain) == (plain, plain, 0.0)
+    assert all(np.array_equal(one.array, WHOLE[None]) for one in on_one_lattice(crop(), plain)[:2])
     far = crop(geometry=Geometry(GRID.shape, GRID.spacing, (3e8, 0, 0), GRID.direction))
     with pytest.raises(ImageError, match="are both of one image"):
         on_one_lattice(crop(), far)

@@ -50,9 +50,45 @@ def test_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files, (left_out,) = files_inside(tmp_path)
     assert [file.name for file in files] == ["a"]
     assert left_out.file.name == "3" and "more than 2 folders deep" in left_out.why
-    monkeypatch.setattr(walk, "MOST_FILES", 1)
-    with pytest.raises(ImageError, match="more than 1 files at all depths"):
+    (tmp_path / ".hidden").touch()
+    monkeypatch.setattr(walk, "MOST_ENTRIES", 5)
+    assert len(files_inside(tmp_path)[0]) == 1
+    monkeypatch.setattr(walk, "MOST_ENTRIES", 4)
+    with pytest.raises(ImageError, match="more than 4 files and folders; give the folder of the images"):
         files_inside(tmp_path)
+
+
+def test_entries_are_counted_before_they_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Entry:
+        name = "x"
+
+    class Endless:
+        given = 0
+
+        def __enter__(self) -> "Endless":
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def __iter__(self) -> "Endless":
+            return self
+
+        def __next__(self) -> Entry:
+            self.given += 1
+            return Entry()
+
+    endless = Endless()
+    monkeypatch.setattr(walk.os, "scandir", lambda _: endless)
+    monkeypatch.setattr(walk, "MOST_ENTRIES", 10)
+    with pytest.raises(ImageError, match="more than 10"):
+        files_inside(tmp_path)
+    assert endless.given == 11
+
+
+def test_a_link_to_what_lies_in_a_hidden_folder_is_followed(tmp_path: Path) -> None:
+    inside = made(tmp_path / ".store" / "in" / "a")
+    (tmp_path / "shown").symlink_to(inside.parent)
+    assert files_inside(tmp_path) == ([tmp_path / "shown" / "a"], [])
 
 
 def test_reasons_are_told_once(tmp_path: Path) -> None:

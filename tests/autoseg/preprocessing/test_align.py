@@ -2,19 +2,20 @@
 
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from scipy import ndimage
 
+from autoseg.dataset.case import Case
 from autoseg.dataset.load import LoadedCase
 from autoseg.image.geometry import IDENTITY, Geometry
 from autoseg.plan.plan import FIRST
-from autoseg.preprocessing import edge_refinement
 from autoseg.preprocessing.align import Movement, align, align_case, aligned_as_planned
-from autoseg.preprocessing.edge_refinement import UNMOVED, matrix_of, refine
-from tests.example_plan import example_plan
+from autoseg.preprocessing.edge_refinement import THOROUGH, UNMOVED, matrix_of, refine
+from tests.example_plan import example_channel, example_plan
 
 SHAPE, SPACING = (16, 44, 40), (4.0, 2.5, 2.5)
 
@@ -83,11 +84,10 @@ def test_the_same_bits_again(aligned: tuple[np.ndarray, Movement]) -> None:
     assert np.array_equal(again, aligned[0]) and movement == aligned[1]
 
 
-def test_large_images_are_averaged_and_the_pivot_stays_the_centre(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_images_are_averaged_and_the_pivot_stays_the_centre() -> None:
     fixed, moving = contrast(anatomy(), T1)[:, :43, :39], displaced(contrast(anatomy(), T2), *MOVED)[:, :43, :39]
     whole = refine(fixed, moving, SPACING, [UNMOVED])
-    monkeypatch.setattr(edge_refinement, "MOST_VOXELS", fixed.size // 3)
-    coarse = refine(fixed, moving, SPACING, [UNMOVED])
+    coarse = refine(fixed, moving, SPACING, [UNMOVED], replace(THOROUGH, most_voxels=fixed.size // 3))
     assert np.abs(np.subtract(coarse.rigid, whole.rigid)).max() < 0.8
     assert coarse.after > coarse.before
 
@@ -126,7 +126,21 @@ def test_a_case_without_the_sequence_is_told() -> None:
 
 def test_nothing_is_aligned_unless_planned() -> None:
     loaded = case(contrast(anatomy(), T2), True, True)
-    assert aligned_as_planned(loaded, example_plan(), "anna") is loaded
+    assert aligned_as_planned(loaded, example_plan(), Case("anna", (), drawn_on="T2")) is loaded
+
+
+@pytest.mark.parametrize(("drawn_on", "stays"), [("T2", 1), ("T1", 0), (None, 0)])
+def test_each_case_is_aligned_onto_what_its_label_was_drawn_on(drawn_on: str | None, stays: int) -> None:
+    loaded = case(displaced(contrast(anatomy(), T2), (0.0, 6.0, 0.0), (0.0, 0.0, 5.0)), True, True)
+    plan = example_plan(channels=(example_channel("T1"), example_channel("T2")), align="T1")
+    found = aligned_as_planned(loaded, plan, Case("anna", (), drawn_on=drawn_on))
+    assert np.array_equal(found.image[stays], loaded.image[stays])
+    assert not np.array_equal(found.image[1 - stays], loaded.image[1 - stays])
+    onto, other = ("T1", "T2") if stays == 0 else ("T2", "T1")
+    (told,) = found.warnings
+    size = re.fullmatch(rf"anna: {other} onto {onto}: moved by (\d\.\d) mm and (\d\.\d)°", told)
+    assert size is not None and float(size[1]) == pytest.approx(6, abs=0.8)
+    assert float(size[2]) == pytest.approx(5, abs=0.8)
 
 
 @pytest.mark.parametrize("content", ["noise", "constant"])

@@ -4,7 +4,7 @@ import unicodedata
 from pathlib import Path
 
 from inference.evaluation import label_folders
-from inference.evaluation.label_folders import files_by_case, images_of, match_folders, passed_over
+from inference.evaluation.label_folders import images_of, list_labels, match_folders
 
 
 def test_a_case_has_the_image_of_its_name_or_its_first_channel(tmp_path, monkeypatch) -> None:
@@ -27,12 +27,13 @@ def test_what_is_not_compared_is_named(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     (tmp_path / "old").mkdir()
     (tmp_path / "c.nii.gz").symlink_to("lost.nii.gz")
-    assert [sentence.removeprefix(f"{tmp_path}: not compared: ") for sentence in passed_over(tmp_path)] == [
+    found = list_labels(tmp_path)
+    assert [sentence.removeprefix(f"{tmp_path}: not compared: ") for sentence in found.passed_over] == [
         "b.nii.bz2, notes.docx: no label map by its ending; unpack it, or give it its ending",
         "c.nii.gz: is a link to lost.nii.gz, and that file does not exist",
         "old: a folder, which is not looked into",
     ]
-    assert set(files_by_case(tmp_path)) == {"a"}
+    assert set(found.files) == {"a"}
 
 
 def test_accents_written_in_two_ways_are_one_name(tmp_path: Path) -> None:
@@ -41,3 +42,16 @@ def test_accents_written_in_two_ways_are_one_name(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
         (tmp_path / folder / f"{name}.nii.gz").touch()
     assert [pair.case for pair in match_folders(tmp_path / "references", tmp_path / "predictions").pairs] == [composed]
+
+
+def test_each_folder_is_listed_once(tmp_path: Path, monkeypatch) -> None:
+    folders = [tmp_path / "references", tmp_path / "predictions"]
+    for folder in folders:
+        (folder / "old").mkdir(parents=True)
+        (folder / "a.nii.gz").touch()
+    listed: list[Path] = []
+    entries = label_folders.entries
+    monkeypatch.setattr(label_folders, "entries", lambda folder: listed.append(folder) or entries(folder))
+    matched = match_folders(*folders)
+    assert listed == folders
+    assert matched.passed_over == tuple(f"{f}: not compared: old: a folder, which is not looked into" for f in folders)

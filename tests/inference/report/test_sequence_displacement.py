@@ -4,9 +4,13 @@ from autoseg.dataset.fingerprint import Displacement, Fingerprint
 from inference.report.sequence_displacement import sequences_apart
 from tests.planner.fingerprints import fingerprint
 
+Vector = tuple[float, float, float]
 
-def apart(mm: tuple[float, float, float] | None, *, own_grid: bool = False, channel: str = "T2") -> Displacement:
-    return Displacement(channel=channel, reference="T1", own_grid=own_grid, mm=mm)
+
+def apart(
+    mm: Vector | None, degrees: Vector | None = None, *, own_grid: bool = False, channel: str = "T2"
+) -> Displacement:
+    return Displacement(channel=channel, reference="T1", own_grid=own_grid, mm=mm, degrees=degrees)
 
 
 def cases(*displacements: tuple[Displacement, ...]) -> Fingerprint:
@@ -20,11 +24,12 @@ def test_distances_are_told_by_grid_and_far_cases_by_name() -> None:
         (apart((0, 0.3, 0.4)),),
         (apart((0, 1.0, 0)),),
         (apart(None),),
-        (apart((0, 3, 4), own_grid=True), apart((1, 0, 0), channel="STIR")),
+        (apart((0, 3, 4), (6, 0, 0), own_grid=True), apart((1, 0, 0), channel="STIR")),
     )
     assert sequences_apart(measured) == {
-        "T2 against T1": "on one grid in 3 cases: 0.8 mm apart (0.5–1.0), as edges tell in 2 of them; "
-        "on grids of their own, one resampled in 1 case: 5.0 mm apart; over 2 mm in 1 case: spine_3 5.0 mm",
+        "T2 against T1": "on one grid in 3 cases: 0.8 mm (0.5–1.0) apart, as edges tell in 2 of them; "
+        "on grids of their own, one resampled in 1 case: 5.0 mm and 6.0 degrees apart; "
+        "over 2 mm or 2 degrees in 1 case: spine_3 5.0 mm and 6.0 degrees",
         "STIR against T1": "on one grid in 1 case: 1.0 mm apart",
     }
 

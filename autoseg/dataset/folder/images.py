@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
+from functools import partial
 from pathlib import Path
 
-from autoseg.dataset.names import is_dicom_folder, split_ending
+from autoseg.dataset.names import any_dicom, split_ending
 from autoseg.errors import DatasetError
 from autoseg.image.dicom_file import DICOM_ENDINGS
-from autoseg.image.file_kind import why_unreadable
-from autoseg.image.walk import LeftOut
-
-MOST_ENTRIES, DEEPEST = 200_000, 12
-"""A folder with more files and folders, or deeper ones, is the top of a disk rather than a data set."""
+from autoseg.image.walk import DEEPEST, LeftOut, walk
 
 _PACKED = (".bz2", ".xz", ".zip", ".gz", ".tar", ".tgz", ".7z", ".rar", ".zst")
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
@@ -34,36 +30,19 @@ def images_in(folder: Path) -> tuple[list[Path], list[LeftOut]]:
 
     Raises:
         DatasetError: it holds too many files and folders, or folders in too many folders.
+        ImageError: there is no permission to read the folder.
     """
     images: list[Path] = []
     left_out: list[LeftOut] = []
-    seen = {folder.resolve()}
-    waiting, looked_at = [(folder, 0)], 0
-    while waiting:
-        inside, depth = waiting.pop()
-        entries = []
-        with os.scandir(inside) as found:
-            for entry in found:
-                looked_at += 1
-                if looked_at > MOST_ENTRIES:
-                    raise _too_large(folder, f"more than {MOST_ENTRIES:,} files and folders")
-                if not entry.name.startswith("."):
-                    entries.append(inside / entry.name)
-        if is_slices := inside != folder and is_dicom_folder(inside):
-            images.append(inside)
-        further = []
-        # links last, so that a folder is looked into where it lies
-        for path in sorted(entries, key=lambda one: (one.is_symlink(), one)):
-            if not path.is_dir():
-                if not is_slices or _is_of_another_format(path):
-                    _sort_file(path, images, left_out)
-            elif why := _why_not_looked_into(path, seen):
-                left_out.append(LeftOut(path, why))
-            elif depth == DEEPEST:
-                raise _too_large(folder, f"folders more than {DEEPEST} deep, such as {path}")
-            else:
-                further.append((path, depth + 1))
-        waiting += reversed(further)
+    for found in walk(folder, partial(_too_large, folder), _why_no_data):
+        if found.too_deep:
+            raise _too_large(folder, f"folders more than {DEEPEST} deep, such as {found.too_deep[0]}")
+        if is_slices := found.folder != folder and any_dicom(found.files):
+            images.append(found.folder)
+        left_out += found.left_out
+        for file in found.files:
+            if not is_slices or _is_of_another_format(file):
+                _sort_file(file, images, left_out)
     return _without_pictures(sorted(images), left_out)
 
 
@@ -71,17 +50,12 @@ def _too_large(folder: Path, what: str) -> DatasetError:
     return DatasetError([f"{folder}: holds {what}; give the folder of the data set alone, or a cases.csv"])
 
 
-def _why_not_looked_into(folder: Path, seen: set[Path]) -> str | None:
-    """Why a folder is not looked into; None where it is, and then it is among those that were seen."""
-    if (why := why_unreadable(folder)) is not None:
-        return why
+def _why_no_data(folder: Path) -> str | None:
+    """Why a folder is not looked into by what it is called or holds; None where it is."""
     if folder.name.lower() in _HELD_OUT:
         return "for testing or validation, by its name"
     if all((folder / name).is_file() for name in _OF_A_RUN):
         return "a RUN folder"
-    if (real := folder.resolve()) in seen:
-        return "a link to a folder that is looked into already"
-    seen.add(real)
     return None
 
 
