@@ -68,6 +68,7 @@ class DecidedBy(FileModel):
         seed: seed of the plan, by which foreground voxels are sampled.
         region: region of the plan; None = whole images.
         align: sequence onto which the others were moved; None = as they lie.
+        pixel_spacing: spacing (y, x) in mm with which pictures were read; None = as their files state.
     """
 
     schema_version: Literal[1] = 1
@@ -82,6 +83,7 @@ class DecidedBy(FileModel):
     seed: int
     region: Region | None = None
     align: str | None = None
+    pixel_spacing: tuple[float, float] | None = None
 
     def is_as(self, other: DecidedBy) -> bool:
         """Whether another record decides the same content: equal settings, and files of the same content."""
@@ -234,6 +236,7 @@ def _decided_by(task: _Task) -> DecidedBy:
         present=case.present,
         several_channels_in_one_file=case.several_channels_in_one_file,
         sources=task.sources,
+        pixel_spacing=case.pixel_spacing,
         **_plan_part(plan, task.configuration),
     )
 
@@ -252,7 +255,9 @@ def _plan_part(plan: Plan, configuration: str) -> dict[str, Any]:
 
 
 def _deciding_fields(channel: Channel) -> dict[str, object]:
-    unused = {"foreground"} if channel.normalization == "z_score" else {"inside_nonzero_mask"}
+    unused = {"ct": {"inside_nonzero_mask"}, "z_score": {"foreground"}}.get(
+        channel.normalization, {"foreground", "inside_nonzero_mask"}
+    )
     return channel.model_dump(mode="json", exclude=unused)
 
 
@@ -280,7 +285,7 @@ def _bytes_of_possible(case: Case, plan: Plan, configuration: str) -> int:
 
 def grid_of(case: Case, plan: Plan) -> Geometry:
     """Grid of a case's first present channel, its axes (z, y, x) in the plan's orientation; the header is read."""
-    stored, _ = read_geometry(next(image for image in case.images if image is not None))
+    stored, _ = read_geometry(next(image for image in case.images if image is not None), case.pixel_spacing)
     return to_canonical(stored).apply_to_geometry(stored) if plan.orientation == "canonical" else stored
 
 

@@ -188,6 +188,16 @@ Ct = Annotated[
     ),
 ]
 
+PixelSize = Annotated[
+    Sequence[float] | float | None,
+    _several(
+        "--spacing",
+        "Size of the pixels of PNG, TIFF, JPEG and BMP in mm: one number, or height and width "
+        "[default: as the files state, else 1].",
+        "MM",
+    ),
+]
+
 Align = Annotated[
     str | None,
     Parameter(
@@ -199,7 +209,13 @@ Align = Annotated[
 
 # what is planned
 Dimensions = Annotated[
-    Sequence[str], _several("--config", "Configurations to plan and train, as 2d 3d.", "CHOICE", _DIMENSIONS)
+    Sequence[str] | None,
+    _several(
+        "--config",
+        "Configurations to plan and train, as 2d 3d [default: 3d; 2d for images of one slice].",
+        "CHOICE",
+        _DIMENSIONS,
+    ),
 ]
 Memory = Annotated[
     float | Literal["auto"] | None,
@@ -235,10 +251,11 @@ StudySequences = Annotated[
     ),
 ]
 StudyDimensions = Annotated[
-    Sequence[str],
+    Sequence[str] | None,
     _several(
         "--dimensions",
-        "Input dimensions to compare: slices, slices with their neighbours, volumes.",
+        "Input dimensions to compare: slices, slices with their neighbours, volumes [default: 2d 2.5d 3d; 2d for images "
+        "of one slice].",
         "CHOICE",
         _DIMENSIONS,
     ),
@@ -255,7 +272,12 @@ TrustTimes = Annotated[
 
 # how it is trained
 PlannedConfigurations = Annotated[
-    Sequence[str], _several("--config", "Configurations in plan.yaml to train, one after the other.", "NAME")
+    Sequence[str] | None,
+    _several(
+        "--config",
+        "Configurations in plan.yaml to train, one after the other [default: 3d; 2d for images of one slice].",
+        "NAME",
+    ),
 ]
 FoldToTrain = Annotated[
     int | Literal["all"],
@@ -281,7 +303,8 @@ MemberConfigurations = Annotated[
     Sequence[str] | None,
     _several(
         "--config",
-        "Configurations, averaged, without post-processing [default: what was selected, else 3d].",
+        "Configurations, averaged, without post-processing [default: what was selected, else 3d; 2d for "
+        "images of one slice].",
         "NAME",
     ),
 ]

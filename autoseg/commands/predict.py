@@ -24,7 +24,6 @@ from autoseg.commands.options import (
     command,
 )
 from autoseg.errors import InputError, PartialFailure
-from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.plan.network_input import seen_sequences
 from autoseg.plan.plan import read_plan
 from autoseg.run_folder.selection import read_selection
@@ -67,8 +66,7 @@ def predict(
     selection = selected if config is None else None
     if selection is not None and not post_processing:
         selection = selection.changed(post_processing=())
-    wanted = DEFAULT_CONFIGURATIONS if config is None else config
-    configurations = configurations_of(wanted) if selection is None else selection.configurations
+    configurations = configurations_of(config, plan) if selection is None else selection.configurations
     for name in configurations:
         plan.configuration(name)
     from autoseg.dataset.inputs import read_inputs

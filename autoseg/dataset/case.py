@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from autoseg.image.flat.resolution import PixelSpacing
 from autoseg.image.labels import Labels
 
 
@@ -23,6 +24,8 @@ class Case:
             channel i; a file with as many volumes as there are entries other than None holds those alone, in order.
         problems: errors found while the data set was listed, one sentence each; the check
             reports them with all others, and reading the case raises them.
+        colours: whether its channels are the colours of a picture.
+        pixel_spacing: spacing (y, x) in mm with which pictures are read; None = as their files state, else 1 mm.
     """
 
     name: str
@@ -32,6 +35,8 @@ class Case:
     strata: dict[str, str] = field(default_factory=dict)
     several_channels_in_one_file: bool = False
     problems: tuple[str, ...] = ()
+    colours: bool = False
+    pixel_spacing: PixelSpacing | None = None
 
     @property
     def present(self) -> tuple[bool, ...]:
@@ -57,6 +62,7 @@ class Dataset:
         left_out: files that are not used, a sentence for each reason.
         description: description in its `dataset.json`; may be empty.
         synthetic: whether its `dataset.json` states that the images are synthetic; None = it does not say.
+        pixel_spacing: spacing (y, x) in mm with which its pictures are read; None = as their files state.
     """
 
     name: str
@@ -72,3 +78,4 @@ class Dataset:
     left_out: tuple[str, ...] = ()
     description: str = ""
     synthetic: bool | None = None
+    pixel_spacing: PixelSpacing | None = None
