@@ -11,8 +11,8 @@ from pathlib import Path
 from autoseg.errors import InputError, RunFolderError
 from autoseg.files import sweep
 from autoseg.machine.passing_files import sweep_passing_files
-from autoseg.run_folder.lock import remove_abandoned_locks
 from autoseg.plan.plan import Plan, default_configurations
+from autoseg.run_folder.lock import remove_abandoned_locks
 from autoseg.run_folder.paths import RunFolder
 
 # Files that a RUN folder may hold before its first plan: a person's own folds, and leftovers of an interrupted start.

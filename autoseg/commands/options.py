@@ -254,8 +254,8 @@ StudyDimensions = Annotated[
     Sequence[str] | None,
     _several(
         "--dimensions",
-        "Input dimensions to compare: slices, slices with their neighbours, volumes [default: 2d 2.5d 3d; 2d for images "
-        "of one slice].",
+        "Input dimensions to compare: slices, slices with their neighbours, volumes [default: 2d 2.5d 3d; 2d for "
+        "images of one slice].",
         "CHOICE",
         _DIMENSIONS,
     ),

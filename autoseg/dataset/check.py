@@ -25,10 +25,11 @@ from autoseg.image.geometry import Geometry, to_canonical
 from autoseg.image.labels import IGNORE, Labels
 from autoseg.image.resampled_size import resampled_voxels, why_impossible
 from autoseg.machine.map_cases import map_cases
+from autoseg.names import listed
 
 USUAL_FOLDS = 5
 
-_LARGEST_LABEL, _MOST_LABELS, _SAMPLED = 255, 12, 200_000
+_LARGEST_LABEL, _MOST_LABELS, _SAMPLED, _NAMED = 255, 12, 200_000, 3
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ def check_dataset(dataset: Dataset, *, workers: int) -> Check:
     warnings += _absent_classes(dataset.labels, rows)
     warnings += _channels_of_labels(dataset.channels, rows)
     warnings += _lost_labels(dataset.labels, rows)
+    warnings += _slices_and_volumes(rows)
     warnings += _same_voxels(dataset.cases, [result.digest for result in results])
     return Check(tuple(warnings), rows)
 
@@ -228,6 +230,17 @@ def _lost_labels(labels: Labels, rows: tuple[CheckedCase, ...]) -> list[str]:
                 "declare larger regions first, or a region for this label alone"
             )
     return told
+
+
+def _slices_and_volumes(rows: tuple[CheckedCase, ...]) -> list[str]:
+    """A warning about images of one slice beside volumes: what most images are decides what is planned."""
+    flat = [row.name for row in rows if 1 in row.geometry.shape]
+    if not 0 < len(flat) < len(rows):
+        return []
+    return [
+        f"{len(flat)} of {len(rows)} images have one slice ({listed(flat, _NAMED)}), the others are volumes; the plan "
+        "follows from what most are"
+    ]
 
 
 def _same_voxels(cases: tuple[Case, ...], digests: list[bytes]) -> list[str]:

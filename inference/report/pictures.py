@@ -228,7 +228,8 @@ def draw(shown: Slice) -> Figure:
             left, right, bottom, top = close
             panel.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, color="white", lw=0.9))
         panel.set_title(drawn(title), color="white", fontsize=8, pad=3)
-    _mark_directions(panels[0], shown.axis)
+    if shown.has_place:
+        _mark_directions(panels[0], shown.axis)
     scale_bar(panels[-1], views[-1])
     return figure
 
