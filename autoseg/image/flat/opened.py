@@ -81,6 +81,17 @@ def opened(path: Path, kind: Kind) -> Iterator[Opened]:
         yield found
 
 
+def require_intact(path: Path, kind: Kind) -> None:
+    """Refuse a PNG file whose pixels have another checksum than it states; the other formats state none.
+
+    Raises:
+        ImageError: they have, or the file is cut off.
+    """
+    if kind == "PNG":
+        with _errors_told(path), path.open("rb") as file:
+            PngImagePlugin.PngImageFile(file).verify()
+
+
 @contextmanager
 def _errors_told(path: Path) -> Iterator[None]:
     try:

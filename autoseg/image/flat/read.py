@@ -13,7 +13,7 @@ from typing import Literal
 from numpy.typing import NDArray
 
 from autoseg.image.flat.kind import grid, kind_of
-from autoseg.image.flat.opened import Opened, opened
+from autoseg.image.flat.opened import Opened, opened, require_intact
 from autoseg.image.flat.pixels import image_values, label_values
 from autoseg.image.flat.resolution import PixelSpacing, resolution_of
 from autoseg.image.geometry import Geometry
@@ -75,6 +75,7 @@ def read_picture(path: Path, pixel_spacing: PixelSpacing | None, *, is_label: bo
     """
     if (kind := kind_of(path)) is None:
         return None
+    require_intact(path, kind)
     with opened(path, kind) as found:
         # decoding takes things out of the header
         where = _grid(found, pixel_spacing)

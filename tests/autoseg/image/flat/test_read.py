@@ -160,12 +160,20 @@ REFUSED = {
         r"is animated.*save the one that is meant",
     ),
     "cut.png": (lambda path: path.write_bytes(_png()[:200]), r"damaged or truncated.*copy it again"),
+    "flipped.png": (lambda path: path.write_bytes(_flipped(_png())), r"damaged or truncated.*copy it again"),
     "cut.jpg": (lambda path: path.write_bytes(_jpeg()[:400]), r"damaged or truncated.*copy it again"),
 }
 
 
 def _png() -> bytes:
     return imageio.imwrite("<bytes>", COLOUR, extension=".png", plugin="pillow")
+
+
+def _flipped(content: bytes) -> bytes:
+    """A PNG file with another value in its pixels, but not in the checksum of its compressed data."""
+    changed = bytearray(content)
+    changed[content.index(b"IDAT") + 500] ^= 1
+    return bytes(changed)
 
 
 def _jpeg() -> bytes:
