@@ -13,8 +13,10 @@ from PIL import Image as pillow
 import autoseg
 from autoseg.dataset.fingerprint import read_fingerprint
 from autoseg.errors import InputError, PartialFailure, PlanError
+from autoseg.image.image import Image, read_image, write_image
 from autoseg.plan.plan import read_plan, read_reasons
 from autoseg.run_folder.paths import RunFolder
+from tests.autoseg.dataset import build
 from tests.autoseg.dataset.draw_pictures import disc, folder, nnunet, save
 
 CASES = 12
@@ -143,6 +145,22 @@ def test_images_of_one_slice_are_planned_as_2d_by_default(write, ending: str, tm
     assert list(plan.configurations) == ["2d"]
     planned = plan.configuration("2d")
     assert planned.slice_axis == 0 and planned.spacing[0] is None and planned.patch_size[0] == 1
+
+
+def test_single_images_of_dicom_are_planned_as_2d_by_default(tmp_path: Path) -> None:
+    rows = ["case,MR,label"]
+    for i in range(3):
+        picture, mask = disc(i, colour=False)
+        build.dicom(tmp_path / f"scan{i}", picture[None].astype(np.int16))
+        image = read_image(tmp_path / f"scan{i}")
+        write_image(tmp_path / f"label{i}.nii.gz", Image(mask[None, None].astype(np.uint8), image.geometry))
+        rows.append(f"p{i},scan{i},label{i}.nii.gz")
+    (tmp_path / "cases.csv").write_text("\n".join(rows), encoding="utf-8")
+    plan = autoseg.plan_and_preprocess(
+        tmp_path, tmp_path / "run", plan_only=True, device="cpu", time_budget="1m", threads=1
+    )
+    planned = plan.configuration("2d")
+    assert list(plan.configurations) == ["2d"] and planned.patch_size[planned.slice_axis or 0] == 1
 
 
 def test_3d_is_refused_for_pictures_where_it_is_asked_for(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from autoseg.image.labels import Labels
 from inference.compare import Pair, compare
 from tests.autoseg.dataset import build
+from tests.autoseg.dataset.draw_pictures import save
 from tests.autoseg.image.nifti import files
 
 LABELS = Labels(values=(0, 1), names=("background", "lesion"))
@@ -51,3 +52,16 @@ def test_a_reference_by_the_other_transform_of_the_prediction(tmp_path: Path) ->
         nib.save(nib.Nifti1Image(values, affine), tmp_path / "reference.nii")
         done = compare(Pair("a", tmp_path / "reference.nii", prediction), LABELS)
         assert done.problem is None and done.rows[0].dice == 1.0 and len(done.warnings) == warnings
+
+
+def test_pictures_are_compared_by_row_and_column_in_mm_where_one_states_them(tmp_path: Path) -> None:
+    rows, columns = np.indices((40, 50))
+    discs = [((rows - 20) ** 2 + (columns - at) ** 2 < 64).astype(np.uint8) for at in (20, 24)]
+    save(tmp_path / "reference.png", discs[0])
+    save(tmp_path / "prediction.png", discs[1], dpi=(50.8, 50.8))
+    done = compare(Pair("a", tmp_path / "reference.png", tmp_path / "prediction.png"), LABELS)
+    assert done.problem is None and done.warnings == ()
+    # four pixels of half a millimetre
+    assert done.rows[0].hd95_mm == pytest.approx(2.0, abs=0.3)
+    save(tmp_path / "prediction.png", discs[1].T)
+    assert "grid" in str(compare(Pair("a", tmp_path / "reference.png", tmp_path / "prediction.png"), LABELS).problem)

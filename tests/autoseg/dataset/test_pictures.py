@@ -1,11 +1,13 @@
 """Data sets of pictures in every layout; what of them cannot be read as one kind is refused with its cure."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import autoseg
 from autoseg.dataset.case import Dataset
 from autoseg.dataset.check import Check, check_dataset
 from autoseg.dataset.inputs import read_inputs
@@ -171,3 +173,27 @@ def test_colours_are_no_sequences_and_no_grey(tmp_path: Path) -> None:
     loaded = load_case(replace(case, pixel_spacing=(0.5, 0.5)), None, "canonical")
     assert loaded.image.shape == (1, 1, 48, 64) and loaded.geometry.spacing == (1.0, 0.5, 0.5)
     assert loaded.done == (f"{path}: its three colours are equal everywhere, and one of them is read",)
+
+
+def test_a_declared_list_of_files(tmp_path: Path) -> None:
+    data = nnunet(tmp_path)
+    declared = json.loads((data / "dataset.json").read_text(encoding="utf-8"))
+    listed = {f"p{i}": {"images": [f"imagesTr/p{i}_0000.png"], "label": f"labelsTr/p{i}.png"} for i in range(3)}
+    (data / "dataset.json").write_text(json.dumps(declared | {"dataset": listed}), encoding="utf-8")
+    dataset, _ = checked(data)
+    assert all(case.colours and len(case.images) == 3 for case in dataset.cases)
+
+
+def test_a_table_is_written_of_a_folder_of_pictures(tmp_path: Path) -> None:
+    folder(tmp_path)
+    autoseg.table(tmp_path, tmp_path / "cases.csv")
+    dataset, _ = checked(tmp_path)
+    assert dataset.layout == "table" and dataset.channels == COLOURS and len(dataset.cases) == 3
+
+
+def test_slices_beside_volumes_are_told(tmp_path: Path) -> None:
+    for i, depth in enumerate((1, 6, 6)):
+        build.write(tmp_path / "images" / f"p{i}.nii.gz", np.random.default_rng(i).normal(size=(depth, 20, 20)))
+        build.write(tmp_path / "labels" / f"p{i}.nii.gz", np.ones((depth, 20, 20), np.uint8))
+    _, check = checked(tmp_path)
+    assert any("1 of 3 images have one slice (p0), the others are volumes" in text for text in check.warnings)
