@@ -99,10 +99,13 @@ def read_and_check(
         return Read(dataset, record, (), ())
     check = check_dataset(dataset, workers=workers or default_workers(dataset))
     sources = {case.sized_by for case in check.cases}
-    if given is not None and "" in sources:
+    if pixel_spacing is not None and "" in sources:
         raise InputError(
             "--spacing: is for PNG, TIFF, JPEG and BMP alone, and these images state their own spacing; leave it out"
         )
+    if sources == {""}:
+        # pictures were replaced by images with a place in a patient
+        dataset, record = sized(dataset, None), record.changed(pixel_spacing=None)
     if sources == {"assumed"}:
         # whatever a new image states, its pixels are then taken as these are
         dataset = sized(dataset, ASSUMED)

@@ -136,6 +136,9 @@ def _bits(path: Path, image: ImageFile, kind: Kind) -> int:
 
 
 def _orientation(image: ImageFile) -> int:
+    if isinstance(image, PngImagePlugin.PngImageFile) and "exif" not in image.info:
+        # Pillow would decode the pixels to look for it behind them
+        return 1
     value = image.getexif().get(_ORIENTATION, 1)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
