@@ -25,6 +25,7 @@ from autoseg.commands.option_bounds import (
     FOLDS,
     MEMORY_GB,
     PATCH_WORKERS,
+    PIXEL_MM,
     SEED,
     SHARE_MISSING,
     THREADS,
@@ -196,6 +197,7 @@ PixelSize = Annotated[
         "[default: as the files state, else 1].",
         "MM",
     ),
+    PIXEL_MM,
 ]
 
 Align = Annotated[

@@ -18,7 +18,6 @@ from autoseg.dataset.record import DatasetRecord, changed_cases, record_of
 from autoseg.errors import ImageError, InputError
 from autoseg.image.flat.resolution import PixelSpacing
 from autoseg.image.geometry import Shape
-from autoseg.image.sound_geometry import LARGEST_SPACING_MM, LEAST_SPACING_MM
 from autoseg.machine.cores import available_cores
 from autoseg.machine.map_cases import workers_within_memory
 from autoseg.plan.plan import Plan, read_plan
@@ -124,18 +123,13 @@ def pixel_size(spacing: Sequence[float] | float | None) -> PixelSpacing | None:
     """Return the spacing (y, x) that --spacing gives.
 
     Raises:
-        InputError: it is not one number or two, or no size that a pixel can have.
+        InputError: it is not one number or two.
     """
     if spacing is None:
         return None
     numbers = tuple(float(number) for number in ((spacing,) if isinstance(spacing, float | int) else spacing))
     if len(numbers) not in (1, 2):
         raise InputError(f"--spacing: has {len(numbers)} numbers; give one, or height and width of a pixel in mm")
-    if not all(LEAST_SPACING_MM <= number <= LARGEST_SPACING_MM for number in numbers):
-        raise InputError(
-            f"--spacing {' '.join(f'{number:g}' for number in numbers)}: is no size of a pixel in mm; give numbers "
-            f"from {LEAST_SPACING_MM:g} to {LARGEST_SPACING_MM:g}"
-        )
     return numbers[0], numbers[-1]
 
 
