@@ -154,6 +154,7 @@ class Converted:
 def same_values(image: Image, file: Path) -> bool:
     """Whether a volume of a NIfTI file has the image's values at the same places."""
     other = nibabel.load(file)
+    assert isinstance(other, nibabel.nifti1.Nifti1Image)
     # from indices (z, y, x) of the image to those of the file, (x, y, z) in whatever order
     to_ras = np.diag([-1.0, -1.0, 1.0])
     steps = np.linalg.inv(other.affine[:3, :3]) @ to_ras @ image.geometry.axes().T

@@ -78,7 +78,12 @@ def compare(pair: Pair, labels: Labels) -> Compared:
         rows = case_metrics(pair.case, reference.array[0], prediction.array[0], reference.geometry.spacing, labels)
     except AutosegError as error:
         return Compared(pair.case, (), f"case {pair.case}: {error}")
-    told = [note for image in (reference, prediction) for note in (image.left_out, image.rounded, *image.notes) if note]
+    told = [
+        note
+        for image in (reference, prediction)
+        for note in (image.left_out, image.rounded, *image.notes, *image.done)
+        if note
+    ]
     return Compared(pair.case, tuple(rows), None, tuple(f"case {pair.case}: {note}" for note in told))
 
 
@@ -100,6 +105,10 @@ def read_pair(pair: Pair, labels: Labels) -> tuple[Image, Image]:
             cropped, other = names if reference.cropped else names[::-1]
             raise ImageError(f"{cropped} {error} (beside {other})") from None
         return _told_beside(pair, reference, prediction, f"up to {off:.3g} voxels" if off > ROUNDING_VOXELS else "")
+    same_shape = reference.geometry.shape == prediction.geometry.shape
+    if same_shape and (reference.sized_by, prediction.sized_by) == ("assumed", "stated"):
+        # label maps seldom state the size of their pixels; a prediction has that of its image
+        reference = replace(reference, geometry=prediction.geometry)
     placed = placed_on(prediction, reference.geometry, reference.others)
     if placed is None:
         raise ImageError(

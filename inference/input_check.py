@@ -47,6 +47,26 @@ def require_predictable(loaded: LoadedCase, channels: tuple[str, ...]) -> None:
             raise ImageError(f"{name}: every voxel is {lowest:g}; export the image again")
 
 
+def require_pixel_size(loaded: LoadedCase, fingerprint: Fingerprint) -> None:
+    """Refuse a picture whose pixels have no size, where the models were trained with images that state theirs.
+
+    Args:
+        loaded: image of the case.
+        fingerprint: properties of the training cases.
+
+    Raises:
+        ImageError: the file states no resolution.
+    """
+    if loaded.sized_by != "assumed":
+        return
+    spacings = np.array([case.spacing[1:] for case in fingerprint.cases])
+    lowest, highest = float(spacings.min()), float(spacings.max())
+    raise ImageError(
+        f"the file states no size of its pixels, and the models were trained with {lowest:.4g} to {highest:.4g} mm a "
+        "pixel; state it in the file (resolution of TIFF or PNG), or save the image as NIfTI with its spacing"
+    )
+
+
 def require_possible_size(loaded: LoadedCase, plan: Plan, configuration: Configuration) -> None:
     """Refuse an image that at the network's spacing would be absurdly large or small, or more than memory holds.
 

@@ -14,6 +14,7 @@ import os
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from rich.progress import Progress
 from autoseg.dataset.case import Case
 from autoseg.dataset.fingerprint import read_fingerprint
 from autoseg.errors import AutosegError, InputError
+from autoseg.image.flat.kind import LABEL_ENDING, is_picture
 from autoseg.image.path_choice import split_choice
 from autoseg.machine.device import resolve_device
 from autoseg.machine.overlap import may_overlap, overlapped
@@ -113,9 +115,12 @@ def predict_cases(
     table = _lesion_table(output, plan)
     names = (configuration,) if isinstance(configuration, str) else tuple(configuration)
     where = resolve_device(device)
+    fingerprint = read_fingerprint(run.fingerprint)
+    # pictures get the size of their pixels by the rule of the training cases
+    cases = [replace(case, pixel_spacing=fingerprint.pixel_spacing) for case in cases]
     predictor = LoadedModels(
         plan.changed(region=None) if whole_image else plan,
-        read_fingerprint(run.fingerprint),
+        fingerprint,
         tuple(load_group(run, plan, name, folds, device=where, mirror=mirror, console=console) for name in names),
         rules_by_class(rules, plan.labels),
         save_probabilities,
@@ -238,13 +243,15 @@ def output_files(
 
 
 def output_ending(case: Case) -> str:
-    """File ending of a case's label map: that of its first image, or `.nii.gz` for DICOM and other formats."""
+    """File ending of a case's label map: that of its first image, `.png` for pictures, `.nii.gz` for others."""
     image = next((image for image in case.images if image is not None), None)
     if image is None:
         return DEFAULT_ENDING
     image, chosen = split_choice(image)
     if chosen or image.is_dir():
         return DEFAULT_ENDING
+    if is_picture(image):
+        return LABEL_ENDING
     name = image.name.lower()
     for ending in SINGLE_FILE_ENDINGS:
         if name.endswith(ending):

@@ -20,6 +20,7 @@ from autoseg.dataset.case import Case
 from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.dataset.load import LoadedCase, load_case
 from autoseg.errors import AutosegError
+from autoseg.image.flat.kind import LABEL_ENDING
 from autoseg.image.geometry import to_canonical
 from autoseg.image.image import read_geometry, write_image
 from autoseg.image.resampled_size import resampled_voxels
@@ -37,7 +38,7 @@ from autoseg.whole_image.export import export_probabilities
 from autoseg.whole_image.mixture import Mixture
 from autoseg.whole_image.prepared_case import predict_prepared_case
 from inference.ensemble_groups import Group, groups_that_see
-from inference.input_check import require_possible_size, require_predictable, unusual
+from inference.input_check import require_pixel_size, require_possible_size, require_predictable, unusual
 from inference.lesion_scores.components import predicted_lesions
 from inference.lesion_scores.table import LesionTable, Row, rows_of
 from inference.post_processing import post_processed
@@ -124,7 +125,7 @@ def image_bytes(predictor: LoadedModels, case: Case) -> int | None:
     try:
         if path is None:
             return None
-        grid, _ = read_geometry(path)
+        grid, _ = read_geometry(path, case.pixel_spacing)
     except (AutosegError, OSError, ValueError):
         # it is told when the case is read
         return None
@@ -143,16 +144,18 @@ def prepare_image(predictor: LoadedModels, case: Case) -> PreparedImage:
         AutosegError: the image cannot be predicted.
     """
     plan, told = predictor.plan, list[Text]()
-    predictor.writer.require(case)
+    if predictor.writer is not None:
+        predictor.writer.require(case)
     loaded = load_case(case, None, plan.orientation)
     require_predictable(loaded, tuple(channel.name for channel in plan.channels))
+    require_pixel_size(loaded, predictor.fingerprint)
     loaded = aligned_as_planned(loaded, plan, case)
     part = part_of(loaded, plan.region)
     groups = groups_that_see(predictor.groups, plan, loaded, told.append)
     for group in groups:
         require_possible_size(loaded, plan, group.configuration)
     odd = [unusual(loaded, plan, predictor.fingerprint, group.configuration) for group in groups]
-    for warning in dict.fromkeys((*loaded.warnings, *chain.from_iterable(odd))):
+    for warning in dict.fromkeys((*loaded.warnings, *loaded.done, *chain.from_iterable(odd))):
         told.append(styled("yellow", case.name, f": {warning}"))
     # each group removes one entry of the list, so that the last group frees the whole image, which may be large
     waiting = [loaded] * len(groups)
@@ -218,7 +221,8 @@ def finish_image(predictor: LoadedModels, image: PredictedImage, name: str, targ
     if predictor.save_probabilities:
         folder = target.parent / "probabilities" / name
         kind = "region" if plan.labels.overlapping else "label"
-        ending = writer.probability_ending or target.name.removeprefix(name)
+        # PNG holds no fractions
+        ending = writer.probability_ending or target.name.removeprefix(name).replace(LABEL_ENDING, ".nii.gz")
         for value, probability in export_probabilities(members, plan.labels):
             file = folder / f"{kind}_{value}{ending}"
             write_image(file, probability)

@@ -98,14 +98,21 @@ def measure_fingerprint(dataset: Dataset, *, workers: int, orientation: Orientat
     return Fingerprint(
         dataset=dataset.name,
         channels=dataset.channels,
-        modality=tuple("ct" if ct else "other" for ct in dataset.ct),
+        modality=_modality(dataset),
         labels=dataset.labels,
         intensities=_intensities(dataset.channels, [m.intensities for m in measured]),
         median_relative_size_after_crop=float(
             np.median([math.prod(case.cropped_shape) / math.prod(case.shape) for case in cases])
         ),
         cases=cases,
+        pixel_spacing=dataset.pixel_spacing,
     )
+
+
+def _modality(dataset: Dataset) -> tuple[Literal["ct", "rgb", "other"], ...]:
+    if all(case.colours for case in dataset.cases):
+        return tuple("rgb" for _ in dataset.channels)
+    return tuple("ct" if ct else "other" for ct in dataset.ct)
 
 
 def measure_case(name: str, loaded: LoadedCase, crop: Box, labels: Labels) -> CaseFingerprint:
@@ -210,7 +217,7 @@ def measure_displacements(case: Case, loaded: LoadedCase, channels: Sequence[str
     for i, one in zip(others, moved, strict=True):
         path = case.images[i]
         assert path is not None
-        own_grid = not same_voxels(read_geometry(path)[0], loaded.stored)
+        own_grid = not same_voxels(read_geometry(path, case.pixel_spacing)[0], loaded.stored)
         mm, degrees = (None, None) if one is None else (one.mm, one.degrees)
         names = {"channel": channels[i], "reference": channels[first]}
         found.append(Displacement(**names, own_grid=own_grid, mm=mm, degrees=degrees))
@@ -287,5 +294,5 @@ def _bytes_needed(case: Case) -> int:
     image = next((image for image in case.images if image is not None), None)
     if image is None:
         return 0
-    geometry, _ = read_geometry(image)
+    geometry, _ = read_geometry(image, case.pixel_spacing)
     return int(300e6 + math.prod(geometry.shape) * (10 * len(case.images) + 14))

@@ -70,6 +70,7 @@ class DecidedBy(FileModel):
         region: region of the plan; None = whole images.
         align: sequence of the plan onto which the others were moved; None = as they lie.
         drawn_on: sequence of the case that took its place, since the label was drawn on it; None = none did.
+        pixel_spacing: spacing (y, x) in mm with which pictures were read; None = as their files state.
     """
 
     schema_version: Literal[1] = 1
@@ -85,6 +86,7 @@ class DecidedBy(FileModel):
     region: Region | None = None
     align: str | None = None
     drawn_on: str | None = None
+    pixel_spacing: tuple[float, float] | None = None
 
     def is_as(self, other: DecidedBy) -> bool:
         """Whether another record decides the same content: equal settings, and files of the same content."""
@@ -245,6 +247,7 @@ def _decided_by(task: _Task) -> DecidedBy:
         several_channels_in_one_file=case.several_channels_in_one_file,
         sources=task.sources,
         drawn_on=None if plan.align is None else case.drawn_on,
+        pixel_spacing=case.pixel_spacing,
         **_plan_part(plan, task.configuration),
     )
 
@@ -263,7 +266,9 @@ def _plan_part(plan: Plan, configuration: str) -> dict[str, Any]:
 
 
 def _deciding_fields(channel: Channel) -> dict[str, object]:
-    unused = {"foreground"} if channel.normalization == "z_score" else {"inside_nonzero_mask"}
+    unused = {"ct": {"inside_nonzero_mask"}, "z_score": {"foreground"}}.get(
+        channel.normalization, {"foreground", "inside_nonzero_mask"}
+    )
     return channel.model_dump(mode="json", exclude=unused)
 
 
@@ -291,7 +296,7 @@ def _bytes_of_possible(case: Case, plan: Plan, configuration: str) -> int:
 
 def grid_of(case: Case, plan: Plan) -> Geometry:
     """Grid of a case's first present channel, its axes (z, y, x) in the plan's orientation; the header is read."""
-    stored, _ = read_geometry(next(image for image in case.images if image is not None))
+    stored, _ = read_geometry(next(image for image in case.images if image is not None), case.pixel_spacing)
     return to_canonical(stored).apply_to_geometry(stored) if plan.orientation == "canonical" else stored
 
 

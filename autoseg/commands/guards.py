@@ -11,6 +11,7 @@ from pathlib import Path
 from autoseg.errors import InputError, RunFolderError
 from autoseg.files import sweep
 from autoseg.machine.passing_files import sweep_passing_files
+from autoseg.plan.plan import Plan, default_configurations
 from autoseg.run_folder.lock import remove_abandoned_locks
 from autoseg.run_folder.paths import RunFolder
 
@@ -18,12 +19,18 @@ from autoseg.run_folder.paths import RunFolder
 _BEFORE_THE_PLAN = {"splits.json", "splits.as_made.json", "time_spent.json", "dataset.json", "fingerprint.json"}
 
 
-def configurations_of(config: str | Sequence[str]) -> tuple[str, ...]:
+def configurations_of(config: str | Sequence[str] | None, plan: Plan | None = None) -> tuple[str, ...]:
     """Return the names of the configurations, each once, from one name or several.
+
+    Args:
+        config: names that a person gave; None = the default.
+        plan: plan whose default it is; None = there is none yet, and the default is returned as no name.
 
     Raises:
         InputError: no name is given.
     """
+    if config is None:
+        return () if plan is None else default_configurations(plan)
     names = (config,) if isinstance(config, str) else tuple(dict.fromkeys(config))
     if not names:
         raise InputError("--config: name at least one configuration, such as 3d")

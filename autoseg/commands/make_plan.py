@@ -22,7 +22,7 @@ from autoseg.machine.step_cost import Measure, StepCost
 from autoseg.memory import total_memory
 from autoseg.plan.configuration import Architecture, Configuration
 from autoseg.plan.decision import Decision
-from autoseg.plan.plan import Plan, write_plan
+from autoseg.plan.plan import Plan, default_configurations, write_plan
 from autoseg.plan.study_cells import Cell
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.selection import set_selection_aside
@@ -46,7 +46,8 @@ class Purpose:
         wanted: options that decide the plan.
         device: type of the device that trains: `cpu`, `cuda` or `mps`.
         measured_on: the device that training steps are measured on; None where this machine has none of that type.
-        configurations: configurations that will be trained; for a study, the dimension of each cell.
+        configurations: configurations that will be trained; for a study, the dimension of each cell. Empty = the
+            default.
         cells: cells of the study; empty where the run is no study.
         folds: number of folds; None = as many as `splits.json` has, or else five.
     """
@@ -72,6 +73,9 @@ def make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpos
             by_column = wanted.align == most_common(case.drawn_on for case in dataset.cases)
             why = "asked for, by --align" + ("; most labels were drawn on it" if by_column else "")
             reference = reference.changed(align=Decision(wanted.align, why))
+        if not purpose.configurations:
+            purpose = replace(purpose, configurations=default_configurations(reference.plan))
+            messages.say_if_slices_alone(console, fingerprint, purpose.configurations)
         require_planned(reference.plan, purpose.configurations)
         splits = keep_or_make_folds(run, dataset, fingerprint, reference.plan.seed, console, purpose.folds)
         budget = wanted.budget_on(purpose.device)

@@ -11,10 +11,12 @@ from rich.table import Table
 from autoseg.commands.plan_options import PlanOptions
 from autoseg.dataset.case import Dataset
 from autoseg.dataset.drawn_on import counts_told
+from autoseg.dataset.fingerprint import Fingerprint, is_of_slices
 from autoseg.dataset.record import DatasetRecord
 from autoseg.machine.other_programs import DISTURBING
 from autoseg.names import listed
 from autoseg.plan.configuration import Configuration
+from autoseg.plan.defaults import SLICES_ALONE
 from autoseg.plan.plan import Plan, read_reasons
 from autoseg.plan.time_shares import SECONDS_A_FOLD, rounds, smallest_budget
 from autoseg.run_folder.budget_use import budget_use
@@ -76,6 +78,15 @@ def say_notes_on_splits(
             f"Delete {run.splits} to have folds made anew; models that are trained already would no longer fit.",
             style="yellow",
             soft_wrap=True,
+        )
+
+
+def say_if_slices_alone(console: Console, fingerprint: Fingerprint, configurations: Sequence[str]) -> None:
+    """Say that images of one slice are planned as slices, which is another default than that of volumes."""
+    if tuple(configurations) == SLICES_ALONE and is_of_slices(fingerprint):
+        flat = sum(1 in case.cropped_shape for case in fingerprint.cases)
+        console.print(
+            f"{flat} of {len(fingerprint.cases)} images have one slice, so 2d is planned: networks that see the plane."
         )
 
 

@@ -50,6 +50,9 @@ FOLDS = Between(2, 1_000)
 FOLD = Between(0, 999)
 SEED = Between(0, 2**32 - 1)
 CASES = Between(1, 100_000)
+PIXEL_MM = Between(1e-6, 200)
+"""The bounds of `autoseg.image.sound_geometry`, whose import takes longer than `--help` may."""
+
 SHARE_MISSING = Between(0, 0.5)
 
 

@@ -25,6 +25,7 @@ from autoseg.commands.option_bounds import (
     FOLDS,
     MEMORY_GB,
     PATCH_WORKERS,
+    PIXEL_MM,
     SEED,
     SHARE_MISSING,
     THREADS,
@@ -188,6 +189,17 @@ Ct = Annotated[
     ),
 ]
 
+PixelSize = Annotated[
+    Sequence[float] | float | None,
+    _several(
+        "--spacing",
+        "Size of the pixels of PNG, TIFF, JPEG and BMP in mm: one number, or height and width "
+        "[default: as the files state, else 1].",
+        "MM",
+    ),
+    PIXEL_MM,
+]
+
 Align = Annotated[
     str | None,
     Parameter(
@@ -200,7 +212,13 @@ Align = Annotated[
 
 # what is planned
 Dimensions = Annotated[
-    Sequence[str], _several("--config", "Configurations to plan and train, as 2d 3d.", "CHOICE", _DIMENSIONS)
+    Sequence[str] | None,
+    _several(
+        "--config",
+        "Configurations to plan and train, as 2d 3d [default: 3d; 2d for images of one slice].",
+        "CHOICE",
+        _DIMENSIONS,
+    ),
 ]
 Memory = Annotated[
     float | Literal["auto"] | None,
@@ -236,10 +254,11 @@ StudySequences = Annotated[
     ),
 ]
 StudyDimensions = Annotated[
-    Sequence[str],
+    Sequence[str] | None,
     _several(
         "--dimensions",
-        "Input dimensions to compare: slices, slices with their neighbours, volumes.",
+        "Input dimensions to compare: slices, slices with their neighbours, volumes [default: 2d 2.5d 3d; 2d for "
+        "images of one slice].",
         "CHOICE",
         _DIMENSIONS,
     ),
@@ -256,7 +275,12 @@ TrustTimes = Annotated[
 
 # how it is trained
 PlannedConfigurations = Annotated[
-    Sequence[str], _several("--config", "Configurations in plan.yaml to train, one after the other.", "NAME")
+    Sequence[str] | None,
+    _several(
+        "--config",
+        "Configurations in plan.yaml to train, one after the other [default: 3d; 2d for images of one slice].",
+        "NAME",
+    ),
 ]
 FoldToTrain = Annotated[
     int | Literal["all"],
@@ -282,7 +306,8 @@ MemberConfigurations = Annotated[
     Sequence[str] | None,
     _several(
         "--config",
-        "Configurations, averaged, without post-processing [default: what was selected, else 3d].",
+        "Configurations, averaged, without post-processing [default: what was selected, else 3d; 2d for "
+        "images of one slice].",
         "NAME",
     ),
 ]

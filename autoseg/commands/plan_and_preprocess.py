@@ -15,6 +15,7 @@ from autoseg.commands.options import (
     Dimensions,
     FollowLinks,
     Memory,
+    PixelSize,
     PlanOnly,
     Replan,
     RunBudget,
@@ -26,7 +27,6 @@ from autoseg.commands.options import (
 )
 from autoseg.commands.plan_options import check_plan_options
 from autoseg.commands.preparation import prepare, source_of
-from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.paths import RunFolder
 
@@ -36,8 +36,9 @@ def plan_and_preprocess(
     dataset: DatasetFolder,
     output: RunToMake,
     *,
-    config: Dimensions = DEFAULT_CONFIGURATIONS,
+    config: Dimensions = None,
     ct: Ct = None,
+    spacing: PixelSize = None,
     align: Align = None,
     time_budget: RunBudget = None,
     memory: Memory = None,
@@ -71,6 +72,7 @@ def plan_and_preprocess(
         check_plan_options(time_budget, memory, device, architecture, devices=devices, threads=threads, align=align),
         configurations_of(config),
         ct=ct,
+        spacing=spacing,
         plan_only=plan_only,
         replan=replan,
         trust_times=trust_times,

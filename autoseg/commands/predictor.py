@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from autoseg.commands.dictionary_transform import OnDictionary
@@ -143,6 +144,8 @@ class Predictor:
         }
         needed = [name for name in self.sequences if name in seen]
         case = one_case(image, self.sequences, spacing, needed=needed)
+        # pictures get the size of their pixels by the rule of the training cases
+        case = replace(case, pixel_spacing=self._models.fingerprint.pixel_spacing)
         predicted = predict_one(self._models, case, threads=self._threads, probabilities=probabilities, members=members)
         for note in predicted.notes:
             warnings.warn(note, PredictionWarning, stacklevel=2)

@@ -21,16 +21,23 @@ from autoseg.commands.plan_options import (
     refuse_other_plan,
     sequence_to_align_onto,
 )
-from autoseg.commands.raw_data import default_workers, is_edited, keep_fingerprint, read_and_check, require_room
+from autoseg.commands.raw_data import (
+    default_workers,
+    is_edited,
+    keep_fingerprint,
+    pixel_size,
+    read_and_check,
+    require_room,
+)
 from autoseg.dataset.case import Dataset
 from autoseg.dataset.disk_space import estimate_bytes, require_disk_space
-from autoseg.dataset.fingerprint import Fingerprint
+from autoseg.dataset.fingerprint import Fingerprint, is_of_slices
 from autoseg.errors import InputError, PlanError, RunFolderError
 from autoseg.files import differing_fields
 from autoseg.machine import clock
 from autoseg.machine.cores import available_cores
 from autoseg.machine.launcher import rank_of_launcher
-from autoseg.plan.plan import Plan, read_plan
+from autoseg.plan.plan import Plan, default_configurations, read_plan
 from autoseg.plan.study_cells import Cell, Grid
 from autoseg.run_folder.dataset_record import read_record
 from autoseg.run_folder.lock import locked
@@ -86,6 +93,7 @@ def prepare(
     configurations: tuple[str, ...],
     *,
     ct: Sequence[str] | None = None,
+    spacing: Sequence[float] | float | None = None,
     grid: Grid | None = None,
     folds: int | None = None,
     plan_only: bool = False,
@@ -100,8 +108,9 @@ def prepare(
         dataset: folder or `cases.csv` of the raw data set, or its table.
         run: RUN folder to create or to go on with.
         wanted: options that decide the plan.
-        configurations: configurations to preprocess; for a study, the input dimensions of its grid.
+        configurations: configurations to preprocess; empty = the default, or those of a study's grid.
         ct: names of the channels that are CT; None = it is found.
+        spacing: size of the pixels of pictures in mm, one number or height and width; None = it is found.
         grid: grid of a study; the plan gets a configuration for each of its cells. None = no study.
         folds: number of folds; None = as many as `splits.json` has, or else five.
         plan_only: whether to leave the preprocessing out.
@@ -124,12 +133,20 @@ def prepare(
     where, measured_on = _device(to_plan_for, measures=replan or not run.plan.exists())
     messages.say_budget(console, former.time_budget_seconds if former else wanted.budget_on(where), where, wanted)
     read = read_and_check(
-        dataset, run, ct=ct, workers=workers or wanted.threads, trust_times=trust_times, console=console
+        dataset,
+        run,
+        ct=ct,
+        pixel_spacing=pixel_size(spacing),
+        workers=workers or wanted.threads,
+        trust_times=trust_times,
+        console=console,
     )
     drawn = [case.drawn_on for case in read.dataset.cases]
     onto = sequence_to_align_onto(to_plan_for.align, read.dataset.channels, drawn)
     to_plan_for = replace(to_plan_for, align=onto)
-    cells = grid.cells(read.dataset.channels) if grid else ()
+    if grid:
+        # what is wrong with a set of sequences is told before anything is measured
+        grid.cells(read.dataset.channels)
     if not plan_only and not run.plan.exists():
         # where there is a plan, preprocess() checks the space and counts what is preprocessed already
         require_disk_space(run.path, estimate_bytes(read.shapes, len(read.dataset.channels)))
@@ -139,6 +156,8 @@ def prepare(
             run.time_spent.unlink(missing_ok=True)
         add_time(run, Stage("check"), clock.now() - started)
         fingerprint = keep_fingerprint(run, read, workers=count, console=console)
+        slices_alone = is_of_slices(fingerprint)
+        cells = grid.cells(read.dataset.channels, slices_alone=slices_alone) if grid else ()
         if run.plan.exists() and not replan:
             plan = _keep_plan(run, read.dataset, fingerprint, console, folds)
             _refuse_other_cells(run, plan, cells)
@@ -148,7 +167,7 @@ def prepare(
             plan = make_plan(run, read.dataset, fingerprint, purpose, console)
         messages.say_drawn_on(console, plan, drawn)
         if not plan_only:
-            names = [cell.name for cell in cells] or configurations
+            names = [cell.name for cell in cells] or configurations or default_configurations(plan)
             sources = tuple(dict.fromkeys(map(plan.preprocessed_as, names)))
             preprocess(run, read.dataset, plan, sources, count)
     return PreparedRun(plan, read.dataset, fingerprint, count)

@@ -16,7 +16,8 @@ from autoseg.dataset.case import Dataset
 from autoseg.dataset.fingerprint import Fingerprint, has_boxes, read_fingerprint, same_properties, write_fingerprint
 from autoseg.dataset.record import DatasetRecord, changed_cases, record_of
 from autoseg.dataset.sequences_apart import far_apart
-from autoseg.errors import ImageError
+from autoseg.errors import ImageError, InputError
+from autoseg.image.flat.resolution import PixelSpacing
 from autoseg.image.geometry import Shape
 from autoseg.machine.cores import available_cores
 from autoseg.machine.map_cases import workers_within_memory
@@ -55,6 +56,7 @@ def read_and_check(
     run: RunFolder,
     *,
     ct: Sequence[str] | None = None,
+    pixel_spacing: PixelSpacing | None = None,
     workers: int | None,
     trust_times: bool,
     console: Console,
@@ -65,18 +67,21 @@ def read_and_check(
         path: folder or `cases.csv` of the data set, or its table.
         run: RUN folder that may hold the record of an earlier reading.
         ct: names of the channels that are CT, or `none`; None = as recorded, else by names and values.
+        pixel_spacing: spacing (y, x) in mm of pictures; None = as recorded, else as the files state, else 1 mm.
         workers: number of cases that are checked at once; None = as many as cores and memory allow.
         trust_times: do not read files again whose size and time are as they were.
         console: console for the summary.
 
     Raises:
         DatasetError: the data set has problems; the message lists all of them.
-        InputError: `ct` names no channel.
+        InputError: `ct` names no channel, or a spacing is given for images that are no pictures.
     """
     from autoseg.dataset.check import check_dataset
     from autoseg.dataset.ct_channels import asked_for, decide, notes
+    from autoseg.dataset.pictures import sized
     from autoseg.dataset.read import read_dataset
     from autoseg.dataset.summary import print_summary
+    from autoseg.image.flat.read import ASSUMED
 
     dataset = read_dataset(path)
     seen = read_record(run) if run.dataset.exists() else None
@@ -85,12 +90,26 @@ def read_and_check(
     elif seen is not None and seen.channels == dataset.channels:
         # what was said or seen when the data set was first read
         dataset = replace(dataset, ct=seen.ct)
+    given = pixel_spacing or (None if seen is None else seen.pixel_spacing)
+    dataset = sized(dataset, given)
     record = record_of(dataset, seen, trust_times=trust_times, workers=workers or available_cores())
     changed = tuple(case.name for case in record.cases) if seen is None else changed_cases(seen, record)
     if not changed:
         console.print(f"Data set {dataset.name}: {len(dataset.cases)} cases, unchanged since they were checked.")
         return Read(dataset, record, (), ())
     check = check_dataset(dataset, workers=workers or default_workers(dataset))
+    sources = {case.sized_by for case in check.cases}
+    if pixel_spacing is not None and "" in sources:
+        raise InputError(
+            "--spacing: is for PNG, TIFF, JPEG and BMP alone, and these images state their own spacing; leave it out"
+        )
+    if sources == {""}:
+        # pictures were replaced by images with a place in a patient
+        dataset, record = sized(dataset, None), record.changed(pixel_spacing=None)
+    if sources == {"assumed"}:
+        # whatever a new image states, its pixels are then taken as these are
+        dataset = sized(dataset, ASSUMED)
+        record = record.changed(pixel_spacing=ASSUMED)
     channels = dataset.channels
     present, alike = [case.present for case in check.cases], [case.like_ct for case in check.cases]
     if ct is None and (seen is None or seen.channels != dataset.channels):
@@ -99,6 +118,20 @@ def read_and_check(
     told = notes(channels, dataset.ct, present, alike)
     print_summary(dataset, replace(check, warnings=(*check.warnings, *told)), console)
     return Read(dataset, record, changed, tuple(case.geometry.shape for case in check.cases))
+
+
+def pixel_size(spacing: Sequence[float] | float | None) -> PixelSpacing | None:
+    """Return the spacing (y, x) that --spacing gives.
+
+    Raises:
+        InputError: it is not one number or two.
+    """
+    if spacing is None:
+        return None
+    numbers = tuple(float(number) for number in ((spacing,) if isinstance(spacing, float | int) else spacing))
+    if len(numbers) not in (1, 2):
+        raise InputError(f"--spacing: has {len(numbers)} numbers; give one, or height and width of a pixel in mm")
+    return numbers[0], numbers[-1]
 
 
 def default_workers(dataset: Dataset) -> int:

@@ -19,6 +19,7 @@ from autoseg.commands.options import (
     FollowLinks,
     Memory,
     NoSelect,
+    PixelSize,
     Replan,
     RunBudget,
     RunToMake,
@@ -33,7 +34,7 @@ from autoseg.commands.printed_results import ReportTime, report_if_finished, sho
 from autoseg.commands.select import select_at_end
 from autoseg.commands.train import require_preprocessed
 from autoseg.errors import PartialFailure
-from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS
+from autoseg.plan.plan import default_configurations
 from autoseg.results import RunResults
 from autoseg.run_folder.folds import read_folds
 from autoseg.run_folder.paths import RunFolder
@@ -46,8 +47,9 @@ def run(
     dataset: DatasetFolder,
     output: RunToMake,
     *,
-    config: Dimensions = DEFAULT_CONFIGURATIONS,
+    config: Dimensions = None,
     ct: Ct = None,
+    spacing: PixelSize = None,
     align: Align = None,
     time_budget: RunBudget = None,
     memory: Memory = None,
@@ -89,12 +91,14 @@ def run(
         wanted,
         configurations,
         ct=ct,
+        spacing=spacing,
         replan=replan,
         workers=workers,
         trust_times=trust_times,
         follow_links=follow_links,
     )
     plan, splits = prepared.plan, read_splits(folder.splits)
+    configurations = configurations or default_configurations(plan)
     folds = [read_folds(folder, plan, name, splits) for name in configurations]
     for name in configurations:
         require_preprocessed(folder, plan, name, splits)

@@ -24,6 +24,7 @@ from autoseg.commands.options import (
     FoldCount,
     FollowLinks,
     Memory,
+    PixelSize,
     Replan,
     StudyBudget,
     StudyDimensions,
@@ -37,8 +38,8 @@ from autoseg.commands.options import (
 from autoseg.commands.plan_options import PlanOptions, check_plan_options
 from autoseg.commands.preparation import PreparedRun, prepare, source_of
 from autoseg.commands.printed_results import ReportTime
+from autoseg.dataset.fingerprint import is_of_slices
 from autoseg.errors import AutosegError, PartialFailure
-from autoseg.plan.defaults import DEFAULT_DIMENSIONS
 from autoseg.plan.plan import Plan
 from autoseg.plan.study_cells import Cell, Grid, cells_in
 from autoseg.run_folder.folds import read_folds
@@ -58,8 +59,9 @@ def study(
     output: StudyToMake,
     *,
     sequences: StudySequences = None,
-    dimensions: StudyDimensions = DEFAULT_DIMENSIONS,
+    dimensions: StudyDimensions = None,
     ct: Ct = None,
+    spacing: PixelSize = None,
     align: Align = None,
     time_budget: StudyBudget = None,
     folds: FoldCount = None,
@@ -89,7 +91,8 @@ def study(
         AutosegError: under the same conditions as in `plan_and_preprocess`.
         PartialFailure: a cell failed; the results of the others are written.
     """
-    grid = Grid(None if sequences is None else tuple(sequences), tuple(dimensions))
+    asked = None if dimensions is None else tuple(dimensions)
+    grid = Grid(None if sequences is None else tuple(sequences), asked)
     run, console = RunFolder(Path(output)), open_console()
     wanted = check_plan_options(
         time_budget, memory, device, architecture, devices=devices, threads=threads, epochs=epochs, align=align
@@ -98,8 +101,9 @@ def study(
         source_of(dataset),
         run,
         wanted,
-        grid.dimensions,
+        (),
         ct=ct,
+        spacing=spacing,
         grid=grid,
         folds=folds,
         replan=replan,
@@ -107,7 +111,8 @@ def study(
         trust_times=trust_times,
         follow_links=follow_links,
     )
-    cells = grid.cells(tuple(channel.name for channel in prepared.plan.channels))
+    channels = tuple(channel.name for channel in prepared.plan.channels)
+    cells = grid.cells(channels, slices_alone=is_of_slices(prepared.fingerprint))
     failures, plan = train_cells(run, prepared, cells, wanted, console=console)
     with timed(run, Stage("study report")):
         from inference.study.write import write_study

@@ -27,7 +27,6 @@ from autoseg.commands.printed_results import report_if_finished, show_report
 from autoseg.errors import InputError, RunFolderError
 from autoseg.files import read_model
 from autoseg.machine.launcher import leads_launch, rank_of_launcher
-from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.plan.plan import Plan, read_plan
 from autoseg.results import TrainedFold, TrainingResults
 from autoseg.run_folder.dataset_record import read_record
@@ -52,7 +51,7 @@ def train(
     run: PreprocessedRun,
     *,
     fold: FoldToTrain = "all",
-    config: PlannedConfigurations = DEFAULT_CONFIGURATIONS,
+    config: PlannedConfigurations = None,
     device: Device = "auto",
     epochs: Epochs = None,
     time_budget: FoldBudget = None,
@@ -84,7 +83,7 @@ def train(
     plan, splits = read_plan(folder.plan), read_splits(folder.splits)
     folds = _folds(fold, len(splits))
     _check_own_folds(folder, splits)
-    configurations = configurations_of(config)
+    configurations = configurations_of(config, plan)
     if rank_of_launcher() is not None and len(folds) * len(configurations) > 1:
         raise InputError("torchrun trains one fold at a time: give --fold with its number, and one configuration")
     for name in configurations:
@@ -187,7 +186,7 @@ def _kind(device: str) -> str:
 
 
 def _followed(
-    path: Path, fold: int | Literal["all"], config: str | Sequence[str], others: Sequence[float | None]
+    path: Path, fold: int | Literal["all"], config: str | Sequence[str] | None, others: Sequence[float | None]
 ) -> Finished:
     """Read the training that is to be repeated.
 

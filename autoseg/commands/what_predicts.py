@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from autoseg.commands.guards import configurations_of
-from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS
 from autoseg.plan.plan import Plan, read_plan
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.selection import Selection, read_selection
@@ -45,8 +44,7 @@ def what_predicts(folder: RunFolder, config: str | Sequence[str] | None, *, post
     selection = selected if config is None else None
     if selection is not None and not post_processing:
         selection = selection.changed(post_processing=())
-    wanted = DEFAULT_CONFIGURATIONS if config is None else config
-    configurations = configurations_of(wanted) if selection is None else selection.configurations
+    configurations = configurations_of(config, plan) if selection is None else selection.configurations
     for name in configurations:
         plan.configuration(name)
     return WhatPredicts(plan, selected, selection, configurations)

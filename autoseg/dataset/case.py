@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autoseg.image.flat.resolution import PixelSpacing
 from autoseg.image.labels import Labels
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class Case:
             reports them with all others, and reading the case raises them.
         held: images that are in memory, by the path in `images` that stands for each of them, and names it in
             messages; files are read for the others.
+        colours: whether its channels are the colours of a picture.
+        pixel_spacing: spacing (y, x) in mm with which pictures are read; None = as their files state, else 1 mm.
     """
 
     name: str
@@ -43,6 +46,8 @@ class Case:
     drawn_on: str | None = None
     problems: tuple[str, ...] = ()
     held: Mapping[Path, Image] = field(default_factory=dict)
+    colours: bool = False
+    pixel_spacing: PixelSpacing | None = None
 
     @property
     def present(self) -> tuple[bool, ...]:
@@ -68,6 +73,7 @@ class Dataset:
         left_out: files that are not used, a sentence for each reason.
         description: description in its `dataset.json`; may be empty.
         synthetic: whether its `dataset.json` states that the images are synthetic; None = it does not say.
+        pixel_spacing: spacing (y, x) in mm with which its pictures are read; None = as their files state.
     """
 
     name: str
@@ -83,3 +89,4 @@ class Dataset:
     left_out: tuple[str, ...] = ()
     description: str = ""
     synthetic: bool | None = None
+    pixel_spacing: PixelSpacing | None = None

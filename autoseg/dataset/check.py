@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,17 +15,21 @@ from numpy.typing import NDArray
 from autoseg.dataset.case import Case, Dataset
 from autoseg.dataset.ct_channels import looks_like_ct
 from autoseg.dataset.disk_space import is_small
-from autoseg.dataset.voxels import Findings, read_channels, read_label_map
+from autoseg.dataset.findings import Findings
+from autoseg.dataset.pictures import sizes_differ, told_together
+from autoseg.dataset.voxels import read_channels, read_label_map
 from autoseg.errors import DatasetError
 from autoseg.image.file_kind import why_unreadable
+from autoseg.image.flat.read import SpacingSource
 from autoseg.image.geometry import Geometry, to_canonical
 from autoseg.image.labels import IGNORE, Labels
 from autoseg.image.resampled_size import resampled_voxels, why_impossible
 from autoseg.machine.map_cases import map_cases
+from autoseg.names import listed
 
 USUAL_FOLDS = 5
 
-_LARGEST_LABEL, _MOST_LABELS, _SAMPLED = 255, 12, 200_000
+_LARGEST_LABEL, _MOST_LABELS, _SAMPLED, _NAMED = 255, 12, 200_000, 3
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class CheckedCase:
         voxels: number of voxels of each class in the label map, by class name; background and ignored ones included.
         like_ct: for each channel whether its image is CT by DICOM, or its values look like it where it is no DICOM.
         like_labels: for each channel whether its image has a few small whole numbers alone, as a label map has.
+        sized_by: where the size of a picture's pixels comes from; empty for images with a place in a patient.
     """
 
     name: str
@@ -46,6 +52,7 @@ class CheckedCase:
     voxels: Mapping[str, int]
     like_ct: tuple[bool, ...]
     like_labels: tuple[bool, ...]
+    sized_by: SpacingSource = ""
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,7 @@ class _Result:
     digest: bytes
     problems: tuple[str, ...]
     warnings: tuple[str, ...]
+    done: tuple[tuple[Path, str], ...]
 
 
 def check_dataset(dataset: Dataset, *, workers: int) -> Check:
@@ -96,15 +104,17 @@ def check_dataset(dataset: Dataset, *, workers: int) -> Check:
     problems = [*dataset.problems, *_too_few(dataset)]
     problems += [problem for result in results for problem in result.problems]
     rows = tuple(result.row for result in results if result.row is not None)
-    problems += _impossible_sizes(rows)
+    problems += sizes_differ([(row.name, row.sized_by) for row in rows]) or _impossible_sizes(rows)
     # classes and sequences that seem to be missing may be in cases that could not be read: those come first
     if problems := problems or _nothing_to_learn(dataset, rows):
         raise DatasetError(problems)
     warnings = [*dataset.warnings, *_few(dataset)]
     warnings += [warning for result in results for warning in result.warnings]
+    warnings += told_together([one for result in results for one in result.done])
     warnings += _absent_classes(dataset.labels, rows)
     warnings += _channels_of_labels(dataset.channels, rows)
     warnings += _lost_labels(dataset.labels, rows)
+    warnings += _slices_and_volumes(rows)
     warnings += _same_voxels(dataset.cases, [result.digest for result in results])
     return Check(tuple(warnings), rows)
 
@@ -126,9 +136,9 @@ def _check_case(case: Case, labels: Labels) -> _Result:
             for i, volume in enumerate(image.array)
         )
         like_labels = tuple(map(_looks_like_labels, image.array))
-        row = CheckedCase(case.name, image.geometry, case.present, voxels, like_ct, like_labels)
+        row = CheckedCase(case.name, image.geometry, case.present, voxels, like_ct, like_labels, image.sized_by)
         digest = hashlib.blake2b(np.ascontiguousarray(image.array).data, digest_size=16).digest()
-    return _Result(row, digest, tuple(findings.problems), tuple(findings.warnings))
+    return _Result(row, digest, tuple(findings.problems), tuple(findings.warnings), tuple(findings.done))
 
 
 def _without_missing(case: Case) -> Case:
@@ -220,6 +230,17 @@ def _lost_labels(labels: Labels, rows: tuple[CheckedCase, ...]) -> list[str]:
                 "declare larger regions first, or a region for this label alone"
             )
     return told
+
+
+def _slices_and_volumes(rows: tuple[CheckedCase, ...]) -> list[str]:
+    """A warning about images of one slice beside volumes: what most images are decides what is planned."""
+    flat = [row.name for row in rows if 1 in row.geometry.shape]
+    if not 0 < len(flat) < len(rows):
+        return []
+    return [
+        f"{len(flat)} of {len(rows)} images have one slice ({listed(flat, _NAMED)}), the others are volumes; the plan "
+        "follows from what most are"
+    ]
 
 
 def _same_voxels(cases: tuple[Case, ...], digests: list[bytes]) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from statistics import median
 from typing import Literal
 
 from pydantic import ValidationError, model_validator
@@ -107,21 +108,25 @@ class Fingerprint(SealedModel, FileModel):
     Args:
         dataset: name of the data set.
         channels: names of the channels, in order.
-        modality: modality of each channel as the data set declares it: "ct" (Hounsfield units) or "other".
+        modality: modality of each channel as the data set declares it: "ct" (Hounsfield units), "rgb"
+            (8-bit colours of pictures) or "other".
         labels: values and names of the classes.
         intensities: intensity statistics of each channel over the foreground voxels.
         median_relative_size_after_crop: median over cases of the number of voxels after the crop / before it.
         cases: properties of each case.
+        pixel_spacing: spacing (y, x) in mm with which pictures are read, training cases and new ones; None = as their
+            files state.
     """
 
     schema_version: Literal[1] = 1
     dataset: str
     channels: tuple[str, ...]
-    modality: tuple[Literal["ct", "other"], ...]
+    modality: tuple[Literal["ct", "rgb", "other"], ...]
     labels: Labels
     intensities: tuple[ForegroundIntensity, ...]
     median_relative_size_after_crop: float
     cases: tuple[CaseFingerprint, ...]
+    pixel_spacing: tuple[float, float] | None = None
 
 
 def write_fingerprint(path: Path, fingerprint: Fingerprint) -> None:
@@ -148,6 +153,12 @@ def read_fingerprint(path: Path) -> Fingerprint:
 def has_boxes(fingerprint: Fingerprint) -> bool:
     """Whether the boxes of the body were measured, which earlier releases did not."""
     return any(case.body for case in fingerprint.cases)
+
+
+def is_of_slices(fingerprint: Fingerprint) -> bool:
+    """Whether most images have a single slice, along the same axis, so that only 2D configurations can be planned."""
+    lengths = zip(*(case.cropped_shape for case in fingerprint.cases), strict=True)
+    return any(median(of_axis) == 1 for of_axis in lengths)
 
 
 def same_properties(before: Fingerprint, now: Fingerprint) -> bool:

@@ -11,6 +11,7 @@ from autoseg.dataset.dataset_json import FILE_NAME, labels_of
 from autoseg.dataset.voxels import count_values
 from autoseg.errors import DatasetError, ImageError
 from autoseg.image.file_kind import why_unreadable
+from autoseg.image.flat.kind import is_picture
 from autoseg.image.image import read_label
 from autoseg.image.label_file import read_segmentation
 from autoseg.image.labels import IGNORE, Labels
@@ -20,6 +21,7 @@ from autoseg.machine.map_cases import map_cases, workers_within_memory
 # a whole number as large as this is damage, which the check tells as a value that is not declared
 _NO_CLASS = 2**31
 _SHOWN = 8
+_MOST_OF_MASKS, _WHITE = 12, 255
 # bytes of memory that it takes to count the values of a label file, for each byte of the file
 _MEMORY_PER_FILE_BYTE = 400
 _DECLARE = (
@@ -150,6 +152,17 @@ def _require_apart(where: dict[str, Path]) -> None:
         raise ClassesDiffer(f"segments differ in upper and lower case alone: {'; '.join(told[:_SHOWN])}")
 
 
+def _require_no_smoothing(files: Sequence[Path], values: Mapping[str, int], source: Path) -> None:
+    """Refuse masks in PNG whose edges have values between black and white, each of which would be a class."""
+    if any(map(is_picture, files)) and len(values) > _MOST_OF_MASKS and _WHITE in values.values():
+        raise DatasetError(
+            [
+                f"{source}: the label files hold {len(values)} values up to {_WHITE}, as masks do that were resized, "
+                "smoothed or saved as JPEG; export them anew, or, if all of these are classes, " + _DECLARE
+            ]
+        )
+
+
 def labels_found(files: Sequence[Path], source: Path) -> tuple[Labels, tuple[str, ...]]:
     """Return the labels that names or values in label files give, and warnings; unreadable files are told later.
 
@@ -175,5 +188,6 @@ def labels_found(files: Sequence[Path], source: Path) -> tuple[Labels, tuple[str
                 f"declare the labels in a {FILE_NAME} there, or check the label files"
             ]
         )
+    _require_no_smoothing(files, found.values, source)
     empty = tuple(f"{source}: segment {name!r} has no voxel in any label file; it is no class" for name in found.empty)
     return labels_of({"background": 0} | found.values, source), empty

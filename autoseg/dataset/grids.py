@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from autoseg.image.flat.kind import has_no_place
 from autoseg.image.geometry import NEAR_VOXELS, ROUNDING_VOXELS, Geometry, farthest_apart, to_canonical
 from autoseg.image.image import Image
 
@@ -34,6 +35,9 @@ def placed_on(image: Image, target: Geometry, others: Sequence[Geometry] = ()) -
         others: grids by which other programs place the voxels of `target`; an image that was made there with such a
             program lies on one of them.
     """
+    if image.sized_by and has_no_place(target):
+        # the pixels of a picture are known by row and column alone, whatever size its file states
+        return Placed(image.array, "") if image.geometry.shape == target.shape else None
     # voxels that were stored in one order are the same ones, before any grid is turned to fit another
     for here, there in [(image.geometry, other) for other in others] + [(other, target) for other in image.others]:
         if target.largest_offset(image.geometry) > NEAR_VOXELS and there.largest_offset(here) <= NEAR_VOXELS:

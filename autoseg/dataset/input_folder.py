@@ -13,12 +13,11 @@ from autoseg.errors import InputError
 from autoseg.image.dicom.choice import Choice, place_and_choice
 from autoseg.image.dicom.tree import DicomTree, FoundSeries
 from autoseg.image.file_kind import why_unreadable
+from autoseg.image.flat.kind import is_picture
 from autoseg.image.text_headers import SEGMENTATION_ENDING
 from autoseg.image.walk import LeftOut, told_by_reason
 from autoseg.names import listed, nfc
 
-# previews that viewers write beside slices
-_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 _PACKED = (".bz2", ".xz", ".zip", ".gz", ".tar", ".tgz", ".7z", ".rar", ".zst")
 _SHOWN = 8
 
@@ -98,10 +97,11 @@ def image_name(image: Path) -> str:
 
 def _image_files(tree: DicomTree) -> list[Path]:
     """Image files that lie directly in the folder, and broken ones, which are told when their case is read."""
+    # pictures beside slices are previews that viewers write
     slices_here = any(found.folder == tree.folder for found in tree.series)
     unreadable = [one.file for one in tree.left_out if why_unreadable(one.file) is not None]
     here = [file for file in (*tree.others, *unreadable) if file.parent == tree.folder and split_ending(file)[1]]
-    return sorted(file for file in here if not (slices_here and file.suffix.lower() in _PICTURES))
+    return sorted(file for file in here if not (slices_here and is_picture(file)))
 
 
 def _image(found: FoundSeries, folder: Path, files: Sequence[Path], choice: Choice, *, by_patient: bool) -> InputImage:

@@ -22,6 +22,7 @@ from autoseg.dataset.table import match_channels
 from autoseg.errors import InputError
 from autoseg.image.dicom.choice import ONLY_ONE, place_and_choice
 from autoseg.image.file_kind import why_unreadable
+from autoseg.image.flat.kind import are_colours, is_picture
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,8 @@ def _from_names(images: Sequence[InputImage], channels: _Channels) -> list[Found
     count, first = len(channels.names), channels.needed.index(True)
     splits = {image: split_channel(_plain(image.name)) if image.may_be_channel else None for image in images}
     numbers = {split[1] for split in splits.values() if split is not None}
+    if are_colours(channels.names) and all(is_picture(image.path) for image in images) and not {1, 2} <= numbers:
+        return [Found(_whole(image, channels), str(image.path)) for image in _without_number(images, numbers)]
     # with one channel, or without any file of the first needed channel, the numbers in CASE_0001, CASE_0002 … count
     # cases, not channels
     numbers_are_channels = first in numbers and (count > 1 or (None not in splits.values() and numbers == {0}))
@@ -144,14 +147,23 @@ def _from_names(images: Sequence[InputImage], channels: _Channels) -> list[Found
                 found.append(_twice(split, image.path, files[split[1]], count))
             files[split[1]] = image.path
         else:
-            found.append(Found(_whole(image, channels.used), str(image.path)))
+            found.append(Found(_whole(image, channels), str(image.path)))
     found += [Found(_numbered(name, files, channels), str(files[min(files)])) for name, files in grouped.items()]
     return found
 
 
-def _whole(image: InputImage, used: tuple[bool, ...]) -> Case:
-    images = tuple(image.path if there else None for there in used)
-    return Case(_plain(image.name), images, several_channels_in_one_file=len(used) > 1)
+def _without_number(images: Sequence[InputImage], numbers: set[int]) -> list[InputImage]:
+    """Pictures in colour, whose channels are in one file, without nnU-Net's number where all of them have it."""
+    splits = [split_channel(_plain(image.name)) for image in images]
+    if numbers != {0} or None in splits:
+        return list(images)
+    return [replace(image, name=split[0]) for image, split in zip(images, splits, strict=True) if split is not None]
+
+
+def _whole(image: InputImage, channels: _Channels) -> Case:
+    images = tuple(image.path if there else None for there in channels.used)
+    colours = are_colours(channels.names) and is_picture(image.path)
+    return Case(_plain(image.name), images, several_channels_in_one_file=len(images) > 1, colours=colours)
 
 
 def _numbered(name: str, files: dict[int, Path], channels: _Channels) -> Case:
@@ -177,6 +189,9 @@ def _twice(split: tuple[str, int], image: Path, other: Path, count: int) -> Foun
 
 def _from_table(table: CsvTable, channels: _Channels) -> list[Found]:
     matched = match_channels(table.columns, channels.names)
+    of_pictures = table.sequence_columns() if are_colours(channels.names) and not any(matched) else ()
+    if len(of_pictures) == 1:
+        matched = of_pictures * len(channels.names)
     columns = tuple(column if there else None for column, there in zip(matched, channels.used, strict=True))
     if not any(columns):
         wanted = ", ".join(name for name, there in zip(channels.names, channels.used, strict=True) if there)
@@ -202,10 +217,14 @@ def _from_row(table: CsvTable, row: Row, columns: tuple[str | None, ...], channe
         problems.append(f"{table.where(row)}: names no image of the model's channels")
     # an empty cell leaves it to the plan, since nothing was drawn yet
     sequence, wrong = named(table, row, channels)
+    # one column of pictures in colour holds all channels
+    colours = len(columns) > 1 and len(set(columns)) == 1
     return Case(
         table.case_name(row),
         images,
         patient=table.text(row, PATIENT) or None,
         drawn_on=sequence,
-        problems=(*problems, *wrong),
+        several_channels_in_one_file=colours,
+        problems=tuple(dict.fromkeys((*problems, *wrong))),
+        colours=colours,
     )

@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.dataset.case import Case
-from autoseg.dataset.voxels import Findings, read_channels, read_label_map
+from autoseg.dataset.findings import Findings
+from autoseg.dataset.pictures import told_together
+from autoseg.dataset.voxels import read_channels, read_label_map
+from autoseg.image.flat.read import SpacingSource
 from autoseg.image.geometry import IDENTITY, Geometry, Reorientation, to_canonical
 from autoseg.image.labels import Labels
 from autoseg.image.nifti.fields import NiftiFields
@@ -28,6 +31,8 @@ class LoadedCase:
         reorientation: flips and permutation from the stored axes to those of the arrays.
         warnings: changes of the channels, such as the resampling of one onto another, one sentence each.
         nifti: transforms of that file as they are stored, where it is NIfTI.
+        sized_by: where the size of a picture's pixels comes from; empty for images with a place in a patient.
+        done: what was done with pictures, one sentence each.
     """
 
     image: NDArray[np.float32]
@@ -37,6 +42,8 @@ class LoadedCase:
     reorientation: Reorientation
     warnings: tuple[str, ...] = ()
     nifti: NiftiFields | None = None
+    sized_by: SpacingSource = ""
+    done: tuple[str, ...] = ()
 
     @property
     def geometry(self) -> Geometry:
@@ -80,4 +87,6 @@ def load_case(case: Case, labels: Labels | None, orientation: Literal["canonical
         reorientation=reorientation,
         warnings=tuple(findings.warnings),
         nifti=image.nifti,
+        sized_by=image.sized_by,
+        done=tuple(told_together(findings.done)),
     )

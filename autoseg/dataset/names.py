@@ -14,7 +14,7 @@ from autoseg.image.text_headers import SEGMENTATION_ENDING
 IMAGE_ENDINGS = (
     *(".nii.gz", ".gipl.gz", ".hdr.gz", SEGMENTATION_ENDING),
     *(".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr", ".gipl", ".vtk", ".dcm", ".ima", ".mnc", ".mrc", ".mgh"),
-    *(".mgz", ".tiff", ".tif", ".png", ".jpg", ".bmp", ".hdf5", ".h5"),
+    *(".mgz", ".tiff", ".tif", ".png", ".jpg", ".jpeg", ".bmp", ".hdf5", ".h5"),
 )
 _NUMBERED = re.compile(r"(?P<name>.+)_(?P<channel>\d{4})")
 

@@ -27,6 +27,7 @@ from autoseg.dataset.dataset_json import (
 from autoseg.dataset.listing import Found, checked_cases, missing
 from autoseg.dataset.names import entries, split_channel
 from autoseg.errors import DatasetError
+from autoseg.image.flat.kind import COLOURS, are_colours, is_picture
 from autoseg.image.text_headers import SEGMENTATION_ENDING
 from autoseg.image.walk import LeftOut, told_by_reason
 
@@ -71,7 +72,7 @@ def read_nnunet(folder: Path, document: Mapping[str, Any]) -> Dataset:
     path = folder / FILE_NAME
     declared = parse(NnunetDeclaration, document, path)
     labels = labels_of(declared.labels, path, declared.regions_class_order)
-    channels = declared.channel_names
+    channels = COLOURS if are_colours(declared.channel_names) else declared.channel_names
     problems: list[str] = []
     left_out: list[LeftOut] = []
     if declared.dataset is not None:
@@ -104,15 +105,27 @@ def _listed(folder: Path, files: Mapping[str, NnunetCaseFiles], channels: tuple[
     for name, case in files.items():
         images, label = tuple(folder / image for image in case.images), folder / case.label
         where = f"{FILE_NAME}, field dataset.{name}"
-        problems = [text for i, image in enumerate(images) for text in missing(image, f"{where}.images.{i}")]
+        if in_one_file := are_colours(channels) and len(images) == 1 and is_picture(images[0]):
+            images *= len(channels)
+        problems = [
+            text for i, image in enumerate(images[: len(case.images)]) for text in missing(image, f"{where}.images.{i}")
+        ]
         problems += missing(label, f"{where}.label")
-        if len(case.images) != len(channels):
+        if len(images) != len(channels):
             problems.append(
                 f"wrong number of channels: {where}.images lists {len(case.images)} files, "
                 f"declared are {len(channels)} channels"
             )
-        found.append(Found(Case(name, images, label, problems=tuple(problems)), where))
+        found.append(Found(_case_of(name, images, label, problems, in_one_file), where))
     return found
+
+
+def _case_of(
+    name: str, images: tuple[Path | None, ...], label: Path | None, problems: list[str], in_one_file: bool
+) -> Case:
+    """A case; the colours of a picture are the channels of one file."""
+    told = tuple(problems)
+    return Case(name, images, label, several_channels_in_one_file=in_one_file, problems=told, colours=in_one_file)
 
 
 def _by_convention(folder: Path, channels: tuple[str, ...], ending: str) -> tuple[list[Found], list[str]]:
@@ -151,13 +164,16 @@ def _by_convention(folder: Path, channels: tuple[str, ...], ending: str) -> tupl
 def _case(
     name: str, files: dict[int, Path], label: Path | None, channels: tuple[str, ...], folder: Path, expected: Path
 ) -> Case:
+    if in_one_file := are_colours(channels) and set(files) == {0} and is_picture(files[0]):
+        files = dict.fromkeys(range(len(channels)), files[0])
     lacking = [f"{channel} (_{i:04d})" for i, channel in enumerate(channels) if i not in files]
     extra = [file.name for i, file in sorted(files.items()) if i >= len(channels)]
     problems = []
     if not files:
         problems.append(f"missing file: has the label {label}, but no image in {folder}")
     elif lacking:
-        problems.append(f"wrong number of channels: no file in {folder} for {', '.join(lacking)}")
+        colours = "; pictures in colour have the channels R, G and B" if is_picture(next(iter(files.values()))) else ""
+        problems.append(f"wrong number of channels: no file in {folder} for {', '.join(lacking)}{colours}")
     if extra:
         problems.append(
             f"wrong number of channels: {', '.join(extra)}, but {FILE_NAME} declares {len(channels)} "
@@ -165,7 +181,7 @@ def _case(
         )
     if label is None:
         problems.append(f"missing file: has no label, {expected} does not exist")
-    return Case(name, tuple(files.get(i) for i in range(len(channels))), label, problems=tuple(problems))
+    return _case_of(name, tuple(files.get(i) for i in range(len(channels))), label, problems, in_one_file)
 
 
 def _with_ending(folder: Path, ending: str) -> Iterable[tuple[str, Path]]:

@@ -11,6 +11,7 @@ from autoseg.dataset.dataset_json import FILE_NAME, read_json
 from autoseg.dataset.decathlon import read_decathlon
 from autoseg.dataset.folder.dataset import read_folder
 from autoseg.dataset.nnunet import read_nnunet
+from autoseg.dataset.pictures import with_colours
 from autoseg.dataset.table import dataset_of_table, read_table_dataset
 from autoseg.errors import DatasetError
 
@@ -24,7 +25,7 @@ _OF_OTHERS = {"numTraining", "numTest", "tensorImageSize", "schema_version"}
 
 
 def read_dataset(path: Path | DataFrame) -> Dataset:
-    """Read the declaration of a data set and list its training cases; images are not opened.
+    """Read the declaration of a data set and list its training cases; of pictures the headers are read.
 
     Problems are kept in `Case.problems` and `Dataset.problems`; `check_dataset` reports them together with those
     that it finds in the files.
@@ -38,21 +39,21 @@ def read_dataset(path: Path | DataFrame) -> Dataset:
         DatasetError: the names of the files cannot be understood, or `dataset.json` or `cases.csv` is malformed.
     """
     if not isinstance(path, (str, Path)):
-        return dataset_of_table(frame_as_table(path))
+        return with_colours(dataset_of_table(frame_as_table(path)))
     path = Path(path)
     if path.is_file():
         if path.suffix.lower() == ".csv":
-            return read_table_dataset(path)
+            return with_colours(read_table_dataset(path))
         if path.name != FILE_NAME:
             raise DatasetError([f"{path}: is not a data set; name its folder, a {FILE_NAME} or a {TABLE_NAME}"])
         path = path.parent
     if not path.is_dir():
         raise DatasetError([f"{path}: does not exist; name the folder of a data set or its {TABLE_NAME}"])
     if (path / TABLE_NAME).is_file():
-        return read_table_dataset(path / TABLE_NAME)
+        return with_colours(read_table_dataset(path / TABLE_NAME))
     if (path / FILE_NAME).is_file():
-        return _by_declaration(path)
-    return read_folder(path)
+        return with_colours(_by_declaration(path))
+    return with_colours(read_folder(path))
 
 
 def _by_declaration(folder: Path) -> Dataset:

@@ -17,6 +17,7 @@ from autoseg.disk.checksums import SealedModel, digest_of
 from autoseg.errors import ImageError
 from autoseg.files import FileModel
 from autoseg.image.file_kind import why_unreadable
+from autoseg.image.flat.resolution import PixelSpacing
 from autoseg.image.integrity import files_of_image
 from autoseg.image.labels import Labels
 from autoseg.image.path_choice import split_choice
@@ -110,6 +111,7 @@ class DatasetRecord(SealedModel, FileModel):
         ct: for each channel whether it is CT (Hounsfield units).
         labels: values and names of the classes.
         file_ending: ending of the image files, such as ".nii.gz".
+        pixel_spacing: spacing (y, x) in mm with which pictures are read; None = as their files state.
         cases: training cases and their files.
     """
 
@@ -122,6 +124,7 @@ class DatasetRecord(SealedModel, FileModel):
     ct: tuple[bool, ...]
     labels: Labels
     file_ending: str
+    pixel_spacing: PixelSpacing | None = None
     cases: tuple[CaseSource, ...]
 
 
@@ -160,6 +163,7 @@ def record_of(
         ct=dataset.ct,
         labels=dataset.labels,
         file_ending=dataset.file_ending,
+        pixel_spacing=dataset.pixel_spacing,
         cases=tuple(source(case) for case in dataset.cases),
     )
 
@@ -207,10 +211,10 @@ def content_hash(path: Path) -> str | None:
 
 
 def changed_cases(before: DatasetRecord, now: DatasetRecord) -> tuple[str, ...]:
-    """Names of the cases that are gone, new or changed; all cases if the labels or channels differ."""
+    """Names of the cases that are gone, new or changed; all cases if labels, channels or the size of pixels differ."""
     old, new = ({case.name: case for case in record.cases} for record in (before, now))
     names = tuple(dict.fromkeys([*old, *new]))
-    if (before.labels, before.channels, before.ct) != (now.labels, now.channels, now.ct):
+    if any(getattr(before, fact) != getattr(now, fact) for fact in ("labels", "channels", "ct", "pixel_spacing")):
         return names
     return tuple(name for name in names if name not in old or not old[name].is_as(new.get(name)))
 

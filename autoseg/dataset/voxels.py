@@ -7,16 +7,19 @@ be read: the check lists the problems, reading raises them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.dataset.case import Case
+from autoseg.dataset.findings import Findings
 from autoseg.dataset.grids import covered_share, difference, overlap, placed_on
 from autoseg.dataset.lattice import padded_onto_one
-from autoseg.errors import DatasetError, ImageError
+from autoseg.dataset.pictures import fitted
+from autoseg.errors import ImageError
+from autoseg.image.flat.kind import is_picture
 from autoseg.image.geometry import ROUNDING_VOXELS, Geometry
 from autoseg.image.image import Image, read_image, resample_onto
 from autoseg.image.integrity import voxel_files_elsewhere
@@ -28,40 +31,7 @@ from autoseg.image.whole_numbers import written
 _LARGEST_TABLE = 1 << 16
 _LARGEST_VALUE = 1 << 62
 _SHOWN = 8
-
-
-@dataclass
-class Findings:
-    """What is found in the files of one case.
-
-    Args:
-        case: name of the case.
-        problems: sentences that begin with the case's name; with one of them the case cannot be used.
-        warnings: the same for what is unusual.
-        modalities: kind of scanner of each channel that is DICOM, such as `CT`, by number of the channel.
-    """
-
-    case: str
-    problems: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    modalities: dict[int, str] = field(default_factory=dict)
-
-    def problem(self, text: str) -> None:
-        """Add a problem: the case cannot be used."""
-        self.problems.append(f"{self.case}: {text}")
-
-    def warn(self, text: str) -> None:
-        """Add a warning: the case can be used."""
-        self.warnings.append(f"{self.case}: {text}")
-
-    def raise_problems(self) -> None:
-        """Raise the problems, if there are any.
-
-        Raises:
-            DatasetError: there are problems; the error carries all of them.
-        """
-        if self.problems:
-            raise DatasetError(self.problems)
+_WHITE = 255.0
 
 
 @dataclass(frozen=True)
@@ -127,6 +97,7 @@ def read_label_map(
     for note in (label.left_out, *label.notes, label.rounded):
         if note:
             findings.warn(f"label {note}")
+    findings.did(path, *label.done)
     counts = count_values(label.array)
     _check_values(path, counts, labels, findings)
     if geometry is None:
@@ -163,7 +134,7 @@ def count_values(array: NDArray) -> dict[float, int]:
 def _from_one_file(case: Case, findings: Findings) -> Image | None:
     path = next(image for image in case.images if image is not None)
     image = _read(case, path, findings)
-    if image is None:
+    if image is None or (image := fitted(case, path, image, findings)) is None:
         return None
     present = np.flatnonzero(case.present)
     held = image.array.shape[0]
@@ -187,7 +158,7 @@ def _from_files(case: Case, findings: Findings) -> Image | None:
     first: tuple[Path, Image] | None = None
     for channel, path in enumerate(case.images):
         image = None if path is None else _read(case, path, findings)
-        if path is None or image is None:
+        if path is None or image is None or (image := fitted(case, path, image, findings)) is None:
             continue
         if image.modality:
             findings.modalities[channel] = image.modality
@@ -207,11 +178,17 @@ def _from_files(case: Case, findings: Findings) -> Image | None:
 
 def _placed(path: Path, image: Image, first: Path, target: Geometry, findings: Findings) -> NDArray | None:
     """Bring a channel (channel, z, y, x) onto the grid of the first one; None where the two do not overlap."""
-    placed = placed_on(Image(image.array, image.geometry), target)
+    placed = placed_on(replace(image, others=()), target)
     if placed is not None:
         if placed.beside:
             findings.warn(f"{path} lies beside the grid of {first} ({placed.beside}): taken as lying on it")
         return placed.array
+    if image.sized_by:
+        findings.problem(
+            f"{path} and {first} are not pictures of one size ({difference(image.geometry, target)}); pictures have no "
+            "place by which one could be resampled onto the other"
+        )
+        return None
     if not overlap(target, image.geometry):
         findings.problem(
             f"{path} and {first} do not overlap in space; are they of the same patient and examination, "
@@ -229,7 +206,7 @@ def _read(case: Case, path: Path, findings: Findings) -> Image | None:
     if path in case.held:
         return case.held[path]
     try:
-        image = read_image(path)
+        image = read_image(path, pixel_spacing=case.pixel_spacing)
     except ImageError as error:
         findings.problem(str(error))
         return None
@@ -237,6 +214,7 @@ def _read(case: Case, path: Path, findings: Findings) -> Image | None:
     for note in (image.left_out, *image.notes):
         if note:
             findings.warn(note)
+    findings.did(path, *image.done)
     return image
 
 
@@ -283,7 +261,8 @@ def _check_values(path: Path, counts: Mapping[float, int], labels: Labels, findi
         declared = ", ".join(f"{value} ({name})" for value, name in named)
         found = ", ".join(f"{written(value)} ({counts[value]} voxels)" for value in undeclared[:_SHOWN])
         more = f" and {len(undeclared) - _SHOWN} more" if len(undeclared) > _SHOWN else ""
-        findings.problem(f"label {path}: label value not declared: {found}{more}; declared are {declared}")
+        cure = _cure_of_masks(path, undeclared, labels)
+        findings.problem(f"label {path}: label value not declared: {found}{more}; declared are {declared}{cure}")
     if fractional or undeclared:
         return
     if set(counts) <= {labels.values[0]}:
@@ -293,6 +272,18 @@ def _check_values(path: Path, counts: Mapping[float, int], labels: Labels, findi
     elif set(counts) <= {labels.values[0], labels.ignore}:
         annotated = counts[labels.values[0]] / sum(counts.values())
         findings.warn(f"label {path} is empty: of the {annotated:.1%} that are annotated, all is background")
+
+
+def _cure_of_masks(path: Path, undeclared: list[float], labels: Labels) -> str:
+    """What to do with a picture of 0 and 255, as most programs save masks; empty where that is not what was found."""
+    if not is_picture(path) or _WHITE not in undeclared:
+        return ""
+    if len(undeclared) > 1:
+        return "; a mask of more values than it has classes was resized, smoothed or saved as JPEG: export it anew"
+    name = labels.names[-1]
+    return (
+        f'; if 255 is {name}, declare it so in dataset.json ("{name}": 255), or save the masks with {labels.values[-1]}'
+    )
 
 
 def _listed(values: list[float]) -> str:

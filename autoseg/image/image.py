@@ -20,6 +20,7 @@ from autoseg.image.dicom.choice import ONLY_ONE, Choice
 from autoseg.image.dicom.read import read_dicom, read_dicom_geometry
 from autoseg.image.dicom_file import is_dicom_file
 from autoseg.image.file_kind import require_readable
+from autoseg.image.flat.kind import LABEL_ENDING, is_picture
 from autoseg.image.geometry import Geometry, Shape
 from autoseg.image.image_header import (
     geometry_of,
@@ -35,6 +36,8 @@ from autoseg.image.text_headers import SEGMENTATION_ENDING
 from autoseg.image.whole_numbers import rounded
 
 if TYPE_CHECKING:
+    from autoseg.image.flat.read import SpacingSource
+    from autoseg.image.flat.resolution import PixelSpacing
     from autoseg.image.nifti.fields import NiftiFields
 
 NIFTI_ENDINGS = (".nii", ".nii.gz")
@@ -55,6 +58,8 @@ class Image:
         rounded: sentence that says which values of a label map were rounded; empty where none was.
         others: grids by which other programs place the same voxels, where a NIfTI file holds two.
         nifti: both transforms of a NIfTI file as they are stored, for writing; None = those of the geometry.
+        sized_by: where the size of the pixels of a picture (PNG, TIFF, JPEG, BMP) comes from; empty for other formats.
+        done: what was done with a picture, one sentence each, the same for each such file.
     """
 
     array: NDArray
@@ -66,16 +71,19 @@ class Image:
     rounded: str = ""
     others: tuple[Geometry, ...] = ()
     nifti: NiftiFields | None = None
+    sized_by: SpacingSource = ""
+    done: tuple[str, ...] = ()
 
 
-def read_image(path: Path, choice: Choice = ONLY_ONE) -> Image:
+def read_image(path: Path, choice: Choice = ONLY_ONE, pixel_spacing: PixelSpacing | None = None) -> Image:
     """Read a file or a folder of DICOM slices as a float32 image (channel, z, y, x).
 
-    A fourth dimension, or the components of a vector image, become channels.
+    A fourth dimension, the components of a vector image, or the colours of a picture become channels.
 
     Args:
         path: path of the file or folder; of DICOM also one that says what is chosen, such as `scan?echo=4.92`.
         choice: which volume is read where DICOM files hold several.
+        pixel_spacing: spacing (y, x) in mm of a picture (PNG, TIFF, JPEG, BMP); None = as its file states, else 1 mm.
 
     Raises:
         ImageError: the file is missing, unreadable, truncated or not three-dimensional, or DICOM files hold several
@@ -86,6 +94,8 @@ def read_image(path: Path, choice: Choice = ONLY_ONE) -> Image:
         return _dicom_image(path, choice, np.float32)
     if path.name.lower().endswith(SEGMENTATION_ENDING):
         raise ImageError(f"{path}: is a segmentation of 3D Slicer, which is read as a label; give the image")
+    if (picture := _picture(path, pixel_spacing, is_label=False)) is not None:
+        return replace(picture, array=picture.array.astype(np.float32))
     if (own := _own_reader(path, as_stored=False)) is not None:
         return own
     return _by_itk(path, np.float32)
@@ -111,7 +121,7 @@ def read_label(path: Path) -> Image:
 
 
 def read_layers(path: Path) -> Image:
-    """Read a file that is not DICOM in its own dtype; a fourth dimension, or a vector's components, are channels.
+    """Read a label file that is not DICOM in its own dtype; a fourth dimension, or a vector's components, are channels.
 
     Args:
         path: path of the file.
@@ -122,6 +132,8 @@ def read_layers(path: Path) -> Image:
     Raises:
         ImageError: in the cases of `read_image`.
     """
+    if (picture := _picture(path, None, is_label=True)) is not None:
+        return picture
     own = _own_reader(path, as_stored=True)
     return _by_itk(path, None) if own is None else own
 
@@ -146,8 +158,12 @@ def from_sitk(image: sitk.Image, dtype: DTypeLike | None) -> Image:
     return Image(np.ascontiguousarray(array, dtype=dtype), geometry_of(image))
 
 
-def read_geometry(path: Path) -> tuple[Geometry, int]:
+def read_geometry(path: Path, pixel_spacing: PixelSpacing | None = None) -> tuple[Geometry, int]:
     """Read geometry and number of channels from the header, without reading the voxels.
+
+    Args:
+        path: path of the file or folder.
+        pixel_spacing: spacing (y, x) in mm of a picture; None = as its file states, else 1 mm.
 
     Raises:
         ImageError: the file is missing, or its header cannot be read.
@@ -156,6 +172,12 @@ def read_geometry(path: Path) -> tuple[Geometry, int]:
     if is_dicom(path):
         with itk_errors_told(path):
             return read_dicom_geometry(path), 1
+    if is_picture(path):
+        # Pillow takes a tenth of a second to import
+        from autoseg.image.flat.read import read_picture_grid
+
+        if (picture := read_picture_grid(path, pixel_spacing)) is not None:
+            return picture.geometry, picture.channels
     if path.name.lower().endswith(_OWN_READER):
         # nibabel takes half a second to import
         from autoseg.image.nifti.read import read_nifti_geometry
@@ -184,7 +206,8 @@ def is_dicom(path: Path) -> bool:
 def write_image(path: Path, image: Image) -> None:
     """Write an image atomically, in the format that the file's ending names.
 
-    Several channels become a vector image. A NIfTI file gets the transforms of the image's `nifti`, where it has them.
+    Several channels become a vector image. PNG holds label maps of one slice. A NIfTI file gets the transforms of the
+    image's `nifti`, where it has them.
 
     Raises:
         ImageError: the format cannot be written, or writing to the disk fails.
@@ -196,6 +219,10 @@ def write_image(path: Path, image: Image) -> None:
                 from autoseg.image.nifti.write import write_nifti
 
                 write_nifti(temporary, image.array, image.geometry, image.nifti)
+            elif path.name.lower().endswith(LABEL_ENDING):
+                from autoseg.image.flat.write import write_label_picture
+
+                write_label_picture(temporary, image.array, image.geometry)
             else:
                 _write_by_itk(temporary, image)
         except (RuntimeError, OSError) as error:
@@ -255,6 +282,17 @@ def resample_affinely(
     resampling.SetInterpolator(sitk.sitkNearestNeighbor if nearest else sitk.sitkLinear)
     resampling.SetNumberOfWorkUnits(1)
     return sitk.GetArrayFromImage(resampling.Execute(sitk.GetImageFromArray(array)))
+
+
+def _picture(path: Path, pixel_spacing: PixelSpacing | None, *, is_label: bool) -> Image | None:
+    """The image of a picture; None where a file is none."""
+    if not is_picture(path):
+        return None
+    from autoseg.image.flat.read import read_picture
+
+    if (found := read_picture(path, pixel_spacing, is_label=is_label)) is None:
+        return None
+    return Image(found.array, found.grid.geometry, sized_by=found.grid.source, done=found.told)
 
 
 def _own_reader(path: Path, *, as_stored: bool) -> Image | None:

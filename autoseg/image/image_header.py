@@ -27,10 +27,10 @@ from autoseg.memory import lacks_memory
 
 READ_BY = (
     *("NrrdImageIO", "MetaImageIO", "GiplImageIO", "VTKImageIO", "MRCImageIO"),
-    *("MINCImageIO", "HDF5ImageIO", "TIFFImageIO", "PNGImageIO", "JPEGImageIO", "BMPImageIO"),
+    *("MINCImageIO", "HDF5ImageIO"),
 )
-"""ITK's readers that are used. NIfTI has a reader of its own; ITK's others are for formats whose files name further
-files, or of microscopes."""
+"""ITK's readers that are used. NIfTI and pictures have readers of their own; ITK's others are for formats whose files
+name further files, or of microscopes."""
 
 COMPLEX = "its voxels are complex numbers; export their magnitude, or real and imaginary part as an image each"
 """Why an image of complex numbers is refused, and what to do."""

@@ -10,7 +10,7 @@ import numpy as np
 from autoseg.errors import ImageError
 from autoseg.image.geometry import Geometry, corner_voxels
 
-_LEAST_SPACING_MM = 1e-6
+LEAST_SPACING_MM = 1e-6
 LARGEST_SPACING_MM = 200.0
 """Voxels of scanners are far smaller, also those of scouts; a larger number has another unit, or is damaged."""
 
@@ -41,7 +41,7 @@ def require_sound(path: Path, geometry: Geometry) -> None:
     """
     spacing = np.array(geometry.spacing)
     stated = f"a spacing of {_times(geometry.spacing)} mm (x, y, z)"
-    if not (spacing >= _LEAST_SPACING_MM).all() or not np.isfinite(spacing).all():
+    if not (spacing >= LEAST_SPACING_MM).all() or not np.isfinite(spacing).all():
         _refuse(path, stated, "export the image again")
     extent = spacing * geometry.shape
     if not (spacing <= LARGEST_SPACING_MM).all():

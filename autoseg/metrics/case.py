@@ -142,6 +142,8 @@ def case_metrics(
             )
         truth, guess = truth * annotated, guess * annotated
     boxes = zip(class_boxes(truth, labels), class_boxes(guess, labels), strict=True)
+    # an image of one line or one voxel is left as it is
+    flat = truth.shape.index(1) if truth.shape.count(1) == 1 else None
     rows = []
     for index, (of_truth, of_guess) in enumerate(boxes, start=1):
         # an empty box where neither has the class
@@ -153,7 +155,7 @@ def case_metrics(
                 class_name=labels.foreground[index - 1],
                 voxel_ml=float(np.prod(spacing)) / 1000,
                 counts=count_voxels(*masks, total=total),
-                surface=surface_metrics(*masks, spacing, tolerance_mm) if surfaces else None,
+                surface=surface_metrics(*masks, spacing, tolerance_mm, flat) if surfaces else None,
                 lesions=match_lesions(*masks, spacing),
             )
         )

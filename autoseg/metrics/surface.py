@@ -38,15 +38,22 @@ def surface_metrics(
     prediction: NDArray[np.bool_],
     spacing: Spacing,
     tolerance_mm: float = TOLERANCE_MM,
+    flat_axis: int | None = None,
 ) -> SurfaceMetrics:
     """Compute the surface metrics of two masks; outside of the arrays counts as outside of the masks.
+
+    In an image of one slice the surface is the outline in its plane; in space every voxel would lie on the surface.
 
     Args:
         reference: reference mask (z, y, x).
         prediction: predicted mask (z, y, x).
         spacing: spacing (z, y, x) in mm.
         tolerance_mm: distance in mm up to which surfaces agree, for the surface Dice.
+        flat_axis: axis (0 = z, 1 = y, 2 = x) along which the image has a single voxel; None = it is a volume.
     """
+    if flat_axis is not None:
+        reference, prediction = (mask.squeeze(flat_axis) for mask in (reference, prediction))
+    lengths = [mm for axis, mm in enumerate(spacing) if axis != flat_axis]
     present = bool(reference.any()), bool(prediction.any())
     if not all(present):
         return SurfaceMetrics(None, 0.0 if any(present) else None)
@@ -55,13 +62,13 @@ def surface_metrics(
     from monai.metrics.hausdorff_distance import compute_hausdorff_distance
     from monai.metrics.surface_dice import compute_surface_dice
 
-    # MONAI takes (batch, class, z, y, x)
+    # MONAI takes (batch, class, z, y, x), or without one axis
     truth, guess = (torch.from_numpy(np.ascontiguousarray(mask))[None, None] for mask in (reference, prediction))
     with warnings.catch_warnings():
         # MONAI warns about a deprecated argument that its own code passes
         warnings.filterwarnings("ignore", category=FutureWarning, module="monai")
-        hd95 = compute_hausdorff_distance(guess, truth, include_background=True, percentile=95, spacing=list(spacing))
+        hd95 = compute_hausdorff_distance(guess, truth, include_background=True, percentile=95, spacing=lengths)
         dice = compute_surface_dice(
-            guess, truth, [tolerance_mm], include_background=True, spacing=list(spacing), use_subvoxels=True
+            guess, truth, [tolerance_mm], include_background=True, spacing=lengths, use_subvoxels=True
         )
     return SurfaceMetrics(float(hd95), float(dice))

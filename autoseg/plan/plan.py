@@ -16,6 +16,7 @@ from autoseg.image.labels import Labels
 from autoseg.names import PlainName
 from autoseg.plan.bounds import MOST_DEVICES, Seconds
 from autoseg.plan.configuration import Configuration
+from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS, SLICES_ALONE
 from autoseg.plan.input_rules import input_problems
 from autoseg.plan.region import Region
 from autoseg.plan.yaml_comments import commented_text, comments, read_yaml
@@ -23,7 +24,7 @@ from autoseg.plan.yaml_comments import commented_text, comments, read_yaml
 FIRST = "first"
 """The value of `align` that stands for the first sequence that a case has."""
 
-Normalization = Literal["ct", "z_score"]
+Normalization = Literal["ct", "z_score", "rgb_to_0_1"]
 
 PLANNED_NAME = "plan.as_planned.yaml"
 """File beside plan.yaml that holds the plan as autoseg made it, so that edits can be found."""
@@ -51,7 +52,8 @@ class Channel(FileModel):
     Args:
         name: name of the sequence in the data set.
         normalization: `ct`: clip to the foreground percentiles, then z-score by the foreground's mean and standard
-            deviation; `z_score`: z-score by each image's own mean and standard deviation.
+            deviation; `z_score`: z-score by each image's own mean and standard deviation; `rgb_to_0_1`: 8-bit
+            colours divided by 255.
         inside_nonzero_mask: compute and apply the z-score inside the non-zero mask only.
         foreground: foreground statistics, used by `ct` and by warnings about unusual input.
     """
@@ -170,6 +172,11 @@ class Plan(FileModel):
             PlanError: the plan has no such configuration.
         """
         return self.configuration(name).preprocessed_as or name
+
+
+def default_configurations(plan: Plan) -> tuple[str, ...]:
+    """Names of the configurations that are trained and predict where nobody names any: `3d`, or `2d` without it."""
+    return DEFAULT_CONFIGURATIONS if DEFAULT_CONFIGURATIONS[0] in plan.configurations else SLICES_ALONE
 
 
 def write_plan(path: Path, plan: Plan, reasons: dict[str, str]) -> None:

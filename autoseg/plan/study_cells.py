@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autoseg.errors import InputError
+from autoseg.image.flat.kind import are_colours
 from autoseg.names import why_unsafe
+from autoseg.plan.defaults import DEFAULT_DIMENSIONS, SLICES_ALONE
 from autoseg.plan.plan import Plan
 
 DIMENSIONS = ("2d", "2.5d", "3d", "3d_lowres")
@@ -47,40 +49,45 @@ class Grid:
     """What the user asked a study to compare: every set of sequences in every dimension.
 
     Args:
-        sequences: sets such as `T1`, `T1+T2`, `all`; None = each sequence alone, and all together.
-        dimensions: input dimensions, some of `DIMENSIONS`.
+        sequences: sets such as `T1`, `T1+T2`, `all`; None = each sequence alone, and all together; of colours all
+            together alone.
+        dimensions: input dimensions, some of `DIMENSIONS`; None = the default, which is `2d` for images of one slice.
 
     Raises:
         InputError: there is no set or no dimension, or a dimension is unknown.
     """
 
     sequences: tuple[str, ...] | None
-    dimensions: tuple[str, ...]
+    dimensions: tuple[str, ...] | None
 
     def __post_init__(self) -> None:
         if self.sequences is not None and not self.sequences:
             raise InputError("--sequences: name at least one set, such as T1 or T1+T2 or all")
+        if self.dimensions is None:
+            return
         if not self.dimensions:
             raise InputError("--dimensions: name at least one of " + ", ".join(DIMENSIONS))
         if unknown := [d for d in self.dimensions if d not in DIMENSIONS]:
             raise InputError(f"--dimensions {' '.join(unknown)}: unknown; there are {', '.join(DIMENSIONS)}")
 
-    def cells(self, channels: Sequence[str]) -> tuple[Cell, ...]:
+    def cells(self, channels: Sequence[str], *, slices_alone: bool = False) -> tuple[Cell, ...]:
         """Return the cells, set by set; a cell that was asked for twice is returned once.
 
         Args:
             channels: names of the data set's channels.
+            slices_alone: whether the images have one slice each, so that nothing but `2d` can be planned.
 
         Raises:
             InputError: the data set does not have a sequence, or two sets would have the same folder name.
         """
-        asked = self.sequences or (*channels, ALL)
+        # a colour alone is no sequence that could be left out of an acquisition
+        asked = self.sequences or ((ALL,) if are_colours(channels) else (*channels, ALL))
         sets: dict[tuple[str, ...], str] = {}
         for text in asked:
             sets.setdefault(_sequences(text, channels), _folder_name(text))
         if len({label.casefold() for label in sets.values()}) < len(sets):
             raise InputError(f"--sequences {' '.join(asked)}: two of these would have one name; rename a sequence")
-        dimensions = dict.fromkeys(self.dimensions)
+        dimensions = dict.fromkeys(self.dimensions or (SLICES_ALONE if slices_alone else DEFAULT_DIMENSIONS))
         cells = tuple(Cell(label, names, dimension) for names, label in sets.items() for dimension in dimensions)
         for cell in cells:
             if reason := why_unsafe(cell.name):

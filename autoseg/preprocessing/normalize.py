@@ -3,7 +3,8 @@
 Isensee et al. 2021 (Nature Methods 18:203), supplement: CT is clipped to the 0.5 and 99.5
 percentiles of the training set's foreground and z-scored by the foreground's mean and standard
 deviation. Every other modality is z-scored by the image's own mean and standard deviation, within its non-zero
-voxels if the crop removes much of the images.
+voxels if the crop removes much of the images. The 8-bit colours of pictures are divided by 255, as nnU-Net's scheme for
+natural images does it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from autoseg.plan.plan import Channel
 
 SMALLEST_SD = 1e-8
+HIGHEST_COLOUR = 255
 
 
 def normalize(
@@ -44,6 +46,8 @@ def normalize(
             low, high = channel.foreground.percentile_00_5, channel.foreground.percentile_99_5
             np.clip(source, low, high, out=target)
             _standardize(target, channel.foreground.mean, channel.foreground.sd)
+        elif channel.normalization == "rgb_to_0_1":
+            np.divide(source, np.float32(HIGHEST_COLOUR), out=target)
         else:
             inside = mask if channel.inside_nonzero_mask else None
             target[...] = source

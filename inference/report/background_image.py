@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import zoom
 
+from autoseg.image.flat.kind import has_no_place
 from autoseg.image.geometry import Geometry, to_canonical
 from autoseg.image.image import read_image, resample_onto
 from autoseg.run_folder.preprocessed_case import CaseRecord, open_case, require_intact_once
@@ -39,7 +40,9 @@ def from_file(path: Path) -> Background:
 
     def read(geometry: Geometry, axis: int, index: int) -> tuple[NDArray[np.float32], tuple[str, ...]]:
         image = read_image(path)
-        if image.geometry.largest_offset(geometry) > _SAME_GRID:
+        # the pixels of a picture are known by row and column, whatever size the label map states
+        same_pixels = bool(image.sized_by) and has_no_place(geometry) and image.geometry.shape == geometry.shape
+        if not same_pixels and image.geometry.largest_offset(geometry) > _SAME_GRID:
             image = resample_onto(image, geometry)
         canonical = to_canonical(geometry).apply(image.array)
         plane = np.take(canonical, index, axis=axis + 1)

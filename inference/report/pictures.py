@@ -18,6 +18,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from autoseg.chart_style import own_style
+from autoseg.image.flat.kind import has_no_place
 from autoseg.image.geometry import Geometry, Shape, to_canonical
 from autoseg.image.image import Image
 from autoseg.image.labels import Labels
@@ -70,6 +71,7 @@ class Slice:
         axis: canonical axis across the slice (0 = z, 1 = y, 2 = x).
         number: number of the slice along that axis, from 1, and the number of slices.
         focus: row and column that is looked at; None = all outlines are.
+        has_place: whether left and right, front and back, head and feet are known; they are not in pictures.
     """
 
     image: NDArray[np.float32] | None
@@ -80,6 +82,14 @@ class Slice:
     axis: int
     number: tuple[int, int]
     focus: tuple[int, int] | None = None
+    has_place: bool = True
+
+    @property
+    def caption(self) -> str:
+        """Plane and number of the slice."""
+        if not self.has_place:
+            return "the whole picture"
+        return f"{PLANES[self.axis]}, slice {self.number[0]} of {self.number[1]}"
 
 
 def chosen_pictures(
@@ -96,10 +106,8 @@ def chosen_pictures(
     pictures = []
     for place, case, dice in chosen_cases(rows):
         shown = slice_of(*read_pair(pairs[case], labels), labels, backgrounds.get(case))
-        count = f"slice {shown.number[0]} of {shown.number[1]}"
         of_case = tuple(row for row in rows if row.case == case)
-        caption = f"{PLANES[shown.axis]}, {count}"
-        pictures.append(Picture(case, place, dice, caption, of_case, png(draw(shown))))
+        pictures.append(Picture(case, place, dice, shown.caption, of_case, png(draw(shown))))
     return pictures
 
 
@@ -154,6 +162,7 @@ def slice_of(
         axis=axis,
         number=(index + 1, geometry.shape[axis]),
         focus=None if place is None else _focus(place, axis, geometry.shape),
+        has_place=not has_no_place(reference.geometry),
     )
 
 
@@ -184,7 +193,9 @@ def fullest_slice(classes: NDArray[np.uint8], axis: int) -> int:
 
 
 def slice_axis(geometry: Geometry) -> int:
-    """The axis whose spacing is clearly coarsest, across which slices were acquired; 0 (z) if no axis is."""
+    """The axis of a single voxel, else the one whose spacing is clearly coarsest; 0 (z) if no axis is."""
+    if 1 in geometry.shape:
+        return geometry.shape.index(1)
     coarsest = int(np.argmax(geometry.spacing))
     return coarsest if geometry.spacing[coarsest] > _ISOTROPIC * sorted(geometry.spacing)[1] else 0
 
@@ -217,7 +228,8 @@ def draw(shown: Slice) -> Figure:
             left, right, bottom, top = close
             panel.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, color="white", lw=0.9))
         panel.set_title(drawn(title), color="white", fontsize=8, pad=3)
-    _mark_directions(panels[0], shown.axis)
+    if shown.has_place:
+        _mark_directions(panels[0], shown.axis)
     scale_bar(panels[-1], views[-1])
     return figure
 

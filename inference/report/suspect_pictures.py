@@ -9,7 +9,7 @@ from autoseg.image.labels import Labels
 from inference.compare import Pair, read_pair
 from inference.report.background_image import Background
 from inference.report.encode import png
-from inference.report.pictures import PLANES, draw, slice_of
+from inference.report.pictures import draw, slice_of
 from inference.suspects.table import Line
 
 MOST_PICTURES = 12
@@ -49,6 +49,5 @@ def suspect_pictures(
         for place, line in enumerate(first):
             if line.case == case:
                 shown = slice_of(reference, prediction, labels, backgrounds.get(case), through=line.place_mm)
-                caption = f"{PLANES[shown.axis]}, slice {shown.number[0]} of {shown.number[1]}"
-                drawn[place] = SuspectPicture(line, caption, png(draw(shown)))
+                drawn[place] = SuspectPicture(line, shown.caption, png(draw(shown)))
     return [drawn[place] for place in sorted(drawn)]

@@ -221,7 +221,7 @@ def _configuration(
         ),
         patch_size=sized.patch_size,
         batch_size=sized.batch_size,
-        slice_axis=Decision(axis, "a 3D network has none" if axis is None else f"{AXIS[axis]} is the coarsest axis"),
+        slice_axis=_slice_axis(axis, length),
         neighbours=Decision(0, "none: a 2D network sees one slice, a 3D network sees them all"),
         sequences=Decision(None, "all that the data set has"),
         availability_code=Decision(False, "every case has every sequence, or nnU-Net would not take it"),
@@ -230,6 +230,13 @@ def _configuration(
         training=schedule.training,
         prediction=schedule.prediction,
     )
+
+
+def _slice_axis(axis: Literal[0, 1, 2] | None, length: float) -> Decision[Literal[0, 1, 2] | None]:
+    """The axis across slices; `length` is that of the median case along it, in voxels."""
+    if axis is None:
+        return Decision(axis, "a 3D network has none")
+    return Decision(axis, f"{AXIS[axis]} is {'the axis of one voxel' if length == 1 else 'the coarsest axis'}")
 
 
 def pool_dice(configuration: str, has_low_resolution: bool) -> Decision[bool]:

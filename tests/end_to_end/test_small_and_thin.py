@@ -60,7 +60,7 @@ def test_every_shape_goes_through(shapes: list[tuple[int, int, int]], configurat
         assert sitk.ReadImage(str(tmp_path / "out" / f"ball_{i}.nii.gz")).GetSize() == shape[::-1]
 
 
-def test_images_one_voxel_thick_are_told_to_be_planned_as_slices(tmp_path: Path) -> None:
+def test_volumes_of_images_one_voxel_thick_are_refused(tmp_path: Path) -> None:
     data = write_cases(tmp_path / "data", [(40, 1, 40)] * 3)
     with pytest.raises(PlanError, match="one voxel thick along y; add --config 2d"):
-        autoseg.plan_and_preprocess(data, tmp_path / "run", device="cpu", threads=1, workers=1)
+        autoseg.plan_and_preprocess(data, tmp_path / "run", config="3d", device="cpu", threads=1, workers=1)

@@ -11,6 +11,7 @@ from autoseg.image.geometry import Geometry
 from autoseg.image.labels import Labels
 from inference.compare import Pair, compare
 from tests.autoseg.dataset import build
+from tests.autoseg.dataset.draw_pictures import save
 from tests.autoseg.image import named
 from tests.autoseg.image.nifti import files
 
@@ -76,3 +77,16 @@ def test_what_is_told_of_a_cropped_label_map_and_of_the_other(tmp_path: Path, cr
     told = "\n".join(done.warnings)
     assert len(done.warnings) == 2 and "plain.nrrd: 60 voxels" in told
     assert f"{pair.prediction.name} lies beside {pair.reference.name} (up to 0.03 voxels)" in told
+
+
+def test_pictures_are_compared_by_row_and_column_in_mm_where_one_states_them(tmp_path: Path) -> None:
+    rows, columns = np.indices((40, 50))
+    discs = [((rows - 20) ** 2 + (columns - at) ** 2 < 64).astype(np.uint8) for at in (20, 24)]
+    save(tmp_path / "reference.png", discs[0])
+    save(tmp_path / "prediction.png", discs[1], dpi=(50.8, 50.8))
+    done = compare(Pair("a", tmp_path / "reference.png", tmp_path / "prediction.png"), LABELS)
+    assert done.problem is None and done.warnings == ()
+    # four pixels of half a millimetre
+    assert done.rows[0].hd95_mm == pytest.approx(2.0, abs=0.3)
+    save(tmp_path / "prediction.png", discs[1].T)
+    assert "grid" in str(compare(Pair("a", tmp_path / "reference.png", tmp_path / "prediction.png"), LABELS).problem)

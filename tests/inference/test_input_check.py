@@ -6,6 +6,7 @@ import pytest
 from autoseg.dataset.inputs import read_inputs
 from autoseg.plan.plan import Channel, ForegroundIntensity
 from inference.input_check import unusual_intensity
+from tests.autoseg.dataset.draw_pictures import save
 from tests.inference.bright_run import predict, run, straight, voxels, write
 
 __all__ = ["run"]
@@ -73,3 +74,13 @@ def channel(normalization, bottom, top):
 def test_scales_are_judged_by_modality(normalization, low, high, warned):
     image = np.linspace(low, high, 1000, dtype=np.float32).reshape(10, 10, 10)
     assert bool(unusual_intensity(image, channel(normalization, 31, 256_600))) is warned
+
+
+def test_a_picture_of_unknown_size_is_refused_by_models_of_known_sizes(run, tmp_path):
+    picture = np.random.default_rng(0).integers(0, 200, (24, 26), dtype=np.uint8)
+    (problem,), _ = predict(run, read_inputs([save(tmp_path / "a.png", picture)], ("T1",)), tmp_path / "out")
+    assert problem.startswith("a: the file states no size of its pixels, and the models were trained with")
+    assert "state it in the file" in problem and not list((tmp_path / "out").glob("*.png"))
+    known = save(tmp_path / "b.png", picture, dpi=(25.4, 25.4))
+    problems, _ = predict(run, read_inputs([known], ("T1",)), tmp_path / "out")
+    assert problems == () and (tmp_path / "out" / "b.png").exists()

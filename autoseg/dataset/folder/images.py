@@ -8,10 +8,10 @@ from pathlib import Path
 from autoseg.dataset.names import any_dicom, split_ending
 from autoseg.errors import DatasetError
 from autoseg.image.dicom_file import DICOM_ENDINGS
+from autoseg.image.flat.kind import is_picture
 from autoseg.image.walk import DEEPEST, LeftOut, walk
 
 _PACKED = (".bz2", ".xz", ".zip", ".gz", ".tar", ".tgz", ".7z", ".rar", ".zst")
-_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 _VOXELS = {".raw": (".mhd", ".nhdr"), ".zraw": (".mhd",), ".img": (".hdr",), ".gz": (".nhdr", ".hdr")}
 _HELD_OUT = (
     *("imagests", "labelsts", "imagesva", "labelsva"),
@@ -80,7 +80,7 @@ def _is_of_another_format(file: Path) -> bool:
 
 def _without_pictures(images: list[Path], left_out: list[LeftOut]) -> tuple[list[Path], list[LeftOut]]:
     """Leave pictures out where there are volumes: viewers write such previews."""
-    pictures = [image for image in images if image.suffix.lower() in _PICTURES]
+    pictures = [image for image in images if is_picture(image)]
     if not 0 < len(pictures) < len(images):
         return images, left_out
     among = set(pictures)

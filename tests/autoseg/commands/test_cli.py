@@ -14,10 +14,12 @@ import pytest
 
 import autoseg
 from autoseg.commands import cli
+from autoseg.commands.guards import configurations_of
 from autoseg.commands.options import option_of, types_of_options
 from autoseg.errors import DatasetError, PartialFailure, PlanError
 from autoseg.image.image import Image, write_image
 from tests.autoseg.small_dataset import draw_case, geometry, make_dataset
+from tests.example_plan import example_plan
 
 COMMANDS = [name.replace("_", "-") for name in autoseg.COMMANDS]
 
@@ -153,7 +155,10 @@ def test_configuration_is_3d_unless_named(asked):
     ((_, options),) = asked
     assert set(options) == {"run"}
     defaults = inspect.signature(autoseg.train).parameters
-    assert (defaults["config"].default, defaults["fold"].default) == (("3d",), "all")
+    assert (defaults["config"].default, defaults["fold"].default) == (None, "all")
+    volumes, slices = example_plan(), example_plan(configurations={"2d": example_plan().configuration("3d")})
+    assert configurations_of(None, volumes) == ("3d",) and configurations_of(None, slices) == ("2d",)
+    assert configurations_of("2.5d", volumes) == ("2.5d",)
 
 
 @pytest.mark.parametrize(("typed", "fold"), [("all", "all"), ("3", 3)])

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from autoseg.metrics import surface_metrics
+from autoseg.image.labels import Labels
+from autoseg.metrics import case_metrics, surface_metrics
 
 
 def blob(seed: int, shape: tuple[int, int, int] = (14, 24, 22)) -> np.ndarray:
@@ -101,3 +102,22 @@ def test_a_crop_that_holds_both_masks_changes_nothing() -> None:
     )
     assert whole.hd95_mm == pytest.approx(cropped.hd95_mm)
     assert whole.surface_dice == pytest.approx(cropped.surface_dice)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("seed", range(2))
+def test_of_one_slice_the_outlines_are_compared(axis: int, seed: int) -> None:
+    """In space every voxel of a single slice would be a boundary voxel; SimpleITK's contours in the plane tell."""
+    reference, prediction = (np.ascontiguousarray(blob(s)[6]) for s in (seed, seed + 50))
+    images = [sitk.GetImageFromArray(np.pad(mask, 1).astype(np.uint8)) for mask in (reference, prediction)]
+    for image in images:
+        image.SetSpacing((0.9, 0.7))
+    there, back = directed_distances(*images), directed_distances(*images[::-1])
+    expected = max(np.percentile(there, 95), np.percentile(back, 95))
+    spacing = np.insert([0.7, 0.9], axis, 5.0).tolist()
+    masks = [np.expand_dims(mask, axis) for mask in (reference, prediction)]
+    labels = Labels(values=(0, 1), names=("background", "blob"))
+    (row,) = case_metrics("a", masks[0].astype(np.uint8), masks[1].astype(np.uint8), tuple(spacing), labels)
+    assert row.hd95_mm == pytest.approx(expected, rel=1e-5)
+    assert row.surface_dice is not None and 0 < row.surface_dice <= 1
+    assert surface_metrics(*masks, tuple(spacing)).hd95_mm != pytest.approx(expected, rel=1e-4), "as voxels in space"

@@ -59,3 +59,9 @@ def test_cells_are_found_again_in_the_plan():
     study = plan.changed(configurations=plan.configurations | added)
     assert cells_in(study) == cells
     assert cells_in(plan) == ()
+
+
+def test_colours_and_images_of_one_slice_have_a_default_of_their_own() -> None:
+    grid = Grid(None, None)
+    assert [cell.name for cell in grid.cells(("R", "G", "B"), slices_alone=True)] == ["all.2d"]
+    assert [cell.dimension for cell in grid.cells(("CT",))] == ["2d", "2.5d", "3d"]

@@ -22,6 +22,12 @@ def test_ct_is_clipped_and_scored_by_the_foreground() -> None:
     assert image.min() < -50, "the input is not changed"
 
 
+def test_colours_are_divided_by_255() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (1, 1, 9, 10)).astype(np.float32)
+    out = normalize(image, ALL[:1], (example_channel(normalization="rgb_to_0_1"),), (True,))
+    np.testing.assert_allclose(out, image / 255)
+
+
 def test_z_score_by_the_whole_image() -> None:
     image = random_image()
     out = normalize(image, ~ALL, (example_channel(),), (True,))
