@@ -11,7 +11,7 @@ cross-entropy over the regions, and here it is their mean, as it is there withou
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 import torch
 from torch.nn import functional
@@ -71,10 +71,21 @@ def compared(logits: torch.Tensor, label: torch.Tensor, labels: Labels) -> tuple
 
 def one_hot(label: torch.Tensor, labels: Labels) -> torch.Tensor:
     """Whether each voxel belongs to each region or foreground class, (B, F, z, y, x) bool."""
-    table = torch.zeros((len(labels.members), 256), dtype=torch.bool)
-    for row, members in zip(table, labels.members, strict=True):
-        row[list(members)] = True
-    return table.to(label.device)[:, label.long()].movedim(0, 1)
+    return _table(labels.members, label.device)[:, label.long()].movedim(0, 1)
+
+
+def in_region(label: torch.Tensor, labels: Labels, index: int) -> torch.Tensor:
+    """Whether each voxel belongs to a region or foreground class, which is counted from 1; bool, as the label."""
+    return _table(labels.members, label.device)[index - 1][label.long()]
+
+
+@cache
+def _table(members: tuple[tuple[int, ...], ...], device: torch.device) -> torch.Tensor:
+    """Whether a class index belongs to each region or foreground class, (F, 256) bool; copied to a device once."""
+    table = torch.zeros((len(members), 256), dtype=torch.bool)
+    for row, of_one in zip(table, members, strict=True):
+        row[list(of_one)] = True
+    return table.to(device)
 
 
 def annotated_weights(label: torch.Tensor, labels: Labels) -> torch.Tensor:

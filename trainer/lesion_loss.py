@@ -25,7 +25,7 @@ from torch.nn import functional
 from autoseg.image.geometry import Spacing
 from autoseg.image.labels import Labels
 from autoseg.plan.configuration import Configuration
-from trainer.label_loss import one_hot
+from trainer.label_loss import in_region
 from trainer.loss import SMOOTH
 from trainer.ranks import ALONE, Ranks
 
@@ -195,7 +195,7 @@ def _regions_compared(
     for of_class in classes:
         patches, channel = of_class.patches, of_class.index - 1
         own = logits[patches, channel].float()
-        truth = one_hot(label[patches], labels)[:, channel].float()
+        truth = in_region(label[patches], labels, of_class.index).float()
         yield torch.sigmoid(own), truth, functional.binary_cross_entropy_with_logits(own, truth, reduction="none")
 
 

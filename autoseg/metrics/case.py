@@ -114,7 +114,7 @@ def case_metrics(
     """Compare two label maps on one grid; returns one row for each foreground class or region, in their order.
 
     Voxels that the reference marks as ignored are removed from both label maps, as in nnU-Net's evaluation: they count
-    in no number, and a component or a surface ends at them.
+    in no number, and a surface ends at them. Lesions alone are those of the whole prediction, see `judged_components`.
 
     Args:
         case: name of the case.
@@ -140,13 +140,15 @@ def case_metrics(
                 f"case {case}: the prediction holds the value {labels.ignore} (ignore) in {unknown} annotated voxels; "
                 "a prediction says of every voxel what it is. Are reference and prediction exchanged?"
             )
-        truth, guess = truth * annotated, guess * annotated
+        truth = truth * annotated
     boxes = zip(class_boxes(truth, labels), class_boxes(guess, labels), strict=True)
     rows = []
     for index, (of_truth, of_guess) in enumerate(boxes, start=1):
         # an empty box where neither has the class
         box = hull(of_truth, of_guess) or (slice(0, 0),) * 3
-        masks = labels.mask(truth[box], index), labels.mask(guess[box], index)
+        whole = labels.mask(guess[box], index)
+        known = None if annotated is None else annotated[box]
+        masks = labels.mask(truth[box], index), whole if known is None else whole & known
         rows.append(
             CaseMetrics(
                 case=case,
@@ -154,7 +156,7 @@ def case_metrics(
                 voxel_ml=float(np.prod(spacing)) / 1000,
                 counts=count_voxels(*masks, total=total),
                 surface=surface_metrics(*masks, spacing, tolerance_mm) if surfaces else None,
-                lesions=match_lesions(*masks, spacing),
+                lesions=match_lesions(masks[0], whole, spacing, known),
             )
         )
     return rows

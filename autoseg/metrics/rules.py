@@ -59,6 +59,8 @@ def rules_of_labels(labels: Labels) -> tuple[str, ...]:
     if labels.ignore is not None:
         told.append(
             f"Voxels with the value {labels.ignore} in the reference are not annotated. They are removed from "
-            "reference and prediction before anything is measured; a lesion, and a surface, ends where they begin."
+            "reference and prediction before anything is measured, and a surface ends where they begin. Predicted "
+            "components alone are found before that; one is judged, true or false, if it touches a lesion of the "
+            "reference or at least half of it is annotated."
         )
     return tuple(told)
