@@ -25,6 +25,7 @@ from autoseg.dataset.record import DatasetRecord, FileRecord, are_as, record_of
 from autoseg.disk.staging import staged_in
 from autoseg.errors import DatasetError
 from autoseg.files import FileModel, discard, folder_replaced_when_done, read_utf8, write_text
+from autoseg.image.annotated_classes import EVERY, AnnotatedClasses
 from autoseg.image.geometry import Geometry, overlap, to_canonical
 from autoseg.image.image import Image, read_geometry, write_image
 from autoseg.image.labels import Labels
@@ -68,6 +69,7 @@ class DecidedBy(FileModel):
         seed: seed of the plan, by which foreground voxels are sampled.
         region: region of the plan; None = whole images.
         align: sequence onto which the others were moved; None = as they lie.
+        annotated: classes that were looked for in the label map.
     """
 
     schema_version: Literal[1] = 1
@@ -82,6 +84,7 @@ class DecidedBy(FileModel):
     seed: int
     region: Region | None = None
     align: str | None = None
+    annotated: AnnotatedClasses = EVERY
 
     def is_as(self, other: DecidedBy) -> bool:
         """Whether another record decides the same content: equal settings, and files of the same content."""
@@ -182,7 +185,8 @@ def _preprocess(task: _Task) -> tuple[str, ...]:
             warnings += (f"{case.name}: {OUTSIDE}",)
         rng = np.random.default_rng([plan.seed, zlib.crc32(case.name.encode())])
         foreground = sample_foreground(prepared.label, rng, plan.labels)
-        write_case(folder, prepared.record, prepared.image, prepared.label, foreground)
+        record = prepared.record.changed(annotated=case.annotated)
+        write_case(folder, record, prepared.image, prepared.label, foreground)
         (folder / MARKER).write_text(decided_by.model_dump_json(indent=1), encoding="utf-8")
     return warnings
 
@@ -234,6 +238,7 @@ def _decided_by(task: _Task) -> DecidedBy:
         present=case.present,
         several_channels_in_one_file=case.several_channels_in_one_file,
         sources=task.sources,
+        annotated=case.annotated,
         **_plan_part(plan, task.configuration),
     )
 

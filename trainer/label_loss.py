@@ -63,10 +63,34 @@ def compared(logits: torch.Tensor, label: torch.Tensor, labels: Labels) -> tuple
         of_region = functional.binary_cross_entropy_with_logits(logits.float(), truth, reduction="none")
         return torch.sigmoid(logits.float()), of_region.mean(dim=1, keepdim=True)
     log_probabilities = functional.log_softmax(logits.float(), dim=1)
+    return log_probabilities.exp()[:, 1:], -log_probability_of_label(log_probabilities, label, labels)
+
+
+def log_probability_of_label(
+    log_probabilities: torch.Tensor, label: torch.Tensor, labels: Labels, missing: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Logarithm of the probability of what each voxel is labelled as, (B, 1, z, y, x).
+
+    In a patch in which nobody looked for some classes, the background is labelled where it or any of these may be, and
+    their probabilities are summed. At ignored voxels the result has no meaning.
+
+    Args:
+        log_probabilities: logarithms of the probabilities of all classes, (B, C, z, y, x).
+        label: class index of each voxel (B, z, y, x).
+        labels: classes of the data set, which has no regions.
+        missing: whether nobody looked for a class in a patch, (B, C) bool; None = all were looked for everywhere.
+    """
     index = label.long()[:, None]
     # the background stands for ignored voxels, whose weight is zero
     known = index if labels.ignored is None else torch.where(index == labels.ignored, 0, index)
-    return log_probabilities.exp()[:, 1:], -log_probabilities.gather(1, known)
+    own = log_probabilities.gather(1, known)
+    if missing is None:
+        return own
+    possible = missing.clone()
+    possible[:, 0] = True
+    impossible = torch.zeros_like(missing, dtype=own.dtype).masked_fill(~possible, float("-inf"))
+    summed = torch.logsumexp(log_probabilities + impossible[:, :, None, None, None], dim=1, keepdim=True)
+    return torch.where(known == 0, summed, own)
 
 
 def one_hot(label: torch.Tensor, labels: Labels) -> torch.Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from autoseg.image.annotated_classes import EVERY, AnnotatedClasses
 from autoseg.image.labels import Labels
 
 
@@ -23,6 +24,7 @@ class Case:
             channel i; a file with as many volumes as there are entries other than None holds those alone, in order.
         problems: errors found while the data set was listed, one sentence each; the check
             reports them with all others, and reading the case raises them.
+        annotated: classes that were looked for in the label map; other classes may be there all the same.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Case:
     strata: dict[str, str] = field(default_factory=dict)
     several_channels_in_one_file: bool = False
     problems: tuple[str, ...] = ()
+    annotated: AnnotatedClasses = EVERY
 
     @property
     def present(self) -> tuple[bool, ...]:

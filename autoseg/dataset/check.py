@@ -16,6 +16,7 @@ from autoseg.dataset.ct_channels import looks_like_ct
 from autoseg.dataset.disk_space import is_small
 from autoseg.dataset.voxels import Findings, read_channels, read_label_map
 from autoseg.errors import DatasetError
+from autoseg.image.annotated_classes import not_annotated
 from autoseg.image.file_kind import why_unreadable
 from autoseg.image.geometry import Geometry, to_canonical
 from autoseg.image.labels import IGNORE, Labels
@@ -82,7 +83,8 @@ def check_dataset(dataset: Dataset, *, workers: int) -> Check:
         DatasetError: there are problems; all are listed, by case: missing, unreadable or truncated files, wrong
             numbers of channels, NaN, infinite or constant images, channels that do not overlap,
             spacings that are far from those of the other cases,
-            labels on another grid or with fractional or undeclared values, duplicates, too few cases,
+            labels on another grid or with fractional or undeclared values, or with classes that were not annotated,
+            duplicates, too few cases,
             no foreground to learn from.
     """
     results = map_cases(
@@ -121,6 +123,7 @@ def _check_case(case: Case, labels: Labels) -> _Result:
     if image is not None and label is not None:
         names = dict(zip(labels.file_values, (*labels.names, IGNORE), strict=False))
         voxels = {names[int(value)]: count for value, count in label.counts.items()}
+        _tell_not_annotated(case, labels, voxels, findings)
         like_ct = tuple(
             findings.modalities[i] == "CT" if i in findings.modalities else looks_like_ct(volume)
             for i, volume in enumerate(image.array)
@@ -129,6 +132,16 @@ def _check_case(case: Case, labels: Labels) -> _Result:
         row = CheckedCase(case.name, image.geometry, case.present, voxels, like_ct, like_labels)
         digest = hashlib.blake2b(np.ascontiguousarray(image.array).data, digest_size=16).digest()
     return _Result(row, digest, tuple(findings.problems), tuple(findings.warnings))
+
+
+def _tell_not_annotated(case: Case, labels: Labels, voxels: Mapping[str, int], findings: Findings) -> None:
+    """Tell as a problem each class that has voxels though the table says that nobody looked for it."""
+    for index in not_annotated(labels, case.annotated):
+        if count := voxels.get(name := labels.names[index], 0):
+            findings.problem(
+                f"label {case.label}: {count} voxels are {name}, which the table's column `annotated` does not name "
+                "for this case; name it there if all of it is annotated, else erase these voxels"
+            )
 
 
 def _without_missing(case: Case) -> Case:

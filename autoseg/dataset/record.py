@@ -16,6 +16,7 @@ from autoseg.dataset.case import Case, Dataset
 from autoseg.disk.checksums import SealedModel, digest_of
 from autoseg.errors import ImageError
 from autoseg.files import FileModel
+from autoseg.image.annotated_classes import EVERY, AnnotatedClasses
 from autoseg.image.file_kind import why_unreadable
 from autoseg.image.integrity import files_of_image
 from autoseg.image.labels import Labels
@@ -73,6 +74,7 @@ class CaseSource(FileModel):
         strata: values of the stratification columns, by column.
         images: a file for each channel; None where that sequence was not acquired.
         label: file of the label map; None where there is none.
+        annotated: classes that were looked for in the label map; all of them in records of earlier releases.
     """
 
     name: PlainName
@@ -80,6 +82,7 @@ class CaseSource(FileModel):
     strata: dict[str, str]
     images: tuple[FileRecord | None, ...]
     label: FileRecord | None
+    annotated: AnnotatedClasses = EVERY
 
     @property
     def files(self) -> tuple[FileRecord | None, ...]:
@@ -92,7 +95,7 @@ class CaseSource(FileModel):
 
     @property
     def _facts(self) -> tuple[object, ...]:
-        return self.name, self.patient, self.strata
+        return self.name, self.patient, self.strata, self.annotated
 
 
 class DatasetRecord(SealedModel, FileModel):
@@ -146,6 +149,7 @@ def record_of(
             strata=case.strata,
             images=tuple(None if image is None else files[image] for image in case.images),
             label=None if case.label is None else files[case.label],
+            annotated=case.annotated,
         )
 
     return DatasetRecord(

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.errors import InputError
+from autoseg.image.annotated_classes import EVERY, AnnotatedClasses, known_outputs
 from autoseg.image.class_boxes import class_boxes, hull
 from autoseg.image.geometry import Spacing
 from autoseg.image.labels import Labels
@@ -110,8 +111,11 @@ def case_metrics(
     *,
     tolerance_mm: float = TOLERANCE_MM,
     surfaces: bool = True,
+    annotated_classes: AnnotatedClasses = EVERY,
 ) -> list[CaseMetrics]:
     """Compare two label maps on one grid; returns one row for each foreground class or region, in their order.
+
+    A class that nobody looked for in the case, and a region that holds one, has no row: it is neither there nor absent.
 
     Voxels that the reference marks as ignored are removed from both label maps, as in nnU-Net's evaluation: they count
     in no number, and a surface ends at them. Lesions alone are those of the whole prediction, see `judged_components`.
@@ -124,6 +128,7 @@ def case_metrics(
         labels: values and names of the classes.
         tolerance_mm: distance in mm up to which surfaces agree, for the surface Dice.
         surfaces: whether to compute HD95 and surface Dice, the slow part (it imports MONAI).
+        annotated_classes: classes that were looked for in the reference.
 
     Raises:
         InputError: the shapes of the two label maps differ.
@@ -141,9 +146,12 @@ def case_metrics(
                 "a prediction says of every voxel what it is. Are reference and prediction exchanged?"
             )
         truth = truth * annotated
-    boxes = zip(class_boxes(truth, labels), class_boxes(guess, labels), strict=True)
+    known_classes = known_outputs(labels, annotated_classes)
+    boxes = zip(class_boxes(truth, labels), class_boxes(guess, labels), known_classes, strict=True)
     rows = []
-    for index, (of_truth, of_guess) in enumerate(boxes, start=1):
+    for index, (of_truth, of_guess, is_known) in enumerate(boxes, start=1):
+        if not is_known:
+            continue
         # an empty box where neither has the class
         box = hull(of_truth, of_guess) or (slice(0, 0),) * 3
         whole = labels.mask(guess[box], index)

@@ -16,6 +16,7 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
+from autoseg.image.annotated_classes import known_outputs
 from autoseg.image.geometry import Spacing, slices_of
 from autoseg.image.labels import Labels
 from autoseg.metrics.lesions import judged_components
@@ -64,8 +65,10 @@ def rule_of(name: str, setting: Setting) -> ClassRule:
     )
 
 
-def outcomes_of_case(files: CaseFiles, candidate: Candidate, labels: Labels) -> list[Outcomes]:
+def outcomes_of_case(files: CaseFiles, candidate: Candidate, labels: Labels) -> list[Outcomes | None]:
     """Outcomes of each foreground class or region in one case; the others keep the threshold 0.5 and all components.
+
+    It is None for those that nobody looked for in the case.
 
     Args:
         files: files of the case.
@@ -81,8 +84,11 @@ def outcomes_of_case(files: CaseFiles, candidate: Candidate, labels: Labels) -> 
     spacing = record.reoriented.spacing
     competitors = None if labels.overlapping else _Competitors(mixture)
     annotated = labels.annotated(truth)
-    outcomes = []
-    for index in range(1, len(labels.foreground) + 1):
+    outcomes: list[Outcomes | None] = []
+    for index, is_known in enumerate(known_outputs(labels, files.annotated), start=1):
+        if not is_known:
+            outcomes.append(None)
+            continue
         if competitors is None:
             own, competing, written = _of_region(mixture, index), None, _Written.around(mixture, index, labels)
         else:

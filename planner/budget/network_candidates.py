@@ -64,8 +64,9 @@ def coarsest_spacing(fingerprint: Fingerprint) -> float:
     """
     found, lesions = [], lesion_classes(fingerprint).value
     for name in fingerprint.labels.foreground:
-        cases = [(case.classes[name].components_mm3, math.prod(case.spacing)) for case in fingerprint.cases]
-        measured = [case.classes[name] for case in fingerprint.cases]
+        known = [case for case in fingerprint.cases if case.is_known(name)]
+        cases = [(case.classes[name].components_mm3, math.prod(case.spacing)) for case in known]
+        measured = [case.classes[name] for case in known]
         largest = [
             max(one.volume_mm3 - math.fsum(one.components_mm3), *one.components_mm3)
             for one in measured
