@@ -95,16 +95,16 @@ def log_probability_of_label(
 
 def one_hot(label: torch.Tensor, labels: Labels) -> torch.Tensor:
     """Whether each voxel belongs to each region or foreground class, (B, F, z, y, x) bool."""
-    return _table(labels.members, label.device)[:, label.long()].movedim(0, 1)
+    return member_table(labels.members, label.device)[:, label.long()].movedim(0, 1)
 
 
 def in_region(label: torch.Tensor, labels: Labels, index: int) -> torch.Tensor:
     """Whether each voxel belongs to a region or foreground class, which is counted from 1; bool, as the label."""
-    return _table(labels.members, label.device)[index - 1][label.long()]
+    return member_table(labels.members, label.device)[index - 1][label.long()]
 
 
 @cache
-def _table(members: tuple[tuple[int, ...], ...], device: torch.device) -> torch.Tensor:
+def member_table(members: tuple[tuple[int, ...], ...], device: torch.device) -> torch.Tensor:
     """Whether a class index belongs to each region or foreground class, (F, 256) bool; copied to a device once."""
     table = torch.zeros((len(members), 256), dtype=torch.bool)
     for row, of_one in zip(table, members, strict=True):

@@ -25,7 +25,7 @@ from torch.nn import functional
 from autoseg.image.geometry import Spacing
 from autoseg.image.labels import Labels
 from autoseg.plan.configuration import Configuration
-from trainer.label_loss import in_region, log_probability_of_label
+from trainer.label_loss import annotated_weights, in_region, log_probability_of_label
 from trainer.loss import SMOOTH
 from trainer.marginal_loss import known_voxels
 from trainer.ranks import ALONE, Ranks
@@ -110,11 +110,11 @@ def _known(label: NDArray[np.uint8], labels: Labels, missing: NDArray[np.bool_],
     return _compared_voxels(torch.from_numpy(label), labels, torch.from_numpy(missing), index).numpy()
 
 
-def _compared_voxels(label: torch.Tensor, labels: Labels, missing: torch.Tensor, index: int) -> torch.Tensor:
-    """As `_known`: those of which a region is known, or all annotated ones of a patch that has the class."""
-    if not labels.overlapping:
+def _compared_voxels(label: torch.Tensor, labels: Labels, missing: torch.Tensor | None, index: int) -> torch.Tensor:
+    """Voxels (P, z, y, x) that are compared for a class or region in patches that contain it."""
+    if missing is None or not labels.overlapping:
         # a class that has lesions was looked for
-        return torch.ones_like(label, dtype=torch.bool) if labels.ignored is None else label != labels.ignored
+        return annotated_weights(label, labels)[:, 0] > 0
     return known_voxels(label, labels, missing)[:, index - 1]
 
 
@@ -198,11 +198,8 @@ def _of_lesions(
         classes, compared(logits, label, classes, labels, missing), strict=True
     ):
         if labels.ignored is not None or missing is not None:
-            patches, index = of_class.patches, of_class.index
-            if missing is None:
-                annotated = (label[patches] != labels.ignored).float()
-            else:
-                annotated = _compared_voxels(label[patches], labels, missing[patches], index).float()
+            patches, of_patches = of_class.patches, None if missing is None else missing[of_class.patches]
+            annotated = _compared_voxels(label[patches], labels, of_patches, of_class.index).float()
             probability, cross_entropy = probability * annotated, cross_entropy * annotated
         region = of_class.regions.ravel()
         overlap = _sums(probability * truth, region, of_class.count)

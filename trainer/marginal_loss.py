@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional
 
 from autoseg.image.labels import Labels
-from trainer.label_loss import annotated_weights, log_probability_of_label, one_hot
+from trainer.label_loss import annotated_weights, log_probability_of_label, member_table, one_hot
 from trainer.loss import SMOOTH
 from trainer.ranks import ALONE, Ranks
 
@@ -66,7 +66,8 @@ def known_voxels(label: torch.Tensor, labels: Labels, missing: torch.Tensor) -> 
         labels: classes and regions of the data set.
         missing: whether nobody looked for a class in a patch, (B, C) bool.
     """
-    whole = torch.stack([~missing[:, list(members)].any(dim=1) for members in labels.members], dim=1)
+    members = member_table(labels.members, label.device)[None, :, : missing.shape[1]]
+    whole = ~(members & missing[:, None]).any(dim=2)
     known = whole[:, :, None, None, None] & (annotated_weights(label, labels) > 0)
     if not labels.overlapping:
         return known

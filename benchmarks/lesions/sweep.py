@@ -119,7 +119,7 @@ def score(
         shared = shared_voxels(lesions, parts, both, (count + 1, parts_count + 1)).toarray()
         for smallest in SMALLEST_ML:
             kept = whole_sizes[1:] * voxel_ml >= smallest
-            touching = (shared[1:, 1:] > 0).any(axis=0)
+            touching = np.asarray((shared[1:, 1:] > 0).any(axis=0))
             judged = kept & judged_components(whole_sizes[1:], part_sizes[1:], touching)
             common = shared[1:, 1:] * kept
             union = sizes[1:, None] + part_sizes[None, 1:] - common

@@ -1,5 +1,6 @@
 """The loss of cases in which some class was not looked for, against loops in numpy and double precision in torch."""
 
+import threading
 from functools import partial
 
 import numpy as np
@@ -11,6 +12,7 @@ from trainer.label_loss import label_loss, loss_of
 from trainer.lesion_loss import lesion_regions, lesion_wise_loss
 from trainer.loss import deep_supervision_loss, foreground_counts
 from trainer.marginal_loss import known_counts, known_voxels, marginal_loss
+from trainer.ranks import Ranks
 
 NAMES = ("background", "a", "b", "c")
 CLASSES = Labels(values=(0, 1, 2, 3), names=NAMES)
@@ -182,3 +184,43 @@ def test_every_stage_and_every_lesion_is_compared_so(labels: Labels) -> None:
         losses.append(np.mean(of_lesion))
     ours = lesion_wise_loss(logits, label, found, labels, missing=missing)
     assert len(losses) == 3 and ours.item() == pytest.approx(np.mean(losses), abs=1e-4)
+
+
+class Paired(Ranks):
+    """One of two processes, which are threads here, with an all-reduce that waits for both."""
+
+    def summed(self, values: torch.Tensor) -> torch.Tensor:
+        BOX[self.rank] = values
+        BOTH.wait(20)
+        total = BOX[0] + BOX[1]
+        BOTH.wait(20)
+        return total
+
+
+BOX: dict[int, torch.Tensor] = {}
+BOTH = threading.Barrier(2)
+
+
+@pytest.mark.parametrize("batch_dice", [False, True])
+def test_two_processes_have_the_loss_of_one(labels: Labels, batch_dice: bool) -> None:
+    # the third patch, in which everything was looked for, is in one process alone
+    logits, label = drawn(labels)
+    missing = torch.from_numpy(MISSING)
+    whole = marginal_loss(logits, label, batch_dice, labels=labels, missing=missing)
+    (gradient,) = torch.autograd.grad(whole, logits)
+    found: dict[int, torch.Tensor] = {}
+
+    def part(rank: int) -> None:
+        own = slice(0, 1) if rank == 0 else slice(1, 3)
+        arguments = {"labels": labels, "missing": missing[own]}
+        found[rank] = marginal_loss(logits[own], label[own], batch_dice, Paired(rank, 2), **arguments)
+
+    threads = [threading.Thread(target=part, args=(rank,)) for rank in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    both = (found[0] + found[1]) / 2
+    torch.testing.assert_close(both, whole)
+    (shared,) = torch.autograd.grad(both, logits)
+    torch.testing.assert_close(shared, gradient)
