@@ -9,7 +9,7 @@ regions lie over it and under it; there each set of kept components has a mask o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cc3d
@@ -84,13 +84,14 @@ def outcomes_of_case(files: CaseFiles, candidate: Candidate, labels: Labels) -> 
     spacing = record.reoriented.spacing
     competitors = None if labels.overlapping else _Competitors(mixture)
     annotated = labels.annotated(truth)
+    plain = [_of_region(mixture, index + 1) > PLAIN_THRESHOLD for index in range(len(labels.regions))]
     outcomes: list[Outcomes | None] = []
     for index, is_known in enumerate(known_outputs(labels, files.annotated), start=1):
         if not is_known:
             outcomes.append(None)
             continue
         if competitors is None:
-            own, competing, written = _of_region(mixture, index), None, _Written.around(mixture, index, labels)
+            own, competing, written = _of_region(mixture, index), None, _Written.around(plain, index, labels)
         else:
             (own, competing), written = competitors.of_class(index), None
         of_class = labels.mask(truth, index)
@@ -122,22 +123,18 @@ class _Written:
     without: NDArray[np.bool_]
 
     @classmethod
-    def around(cls, mixture: Mixture, index: int, labels: Labels) -> _Written:
-        """Of a region, where the others have the threshold 0.5; on the crop.
+    def around(cls, masks: Sequence[NDArray[np.bool_]], index: int, labels: Labels) -> _Written:
+        """Of a region, where the others stay as they are.
 
         Args:
-            mixture: probabilities of the regions.
+            masks: mask (z, y, x) of each region.
             index: number of the region, from 1.
             labels: regions of the data set.
         """
-        shape = mixture.record.cropped_shape
 
         def shown(inside: bool) -> NDArray[np.bool_]:
-            def masks() -> Iterator[NDArray[np.bool_]]:
-                for other in range(1, len(labels.regions) + 1):
-                    yield np.full(shape, inside) if other == index else _of_region(mixture, other) > PLAIN_THRESHOLD
-
-            return labels.mask(labels.of_regions(masks()), index)
+            own = np.full(masks[index - 1].shape, inside)
+            return labels.mask(labels.of_regions([*masks[: index - 1], own, *masks[index:]]), index)
 
         return cls(within=shown(True), without=shown(False))
 
