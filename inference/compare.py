@@ -12,6 +12,7 @@ from pathlib import Path
 from autoseg.dataset.grids import difference, placed_on
 from autoseg.dataset.lattice import on_one_lattice
 from autoseg.errors import AutosegError, ImageError
+from autoseg.image.annotated_classes import EVERY, AnnotatedClasses, names_of_unknown
 from autoseg.image.geometry import ROUNDING_VOXELS
 from autoseg.image.image import Image, read_geometry, read_label
 from autoseg.image.label_file import names_classes, read_labels
@@ -29,11 +30,12 @@ _VOXELS_WORTH_PROCESSES = 30_000_000
 
 @dataclass(frozen=True)
 class Pair:
-    """The two label files of a case."""
+    """The two label files of a case, and the classes that were looked for in the reference."""
 
     case: str
     reference: Path
     prediction: Path
+    annotated: AnnotatedClasses = EVERY
 
 
 @dataclass(frozen=True)
@@ -42,15 +44,17 @@ class Compared:
 
     Args:
         case: name of the case.
-        rows: metrics of each foreground class; empty where the pair could not be compared.
+        rows: metrics of each foreground class that was looked for; empty where the pair could not be compared.
         problem: sentence that says why the pair could not be compared; None where it was compared.
         warnings: what was done to compare the pair, one sentence each.
+        not_annotated: names of the foreground classes or regions that have no row, since nobody looked for them.
     """
 
     case: str
     rows: tuple[CaseMetrics, ...]
     problem: str | None
     warnings: tuple[str, ...] = ()
+    not_annotated: tuple[str, ...] = ()
 
 
 def compare_all(
@@ -75,7 +79,8 @@ def compare(pair: Pair, labels: Labels) -> Compared:
     """Compare one pair of files; an `AutosegError` becomes the problem of the result."""
     try:
         reference, prediction = read_pair(pair, labels)
-        rows = case_metrics(pair.case, reference.array[0], prediction.array[0], reference.geometry.spacing, labels)
+        arrays, spacing = (reference.array[0], prediction.array[0]), reference.geometry.spacing
+        rows = case_metrics(pair.case, *arrays, spacing, labels, annotated_classes=pair.annotated)
     except AutosegError as error:
         return Compared(pair.case, (), f"case {pair.case}: {error}")
     told = [
@@ -84,7 +89,8 @@ def compare(pair: Pair, labels: Labels) -> Compared:
         for note in (image.left_out, image.rounded, *image.notes, *image.done)
         if note
     ]
-    return Compared(pair.case, tuple(rows), None, tuple(f"case {pair.case}: {note}" for note in told))
+    warnings = tuple(f"case {pair.case}: {note}" for note in told)
+    return Compared(pair.case, tuple(rows), None, warnings, names_of_unknown(labels, pair.annotated))
 
 
 def read_pair(pair: Pair, labels: Labels) -> tuple[Image, Image]:

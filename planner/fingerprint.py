@@ -25,6 +25,7 @@ from autoseg.dataset.fingerprint import CaseFingerprint, ClassFingerprint, Displ
 from autoseg.dataset.grids import same_voxels
 from autoseg.dataset.load import LoadedCase, load_case
 from autoseg.errors import DatasetError
+from autoseg.image.annotated_classes import EVERY, AnnotatedClasses, names_of_unknown
 from autoseg.image.class_boxes import Slices, class_boxes
 from autoseg.image.geometry import Geometry, closest_world_axes, slices_of
 from autoseg.image.image import read_geometry
@@ -115,7 +116,9 @@ def _modality(dataset: Dataset) -> tuple[Literal["ct", "rgb", "other"], ...]:
     return tuple("ct" if ct else "other" for ct in dataset.ct)
 
 
-def measure_case(name: str, loaded: LoadedCase, crop: Box, labels: Labels) -> CaseFingerprint:
+def measure_case(
+    name: str, loaded: LoadedCase, crop: Box, labels: Labels, annotated: AnnotatedClasses = EVERY
+) -> CaseFingerprint:
     """The fingerprint of one case, without the displacements of its sequences.
 
     Args:
@@ -123,8 +126,11 @@ def measure_case(name: str, loaded: LoadedCase, crop: Box, labels: Labels) -> Ca
         loaded: the loaded case, with its label.
         crop: box (z, y, x) of the crop to non-zero voxels.
         labels: the classes of the data set.
+        annotated: classes that were looked for in the label; of others nothing is known.
     """
     assert loaded.label is not None
+    unknown = names_of_unknown(labels, annotated)
+    measured = measure_classes(loaded.label, loaded.geometry, labels)
     z, y, x = loaded.label[crop].shape
     return CaseFingerprint(
         case=name,
@@ -135,7 +141,8 @@ def measure_case(name: str, loaded: LoadedCase, crop: Box, labels: Labels) -> Ca
         present=loaded.present,
         body=body_box(loaded.image, loaded.present),
         foreground=labelled_box(labels.any_foreground(loaded.label)),
-        classes=measure_classes(loaded.label, loaded.geometry, labels),
+        classes={name: of_class for name, of_class in measured.items() if name not in unknown},
+        annotated=annotated,
     )
 
 
@@ -257,7 +264,7 @@ def _measure(task: _Task) -> _Measured:
     crop = slices_of(box_of(nonzero_mask(loaded.image, loaded.present)))
     moved_mm = measure_displacements(task.case, loaded, task.channels)
     return _Measured(
-        measure_case(task.case.name, loaded, crop, task.labels).changed(displacements=moved_mm),
+        measure_case(task.case.name, loaded, crop, task.labels, task.case.annotated).changed(displacements=moved_mm),
         sample_intensities(loaded, crop, task.labels, task.samples, rng),
     )
 

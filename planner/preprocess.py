@@ -25,6 +25,7 @@ from autoseg.dataset.record import DatasetRecord, FileRecord, are_as, record_of
 from autoseg.disk.staging import staged_in
 from autoseg.errors import DatasetError
 from autoseg.files import FileModel, discard, folder_replaced_when_done, read_utf8, write_text
+from autoseg.image.annotated_classes import EVERY, AnnotatedClasses
 from autoseg.image.geometry import Geometry, overlap, to_canonical
 from autoseg.image.image import Image, read_geometry, write_image
 from autoseg.image.labels import Labels
@@ -71,6 +72,7 @@ class DecidedBy(FileModel):
         align: sequence of the plan onto which the others were moved; None = as they lie.
         drawn_on: sequence of the case that took its place, since the label was drawn on it; None = none did.
         pixel_spacing: spacing (y, x) in mm with which pictures were read; None = as their files state.
+        annotated: classes that were looked for in the label map.
     """
 
     schema_version: Literal[1] = 1
@@ -87,6 +89,7 @@ class DecidedBy(FileModel):
     align: str | None = None
     drawn_on: str | None = None
     pixel_spacing: tuple[float, float] | None = None
+    annotated: AnnotatedClasses = EVERY
 
     def is_as(self, other: DecidedBy) -> bool:
         """Whether another record decides the same content: equal settings, and files of the same content."""
@@ -188,7 +191,8 @@ def _preprocess(task: _Task) -> tuple[str, ...]:
             warnings += (f"{case.name}: {OUTSIDE}",)
         rng = np.random.default_rng([plan.seed, zlib.crc32(case.name.encode())])
         foreground = sample_foreground(prepared.label, rng, plan.labels)
-        write_case(folder, prepared.record, prepared.image, prepared.label, foreground)
+        record = prepared.record.changed(annotated=case.annotated)
+        write_case(folder, record, prepared.image, prepared.label, foreground)
         (folder / MARKER).write_text(decided_by.model_dump_json(indent=1), encoding="utf-8")
     return warnings
 
@@ -248,6 +252,7 @@ def _decided_by(task: _Task) -> DecidedBy:
         sources=task.sources,
         drawn_on=None if plan.align is None else case.drawn_on,
         pixel_spacing=case.pixel_spacing,
+        annotated=case.annotated,
         **_plan_part(plan, task.configuration),
     )
 

@@ -11,7 +11,7 @@ cross-entropy over the regions, and here it is their mean, as it is there withou
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 import torch
 from torch.nn import functional
@@ -63,18 +63,53 @@ def compared(logits: torch.Tensor, label: torch.Tensor, labels: Labels) -> tuple
         of_region = functional.binary_cross_entropy_with_logits(logits.float(), truth, reduction="none")
         return torch.sigmoid(logits.float()), of_region.mean(dim=1, keepdim=True)
     log_probabilities = functional.log_softmax(logits.float(), dim=1)
+    return log_probabilities.exp()[:, 1:], -log_probability_of_label(log_probabilities, label, labels)
+
+
+def log_probability_of_label(
+    log_probabilities: torch.Tensor, label: torch.Tensor, labels: Labels, missing: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Logarithm of the probability of what each voxel is labelled as, (B, 1, z, y, x).
+
+    In a patch in which nobody looked for some classes, the background is labelled where it or any of these may be, and
+    their probabilities are summed. At ignored voxels the result has no meaning.
+
+    Args:
+        log_probabilities: logarithms of the probabilities of all classes, (B, C, z, y, x).
+        label: class index of each voxel (B, z, y, x).
+        labels: classes of the data set, which has no regions.
+        missing: whether nobody looked for a class in a patch, (B, C) bool; None = all were looked for everywhere.
+    """
     index = label.long()[:, None]
     # the background stands for ignored voxels, whose weight is zero
     known = index if labels.ignored is None else torch.where(index == labels.ignored, 0, index)
-    return log_probabilities.exp()[:, 1:], -log_probabilities.gather(1, known)
+    own = log_probabilities.gather(1, known)
+    if missing is None:
+        return own
+    possible = missing.clone()
+    possible[:, 0] = True
+    impossible = torch.zeros_like(missing, dtype=own.dtype).masked_fill(~possible, float("-inf"))
+    summed = torch.logsumexp(log_probabilities + impossible[:, :, None, None, None], dim=1, keepdim=True)
+    return torch.where(known == 0, summed, own)
 
 
 def one_hot(label: torch.Tensor, labels: Labels) -> torch.Tensor:
     """Whether each voxel belongs to each region or foreground class, (B, F, z, y, x) bool."""
-    table = torch.zeros((len(labels.members), 256), dtype=torch.bool)
-    for row, members in zip(table, labels.members, strict=True):
-        row[list(members)] = True
-    return table.to(label.device)[:, label.long()].movedim(0, 1)
+    return member_table(labels.members, label.device)[:, label.long()].movedim(0, 1)
+
+
+def in_region(label: torch.Tensor, labels: Labels, index: int) -> torch.Tensor:
+    """Whether each voxel belongs to a region or foreground class, which is counted from 1; bool, as the label."""
+    return member_table(labels.members, label.device)[index - 1][label.long()]
+
+
+@cache
+def member_table(members: tuple[tuple[int, ...], ...], device: torch.device) -> torch.Tensor:
+    """Whether a class index belongs to each region or foreground class, (F, 256) bool; copied to a device once."""
+    table = torch.zeros((len(members), 256), dtype=torch.bool)
+    for row, of_one in zip(table, members, strict=True):
+        row[list(of_one)] = True
+    return table.to(device)
 
 
 def annotated_weights(label: torch.Tensor, labels: Labels) -> torch.Tensor:

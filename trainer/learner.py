@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
@@ -22,6 +23,7 @@ from trainer.data.batch import Batch
 from trainer.label_loss import counting_of, loss_of
 from trainer.lesion_loss import lesion_wise_loss
 from trainer.loss import deep_supervision_loss
+from trainer.marginal_loss import known_counts, marginal_loss
 from trainer.ranks import ALONE, Ranks
 
 LONG_BETA, QUICK_BETA = 0.999, 0.98
@@ -101,7 +103,9 @@ class Learner:
             self.scaler.step(self.optimizer)
             self.scaler.update()
             self._update_average(done)
-        return loss.detach(), self.counted(logits[0], batch.label)
+        missing = batch.missing
+        counted = self.counted if missing is None else partial(known_counts, labels=self.labels, missing=missing)
+        return loss.detach(), counted(logits[0], batch.label)
 
     def pass_through(self, batch: Batch) -> None:
         """Compute the loss of a batch and its gradients, wait for the device, and change nothing."""
@@ -114,9 +118,13 @@ class Learner:
         """Logits of the decoder stages, and the loss, of a batch on the device."""
         with torch.autocast(self.device.type, self.half, enabled=self.half is not None):
             logits = self.forward(batch.image)
-        loss = deep_supervision_loss(logits, batch.label, self.training.batch_dice, self.ranks, self.loss_of_stage)
+        missing = batch.missing
+        of_stage = (
+            self.loss_of_stage if missing is None else partial(marginal_loss, labels=self.labels, missing=missing)
+        )
+        loss = deep_supervision_loss(logits, batch.label, self.training.batch_dice, self.ranks, of_stage)
         if self.training.lesion_loss:
-            of_lesions = lesion_wise_loss(logits[0], batch.label, batch.lesions, self.labels, self.ranks)
+            of_lesions = lesion_wise_loss(logits[0], batch.label, batch.lesions, self.labels, self.ranks, missing)
             loss = loss + self.training.lesion_loss * of_lesions
         return logits, loss
 

@@ -25,8 +25,9 @@ from torch.nn import functional
 from autoseg.image.geometry import Spacing
 from autoseg.image.labels import Labels
 from autoseg.plan.configuration import Configuration
-from trainer.label_loss import one_hot
+from trainer.label_loss import annotated_weights, in_region, log_probability_of_label
 from trainer.loss import SMOOTH
+from trainer.marginal_loss import known_voxels
 from trainer.ranks import ALONE, Ranks
 
 Compared = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -69,13 +70,16 @@ class ClassRegions:
         return ClassRegions(self.index, *(tensor.to(device, non_blocking=True) for tensor in self.tensors))
 
 
-def lesion_regions(label: NDArray[np.uint8], spacing: Spacing, labels: Labels) -> tuple[ClassRegions, ...]:
+def lesion_regions(
+    label: NDArray[np.uint8], spacing: Spacing, labels: Labels, missing: NDArray[np.bool_] | None = None
+) -> tuple[ClassRegions, ...]:
     """Find the lesions of a batch and the region of each lesion.
 
     Args:
         label: class indices (B, z, y, x), 0 = background.
         spacing: spacing in mm (z, y, x), which decides which lesion is nearest to a voxel.
         labels: classes and regions of the data set.
+        missing: whether nobody looked for a class in a patch, (B, C); None = all were looked for everywhere.
 
     Returns:
         One entry for each foreground class, or region of the data set, that occurs in the batch.
@@ -84,6 +88,7 @@ def lesion_regions(label: NDArray[np.uint8], spacing: Spacing, labels: Labels) -
     there = set(np.flatnonzero(np.bincount(label.ravel())).tolist())
     annotated = labels.annotated(label)
     for index, members in enumerate(labels.members, start=1):
+        known = annotated if missing is None else _known(label, labels, missing, index)
         if there.isdisjoint(members):
             continue
         masks = labels.mask(label, index)
@@ -94,14 +99,27 @@ def lesion_regions(label: NDArray[np.uint8], spacing: Spacing, labels: Labels) -
             regions.append(region + count)
             count += lesions
         stacked = np.stack(regions).astype(np.int64)
-        counted = stacked.ravel() if annotated is None else stacked[annotated[patches]]
+        counted = stacked.ravel() if known is None else stacked[known[patches]]
         voxels = np.bincount(counted, minlength=count)
         found.append(ClassRegions(index, *map(torch.from_numpy, (patches, stacked, voxels))))
     return tuple(found)
 
 
+def _known(label: NDArray[np.uint8], labels: Labels, missing: NDArray[np.bool_], index: int) -> NDArray[np.bool_]:
+    """Voxels (B, z, y, x) that are compared for a class or region, where nobody looked for some classes."""
+    return _compared_voxels(torch.from_numpy(label), labels, torch.from_numpy(missing), index).numpy()
+
+
+def _compared_voxels(label: torch.Tensor, labels: Labels, missing: torch.Tensor | None, index: int) -> torch.Tensor:
+    """Voxels (P, z, y, x) that are compared for a class or region in patches that contain it."""
+    if missing is None or not labels.overlapping:
+        # a class that has lesions was looked for
+        return annotated_weights(label, labels)[:, 0] > 0
+    return known_voxels(label, labels, missing)[:, index - 1]
+
+
 def lesions_for_loss(
-    label: NDArray[np.uint8], configuration: Configuration, labels: Labels
+    label: NDArray[np.uint8], configuration: Configuration, labels: Labels, missing: NDArray[np.bool_] | None = None
 ) -> tuple[ClassRegions, ...]:
     """The lesions of a batch, as `lesion_regions`, where training uses their loss; else none are looked for.
 
@@ -109,15 +127,21 @@ def lesions_for_loss(
         label: class indices (B, z, y, x), 0 = background.
         configuration: configuration that holds the spacing and the training settings.
         labels: classes and regions of the data set.
+        missing: whether nobody looked for a class in a patch, (B, C); None = all were looked for everywhere.
     """
     if not configuration.training.lesion_loss:
         return ()
     # along an axis that is not resampled a patch has one voxel, so the 1 mm given here affects no distance
-    return lesion_regions(label, configuration.target_spacing((1.0, 1.0, 1.0)), labels)
+    return lesion_regions(label, configuration.target_spacing((1.0, 1.0, 1.0)), labels, missing)
 
 
 def lesion_wise_loss(
-    logits: torch.Tensor, label: torch.Tensor, classes: Sequence[ClassRegions], labels: Labels, ranks: Ranks = ALONE
+    logits: torch.Tensor,
+    label: torch.Tensor,
+    classes: Sequence[ClassRegions],
+    labels: Labels,
+    ranks: Ranks = ALONE,
+    missing: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Mean over the lesions of cross-entropy minus soft Dice in the region of each; the best value is -1.
 
@@ -130,16 +154,22 @@ def lesion_wise_loss(
         labels: classes and regions of the data set.
         ranks: processes that have the other parts of the batch; the mean is that over all of them, and gradients are
             right after they were averaged over the processes.
+        missing: whether nobody looked for a class in a patch, (B, C) bool; None = all were looked for everywhere.
     """
     if ranks.count > 1:
-        return _over_ranks(logits, label, classes, labels, ranks)
+        return _over_ranks(logits, label, classes, labels, ranks, missing)
     if not classes:
         return logits.new_zeros(())
-    return torch.stack([loss.mean() for loss in _of_lesions(logits, label, classes, labels)]).mean()
+    return torch.stack([loss.mean() for loss in _of_lesions(logits, label, classes, labels, missing)]).mean()
 
 
 def _over_ranks(
-    logits: torch.Tensor, label: torch.Tensor, classes: Sequence[ClassRegions], labels: Labels, ranks: Ranks
+    logits: torch.Tensor,
+    label: torch.Tensor,
+    classes: Sequence[ClassRegions],
+    labels: Labels,
+    ranks: Ranks,
+    missing: torch.Tensor | None,
 ) -> torch.Tensor:
     """The part of this process: its lesions' losses over the number of all lesions of their class, times processes."""
     counts = logits.new_zeros(len(labels.members) + 1, dtype=torch.float32)
@@ -149,22 +179,27 @@ def _over_ranks(
         everywhere = ranks.summed(counts)
     present = (everywhere > 0).sum().clamp_min(1)
     total = logits.new_zeros((), dtype=torch.float32)
-    for of_class, loss in zip(classes, _of_lesions(logits, label, classes, labels), strict=True):
+    for of_class, loss in zip(classes, _of_lesions(logits, label, classes, labels, missing), strict=True):
         total = total + loss.sum() / everywhere[of_class.index]
     return ranks.count * total / present
 
 
 def _of_lesions(
-    logits: torch.Tensor, label: torch.Tensor, classes: Sequence[ClassRegions], labels: Labels
+    logits: torch.Tensor,
+    label: torch.Tensor,
+    classes: Sequence[ClassRegions],
+    labels: Labels,
+    missing: torch.Tensor | None,
 ) -> list[torch.Tensor]:
     """Cross-entropy minus soft Dice of each lesion (count,), for each class or region of the data set."""
     compared = _regions_compared if labels.overlapping else _classes_compared
     losses = []
     for of_class, (probability, truth, cross_entropy) in zip(
-        classes, compared(logits, label, classes, labels), strict=True
+        classes, compared(logits, label, classes, labels, missing), strict=True
     ):
-        if labels.ignored is not None:
-            annotated = (label[of_class.patches] != labels.ignored).float()
+        if labels.ignored is not None or missing is not None:
+            patches, of_patches = of_class.patches, None if missing is None else missing[of_class.patches]
+            annotated = _compared_voxels(label[patches], labels, of_patches, of_class.index).float()
             probability, cross_entropy = probability * annotated, cross_entropy * annotated
         region = of_class.regions.ravel()
         overlap = _sums(probability * truth, region, of_class.count)
@@ -175,13 +210,15 @@ def _of_lesions(
 
 
 def _classes_compared(
-    logits: torch.Tensor, label: torch.Tensor, classes: Sequence[ClassRegions], labels: Labels
+    logits: torch.Tensor,
+    label: torch.Tensor,
+    classes: Sequence[ClassRegions],
+    labels: Labels,
+    missing: torch.Tensor | None,
 ) -> Iterator[Compared]:
     """Of classes that exclude each other."""
     log_probabilities = functional.log_softmax(logits.float(), dim=1)
-    index = label.long()[:, None]
-    known = index if labels.ignored is None else torch.where(index == labels.ignored, 0, index)
-    cross_entropy = -log_probabilities.gather(1, known)[:, 0]
+    cross_entropy = -log_probability_of_label(log_probabilities, label, labels, missing)[:, 0]
     for of_class in classes:
         patches = of_class.patches
         truth = (label[patches] == of_class.index).float()
@@ -189,13 +226,17 @@ def _classes_compared(
 
 
 def _regions_compared(
-    logits: torch.Tensor, label: torch.Tensor, classes: Sequence[ClassRegions], labels: Labels
+    logits: torch.Tensor,
+    label: torch.Tensor,
+    classes: Sequence[ClassRegions],
+    labels: Labels,
+    missing: torch.Tensor | None,
 ) -> Iterator[Compared]:
     """Of regions, each by itself against what is outside of it."""
     for of_class in classes:
         patches, channel = of_class.patches, of_class.index - 1
         own = logits[patches, channel].float()
-        truth = one_hot(label[patches], labels)[:, channel].float()
+        truth = in_region(label[patches], labels, of_class.index).float()
         yield torch.sigmoid(own), truth, functional.binary_cross_entropy_with_logits(own, truth, reduction="none")
 
 

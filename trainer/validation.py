@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from autoseg.errors import AutosegError
+from autoseg.image.annotated_classes import EVERY, AnnotatedClasses, known_outputs
 from autoseg.image.image import read_label, write_image
 from autoseg.image.labels import Labels
 from autoseg.machine.overlap import may_overlap, overlapped
@@ -56,7 +57,8 @@ def dice_at_plan_spacing(
     """Mean foreground Dice over preprocessed cases, at the plan's spacing, without mirroring.
 
     The voxels of all cases are pooled for each class. A class that neither reference nor prediction has is left out.
-    A voxel belongs to a region where its probability exceeds one half. Ignored voxels do not count.
+    A voxel belongs to a region where its probability exceeds one half. Ignored voxels do not count, nor does a class in
+    a case in which nobody looked for it.
 
     Args:
         module: network in evaluation mode, on the device.
@@ -78,7 +80,8 @@ def dice_at_plan_spacing(
     counts = np.zeros((3, len(plan.labels.foreground)))
     for folder in folders:
         case = open_case(folder)
-        counts += _counts(predict(case.image[:], case.record.present), case.label[:], plan.labels)
+        of_case = _counts(predict(case.image[:], case.record.present), case.label[:], plan.labels)
+        counts += of_case * known_outputs(plan.labels, case.record.annotated)
     return pooled_dice(counts)
 
 
@@ -136,7 +139,7 @@ def predict_validation_cases(
 
     Returns:
         For each case the Dice of each foreground class at the original resolution; None where neither reference nor
-        prediction has the class.
+        prediction has the class, or nobody looked for it.
     """
     configuration = plan.configuration(name)
     predict = partial(
@@ -207,13 +210,18 @@ def _write_prediction(
     predicted = export_labels(probabilities, case.record, plan.labels)
     del probabilities
     write_image(run.cross_validation(name) / f"{case_name}.nii.gz", predicted)
-    return _dice(read_label(case.reference).array, predicted.array, plan.labels)
+    return _dice(read_label(case.reference).array, predicted.array, plan.labels, case.record.annotated)
 
 
-def _dice(reference: NDArray, predicted: NDArray, labels: Labels) -> list[float | None]:
-    """Dice of each foreground class or region; ignored voxels do not count."""
+def _dice(
+    reference: NDArray, predicted: NDArray, labels: Labels, annotated_classes: AnnotatedClasses = EVERY
+) -> list[float | None]:
+    """Dice of each foreground class or region, None where nobody looked for it; ignored voxels do not count."""
     truth, guess = labels.to_classes(reference), labels.to_classes(predicted)
     if (annotated := labels.annotated(truth)) is not None:
         truth, guess = truth * annotated, guess * annotated
-    foreground = range(1, len(labels.foreground) + 1)
-    return [count_voxels(labels.mask(truth, index), labels.mask(guess, index)).dice for index in foreground]
+    known = known_outputs(labels, annotated_classes)
+    return [
+        count_voxels(labels.mask(truth, index), labels.mask(guess, index)).dice if is_known else None
+        for index, is_known in enumerate(known, start=1)
+    ]

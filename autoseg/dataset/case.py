@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autoseg.image.annotated_classes import EVERY, AnnotatedClasses
 from autoseg.image.flat.resolution import PixelSpacing
 from autoseg.image.labels import Labels
 
@@ -35,6 +36,7 @@ class Case:
             messages; files are read for the others.
         colours: whether its channels are the colours of a picture.
         pixel_spacing: spacing (y, x) in mm with which pictures are read; None = as their files state, else 1 mm.
+        annotated: classes that were looked for in the label map; other classes may be there all the same.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Case:
     held: Mapping[Path, Image] = field(default_factory=dict)
     colours: bool = False
     pixel_spacing: PixelSpacing | None = None
+    annotated: AnnotatedClasses = EVERY
 
     @property
     def present(self) -> tuple[bool, ...]:

@@ -19,6 +19,7 @@ from autoseg.dataset.findings import Findings
 from autoseg.dataset.pictures import sizes_differ, told_together
 from autoseg.dataset.voxels import read_channels, read_label_map
 from autoseg.errors import DatasetError
+from autoseg.image.annotated_classes import not_annotated
 from autoseg.image.file_kind import why_unreadable
 from autoseg.image.flat.read import SpacingSource
 from autoseg.image.geometry import Geometry, to_canonical
@@ -90,7 +91,8 @@ def check_dataset(dataset: Dataset, *, workers: int) -> Check:
         DatasetError: there are problems; all are listed, by case: missing, unreadable or truncated files, wrong
             numbers of channels, NaN, infinite or constant images, channels that do not overlap,
             spacings that are far from those of the other cases,
-            labels on another grid or with fractional or undeclared values, duplicates, too few cases,
+            labels on another grid or with fractional or undeclared values, or with classes that were not annotated,
+            duplicates, too few cases,
             no foreground to learn from.
     """
     results = map_cases(
@@ -131,6 +133,7 @@ def _check_case(case: Case, labels: Labels) -> _Result:
     if image is not None and label is not None:
         names = dict(zip(labels.file_values, (*labels.names, IGNORE), strict=False))
         voxels = {names[int(value)]: count for value, count in label.counts.items()}
+        _tell_not_annotated(case, labels, voxels, findings)
         like_ct = tuple(
             findings.modalities[i] == "CT" if i in findings.modalities else looks_like_ct(volume)
             for i, volume in enumerate(image.array)
@@ -139,6 +142,16 @@ def _check_case(case: Case, labels: Labels) -> _Result:
         row = CheckedCase(case.name, image.geometry, case.present, voxels, like_ct, like_labels, image.sized_by)
         digest = hashlib.blake2b(np.ascontiguousarray(image.array).data, digest_size=16).digest()
     return _Result(row, digest, tuple(findings.problems), tuple(findings.warnings), tuple(findings.done))
+
+
+def _tell_not_annotated(case: Case, labels: Labels, voxels: Mapping[str, int], findings: Findings) -> None:
+    """Tell as a problem each class that has voxels though the table says that nobody looked for it."""
+    for index in not_annotated(labels, case.annotated):
+        if count := voxels.get(name := labels.names[index], 0):
+            findings.problem(
+                f"label {case.label}: {count} voxels are {name}, which the table's column `annotated` does not name "
+                "for this case; name it there if all of it is annotated, else erase these voxels"
+            )
 
 
 def _without_missing(case: Case) -> Case:

@@ -14,8 +14,8 @@ from autoseg.disk.csv_files import TableRefused, read_rows
 from autoseg.errors import DatasetError
 from autoseg.image.path_choice import split_choice
 
-CASE, LABEL, PATIENT, DRAWN_ON = "case", "label", "patient", "drawn_on"
-RESERVED = (CASE, LABEL, PATIENT, DRAWN_ON)
+CASE, LABEL, PATIENT, DRAWN_ON, ANNOTATED = "case", "label", "patient", "drawn_on", "annotated"
+RESERVED = (CASE, LABEL, PATIENT, DRAWN_ON, ANNOTATED)
 SEPARATORS = ",;\t"
 
 SYNONYMS = {
@@ -50,7 +50,7 @@ class CsvTable:
 
     Args:
         path: path of the file.
-        columns: column names of the header; `case`, `label`, `patient` and `drawn_on` are in lower case.
+        columns: column names of the header; those in `RESERVED` are in lower case.
         rows: rows that have a value or an empty cell for every column, in the order of the file.
         malformed: for each malformed row its problem, by line number.
         notes: what was understood in another way than it is written, one sentence each.

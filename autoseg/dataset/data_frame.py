@@ -17,7 +17,8 @@ def frame_as_table(frame: DataFrame) -> CsvTable:
     """Return the rows of a DataFrame as those of a table in the current folder.
 
     Args:
-        frame: a row for each case, with the columns of a `cases.csv`. Missing values are empty cells.
+        frame: a row for each case, with the columns of a `cases.csv`. Missing values are empty cells; lists and tuples
+            of names are joined as in the column `annotated`.
 
     Raises:
         DatasetError: a column is missing or given twice, or there is no row.
@@ -30,5 +31,7 @@ def frame_as_table(frame: DataFrame) -> CsvTable:
 
 
 def _text(cell: object) -> str:
+    if isinstance(cell, list | tuple):
+        return "+".join(map(str, cell))
     # a column of whole numbers with a gap holds floats
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip()

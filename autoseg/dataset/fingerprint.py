@@ -16,6 +16,7 @@ from pydantic import ValidationError, model_validator
 from autoseg.disk.checksums import SealedModel
 from autoseg.errors import PlanError, wrong_fields
 from autoseg.files import FileModel, read_utf8, write_text
+from autoseg.image.annotated_classes import EVERY, AnnotatedClasses
 from autoseg.image.geometry import Corners, Shape, Spacing
 from autoseg.image.labels import Labels
 from autoseg.names import PlainName
@@ -75,12 +76,13 @@ class CaseFingerprint(FileModel):
         spacing: spacing (z, y, x) in mm.
         orientation: anatomical letters towards which the stored axes (z, y, x) grow, such as `SPL`.
         present: for each channel whether the sequence was acquired.
-        classes: properties of each foreground class, by class name.
+        classes: properties of each foreground class or region that is known in the case, by name.
         body: box around the body in voxels before the crop, as (lower, upper), each (z, y, x), upper end excluded; None
             in fingerprints of earlier releases.
         foreground: box around all foreground in the same voxels; None without foreground, and in earlier releases.
         displacements: displacement of every sequence after the first, if each sequence has its own file; empty in
             fingerprints of earlier releases.
+        annotated: classes that were looked for in the label map; all of them in fingerprints of earlier releases.
     """
 
     case: PlainName
@@ -93,6 +95,11 @@ class CaseFingerprint(FileModel):
     body: Corners | None = None
     foreground: Corners | None = None
     displacements: tuple[Displacement, ...] = ()
+    annotated: AnnotatedClasses = EVERY
+
+    def is_known(self, name: str) -> bool:
+        """Whether a foreground class or region was looked for, so that it is absent where it has no voxel."""
+        return self.annotated == EVERY or name in self.classes
 
     @model_validator(mode="after")
     def _boxes_lie_in_the_image(self) -> CaseFingerprint:

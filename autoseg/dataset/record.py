@@ -16,6 +16,7 @@ from autoseg.dataset.case import Case, Dataset
 from autoseg.disk.checksums import SealedModel, digest_of
 from autoseg.errors import ImageError
 from autoseg.files import FileModel
+from autoseg.image.annotated_classes import EVERY, AnnotatedClasses
 from autoseg.image.file_kind import why_unreadable
 from autoseg.image.flat.resolution import PixelSpacing
 from autoseg.image.integrity import files_of_image
@@ -75,6 +76,7 @@ class CaseSource(FileModel):
         images: a file for each channel; None where that sequence was not acquired.
         label: file of the label map; None where there is none.
         drawn_on: sequence that the label was drawn on; None where the data set does not say, and in earlier releases.
+        annotated: classes that were looked for in the label map; all of them in records of earlier releases.
     """
 
     name: PlainName
@@ -83,6 +85,7 @@ class CaseSource(FileModel):
     images: tuple[FileRecord | None, ...]
     label: FileRecord | None
     drawn_on: str | None = None
+    annotated: AnnotatedClasses = EVERY
 
     @property
     def files(self) -> tuple[FileRecord | None, ...]:
@@ -95,7 +98,7 @@ class CaseSource(FileModel):
 
     @property
     def _facts(self) -> tuple[object, ...]:
-        return self.name, self.patient, self.strata, self.drawn_on
+        return self.name, self.patient, self.strata, self.drawn_on, self.annotated
 
 
 class DatasetRecord(SealedModel, FileModel):
@@ -152,6 +155,7 @@ def record_of(
             images=tuple(None if image is None else files[image] for image in case.images),
             label=None if case.label is None else files[case.label],
             drawn_on=case.drawn_on,
+            annotated=case.annotated,
         )
 
     return DatasetRecord(

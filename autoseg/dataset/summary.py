@@ -10,6 +10,7 @@ from rich.table import Table
 
 from autoseg.dataset.case import Dataset
 from autoseg.dataset.check import Check
+from autoseg.image.annotated_classes import EVERY
 from autoseg.image.geometry import to_canonical
 from autoseg.image.labels import IGNORE
 from autoseg.terminal import styled
@@ -64,7 +65,9 @@ def _labels(dataset: Dataset, check: Check) -> str:
     lines = []
     for value, name in zip(dataset.labels.values, dataset.labels.names, strict=True):
         having = sum(case.voxels.get(name, 0) > 0 for case in check.cases)
-        lines.append(f"{value}: {name}" + ("" if value == dataset.labels.values[0] else f", in {having} cases"))
+        unknown = sum(case.annotated != EVERY and name not in case.annotated for case in dataset.cases)
+        told = f", in {having} cases" + (f"; not annotated in {unknown}" if unknown else "")
+        lines.append(f"{value}: {name}" + ("" if value == dataset.labels.values[0] else told))
     of_region = {region: ", ".join(map(str, region.values)) for region in dataset.labels.regions}
     lines += [f"region {region.name}: {values}; written as {region.value}" for region, values in of_region.items()]
     if dataset.labels.ignore is not None:

@@ -1,7 +1,8 @@
 """Reads a data set from a table, `cases.csv`, with a row for each case.
 
 Columns: `case`; one for each sequence (a path, absolute or relative to the table, empty where the sequence was
-not acquired); `label`; optionally `patient` and `drawn_on`; all others are stratification columns. A `dataset.json`
+not acquired); `label`; optionally `patient`, `drawn_on`, and `annotated` (names of the classes that were looked for in
+the case, empty where all were); all others are stratification columns. A `dataset.json`
 beside it may give `name`, `channel_names` (which columns are sequences, in which order) and `labels`;
 without `labels`, every value found in the label files is a class, or every name where they name their classes.
 """
@@ -9,16 +10,20 @@ without `labels`, every value found in the label files is a class, or every name
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from autoseg.dataset.annotated_column import WrongNames, annotated_classes
 from autoseg.dataset.case import Case, Dataset
-from autoseg.dataset.csv_rows import CASE, LABEL, PATIENT, RESERVED, CsvTable, Row, read_table
+from autoseg.dataset.csv_rows import ANNOTATED, CASE, LABEL, PATIENT, RESERVED, CsvTable, Row, read_table
 from autoseg.dataset.dataset_json import FILE_NAME, Declaration, is_ct, labels_of, parse, read_json
 from autoseg.dataset.drawn_on import drawn_on
 from autoseg.dataset.found_labels import labels_found
 from autoseg.dataset.listing import Found, checked_cases, missing
 from autoseg.dataset.names import split_ending
 from autoseg.errors import DatasetError
+from autoseg.image.annotated_classes import EVERY, AnnotatedClasses
+from autoseg.image.labels import Labels
 from autoseg.names import same_name
 
 LEAST_PATIENTS = 5
@@ -62,6 +67,8 @@ def dataset_of_table(table: CsvTable, declaration: Declaration | None = None) ->
         if declaration.labels is None
         else (labels_of(declaration.labels, declared, declaration.regions_class_order), ())
     )
+    if ANNOTATED in table.columns and ANNOTATED not in channels:
+        cases = tuple(_annotated(case, table, row, labels) for case, row in zip(cases, table.rows, strict=True))
     first = next((image for case in cases for image in case.images if image is not None), None)
     return Dataset(
         name=declaration.name or path.absolute().parent.name,
@@ -77,7 +84,6 @@ def dataset_of_table(table: CsvTable, declaration: Declaration | None = None) ->
             *table.notes,
             *_empty_columns(table, strata),
             *_doubtful_columns(table, strata),
-            *_column_of_annotated_classes(table, strata),
             *empty,
         ),
         description=declaration.description,
@@ -164,11 +170,21 @@ def _doubtful_columns(table: CsvTable, strata: list[str]) -> tuple[str, ...]:
     return tuple(warnings)
 
 
-def _column_of_annotated_classes(table: CsvTable, strata: list[str]) -> tuple[str, ...]:
-    """A warning for a column whose name promises what is not read: which classes were looked for in each case."""
-    return tuple(
-        f"{table.path}: column {column!r} is taken for a stratification column, so classes that nobody looked for in a "
-        "case count as absent there; mark where they may be with the label `ignore`"
-        for column in strata
-        if column.casefold() == "annotated"
-    )
+def _annotated(case: Case, table: CsvTable, row: Row, labels: Labels) -> Case:
+    """The case with the classes that its row says were annotated, or with the problem of that cell."""
+    try:
+        return replace(case, annotated=annotated_in_row(table, row, labels))
+    except WrongNames as error:
+        return replace(case, problems=(*case.problems, f"{table.where(row, ANNOTATED)}: {error}"))
+
+
+def annotated_in_row(table: CsvTable, row: Row, labels: Labels) -> AnnotatedClasses:
+    """The classes that were annotated in the case of a row; all of them where the table does not say.
+
+    Words for nothing, as `none`, are no empty cells here, since they would say the contrary.
+
+    Raises:
+        WrongNames: the cell names no class of the data set.
+    """
+    text = row.cells.get(ANNOTATED, "")
+    return annotated_classes(text, labels) if text else EVERY

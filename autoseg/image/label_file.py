@@ -46,7 +46,7 @@ def read_labels(path: Path, labels: Labels, onto: Geometry | None = None) -> Ima
     values = dict(zip(labels.names, labels.values, strict=True))
     if labels.ignore is not None:
         values[IGNORE] = labels.ignore
-    array = found.to_values(values)
+    array = found.to_values(values, {region.name: region.values for region in labels.regions})
     return Image(array[None], found.geometry, found.left_out, cropped=True)
 
 

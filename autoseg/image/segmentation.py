@@ -74,11 +74,12 @@ class Segmentation:
                 counts += np.bincount(part.ravel(), minlength=len(counts))
         return tuple(int(count) for count in counts[1:])
 
-    def to_values(self, values: Mapping[str, int]) -> NDArray:
+    def to_values(self, values: Mapping[str, int], regions: Mapping[str, Sequence[int]] | None = None) -> NDArray:
         """Make one label map of all layers.
 
         Args:
             values: value of each class in the label map, by name; the background is 0.
+            regions: values of each region of the data set, by name, for messages; None = it has none.
 
         Returns:
             Values (z, y, x), in the smallest integer dtype that holds all of them.
@@ -100,6 +101,7 @@ class Segmentation:
                 twice = np.logical_and(out, found)
                 overlaps.update(_pairs(out[twice], found[twice], classes))
                 np.copyto(out, found, where=found > 0)
+        self._require_no_regions(targets, counts[1:], values, regions or {})
         self._require_declared(targets, counts[1:], values)
         self._require_apart(overlaps)
         narrow = np.result_type(*(np.min_scalar_type(value) for value in values.values()))
@@ -130,6 +132,26 @@ class Segmentation:
                 "wrote it, and save it again"
             )
         return out
+
+    def _require_no_regions(
+        self,
+        targets: Sequence[str | None],
+        counts: NDArray[np.int64],
+        values: Mapping[str, int],
+        regions: Mapping[str, Sequence[int]],
+    ) -> None:
+        """Refuse segments with voxels that are called as a region of several labels, of which they may be any."""
+        of_value = {value: name for name, value in values.items()}
+        several = {name: 0 for name, of_region in regions.items() if len(of_region) > 1}
+        for segment, target, n in zip(self.segments, targets, counts.tolist(), strict=True):
+            if n and target is None and (name := find_class(segment.name, several)) is not None:
+                members = [repr(of_value[value]) for value in regions[name]]
+                listed = f"{', '.join(members[:-1])} and {members[-1]}"
+                raise ImageError(
+                    f"{self.path}: segment {segment.name!r} ({n} voxels) is called as a region of the labels {listed}, "
+                    "so that nobody can tell which of them its voxels are; make a segment of each label, called "
+                    "so, instead of the region's"
+                )
 
     def _require_declared(
         self, targets: Sequence[str | None], counts: NDArray[np.int64], values: Mapping[str, int]

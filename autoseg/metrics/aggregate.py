@@ -46,6 +46,12 @@ def by_class(rows: Iterable[CaseMetrics]) -> dict[str, list[CaseMetrics]]:
     return groups
 
 
+def _by_class_of(rows: Sequence[CaseMetrics], every: Sequence[str]) -> dict[str, list[CaseMetrics]]:
+    """Rows by class name: of these classes, also of those without a row, or else of those that appear."""
+    groups = by_class(rows)
+    return {name: groups.get(name, []) for name in every} if every else groups
+
+
 def by_case(rows: Iterable[CaseMetrics]) -> dict[str, list[CaseMetrics]]:
     """Group rows by case name, in the order in which cases first appear."""
     groups: dict[str, list[CaseMetrics]] = {}
@@ -66,11 +72,13 @@ def summarize(
     problems: Sequence[str] = (),
     warnings: Sequence[str] = (),
     more_rules: Sequence[str] = (),
+    names: Sequence[str] = (),
+    not_annotated: Mapping[str, Sequence[str]] | None = None,
 ) -> Summary:
     """Summarise the metrics of all cases.
 
     Args:
-        rows: metrics of every class in every case.
+        rows: metrics of every class in every case in which it was looked for.
         dataset: name of the data set.
         configuration: name of the trained configuration; None where two folders are compared.
         synthetic: whether the images are synthetic.
@@ -80,8 +88,18 @@ def summarize(
         problems: cases that could not be evaluated and why, one sentence each.
         warnings: notes for the reader, one sentence each.
         more_rules: definitions beside those of the metrics, one sentence each.
+        names: names of the classes in their order; empty = the order in which they first appear.
+        not_annotated: names of the classes that nobody looked for, by case; None = all were looked for everywhere.
     """
-    classes = tuple(_class_summary(name, of_class, intervals=True) for name, of_class in by_class(rows).items())
+    unknown = not_annotated or {}
+    # a class that nobody looked for in the first case would appear late, and one that nobody ever looked for not at all
+    every = tuple(names) if unknown else ()
+    classes = tuple(
+        _class_summary(
+            name, of_class, intervals=True, not_annotated=sum(name in of_case for of_case in unknown.values())
+        )
+        for name, of_class in _by_class_of(rows, every).items()
+    )
     return Summary(
         dataset=dataset,
         configuration=configuration,
@@ -93,11 +111,13 @@ def summarize(
         classes_without_dice=tuple(c.name for c in classes if c.metrics["dice"].n == 0),
         tolerance_mm=tolerance_mm,
         classes=classes,
-        folds=_groups(rows, {case: f"fold {fold}" for case, fold in (folds or {}).items()}),
+        folds=_groups(rows, {case: f"fold {fold}" for case, fold in (folds or {}).items()}, unknown, every),
         strata={
             column: _groups(
                 rows,
                 {case: values[column] or NOT_STATED for case, values in (strata or {}).items() if column in values},
+                unknown,
+                every,
             )
             for column in dict.fromkeys(column for values in (strata or {}).values() for column in values)
         },
@@ -147,7 +167,9 @@ def _outlines(rows: Sequence[CaseMetrics], lesions: Sequence[Lesion], predicted:
     }
 
 
-def _class_summary(name: str, rows: Sequence[CaseMetrics], *, intervals: bool = False) -> ClassSummary:
+def _class_summary(
+    name: str, rows: Sequence[CaseMetrics], *, intervals: bool = False, not_annotated: int = 0
+) -> ClassSummary:
     counts = [len(row.lesions.lesions) for row in rows], [row.lesions.predicted for row in rows]
     return ClassSummary(
         name=name,
@@ -160,6 +182,7 @@ def _class_summary(name: str, rows: Sequence[CaseMetrics], *, intervals: bool = 
         lesions=lesion_summary(rows),
         volume_agreement=agreement([row.reference_ml for row in rows], [row.prediction_ml for row in rows]),
         count_agreement=agreement(*counts),
+        not_annotated=not_annotated,
     )
 
 
@@ -182,22 +205,36 @@ def _pooled(rows: Sequence[CaseMetrics]) -> Pooled:
     )
 
 
-def _groups(rows: Sequence[CaseMetrics], group_of: Mapping[str, str]) -> tuple[GroupSummary, ...]:
+def _groups(
+    rows: Sequence[CaseMetrics],
+    group_of: Mapping[str, str],
+    unknown: Mapping[str, Sequence[str]],
+    every: Sequence[str],
+) -> tuple[GroupSummary, ...]:
     members: dict[str, list[CaseMetrics]] = {}
     for row in rows:
         if (name := group_of.get(row.case)) is not None:
             members.setdefault(name, []).append(row)
-    return tuple(_group(name, members[name]) for name in sorted(members))
+    return tuple(
+        _group(name, members[name], [of_case for case, of_case in unknown.items() if group_of.get(case) == name], every)
+        for name in sorted(members)
+    )
 
 
-def _group(name: str, rows: Sequence[CaseMetrics]) -> GroupSummary:
-    classes = by_class(rows)
+def _group(
+    name: str, rows: Sequence[CaseMetrics], unknown: Sequence[Sequence[str]], every: Sequence[str]
+) -> GroupSummary:
+    """Results of a group; `unknown` has the names of the classes that nobody looked for, for each case that has any."""
+    classes = _by_class_of(rows, every)
     return GroupSummary(
         name=name,
         cases=len({row.case for row in rows}),
         mean_dice=mean_dice(rows),
         dice={c: _spread([r.dice for r in of_class]) for c, of_class in classes.items()},
-        classes=tuple(_class_summary(c, of_class) for c, of_class in classes.items()),
+        classes=tuple(
+            _class_summary(c, of_class, not_annotated=sum(c in of_case for of_case in unknown))
+            for c, of_class in classes.items()
+        ),
     )
 
 

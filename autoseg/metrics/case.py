@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.errors import InputError
+from autoseg.image.annotated_classes import EVERY, AnnotatedClasses, known_outputs
 from autoseg.image.class_boxes import class_boxes, hull
 from autoseg.image.geometry import Spacing
 from autoseg.image.labels import Labels
@@ -110,11 +111,14 @@ def case_metrics(
     *,
     tolerance_mm: float = TOLERANCE_MM,
     surfaces: bool = True,
+    annotated_classes: AnnotatedClasses = EVERY,
 ) -> list[CaseMetrics]:
     """Compare two label maps on one grid; returns one row for each foreground class or region, in their order.
 
+    A class that nobody looked for in the case, and a region that holds one, has no row: it is neither there nor absent.
+
     Voxels that the reference marks as ignored are removed from both label maps, as in nnU-Net's evaluation: they count
-    in no number, and a component or a surface ends at them.
+    in no number, and a surface ends at them. Lesions alone are those of the whole prediction, see `judged_components`.
 
     Args:
         case: name of the case.
@@ -124,6 +128,7 @@ def case_metrics(
         labels: values and names of the classes.
         tolerance_mm: distance in mm up to which surfaces agree, for the surface Dice.
         surfaces: whether to compute HD95 and surface Dice, the slow part (it imports MONAI).
+        annotated_classes: classes that were looked for in the reference.
 
     Raises:
         InputError: the shapes of the two label maps differ.
@@ -140,15 +145,20 @@ def case_metrics(
                 f"case {case}: the prediction holds the value {labels.ignore} (ignore) in {unknown} annotated voxels; "
                 "a prediction says of every voxel what it is. Are reference and prediction exchanged?"
             )
-        truth, guess = truth * annotated, guess * annotated
-    boxes = zip(class_boxes(truth, labels), class_boxes(guess, labels), strict=True)
+        truth = truth * annotated
     # an image of one line or one voxel is left as it is
     flat = truth.shape.index(1) if truth.shape.count(1) == 1 else None
+    known_classes = known_outputs(labels, annotated_classes)
+    boxes = zip(class_boxes(truth, labels), class_boxes(guess, labels), known_classes, strict=True)
     rows = []
-    for index, (of_truth, of_guess) in enumerate(boxes, start=1):
+    for index, (of_truth, of_guess, is_known) in enumerate(boxes, start=1):
+        if not is_known:
+            continue
         # an empty box where neither has the class
         box = hull(of_truth, of_guess) or (slice(0, 0),) * 3
-        masks = labels.mask(truth[box], index), labels.mask(guess[box], index)
+        whole = labels.mask(guess[box], index)
+        known = None if annotated is None else annotated[box]
+        masks = labels.mask(truth[box], index), whole if known is None else whole & known
         rows.append(
             CaseMetrics(
                 case=case,
@@ -156,7 +166,7 @@ def case_metrics(
                 voxel_ml=float(np.prod(spacing)) / 1000,
                 counts=count_voxels(*masks, total=total),
                 surface=surface_metrics(*masks, spacing, tolerance_mm, flat) if surfaces else None,
-                lesions=match_lesions(*masks, spacing),
+                lesions=match_lesions(masks[0], whole, spacing, known),
             )
         )
     return rows

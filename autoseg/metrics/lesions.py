@@ -10,6 +10,9 @@ Three more figures tell how well a lesion is outlined, since one voxel is enough
 best predicted component leads to panoptic quality (Kirillov et al., CVPR 2019, section 4.1). Its Dice is taken with all
 components that touch it; and within its region, the voxels that are nearer to it than to any other lesion, so that each
 false voxel counts against one lesion (CC-Dice; Jaus et al., Every Component Counts, arXiv:2410.18684).
+
+Where voxels are not annotated, components are those of the whole prediction, and `judged_components` says which of them
+count. Volumes and overlaps are those of annotated voxels.
 """
 
 from __future__ import annotations
@@ -77,7 +80,7 @@ class LesionMatch:
 
     Args:
         lesions: lesions of the reference, in the order of cc3d's component numbers.
-        predicted: number of components of the prediction.
+        predicted: number of components of the prediction that are judged, see `judged_components`.
         false: number of predicted components that overlap with no lesion.
     """
 
@@ -147,25 +150,50 @@ def shared_voxels(
     return coo_array((np.ones(np.count_nonzero(both), np.int64), (lesions[both], parts[both])), shape=shape).tocsr()
 
 
-def match_lesions(reference: NDArray[np.bool_], prediction: NDArray[np.bool_], spacing: Spacing) -> LesionMatch:
+def judged_components(
+    sizes: NDArray[np.integer], annotated: NDArray[np.integer], touching: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Mask (component,) of the predicted components that are judged, true or false: the rule of all of autoseg.
+
+    A component is judged if it touches a lesion of the reference, or if at least half of it is annotated. Of others
+    nobody knows whether a lesion lies there.
+
+    Args:
+        sizes: (component,) number of voxels of each component of the whole prediction.
+        annotated: (component,) number of those that are annotated.
+        touching: (component,) whether it shares a voxel with a lesion of the reference.
+    """
+    return np.asarray(touching | (2 * annotated >= sizes))
+
+
+def match_lesions(
+    reference: NDArray[np.bool_],
+    prediction: NDArray[np.bool_],
+    spacing: Spacing,
+    annotated: NDArray[np.bool_] | None = None,
+) -> LesionMatch:
     """Find the connected components of two masks and match them by overlap.
 
     Args:
         reference: reference mask (z, y, x) of one class.
-        prediction: predicted mask (z, y, x) of the class.
+        prediction: predicted mask (z, y, x) of the class, also where nothing is annotated.
         spacing: spacing (z, y, x) in mm.
+        annotated: annotated voxels (z, y, x); None = all.
     """
     lesions, n_lesions = cc3d.connected_components(np.ascontiguousarray(reference), connectivity=26, return_N=True)
     parts, n_parts = cc3d.connected_components(np.ascontiguousarray(prediction), connectivity=26, return_N=True)
     sizes = np.bincount(lesions.ravel(), minlength=n_lesions + 1)
-    part_sizes = np.bincount(parts.ravel(), minlength=n_parts + 1)
+    whole_sizes = np.bincount(parts.ravel(), minlength=n_parts + 1)
+    part_sizes = whole_sizes if annotated is None else np.bincount(parts[annotated], minlength=n_parts + 1)
     both = reference & prediction
     shared = shared_voxels(lesions, parts, both, (n_lesions + 1, n_parts + 1))
     intersection: NDArray[np.int64] = np.asarray(shared.sum(axis=1))
     touching: NDArray[np.int64] = np.asarray((shared > 0) @ part_sizes)
     voxel_ml = float(np.prod(spacing)) / 1000
     iou = _best_iou(shared, sizes, part_sizes)
-    in_region = _predicted_in_regions(lesions, prediction, spacing)
+    in_region = _predicted_in_regions(lesions, prediction if annotated is None else prediction & annotated, spacing)
+    touched = np.asarray(shared.sum(axis=0))[1:] > 0
+    judged = judged_components(whole_sizes[1:], part_sizes[1:], touched)
     return LesionMatch(
         lesions=tuple(
             Lesion(
@@ -177,8 +205,8 @@ def match_lesions(reference: NDArray[np.bool_], prediction: NDArray[np.bool_], s
             )
             for i in range(1, n_lesions + 1)
         ),
-        predicted=int(n_parts),
-        false=int(n_parts - np.count_nonzero(shared.sum(axis=0))),
+        predicted=int(np.count_nonzero(judged)),
+        false=int(np.count_nonzero(judged & ~touched)),
     )
 
 

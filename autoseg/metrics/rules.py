@@ -46,11 +46,12 @@ def rules(tolerance_mm: float) -> tuple[str, ...]:
     )
 
 
-def rules_of_labels(labels: Labels) -> tuple[str, ...]:
-    """Return what is particular to a data set with regions or ignored voxels; empty for others.
+def rules_of_labels(labels: Labels, *, partly: bool = False) -> tuple[str, ...]:
+    """Return what is particular to a data set with regions, ignored voxels or partly annotated cases; else empty.
 
     Args:
         labels: classes and regions of the data set.
+        partly: whether nobody looked for some class in some case.
     """
     told = []
     if labels.overlapping:
@@ -59,6 +60,14 @@ def rules_of_labels(labels: Labels) -> tuple[str, ...]:
     if labels.ignore is not None:
         told.append(
             f"Voxels with the value {labels.ignore} in the reference are not annotated. They are removed from "
-            "reference and prediction before anything is measured; a lesion, and a surface, ends where they begin."
+            "reference and prediction before anything is measured, and a surface ends where they begin. Predicted "
+            "components alone are found before that; one is judged, true or false, if it touches a lesion of the "
+            "reference or at least half of it is annotated."
+        )
+    if partly:
+        told.append(
+            "A class that is not annotated in a case, since nobody looked for it there, and a region that holds one, "
+            "counts nowhere in that case: it is neither there nor absent, and what is predicted of it is neither right "
+            "nor wrong."
         )
     return tuple(told)

@@ -160,7 +160,7 @@ class ClassSummary(FileModel):
 
     Args:
         name: name of the class.
-        cases: number of all cases.
+        cases: number of all cases in which the class was looked for.
         both_empty: number of cases in which neither reference nor prediction has the class: Dice not defined.
         only_reference_empty: number of cases in which only the prediction has the class: Dice 0.
         only_prediction_empty: number of cases in which only the reference has the class: Dice 0.
@@ -169,6 +169,7 @@ class ClassSummary(FileModel):
         lesions: how many lesions of the class were found, and how many were predicted falsely.
         volume_agreement: agreement of the volume of the class in ml; None in summaries of earlier releases.
         count_agreement: agreement of the number of connected components.
+        not_annotated: number of further cases in which nobody looked for the class; they are in no other number.
     """
 
     name: str
@@ -181,6 +182,7 @@ class ClassSummary(FileModel):
     lesions: LesionSummary
     volume_agreement: Agreement | None = None
     count_agreement: Agreement | None = None
+    not_annotated: int = 0
 
     @property
     def without(self) -> int:

@@ -22,6 +22,7 @@ from safetensors.numpy import load_file, save_file
 from autoseg.disk.checksums import DAMAGED, changed_files, write_checksums
 from autoseg.errors import RunFolderError
 from autoseg.files import FileModel, disk_errors_named, read_utf8
+from autoseg.image.annotated_classes import EVERY, AnnotatedClasses
 from autoseg.image.geometry import Corners, Geometry, Reorientation, Shape, Spacing
 from autoseg.image.nifti.fields import NiftiFields
 from autoseg.names import PlainName
@@ -45,6 +46,8 @@ class CaseRecord(FileModel):
         present: for each channel, whether the case has the sequence.
         nifti: transforms and unit of the user's file as they are stored, which predictions get; None where it is no
             NIfTI file, and in cases of earlier releases.
+        annotated: classes that were looked for in the label map: names, or "all", as in cases of earlier releases,
+            which knew no others. It says nothing where there is no label map.
     """
 
     schema_version: Literal[1] = 1
@@ -57,6 +60,7 @@ class CaseRecord(FileModel):
     shape: Shape
     present: tuple[bool, ...]
     nifti: NiftiFields | None = None
+    annotated: AnnotatedClasses = EVERY
 
     @property
     def reoriented(self) -> Geometry:

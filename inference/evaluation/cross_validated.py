@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.folds import read_folds
 from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.preprocessed_case import read_record
 from autoseg.run_folder.splits import Split, read_splits
 from inference.compare import Pair
 
@@ -40,7 +42,8 @@ def cross_validated(run: RunFolder, plan: Plan, configuration: str) -> CrossVali
 
     Raises:
         PlanError: the plan has no such configuration, or the splits are missing or malformed.
-        RunFolderError: a fold was trained with another split than `splits.json` now holds.
+        RunFolderError: a fold was trained with another split than `splits.json` now holds, or a case is not
+            preprocessed.
     """
     of_run = read_splits(run.splits)
     folds = read_folds(run, plan, configuration, of_run)
@@ -54,6 +57,11 @@ def cross_validated(run: RunFolder, plan: Plan, configuration: str) -> CrossVali
             unfinished += [index] if split.val else []
             continue
         files = {c: run.cross_validation(configuration) / f"{c}.nii.gz" for c in split.val}
-        pairs += [Pair(c, run.case(source, c) / "reference.nii.gz", file) for c, file in files.items() if file.exists()]
+        pairs += [_pair(run.case(source, case), file) for case, file in files.items() if file.exists()]
         lost += [case for case, file in files.items() if not file.exists()]
     return CrossValidated(of_run, folds.splits, tuple(pairs), tuple(unfinished), tuple(lost))
+
+
+def _pair(folder: Path, prediction: Path) -> Pair:
+    """The prediction of a case beside the reference in its folder of preprocessed files."""
+    return Pair(folder.name, folder / "reference.nii.gz", prediction, read_record(folder).annotated)

@@ -9,11 +9,13 @@ metrics.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 
 from autoseg.dataset.dataset_json import is_synthetic
 from autoseg.errors import PartialFailure, RunFolderError
+from autoseg.image.annotated_classes import EVERY
 from autoseg.image.labels import Labels
 from autoseg.machine import clock
 from autoseg.machine.map_cases import expected_seconds
@@ -29,6 +31,7 @@ from autoseg.run_folder.splits import Split, cases_of, read_splits
 from inference.compare import Compared, Pair, compare, compare_all, voxels_of, workers_for
 from inference.evaluation.cross_validated import cross_validated
 from inference.evaluation.label_folders import (
+    annotated_beside,
     declaration_beside,
     images_of,
     labels_declared,
@@ -76,7 +79,8 @@ def evaluate_folders(
     Files are matched by name without its ending. A prediction without a reference is a warning. A reference without
     a prediction, or with a prediction on another grid, is a problem: the report of the other cases is written and
     names the problem, and then `IncompleteEvaluation` is raised. Stratification columns of a `cases.csv` in or
-    beside the reference folder split the results.
+    beside the reference folder split the results, and its column `annotated` says which classes were looked for in each
+    case; without it, all were.
 
     Args:
         reference: folder of reference label maps.
@@ -101,8 +105,10 @@ def evaluate_folders(
         labels = labels_found(matched.pairs)
     name = (declared[0].name if declared else None) or reference.absolute().parent.name
     strata = strata_beside(reference)
-    compared = compare_all(matched.pairs, labels, workers=workers, threads=threads)
-    rows = _rows(compared)
+    looked_for = annotated_beside(reference, labels)
+    pairs = [replace(pair, annotated=looked_for.get(pair.case, EVERY)) for pair in matched.pairs]
+    compared = compare_all(pairs, labels, workers=workers, threads=threads)
+    rows, not_annotated = _rows(compared), _not_annotated(compared)
     summary = summarize(
         rows,
         dataset=name,
@@ -114,11 +120,13 @@ def evaluate_folders(
             *matched.passed_over,
             *_warnings(compared),
         ],
-        more_rules=rules_of_labels(labels),
+        more_rules=rules_of_labels(labels, partly=bool(not_annotated)),
+        names=labels.foreground,
+        not_annotated=not_annotated,
     )
-    backgrounds = _backgrounds(matched.pairs, images)
-    pictures = chosen_pictures(rows, {p.case: p for p in matched.pairs}, labels, backgrounds)
-    write_report(output, summary, rows, pictures=pictures, facts=None, strata=strata)
+    backgrounds = _backgrounds(pairs, images)
+    pictures = chosen_pictures(rows, {p.case: p for p in pairs}, labels, backgrounds)
+    write_report(output, summary, rows, pictures=pictures, facts=None, strata=strata, not_annotated=not_annotated)
     return _complete(summary, output)
 
 
@@ -151,7 +159,7 @@ def report_run(
             "predicts the cases that each fold did not see"
         )
     compared = compare_all(pairs, plan.labels, workers=workers, threads=threads)
-    rows = _rows(compared)
+    rows, not_annotated = _rows(compared), _not_annotated(compared)
     record = read_record(run) if run.dataset.exists() else None
     strata = {case.name: case.strata for case in record.cases} if record else {}
     summary = summarize(
@@ -168,7 +176,9 @@ def report_run(
             *(notes_on_splits(found.of_run, record) if record else ()),
             *_warnings(compared),
         ],
-        more_rules=rules_of_labels(plan.labels),
+        more_rules=rules_of_labels(plan.labels, partly=bool(not_annotated)),
+        names=plan.labels.foreground,
+        not_annotated=not_annotated,
     )
     backgrounds = preprocessed_backgrounds(run, configuration, plan, pairs)
     compared_cases = {row.case for row in rows}
@@ -179,7 +189,17 @@ def report_run(
     suspected = read_suspects(run) if facts.selection is not None else []
     looked_at = suspect_pictures(suspected, readable, plan.labels, backgrounds)
     report = report_folder(run, configuration)
-    write_report(report, summary, rows, pictures=pictures, facts=facts, suspects=looked_at, folds=folds, strata=strata)
+    write_report(
+        report,
+        summary,
+        rows,
+        pictures=pictures,
+        facts=facts,
+        suspects=looked_at,
+        folds=folds,
+        strata=strata,
+        not_annotated=not_annotated,
+    )
     return _complete(summary, report)
 
 
@@ -251,6 +271,11 @@ def _backgrounds(pairs: Sequence[Pair], images: Path | None) -> dict[str, Backgr
 
 def _rows(compared: Sequence[Compared]) -> list[CaseMetrics]:
     return [row for one in compared for row in one.rows]
+
+
+def _not_annotated(compared: Sequence[Compared]) -> dict[str, tuple[str, ...]]:
+    """Names of the classes that nobody looked for, by case; only of cases that have any."""
+    return {one.case: one.not_annotated for one in compared if one.not_annotated}
 
 
 def _problems(compared: Sequence[Compared]) -> list[str]:

@@ -8,12 +8,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoseg.dataset.csv_rows import LABEL, RESERVED, read_table
+from autoseg.dataset.annotated_column import WrongNames
+from autoseg.dataset.csv_rows import ANNOTATED, LABEL, RESERVED, CsvTable, read_table
 from autoseg.dataset.dataset_json import FILE_NAME, MOST_LABELS, Declaration, labels_of, parse, read_json
 from autoseg.dataset.found_labels import ClassesDiffer, classes_in, classes_of, problems_of
 from autoseg.dataset.names import entries, split_channel, split_ending
 from autoseg.dataset.read import TABLE_NAME
-from autoseg.errors import ImageError, InputError
+from autoseg.dataset.table import annotated_in_row
+from autoseg.errors import DatasetError, ImageError, InputError
+from autoseg.image.annotated_classes import AnnotatedClasses
 from autoseg.image.file_kind import why_unreadable
 from autoseg.image.label_file import names_classes
 from autoseg.image.labels import Labels
@@ -206,15 +209,47 @@ def strata_beside(folder: Path) -> dict[str, dict[str, str]]:
     Raises:
         DatasetError: the table is malformed.
     """
-    for path in (folder / TABLE_NAME, folder.absolute().parent / TABLE_NAME):
-        if path.is_file():
-            table = read_table(path)
-            others = {*RESERVED, *table.sequence_columns()}
-            columns = [c for c in table.columns if c not in others]
-            named = [(table.file(row, LABEL), row) for row in table.rows]
-            return {
-                split_ending(file)[0]: {column: row.cells[column] for column in columns}
-                for file, row in named
-                if file is not None
-            }
-    return {}
+    if (table := _table_beside(folder)) is None:
+        return {}
+    others = {*RESERVED, *table.sequence_columns()}
+    columns = [c for c in table.columns if c not in others]
+    named = [(table.file(row, LABEL), row) for row in table.rows]
+    return {
+        split_ending(file)[0]: {column: row.cells[column] for column in columns}
+        for file, row in named
+        if file is not None
+    }
+
+
+def annotated_beside(folder: Path, labels: Labels) -> dict[str, AnnotatedClasses]:
+    """Classes that were looked for in each case, by name of the label file without ending; empty without a table.
+
+    They are read from the column `annotated` of the `cases.csv` in a folder of labels or beside it.
+
+    Args:
+        folder: folder of the reference label maps.
+        labels: label values and names of the classes.
+
+    Raises:
+        DatasetError: the table is malformed, or names classes that are not compared.
+    """
+    table = _table_beside(folder)
+    if table is None or ANNOTATED not in table.columns:
+        return {}
+    found: dict[str, AnnotatedClasses] = {}
+    problems = []
+    for row in table.rows:
+        if (file := table.file(row, LABEL)) is None:
+            continue
+        try:
+            found[unicodedata.normalize("NFC", split_ending(file)[0])] = annotated_in_row(table, row, labels)
+        except WrongNames as error:
+            problems.append(f"{table.where(row, ANNOTATED)}: {error}")
+    if problems:
+        raise DatasetError(problems)
+    return found
+
+
+def _table_beside(folder: Path) -> CsvTable | None:
+    paths = (folder / TABLE_NAME, folder.absolute().parent / TABLE_NAME)
+    return next((read_table(path) for path in paths if path.is_file()), None)

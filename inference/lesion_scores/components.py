@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.image.geometry import slices_of
-from autoseg.metrics.lesions import equivalent_diameter, shared_voxels
+from autoseg.metrics.lesions import equivalent_diameter, judged_components, shared_voxels
 from autoseg.whole_image.mixture import Mixture
 
 CERTAIN = 1e-3
@@ -72,15 +72,19 @@ def predicted_lesions(
         index: number of the class or region, from 1.
         reference: lesions (z, y, x) of the class in the reference; None = there is no reference.
         others: lesions (z, y, x) of any class in the reference; None = those of this class.
-        known: annotated voxels (z, y, x); lesions without any are left out, as nobody knows of them. None = all.
+        known: annotated voxels (z, y, x); lesions that are not judged (`judged_components`) are left out. None = all.
     """
     parts, count = _components(predicted)
     touched = [()] * (count + 1) if reference is None else _touched(parts, count, _components(reference)[0])
     found = _measured(parts, count, mixture, index, touched, reference if others is None else others)
     if known is None:
         return found
-    told = np.bincount(parts[known], minlength=count + 1)[1:] > 0
-    return [lesion for lesion, is_told in zip(found, told, strict=True) if is_told]
+    judged = judged_components(
+        np.bincount(parts.ravel(), minlength=count + 1)[1:],
+        np.bincount(parts[known], minlength=count + 1)[1:],
+        np.array([bool(lesion.touches) for lesion in found], dtype=bool),
+    )
+    return [lesion for lesion, is_judged in zip(found, judged, strict=True) if is_judged]
 
 
 def annotated_lesions(

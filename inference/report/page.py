@@ -39,6 +39,7 @@ def page(
     facts: RunFacts | None,
     folds: Mapping[str, int],
     suspects: Sequence[SuspectPicture] = (),
+    not_annotated: Mapping[str, Sequence[str]] | None = None,
 ) -> str:
     """The HTML of the page.
 
@@ -49,6 +50,7 @@ def page(
         facts: facts about data, plan and training of the run; None where two folders were compared.
         folds: index of the fold that each case was validated in, by case name; may be empty.
         suspects: suspected errors of the annotation, with pictures.
+        not_annotated: names of the classes that nobody looked for, by case name; None = all were looked for everywhere.
     """
     environment = page_environment(PackageLoader("inference", "report"))
     environment.filters.update(
@@ -61,6 +63,7 @@ def page(
         facts=facts,
         suspects=suspects,
         folds=folds,
+        not_annotated=not_annotated or {},
         boxes=svg(box_plots(rows)) if rows else None,
         sizes=svg(dice_by_size(rows)) if any(row.reference_ml > 0 for row in rows) else None,
         curves=svg(training_curves(facts.logs)) if facts and facts.logs else None,

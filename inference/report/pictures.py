@@ -18,6 +18,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from autoseg.chart_style import own_style
+from autoseg.image.annotated_classes import EVERY, AnnotatedClasses, not_annotated
 from autoseg.image.flat.kind import has_no_place
 from autoseg.image.geometry import Geometry, Shape, to_canonical
 from autoseg.image.image import Image
@@ -105,7 +106,8 @@ def chosen_pictures(
     """
     pictures = []
     for place, case, dice in chosen_cases(rows):
-        shown = slice_of(*read_pair(pairs[case], labels), labels, backgrounds.get(case))
+        pair = pairs[case]
+        shown = slice_of(*read_pair(pair, labels), labels, backgrounds.get(case), annotated_classes=pair.annotated)
         of_case = tuple(row for row in rows if row.case == case)
         pictures.append(Picture(case, place, dice, shown.caption, of_case, png(draw(shown))))
     return pictures
@@ -131,6 +133,7 @@ def slice_of(
     labels: Labels,
     background: Background | None,
     through: tuple[float, float, float] | None = None,
+    annotated_classes: AnnotatedClasses = EVERY,
 ) -> Slice:
     """The slice through a place, or else the fullest one: of the reference or, where that is empty, of the prediction.
 
@@ -140,6 +143,7 @@ def slice_of(
         labels: label values of the classes.
         background: image of the case; None = no image.
         through: place (x, y, z) in mm in the patient's coordinates (LPS); None = the fullest slice.
+        annotated_classes: classes that were looked for in the reference; of others the prediction is not shown.
     """
     turn = to_canonical(reference.geometry)
     geometry = turn.apply_to_geometry(reference.geometry)
@@ -147,6 +151,8 @@ def slice_of(
     if (annotated := labels.annotated(truth)) is not None:
         # where nothing is annotated, nothing is wrong
         truth, guess = truth * annotated, guess * annotated
+    if unknown := not_annotated(labels, annotated_classes):
+        guess = np.where(np.isin(guess, unknown), 0, guess)
     axis = slice_axis(geometry)
     others = tuple(a for a in range(3) if a != axis)
     place = None if through is None else _voxel_at(geometry, through)

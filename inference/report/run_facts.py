@@ -208,9 +208,11 @@ def _fingerprint_facts(fingerprint: Fingerprint | None) -> list[Fact]:
     for name in fingerprint.labels.foreground:
         of_class = [case.classes[name] for case in cases if name in case.classes]
         volumes = [c.volume_mm3 / 1000 for c in of_class if c.volume_mm3 > 0]
+        unknown = sum(not case.is_known(name) for case in cases)
         if volumes:
             pieces = sum(len(c.components_mm3) for c in of_class)
             text = f"in {len(volumes)} cases, {_range(volumes, 2)} ml, {pieces} connected pieces"
+            text += f"; not annotated in {unknown} cases" if unknown else ""
             facts.append(Fact(f"{name}", text))
     return facts
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from autoseg.dataset.csv_rows import ANNOTATED
 from autoseg.disk.csv_files import csv_text
 from autoseg.metrics import NOT_STATED, CaseMetrics, Summary
 from autoseg.metrics.summary import METRICS, ClassSummary
@@ -32,6 +33,9 @@ COLUMNS = (
     "lesions_region_dice",
 )
 """Columns of `metrics.csv`; the strata follow. An empty field is an undefined metric, or a case without a fold."""
+
+NOT_ANNOTATED = "not annotated"
+"""What is said of a class in a case in which nobody looked for it."""
 
 STRATA_COLUMNS = (
     "column",
@@ -64,6 +68,7 @@ def metrics_csv(
     rows: Sequence[CaseMetrics],
     folds: Mapping[str, int],
     strata: Mapping[str, Mapping[str, str]] | None = None,
+    not_annotated: Mapping[str, Sequence[str]] | None = None,
 ) -> str:
     """The text of `metrics.csv`: the columns of `COLUMNS`, then one column for each stratification column.
 
@@ -72,17 +77,27 @@ def metrics_csv(
         folds: index of the fold that each case was validated in, by case name; may be empty.
         strata: stratification values, by case name and column; a column whose name is in `COLUMNS` is called
             `stratum_NAME`. None = no strata.
+        not_annotated: names of the classes that nobody looked for, by case name. Each has a line whose metrics are
+            empty, and a column `annotated` after the strata says which lines these are. None = there is none, nor this
+            column.
     """
     values = strata or {}
     columns = tuple(dict.fromkeys(column for of_case in values.values() for column in of_case))
     names = [f"stratum_{column}" if column in COLUMNS else column for column in columns]
-    return csv_text(
-        [*COLUMNS, *names],
-        (
-            [*_case_cells(row, folds), *(values.get(row.case, {}).get(column) or NOT_STATED for column in columns)]
-            for row in rows
-        ),
-    )
+
+    def of_case(case: str) -> list[object]:
+        return [values.get(case, {}).get(column) or NOT_STATED for column in columns]
+
+    if not not_annotated:
+        return csv_text([*COLUMNS, *names], ([*_case_cells(row, folds), *of_case(row.case)] for row in rows))
+    lines = [[*_case_cells(row, folds), *of_case(row.case), "yes"] for row in rows]
+    empty = [""] * (len(COLUMNS) - 3)
+    lines += [
+        [case, name, folds.get(case, ""), *empty, *of_case(case), NOT_ANNOTATED]
+        for case, unknown in not_annotated.items()
+        for name in unknown
+    ]
+    return csv_text([*COLUMNS, *names, ANNOTATED], lines)
 
 
 def strata_csv(summary: Summary) -> str:

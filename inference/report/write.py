@@ -24,6 +24,7 @@ def write_report(
     suspects: Sequence[SuspectPicture] = (),
     folds: Mapping[str, int] | None = None,
     strata: Mapping[str, Mapping[str, str]] | None = None,
+    not_annotated: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
     """Write the files of a report, each atomically.
 
@@ -36,8 +37,9 @@ def write_report(
         suspects: suspected errors of the annotation, with pictures.
         folds: index of the fold that each case was validated in, by case name; None = no folds.
         strata: stratification values, by case name and column; None = no strata.
+        not_annotated: names of the classes that nobody looked for, by case name; None = all were looked for everywhere.
     """
-    write_text(folder / "metrics.csv", metrics_csv(rows, folds or {}, strata))
+    write_text(folder / "metrics.csv", metrics_csv(rows, folds or {}, strata, not_annotated))
     if summary.strata:
         write_text(folder / "strata.csv", strata_csv(summary))
     else:
@@ -45,5 +47,13 @@ def write_report(
     write_text(folder / "summary.json", summary.model_dump_json(indent=1))
     write_text(
         folder / "report.html",
-        page(summary, rows, pictures=pictures, facts=facts, suspects=suspects, folds=folds or {}),
+        page(
+            summary,
+            rows,
+            pictures=pictures,
+            facts=facts,
+            suspects=suspects,
+            folds=folds or {},
+            not_annotated=not_annotated or {},
+        ),
     )

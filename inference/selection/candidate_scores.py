@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.errors import ImageError
+from autoseg.image.annotated_classes import EVERY, AnnotatedClasses, known_outputs
 from autoseg.image.geometry import ROUNDING_VOXELS, slices_of
 from autoseg.image.image import read_label
 from autoseg.image.labels import Labels
@@ -47,11 +48,13 @@ class CaseFiles:
         case: name of the case.
         reference: file of the reference label map.
         probabilities: folder of the out-of-fold probabilities, by name of the configuration.
+        annotated: classes that were looked for in the reference.
     """
 
     case: str
     reference: Path
     probabilities: dict[str, Path]
+    annotated: AnnotatedClasses = EVERY
 
     def read(self, configurations: Sequence[str], *, overlapping: bool = False) -> list[CaseProbabilities]:
         """Read the out-of-fold probabilities of these configurations, in their order.
@@ -98,7 +101,8 @@ def count_case(files: CaseFiles, candidates: Sequence[Candidate], labels: Labels
         labels: label values and names of the classes.
 
     Returns:
-        For each candidate the voxel counts of every foreground class or region; ignored voxels are not counted.
+        For each candidate the voxel counts of every foreground class or region; ignored voxels are not counted, nor any
+        voxel for a class that nobody looked for.
 
     Raises:
         RunFolderError, ImageError, DatasetError: see `CaseFiles`.
@@ -118,8 +122,12 @@ def count_case(files: CaseFiles, candidates: Sequence[Candidate], labels: Labels
     annotated = labels.annotated(truth)
     total = truth.size if annotated is None else int(np.count_nonzero(annotated))
     reference = [int(np.count_nonzero(labels.mask(truth, i + 1))) for i in range(len(labels.foreground))]
+    known = known_outputs(labels, files.annotated)
     return [
-        tuple(_counts(int(s), int(p), r, total) for s, p, r in zip(*rows, reference, strict=True))
+        tuple(
+            _counts(int(s), int(p), r, total) if is_known else Counts(0, 0, 0, 0)
+            for s, p, r, is_known in zip(*rows, reference, known, strict=True)
+        )
         for rows in zip(shared[:, 1:], positive[:, 1:], strict=True)
     ]
 

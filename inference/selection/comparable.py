@@ -10,12 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.errors import RunFolderError
+from autoseg.image.annotated_classes import known_outputs
 from autoseg.image.image import read_geometry
+from autoseg.image.labels import Labels
 from autoseg.machine.cores import available_cores
 from autoseg.machine.map_cases import workers_within_memory
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.folds import Folds, read_folds
 from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.preprocessed_case import read_record
 from autoseg.run_folder.splits import Split
 from autoseg.whole_image.out_of_fold import array_file
 from inference.selection.candidate_scores import CaseFiles
@@ -40,6 +43,10 @@ class ComparedCases:
     files: tuple[CaseFiles, ...]
     folds: NDArray[np.int64]
     notes: tuple[str, ...]
+
+    def looked_for(self, labels: Labels) -> NDArray[np.bool_]:
+        """Whether each foreground class or region was looked for in each case, (case, class)."""
+        return np.array([known_outputs(labels, files.annotated) for files in self.files], dtype=bool)
 
     @property
     def several_folds(self) -> bool:
@@ -73,7 +80,7 @@ def compared_cases(
 
     Raises:
         RunFolderError: nothing is trained, no case is common to all configurations, probabilities are missing, or a
-            fold was trained with another plan or other splits.
+            fold was trained with another plan or other splits; or a case is not preprocessed.
         PlanError: a configuration is not in the plan.
     """
     trained = trained_configurations(run, plan, len(splits))
@@ -88,14 +95,12 @@ def compared_cases(
             f"{run.path}: no case was predicted out of fold by each of {', '.join(names)}; train the same folds of "
             "each, or name configurations that share cases with --config"
         )
+    # every configuration that was trained with a case keeps the same reference, so the first one's serves
+    folders = [run.case(plan.preprocessed_as(names[0]), case) for case in common]
+    probabilities = {name: run.probabilities(name) for name in names}
     files = tuple(
-        CaseFiles(
-            case,
-            # every configuration that was trained with the case keeps the same reference, so the first one's serves
-            run.case(plan.preprocessed_as(names[0]), case) / "reference.nii.gz",
-            {name: run.probabilities(name) for name in names},
-        )
-        for case in common
+        CaseFiles(folder.name, folder / "reference.nii.gz", probabilities, read_record(folder).annotated)
+        for folder in folders
     )
     notes = [] if configurations else _left_out(run, plan, names, len(splits))
     everywhere = {case for other in predicted for case in other}

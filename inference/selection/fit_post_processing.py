@@ -121,6 +121,9 @@ class OutcomeTable:
     @classmethod
     def of(cls, outcomes: Sequence[Outcomes]) -> OutcomeTable:
         """Stack the outcomes of one class, one entry for each case, into a table."""
+        if not outcomes:
+            none = np.zeros((0, *GRID), np.int64)
+            return cls(none.astype(np.float64), none, none, none, np.zeros(0, np.int64))
         return cls(
             dice=np.nan_to_num(np.stack([one.dice for one in outcomes]), nan=1.0),
             found=np.stack([one.found for one in outcomes]),

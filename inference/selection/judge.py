@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from autoseg.image.annotated_classes import known_outputs
 from autoseg.image.geometry import Geometry
 from autoseg.image.labels import Labels
 from autoseg.machine.map_cases import map_cases
@@ -28,8 +29,8 @@ class Judged:
     """A case as it is predicted in the end.
 
     Args:
-        rows: metrics of each foreground class.
-        lesions: for each class of lesions the annotated ones and the predicted ones.
+        rows: metrics of each foreground class that was looked for.
+        lesions: for each class of lesions that was looked for the annotated ones and the predicted ones.
         grid: geometry of the reoriented image, in whose voxels lesions have their places.
     """
 
@@ -72,11 +73,15 @@ def judge_case(
     classes = post_processed(members, rules, labels)
     truth = files.read_reference(record, labels)
     values = labels.to_values(truth), labels.to_values(classes)
-    rows = case_metrics(files.case, *values, record.reoriented.spacing, labels, surfaces=False)
+    spacing, looked_for = record.reoriented.spacing, files.annotated
+    rows = case_metrics(files.case, *values, spacing, labels, surfaces=False, annotated_classes=looked_for)
     found, known = {}, labels.annotated(truth)
     of_lesions = [index for index, name in enumerate(labels.foreground, start=1) if name in lesions]
     annotated, predicted = (_any(labels, which, of_lesions) for which in (truth, classes))
+    known_classes = known_outputs(labels, looked_for)
     for index in of_lesions:
+        if not known_classes[index - 1]:
+            continue
         own = labels.mask(truth, index)
         found[labels.foreground[index - 1]] = (
             tuple(annotated_lesions(own, mixture, index, predicted)),

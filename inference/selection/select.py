@@ -8,6 +8,7 @@ pair must gain more than two standard errors of the gain over the best single co
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -119,8 +120,9 @@ def select_and_suspect(
     judged = judge(compared, best, plan, None, count)
     plain = performance_of(judged)
     tables = outcome_tables(compared, best, labels, count) if compared.several_folds else ()
-    named = zip(labels.foreground, tables, aims, strict=False)
-    fitted = tuple(fit_class(name, table, compared.folds, of_class) for name, table, of_class in named)
+    looked_for = compared.looked_for(labels).T
+    named = zip(labels.foreground, tables, looked_for, aims, strict=False)
+    fitted = tuple(_fitted(name, table, compared.folds, there, of_class) for name, table, there, of_class in named)
     finally_judged, notes = _post_processed(compared, best, plan, aim, fitted, plain, count)
     post_processed = None if finally_judged is None else performance_of(finally_judged)
     of_lesions = _lesions(finally_judged or judged, plan.lesions, compared)
@@ -128,7 +130,8 @@ def select_and_suspect(
     rules = {rule.name: rule for rule in rules_by_class(applied, labels)}
     scored = {name: fit_scores(name, cases, best, rules[name].text()) for name, cases in of_lesions.items()}
     if aim.is_asked_for and tables:
-        notes = (*notes, *reach_notes(labels.foreground, tables, aims))
+        some = [one for one in zip(labels.foreground, tables, aims, strict=True) if len(one[1].lesions)]
+        notes = (*notes, *reach_notes(*zip(*some, strict=True)))
     selection = Selection(
         configurations=best,
         post_processing=tuple(rule for rule in applied if not rule.is_plain),
@@ -149,12 +152,36 @@ def select_and_suspect(
 
 
 def _lesions(judged: Sequence[Judged], names: Sequence[str], compared: ComparedCases) -> dict[str, list[CaseLesions]]:
-    """The lesions of every case, for each class of lesions."""
+    """The lesions of every case in which they were looked for, for each class of lesions."""
     cases = list(zip(compared.files, compared.folds, judged, strict=True))
     return {
-        name: [CaseLesions(files.case, int(fold), *one.lesions[name], one.grid) for files, fold, one in cases]
+        name: [
+            CaseLesions(files.case, int(fold), *one.lesions[name], one.grid)
+            for files, fold, one in cases
+            if name in one.lesions
+        ]
         for name in names
     }
+
+
+def _fitted(name: str, table: OutcomeTable, folds: NDArray[np.int64], there: NDArray[np.bool_], aim: Aim) -> Fitted:
+    """Fitted post-processing of a class, by the cases in which it was looked for.
+
+    Args:
+        name: name of the class.
+        table: outcomes of the class in these cases.
+        folds: (case,) fold of each case, also of the others.
+        there: (case,) whether the class was looked for.
+        aim: what the steps are fitted to.
+    """
+    every = [int(fold) for fold in np.unique(folds)]
+    if len(np.unique(folds[there])) < 2:
+        # nothing can be validated on cases that took no part in the fit
+        plain = ClassRule(name=name)
+        return Fitted(plain, dict.fromkeys(every, plain), ())
+    fitted = fit_class(name, table, folds[there], aim)
+    # of a fold without such a case none took part in the fit
+    return replace(fitted, by_fold={fold: fitted.by_fold.get(fold, fitted.rule) for fold in every})
 
 
 def _unscored(of_lesions: dict[str, list[CaseLesions]], scored: dict[str, Scored | None]) -> Iterator[str]:
@@ -175,7 +202,7 @@ def _froc_by_threshold(
     """FROC of each class of lesions, a point for each threshold, with the smallest size that is selected."""
     curves = {}
     for name, table in zip(names, tables, strict=False):
-        if name in lesions:
+        if name in lesions and len(table.lesions):
             only, diameter = int(rules[name].largest_component), DIAMETERS_MM.index(rules[name].minimal_diameter_mm)
             found = table.found[:, :, only, diameter].sum(axis=0)
             false = table.false[:, :, only, diameter].mean(axis=0)
@@ -203,7 +230,7 @@ def _weakness(plain: Performance) -> tuple[str, ...]:
 
 
 def outcome_tables(compared: ComparedCases, best: Candidate, labels: Labels, workers: int) -> tuple[OutcomeTable, ...]:
-    """Outcomes of every setting of post-processing, a table for each foreground class.
+    """Outcomes of every setting of post-processing, a table for each foreground class of the cases that tell of it.
 
     Args:
         compared: cases that are predicted out of fold.
@@ -218,7 +245,9 @@ def outcome_tables(compared: ComparedCases, best: Candidate, labels: Labels, wor
         "Trying post-processing",
         name=_name,
     )
-    return tuple(OutcomeTable.of([of_case[index] for of_case in outcomes]) for index in range(len(labels.foreground)))
+    return tuple(
+        OutcomeTable.of([one for one in of_class if one is not None]) for of_class in zip(*outcomes, strict=True)
+    )
 
 
 def _post_processed(

@@ -80,7 +80,9 @@ def side_by_side(
         panels = {}
         for of_cell in collected:
             if case in of_cell.pairs:
-                shown = slice_of(*read_pair(of_cell.pairs[case], labels), labels, backgrounds.get(case))
+                pair, background = of_cell.pairs[case], backgrounds.get(case)
+                images = read_pair(pair, labels)
+                shown = slice_of(*images, labels, background, annotated_classes=pair.annotated)
                 panels[of_cell.cell] = Panel(shown, _dice([row for row in of_cell.rows if row.case == case]))
         first = next(iter(panels.values())).shown
         caption = f"{PLANES[first.axis]}, slice {first.number[0]} of {first.number[1]}"

@@ -71,7 +71,7 @@ def pieces_of(fingerprint: Fingerprint, name: str) -> Pieces | None:
         fingerprint: fingerprint of the data set.
         name: name of the foreground class.
     """
-    known = [case for case in fingerprint.cases if not _is_cut(case.classes.get(name))]
+    known = [case for case in fingerprint.cases if case.is_known(name) and not _is_cut(case.classes.get(name))]
     cases = [case.classes[name].components_mm3 if name in case.classes else () for case in known]
     volumes = np.sort(np.fromiter(chain.from_iterable(cases), np.float64))
     if not volumes.size:

@@ -33,5 +33,6 @@ def allowed_axes(axes: tuple[int, ...], fingerprint: Fingerprint) -> Decision[tu
 
 
 def _lies_on_one_side(name: str, fingerprint: Fingerprint) -> bool:
-    centroids = [c for case in fingerprint.cases if (c := case.classes[name].centroid_x) is not None]
+    known = [case.classes[name] for case in fingerprint.cases if case.is_known(name)]
+    centroids = [of_class.centroid_x for of_class in known if of_class.centroid_x is not None]
     return bool(centroids) and (min(centroids) > 0.5 + LATERAL_SHARE or max(centroids) < 0.5 - LATERAL_SHARE)

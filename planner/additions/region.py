@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from autoseg.dataset.fingerprint import CaseFingerprint, Fingerprint, has_boxes
+from autoseg.image.annotated_classes import EVERY
 from autoseg.image.geometry import Corners, Shape
 from autoseg.plan.decision import Decision
 from autoseg.plan.region import Region
@@ -61,6 +62,9 @@ def learn_region(fingerprint: Fingerprint, splits: Sequence[Split]) -> Decision[
     """
     if fingerprint.labels.ignore is not None:
         return Decision(None, "whole images: how far foreground reaches is not known where voxels are not annotated")
+    if (part := sum(case.annotated != EVERY for case in fingerprint.cases)) > 0:
+        why = f"how far foreground reaches is not known in the {part} cases in which not all classes were annotated"
+        return Decision(None, f"whole images: {why}")
     if not has_boxes(fingerprint):
         return Decision(None, "whole images: the fingerprint is of an earlier release, and tells of no region")
     cases = [case for case in fingerprint.cases if case.foreground is not None]

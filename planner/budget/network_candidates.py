@@ -59,14 +59,19 @@ def coarsest_spacing(fingerprint: Fingerprint) -> float:
     A structure has the diameter of a ball of its volume. The volume of a class is the median over the cases of its
     largest connected component. For a class of lesions it is the lower quartile of all its components of at least eight
     voxels, and fewer voxels across are enough: they are to be found, and a patch that sees more around them, in more
-    steps, finds more (docs/experiments/lesions.md).
+    steps, finds more (docs/experiments/lesions.md). Components that ignored voxels cut are not in the fingerprint's
+    list: what is annotated of them together counts as one, since as a rule they are the slabs of one structure.
     """
     found, lesions = [], lesion_classes(fingerprint).value
     for name in fingerprint.labels.foreground:
-        cases = [(case.classes[name].components_mm3, math.prod(case.spacing)) for case in fingerprint.cases]
-        measured = [case.classes[name] for case in fingerprint.cases]
-        # without a component that is annotated whole, what is annotated of the class is its least size
-        largest = [max(one.components_mm3, default=one.volume_mm3) for one in measured if one.volume_mm3]
+        known = [case for case in fingerprint.cases if case.is_known(name)]
+        cases = [(case.classes[name].components_mm3, math.prod(case.spacing)) for case in known]
+        measured = [case.classes[name] for case in known]
+        largest = [
+            max(one.volume_mm3 - math.fsum(one.components_mm3), *one.components_mm3)
+            for one in measured
+            if one.volume_mm3
+        ]
         components_mm3 = [
             v for components, voxel in cases for v in components if v >= SMALLEST_COMPONENT_VOXELS * voxel
         ]

@@ -91,6 +91,7 @@ def make_selectable(path: Path, *, finished: dict[str, int] | None = None) -> Ru
         for i, case in enumerate(CASES):
             stored = np.ascontiguousarray(TURN.undo(LABELS.to_values(truth_of(i))))
             write_image(run.case(name, case) / "reference.nii.gz", Image(stored[None], STORED))
+            (run.case(name, case) / "case.json").write_text(record_of(i, name).model_dump_json(), encoding="utf-8")
         for fold in range((finished or {}).get(name, FOLDS)):
             finish(run, name, fold, splits[fold])
     return run

@@ -6,7 +6,7 @@ import torch
 
 from autoseg.image.labels import LabelRegion, Labels
 from tests.example_plan import LABELS
-from trainer.label_loss import annotated_counts, counting_of, label_loss, loss_of
+from trainer.label_loss import annotated_counts, counting_of, in_region, label_loss, loss_of, one_hot
 from trainer.lesion_loss import lesion_regions, lesion_wise_loss
 from trainer.loss import deep_supervision_loss, dice_and_cross_entropy, foreground_counts, stage_weights
 
@@ -130,3 +130,22 @@ def test_lesions_of_a_region_are_compared_with_what_is_outside_of_it() -> None:
         losses.append(np.mean(of_lesion))
     found = lesion_wise_loss(logits, label, lesion_regions(label.numpy(), SPACING, BOTH), BOTH)
     assert len(losses) == 2 and found.item() == pytest.approx(np.mean(losses), abs=1e-4)
+
+
+@pytest.mark.parametrize("labels", [IGNORE, OVERLAPPING, BOTH], ids=["ignore", "regions", "both"])
+def test_masks_are_those_of_a_table_that_is_made_for_each_call(labels: Labels) -> None:
+    _, label = drawn(labels)
+    table = torch.zeros((len(labels.members), 256), dtype=torch.bool)
+    for row, members in zip(table, labels.members, strict=True):
+        row[list(members)] = True
+    expected = table[:, label.long()].movedim(0, 1)
+    assert torch.equal(one_hot(label, labels), expected)
+    for index in range(1, len(labels.foreground) + 1):
+        assert torch.equal(in_region(label[1:], labels, index), expected[1:, index - 1])
+
+
+def test_the_table_of_the_masks_is_copied_to_a_device_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, label = drawn(BOTH)
+    one_hot(label, BOTH)
+    monkeypatch.setattr(torch, "zeros", None)
+    assert one_hot(label, BOTH).shape == (2, 2, 6, 7, 8)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from safetensors.torch import load_file
@@ -13,7 +14,7 @@ from autoseg.errors import InputError
 from autoseg.plan.plan import read_plan, write_plan
 from autoseg.run_folder.finished_fold import read_finished
 from autoseg.run_folder.paths import RunFolder
-from tests.trainer.tiny_run import make_run, make_training
+from tests.trainer.tiny_run import make_run, make_training, store_partly
 from trainer.ranks import ALONE, Ranks
 
 ROOT = Path(__file__).parents[2]
@@ -73,6 +74,23 @@ def test_two_processes_learn_what_one_learns(tmp_path, architecture, batch_dice)
     finished = [read_finished(run, "3d", 0) for run in runs]
     assert finished[0] is not None and finished[1] is not None
     assert finished[1].dice.keys() == finished[0].dice.keys()
+
+
+@pytest.mark.slow
+def test_they_do_so_where_a_class_was_not_looked_for_in_some_cases(tmp_path) -> None:
+    training = make_training(lesion_loss=0.3, iterations=4, iterations_per_epoch=1, validate_every=0)
+    losses = []
+    for processes in (1, 2):
+        run = make_run(tmp_path / str(processes), training)
+        for name in ("ball_0", "ball_1", "ball_2"):
+            store_partly(run, name)
+        ended = started(run, processes, epochs=4)
+        assert ended.returncode == 0, ended.stderr[-3000:]
+        losses.append(pd.read_csv(run.fold("3d", 0) / "log.csv")["loss"].tolist())
+        # the case that is validated has the class
+        assert read_finished(run, "3d", 0).dice["ball_4"] != [None]
+    assert len(losses[0]) == 4 and np.isfinite(losses).all()
+    assert losses[1] == pytest.approx(losses[0], abs=2e-4)
 
 
 @pytest.mark.slow

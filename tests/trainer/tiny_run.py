@@ -77,6 +77,17 @@ def store_case(run: RunFolder, name: str, image: np.ndarray, label: np.ndarray, 
     write_image(folder / "reference.nii.gz", Image(label[None] * np.uint8(5), geometry))
 
 
+def store_partly(run: RunFolder, name: str) -> None:
+    """Replace a case by one in which nobody looked for the ball, so that its label is empty."""
+    rng = np.random.default_rng(len(name))
+    image = (3.0 * draw_ball(rng) + rng.normal(0, 0.5, SHAPE)).astype(np.float32)
+    folder, empty = run.case("3d", name), np.zeros(SHAPE, np.uint8)
+    nothing = Foreground(np.zeros((0, 3), np.int32), np.zeros(0, np.uint8), np.zeros(0, np.int32))
+    record = example_record(example_geometry(SHAPE), case=name).changed(annotated=("another",))
+    write_case(folder, record, image[None], empty, nothing)
+    write_image(folder / "reference.nii.gz", Image(empty[None], example_geometry(SHAPE)))
+
+
 def make_run(folder: Path, training: Training) -> RunFolder:
     run = RunFolder(folder)
     rng = np.random.default_rng(0)

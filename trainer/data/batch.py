@@ -20,17 +20,26 @@ class Batch:
         label: class index of each voxel (B, z, y, x), uint8.
         step: number of the training step, from 0.
         lesions: lesions of the label, for the lesion-wise loss; empty where it is not used.
+        missing: whether nobody looked for a class in the case of each patch, (B, C) bool; None where every class was
+            looked for in all cases that are trained on, so that all processes that train together have it or none has.
     """
 
     image: torch.Tensor
     label: torch.Tensor
     step: int
     lesions: tuple[ClassRegions, ...] = ()
+    missing: torch.Tensor | None = None
 
     def pin_memory(self) -> Batch:
         """The batch in page-locked memory, from which a GPU copies beside other work; torch's data loader calls it."""
         lesions = tuple(of_class.pin_memory() for of_class in self.lesions)
-        return replace(self, image=self.image.pin_memory(), label=self.label.pin_memory(), lesions=lesions)
+        return replace(
+            self,
+            image=self.image.pin_memory(),
+            label=self.label.pin_memory(),
+            lesions=lesions,
+            missing=None if self.missing is None else self.missing.pin_memory(),
+        )
 
     def to(self, device: torch.device) -> Batch:
         """The batch on a device; a GPU copies it beside other work where it lies in page-locked memory."""
@@ -39,12 +48,14 @@ class Batch:
             image=self.image.to(device, non_blocking=True, memory_format=memory_format(device)),
             label=self.label.to(device, non_blocking=True),
             lesions=tuple(of_class.to(device) for of_class in self.lesions),
+            missing=None if self.missing is None else self.missing.to(device, non_blocking=True),
         )
 
     @property
     def tensors(self) -> tuple[torch.Tensor, ...]:
         """All tensors of the batch."""
-        return self.image, self.label, *(tensor for of_class in self.lesions for tensor in of_class.tensors)
+        others = () if self.missing is None else (self.missing,)
+        return self.image, self.label, *(tensor for of_class in self.lesions for tensor in of_class.tensors), *others
 
 
 def on_device(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:

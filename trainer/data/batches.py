@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from autoseg.errors import AutosegError, InputError, TrainingDataError
+from autoseg.image.annotated_classes import missing_classes
 from autoseg.image.labels import Labels
 from autoseg.machine.passing_files import (
     MORE_SHARED_MEMORY,
@@ -46,7 +47,7 @@ from autoseg.plan.network_input import InputLayout
 from autoseg.run_folder.preprocessed_case import read_record
 from trainer.data.augmentation import augmented_patch, plain_patch
 from trainer.data.batch import Batch
-from trainer.data.case_store import CaseStore, StoredCase, has_foreground
+from trainer.data.case_store import CaseStore, StoredCase, annotated_in, has_foreground
 from trainer.data.pasted_lesion import PastedCase, cut_lesion, paste
 from trainer.data.sampling import (
     Place,
@@ -130,8 +131,10 @@ class BatchLoader:
         with_foreground = tuple(has_foreground(c) for c in cases)
         layout = layout or InputLayout.plain(len(read_record(cases[0]).present))
         made = range(configuration.batch_size) if places is None else places
+        missing = missing_classes(labels, [annotated_in(case) for case in cases])
+        some = missing if missing.any() else None
         self._dataset = _Batches(
-            cases, with_foreground, configuration, layout, labels, seed, fold, augment, cache_bytes, made
+            cases, with_foreground, some, configuration, layout, labels, seed, fold, augment, cache_bytes, made
         )
         self._workers = workers if workers and can_start_workers(with_queues=True) else 0
         self._pin_memory = pin_memory
@@ -225,6 +228,7 @@ class _Batches(Dataset):
         self,
         folders: tuple[Path, ...],
         with_foreground: tuple[bool, ...],
+        missing: NDArray[np.bool_] | None,
         configuration: Configuration,
         layout: InputLayout,
         labels: Labels,
@@ -236,6 +240,7 @@ class _Batches(Dataset):
     ) -> None:
         self._folders = folders
         self._with_foreground = with_foreground
+        self._missing = None if missing is None else dict(zip(folders, missing, strict=True))
         self._configuration = configuration
         self._layout = layout
         self._labels = labels
@@ -251,11 +256,15 @@ class _Batches(Dataset):
                 patches = [self._patch(step, place) for place in self._places]
         except AutosegError as error:
             return _Failure(str(error), traceback.format_exc())
-        image, label = (np.stack(arrays) for arrays in zip(*patches, strict=True))
-        lesions = lesions_for_loss(label, self._configuration, self._labels)
-        return Batch(torch.from_numpy(image), torch.from_numpy(label), step, lesions)
+        images, arrays, cases = zip(*patches, strict=True)
+        label = np.stack(arrays)
+        missing = None if self._missing is None else np.stack([self._missing[case] for case in cases])
+        lesions = lesions_for_loss(label, self._configuration, self._labels, missing)
+        of_patches = None if missing is None else torch.from_numpy(missing)
+        return Batch(torch.from_numpy(np.stack(images)), torch.from_numpy(label), step, lesions, of_patches)
 
-    def _patch(self, step: int, place: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    def _patch(self, step: int, place: int) -> tuple[NDArray[np.float32], NDArray[np.uint8], Path]:
+        """Image (C, z, y, x) and label (z, y, x) of a patch, and the folder of its case."""
         seeds = np.random.SeedSequence((*self._seed, step, place)).spawn(5)
         rng, spatial, intensity, dropout, pasting = (np.random.default_rng(seed) for seed in seeds)
         training, halo = self._configuration.training, self._layout.halo
@@ -280,7 +289,7 @@ class _Batches(Dataset):
                 )
             else:
                 image, label = plain_patch(read, case.record, where, patch_size, halo)
-            return self._layout.assemble(image, available), label
+            return self._layout.assemble(image, available), label, case.folder
         except AutosegError:
             raise
         except MemoryError:
@@ -298,6 +307,9 @@ class _Batches(Dataset):
         donor = self._store.open(self._folders[draw_case(rng, self._with_foreground, True)])
         case = self._store.open(self._folders[draw_case(rng, self._with_foreground, False)])
         if case.folder == donor.folder or case.record.present != donor.record.present or not donor.lesions.classes:
+            return None
+        if case.record.annotated != donor.record.annotated:
+            # what lies around the lesion, or is pasted, may be of a class that nobody looked for in one of the two
             return None
         z, y, x = (length // 2 for length in self._configuration.patch_size)
         lesion = cut_lesion(donor, rng, (z, y, x))

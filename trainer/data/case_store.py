@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from autoseg.errors import AutosegError, TrainingDataError
+from autoseg.image.annotated_classes import AnnotatedClasses
 from autoseg.image.geometry import Shape
 from autoseg.run_folder.preprocessed_case import CaseRecord, Foreground, open_case, read_record
 from trainer.data.sampling import LesionVoxels
@@ -127,6 +128,16 @@ def has_foreground(folder: Path) -> bool:
         read_record(folder)
         with safe_open(folder / "foreground.safetensors", framework="numpy") as file:
             return bool(file.get_tensor("classes").any())
+
+
+def annotated_in(folder: Path) -> AnnotatedClasses:
+    """The classes that were looked for in a case.
+
+    Raises:
+        TrainingDataError: the case is not preprocessed or is damaged.
+    """
+    with damage_named(folder):
+        return read_record(folder).annotated
 
 
 def annotated_voxels(foreground: Foreground) -> NDArray[np.int32] | None:

@@ -136,12 +136,6 @@ def test_the_decathlons_form_and_a_table_have_them_too(tmp_path: Path) -> None:
     assert labels_of({"background": 0, "a": 1}, tmp_path).ignore is None
 
 
-def test_a_column_that_promises_the_classes_of_a_case_is_told_to_be_none(tmp_path: Path) -> None:
-    build.write_table(tmp_path, [row | {"annotated": "lesion"} for row in build.table(tmp_path)])
-    warnings = read_dataset(tmp_path).warnings
-    assert "column 'annotated' is taken for a stratification column" in warnings[-1]
-
-
 def test_a_value_is_not_named_like_a_region(tmp_path: Path) -> None:
     labels = read(tmp_path, labels={"background": 0, "whole": [1, 2, 3], "label 1": [2, 3], "label 2": 3})
     assert labels.names == ("background", "label 1 alone", "label 2 alone", "label 2")

@@ -8,7 +8,7 @@ import pytest
 from autoseg.dataset.lattice import padded_onto
 from autoseg.errors import ImageError
 from autoseg.image.label_file import names_classes, read_labels, read_segmentation
-from autoseg.image.labels import Labels
+from autoseg.image.labels import LabelRegion, Labels
 from tests.autoseg.image import named
 
 GRID = named.grid()
@@ -142,3 +142,24 @@ def test_a_surface_is_refused_with_the_way_to_a_label_map(tmp_path: Path) -> Non
     (tmp_path / "a.seg.vtm").write_text("<VTKFile/>", encoding="utf-8")
     with pytest.raises(ImageError, match=r"a\.seg\.vtm: is a surface.* save it as \.seg\.nrrd"):
         read_labels(tmp_path / "a.seg.vtm", LABELS)
+
+
+def test_a_segment_that_is_called_as_a_region_of_several_labels_is_refused_with_their_names(tmp_path: Path) -> None:
+    labels = Labels(
+        values=(0, 1, 2),
+        names=("background", "label 1", "core"),
+        regions=(LabelRegion(name="whole", values=(1, 2), value=1), LabelRegion(name="core", values=(2,), value=2)),
+    )
+    layers = np.zeros((1, *GRID.shape), np.uint8)
+    layers[0, :2], layers[0, 2] = 1, 2
+    voxels = 2 * layers[0, 0].size
+    nested = named.slicer(tmp_path / "a.nrrd", layers, GRID, [("Whole", 1, 0), ("core", 2, 0)])
+    told = rf"segment 'Whole' \({voxels} voxels\) is called as a region of the labels 'label 1' and 'core', .* make a "
+    with pytest.raises(ImageError, match=told):
+        read_labels(nested, labels)
+    # as the message says, and a region of one label is this label
+    apart = named.slicer(tmp_path / "b.nrrd", layers, GRID, [("label 1", 1, 0), ("core", 2, 0)])
+    np.testing.assert_array_equal(read_labels(apart, labels).array, layers)
+    # without a voxel it is of no account
+    empty = named.slicer(tmp_path / "c.nrrd", layers, GRID, [("label 1", 1, 0), ("core", 2, 0), ("whole", 3, 0)])
+    np.testing.assert_array_equal(read_labels(empty, labels).array, layers)

@@ -4,9 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from autoseg.image.labels import LabelRegion, Labels
 from autoseg.metrics import count_voxels, match_lesions
-from benchmarks.lesions.sweep import LARGE_ML, THRESHOLDS, score
+from autoseg.whole_image.case_probabilities import CaseProbabilities
+from benchmarks.lesions.labels import ANATOMY
+from benchmarks.lesions.sweep import LARGE_ML, THRESHOLDS, lesion_outputs, probability_of_lesion, score
 from benchmarks.lesions.table import best_at, false_at, mean_sensitivity, totals
+from tests.example_record import example_geometry, example_record
 
 VOXEL_ML = 0.05
 
@@ -57,3 +61,33 @@ def test_the_frontier_is_read_from_all_points() -> None:
     assert false_at(points, 1.0) == 0.0
     assert false_at(points, 1.0, "overlapped") is None
     assert mean_sensitivity(points) == 0.5
+
+
+def test_regions_count_as_one_lesion_and_anatomy_as_none() -> None:
+    regions = (
+        LabelRegion(name="whole", values=(1, 2), value=1),
+        LabelRegion(name="core", values=(2,), value=2),
+        LabelRegion(name=ANATOMY[0], values=(3,), value=3),
+    )
+    labels = Labels(values=(0, 1, 2, 3), names=("background", "label 1", "core", ANATOMY[0]), regions=regions)
+    geometry = example_geometry((2, 3, 4))
+    probabilities = np.random.default_rng(0).random((3, *geometry.shape)).astype(np.float32)
+    members = [CaseProbabilities(probabilities, example_record(geometry), overlapping=True)]
+    assert lesion_outputs(labels) == [1, 2]
+    np.testing.assert_array_equal(probability_of_lesion(members, labels), probabilities[:2].max(axis=0))
+    classes = labels.changed(regions=())
+    of_classes = np.concatenate([1 - probabilities.sum(axis=0, keepdims=True), probabilities])
+    members = [CaseProbabilities(of_classes, example_record(geometry))]
+    expected = probabilities[:2].sum(axis=0)
+    np.testing.assert_allclose(probability_of_lesion(members, classes), expected, atol=1e-6)
+
+
+def test_what_is_false_beside_ignored_voxels_is_that_of_the_metrics() -> None:
+    reference, probability = made()
+    annotated = np.ones(reference.shape, bool)
+    annotated[2, 21:28, 22:28] = annotated[3, 2:4, 25] = False
+    guess = probability >= np.float32(0.25)
+    match = match_lesions(reference & annotated, guess, (1.0, 5.0, 10.0), annotated)
+    found = next(s for s in score("a", reference & annotated, probability, VOXEL_ML, annotated) if s.threshold == 0.25)
+    assert (found.found, found.false) == (match.found, match.false) == (2, 1)
+    assert found.dice == pytest.approx(count_voxels(reference & annotated, guess & annotated).dice)

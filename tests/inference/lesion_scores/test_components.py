@@ -100,7 +100,7 @@ def test_features_are_finite_however_sure_the_network_is() -> None:
     assert unsure.features == pytest.approx((-limit, 0, np.log(0.5)))
 
 
-def test_a_predicted_lesion_without_an_annotated_voxel_is_left_out() -> None:
+def test_a_predicted_lesion_of_which_less_than_half_is_annotated_is_left_out() -> None:
     mixture = mixture_of(3, "2d")
     mask = np.zeros(mixture.record.reoriented.shape, bool)
     mask[CROP] = probability_of(3, "2d") > 0.5
@@ -108,7 +108,10 @@ def test_a_predicted_lesion_without_an_annotated_voxel_is_left_out() -> None:
     assert predicted_lesions(mask, mixture, 1, known=known) == []
     parts, _ = ndimage.label(mask, CUBE)
     largest = np.bincount(parts[mask]).argmax()
-    known[tuple(np.argwhere(parts == largest)[0])] = True
+    voxels = np.argwhere(parts == largest)
+    known[tuple(voxels[: (len(voxels) - 1) // 2].T)] = True
+    assert predicted_lesions(mask, mixture, 1, known=known) == []
+    known[tuple(voxels[: (len(voxels) + 1) // 2].T)] = True
     (kept,) = predicted_lesions(mask, mixture, 1, known=known)
     # it is measured with all its voxels
     assert kept in everywhere and kept.voxels == (parts == largest).sum() > 1 < len(everywhere)

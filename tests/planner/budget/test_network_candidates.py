@@ -96,6 +96,16 @@ def test_of_lesions_a_small_one_decides_with_fewer_voxels_across() -> None:
     assert coarsest_spacing(with_organ) == pytest.approx(14 / VOXELS_ACROSS)
 
 
+def test_what_ignored_voxels_cut_counts_together_beside_a_whole_speck() -> None:
+    measured = dataset("small and isotropic", organ=[ball(30)])
+    cut = [case.classes["organ"].changed(components_mm3=(2.0,)) for case in measured.cases]
+    beside_a_speck = measured.changed(
+        cases=tuple(case.changed(classes={"organ": one}) for case, one in zip(measured.cases, cut, strict=True))
+    )
+    largest = (6 / math.pi * (ball(30) - 2.0)) ** (1 / 3)
+    assert coarsest_spacing(beside_a_speck) == pytest.approx(largest / VOXELS_ACROSS)
+
+
 def test_classes_that_no_case_has_do_not_count() -> None:
     measured = dataset("small and isotropic", organ=[ball(30)], never=[])
     assert coarsest_spacing(measured) == pytest.approx(30 / VOXELS_ACROSS)

@@ -14,6 +14,7 @@ import torch
 
 from autoseg.errors import InputError, TrainingDataError
 from autoseg.plan.configuration import Configuration
+from autoseg.run_folder.preprocessed_case import read_record
 from tests.example_plan import LABELS
 from tests.trainer.cases import make_configuration, write_noise_case
 from trainer.data.batch import Batch
@@ -231,3 +232,25 @@ def test_the_end_of_a_worker_is_explained(parent: tuple[subprocess.Popen, list[p
     out, _ = process.communicate(timeout=30)
     assert out.startswith("TrainingDataError a process that prepares batches was ended by SIGKILL")
     assert "fewer than 2 workers" in out
+
+
+def test_a_batch_tells_which_classes_nobody_looked_for_in_the_case_of_each_patch(folders: list[Path]) -> None:
+    assert all(batch.missing is None for batch in load(folders))
+    known = load(folders)
+    for folder in folders[:2]:
+        record = read_record(folder)
+        name = LABELS.names[1]
+        (folder / "case.json").write_text(record.changed(annotated=(name,)).model_dump_json(), encoding="utf-8")
+    partly = load(folders)
+    # the patches are the same; one whose case is not among the first two has everything
+    assert same(known, partly)
+    rows = torch.cat([batch.missing for batch in partly]).tolist()
+    assert {tuple(row) for row in rows} == {(False,) * LABELS.classes, (False, False, *[True] * (LABELS.classes - 2))}
+    alone = [torch.cat([batch.label for batch in load(folders[:2])]), torch.cat([b.missing for b in load(folders[:2])])]
+    assert alone[1][:, 2:].all() and len(alone[0]) == len(alone[1])
+    with_two = load(folders, workers=2)
+    assert all(torch.equal(a.missing, b.missing) for a, b in zip(partly, with_two, strict=True))
+    moved = partly[0].to(torch.device("cpu"))
+    assert torch.equal(moved.missing, partly[0].missing) and len(moved.tensors) == 3
+    # a fold whose training cases have everything trains as ever
+    assert all(batch.missing is None for batch in load(folders[2:]))
