@@ -45,6 +45,7 @@ EPOCHS_IN_A_GIVEN_TIME = 20
 """Number of epochs of a fold whose time the user gives: it can be shortened at the end of each if it is late."""
 
 LATER_FIELDS = (
+    "augment_on",
     "augmentation",
     "beta2",
     "by_length",

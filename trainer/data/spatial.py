@@ -217,7 +217,8 @@ def _reach_by_grid(
     axes, displacement = transform.axes, transform.displacement
     if displacement is not None:
         at_pivot = tuple(round(place.pivot[a] - place.lower[a]) for a in axes)
-        displacement = displacement - displacement[(slice(None), *at_pivot)].reshape(-1, *[1] * len(axes))
+        of_pivot = np.array([along[at_pivot] for along in displacement], dtype=np.float32)
+        displacement = np.subtract(displacement, of_pivot.reshape(-1, *[1] * len(axes)))
     coordinates = _coordinates(place, patch_size, transform, displacement)
     extent = {a: (float(c.min()), float(c.max())) for a, c in zip(axes, coordinates, strict=True)}
     lower, upper = _reached(place, patch_size, shape, extent)

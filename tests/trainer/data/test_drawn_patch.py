@@ -1,5 +1,6 @@
 """Images that the device makes are those of the workers: same draws, same labels, and the same values to rounding."""
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -67,3 +68,50 @@ def test_images_made_by_the_device_are_those_of_the_workers(folders, often, kind
         for patch, of_device in zip(one.image.numpy(), other.image.numpy(), strict=True):
             for channel, made in zip(patch, of_device, strict=True):
                 np.testing.assert_allclose(made, channel, atol=TO_ROUNDING * max(1.0, np.ptp(channel)))
+
+
+def test_a_step_has_the_same_bits_for_any_number_of_workers_and_wherever_training_begins(folders) -> None:
+    configuration = make_configuration((8, 12, 12), elastic=0.3, contrast_maps=0.3, sequence_dropout=0.3)
+    settings = {"for_device": True, "last_step": 12, "places": range(1, 2)}
+    whole = load(folders, configuration, None, **settings)
+    assert len({batch.image.sum().item() for batch in whole}) == len(whole)
+    for options in ({"workers": 2}, {"first_step": 5}, {"cache_bytes": 0}):
+        found = load(folders, configuration, None, **settings | options)
+        for one, other in zip(whole[-len(found) :], found, strict=True):
+            assert torch.equal(one.image, other.image) and torch.equal(one.label, other.label)
+    assert len(found) == 12
+
+
+def test_noise_differs_between_steps_places_and_channels(folders, monkeypatch) -> None:
+    monkeypatch.setattr(intensity, "NOISE", 1.0)
+    with BatchLoader(
+        folders[:1],
+        make_configuration((8, 12, 12)),
+        labels=LABELS,
+        seed=3,
+        fold=1,
+        first_step=0,
+        last_step=6,
+        workers=0,
+        for_device=True,
+    ) as loader:
+        patches = [patch for batch in loader for patch in batch.patches]
+    seeds = [noise.seed for patch in patches for noise in patch.intensity.seeded.values()]
+    assert len(seeds) == len(set(seeds)) == 3 * len(patches)
+
+
+def test_what_is_sent_beside_the_values_does_not_grow_with_the_patch(folders) -> None:
+    """Else a worker would send it through a pipe, and not through shared memory."""
+    with BatchLoader(
+        folders,
+        make_configuration((12, 16, 20), elastic=1.0),
+        labels=LABELS,
+        seed=3,
+        fold=1,
+        first_step=0,
+        last_step=1,
+        workers=0,
+        for_device=True,
+    ) as loader:
+        batch = next(iter(loader))
+    assert len(pickle.dumps(batch.patches)) < 4000 < batch.values.nbytes / 10
