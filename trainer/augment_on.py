@@ -149,7 +149,8 @@ def measure_augmentation(task: Fold, beside: int) -> AugmentationCost:
 def _seconds_of_patches(task: Fold, beside: int, patches: int) -> tuple[float, float, list[DrawnBatch]]:
     """Seconds of a process for a whole patch and for a drawn one, over the same patches; and some drawn batches."""
     begun, spent, count, kept = clock.now(), {True: 0.0, False: 0.0}, 0, list[DrawnBatch]()
-    loaders = {way: batches_of(task, beside, workers=0, for_device=way) for way in spent}
+    full = task.configuration.patch_size
+    loaders = {way: batches_of(task, beside, workers=0, for_device=way, patch_size=full) for way in spent}
     while count * patches < PATCHES_TIMED and (count == 0 or clock.now() - begun < ENOUGH_SECONDS):
         for way, loader in loaders.items():
             # cases are read from the disk before time is taken

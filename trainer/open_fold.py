@@ -214,7 +214,7 @@ def _requested_training(
     """The plan's training settings with the requested length; `epochs` are epochs of the plan's length."""
     training = configuration.training
     if requested.follows is not None:
-        length = requested.follows.model_dump(exclude={"events"})
+        length = requested.follows.model_dump(exclude={"events", "augment_on"})
         return training.changed(**length)
     if requested.epochs is not None:
         iterations = requested.epochs * training.iterations_per_epoch
