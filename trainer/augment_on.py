@@ -8,6 +8,7 @@ the step longer. Both are measured, on CUDA alone: on a CPU the same cores would
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -23,8 +24,8 @@ from trainer.measure import random_batch
 AugmentOn = Literal["workers", "device"]
 
 PATCHES_TIMED = 16
-ENOUGH_SECONDS = 2.0
-"""No further batch is prepared for the choice once this time is spent on it."""
+ENOUGH_SECONDS, ENOUGH_OF_THE_TIME = 4.0, 0.02
+"""No further batch is prepared for the choice once these seconds, or this share of the fold's time, are spent on it."""
 
 BATCHES_AT_ONCE = 3
 """At most so many prepared batches are kept, to be finished on the device."""
@@ -113,7 +114,7 @@ def _known(task: Fold) -> AugmentOn | None:
     """What is decided without measuring; None = it is to be measured."""
     training, repeated = task.configuration.training, task.state.requested.follows
     if repeated is not None:
-        return repeated.augment_on or "workers"
+        return repeated.augment_on
     if training.augment_on != "auto":
         return training.augment_on
     # folds of earlier releases have no decision, and were augmented by processes
@@ -124,12 +125,8 @@ def _known(task: Fold) -> AugmentOn | None:
 def _measured(task: Fold, beside: int) -> AugmentOn:
     """Measure both ways, tell the user, and take what the leading process found."""
     cost = measure_augmentation(task, beside)
-    if task.ranks.told(cost.choice, task.learner.device) == "workers":
-        chosen: AugmentOn = "workers"
-    else:
-        chosen = "device"
     task.console.print(cost.told(), markup=False)
-    return chosen
+    return "device" if task.ranks.told(cost.choice, task.learner.device) == "device" else "workers"
 
 
 def measure_augmentation(task: Fold, beside: int) -> AugmentationCost:
@@ -148,10 +145,11 @@ def measure_augmentation(task: Fold, beside: int) -> AugmentationCost:
 
 def _seconds_of_patches(task: Fold, beside: int, patches: int) -> tuple[float, float, list[DrawnBatch]]:
     """Seconds of a process for a whole patch and for a drawn one, over the same patches; and some drawn batches."""
-    begun, spent, count, kept = clock.now(), {True: 0.0, False: 0.0}, 0, list[DrawnBatch]()
+    spent, count, kept = {True: 0.0, False: 0.0}, 0, list[DrawnBatch]()
+    end = clock.now() + min(ENOUGH_SECONDS, ENOUGH_OF_THE_TIME * (task.limit or math.inf))
     full = task.configuration.patch_size
     loaders = {way: batches_of(task, beside, workers=0, for_device=way, patch_size=full) for way in spent}
-    while count * patches < PATCHES_TIMED and (count == 0 or clock.now() - begun < ENOUGH_SECONDS):
+    while count * patches < PATCHES_TIMED and (count == 0 or clock.now() < end):
         for way, loader in loaders.items():
             # cases are read from the disk before time is taken
             loader.prepared_here(task.state.step + count)

@@ -60,13 +60,13 @@ class Repeated(FileModel):
         iterations: length of its schedule in steps at the beginning.
         iterations_per_epoch: number of steps of each of its epochs.
         events: the events that changed its schedule and its number of threads.
-        augment_on: who augmented its patches; None in checkpoints of earlier releases.
+        augment_on: who augmented the images of its patches: the processes that prepared them, or the device.
     """
 
     iterations: int
     iterations_per_epoch: int
     events: tuple[Event, ...]
-    augment_on: Literal["workers", "device"] | None = None
+    augment_on: Literal["workers", "device"] = "workers"
 
 
 class Requested(FileModel):

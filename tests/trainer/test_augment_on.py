@@ -66,7 +66,7 @@ def opened(run, requested: Requested = PLANNED) -> Fold:
     return task
 
 
-def repeated(way: str | None) -> Requested:
+def repeated(way: str) -> Requested:
     return Requested(follows=Repeated(iterations=12, iterations_per_epoch=4, events=(), augment_on=way))
 
 
@@ -91,7 +91,6 @@ def measured(monkeypatch) -> list[AugmentationCost]:
         ("cuda", "auto", repeated("device"), "device"),
         ("cuda", "workers", repeated("device"), "device"),
         ("cuda", "device", repeated("workers"), "workers"),
-        ("cuda", "device", repeated(None), "workers"),
     ],
 )
 def test_what_is_known_is_not_measured(tiny_run, measured, device, plan, requested, chosen) -> None:
