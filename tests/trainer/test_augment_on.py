@@ -17,6 +17,7 @@ from tests.trainer.turned_clock import train
 from trainer import augment_on, checkpoint
 from trainer.augment_on import AugmentationCost, choose_augmentation, measure_augmentation
 from trainer.checkpoint import Repeated, Requested
+from trainer.data.drawn_batch import DrawnBatch
 from trainer.fold import train_fold
 from trainer.fold_state import Fold
 from trainer.open_fold import open_fold
@@ -142,17 +143,23 @@ def test_all_processes_that_train_together_do_as_the_first_one_found(tiny_run, m
     assert task.state.augment_on == "workers"
 
 
-def test_both_ways_are_measured_on_the_full_patch_and_nothing_is_changed(tiny_run, monkeypatch) -> None:
-    task = opened(tiny_run(patch_growth=3))
-    sizes = []
-    real = augment_on.DrawnBatch.ready
+def drawn_batches(monkeypatch) -> list[tuple[int, ...]]:
+    """Shapes of the inputs that the device makes, as they are made."""
+    shapes = []
+    real = DrawnBatch.ready
 
     def ready(batch):
         made = real(batch)
-        sizes.append(tuple(made.image.shape))
+        shapes.append(tuple(made.image.shape))
         return made
 
-    monkeypatch.setattr(augment_on.DrawnBatch, "ready", ready)
+    monkeypatch.setattr(DrawnBatch, "ready", ready)
+    return shapes
+
+
+def test_both_ways_are_measured_on_the_full_patch_and_nothing_is_changed(tiny_run, monkeypatch) -> None:
+    task = opened(tiny_run(patch_growth=3))
+    sizes = drawn_batches(monkeypatch)
     before = {name: weight.clone() for name, weight in task.learner.module.state_dict().items()}
     random_state = torch.get_rng_state()
     cost = measure_augmentation(task, 1)
@@ -166,8 +173,9 @@ def test_both_ways_are_measured_on_the_full_patch_and_nothing_is_changed(tiny_ru
 def test_a_fold_keeps_its_way_and_its_bits_over_a_stop_and_is_repeated_so(tiny_run, monkeypatch) -> None:
     """Its patches grow, so that the batches that were prepared for another size are left out."""
     undisturbed = tiny_run("undisturbed", augment_on="device", patch_growth=3)
+    made = drawn_batches(monkeypatch)
     summary = train(undisturbed)
-    assert summary.augment_on == "device"
+    assert summary.augment_on == "device" and len(made) == summary.steps
     run = tiny_run("stopped", augment_on="device", patch_growth=3)
     with monkeypatch.context() as patch:
         stop_after(patch, 6)
@@ -177,8 +185,6 @@ def test_a_fold_keeps_its_way_and_its_bits_over_a_stop_and_is_repeated_so(tiny_r
     assert kept is not None and kept.state.augment_on == "device"
     train_fold(run, "3d", 0, device="cpu", workers=0)
     assert same(weights(run), weights(undisturbed))
-    by_workers = tiny_run("workers", patch_growth=3)
-    assert train(by_workers).augment_on == "workers" and not same(weights(by_workers), weights(undisturbed))
     again = tiny_run("again", patch_growth=3)
     train_fold(again, "3d", 0, device="cpu", workers=0, follows=summary)
     finished = read_finished(again, "3d", 0)
