@@ -74,10 +74,12 @@ class AugmentationCost:
         chosen = self.choice
         one, other = (self.by_device, self.by_workers) if chosen == "device" else (self.by_workers, self.by_device)
         rates = " and ".join(f"{max(1, self.workers) / seconds:.3g}" for seconds in (self.whole, self.drawn))
+        makers = "the process that trains makes" if self.workers == 0 else f"{self.workers} processes make"
+        makers = "1 process makes" if self.workers == 1 else makers
         who = "the device" if chosen == "device" else "processes"
         return (
             f"Patches are augmented by {who}: a step takes {one:.2g} s, the other way {other:.2g} s "
-            f"({self.workers or 'no'} processes make {rates} patches a second, with and without the image; the device "
+            f"({makers} {rates} patches a second, with and without the image; the device "
             f"takes {self.on_device:.2g} s to make the images of a step)"
         )
 
