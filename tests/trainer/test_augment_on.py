@@ -56,8 +56,8 @@ def test_the_shorter_step_wins_and_processes_where_about_equal(changes, by_worke
 
 def test_it_is_told_in_one_sentence_with_what_was_measured() -> None:
     told = replace(COST, whole=0.16, drawn=0.04).told()
-    assert told.startswith("Patches are augmented by the device: a step takes 0.11 s, the other way 0.32 s (1 process makes ")
-    assert "6.25 and 25 patches a second" in told and "0.01 s" in told and ". " not in told
+    assert told.startswith("Patches are augmented by the device: a step takes 0.11 s, the other way 0.32 s (")
+    assert "(1 process makes 6.25 and 25 patches a second" in told and "0.01 s" in told and ". " not in told
     assert replace(COST, workers=12).told().startswith("Patches are augmented by processes: a step takes 0.1 s, ")
 
 
