@@ -60,11 +60,13 @@ class Repeated(FileModel):
         iterations: length of its schedule in steps at the beginning.
         iterations_per_epoch: number of steps of each of its epochs.
         events: the events that changed its schedule and its number of threads.
+        augment_on: who augmented the images of its patches: the processes that prepared them, or the device.
     """
 
     iterations: int
     iterations_per_epoch: int
     events: tuple[Event, ...]
+    augment_on: Literal["workers", "device"] = "workers"
 
 
 class Requested(FileModel):
@@ -94,6 +96,8 @@ class State(SealedModel):
         precision: dtype that the network computes in, or all dtypes in order where it changed; None in checkpoints of
             earlier releases.
         compiled: whether the network is computed in compiled form; None = it is not decided.
+        augment_on: who augments the images of the patches: the processes that prepare them, or the device that trains;
+            None = it is not decided.
         loss_sum: sum of the losses of the current epoch.
         counts: true positives, predicted and reference voxels of each class in the current epoch; None at its start.
         rows: lines of `log.csv` so far.
@@ -119,6 +123,7 @@ class State(SealedModel):
     precision: str | None = None
     plan_sha256: str
     compiled: bool | None = None
+    augment_on: Literal["workers", "device"] | None = None
     loss_sum: float = 0.0
     counts: list[list[float]] | None = None
     rows: list[LogRow] = Field(default_factory=list)

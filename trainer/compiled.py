@@ -54,12 +54,12 @@ def compile_where_it_pays(learner: Learner, batch: Batch, steps: int, console: C
     Returns:
         Whether the compiled form is used.
     """
-    plain = _seconds_a_pass(learner, batch)
+    plain = seconds_a_pass(learner, batch)
     started = clock.now()
     if not use_compiled(learner, batch, console):
         return False
     took = clock.now() - started
-    compiled = _seconds_a_pass(learner, batch)
+    compiled = seconds_a_pass(learner, batch)
     saved = steps * (plain - compiled)
     pays = saved > took
     if not pays:
@@ -71,7 +71,7 @@ def compile_where_it_pays(learner: Learner, batch: Batch, steps: int, console: C
     return pays
 
 
-def _seconds_a_pass(learner: Learner, batch: Batch) -> float:
+def seconds_a_pass(learner: Learner, batch: Batch) -> float:
     """Mean seconds of a forward and backward pass."""
     learner.pass_through(batch)
     started = clock.now()

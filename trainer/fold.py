@@ -19,17 +19,17 @@ from autoseg.machine.device_memory import described
 from autoseg.machine.threads import computing_with
 from autoseg.memory import lacks_memory, said_of_memory
 from autoseg.network.weights import save_weights
-from autoseg.plan.network_input import InputLayout
 from autoseg.plan.plan import read_plan
 from autoseg.plan.time_shares import CASES_A_VALIDATION
 from autoseg.run_folder.finished_fold import Finished
 from autoseg.run_folder.lock import locked
 from autoseg.run_folder.paths import RunFolder
 from trainer import checkpoint, events
+from trainer.augment_on import choose_augmentation
 from trainer.checkpoint import LogRow, Repeated, Requested
 from trainer.compiled import compile_where_it_pays, use_compiled
 from trainer.data.batch import Batch, on_device
-from trainer.data.batches import BatchLoader
+from trainer.fold_batches import batches_of
 from trainer.fold_end import finish_fold, stop_fold
 from trainer.fold_state import Fold
 from trainer.fold_threads import adapt_threads, on_window, repeat_events, take_threads
@@ -111,7 +111,7 @@ def train_fold(
     ):
         task = open_fold(run, configuration, fold, where, workers, requested, computing, ranks)
         try:
-            _begin(task, seconds_from_now, pace_before)
+            _begin(task, seconds_from_now, pace_before, beside)
             with stop or StopRequest() as asked, FoldBar(task, left_after, tell) as bar:
                 while task.state.step < task.length:
                     _train(task, asked, bar, at_other_pace, beside)
@@ -127,10 +127,11 @@ def train_fold(
             finish_fold(task)
 
 
-def _begin(task: Fold, seconds_from_now: float | None, pace_before: float | None) -> None:
+def _begin(task: Fold, seconds_from_now: float | None, pace_before: float | None, beside: int) -> None:
     """Prepare the steps of a fold that begins or goes on; see `train_fold` for the arguments."""
     set_limit(task, seconds_from_now)
     _choose_form(task)
+    choose_augmentation(task, beside)
     begins = not checkpoint.generations(task.folder / "checkpoint")
     # the leading process writes the first checkpoint after all have looked for one
     task.ranks.wait()
@@ -175,26 +176,14 @@ def _repeated(run: RunFolder, configuration: str, finished: Finished) -> Repeate
         iterations=finished.iterations or planned.iterations,
         iterations_per_epoch=finished.iterations_per_epoch or planned.iterations_per_epoch,
         events=finished.events,
+        augment_on=finished.augment_on,
     )
 
 
 def _train(task: Fold, stop: StopRequest, bar: FoldBar, at_other_pace: AtOtherPace, beside: int) -> None:
     """Take steps until the schedule ends, training is set back, or the settings for drawing batches change."""
     state, training, patch_size = task.state, task.training, task.patch_size
-    loader = BatchLoader(
-        [task.case(case) for case in task.split.train],
-        task.configuration.changed(training=training, patch_size=patch_size),
-        layout=InputLayout.of(task.plan, task.configuration),
-        labels=task.plan.labels,
-        seed=task.plan.seed,
-        fold=task.index,
-        first_step=state.step,
-        workers=task.workers,
-        pin_memory=task.learner.device.type == "cuda",
-        beside=beside * task.ranks.count,
-        places=task.ranks.places(task.configuration.batch_size),
-    )
-    with loader:
+    with batches_of(task, beside, workers=task.workers, for_device=state.augment_on == "device") as loader:
         for batch in on_device(loader, task.learner.device):
             _step(task, batch)
             stops = None

@@ -57,6 +57,7 @@ def finish_fold(task: Fold) -> None:
         torch_version=torch.__version__,
         precision=state.precision,
         compiled=bool(state.compiled),
+        augment_on=state.augment_on or "workers",
         events=state.events,
         train=task.split.train,
         dice=dice,

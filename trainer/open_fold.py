@@ -45,6 +45,7 @@ EPOCHS_IN_A_GIVEN_TIME = 20
 """Number of epochs of a fold whose time the user gives: it can be shortened at the end of each if it is late."""
 
 LATER_FIELDS = (
+    "augment_on",
     "augmentation",
     "beta2",
     "by_length",
@@ -213,7 +214,7 @@ def _requested_training(
     """The plan's training settings with the requested length; `epochs` are epochs of the plan's length."""
     training = configuration.training
     if requested.follows is not None:
-        length = requested.follows.model_dump(exclude={"events"})
+        length = requested.follows.model_dump(exclude={"events", "augment_on"})
         return training.changed(**length)
     if requested.epochs is not None:
         iterations = requested.epochs * training.iterations_per_epoch

@@ -120,6 +120,8 @@ class Training(FileModel):
         pasted_lesions: share of the foreground patches that show a lesion of another case, pasted into this one.
         augmentation: whose transforms augment a patch: `autoseg` or `batchgenerators`; both with nnU-Net's
             probabilities.
+        augment_on: who augments the images of the patches: the processes that prepare them (`workers`), or the `device`
+            that trains; `auto` = what was measured to be faster on CUDA, processes elsewhere.
         patch_growth: number of stages in which patches grow to `patch_size`, each for an equal share of the schedule;
             None = all patches have `patch_size`.
         validate_every: epochs between two predictions of whole validation cases; 0 = at the end only.
@@ -153,6 +155,7 @@ class Training(FileModel):
     pasted_lesions: Fraction = 0.0
     foreground_prior: float | None = Field(default=None, gt=0, lt=1)
     augmentation: Literal["autoseg", "batchgenerators"] = "autoseg"
+    augment_on: Literal["auto", "workers", "device"] = "auto"
     patch_growth: Stages | None = None
     validate_every: int = Field(ge=0, le=1_000_000)
     by_length: LengthDependent | None = None
@@ -164,6 +167,8 @@ class Training(FileModel):
         if self.augmentation == "batchgenerators":
             if self.elastic:
                 raise ValueError(f"elastic = {self.elastic:g}: 0 with augmentation: batchgenerators; autoseg can do it")
+            if self.augment_on == "device":
+                raise ValueError("augment_on = device: workers with augmentation: batchgenerators; autoseg can do it")
             if not self.scaling[0] <= 1 <= self.scaling[1]:
                 raise ValueError(f"scaling = {list(self.scaling)}: contains 1 with augmentation: batchgenerators")
         return self

@@ -54,6 +54,7 @@ class Finished(SealedModel, FileModel):
         precision: dtype that the network computed in, or, where it changed, all dtypes in order; None in files
             of earlier releases.
         compiled: whether the network was computed in compiled form (`torch.compile`) at the end.
+        augment_on: who augmented the images of the patches: the processes that prepared them, or the device.
         events: changes of the schedule and of the threads, in order.
         train: names of the training cases; None in a copy without names.
         dice: for each validation case, the Dice of each foreground class at original resolution; None where
@@ -73,6 +74,7 @@ class Finished(SealedModel, FileModel):
     torch_version: str
     precision: str | None = None
     compiled: bool = False
+    augment_on: Literal["workers", "device"] = "workers"
     events: tuple[Event, ...]
     train: tuple[PlainName, ...] | None = None
     dice: dict[PlainName, list[float | None]]

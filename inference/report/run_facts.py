@@ -221,13 +221,15 @@ def _fold_facts(run: RunFolder, configuration: str, fold: int, split: Split) -> 
     finished = read_finished(run, configuration, fold)
     if finished is None:
         return FoldFacts(fold, len(split.train), len(split.val), "not finished", "", "", ())
+    augmented = "augmented on the device" if finished.augment_on == "device" else None
+    torch = f"torch {finished.torch_version}"
     return FoldFacts(
         fold=fold,
         train=len(split.train),
         validation=len(split.val),
         steps=str(finished.steps),
         time=format_duration(finished.seconds_training),
-        device=", ".join(filter(None, (finished.device, finished.precision, f"torch {finished.torch_version}"))),
+        device=", ".join(filter(None, (finished.device, finished.precision, augmented, torch))),
         events=tuple(event.reason for event in finished.events),
     )
 

@@ -67,6 +67,7 @@ def reference_schedule(
         contrast_maps=Decision(0.0, "off: nnU-Net has none"),
         pasted_lesions=Decision(0.0, "off: whether it helps could not be judged yet"),
         augmentation=Decision("autoseg", "fewer seconds a patch than batchgenerators with the same list of transforms"),
+        augment_on=Decision("auto", "the faster one is measured where a GPU trains; processes elsewhere"),
         patch_growth=Decision(None, "off: every step has the full patch, as nnU-Net's"),
         foreground_prior=Decision(None, "nnU-Net begins with every class as likely"),
         validate_every=Decision(0, "nnU-Net predicts whole cases at the end only"),

@@ -164,11 +164,19 @@ def pretend() -> None:
     torch.cuda.Stream = _Stream
     torch.cuda.current_stream = _Stream
     torch.compile = _no_compiler
+    torch.Generator = _Generator
     torch.Tensor.record_stream = lambda tensor, stream: None
     torch.accelerator.current_device_index = lambda: 0
     torch.accelerator.set_device_index = lambda index: None
     # the parameters of a network are replaced, since their type changes when they move to a card
     torch.__future__.set_overwrite_module_params_on_conversion(True)
+
+
+class _Generator(torch.Generator):
+    """A generator of a card is one of the CPU, where its numbers are drawn."""
+
+    def __new__(cls, device: object = "cpu") -> _Generator:
+        return super().__new__(cls)
 
 
 def _no_compiler(_: object) -> None:

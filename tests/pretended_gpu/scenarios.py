@@ -65,6 +65,7 @@ def whole_fold(folder: Path) -> dict[str, Any]:
         "steps": finished.steps,
         "device": finished.device,
         "precision": finished.precision,
+        "augment_on": finished.augment_on,
         "selected": selected.configurations,
         "predicted": [path.name for path in (folder / "predicted").iterdir()],
     }
@@ -84,7 +85,10 @@ def second_card(folder: Path) -> dict[str, Any]:
 
 
 def resumed(folder: Path) -> dict[str, Any]:
-    """A fold that is stopped in its second epoch and goes on; beside it the same fold in one go."""
+    """A fold that is stopped in its second epoch and goes on; beside it the same fold in one go.
+
+    Their patches are augmented on the card.
+    """
     import os
     import signal
 
@@ -94,7 +98,8 @@ def resumed(folder: Path) -> dict[str, Any]:
     from trainer import fold
     from trainer.stop_request import TrainingStopped
 
-    whole, stopped = (make_run(folder / name, make_training()) for name in ("whole", "stopped"))
+    training = make_training(augment_on="device", contrast_maps=0.5)
+    whole, stopped = (make_run(folder / name, training) for name in ("whole", "stopped"))
     fold.train_fold(whole, "3d", 0, device="cuda", workers=0)
     taken = fold._step
 
@@ -115,12 +120,25 @@ def resumed(folder: Path) -> dict[str, Any]:
 
 
 def waits_of_a_step(folder: Path) -> dict[str, Any]:
-    """What waits for the card in twenty steps of a fold: how often each function of the project, by operator."""
+    """What waits for the card in twenty steps of a fold: how often each function of the project, by operator.
+
+    Once with patches that processes augment, and once with patches that get every transform on the card.
+    """
+    from trainer.data import intensity, spatial
+
+    for name in ("NOISE", "BLUR", "BRIGHTNESS", "CONTRAST", "LOW_RESOLUTION", "INVERTED_GAMMA", "GAMMA", "CHANNEL"):
+        setattr(intensity, name, 1.0)
+    spatial.ROTATION_PROBABILITY = 0.5
+    return {way: _waits(folder / way, way) for way in ("workers", "device")}
+
+
+def _waits(folder: Path, augment_on: str) -> dict[str, int]:
     from tests.pretended_gpu import cards
     from tests.trainer.tiny_run import make_run, make_training
     from trainer import fold
 
-    run = make_run(folder / "run", make_training(lesion_loss=0.3, iterations=40, iterations_per_epoch=40))
+    settings = {"lesion_loss": 0.3, "iterations": 40, "iterations_per_epoch": 40, "contrast_maps": 1.0, "elastic": 0.5}
+    run = make_run(folder, make_training(augment_on=augment_on, **settings))
     taken, counted = fold._step, Counter[str]()
 
     def step(task: Any, batch: Any) -> None:
@@ -132,7 +150,8 @@ def waits_of_a_step(folder: Path) -> dict[str, Any]:
 
     fold._step = step
     fold.train_fold(run, "3d", 0, device="cuda", workers=0)
-    return {"waits": dict(counted)}
+    fold._step = taken
+    return dict(counted)
 
 
 def planted(folder: Path) -> dict[str, Any]:

@@ -115,7 +115,7 @@ def test_sequences_are_dropped_as_the_revised_length_asks_for(tiny_run, hands, m
             seen.append((options["first_step"], configuration.training.sequence_dropout))
             super().__init__(folders, configuration, **options)
 
-    monkeypatch.setattr("trainer.fold.BatchLoader", Loader)
+    monkeypatch.setattr("trainer.fold_batches.BatchLoader", Loader)
     hands.seconds_a_step = lambda now: 0.25
     rule = {"full_dropout_from": 1200, "mirror_from": 20_000, "mirror": (0, 1, 2)}
     summary = train(tiny_run(**PLANNED, sequence_dropout=0.025, by_length=rule))

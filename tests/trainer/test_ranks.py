@@ -51,11 +51,23 @@ def residual(run: RunFolder) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("batch_dice", [False, True])
-@pytest.mark.parametrize("architecture", ["plain", "resenc_m"])
-def test_two_processes_learn_what_one_learns(tmp_path, architecture, batch_dice) -> None:
+@pytest.mark.parametrize(
+    ("architecture", "batch_dice", "augment_on"),
+    [
+        ("plain", False, "workers"),
+        ("plain", True, "device"),
+        ("resenc_m", False, "device"),
+        ("resenc_m", True, "workers"),
+    ],
+)
+def test_two_processes_learn_what_one_learns(tmp_path, architecture, batch_dice, augment_on) -> None:
     training = make_training(
-        batch_dice=batch_dice, lesion_loss=0.3, iterations=EPOCHS, iterations_per_epoch=STEPS_AN_EPOCH, validate_every=0
+        batch_dice=batch_dice,
+        lesion_loss=0.3,
+        iterations=EPOCHS,
+        iterations_per_epoch=STEPS_AN_EPOCH,
+        validate_every=0,
+        augment_on=augment_on,
     )
     runs = [make_run(tmp_path / name, training) for name in ("alone", "together")]
     for run in runs if architecture == "resenc_m" else ():

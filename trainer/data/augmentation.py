@@ -1,12 +1,15 @@
 """Augment one training patch: first spatially, then in intensity, then by mirroring, in nnU-Net's order.
 
 In: a place in a case and two random generators. Out: image (C, z, y, x) float32 and label (z, y, x) uint8. All
-transforms are drawn first, then applied. With two generators, a change to the intensity transforms does not change
-which spatial transforms are drawn. The transforms are autoseg's own (`spatial.py`, `intensity.py`) or, where the plan
-says so, those of batchgenerators (`batchgenerators_transforms.py`).
+transforms are drawn first (`draw_transforms`), then applied: here, or by the device that trains (`drawn_patch.py`).
+With two generators, a change to the intensity transforms does not change which spatial transforms are drawn. The
+transforms are autoseg's own (`spatial.py`, `intensity.py`) or, where the plan says so, those of batchgenerators
+(`batchgenerators_transforms.py`).
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +18,9 @@ from autoseg.image.geometry import Shape
 from autoseg.plan.configuration import Training
 from autoseg.plan.network_input import NO_HALO
 from autoseg.run_folder.preprocessed_case import CaseRecord
-from trainer.data.intensity import apply_intensity, draw_intensity
+from trainer.data.intensity import IntensityTransform, apply_intensity, draw_intensity
 from trainer.data.sampling import Place
-from trainer.data.spatial import IDENTITY, ReadRegion, SpatialTransform, cut_patch, draw_spatial, resampled_axes
+from trainer.data.spatial import IDENTITY, Reached, ReadRegion, SpatialTransform, draw_spatial, reach, resampled_axes
 
 
 def plain_patch(
@@ -66,20 +69,61 @@ def augmented_patch(
         from trainer.data.batchgenerators_transforms import batchgenerators_patch
 
         return batchgenerators_patch(read, record, place, patch_size, training, rngs, halo=halo, present=present)
+    drawn = draw_transforms(record, patch_size, training, rngs, halo=halo, present=present)
+    image, label = _cut(read, record, place, patch_size, halo, drawn.spatial)
+    apply_intensity(image, drawn.intensity)
+    return mirror(image, label, drawn.flipped)
+
+
+@dataclass(frozen=True)
+class DrawnTransforms:
+    """The transforms of one patch.
+
+    Args:
+        spatial: spatial transform, which is applied first.
+        intensity: transforms of the intensities.
+        flipped: axes (0 = z, 1 = y, 2 = x) along which the patch is mirrored at the end.
+    """
+
+    spatial: SpatialTransform
+    intensity: IntensityTransform
+    flipped: tuple[int, ...]
+
+
+def draw_transforms(
+    record: CaseRecord,
+    patch_size: Shape,
+    training: Training,
+    rngs: tuple[np.random.Generator, np.random.Generator],
+    *,
+    halo: Shape = NO_HALO,
+    present: tuple[bool, ...] | None = None,
+    seed_noise: bool = False,
+) -> DrawnTransforms:
+    """Draw every transform of one patch.
+
+    Args:
+        record: record of the case, with its spacing and present channels.
+        patch_size: patch size in voxels (z, y, x).
+        training: training settings with the ranges of the spatial transforms and the axes that may be mirrored.
+        rngs: two random generators: for spatial transforms and mirroring, and for intensity transforms.
+        halo: voxels (z, y, x) by which the image is larger than the label on each side.
+        present: for each channel whether it is present; None = as the record says.
+        seed_noise: whether seeds of noise are drawn instead of its fields.
+    """
     for_space, for_intensity = rngs
     spatial = draw_spatial(for_space, training, patch_size, record.spacing)
     flipped = tuple(axis for axis in training.mirror if for_space.random() < 0.5)
     intensity = draw_intensity(
         for_intensity,
         record.present if present is None else present,
-        _with_halo(patch_size, halo),
+        with_halo(patch_size, halo),
         resampled_axes(training.rotation, patch_size),
         unblurred=tuple(axis for axis in range(3) if halo[axis]),
         contrast_maps=training.contrast_maps,
+        seed_noise=seed_noise,
     )
-    image, label = _cut(read, record, place, patch_size, halo, spatial)
-    apply_intensity(image, intensity)
-    return mirror(image, label, flipped)
+    return DrawnTransforms(spatial, intensity, flipped)
 
 
 def mirror(
@@ -93,13 +137,24 @@ def _cut(
     read: ReadRegion, record: CaseRecord, place: Place, patch_size: Shape, halo: Shape, transform: SpatialTransform
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """The image of the patch with its halo, and the label without halo."""
+    reached = reach_with_halo(read, record, place, patch_size, halo, transform)
+    return reached.image_of_patch(), without_halo(reached.label_of_patch(), halo)
+
+
+def reach_with_halo(
+    read: ReadRegion, record: CaseRecord, place: Place, patch_size: Shape, halo: Shape, transform: SpatialTransform
+) -> Reached:
+    """Read the region that a patch with its halo is made of; arguments are those of `augmented_patch`."""
     z, y, x = (first - margin for first, margin in zip(place.lower, halo, strict=True))
-    widened = Place((z, y, x), place.pivot)
-    image, label = cut_patch(read, record.shape, widened, _with_halo(patch_size, halo), transform)
-    return image, label[tuple(slice(margin, margin + n) for margin, n in zip(halo, patch_size, strict=True))]
+    return reach(read, record.shape, Place((z, y, x), place.pivot), with_halo(patch_size, halo), transform)
 
 
-def _with_halo(patch_size: Shape, halo: Shape) -> Shape:
+def with_halo(patch_size: Shape, halo: Shape) -> Shape:
     """Shape (z, y, x) of the image of a patch, which is larger than the patch by the halo on each side."""
     depth, height, width = (n + 2 * margin for n, margin in zip(patch_size, halo, strict=True))
     return depth, height, width
+
+
+def without_halo(label: NDArray[np.uint8], halo: Shape) -> NDArray[np.uint8]:
+    """The part of a label (z, y, x) within its halo."""
+    return label[tuple(slice(margin, n - margin) for margin, n in zip(halo, label.shape, strict=True))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 
@@ -51,6 +52,10 @@ class Batch:
             missing=None if self.missing is None else self.missing.to(device, non_blocking=True),
         )
 
+    def ready(self) -> Batch:
+        """The batch itself: its images are made."""
+        return self
+
     @property
     def tensors(self) -> tuple[torch.Tensor, ...]:
         """All tensors of the batch."""
@@ -58,7 +63,21 @@ class Batch:
         return self.image, self.label, *(tensor for of_class in self.lesions for tensor in of_class.tensors), *others
 
 
-def on_device(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
+class Coming(Protocol):
+    """A batch on its way to a device."""
+
+    def to(self, device: torch.device) -> Coming:
+        """The same on a device."""
+
+    @property
+    def tensors(self) -> tuple[torch.Tensor, ...]:
+        """All tensors of the batch."""
+
+    def ready(self) -> Batch:
+        """What the network sees, made on the device."""
+
+
+def on_device(batches: Iterable[Coming], device: torch.device) -> Iterator[Batch]:
     """Yield batches on a device; a CUDA device copies the next batch while it computes with the last one.
 
     Args:
@@ -67,15 +86,15 @@ def on_device(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]
     """
     if device.type != "cuda":
         for batch in batches:
-            yield batch.to(device)
+            yield batch.to(device).ready()
         return
     copying = torch.cuda.Stream(device)
-    ahead: Batch | None = None
+    ahead: Coming | None = None
     for batch in batches:
         with torch.cuda.stream(copying):
             copied = batch.to(device)
         if ahead is not None:
-            yield ahead
+            yield ahead.ready()
         computing = torch.cuda.current_stream(device)
         # the computation of the next step begins after its batch has arrived
         computing.wait_stream(copying)
@@ -84,4 +103,4 @@ def on_device(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]
             tensor.record_stream(computing)
         ahead = copied
     if ahead is not None:
-        yield ahead
+        yield ahead.ready()

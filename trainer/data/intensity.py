@@ -12,7 +12,7 @@ times slower (`benchmarks/augmentation.py`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -35,6 +35,19 @@ CHANNEL = 0.5
 
 
 @dataclass(frozen=True)
+class SeededNoise:
+    """Independent Gaussian noise that is drawn where it is added.
+
+    Args:
+        sd: standard deviation.
+        seed: seed of the generator that draws it.
+    """
+
+    sd: float
+    seed: int
+
+
+@dataclass(frozen=True)
 class IntensityTransform:
     """The transforms that were drawn for a patch, in the order in which they are applied.
 
@@ -50,6 +63,7 @@ class IntensityTransform:
         inverted_gamma: exponent of the values of the negative image.
         gamma: exponent of the values of the image.
         mapped: bias fields and maps of the values.
+        seeded: noise that a device draws and adds, instead of `noise`.
     """
 
     noise: dict[int, Patch]
@@ -61,6 +75,7 @@ class IntensityTransform:
     inverted_gamma: dict[int, float]
     gamma: dict[int, float]
     mapped: Contrast
+    seeded: dict[int, SeededNoise] = field(default_factory=dict)
 
 
 def draw_intensity(
@@ -71,6 +86,7 @@ def draw_intensity(
     *,
     unblurred: tuple[int, ...] = (),
     contrast_maps: float = 0.0,
+    seed_noise: bool = False,
 ) -> IntensityTransform:
     """Draw the intensity transforms of one patch with nnU-Net's probabilities and ranges; contrast maps are ours.
 
@@ -82,10 +98,13 @@ def draw_intensity(
             images.
         unblurred: axes along which nothing is blurred: across slices that become channels of their own.
         contrast_maps: probability of a map of the intensities, and that of a bias field; each channel has its own.
+        seed_noise: whether seeds of noise are drawn instead of its fields.
     """
     channels = [c for c, there in enumerate(present) if there]
     # these lines are the order of the draws: in another order every patch would be another one
-    noise = _draw_noise(rng, channels, shape) if rng.random() < NOISE else {}
+    noisy = rng.random() < NOISE
+    noise = _draw_noise(rng, channels, shape) if noisy and not seed_noise else {}
+    seeded = _seed_noise(rng, channels) if noisy and seed_noise else {}
     blurred = {c: _draw_sigma(rng, unblurred) for c in _some(channels, rng)} if rng.random() < BLUR else {}
     brightness = {c: _around_one(0.75, 1.25, rng) for c in channels} if rng.random() < BRIGHTNESS else {}
     contrast = {c: _around_one(0.75, 1.25, rng) for c in channels} if rng.random() < CONTRAST else {}
@@ -94,7 +113,9 @@ def draw_intensity(
     gamma = {c: _around_one(0.7, 1.5, rng) for c in channels} if rng.random() < GAMMA else {}
     # drawn last, and only where they are wanted: all other draws then stay as they are without them
     mapped = draw_contrast(rng, channels, contrast_maps)
-    return IntensityTransform(noise, blurred, brightness, contrast, resolution, axes, inverted_gamma, gamma, mapped)
+    return IntensityTransform(
+        noise, blurred, brightness, contrast, resolution, axes, inverted_gamma, gamma, mapped, seeded
+    )
 
 
 def apply_intensity(image: NDArray[np.float32], transform: IntensityTransform) -> None:
@@ -163,6 +184,12 @@ def _draw_noise(rng: np.random.Generator, channels: Sequence[int], shape: Shape)
     """Draw noise for each channel: all have the same standard deviation, but each has a field of its own."""
     sd = rng.uniform(0, 0.1)
     return {c: noise_field(rng, shape, sd) for c in channels}
+
+
+def _seed_noise(rng: np.random.Generator, channels: Sequence[int]) -> dict[int, SeededNoise]:
+    """Draw the noise of each channel as `_draw_noise` does, but seeds instead of fields."""
+    sd = rng.uniform(0, 0.1)
+    return {c: SeededNoise(sd, int(rng.integers(2**63))) for c in channels}
 
 
 def _draw_sigma(rng: np.random.Generator, unblurred: tuple[int, ...]) -> Sigma:

@@ -2,7 +2,7 @@
 
 In: the position of a patch in a case, and the transform that was drawn. Out: image (C, z, y, x) and label (z, y, x) of
 the patch; only the region that the transform reaches is read. Parameters are drawn first (`draw_spatial`), then applied
-to image and label alike (`cut_patch`).
+to image and label alike (`cut_patch`). A device that resamples the image itself gets the region alone (`reach`).
 
 Probabilities are nnU-Net's (Isensee et al., Nature Methods 2021, supplementary note 2; release 2.8.1): rotation 0.2,
 scaling 0.2. The plan gives the ranges. Two things differ from nnU-Net. Rotation acts in mm, not in voxels, so that it
@@ -18,12 +18,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from autoseg.image.geometry import Shape, Spacing
 from autoseg.image.image import resample_affinely
 from autoseg.plan.configuration import Training
+from trainer.data.resampling import Resampling, sample
 from trainer.data.sampling import Place
 
 ROTATION_PROBABILITY = 0.2
@@ -129,10 +129,60 @@ def _spline_basis(length: int, distance: float) -> NDArray[np.float64]:
     return np.where(t < 1, 2 / 3 - t**2 + t**3 / 2, np.where(t < 2, (2 - t) ** 3 / 6, 0.0))
 
 
+@dataclass(frozen=True)
+class Reached:
+    """The region of a case that a transformed patch is made of, and the patch's way to it.
+
+    Args:
+        image: image (C, z, y, x) of the region; outside the case it is zero.
+        label: label (z, y, x) of the region.
+        patch_size: patch size in voxels (z, y, x).
+        resampling: positions of the patch's voxels in the region; None = the region is the patch.
+        displacement: displacement (n, *patch_size[axes]) in voxels, zero at the pivot; None = none.
+        grid: the same positions as torch's grid_sample wants them; None where SimpleITK resamples.
+    """
+
+    image: NDArray[np.float32]
+    label: NDArray[np.uint8]
+    patch_size: Shape
+    resampling: Resampling | None = None
+    displacement: NDArray[np.float32] | None = None
+    grid: torch.Tensor | None = None
+
+    def image_of_patch(self) -> NDArray[np.float32]:
+        """The image (C, *patch_size), linearly interpolated."""
+        if self.resampling is None:
+            return self.image
+        if self.grid is not None:
+            return sample(torch.from_numpy(self.image), self.grid, self.resampling.axes, "bilinear").numpy()
+        matrix, start = self.resampling.matrix, self.resampling.start
+        return np.stack([resample_affinely(channel, matrix, start, self.patch_size) for channel in self.image])
+
+    def label_of_patch(self) -> NDArray[np.uint8]:
+        """The label (patch_size), from the nearest voxel."""
+        if self.resampling is None:
+            return self.label
+        if self.grid is not None:
+            values = torch.from_numpy(self.label[None].astype(np.float32))
+            return sample(values, self.grid, self.resampling.axes, "nearest")[0].numpy().astype(np.uint8)
+        matrix, start = self.resampling.matrix, self.resampling.start
+        return resample_affinely(self.label, matrix, start, self.patch_size, nearest=True)
+
+
 def cut_patch(
     read: ReadRegion, shape: Shape, place: Place, patch_size: Shape, transform: SpatialTransform
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Read and resample one patch; outside the image it is 0 and background.
+    """Read and resample one patch; outside the image it is 0 and background. Arguments are those of `reach`.
+
+    Returns:
+        The image (C, *patch_size), linearly interpolated, and the label (patch_size), from the nearest voxel.
+    """
+    reached = reach(read, shape, place, patch_size, transform)
+    return reached.image_of_patch(), reached.label_of_patch()
+
+
+def reach(read: ReadRegion, shape: Shape, place: Place, patch_size: Shape, transform: SpatialTransform) -> Reached:
+    """Read the region that a transformed patch is made of.
 
     Args:
         read: function that reads image (C, z, y, x) and label (z, y, x) between a lower and an upper (excluded) voxel
@@ -141,47 +191,52 @@ def cut_patch(
         place: position of the patch in the case before it is transformed.
         patch_size: patch size in voxels (z, y, x).
         transform: spatial transform of the patch; `IDENTITY` cuts the patch as it is.
-
-    Returns:
-        The image (C, *patch_size), linearly interpolated, and the label (patch_size), from the nearest voxel.
     """
     if not transform.axes:
-        return _read_padded(read, shape, place.lower, _end(place.lower, patch_size))
+        return Reached(*_read_padded(read, shape, place.lower, _end(place.lower, patch_size)), patch_size)
     # SimpleITK is faster in three dimensions, torch within slices; only torch can apply a displacement
     if len(transform.axes) == 3 and transform.displacement is None:
-        return _cut_affinely(read, shape, place, patch_size, transform)
-    return _cut_by_grid(read, shape, place, patch_size, transform)
+        return _reach_affinely(read, shape, place, patch_size, transform)
+    return _reach_by_grid(read, shape, place, patch_size, transform)
 
 
-def _cut_affinely(
+def _reach_affinely(
     read: ReadRegion, shape: Shape, place: Place, patch_size: Shape, transform: SpatialTransform
-) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    # the pivot keeps its position in the patch
-    start = np.array(place.pivot) - transform.matrix @ (np.array(place.pivot) - np.array(place.lower))
+) -> Reached:
+    start = _start(place, transform)
     corner = transform.matrix * (np.array(patch_size) - 1)
     lowest, highest = start + np.minimum(corner, 0).sum(axis=1), start + np.maximum(corner, 0).sum(axis=1)
     lower, upper = _reached(place, patch_size, shape, {a: (lowest[a], highest[a]) for a in transform.axes})
-    image, label = _read_padded(read, shape, lower, upper)
-    offset = start - np.array(lower)
-    resampled = np.stack([resample_affinely(channel, transform.matrix, offset, patch_size) for channel in image])
-    return resampled, resample_affinely(label, transform.matrix, offset, patch_size, nearest=True)
+    resampling = Resampling(transform.axes, transform.matrix, start - np.array(lower), deformed=False)
+    return Reached(*_read_padded(read, shape, lower, upper), patch_size, resampling)
 
 
-def _cut_by_grid(
+def _reach_by_grid(
     read: ReadRegion, shape: Shape, place: Place, patch_size: Shape, transform: SpatialTransform
-) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    coordinates = _coordinates(place, patch_size, transform)
-    extent = {a: (float(c.min()), float(c.max())) for a, c in zip(transform.axes, coordinates, strict=True)}
+) -> Reached:
+    axes, displacement = transform.axes, transform.displacement
+    if displacement is not None:
+        at_pivot = tuple(round(place.pivot[a] - place.lower[a]) for a in axes)
+        of_pivot = np.array([along[at_pivot] for along in displacement], dtype=np.float32)
+        displacement = np.subtract(displacement, of_pivot.reshape(-1, *[1] * len(axes)))
+    coordinates = _coordinates(place, patch_size, transform, displacement)
+    extent = {a: (float(c.min()), float(c.max())) for a, c in zip(axes, coordinates, strict=True)}
     lower, upper = _reached(place, patch_size, shape, extent)
-    image, label = _read_padded(read, shape, lower, upper)
     normalised = [
         (2 * (along - lower[axis]) + 1) / (upper[axis] - lower[axis]) - 1
-        for axis, along in zip(transform.axes, coordinates, strict=True)
+        for axis, along in zip(axes, coordinates, strict=True)
     ]
     # grid_sample wants the last array axis first
     grid = torch.from_numpy(np.stack(normalised[::-1], axis=-1).astype(np.float32))
-    resampled = _resample(image, grid, transform.axes, "bilinear")
-    return resampled, _resample(label[None].astype(np.float32), grid, transform.axes, "nearest")[0].astype(np.uint8)
+    start = _start(place, transform) - np.array([lower[a] for a in axes])
+    resampling = Resampling(axes, transform.matrix, start, deformed=displacement is not None)
+    return Reached(*_read_padded(read, shape, lower, upper), patch_size, resampling, displacement, grid)
+
+
+def _start(place: Place, transform: SpatialTransform) -> NDArray[np.float64]:
+    """Position (n,) in the case of the patch's first voxel before it is displaced: the pivot stays where it is."""
+    pivot = np.array([place.pivot[a] for a in transform.axes])
+    return pivot - transform.matrix @ (pivot - np.array([place.lower[a] for a in transform.axes]))
 
 
 def _reached(
@@ -200,21 +255,19 @@ def _end(lower: Shape, size: Shape) -> Shape:
     return lower[0] + size[0], lower[1] + size[1], lower[2] + size[2]
 
 
-def _coordinates(place: Place, patch_size: Shape, transform: SpatialTransform) -> list[NDArray[np.float32]]:
+def _coordinates(
+    place: Place, patch_size: Shape, transform: SpatialTransform, displacement: NDArray[np.float32] | None
+) -> list[NDArray[np.float32]]:
     """Position in the case of every voxel of the patch: for each resampled axis an array over these axes."""
     pivot = np.array([place.pivot[a] for a in transform.axes])
     middle = pivot - np.array([place.lower[a] for a in transform.axes])
     steps = np.meshgrid(*(np.arange(patch_size[a]) for a in transform.axes), indexing="ij", sparse=True)
-    displacement = transform.displacement
-    at_pivot = tuple(round(m) for m in middle)
     coordinates = []
     for row, start in enumerate(pivot):
         along = np.asarray(start, dtype=np.float32)
         for column, step in enumerate(steps):
             along = along + (transform.matrix[row, column] * (step - middle[column])).astype(np.float32)
-        if displacement is not None:
-            along = along + (displacement[row] - displacement[row][at_pivot])
-        coordinates.append(along)
+        coordinates.append(along if displacement is None else along + displacement[row])
     return coordinates
 
 
@@ -238,18 +291,3 @@ def _read_padded(
     padded[(slice(None), *where)] = image
     padded_label[where] = label
     return padded, padded_label
-
-
-def _resample(array: NDArray[np.float32], grid: torch.Tensor, axes: tuple[int, ...], mode: str) -> NDArray[np.float32]:
-    """Resample (C, z, y, x) along `axes` at grid (*size[axes], n); the other axes count as channels."""
-    kept = [0, *(1 + a for a in range(3) if a not in axes)]
-    order = [*kept, *(1 + a for a in axes)]
-    moved = np.ascontiguousarray(array.transpose(order))
-    size = moved.shape[len(kept) :]
-    if len(size) == 1:
-        # grid_sample knows two axes at least: the second has one voxel, and is sampled in its middle
-        size, grid = (1, *size), torch.stack((grid[..., 0], torch.zeros_like(grid[..., 0])), dim=-1)[None]
-    flat = torch.from_numpy(moved).reshape(1, -1, *size)
-    sampled = F.grid_sample(flat, grid[None], mode=mode, padding_mode="zeros", align_corners=False).numpy()
-    result = sampled.reshape(*moved.shape[: len(kept)], *grid.shape[-1 - len(axes) : -1])
-    return np.ascontiguousarray(result.transpose(np.argsort(order)))

@@ -33,6 +33,8 @@ def test_each_part_answers_on_a_cpu(tmp_path) -> None:
     assert 0 < numerics["bfloat16"]["gradient"] < 0.2
     assert found["steps"]["hippocampus"]["contiguous"]["seconds"] > 0
     assert found["loader"]["4 sequences, autoseg"]["1"] > 0
+    on_device = found["loader"]["4 sequences, augmented on the device"]
+    assert on_device["1"] > 0 and on_device["device, seconds a patch"] > 0
     assert found["fold"]["step in training"] > 0 and found["fold"]["bare step"] > 0
     assert found["prediction"]["25 classes, 5 folds"]["network"] > 0
     assert found["memory"]["8 GB"]["batch"] >= 1

@@ -3,7 +3,9 @@
 import pytest
 
 from autoseg.plan.plan import read_plan, read_reasons, write_plan
+from autoseg.run_folder.finished_fold import Finished, write_finished
 from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.splits import Split
 from inference.report.run_facts import run_facts
 from tests.example_plan import example_plan
 
@@ -93,3 +95,26 @@ def test_without_the_plan_as_made_the_comments_are_the_reasons(run) -> None:
     run.planned.unlink()
     edit(run, "learning_rate: 0.01 ", "learning_rate: 0.003 ")
     assert reasons(run)["optimiser"] == "nnU-Net's optimiser"
+
+
+@pytest.mark.parametrize(
+    ("way", "told"), [("workers", "cuda:0, bfloat16, torch 2"), ("device", "augmented on the device")]
+)
+def test_a_fold_tells_its_device_and_whether_it_augmented_the_patches(run, way: str, told: str) -> None:
+    finished = Finished(
+        fold=0,
+        steps=12,
+        seconds_training=1.0,
+        seconds_validation=1.0,
+        device="cuda:0",
+        threads=1,
+        torch_version="2",
+        precision="bfloat16",
+        augment_on=way,
+        events=(),
+        dice={},
+        classes=(),
+    )
+    write_finished(run, "3d", 0, finished)
+    (fold,) = run_facts(run, read_plan(run.plan), "3d", (Split(train=("a",), val=("b",)),)).folds
+    assert told in fold.device and fold.device.startswith("cuda:0, bfloat16, ")
