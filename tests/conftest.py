@@ -1,10 +1,27 @@
-"""Fixtures shared by all tests."""
+"""What all tests have in common: fixtures, one thread, and which tests one process runs together."""
 
 import os
 import signal
 from pathlib import Path
 
 import pytest
+
+# Read where torch is imported, here and in the processes that tests start. Networks as small as those of tests gain
+# nothing from a second thread, and lose much: threads that wait for each other keep busy the core of another program.
+# Tests that are about threads set their number themselves.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+LONGEST = "end_to_end/"
+"""Tests that take longest begin first, so that no process is left with them in the end."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Several processes (`--dist loadgroup`) share the files out; what looks at the same long run stays together."""
+    items.sort(key=lambda item: LONGEST not in item.nodeid)
+    for item in items:
+        of_one_run = "run" in getattr(item, "fixturenames", ()) and LONGEST in item.nodeid
+        item.add_marker(pytest.mark.xdist_group("hippocampus" if of_one_run else item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session", autouse=True)

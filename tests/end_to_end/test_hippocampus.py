@@ -61,7 +61,8 @@ def test_the_cross_validated_dice_is_that_of_a_useful_model(run, dataset):
 @pytest.mark.slow
 def test_the_run_kept_to_its_budget_and_used_it(run):
     spent, budget = read_time_spent(run).total, parse_duration(BUDGET)
-    assert 0.6 * budget <= spent <= 1.05 * budget, format_duration(spent)
+    # seconds of a busy machine, at the end of few minutes
+    assert 0.6 * budget <= spent <= 1.05 * budget + 10, format_duration(spent)
 
 
 @pytest.mark.slow

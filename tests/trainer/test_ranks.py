@@ -1,5 +1,6 @@
 """Two processes that share every batch learn what one process learns, to rounding; the CPU stands for two cards."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -18,28 +19,23 @@ from trainer.ranks import ALONE, Ranks
 
 ROOT = Path(__file__).parents[2]
 STEPS_AN_EPOCH, EPOCHS = 1, 20
+KINDS = tuple(itertools.product(("plain", "resenc_m"), (False, True)))
 
 
-def started(run: RunFolder, processes: int, epochs: int = EPOCHS) -> subprocess.CompletedProcess:
+def started(runs: list[RunFolder], processes: int, epochs: int = EPOCHS) -> subprocess.CompletedProcess:
     launcher = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--master-port", "0"]
     launcher += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
-    command = [sys.executable, *(launcher if processes > 1 else []), "-m", "tests.trainer.together", run.path]
+    command = [sys.executable, *(launcher if processes > 1 else []), "-m", "tests.trainer.together", epochs]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.run(
-        [*map(str, command), str(epochs)],
+        [*map(str, command), *(str(run.path) for run in runs)],
         capture_output=True,
         text=True,
         encoding="utf-8",
         cwd=ROOT,
         env=environment,
-        timeout=300,
+        timeout=900,
     )
-
-
-def trained(run: RunFolder, processes: int) -> pd.DataFrame:
-    ended = started(run, processes)
-    assert ended.returncode == 0, ended.stderr[-3000:]
-    return pd.read_csv(run.fold("3d", 0) / "log.csv")
 
 
 def residual(run: RunFolder) -> None:
@@ -49,17 +45,33 @@ def residual(run: RunFolder) -> None:
     write_plan(run.plan, plan.changed(configurations={"3d": configuration.changed(network=network)}), {})
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> dict[tuple[str, bool], tuple[RunFolder, RunFolder]]:
+    """The runs of one process and of two, by architecture and batch Dice; either start trains all of its runs."""
+    folder, runs = tmp_path_factory.mktemp("ranks"), {}
+    for architecture, batch_dice in KINDS:
+        training = make_training(
+            batch_dice=batch_dice,
+            lesion_loss=0.3,
+            iterations=EPOCHS,
+            iterations_per_epoch=STEPS_AN_EPOCH,
+            validate_every=0,
+        )
+        pair = tuple(make_run(folder / f"{architecture}_{batch_dice}_{n}", training) for n in (1, 2))
+        for run in pair if architecture == "resenc_m" else ():
+            residual(run)
+        runs[architecture, batch_dice] = pair
+    for processes, together in enumerate(zip(*runs.values(), strict=True), start=1):
+        ended = started(list(together), processes)
+        assert ended.returncode == 0, ended.stderr[-3000:]
+    return runs
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("batch_dice", [False, True])
-@pytest.mark.parametrize("architecture", ["plain", "resenc_m"])
-def test_two_processes_learn_what_one_learns(tmp_path, architecture, batch_dice) -> None:
-    training = make_training(
-        batch_dice=batch_dice, lesion_loss=0.3, iterations=EPOCHS, iterations_per_epoch=STEPS_AN_EPOCH, validate_every=0
-    )
-    runs = [make_run(tmp_path / name, training) for name in ("alone", "together")]
-    for run in runs if architecture == "resenc_m" else ():
-        residual(run)
-    alone, together = (trained(run, processes) for run, processes in zip(runs, (1, 2), strict=True))
+@pytest.mark.parametrize(("architecture", "batch_dice"), KINDS)
+def test_two_processes_learn_what_one_learns(trained, architecture: str, batch_dice: bool) -> None:
+    runs = trained[architecture, batch_dice]
+    alone, together = (pd.read_csv(run.fold("3d", 0) / "log.csv") for run in runs)
     assert len(alone) == len(together) == EPOCHS
     # rounding grows with the steps that follow from it
     assert together["loss"].tolist() == pytest.approx(alone["loss"].tolist(), abs=2e-4)
@@ -78,7 +90,7 @@ def test_two_processes_learn_what_one_learns(tmp_path, architecture, batch_dice)
 @pytest.mark.slow
 def test_a_batch_that_three_cannot_share_is_refused(tmp_path) -> None:
     run = make_run(tmp_path, make_training())
-    ended = started(run, 3, epochs=1)
+    ended = started([run], 3, epochs=1)
     assert ended.returncode != 0
     assert "3 processes cannot share a batch of 2 patches evenly; start 1 or 2" in ended.stderr
 
