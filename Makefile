@@ -51,7 +51,7 @@ demo: $(INSTALLED)
 # first. What looks at other programs runs afterwards, alone.
 PROCESSES ?= 2
 ALONE = $(shell grep -rls --include='*.py' 'mark.alone' tests)
-BESIDE = -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder
+BESIDE = -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 # the many processes that tests start would compile every module anew
 unexport PYTHONDONTWRITEBYTECODE
 

@@ -14,14 +14,25 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 LONGEST = "end_to_end/"
 """Tests that take longest begin first, so that no process is left with them in the end."""
 
+OF_HIPPOCAMPUS = ("end_to_end/test_hippocampus.py", "end_to_end/test_orientation.py")
+"""Files whose tests look at one run, which takes minutes: the same process runs them."""
 
-@pytest.hookimpl(tryfirst=True)
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Several processes (`--dist loadgroup`) share the files out; what looks at the same long run stays together."""
     items.sort(key=lambda item: LONGEST not in item.nodeid)
-    for item in items:
-        of_one_run = "run" in getattr(item, "fixturenames", ()) and LONGEST in item.nodeid
-        item.add_marker(pytest.mark.xdist_group("hippocampus" if of_one_run else item.nodeid.partition("::")[0]))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Several processes share the files out; those that look at the same run count as one."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByRun(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "hippocampus" if file.endswith(OF_HIPPOCAMPUS) else file
+
+    return ByRun(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
