@@ -14,8 +14,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 LONGEST = "end_to_end/"
 """Tests that take longest begin first, so that no process is left with them in the end."""
 
-OF_HIPPOCAMPUS = ("end_to_end/test_hippocampus.py", "end_to_end/test_orientation.py")
-"""Files whose tests look at one run, which takes minutes: the same process runs them."""
+TOGETHER = (
+    # of the run on hippocampus40
+    ("end_to_end/test_hippocampus.py", "end_to_end/test_orientation.py"),
+    # of the fingerprints of the real data sets
+    tuple(f"planner/additions/test_{name}.py" for name in ("lesion_classes", "lesion_loss", "region")),
+)
+"""Files whose tests look at one thing that takes long to make: the same process runs them, and makes it once."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -24,15 +29,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """Several processes share the files out; those that look at the same run count as one."""
+    """Several processes share the files out; those of `TOGETHER` count as one."""
     from xdist.scheduler import LoadFileScheduling
 
-    class ByRun(LoadFileScheduling):
+    class SomeTogether(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = super()._split_scope(nodeid)
-            return "hippocampus" if file.endswith(OF_HIPPOCAMPUS) else file
+            return next((" ".join(files) for files in TOGETHER if file.endswith(files)), file)
 
-    return ByRun(config, log)
+    return SomeTogether(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
