@@ -5,8 +5,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from autoseg.dataset.case import Dataset
 
+from autoseg.dataset.case import Dataset
 from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.dataset.read import read_dataset
 from planner.fingerprint import measure_fingerprint
