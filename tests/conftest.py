@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 # Read where torch is imported, here and in the processes that tests start. Networks as small as those of tests gain
-# nothing from a second thread, and lose much: threads that wait for each other keep busy the core of another program.
-# Tests that are about threads set their number themselves.
+# nothing from a second thread, and lose much: threads that wait for each other keep their cores from other programs.
+# Tests that are about threads set their number themselves, and then a thread that waits sleeps.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 LONGEST = "end_to_end/"
 """Tests that take longest begin first, so that no process is left with them in the end."""
