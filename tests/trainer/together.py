@@ -1,6 +1,6 @@
-"""Trains fold 0 of tiny runs one after another, as one of several processes where torch's launcher starts it.
+"""Trains fold 0 of a tiny run, as one of several processes where torch's launcher starts it; alone, of several runs.
 
-python -m torch.distributed.run --nproc-per-node 2 -m tests.trainer.together EPOCHS RUN...
+python -m torch.distributed.run --nproc-per-node 2 -m tests.trainer.together EPOCHS RUN
 """
 
 import sys
