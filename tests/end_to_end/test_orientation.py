@@ -1,5 +1,7 @@
 """Predictions do not depend on how an image happens to be stored."""
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +17,9 @@ ORIENTATIONS = ("LPS", "RAI", "SLA", "PSR", "ILA", "AIR")
 
 
 @pytest.fixture(scope="module")
-def case(dataset: Path) -> tuple[sitk.Image, sitk.Image]:
-    """A test image and its label, at origins and directions as they are stored."""
-    image = sorted((dataset / "imagesTs").glob("hippocampus*.nii.gz"))[0]
-    return sitk.ReadImage(str(image), sitk.sitkFloat32), sitk.ReadImage(str(dataset / "labelsTs" / image.name))
+def first(dataset: Path) -> Path:
+    """A test image, at the origin and direction that it is stored at."""
+    return sorted((dataset / "imagesTs").glob("hippocampus*.nii.gz"))[0]
 
 
 def predicted(run: RunFolder, image: sitk.Image, folder: Path) -> sitk.Image:
@@ -34,10 +35,16 @@ def dice(a: sitk.Image, b: sitk.Image) -> float:
     return float(np.mean([2 * ((x == c) & (y == c)).sum() / ((x == c).sum() + (y == c).sum()) for c in (1, 2)]))
 
 
+@pytest.fixture(scope="module")
+def as_stored(run: RunFolder, dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], sitk.Image]:
+    """Function from a test image's file to its prediction as it is stored, made once."""
+    folder = tmp_path_factory.mktemp("as_stored")
+    return cache(lambda path: predicted(run, sitk.ReadImage(str(path), sitk.sitkFloat32), folder / path.name))
+
+
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
-def test_flips_and_axis_orders_give_the_same_labels(run, case, tmp_path, orientation):
-    image, _ = case
-    plain = predicted(run, image, tmp_path / "plain")
+def test_flips_and_axis_orders_give_the_same_labels(run, first, as_stored, tmp_path, orientation):
+    image, plain = sitk.ReadImage(str(first), sitk.sitkFloat32), as_stored(first)
     turned = predicted(run, sitk.DICOMOrient(image, orientation), tmp_path / "turned")
     assert turned.GetDirection() == pytest.approx(sitk.DICOMOrient(image, orientation).GetDirection())
     back = sitk.Resample(turned, plain, sitk.Transform(), sitk.sitkNearestNeighbor)
@@ -45,7 +52,7 @@ def test_flips_and_axis_orders_give_the_same_labels(run, case, tmp_path, orienta
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_an_oblique_grid_costs_little(run, dataset, tmp_path, axis):
+def test_an_oblique_grid_costs_little(run, dataset, as_stored, tmp_path, axis):
     """Images resampled onto a grid that is turned by 15 degrees about one of its axes."""
     plain, turned = [], []
     for path in sorted((dataset / "imagesTs").glob("hippocampus*.nii.gz"))[:4]:
@@ -55,7 +62,7 @@ def test_an_oblique_grid_costs_little(run, dataset, tmp_path, axis):
         # these images are cut close: outside what was scanned its nearest voxel goes on, as tissue would
         oblique = sitk.Resample(image, grid, sitk.Transform(), sitk.sitkBSpline, 0.0, sitk.sitkFloat32, True)
         reference = sitk.Resample(label, grid, sitk.Transform(), sitk.sitkLabelGaussian)
-        plain.append(dice(predicted(run, image, tmp_path / f"{path.name}.plain"), label))
+        plain.append(dice(as_stored(path), label))
         turned.append(dice(predicted(run, oblique, tmp_path / f"{path.name}.turned"), reference))
     assert np.mean(turned) >= np.mean(plain) - 0.02
 

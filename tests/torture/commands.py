@@ -23,11 +23,15 @@ from autoseg.commands.cli import status_of
 
 ROOT = Path(tests.__file__).parents[1]
 LOADED = ("autoseg.commands.run", "autoseg.commands.study", "planner.preprocess", "trainer.fold", "inference.predict")
+LOADED_LATER = ("torch._dynamo", "matplotlib.figure", "matplotlib.backends.backend_agg")
+"""What training loads where it makes an optimiser and where it draws, which takes seconds."""
 CRASHED = 70
 """Exit status of a command that ended in an exception which is no message to the user."""
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload([*LOADED, "inference.selection.select", "inference.study.write", __name__])
+CONTEXT.set_forkserver_preload(
+    [*LOADED, *LOADED_LATER, "inference.selection.select", "inference.study.write", __name__]
+)
 
 
 @dataclass(frozen=True)

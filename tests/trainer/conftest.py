@@ -1,4 +1,4 @@
-"""What every test of training has at hand: the tiny run, and threads that stay."""
+"""What every test of training has at hand: the tiny run, threads that stay, and few pictures."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +16,18 @@ from tests.trainer.turned_clock import Hands
 def threads_stay(monkeypatch) -> None:
     """Bits depend on threads, and threads on what else this machine does while it tests."""
     monkeypatch.setattr(Threads, "choose", lambda self: self.count)
+
+
+@pytest.fixture(autouse=True)
+def few_pictures(request: pytest.FixtureRequest, monkeypatch) -> None:
+    """No picture of the losses is drawn, which takes as long as a tiny fold, but where a test asks for `drawn`."""
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr("trainer.progress_log._draw", lambda *_: None)
+
+
+@pytest.fixture
+def drawn() -> None:
+    """The picture of the losses is drawn."""
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def wait_for_checkpoint(run: RunFolder, process: subprocess.Popen) -> None:
         time.sleep(0.05)
 
 
-def test_learns_and_leaves_what_it_should(tiny_run) -> None:
+def test_learns_and_leaves_what_it_should(tiny_run, drawn) -> None:
     run = tiny_run(iterations=150, iterations_per_epoch=50, learning_rate=0.02)
     train_fold(run, "3d", 0, device="cpu", workers=0)
     assert run.is_finished("3d", 0)

@@ -15,7 +15,7 @@ from trainer.learner import Learner
 def test_a_repeated_training_has_the_same_events_and_weights(tiny_run, hands, monkeypatch, looks_every: int) -> None:
     hands.learns = True
     before = torch.get_num_threads()
-    counts = iter([2] * 20 + [1] * 15 + [2] * 1000)
+    counts = iter([2] * 10 + [1] * 45 + [2] * 1000)
     monkeypatch.setattr(Threads, "choose", lambda self: setattr(self, "count", next(counts)) or self.count)
     hands.seconds_a_step = lambda now: 0.4 if now < 20 else 2.0
     planned = PLANNED | {"validate_every": looks_every}
@@ -36,7 +36,7 @@ def test_a_repeated_training_has_the_same_events_and_weights(tiny_run, hands, mo
 
 def test_interrupted_between_steps_it_ends_with_the_weights_of_its_events(tiny_run, hands, monkeypatch) -> None:
     hands.learns = True
-    counts = iter([2] * 12 + [1] * 30 + [2] * 1000)
+    counts = iter([2] * 12 + [1] * 30 + [2] * 10 + [1] * 1000)
     monkeypatch.setattr(Threads, "choose", lambda self: setattr(self, "count", next(counts)) or self.count)
     hands.seconds_a_step = lambda now: 0.4 if now < 20 else 2.0
     run = tiny_run("killed", **PLANNED)

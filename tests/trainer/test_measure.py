@@ -51,10 +51,14 @@ def test_in_quiet_the_wall_clock_counts(clocks) -> None:
 def test_beside_others_the_processor_time_of_one_thread_counts(clocks) -> None:
     clocks.others = 1.3
     before = torch.get_num_threads()
-    cost = measured()
+    torch.set_num_threads(3)
+    try:
+        cost = measured()
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
     assert cost.seconds == pytest.approx(1.0 / 2**measure.GAIN_OF_THREADS)
     assert cost.disturbed and cost.others == 1.3
-    assert torch.get_num_threads() == before
 
 
 def test_who_begins_meanwhile_is_seen_too(clocks) -> None:

@@ -19,28 +19,28 @@ from trainer.ranks import ALONE, Ranks
 
 ROOT = Path(__file__).parents[2]
 STEPS_AN_EPOCH, EPOCHS = 1, 20
+KINDS = (
+    ("plain", False, "workers"),
+    ("plain", True, "device"),
+    ("resenc_m", False, "device"),
+    ("resenc_m", True, "workers"),
+)
 
 
-def started(run: RunFolder, processes: int, epochs: int = EPOCHS) -> subprocess.CompletedProcess:
+def started(runs: list[RunFolder], processes: int, epochs: int = EPOCHS) -> subprocess.CompletedProcess:
     launcher = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--master-port", "0"]
     launcher += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
-    command = [sys.executable, *(launcher if processes > 1 else []), "-m", "tests.trainer.together", run.path]
+    command = [sys.executable, *(launcher if processes > 1 else []), "-m", "tests.trainer.together", epochs]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.run(
-        [*map(str, command), str(epochs)],
+        [*map(str, command), *(str(run.path) for run in runs)],
         capture_output=True,
         text=True,
         encoding="utf-8",
         cwd=ROOT,
         env=environment,
-        timeout=300,
+        timeout=600,
     )
-
-
-def trained(run: RunFolder, processes: int) -> pd.DataFrame:
-    ended = started(run, processes)
-    assert ended.returncode == 0, ended.stderr[-3000:]
-    return pd.read_csv(run.fold("3d", 0) / "log.csv")
 
 
 def residual(run: RunFolder) -> None:
@@ -50,17 +50,7 @@ def residual(run: RunFolder) -> None:
     write_plan(run.plan, plan.changed(configurations={"3d": configuration.changed(network=network)}), {})
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("architecture", "batch_dice", "augment_on"),
-    [
-        ("plain", False, "workers"),
-        ("plain", True, "device"),
-        ("resenc_m", False, "device"),
-        ("resenc_m", True, "workers"),
-    ],
-)
-def test_two_processes_learn_what_one_learns(tmp_path, architecture, batch_dice, augment_on) -> None:
+def run_of(folder: Path, architecture: str, batch_dice: bool, augment_on: str) -> RunFolder:
     training = make_training(
         batch_dice=batch_dice,
         lesion_loss=0.3,
@@ -69,10 +59,29 @@ def test_two_processes_learn_what_one_learns(tmp_path, architecture, batch_dice,
         validate_every=0,
         augment_on=augment_on,
     )
-    runs = [make_run(tmp_path / name, training) for name in ("alone", "together")]
-    for run in runs if architecture == "resenc_m" else ():
+    run = make_run(folder / f"{architecture}_{batch_dice}", training)
+    if architecture == "resenc_m":
         residual(run)
-    alone, together = (trained(run, processes) for run, processes in zip(runs, (1, 2), strict=True))
+    return run
+
+
+@pytest.fixture(scope="module")
+def trained_alone(tmp_path_factory) -> dict[tuple[str, bool, str], RunFolder]:
+    """The runs that one process trained, by kind; the same process trains all of them."""
+    folder = tmp_path_factory.mktemp("alone")
+    runs = {kind: run_of(folder, *kind) for kind in KINDS}
+    ended = started(list(runs.values()), 1)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    return runs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_processes_learn_what_one_learns(tmp_path, trained_alone, kind: tuple[str, bool, str]) -> None:
+    runs = trained_alone[kind], run_of(tmp_path, *kind)
+    ended = started([runs[1]], 2)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    alone, together = (pd.read_csv(run.fold("3d", 0) / "log.csv") for run in runs)
     assert len(alone) == len(together) == EPOCHS
     # rounding grows with the steps that follow from it
     assert together["loss"].tolist() == pytest.approx(alone["loss"].tolist(), abs=2e-4)
@@ -96,7 +105,7 @@ def test_they_do_so_where_a_class_was_not_looked_for_in_some_cases(tmp_path) -> 
         run = make_run(tmp_path / str(processes), training)
         for name in ("ball_0", "ball_1", "ball_2"):
             store_partly(run, name)
-        ended = started(run, processes, epochs=4)
+        ended = started([run], processes, epochs=4)
         assert ended.returncode == 0, ended.stderr[-3000:]
         losses.append(pd.read_csv(run.fold("3d", 0) / "log.csv")["loss"].tolist())
         # the case that is validated has the class
@@ -108,7 +117,7 @@ def test_they_do_so_where_a_class_was_not_looked_for_in_some_cases(tmp_path) -> 
 @pytest.mark.slow
 def test_a_batch_that_three_cannot_share_is_refused(tmp_path) -> None:
     run = make_run(tmp_path, make_training())
-    ended = started(run, 3, epochs=1)
+    ended = started([run], 3, epochs=1)
     assert ended.returncode != 0
     assert "3 processes cannot share a batch of 2 patches evenly; start 1 or 2" in ended.stderr
 

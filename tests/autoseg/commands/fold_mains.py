@@ -57,7 +57,7 @@ def disk_is_full(connection: Connection, task: FoldTask) -> None:
     if task.fold:
         works_long(connection, task)
         return
-    until = time.monotonic() + 20
+    until = time.monotonic() + 120
     while not (task.run / "calls.txt").exists() and time.monotonic() < until:
         time.sleep(0.02)
     connection.send(Ended("failed", "full", system=(28, "No space left on device", str(RunFolder(task.run).plan))))

@@ -25,6 +25,7 @@ def test_counts_that_run_apart_give_no_less_than_nothing() -> None:
     assert OtherPrograms(lambda: next(busy), lambda: next(own), lambda: next(clock)).measure().others == 0
 
 
+@pytest.mark.alone
 def test_a_child_of_this_process_is_no_other_program_and_a_stranger_is() -> None:
     # what else this machine does while it tests is the same for both, more or less
     child = subprocess.Popen([sys.executable, "-c", SPIN])

@@ -25,7 +25,9 @@ def as_a_daemon(answers) -> None:
     answers.put((can_start_workers(), map_cases(names_of_main, [0, 1], 2, "working")))
 
 
-def test_workers_do_not_import_the_script() -> None:
+def test_workers_do_not_import_the_script(monkeypatch: pytest.MonkeyPatch) -> None:
+    # a process of pytest-xdist has no script
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", __file__, raising=False)
     found = map_cases(names_of_main, [0, 1], 2, "working")
     assert [imported for _, imported in found] == [False, False]
     assert all(name != multiprocessing.current_process().name for name, _ in found)

@@ -110,7 +110,8 @@ def test_an_error_that_cannot_travel_arrives_as_text() -> None:
         map_cases(fail_unsendably, [0, 1], 2, "failing")
 
 
-def test_workers_compute_with_one_thread_each() -> None:
+def test_workers_compute_with_one_thread_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
     assert map_cases(blas_threads, [0, 1], 2, "threads") == [1, 1]
 
 

@@ -77,8 +77,8 @@ def test_a_class_that_no_case_has_is_none() -> None:
 @pytest.mark.parametrize(
     ("name", "lesions"), [("liver_lesions20", ("lesion",)), ("abdomen20", ()), ("hippocampus40", ())]
 )
-def test_real_organs_and_implanted_lesions_are_told_apart(test_data: Path, name: str, lesions: tuple[str, ...]) -> None:
-    measured = measure_fingerprint(read_dataset(test_data / name), workers=1)
+def test_real_organs_and_implanted_lesions_are_told_apart(real, name: str, lesions: tuple[str, ...]) -> None:
+    _, measured = real(name)
     assert lesion_classes(measured).value == lesions
 
 

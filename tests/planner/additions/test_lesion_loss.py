@@ -8,7 +8,6 @@ import pytest
 from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.dataset.read import read_dataset
 from planner.additions.lesion_loss import LARGEST_DIAMETER_MM, WEIGHT, lesion_loss, with_lesions
-from planner.fingerprint import measure_fingerprint
 from planner.rules.reference_plan import reference_plan
 from tests.planner.fingerprints import fingerprint
 from tests.planner.structures import with_structures
@@ -73,5 +72,5 @@ def test_real_organs_do_without_it(test_data: Path) -> None:
     assert lesion_loss(organs).value == 0
 
 
-def test_the_hippocampus_does_without_it(test_data: Path) -> None:
-    assert lesion_loss(measure_fingerprint(read_dataset(test_data / "hippocampus40"), workers=1)).value == 0
+def test_the_hippocampus_does_without_it(real) -> None:
+    assert lesion_loss(real("hippocampus40")[1]).value == 0

@@ -1,17 +1,13 @@
 """The region that is learned from labels: no fold would have lost foreground by it; planned where it saves."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from autoseg.dataset.fingerprint import CaseFingerprint, Fingerprint
-from autoseg.dataset.read import read_dataset
 from autoseg.image.geometry import overlap
 from autoseg.plan.region import Region
 from autoseg.run_folder.splits import Split
 from planner.additions.region import LARGEST_SHARE, LEAST_CASES, learn_region, within
-from planner.fingerprint import measure_fingerprint
 from planner.splits import make_splits
 from tests.example_fingerprint import example_case_fingerprint, example_fingerprint
 
@@ -152,10 +148,9 @@ def test_shapes_within_the_region_are_those_of_its_boxes() -> None:
     assert within(fingerprint, None) is fingerprint
 
 
-def test_real_livers_lie_in_a_part_of_their_images_and_hippocampi_fill_theirs(test_data: Path) -> None:
+def test_real_livers_lie_in_a_part_of_their_images_and_hippocampi_fill_theirs(real) -> None:
     """Semi-synthetic lesions in real livers."""
-    dataset = read_dataset(test_data / "liver_lesions20")
-    fingerprint = measure_fingerprint(dataset, workers=2)
+    dataset, fingerprint = real("liver_lesions20")
     splits = make_splits(dataset, fingerprint, seed=1234)
     region = learn_region(fingerprint, splits).value
     assert region is not None
@@ -166,8 +161,7 @@ def test_real_livers_lie_in_a_part_of_their_images_and_hippocampi_fill_theirs(te
     assert share < 0.5 < LARGEST_SHARE
     assert all(lies_within(one, region) for one in fingerprint.cases if one.foreground)
     assert missed_by_a_fold(region, fingerprint, splits) < 1e-4
-    small = read_dataset(test_data / "hippocampus40")
-    whole = measure_fingerprint(small, workers=2)
+    small, whole = real("hippocampus40")
     assert learn_region(whole, make_splits(small, whole, seed=1234)).value is None
 
 

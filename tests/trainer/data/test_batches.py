@@ -152,7 +152,7 @@ def test_an_error_in_a_worker_arrives_with_the_name_of_the_case(folders: list[Pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("workers", "start_method"), [(1, "spawn"), (2, "spawn"), (2, "fork")])
+@pytest.mark.parametrize(("workers", "start_method"), [(1, "fork"), (2, "fork"), (2, "spawn")])
 def test_bits_do_not_depend_on_the_workers(folders: list[Path], workers: int, start_method: str) -> None:
     before = set(psutil.Process().children())
     assert same(load(folders, workers=workers, start_method=start_method), load(folders))
