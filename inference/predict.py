@@ -15,13 +15,14 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress
 
 from autoseg.dataset.case import Case
-from autoseg.dataset.fingerprint import read_fingerprint
+from autoseg.dataset.fingerprint import Fingerprint, read_fingerprint
 from autoseg.errors import AutosegError, InputError
 from autoseg.image.path_choice import split_choice
 from autoseg.machine.device import resolve_device
@@ -34,8 +35,13 @@ from autoseg.run_folder.lesion_scores import LesionScores
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.selection import ClassRule, rules_by_class
 from autoseg.terminal import open_console, progress_bar, styled
+from inference.case_table import CaseTable
 from inference.ensemble_groups import load_group
-from inference.lesion_scores.table import FILE, LesionTable
+from inference.further import Further, further_files
+from inference.lesion_scores.table import FILE, LESIONS
+from inference.measurements.check_order import always_there, check_order, in_words
+from inference.measurements.kept_members import kept_members, why_not
+from inference.measurements.table import MEASUREMENTS, read_lines
 from inference.predict_image import (
     PredictedImage,
     Predictor,
@@ -46,6 +52,7 @@ from inference.predict_image import (
     prepare_image,
 )
 from inference.predicted_part import limits
+from inference.skip_existing import cases_done, left_to_do
 
 # Formats with header and voxels in one file, so that a label map can be written under another name and renamed.
 SINGLE_FILE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
@@ -67,12 +74,17 @@ def predict_cases(
     mirror: bool | None = None,
     save_probabilities: bool = False,
     whole_image: bool = False,
+    agreement: bool | None = None,
+    save_members: bool = False,
+    preview: bool = False,
+    skip_existing: bool = False,
     threads: int | None = None,
     console: Console | None = None,
 ) -> tuple[str, ...]:
     """Predict label maps `OUTPUT/CASE.ENDING` in the file format of each input.
 
-    Where the plan has lesions, the predicted ones are listed in `OUTPUT/predicted_lesions.csv`.
+    Every class is measured in `OUTPUT/measurements.csv`. Where the plan has lesions, the predicted ones are listed in
+    `OUTPUT/predicted_lesions.csv`.
 
     Args:
         run: RUN folder that holds the plan and the trained folds.
@@ -86,6 +98,10 @@ def predict_cases(
             plan says.
         save_probabilities: also write the probability of each class, `OUTPUT/probabilities/CASE/label_VALUE`.
         whole_image: predict images whole, although the plan has a region.
+        agreement: whether to measure how far the members agree; None = where that takes hardly any time.
+        save_members: also write the label map of each member, `OUTPUT/members/CONFIG_FOLD/CASE.ENDING`.
+        preview: also draw `OUTPUT/preview/CASE.png`.
+        skip_existing: leave cases as they are of which all outputs are there.
         device: `auto`, `cpu`, `cuda` or `mps`.
         threads: threads that compute on a CPU; None = as many as there are cores that other programs leave free.
         console: prints progress and warnings; None = standard error.
@@ -96,35 +112,68 @@ def predict_cases(
     Raises:
         RunFolderError, PlanError: nothing is trained, or the run is damaged.
         InputError: there is no case, an output would overwrite an input or another output, the device is absent, or the
-            folder has another file called `predicted_lesions.csv`.
+            folder has another file called `predicted_lesions.csv` or `measurements.csv`.
     """
     console = console or open_console(stderr=True)
     targets = output_files(cases, output)
     plan = read_plan(run.plan)
-    # a foreign file of its name is refused before anything is loaded
-    table = _lesion_table(output, plan)
+    # foreign files of their names are refused before anything is loaded
+    table, measurements = _lesion_table(output, plan), CaseTable(output, MEASUREMENTS)
     names = (configuration,) if isinstance(configuration, str) else tuple(configuration)
     where = resolve_device(device)
+    groups = tuple(load_group(run, plan, name, folds, device=where, mirror=mirror, console=console) for name in names)
+    members = tuple(member for group in groups for member in group.members) if save_members else ()
+    beside = [
+        further_files(case.name, target, members, preview=preview) for case, target in zip(cases, targets, strict=True)
+    ]
+    refuse_overwriting(cases, tuple(chain.from_iterable(beside)))
+    every_case = cases
+    if skip_existing:
+        measured = {line.case for line in read_lines(output)}
+        done = cases_done(cases, targets, measured, probabilities=save_probabilities, members=members, preview=preview)
+        cases, targets = left_to_do(cases, targets, done)
+        console.print(f"{len(done)} of {len(every_case)} are predicted already and left as they are.")
+    by_class = rules_by_class(rules, plan.labels)
+    if (why := why_not(groups, agreement)) is not None:
+        console.print(why)
     predictor = Predictor(
         plan.changed(region=None) if whole_image else plan,
         read_fingerprint(run.fingerprint),
-        tuple(load_group(run, plan, name, folds, device=where, mirror=mirror, console=console) for name in names),
-        rules_by_class(rules, plan.labels),
+        groups,
+        by_class,
         save_probabilities,
         {of_class.name: of_class for of_class in _fitting(scores, rules, names, plan, console)},
         table,
+        Further(
+            measurements,
+            kept_members(groups, by_class, plan, agreement, needed=save_members),
+            save_members=save_members,
+            preview=preview,
+        ),
     )
     if predictor.plan.region is not None:
         console.print(limits(predictor.plan.region))
     with (
         predictor.table or nullcontext(),
+        measurements,
         progress_bar(console) as bar,
         computing_with(threads if where.type == "cpu" else None) as computing,
     ):
         problems = _predict_each(predictor, cases, targets, bar, computing if where.type == "cpu" else None)
     if plan.lesions:
         console.print(f"Predicted lesions: {output / FILE}", soft_wrap=True)
+    console.print(f"Measurements: {output / MEASUREMENTS.file}", soft_wrap=True)
+    _tell_order(output, every_case, predictor.fingerprint, console)
     return tuple(problem for problem in problems if problem is not None)
+
+
+def _tell_order(output: Path, cases: Sequence[Case], fingerprint: Fingerprint, console: Console) -> None:
+    """Print which of the cases should be checked first, and why."""
+    named = {case.name for case in cases}
+    lines = [line for line in read_lines(output) if line.case in named]
+    told = in_words(check_order(lines, always_there(fingerprint)))
+    if told is not None:
+        console.print(told, soft_wrap=True, highlight=False, markup=False)
 
 
 def _predict_each(
@@ -142,7 +191,7 @@ def _predict_each(
         return predict_image(predictor, prepared, case.name, bar.console.print, on_window)
 
     def finish(case: Case, predicted: PredictedImage) -> None:
-        finish_image(predictor, predicted, case.name, target_of[case.name], bar.console.print)
+        finish_image(predictor, predicted, case, target_of[case.name], bar.console.print)
         bar.advance(cases_task)
 
     def failed(case: Case, error: Exception) -> str:
@@ -156,12 +205,12 @@ def _predict_each(
     return problems
 
 
-def _lesion_table(output: Path, plan: Plan) -> LesionTable | None:
+def _lesion_table(output: Path, plan: Plan) -> CaseTable | None:
     """`predicted_lesions.csv`; without lesions only one that is there, so that no row outlives its label map."""
     if plan.lesions:
-        return LesionTable(output)
+        return CaseTable(output, LESIONS)
     with suppress(InputError):
-        return LesionTable(output, lists=False) if (output / FILE).exists() else None
+        return CaseTable(output, LESIONS, lists=False) if (output / FILE).exists() else None
     return None
 
 
@@ -202,12 +251,21 @@ def output_files(cases: Sequence[Case], output: Path) -> tuple[Path, ...]:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"{', '.join(twice)}: several inputs have this name; predict them into separate folders")
+    refuse_overwriting(cases, targets)
+    return targets
+
+
+def refuse_overwriting(cases: Sequence[Case], targets: Sequence[Path]) -> None:
+    """Refuse to write files that are inputs.
+
+    Raises:
+        InputError: one of `targets` is an image of one of the cases.
+    """
     # `Path.resolve` fails at a loop of links, which is told when its case is read
     inputs = {os.path.realpath(image) for case in cases for image in case.images if image is not None}
     overwritten = [target for target in targets if os.path.realpath(target) in inputs]
     if overwritten:
         raise InputError(f"{overwritten[0]}: is an input and would be overwritten; choose another output folder")
-    return targets
 
 
 def output_ending(case: Case) -> str:

@@ -6,14 +6,12 @@ The parts of different images may run at the same time, each in its own thread; 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from rich.text import Text
 
 from autoseg.dataset.case import Case
@@ -35,10 +33,14 @@ from autoseg.whole_image.case_probabilities import CaseProbabilities, quantized
 from autoseg.whole_image.export import export_probabilities, label_image
 from autoseg.whole_image.mixture import Mixture
 from autoseg.whole_image.prepared_case import predict_prepared_case
+from inference.case_table import CaseTable
 from inference.ensemble_groups import Group, groups_that_see
+from inference.further import Further, write_further
 from inference.input_check import require_possible_size, require_predictable, unusual
-from inference.lesion_scores.components import predicted_lesions
-from inference.lesion_scores.table import LesionTable, Row, rows_of
+from inference.measurements.agreement import MemberMap
+from inference.measurements.kept_members import NO_MEMORY, member_maps
+from inference.measurements.lesions import lesion_rows
+from inference.measurements.measure import measured_case, notes_of
 from inference.post_processing import post_processed
 from inference.predicted_part import notes
 
@@ -57,6 +59,7 @@ class Predictor:
         save_probabilities: whether the probability of each class is written too.
         scores: how predicted lesions are scored, by class name.
         table: `predicted_lesions.csv`; None where the plan has no lesions and there is no such file.
+        further: what is measured, and what is written beside label maps.
     """
 
     plan: Plan
@@ -65,7 +68,8 @@ class Predictor:
     rules: tuple[ClassRule, ...]
     save_probabilities: bool
     scores: Mapping[str, LesionScores]
-    table: LesionTable | None
+    table: CaseTable | None
+    further: Further
 
     @property
     def device(self) -> torch.device:
@@ -81,6 +85,7 @@ class PreparedImage:
         groups: groups of models that see a sequence of the image.
         part: part of the image that is predicted.
         warnings: what the user is told of the image.
+        odd: in what the image is unlike the training cases, a sentence each.
         first: the image prepared for the first group.
         waiting: the image as it was read, once for each further group.
     """
@@ -88,6 +93,7 @@ class PreparedImage:
     groups: tuple[Group, ...]
     part: Part
     warnings: tuple[Text, ...]
+    odd: tuple[str, ...]
     first: PreparedCase | None
     waiting: list[LoadedCase]
 
@@ -99,10 +105,14 @@ class PredictedImage:
     Args:
         part: part of the image that was predicted.
         members: probabilities by each group of models.
+        maps: label maps of the single models; empty where they were not made.
+        odd: in what the image is unlike the training cases, a sentence each.
     """
 
     part: Part
     members: list[CaseProbabilities]
+    maps: list[MemberMap]
+    odd: tuple[str, ...]
 
 
 def image_bytes(predictor: Predictor, case: Case) -> int | None:
@@ -124,7 +134,8 @@ def image_bytes(predictor: Predictor, case: Case) -> int | None:
     if plan.orientation == "canonical":
         grid = to_canonical(grid).apply_to_geometry(grid)
     prepared = [resampled_voxels(grid, group.configuration.target_spacing(grid.spacing)) for group in predictor.groups]
-    return case_bytes(math.prod(grid.shape), prepared, len(plan.channels), plan.labels.outputs)
+    folds = 0 if predictor.further.kept is None else max(len(group.folds) for group in predictor.groups)
+    return case_bytes(math.prod(grid.shape), prepared, len(plan.channels), plan.labels.outputs, folds)
 
 
 def prepare_image(predictor: Predictor, case: Case) -> PreparedImage:
@@ -143,14 +154,15 @@ def prepare_image(predictor: Predictor, case: Case) -> PreparedImage:
     groups = groups_that_see(predictor.groups, plan, loaded, told.append)
     for group in groups:
         require_possible_size(loaded, plan, group.configuration)
-    odd = [unusual(loaded, plan, predictor.fingerprint, group.configuration) for group in groups]
-    for warning in dict.fromkeys((*loaded.warnings, *chain.from_iterable(odd))):
+    of_groups = [unusual(loaded, plan, predictor.fingerprint, group.configuration) for group in groups]
+    odd = tuple(dict.fromkeys(chain.from_iterable(of_groups)))
+    for warning in dict.fromkeys((*loaded.warnings, *odd)):
         told.append(styled("yellow", case.name, f": {warning}"))
     # each group removes one entry of the list, so that the last group frees the whole image, which may be large
     waiting = [loaded] * len(groups)
     del loaded
     first = prepare_case(waiting.pop(), plan, groups[0].configuration, case.name, part)
-    return PreparedImage(groups, part, tuple(told), first, waiting)
+    return PreparedImage(groups, part, tuple(told), odd, first, waiting)
 
 
 def predict_image(
@@ -170,8 +182,9 @@ def predict_image(
     plan = predictor.plan
     for warning in image.warnings:
         tell(warning)
-    members = []
+    members, maps = [], list[MemberMap]()
     for group in image.groups:
+        kept_of = None if predictor.further.kept is None else predictor.further.kept.of(group)
         prepared, image.first = image.first, None
         if prepared is None:
             prepared = prepare_case(image.waiting.pop(), plan, group.configuration, name, image.part)
@@ -184,6 +197,7 @@ def predict_image(
             mirror=group.mirror,
             device=predictor.device,
             on_window=on_window,
+            members=kept_of,
         )
         record = prepared.record
         del prepared
@@ -191,20 +205,24 @@ def predict_image(
         kept = quantized(probabilities, overlapping=overlapping) if len(predictor.groups) > 1 else probabilities
         members.append(CaseProbabilities(kept, record, overlapping))
         del probabilities, kept
-    return PredictedImage(image.part, members)
+        if kept_of is not None:
+            if not kept_of.maps:
+                tell(styled("yellow", name, f": {NO_MEMORY}"))
+            maps += member_maps(group, kept_of, record)
+    return PredictedImage(image.part, members, maps, image.odd)
 
 
-def finish_image(predictor: Predictor, image: PredictedImage, name: str, target: Path, tell: Tell) -> None:
+def finish_image(predictor: Predictor, image: PredictedImage, case: Case, target: Path, tell: Tell) -> None:
     """Bring a prediction to the grid of its image, and write the label map and what else was asked for.
 
     Args:
-        predictor: settings, and the table of predicted lesions.
+        predictor: settings, and the tables beside the label maps.
         image: prediction, which is empty afterwards.
-        name: name of the case.
+        case: name and files of the case.
         target: file of the label map.
         tell: prints a line.
     """
-    plan, members = predictor.plan, image.members
+    plan, members, name = predictor.plan, image.members, case.name
     image.members = []
     if predictor.save_probabilities:
         folder = target.parent / "probabilities" / name
@@ -213,21 +231,18 @@ def finish_image(predictor: Predictor, image: PredictedImage, name: str, target:
             write_image(folder / f"{kind}_{value}{target.name.removeprefix(name)}", probability)
     record = members[0].record
     classes = post_processed(members, predictor.rules, plan.labels)
-    if not plan.lesions:
-        del members
     for note in notes(image.part, classes):
         tell(styled("yellow", name, f": {note}"))
+    mixture = Mixture(members)
+    measured = measured_case(name, classes, mixture, image.maps, plan, notes_of(image.part, classes, image.odd))
+    lesions = list(lesion_rows(name, classes, mixture, image.maps, plan, predictor.scores)) if plan.lesions else []
+    # the probabilities, which may be large, are not needed any more
+    del members, mixture
     if predictor.table is not None:
         predictor.table.begin(name)
+    predictor.further.measurements.begin(name)
     write_image(target, label_image(classes, record, plan.labels))
-    if predictor.table is not None and plan.lesions:
-        predictor.table.add(_lesion_rows(predictor, name, classes, Mixture(members)))
-
-
-def _lesion_rows(predictor: Predictor, case: str, classes: NDArray[np.uint8], mixture: Mixture) -> Iterator[Row]:
-    """Rows of `predicted_lesions.csv` of one case."""
-    plan, grid = predictor.plan, mixture.record.reoriented
-    for name in plan.lesions:
-        index = plan.labels.foreground.index(name) + 1
-        found = predicted_lesions(plan.labels.mask(classes, index), mixture, index)
-        yield from rows_of(case, name, found, predictor.scores.get(name), grid)
+    write_further(predictor.further, case, target, classes, record, plan.labels, image.maps, measured.place)
+    if predictor.table is not None:
+        predictor.table.add(lesions)
+    predictor.further.measurements.add(measured.rows)

@@ -301,6 +301,23 @@ SaveProbabilities = Annotated[bool, _switch("Also write the probability of every
 WholeImage = Annotated[
     bool, _switch("Predict whole images, although the plan limits prediction to where foreground lay in training.")
 ]
+SaveMembers = Annotated[
+    bool, _switch("Also write the label map of each model that predicts, as members/3d_0/CASE, for fold 0 of 3d.")
+]
+Agreement = Annotated[
+    bool | None,
+    Parameter(help="Measure how far the folds agree [default: where it takes hardly any time and memory]."),
+]
+Preview = Annotated[
+    bool, _switch("Also draw preview/CASE.png: three planes through the largest finding, with outlines.")
+]
+SkipExisting = Annotated[
+    bool,
+    _switch(
+        "Leave cases as they are whose label map, measurements and what else is asked for are there; only presence is "
+        "judged: another model or a changed image is not noticed."
+    ),
+]
 ByPatient = Annotated[bool, _switch("Begin the names of predictions of DICOM with the patient's id.")]
 PostProcessing = Annotated[bool, Parameter(help="Apply the post-processing that was selected.")]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from autoseg.commands.guards import configurations_of, existing_run, folder_for_results
 from autoseg.commands.options import (
+    Agreement,
     ByPatient,
     Device,
     FollowLinks,
@@ -16,9 +17,12 @@ from autoseg.commands.options import (
     Mirror,
     PostProcessing,
     PredictionFolder,
+    Preview,
     RunOrModels,
+    SaveMembers,
     SaveProbabilities,
     Sequences,
+    SkipExisting,
     Threads,
     WholeImage,
     command,
@@ -43,6 +47,10 @@ def predict(
     device: Device = "auto",
     mirror: Mirror = None,
     save_probabilities: SaveProbabilities = False,
+    save_members: SaveMembers = False,
+    agreement: Agreement = None,
+    preview: Preview = False,
+    skip_existing: SkipExisting = False,
     post_processing: PostProcessing = True,
     whole_image: WholeImage = False,
     by_patient: ByPatient = False,
@@ -54,6 +62,7 @@ def predict(
     Each prediction has its input's name, format (NIfTI for DICOM) and geometry. A DICOM series, at any depth of a
     folder, is named by folder and series. An input that cannot be predicted is
     reported, and the others go on; the exit status is then 1. Files of sequences that are not used need not exist.
+    Sizes of every class, and how far the folds agree, are in measurements.csv; the last line names what to check first.
 
     Raises:
         PartialFailure: some inputs could not be predicted; the message lists them.
@@ -103,6 +112,10 @@ def predict(
         device=device,
         mirror=mirror,
         save_probabilities=save_probabilities,
+        save_members=save_members,
+        agreement=agreement,
+        preview=preview,
+        skip_existing=skip_existing,
         whole_image=whole_image,
         threads=threads,
     )

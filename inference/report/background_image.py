@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import zoom
 
 from autoseg.image.geometry import Geometry, to_canonical
-from autoseg.image.image import read_image, resample_onto
+from autoseg.image.image import Image, read_image, resample_onto
 from autoseg.run_folder.preprocessed_case import CaseRecord, open_case, require_intact_once
 
 _SAME_GRID = 1e-3
@@ -38,9 +38,7 @@ def from_file(path: Path) -> Background:
     """Background from an image file; the image is resampled where it is not on the label map's grid."""
 
     def read(geometry: Geometry, axis: int, index: int) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-        image = read_image(path)
-        if image.geometry.largest_offset(geometry) > _SAME_GRID:
-            image = resample_onto(image, geometry)
+        image = on_grid(path, geometry)
         canonical = to_canonical(geometry).apply(image.array)
         plane = np.take(canonical, index, axis=axis + 1)
         count = plane.shape[0]
@@ -48,6 +46,12 @@ def from_file(path: Path) -> Background:
         return np.array(plane, np.float32), names
 
     return Background(read)
+
+
+def on_grid(path: Path, geometry: Geometry) -> Image:
+    """Read an image file; the image (channel, z, y, x) is resampled where it is not on the grid."""
+    image = read_image(path)
+    return resample_onto(image, geometry) if image.geometry.largest_offset(geometry) > _SAME_GRID else image
 
 
 def from_preprocessed(folder: Path, record: CaseRecord, channels: tuple[str, ...]) -> Background:

@@ -7,7 +7,7 @@ left, sagittal ones have anterior on the left; anterior is up in axial slices, s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
 
@@ -146,10 +146,10 @@ def slice_of(
     image, channels = background.read(reference.geometry, axis, index) if background else (None, ())
     spacing = geometry.spacing[others[0]], geometry.spacing[others[1]]
     return Slice(
-        image=None if image is None else _upright(image[:MOST_CHANNELS], axis),
+        image=None if image is None else upright(image[:MOST_CHANNELS], axis),
         channels=channels[:MOST_CHANNELS],
-        reference=_upright(np.take(truth, index, axis), axis),
-        prediction=_upright(np.take(guess, index, axis), axis),
+        reference=upright(np.take(truth, index, axis), axis),
+        prediction=upright(np.take(guess, index, axis), axis),
         spacing=spacing,
         axis=axis,
         number=(index + 1, geometry.shape[axis]),
@@ -217,7 +217,7 @@ def draw(shown: Slice) -> Figure:
             left, right, bottom, top = close
             panel.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, color="white", lw=0.9))
         panel.set_title(drawn(title), color="white", fontsize=8, pad=3)
-    _mark_directions(panels[0], shown.axis)
+    mark_directions(panels[0], shown.axis)
     scale_bar(panels[-1], views[-1])
     return figure
 
@@ -238,7 +238,7 @@ def zoom_box(shown: Slice) -> tuple[int, int, int, int]:
     return box[0], box[1], box[2], box[3]
 
 
-def _upright(plane: NDArray, axis: int) -> NDArray:
+def upright(plane: NDArray, axis: int) -> NDArray:
     """Flip coronal and sagittal planes so that superior is up; axial planes have anterior up already."""
     return plane if axis == 0 else plane[..., ::-1, :]
 
@@ -282,20 +282,35 @@ def show_plane(
 
 def outline(panel: Axes, shown: Slice) -> None:
     """Draw the outlines of reference and prediction."""
-    rows, columns = shown.spacing
     # the line of the reference is wider, so that it stays visible where both outlines agree
-    for labels, colour, width in (
-        (shown.reference, REFERENCE_COLOUR, 2.0),
-        (shown.prediction, PREDICTION_COLOUR, 0.9),
-    ):
-        # a margin closes the outlines of objects that touch the edge of the slice
-        y, x = ((np.arange(n + 2) - 0.5) * mm for n, mm in zip(labels.shape, (rows, columns), strict=True))
-        for index in np.unique(labels[labels > 0]):
-            mask = np.pad(labels == index, 1).astype(float)
-            panel.contour(x, y, mask, levels=[0.5], colors=[colour], linewidths=width)
+    contours(panel, shown.reference, shown.spacing, lambda _: REFERENCE_COLOUR, 2.0)
+    contours(panel, shown.prediction, shown.spacing, lambda _: PREDICTION_COLOUR, 0.9)
 
 
-def _mark_directions(panel: Axes, axis: int) -> None:
+def contours(
+    panel: Axes,
+    labels: NDArray[np.uint8],
+    spacing: tuple[float, float],
+    colour_of: Callable[[int], str | tuple[float, ...]],
+    width: float,
+) -> None:
+    """Draw the outline of each class.
+
+    Args:
+        panel: axes to draw into.
+        labels: class indices (row, column).
+        spacing: distance between rows and between columns, in mm.
+        colour_of: gives the colour of a class index.
+        width: width of the lines in points.
+    """
+    # a margin closes the outlines of objects that touch the edge of the slice
+    y, x = ((np.arange(n + 2) - 0.5) * mm for n, mm in zip(labels.shape, spacing, strict=True))
+    for index in np.unique(labels[labels > 0]).tolist():
+        mask = np.pad(labels == index, 1).astype(float)
+        panel.contour(x, y, mask, levels=[0.5], colors=[colour_of(index)], linewidths=width)
+
+
+def mark_directions(panel: Axes, axis: int) -> None:
     """Write the directions (R, A or S) at the left and upper edge of a panel, as on a film."""
     left, top = (("R", "A"), ("R", "S"), ("A", "S"))[axis]
     where = panel.transAxes

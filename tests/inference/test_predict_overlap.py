@@ -49,7 +49,7 @@ def test_files_and_problems_are_the_same(run, images, tmp_path, monkeypatch) -> 
     assert told["sequence"] == told["overlap"]
     assert [problem.split(":")[0] for problem in told["overlap"]] == ["1", "3"]
     sequence, overlapping = bytes_in(tmp_path / "sequence"), bytes_in(tmp_path / "overlap")
-    assert len(sequence) == 4 * 3 and sequence == overlapping
+    assert len(sequence) == 4 * 3 + 1 and sequence == overlapping
 
 
 @pytest.mark.parametrize("part", ["prepare_case", "predict_prepared_case", "post_processed"])
@@ -67,7 +67,12 @@ def test_an_error_of_any_part_is_told_of_its_image_and_the_others_go_on(run, tmp
 
     monkeypatch.setattr(predict_image, part, fails_at_the_second)
     assert predict(run, images, tmp_path / "out")[0] == ("1: broken on purpose",)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0.nii.gz", "2.nii.gz", "3.nii.gz"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "0.nii.gz",
+        "2.nii.gz",
+        "3.nii.gz",
+        "measurements.csv",
+    ]
 
 
 def test_where_memory_is_short_nothing_overlaps(run, images, tmp_path, monkeypatch) -> None:
@@ -92,4 +97,4 @@ def test_the_bytes_of_an_image_follow_from_its_header(run, images, tmp_path, mon
     predict(run, images, tmp_path / "out")
     sizes = {arguments[0] for arguments in asked}
     assert sizes == {(SHAPE[0] + i) * SHAPE[1] * SHAPE[2] for i in (0, 2, 4, 5)} | {SHAPE[0] * SHAPE[1] * SHAPE[2]}
-    assert all(arguments[1] == [arguments[0]] and arguments[2:] == (1, 2) for arguments in asked), "spacing of 1 mm"
+    assert all(arguments[1] == [arguments[0]] and arguments[2:] == (1, 2, 2) for arguments in asked), "spacing of 1 mm"

@@ -66,7 +66,7 @@ def whole_fold(folder: Path) -> dict[str, Any]:
         "device": finished.device,
         "precision": finished.precision,
         "selected": selected.configurations,
-        "predicted": [path.name for path in (folder / "predicted").iterdir()],
+        "predicted": sorted(path.name for path in (folder / "predicted").iterdir()),
     }
 
 
