@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from autoseg.dataset.case import Case
-from autoseg.dataset.fingerprint import Fingerprint, read_fingerprint
+from autoseg.dataset.fingerprint import read_fingerprint
 from autoseg.errors import AutosegError, InputError
 from autoseg.image.path_choice import split_choice
 from autoseg.machine.device import resolve_device
@@ -39,7 +39,7 @@ from inference.case_table import CaseTable
 from inference.ensemble_groups import load_group
 from inference.further import Further, further_files
 from inference.lesion_scores.table import FILE, LESIONS
-from inference.measurements.check_order import always_there, check_order, in_words
+from inference.measurements.check_order import tell_order
 from inference.measurements.kept_members import kept_members, why_not
 from inference.measurements.table import MEASUREMENTS, read_lines
 from inference.predict_image import (
@@ -163,17 +163,8 @@ def predict_cases(
     if plan.lesions:
         console.print(f"Predicted lesions: {output / FILE}", soft_wrap=True)
     console.print(f"Measurements: {output / MEASUREMENTS.file}", soft_wrap=True)
-    _tell_order(output, every_case, predictor.fingerprint, console)
+    tell_order(output, {case.name for case in every_case}, predictor.fingerprint, console)
     return tuple(problem for problem in problems if problem is not None)
-
-
-def _tell_order(output: Path, cases: Sequence[Case], fingerprint: Fingerprint, console: Console) -> None:
-    """Print which of the cases should be checked first, and why."""
-    named = {case.name for case in cases}
-    lines = [line for line in read_lines(output) if line.case in named]
-    told = in_words(check_order(lines, always_there(fingerprint)))
-    if told is not None:
-        console.print(told, soft_wrap=True, highlight=False, markup=False)
 
 
 def _predict_each(

@@ -9,13 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
 
 from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.names import visible
-from inference.measurements.table import Line
+from inference.measurements.table import Line, read_lines
 
 OF_A_NOTE = 0.25
 """How much less the members would have to agree for a case to come as early as by a note. A rule of thumb."""
+
+WELL_AGREED = 0.9
+"""A case without a note on which the members agree this much is not named."""
 
 MOST_CASES = 5
 """So many cases are named; `measurements.csv` has all."""
@@ -63,8 +69,25 @@ def check_order(lines: Sequence[Line], always: Collection[str]) -> list[Reason]:
 
 def in_words(order: Sequence[Reason]) -> str | None:
     """A sentence that names the cases to check first; None where no case has a reason."""
-    named = ", ".join(f"{visible(one.case)} ({'; '.join(one.words)})" for one in order[:MOST_CASES])
-    return f"Check first: {named}" if named else None
+    first = [one for one in order if one.trust < WELL_AGREED][:MOST_CASES]
+    if not first:
+        return "Check first: no case stands out" if order else None
+    return "Check first: " + ", ".join(f"{visible(one.case)} ({'; '.join(one.words)})" for one in first)
+
+
+def tell_order(output: Path, cases: Collection[str], fingerprint: Fingerprint, console: Console) -> None:
+    """Print which cases should be checked first, and why.
+
+    Args:
+        output: folder of the predictions, with `measurements.csv`.
+        cases: names of the cases that are looked at.
+        fingerprint: properties of the training cases.
+        console: prints the sentence.
+    """
+    lines = [line for line in read_lines(output) if line.case in cases]
+    told = in_words(check_order(lines, always_there(fingerprint)))
+    if told is not None:
+        console.print(told, soft_wrap=True, highlight=False, markup=False)
 
 
 def _reason(case: str, lines: Sequence[Line], always: Collection[str]) -> Reason:

@@ -1,6 +1,6 @@
 """Draws a preview of a prediction: three planes through its largest finding, with the outlines of the classes.
 
-The planes are shown as in the report (`pictures`): axial and coronal ones with the patient's right on the left,
+The planes are shown as in the report (`plane`): axial and coronal ones with the patient's right on the left,
 sagittal ones with anterior on the left; voxels are as wide and high as they are in mm. Where nothing is found, the
 planes go through the middle of the image.
 """
@@ -21,7 +21,7 @@ from autoseg.image.geometry import Geometry, to_canonical
 from autoseg.image.image import Image
 from autoseg.image.labels import Labels
 from inference.report.encode import drawn, png_bytes
-from inference.report.pictures import (
+from inference.report.plane import (
     PLANES,
     Slice,
     contours,
@@ -104,7 +104,7 @@ def _draw(case: str, slices: Sequence[Slice], classes: NDArray[np.uint8], labels
             f"{PLANES[one.axis]}, slice {one.number[0]} of {one.number[1]}", color="white", fontsize=8, pad=3
         )
         mark_directions(panel, one.axis)
-    scale_bar(panels[-1], views[-1])
+        scale_bar(panel, view)
     figure.suptitle(drawn(case), color="white", fontsize=10, y=0.98)
     _name_classes(figure, classes, labels)
     return figure

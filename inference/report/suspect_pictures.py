@@ -9,7 +9,8 @@ from autoseg.image.labels import Labels
 from inference.compare import Pair, read_pair
 from inference.report.background_image import Background
 from inference.report.encode import png
-from inference.report.pictures import PLANES, draw, slice_of
+from inference.report.pictures import draw, slice_of
+from inference.report.plane import PLANES
 from inference.suspects.table import Line
 
 MOST_PICTURES = 12

@@ -40,6 +40,8 @@ def test_notes_bring_a_case_forward_and_are_told_by_their_kind() -> None:
 def test_at_most_five_are_named_and_none_where_nothing_is_known() -> None:
     order = check_order([line(f"case_{i}", i / 10) for i in range(9)], ())
     assert len(order) == 9 and in_words(order).count("case_") == MOST_CASES
+    assert in_words(order[7:]).count("case_") == 2
+    assert in_words(check_order([line("a", 0.97)], ())) == "Check first: no case stands out"
     assert in_words(check_order([line("a", None)], ())) is None
 
 
