@@ -333,6 +333,13 @@ OperatingPoint = Annotated[
         "has lesions, else dice]."
     ),
 ]
+HeldOutAgreement = Annotated[
+    bool,
+    _switch(
+        "Also write cross_validation/CONFIG/agreement.csv: how far mirrored predictions of the fold that did not see a "
+        "case agree; predicts every case again."
+    ),
+]
 RunOfClasses = Annotated[
     Path | str | None,
     _path("--run", "RUN folder that knows the names of the classes [default: dataset.json beside the references]."),

@@ -49,7 +49,7 @@ def kept_members(
     count = sum(len(group.folds) for group in groups)
     if not needed and (asked is False or count < 2):
         return None
-    return KeptMembers(_decide(rules, plan.labels), anywhere=needed or asked is True)
+    return KeptMembers(decide_by(rules, plan.labels), anywhere=needed or asked is True)
 
 
 def why_not(groups: Sequence[Group], asked: bool | None) -> str | None:
@@ -65,7 +65,13 @@ def member_maps(group: Group, kept: MemberLabels, record: CaseRecord) -> list[Me
     return [MemberMap(name, labels, record) for name, labels in zip(group.members, kept.maps, strict=False)]
 
 
-def _decide(rules: Sequence[ClassRule], labels: Labels) -> Decide:
+def decide_by(rules: Sequence[ClassRule], labels: Labels) -> Decide:
+    """How a voxel gets its class from the probabilities of one model, with the thresholds of the prediction.
+
+    Args:
+        rules: post-processing rule of each foreground class or region.
+        labels: classes and regions of the data set.
+    """
     if not labels.overlapping:
         return by_weights(class_weights(rules))
     indices = [labels.values.index(region.value) for region in labels.regions]
