@@ -73,12 +73,19 @@ class CaseTable:
             self._before.remove(case)
             write_rows(self._folder, self._kind, [], without={case})
 
-    def add(self, rows: Iterable[Row]) -> None:
-        """Add the rows of a case; they are written now or a few seconds later."""
+    def add(self, rows: Iterable[Row], after: CaseTable | None = None) -> None:
+        """Add the rows of a case; they are written now or a few seconds later.
+
+        Args:
+            rows: rows of the case.
+            after: table whose waiting rows are written before these.
+        """
         if not self._lists:
             return
         self._waiting += rows
         if clock.now() - self._written_at > SECONDS_BETWEEN_WRITES:
+            if after is not None:
+                after.write()
             self.write()
 
     def write(self) -> None:

@@ -154,8 +154,9 @@ def predict_cases(
     if predictor.plan.region is not None:
         console.print(limits(predictor.plan.region))
     with (
-        predictor.table or nullcontext(),
+        # entered first, so that its last rows are written last: where they are, a case is done
         measurements,
+        predictor.table or nullcontext(),
         progress_bar(console) as bar,
         computing_with(threads if where.type == "cpu" else None) as computing,
     ):

@@ -245,4 +245,5 @@ def finish_image(predictor: Predictor, image: PredictedImage, case: Case, target
     write_further(predictor.further, case, target, classes, record, plan.labels, image.maps, measured.place)
     if predictor.table is not None:
         predictor.table.add(lesions)
-    predictor.further.measurements.add(measured.rows)
+    # a case whose measurements are there counts as done, so they come last
+    predictor.further.measurements.add(measured.rows, after=predictor.table)

@@ -74,23 +74,30 @@ def _measured(
 ) -> ClassMeasurement:
     grid = mixture.record.reoriented
     parts, count = cc3d.connected_components(mask, connectivity=26, return_N=True)
-    numbers = cc3d.statistics(parts)
+    # a poor prediction may have a million components, of which no object each is made
+    numbers = cc3d.statistics(parts, no_slice_conversion=True)
     voxels, sizes = int(np.count_nonzero(mask)), numbers["voxel_counts"][1:]
     largest = int(sizes.argmax()) + 1
     centre = np.array(numbers["centroids"][largest])
-    boxes = numbers["bounding_boxes"][1:]
-    nearest = _nearest(parts, largest, boxes[largest - 1], centre)
+    # first and last voxel along z, y and x
+    bounds = np.asarray(numbers["bounding_boxes"][1:], np.int64).reshape(-1, 3, 2)
+    nearest = _nearest(parts, largest, _slices(bounds[largest - 1]), centre)
     z, y, x = (int(part.start + at) for part, at in zip(box, nearest, strict=True))
     return ClassMeasurement(
         name,
         voxels,
         voxels * float(np.prod(grid.spacing)) / 1000,
         int(count),
-        _largest_diameters(parts, boxes, grid.spacing, axial_axis(grid)),
+        _largest_diameters(parts, bounds, grid.spacing, axial_axis(grid)),
         _mean_probability(mask, box, mixture, index),
         int(sizes.max()),
         (z, y, x),
     )
+
+
+def _slices(bounds: NDArray[np.int64]) -> tuple[slice, ...]:
+    """Box (z, y, x) of a component, from its first and last voxel (axis, 2)."""
+    return tuple(slice(first, last + 1) for first, last in bounds.tolist())
 
 
 def _nearest(
@@ -106,23 +113,28 @@ def _nearest(
 
 
 def _largest_diameters(
-    parts: NDArray[np.integer], boxes: list[tuple[slice, ...]], spacing: Spacing, axial: int
+    parts: NDArray[np.integer], bounds: NDArray[np.int64], spacing: Spacing, axial: int
 ) -> Diameters:
     """The largest diameters of any component.
 
     A diameter is at most the diagonal of its component's box, so that most components need not be measured.
+
+    Args:
+        parts: number of the component at each voxel (z, y, x), from 1; 0 elsewhere.
+        bounds: first and last voxel (component, axis, 2) of each component.
+        spacing: spacing (z, y, x) in mm.
+        axial: axis across the axial slices.
     """
-    edges = np.array([[part.stop - part.start for part in box] for box in boxes]) * np.asarray(spacing)
+    edges = (bounds[..., 1] - bounds[..., 0] + 1) * np.asarray(spacing)
     in_plane = np.delete(edges, axial, axis=1)
-    bounds = np.linalg.norm(edges, axis=1), np.linalg.norm(in_plane, axis=1)
     known: dict[int, Diameters] = {}
     best = [0.0, 0.0]
-    for which, bound in enumerate(bounds):
-        for number in np.argsort(-bound, kind="stable").tolist():
-            if bound[number] <= best[which]:
+    for which, at_most in enumerate((np.linalg.norm(edges, axis=1), np.linalg.norm(in_plane, axis=1))):
+        for number in np.argsort(-at_most, kind="stable").tolist():
+            if at_most[number] <= best[which]:
                 break
             if number not in known:
-                known[number] = diameters(parts[boxes[number]] == number + 1, spacing, axial)
+                known[number] = diameters(parts[_slices(bounds[number])] == number + 1, spacing, axial)
             best = [max(best[0], known[number].largest_mm), max(best[1], known[number].axial_mm)]
     return Diameters(*best)
 

@@ -13,6 +13,7 @@ from inference import case_table as module
 from inference.case_table import CaseTable, read_table
 from inference.lesion_scores.components import MeasuredLesion
 from inference.lesion_scores.table import COLUMNS, FILE, LESIONS, rows_of
+from inference.measurements.table import MEASUREMENTS
 
 GRID = Geometry((4, 5, 6), (3.0, 2.0, 0.5), (10.0, -20.0, 30.0), ((0, 0, 1), (0, 1, 0), (1, 0, 0)))
 SCORES = LesionScores(
@@ -110,6 +111,19 @@ def test_rows_are_written_every_few_seconds(tmp_path, monkeypatch) -> None:
     table.add(rows("c", [lesion(1)]))
     table.write()
     assert [row[0] for row in read_table(tmp_path, LESIONS)] == ["a", "b", "c"]
+
+
+def test_rows_of_another_table_are_written_before(tmp_path, monkeypatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(module.clock, "now", lambda: now[0])
+    measurements = CaseTable(tmp_path, MEASUREMENTS)
+    now[0] = 5.0
+    lesions = CaseTable(tmp_path, LESIONS)
+    now[0] = 11.0
+    lesions.add(rows("a", [lesion(1)]))
+    assert not (tmp_path / FILE).exists(), "six seconds after it was begun"
+    measurements.add([], after=lesions)
+    assert len(read_table(tmp_path, LESIONS)) == 1 and read_table(tmp_path, MEASUREMENTS) == []
 
 
 def test_an_empty_line_of_an_editor_is_no_row(tmp_path) -> None:
