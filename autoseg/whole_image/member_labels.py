@@ -100,8 +100,8 @@ def by_weights(weights: Sequence[float]) -> Decide:
         for index in range(1, len(weights)):
             score = slab[index] * weights[index]
             wins = score > best
-            best = torch.where(wins, score, best)
-            labels[wins] = index
+            torch.maximum(best, score, out=best)
+            labels.masked_fill_(wins, index)
         return labels
 
     return decide
@@ -118,7 +118,7 @@ def by_thresholds(thresholds: Sequence[float], indices: Sequence[int]) -> Decide
     def decide(slab: torch.Tensor, sums: torch.Tensor) -> torch.Tensor:
         labels = torch.zeros(sums.shape, dtype=torch.uint8, device=slab.device)
         for channel, threshold, index in zip(slab, thresholds, indices, strict=True):
-            labels[channel > threshold * sums] = index
+            labels.masked_fill_(channel > threshold * sums, index)
         return labels
 
     return decide

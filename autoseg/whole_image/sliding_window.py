@@ -183,6 +183,9 @@ def _mirrored_means(
     predict: Callable[[torch.Tensor], Sequence[torch.Tensor]], patches: torch.Tensor, flips: Sequence[tuple[int, ...]]
 ) -> list[torch.Tensor]:
     """Means over mirrorings of what is predicted of patches (batch, channel, z, y, x), each (batch, K, z, y, x)."""
+    if len(flips) == 1 and not flips[0]:
+        # nothing is summed up, so that no copy is needed
+        return [one.float() for one in predict(patches)]
     # flip makes a copy, so that the sum never changes a tensor of the caller
     dims = [[axis + 2 for axis in axes] for axes in flips]
     totals = [one.float().flip(dims[0]) for one in predict(patches.flip(dims[0]))]
