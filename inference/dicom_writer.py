@@ -45,7 +45,7 @@ class DicomSegWriter:
     kind: SegType
     sources: dict[str, Path]
     notes: tuple[str, ...]
-    probability_ending: str = ".nii.gz"
+    beside_ending: str = ".nii.gz"
 
     @property
     def wants_probabilities(self) -> bool:

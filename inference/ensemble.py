@@ -12,7 +12,7 @@ from autoseg.errors import RunFolderError
 from autoseg.network.weights import load_network
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.paths import RunFolder
-from autoseg.whole_image.patch_probabilities import mean_probabilities
+from autoseg.whole_image.patch_probabilities import mean_and_members, mean_probabilities
 
 
 @dataclass(frozen=True, order=True)
@@ -110,3 +110,7 @@ class Ensemble:
     def __call__(self, patch: torch.Tensor) -> torch.Tensor:
         """Mean of the members' probabilities (B, K, z, y, x) in float32 of patches (B, C, z, y, x)."""
         return mean_probabilities(self._networks, patch.to(self.device), overlapping=self._overlapping)
+
+    def with_members(self, patch: torch.Tensor) -> list[torch.Tensor]:
+        """As a call, to the same bits, followed by the probabilities (B, K, z, y, x) of each member."""
+        return mean_and_members(self._networks, patch.to(self.device), overlapping=self._overlapping)

@@ -29,12 +29,19 @@ class Group:
         configuration: settings of the configuration, from the plan.
         ensemble: the loaded networks of the members.
         mirror: axes (0 = z, 1 = y, 2 = x) that are mirrored as test-time augmentation.
+        folds: index of the fold of each member, in the order of the ensemble.
     """
 
     name: str
     configuration: Configuration
     ensemble: Ensemble
     mirror: tuple[int, ...]
+    folds: tuple[int, ...] = ()
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Name of each member: configuration and fold, such as `3d_0`."""
+        return tuple(f"{self.name}_{fold}" for fold in self.folds)
 
 
 def load_group(
@@ -73,7 +80,8 @@ def load_group(
     if mirror is None and (unseen := set(planned.prediction.mirror) - set(planned.training.mirror)):
         axes = ", ".join("zyx"[axis] for axis in sorted(unseen))
         console.print(styled("yellow", f"not mirrored along {axes}", ": training was not, so mirroring would mislead"))
-    return Group(name, planned, Ensemble.load(run, plan, members, device), mirror_axes(planned, mirror))
+    ensemble = Ensemble.load(run, plan, members, device)
+    return Group(name, planned, ensemble, mirror_axes(planned, mirror), tuple(member.fold for member in members))
 
 
 def mirror_axes(configuration: Configuration, mirror: bool | None) -> tuple[int, ...]:

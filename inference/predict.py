@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from rich.console import Console
@@ -37,19 +38,23 @@ from autoseg.run_folder.lesion_scores import LesionScores
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.selection import ClassRule, rules_by_class
 from autoseg.terminal import open_console, progress_bar, styled
+from inference.case_table import CaseTable
 from inference.ensemble_groups import load_group
-from inference.lesion_scores.table import FILE, LesionTable
+from inference.lesion_scores.table import FILE, LESIONS
+from inference.measurements.check_order import tell_order
+from inference.measurements.kept_members import kept_members, why_not
+from inference.measurements.table import MEASUREMENTS, read_lines
+from inference.outputs import Outputs, Wrote, further_files, write_outputs
 from inference.predict_image import (
     LoadedModels,
     PredictedImage,
     PreparedImage,
-    Wrote,
-    finish_image,
     image_bytes,
     predict_image,
     prepare_image,
 )
 from inference.predicted_part import limits
+from inference.skip_existing import cases_done, left_to_do
 from inference.writers import OutputFormat, writer_for
 
 # Formats with header and voxels in one file, so that a label map can be written under another name and renamed.
@@ -72,6 +77,10 @@ def predict_cases(
     mirror: bool | None = None,
     save_probabilities: bool = False,
     whole_image: bool = False,
+    agreement: bool | None = None,
+    save_members: bool = False,
+    preview: bool = False,
+    skip_existing: bool = False,
     threads: int | None = None,
     console: Console | None = None,
     output_format: OutputFormat | None = None,
@@ -79,7 +88,8 @@ def predict_cases(
 ) -> tuple[str, ...]:
     """Predict label maps `OUTPUT/CASE.ENDING` in the file format of each input, or in the format that is asked for.
 
-    Where the plan has lesions, the predicted ones are listed in `OUTPUT/predicted_lesions.csv`.
+    Every class is measured in `OUTPUT/measurements.csv`. Where the plan has lesions, the predicted ones are listed in
+    `OUTPUT/predicted_lesions.csv`.
 
     Args:
         run: RUN folder that holds the plan and the trained folds.
@@ -93,6 +103,10 @@ def predict_cases(
             plan says.
         save_probabilities: also write the probability of each class, `OUTPUT/probabilities/CASE/label_VALUE`.
         whole_image: predict images whole, although the plan has a region.
+        agreement: whether to measure how far the members agree; None = where that takes hardly any time.
+        save_members: also write the label map of each member, `OUTPUT/members/CONFIG_FOLD/CASE.ENDING`.
+        preview: also draw `OUTPUT/preview/CASE.png`.
+        skip_existing: leave cases as they are of which all outputs are there.
         device: `auto`, `cpu`, `cuda` or `mps`.
         threads: threads that compute on a CPU; None = as many as there are cores that other programs leave free.
         console: prints progress and warnings; None = standard error.
@@ -105,50 +119,84 @@ def predict_cases(
     Raises:
         RunFolderError, PlanError: nothing is trained, or the run is damaged.
         InputError: there is no case, an output would overwrite an input or another output, the device is absent, the
-            folder has another file called `predicted_lesions.csv`, or the format cannot hold the predictions.
+            folder has another file called `predicted_lesions.csv` or `measurements.csv`, or the format cannot hold the
+            predictions.
     """
     console = console or open_console(stderr=True)
     plan = read_plan(run.plan)
     writer = writer_for(output_format or OutputFormat(), cases, output, plan, output_ending)
     targets = output_files(cases, output, writer.endings)
-    # a foreign file of its name is refused before anything is loaded
-    table = _lesion_table(output, plan)
+    # foreign files of their names are refused before anything is loaded
+    table, measurements = _lesion_table(output, plan), CaseTable(output, MEASUREMENTS)
     names = (configuration,) if isinstance(configuration, str) else tuple(configuration)
     where = resolve_device(device)
     fingerprint = read_fingerprint(run.fingerprint)
     # pictures get the size of their pixels by the rule of the training cases
     cases = [replace(case, pixel_spacing=fingerprint.pixel_spacing) for case in cases]
-    predictor = LoadedModels(
+    groups = tuple(load_group(run, plan, name, folds, device=where, mirror=mirror, console=console) for name in names)
+    members = tuple(member for group in groups for member in group.members) if save_members else ()
+    ending = writer.beside_ending
+    beside = [
+        further_files(case.name, target, ending, members, preview=preview)
+        for case, target in zip(cases, targets, strict=True)
+    ]
+    refuse_overwriting(cases, tuple(chain.from_iterable(beside)))
+    every_case = cases
+    if skip_existing:
+        measured = {line.case for line in read_lines(output)}
+        done = cases_done(cases, targets, beside, measured, probabilities=save_probabilities)
+        cases, targets = left_to_do(cases, targets, done)
+        console.print(f"{len(done)} of {len(every_case)} are predicted already and left as they are.")
+    by_class = rules_by_class(rules, plan.labels)
+    if (why := why_not(groups, agreement)) is not None:
+        console.print(why)
+    models = LoadedModels(
         plan.changed(region=None) if whole_image else plan,
         fingerprint,
-        tuple(load_group(run, plan, name, folds, device=where, mirror=mirror, console=console) for name in names),
-        rules_by_class(rules, plan.labels),
-        save_probabilities,
-        {of_class.name: of_class for of_class in _fitting(scores, rules, names, plan, console)},
-        table,
+        groups,
+        by_class,
+        kept_members(groups, by_class, plan, agreement, needed=save_members),
+    )
+    outputs = Outputs(
         writer,
+        measurements,
+        table,
+        {of_class.name: of_class for of_class in _fitting(scores, rules, names, plan, console)},
         wrote,
+        save_probabilities=save_probabilities,
+        save_members=save_members,
+        preview=preview,
     )
     for note in writer.notes:
         console.print(visible(note), style="yellow", markup=False, soft_wrap=True)
     for written in writer.begin():
         wrote(written)
-    if predictor.plan.region is not None:
-        console.print(limits(predictor.plan.region))
+    if models.plan.region is not None:
+        console.print(limits(models.plan.region))
     with (
-        predictor.table or nullcontext(),
+        # entered first, so that its last rows are written last: where they are, a case is done
+        measurements,
+        table or nullcontext(),
         progress_bar(console) as bar,
         computing_with(threads if where.type == "cpu" else None) as computing,
     ):
-        problems = _predict_each(predictor, cases, targets, bar, computing if where.type == "cpu" else None)
+        problems = _predict_each(models, outputs, cases, targets, bar, computing if where.type == "cpu" else None)
     if plan.lesions:
         wrote(WrittenFile("", "predicted lesions", output / FILE))
         console.print(f"Predicted lesions: {output / FILE}", soft_wrap=True)
+    wrote(WrittenFile("", "measurements", output / MEASUREMENTS.file))
+    console.print(f"Measurements: {output / MEASUREMENTS.file}", soft_wrap=True)
+    tell_order(output, {case.name for case in every_case}, fingerprint, console)
     return tuple(problem for problem in problems if problem is not None)
 
 
 def _predict_each(
-    predictor: LoadedModels, cases: Sequence[Case], targets: Sequence[Path], bar: Progress, computing: Threads | None
+    models: LoadedModels,
+    outputs: Outputs,
+    cases: Sequence[Case],
+    targets: Sequence[Path],
+    bar: Progress,
+    computing: Threads | None,
 ) -> list[str | None]:
     """Predict the cases, up to three at once; for each a sentence that says why it could not be predicted, or None."""
     cases_task = bar.add_task("cases", total=len(cases))
@@ -156,32 +204,36 @@ def _predict_each(
     on_window = partial(_after_window, bar.update, windows_task, computing)
     target_of = dict(zip((case.name for case in cases), targets, strict=True))
 
+    def prepare(case: Case) -> PreparedImage:
+        outputs.writer.require(case)
+        return prepare_image(models, case)
+
     def compute(case: Case, prepared: PreparedImage) -> PredictedImage:
         bar.update(cases_task, description=f"cases ({visible(case.name)})")
         bar.reset(windows_task, total=None)
-        return predict_image(predictor, prepared, case.name, bar.console.print, on_window)
+        return predict_image(models, prepared, case.name, bar.console.print, on_window)
 
     def finish(case: Case, predicted: PredictedImage) -> None:
-        finish_image(predictor, predicted, case.name, target_of[case.name], bar.console.print)
+        write_outputs(outputs, models, predicted, case, target_of[case.name], bar.console.print)
         bar.advance(cases_task)
 
     def failed(case: Case, error: Exception) -> str:
         bar.advance(cases_task)
         return _told(case, error, bar.console)
 
-    together = may_overlap(predictor.device, partial(image_bytes, predictor))
-    problems = overlapped(cases, partial(prepare_image, predictor), compute, finish, together=together, failed=failed)
+    together = may_overlap(models.device, partial(image_bytes, models))
+    problems = overlapped(cases, prepare, compute, finish, together=together, failed=failed)
     bar.update(cases_task, description="cases")
     bar.remove_task(windows_task)
     return problems
 
 
-def _lesion_table(output: Path, plan: Plan) -> LesionTable | None:
+def _lesion_table(output: Path, plan: Plan) -> CaseTable | None:
     """`predicted_lesions.csv`; without lesions only one that is there, so that no row outlives its label map."""
     if plan.lesions:
-        return LesionTable(output)
+        return CaseTable(output, LESIONS)
     with suppress(InputError):
-        return LesionTable(output, lists=False) if (output / FILE).exists() else None
+        return CaseTable(output, LESIONS, lists=False) if (output / FILE).exists() else None
     return None
 
 
@@ -234,12 +286,21 @@ def output_files(
     )
     if twice:
         raise InputError(f"{', '.join(twice)}: several inputs have this name; predict them into separate folders")
+    refuse_overwriting(cases, [file for of_one in files for file in of_one])
+    return tuple(of_one[0] for of_one in files)
+
+
+def refuse_overwriting(cases: Sequence[Case], targets: Sequence[Path]) -> None:
+    """Refuse to write files that are inputs.
+
+    Raises:
+        InputError: one of `targets` is an image of one of the cases.
+    """
     # `Path.resolve` fails at a loop of links, which is told when its case is read
     inputs = {os.path.realpath(image) for case in cases for image in case.images if image is not None}
-    overwritten = [file for of_one in files for file in of_one if os.path.realpath(file) in inputs]
+    overwritten = [target for target in targets if os.path.realpath(target) in inputs]
     if overwritten:
         raise InputError(f"{overwritten[0]}: is an input and would be overwritten; choose another output folder")
-    return tuple(of_one[0] for of_one in files)
 
 
 def output_ending(case: Case) -> str:

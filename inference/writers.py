@@ -60,8 +60,8 @@ class Writer(Protocol):
         """Whether `write` needs the probabilities."""
 
     @property
-    def probability_ending(self) -> str:
-        """Ending of the files of `--save-probabilities`; empty = that of the prediction."""
+    def beside_ending(self) -> str:
+        """Ending of probabilities and of label maps of single models; empty = that of the prediction."""
 
     def endings(self, case: Case) -> tuple[str, ...]:
         """What follows the case's name in the files of its prediction; the first is the prediction itself."""
@@ -139,7 +139,7 @@ class LabelMapWriter:
     ending: Callable[[Case], str]
     notes: tuple[str, ...] = ()
     wants_probabilities: bool = False
-    probability_ending: str = ""
+    beside_ending: str = ""
 
     def endings(self, case: Case) -> tuple[str, ...]:
         """The ending of the case's image, or of NIfTI."""
@@ -168,7 +168,7 @@ class SegNrrdWriter:
     segments: tuple[NamedSegment, ...]
     notes: tuple[str, ...]
     wants_probabilities: bool = False
-    probability_ending: str = ".nrrd"
+    beside_ending: str = ".nrrd"
 
     def endings(self, case: Case) -> tuple[str, ...]:
         """The ending by which 3D Slicer knows a segmentation."""

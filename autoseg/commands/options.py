@@ -343,6 +343,23 @@ Codes = Annotated[
 WholeImage = Annotated[
     bool, _switch("Predict whole images, although the plan limits prediction to where foreground lay in training.")
 ]
+SaveMembers = Annotated[
+    bool, _switch("Also write the label map of each model that predicts, as members/3d_0/CASE, for fold 0 of 3d.")
+]
+Agreement = Annotated[
+    bool | None,
+    Parameter(help="Measure how far the folds agree [default: where it takes hardly any time and memory]."),
+]
+Preview = Annotated[
+    bool, _switch("Also draw preview/CASE.png: three planes through the largest finding, with outlines.")
+]
+SkipExisting = Annotated[
+    bool,
+    _switch(
+        "Leave cases as they are whose label map, measurements and what else is asked for are there; only presence is "
+        "judged: another model or a changed image is not noticed."
+    ),
+]
 ByPatient = Annotated[bool, _switch("Begin the names of predictions of DICOM with the patient's id.")]
 PostProcessing = Annotated[bool, Parameter(help="Apply the post-processing that was selected.")]
 
@@ -356,6 +373,13 @@ OperatingPoint = Annotated[
         help="What threshold and minimal size are for: dice, or of lesions f2, sensitivity=0.9, false=1 (at most so "
         "many false ones a case) or risk=0.1 (bound of the expected share of missed ones) [default: f2 where the plan "
         "has lesions, else dice]."
+    ),
+]
+HeldOutAgreement = Annotated[
+    bool,
+    _switch(
+        "Also write cross_validation/CONFIG/agreement.csv: how far mirrored predictions of the fold that did not see a "
+        "case agree; predicts every case again."
     ),
 ]
 RunOfClasses = Annotated[

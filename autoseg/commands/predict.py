@@ -7,6 +7,7 @@ from pathlib import Path
 
 from autoseg.commands.guards import existing_run, folder_for_results
 from autoseg.commands.options import (
+    Agreement,
     ByPatient,
     Codes,
     Device,
@@ -18,10 +19,13 @@ from autoseg.commands.options import (
     PostProcessing,
     PredictionFolder,
     PredictionFormat,
+    Preview,
     RunOrModels,
+    SaveMembers,
     SaveProbabilities,
     SegmentationType,
     Sequences,
+    SkipExisting,
     Threads,
     WholeImage,
     command,
@@ -45,6 +49,10 @@ def predict(
     device: Device = "auto",
     mirror: Mirror = None,
     save_probabilities: SaveProbabilities = False,
+    save_members: SaveMembers = False,
+    agreement: Agreement = None,
+    preview: Preview = False,
+    skip_existing: SkipExisting = False,
     post_processing: PostProcessing = True,
     whole_image: WholeImage = False,
     by_patient: ByPatient = False,
@@ -59,6 +67,7 @@ def predict(
     Each prediction has its input's name, geometry and, without --format, format (NIfTI for DICOM). A DICOM series, at
     any depth of a folder, is named by folder and series. An input that cannot be predicted is reported, and the others
     go on; the exit status is then 1. Files of sequences that are not used need not exist.
+    Sizes of every class, and how far the folds agree, are in measurements.csv; the last line names what to check first.
 
     Returns:
         The files that were written; a table in a notebook.
@@ -107,6 +116,10 @@ def predict(
         device=device,
         mirror=mirror,
         save_probabilities=save_probabilities,
+        save_members=save_members,
+        agreement=agreement,
+        preview=preview,
+        skip_existing=skip_existing,
         whole_image=whole_image,
         threads=threads,
         output_format=OutputFormat(format, seg_type or "binary", None if codes is None else Path(codes)),

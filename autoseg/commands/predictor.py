@@ -94,9 +94,6 @@ class Predictor:
                 for name in configurations
             ),
             rules=rules_by_class(() if selection is None else selection.post_processing, plan.labels),
-            save_probabilities=False,
-            scores={},
-            table=None,
         )
 
     @property

@@ -11,7 +11,9 @@ from rich.table import Table
 from autoseg.commands.guards import configurations_of, existing_run, require_writable
 from autoseg.commands.options import (
     CandidateConfigurations,
+    Device,
     FollowLinks,
+    HeldOutAgreement,
     OperatingPoint,
     Threads,
     TrainedRun,
@@ -37,6 +39,8 @@ def select(
     *,
     config: CandidateConfigurations = None,
     operating_point: OperatingPoint = None,
+    agreement: HeldOutAgreement = False,
+    device: Device = "auto",
     workers: Workers = None,
     threads: Threads = None,
     follow_links: FollowLinks = False,
@@ -53,7 +57,7 @@ def select(
     Raises:
         RunFolderError: nothing is trained, or no case was predicted by all configurations.
         PlanError: a configuration is not in the plan.
-        InputError: an option is malformed.
+        InputError: an option is malformed, or the device is absent.
     """
     folder = existing_run(run, follow_links=follow_links)
     require_writable(folder.path)
@@ -67,6 +71,13 @@ def select(
         open_console(stderr=True).print(told, style="yellow", soft_wrap=True)
         raise
     print_selection(open_console(), folder, selection)
+    if agreement:
+        from inference.measurements.held_out import write_held_out_agreement
+
+        plan, console = read_plan(folder.plan), open_console(stderr=True)
+        rules = selection.post_processing
+        for name in selection.configurations:
+            write_held_out_agreement(folder, plan, name, rules, device=device, console=console)
     return selection
 
 

@@ -17,7 +17,11 @@ _BYTES_OF_SLAB = 4
 """Of a voxel at the network's spacing and a class: the slab in single precision, at most the whole image."""
 
 
-def case_bytes(voxels: float, prepared: Sequence[float], channels: int, classes: int) -> int:
+_BYTES_OF_MEMBER = 1
+"""Of a voxel at the network's spacing: the class that a member of the ensemble gives it."""
+
+
+def case_bytes(voxels: float, prepared: Sequence[float], channels: int, classes: int, members: int = 0) -> int:
     """Return an upper bound of the memory in bytes that a case takes from its files to its label map.
 
     Args:
@@ -25,8 +29,9 @@ def case_bytes(voxels: float, prepared: Sequence[float], channels: int, classes:
         prepared: number of voxels at the spacing of each configuration that predicts.
         channels: number of sequences.
         classes: number of classes, background included.
+        members: number of members of each configuration whose label maps are kept.
     """
     stored = voxels * (_COPIES_OF_IMAGE * _BYTES_OF_IMAGE * channels + _BYTES_OF_LABEL_MAPS)
-    kept = sum(prepared) * classes * _BYTES_OF_CLASS
+    kept = sum(prepared) * (classes * _BYTES_OF_CLASS + members * _BYTES_OF_MEMBER)
     predicted = max(prepared) * (channels * _BYTES_OF_IMAGE + classes * _BYTES_OF_SLAB)
     return int(stored + kept + predicted)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.network_input import InputLayout
 from autoseg.plan.plan import Plan
+from autoseg.whole_image.member_labels import MemberLabels
 from autoseg.whole_image.sliding_window import predict_probabilities
 from autoseg.whole_image.window_inputs import Sliceable
 from autoseg.whole_image.windows_at_once import windows_at_once
@@ -30,6 +31,7 @@ def predict_prepared_case(
     mirror: tuple[int, ...],
     device: torch.device,
     on_window: Callable[[int, int], None] | None = None,
+    members: MemberLabels | None = None,
 ) -> NDArray[np.float16]:
     """Predict a case that was preprocessed for a configuration.
 
@@ -45,6 +47,7 @@ def predict_prepared_case(
         mirror: axes (0 = z, 1 = y, 2 = x) to mirror along; predictions are averaged over all their combinations.
         device: device on which `predict_patch` expects its input.
         on_window: called after each batch with the number of finished windows and of all windows; None = no call.
+        members: collects the label maps of an ensemble's members, where the memory holds them; None = not asked for.
 
     Returns:
         Probabilities (K, z, y, x) float16 of the network's K outputs.
@@ -65,4 +68,5 @@ def predict_prepared_case(
         batch_size=windows_at_once(configuration, len(layout.channels), plan.labels.outputs, device),
         device=device,
         on_window=on_window,
+        members=members,
     )

@@ -1,7 +1,7 @@
 """Predicts class probabilities of a whole image from overlapping patches (sliding window).
 
 Windows are predicted in order along one axis. Only the slab that the current windows cover is held
-in single precision; planes behind it are finished, normalised and stored in half precision. So
+in single precision (`slab_sums`); planes behind it are finished, normalised and stored in half precision. So
 memory holds the result and a slab that is one patch thick.
 
 Where the image is smaller than the patch, voxels outside the image are zero: this is the mean of a z-scored image,
@@ -9,7 +9,7 @@ and training pads with it too.
 
 A device keeps the image and the slab where its memory holds them. Where its memory turns out to be too small, the
 image is predicted again with half as many windows at once, down to one, and then with image and slab in the CPU's
-memory.
+memory. What is kept of an ensemble's members is left out first.
 """
 
 from __future__ import annotations
@@ -24,14 +24,13 @@ from numpy.typing import NDArray
 
 from autoseg.errors import OutOfMemory
 from autoseg.image.geometry import Shape
-from autoseg.machine.device_memory import described, free_device_memory
+from autoseg.machine.device_memory import described
 from autoseg.memory import lacks_memory, lacks_own_memory, said_of_memory
 from autoseg.plan.network_input import InputLayout
+from autoseg.whole_image.member_labels import MemberLabels
+from autoseg.whole_image.slab_sums import SlabSums, into_probabilities, slab_bytes, slab_device
 from autoseg.whole_image.window_inputs import Sliceable, WindowInputs, on_device
-from autoseg.whole_image.windows import axis_weights, mirrorings, streaming_axis, summed_weights, window_starts
-
-# fraction of a device's free memory that the slab may take; a larger slab is held in the CPU's memory
-DEVICE_SHARE = 0.5
+from autoseg.whole_image.windows import mirrorings, window_starts
 
 
 @torch.inference_mode()
@@ -48,6 +47,7 @@ def predict_probabilities(
     batch_size: int = 1,
     device: str | torch.device = "cpu",
     on_window: Callable[[int, int], None] | None = None,
+    members: MemberLabels | None = None,
 ) -> NDArray[np.float16]:
     """Predict an image window by window.
 
@@ -65,6 +65,8 @@ def predict_probabilities(
         device: device on which `predict_patch` expects its input.
         on_window: called after each batch with the number of finished windows and of all windows; None = no call. The
             numbers begin anew where the memory did not suffice.
+        members: collects the label maps of an ensemble's members, where the memory holds them; None = they are not
+            asked for. The probabilities are the same to the bit.
 
     Returns:
         Probabilities (K, z, y, x) float16.
@@ -76,11 +78,12 @@ def predict_probabilities(
     lacking: Exception = RuntimeError()
     layout = layout or InputLayout.plain(image.shape[0])
     available = layout.available(present or (True,) * image.shape[0])
-    for attempt in _attempts(batch_size, device):
+    holder = None if members is None else members.device(_shape(image), patch_size, classes, device)
+    for attempt in _attempts(batch_size, device, holder):
         source = on_device(image, device) if attempt.keeps_on_device else image
         inputs = WindowInputs(source, patch_size, layout, available, device)
         try:
-            return _predict(predict_patch, inputs, attempt, classes, overlap, mirrorings(mirror), on_window)
+            return _predict(predict_patch, inputs, attempt, classes, overlap, mirrorings(mirror), on_window, members)
         except (RuntimeError, MemoryError) as error:
             if not lacks_memory(error):
                 raise
@@ -94,14 +97,23 @@ def predict_probabilities(
 
 @dataclass(frozen=True)
 class _Attempt:
-    """How an image is predicted: windows at once, and whether the device may keep image and slab."""
+    """How an image is predicted: windows at once, whether the device may keep image and slab, and where members lie."""
 
     windows: int
     keeps_on_device: bool
+    members_on: torch.device | None = None
 
 
-def _attempts(windows: int, device: torch.device) -> Iterator[_Attempt]:
-    """Ways to predict an image, each with less memory of the device."""
+def _attempts(windows: int, device: torch.device, holder: torch.device | None) -> Iterator[_Attempt]:
+    """Ways to predict an image, each with less memory of the device.
+
+    Args:
+        windows: number of windows to begin with.
+        device: device that predicts.
+        holder: device that holds what is kept of members; None = nothing is kept.
+    """
+    if holder is not None:
+        yield _Attempt(windows, device.type != "cpu", holder)
     if device.type == "cpu":
         while windows > 1:
             yield _Attempt(windows, False)
@@ -123,6 +135,10 @@ def _out_of_memory(device: torch.device, patch_size: Shape, classes: int, lackin
     return OutOfMemory(described(device), needed, said=said_of_memory(lacking), cure=cure)
 
 
+def _shape(image: Sliceable) -> Shape:
+    return image.shape[1], image.shape[2], image.shape[3]
+
+
 def _predict(
     predict_patch: Callable[[torch.Tensor], torch.Tensor],
     inputs: WindowInputs,
@@ -131,106 +147,49 @@ def _predict(
     overlap: float,
     flips: Sequence[tuple[int, ...]],
     on_window: Callable[[int, int], None] | None,
+    members: MemberLabels | None,
 ) -> NDArray[np.float16]:
     """Predict all windows of an image; the arguments are those of `predict_probabilities`."""
     shape, patch_size = inputs.shape, inputs.patch_size
     starts = [window_starts(n, p, overlap) for n, p in zip(shape, patch_size, strict=True)]
-    slab_device = inputs.device if attempt.keeps_on_device else torch.device("cpu")
-    accumulator = _Accumulator(shape, patch_size, starts, classes, slab_device)
-    windows = sorted(product(*starts), key=lambda window: window[accumulator.axis])
+    holder = slab_device(
+        inputs.device if attempt.keeps_on_device else torch.device("cpu"), slab_bytes(shape, patch_size, classes)
+    )
+    result = np.zeros((classes, *shape), dtype=np.float16)
+    sums = [SlabSums(shape, patch_size, starts, classes, holder, into_probabilities(result))]
+    if members is not None:
+        members.maps = []
+        if attempt.members_on is not None:
+            sums += members.begin(shape, patch_size, starts, classes, attempt.members_on)
+    predict = _alone(predict_patch) if len(sums) == 1 or members is None else members.predict
+    windows = sorted(product(*starts), key=lambda window: window[sums[0].axis])
     for begin in range(0, len(windows), attempt.windows):
         batch = windows[begin : begin + attempt.windows]
-        predicted = _mirrored_mean(predict_patch, inputs.of(batch), flips)
-        for window, probabilities in zip(batch, predicted, strict=True):
-            accumulator.add(window, probabilities)
+        for of_one, predicted in zip(sums, _mirrored_means(predict, inputs.of(batch), flips), strict=True):
+            for window, probabilities in zip(batch, predicted, strict=True):
+                of_one.add(window, probabilities)
         if on_window is not None:
             on_window(begin + len(batch), len(windows))
-    return accumulator.finish()
+    for of_one in sums:
+        of_one.finish()
+    return result
 
 
-def _mirrored_mean(
-    predict_patch: Callable[[torch.Tensor], torch.Tensor], patches: torch.Tensor, flips: Sequence[tuple[int, ...]]
-) -> torch.Tensor:
-    """Mean over mirrorings of the probabilities (batch, K, z, y, x) of patches (batch, channel, z, y, x)."""
+def _alone(predict_patch: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], Sequence[torch.Tensor]]:
+    return lambda patches: (predict_patch(patches),)
+
+
+def _mirrored_means(
+    predict: Callable[[torch.Tensor], Sequence[torch.Tensor]], patches: torch.Tensor, flips: Sequence[tuple[int, ...]]
+) -> list[torch.Tensor]:
+    """Means over mirrorings of what is predicted of patches (batch, channel, z, y, x), each (batch, K, z, y, x)."""
+    if len(flips) == 1 and not flips[0]:
+        # nothing is summed up, so that no copy is needed
+        return [one.float() for one in predict(patches)]
     # flip makes a copy, so that the sum never changes a tensor of the caller
     dims = [[axis + 2 for axis in axes] for axes in flips]
-    total = predict_patch(patches.flip(dims[0])).float().flip(dims[0])
+    totals = [one.float().flip(dims[0]) for one in predict(patches.flip(dims[0]))]
     for axes in dims[1:]:
-        total += predict_patch(patches.flip(axes)).float().flip(axes)
-    return total.div_(len(flips))
-
-
-class _Accumulator:
-    """Weighted sum of predictions over a moving slab, and the finished planes behind it.
-
-    The slab moves along `axis`; windows must be added in order along it.
-
-    Args:
-        shape: shape (z, y, x) of the image in voxels.
-        patch_size: size (z, y, x) of a window in voxels.
-        starts: for each axis the first voxel of each window.
-        classes: number of classes, background included.
-        device: device that holds the slab if its memory is large enough.
-    """
-
-    def __init__(
-        self, shape: Shape, patch_size: Shape, starts: Sequence[Sequence[int]], classes: int, device: torch.device
-    ) -> None:
-        self.axis = streaming_axis(shape, patch_size)
-        self._shape, self._patch_size = shape, patch_size
-        self._totals = [summed_weights(n, p, s) for n, p, s in zip(shape, patch_size, starts, strict=True)]
-        self._result = np.zeros((classes, *shape), dtype=np.float16)
-        slab = list(shape)
-        slab[self.axis] = min(patch_size[self.axis], shape[self.axis])
-        device = _slab_device(device, 4 * classes * int(np.prod(slab)))
-        self._slab = torch.zeros((classes, *slab), dtype=torch.float32, device=device)
-        self._begin = 0  # image plane at which the slab begins
-        z, y, x = (torch.from_numpy(axis_weights(p)).to(device) for p in patch_size)
-        self._weights = z[:, None, None] * y[:, None] * x
-
-    def add(self, start: Sequence[int], probabilities: torch.Tensor) -> None:
-        """Add the probabilities (K, *patch_size) of the window that begins at `start`."""
-        self._move_to(max(start[self.axis], 0))
-        inside = [slice(max(s, 0), min(s + p, n)) for s, p, n in zip(start, self._patch_size, self._shape, strict=True)]
-        used = tuple(slice(part.start - s, part.stop - s) for part, s in zip(inside, start, strict=True))
-        moved = inside[self.axis]
-        inside[self.axis] = slice(moved.start - self._begin, moved.stop - self._begin)
-        target = self._slab[(slice(None), *inside)]
-        target.addcmul_(probabilities[(slice(None), *used)].to(target.device), self._weights[used])
-
-    def finish(self) -> NDArray[np.float16]:
-        """Store the last planes and return the probabilities (K, z, y, x)."""
-        self._store(self._shape[self.axis] - self._begin)
-        return self._result
-
-    def _move_to(self, plane: int) -> None:
-        """Move the slab so that it begins at `plane`: store the planes before it and shift the others."""
-        step = plane - self._begin
-        if step <= 0:
-            return
-        self._store(step)
-        length = self._slab.shape[self.axis + 1]
-        kept = length - step
-        for channel in self._slab:
-            if kept > 0:
-                # source and target overlap, so one class at a time is copied first
-                channel.narrow(self.axis, 0, kept).copy_(channel.narrow(self.axis, step, kept).clone())
-            channel.narrow(self.axis, max(kept, 0), min(step, length)).zero_()
-        self._begin = plane
-
-    def _store(self, count: int) -> None:
-        """Divide the first `count` planes of the slab by their summed weights, and write them into the result."""
-        planes = slice(self._begin, self._begin + count)
-        totals = [total[planes] if axis == self.axis else total for axis, total in enumerate(self._totals)]
-        z, y, x = (torch.from_numpy(total).to(self._slab.device) for total in totals)
-        sums = z[:, None, None] * y[:, None] * x
-        target: list[slice] = [slice(None)] * 3
-        target[self.axis] = planes
-        for channel, result in zip(self._slab, self._result, strict=True):
-            finished = channel.narrow(self.axis, 0, count) / sums
-            result[tuple(target)] = finished.to(torch.float16).cpu().numpy()
-
-
-def _slab_device(device: torch.device, size: int) -> torch.device:
-    """Device that holds a slab of `size` bytes: a CUDA device with enough free memory, otherwise the CPU."""
-    return device if size < DEVICE_SHARE * (free_device_memory(device) or 0) else torch.device("cpu")
+        for total, one in zip(totals, predict(patches.flip(axes)), strict=True):
+            total += one.float().flip(axes)
+    return [total.div_(len(flips)) for total in totals]

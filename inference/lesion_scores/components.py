@@ -74,8 +74,8 @@ def predicted_lesions(
         others: lesions (z, y, x) of any class in the reference; None = those of this class.
         known: annotated voxels (z, y, x); lesions that are not judged (`judged_components`) are left out. None = all.
     """
-    parts, count = _components(predicted)
-    touched = [()] * (count + 1) if reference is None else _touched(parts, count, _components(reference)[0])
+    parts, count = numbered(predicted)
+    touched = [()] * (count + 1) if reference is None else _touched(parts, count, numbered(reference)[0])
     found = _measured(parts, count, mixture, index, touched, reference if others is None else others)
     if known is None:
         return found
@@ -98,11 +98,24 @@ def annotated_lesions(
         index: class index of the lesions.
         predicted: predicted lesions (z, y, x) of any class.
     """
-    parts, count = _components(reference)
+    parts, count = numbered(reference)
     return _measured(parts, count, mixture, index, [()] * (count + 1), predicted)
 
 
-def _components(mask: NDArray[np.bool_]) -> tuple[NDArray[np.integer], int]:
+def numbered_lesions(parts: NDArray[np.integer], count: int, mixture: Mixture, index: int) -> list[MeasuredLesion]:
+    """Measure predicted lesions whose voxels are numbered already, in the order of their numbers from 1.
+
+    Args:
+        parts: number of the lesion at each voxel (z, y, x) of the whole reoriented image; 0 = none.
+        count: number of lesions.
+        mixture: probabilities on the grid of the image's crop.
+        index: number of the class or region, from 1.
+    """
+    return _measured(parts, count, mixture, index, [()] * (count + 1), None)
+
+
+def numbered(mask: NDArray[np.bool_]) -> tuple[NDArray[np.integer], int]:
+    """Number of the connected component (26 neighbours) at each voxel (z, y, x), from 1, and how many there are."""
     return cc3d.connected_components(np.ascontiguousarray(mask), connectivity=26, return_N=True)
 
 

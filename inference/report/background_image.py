@@ -16,7 +16,7 @@ from scipy.ndimage import zoom
 
 from autoseg.image.flat.kind import has_no_place
 from autoseg.image.geometry import Geometry, to_canonical
-from autoseg.image.image import read_image, resample_onto
+from autoseg.image.image import Image, read_image, resample_onto
 from autoseg.run_folder.preprocessed_case import CaseRecord, open_case, require_intact_once
 
 _SAME_GRID = 1e-3
@@ -39,11 +39,7 @@ def from_file(path: Path) -> Background:
     """Background from an image file; the image is resampled where it is not on the label map's grid."""
 
     def read(geometry: Geometry, axis: int, index: int) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-        image = read_image(path)
-        # the pixels of a picture are known by row and column, whatever size the label map states
-        same_pixels = bool(image.sized_by) and has_no_place(geometry) and image.geometry.shape == geometry.shape
-        if not same_pixels and image.geometry.largest_offset(geometry) > _SAME_GRID:
-            image = resample_onto(image, geometry)
+        image = on_grid(path, geometry)
         canonical = to_canonical(geometry).apply(image.array)
         plane = np.take(canonical, index, axis=axis + 1)
         count = plane.shape[0]
@@ -51,6 +47,16 @@ def from_file(path: Path) -> Background:
         return np.array(plane, np.float32), names
 
     return Background(read)
+
+
+def on_grid(path: Path, geometry: Geometry) -> Image:
+    """Read an image file; the image (channel, z, y, x) is resampled where it is not on the grid."""
+    image = read_image(path)
+    # the pixels of a picture are known by row and column, whatever size the label map states
+    same_pixels = bool(image.sized_by) and has_no_place(geometry) and image.geometry.shape == geometry.shape
+    if same_pixels or image.geometry.largest_offset(geometry) <= _SAME_GRID:
+        return image
+    return resample_onto(image, geometry)
 
 
 def from_preprocessed(folder: Path, record: CaseRecord, channels: tuple[str, ...]) -> Background:

@@ -15,11 +15,16 @@ from autoseg.names import visible
 
 
 @own_style()
-def png(figure: Figure) -> str:
-    """Encode a figure as a PNG data URI, for images."""
+def png_bytes(figure: Figure) -> bytes:
+    """Encode a figure as a PNG file."""
     out = BytesIO()
     FigureCanvasAgg(figure).print_png(out)
-    return f"data:image/png;base64,{b64encode(out.getvalue()).decode()}"
+    return out.getvalue()
+
+
+def png(figure: Figure) -> str:
+    """Encode a figure as a PNG data URI, for images."""
+    return f"data:image/png;base64,{b64encode(png_bytes(figure)).decode()}"
 
 
 @own_style()

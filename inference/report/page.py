@@ -15,7 +15,8 @@ from autoseg.names import visible
 from inference.lesion_scores.froc import RATES, sensitivity_at
 from inference.report.charts import box_plots, dice_by_size, lesion_curves, training_curves
 from inference.report.encode import svg
-from inference.report.pictures import PREDICTION_COLOUR, REFERENCE_COLOUR, Picture
+from inference.report.pictures import Picture
+from inference.report.plane import PREDICTION_COLOUR, REFERENCE_COLOUR
 from inference.report.run_facts import RunFacts
 from inference.report.suspect_pictures import SuspectPicture
 

@@ -10,7 +10,7 @@ from jinja2 import ChoiceLoader, PackageLoader
 from autoseg.metrics.aggregate import lesion_summary
 from inference.report.encode import svg
 from inference.report.page import MOST_LINES, installed_version, number, page_environment, signed
-from inference.report.pictures import PREDICTION_COLOUR, REFERENCE_COLOUR
+from inference.report.plane import PREDICTION_COLOUR, REFERENCE_COLOUR
 from inference.study.charts import MOST_CLASSES, box_plots, heat_map, lesion_curves
 from inference.study.collect import STRATUM, CellRows
 from inference.study.pictures import CasePicture

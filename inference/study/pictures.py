@@ -19,17 +19,8 @@ from autoseg.plan.study_cells import Cell
 from inference.compare import read_pair
 from inference.report.background_image import Background
 from inference.report.encode import drawn, png
-from inference.report.pictures import (
-    PLANES,
-    Slice,
-    chosen_cases,
-    extent_of,
-    outline,
-    scale_bar,
-    show_plane,
-    slice_of,
-    zoom_box,
-)
+from inference.report.pictures import chosen_cases, slice_of, zoom_box
+from inference.report.plane import PLANES, Slice, extent_of, outline, scale_bar, show_plane
 from inference.study.collect import CellRows
 
 PANEL_HEIGHT = 2.1

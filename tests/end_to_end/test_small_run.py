@@ -125,7 +125,7 @@ def test_from_a_table_to_predictions(dataset, tmp_path, monkeypatch, configurati
     build.write_table(tmp_path / "new", rows)
     autoseg.predict(run.path, tmp_path / "new", tmp_path / "out", config=configuration, device="cpu")
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
-        *("both.mha", "labels.json", "labels_itksnap.txt", "slices.nii.gz")
+        *("both.mha", "labels.json", "labels_itksnap.txt", "measurements.csv", "slices.nii.gz")
     ]
     assert agreement(tmp_path / "out" / "both.mha", classes) > 0.8
     assert agreement(tmp_path / "out" / "slices.nii.gz", classes) > 0.8

@@ -49,8 +49,8 @@ def test_files_and_problems_are_the_same(run, images, tmp_path, monkeypatch) -> 
     assert told["sequence"] == told["overlap"]
     assert [problem.split(":")[0] for problem in told["overlap"]] == ["1", "3"]
     sequence, overlapping = bytes_in(tmp_path / "sequence"), bytes_in(tmp_path / "overlap")
-    # a label map and two probabilities of each, and the names of the classes in two files
-    assert len(sequence) == 4 * 3 + 2 and sequence == overlapping
+    # a label map and two probabilities of each, the names of the classes in two files, and the measurements
+    assert len(sequence) == 4 * 3 + 3 and sequence == overlapping
 
 
 @pytest.mark.parametrize("part", ["prepare_case", "predict_prepared_case", "post_processed"])
@@ -93,4 +93,4 @@ def test_the_bytes_of_an_image_follow_from_its_header(run, images, tmp_path, mon
     predict(run, images, tmp_path / "out")
     sizes = {arguments[0] for arguments in asked}
     assert sizes == {(SHAPE[0] + i) * SHAPE[1] * SHAPE[2] for i in (0, 2, 4, 5)} | {SHAPE[0] * SHAPE[1] * SHAPE[2]}
-    assert all(arguments[1] == [arguments[0]] and arguments[2:] == (1, 2) for arguments in asked), "spacing of 1 mm"
+    assert all(arguments[1] == [arguments[0]] and arguments[2:] == (1, 2, 2) for arguments in asked), "spacing of 1 mm"

@@ -67,7 +67,7 @@ def whole_fold(folder: Path) -> dict[str, Any]:
         "precision": finished.precision,
         "augment_on": finished.augment_on,
         "selected": selected.configurations,
-        "predicted": [path.name for path in (folder / "predicted").iterdir()],
+        "predicted": sorted(path.name for path in (folder / "predicted").iterdir()),
     }
 
 

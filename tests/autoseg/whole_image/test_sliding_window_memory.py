@@ -83,7 +83,7 @@ def test_last_of_all_the_device_keeps_nothing(monkeypatch, another_device) -> No
             raise torch.OutOfMemoryError("CUDA out of memory")
         return device
 
-    monkeypatch.setattr(sliding_window, "_slab_device", on_device_or_not)
+    monkeypatch.setattr(sliding_window, "slab_device", on_device_or_not)
     found = predict_probabilities(holding(9, LACKING[0], shown), IMAGE, batch_size=4, device=another_device, **SETTINGS)
     np.testing.assert_array_equal(found, predict_probabilities(by_place, IMAGE, **SETTINGS))
     assert asked == ["mps", "mps", "mps", "cpu", "cpu"], "4, 2 and 1 at once, then 1 with all else on the CPU"

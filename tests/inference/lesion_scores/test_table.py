@@ -7,10 +7,13 @@ import SimpleITK as sitk
 
 from autoseg.errors import InputError
 from autoseg.image.geometry import Geometry
+from autoseg.metrics.diameters import Diameters
 from autoseg.run_folder.lesion_scores import LesionScores
-from inference.lesion_scores import table as module
+from inference import case_table as module
+from inference.case_table import CaseTable, read_table
 from inference.lesion_scores.components import MeasuredLesion
-from inference.lesion_scores.table import COLUMNS, FILE, LesionTable, read_table, rows_of
+from inference.lesion_scores.table import COLUMNS, FILE, LESIONS, rows_of
+from inference.measurements.table import MEASUREMENTS
 
 GRID = Geometry((4, 5, 6), (3.0, 2.0, 0.5), (10.0, -20.0, 30.0), ((0, 0, 1), (0, 1, 0), (1, 0, 0)))
 SCORES = LesionScores(
@@ -23,10 +26,16 @@ def lesion(volume_ml: float, mean: float = 0.7, centre: tuple[float, float, floa
     return MeasuredLesion(int(volume_ml * 100), volume_ml, mean, 0.9, centre)
 
 
+def rows(case: str, found, scores=SCORES) -> list:
+    """Rows whose diameters and agreement are those of the lesion's place in the list."""
+    extents = [(Diameters(10.0 + i, 5.0 + i), None if i == 0 else i / 10) for i in range(len(found))]
+    return rows_of(case, "lesion", found, extents, scores, GRID)
+
+
 def write(folder, case: str, found, scores=SCORES) -> None:
-    table = LesionTable(folder)
+    table = CaseTable(folder, LESIONS)
     table.begin(case)
-    table.add(rows_of(case, "lesion", found, scores, GRID))
+    table.add(rows(case, found, scores))
     table.write()
 
 
@@ -40,6 +49,8 @@ def test_the_likeliest_come_first_with_score_and_place(tmp_path) -> None:
     read = table(tmp_path)
     assert tuple(read.columns) == COLUMNS
     assert read["score"].tolist() == pytest.approx([0.75, 0.5, 0.2])
+    assert read["largest_diameter_mm"].tolist() == [11, 10, 12] and read["axial_diameter_mm"].tolist() == [6, 5, 7]
+    assert read["agreement"].isna().tolist() == [False, True, False] and read.loc[2, "agreement"] == 0.2
     assert read["lesion"].tolist() == [1, 2, 3] and set(read["case"]) == {"a"}
     image = sitk.Image(6, 5, 4, sitk.sitkUInt8)
     image.SetSpacing((0.5, 2.0, 3.0))
@@ -63,61 +74,74 @@ def test_a_case_that_is_predicted_again_is_replaced_and_others_stay(tmp_path) ->
     write(tmp_path, "a", [lesion(1), lesion(2)])
     write(tmp_path, "=b", [lesion(1)])
     write(tmp_path, "a", [lesion(4)])
-    assert [row[0] for row in read_table(tmp_path)] == ["=b", "a"]
+    assert [row[0] for row in read_table(tmp_path, LESIONS)] == ["=b", "a"]
     assert "'=b" in (tmp_path / FILE).read_text(encoding="utf-8"), "a spreadsheet does not run it"
     write(tmp_path, "a", [])
-    assert [row[0] for row in read_table(tmp_path)] == ["=b"]
+    assert [row[0] for row in read_table(tmp_path, LESIONS)] == ["=b"]
 
 
 def test_former_rows_go_when_their_label_map_is_about_to_be_replaced_and_not_before(tmp_path) -> None:
     write(tmp_path, "a", [lesion(1), lesion(2)])
     write(tmp_path, "b", [lesion(1)])
-    table = LesionTable(tmp_path)
-    assert len(read_table(tmp_path)) == 3
+    table = CaseTable(tmp_path, LESIONS)
+    assert len(read_table(tmp_path, LESIONS)) == 3
     table.begin("a")
-    assert [row[0] for row in read_table(tmp_path)] == ["b"]
+    assert [row[0] for row in read_table(tmp_path, LESIONS)] == ["b"]
 
 
 def test_without_lesions_rows_of_replaced_label_maps_go_all_the_same(tmp_path) -> None:
     write(tmp_path, "a", [lesion(1), lesion(2)])
     write(tmp_path, "b", [lesion(1)])
-    table = LesionTable(tmp_path, lists=False)
+    table = CaseTable(tmp_path, LESIONS, lists=False)
     table.begin("a")
-    table.add(rows_of("a", "lesion", [lesion(1)], SCORES, GRID))
+    table.add(rows("a", [lesion(1)]))
     table.write()
-    assert [row[0] for row in read_table(tmp_path)] == ["b"]
+    assert [row[0] for row in read_table(tmp_path, LESIONS)] == ["b"]
 
 
 def test_rows_are_written_every_few_seconds(tmp_path, monkeypatch) -> None:
     now = [0.0]
     monkeypatch.setattr(module.clock, "now", lambda: now[0])
-    table = LesionTable(tmp_path)
-    table.add(rows_of("a", "lesion", [lesion(1)], SCORES, GRID))
+    table = CaseTable(tmp_path, LESIONS)
+    table.add(rows("a", [lesion(1)]))
     assert not (tmp_path / FILE).exists()
     now[0] = 11.0
-    table.add(rows_of("b", "lesion", [lesion(1)], SCORES, GRID))
-    assert [row[0] for row in read_table(tmp_path)] == ["a", "b"]
-    table.add(rows_of("c", "lesion", [lesion(1)], SCORES, GRID))
+    table.add(rows("b", [lesion(1)]))
+    assert [row[0] for row in read_table(tmp_path, LESIONS)] == ["a", "b"]
+    table.add(rows("c", [lesion(1)]))
     table.write()
-    assert [row[0] for row in read_table(tmp_path)] == ["a", "b", "c"]
+    assert [row[0] for row in read_table(tmp_path, LESIONS)] == ["a", "b", "c"]
+
+
+def test_rows_of_another_table_are_written_before(tmp_path, monkeypatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(module.clock, "now", lambda: now[0])
+    measurements = CaseTable(tmp_path, MEASUREMENTS)
+    now[0] = 5.0
+    lesions = CaseTable(tmp_path, LESIONS)
+    now[0] = 11.0
+    lesions.add(rows("a", [lesion(1)]))
+    assert not (tmp_path / FILE).exists(), "six seconds after it was begun"
+    measurements.add([], after=lesions)
+    assert len(read_table(tmp_path, LESIONS)) == 1 and read_table(tmp_path, MEASUREMENTS) == []
 
 
 def test_an_empty_line_of_an_editor_is_no_row(tmp_path) -> None:
     write(tmp_path, "a", [lesion(1)])
     with (tmp_path / FILE).open("a", encoding="utf-8") as file:
         file.write("\n")
-    assert len(read_table(tmp_path)) == 1
+    assert len(read_table(tmp_path, LESIONS)) == 1
 
 
 @pytest.mark.parametrize("text", ["case,volume\na,3\n", "\0\0", ""])
 def test_another_file_of_this_name_is_not_replaced(tmp_path, text: str) -> None:
     (tmp_path / FILE).write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=r"predicted_lesions\.csv.*move it away"):
-        LesionTable(tmp_path)
+        CaseTable(tmp_path, LESIONS)
     assert (tmp_path / FILE).read_text(encoding="utf-8") == text
 
 
 def test_a_folder_of_this_name_is_told(tmp_path) -> None:
     (tmp_path / FILE).mkdir()
     with pytest.raises(InputError, match="is a folder; move it away"):
-        LesionTable(tmp_path)
+        CaseTable(tmp_path, LESIONS)

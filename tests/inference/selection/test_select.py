@@ -19,6 +19,7 @@ from autoseg.run_folder.selection import ClassRule, Selection, read_selection, s
 from autoseg.run_folder.splits import read_splits, write_splits
 from autoseg.whole_image.out_of_fold import write_probabilities
 from inference.evaluation.evaluate import report_run
+from inference.measurements import held_out
 from inference.selection.fit_post_processing import Fitted
 from inference.selection.select import select_configurations
 from inference.suspects.table import MOST_SUSPECTS, read_suspects
@@ -103,8 +104,13 @@ def test_an_operating_point_for_lesions(made_once, selection) -> None:
         select_configurations(made_once, operating_point="best", workers=1)
 
 
-def test_the_command_writes_what_the_person_can_read_and_edit(run, capsys) -> None:
-    returned = autoseg.select(run.path, workers=1)
+def test_the_command_writes_what_the_person_can_read_and_edit(run, capsys, monkeypatch) -> None:
+    measured: list[tuple[str, str]] = []
+    monkeypatch.setattr(
+        held_out, "write_held_out_agreement", lambda *of, **more: measured.append((of[2], more["device"]))
+    )
+    returned = autoseg.select(run.path, workers=1, agreement=True, device="cpu")
+    assert measured == [("2d", "cpu"), ("3d", "cpu")]
     assert read_selection(run, read_plan(run.plan)) == returned
     text = run.selected.read_text(encoding="utf-8")
     assert not any(case in text for case in CASES), "it goes along with models that are given away"

@@ -1,0 +1,135 @@
+"""A table beside predictions, which grows case by case.
+
+Rows of images that were predicted before into the same folder stay, until their label map is replaced: then they are
+removed, so that no row ever speaks of another label map than the one that is there. New rows are written every few
+seconds; a killed prediction may lack those of its last label maps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoseg.disk.csv_files import TableRefused, csv_text, read_rows
+from autoseg.errors import InputError
+from autoseg.files import write_text
+from autoseg.machine import clock
+from autoseg.run_folder.lock import locked_briefly
+
+SECONDS_BETWEEN_WRITES = 10.0
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of table.
+
+    Args:
+        file: name of its file.
+        columns: names of its columns, the first of which is that of the case.
+        what: what its rows are, for messages.
+    """
+
+    file: str
+    columns: tuple[str, ...]
+    what: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """The cells of a row, the first of which is the name of a case."""
+
+    cells: tuple[object, ...]
+
+
+class CaseTable:
+    """The file of a prediction, which grows case by case.
+
+    Args:
+        folder: folder of the predictions.
+        kind: name and columns of the table.
+        lists: whether rows are added; if not, rows of label maps that are replaced are removed all the same.
+
+    Raises:
+        InputError: the file that is there is not one of these tables.
+    """
+
+    def __init__(self, folder: Path, kind: Kind, *, lists: bool = True) -> None:
+        self._folder, self._kind, self._lists = folder, kind, lists
+        self._before = {cells[0] for cells in read_table(folder, kind)}
+        self._waiting: list[Row] = []
+        self._written_at = clock.now()
+
+    def __enter__(self) -> CaseTable:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Write what waits, also where the prediction is stopped."""
+        self.write()
+
+    def begin(self, case: str) -> None:
+        """Remove the former rows of a case, whose label map is about to be replaced."""
+        if case in self._before:
+            self._before.remove(case)
+            write_rows(self._folder, self._kind, [], without={case})
+
+    def add(self, rows: Iterable[Row], after: CaseTable | None = None) -> None:
+        """Add the rows of a case; they are written now or a few seconds later.
+
+        Args:
+            rows: rows of the case.
+            after: table whose waiting rows are written before these.
+        """
+        if not self._lists:
+            return
+        self._waiting += rows
+        if clock.now() - self._written_at > SECONDS_BETWEEN_WRITES:
+            if after is not None:
+                after.write()
+            self.write()
+
+    def write(self) -> None:
+        """Write what waits; a table without rows is written too."""
+        if not self._lists:
+            return
+        write_rows(self._folder, self._kind, self._waiting)
+        self._waiting, self._written_at = [], clock.now()
+
+
+def write_rows(folder: Path, kind: Kind, rows: Sequence[Row], without: Collection[str] = ()) -> None:
+    """Add rows to the file, atomically.
+
+    Args:
+        folder: folder of the predictions.
+        kind: name and columns of the table.
+        rows: rows that come last.
+        without: names of cases whose former rows are left out.
+
+    Raises:
+        InputError: the file that is there is not one of these tables.
+    """
+    path = folder / kind.file
+    # another prediction may write into this folder
+    with locked_briefly(path):
+        kept = [cells for cells in read_table(folder, kind) if cells[0] not in without]
+        write_text(path, csv_text(kind.columns, [*kept, *(row.cells for row in rows)]))
+
+
+def read_table(folder: Path, kind: Kind) -> list[list[str]]:
+    """Cells of each row of the file in a folder of predictions; none where there is no file.
+
+    Raises:
+        InputError: the file that is there is not one of these tables.
+    """
+    path = folder / kind.file
+    if not path.exists():
+        return []
+    try:
+        lines = [cells for _, cells in read_rows(path) if cells]
+    except (TableRefused, IsADirectoryError) as error:
+        why = error.told(path) if isinstance(error, TableRefused) else f"{path}: is a folder"
+        raise InputError(f"{why}; move it away, it is not replaced") from None
+    width = len(kind.columns)
+    if not lines or lines[0] != list(kind.columns) or any(len(cells) != width for cells in lines):
+        raise InputError(f"{path}: is no table of {kind.what} of this release; move it away, it is not replaced")
+    return lines[1:]

@@ -1,0 +1,54 @@
+"""Measures the predicted lesions of an image: the rows of `predicted_lesions.csv`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+
+from autoseg.metrics.diameters import diameters
+from autoseg.plan.plan import Plan
+from autoseg.run_folder.lesion_scores import LesionScores
+from autoseg.whole_image.mixture import Mixture
+from inference.case_table import Row
+from inference.lesion_scores.components import numbered, numbered_lesions
+from inference.lesion_scores.table import rows_of
+from inference.measurements.agreement import MemberMap, lesion_agreement
+from inference.measurements.classes import axial_axis
+
+
+def lesion_rows(
+    case: str,
+    classes: NDArray[np.uint8],
+    mixture: Mixture,
+    maps: Sequence[MemberMap],
+    plan: Plan,
+    scores: Mapping[str, LesionScores],
+) -> Iterator[Row]:
+    """Rows of the predicted lesions of a case, class by class.
+
+    Args:
+        case: name of the case.
+        classes: predicted class indices (z, y, x) of the whole reoriented image.
+        mixture: probabilities on the grid of the image's crop.
+        maps: label maps of the members; fewer than two have no agreement.
+        plan: names the classes that are lesions.
+        scores: how lesions are scored, by class name.
+    """
+    grid, labels = mixture.record.reoriented, plan.labels
+    axial = axial_axis(grid)
+    for name in plan.lesions:
+        index = labels.foreground.index(name) + 1
+        parts, count = numbered(labels.mask(classes, index))
+        found = numbered_lesions(parts, count, mixture, index)
+        boxes = cc3d.statistics(parts)["bounding_boxes"][1:] if count else []
+        extents = [
+            (
+                diameters(parts[box] == number, grid.spacing, axial),
+                lesion_agreement(maps, labels, index, parts, number, box),
+            )
+            for number, box in enumerate(boxes, start=1)
+        ]
+        yield from rows_of(case, name, found, extents, scores.get(name), grid)

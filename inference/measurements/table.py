@@ -1,0 +1,86 @@
+"""`measurements.csv`: sizes and agreement of every class in every predicted image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoseg.errors import InputError
+from inference.case_table import Kind, Row, read_table
+from inference.measurements.classes import ClassMeasurement
+
+COLUMNS = (
+    *("case", "class", "voxels", "volume_ml", "components", "largest_diameter_mm", "axial_diameter_mm"),
+    *("mean_probability", "agreement", "notes"),
+)
+"""A row for each class of a case, also where it is absent. `agreement` is empty where it is not measured or no member
+marks anything; `notes` says of the case what a person should look at."""
+
+MEASUREMENTS = Kind("measurements.csv", COLUMNS, "measurements")
+BETWEEN_NOTES = " | "
+
+
+@dataclass(frozen=True)
+class Line:
+    """What the order of checking needs of a row.
+
+    Args:
+        case: name of the case.
+        class_name: name of the class.
+        voxels: number of its voxels.
+        agreement: how far the members agree on it; None where that is not known.
+        notes: what is said of the case.
+    """
+
+    case: str
+    class_name: str
+    voxels: int
+    agreement: float | None
+    notes: tuple[str, ...]
+
+
+def rows_of(
+    case: str, found: Sequence[ClassMeasurement], agreement: Sequence[float | None], notes: Sequence[str]
+) -> list[Row]:
+    """Rows of a case.
+
+    Args:
+        case: name of the case.
+        found: measurements of its classes.
+        agreement: how far the members agree on each of them; None = not known.
+        notes: sentences on the case.
+    """
+    told = BETWEEN_NOTES.join(notes)
+    rows = []
+    for one, agreed in zip(found, agreement, strict=True):
+        size = one.largest
+        lengths = ("", "") if size is None else (f"{size.largest_mm:.4g}", f"{size.axial_mm:.4g}")
+        mean = "" if one.mean_probability is None else f"{one.mean_probability:.4g}"
+        share = "" if agreed is None else f"{agreed:.3f}"
+        cells = (one.voxels, f"{one.volume_ml:.6g}", one.components, *lengths, mean, share)
+        rows.append(Row((case, one.name, *cells, told)))
+    return rows
+
+
+def read_lines(folder: Path) -> list[Line]:
+    """What the table in a folder of predictions says; nothing where there is none.
+
+    Raises:
+        InputError: the file that is there is not one of these tables.
+    """
+    lines = []
+    for cells in read_table(folder, MEASUREMENTS):
+        row = dict(zip(COLUMNS, cells, strict=True))
+        try:
+            voxels, agreement = int(row["voxels"]), float(row["agreement"]) if row["agreement"] else None
+            if agreement is not None and not 0 <= agreement <= 1:
+                raise ValueError(agreement)
+        except ValueError:
+            raise InputError(
+                f"{folder / MEASUREMENTS.file}: the row of {row['case']}, {row['class']} is malformed; "
+                "move the table away, it is not replaced"
+            ) from None
+        notes = tuple(row["notes"].split(BETWEEN_NOTES)) if row["notes"] else ()
+        lines.append(Line(row["case"], row["class"], voxels, agreement, notes))
+    return lines
