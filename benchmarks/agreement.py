@@ -34,7 +34,8 @@ from autoseg.terminal import open_console
 from inference.compare import Pair, compare_all
 from inference.measurements.check_order import always_there, check_order
 from inference.measurements.table import Line, read_lines
-from inference.predict import output_files, predict_cases
+from inference.output_files import output_files
+from inference.predict import predict_cases
 
 TEST_FOLDS = 2
 WORST = 0.2

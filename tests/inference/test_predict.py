@@ -14,7 +14,7 @@ from autoseg.dataset.inputs import read_inputs
 from autoseg.errors import InputError, PartialFailure
 from autoseg.image.geometry import Geometry
 from autoseg.image.image import read_image, read_label
-from inference.predict import output_ending
+from inference.output_files import output_ending
 from tests.autoseg.image.dicom import write as dicom
 from tests.autoseg.image.nifti import files as nifti
 from tests.inference.bright_run import SHAPE, predict, run, voxels, write

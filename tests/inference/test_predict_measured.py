@@ -10,7 +10,7 @@ from PIL import Image as Picture
 
 import autoseg
 import inference.ensemble
-import inference.predict_image
+import inference.outputs
 from autoseg.dataset.inputs import read_inputs
 from autoseg.errors import InputError
 from autoseg.image.image import read_label
@@ -147,7 +147,7 @@ def test_an_interrupted_prediction_goes_on(run, tmp_path, monkeypatch) -> None:
     for name in "abc":
         write(tmp_path / "in" / f"{name}.nii.gz", array)
     cases = read_inputs([tmp_path / "in"], ("T1",))
-    real = inference.predict_image.post_processed
+    real = inference.outputs.post_processed
     seen = []
 
     def interrupted(*arguments):
@@ -156,7 +156,7 @@ def test_an_interrupted_prediction_goes_on(run, tmp_path, monkeypatch) -> None:
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(inference.predict_image, "post_processed", interrupted)
+    monkeypatch.setattr(inference.outputs, "post_processed", interrupted)
     with pytest.raises(KeyboardInterrupt):
         predict(run, cases, tmp_path / "out", mirror=False, skip_existing=True)
     assert [path.name for path in (tmp_path / "out").glob("*.nii.gz")] == ["a.nii.gz"]
@@ -218,6 +218,8 @@ def test_the_command_has_the_options(run, tmp_path, capsys) -> None:
     found = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert found == {
         "a.nii.gz",
+        "labels.json",
+        "labels_itksnap.txt",
         "measurements.csv",
         "members/3d_0/a.nii.gz",
         "members/3d_1/a.nii.gz",

@@ -8,7 +8,7 @@ import pytest
 from autoseg.dataset.inputs import read_inputs
 from autoseg.errors import AutosegError
 from autoseg.machine import overlap
-from inference import predict_image
+from inference import outputs, predict_image
 from tests.inference.bright_run import SHAPE, predict, run, voxels, write
 
 __all__ = ["run"]
@@ -57,7 +57,8 @@ def test_files_and_problems_are_the_same(run, images, tmp_path, monkeypatch) -> 
 def test_an_error_of_any_part_is_told_of_its_image_and_the_others_go_on(run, tmp_path, monkeypatch, part) -> None:
     monkeypatch.setattr(overlap, "OVERLAPPING", ALWAYS)
     images = read_inputs([write(tmp_path / "in" / f"{i}.nii.gz", voxels(i)).parent for i in range(4)][:1], ("T1",))
-    real, calls = getattr(predict_image, part), []
+    module = outputs if part == "post_processed" else predict_image
+    real, calls = getattr(module, part), []
 
     def fails_at_the_second(*arguments, **options):
         calls.append(part)
@@ -66,7 +67,7 @@ def test_an_error_of_any_part_is_told_of_its_image_and_the_others_go_on(run, tmp
             raise AutosegError("broken on purpose")
         return real(*arguments, **options)
 
-    monkeypatch.setattr(predict_image, part, fails_at_the_second)
+    monkeypatch.setattr(module, part, fails_at_the_second)
     assert predict(run, images, tmp_path / "out")[0] == ("1: broken on purpose",)
     assert sorted(path.name for path in (tmp_path / "out").glob("*.nii.gz")) == ["0.nii.gz", "2.nii.gz", "3.nii.gz"]
 

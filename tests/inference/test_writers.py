@@ -18,7 +18,7 @@ from autoseg.image.label_file import read_labels
 from autoseg.image.labels import LabelRegion, Labels
 from autoseg.image.writing.dicom_sources import Source, read_source
 from autoseg.plan.plan import read_plan, write_plan
-from inference.predict import output_files
+from inference.output_files import output_files
 from inference.writers import OutputFormat
 from tests.autoseg.image.dicom import write as dicom
 from tests.autoseg.image.writing import by_hand
@@ -43,7 +43,9 @@ def series_of(folder: Path, array: np.ndarray) -> Path:
 def test_names_and_colours_lie_beside_label_maps(run, tmp_path) -> None:
     write(tmp_path / "in" / "a.nii.gz", voxels())
     assert predict(run, read_inputs([tmp_path / "in"], ("T1",)), tmp_path / "out")[0] == ()
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.nii.gz", "labels.json", "labels_itksnap.txt"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        *("a.nii.gz", "labels.json", "labels_itksnap.txt", "measurements.csv")
+    ]
     found = json.loads((tmp_path / "out" / "labels.json").read_text(encoding="utf-8"))
     assert found["labels"] == [{"value": 500, "name": "bright", "colour": "#E69F00"}]
     (tmp_path / "out" / "labels.json").write_text("{}", encoding="utf-8")
@@ -108,14 +110,14 @@ def test_a_series_that_lacks_an_identifier_is_reported_and_the_others_go_on(run,
     cases = read_inputs([tmp_path / "in" / name for name in "ab"], ("T1",))
     (problem,), _ = predict(run, cases, tmp_path / "out", output_format=DICOM_SEG)
     assert problem.startswith("a: ") and "has no FrameOfReferenceUID" in problem
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["b.dcm", "b_report.dcm"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["b.dcm", "b_report.dcm", "measurements.csv"]
 
 
 def test_a_series_that_changes_meanwhile_is_reported(run, tmp_path, monkeypatch) -> None:
     series = series_of(tmp_path / "in" / "series", voxels())
     monkeypatch.setattr("inference.dicom_writer.read_source", moved)
     (problem,), _ = predict(run, read_inputs([series], ("T1",)), tmp_path / "out", output_format=DICOM_SEG)
-    assert "has changed while it was predicted" in problem and not list((tmp_path / "out").glob("*"))
+    assert "has changed while it was predicted" in problem and not list((tmp_path / "out").glob("*.dcm"))
 
 
 def moved(path: Path) -> Source:

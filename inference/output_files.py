@@ -1,0 +1,77 @@
+"""Names the files of predictions, and refuses to overwrite what was given."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from autoseg.dataset.case import Case
+from autoseg.errors import InputError
+from autoseg.image.flat.kind import LABEL_ENDING, is_picture
+from autoseg.image.path_choice import split_choice
+
+# Formats with header and voxels in one file, so that a label map can be written under another name and renamed.
+SINGLE_FILE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
+# Formats with header and voxels in two files, and the format in which their label maps are written instead.
+_INSTEAD = {".mhd": ".mha", ".nhdr": ".nrrd"}
+DEFAULT_ENDING = ".nii.gz"
+
+
+def output_files(
+    cases: Sequence[Case], output: Path, endings: Callable[[Case], Sequence[str]] | None = None
+) -> tuple[Path, ...]:
+    """File of each case's prediction in the folder `output`.
+
+    Args:
+        cases: cases that will be predicted.
+        output: folder for the predictions.
+        endings: what follows a case's name in its files, of which the first is the prediction; None = the ending of a
+            label map in its image's format.
+
+    Raises:
+        InputError: there is no case, two cases have the same name, or an output would overwrite an input.
+    """
+    if not cases:
+        raise InputError("no image to predict was found")
+    of_case = endings or (lambda case: (output_ending(case),))
+    files = [[output / f"{case.name}{ending}" for ending in of_case(case)] for case in cases]
+    names = [case.name for case in cases]
+    every = [file.name for of_one in files for file in of_one]
+    twice = sorted({name for name in names if names.count(name) > 1}) or sorted(
+        {name for name in every if every.count(name) > 1}
+    )
+    if twice:
+        raise InputError(f"{', '.join(twice)}: several inputs have this name; predict them into separate folders")
+    refuse_overwriting(cases, [file for of_one in files for file in of_one])
+    return tuple(of_one[0] for of_one in files)
+
+
+def refuse_overwriting(cases: Sequence[Case], targets: Sequence[Path]) -> None:
+    """Refuse to write files that are inputs.
+
+    Raises:
+        InputError: one of `targets` is an image of one of the cases.
+    """
+    # `Path.resolve` fails at a loop of links, which is told when its case is read
+    inputs = {os.path.realpath(image) for case in cases for image in case.images if image is not None}
+    overwritten = [target for target in targets if os.path.realpath(target) in inputs]
+    if overwritten:
+        raise InputError(f"{overwritten[0]}: is an input and would be overwritten; choose another output folder")
+
+
+def output_ending(case: Case) -> str:
+    """File ending of a case's label map: that of its first image, `.png` for pictures, `.nii.gz` for others."""
+    image = next((image for image in case.images if image is not None), None)
+    if image is None:
+        return DEFAULT_ENDING
+    image, chosen = split_choice(image)
+    if chosen or image.is_dir():
+        return DEFAULT_ENDING
+    if is_picture(image):
+        return LABEL_ENDING
+    name = image.name.lower()
+    for ending in SINGLE_FILE_ENDINGS:
+        if name.endswith(ending):
+            return ending
+    return _INSTEAD.get(image.suffix.lower(), DEFAULT_ENDING)
