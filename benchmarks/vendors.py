@@ -133,9 +133,11 @@ class Converted:
     """
 
     def __init__(self, folder: Path, written: Path, program: str) -> None:
-        # -b y: a file beside each image that states its series; names by series and a count
+        # -b y: a file beside each image that states its series; -p n: values by the standard, not by private elements
         subprocess.run(
-            [program, "-b", "y", "-z", "n", "-f", "%s_%j", "-o", written, folder], capture_output=True, check=False
+            [program, "-b", "y", "-z", "n", "-p", "n", "-f", "%s_%j", "-o", written, folder],
+            capture_output=True,
+            check=False,
         )
         self._by_number: dict[str, list[Path]] = defaultdict(list)
         for about in sorted(written.glob("*.json")):
