@@ -28,7 +28,8 @@ def why_elsewhere(case: Case, record: CaseRecord) -> str:
     Raises:
         ImageError: a header cannot be read.
     """
-    if record.nifti is not None:
+    # records of today have the field, also where the image is no NIfTI file
+    if "nifti" in record.model_fields_set:
         return ""
     first, *others = dict.fromkeys(image for image in case.images if image is not None)
     places = [(first, record.stored), *((image, None) for image in others)]

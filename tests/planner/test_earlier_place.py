@@ -1,6 +1,7 @@
 """Cases that an earlier release placed by ITK's choice of transform are preprocessed anew where that was another."""
 
 import io
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import SimpleITK as sitk
 from rich.console import Console
 
 from autoseg.dataset.case import Case, Dataset
+from autoseg.disk.checksums import write_checksums
 from autoseg.image.image_header import geometry_of
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.paths import RunFolder
@@ -57,6 +59,10 @@ def as_an_earlier_release(run: RunFolder, cases: Dataset) -> None:
         by_itk = geometry_of(sitk.ReadImage(str(one.images[0])))
         record = opened.record.changed(stored=by_itk, nifti=None)
         write_case(folder, record, opened.image[:], opened.label[:], opened.foreground)
+        fields = json.loads((folder / "case.json").read_text(encoding="utf-8"))
+        del fields["nifti"]
+        (folder / "case.json").write_text(json.dumps(fields), encoding="utf-8")
+        write_checksums(folder, ("image.b2nd", "label.b2nd", "foreground.safetensors", "case.json"))
 
 
 def preprocessed(dataset: Dataset, run: RunFolder, plan: Plan = PLAN) -> tuple[dict[str, int], str]:
@@ -99,3 +105,15 @@ def test_cases_that_lie_elsewhere_now_are_preprocessed_again_once(dataset: Datas
     assert read_record(run.case("3d", "both")).stored.origin == pytest.approx((-12, 20, 30))
     assert require_intact(run.case("3d", "alike"))
     assert preprocessed(dataset, run) == (after, "")
+
+
+def test_a_first_sequence_that_is_no_nifti_is_no_sign_of_an_earlier_release(tmp_path: Path, dataset: Dataset) -> None:
+    """The second sequence is a NIfTI file of two transforms; the record of the case has no fields of a header."""
+    second = dataset.cases[2]
+    plain = sitk.ReadImage(str(second.images[0]))
+    sitk.WriteImage(plain, str(tmp_path / "first.nrrd"))
+    mixed = replace(dataset, cases=(replace(second, images=(tmp_path / "first.nrrd", second.images[1])),))
+    run = RunFolder(tmp_path / "run")
+    made, _ = preprocessed(mixed, run)
+    again, told = preprocessed(mixed, run)
+    assert again == made and told == ""
