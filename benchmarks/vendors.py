@@ -11,7 +11,6 @@ Index: `pip install dcm2niix`).
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import subprocess
 import tempfile
@@ -133,17 +132,12 @@ class Converted:
     """
 
     def __init__(self, folder: Path, written: Path, program: str) -> None:
-        # -b y: a file beside each image that states its series; -p n: values by the standard, not by private elements
-        subprocess.run(
-            [program, "-b", "y", "-z", "n", "-p", "n", "-f", "%s_%j", "-o", written, folder],
-            capture_output=True,
-            check=False,
-        )
+        # -p n: values by the standard, not by private elements; names begin with the number of the series
+        options = ["-b", "n", "-z", "n", "-p", "n", "-f", "%s_%j"]
+        subprocess.run([program, *options, "-o", written, folder], capture_output=True, check=False)
         self._by_number: dict[str, list[Path]] = defaultdict(list)
-        for about in sorted(written.glob("*.json")):
-            number = json.loads(about.read_text(encoding="utf-8", errors="replace")).get("SeriesNumber")
-            if about.with_suffix(".nii").exists():
-                self._by_number[str(number)].append(about.with_suffix(".nii"))
+        for image in sorted(written.glob("*.nii")):
+            self._by_number[image.name.split("_")[0]].append(image)
 
     def compared(self, image: Image, number: str) -> str:
         """The column of the table: whether one of the images of the series has the same values at the same places."""

@@ -14,7 +14,12 @@ LABEL_FOLDERS = frozenset(
 )
 """Names of folders, in lower case, that hold label maps."""
 
-IMAGE_FOLDERS = frozenset(("image", "images", "imagestr", "img", "imgs", "scan", "scans", "volume", "volumes", "data"))
+IMAGE_FOLDERS = frozenset(
+    (
+        *("image", "images", "imagestr", "img", "imgs", "scan", "scans", "volume", "volumes", "data", "raw", "input"),
+        *("inputs", "photo", "photos", "picture", "pictures", "foto", "fotos", "nifti", "niftis", "mr", "mri"),
+    )
+)
 """Names of folders, in lower case, that hold images, which tells nothing more."""
 
 _LABEL_WORDS = frozenset(

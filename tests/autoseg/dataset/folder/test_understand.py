@@ -30,6 +30,7 @@ LAYOUTS = {
         {"image": "Images/{}.nii"},
         "Segmentations/{}.seg.nrrd",
     ),
+    "photos, masks": (["photos/{}.jpg", "masks/{}.png"], {"image": "photos/{}.jpg"}, "masks/{}.png"),
     "scans, masks, sequences": (
         ["scans/{}_T1.nii.gz", "scans/{}_t2w.nii.gz", "masks/{}.nii.gz"],
         {"T1": "scans/{}_T1.nii.gz", "T2": "scans/{}_t2w.nii.gz"},
