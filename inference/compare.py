@@ -13,6 +13,7 @@ from autoseg.dataset.grids import difference, placed_on
 from autoseg.dataset.lattice import on_one_lattice
 from autoseg.errors import AutosegError, ImageError
 from autoseg.image.annotated_classes import EVERY, AnnotatedClasses, names_of_unknown
+from autoseg.image.flat.resolution import alike, in_mm
 from autoseg.image.geometry import ROUNDING_VOXELS
 from autoseg.image.image import Image, read_geometry, read_label
 from autoseg.image.label_file import names_classes, read_labels
@@ -112,9 +113,8 @@ def read_pair(pair: Pair, labels: Labels) -> tuple[Image, Image]:
             raise ImageError(f"{cropped} {error} (beside {other})") from None
         return _told_beside(pair, reference, prediction, f"up to {off:.3g} voxels" if off > ROUNDING_VOXELS else "")
     same_shape = reference.geometry.shape == prediction.geometry.shape
-    if same_shape and (reference.sized_by, prediction.sized_by) == ("assumed", "stated"):
-        # label maps seldom state the size of their pixels; a prediction has that of its image
-        reference = replace(reference, geometry=prediction.geometry)
+    if same_shape and reference.sized_by and prediction.sized_by == "stated":
+        reference = _sized_as(reference, prediction, pair)
     placed = placed_on(prediction, reference.geometry, reference.others)
     if placed is None:
         raise ImageError(
@@ -123,6 +123,22 @@ def read_pair(pair: Pair, labels: Labels) -> tuple[Image, Image]:
             f"{pair.reference.name}); predict the image that the reference was drawn on"
         )
     return _told_beside(pair, reference, replace(prediction, array=placed.array), placed.beside)
+
+
+def _sized_as(reference: Image, prediction: Image, pair: Pair) -> Image:
+    """The reference with the pixels of the prediction, which are those of its image, or what --spacing gave.
+
+    Label maps seldom state the size of their pixels; where one states another, it is told.
+    """
+    (_, *own), (_, *taken) = reference.geometry.spacing, prediction.geometry.spacing
+    sized = replace(reference, geometry=prediction.geometry)
+    if reference.sized_by == "assumed" or alike((own[0], own[1]), (taken[0], taken[1])):
+        return sized
+    note = (
+        f"{pair.reference.name} states {in_mm((own[0], own[1]))} a pixel, and {in_mm((taken[0], taken[1]))} is taken, "
+        f"as {pair.prediction.name} states it"
+    )
+    return replace(sized, done=(*reference.done, note))
 
 
 def _told_beside(pair: Pair, reference: Image, prediction: Image, beside: str) -> tuple[Image, Image]:

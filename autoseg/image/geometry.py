@@ -6,6 +6,7 @@ Array axes are (z, y, x) throughout; spacing is in mm in that order. World coord
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -16,6 +17,9 @@ Shape = tuple[int, int, int]
 Spacing = tuple[float, float, float]
 Corners = tuple[Shape, Shape]
 """Box in voxels as (lower, upper), each (z, y, x), upper end excluded."""
+
+STRAIGHT = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
+"""Directions of array axes (z, y, x) that grow to superior, posterior and left."""
 
 ROUNDING_VOXELS = 1e-3
 """A smaller difference between two grids, as a fraction of a voxel, is rounding: NIfTI stores single precision."""
@@ -90,6 +94,19 @@ class Geometry:
         letters = (("R", "L"), ("A", "P"), ("I", "S"))
         world = closest_world_axes(self)
         return "".join(letters[axis][self.direction[a][axis] > 0] for a, axis in enumerate(world))
+
+
+def flat_axis(shape: Sequence[int]) -> int | None:
+    """Axis (0 = z, 1 = y, 2 = x) along which an image has a single voxel; None for a volume, one line or one voxel.
+
+    Args:
+        shape: number of voxels along the axes (z, y, x) of the whole image, not of a box in it.
+
+    Examples:
+        >>> flat_axis((1, 40, 50)), flat_axis((40, 50, 1)), flat_axis((9, 40, 50)), flat_axis((1, 1, 50))
+        (0, 2, None, None)
+    """
+    return shape.index(1) if shape.count(1) == 1 else None
 
 
 def corner_voxels(shape: Shape) -> NDArray[np.float64]:

@@ -14,13 +14,10 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from autoseg.errors import ImageError, InputError
-from autoseg.image.geometry import Geometry
+from autoseg.image.geometry import STRAIGHT, Geometry
 from autoseg.image.image import Image, from_sitk
 from autoseg.image.image_header import COMPLEX, itk_errors_told, require_image
 from autoseg.image.sound_geometry import require_sound
-
-STRAIGHT = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
-"""Directions of array axes (z, y, x) that grow to superior, posterior and left."""
 
 
 def image_in_memory(given: object, name: Path, spacing: Sequence[float] | None) -> Image:

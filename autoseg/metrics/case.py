@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from autoseg.errors import InputError
 from autoseg.image.annotated_classes import EVERY, AnnotatedClasses, known_outputs
 from autoseg.image.class_boxes import class_boxes, hull
-from autoseg.image.geometry import Spacing
+from autoseg.image.geometry import Spacing, flat_axis
 from autoseg.image.labels import Labels
 from autoseg.metrics.lesions import LesionMatch, match_lesions
 from autoseg.metrics.surface import TOLERANCE_MM, SurfaceMetrics, surface_metrics
@@ -146,8 +146,7 @@ def case_metrics(
                 "a prediction says of every voxel what it is. Are reference and prediction exchanged?"
             )
         truth = truth * annotated
-    # an image of one line or one voxel is left as it is
-    flat = truth.shape.index(1) if truth.shape.count(1) == 1 else None
+    flat = flat_axis(truth.shape)
     known_classes = known_outputs(labels, annotated_classes)
     boxes = zip(class_boxes(truth, labels), class_boxes(guess, labels), known_classes, strict=True)
     rows = []

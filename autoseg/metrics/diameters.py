@@ -41,13 +41,16 @@ class Diameters:
     axial_mm: float
 
 
-def diameters(mask: NDArray[np.bool_], spacing: Spacing, axial: int = 0) -> Diameters:
+def diameters(mask: NDArray[np.bool_], spacing: Spacing, axial: int = 0, flat_axis: int | None = None) -> Diameters:
     """Measure the diameters of a component.
+
+    In an image of one slice both are measured in its plane: its thickness is no length of what it shows.
 
     Args:
         mask: voxels (z, y, x) of the component, at least one of them set; cut to its box, to save time.
         spacing: spacing (z, y, x) in mm.
         axial: axis across the axial slices (0 = z, 1 = y, 2 = x).
+        flat_axis: axis along which the whole image has a single voxel; None = it is a volume.
 
     Examples:
         Three voxels in a row, of 2 mm each, in one slice of 1 mm.
@@ -56,6 +59,10 @@ def diameters(mask: NDArray[np.bool_], spacing: Spacing, axial: int = 0) -> Diam
         >>> diameters(np.ones((1, 1, 3), bool), (1.0, 1.0, 2.0))
         Diameters(largest_mm=6.0, axial_mm=6.0)
     """
+    if flat_axis is not None:
+        in_plane = diameters(mask, spacing, flat_axis).axial_mm
+        axial_mm = in_plane if axial == flat_axis else _longest_row(mask, spacing, axial, flat_axis)
+        return Diameters(in_plane, axial_mm)
     mask = np.moveaxis(mask, axial, 0)
     mm = np.array([spacing[axial], *(spacing[axis] for axis in range(3) if axis != axial)])
     step = np.array([mm[0] / 2, 0.0, 0.0])
@@ -67,6 +74,21 @@ def diameters(mask: NDArray[np.bool_], spacing: Spacing, axial: int = 0) -> Diam
         inside, across = (np.insert(of_plane, 0, index * mm[0], axis=1) for of_plane in (faces, centres))
         points += [inside, across - step, across + step]
     return Diameters(_farthest(_corners(np.concatenate(points))), longest)
+
+
+def _longest_row(mask: NDArray[np.bool_], spacing: Spacing, axial: int, flat_axis: int) -> float:
+    """Largest length in mm within an axial slice of an image of one slice, of which it is a row.
+
+    Args:
+        mask: voxels (z, y, x) of the component.
+        spacing: spacing (z, y, x) in mm.
+        axial: axis across the axial slices.
+        flat_axis: another axis, across the image's only slice.
+    """
+    (plane,) = np.moveaxis(mask, (flat_axis, axial), (0, 1))
+    first, last = _ends_of_rows(plane)[:, 1].reshape(2, -1)
+    # of the axes 0, 1 and 2, the third one
+    return float((last - first + 1).max() * spacing[3 - flat_axis - axial])
 
 
 def _ends_of_rows(plane: NDArray[np.bool_]) -> NDArray[np.intp]:

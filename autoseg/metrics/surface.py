@@ -51,12 +51,13 @@ def surface_metrics(
         tolerance_mm: distance in mm up to which surfaces agree, for the surface Dice.
         flat_axis: axis (0 = z, 1 = y, 2 = x) along which the image has a single voxel; None = it is a volume.
     """
+    present = bool(reference.any()), bool(prediction.any())
+    if not all(present):
+        # the arrays may be of no voxel, and then have no axis to leave out
+        return SurfaceMetrics(None, 0.0 if any(present) else None)
     if flat_axis is not None:
         reference, prediction = (mask.squeeze(flat_axis) for mask in (reference, prediction))
     lengths = [mm for axis, mm in enumerate(spacing) if axis != flat_axis]
-    present = bool(reference.any()), bool(prediction.any())
-    if not all(present):
-        return SurfaceMetrics(None, 0.0 if any(present) else None)
     # imported here, since MONAI and torch take seconds to import
     import torch
     from monai.metrics.hausdorff_distance import compute_hausdorff_distance

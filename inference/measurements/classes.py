@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.image.class_boxes import class_boxes
-from autoseg.image.geometry import Geometry, Spacing, to_canonical
+from autoseg.image.geometry import Geometry, flat_axis, to_canonical
 from autoseg.image.labels import Labels
 from autoseg.metrics.diameters import Diameters, diameters
 from autoseg.whole_image.mixture import Mixture
@@ -88,7 +88,7 @@ def _measured(
         voxels,
         voxels * float(np.prod(grid.spacing)) / 1000,
         int(count),
-        _largest_diameters(parts, bounds, grid.spacing, axial_axis(grid)),
+        _largest_diameters(parts, bounds, grid),
         _mean_probability(mask, box, mixture, index),
         int(sizes.max()),
         (z, y, x),
@@ -112,9 +112,7 @@ def _nearest(
     raise AssertionError("a component has voxels in its box")
 
 
-def _largest_diameters(
-    parts: NDArray[np.integer], bounds: NDArray[np.int64], spacing: Spacing, axial: int
-) -> Diameters:
+def _largest_diameters(parts: NDArray[np.integer], bounds: NDArray[np.int64], grid: Geometry) -> Diameters:
     """The largest diameters of any component.
 
     A diameter is at most the diagonal of its component's box, so that most components need not be measured.
@@ -122,10 +120,10 @@ def _largest_diameters(
     Args:
         parts: number of the component at each voxel (z, y, x), from 1; 0 elsewhere.
         bounds: first and last voxel (component, axis, 2) of each component.
-        spacing: spacing (z, y, x) in mm.
-        axial: axis across the axial slices.
+        grid: grid of the whole image.
     """
-    edges = (bounds[..., 1] - bounds[..., 0] + 1) * np.asarray(spacing)
+    axial, flat = axial_axis(grid), flat_axis(grid.shape)
+    edges = (bounds[..., 1] - bounds[..., 0] + 1) * np.asarray(grid.spacing)
     in_plane = np.delete(edges, axial, axis=1)
     known: dict[int, Diameters] = {}
     best = [0.0, 0.0]
@@ -134,7 +132,7 @@ def _largest_diameters(
             if at_most[number] <= best[which]:
                 break
             if number not in known:
-                known[number] = diameters(parts[_slices(bounds[number])] == number + 1, spacing, axial)
+                known[number] = diameters(parts[_slices(bounds[number])] == number + 1, grid.spacing, axial, flat)
             best = [max(best[0], known[number].largest_mm), max(best[1], known[number].axial_mm)]
     return Diameters(*best)
 

@@ -8,6 +8,7 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
+from autoseg.image.geometry import flat_axis
 from autoseg.metrics.diameters import diameters
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.lesion_scores import LesionScores
@@ -38,7 +39,7 @@ def lesion_rows(
         scores: how lesions are scored, by class name.
     """
     grid, labels = mixture.record.reoriented, plan.labels
-    axial = axial_axis(grid)
+    axial, flat = axial_axis(grid), flat_axis(grid.shape)
     for name in plan.lesions:
         index = labels.foreground.index(name) + 1
         parts, count = numbered(labels.mask(classes, index))
@@ -46,7 +47,7 @@ def lesion_rows(
         boxes = cc3d.statistics(parts)["bounding_boxes"][1:] if count else []
         extents = [
             (
-                diameters(parts[box] == number, grid.spacing, axial),
+                diameters(parts[box] == number, grid.spacing, axial, flat),
                 lesion_agreement(maps, labels, index, parts, number, box),
             )
             for number, box in enumerate(boxes, start=1)

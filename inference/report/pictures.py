@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from autoseg.chart_style import own_style
 from autoseg.image.annotated_classes import EVERY, AnnotatedClasses, not_annotated
 from autoseg.image.flat.kind import has_no_place
-from autoseg.image.geometry import Geometry, Shape, to_canonical
+from autoseg.image.geometry import Geometry, Shape, flat_axis, to_canonical
 from autoseg.image.image import Image
 from autoseg.image.labels import Labels
 from autoseg.metrics import CaseMetrics, by_case
@@ -171,8 +171,8 @@ def fullest_slice(classes: NDArray[np.uint8], axis: int) -> int:
 
 def slice_axis(geometry: Geometry) -> int:
     """The axis of a single voxel, else the one whose spacing is clearly coarsest; 0 (z) if no axis is."""
-    if 1 in geometry.shape:
-        return geometry.shape.index(1)
+    if (flat := flat_axis(geometry.shape)) is not None:
+        return flat
     coarsest = int(np.argmax(geometry.spacing))
     return coarsest if geometry.spacing[coarsest] > _ISOTROPIC * sorted(geometry.spacing)[1] else 0
 

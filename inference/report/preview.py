@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from autoseg.chart_style import own_style
 from autoseg.files import replaced_when_done
 from autoseg.image.flat.kind import has_no_place
-from autoseg.image.geometry import Geometry, to_canonical
+from autoseg.image.geometry import Geometry, flat_axis, to_canonical
 from autoseg.image.image import Image
 from autoseg.image.labels import Labels
 from inference.report.encode import drawn, png_bytes
@@ -66,8 +66,9 @@ def write_preview(
     at = [n - 1 - i if flip else i for i, n, flip in zip(at, shown.shape, turn.flips, strict=True)]
     voxels = None if image is None else to_canonical(image.geometry).apply(image.array[0])
     # an image of one slice is shown whole
-    flat = [axis for axis in range(3) if shown.shape[axis] == 1]
-    slices = [_slice(shown, voxels, turn.apply_to_geometry(grid), axis, at[axis]) for axis in flat[:1] or range(3)]
+    flat = flat_axis(shown.shape)
+    axes = range(3) if flat is None else (flat,)
+    slices = [_slice(shown, voxels, turn.apply_to_geometry(grid), axis, at[axis]) for axis in axes]
     with replaced_when_done(path) as temporary:
         temporary.write_bytes(png_bytes(_draw(case, slices, shown, labels)))
 

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from autoseg.image.flat.kind import grid
 from autoseg.image.geometry import Geometry
+from autoseg.image.image import Image, write_image
 from autoseg.image.labels import Labels
 from inference.compare import Pair, compare
 from tests.autoseg.dataset import build
@@ -90,3 +92,32 @@ def test_pictures_are_compared_by_row_and_column_in_mm_where_one_states_them(tmp
     assert done.rows[0].hd95_mm == pytest.approx(2.0, abs=0.3)
     save(tmp_path / "prediction.png", discs[1].T)
     assert "grid" in str(compare(Pair("a", tmp_path / "reference.png", tmp_path / "prediction.png"), LABELS).problem)
+
+
+def test_two_empty_pictures_are_compared(tmp_path: Path) -> None:
+    for name in ("reference.png", "prediction.png"):
+        save(tmp_path / name, np.zeros((40, 50), np.uint8))
+    done = compare(Pair("a", tmp_path / "reference.png", tmp_path / "prediction.png"), LABELS)
+    assert done.problem is None and len(done.rows) == 1
+    assert (done.rows[0].dice, done.rows[0].hd95_mm) == (None, None)
+
+
+@pytest.mark.parametrize(("own_dpi", "told"), [(None, False), (254, False), (508, True), (100, False), (63.5, True)])
+@pytest.mark.parametrize("taken", [0.1, 0.254, 1.0])
+def test_the_pixels_of_the_run_count_and_what_the_reference_states_is_told(
+    own_dpi: float | None, told: bool, taken: float, tmp_path: Path
+) -> None:
+    """0.254 mm is 100 pixels per inch, which is no measurement where another program states it."""
+    squares = np.zeros((2, 40, 50), np.uint8)
+    squares[0, 10:20, 10:20] = squares[1, 10:20, 14:24] = 1
+    settings = {} if own_dpi is None else {"dpi": (own_dpi, own_dpi)}
+    reference = save(tmp_path / "reference.png", squares[0], **settings)
+    prediction = Image(squares[1][None, None], grid(40, 50, (taken, taken)))
+    write_image(tmp_path / "prediction.png", prediction)
+    done = compare(Pair("a", reference, tmp_path / "prediction.png"), LABELS)
+    assert done.problem is None and done.rows[0].hd95_mm == pytest.approx(4 * taken)
+    told = told or (own_dpi == 254 and taken != 0.1)
+    assert len(done.warnings) == told
+    if told:
+        own = f"{25.4 / own_dpi:.4g}"
+        assert f"reference.png states {own} mm a pixel, and {taken:g} mm is taken" in done.warnings[0]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from autoseg.image.geometry import Geometry
+from autoseg.image.geometry import STRAIGHT, Geometry
 
 Kind = Literal["PNG", "TIFF", "JPEG", "BMP"]
 
@@ -29,7 +29,6 @@ _STARTS: tuple[tuple[bytes, Kind], ...] = (
     (b"BM", "BMP"),
 )
 _ORIGIN = (0.0, 0.0, 0.0)
-_DIRECTION = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
 
 
 def is_picture(path: Path) -> bool:
@@ -59,9 +58,9 @@ def grid(height: int, width: int, pixel_mm: tuple[float, float]) -> Geometry:
         width: number of columns.
         pixel_mm: distance in mm between rows, and between columns.
     """
-    return Geometry((1, height, width), (THICKNESS_MM, *pixel_mm), _ORIGIN, _DIRECTION)
+    return Geometry((1, height, width), (THICKNESS_MM, *pixel_mm), _ORIGIN, STRAIGHT)
 
 
 def has_no_place(geometry: Geometry) -> bool:
     """Whether a grid is one that a picture gets, so that it says nothing of a patient's left and right."""
-    return geometry.shape[0] == 1 and geometry.origin == _ORIGIN and geometry.direction == _DIRECTION
+    return geometry.shape[0] == 1 and geometry.origin == _ORIGIN and geometry.direction == STRAIGHT

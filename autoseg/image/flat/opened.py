@@ -51,11 +51,16 @@ class Opened:
     white_is_zero: bool
 
     @property
+    def sideways(self) -> bool:
+        """Whether stored rows are seen as columns."""
+        return self.orientation in _SIDEWAYS
+
+    @property
     def size(self) -> tuple[int, int]:
         """Height and width in pixels, as the picture is seen."""
         width, height = self.image.size
         # Pillow turns TIFF itself
-        turned = self.orientation in _SIDEWAYS and self.kind != "TIFF"
+        turned = self.sideways and self.kind != "TIFF"
         return (width, height) if turned else (height, width)
 
 
@@ -156,6 +161,11 @@ def _require_mode(path: Path, found: Opened) -> None:
         raise ImageError(
             f"{path}: has {bits} bits for each colour, and 8 are read; save it as 8-bit RGB, or each colour as a grey "
             "image of 16 bits, listed as a sequence of its own"
+        )
+    if found.white_is_zero and bits > 8:
+        # Pillow inverts such values of 8 bits and fewer alone
+        raise ImageError(
+            f"{path}: stores white as 0 with {bits} bits, which is read up to 8 bits; save it with black as 0"
         )
     if isinstance(found.image, TiffImagePlugin.TiffImageFile):
         stated = found.image.tag_v2.get(_FORMAT, (_WHOLE,))

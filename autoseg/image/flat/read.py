@@ -12,10 +12,11 @@ from typing import Literal
 
 from numpy.typing import NDArray
 
+from autoseg.errors import ImageError
 from autoseg.image.flat.kind import grid, kind_of
 from autoseg.image.flat.opened import Opened, opened, require_intact
 from autoseg.image.flat.pixels import image_values, label_values
-from autoseg.image.flat.resolution import PixelSpacing, resolution_of
+from autoseg.image.flat.resolution import PixelSpacing, alike, in_mm, resolution_of
 from autoseg.image.geometry import Geometry
 
 SpacingSource = Literal["", "given", "stated", "assumed"]
@@ -23,8 +24,6 @@ SpacingSource = Literal["", "given", "stated", "assumed"]
 
 ASSUMED: PixelSpacing = (1.0, 1.0)
 """Spacing (y, x) in mm of pixels whose size nobody states."""
-
-_SAME = 0.01
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def read_picture(path: Path, pixel_spacing: PixelSpacing | None, *, is_label: bo
     require_intact(path, kind)
     with opened(path, kind) as found:
         # decoding takes things out of the header
-        where = _grid(found, pixel_spacing)
+        where = _grid(path, found, pixel_spacing)
         values, told = (label_values if is_label else image_values)(path, found)
     return Pixels(values[:, None], where, told if is_label else (*told, *where.told))
 
@@ -92,31 +91,21 @@ def read_picture_grid(path: Path, pixel_spacing: PixelSpacing | None) -> Grid | 
     if (kind := kind_of(path)) is None:
         return None
     with opened(path, kind) as found:
-        return _grid(found, pixel_spacing)
+        return _grid(path, found, pixel_spacing)
 
 
-def _grid(found: Opened, pixel_spacing: PixelSpacing | None) -> Grid:
-    stated = resolution_of(found.image.info)
-    source: SpacingSource = "given" if pixel_spacing else "stated" if stated.spacing else "assumed"
+def _grid(path: Path, found: Opened, pixel_spacing: PixelSpacing | None) -> Grid:
+    try:
+        resolution = resolution_of(found.image.info)
+    except ValueError as error:
+        raise ImageError(f"{path}: {error}; write the file anew, or remove that text") from None
+    # what is stated is that of the stored rows and columns
+    stated = resolution.spacing[::-1] if resolution.spacing and found.sideways else resolution.spacing
+    source: SpacingSource = "given" if pixel_spacing else "stated" if stated else "assumed"
     told: tuple[str, ...] = ()
-    if pixel_spacing and stated.spacing and not _alike(pixel_spacing, stated.spacing):
-        told = (f"it states {in_mm(stated.spacing)} a pixel, and {in_mm(pixel_spacing)} is taken, as for the others",)
+    if pixel_spacing and stated and not alike(pixel_spacing, stated):
+        told = (f"it states {in_mm(stated)} a pixel, and {in_mm(pixel_spacing)} is taken, as for the others",)
     if source == "assumed":
-        told = (f"it {stated.said}; {in_mm(ASSUMED)} a pixel is taken",)
+        told = (f"it {resolution.said}; {in_mm(ASSUMED)} a pixel is taken",)
     channels = 3 if found.image.mode in ("P", "PA", "RGB", "RGBA") else 1
-    return Grid(grid(*found.size, pixel_spacing or stated.spacing or ASSUMED), source, channels, told)
-
-
-def _alike(a: PixelSpacing, b: PixelSpacing) -> bool:
-    return all(abs(one - other) <= _SAME * other for one, other in zip(a, b, strict=True))
-
-
-def in_mm(spacing: PixelSpacing) -> str:
-    """A spacing (y, x) as a text.
-
-    Examples:
-        >>> in_mm((0.25, 0.25)), in_mm((0.5, 0.25))
-        ('0.25 mm', '0.5 × 0.25 mm (y, x)')
-    """
-    down, across = (f"{number:.4g}" for number in spacing)
-    return f"{down} mm" if down == across else f"{down} × {across} mm (y, x)"
+    return Grid(grid(*found.size, pixel_spacing or stated or ASSUMED), source, channels, told)

@@ -10,19 +10,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as pillow
+from PIL.PngImagePlugin import PngInfo
 
 from autoseg.errors import ImageError
 from autoseg.image.flat.read import ASSUMED
+from autoseg.image.flat.resolution import MM_PER_INCH, SPACING_KEY, spacing_text
 from autoseg.image.geometry import Geometry
 
 _MOST = 2**16 - 1
-_MM_PER_INCH = 25.4
 
 
 def write_label_picture(path: Path, array: NDArray, geometry: Geometry) -> None:
     """Write a label map as PNG of 8 bits, or of 16 bits where its dtype is wider.
 
-    The file states the size of the pixels, unless that is the 1 mm of pictures whose size is not known.
+    A text in the file states the size of the pixels exactly, for autoseg. Their number per inch does so for others,
+    unless that is the 1 mm of pictures whose size is not known.
 
     Args:
         path: path of the file.
@@ -39,5 +41,7 @@ def write_label_picture(path: Path, array: NDArray, geometry: Geometry) -> None:
         raise ImageError(f"{path}: PNG holds the values 0 to {_MOST}, and a label has {array.min()} or {array.max()}")
     picture = pillow.fromarray(array[0, 0].astype(np.uint8 if array.dtype == np.uint8 else np.uint16))
     _, down, across = geometry.spacing
-    stated = {} if (down, across) == ASSUMED else {"dpi": (_MM_PER_INCH / across, _MM_PER_INCH / down)}
-    picture.save(path, "PNG", **stated)
+    text = PngInfo()
+    text.add_text(SPACING_KEY, spacing_text((down, across)))
+    stated = {} if (down, across) == ASSUMED else {"dpi": (MM_PER_INCH / across, MM_PER_INCH / down)}
+    picture.save(path, "PNG", pnginfo=text, **stated)

@@ -21,6 +21,18 @@ def by_all_points(mask: np.ndarray, spacing, axial: int) -> tuple[float, float]:
     return largest, axial_mm
 
 
+def in_the_plane(mask: np.ndarray, spacing, axial: int, flat: int) -> tuple[float, float]:
+    """The same in the plane of the only slice, which has no thickness."""
+    centres, mm = np.argwhere(mask) * spacing, np.diag(spacing) / 2
+    faces = np.concatenate([centres + s * mm[a] for a in range(3) if a != flat for s in (1, -1)])
+    axial_mm = 0.0
+    for place in np.unique(centres[:, axial]):
+        of_slice = centres[centres[:, axial] == place]
+        of_slice = [of_slice + s * mm[a] for a in range(3) if a not in (flat, axial) for s in (1, -1)]
+        axial_mm = max(axial_mm, pdist(np.concatenate(of_slice)).max())
+    return pdist(faces).max(), axial_mm
+
+
 def ball(radius: int) -> np.ndarray:
     grid = np.stack(np.meshgrid(*[np.arange(-radius, radius + 1)] * 3, indexing="ij"))
     return (grid**2).sum(axis=0) <= radius**2
@@ -57,3 +69,15 @@ def test_a_row_is_as_long_as_its_voxels() -> None:
 
 def test_a_large_ball_is_as_wide_as_it_is_made() -> None:
     assert 101 <= diameters(ball(50), (1.0, 1.0, 1.0)).largest_mm < 102
+
+
+@pytest.mark.parametrize("flat", [0, 1, 2])
+@pytest.mark.parametrize("axial", [0, 1, 2])
+@pytest.mark.parametrize("voxels", ["one", "row", "speckled"])
+def test_the_thickness_of_an_only_slice_is_no_length(flat: int, axial: int, voxels: str) -> None:
+    planes = {"one": np.ones((1, 1), bool), "row": np.ones((1, 8), bool)}
+    plane = planes.get(voxels, np.random.default_rng(2).random((9, 11)) < 0.3)
+    mask, spacing = np.expand_dims(plane, flat), np.insert([0.05, 0.03], flat, 1.0).tolist()
+    found = diameters(mask, spacing, axial, flat)
+    assert (found.largest_mm, found.axial_mm) == pytest.approx(in_the_plane(mask, spacing, axial, flat), rel=1e-9)
+    assert found.largest_mm < 1.0

@@ -121,3 +121,14 @@ def test_of_one_slice_the_outlines_are_compared(axis: int, seed: int) -> None:
     assert row.hd95_mm == pytest.approx(expected, rel=1e-5)
     assert row.surface_dice is not None and 0 < row.surface_dice <= 1
     assert surface_metrics(*masks, tuple(spacing)).hd95_mm != pytest.approx(expected, rel=1e-4), "as voxels in space"
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 9), (8, 1, 9), (8, 9, 1), (1, 1, 9), (1, 1, 1), (4, 8, 9)])
+@pytest.mark.parametrize("in_one", [False, True])
+def test_a_class_that_is_in_no_or_one_label_map(shape: tuple[int, int, int], in_one: bool) -> None:
+    labels = Labels(values=(0, 1, 2), names=("background", "blob", "absent"))
+    reference = np.full(shape, int(in_one), np.uint8)
+    blob_row, absent = case_metrics("a", reference, np.zeros(shape, np.uint8), (3.0, 1.0, 1.0), labels)
+    assert (blob_row.dice, blob_row.hd95_mm, blob_row.surface_dice) == ((0.0, None, 0.0) if in_one else (None,) * 3)
+    assert (absent.dice, absent.hd95_mm, absent.surface_dice) == (None, None, None)
+    assert absent.specificity == 1.0 and absent.lesions.predicted == 0

@@ -1,5 +1,7 @@
 """Measurements of a class, against SimpleITK and against numbers that were counted by hand."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -11,6 +13,7 @@ from autoseg.metrics.diameters import diameters
 from autoseg.whole_image.case_probabilities import CaseProbabilities
 from autoseg.whole_image.mixture import Mixture
 from inference.measurements.classes import axial_axis, measured_classes
+from inference.measurements.lesions import lesion_rows
 from tests.example_record import example_record
 
 SHAPE = (10, 24, 20)
@@ -69,3 +72,18 @@ def test_the_axial_slices_are_those_of_the_patient() -> None:
     assert axial_axis(GRID) == 0
     sagittal = Geometry((9, 64, 48), (4.0, 1.0, 1.0), (0.0, 0.0, 0.0), ((1, 0, 0), (0, 0, -1), (0, 1, 0)))
     assert axial_axis(sagittal) == 1
+
+
+def test_the_thickness_of_a_picture_is_no_diameter() -> None:
+    """A row of eight pixels of 0.03 mm is 0.24 mm long, as a class and as a lesion; the slice has 1 mm in numbers."""
+    classes = np.zeros((1, 12, 14), np.uint8)
+    classes[0, 4, 3:11] = 1
+    record = example_record(Geometry(classes.shape, (1.0, 0.05, 0.03), (0.0, 0.0, 0.0), GRID.direction))
+    labels = Labels(values=(0, 1), names=("background", "lesion"))
+    mixture = Mixture([CaseProbabilities(np.stack([1.0 - classes, classes]).astype(np.float32), record)])
+    (one,) = measured_classes(classes, mixture, labels)
+    assert one.largest.largest_mm == one.largest.axial_mm == pytest.approx(0.24)
+    plan = SimpleNamespace(labels=labels, lesions=("lesion",))
+    (row,) = lesion_rows("a", classes, mixture, (), plan, {})
+    # largest and axial diameter come before the agreement
+    assert row.cells[-3:-1] == ("0.24", "0.24")

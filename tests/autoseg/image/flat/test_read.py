@@ -155,6 +155,10 @@ REFUSED = {
     "double.tif": (by_tifffile(FRACTIONS.astype(np.float64)), r"64-bit numbers; save it"),
     "unsigned.tif": (by_tifffile(DEEP.astype(np.uint32)), r"32 bits of a kind that is not read exactly; save it"),
     "signed8.tif": (by_tifffile(GREY.astype(np.int8)), r"8 bits of a kind that is not read exactly; save it"),
+    **{
+        f"white{i}.tif": (by_tifffile(array, photometric="miniswhite"), rf"white as 0 with {bits} bits.*black as 0")
+        for i, (array, bits) in enumerate([(DEEP, 16), (FRACTIONS, 32)])
+    },
     "moves.png": (
         lambda path: pillow.fromarray(GREY).save(path, save_all=True, append_images=[pillow.fromarray(GREY + 1)]),
         r"is animated.*save the one that is meant",
@@ -224,3 +228,27 @@ def test_the_size_of_pixels_is_given_stated_or_assumed(tmp_path: Path) -> None:
     assert (given.sized_by, given.geometry.spacing) == ("given", (1.0, 0.5, 0.5))
     assert given.done == ("it states 0.1 × 0.05 mm (y, x) a pixel, and 0.5 mm is taken, as for the others",)
     assert read_image(tmp_path / "silent.png", pixel_spacing=(0.5, 0.5)).done == ()
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "tif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_size_of_pixels_is_turned_with_them(ending: str, orientation: int, tmp_path: Path) -> None:
+    """Stored columns are 0.05 mm apart, rows 0.1 mm; from orientation 5 on the first stored row is seen as a column."""
+    path = tmp_path / f"a.{ending}"
+    exif = pillow.Exif()
+    exif[0x0112] = orientation
+    pillow.fromarray(GREY).save(path, exif=exif, dpi=(508, 254))
+    shape, spacing = ((20, 30), (0.1, 0.05)) if orientation < 5 else ((30, 20), (0.05, 0.1))
+    for geometry in (read_image(path).geometry, read_geometry(path)[0]):
+        assert geometry.shape[1:] == shape and geometry.spacing[1:] == pytest.approx(spacing, rel=1e-3)
+    given = read_image(path, pixel_spacing=(0.5, 0.25))
+    assert given.geometry.spacing[1:] == (0.5, 0.25), "what a person gives is as the picture is seen"
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_white_that_is_stored_as_0_is_the_highest_value(compression: str | None, tmp_path: Path) -> None:
+    by_tifffile(GREY, photometric="miniswhite", compression=compression)(tmp_path / "a.tif")
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        assert file.pages[0].photometric.name == "MINISWHITE"
+        stored = file.asarray()
+    assert np.array_equal(read_image(tmp_path / "a.tif").array[0, 0], 255 - stored.astype(float))

@@ -8,8 +8,11 @@ import pytest
 import SimpleITK as sitk
 import tifffile
 from PIL import Image as pillow
+from PIL.PngImagePlugin import PngInfo
 
-from autoseg.image.flat.resolution import resolution_of
+from autoseg.errors import ImageError
+from autoseg.image.flat.resolution import SPACING_KEY, resolution_of
+from autoseg.image.image import read_geometry, read_image, read_label
 
 GREY = np.arange(600, dtype=np.uint8).reshape(20, 30)
 
@@ -69,3 +72,35 @@ def test_nonsense_is_nothing(info: dict) -> None:
 def test_sizes_that_no_pixel_has_are_not_taken() -> None:
     assert resolution_of({"dpi": (0.01, 0.01)}).spacing is None
     assert resolution_of({"dpi": (1e12, 1e12)}).spacing is None
+
+
+def test_the_text_of_autoseg_is_taken_first() -> None:
+    info = {"dpi": (25.4, 25.4), SPACING_KEY: "0.254 1e-05 mm (y, x)"}
+    assert resolution_of(info).spacing == (0.254, 1e-5)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "0.5 mm",
+        "0.5 0.5",
+        "-0.5 0.5 mm (y, x)",
+        "0 0.5 mm (y, x)",
+        "nan 0.5 mm (y, x)",
+        "0.5 inf mm (y, x)",
+        "1e999 0.5 mm (y, x)",
+        "0.5 1e9 mm (y, x)",
+        "0.5 1.2.3 mm (y, x)",
+        "0.5 0.5 mm (y, x)\n",
+        "0.5 \u0665 mm (y, x)",
+        "0.5 " + "1" * 100_000 + " mm (y, x)",
+    ],
+)
+def test_another_text_of_that_name_is_refused_by_name(text: str, tmp_path: Path) -> None:
+    chunk = PngInfo()
+    chunk.add_itxt(SPACING_KEY, text)
+    pillow.fromarray(GREY).save(tmp_path / "a.png", pnginfo=chunk, dpi=(25.4, 25.4))
+    for read in (read_label, read_image, read_geometry):
+        with pytest.raises(ImageError, match=r"a.png: its text 'autoseg pixel spacing' .*write the file anew"):
+            read(tmp_path / "a.png")

@@ -10,7 +10,8 @@ from PIL import Image as pillow
 
 from autoseg.errors import ImageError
 from autoseg.image.flat.kind import grid
-from autoseg.image.image import Image, read_label, write_image
+from autoseg.image.flat.resolution import NO_MEASUREMENT
+from autoseg.image.image import Image, read_geometry, read_label, write_image
 
 VALUES = np.random.default_rng(0).choice([0, 1, 2, 255], (1, 1, 20, 30))
 
@@ -35,10 +36,27 @@ def test_opencv_reads_the_same_values(tmp_path: Path) -> None:
     assert np.array_equal(cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_UNCHANGED), VALUES[0, 0])
 
 
-def test_a_size_that_nobody_knows_is_not_written(tmp_path: Path) -> None:
+def test_what_may_be_a_size_that_nobody_knows_is_told_to_no_other_program(tmp_path: Path) -> None:
     write_image(tmp_path / "a.png", Image(VALUES.astype(np.uint8), grid(20, 30, (1.0, 1.0))))
     assert "dpi" not in pillow.open(tmp_path / "a.png").info
-    assert read_label(tmp_path / "a.png").sized_by == "assumed"
+    label = read_label(tmp_path / "a.png")
+    assert (label.sized_by, label.geometry.spacing) == ("stated", (1.0, 1.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    "spacing",
+    [
+        *((25.4 / dpi,) * 2 for dpi in NO_MEASUREMENT),
+        (0.264583, 0.264583),
+        (0.0846667, 0.254),
+        (1 / 3, 2e-6),
+        (25.4, 25.4),
+    ],
+)
+def test_every_size_is_read_again_exactly(spacing: tuple[float, float], tmp_path: Path) -> None:
+    write_image(tmp_path / "a.png", Image(VALUES.astype(np.uint8), grid(20, 30, spacing)))
+    for geometry in (read_label(tmp_path / "a.png").geometry, read_geometry(tmp_path / "a.png")[0]):
+        assert geometry.spacing == (1.0, *spacing)
 
 
 @pytest.mark.parametrize(
