@@ -38,3 +38,16 @@ class Prediction(sitk.Image):
         self.probabilities = dict(probabilities)
         self.members = dict(members)
         self.notes = notes
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        """Pickle the image with its attributes, which SimpleITK leaves out; so does a copy."""
+        return _unpickled, (sitk.Image(self), self.probabilities, self.members, self.notes)
+
+
+def _unpickled(
+    image: sitk.Image,
+    probabilities: Mapping[str, sitk.Image],
+    members: Mapping[str, sitk.Image],
+    notes: tuple[str, ...],
+) -> Prediction:
+    return Prediction(image, probabilities=probabilities, members=members, notes=notes)

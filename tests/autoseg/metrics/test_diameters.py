@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import pdist
 
+import autoseg.metrics.diameters as module
 from autoseg.metrics.diameters import diameters
 
 SPACINGS = [(1.0, 1.0, 1.0), (5.0, 0.7, 0.9), (0.5, 3.0, 2.0)]
@@ -57,3 +58,14 @@ def test_a_row_is_as_long_as_its_voxels() -> None:
 
 def test_a_large_ball_is_as_wide_as_it_is_made() -> None:
     assert 101 <= diameters(ball(50), (1.0, 1.0, 1.0)).largest_mm < 102
+
+
+def test_each_small_shape_is_measured_once(monkeypatch):
+    real, calls = module.diameters, []
+    monkeypatch.setattr(module, "diameters", lambda *arguments: calls.append(1) or real(*arguments))
+    by_shape = module.DiametersByShape((3.0, 1.0, 0.5), 1)
+    rng = np.random.default_rng(0)
+    masks = [np.ones((1, 2, 3), bool), np.ones((2, 1, 3), bool), rng.random((3, 3, 3)) < 0.6]
+    for mask in [*masks, *masks]:
+        assert by_shape.of(mask) == real(mask, (3.0, 1.0, 0.5), 1)
+    assert len(calls) == 3
