@@ -1,8 +1,8 @@
 """Writes a prediction as DICOM segmentation (SEG) of the series that it was predicted from, with highdicom.
 
 Each frame is one slice of the series, at the slice's own position, and refers to it. Frames without voxels are left
-out; a prediction that is empty has all of them. Kinds: BINARY has one bit a voxel and segment, and its segments may overlap; LABELMAP has one number a voxel;
-FRACTIONAL has the probability of each segment in 255 steps.
+out; a prediction that is empty has all of them. Kinds: BINARY has one bit a voxel and segment, and its segments may
+overlap; LABELMAP has one number a voxel; FRACTIONAL has the probability of each segment in 255 steps.
 """
 
 from __future__ import annotations
