@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
+from autoseg.disk import csv_files
 from autoseg.disk.csv_files import TableRefused, csv_text, read_rows
 from autoseg.errors import InputError
 from autoseg.files import write_text
@@ -52,12 +54,16 @@ class CaseTable:
 
     Raises:
         InputError: the file that is there is not one of these tables.
+
+    Attributes:
+        left_out: names of the cases whose rows the table could not take, since it would not be read again.
     """
 
     def __init__(self, folder: Path, kind: Kind, *, lists: bool = True) -> None:
         self._folder, self._kind, self._lists = folder, kind, lists
         self._before = {cells[0] for cells in read_table(folder, kind)}
         self._waiting: list[Row] = []
+        self.left_out: list[str] = []
         self._written_at = clock.now()
 
     def __enter__(self) -> CaseTable:
@@ -92,11 +98,11 @@ class CaseTable:
         """Write what waits; a table without rows is written too."""
         if not self._lists:
             return
-        write_rows(self._folder, self._kind, self._waiting)
+        self.left_out += write_rows(self._folder, self._kind, self._waiting)
         self._waiting, self._written_at = [], clock.now()
 
 
-def write_rows(folder: Path, kind: Kind, rows: Sequence[Row], without: Collection[str] = ()) -> None:
+def write_rows(folder: Path, kind: Kind, rows: Sequence[Row], without: Collection[str] = ()) -> list[str]:
     """Add rows to the file, atomically.
 
     Args:
@@ -105,6 +111,9 @@ def write_rows(folder: Path, kind: Kind, rows: Sequence[Row], without: Collectio
         rows: rows that come last.
         without: names of cases whose former rows are left out.
 
+    Returns:
+        Names of the cases of which no row was added, since the table would be too large to be read again.
+
     Raises:
         InputError: the file that is there is not one of these tables.
     """
@@ -112,7 +121,27 @@ def write_rows(folder: Path, kind: Kind, rows: Sequence[Row], without: Collectio
     # another prediction may write into this folder
     with locked_briefly(path):
         kept = [cells for cells in read_table(folder, kind) if cells[0] not in without]
-        write_text(path, csv_text(kind.columns, [*kept, *(row.cells for row in rows)]))
+        added, left_out = _fitting(rows, most_rows(kind) - len(kept))
+        write_text(path, csv_text(kind.columns, [*kept, *(row.cells for row in added)]))
+    return left_out
+
+
+def most_rows(kind: Kind) -> int:
+    """Number of rows, without the names of the columns, with which a table is still read."""
+    return min(csv_files.MOST_ROWS, csv_files.MOST_CELLS // len(kind.columns) - 1)
+
+
+def _fitting(rows: Sequence[Row], room: int) -> tuple[list[Row], list[str]]:
+    """The rows of the cases that have room, each with all of its rows, and the names of the others."""
+    added: list[Row] = []
+    left_out = []
+    for case, of_case in groupby(rows, key=lambda row: str(row.cells[0])):
+        several = list(of_case)
+        if len(added) + len(several) <= room:
+            added += several
+        else:
+            left_out.append(case)
+    return added, left_out
 
 
 def read_table(folder: Path, kind: Kind) -> list[list[str]]:

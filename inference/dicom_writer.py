@@ -78,7 +78,7 @@ class DicomSegWriter:
         if not source.geometry.largest_offset(record.stored) <= ROUNDING_VOXELS:
             raise ImageError(f"{self.sources[case]}: has changed while it was predicted; predict it again")
         stored = record.reorientation.undo(classes)
-        probabilities = self._probabilities(members) if self.wants_probabilities else ()
+        probabilities = self._probabilities(members) if self.wants_probabilities else None
         seg = make_seg(source, stored, self.labels, self.segments, self.kind, VERSION, probabilities)
         voxel_ml = float(np.prod(record.stored.spacing)) / 1000
         measured = [self._measured(stored, segment, voxel_ml) for segment in self.segments]
@@ -88,10 +88,16 @@ class DicomSegWriter:
         save(target, seg.dataset)
         return WrittenFile(case, LABEL_MAP, target), WrittenFile(case, "structured report", beside)
 
-    def _probabilities(self, members: Sequence[CaseProbabilities]) -> list[NDArray[np.float32]]:
-        """Probability (z, y, x) of each class or region, without the background's."""
-        found = [image.array[0] for _, image in export_probabilities(members, self.labels)]
-        return found if self.labels.overlapping else found[1:]
+    def _probabilities(self, members: Sequence[CaseProbabilities]) -> NDArray[np.float32]:
+        """Probability (z, y, x, segment) of each class or region, without the background's; one is in memory beside."""
+        found = np.empty((*members[0].record.stored.shape, len(self.labels.foreground)), np.float32)
+        # of classes, the first is the background
+        first = 0 if self.labels.overlapping else 1
+        for number, (_, image) in enumerate(export_probabilities(members, self.labels)):
+            if number >= first:
+                # a mean of rounded numbers may be off by the last bit
+                np.clip(image.array[0], 0, 1, out=found[..., number - first])
+        return found
 
     def _measured(self, classes: NDArray[np.uint8], segment: NamedSegment, voxel_ml: float) -> Measured:
         mask = np.ascontiguousarray(self.labels.mask(classes, segment.number))

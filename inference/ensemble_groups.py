@@ -9,6 +9,7 @@ import torch
 from rich.console import Console
 from rich.text import Text
 
+from autoseg.dataset.case import Case
 from autoseg.dataset.load import LoadedCase
 from autoseg.errors import ImageError
 from autoseg.plan.configuration import Configuration
@@ -112,6 +113,14 @@ def groups_that_see(
     if blind := [group.name for group in groups if group not in seeing]:
         tell(styled("yellow", f"{', '.join(blind)} left out", ": the case has none of its sequences"))
     return seeing
+
+
+def members_of(case: Case, groups: Sequence[Group], plan: Plan) -> tuple[str, ...]:
+    """Names of the members whose network sees at least one of a case's images."""
+    given = zip(plan.channels, case.images, strict=True)
+    there = {channel.name for channel, image in given if image is not None}
+    seeing = [group for group in groups if there.intersection(seen_sequences(plan, group.configuration))]
+    return tuple(member for group in seeing for member in group.members)
 
 
 def _tell_members(configuration: str, members: Sequence[Member], console: Console) -> None:

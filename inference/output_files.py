@@ -8,14 +8,22 @@ from pathlib import Path
 
 from autoseg.dataset.case import Case
 from autoseg.errors import InputError
+from autoseg.image.file_kind import why_unreadable
 from autoseg.image.flat.kind import LABEL_ENDING, is_picture
 from autoseg.image.path_choice import split_choice
+from autoseg.image.writing.own_dicom import is_foreign_dicom
 
 # Formats with header and voxels in one file, so that a label map can be written under another name and renamed.
 SINGLE_FILE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
 # Formats with header and voxels in two files, and the format in which their label maps are written instead.
 _INSTEAD = {".mhd": ".mha", ".nhdr": ".nrrd"}
 DEFAULT_ENDING = ".nii.gz"
+PREVIEW = "preview"
+PNG_SOFTWARE = "autoseg"
+PNG_MARK = f"tEXtSoftware\0{PNG_SOFTWARE}".encode("latin-1")
+"""Bytes of a preview that tell that autoseg made it: a chunk of text before the picture."""
+
+_PNG_START = 1024
 
 
 def output_files(
@@ -48,16 +56,48 @@ def output_files(
 
 
 def refuse_overwriting(cases: Sequence[Case], targets: Sequence[Path]) -> None:
-    """Refuse to write files that are inputs.
+    """Refuse to write files that are inputs, or that are DICOM files in the folder of an input.
+
+    Segmentations and reports that autoseg wrote there before are replaced.
 
     Raises:
-        InputError: one of `targets` is an image of one of the cases.
+        InputError: one of `targets` is an image of one of the cases, or may be a slice of one.
     """
+    images = {image for case in cases for image in case.images if image is not None}
     # `Path.resolve` fails at a loop of links, which is told when its case is read
-    inputs = {os.path.realpath(image) for case in cases for image in case.images if image is not None}
-    overwritten = [target for target in targets if os.path.realpath(target) in inputs]
-    if overwritten:
-        raise InputError(f"{overwritten[0]}: is an input and would be overwritten; choose another output folder")
+    inputs = {os.path.realpath(path) for image in images for path in (image, split_choice(image)[0])}
+    for target in targets:
+        path = os.path.realpath(target)
+        inside = not inputs.isdisjoint(map(str, Path(path).parents))
+        if path in inputs or (inside and is_foreign_dicom(target)):
+            raise InputError(f"{target}: is an input and would be overwritten; choose another output folder")
+
+
+def require_places(targets: Sequence[Path], output: Path) -> None:
+    """Refuse to write where something else than a folder, or a picture that autoseg did not make, stands.
+
+    Args:
+        targets: files beside the predictions, in folders of `output`.
+        output: folder of the predictions.
+
+    Raises:
+        InputError: it stands there.
+    """
+    for folder in dict.fromkeys(above for target in targets for above in target.parents if output in above.parents):
+        if os.path.lexists(folder) and not folder.is_dir():
+            raise InputError(f"{folder}: is no folder, and files are to be written into it; move it away")
+    for target in targets:
+        if target.suffix.lower() == ".png" and target.parent.name == PREVIEW and not _may_replace(target):
+            raise InputError(f"{target}: is no preview by autoseg; move it away, it is not replaced")
+
+
+def _may_replace(preview: Path) -> bool:
+    if not os.path.lexists(preview):
+        return True
+    if why_unreadable(preview) is not None or preview.is_dir():
+        return False
+    with preview.open("rb") as file:
+        return PNG_MARK in file.read(_PNG_START)
 
 
 def output_ending(case: Case) -> str:

@@ -29,14 +29,16 @@ from autoseg.whole_image.export import export_probabilities, label_image
 from autoseg.whole_image.mixture import Mixture
 from inference.case_table import CaseTable
 from inference.measurements.agreement import MemberMap
+from inference.measurements.kept_members import NO_MEMORY
 from inference.measurements.lesions import lesion_rows
 from inference.measurements.measure import measured_case, notes_of
+from inference.output_files import PREVIEW
 from inference.post_processing import post_processed
 from inference.predict_image import LoadedModels, PredictedImage
 from inference.predicted_part import notes
 from inference.writers import Writer
 
-MEMBERS, PREVIEW = "members", "preview"
+MEMBERS, PROBABILITIES = "members", "probabilities"
 
 Wrote = Callable[[WrittenFile], None]
 
@@ -54,6 +56,7 @@ class Outputs:
         save_probabilities: whether the probability of each class is written too.
         save_members: whether the label maps of the single models are written too.
         preview: whether a picture is drawn.
+        agreement: whether it may be measured how far the members agree.
     """
 
     writer: Writer
@@ -64,9 +67,12 @@ class Outputs:
     save_probabilities: bool = False
     save_members: bool = False
     preview: bool = False
+    agreement: bool = True
 
 
-def further_files(case: str, target: Path, ending: str, members: Sequence[str], *, preview: bool) -> tuple[Path, ...]:
+def further_files(
+    case: str, target: Path, ending: str, members: Sequence[str], *, preview: bool, probabilities: Labels | None = None
+) -> tuple[Path, ...]:
     """Files that are written beside the prediction of a case.
 
     Args:
@@ -75,9 +81,30 @@ def further_files(case: str, target: Path, ending: str, members: Sequence[str], 
         ending: ending of label maps beside predictions; empty = that of the prediction.
         members: names of the single models whose label maps are written.
         preview: whether a preview is drawn.
+        probabilities: classes or regions whose probabilities are written; None = they are not.
     """
-    of_members = tuple(member_file(case, target, ending, member) for member in members)
-    return (*of_members, preview_file(target.parent, case)) if preview else of_members
+    files = [member_file(case, target, ending, member) for member in members]
+    if preview:
+        files.append(preview_file(target.parent, case))
+    if probabilities is not None:
+        several = range(1, len(probabilities.regions) + 1) if probabilities.overlapping else probabilities.values
+        files += [probability_file(case, target, ending, probabilities, value) for value in several]
+    return tuple(files)
+
+
+def probability_file(case: str, target: Path, ending: str, labels: Labels, value: int) -> Path:
+    """File of the probability of a class or region.
+
+    Args:
+        case: name of the case.
+        target: file of its prediction.
+        ending: ending of label maps beside predictions; empty = that of the prediction.
+        labels: classes and regions of the data set.
+        value: value of the class, or number of the region from 1.
+    """
+    # PNG holds no fractions
+    ending = ending or target.name.removeprefix(case).replace(LABEL_ENDING, ".nii.gz")
+    return target.parent / PROBABILITIES / case / f"{_kind(labels)}_{value}{ending}"
 
 
 def member_file(case: str, target: Path, ending: str, member: str) -> Path:
@@ -117,25 +144,42 @@ def write_outputs(
     """
     plan, members, name = models.plan, image.members, case.name
     image.members = []
+    # a case whose rows are there counts as done, so they go before its first file is replaced
+    if outputs.lesions is not None:
+        outputs.lesions.begin(name)
+    outputs.measurements.begin(name)
     if outputs.save_probabilities:
         _write_probabilities(outputs, members, plan.labels, name, target)
     record = members[0].record
     classes = post_processed(members, models.rules, plan.labels)
     for note in notes(image.part, classes):
         tell(styled("yellow", name, f": {note}"))
-    mixture = Mixture(members)
-    measured = measured_case(name, classes, mixture, image.maps, plan, notes_of(image.part, classes, image.odd))
-    lesions = list(lesion_rows(name, classes, mixture, image.maps, plan, outputs.scores)) if plan.lesions else []
+    if image.lacking and outputs.agreement:
+        tell(styled("yellow", name, f": {NO_MEMORY}"))
+    mixture, compared = Mixture(members), image.maps if outputs.agreement else []
+    measured = measured_case(name, classes, mixture, compared, plan, notes_of(image.part, classes, image.odd))
+    lesions = (
+        list(
+            lesion_rows(
+                *(name, classes, mixture, compared, plan, outputs.scores),
+                tell=lambda sentence: tell(styled("yellow", name, f": {sentence}")),
+            )
+        )
+        if plan.lesions
+        else []
+    )
     # the probabilities, which may be large, are freed where the format does not hold them
     needed = members if outputs.writer.wants_probabilities else []
     del members, mixture
-    if outputs.lesions is not None:
-        outputs.lesions.begin(name)
-    outputs.measurements.begin(name)
     for written in outputs.writer.write(name, target, classes, record, needed):
         outputs.wrote(written)
     del needed
-    _write_members(outputs, image.maps, record, plan.labels, name, target)
+    if outputs.save_members:
+        _remove_members(outputs, models, image.maps, name, target)
+        _write_members(outputs, image.maps, record, plan.labels, name, target)
+        if image.lacking:
+            listed = ", ".join(f"{MEMBERS}/{member}" for member in image.lacking)
+            tell(styled("yellow", name, f": {listed} not written: the memory does not hold them"))
     if outputs.preview:
         _write_preview(outputs, case, target, classes, record, plan.labels, measured.place)
     if outputs.lesions is not None:
@@ -147,19 +191,27 @@ def write_outputs(
 def _write_probabilities(
     outputs: Outputs, members: Sequence[CaseProbabilities], labels: Labels, case: str, target: Path
 ) -> None:
-    kind = "region" if labels.overlapping else "label"
-    # PNG holds no fractions
-    ending = outputs.writer.beside_ending or target.name.removeprefix(case).replace(LABEL_ENDING, ".nii.gz")
     for value, probability in export_probabilities(members, labels):
-        file = target.parent / "probabilities" / case / f"{kind}_{value}{ending}"
+        file = probability_file(case, target, outputs.writer.beside_ending, labels, value)
         write_image(file, probability)
-        outputs.wrote(WrittenFile(case, f"probability of {kind} {value}", file))
+        outputs.wrote(WrittenFile(case, f"probability of {_kind(labels)} {value}", file))
+
+
+def _kind(labels: Labels) -> str:
+    return "region" if labels.overlapping else "label"
+
+
+def _remove_members(outputs: Outputs, models: LoadedModels, maps: Sequence[MemberMap], case: str, target: Path) -> None:
+    """Remove label maps of a former prediction that are not written anew: they would speak of another one."""
+    made = {member.name for member in maps}
+    for member in (member for group in models.groups for member in group.members if member not in made):
+        member_file(case, target, outputs.writer.beside_ending, member).unlink(missing_ok=True)
 
 
 def _write_members(
     outputs: Outputs, maps: Sequence[MemberMap], record: CaseRecord, labels: Labels, case: str, target: Path
 ) -> None:
-    for member in maps if outputs.save_members else ():
+    for member in maps:
         file = member_file(case, target, outputs.writer.beside_ending, member.name)
         write_image(file, label_image(member.whole(), record, labels))
         outputs.wrote(WrittenFile(case, f"label map of {member.name}", file))

@@ -28,21 +28,21 @@ from autoseg.machine.device import resolve_device
 from autoseg.machine.overlap import may_overlap, overlapped
 from autoseg.machine.threads import Threads, computing_with
 from autoseg.memory import lacks_memory
-from autoseg.names import visible
+from autoseg.names import listed, visible
 from autoseg.plan.plan import Plan, read_plan
 from autoseg.results import WrittenFile
 from autoseg.run_folder.lesion_scores import LesionScores
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.selection import ClassRule, rules_by_class
 from autoseg.terminal import open_console, progress_bar, styled
-from inference.case_table import CaseTable
-from inference.ensemble_groups import load_group
+from inference.case_table import CaseTable, most_rows
+from inference.ensemble_groups import load_group, members_of
 from inference.lesion_scores.table import FILE, LESIONS
 from inference.measurements.check_order import tell_order
 from inference.measurements.kept_members import kept_members, why_not
 from inference.measurements.table import MEASUREMENTS, read_lines
-from inference.output_files import output_ending, output_files, refuse_overwriting
-from inference.outputs import Outputs, Wrote, further_files, write_outputs
+from inference.output_files import output_ending, output_files, refuse_overwriting, require_places
+from inference.outputs import MEMBERS, Outputs, Wrote, further_files, write_outputs
 from inference.predict_image import (
     LoadedModels,
     PredictedImage,
@@ -120,23 +120,32 @@ def predict_cases(
     targets = output_files(cases, output, writer.endings)
     # foreign files of their names are refused before anything is loaded
     table, measurements = _lesion_table(output, plan), CaseTable(output, MEASUREMENTS)
+    further = partial(
+        further_files,
+        ending=writer.beside_ending,
+        preview=preview,
+        probabilities=plan.labels if save_probabilities else None,
+    )
+    without_members = [further(case.name, target, members=()) for case, target in zip(cases, targets, strict=True)]
+    require_places(
+        [*chain.from_iterable(without_members), *([output / MEMBERS / "any"] if save_members else [])], output
+    )
+    refuse_overwriting(cases, tuple(chain.from_iterable(without_members)))
     names = (configuration,) if isinstance(configuration, str) else tuple(configuration)
     where = resolve_device(device)
     fingerprint = read_fingerprint(run.fingerprint)
     # pictures get the size of their pixels by the rule of the training cases
     cases = [replace(case, pixel_spacing=fingerprint.pixel_spacing) for case in cases]
     groups = tuple(load_group(run, plan, name, folds, device=where, mirror=mirror, console=console) for name in names)
-    members = tuple(member for group in groups for member in group.members) if save_members else ()
-    ending = writer.beside_ending
     beside = [
-        further_files(case.name, target, ending, members, preview=preview)
+        further(case.name, target, members=members_of(case, groups, plan) if save_members else ())
         for case, target in zip(cases, targets, strict=True)
     ]
     refuse_overwriting(cases, tuple(chain.from_iterable(beside)))
     every_case = cases
     if skip_existing:
         measured = {line.case for line in read_lines(output)}
-        done = cases_done(cases, targets, beside, measured, probabilities=save_probabilities)
+        done = cases_done(cases, targets, beside, measured)
         cases, targets = left_to_do(cases, targets, done)
         console.print(f"{len(done)} of {len(every_case)} are predicted already and left as they are.")
     by_class = rules_by_class(rules, plan.labels)
@@ -158,6 +167,7 @@ def predict_cases(
         save_probabilities=save_probabilities,
         save_members=save_members,
         preview=preview,
+        agreement=agreement is not False,
     )
     for note in writer.notes:
         console.print(visible(note), style="yellow", markup=False, soft_wrap=True)
@@ -173,6 +183,15 @@ def predict_cases(
         computing_with(threads if where.type == "cpu" else None) as computing,
     ):
         problems = _predict_each(models, outputs, cases, targets, bar, computing if where.type == "cpu" else None)
+    for one, kind in ((table, LESIONS), (measurements, MEASUREMENTS)):
+        if one is not None and one.left_out:
+            console.print(
+                f"{output / kind.file}: rows of {listed(one.left_out)} are left out: {most_rows(kind):,} rows are read "
+                "at most; predict them into another folder",
+                style="yellow",
+                markup=False,
+                soft_wrap=True,
+            )
     if plan.lesions:
         wrote(WrittenFile("", "predicted lesions", output / FILE))
         console.print(f"Predicted lesions: {output / FILE}", soft_wrap=True)

@@ -32,7 +32,7 @@ from autoseg.whole_image.prepared_case import predict_prepared_case
 from inference.ensemble_groups import Group, groups_that_see
 from inference.input_check import require_pixel_size, require_possible_size, require_predictable, unusual
 from inference.measurements.agreement import MemberMap
-from inference.measurements.kept_members import NO_MEMORY, KeptMembers, member_maps
+from inference.measurements.kept_members import KeptMembers, member_maps
 
 Tell = Callable[[Text], None]
 
@@ -91,12 +91,14 @@ class PredictedImage:
         members: probabilities by each group of models.
         maps: label maps of the single models; empty where they were not made.
         odd: in what the image is unlike the training cases, a sentence each.
+        lacking: names of the single models whose label maps the memory did not hold.
     """
 
     part: Part
     members: list[CaseProbabilities]
     maps: list[MemberMap]
     odd: tuple[str, ...]
+    lacking: tuple[str, ...] = ()
 
 
 def image_bytes(predictor: LoadedModels, case: Case) -> int | None:
@@ -167,7 +169,7 @@ def predict_image(
     plan = predictor.plan
     for warning in image.warnings:
         tell(warning)
-    members, maps = [], list[MemberMap]()
+    members, maps, lacking = [], list[MemberMap](), list[str]()
     for group in image.groups:
         kept_of = None if predictor.kept is None else predictor.kept.of(group)
         prepared, image.first = image.first, None
@@ -192,6 +194,6 @@ def predict_image(
         del probabilities, kept
         if kept_of is not None:
             if not kept_of.maps:
-                tell(styled("yellow", name, f": {NO_MEMORY}"))
+                lacking += group.members
             maps += member_maps(group, kept_of, record)
-    return PredictedImage(image.part, members, maps, image.odd)
+    return PredictedImage(image.part, members, maps, image.odd, tuple(lacking))

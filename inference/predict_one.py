@@ -20,6 +20,7 @@ from autoseg.image.image import Image, to_sitk
 from autoseg.machine.threads import computing_with
 from autoseg.memory import free_memory, lacks_memory, readable_bytes
 from autoseg.whole_image.export import export_probabilities, label_image
+from inference.ensemble_groups import members_of
 from inference.post_processing import post_processed
 from inference.predict_image import LoadedModels, PredictedImage, predict_image, prepare_image
 from inference.predicted_part import notes
@@ -69,6 +70,8 @@ def _predicted(
     names = labels.foreground if labels.overlapping else labels.names
     by_class = {name: to_sitk(one) for name, (_, one) in zip(names, found, strict=False)}
     label_map, noted = _label_map(models, image)
+    # the members predict the image again: what is done with must not lie beside that
+    image.members.clear()
     return Prediction(
         to_sitk(label_map),
         probabilities=by_class,
@@ -95,7 +98,10 @@ def _label_map(models: LoadedModels, image: PredictedImage) -> tuple[Image, tupl
 
 def _alone(models: LoadedModels, case: Case, on_window: _OnWindow) -> Iterator[tuple[str, sitk.Image]]:
     """Label map of each model alone, with the same post-processing."""
+    there = members_of(case, models.groups, models.plan)
     for group in models.groups:
+        if not set(group.members).intersection(there):
+            continue
         for ensemble in group.ensemble.one_by_one():
             one = replace(models, groups=(replace(group, ensemble=ensemble),))
             label_map, _ = _label_map(one, _of_groups(one, case, on_window, lambda text: None))

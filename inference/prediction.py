@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from types import MappingProxyType
 from typing import Any
 
@@ -38,3 +39,24 @@ class Prediction(sitk.Image):
         self.probabilities = dict(probabilities)
         self.members = dict(members)
         self.notes = notes
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        """Pickle the image with its attributes, which SimpleITK leaves out."""
+        return _unpickled, (sitk.Image(self), self.probabilities, self.members, self.notes)
+
+    def __copy__(self) -> Prediction:
+        return _unpickled(sitk.Image(self), self.probabilities, self.members, self.notes)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Prediction:
+        return _unpickled(
+            sitk.Image(self), deepcopy(self.probabilities, memo), deepcopy(self.members, memo), self.notes
+        )
+
+
+def _unpickled(
+    image: sitk.Image,
+    probabilities: Mapping[str, sitk.Image],
+    members: Mapping[str, sitk.Image],
+    notes: tuple[str, ...],
+) -> Prediction:
+    return Prediction(image, probabilities=probabilities, members=members, notes=notes)

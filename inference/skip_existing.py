@@ -18,8 +18,6 @@ def cases_done(
     targets: Sequence[Path],
     beside: Sequence[Sequence[Path]],
     measured: Collection[str],
-    *,
-    probabilities: bool = False,
 ) -> frozenset[str]:
     """Names of the cases of which all that is asked for is there.
 
@@ -28,14 +26,10 @@ def cases_done(
         targets: file of each case's label map.
         beside: files that are asked for beside each of them.
         measured: names of the cases that have rows in `measurements.csv`.
-        probabilities: whether the probabilities of the classes are asked for.
     """
     done = set()
     for case, target, further in zip(cases, targets, beside, strict=True):
-        needed = [target, *further]
-        if probabilities:
-            needed.append(target.parent / "probabilities" / case.name)
-        if case.name in measured and all(path.exists() for path in needed):
+        if case.name in measured and all(path.exists() for path in (target, *further)):
             done.add(case.name)
     return frozenset(done)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 
 from autoseg.errors import InputError
 from autoseg.image.image import Image, to_sitk
@@ -46,9 +47,13 @@ class OnDictionary:
     def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
         """Return a copy of the dictionary with the prediction."""
         given = {name: data[key] for name, key in self._keys.items() if data.get(key) is not None}
-        tensors = [image for image in given.values() if _is_tensor(image)]
         predicted = self._predictor({name: _image(image) for name, image in given.items()})
-        return {**data, self._output: _like(tensors[0], predicted) if tensors else predicted}
+        if (like := next(filter(_is_tensor, given.values()), None)) is None:
+            return {**data, self._output: predicted}
+        # the prediction lies on the grid of the first sequence that is there, in the order of the models
+        first = given[next(name for name in self._predictor.sequences if name in given)]
+        made = _like(first, predicted) if _is_tensor(first) else _tensor(type(like), predicted).to(like.device)
+        return {**data, self._output: made}
 
 
 def _is_tensor(image: object) -> bool:
@@ -75,13 +80,24 @@ def _image(image: Any) -> object:
 
 def _like(tensor: Any, predicted: sitk.Image) -> Any:
     """The label map (1, x, y, z) as a tensor of MONAI with the place and the history of another one."""
-    array = sitk.GetArrayFromImage(predicted).T[None]
-    if array.dtype.kind == "u" and array.dtype.itemsize > 1:
-        # torch computes little with these
-        array = array.astype(np.int64)
     return type(tensor)(
-        np.ascontiguousarray(array),
+        _voxels(predicted),
         affine=tensor.affine.clone(),
         meta={key: value for key, value in tensor.meta.items() if key != "affine"},
         applied_operations=list(tensor.applied_operations),
     ).to(tensor.device)
+
+
+def _tensor(kind: Any, predicted: sitk.Image) -> Any:
+    """The label map (1, x, y, z) as a tensor of MONAI with a place of its own."""
+    affine = np.eye(4)
+    affine[:3, :3] = np.reshape(predicted.GetDirection(), (3, 3)) * predicted.GetSpacing()
+    affine[:3, 3] = predicted.GetOrigin()
+    # its meta data state no space, which is RAS
+    return kind(_voxels(predicted), affine=_LPS_TO_RAS @ affine)
+
+
+def _voxels(predicted: sitk.Image) -> NDArray[Any]:
+    """The values (1, x, y, z) of a label map, in a dtype that torch computes with."""
+    array = sitk.GetArrayFromImage(predicted).T[None]
+    return np.ascontiguousarray(array, np.int64 if array.dtype.kind == "u" and array.dtype.itemsize > 1 else None)

@@ -140,9 +140,11 @@ class Predictor:
             name for group in self._models.groups for name in seen_sequences(self._models.plan, group.configuration)
         }
         needed = [name for name in self.sequences if name in seen]
-        case = one_case(image, self.sequences, spacing, needed=needed)
+        fingerprint = self._models.fingerprint
+        pictures = fingerprint.pixel_spacing is not None or "rgb" in fingerprint.modality
+        case = one_case(image, self.sequences, spacing, needed=needed, pictures=pictures)
         # pictures get the size of their pixels by the rule of the training cases
-        case = replace(case, pixel_spacing=self._models.fingerprint.pixel_spacing)
+        case = replace(case, pixel_spacing=fingerprint.pixel_spacing)
         predicted = predict_one(self._models, case, threads=self._threads, probabilities=probabilities, members=members)
         for note in predicted.notes:
             warnings.warn(note, PredictionWarning, stacklevel=2)

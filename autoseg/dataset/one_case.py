@@ -23,6 +23,7 @@ def one_case(
     spacing: Sequence[float] | None = None,
     *,
     needed: Sequence[str] | None = None,
+    pictures: bool = False,
 ) -> Case:
     """Return the case that is given.
 
@@ -34,6 +35,7 @@ def one_case(
         spacing: spacing (z, y, x) in mm of what is given as arrays; None = there is no array.
         needed: names of the channels whose files must exist where a path's file names number the channels;
             None = all.
+        pictures: whether the models are of pictures.
 
     Raises:
         InputError: it cannot be understood, or a path holds no image or several cases.
@@ -45,18 +47,18 @@ def one_case(
             raise InputError(f"{given}: a file has a spacing of its own; give spacing for arrays alone")
         return _of_path(Path(given), channels, needed)
     if isinstance(given, Mapping):
-        return _of_sequences(_by_name(given, channels), channels, spacing)
+        return _of_sequences(_by_name(given, channels), channels, spacing, pictures=pictures)
     if isinstance(given, list | tuple):
         if len(given) != len(channels):
             raise InputError(
                 f"{len(given)} images are given for {len(channels)} sequences ({', '.join(channels)}); give None for "
                 "one that was not acquired"
             )
-        return _of_sequences(dict(zip(channels, given, strict=True)), channels, spacing)
+        return _of_sequences(dict(zip(channels, given, strict=True)), channels, spacing, pictures=pictures)
     if len(channels) == 1:
-        return _of_sequences({channels[0]: given}, channels, spacing)
+        return _of_sequences({channels[0]: given}, channels, spacing, pictures=pictures)
     path = Path(NAME)
-    held = {path: image_in_memory(given, path, spacing)}
+    held = {path: image_in_memory(given, path, spacing, pictures=pictures)}
     return Case(NAME, (path,) * len(channels), several_channels_in_one_file=True, held=held)
 
 
@@ -76,7 +78,9 @@ def _by_name(given: Mapping[object, object], channels: tuple[str, ...]) -> dict[
     return {name: given.get(name) for name in channels}
 
 
-def _of_sequences(given: Mapping[str, object], channels: tuple[str, ...], spacing: Sequence[float] | None) -> Case:
+def _of_sequences(
+    given: Mapping[str, object], channels: tuple[str, ...], spacing: Sequence[float] | None, *, pictures: bool
+) -> Case:
     """The case of one image for each sequence; None, or a name that is not there, was not acquired."""
     held: dict[Path, Image] = {}
     paths: dict[str, Path] = {}
@@ -84,7 +88,7 @@ def _of_sequences(given: Mapping[str, object], channels: tuple[str, ...], spacin
         if image is not None and not isinstance(image, str | Path):
             paths[name] = Path(name)
             of_array = spacing if isinstance(image, np.ndarray) else None
-            held[paths[name]] = image_in_memory(image, paths[name], of_array)
+            held[paths[name]] = image_in_memory(image, paths[name], of_array, pictures=pictures)
     if spacing is not None and not any(isinstance(image, np.ndarray) for image in given.values()):
         raise InputError("spacing is given without an array; other images have a spacing of their own")
     for name, image in given.items():

@@ -20,7 +20,7 @@ from autoseg.image.image_header import COMPLEX, itk_errors_told, require_image
 from autoseg.image.sound_geometry import require_sound
 
 
-def image_in_memory(given: object, name: Path, spacing: Sequence[float] | None) -> Image:
+def image_in_memory(given: object, name: Path, spacing: Sequence[float] | None, *, pictures: bool = False) -> Image:
     """Copy an image, so that nothing changes what was given.
 
     Args:
@@ -28,19 +28,26 @@ def image_in_memory(given: object, name: Path, spacing: Sequence[float] | None) 
             whose axes z, y and x grow to superior, posterior and left.
         name: what the image is called in messages.
         spacing: spacing (z, y, x) in mm of an array; None for other images.
+        pictures: whether pictures are expected, of which SimpleITK makes up the size of the pixels.
 
     Returns:
         The image in float32.
 
     Raises:
         ImageError: it is no image of a patient, such as one of complex numbers.
-        InputError: it is none of these objects, or an array without spacing, or another image with a spacing.
+        InputError: it is none of these objects, or an array without spacing, or another image with a spacing, or a
+            picture that SimpleITK read.
     """
     if isinstance(given, np.ndarray):
         return _of_array(given, name, spacing)
     image = given if isinstance(given, sitk.Image) else _by_method(given, name)
     if spacing is not None:
         raise InputError(f"{name}: the image has a spacing of its own; give spacing for arrays alone")
+    if pictures and image.GetDimension() == 2:
+        raise InputError(
+            f"{name}: is an image of SimpleITK with two dimensions, and the models are of pictures, of which SimpleITK "
+            "makes up the size of a pixel; give the path of the picture, or an array (1, y, x) with its spacing"
+        )
     require_image(name, image)
     with itk_errors_told(name), np.errstate(over="ignore"):
         # what float32 cannot hold becomes infinite, and is refused as such

@@ -26,6 +26,7 @@ from inference.compare import Pair, workers_for
 
 _SAY_CLASSES = "give a RUN folder (--run) or a dataset.json beside the references that names the classes to compare"
 
+_REPORT = "_report.dcm"
 _BESIDE_LABELS = (".json", ".csv", ".txt", ".html", ".yaml", ".log")
 
 
@@ -95,7 +96,12 @@ def list_labels(folder: Path) -> LabelFolder:
         raise InputError(f"{folder}: is not a folder")
     files: dict[str, Path] = {}
     left_out: list[LeftOut] = []
-    for file in entries(folder):
+    there = entries(folder)
+    names = {file.name for file in there}
+    for file in there:
+        if file.name.endswith(_REPORT) and f"{file.name.removesuffix(_REPORT)}.dcm" in names:
+            # autoseg writes it beside its DICOM SEG
+            continue
         name, ending = split_ending(file)
         if why := _why_passed_over(file, ending):
             left_out.append(LeftOut(file, why))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from autoseg.image.class_boxes import class_boxes
 from autoseg.image.geometry import Geometry, flat_axis, to_canonical
 from autoseg.image.labels import Labels
-from autoseg.metrics.diameters import Diameters, diameters
+from autoseg.metrics.diameters import Diameters, DiametersByShape
 from autoseg.whole_image.mixture import Mixture
 
 Place = tuple[int, int, int]
@@ -125,14 +125,14 @@ def _largest_diameters(parts: NDArray[np.integer], bounds: NDArray[np.int64], gr
     axial, flat = axial_axis(grid), flat_axis(grid.shape)
     edges = (bounds[..., 1] - bounds[..., 0] + 1) * np.asarray(grid.spacing)
     in_plane = np.delete(edges, axial, axis=1)
-    known: dict[int, Diameters] = {}
+    known, measure = dict[int, Diameters](), DiametersByShape(grid.spacing, axial, flat)
     best = [0.0, 0.0]
     for which, at_most in enumerate((np.linalg.norm(edges, axis=1), np.linalg.norm(in_plane, axis=1))):
         for number in np.argsort(-at_most, kind="stable").tolist():
             if at_most[number] <= best[which]:
                 break
             if number not in known:
-                known[number] = diameters(parts[_slices(bounds[number])] == number + 1, grid.spacing, axial, flat)
+                known[number] = measure.of(parts[_slices(bounds[number])] == number + 1)
             best = [max(best[0], known[number].largest_mm), max(best[1], known[number].axial_mm)]
     return Diameters(*best)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.image.geometry import flat_axis
-from autoseg.metrics.diameters import diameters
+from autoseg.metrics.diameters import DiametersByShape
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.lesion_scores import LesionScores
 from autoseg.whole_image.mixture import Mixture
@@ -19,6 +19,9 @@ from inference.lesion_scores.table import rows_of
 from inference.measurements.agreement import MemberMap, lesion_agreement
 from inference.measurements.classes import axial_axis
 
+MOST_COMPARED = 2000
+"""Lesions of a class in a case whose agreement is measured: each takes a look at its surroundings in every member."""
+
 
 def lesion_rows(
     case: str,
@@ -27,6 +30,7 @@ def lesion_rows(
     maps: Sequence[MemberMap],
     plan: Plan,
     scores: Mapping[str, LesionScores],
+    tell: Callable[[str], None] = lambda sentence: None,
 ) -> Iterator[Row]:
     """Rows of the predicted lesions of a case, class by class.
 
@@ -37,18 +41,22 @@ def lesion_rows(
         maps: label maps of the members; fewer than two have no agreement.
         plan: names the classes that are lesions.
         scores: how lesions are scored, by class name.
+        tell: called with a sentence for each class of which the agreement is not measured.
     """
     grid, labels = mixture.record.reoriented, plan.labels
-    axial, flat = axial_axis(grid), flat_axis(grid.shape)
+    measure = DiametersByShape(grid.spacing, axial_axis(grid), flat_axis(grid.shape))
     for name in plan.lesions:
         index = labels.foreground.index(name) + 1
         parts, count = numbered(labels.mask(classes, index))
         found = numbered_lesions(parts, count, mixture, index)
+        compared = maps if count <= MOST_COMPARED else ()
+        if len(maps) > 1 and count > MOST_COMPARED:
+            tell(f"{count:,} predicted lesions of {name}; the agreement on each is measured up to {MOST_COMPARED:,}")
         boxes = cc3d.statistics(parts)["bounding_boxes"][1:] if count else []
         extents = [
             (
-                diameters(parts[box] == number, grid.spacing, axial, flat),
-                lesion_agreement(maps, labels, index, parts, number, box),
+                measure.of(parts[box] == number),
+                lesion_agreement(compared, labels, index, parts, number, box),
             )
             for number, box in enumerate(boxes, start=1)
         ]

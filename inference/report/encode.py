@@ -12,13 +12,14 @@ from matplotlib.figure import Figure
 
 from autoseg.chart_style import own_style
 from autoseg.names import visible
+from inference.output_files import PNG_SOFTWARE
 
 
 @own_style()
 def png_bytes(figure: Figure) -> bytes:
     """Encode a figure as a PNG file."""
     out = BytesIO()
-    FigureCanvasAgg(figure).print_png(out)
+    FigureCanvasAgg(figure).print_png(out, metadata={"Software": PNG_SOFTWARE})
     return out.getvalue()
 
 

@@ -12,11 +12,13 @@ import autoseg
 import inference.ensemble
 import inference.outputs
 from autoseg.dataset.inputs import read_inputs
+from autoseg.disk.csv_files import MOST_CELLS
 from autoseg.errors import InputError
 from autoseg.image.image import read_label
 from autoseg.metrics import count_voxels
 from autoseg.plan.plan import read_plan, write_plan
 from autoseg.whole_image import member_labels
+from inference.case_table import most_rows
 from inference.lesion_scores.table import FILE
 from inference.measurements.table import MEASUREMENTS
 from tests.inference.bright_run import predict, run, straight, voxels, write
@@ -225,3 +227,80 @@ def test_the_command_has_the_options(run, tmp_path, capsys) -> None:
         "members/3d_1/a.nii.gz",
         "preview/a.png",
     }
+
+
+def test_without_agreement_none_is_measured_beside_the_folds_label_maps(differing, tmp_path) -> None:
+    predict(differing, inputs(tmp_path / "in"), tmp_path / "out", agreement=False, save_members=True)
+    assert table(tmp_path / "out")["agreement"].isna().all()
+    assert (tmp_path / "out" / "members" / "3d_1" / "a.nii.gz").exists()
+
+
+def test_label_maps_of_folds_that_memory_does_not_hold_are_told_and_removed(differing, tmp_path, monkeypatch) -> None:
+    cases = inputs(tmp_path / "in")
+    predict(differing, cases, tmp_path / "out", save_members=True)
+    monkeypatch.setattr(member_labels, "free_memory", lambda: 1000)
+    _, told = predict(differing, cases, tmp_path / "out", save_members=True)
+    assert "members/3d_0, members/3d_1 not written: the memory does not hold them" in on_one_line(told)
+    assert not list((tmp_path / "out" / "members").rglob("*.nii.gz"))
+
+
+def test_probabilities_that_were_broken_off_are_written_anew(run, tmp_path, monkeypatch) -> None:
+    cases, real, calls = inputs(tmp_path / "in"), inference.outputs.write_image, []
+
+    def broken(*arguments):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        real(*arguments)
+
+    predict(run, cases, tmp_path / "out")
+    monkeypatch.setattr(inference.outputs, "write_image", broken)
+    options = {"save_probabilities": True, "skip_existing": True}
+    with pytest.raises(KeyboardInterrupt):
+        predict(run, cases, tmp_path / "out", **options)
+    assert table(tmp_path / "out").empty, "its rows spoke of files that are replaced"
+    _, told = predict(run, cases, tmp_path / "out", **options)
+    assert "0 of 1 are predicted already" in told and len(calls) == 4
+    assert "1 of 1 are predicted already" in predict(run, cases, tmp_path / "out", **options)[1]
+
+
+@pytest.mark.parametrize("folder", ["members", "preview", "probabilities"])
+def test_a_file_where_a_folder_is_needed_is_told_before_loading(run, tmp_path, monkeypatch, folder) -> None:
+    monkeypatch.setattr("inference.predict.load_group", None)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / folder).write_text("mine", encoding="utf-8")
+    options = {"save_members": True, "preview": True, "save_probabilities": True}
+    with pytest.raises(InputError, match=f"{folder}: is no folder"):
+        predict(run, inputs(tmp_path / "in"), tmp_path / "out", **options)
+
+
+def test_a_picture_of_others_is_no_preview(run, tmp_path) -> None:
+    cases, picture = inputs(tmp_path / "in"), tmp_path / "out" / "preview" / "a.png"
+    picture.parent.mkdir(parents=True)
+    Picture.new("L", (9, 9)).save(picture)
+    with pytest.raises(InputError, match=r"a\.png: is no preview by autoseg; move it away"):
+        predict(run, cases, tmp_path / "out", preview=True)
+    picture.unlink()
+    for _ in range(2):
+        assert predict(run, cases, tmp_path / "out", preview=True)[0] == ()
+
+
+def test_rows_that_a_table_could_not_be_read_with_are_left_out_and_told(run, tmp_path, monkeypatch) -> None:
+    assert (most_rows(MEASUREMENTS) + 1) * len(MEASUREMENTS.columns) <= MOST_CELLS
+    monkeypatch.setattr("inference.case_table.most_rows", lambda kind: 1)
+    monkeypatch.setattr("inference.predict.most_rows", lambda kind: 1)
+    problems, told = predict(run, inputs(tmp_path / "in", "ab"), tmp_path / "out")
+    assert problems == () and "rows of b are left out: 1 rows are read at most" in on_one_line(told)
+    assert table(tmp_path / "out")["case"].tolist() == ["a"]
+
+
+def test_the_agreement_on_very_many_lesions_is_not_measured_and_that_is_told(differing, tmp_path, monkeypatch) -> None:
+    write_plan(differing.plan, read_plan(differing.plan).changed(lesions=("bright",)), {})
+    array = np.full(straight().shape, 50, np.float32)
+    array[2:5, 2:6, 2:12] = array[12:14, 12:15, 14:20] = 150
+    write(tmp_path / "in" / "a.nii.gz", array)
+    monkeypatch.setattr("inference.measurements.lesions.MOST_COMPARED", 1)
+    _, told = predict(differing, read_inputs([tmp_path / "in"], ("T1",)), tmp_path / "out")
+    assert "2 predicted lesions of bright; the agreement on each is measured up to 1" in on_one_line(told)
+    assert table(tmp_path / "out", FILE)["agreement"].isna().all()
+    assert table(tmp_path / "out")["agreement"].notna().all()

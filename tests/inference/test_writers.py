@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,13 +19,16 @@ from autoseg.image.label_file import read_labels
 from autoseg.image.labels import LabelRegion, Labels
 from autoseg.image.writing.dicom_sources import Source, read_source
 from autoseg.plan.plan import read_plan, write_plan
+from autoseg.whole_image.case_probabilities import CaseProbabilities
+from inference.dicom_writer import DicomSegWriter
 from inference.output_files import output_files
 from inference.writers import OutputFormat
 from tests.autoseg.image.dicom import write as dicom
 from tests.autoseg.image.writing import by_hand
 from tests.autoseg.image.writing.by_hand import frames_of
 from tests.autoseg.image.writing.test_dicom_report import items, number
-from tests.inference.bright_run import LABELS, predict, run, voxels, write
+from tests.example_record import example_record
+from tests.inference.bright_run import LABELS, predict, run, straight, voxels, write
 
 __all__ = ["run"]
 
@@ -161,3 +165,43 @@ def test_colours_of_a_users_table_go_with_the_prediction(run, tmp_path) -> None:
     autoseg.predict(run.path, image, tmp_path / "out", device="cpu", codes=tmp_path / "codes.csv")
     assert '"#010203"' in (tmp_path / "out" / "labels.json").read_text(encoding="utf-8")
     assert read_image(tmp_path / "out" / "a.nii.gz").array.max() == 500
+
+
+@pytest.mark.parametrize("several", [False, True], ids=["slices", "file of many frames"])
+def test_a_slice_in_the_folder_of_the_outputs_is_not_replaced(run, tmp_path, monkeypatch, several) -> None:
+    folder = tmp_path / "s"
+    if several:
+        folder.mkdir()
+        ordered = by_hand.slices(CORONAL, np.rint(voxels()).astype(np.int16))
+        by_hand.multi_frame(folder / "s.dcm", [by_hand.with_changed(one, spacing=(1.0, 1.0)) for one in ordered])
+    else:
+        series_of(folder, voxels())
+        next(folder.iterdir()).rename(folder / "s.dcm")
+    before = (folder / "s.dcm").read_bytes()
+    monkeypatch.setattr("inference.predict.load_group", None)
+    with pytest.raises(InputError, match=r"s\.dcm: is an input and would be overwritten"):
+        predict(run, read_inputs([folder], ("T1",)), folder, output_format=DICOM_SEG)
+    assert (folder / "s.dcm").read_bytes() == before
+
+
+def test_own_outputs_in_the_folder_of_the_series_are_replaced(run, tmp_path) -> None:
+    folder = series_of(tmp_path / "s", voxels())
+    made = []
+    for _ in range(2):
+        assert predict(run, read_inputs([folder], ("T1",)), folder, output_format=DICOM_SEG)[0] == ()
+        made.append(dcmread(folder / "s.dcm").SOPInstanceUID)
+    assert made[0] != made[1] and (folder / "s_report.dcm").exists()
+
+
+def test_fractions_take_four_bytes_a_voxel_and_class() -> None:
+    shape, count = (8, 64, 64), 9
+    labels = Labels(values=tuple(range(count)), names=("background", *(f"c{i}" for i in range(1, count))))
+    record = example_record(straight(shape))
+    members = [CaseProbabilities(np.full((count, *shape), 1 / count, np.float16), record, overlapping=False)]
+    tracemalloc.start()
+    found = DicomSegWriter(labels, (), "fractional", {}, ())._probabilities(members)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.shape == (*shape, count - 1) and found == pytest.approx(1 / count, abs=1e-3)
+    # that of the result, and room for one class at a time
+    assert peak < 4 * np.prod(shape) * (count - 1) + 12 * np.prod(shape) + 1e5

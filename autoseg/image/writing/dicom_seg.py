@@ -1,8 +1,8 @@
 """Writes a prediction as DICOM segmentation (SEG) of the series that it was predicted from, with highdicom.
 
 Each frame is one slice of the series, at the slice's own position, and refers to it. Frames without voxels are left
-out. Kinds: BINARY has one bit a voxel and segment, and its segments may overlap; LABELMAP has one number a voxel;
-FRACTIONAL has the probability of each segment in 255 steps.
+out; a prediction that is empty has all of them. Kinds: BINARY has one bit a voxel and segment, and its segments may
+overlap; LABELMAP has one number a voxel; FRACTIONAL has the probability of each segment in 255 steps.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from autoseg.image.dicom.seg import INSTALL
 from autoseg.image.labels import Labels
 from autoseg.image.writing.codes import Coding
 from autoseg.image.writing.dicom_sources import CHARACTERS, Source
+from autoseg.image.writing.own_dicom import MANUFACTURER
 from autoseg.image.writing.segments import NamedSegment
 from autoseg.names import visible
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 SegType = Literal["binary", "labelmap", "fractional"]
 SEG_TYPES: tuple[str, ...] = get_args(SegType)
-ALGORITHM = "autoseg"
+ALGORITHM = MANUFACTURER
 SEG_SERIES, REPORT_SERIES = 1001, 1002
 """Numbers of the series of segmentations and of reports, beyond those that scanners give."""
 
@@ -71,11 +72,11 @@ def require_highdicom() -> None:
 def label_of(name: str) -> str:
     """Name of a class as DICOM's Segment Label can hold it: 64 characters without backslash and control characters.
 
-    A longer name is cut, and gets a mark that follows from the whole of it, so that two labels stay apart.
+    A name that changes by more than blanks at its ends gets a mark that follows from the whole of it, so that two
+    labels stay apart.
     """
-    label = re.sub(r"\s+", " ", name).strip().replace("\\", "/")
-    label = visible(label)
-    if len(label) <= _LONGEST_LABEL:
+    label = visible(re.sub(r"\s+", " ", name).strip().replace("\\", "/"))
+    if label == name.strip() and len(label) <= _LONGEST_LABEL:
         return label
     mark = hashlib.sha256(name.encode()).hexdigest()[:_MARK]
     return f"{label[: _LONGEST_LABEL - _MARK - 1]}…{mark}"
@@ -98,7 +99,7 @@ def make_seg(
     segments: Sequence[NamedSegment],
     kind: SegType,
     version: str,
-    probabilities: Sequence[NDArray[np.float32]] = (),
+    probabilities: NDArray[np.float32] | None = None,
 ) -> Made:
     """Make a segmentation.
 
@@ -109,20 +110,23 @@ def make_seg(
         segments: what is written of each of them, from `segments_of`.
         kind: kind of the segmentation.
         version: version of autoseg.
-        probabilities: probability (z, y, x) of each segment, for the kind `fractional`.
+        probabilities: probability (z, y, x, segment), from 0 to 1, for the kind `fractional`.
 
     Raises:
         ImageError: what the series states of patient, study or place cannot be written.
     """
     from highdicom.seg import Segmentation
 
+    voxels = _voxels(classes, labels, kind, probabilities)
     tracking = tuple(_tracking_uid(source, segment) for segment in segments)
     described = [_description(one, uid, version) for one, uid in zip(segments, tracking, strict=True)]
     try:
         with without_warnings_of_pydicom():
             dataset = Segmentation(
                 source_images=source.slices,
-                pixel_array=_voxels(classes, labels, kind, probabilities),
+                pixel_array=voxels,
+                # of an empty prediction every frame is written, since a file has one at least
+                omit_empty_frames=bool(voxels.any()),
                 segmentation_type=kind.upper(),
                 segment_descriptions=described,
                 series_instance_uid=generate_uid(),
@@ -173,12 +177,11 @@ def save(path: Path, dataset: Dataset) -> None:
 
 
 def _voxels(
-    classes: NDArray[np.uint8], labels: Labels, kind: SegType, probabilities: Sequence[NDArray[np.float32]]
+    classes: NDArray[np.uint8], labels: Labels, kind: SegType, probabilities: NDArray[np.float32] | None
 ) -> NDArray:
     """Numbers of segments (z, y, x), or voxels (z, y, x, segment) where segments may overlap."""
-    if kind == "fractional":
-        # a mean of rounded numbers may be off by the last bit
-        return np.stack(probabilities, axis=-1).clip(0, 1)
+    if kind == "fractional" and probabilities is not None:
+        return probabilities
     if labels.overlapping:
         return np.stack([labels.mask(classes, i) for i in range(1, labels.outputs + 1)], axis=-1).astype(np.uint8)
     return np.ascontiguousarray(classes)

@@ -14,7 +14,9 @@ from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 from pydicom.uid import MRImageStorage, generate_uid
+from pydicom.valuerep import DA, TM, PersonName
 
 from autoseg.errors import ImageError
 from autoseg.image.dicom.frame import Frame
@@ -134,14 +136,15 @@ def _about(file: Path) -> Dataset:
     """Patient, study and identifiers of a file, as text in any script.
 
     Raises:
-        ImageError: it lacks an identifier.
+        ImageError: it lacks an identifier, or a date or time is none.
     """
     found = _elements(file, (*_IDENTIFIERS, *_REPEATED, *_REPEATED_IF_THERE))
     about = Dataset()
     for keyword in (*_IDENTIFIERS, *_REPEATED, *_REPEATED_IF_THERE):
         value = found.get(keyword)
         # a name of a person keeps the bytes of its file's character set, and text does not
-        text = "" if value is None else visible(str(value)) if keyword.endswith("Name") else value
+        text = "" if value is None else _name(value) if keyword.endswith("Name") else value
+        _require_moment(file, keyword, text)
         if keyword in _IDENTIFIERS and not text:
             raise ImageError(f"{file}: has no {keyword}, which a DICOM SEG must repeat; {_ADVICE}")
         if keyword not in _REPEATED_IF_THERE or text not in ("", None):
@@ -149,6 +152,28 @@ def _about(file: Path) -> Dataset:
     if about.PatientSex not in _SEXES:
         about.PatientSex = ""
     return about
+
+
+def _name(name: object) -> str | PersonName:
+    """A person's name as text; a backslash in it makes pydicom take it for several, and highdicom takes one."""
+    if isinstance(name, MultiValue):
+        return PersonName(visible("\\".join(map(str, name))))
+    return visible(str(name))
+
+
+def _require_moment(file: Path, keyword: str, value: object) -> None:
+    """Refuse a date or time that is none, which highdicom refuses only when it writes."""
+    kind = DA if keyword.endswith("Date") else TM if keyword.endswith("Time") else None
+    if kind is None or not value:
+        return
+    try:
+        kind(str(value))
+    except ValueError:
+        what = "date" if kind is DA else "time"
+        raise ImageError(
+            f"{file}: its {keyword} is {visible(str(value))[:40]!r}, which is no {what} that DICOM knows; correct it, "
+            "or predict without --format dicom-seg"
+        ) from None
 
 
 def _sop_class(file: Path) -> str:

@@ -177,8 +177,9 @@ def _itk_snap(names: LabelNames) -> str:
         '    0     0    0    0        0  0  0    "Clear Label"',
     ]
     for one in names.labels:
-        if one.value > _LARGEST_IN_ITK_SNAP:
-            lines.append(f"# left out: ITK-SNAP has no value over {_LARGEST_IN_ITK_SNAP}, such as {one.value}")
+        if not 1 <= one.value <= _LARGEST_IN_ITK_SNAP:
+            bound = "below 1" if one.value < 1 else f"over {_LARGEST_IN_ITK_SNAP}"
+            lines.append(f"# left out: ITK-SNAP has no class of a value {bound}, such as {one.value}")
             continue
         red, green, blue = (int(one.colour[i : i + 2], 16) for i in (1, 3, 5))
         # the format has no sign that escapes a quotation mark

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from monai.data import MetaTensor
 from monai.transforms import Compose, EnsureChannelFirstd, LoadImaged, Orientationd, SaveImaged
 
 import autoseg
+from autoseg.commands.dictionary_transform import OnDictionary, _image
 from autoseg.errors import InputError
 from tests.autoseg.commands.test_predictor import array, assert_same
 from tests.autoseg.dataset import build
@@ -85,3 +87,28 @@ def test_a_subject_of_torchio_is_predicted_and_takes_the_prediction(predictor, f
     np.testing.assert_allclose(subject["prediction"].affine, subject["T1"].affine, atol=1e-6)
     with pytest.warns(UserWarning, match="STIR is absent"):
         predictor(torchio.Subject(T1=torchio.ScalarImage(files[0])))
+
+
+class OnFirst:
+    """Predicts zeros on the grid of the first sequence that is there."""
+
+    sequences = ("T1", "STIR")
+
+    def __call__(self, given):
+        first = next(given[name] for name in self.sequences if name in given)
+        found = sitk.Image(first.GetSize(), sitk.sitkUInt8)
+        found.CopyInformation(first)
+        return found
+
+
+def test_a_prediction_has_the_place_of_the_first_sequence_in_any_order_of_keys():
+    affines = [np.array([[0, 0, -3.0, 1], [-1.0, 0, 0, 2], [0, 2.0, 0, 3], [0, 0, 0, 1]]), np.diag([3.0, 3, 5, 1])]
+    t1, stir = (MetaTensor(np.zeros((1, 4, 5, 5 + i), np.float32), affine=affine) for i, affine in enumerate(affines))
+    data = {"a": t1, "b": stir}
+    found = OnDictionary(OnFirst(), {"STIR": "b", "T1": "a"}, "label")(data)["label"]
+    assert found.shape == t1.shape
+    np.testing.assert_allclose(found.affine, affines[0], atol=1e-9)
+    data["a"] = _image(t1)
+    found = OnDictionary(OnFirst(), {"STIR": "b", "T1": "a"}, "label")(data)["label"]
+    assert isinstance(found, MetaTensor) and found.shape == t1.shape
+    np.testing.assert_allclose(found.affine, affines[0], atol=1e-9)

@@ -12,8 +12,11 @@ import SimpleITK as sitk
 import torch
 
 import autoseg
+import inference.ensemble
 import inference.ensemble_groups
+from autoseg.dataset.fingerprint import read_fingerprint, write_fingerprint
 from autoseg.errors import DatasetError, ImageError, InputError, RunFolderError
+from autoseg.plan.plan import read_plan, write_plan
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.selection import ClassRule, Selection, write_selection
 from inference.prediction import PredictionWarning
@@ -271,3 +274,57 @@ def test_a_prediction_is_copied_and_pickled_as_an_image(predictor):
     found = predictor(build.voxels(1, SHAPE), spacing=(4, 1, 1))
     for other in (copy.deepcopy(found), pickle.loads(pickle.dumps(found)), sitk.Image(found)):
         assert_same(other, found)
+
+
+def test_a_copy_keeps_notes_members_and_probabilities(predictor):
+    found = predictor(build.voxels(1, SHAPE), spacing=(4, 1, 1), members=True, probabilities=True)
+    found.notes = ("odd",)
+    for other in (copy.deepcopy(found), copy.copy(found), pickle.loads(pickle.dumps(found))):
+        assert_same(other, found)
+        assert other.notes == ("odd",) and list(other.members) == list(found.members)
+        assert_same(other.members["3d fold 1"], found.members["3d fold 1"])
+        assert_same(other.probabilities["lesion"], found.probabilities["lesion"])
+
+
+@pytest.fixture
+def with_blind(tmp_path):
+    """A run of two sequences, whose configuration 2d sees one of them alone."""
+    run = make_models(tmp_path / "RUN", ("T1", "STIR"), folds=1, two=True)
+    plan = read_plan(run.plan)
+    full = plan.configurations
+    write_plan(run.plan, plan.changed(configurations={**full, "2d": full["2d"].changed(sequences=("STIR",))}), {})
+    return run.path
+
+
+def test_a_configuration_that_sees_nothing_has_no_member(with_blind, monkeypatch):
+    monkeypatch.setattr(inference.ensemble, "load_network", lambda *arguments: Classes())
+    predictor = autoseg.Predictor(with_blind, config=("2d", "3d"), threads=1, device="cpu")
+    with pytest.warns(PredictionWarning, match="2d left out"):
+        found = predictor({"T1": build.voxels(1, SHAPE)}, spacing=(4, 1, 1), members=True)
+    assert list(found.members) == ["3d fold 0"]
+
+
+def test_a_case_is_done_without_members_that_see_nothing(with_blind, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(inference.ensemble, "load_network", lambda *arguments: Classes())
+    build.write(tmp_path / "t1.nii.gz", build.voxels(1, SHAPE), **STRAIGHT)
+    cases = build.write_table(tmp_path, [{"case": "a", "T1": "t1.nii.gz", "STIR": ""}])
+    options = {"config": ("2d", "3d"), "save_members": True, "skip_existing": True, "threads": 1, "device": "cpu"}
+    for _ in range(2):
+        autoseg.predict(with_blind, cases, tmp_path / "out", **options)
+    assert "1 of 1 are predicted already" in capsys.readouterr().err
+
+
+class Classes(torch.nn.Module):
+    """A network that finds three classes by brightness."""
+
+    def forward(self, x):
+        return torch.cat([-x[:, :1], x[:, :1], x[:, :1] - 1], 1)
+
+
+def test_models_of_pictures_refuse_what_simpleitk_reads_of_one(tmp_path):
+    run = make_models(tmp_path / "RUN", folds=1)
+    write_fingerprint(run.fingerprint, read_fingerprint(run.fingerprint).changed(pixel_spacing=(0.5, 0.5)))
+    predictor = autoseg.Predictor(run.path, threads=1, device="cpu")
+    picture = sitk.GetImageFromArray(build.voxels(1, SHAPE)[0])
+    with pytest.raises(InputError, match=r"give the path of the picture, or an array \(1, y, x\) with its spacing"):
+        predictor(picture)

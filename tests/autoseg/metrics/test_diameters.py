@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import pdist
 
+import autoseg.metrics.diameters as module
 from autoseg.metrics.diameters import diameters
 
 SPACINGS = [(1.0, 1.0, 1.0), (5.0, 0.7, 0.9), (0.5, 3.0, 2.0)]
@@ -81,3 +82,14 @@ def test_the_thickness_of_an_only_slice_is_no_length(flat: int, axial: int, voxe
     found = diameters(mask, spacing, axial, flat)
     assert (found.largest_mm, found.axial_mm) == pytest.approx(in_the_plane(mask, spacing, axial, flat), rel=1e-9)
     assert found.largest_mm < 1.0
+
+
+def test_each_small_shape_is_measured_once(monkeypatch):
+    real, calls = module.diameters, []
+    monkeypatch.setattr(module, "diameters", lambda *arguments: calls.append(1) or real(*arguments))
+    by_shape = module.DiametersByShape((3.0, 1.0, 0.5), 1)
+    rng = np.random.default_rng(0)
+    masks = [np.ones((1, 2, 3), bool), np.ones((2, 1, 3), bool), rng.random((3, 3, 3)) < 0.6]
+    for mask in [*masks, *masks]:
+        assert by_shape.of(mask) == real(mask, (3.0, 1.0, 0.5), 1)
+    assert len(calls) == 3

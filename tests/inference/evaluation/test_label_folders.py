@@ -55,3 +55,9 @@ def test_each_folder_is_listed_once(tmp_path: Path, monkeypatch) -> None:
     matched = match_folders(*folders)
     assert listed == folders
     assert matched.passed_over == tuple(f"{f}: not compared: old: a folder, which is not looked into" for f in folders)
+
+
+def test_the_report_beside_a_segmentation_is_no_case(tmp_path: Path) -> None:
+    for name in ("a.dcm", "a_report.dcm", "b_report.dcm"):
+        (tmp_path / name).touch()
+    assert set(list_labels(tmp_path).files) == {"a", "b_report"}

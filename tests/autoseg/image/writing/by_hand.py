@@ -46,7 +46,7 @@ def made(image: Path, kind: str = "binary", labels: Labels = LABELS) -> tuple[Ma
     """A segmentation of the classes that the voxels of an image are, as autoseg reads them."""
     classes = read_image(image).array[0].astype(np.uint8)
     segments = segments_of(labels, code_table(), ("tumour",))
-    probabilities = [np.where(labels.mask(classes, i), 0.2 * i, 0).astype(np.float32) for i in (1, 2)]
+    probabilities = np.stack([np.where(labels.mask(classes, i), np.float32(0.2 * i), 0) for i in (1, 2)], axis=-1)
     return make_seg(read_source(image), classes, labels, segments, kind, "1.2", probabilities), segments  # type: ignore[arg-type]
 
 

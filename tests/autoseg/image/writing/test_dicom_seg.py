@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom import dcmread
+from pydicom import DataElement, dcmread
+from pydicom.config import IGNORE
 
 from autoseg.dataset.lattice import padded_onto
 from autoseg.errors import ImageError
@@ -150,12 +151,13 @@ def test_regions_overlap(tmp_path: Path) -> None:
         np.testing.assert_array_equal(frame.voxels, sources[frame.instance] >= frame.segment)
 
 
-def test_a_prediction_without_any_voxel_is_written(tmp_path: Path) -> None:
+def test_a_prediction_without_any_voxel_is_written(tmp_path: Path, caplog) -> None:
     series = by_hand.shuffled(tmp_path / "series")
     seg = make_seg(
         read_source(series), np.zeros(CLASSES.shape, np.uint8), LABELS, segments_of(LABELS, code_table()), "binary", "1"
     )
     save(tmp_path / "a.dcm", seg.dataset)
+    assert not caplog.records, "highdicom says that it keeps empty frames"
     assert not any(frame.voxels.any() for frame in frames_of(tmp_path / "a.dcm"))
     assert not read_labels(tmp_path / "a.dcm", LABELS).array.any()
 
@@ -166,13 +168,39 @@ def test_names_that_dicom_cannot_hold_are_cut_apart_and_told(tmp_path: Path) -> 
     labels = Labels(values=(0, 1, 2), names=("background", long[0], "łąka\\膝"))
     segments = segments_of(labels, code_table())
     told = told_labels(segments)
-    assert len(told) == 2 and "the label is 'łąka/膝'" in told[1]
+    assert len(told) == 2 and "the label is 'łąka/膝…" in told[1]
     series = by_hand.shuffled(tmp_path / "series")
     classes = read_image(series).array[0].astype(np.uint8)
     save(tmp_path / "a.dcm", make_seg(read_source(series), classes, labels, segments, "binary", "1").dataset)
     described = dcmread(tmp_path / "a.dcm").SegmentSequence
-    assert [one.SegmentLabel for one in described] == [label_of(long[0]), "łąka/膝"]
+    assert [one.SegmentLabel for one in described] == [label_of(long[0]), label_of("łąka\\膝")]
     assert described[0].SegmentDescription == long[0]
+
+
+@pytest.mark.parametrize(("one", "other"), [("a\\b", "a/b"), ("a  b", "a b"), ("a\x1bb", "a␛b")])
+def test_names_that_differ_in_what_dicom_lacks_have_two_labels(one: str, other: str) -> None:
+    assert label_of(one) != label_of(other) and label_of(f" {other} ") == other
+
+
+@pytest.mark.parametrize(("keyword", "value"), [("PatientBirthDate", "notadate"), ("StudyTime", "99")])
+def test_a_date_that_is_none_is_refused_before_prediction(tmp_path: Path, keyword: str, value: str) -> None:
+    series = by_hand.shuffled(tmp_path / "series")
+    for file in series.iterdir():
+        dataset = dcmread(file)
+        dataset[keyword] = DataElement(keyword, dataset.get_item(keyword).VR, value, validation_mode=IGNORE)
+        dataset.save_as(file)
+    with pytest.raises(ImageError, match=f"its {keyword} is '{value}', which is no (date|time) that DICOM knows"):
+        require_source(series)
+
+
+def test_a_backslash_in_a_patients_name_stays(tmp_path: Path) -> None:
+    series = by_hand.shuffled(tmp_path / "series")
+    for file in series.iterdir():
+        dataset = dcmread(file)
+        dataset.PatientName = "A^B\\C"
+        dataset.save_as(file)
+    path, report = by_hand.write_both(tmp_path, series)
+    assert [list(map(str, found.PatientName)) for found in map(dcmread, (path, report))] == [["A^B", "C"]] * 2
 
 
 @pytest.mark.parametrize("keyword", ["FrameOfReferenceUID", "StudyInstanceUID", "SOPInstanceUID", "SeriesInstanceUID"])

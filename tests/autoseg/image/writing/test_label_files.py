@@ -87,3 +87,10 @@ def test_a_folder_in_the_place_of_a_file_is_told(tmp_path: Path) -> None:
     (tmp_path / LABELS_FILE).mkdir()
     with pytest.raises(InputError, match=r"labels\.json: .*move it away"):
         files(tmp_path, LABELS).require_own()
+
+
+def test_values_that_itk_snap_does_not_have_are_left_out_with_a_line(tmp_path: Path) -> None:
+    files(tmp_path, Labels(values=(1, 0, -1, 2), names=("background", "zero", "below", "two"))).write()
+    assert set(as_itk_snap_reads(tmp_path / ITK_SNAP_FILE)) == {0, 2}
+    text = (tmp_path / ITK_SNAP_FILE).read_text(encoding="utf-8")
+    assert all(f"no class of a value below 1, such as {value}" in text for value in (0, -1)) and "Clear" in text
