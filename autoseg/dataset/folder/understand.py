@@ -40,7 +40,9 @@ def understand(folder: Path, images: str | None = None, label: str | None = None
     paths, left_out = images_in(folder)
     if not paths:
         beside = _told_left_out(folder, left_out)
-        raise DatasetError([f"{folder}: holds no image, no dataset.json and no cases.csv{beside}; is the path right?"])
+        raise DatasetError(
+            [f"{folder}: has neither a dataset.json nor a cases.csv, and holds no image{beside}; is the path right?"]
+        )
     if images is not None:
         by_folders = False
         entries, others = entries_by_pattern(folder, paths, images, label)
