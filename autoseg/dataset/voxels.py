@@ -219,8 +219,10 @@ def _tell_files_elsewhere(path: Path, findings: Findings) -> None:
 
 def _wrong_channels(case: Case, path: Path, found: int, expected: int, findings: Findings) -> None:
     if found > 1 == expected:
-        again = "give an array of one" if path in case.held else "save the volume that is meant as a file of its own"
-        findings.problem(f"{path} is 4D: it holds {found} volumes, and one is expected for each sequence; {again}")
+        findings.problem(
+            f"{path} is 4D: it holds {found} volumes, and one is expected for each sequence; save the volume that is "
+            "meant as a file (or an array) of its own"
+        )
         return
     hint = ""
     if found == 1 < expected and path in case.held:
