@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from difflib import get_close_matches
 
+from autoseg.dataset.csv_rows import NOTHING
 from autoseg.image.annotated_classes import EVERY, AnnotatedClasses
 from autoseg.image.labels import Labels
 from autoseg.image.segmentation import BACKGROUND, find_class, folded
@@ -41,6 +42,11 @@ def annotated_classes(text: str, labels: Labels) -> AnnotatedClasses:
     if not text.strip():
         return EVERY
     classes = {name: value for name, value in zip(labels.names, labels.values, strict=True) if value}
+    if text.strip().casefold() in NOTHING and find_class(nfc(text.strip()), classes) is None:
+        raise WrongNames(
+            f"{text.strip()!r} means that nobody looked for any class; such a case teaches nothing: delete the line. "
+            "An empty cell means that all classes were looked for"
+        )
     named = {_class_of(name, classes, labels) for name in _names(nfc(text), labels.names)}
     found = tuple(name for name in classes if name in named)
     if not found:

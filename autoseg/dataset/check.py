@@ -127,8 +127,7 @@ def _check_case(case: Case, labels: Labels) -> _Result:
     image = read_channels(case, findings) if any(case.present) else None
     label = None
     if case.label is not None:
-        geometry, others = (None, ()) if image is None else (image.geometry, image.others)
-        label = read_label_map(case.label, labels, geometry, findings, others)
+        label = read_label_map(case.label, labels, image, findings)
     row, digest = None, b""
     if image is not None and label is not None:
         names = dict(zip(labels.file_values, (*labels.names, IGNORE), strict=False))

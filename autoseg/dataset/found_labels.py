@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoseg.dataset.dataset_json import FILE_NAME, labels_of
+from autoseg.dataset.label_values import looks_like_image
 from autoseg.dataset.voxels import count_values
 from autoseg.errors import DatasetError, ImageError
 from autoseg.image.file_kind import why_unreadable
@@ -17,6 +18,7 @@ from autoseg.image.label_file import read_segmentation
 from autoseg.image.labels import IGNORE, Labels
 from autoseg.image.segmentation import BACKGROUND, Segment, folded
 from autoseg.machine.map_cases import map_cases, workers_within_memory
+from autoseg.names import listed
 
 # a whole number as large as this is damage, which the check tells as a value that is not declared
 _NO_CLASS = 2**31
@@ -163,6 +165,19 @@ def _require_no_smoothing(files: Sequence[Path], values: Mapping[str, int], sour
         )
 
 
+def _white_for_one(files: Sequence[FileClasses], found: FoundClasses, source: Path) -> tuple[str, ...]:
+    """A warning where some masks have 0 and 255 and others 0 and 1, which become two classes."""
+    white, one = ([file for file in files if value in file.whole_values] for value in (_WHITE, 1))
+    if set(found.values.values()) != {1, _WHITE} or {file.file for file in white} & {file.file for file in one}:
+        return ()
+    few, other, value, usual = (white, one, _WHITE, 1) if len(white) <= len(one) else (one, white, 1, _WHITE)
+    names = listed([file.file.name for file in few], _SHOWN)
+    return (
+        f"{source}: label {value} occurs in {len(few)} of {len(files)} label files ({names}), and label {usual} in "
+        f"{len(other)} others: is it the same class? Then save these masks with {usual}",
+    )
+
+
 def labels_found(files: Sequence[Path], source: Path) -> tuple[Labels, tuple[str, ...]]:
     """Return the labels that names or values in label files give, and warnings; unreadable files are told later.
 
@@ -176,6 +191,9 @@ def labels_found(files: Sequence[Path], source: Path) -> tuple[Labels, tuple[str
     largest = max((file.stat().st_size for file in files if why_unreadable(file) is None), default=0)
     workers = workers_within_memory(_MEMORY_PER_FILE_BYTE * largest) if len(files) > 50 else 1
     described = map_cases(classes_in, files, workers, "Classes of the labels")
+    if images := [f"label {one.file}: {told}" for one in described if (told := looks_like_image(one.values))]:
+        more = [f"and {len(images) - _SHOWN} more label files look like images"] if len(images) > _SHOWN else []
+        raise DatasetError([*images[:_SHOWN], *more])
     try:
         found = classes_of(described)
     except ClassesDiffer as error:
@@ -190,4 +208,4 @@ def labels_found(files: Sequence[Path], source: Path) -> tuple[Labels, tuple[str
         )
     _require_no_smoothing(files, found.values, source)
     empty = tuple(f"{source}: segment {name!r} has no voxel in any label file; it is no class" for name in found.empty)
-    return labels_of({"background": 0} | found.values, source), empty
+    return labels_of({"background": 0} | found.values, source), (*empty, *_white_for_one(described, found, source))

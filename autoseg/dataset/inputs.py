@@ -7,6 +7,7 @@ it, and the others go on.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,10 +20,12 @@ from autoseg.dataset.names import split_channel, split_ending
 from autoseg.dataset.read import TABLE_NAME
 from autoseg.dataset.series_names import SeriesName, cleaned, name_of_choice, unique
 from autoseg.dataset.table import match_channels
-from autoseg.errors import InputError
+from autoseg.errors import ImageError, InputError
 from autoseg.image.dicom.choice import ONLY_ONE, place_and_choice
 from autoseg.image.file_kind import why_unreadable
 from autoseg.image.flat.kind import are_colours, is_picture
+from autoseg.image.image import is_dicom
+from autoseg.names import listed
 
 
 @dataclass(frozen=True)
@@ -163,7 +166,32 @@ def _without_number(images: Sequence[InputImage], numbers: set[int]) -> list[Inp
 def _whole(image: InputImage, channels: _Channels) -> Case:
     images = tuple(image.path if there else None for there in channels.used)
     colours = are_colours(channels.names) and is_picture(image.path)
-    return Case(_plain(image.name), images, several_channels_in_one_file=len(images) > 1, colours=colours)
+    return Case(
+        _plain(image.name),
+        images,
+        several_channels_in_one_file=len(images) > 1,
+        problems=() if colours else _one_series(image.path, channels),
+        colours=colours,
+    )
+
+
+def _one_series(path: Path, channels: _Channels) -> tuple[str, ...]:
+    """The problem of a DICOM series, which is one sequence, where the models want several."""
+    names = [name for name, there in zip(channels.names, channels.used, strict=True) if there]
+    if len(names) < 2 or not _is_series(path):
+        return ()
+    patterns = " ".join(f"--sequence '{name}=*{name.lower()}*'" for name in names)
+    return (
+        f"{path}: the models want {listed(names)}, and this is one series of DICOM. Write a table with `autoseg table "
+        f"FOLDER -o cases.csv {patterns}`, and predict it; or predict from one sequence with --sequences {names[0]}",
+    )
+
+
+def _is_series(path: Path) -> bool:
+    # what cannot be read is told when its case is read
+    with suppress(ImageError):
+        return is_dicom(path)
+    return False
 
 
 def _numbered(name: str, files: dict[int, Path], channels: _Channels) -> Case:

@@ -94,12 +94,15 @@ def _why_no_order(regions: Regions) -> list[tuple[tuple[str, ...], str]]:
     lost = Labels(values=(0, *values), names=("", *map(str, values)), regions=derived).lost()
     if not lost:
         return []
-    told = ", ".join(f"{value} becomes {other}" for value, other in lost.items())
+    told = "; ".join(
+        f"label {value} would come out as label {other}, because no region is label {value} alone"
+        for value, other in lost.items()
+    )
     named = ", ".join(f'"{region.name}"' for region in derived)
     return [
         (
             ("labels",),
-            f"no order of the regions gives every label back: {told}. If that is meant, list the regions in the order "
+            f"{told}. If that is meant, list the regions in the order "
             f'{named} and add "{ORDER}": {[region.value for region in derived]}; else declare a region for each of '
             "these labels",
         )

@@ -69,10 +69,9 @@ def load_case(case: Case, labels: Labels | None, orientation: Literal["canonical
     findings = Findings(case.name, problems=[f"{case.name}: {problem}" for problem in case.problems])
     findings.raise_problems()
     image = read_channels(case, findings)
-    stored, others = (None, ()) if image is None else (image.geometry, image.others)
     label = None
     if labels is not None and case.label is not None:
-        label = read_label_map(case.label, labels, stored, findings, others)
+        label = read_label_map(case.label, labels, image, findings)
     findings.raise_problems()
     assert image is not None
     reorientation = to_canonical(image.geometry) if orientation == "canonical" else IDENTITY

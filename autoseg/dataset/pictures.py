@@ -102,17 +102,26 @@ def sizes_differ(sources: Sequence[tuple[str, str]]) -> list[str]:
     for name, source in sources:
         by_source.setdefault(source, []).append(name)
     if "" in by_source and len(by_source) > 1:
+        volumes = by_source[""]
         pictures = [name for source, names in by_source.items() if source for name in names]
         return [
-            f"{_some(pictures)}: pictures (PNG, TIFF, JPEG, BMP), and {_some(by_source[''])}: images with a place in a "
-            "patient; make two data sets of them, or save all as NIfTI with their spacing"
+            f"{_some(pictures)} {_number(pictures, 'is a picture', 'are pictures')} (PNG, TIFF, JPEG, BMP); "
+            f"{_some(volumes)} {_number(volumes, 'is an image', 'are images')} with a place in a patient: make two "
+            "data sets of them, or save all as NIfTI with their spacing"
         ]
     if {"stated", "assumed"} <= set(by_source):
+        stated, others = by_source["stated"], by_source["assumed"]
         return [
-            f"{_some(by_source['stated'])}: state the size of their pixels, and {_some(by_source['assumed'])}: do not; "
-            "give the size for all with --spacing (in mm; --spacing 1 where it is not known)"
+            f"{_number(stated, 'picture', 'pictures')} {_some(stated)} "
+            f"{_number(stated, 'states the size of its', 'state the size of their')} pixels; {_some(others)} "
+            f"{_number(others, 'does', 'do')} not. Give it for all with --spacing (in mm; --spacing 1 where it is not "
+            "known)"
         ]
     return []
+
+
+def _number(names: Sequence[str], one: str, several: str) -> str:
+    return one if len(names) == 1 else several
 
 
 def _some(names: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from autoseg.dataset.data_frame import frame_as_table
 from autoseg.dataset.dataset_json import FILE_NAME, read_json
 from autoseg.dataset.decathlon import read_decathlon
 from autoseg.dataset.folder.dataset import read_folder
+from autoseg.dataset.folder.images import SPREADSHEETS
 from autoseg.dataset.nnunet import read_nnunet
 from autoseg.dataset.pictures import with_colours
 from autoseg.dataset.table import dataset_of_table, read_table_dataset
@@ -44,6 +45,8 @@ def read_dataset(path: Path | DataFrame) -> Dataset:
     if path.is_file():
         if path.suffix.lower() == ".csv":
             return with_colours(read_table_dataset(path))
+        if path.suffix.lower() in SPREADSHEETS:
+            raise DatasetError([f"{path}: is a spreadsheet, which is not read; save it as CSV UTF-8 ({TABLE_NAME})"])
         if path.name != FILE_NAME:
             raise DatasetError([f"{path}: is not a data set; name its folder, a {FILE_NAME} or a {TABLE_NAME}"])
         path = path.parent

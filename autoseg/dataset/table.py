@@ -18,6 +18,7 @@ from autoseg.dataset.case import Case, Dataset
 from autoseg.dataset.csv_rows import ANNOTATED, CASE, LABEL, PATIENT, RESERVED, CsvTable, Row, read_table
 from autoseg.dataset.dataset_json import FILE_NAME, Declaration, is_ct, labels_of, parse, read_json
 from autoseg.dataset.drawn_on import drawn_on
+from autoseg.dataset.folder.words import LABEL_FOLDERS
 from autoseg.dataset.found_labels import labels_found
 from autoseg.dataset.listing import Found, checked_cases, missing
 from autoseg.dataset.names import split_ending
@@ -57,9 +58,10 @@ def dataset_of_table(table: CsvTable, declaration: Declaration | None = None) ->
     path, declaration = table.path, declaration or Declaration()
     declared = path.parent / FILE_NAME
     if LABEL not in table.columns:
-        raise DatasetError([f"{path}, line 1: has no column `{LABEL}`; training needs a label map for each case"])
+        raise DatasetError([f"{path}, line 1: has no column `{LABEL}`; {_meant_by_label(table)}"])
     channels = _channels(table, declaration)
-    strata = [column for column in table.columns if column not in (*RESERVED, *channels)]
+    others = [column for column in table.columns if column not in (*RESERVED, *channels)]
+    strata = [column for column in others if any(row.cells[column] for row in table.rows)]
     found = [Found(_case(table, row, channels, strata), table.where(row)) for row in table.rows]
     cases = checked_cases(found)
     labels, empty = (
@@ -82,7 +84,8 @@ def dataset_of_table(table: CsvTable, declaration: Declaration | None = None) ->
         problems=tuple(table.malformed.values()),
         warnings=(
             *table.notes,
-            *_empty_columns(table, strata),
+            *_empty_columns(table, [column for column in others if column not in strata]),
+            *_some_patients(table),
             *_doubtful_columns(table, strata),
             *empty,
         ),
@@ -141,11 +144,29 @@ def _case(table: CsvTable, row: Row, channels: tuple[str, ...], strata: list[str
     )
 
 
-def _empty_columns(table: CsvTable, strata: list[str]) -> tuple[str, ...]:
+def _meant_by_label(table: CsvTable) -> str:
+    """What to do where a table has no column of label maps."""
+    alike = [column for column in table.columns if column.casefold() in LABEL_FOLDERS]
+    if alike:
+        return f"is {' or '.join(map(repr, alike))} the column `{LABEL}`? Rename it"
+    return "training needs a label map for each case"
+
+
+def _empty_columns(table: CsvTable, empty: list[str]) -> tuple[str, ...]:
     return tuple(
-        f"{table.path}: column {column!r} is empty in every row; it is taken for a stratification column"
-        for column in strata
-        if not any(row.cells[column] for row in table.rows)
+        f"{table.path}: column {column!r} is empty: a sequence that no case has? It is passed over" for column in empty
+    )
+
+
+def _some_patients(table: CsvTable) -> tuple[str, ...]:
+    """A warning where the column of patients is filled in some rows alone."""
+    without = [row for row in table.rows if not table.text(row, PATIENT)]
+    if PATIENT not in table.columns or not 0 < len(without) < len(table.rows):
+        return ()
+    return (
+        f"{table.path}: column `{PATIENT}` is empty in {len(without)} of {len(table.rows)} cases, such as "
+        f"{table.case_name(without[0])}; each of them is taken for another patient. Fill it in, so that no patient is "
+        "in training and validation at once",
     )
 
 

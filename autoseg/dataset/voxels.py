@@ -6,7 +6,7 @@ be read: the check lists the problems, reading raises them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,22 +16,20 @@ from numpy.typing import NDArray
 from autoseg.dataset.case import Case
 from autoseg.dataset.findings import Findings
 from autoseg.dataset.grids import covered_share, difference, overlap, placed_on
+from autoseg.dataset.label_values import check_values
 from autoseg.dataset.lattice import padded_onto_one
+from autoseg.dataset.off_grid import why_off_grid
 from autoseg.dataset.pictures import fitted
 from autoseg.errors import ImageError
-from autoseg.image.flat.kind import is_picture
 from autoseg.image.geometry import ROUNDING_VOXELS, Geometry
 from autoseg.image.image import Image, read_image, resample_onto
 from autoseg.image.integrity import voxel_files_elsewhere
 from autoseg.image.label_file import read_labels
-from autoseg.image.labels import IGNORE, Labels
-from autoseg.image.whole_numbers import written
+from autoseg.image.labels import Labels
 
 # in label maps with a wider range, values are counted by sorting instead of in a table
 _LARGEST_TABLE = 1 << 16
 _LARGEST_VALUE = 1 << 62
-_SHOWN = 8
-_WHITE = 255.0
 
 
 @dataclass(frozen=True)
@@ -64,22 +62,20 @@ def read_channels(case: Case, findings: Findings) -> Image | None:
     return image if len(findings.problems) == before else None
 
 
-def read_label_map(
-    path: Path, labels: Labels, geometry: Geometry | None, findings: Findings, others: Sequence[Geometry] = ()
-) -> LabelMap | None:
+def read_label_map(path: Path, labels: Labels, image: Image | None, findings: Findings) -> LabelMap | None:
     """Read a label map and bring it to the axis order of its image.
 
     Args:
         path: file of the label map.
         labels: labels whose values may occur.
-        geometry: geometry of the image; None = the image could not be read, and only the values are checked.
+        image: the image, of which the place counts; None = it could not be read, and only the values are checked.
         findings: list to which problems and warnings are added.
-        others: grids by which other programs place the image, see `Image.others`.
 
     Returns:
         The label map; None if problems were added to `findings`.
     """
     before = len(findings.problems)
+    geometry, others = (None, ()) if image is None else (image.geometry, image.others)
     try:
         label = read_labels(path, labels, geometry)
     except ImageError as error:
@@ -99,15 +95,12 @@ def read_label_map(
             findings.warn(f"label {note}")
     findings.did(path, *label.done)
     counts = count_values(label.array)
-    _check_values(path, counts, labels, findings)
-    if geometry is None:
+    check_values(path, counts, labels, findings)
+    if image is None or geometry is None:
         return None if len(findings.problems) > before else LabelMap(label.array[0], counts)
     placed = placed_on(label, geometry, others)
     if placed is None:
-        findings.problem(
-            f"label {path} is not on the grid of the image: {difference(label.geometry, geometry)}; "
-            "export it again on the image's own grid, or resample it (nearest neighbour)"
-        )
+        findings.problem(why_off_grid(path, label, image))
     if placed is None or len(findings.problems) > before:
         return None
     if placed.beside:
@@ -225,6 +218,12 @@ def _tell_files_elsewhere(path: Path, findings: Findings) -> None:
 
 
 def _wrong_channels(case: Case, path: Path, found: int, expected: int, findings: Findings) -> None:
+    if found > 1 == expected:
+        findings.problem(
+            f"{path} is 4D: it holds {found} volumes, and one is expected for each sequence; save the volume that is "
+            "meant as a file (or an array) of its own"
+        )
+        return
     hint = ""
     if found == 1 < expected and path in case.held:
         hint = "; give an image for each sequence, as a dict by their names"
@@ -245,47 +244,3 @@ def _check_voxels(what: str, voxels: NDArray[np.float32], findings: Findings) ->
         )
     elif voxels.min() == voxels.max():
         findings.problem(f"{what}: constant image, every voxel is {voxels.flat[0]:g}; replace it or leave it out")
-
-
-def _check_values(path: Path, counts: Mapping[float, int], labels: Labels, findings: Findings) -> None:
-    fractional = [value for value in counts if not float(value).is_integer()]
-    undeclared = [value for value in counts if float(value).is_integer() and value not in labels.file_values]
-    if fractional:
-        voxels = sum(counts[value] for value in fractional)
-        findings.problem(
-            f"label {path}: fractional values {_listed(fractional)} in {voxels} voxels; a label map holds whole "
-            "numbers (was it resampled with interpolation?)"
-        )
-    if undeclared:
-        named = zip(labels.file_values, (*labels.names, IGNORE), strict=False)
-        declared = ", ".join(f"{value} ({name})" for value, name in named)
-        found = ", ".join(f"{written(value)} ({counts[value]} voxels)" for value in undeclared[:_SHOWN])
-        more = f" and {len(undeclared) - _SHOWN} more" if len(undeclared) > _SHOWN else ""
-        cure = _cure_of_masks(path, undeclared, labels)
-        findings.problem(f"label {path}: label value not declared: {found}{more}; declared are {declared}{cure}")
-    if fractional or undeclared:
-        return
-    if set(counts) <= {labels.values[0]}:
-        findings.warn(f"label {path} is empty: background only")
-    elif set(counts) == {labels.ignore}:
-        findings.problem(f"label {path}: every voxel is {labels.ignore} ({IGNORE}), so none is annotated; leave it out")
-    elif set(counts) <= {labels.values[0], labels.ignore}:
-        annotated = counts[labels.values[0]] / sum(counts.values())
-        findings.warn(f"label {path} is empty: of the {annotated:.1%} that are annotated, all is background")
-
-
-def _cure_of_masks(path: Path, undeclared: list[float], labels: Labels) -> str:
-    """What to do with a picture of 0 and 255, as most programs save masks; empty where that is not what was found."""
-    if not is_picture(path) or _WHITE not in undeclared:
-        return ""
-    if len(undeclared) > 1:
-        return "; a mask of more values than it has classes was resized, smoothed or saved as JPEG: export it anew"
-    name = labels.names[-1]
-    return (
-        f'; if 255 is {name}, declare it so in dataset.json ("{name}": 255), or save the masks with {labels.values[-1]}'
-    )
-
-
-def _listed(values: list[float]) -> str:
-    more = f" and {len(values) - _SHOWN} more" if len(values) > _SHOWN else ""
-    return ", ".join(written(value) for value in values[:_SHOWN]) + more

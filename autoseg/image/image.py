@@ -60,6 +60,7 @@ class Image:
         nifti: both transforms of a NIfTI file as they are stored, for writing; None = those of the geometry.
         sized_by: where the size of the pixels of a picture (PNG, TIFF, JPEG, BMP) comes from; empty for other formats.
         done: what was done with a picture, one sentence each, the same for each such file.
+        localiser: sentence that says that DICOM holds a localiser alone; empty for other images.
     """
 
     array: NDArray
@@ -73,6 +74,7 @@ class Image:
     nifti: NiftiFields | None = None
     sized_by: SpacingSource = ""
     done: tuple[str, ...] = ()
+    localiser: str = ""
 
 
 def read_image(path: Path, choice: Choice = ONLY_ONE, pixel_spacing: PixelSpacing | None = None) -> Image:
@@ -320,7 +322,7 @@ def _read(path: Path) -> sitk.Image:
 def _dicom_image(path: Path, choice: Choice, dtype: DTypeLike | None) -> Image:
     with itk_errors_told(path):
         volume = read_dicom(path, choice, dtype)
-    return Image(volume.array[None], volume.geometry, volume.left_out, volume.modality)
+    return Image(volume.array[None], volume.geometry, volume.left_out, volume.modality, localiser=volume.localiser)
 
 
 def _channels(header: sitk.ImageFileReader) -> int:

@@ -74,7 +74,7 @@ def _require_right_angles(path: Path, geometry: Geometry) -> None:
     raise ImageError(
         f"{path}: its axes are sheared: two of them stand at {angle:.4g}° instead of 90°, so that its corners lie up "
         f"to {float(np.linalg.norm(moved, axis=1).max()):.3g} mm from those of a straight grid; resample the image "
-        "onto one, together with its label map (for NIfTI with a straight qform, setting sform_code to 0 is enough)"
+        "onto one, together with its label map"
     )
 
 

@@ -86,7 +86,7 @@ BAD = {
     "truncated": (truncated, ["case_1", "truncated"]),
     "label of another geometry": (
         lambda f: build.write(label(f, 1), build.label_voxels(), origin=(11, -20, 30)),
-        ["case_1", "is not on the grid of the image", "1 mm (1 voxels) apart"],
+        ["case_1", "lies 1 mm (1 voxels) beside it", "Copy the image's header"],
     ),
     "undeclared value": (
         lambda f: build.write(label(f, 1), build.label_voxels(5)),
@@ -123,7 +123,7 @@ BAD = {
         [
             "line 5",
             "field labels",
-            "no order of the regions gives every label back: 3 becomes 2",
+            "label 3 would come out as label 2",
             "regions_class_order",
         ],
     ),

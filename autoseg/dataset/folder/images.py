@@ -12,6 +12,7 @@ from autoseg.image.flat.kind import is_picture
 from autoseg.image.walk import DEEPEST, LeftOut, walk
 
 _PACKED = (".bz2", ".xz", ".zip", ".gz", ".tar", ".tgz", ".7z", ".rar", ".zst")
+SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".ods")
 _VOXELS = {".raw": (".mhd", ".nhdr"), ".zraw": (".mhd",), ".img": (".hdr",), ".gz": (".nhdr", ".hdr")}
 _HELD_OUT = (
     *("imagests", "labelsts", "imagesva", "labelsva"),
@@ -69,6 +70,8 @@ def _sort_file(file: Path, images: list[Path], left_out: list[LeftOut]) -> None:
         return
     elif name.endswith(_PACKED):
         left_out.append(LeftOut(file, "packed in a way that is not read; unpack it"))
+    elif name.endswith(SPREADSHEETS):
+        left_out.append(LeftOut(file, "a spreadsheet, which is not read; save it as CSV UTF-8 (cases.csv)"))
     else:
         left_out.append(LeftOut(file, "no image"))
 

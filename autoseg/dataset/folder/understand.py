@@ -16,9 +16,10 @@ from autoseg.dataset.folder.parts import Part, parts_of
 from autoseg.dataset.folder.patients import folders_are_patients, note_on_folders, with_visits
 from autoseg.dataset.folder.pattern import entries_by_pattern
 from autoseg.dataset.folder.spellings import names_that_differ
-from autoseg.dataset.folder.words import in_order
+from autoseg.dataset.folder.words import IMAGE_FOLDERS, LABEL_FOLDERS, in_order
+from autoseg.dataset.names import split_ending
 from autoseg.errors import DatasetError
-from autoseg.image.walk import LeftOut
+from autoseg.image.walk import LeftOut, told_by_reason
 
 _SHOWN = 6
 
@@ -38,7 +39,10 @@ def understand(folder: Path, images: str | None = None, label: str | None = None
     """
     paths, left_out = images_in(folder)
     if not paths:
-        raise DatasetError([_refusal(folder, "holds no image", left_out)])
+        beside = _told_left_out(folder, left_out)
+        raise DatasetError(
+            [f"{folder}: has neither a dataset.json nor a cases.csv, and holds no image{beside}; is the path right?"]
+        )
     if images is not None:
         by_folders = False
         entries, others = entries_by_pattern(folder, paths, images, label)
@@ -51,13 +55,13 @@ def understand(folder: Path, images: str | None = None, label: str | None = None
         parts = parts_of(folder, paths)
         others, by_folders = [], True
         if doubt := _doubt(folder, parts):
-            raise DatasetError([_refusal(folder, doubt, left_out)])
+            raise DatasetError([_refusal(folder, doubt, left_out, paths)])
         if any(part.is_label for part in parts):
             entries, kind = pair(parts) or [], _kind(parts)
         else:
             entries, kind = unpaired(parts), "images without label maps"
         if not entries:
-            raise DatasetError([_refusal(folder, _seen(folder, parts), left_out)])
+            raise DatasetError([_refusal(folder, _seen(folder, parts), left_out, paths)])
     return _account(folder, kind, entries, [*left_out, *others], by_folders=by_folders)
 
 
@@ -83,8 +87,11 @@ def understand_annotated(folder: Path) -> Account:
     if all(case.label is None for case in account.cases):
         images = [path for case in account.cases for path in case.images.values()]
         shown = ", ".join(_below(folder, path) for path in images[:_SHOWN])
-        seen = f"holds {len(images)} images, and no name tells which of them are label maps ({shown}{_more(images)})"
-        raise DatasetError([_refusal(folder, seen, account.left_out)])
+        seen = (
+            f"holds {len(images)} images and no label map by its name ({shown}{_more(images)}); put the label maps "
+            "into a folder labels/, under the names of their images, or tell which they are"
+        )
+        raise DatasetError([_refusal(folder, seen, account.left_out, images)])
     return account
 
 
@@ -130,7 +137,9 @@ def _account(
     without = [name for name in labels if name not in images]
     problems += [f"{_below(folder, labels[name])} is a label map without an image" for name in without]
     if problems:
-        raise DatasetError([_refusal(folder, "; ".join(problems[:_SHOWN]) + _more(problems), ())])
+        raise DatasetError(
+            [_refusal(folder, "; ".join(problems[:_SHOWN]) + _more(problems), (), [entry.path for entry in entries])]
+        )
     for name in images if labels else ():
         if name not in labels:
             left_out += [LeftOut(path, "has no label map") for path in images[name].values()]
@@ -169,13 +178,30 @@ def _seen(folder: Path, parts: Sequence[Part]) -> str:
     )
 
 
-def _refusal(folder: Path, seen: str, left_out: Sequence[LeftOut]) -> str:
-    beside = f" ({len(left_out)} other files lie there)" if left_out else ""
+def _refusal(folder: Path, seen: str, left_out: Sequence[LeftOut], paths: Sequence[Path]) -> str:
+    images, label = _patterns(folder, paths)
     return (
-        f"{folder}: has neither a dataset.json nor a cases.csv, and {seen}{beside}. Write a table by patterns of the "
-        f"names and correct it: autoseg table {folder} -o cases.csv --images 'scans/{{case}}_{{sequence}}.nii.gz' "
-        "--label 'masks/{case}.nii.gz'"
+        f"{folder}: has neither a dataset.json nor a cases.csv, and {seen}{_told_left_out(folder, left_out)}. Write a "
+        f"table by patterns of the names, such as these, and correct it: autoseg table {folder} -o cases.csv --images "
+        f"'{images}' --label '{label}'"
     )
+
+
+def _patterns(folder: Path, paths: Sequence[Path]) -> tuple[str, str]:
+    """Patterns of images and label maps with the folder's own names, as far as they are known."""
+    above = list(dict.fromkeys(path.relative_to(folder).parts[0] for path in paths if path.parent != folder))
+    endings = Counter(split_ending(path)[1] for path in paths if not path.is_dir())
+    ending = next((ending for ending, _ in endings.most_common() if ending), ".nii.gz")
+    if not above:
+        return f"{{case}}_{{sequence}}{ending}", f"{{case}}_seg{ending}"
+    images = next((name for name in above if name.lower() in IMAGE_FOLDERS), "scans")
+    labels = next((name for name in above if name.lower() in LABEL_FOLDERS), "masks")
+    return f"{images}/{{case}}_{{sequence}}{ending}", f"{labels}/{{case}}{ending}"
+
+
+def _told_left_out(folder: Path, left_out: Sequence[LeftOut]) -> str:
+    told = told_by_reason(folder, left_out)
+    return f" (left out: {'; '.join(told[:_SHOWN])}{_more(told)})" if told else ""
 
 
 def _below(folder: Path, path: Path) -> str:

@@ -36,12 +36,14 @@ class DicomVolume:
         geometry: its voxel grid; z grows along the normal of the slices, so that the axes (x, y, z) are right-handed.
         modality: kind of scanner, such as `MR` or `CT`; empty where the files do not state it.
         left_out: one sentence that names what in the folder or file was not read; empty where everything was.
+        localiser: sentence that says that it is a localiser; empty for other volumes.
     """
 
     array: NDArray
     geometry: Geometry
     modality: str
     left_out: str
+    localiser: str = ""
 
 
 def read_dicom(path: Path, choice: Choice = ONLY_ONE, dtype: DTypeLike | None = None) -> DicomVolume:
@@ -63,7 +65,7 @@ def read_dicom(path: Path, choice: Choice = ONLY_ONE, dtype: DTypeLike | None = 
     require_memory(path, Declared(geometry.shape[::-1], 1, width, width))
     with without_warnings_of_pydicom():
         array = read_voxels(chosen.stack.frames, dtype)
-    return DicomVolume(array, geometry, first.series.modality, left_out)
+    return DicomVolume(array, geometry, first.series.modality, left_out, _localiser(path, chosen))
 
 
 def read_dicom_geometry(path: Path, choice: Choice = ONLY_ONE) -> Geometry:
@@ -105,6 +107,14 @@ def _found(path: Path, choice: Choice) -> tuple[Chosen, Geometry, str]:
         raise ImageError(f"{path}: is a localiser, whose slice is {thick}, and shows no volume; give another series")
     require_sound(path, geometry)
     return chosen, geometry, _told(path, [*chosen.left_out, *map(str, others)])
+
+
+def _localiser(path: Path, chosen: Chosen) -> str:
+    frames = chosen.stack.frames
+    if not all(frame.is_scout for frame in frames):
+        return ""
+    slices = f"{len(frames)} slice{'s'[len(frames) == 1 :]}"
+    return f"{path} holds only a localiser of {slices}; give the folder of the real series"
 
 
 def _nothing(path: Path, others: list[LeftOut]) -> str:

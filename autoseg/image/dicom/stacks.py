@@ -191,7 +191,10 @@ def _why_uneven(stack: Stack, gaps: NDArray[np.float64], usual: float) -> str:
     if missing > 0 and abs(gaps[at] - (missing + 1) * usual) <= _UNEVEN * usual:
         several = "one slice is" if missing == 1 else f"{missing} slices are"
         return f"{several} missing {where} ({sizes}): export the series again, whole"
-    return f"its slices are not evenly spaced, first {where} ({sizes}): resample them with another tool"
+    return (
+        f"its slices are not evenly spaced, first {where} ({sizes}): resample them in 3D Slicer "
+        "(module Resample Scalar Volume), and draw or resample the label on the result"
+    )
 
 
 def _why_shifted(stack: Stack) -> str:

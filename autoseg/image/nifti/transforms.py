@@ -71,10 +71,15 @@ def place_of(path: Path, header: Nifti1Header, shape: Shape) -> Place:
         grid=partial(_geometry, shape=shape, zooms=zooms, millimetres=millimetres),
     )
     taken = next((kind for kind, code in found.codes.items() if code), None)
-    if taken is None:
-        place = _without_transform(path, found.grid(shape_zoom_affine(shape[::-1], zooms)), found.grid(_by_itk(zooms)))
-    else:
-        place = _by_transform(found, taken, zooms * millimetres)
+    try:
+        if taken is None:
+            straight = found.grid(shape_zoom_affine(shape[::-1], zooms))
+            place = _without_transform(path, straight, found.grid(_by_itk(zooms)))
+        else:
+            place = _by_transform(found, taken, zooms * millimetres)
+    except ImageError as error:
+        unit_told = "" if millimetres == 1 else f"; its header states {name}: if that is wrong, set xyzt_units to mm"
+        raise ImageError(f"{error}{unit_told}") from None
     if millimetres == 1:
         return place
     size = " × ".join(f"{zoom * millimetres:.4g}" for zoom in zooms)
@@ -101,7 +106,8 @@ def _without_transform(path: Path, geometry: Geometry, by_itk: Geometry) -> Plac
     require_sound(path, geometry)
     note = (
         f"{path}: says nothing of its place in the patient (sform_code and qform_code are 0): taken are x to the "
-        "left, y to the front and z up; left and right may be exchanged"
+        "left, y to the front and z up; left and right may be exchanged: look at it in a viewer. If you have its "
+        "DICOM, convert it with dcm2niix, which writes the place"
     )
     return Place(geometry, (by_itk,), (note,))
 
@@ -116,7 +122,10 @@ def _by_transform(found: _Found, taken: str, spacing: NDArray[np.float64]) -> Pl
         )
         raise ImageError(f"{path}: its header is wrong, its {taken} holds NaN or is no transform; {cure}")
     geometry = found.grid(affine)
-    require_sound(path, geometry)
+    try:
+        require_sound(path, geometry)
+    except ImageError as error:
+        raise ImageError(f"{error}{_sound_qform(found) if taken == 'sform' else ''}") from None
     if taken == "qform":
         return Place(geometry)
     if not found.codes["qform"]:
@@ -128,6 +137,17 @@ def _by_transform(found: _Found, taken: str, spacing: NDArray[np.float64]) -> Pl
     if geometry.largest_offset(qform) <= NEAR_VOXELS:
         return Place(geometry)
     return Place(geometry, (qform,), (_differing(path, geometry, qform, found.codes),))
+
+
+def _sound_qform(found: _Found) -> str:
+    """What to do where the sform is wrong and the qform is not, as the end of a sentence; else empty."""
+    if not found.codes["qform"] or not np.isfinite(found.affines["qform"]).all():
+        return ""
+    try:
+        require_sound(found.path, found.grid(found.affines["qform"]))
+    except ImageError:
+        return ""
+    return "; its qform is sound: to go by that, set sform_code to 0"
 
 
 def _qform(header: Nifti1Header, zooms: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -187,7 +207,8 @@ def _differing(path: Path, geometry: Geometry, qform: Geometry, codes: dict[str,
     turned = f", with axes along {ours} and {theirs} (z, y, x)" if ours != theirs else ""
     return (
         f"{path}: its two transforms place it up to {farthest_apart(geometry, qform):.3g} mm apart{turned}: taken is "
-        f"the sform (code {codes['sform']}), and programs that take the qform (code {codes['qform']}) show it elsewhere"
+        f"the sform (code {codes['sform']}), and programs that take the qform (code {codes['qform']}) show it "
+        "elsewhere; lay the label over the image in a viewer, and set both transforms alike to be rid of this"
     )
 
 

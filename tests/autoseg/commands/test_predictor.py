@@ -194,7 +194,7 @@ def changed(voxels, value):
         (changed(build.voxels(1, SHAPE), np.nan), r"1 of 5376 voxels are NaN .* \(z, y, x\) = \(2, 3, 4\)"),
         (changed(build.voxels(1, SHAPE).astype(float), 1e300), r"1 of 5376 voxels are NaN or infinite"),
         (np.full(SHAPE, 7, np.int16), "constant image, every voxel is 7"),
-        (np.stack([build.voxels(1, SHAPE)] * 3), "wrong number of channels: T1 holds 3, expected 1"),
+        (np.stack([build.voxels(1, SHAPE)] * 3), "T1 is 4D: it holds 3 volumes, and one is expected"),
     ],
     ids=["nan", "overflow", "constant", "channels"],
 )

@@ -49,7 +49,7 @@ def test_a_cell_names_classes(text: str, expected: object) -> None:
     [
         ("liver+kidney", "no class is called 'kidney'; is 'Left kidney' meant"),
         ("livr", "no class is called 'livr'; is 'liver' meant"),
-        ("none", "no class is called 'none'"),
+        ("None", "'None' means that nobody looked for any class; .* delete the line"),
         ("7", "no class is called '7'; there are liver, Left kidney, bile"),
         ("ignore", "no class is called 'ignore'"),
         ("background", "names no class beside the background; leave out"),
@@ -109,7 +109,7 @@ def test_a_wrong_name_is_told_by_its_line(tmp_path: Path) -> None:
         check_dataset(dataset, workers=1)
     text = str(refused.value)
     assert "line 3, column annotated: no class is called 'lession'; is 'lesion' meant" in text
-    assert "line 4, column annotated: no class is called 'none'" in text
+    assert "line 4, column annotated: 'none' means that nobody looked for any class" in text
 
 
 def test_a_data_frame_may_hold_lists(tmp_path: Path) -> None:

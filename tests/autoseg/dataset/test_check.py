@@ -79,7 +79,7 @@ BAD_INPUTS = {
     "truncated image": (truncate, "truncated"),
     "label shifted": (
         lambda f: build.write(label(f), build.label_voxels(), origin=(10, -20, 30.16)),
-        "corners up to 0.16 mm (0.0533 voxels) apart",
+        "but lies 0.16 mm (0.0533 voxels) beside it: was its header written by another program?",
     ),
     "label of other shape": (
         lambda f: build.write(label(f), build.label_voxels()[:3]),
@@ -91,11 +91,19 @@ BAD_INPUTS = {
     ),
     "label in other direction": (
         lambda f: build.write(label(f), build.label_voxels(), direction=np.diag([-1, -1, 1])),
-        "is not on the grid of the image",
+        "has the image's size, but lies mirrored (x and y; ",
     ),
     "label value not declared": (
         lambda f: build.write(label(f), build.label_voxels(7)),
         "label value not declared: 7 (8 voxels); declared are 0 (background), 1 (lesion)",
+    ),
+    "mask of 255": (
+        lambda f: build.write(label(f), build.label_voxels(255)),
+        'if 255 is lesion, declare it so in dataset.json ("lesion": 255), or save the masks with 1',
+    ),
+    "image for a label": (
+        lambda f: build.write(label(f), np.arange(1200, dtype=np.int16).reshape(10, 10, 12)),
+        "holds 1,200 different values and looks like an image. Are image and label exchanged in this case?",
     ),
     "fractional label": (fractional, "fractional values 0.5 in 1 voxels"),
     "label with channels": (
@@ -113,7 +121,7 @@ BAD_INPUTS = {
     ),
     "channels in one file": (
         lambda f: build.write(image(f), build.voxels(0, (2, *build.SHAPE))),
-        "wrong number of channels",
+        "is 4D: it holds 2 volumes, and one is expected for each sequence",
     ),
     "duplicate by case": (
         lambda f: (

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from autoseg.dataset.check import check_dataset
+from autoseg.dataset.found_labels import labels_found
 from autoseg.dataset.load import load_case
 from autoseg.dataset.read import read_dataset
 from autoseg.errors import DatasetError
@@ -177,3 +178,17 @@ def test_a_segment_called_ignore_marks_what_is_not_annotated(tmp_path: Path) -> 
     assert loaded.label is not None
     annotated = dataset.labels.annotated(loaded.label)
     assert annotated is not None and np.count_nonzero(~annotated) == 4
+
+
+@pytest.mark.parametrize(("values", "told"), [((1, 1, 255), True), ((1, 2, 255), False), ((255, 255, 255), False)])
+def test_a_mask_of_255_among_masks_of_1_is_told(tmp_path: Path, values: tuple[int, ...], told: bool) -> None:
+    paths = [build.write(tmp_path / f"{i}.nrrd", build.label_voxels(value)) for i, value in enumerate(values)]
+    _, warnings = labels_found(paths, tmp_path)
+    assert bool(warnings) == told
+    assert not told or "label 255 occurs in 1 of 3 label files (2.nrrd), and label 1 in 2 others" in warnings[0]
+
+
+def test_an_image_for_a_label_map_is_told(tmp_path: Path) -> None:
+    path = build.write(tmp_path / "a.nrrd", np.arange(1200, dtype=np.int16).reshape(10, 10, 12))
+    with pytest.raises(DatasetError, match=r"a\.nrrd: it holds 1,200 different values and looks like an image"):
+        labels_found([path], tmp_path)

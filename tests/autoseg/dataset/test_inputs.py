@@ -285,6 +285,16 @@ def test_every_series_of_a_tree_is_an_image_of_its_own(tmp_path):
     assert [case.name for case in several] == ["st0_series1", "p0_st0_series2", "p1_st0_series2"]
 
 
+def test_a_series_for_models_of_several_sequences(tmp_path):
+    series(tmp_path / "scan")
+    (case,) = read_inputs([tmp_path], CHANNELS, sequences=("T1", "STIR"))
+    with pytest.raises(DatasetError, match="the models want T1, STIR, and this is one series of DICOM") as refused:
+        load_case(case, None, "as_stored")
+    assert "autoseg table FOLDER -o cases.csv --sequence 'T1=*t1*' --sequence 'STIR=*stir*'`" in str(refused.value)
+    (alone,) = read_inputs([tmp_path], CHANNELS, sequences=("T1",))
+    assert load_case(alone, None, "as_stored").present == (True, False, False)
+
+
 def test_series_of_one_name_in_two_folders_are_told_apart(tmp_path):
     for p in range(2):
         series(tmp_path / f"p{p}" / "scan", p, SeriesInstanceUID=f"1.{p}")

@@ -116,7 +116,9 @@ def test_a_label_lies_on_its_picture_whatever_resolution_it_states(tmp_path: Pat
 def test_sizes_by_several_rules_are_refused_and_a_given_one_holds_for_all(tmp_path: Path) -> None:
     folder(tmp_path, dpi=(508, 508))
     save(tmp_path / "images" / "p1.png", disc(1)[0], dpi=(300, 300))
-    with pytest.raises(DatasetError, match=r"p0, p2: state the size .* p1: do not; give the size for all with --spac"):
+    with pytest.raises(
+        DatasetError, match=r"pictures p0, p2 state the size .* p1 does not\. Give it for all with --spac"
+    ):
         checked(tmp_path)
     given = sized(read_dataset(tmp_path), (0.2, 0.1))
     check = check_dataset(given, workers=1)
@@ -130,7 +132,7 @@ def test_pictures_and_volumes_are_no_one_data_set(tmp_path: Path) -> None:
     build.write(tmp_path / "v_label.nii.gz", np.ones((4, 5, 6), np.uint8))
     rows = ["p0,images/p0.png,masks/p0.png", "v,v.nii.gz,v_label.nii.gz"]
     (tmp_path / "cases.csv").write_text("\n".join(["case,photo,label", *rows]), encoding="utf-8")
-    with pytest.raises(DatasetError, match=r"p0: pictures .* and v: images with a place in a patient; make two"):
+    with pytest.raises(DatasetError, match=r"p0 is a picture .*; v is an image with a place in a patient: make two"):
         checked(tmp_path)
 
 

@@ -177,7 +177,10 @@ def test_decathlon_field_in_a_list_named_with_its_line(tmp_path):
 @pytest.mark.parametrize(
     ("labels", "told"),
     [
-        ({"background": 0, "whole": [1, 2]}, "gives every label back: 2 becomes 1. If that is meant"),
+        (
+            {"background": 0, "whole": [1, 2]},
+            "label 2 would come out as label 1, because no region is label 2 alone. If",
+        ),
         ({"background": 0, "whole": [0, 1]}, "labels.whole: 0 is the background's value"),
         ({"background": 0, "a": 1, "ignore": [2, 3]}, "labels.ignore: has several values"),
         ({"background": 0, "lesion": 2, "ignore": 1}, "labels.ignore: must have the highest value; it has 1, and 2"),
@@ -208,6 +211,7 @@ def test_json_field_given_twice(tmp_path):
     [
         ("name,T1,label\na,b.nii.gz,c.nii.gz\n", "line 1: has no column `case`"),
         ("case,T1\na,b.nii.gz\n", "line 1: has no column `label`"),
+        ("case,T1,Mask\na,b.nii.gz,c.nii.gz\n", "is 'Mask' the column `label`? Rename it"),
         ("case,T1,T1,label\na,b,c,d\n", "line 1: column 'T1' is given twice"),
         ("case,T1,,label\na,b,c,d\n", "line 1: column 3 has no name"),
         ("case,T1,label\n", "lists no case"),
@@ -219,6 +223,21 @@ def test_json_field_given_twice(tmp_path):
 def test_table_malformed_as_a_whole(tmp_path, text, told):
     (tmp_path / "cases.csv").write_text(text, encoding="utf-8")
     assert told in problems_of(tmp_path)
+
+
+def test_empty_columns_and_missing_patients_are_told(tmp_path):
+    rows = [row | {"T2": "", "patient": "" if i else "p"} for i, row in enumerate(build.table(tmp_path))]
+    build.write_table(tmp_path, rows)
+    dataset = read_dataset(tmp_path)
+    told = "\n".join(dataset.warnings)
+    assert "column 'T2' is empty: a sequence that no case has? It is passed over" in told
+    assert "column `patient` is empty in 4 of 5 cases, such as case_1" in told
+    assert all("T2" not in case.strata for case in dataset.cases)
+
+
+def test_a_spreadsheet_is_to_be_saved_as_csv(tmp_path):
+    (tmp_path / "cases.xlsx").write_bytes(b"PK")
+    assert "save it as CSV UTF-8 (cases.csv)" in problems_of(tmp_path / "cases.xlsx")
 
 
 def test_table_not_utf8_names_its_line(tmp_path):

@@ -43,6 +43,16 @@ def test_shear_is_refused_alike_in_every_format(tmp_path: Path, ending: str) -> 
             read(path)
 
 
+@pytest.mark.parametrize("qform", [True, False])
+def test_a_sound_qform_is_named_as_a_way_where_there_is_one(tmp_path: Path, qform: bool) -> None:
+    affine = np.eye(4)
+    affine[:3, :3] = sheared(10)
+    made = files.header(sform=(affine, 1), **({"qform": (np.eye(4), 1)} if qform else {}))
+    with pytest.raises(ImageError, match="axes are sheared") as refused:
+        read_image(files.write(tmp_path / "a.nii", files.voxels(), made))
+    assert ("set sform_code to 0" in str(refused.value)) == qform
+
+
 @pytest.mark.parametrize("ending", [".nii", ".nrrd", ".mha"])
 def test_shear_of_few_voxels_is_refused_too(tmp_path: Path, ending: str) -> None:
     with pytest.raises(ImageError, match="axes are sheared: two of them stand at 88°"):

@@ -227,7 +227,7 @@ def test_masks_of_the_brain_are_no_annotation(tmp_path: Path) -> None:
         *(f"sub-{i}/anat/sub-{i}_T1w.nii.gz" for i in range(3)),
         *(f"derivatives/fmriprep/sub-{i}/anat/sub-{i}_desc-brain_mask.nii.gz" for i in range(3)),
     )
-    with pytest.raises(DatasetError, match="no name tells which of them are label maps"):
+    with pytest.raises(DatasetError, match="holds 3 images and no label map by its name"):
         understand_annotated(folder)
 
 
@@ -262,7 +262,6 @@ REFUSED = {
         ["p1_axial.nii", "p1_2_axial.nii", "p1_seg.nii", "p2_axial.nii", "p2_seg.nii"],
         r"their names do not tell which belong together",
     ),
-    "no image": (["a.txt"], "holds no image"),
     "names that differ": (
         ["images/a.nii", "images/b.nii", "labels/x.nii", "labels/y.nii"],
         r"2 label maps and 2 images, .* without a partner of the same name: labels/x\.nii, labels/y\.nii, images/a",
@@ -290,11 +289,25 @@ def test_refused_with_what_was_seen_and_a_way_out(tmp_path: Path, case: str) -> 
     assert f"autoseg table {tmp_path} -o cases.csv --images" in str(error.value)
 
 
+def test_a_folder_without_images_says_what_lies_there(tmp_path: Path) -> None:
+    told = (
+        r"holds no image \(left out: a\.txt: no image; cases\.xlsx: .* save it as CSV UTF-8 .*\); is the path right\?"
+    )
+    with pytest.raises(DatasetError, match=told):
+        understand(touch(tmp_path, "a.txt", "cases.xlsx"))
+
+
+def test_the_pattern_that_is_told_has_the_names_of_the_folder(tmp_path: Path) -> None:
+    told = r"--images 'Images/\{case\}_\{sequence\}\.nii' --label 'labels/\{case\}\.nii'"
+    with pytest.raises(DatasetError, match=told):
+        understand(touch(tmp_path, "Images/a.nii", "Images/b.nii", "labels/x.nii", "labels/y.nii"))
+
+
 def test_images_to_predict(tmp_path: Path) -> None:
     account = understand(touch(tmp_path, *of_everyone("{}/T1.nii.gz", "{}/T2.nii.gz")))
     assert account.sequences == ("T1", "T2") and [case.name for case in account.cases] == list(PEOPLE)
     assert all(case.label is None for case in account.cases)
-    with pytest.raises(DatasetError, match=r"holds 6 images, and no name tells which .* label maps \(p01/T1.nii.gz"):
+    with pytest.raises(DatasetError, match=r"holds 6 images and no label map by its name \(p01/T1.nii.gz"):
         understand_annotated(tmp_path)
 
 

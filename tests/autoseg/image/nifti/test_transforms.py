@@ -91,6 +91,7 @@ def test_a_shift_between_the_two_is_told_in_millimetres(tmp_path: Path, codes: t
     found = read_image(files.write(tmp_path / "a.nii", files.voxels(), made))
     np.testing.assert_allclose(places(found.geometry), by(T @ files.affine()))
     # the length of (7, -11, 5)
+    assert "set both transforms alike" in found.notes[0]
     assert len(found.notes) == 1 and f"14 mm apart: taken is the sform (code {codes[0]})" in found.notes[0]
     assert found.others[0].origin == (-10.0, 20.0, 30.0)
 
