@@ -100,6 +100,12 @@ def _may_replace(preview: Path) -> bool:
         return PNG_MARK in file.read(_PNG_START)
 
 
+def image_of(case: Case) -> str:
+    """Whole path of a case's first image, by which its prediction is known; empty where it has none."""
+    image = next((image for image in case.images if image is not None), None)
+    return "" if image is None else str(Path.cwd() / image)
+
+
 def output_ending(case: Case) -> str:
     """File ending of a case's label map: that of its first image, `.png` for pictures, `.nii.gz` for others."""
     image = next((image for image in case.images if image is not None), None)

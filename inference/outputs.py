@@ -32,7 +32,7 @@ from inference.measurements.agreement import MemberMap
 from inference.measurements.kept_members import NO_MEMORY
 from inference.measurements.lesions import lesion_rows
 from inference.measurements.measure import measured_case, notes_of
-from inference.output_files import PREVIEW
+from inference.output_files import PREVIEW, image_of
 from inference.post_processing import post_processed
 from inference.predict_image import LoadedModels, PredictedImage
 from inference.predicted_part import notes
@@ -157,7 +157,8 @@ def write_outputs(
     if image.lacking and outputs.agreement:
         tell(styled("yellow", name, f": {NO_MEMORY}"))
     mixture, compared = Mixture(members), image.maps if outputs.agreement else []
-    measured = measured_case(name, classes, mixture, compared, plan, notes_of(image.part, classes, image.odd))
+    told = notes_of(image.part, classes, image.odd)
+    measured = measured_case(name, classes, mixture, compared, plan, told, image_of(case))
     lesions = (
         list(
             lesion_rows(

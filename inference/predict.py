@@ -40,8 +40,8 @@ from inference.ensemble_groups import load_group, members_of
 from inference.lesion_scores.table import FILE, LESIONS
 from inference.measurements.check_order import tell_order
 from inference.measurements.kept_members import kept_members, why_not
-from inference.measurements.table import MEASUREMENTS, read_lines
-from inference.output_files import output_ending, output_files, refuse_overwriting, require_places
+from inference.measurements.table import MEASUREMENTS, read_lines, refuse_other_images
+from inference.output_files import image_of, output_ending, output_files, refuse_overwriting, require_places
 from inference.outputs import MEMBERS, Outputs, Wrote, further_files, write_outputs
 from inference.predict_image import (
     LoadedModels,
@@ -131,6 +131,7 @@ def predict_cases(
         [*chain.from_iterable(without_members), *([output / MEMBERS / "any"] if save_members else [])], output
     )
     refuse_overwriting(cases, tuple(chain.from_iterable(without_members)))
+    refuse_other_images(output, {case.name: image_of(case) for case in cases})
     names = (configuration,) if isinstance(configuration, str) else tuple(configuration)
     where = resolve_device(device)
     fingerprint = read_fingerprint(run.fingerprint)

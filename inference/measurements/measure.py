@@ -39,6 +39,7 @@ def measured_case(
     maps: Sequence[MemberMap],
     plan: Plan,
     notes: Sequence[str],
+    image: str = "",
 ) -> MeasuredCase:
     """Measure a predicted image.
 
@@ -49,9 +50,10 @@ def measured_case(
         maps: label maps of the members; fewer than two have no agreement.
         plan: gives classes and regions, and which of them are lesions.
         notes: what is said of the case.
+        image: path of its image.
     """
     found = measured_classes(classes, mixture, plan.labels)
-    rows = rows_of(case, found, class_agreement(maps, plan.labels), notes)
+    rows = rows_of(case, found, class_agreement(maps, plan.labels), notes, image)
     return MeasuredCase(rows, _largest_finding(found, plan.lesions))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +12,10 @@ from inference.measurements.classes import ClassMeasurement
 
 COLUMNS = (
     *("case", "class", "voxels", "volume_ml", "components", "largest_diameter_mm", "axial_diameter_mm"),
-    *("mean_probability", "agreement", "notes"),
+    *("mean_probability", "agreement", "notes", "image"),
 )
 """A row for each class of a case, also where it is absent. `agreement` is empty where it is not measured or no member
-marks anything; `notes` says of the case what a person should look at."""
+marks anything; `notes` says of the case what a person should look at; `image` is the image that was predicted."""
 
 MEASUREMENTS = Kind("measurements.csv", COLUMNS, "measurements")
 BETWEEN_NOTES = " | "
@@ -31,6 +31,7 @@ class Line:
         voxels: number of its voxels.
         agreement: how far the members agree on it; None where that is not known.
         notes: what is said of the case.
+        image: path of its image.
     """
 
     case: str
@@ -38,10 +39,11 @@ class Line:
     voxels: int
     agreement: float | None
     notes: tuple[str, ...]
+    image: str = ""
 
 
 def rows_of(
-    case: str, found: Sequence[ClassMeasurement], agreement: Sequence[float | None], notes: Sequence[str]
+    case: str, found: Sequence[ClassMeasurement], agreement: Sequence[float | None], notes: Sequence[str], image: str
 ) -> list[Row]:
     """Rows of a case.
 
@@ -50,6 +52,7 @@ def rows_of(
         found: measurements of its classes.
         agreement: how far the members agree on each of them; None = not known.
         notes: sentences on the case.
+        image: path of its image.
     """
     told = BETWEEN_NOTES.join(notes)
     rows = []
@@ -59,8 +62,34 @@ def rows_of(
         mean = "" if one.mean_probability is None else f"{one.mean_probability:.4g}"
         share = "" if agreed is None else f"{agreed:.3f}"
         cells = (one.voxels, f"{one.volume_ml:.6g}", one.components, *lengths, mean, share)
-        rows.append(Row((case, one.name, *cells, told)))
+        rows.append(Row((case, one.name, *cells, told, image)))
     return rows
+
+
+def refuse_other_images(folder: Path, images: Mapping[str, str]) -> None:
+    """Refuse to replace the prediction of another image of the same name, which may be another patient's.
+
+    Args:
+        folder: folder of the predictions.
+        images: path of each case's image, by the case's name.
+
+    Raises:
+        InputError: the folder holds such a prediction, or the file that is there is not one of these tables.
+    """
+    others = {
+        line.case: line.image
+        for line in read_lines(folder)
+        if line.image and line.image != images.get(line.case, line.image)
+    }
+    if not others:
+        return
+    name, image = next(iter(others.items()))
+    more = f", and {len(others) - 1} more" if len(others) > 1 else ""
+    raise InputError(
+        f"{folder}: holds the prediction of another image that is called {name} too: {image}, and now {images[name]}"
+        f"{more}. Choose another output folder; where the image was only moved, remove its prediction and its rows in "
+        f"{MEASUREMENTS.file}"
+    )
 
 
 def read_lines(folder: Path) -> list[Line]:
@@ -82,5 +111,5 @@ def read_lines(folder: Path) -> list[Line]:
                 "move the table away, it is not replaced"
             ) from None
         notes = tuple(row["notes"].split(BETWEEN_NOTES)) if row["notes"] else ()
-        lines.append(Line(row["case"], row["class"], voxels, agreement, notes))
+        lines.append(Line(row["case"], row["class"], voxels, agreement, notes, row["image"]))
     return lines
