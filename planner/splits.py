@@ -16,6 +16,7 @@ from autoseg.dataset.case import Case, Dataset
 from autoseg.dataset.fingerprint import CaseFingerprint, Fingerprint
 from autoseg.dataset.record import DatasetRecord
 from autoseg.errors import DatasetError, PlanError
+from autoseg.image.annotated_classes import EVERY, known_by_none, names_of_unknown
 from autoseg.names import listed
 from autoseg.plan.decision import Decision
 from autoseg.run_folder.split_notes import patient_of
@@ -23,15 +24,19 @@ from autoseg.run_folder.splits import Split
 
 MOST_VOLUME_BINS = 4
 
+MOST_TRIES = 20
+"""So many seeds are tried for folds of which each learns from cases that know every class."""
+
 ALLOWED_BY = '; results would be too favourable; if you want it so, add "allow_overlap": true to the fold'
 
 
 def make_splits(dataset: Dataset, fingerprint: Fingerprint, *, folds: int = 5, seed: int) -> tuple[Split, ...]:
     """Split the cases so that each case is validated on once and the cases of a patient stay together.
 
-    Every fold resembles the whole data set in the stratification columns, the sequences present and the foreground
-    volume, as far as there are enough cases (scikit-learn's StratifiedGroupKFold). With fewer patients than folds
-    there are as many folds as patients.
+    Every fold resembles the whole data set in the stratification columns, the classes that were looked for, the
+    sequences present and the foreground volume, as far as there are enough cases (scikit-learn's
+    StratifiedGroupKFold). Of some seeds the first is taken with which every fold's training cases know each class, or
+    else the one with which they lack the fewest. With fewer patients than folds there are as many folds as patients.
 
     Args:
         dataset: data set with the training cases.
@@ -43,14 +48,44 @@ def make_splits(dataset: Dataset, fingerprint: Fingerprint, *, folds: int = 5, s
         DatasetError: there is only one patient.
         PlanError: fewer than two folds are asked for.
     """
+    count = number_of_folds(dataset, folds).value
+    strata = strata_of(dataset.cases, fingerprint, count)
+    fewest, best = _least_lacking(dataset), None
+    for tried in range(MOST_TRIES):
+        made = _split(dataset.cases, strata, count, seed + tried)
+        lacking = _lacking(dataset, made)
+        if best is None or lacking < best[0]:
+            best = lacking, made
+        if lacking <= fewest:
+            break
+    assert best is not None
+    return best[1]
+
+
+def _least_lacking(dataset: Dataset) -> int:
+    """How often, at least, a class is known by none of a fold's training cases: once if one patient alone knows it."""
+    knowing: dict[str, set[tuple[str, str]]] = {name: set() for name in dataset.labels.foreground}
+    for case in dataset.cases:
+        for name in knowing.keys() - set(names_of_unknown(dataset.labels, case.annotated)):
+            knowing[name].add(patient_of(case))
+    return sum(len(patients) == 1 for patients in knowing.values())
+
+
+def _lacking(dataset: Dataset, splits: Sequence[Split]) -> int:
+    """How often a class or region is known by none of a fold's training cases."""
+    annotated = {case.name: case.annotated for case in dataset.cases}
+    if set(annotated.values()) == {EVERY}:
+        return 0
+    return sum(len(known_by_none(dataset.labels, [annotated[name] for name in split.train])) for split in splits)
+
+
+def _split(cases: Sequence[Case], strata: Sequence[int], folds: int, seed: int) -> tuple[Split, ...]:
+    """The folds that one seed gives, with the cases of a patient together."""
     # the import takes a second, so only those who make folds wait for it
     from sklearn.model_selection import StratifiedGroupKFold
 
-    count = number_of_folds(dataset, folds).value
-    cases = dataset.cases
-    splitter = StratifiedGroupKFold(n_splits=count, shuffle=True, random_state=seed)
+    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     patients = _numbered([patient_of(case) for case in cases])
-    strata = strata_of(cases, fingerprint, count)
     with warnings.catch_warnings():
         # a stratum of fewer cases than folds cannot be in every fold; the user need not be told
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
@@ -81,12 +116,15 @@ def number_of_folds(dataset: Dataset, folds: int = 5) -> Decision[int]:
 def strata_of(cases: Sequence[Case], fingerprint: Fingerprint, folds: int) -> list[int]:
     """The stratum of each case, numbered from 0.
 
-    Cases with the same stratification columns and the same sequences form a group. Groups of fewer than `folds` cases
-    are formed again by the columns alone; cases that are still in too small a group form one group. Each group is then
-    divided by foreground volume into bins of at least `folds` cases.
+    Cases with the same stratification columns, the same classes that were looked for and the same sequences form a
+    group. Groups of fewer than `folds` cases are formed again without the sequences, and then by the columns alone;
+    cases that are still in too small a group form one group. Each group is then divided by foreground volume into bins
+    of at least `folds` cases.
     """
     columns: list[Hashable] = [tuple(sorted(case.strata.items())) for case in cases]
-    alike = _coarsened([(c, case.present) for c, case in zip(columns, cases, strict=True)], columns, folds)
+    known: list[Hashable] = [(column, case.annotated) for column, case in zip(columns, cases, strict=True)]
+    finest: list[Hashable] = [(of_case, case.present) for of_case, case in zip(known, cases, strict=True)]
+    alike = _coarsened((finest, known, columns), folds)
     measured = {case.case: case for case in fingerprint.cases}
     volumes = [_foreground_mm3(measured.get(case.name)) for case in cases]
     strata: list[Hashable] = [None] * len(cases)
@@ -170,15 +208,20 @@ def _within_fold(split: Split, patients: Mapping[str, tuple[str, str]]) -> list[
     return problems
 
 
-def _coarsened(fine: Sequence[Hashable], coarse: Sequence[Hashable], folds: int) -> list[Hashable]:
-    """For each case the finest description that at least `folds` cases share; None where there is none."""
-    result: list[Hashable] = [None] * len(fine)
-    left = list(range(len(fine)))
-    for descriptions in (fine, coarse):
+def _coarsened(levels: Sequence[Sequence[Hashable]], folds: int) -> list[Hashable]:
+    """For each case the finest description that at least `folds` cases share; None where there is none.
+
+    Args:
+        levels: descriptions of all cases, the finest first.
+        folds: number of cases that must share a description.
+    """
+    result: list[Hashable] = [None] * len(levels[0])
+    left = list(range(len(levels[0])))
+    for level, descriptions in enumerate(levels):
         shared = Counter(descriptions[i] for i in left)
         for i in left:
             if shared[descriptions[i]] >= folds:
-                result[i] = (descriptions is fine, descriptions[i])
+                result[i] = (level, descriptions[i])
         left = [i for i in left if result[i] is None]
     return result
 

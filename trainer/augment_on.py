@@ -17,9 +17,8 @@ from autoseg.errors import InputError
 from autoseg.machine import clock
 from trainer.compiled import seconds_a_pass
 from trainer.data.drawn_batch import DrawnBatch
-from trainer.fold_batches import batches_of
+from trainer.fold_batches import batches_of, noise_for
 from trainer.fold_state import Fold
-from trainer.measure import random_batch
 
 AugmentOn = Literal["workers", "device"]
 
@@ -140,7 +139,7 @@ def measure_augmentation(task: Fold, beside: int) -> AugmentationCost:
     """
     patches = len(task.ranks.places(task.configuration.batch_size))
     whole, drawn, prepared = _seconds_of_patches(task, beside, patches)
-    batch = random_batch(task.plan, task.configuration.changed(batch_size=patches)).to(task.learner.device)
+    batch = noise_for(task, task.configuration.changed(batch_size=patches))
     step = seconds_a_pass(task.learner, batch)
     return AugmentationCost(patches, task.workers, whole, drawn, step, _seconds_on_device(task, prepared))
 

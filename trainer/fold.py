@@ -29,11 +29,10 @@ from trainer.augment_on import choose_augmentation
 from trainer.checkpoint import LogRow, Repeated, Requested
 from trainer.compiled import compile_where_it_pays, use_compiled
 from trainer.data.batch import Batch, on_device
-from trainer.fold_batches import batches_of
+from trainer.fold_batches import batches_of, noise_for
 from trainer.fold_end import finish_fold, stop_fold
 from trainer.fold_state import Fold
 from trainer.fold_threads import adapt_threads, on_window, repeat_events, take_threads
-from trainer.measure import random_batch
 from trainer.open_fold import open_fold
 from trainer.pace import AtOtherPace, begin_with_known_pace, compare_pace, end_if_time_is_over, set_limit
 from trainer.progress_bar import FoldBar, Tell
@@ -158,7 +157,7 @@ def _choose_form(task: Fold) -> None:
     state, learner = task.state, task.learner
     if learner.device.type == "cpu" or task.ranks.count > 1:
         return
-    batch = random_batch(task.plan, task.configuration).to(learner.device)
+    batch = noise_for(task, task.configuration)
     with missing_layers_named(learner.device):
         learner.pass_through(batch)
     if learner.device.type != "cuda":

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from autoseg.image.annotated_classes import missing_in_training
 from autoseg.image.geometry import Shape
+from autoseg.plan.configuration import Configuration
 from autoseg.plan.network_input import InputLayout
+from trainer.data.batch import Batch
 from trainer.data.batches import BatchLoader
+from trainer.data.case_store import annotated_in
 from trainer.fold_state import Fold
+from trainer.measure import random_batch
 
 
 def batches_of(
@@ -34,3 +39,14 @@ def batches_of(
         beside=beside * task.ranks.count,
         places=task.ranks.places(task.configuration.batch_size),
     )
+
+
+def noise_for(task: Fold, configuration: Configuration) -> Batch:
+    """A batch of noise on the fold's device that costs as much as its batches do.
+
+    Args:
+        task: fold that is trained.
+        configuration: the fold's configuration, with the batch size that is asked for.
+    """
+    partly = missing_in_training(task.plan.labels, [annotated_in(task.case(case)) for case in task.split.train])
+    return random_batch(task.plan, configuration, partly_annotated=partly is not None).to(task.learner.device)

@@ -50,7 +50,7 @@ def label_loss(
     truth = one_hot(label, labels).float()
     total = weights.sum().detach()
     mean = (cross_entropy * weights).sum() * ranks.count / ranks.summed(total).clamp_min(1)
-    return mean - _dice(probabilities * weights, truth * weights, batch_dice, ranks).mean()
+    return mean - soft_dice(probabilities * weights, truth * weights, batch_dice, ranks).mean()
 
 
 def compared(logits: torch.Tensor, label: torch.Tensor, labels: Labels) -> tuple[torch.Tensor, torch.Tensor]:
@@ -131,7 +131,7 @@ def annotated_counts(logits: torch.Tensor, label: torch.Tensor, *, labels: Label
     return torch.stack([part.sum((0, 2, 3, 4)) for part in (truth & predicted, predicted, truth)]).float()
 
 
-def _dice(probabilities: torch.Tensor, truth: torch.Tensor, batch_dice: bool, ranks: Ranks) -> torch.Tensor:
+def soft_dice(probabilities: torch.Tensor, truth: torch.Tensor, batch_dice: bool, ranks: Ranks) -> torch.Tensor:
     """Soft Dice of each region or foreground class: (F,) if pooled over the batch, else (B, F)."""
     axes = (0, 2, 3, 4) if batch_dice else (2, 3, 4)
     intersection, total = (probabilities * truth).sum(axes), probabilities.sum(axes) + truth.sum(axes)

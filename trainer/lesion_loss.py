@@ -88,9 +88,9 @@ def lesion_regions(
     there = set(np.flatnonzero(np.bincount(label.ravel())).tolist())
     annotated = labels.annotated(label)
     for index, members in enumerate(labels.members, start=1):
-        known = annotated if missing is None else _known(label, labels, missing, index)
         if there.isdisjoint(members):
             continue
+        known = annotated if missing is None else _known(label, labels, missing, index)
         masks = labels.mask(label, index)
         patches = np.flatnonzero(masks.reshape(len(label), -1).any(axis=1))
         regions, count = [], 0

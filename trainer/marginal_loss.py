@@ -14,8 +14,7 @@ import torch
 from torch.nn import functional
 
 from autoseg.image.labels import Labels
-from trainer.label_loss import annotated_weights, log_probability_of_label, member_table, one_hot
-from trainer.loss import SMOOTH
+from trainer.label_loss import annotated_weights, log_probability_of_label, member_table, one_hot, soft_dice
 from trainer.ranks import ALONE, Ranks
 
 
@@ -30,7 +29,8 @@ def marginal_loss(
 ) -> torch.Tensor:
     """Marginal cross-entropy minus the mean soft Dice of the regions or classes that are known.
 
-    Where every class was looked for it is `label_loss`.
+    Where every class was looked for it is `label_loss`. The means are over as many voxels, classes and patches as
+    there, and a class of which nothing is known has a Dice of 1, so that a patch does not change what others weigh.
 
     Args:
         logits: output of the network before sigmoid or softmax, (B, K, z, y, x).
@@ -40,19 +40,19 @@ def marginal_loss(
         labels: classes and regions of the data set.
         missing: whether nobody looked for a class in a patch, (B, C) bool; the background is class 0.
     """
-    known = known_voxels(label, labels, missing).float()
+    known, weights = known_voxels(label, labels, missing).float(), annotated_weights(label, labels)
     truth = one_hot(label, labels).float()
     if labels.overlapping:
-        counted, probabilities = known, torch.sigmoid(logits.float())
-        cross_entropy = functional.binary_cross_entropy_with_logits(logits.float(), truth, reduction="none")
+        probabilities = torch.sigmoid(logits.float())
+        of_region = functional.binary_cross_entropy_with_logits(logits.float(), truth, reduction="none")
+        cross_entropy = (of_region * known).mean(dim=1, keepdim=True)
     else:
-        counted = annotated_weights(label, labels)
         log_probabilities = functional.log_softmax(logits.float(), dim=1)
         probabilities = log_probabilities.exp()[:, 1:]
         cross_entropy = -log_probability_of_label(log_probabilities, label, labels, missing)
-    total = counted.sum().detach()
-    mean = (cross_entropy * counted).sum() * ranks.count / ranks.summed(total).clamp_min(1)
-    return mean - _mean_dice(probabilities * known, truth * known, known, batch_dice, ranks)
+    total = weights.sum().detach()
+    mean = (cross_entropy * weights).sum() * ranks.count / ranks.summed(total).clamp_min(1)
+    return mean - soft_dice(probabilities * known, truth * known, batch_dice, ranks).mean()
 
 
 def known_voxels(label: torch.Tensor, labels: Labels, missing: torch.Tensor) -> torch.Tensor:
@@ -85,27 +85,3 @@ def known_counts(logits: torch.Tensor, label: torch.Tensor, *, labels: Labels, m
     predicted = logits > 0 if labels.overlapping else one_hot(logits.max(1).indices, labels)
     counted = (truth & predicted & known, predicted & known, truth & known)
     return torch.stack([part.sum((0, 2, 3, 4)) for part in counted]).float()
-
-
-def _mean_dice(
-    probabilities: torch.Tensor, truth: torch.Tensor, known: torch.Tensor, batch_dice: bool, ranks: Ranks
-) -> torch.Tensor:
-    """Mean soft Dice over the regions or classes, or those of each patch, of which some voxel is known; 0 without any.
-
-    Args:
-        probabilities: probability of each region or class (B, F, z, y, x), 0 where it is not known.
-        truth: 1 in voxels of it (B, F, z, y, x), 0 elsewhere and where it is not known.
-        known: 1 where it is known, (B, F, z, y, x).
-        batch_dice: whether the voxels of each class are pooled over the batch.
-        ranks: processes that have the other parts of the batch.
-    """
-    axes = (0, 2, 3, 4) if batch_dice else (2, 3, 4)
-    intersection, total = (probabilities * truth).sum(axes), probabilities.sum(axes) + truth.sum(axes)
-    voxels = known.sum(axes)
-    if batch_dice:
-        intersection, total, voxels = ranks.summed(intersection), ranks.summed(total), ranks.summed(voxels)
-    counted = (voxels > 0).float()
-    dice = (2 * intersection + SMOOTH) / (total + SMOOTH).clamp_min(1e-8)
-    # pooled over the batch it is the same in every process
-    number = counted.sum() if batch_dice else ranks.summed(counted.sum()) / ranks.count
-    return (dice * counted).sum() / number.clamp_min(1 / ranks.count)

@@ -52,6 +52,7 @@ def measure_step(
     steps: int = 3,
     enough_seconds: float = ENOUGH_SECONDS,
     threads: int | None = None,
+    partly_annotated: bool = False,
 ) -> StepCost:
     """Measure time and memory of a training step (forward, backward, optimiser) on random patches.
 
@@ -67,6 +68,7 @@ def measure_step(
             very fast ones are repeated until other programs would show.
         enough_seconds: no further step is timed once the timed steps have taken this many seconds together.
         threads: number of threads that compute on a CPU; None = torch's present number.
+        partly_annotated: whether nobody looked for some class in some case, so that the loss is the marginal one.
 
     Returns:
         Seconds per step, peak memory, and the cores that other programs used. The seconds are infinite if the step
@@ -77,12 +79,14 @@ def measure_step(
     """
     where = resolve_device(device)
     with computing_on(where), missing_layers_named(where):
-        return _measure(plan, configuration, where, steps, enough_seconds, threads)
+        ready = random_batch(plan, configuration, partly_annotated=partly_annotated)
+        return _measure(plan, configuration, ready, where, steps, enough_seconds, threads)
 
 
 def _measure(
     plan: Plan,
     configuration: Configuration,
+    ready: Batch,
     where: torch.device,
     steps: int,
     enough_seconds: float,
@@ -91,7 +95,6 @@ def _measure(
     # share of a step's time that a forward pass in prediction takes, where its dtype may differ from training
     narrower = half_precision(where, learning=False) != half_precision(where, learning=True)
     share = SHARE_IN_HALF_PRECISION if narrower else FORWARD_SHARE
-    ready = random_batch(plan, configuration)
     # beside a GPU other processes find the lesions of a batch; on a CPU their time is part of a step
     made = partial(_with_lesions, ready, configuration, plan.labels)
     before = psutil.Process().memory_info().rss
@@ -124,7 +127,7 @@ def _measure(
     return StepCost(statistics.median(seconds), peak, share, min(used_by_others, float(available_cores())))
 
 
-def random_batch(plan: Plan, configuration: Configuration) -> Batch:
+def random_batch(plan: Plan, configuration: Configuration, *, partly_annotated: bool = False) -> Batch:
     """A batch of noise like those of a configuration, with many small components of every class.
 
     Its lesions are found where their loss is used, which costs most for such a label.
@@ -132,17 +135,23 @@ def random_batch(plan: Plan, configuration: Configuration) -> Batch:
     Args:
         plan: plan that holds the sequences and the classes.
         configuration: configuration that holds the input, patch size and batch size.
+        partly_annotated: whether it is as if nobody had looked for the last class in the case of the first patch.
     """
     generator = torch.Generator().manual_seed(0)
     shape = (configuration.batch_size, *configuration.patch_size)
     label = _small_pieces(shape, plan.labels.classes, generator)
     image = torch.randn((shape[0], len(input_channels(plan, configuration)), *shape[1:]), generator=generator)
-    return _with_lesions(Batch(image, label, 0), configuration, plan.labels)
+    missing = None
+    if partly_annotated:
+        missing = torch.zeros((shape[0], plan.labels.classes), dtype=torch.bool)
+        missing[0, -1] = True
+    return _with_lesions(Batch(image, label, 0, missing=missing), configuration, plan.labels)
 
 
 def _with_lesions(batch: Batch, configuration: Configuration, labels: Labels) -> Batch:
     """The batch with the lesions of its label, where their loss is used."""
-    return replace(batch, lesions=lesions_for_loss(batch.label.numpy(), configuration, labels))
+    missing = None if batch.missing is None else batch.missing.numpy()
+    return replace(batch, lesions=lesions_for_loss(batch.label.numpy(), configuration, labels, missing))
 
 
 def _take_step(learner: Learner, made: Callable[[], Batch]) -> None:

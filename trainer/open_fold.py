@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ import torch
 from rich.console import Console
 
 from autoseg.errors import OutOfMemory, RunFolderError
+from autoseg.image.annotated_classes import AnnotatedClasses, known_by_none, missing_in_training
+from autoseg.image.labels import Labels
 from autoseg.machine import clock
 from autoseg.machine.cores import available_cores
 from autoseg.machine.device import precision
@@ -27,6 +30,7 @@ from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import edited_fields, edited_in
 from autoseg.run_folder.preprocessed_case import require_intact_once
 from autoseg.run_folder.selection import set_selection_aside
+from autoseg.run_folder.split_notes import note_on_classes
 from autoseg.run_folder.splits import Split, read_splits
 from autoseg.run_folder.trained_by import refuse_other_plan_than_trained, write_trained_by
 from autoseg.run_folder.trained_on import write_trained_on
@@ -34,6 +38,7 @@ from autoseg.terminal import open_console
 from trainer import checkpoint
 from trainer.checkpoint import Requested, State
 from trainer.checkpoint_writer import CheckpointWriter
+from trainer.data.case_store import annotated_in
 from trainer.fold_state import Fold
 from trainer.learner import Learner
 from trainer.measure import measure_step
@@ -104,9 +109,12 @@ def open_fold(
     decided_by = _hash(plan, configuration, split)
     found = checkpoint.load(folder / "checkpoint")
     if found is None:
+        annotated = [annotated_in(run.case(source, case)) for case in split.train]
         if ranks.leads:
             _note_beginning(run, plan, name, index, split, console)
-        training = _requested_training(plan, configuration, requested, device)
+            _tell_unknown(plan.labels, index, annotated, console)
+        partly = missing_in_training(plan.labels, annotated) is not None
+        training = _requested_training(plan, configuration, requested, device, partly)
         state = _new_state(training, requested, decided_by, precision(device), threads.count)
     else:
         state = found.state
@@ -173,6 +181,12 @@ def _note_beginning(run: RunFolder, plan: Plan, name: str, index: int, split: Sp
         )
 
 
+def _tell_unknown(labels: Labels, index: int, annotated: Sequence[AnnotatedClasses], console: Console) -> None:
+    """Say which classes none of a fold's training cases knows, since the fold learns them as absent."""
+    if unknown := known_by_none(labels, annotated):
+        console.print(note_on_classes(index, len(annotated), unknown), style="yellow", markup=False, soft_wrap=True)
+
+
 def _same_for_all(state: State, ranks: Ranks, device: torch.device) -> State:
     """The state of the leading process: what it measured, or found, holds for all."""
     told = ranks.told(state.model_dump_json(), device)
@@ -209,7 +223,7 @@ def _new_state(training: Training, requested: Requested, decided_by: str, number
 
 
 def _requested_training(
-    plan: Plan, configuration: Configuration, requested: Requested, device: torch.device
+    plan: Plan, configuration: Configuration, requested: Requested, device: torch.device, partly: bool
 ) -> Training:
     """The plan's training settings with the requested length; `epochs` are epochs of the plan's length."""
     training = configuration.training
@@ -220,7 +234,7 @@ def _requested_training(
         iterations = requested.epochs * training.iterations_per_epoch
         return training.changed(iterations=iterations, seconds=requested.seconds)
     if requested.seconds is not None:
-        cost = measure_step(plan, configuration, str(device))
+        cost = measure_step(plan, configuration, str(device), partly_annotated=partly)
         if not math.isfinite(cost.seconds):
             raise OutOfMemory(device)
         iterations = steps_in(requested.seconds, cost.seconds * patch_growth(configuration).mean_work(0.0))

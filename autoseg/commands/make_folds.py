@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from autoseg.commands.guards import trained_folds
-from autoseg.commands.messages import say_notes_on_splits
+from autoseg.commands.messages import say_notes_on_classes, say_notes_on_splits
 from autoseg.dataset.case import Dataset
 from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.errors import RunFolderError
@@ -47,12 +47,14 @@ def keep_or_make_folds(
                 "or use a new RUN folder"
             )
         say_notes_on_splits(console, run, there, dataset)
+        say_notes_on_classes(console, there, dataset)
         return there
     made = make_splits(dataset, fingerprint, folds=folds or DEFAULT_FOLDS, seed=seed)
     # written first: a splits.json without this copy is taken for a person's own
     write_splits(run.made_splits, made)
     write_splits(run.splits, made)
     console.print(f"{len(made)} folds, in {run.splits}")
+    say_notes_on_classes(console, made, dataset)
     return made
 
 

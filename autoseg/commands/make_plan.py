@@ -81,7 +81,7 @@ def make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpos
         budget = wanted.budget_on(purpose.device)
         require_measurable(budget, purpose.device, purpose.measured_on)
         by_work = wanted.epochs is not None
-        measure = None if purpose.measured_on is None else _recorder(purpose.measured_on, wanted)
+        measure = None if purpose.measured_on is None else _recorder(purpose.measured_on, wanted, fingerprint)
         followed, inside = reference, fingerprint
         if budget is not None:
             followed, inside = in_region(reference, fingerprint, splits, purpose)
@@ -247,21 +247,22 @@ def free_memory_of(device: torch.device | None) -> int | None:
     return free_device_memory(device)
 
 
-def _recorder(device: torch.device, wanted: PlanOptions) -> CostRecorder:
+def _recorder(device: torch.device, wanted: PlanOptions, fingerprint: Fingerprint) -> CostRecorder:
     """What measures training steps and keeps the measurements; it counts their work where epochs are given.
 
     A step is measured with the threads that a fold has.
     """
     threads = wanted.threads_of_a_fold
-    by_clock = measure_on(str(device), threads)
+    by_clock = measure_on(str(device), threads, fingerprint)
     return CostRecorder(by_clock if wanted.epochs is None else _by_work(device.type, threads, by_clock))
 
 
-def measure_on(device: str, threads: int | None) -> Measure:
-    """Return the trainer's function that measures real training steps, for the planner to call."""
+def measure_on(device: str, threads: int | None, fingerprint: Fingerprint) -> Measure:
+    """Return the trainer's function that measures real training steps of a data set, for the planner to call."""
     from trainer.measure import measure_step
 
-    return partial(measure_step, device=device, threads=threads)
+    measure = partial(measure_step, device=device, threads=threads)
+    return partial(measure, partly_annotated=True) if fingerprint.partly_annotated else measure
 
 
 def _by_work(device: str, threads: int | None, by_clock: Measure) -> Measure:

@@ -21,7 +21,7 @@ from autoseg.plan.plan import Plan, read_reasons
 from autoseg.plan.time_shares import SECONDS_A_FOLD, rounds, smallest_budget
 from autoseg.run_folder.budget_use import budget_use
 from autoseg.run_folder.paths import RunFolder
-from autoseg.run_folder.split_notes import notes_on_splits
+from autoseg.run_folder.split_notes import notes_on_classes, notes_on_splits
 from autoseg.run_folder.splits import Split
 from autoseg.run_folder.step_costs import MeasuredStep, StepCosts
 from autoseg.run_folder.time_spent import read_time_spent
@@ -79,6 +79,12 @@ def say_notes_on_splits(
             style="yellow",
             soft_wrap=True,
         )
+
+
+def say_notes_on_classes(console: Console, splits: Sequence[Split], dataset: Dataset) -> None:
+    """Say of which folds the training cases do not know some class."""
+    for note in notes_on_classes(splits, dataset):
+        console.print(note, style="yellow", soft_wrap=True, markup=False)
 
 
 def say_if_slices_alone(console: Console, fingerprint: Fingerprint, configurations: Sequence[str]) -> None:

@@ -150,7 +150,7 @@ def _decide_again(
     architecture = plan.configuration(name).network.architecture
     reference = reference_of(fingerprint, memory_asked_for(run, plan), architecture, cells)
     reference = reference.changed(memory_gb=Decision(plan.memory_gb, "as planned before"))
-    measure = CostRecorder(measure_on(plan.device, threads))
+    measure = CostRecorder(measure_on(plan.device, threads, fingerprint))
     factor = _times_as_slow(measure(plan, plan.configuration(name)), found)
 
     def as_it_is(plan: Plan, configuration: Configuration) -> StepCost:

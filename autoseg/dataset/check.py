@@ -19,7 +19,7 @@ from autoseg.dataset.findings import Findings
 from autoseg.dataset.pictures import sizes_differ, told_together
 from autoseg.dataset.voxels import read_channels, read_label_map
 from autoseg.errors import DatasetError
-from autoseg.image.annotated_classes import not_annotated
+from autoseg.image.annotated_classes import known_by_none, not_annotated
 from autoseg.image.file_kind import why_unreadable
 from autoseg.image.flat.read import SpacingSource
 from autoseg.image.geometry import Geometry, to_canonical
@@ -92,7 +92,7 @@ def check_dataset(dataset: Dataset, *, workers: int) -> Check:
             numbers of channels, NaN, infinite or constant images, channels that do not overlap,
             spacings that are far from those of the other cases,
             labels on another grid or with fractional or undeclared values, or with classes that were not annotated,
-            duplicates, too few cases,
+            duplicates, too few cases, a class or region that no case knows as a whole,
             no foreground to learn from.
     """
     results = map_cases(
@@ -103,7 +103,7 @@ def check_dataset(dataset: Dataset, *, workers: int) -> Check:
         name=lambda case: case.name,
         small=is_small(dataset.cases),
     )
-    problems = [*dataset.problems, *_too_few(dataset)]
+    problems = [*dataset.problems, *_too_few(dataset), *_known_by_none(dataset)]
     problems += [problem for result in results for problem in result.problems]
     rows = tuple(result.row for result in results if result.row is not None)
     problems += sizes_differ([(row.name, row.sized_by) for row in rows]) or _impossible_sizes(rows)
@@ -168,6 +168,19 @@ def _too_few(dataset: Dataset) -> list[str]:
     if len(patients) == 1 and None not in patients:
         return [f"{dataset.name}: all {count} cases are of patient {patients.pop()}; cross-validation needs two"]
     return []
+
+
+def _known_by_none(dataset: Dataset) -> list[str]:
+    """Problems: classes or regions that nobody looked for in any case, so that nothing tells where they are not."""
+    if not dataset.cases:
+        return []
+    count, of_regions = len(dataset.cases), "all labels of " if dataset.labels.overlapping else ""
+    return [
+        f"{dataset.name}: the table's column `annotated` names {of_regions}{name} for none of the {count} cases, so "
+        f"nothing tells where {name} is not; fill the cells of cases in which it was looked for (an empty cell means "
+        "all classes), or leave it out of `labels` in dataset.json"
+        for name in known_by_none(dataset.labels, [case.annotated for case in dataset.cases])
+    ]
 
 
 def _few(dataset: Dataset) -> list[str]:

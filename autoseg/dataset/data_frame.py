@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autoseg.dataset.csv_rows import CsvTable, table_of_rows
+from autoseg.errors import DatasetError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -21,13 +23,26 @@ def frame_as_table(frame: DataFrame) -> CsvTable:
             of names are joined as in the column `annotated`.
 
     Raises:
-        DatasetError: a column is missing or given twice, or there is no row.
+        DatasetError: a column is missing or given twice, there is no row, or a list names nothing.
     """
     header = [str(column).strip() for column in frame.columns]
     cells = frame.astype(object).where(frame.notna(), "")
-    rows = ([_text(cell) for cell in row] for row in cells.itertuples(index=False, name=None))
     # the header counts as line 1
-    return table_of_rows(Path(_NAME), enumerate([header, *rows], start=1))
+    numbered = list(enumerate(cells.itertuples(index=False, name=None), start=2))
+    if empty := [
+        f"{_NAME}, line {line}, column {column}: is a list without a name; give None where all classes were looked for "
+        "and leave out a case in which none was"
+        for line, row in numbered
+        for column, cell in zip(header, row, strict=True)
+        if _names_nothing(cell)
+    ]:
+        raise DatasetError(empty)
+    texts = ((line, [_text(cell) for cell in row]) for line, row in numbered)
+    return table_of_rows(Path(_NAME), chain([(1, header)], texts))
+
+
+def _names_nothing(cell: object) -> bool:
+    return isinstance(cell, list | tuple) and not any(str(name).strip() for name in cell)
 
 
 def _text(cell: object) -> str:

@@ -135,6 +135,11 @@ class Fingerprint(SealedModel, FileModel):
     cases: tuple[CaseFingerprint, ...]
     pixel_spacing: tuple[float, float] | None = None
 
+    @property
+    def partly_annotated(self) -> bool:
+        """Whether nobody looked for some class in some case."""
+        return any(case.annotated != EVERY for case in self.cases)
+
 
 def write_fingerprint(path: Path, fingerprint: Fingerprint) -> None:
     """Write a fingerprint as JSON, atomically."""

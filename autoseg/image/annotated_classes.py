@@ -53,9 +53,45 @@ def names_of_unknown(labels: Labels, annotated: AnnotatedClasses) -> tuple[str, 
     return tuple(name for name, is_known in zip(labels.foreground, known, strict=True) if not is_known)
 
 
+def known_by_none(labels: Labels, of_cases: Sequence[AnnotatedClasses]) -> tuple[str, ...]:
+    """Names of the foreground classes or regions that no case knows as a whole.
+
+    Args:
+        labels: classes and regions of the data set.
+        of_cases: classes that were annotated in each case.
+
+    Examples:
+        >>> labels = Labels(values=(0, 1, 5), names=("background", "liver", "spleen"))
+        >>> known_by_none(labels, [("liver",), ("liver",)]), known_by_none(labels, [("liver",), "all"])
+        (('spleen',), ())
+    """
+    unknown = [set(names_of_unknown(labels, annotated)) for annotated in dict.fromkeys(of_cases)]
+    return tuple(name for name in labels.foreground if all(name in of_case for of_case in unknown))
+
+
 def missing_classes(labels: Labels, of_cases: Sequence[AnnotatedClasses]) -> NDArray[np.bool_]:
     """Whether each class was not annotated in each case, (case, class); the background, class 0, never is missing."""
     missing = np.zeros((len(of_cases), labels.classes), dtype=bool)
     for row, annotated in zip(missing, of_cases, strict=True):
         row[list(not_annotated(labels, annotated))] = True
     return missing
+
+
+def missing_in_training(labels: Labels, of_cases: Sequence[AnnotatedClasses]) -> NDArray[np.bool_] | None:
+    """Whether each class is missing for the loss in each training case, (case, class); None where none is.
+
+    A class that no training case knows is not missing for the loss, but absent. Else nothing would tell the network
+    where it is not, and it might be predicted anywhere. Of a region that no case knows as a whole, the classes count as
+    absent in the cases that lack the fewest of them.
+
+    Args:
+        labels: classes and regions of the data set.
+        of_cases: classes that were annotated in each training case.
+    """
+    missing = missing_classes(labels, of_cases)
+    missing[:, missing.all(axis=0)] = False
+    for members in map(list, labels.members):
+        lacking = missing[:, members].sum(axis=1)
+        if lacking.min() > 0:
+            missing[np.ix_(lacking == lacking.min(), members)] = False
+    return missing if missing.any() else None

@@ -26,7 +26,7 @@ from autoseg.run_folder.dataset_record import read_record
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.preprocessed_case import read_record as read_case_record
 from autoseg.run_folder.report_folder import report_folder
-from autoseg.run_folder.split_notes import notes_on_splits
+from autoseg.run_folder.split_notes import notes_on_classes, notes_on_splits
 from autoseg.run_folder.splits import Split, cases_of, read_splits
 from inference.compare import Compared, Pair, compare, compare_all, voxels_of, workers_for
 from inference.evaluation.cross_validated import cross_validated
@@ -38,6 +38,7 @@ from inference.evaluation.label_folders import (
     labels_found,
     match_folders,
     strata_beside,
+    unmatched_rows,
 )
 from inference.report.background_image import Background, from_file, from_preprocessed
 from inference.report.pictures import chosen_pictures
@@ -118,6 +119,7 @@ def evaluate_folders(
         warnings=[
             *(f"case {c}: is predicted, but has no reference; left out" for c in matched.extra),
             *matched.passed_over,
+            *unmatched_rows(looked_for, [*(pair.case for pair in pairs), *matched.missing]),
             *_warnings(compared),
         ],
         more_rules=rules_of_labels(labels, partly=bool(not_annotated)),
@@ -174,6 +176,7 @@ def report_run(
             *_unfinished_warning(found.unfinished, len(folds)),
             *_left_out_warning(found.of_run, found.splits),
             *(notes_on_splits(found.of_run, record) if record else ()),
+            *(notes_on_classes(found.of_run, record) if record else ()),
             *_warnings(compared),
         ],
         more_rules=rules_of_labels(plan.labels, partly=bool(not_annotated)),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +15,13 @@ from autoseg.dataset.names import entries, split_channel, split_ending
 from autoseg.dataset.read import TABLE_NAME
 from autoseg.dataset.table import annotated_in_row
 from autoseg.errors import DatasetError, ImageError, InputError
-from autoseg.image.annotated_classes import AnnotatedClasses
+from autoseg.image.annotated_classes import EVERY, AnnotatedClasses
 from autoseg.image.file_kind import why_unreadable
 from autoseg.image.label_file import names_classes
 from autoseg.image.labels import Labels
 from autoseg.image.walk import LeftOut, told_by_reason
 from autoseg.machine.map_cases import map_cases
+from autoseg.names import listed, nfc
 from inference.compare import Pair, workers_for
 
 _SAY_CLASSES = "give a RUN folder (--run) or a dataset.json beside the references that names the classes to compare"
@@ -102,17 +102,22 @@ def list_labels(folder: Path) -> LabelFolder:
         if file.name.endswith(_REPORT) and f"{file.name.removesuffix(_REPORT)}.dcm" in names:
             # autoseg writes it beside its DICOM SEG
             continue
-        name, ending = split_ending(file)
+        ending = split_ending(file)[1]
         if why := _why_passed_over(file, ending):
             left_out.append(LeftOut(file, why))
         elif ending:
-            # an accent may be a sign of its own in one folder and part of its letter in the other
-            name = unicodedata.normalize("NFC", name)
+            name = _case_of(file)
             if name in files:
                 raise InputError(f"{folder}: {files[name].name} and {file.name} are both named {name}; remove one")
             files[name] = file
     told = told_by_reason(folder, left_out)
     return LabelFolder(files, tuple(f"{folder}: not compared: {sentence}" for sentence in told))
+
+
+def _case_of(file: Path) -> str:
+    """Name of the case of a label file."""
+    # an accent may be a sign of its own in one place and part of its letter in another
+    return nfc(split_ending(file)[0])
 
 
 def _why_passed_over(entry: Path, ending: str) -> str | None:
@@ -221,9 +226,7 @@ def strata_beside(folder: Path) -> dict[str, dict[str, str]]:
     columns = [c for c in table.columns if c not in others]
     named = [(table.file(row, LABEL), row) for row in table.rows]
     return {
-        split_ending(file)[0]: {column: row.cells[column] for column in columns}
-        for file, row in named
-        if file is not None
+        _case_of(file): {column: row.cells[column] for column in columns} for file, row in named if file is not None
     }
 
 
@@ -248,12 +251,29 @@ def annotated_beside(folder: Path, labels: Labels) -> dict[str, AnnotatedClasses
         if (file := table.file(row, LABEL)) is None:
             continue
         try:
-            found[unicodedata.normalize("NFC", split_ending(file)[0])] = annotated_in_row(table, row, labels)
+            found[_case_of(file)] = annotated_in_row(table, row, labels)
         except WrongNames as error:
             problems.append(f"{table.where(row, ANNOTATED)}: {error}")
     if problems:
         raise DatasetError(problems)
     return found
+
+
+def unmatched_rows(annotated: Mapping[str, AnnotatedClasses], references: Collection[str]) -> tuple[str, ...]:
+    """A warning of label files that a table names as annotated in part, and that are no reference; or none.
+
+    Args:
+        annotated: classes that were looked for, by name of the label file.
+        references: names of all references.
+    """
+    lost = [name for name, classes in annotated.items() if classes != EVERY and name not in references]
+    if not lost:
+        return ()
+    return (
+        f"{TABLE_NAME}: {len(lost)} of {len(annotated)} rows of the column `{ANNOTATED}` belong to no reference, "
+        f"by the name of the label file: {listed(lost)}; in a reference without a row every class counts as "
+        "looked for",
+    )
 
 
 def _table_beside(folder: Path) -> CsvTable | None:

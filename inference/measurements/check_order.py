@@ -46,11 +46,13 @@ class Reason:
 
 
 def always_there(fingerprint: Fingerprint) -> frozenset[str]:
-    """Names of the classes that every training case has."""
-    of_cases = [
-        {name for name, of_class in case.classes.items() if of_class.volume_mm3 > 0} for case in fingerprint.cases
-    ]
-    return frozenset(set.intersection(*of_cases)) if of_cases else frozenset()
+    """Names of the classes that every training case has in which they were looked for."""
+    found = set()
+    for name in fingerprint.labels.foreground:
+        of_cases = [case.classes.get(name) for case in fingerprint.cases if case.is_known(name)]
+        if of_cases and all(one is not None and one.volume_mm3 > 0 for one in of_cases):
+            found.add(name)
+    return frozenset(found)
 
 
 def check_order(lines: Sequence[Line], always: Collection[str]) -> list[Reason]:

@@ -130,8 +130,7 @@ def select_and_suspect(
     rules = {rule.name: rule for rule in rules_by_class(applied, labels)}
     scored = {name: fit_scores(name, cases, best, rules[name].text()) for name, cases in of_lesions.items()}
     if aim.is_asked_for and tables:
-        some = [one for one in zip(labels.foreground, tables, aims, strict=True) if len(one[1].lesions)]
-        notes = (*notes, *reach_notes(*zip(*some, strict=True)))
+        notes = (*notes, *_reached(labels.foreground, tables, aims))
     selection = Selection(
         configurations=best,
         post_processing=tuple(rule for rule in applied if not rule.is_plain),
@@ -149,6 +148,12 @@ def select_and_suspect(
     )
     found = [one for name, cases in of_lesions.items() for one in suspects(name, cases, scored[name])]
     return selection, sorted(found, key=lambda one: -one.confidence)
+
+
+def _reached(names: Sequence[str], tables: Sequence[OutcomeTable], aims: Sequence[Aim]) -> tuple[str, ...]:
+    """What is told of the figures that were asked for, of the classes that were looked for in some case."""
+    some = [one for one in zip(names, tables, aims, strict=True) if len(one[1].lesions)]
+    return tuple(reach_notes(*zip(*some, strict=True))) if some else ()
 
 
 def _lesions(judged: Sequence[Judged], names: Sequence[str], compared: ComparedCases) -> dict[str, list[CaseLesions]]:

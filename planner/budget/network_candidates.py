@@ -68,7 +68,7 @@ def coarsest_spacing(fingerprint: Fingerprint) -> float:
         cases = [(case.classes[name].components_mm3, math.prod(case.spacing)) for case in known]
         measured = [case.classes[name] for case in known]
         largest = [
-            max(one.volume_mm3 - math.fsum(one.components_mm3), *one.components_mm3)
+            max((one.volume_mm3 - math.fsum(one.components_mm3), *one.components_mm3))
             for one in measured
             if one.volume_mm3
         ]

@@ -307,12 +307,11 @@ def test_the_agreement_on_very_many_lesions_is_not_measured_and_that_is_told(dif
 
 
 def test_the_prediction_of_another_image_of_the_same_name_is_not_replaced(run, tmp_path) -> None:
-    for folder in ("one", "other"):
-        inputs(tmp_path / folder, "patient_1")
+    one, other = (inputs(tmp_path / folder) for folder in ("one", "other"))
     for _ in range(2):
-        predict(run, read_inputs([tmp_path / "one"], ("T1",)), tmp_path / "out", mirror=False)
-    written = tmp_path / "out" / predicted_name
+        predict(run, one, tmp_path / "out", mirror=False)
+    written = tmp_path / "out" / "a.nii.gz"
     before = written.stat().st_mtime_ns
-    with pytest.raises(InputError, match=r"another image that is called patient_1 too: .*one.*, and now .*other"):
-        predict(run, read_inputs([tmp_path / "other"], ("T1",)), tmp_path / "out", mirror=False)
+    with pytest.raises(InputError, match=r"another image that is called a too: .*one.*, and now .*other"):
+        predict(run, other, tmp_path / "out", mirror=False)
     assert written.stat().st_mtime_ns == before

@@ -1,7 +1,9 @@
 """Folds: every case validated once, patients together, strata spread, the same from the same seed."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from autoseg.dataset.case import Case, Dataset
 from autoseg.dataset.fingerprint import Fingerprint
 from autoseg.errors import DatasetError, PlanError
 from autoseg.image.labels import Labels
+from autoseg.run_folder.split_notes import notes_on_classes
 from autoseg.run_folder.splits import Split
 from planner.splits import check_splits, make_splits, number_of_folds
 from tests.example_fingerprint import example_case_fingerprint, example_fingerprint, one_structure
@@ -58,6 +61,25 @@ def test_every_case_is_validated_once_and_trained_on_otherwise(count: int) -> No
     sizes = [len(s.val) for s in splits]
     assert max(sizes) - min(sizes) <= 1
     check_splits(splits, dataset_of(cases))
+
+
+@pytest.mark.parametrize("seed", [2, 4, 26])
+def test_every_fold_learns_from_cases_that_know_each_class_where_patients_allow(seed: int) -> None:
+    labels = Labels(values=(0, 1, 2, 3), names=("background", "lesion", "organ", "rare"))
+    annotated = [("lesion", "organ"), ("lesion",)] * 9 + [("lesion", "rare"), ("organ", "rare")]
+    cases = [replace(case(f"c{i:02}"), annotated=known) for i, known in enumerate(annotated)]
+    dataset = replace(dataset_of(cases), labels=labels)
+    volumes = np.random.default_rng(seed).lognormal(size=len(cases)).tolist()
+    splits = make_splits(dataset, measured(cases, volumes), seed=seed)
+    assert notes_on_classes(splits, dataset) == ()
+    # the classes that were looked for are stratified like a column
+    counts = [sum(annotated[int(name[1:])] == ("lesion",) for name in s.val) for s in splits]
+    assert max(counts) - min(counts) <= 1
+    # what one patient alone knows is lacking where this patient is validated on
+    alone = [replace(one, annotated=("lesion", "organ")) if one.name == "c19" else one for one in cases]
+    lacking = replace(dataset, cases=tuple(alone))
+    (note,) = notes_on_classes(make_splits(lacking, measured(alone, volumes), seed=seed), lacking)
+    assert re.search(r"nobody looked for rare in any of its 1\d training cases, so this fold learns it as absent", note)
 
 
 def test_the_seed_decides() -> None:

@@ -65,7 +65,7 @@ def test_interrupted_between_steps_it_ends_with_the_weights_of_its_events(tiny_r
 def test_a_length_that_was_asked_for_is_repeated_too(tiny_run, hands, monkeypatch, asked: dict) -> None:
     hands.learns = True
     hands.seconds_a_step = lambda now: 0.8
-    monkeypatch.setattr("trainer.open_fold.measure_step", lambda *_: StepCost(2.0, 0))
+    monkeypatch.setattr("trainer.open_fold.measure_step", lambda *_, **__: StepCost(2.0, 0))
     first, again = tiny_run("first", **PLANNED), tiny_run("again", **PLANNED)
     summary = train(first, **asked)
     repeated = train(again, follows=summary)

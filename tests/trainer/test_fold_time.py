@@ -68,7 +68,7 @@ def test_a_machine_that_stops_working_within_an_epoch_does_not_overrun(tiny_run,
 def test_a_fold_that_is_given_time_has_epochs_at_which_it_is_revised(tiny_run, hands, monkeypatch) -> None:
     run = tiny_run(iterations=1000, iterations_per_epoch=250)
     # 0.9 * 20 s at 0.5 s a step are 36 steps: epochs of 2
-    monkeypatch.setattr("trainer.open_fold.measure_step", lambda *_: StepCost(0.5, 0))
+    monkeypatch.setattr("trainer.open_fold.measure_step", lambda *_, **__: StepCost(0.5, 0))
     hands.seconds_a_step = lambda now: 0.5 if now < 10 else 1.0
     summary = train(run, seconds=20.0)
     rows = list(csv.DictReader((run.fold("3d", 0) / "log.csv").open(encoding="utf-8")))

@@ -138,3 +138,9 @@ def test_a_step_adds_it_by_its_weight(weight: float) -> None:
     value, _ = learner.step(Batch(image, label, 0, regions), 1e-3, 0)
     assert lesions.item() > -0.5
     assert value.item() == pytest.approx(expected.item(), abs=1e-5)
+
+
+def test_nothing_is_looked_up_for_a_class_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainer.lesion_loss._known", None)
+    empty = np.zeros((1, 2, 4, 4), np.uint8)
+    assert lesion_regions(empty, SPACING, LABELS, np.ones((1, LABELS.classes), bool)) == ()

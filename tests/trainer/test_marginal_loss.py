@@ -56,11 +56,14 @@ def by_hand(logits: torch.Tensor, label: torch.Tensor, batch_dice: bool, labels:
     scores, classes = logits.double(), label.numpy()
     members = [(1, 2), (2,), (3,)] if labels.overlapping else [(1,), (2,), (3,)]
     probability = torch.sigmoid(scores) if labels.overlapping else torch.softmax(scores, 1)
-    entropies, voxels_of = [], {}
+    # a Dice is taken of each region, in each patch or in the batch; it is 1 where nothing is known of it
+    pools = range(3) if batch_dice else [(region, patch) for region in range(3) for patch in range(len(classes))]
+    entropies, voxels, voxels_of = [], 0, {pool: [] for pool in pools}
     for patch, z, y, x in np.ndindex(classes.shape):
         value = int(classes[patch, z, y, x])
         if labels.ignored is not None and value == labels.ignored:
             continue
+        voxels += 1
         p, unknown = probability[patch, :, z, y, x], set(np.flatnonzero(MISSING[patch]))
         if not labels.overlapping:
             # what may be there: the label's class, or with the background all that nobody looked for
@@ -73,13 +76,13 @@ def by_hand(logits: torch.Tensor, label: torch.Tensor, batch_dice: bool, labels:
             own = p[region] if labels.overlapping else p[region + 1]
             truth = float(value in of_region)
             if labels.overlapping:
-                entropies.append(-torch.log(own if truth else 1 - own))
+                entropies.append(-torch.log(own if truth else 1 - own) / 3)
             pool = region if batch_dice else (region, patch)
-            voxels_of.setdefault(pool, []).append((own, truth))
+            voxels_of[pool].append((own, truth))
     dice = [
         (2 * sum(p * t for p, t in pool) + 1e-5) / (sum(p + t for p, t in pool) + 1e-5) for pool in voxels_of.values()
     ]
-    return torch.stack(entropies).mean() - torch.stack(dice).mean()
+    return torch.stack(entropies).sum() / voxels - sum(dice) / len(dice)
 
 
 @pytest.mark.parametrize("batch_dice", [False, True])
@@ -102,13 +105,36 @@ def test_where_every_class_was_looked_for_it_is_the_usual_loss(labels: Labels, b
     torch.testing.assert_close(found, loss_of(labels)(logits, label, batch_dice))
 
 
+@pytest.mark.parametrize("batch_dice", [False, True])
+@pytest.mark.parametrize("kind", ["classes and ignore", "regions and ignore"])
+def test_so_it_is_beside_a_patch_without_an_annotated_voxel(kind: str, batch_dice: bool) -> None:
+    none = torch.zeros((3, 4), dtype=torch.bool)
+    logits, label = drawn(KINDS[kind], none.numpy())
+    label[1] = KINDS[kind].ignored
+    expected = label_loss(logits, label, batch_dice, labels=KINDS[kind])
+    assert marginal_loss(logits, label, batch_dice, labels=KINDS[kind], missing=none).item() == pytest.approx(
+        expected.item(), abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_partly_annotated_patch_does_not_change_what_others_weigh(kind: str) -> None:
+    logits, label = drawn(KINDS[kind])
+    gradients = []
+    for missing in (torch.from_numpy(MISSING), torch.zeros((3, 4), dtype=torch.bool)):
+        loss = marginal_loss(logits, label, False, labels=KINDS[kind], missing=missing)
+        gradients.append(torch.autograd.grad(loss, logits)[0])
+    torch.testing.assert_close(gradients[0][2], gradients[1][2])
+    assert not torch.equal(gradients[0][:2], gradients[1][:2])
+
+
 def test_what_is_predicted_of_a_class_that_nobody_looked_for_costs_nothing_on_the_background() -> None:
     label = torch.zeros((1, 2, 2, 2), dtype=torch.uint8)
     missing = torch.tensor([[False, False, True, False]])
     logits = torch.zeros((1, 4, 2, 2, 2))
     logits[:, 2] = 30.0
     sure = marginal_loss(logits, label, True, labels=CLASSES, missing=missing)
-    # cross-entropy is 0, and the Dice of the two classes that are not there either is that of an empty one
+    # cross-entropy is 0, and Dice is that of classes that are neither there nor predicted
     assert sure.item() == pytest.approx(-1, abs=1e-4)
     wrong = logits.roll(1, dims=1)
     assert marginal_loss(wrong, label, True, labels=CLASSES, missing=missing).item() > 20
@@ -122,7 +148,7 @@ def test_a_batch_in_which_nothing_is_known_has_a_finite_loss_and_teaches_nothing
     for batch_dice in (False, True):
         loss = marginal_loss(logits, label, batch_dice, labels=labels, missing=missing)
         loss.backward()
-        assert loss.item() == 0 and not logits.grad.any()
+        assert loss.item() == -1 and not logits.grad.any()
 
 
 def test_counts_of_the_training_dice_are_those_of_known_voxels(labels: Labels) -> None:
@@ -203,15 +229,15 @@ BOTH = threading.Barrier(2)
 
 @pytest.mark.parametrize("batch_dice", [False, True])
 def test_two_processes_have_the_loss_of_one(labels: Labels, batch_dice: bool) -> None:
-    # the third patch, in which everything was looked for, is in one process alone
-    logits, label = drawn(labels)
-    missing = torch.from_numpy(MISSING)
+    # the last patches, in which everything was looked for, are in one process alone
+    missing = torch.from_numpy(MISSING[[0, 1, 2, 2]])
+    logits, label = drawn(labels, missing.numpy())
     whole = marginal_loss(logits, label, batch_dice, labels=labels, missing=missing)
     (gradient,) = torch.autograd.grad(whole, logits)
     found: dict[int, torch.Tensor] = {}
 
     def part(rank: int) -> None:
-        own = slice(0, 1) if rank == 0 else slice(1, 3)
+        own = slice(0, 2) if rank == 0 else slice(2, 4)
         arguments = {"labels": labels, "missing": missing[own]}
         found[rank] = marginal_loss(logits[own], label[own], batch_dice, Paired(rank, 2), **arguments)
 

@@ -204,7 +204,7 @@ def test_small_patches_that_take_more_than_their_share_are_no_other_machine(tiny
 
 
 def test_a_given_time_begins_with_the_steps_that_small_patches_allow(tiny_run, hands, monkeypatch) -> None:
-    monkeypatch.setattr("trainer.open_fold.measure_step", lambda *_: StepCost(1.0, 0))
+    monkeypatch.setattr("trainer.open_fold.measure_step", lambda *_, **__: StepCost(1.0, 0))
     hands.seconds_a_step = lambda now: 1.0
     growth = patch_growth(example_configuration(patch_size=(8, 12, 12), training=make_training(patch_growth=2)))
     summary = train(tiny_run(**PLANNED, patch_growth=2), seconds=20.0)

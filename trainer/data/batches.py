@@ -25,7 +25,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from autoseg.errors import InputError, TrainingDataError
-from autoseg.image.annotated_classes import missing_classes
+from autoseg.image.annotated_classes import missing_in_training
 from autoseg.image.labels import Labels
 from autoseg.machine.passing_files import (
     MORE_SHARED_MEMORY,
@@ -110,11 +110,10 @@ class BatchLoader:
         self._steps = range(first_step, sys.maxsize if last_step is None else last_step)
         with_foreground = tuple(has_foreground(c) for c in cases)
         layout = layout or InputLayout.plain(len(read_record(cases[0]).present))
-        missing = missing_classes(labels, [annotated_in(case) for case in cases])
         self._dataset = StepBatches(
             cases,
             with_foreground,
-            missing if missing.any() else None,
+            missing_in_training(labels, [annotated_in(case) for case in cases]),
             configuration,
             layout,
             labels,

@@ -91,7 +91,7 @@ class StepBatches(Dataset):
     Args:
         folders: folders of the preprocessed training cases, ordered.
         with_foreground: for each of them whether it has foreground.
-        missing: for each of them which classes nobody looked for, (N, C); None where every class was looked for in all.
+        missing: for each of them which classes are missing for the loss, (N, C); None = none in any of them.
         configuration: configuration that holds patch size, batch size and training settings.
         layout: layout of the network's input.
         labels: classes and regions of the data set.

@@ -13,7 +13,14 @@ from autoseg.dataset.record import changed_cases, record_of
 from autoseg.dataset.summary import summary_rows
 from autoseg.dataset.table import dataset_of_table
 from autoseg.errors import DatasetError
-from autoseg.image.annotated_classes import known_outputs, missing_classes, names_of_unknown, not_annotated
+from autoseg.image.annotated_classes import (
+    known_by_none,
+    known_outputs,
+    missing_classes,
+    missing_in_training,
+    names_of_unknown,
+    not_annotated,
+)
 from autoseg.image.labels import LabelRegion, Labels
 from tests.autoseg.dataset import build
 
@@ -110,6 +117,43 @@ def test_a_wrong_name_is_told_by_its_line(tmp_path: Path) -> None:
     text = str(refused.value)
     assert "line 3, column annotated: no class is called 'lession'; is 'lesion' meant" in text
     assert "line 4, column annotated: 'none' means that nobody looked for any class" in text
+
+
+@pytest.mark.parametrize("nothing", [[], (), [""]])
+def test_a_list_without_a_name_is_refused_in_a_data_frame(nothing: object) -> None:
+    frame = pd.DataFrame({"case": ["a", "b"], "annotated": [["liver"], nothing]})
+    with pytest.raises(DatasetError, match="DataFrame, line 3, column annotated: is a list without a name; give None"):
+        frame_as_table(frame)
+
+
+def test_a_class_or_region_that_no_case_knows_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="names organ for none of the 2 cases, so nothing tells where organ is not"):
+        check_dataset(read_dataset(table(tmp_path, "lesion", "lesion")), workers=1)
+    # each label was looked for somewhere, and the region of both nowhere
+    folder = table(tmp_path, "lesion", "lesion", "organ")
+    build.write(folder / "labels" / "case_2.nii.gz", build.label_voxels(2))
+    build.write_json(folder / "dataset.json", {"labels": {"background": 0, "both": [1, 2], "lesion": 1, "organ": 2}})
+    with pytest.raises(DatasetError) as refused:
+        check_dataset(read_dataset(folder), workers=1)
+    assert "names all labels of both for none of the 3 cases" in str(refused.value) and "organ for" not in str(
+        refused.value
+    )
+
+
+def test_what_no_training_case_knows_is_absent_for_the_loss() -> None:
+    assert known_by_none(LABELS, [("liver",), ("liver", "Left kidney")]) == ("bile + duct",)
+    found = missing_in_training(LABELS, [("liver",), ("liver", "Left kidney")])
+    assert found.tolist() == [[False, False, True, False], [False] * 4]
+    assert missing_in_training(LABELS, [("liver",)] * 2) is None and missing_in_training(LABELS, ["all"]) is None
+    # core is known in one case; the whole nowhere, so its classes count as absent where one of them is lacking
+    assert known_by_none(REGIONS, [("rim",), ("core",)]) == ("whole",)
+    assert missing_in_training(REGIONS, [("rim",), ("core",)]) is None
+    three = REGIONS.changed(values=(0, 1, 2, 3), names=(*REGIONS.names, "rest"))
+    three = three.changed(regions=(LabelRegion(name="any", values=(1, 2, 3), value=1),))
+    assert missing_in_training(three, [("rim",), ("core", "rest")]).tolist() == [
+        [False, False, True, True],
+        [False] * 4,
+    ]
 
 
 def test_a_data_frame_may_hold_lists(tmp_path: Path) -> None:

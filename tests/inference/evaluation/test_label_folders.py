@@ -3,8 +3,16 @@
 import unicodedata
 from pathlib import Path
 
+from autoseg.image.labels import Labels
 from inference.evaluation import label_folders
-from inference.evaluation.label_folders import images_of, list_labels, match_folders
+from inference.evaluation.label_folders import (
+    annotated_beside,
+    images_of,
+    list_labels,
+    match_folders,
+    strata_beside,
+    unmatched_rows,
+)
 
 
 def test_a_case_has_the_image_of_its_name_or_its_first_channel(tmp_path, monkeypatch) -> None:
@@ -61,3 +69,18 @@ def test_the_report_beside_a_segmentation_is_no_case(tmp_path: Path) -> None:
     for name in ("a.dcm", "a_report.dcm", "b_report.dcm"):
         (tmp_path / name).touch()
     assert set(list_labels(tmp_path).files) == {"a", "b_report"}
+
+
+def test_a_row_of_the_table_is_found_by_any_spelling_and_one_of_no_reference_is_told(tmp_path: Path) -> None:
+    composed, parted = (unicodedata.normalize(form, "André") for form in ("NFC", "NFD"))
+    rows = [f"{name},{name}.nii.gz,{name}_label.nii.gz,liver,x" for name in (parted, "lost")]
+    text = "\n".join(["case,T1,label,annotated,site", *rows, "c,c.nii.gz,c_label.nii.gz,,y"])
+    (tmp_path / "cases.csv").write_text(text, encoding="utf-8")
+    labels = Labels(values=(0, 1, 2), names=("background", "liver", "spleen"))
+    case = f"{composed}_label"
+    assert strata_beside(tmp_path)[case] == {"site": "x"}
+    looked_for = annotated_beside(tmp_path, labels)
+    assert looked_for == {case: ("liver",), "lost_label": ("liver",), "c_label": "all"}
+    (told,) = unmatched_rows(looked_for, [case])
+    assert told.startswith("cases.csv: 1 of 3 rows of the column `annotated` belong to no reference")
+    assert ": lost_label;" in told and unmatched_rows(looked_for, list(looked_for)) == ()

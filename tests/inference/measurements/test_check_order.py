@@ -52,3 +52,8 @@ def test_always_there_is_what_every_training_case_has() -> None:
         example_case_fingerprint("b", classes={"organ": both["organ"]}),
     ]
     assert always_there(example_fingerprint(cases)) == {"organ"}
+    # nobody looked for lesions in b, so it does not tell that they may be absent
+    partly = [cases[0], cases[1].changed(annotated=("organ",))]
+    assert always_there(example_fingerprint(partly)) == {"organ", "lesion"}
+    alone = example_fingerprint([partly[1]])
+    assert always_there(alone) == {"organ"}, "nothing is known of lesions"

@@ -19,7 +19,7 @@ from inference.selection.candidate_scores import CaseFiles, count_case, dice_tab
 from inference.selection.fit_post_processing import Aim, OutcomeTable, fit_class
 from inference.selection.judge import judge_case, performance_of
 from inference.selection.post_processing_outcomes import GRID, PLAIN, outcomes_of_case
-from inference.selection.select import _fitted
+from inference.selection.select import _fitted, _reached
 from tests.autoseg.whole_image.probabilities import random_probabilities
 from tests.example_record import example_geometry, example_record
 from tests.inference.run_fixture import make_run
@@ -106,3 +106,7 @@ def test_a_report_says_what_was_not_annotated(tmp_path: Path) -> None:
     page = (run.report / "report.html").read_text(encoding="utf-8")
     assert f"Not annotated, and in no number: {name} in 1 of {before.cases} cases." in page
     assert f"{case},{name},0,,,," in (run.report / "metrics.csv").read_text(encoding="utf-8")
+
+
+def test_nothing_is_told_of_a_figure_that_was_asked_for_of_a_class_that_nobody_looked_for() -> None:
+    assert _reached(["lesion"], [table([])], [Aim("sensitivity", least=0.9)]) == ()

@@ -106,6 +106,14 @@ def test_what_ignored_voxels_cut_counts_together_beside_a_whole_speck() -> None:
     assert coarsest_spacing(beside_a_speck) == pytest.approx(largest / VOXELS_ACROSS)
 
 
+def test_a_class_of_which_ignored_voxels_cut_every_component_counts_together() -> None:
+    measured = dataset("small and isotropic", organ=[ball(30)])
+    cases = [
+        case.changed(classes={"organ": case.classes["organ"].changed(components_mm3=())}) for case in measured.cases
+    ]
+    assert coarsest_spacing(measured.changed(cases=tuple(cases))) == pytest.approx(30 / VOXELS_ACROSS)
+
+
 def test_classes_that_no_case_has_do_not_count() -> None:
     measured = dataset("small and isotropic", organ=[ball(30)], never=[])
     assert coarsest_spacing(measured) == pytest.approx(30 / VOXELS_ACROSS)
