@@ -181,9 +181,10 @@ def _seen(folder: Path, parts: Sequence[Part]) -> str:
 def _refusal(folder: Path, seen: str, left_out: Sequence[LeftOut], paths: Sequence[Path]) -> str:
     if 2 * sum(path.is_dir() for path in paths) > len(paths):
         return (
-            f"{folder}: has neither a dataset.json nor a cases.csv, and holds folders of DICOM slices. Write a table by "
-            f"the descriptions of their series, and correct it: autoseg table {folder} -o cases.csv --sequence T1='*t1*' "
-            "--sequence T2='*t2*'; the command lists the descriptions that fit no pattern"
+            f"{folder}: has neither a dataset.json nor a cases.csv, and holds folders of DICOM slices. Write a table "
+            "by the descriptions of their series, and correct it: "
+            f"autoseg table {folder} -o cases.csv --sequence T1='*t1*' T2='*t2*'; "
+            "the command lists the descriptions that fit no pattern"
         )
     images, label = _patterns(folder, paths)
     return (
