@@ -72,7 +72,7 @@ def measured(run: Path, image: Path, predictions: int, threads: int, device: str
 
 
 def _label_map(folder: Path) -> Path:
-    (file,) = (file for file in folder.iterdir() if file.is_file() and file.suffix != ".csv")
+    (file,) = (file for file in folder.iterdir() if file.suffix not in (".csv", ".json", ".txt"))
     return file
 
 

@@ -55,6 +55,7 @@ def load_network(run: RunFolder, plan: Plan, configuration: str, fold: int, devi
             open_console(stderr=True).print(
                 f"{path}: written by an earlier release without a checksum, so a damaged file would not be noticed",
                 style="yellow",
+                soft_wrap=True,
             )
         elif written != _digest(tensors):
             raise RunFolderError(

@@ -181,7 +181,8 @@ def _take(lock: Path, mine: Path, prepared: Path, doing: str, patience: float, *
 def _say_it_watches(holder: _Holder, lock: Path, patience: float) -> None:
     open_console(stderr=True).print(
         f"{lock.parent}: locked by a process of another machine ({holder.told}); autoseg waits for at most "
-        f"{patience:.0f} s to see whether that process is alive, and goes on in its place if it is not"
+        f"{patience:.0f} s to see whether that process is alive, and goes on in its place if it is not",
+        soft_wrap=True,
     )
 
 

@@ -67,8 +67,8 @@ def test_the_cross_validated_dice_is_that_of_a_useful_model(run, dataset):
 @pytest.mark.slow
 def test_the_run_kept_to_its_budget_and_used_it(run):
     spent, budget = read_time_spent(run).total, parse_duration(BUDGET)
-    # seconds of a busy machine, at the end of few minutes
-    assert 0.6 * budget <= spent <= 1.05 * budget + 10, format_duration(spent)
+    # other tests run beside, also in its last minute
+    assert 0.6 * budget <= spent <= 1.2 * budget + 10, format_duration(spent)
 
 
 @pytest.mark.slow

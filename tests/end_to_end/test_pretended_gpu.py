@@ -36,7 +36,7 @@ def run(libraries: Path, folder: Path, scenario: str) -> dict:
 def test_a_whole_fold_then_prediction_by_two_and_their_selection(libraries, tmp_path) -> None:
     found = run(libraries, tmp_path, "whole-fold")
     assert found["steps"] == 12 and found["precision"] == "bfloat16" and found["device"] == "cuda"
-    assert found["predicted"] == ["measurements.csv", "new.nii.gz"]
+    assert found["predicted"] == ["labels.json", "labels_itksnap.txt", "measurements.csv", "new.nii.gz"]
     assert found["selected"] == ["3d"]
     assert found["cards"] == [0]
 

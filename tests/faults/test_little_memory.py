@@ -23,7 +23,7 @@ sys.exit(status_of(sys.argv[2:]))
 """
 
 
-@pytest.mark.parametrize("limit", [600_000_000, 1_100_000_000, 1_300_000_000])
+@pytest.mark.parametrize("limit", [500_000_000, 1_100_000_000, 1_300_000_000])
 def test_a_process_that_may_not_have_more(tmp_path: Path, limit: int) -> None:
     folder = build.nnunet(tmp_path / "data")
     arguments = ["plan-and-preprocess", str(folder), "-o", str(tmp_path / "run"), "--device", "cpu", "--workers", "1"]
