@@ -65,6 +65,11 @@ class Choice:
             and _same(self.inversion, frame.inversion)
         )
 
+    def narrowed(self, further: Choice) -> Choice:
+        """The choice with what a further one asks for in its place or beside it."""
+        asked = {field.name: getattr(further, field.name) for field in fields(self)}
+        return replace(self, **{name: value for name, value in asked.items() if value is not None})
+
     def text(self) -> str:
         """The choice as it stands after a path, such as `series=3&echo=4.92`; empty where nothing is chosen."""
         given = ((field.name, getattr(self, field.name)) for field in fields(self))

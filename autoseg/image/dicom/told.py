@@ -63,13 +63,19 @@ def values_told(frames: Sequence[Frame], choice: Choice) -> str:
     return "; ".join(told)
 
 
-def ways_to_choose(path: Path, stacks: Sequence[Stack]) -> str:
-    """How one of several volumes is chosen, in a sentence without its end."""
+def ways_to_choose(path: Path, stacks: Sequence[Stack], choice: Choice = ONLY_ONE) -> str:
+    """How one of several volumes is chosen, in a sentence without its end.
+
+    Args:
+        path: path of the folder or file.
+        stacks: volumes that are left.
+        choice: what was chosen already, which is said again.
+    """
     last = stacks[-1]
-    chosen = _choice_of(last, stacks)
+    chosen = choice.narrowed(_choice_of(last, stacks))
     files = {frame.file for frame in last.frames}
     apart = all(not files & {frame.file for frame in stack.frames} for stack in stacks[:-1])
-    ways = [f"give the one that is meant, such as the last: '{chosen.of(path)}'"] if chosen != ONLY_ONE else []
+    ways = [f"give the one that is meant, such as the last: '{chosen.of(path)}'"] if chosen != choice else []
     ways += ["give the files of each a folder of its own"] if apart and path.is_dir() else []
     ways += ["convert them with dcm2niix, which writes a file for each"]
     text = ", or ".join(ways)

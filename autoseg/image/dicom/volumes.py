@@ -55,12 +55,12 @@ def choose(path: Path, frames: Sequence[Frame], choice: Choice) -> Chosen:
     if len(stacks) == 1 and len(singles) >= len(stacks[0].frames):
         # a stack that most slices are not of is no volume with a few slices beside it
         several = [*stacks, *singles]
-        raise ImageError(f"{path}: {several_told(several)}. {ways_to_choose(path, several)}")
+        raise ImageError(f"{path}: {several_told(several)}. {ways_to_choose(path, several, choice)}")
     left_out = [f"{files_told(stack)}: a localiser" for stack in scouts]
     left_out += [f"{files_told(stack)}: {_how_apart(stack, stacks)}" for stack in singles]
     besides = f"; left out are {'; '.join(left_out[:_SHOWN])}" if left_out else ""
     if len(stacks) > 1:
-        raise ImageError(f"{path}: {several_told(stacks)}{besides}. {ways_to_choose(path, stacks)}")
+        raise ImageError(f"{path}: {several_told(stacks)}{besides}. {ways_to_choose(path, stacks, choice)}")
     if why := why_no_volume(stacks[0]):
         raise ImageError(f"{path}: {why}{besides}")
     return Chosen(stacks[0], tuple(left_out))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 from autoseg.errors import ImageError
 from autoseg.image.dicom.choice import Choice, place_and_choice
 from autoseg.image.dicom.frame import Series
+from autoseg.image.dicom.read import read_dicom
+from tests.autoseg.image.dicom import write
 
 # a description as a file may have it; the reader strips it
 texts = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), min_size=1, max_size=20)
@@ -56,3 +59,20 @@ def test_malformed_text_is_refused(text: str, told: str) -> None:
 def test_a_series_by_identifier_number_description_or_pattern(text: str) -> None:
     assert Choice(series=text).fits_series(Series("1.2.3", "7", "T1 [sag]"))
     assert not Choice(series=text).fits_series(Series("1.2.30", "70", "PD tra"))
+
+
+def test_the_way_that_is_told_keeps_what_was_chosen(tmp_path: Path) -> None:
+    """Two series of two echoes each in one folder, as scanners' exports have them."""
+    slices = [
+        one.with_elements(EchoTime=echo, SeriesInstanceUID=f"1.2.{series}", SeriesNumber=series)
+        for series in (3, 4)
+        for echo in (10.0, 20.0)
+        for one in write.stack(np.full((2, 2, 2), 100 * series + echo, np.int16))
+    ]
+    folder = write.series(tmp_path / "scan", slices)
+    place, choice = place_and_choice(Path(f"{folder}?series=3"))
+    with pytest.raises(ImageError) as refused:
+        read_dicom(place, choice)
+    named = str(refused.value).split("such as the last: '")[1].split("'")[0]
+    assert named.endswith("scan?series=3&echo=20")
+    assert (read_dicom(*place_and_choice(Path(named))).array == 320).all()
