@@ -11,7 +11,7 @@ from autoseg.machine.cores import available_cores
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split, write_splits
 
-BUDGET = "5m"
+BUDGET = "7m"
 """For two folds of a minute and a half each, and all that goes before and after."""
 
 
