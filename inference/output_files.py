@@ -102,13 +102,13 @@ def _may_replace(preview: Path) -> bool:
 
 def image_of(case: Case) -> str:
     """Whole path of a case's first image, by which its prediction is known; empty where it has none."""
-    image = next((image for image in case.images if image is not None), None)
+    image = case.first_image
     return "" if image is None else str(Path.cwd() / image)
 
 
 def output_ending(case: Case) -> str:
     """File ending of a case's label map: that of its first image, `.png` for pictures, `.nii.gz` for others."""
-    image = next((image for image in case.images if image is not None), None)
+    image = case.first_image
     if image is None:
         return DEFAULT_ENDING
     image, chosen = split_choice(image)

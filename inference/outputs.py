@@ -239,7 +239,7 @@ def shown_image(case: Case, geometry: Geometry) -> Image | None:
     """The first sequence of a case on the grid of its label map; None where it cannot be read again."""
     from inference.report.background_image import on_grid
 
-    path = next((image for image in case.images if image is not None), None)
+    path = case.first_image
     try:
         return None if path is None else on_grid(path, geometry)
     except (AutosegError, OSError):

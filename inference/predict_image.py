@@ -109,7 +109,7 @@ def image_bytes(predictor: LoadedModels, case: Case) -> int | None:
         case: names the files of the image.
     """
     plan = predictor.plan
-    path = next((image for image in case.images if image is not None), None)
+    path = case.first_image
     try:
         if path is None:
             return None

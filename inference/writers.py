@@ -122,7 +122,7 @@ def writer_for(
             "--seg-type labelmap: the classes are regions, which may overlap, and a label map holds one class a voxel; "
             "leave it out, for binary"
         )
-    sources = {case.name: image for case in cases if (image := _first_image(case)) is not None}
+    sources = {case.name: image for case in cases if (image := case.first_image) is not None}
     _require_dicom(sources)
     # the dictionary of codes takes long to import
     from inference.dicom_writer import DicomSegWriter
@@ -187,11 +187,6 @@ class SegNrrdWriter:
         """Write named and coloured segments."""
         write_seg_nrrd(target, record.reorientation.undo(classes), record.stored, self.labels, self.segments)
         return (WrittenFile(case, LABEL_MAP, target),)
-
-
-def _first_image(case: Case) -> Path | None:
-    """The image whose grid a prediction has."""
-    return next((image for image in case.images if image is not None), None)
 
 
 def _require_dicom(sources: dict[str, Path]) -> None:

@@ -298,7 +298,7 @@ def _statistics(values: NDArray[np.float32]) -> ForegroundIntensity:
 
 def _bytes_needed(case: Case) -> int:
     """Estimated peak memory of a worker in bytes: it holds a case, its mask and its connected components."""
-    image = next((image for image in case.images if image is not None), None)
+    image = case.first_image
     if image is None:
         return 0
     geometry, _ = read_geometry(image, case.pixel_spacing)

@@ -57,6 +57,11 @@ class Case:
         """For each channel whether the sequence was acquired."""
         return tuple(image is not None for image in self.images)
 
+    @property
+    def first_image(self) -> Path | None:
+        """The image of the first sequence that was acquired, whose grid is the case's; None where none was."""
+        return next((image for image in self.images if image is not None), None)
+
 
 @dataclass(frozen=True)
 class Dataset:

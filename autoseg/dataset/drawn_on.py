@@ -16,8 +16,8 @@ def drawn_on(
     """The sequence that the label of a row was drawn on, and what is wrong with its cell, one sentence each.
 
     Args:
-        table: the table.
-        row: its row.
+        table: table of the data set, or of images to predict.
+        row: row of the case in the table.
         channels: names of the sequences.
         images: image of each sequence; None where it was not acquired.
 
@@ -41,8 +41,8 @@ def named(table: CsvTable, row: Row, channels: Sequence[str]) -> tuple[str | Non
     """The sequence that a row names, whether its case has it or not, and what is wrong with the cell.
 
     Args:
-        table: the table.
-        row: its row.
+        table: table of the data set, or of images to predict.
+        row: row of the case in the table.
         channels: names of the sequences.
 
     Returns:

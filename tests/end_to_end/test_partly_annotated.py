@@ -10,15 +10,13 @@ import SimpleITK as sitk
 
 import autoseg
 from autoseg.dataset.fingerprint import read_fingerprint
-from autoseg.plan.configuration import Configuration, Prediction
 from autoseg.plan.plan import read_plan
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.preprocessed_case import read_record
 from autoseg.run_folder.selection import read_selection
 from autoseg.run_folder.splits import Split, write_splits
-from planner.rules.reference_plan import PlannedDecisions
 from tests.autoseg.dataset import build
-from tests.example_plan import example_network
+from tests.end_to_end.plan_of_seconds import FITTED, plan_of_seconds
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -59,39 +57,13 @@ def make(folder: Path) -> Path:
     return folder
 
 
-def shrunk(reference: Configuration) -> Configuration:
-    """A network and a schedule that take seconds."""
-    training = {"iterations": 80, "iterations_per_epoch": 40, "optimizer": "adamw", "learning_rate": 0.02}
-    training |= {"warmup": 0.1, "average_decay": 0.9, "mirror": (), "validate_every": 1, "lesion_loss": 0.3}
-    return reference.changed(
-        patch_size=(8, 24, 24),
-        batch_size=2,
-        network=example_network(
-            features=(8, 16),
-            strides=((1, 1, 1), (1, 2, 2)),
-            kernel_sizes=((3, 3, 3),) * 2,
-            encoder_blocks=(1, 1),
-            decoder_blocks=(1,),
-        ),
-        training=reference.training.changed(**training),
-        prediction=Prediction(overlap=0.5, mirror=()),
-    )
-
-
-def fit(decisions: PlannedDecisions, *arguments: object, device: str, **options: object) -> PlannedDecisions:
-    """In place of planning for the time at hand."""
-    planned = {"3d": shrunk(decisions.plan.configurations["3d"])}
-    plan = decisions.plan.changed(configurations=planned, device=device, lesions=("lesion",))
-    return PlannedDecisions(plan, decisions.reasons)
-
-
 def dice(predicted: np.ndarray, label: np.ndarray, value: int) -> float:
     a, b = predicted == value, label == value
     return float(2 * (a & b).sum() / (a.sum() + b.sum()))
 
 
 def test_a_class_counts_where_it_was_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("planner.budget.time_budget.fit_to_budget", fit)
+    monkeypatch.setattr(FITTED, plan_of_seconds("lesion"))
     dataset, run = make(tmp_path / "data"), RunFolder(tmp_path / "run")
     write_splits(run.splits, (Split(train=CASES[:2], val=CASES[2:]), Split(train=CASES[2:], val=CASES[:2])))
     autoseg.run(dataset, run.path, config="3d", device="cpu", workers=1, threads=1)

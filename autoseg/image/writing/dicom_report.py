@@ -15,8 +15,8 @@ from pydicom.sr.coding import Code
 from pydicom.uid import UID, generate_uid
 
 from autoseg.image.dicom.quiet import without_warnings_of_pydicom
-from autoseg.image.writing.dicom_seg import ALGORITHM, REPORT_SERIES, Made, concept, label_of, not_written
-from autoseg.image.writing.dicom_sources import CHARACTERS, Source
+from autoseg.image.writing.dicom_seg import ALGORITHM, REPORT_SERIES, Made, concept, label_of, new_series, not_written
+from autoseg.image.writing.dicom_sources import Source
 from autoseg.image.writing.segments import NamedSegment
 
 if TYPE_CHECKING:
@@ -75,17 +75,10 @@ def make_report(
             report = sr.EnhancedSR(
                 evidence=[seg.dataset, *source.slices],
                 content=content[0],
-                series_instance_uid=generate_uid(),
                 series_number=REPORT_SERIES,
-                sop_instance_uid=generate_uid(),
-                instance_number=1,
-                manufacturer=ALGORITHM,
-                manufacturer_model_name=ALGORITHM,
-                software_versions=version,
-                device_serial_number="1",
                 series_description=f"{ALGORITHM} measurements",
-                specific_character_set=CHARACTERS,
                 is_complete=True,
+                **new_series(version),
             )
             source.refer(report)
     # highdicom raises nearly any exception where an element of the series is not as the standard wants it

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,23 +129,34 @@ def make_seg(
                 omit_empty_frames=bool(voxels.any()),
                 segmentation_type=kind.upper(),
                 segment_descriptions=described,
-                series_instance_uid=generate_uid(),
                 series_number=SEG_SERIES,
-                sop_instance_uid=generate_uid(),
-                instance_number=1,
-                manufacturer=ALGORITHM,
-                manufacturer_model_name=ALGORITHM,
-                software_versions=version,
-                device_serial_number="1",
                 content_label="SEGMENTATION",
                 series_description=f"{ALGORITHM} segmentation",
-                specific_character_set=CHARACTERS,
+                **new_series(version),
             )
             source.refer(dataset)
     # highdicom raises nearly any exception where an element of the series is not as the standard wants it
     except Exception as error:
         raise not_written(source, error) from None
     return Made(dataset, tracking)
+
+
+def new_series(version: str) -> dict[str, Any]:
+    """What highdicom is told of a series of one file that autoseg writes.
+
+    Args:
+        version: version of autoseg.
+    """
+    return {
+        "series_instance_uid": generate_uid(),
+        "sop_instance_uid": generate_uid(),
+        "instance_number": 1,
+        "manufacturer": ALGORITHM,
+        "manufacturer_model_name": ALGORITHM,
+        "software_versions": version,
+        "device_serial_number": "1",
+        "specific_character_set": CHARACTERS,
+    }
 
 
 def not_written(source: Source, error: Exception) -> ImageError:
