@@ -11,6 +11,9 @@ alone.
 
 from __future__ import annotations
 
+import atexit
+import gc
+import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,12 +58,7 @@ class Ranks:
 
     def summed(self, values: torch.Tensor) -> torch.Tensor:
         """Sum of a tensor over all processes; gradients flow through it."""
-        if self.count == 1:
-            return values
-        # builds of torch without distributed training lack it
-        from torch.distributed.nn.functional import all_reduce
-
-        return all_reduce(values)
+        return values if self.count == 1 else _Summed.apply(values)
 
     def wait(self) -> None:
         """Wait until all processes have come here."""
@@ -83,6 +81,22 @@ class Ranks:
             content = torch.empty(int(length), dtype=torch.uint8, device=device)
         distributed.broadcast(content, 0)
         return bytes(content.tolist()).decode()
+
+
+class _Summed(torch.autograd.Function):
+    """Sum over all processes, whose gradient is the sum of their gradients."""
+
+    @staticmethod
+    def forward(ctx: object, values: torch.Tensor) -> torch.Tensor:
+        total = values.detach().clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: object, gradient: torch.Tensor) -> torch.Tensor:
+        total = gradient.contiguous().clone()
+        distributed.all_reduce(total)
+        return total
 
 
 ALONE = Ranks()
@@ -109,8 +123,13 @@ def joined(device: torch.device) -> Iterator[tuple[Ranks, torch.device]]:
     if device.type == "cuda":
         device = torch.device("cuda", distributed.get_node_local_rank())
         torch.cuda.set_device(device)
+    # Its functions have the group of the moment of its import as a default, and DistributedDataParallel imports it.
+    # With a group that they keep, gloo's threads go on while Python ends, which then and now aborts the process.
+    importlib.import_module("torch.distributed.nn.functional")
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Ranks(distributed.get_rank(), distributed.get_world_size()), device
     finally:
         distributed.destroy_process_group()
+        # DistributedDataParallel is part of cycles, and has the group as well
+        atexit.register(gc.collect)
