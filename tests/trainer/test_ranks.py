@@ -14,8 +14,8 @@ from autoseg.errors import InputError
 from autoseg.plan.plan import read_plan, write_plan
 from autoseg.run_folder.finished_fold import read_finished
 from autoseg.run_folder.paths import RunFolder
-from tests.trainer.together import LEFT
 from tests.trainer.tiny_run import make_run, make_training, store_partly
+from tests.trainer.together import LEFT
 from trainer.ranks import ALONE, Ranks
 
 ROOT = Path(__file__).parents[2]
