@@ -1,12 +1,13 @@
 """Whether cases on which the folds agree little are those with a low Dice, on cases that no fold was trained on.
 
-    python -m benchmarks.agreement FOLDER --data DATA [--time-budget 40m] [--device auto]
+    python -m benchmarks.agreement FOLDER --data DATA [--tests TESTS] [--time-budget 40m] [--device auto]
 
-The folds of a run on DATA are made; the last two of five are left out as test cases, and three networks are trained on
-the other three, each with one of them as validation. These three predict the test cases together. Printed are, for each
-class, Spearman's rank correlation of agreement with Dice, and the share of the worst fifth of the cases by Dice that
-is in the first fifth by agreement; and the same for the order in which `predict` says that cases should be checked
-against the mean Dice of a case. By chance the correlation is 0, and the share a fifth. The same command again goes on.
+Without TESTS, the last two of the five folds of a run on DATA are left out as test cases, and three networks are
+trained on the other three, each with one of them as validation. These three predict the test cases together. With
+TESTS, a data set of other cases, the five networks of DATA predict these. Printed are, for each class, Spearman's rank
+correlation of agreement with Dice, and the share of the worst fifth of the cases by Dice that is in the first fifth by
+agreement; and the same for the order in which `predict` says that cases should be checked against the mean Dice of a
+case. By chance the correlation is 0, and the share a fifth. The same command again goes on.
 """
 
 from __future__ import annotations
@@ -63,18 +64,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="for the run and the predictions")
     parser.add_argument("--data", type=Path, required=True, help="data set with labels")
+    parser.add_argument("--tests", type=Path, help="data set with labels, of other cases")
     parser.add_argument("--time-budget", help="of planning and training")
     parser.add_argument("--device", default="auto")
     given = parser.parse_args()
     run = RunFolder(given.folder / "run")
     autoseg.plan_and_preprocess(given.data, run.path, time_budget=given.time_budget, device=given.device)
     splits = read_splits(run.splits)
-    if not run.models(CONFIGURATION).exists():
+    if given.tests is None and not run.models(CONFIGURATION).exists():
         splits = without_test_folds(splits)
         write_splits(run.splits, splits)
     autoseg.train(run.path, fold="all", config=(CONFIGURATION,), device=given.device)
     trained_on = set(cases_of(splits))
-    tests = [case for case in read_dataset(given.data).cases if case.name not in trained_on]
+    if given.tests is not None:
+        tests = list(read_dataset(given.tests).cases)
+    else:
+        tests = [case for case in read_dataset(given.data).cases if case.name not in trained_on]
     show(measured(run, tests, given.folder / "predicted", given.device))
 
 
