@@ -1,4 +1,7 @@
-"""Trains folds two at a time, each by one thread."""
+"""Trains folds two at a time, each by one thread, and each by the clock of its own processor time.
+
+So other programs cannot change how many steps a fold takes.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,9 @@ def train_two_at_a_time(folds: Iterable[tuple[RunFolder, int]], configuration: s
 
 
 def _train(folds: Sequence[tuple[RunFolder, int]], configuration: str) -> None:
-    command = [sys.executable, "-m", "autoseg", "train", "--config", configuration, "--threads", "1"]
+    command = [sys.executable, "-m", "benchmarks.processor_time", "train", "--config", configuration]
+    # what worker processes compute would not count
+    command += ["--threads", "1", "--workers", "0"]
     env = os.environ | {"OMP_NUM_THREADS": "1"}
     started = [subprocess.Popen([*command, str(run.path), "--fold", str(fold)], env=env) for run, fold in folds]
     failed = [run.path for (run, _), process in zip(folds, started, strict=True) if process.wait()]

@@ -2,12 +2,12 @@
 
     python -m benchmarks.lesions FOLDER --data DATA [--minutes 4] [--steps N] [--folds 0 1] [--seeds 1234] [--arms …]
 
-Each idea (`arms.py`) is a plan for folds of so many minutes, of which two are trained side by side, each by one thread.
-Their out-of-fold probabilities are scored at every threshold and smallest size (`sweep.py`), so that false lesions can
-be compared at equal sensitivity. With `--steps` every fold takes so many steps, however long they take: ideas that
-differ in their training alone then have the same plan otherwise, and other programs cannot disturb them. Each row is
-kept in FOLDER/rows as soon as it is made; `--rows` names another folder, and a row that is there is not made again.
-Rows of several seeds are shown together.
+Each idea (`arms.py`) is a plan for folds of so many minutes, of which two are trained side by side, each by one thread
+and by the clock of its processor time, so that other programs cannot disturb them. Ideas that differ in their training
+alone have the same plan otherwise. Their out-of-fold probabilities are scored at every threshold and smallest size
+(`sweep.py`), so that false lesions can be compared at equal sensitivity. With `--steps` every fold takes so many steps,
+however long they take. Each row is kept in FOLDER/rows as soon as it is made; `--rows` names another folder, and a row
+that is there is not made again. Rows of several seeds are shown together.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def compare(given: argparse.Namespace, arm: str, seed: int, measured: RunFolder)
     for source in (described.fingerprint, measured.splits, measured.made_splits, described.dataset):
         shutil.copy(source, run.path / source.name)
     like = next((other for other in given.arms if ARMS[other].plans_like(ARMS[arm])), arm)
-    if given.steps is not None and like != arm:
+    if like != arm:
         plan = plan_like(RunFolder(given.folder / f"{length_of(given)}_{like}_{seed}"), run, ARMS[arm])
     else:
         length = Length(60 * given.minutes, given.steps)
