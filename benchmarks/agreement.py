@@ -2,12 +2,13 @@
 
     python -m benchmarks.agreement FOLDER --data DATA [--tests TESTS] [--time-budget 40m] [--device auto]
 
-Without TESTS, the last two of the five folds of a run on DATA are left out as test cases, and three networks are
-trained on the other three, each with one of them as validation. These three predict the test cases together. With
-TESTS, a data set of other cases, the five networks of DATA predict these. Printed are, for each class, Spearman's rank
-correlation of agreement with Dice, and the share of the worst fifth of the cases by Dice that is in the first fifth by
-agreement; and the same for the order in which `predict` says that cases should be checked against the mean Dice of a
-case. By chance the correlation is 0, and the share a fifth. The same command again goes on.
+Without TESTS, two of the five folds of DATA are left out as test cases, and three networks are trained on the other
+three, each with one of them as validation; these predict the test cases together. This is done three times, so that
+each case is a test case once. With TESTS, a data set of other cases, the five networks of DATA predict these. Printed
+are, for each class, Spearman's rank correlation of agreement with Dice, and the share of the worst fifth of the cases
+by Dice that is in the first fifth by agreement; and the same for the order in which `predict` says that cases should be
+checked against the mean Dice of a case. By chance the correlation is 0, and the share a fifth. The same command again
+goes on.
 """
 
 from __future__ import annotations
@@ -38,7 +39,12 @@ from inference.measurements.table import Line, read_lines
 from inference.output_files import output_files
 from inference.predict import predict_cases
 
-TEST_FOLDS = 2
+TEST_FOLDS = ((3, 4), (1, 2), (0,))
+"""Folds that are left out, time after time."""
+
+TRAINED = 3
+"""Folds of each time that are trained."""
+
 WORST = 0.2
 CONFIGURATION = "3d"
 
@@ -68,32 +74,56 @@ def main() -> None:
     parser.add_argument("--time-budget", help="of planning and training")
     parser.add_argument("--device", default="auto")
     given = parser.parse_args()
-    run = RunFolder(given.folder / "run")
-    autoseg.plan_and_preprocess(given.data, run.path, time_budget=given.time_budget, device=given.device)
-    splits = read_splits(run.splits)
-    if given.tests is None and not run.models(CONFIGURATION).exists():
-        splits = without_test_folds(splits)
-        write_splits(run.splits, splits)
-    autoseg.train(run.path, fold="all", config=(CONFIGURATION,), device=given.device)
-    trained_on = set(cases_of(splits))
     if given.tests is not None:
-        tests = list(read_dataset(given.tests).cases)
+        run = made(given.folder / "run", given.data, given.time_budget, given.device, None)
+        found = [measured(run, read_dataset(given.tests).cases, given.folder / "predicted", given.device)]
     else:
-        tests = [case for case in read_dataset(given.data).cases if case.name not in trained_on]
-    show(measured(run, tests, given.folder / "predicted", given.device))
+        found = []
+        for left_out in TEST_FOLDS:
+            name = "".join(map(str, left_out))
+            run = made(given.folder / f"run_without_{name}", given.data, given.time_budget, given.device, left_out)
+            known = set(cases_of(read_splits(run.splits)))
+            # with one fold left out, another one is neither trained on nor tested
+            tested = {case for fold in left_out for case in read_splits(run.made_splits)[fold].val}
+            tests = [case for case in read_dataset(given.data).cases if case.name in tested - known]
+            found.append(measured(run, tests, given.folder / f"predicted_{name}", given.device))
+    show(all_figures(found, run))
 
 
-def without_test_folds(splits: Sequence[Split]) -> tuple[Split, ...]:
-    """Leave the validation cases of the last folds out of all others."""
-    kept = [split.val for split in splits[: len(splits) - TEST_FOLDS]]
+def made(folder: Path, data: Path, time_budget: str | None, device: str, left_out: Sequence[int] | None) -> RunFolder:
+    """Plan, preprocess and train; without the cases of the folds that are left out."""
+    run = RunFolder(folder)
+    autoseg.plan_and_preprocess(data, run.path, time_budget=time_budget, device=device)
+    if left_out is not None and not run.models(CONFIGURATION).exists():
+        write_splits(run.splits, without_test_folds(read_splits(run.splits), left_out))
+    autoseg.train(run.path, fold="all", config=(CONFIGURATION,), device=device)
+    return run
+
+
+def without_test_folds(splits: Sequence[Split], left_out: Sequence[int]) -> tuple[Split, ...]:
+    """The folds that are trained: none of them knows the validation cases of those that are left out."""
+    kept = [split.val for fold, split in enumerate(splits) if fold not in left_out][:TRAINED]
     return tuple(
         Split(train=tuple(case for j, val in enumerate(kept) if j != i for case in val), val=own)
         for i, own in enumerate(kept)
     )
 
 
-def measured(run: RunFolder, tests: Sequence[Case], output: Path, device: str = "auto") -> dict[str, Figures]:
-    """Predict test cases, compare them with their labels, and return the figures of each class and of the order.
+@dataclass(frozen=True)
+class Found:
+    """What was measured on test cases.
+
+    Args:
+        lines: lines of `measurements.csv`.
+        rows: the cases compared with their labels.
+    """
+
+    lines: tuple[Line, ...]
+    rows: tuple[CaseMetrics, ...]
+
+
+def measured(run: RunFolder, tests: Sequence[Case], output: Path, device: str = "auto") -> Found:
+    """Predict test cases, and compare them with their labels.
 
     Args:
         run: RUN folder with trained folds.
@@ -106,16 +136,21 @@ def measured(run: RunFolder, tests: Sequence[Case], output: Path, device: str = 
     )
     if problems:
         raise SystemExit("\n".join(problems))
-    labels = read_plan(run.plan).labels
     files = zip(tests, output_files(tests, output), strict=True)
     pairs = [Pair(case.name, case.label, target) for case, target in files if case.label is not None]
-    compared = compare_all(pairs, labels)
+    compared = compare_all(pairs, read_plan(run.plan).labels)
     if failed := [one.problem for one in compared if one.problem]:
         raise SystemExit("\n".join(failed))
-    rows = [row for one in compared for row in one.rows]
     lines = [line for line in read_lines(output) if line.case in {case.name for case in tests}]
-    found = {name: of_class(name, lines, rows) for name in labels.foreground}
-    return found | {"order of checking": of_order(lines, rows, always_there(read_fingerprint(run.fingerprint)))}
+    return Found(tuple(lines), tuple(row for one in compared for row in one.rows))
+
+
+def all_figures(found: Sequence[Found], run: RunFolder) -> dict[str, Figures]:
+    """Figures of each class and of the order of checking, over all test cases."""
+    lines = [line for one in found for line in one.lines]
+    rows = [row for one in found for row in one.rows]
+    by_class = {name: of_class(name, lines, rows) for name in read_plan(run.plan).labels.foreground}
+    return by_class | {"order of checking": of_order(lines, rows, always_there(read_fingerprint(run.fingerprint)))}
 
 
 def of_class(name: str, lines: Sequence[Line], rows: Sequence[CaseMetrics]) -> Figures:

@@ -7,7 +7,7 @@ import torch
 import inference.ensemble
 from autoseg.dataset.case import Case
 from autoseg.run_folder.splits import Split
-from benchmarks.agreement import Figures, figures, measured, without_test_folds
+from benchmarks.agreement import Figures, all_figures, figures, measured, without_test_folds
 from tests.inference.bright_run import run, straight, write
 
 __all__ = ["run"]
@@ -32,12 +32,9 @@ def test_figures_are_those_of_ranks(agreement, dice, expected: Figures) -> None:
 
 def test_test_cases_are_in_no_fold() -> None:
     splits = [Split(train=tuple("abcdefghij".replace(v, "")), val=(v,)) for v in "abcde"]
-    kept = without_test_folds(splits)
-    assert [(split.train, split.val) for split in kept] == [
-        (("b", "c"), ("a",)),
-        (("a", "c"), ("b",)),
-        (("a", "b"), ("c",)),
-    ]
+    for left_out, names in (((3, 4), "abc"), ((1, 2), "ade"), ((0,), "bcd")):
+        kept = without_test_folds(splits, left_out)
+        assert [(split.train, split.val) for split in kept] == [(tuple(names.replace(v, "")), (v,)) for v in names]
 
 
 class Unsure(torch.nn.Module):
@@ -64,5 +61,5 @@ def test_cases_on_which_folds_differ_are_those_that_are_wrong(run, tmp_path, mon
         image = write(tmp_path / "in" / f"case_{i}.nii.gz", array)
         label = write(tmp_path / "labels" / f"case_{i}.nii.gz", np.where(array > 100, 500, 0).astype(np.uint16))
         cases.append(Case(f"case_{i}", (image,), label))
-    found = measured(run, cases, tmp_path / "out", "cpu")
+    found = all_figures([measured(run, cases, tmp_path / "out", "cpu")], run)
     assert found == dict.fromkeys(("bright", "order of checking"), Figures(5, 0, pytest.approx(1.0), 1.0))
