@@ -28,6 +28,7 @@ OUTSIDE = {
     "benchmarks/RESULTS.md": "benchmarks/RESULTS.md",
     "benchmarks/CLOCK.md": "benchmarks/CLOCK.md",
     "benchmarks/growth.svg": "benchmarks/growth.svg",
+    "autoseg/image/writing/codes.csv": "codes.csv",
     "examples/first_data_set.ipynb": "examples/first_data_set.md",
     "examples/predict_in_a_loop.ipynb": "examples/predict_in_a_loop.md",
     "examples/look_at_results.ipynb": "examples/look_at_results.md",
