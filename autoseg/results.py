@@ -5,12 +5,13 @@ All of them are tables in a notebook, and have `to_frame()`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING
 
+from autoseg.errors import PartialFailure
 from autoseg.notebook import ShownAsTable
 from autoseg.plan.plan import read_plan
 from autoseg.run_folder.finished_fold import Finished
@@ -75,6 +76,25 @@ class Predictions(ShownAsTable):
 
         rows = [(one.case, one.kind, str(one.path)) for one in self.written]
         return DataFrame(rows, columns=["case", "kind", "file"])
+
+
+class IncompletePrediction(PartialFailure):
+    """Some inputs could not be predicted; the others were.
+
+    Args:
+        problems: a sentence for each that could not be, with its name.
+        inputs: number of all inputs.
+        predictions: the files that were written.
+    """
+
+    def __init__(self, problems: Sequence[str], inputs: int, predictions: Predictions) -> None:
+        self.problems, self.inputs, self.predictions = tuple(problems), inputs, predictions
+        listed = "\n".join(dict.fromkeys(problems))
+        super().__init__(f"{len(problems)} of {inputs} could not be predicted:\n{listed}")
+
+    def __reduce__(self) -> tuple[type[IncompletePrediction], tuple[tuple[str, ...], int, Predictions]]:
+        # it is rebuilt from its parts, not from the joined message
+        return type(self), (self.problems, self.inputs, self.predictions)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ OUTSIDE = {
     "benchmarks/RESULTS.md": "benchmarks/RESULTS.md",
     "benchmarks/CLOCK.md": "benchmarks/CLOCK.md",
     "benchmarks/growth.svg": "benchmarks/growth.svg",
+    "autoseg/image/writing/codes.csv": "codes.csv",
     "examples/first_data_set.ipynb": "examples/first_data_set.md",
     "examples/predict_in_a_loop.ipynb": "examples/predict_in_a_loop.md",
     "examples/look_at_results.ipynb": "examples/look_at_results.md",
@@ -37,6 +38,7 @@ OUTSIDE = {
 
 _IN_REPOSITORY = {site: repository for repository, site in OUTSIDE.items()}
 _RELATIVE_LINK = re.compile(r"(?<=\]\()(?![a-z]+:|[#/])([^)#\s]+)")
+_TABLE = re.compile(r"<table [^>]*>")
 
 
 def place_in_site(path: str) -> str:
@@ -82,7 +84,9 @@ def page_of_notebook(path: Path) -> str:
     """Return a notebook with its outputs as Markdown."""
     from nbconvert import MarkdownExporter
 
-    return MarkdownExporter().from_filename(str(path))[0]
+    text = MarkdownExporter().from_filename(str(path))[0]
+    # a table without class and border looks, and scrolls, as those of the other pages
+    return _TABLE.sub("<table>", text)
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:

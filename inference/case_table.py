@@ -51,6 +51,7 @@ class CaseTable:
         folder: folder of the predictions.
         kind: name and columns of the table.
         lists: whether rows are added; if not, rows of label maps that are replaced are removed all the same.
+        before: names of the cases whose rows are there; None = the file is read.
 
     Raises:
         InputError: the file that is there is not one of these tables.
@@ -59,9 +60,9 @@ class CaseTable:
         left_out: names of the cases whose rows the table could not take, since it would not be read again.
     """
 
-    def __init__(self, folder: Path, kind: Kind, *, lists: bool = True) -> None:
+    def __init__(self, folder: Path, kind: Kind, *, lists: bool = True, before: Collection[str] | None = None) -> None:
         self._folder, self._kind, self._lists = folder, kind, lists
-        self._before = {cells[0] for cells in read_table(folder, kind)}
+        self._before = {cells[0] for cells in read_table(folder, kind)} if before is None else set(before)
         self._waiting: list[Row] = []
         self.left_out: list[str] = []
         self._written_at = clock.now()

@@ -71,21 +71,18 @@ class Outputs:
 
 
 def further_files(
-    case: str, target: Path, ending: str, members: Sequence[str], *, preview: bool, probabilities: Labels | None = None
+    case: str, target: Path, ending: str, *, preview: bool, probabilities: Labels | None = None
 ) -> tuple[Path, ...]:
-    """Files that are written beside the prediction of a case.
+    """Files that are written beside the prediction of a case, but for label maps of single models.
 
     Args:
         case: name of the case.
         target: file of its prediction.
         ending: ending of label maps beside predictions; empty = that of the prediction.
-        members: names of the single models whose label maps are written.
         preview: whether a preview is drawn.
         probabilities: classes or regions whose probabilities are written; None = they are not.
     """
-    files = [member_file(case, target, ending, member) for member in members]
-    if preview:
-        files.append(preview_file(target.parent, case))
+    files = [preview_file(target.parent, case)] if preview else []
     if probabilities is not None:
         several = range(1, len(probabilities.regions) + 1) if probabilities.overlapping else probabilities.values
         files += [probability_file(case, target, ending, probabilities, value) for value in several]

@@ -11,11 +11,10 @@ reported, and the other cases go on. Outputs are written atomically, so every fi
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
 from rich.console import Console
@@ -37,12 +36,14 @@ from autoseg.run_folder.selection import ClassRule, rules_by_class
 from autoseg.terminal import open_console, progress_bar, styled
 from inference.case_table import CaseTable, most_rows
 from inference.ensemble_groups import load_group, members_of
+from inference.lesion_scores.fitting import fitting_scores
 from inference.lesion_scores.table import FILE, LESIONS
 from inference.measurements.check_order import tell_order
 from inference.measurements.kept_members import kept_members, why_not
 from inference.measurements.table import MEASUREMENTS, read_lines, refuse_other_images
-from inference.output_files import image_of, output_ending, output_files, refuse_overwriting, require_places
-from inference.outputs import MEMBERS, Outputs, Wrote, further_files, write_outputs
+from inference.output_files import image_of, output_ending
+from inference.outputs import Outputs, Wrote, write_outputs
+from inference.planned_files import planned_files
 from inference.predict_image import (
     LoadedModels,
     PredictedImage,
@@ -52,7 +53,6 @@ from inference.predict_image import (
     prepare_image,
 )
 from inference.predicted_part import limits
-from inference.skip_existing import cases_done, left_to_do
 from inference.writers import OutputFormat, writer_for
 
 
@@ -115,43 +115,33 @@ def predict_cases(
             predictions.
     """
     console = console or open_console(stderr=True)
-    plan = read_plan(run.plan)
+    plan, fingerprint = read_plan(run.plan), read_fingerprint(run.fingerprint)
+    # pictures get the size of their pixels by the rule of the training cases
+    cases = [replace(case, pixel_spacing=fingerprint.pixel_spacing) for case in cases]
     writer = writer_for(output_format or OutputFormat(), cases, output, plan, output_ending)
-    targets = output_files(cases, output, writer.endings)
-    # foreign files of their names are refused before anything is loaded
-    table, measurements = _lesion_table(output, plan), CaseTable(output, MEASUREMENTS)
-    further = partial(
-        further_files,
-        ending=writer.beside_ending,
+    # what must not be replaced is refused before anything is loaded
+    files = planned_files(
+        cases,
+        output,
+        writer,
+        save_members=save_members,
         preview=preview,
         probabilities=plan.labels if save_probabilities else None,
     )
-    without_members = [further(case.name, target, members=()) for case, target in zip(cases, targets, strict=True)]
-    require_places(
-        [*chain.from_iterable(without_members), *([output / MEMBERS / "any"] if save_members else [])], output
-    )
-    refuse_overwriting(cases, tuple(chain.from_iterable(without_members)))
-    refuse_other_images(output, {case.name: image_of(case) for case in cases})
+    lesions, before = _lesion_table(output, plan), read_lines(output)
+    refuse_other_images(output, before, {case.name: image_of(case) for case in cases})
+    measured_before = {line.case for line in before}
     names = (configuration,) if isinstance(configuration, str) else tuple(configuration)
     where = resolve_device(device)
-    fingerprint = read_fingerprint(run.fingerprint)
-    # pictures get the size of their pixels by the rule of the training cases
-    cases = [replace(case, pixel_spacing=fingerprint.pixel_spacing) for case in cases]
     groups = tuple(load_group(run, plan, name, folds, device=where, mirror=mirror, console=console) for name in names)
-    beside = [
-        further(case.name, target, members=members_of(case, groups, plan) if save_members else ())
-        for case, target in zip(cases, targets, strict=True)
-    ]
-    refuse_overwriting(cases, tuple(chain.from_iterable(beside)))
-    every_case = cases
+    if save_members:
+        files = files.with_members([members_of(case, groups, plan) for case in cases], writer.beside_ending)
+    left, targets = files.left(measured_before) if skip_existing else (files.cases, files.targets)
     if skip_existing:
-        measured = {line.case for line in read_lines(output)}
-        done = cases_done(cases, targets, beside, measured)
-        cases, targets = left_to_do(cases, targets, done)
-        console.print(f"{len(done)} of {len(every_case)} are predicted already and left as they are.")
-    by_class = rules_by_class(rules, plan.labels)
+        console.print(f"{len(cases) - len(left)} of {len(cases)} are predicted already and left as they are.")
     if (why := why_not(groups, agreement)) is not None:
         console.print(why)
+    by_class = rules_by_class(rules, plan.labels)
     models = LoadedModels(
         plan.changed(region=None) if whole_image else plan,
         fingerprint,
@@ -161,30 +151,55 @@ def predict_cases(
     )
     outputs = Outputs(
         writer,
-        measurements,
-        table,
-        {of_class.name: of_class for of_class in _fitting(scores, rules, names, plan, console)},
+        CaseTable(output, MEASUREMENTS, before=measured_before),
+        lesions,
+        {of_class.name: of_class for of_class in fitting_scores(scores, rules, names, plan, console)},
         wrote,
         save_probabilities=save_probabilities,
         save_members=save_members,
         preview=preview,
         agreement=agreement is not False,
     )
-    for note in writer.notes:
+    _begin(outputs, models.plan, console)
+    problems = _predict_all(models, outputs, left, targets, console, threads)
+    _tell_tables(outputs, output, plan, console)
+    tell_order(output, {case.name for case in cases}, fingerprint, console)
+    return tuple(problem for problem in problems if problem is not None)
+
+
+def _begin(outputs: Outputs, plan: Plan, console: Console) -> None:
+    """Tell what is to be known beforehand, and write what is one for all cases."""
+    for note in outputs.writer.notes:
         console.print(visible(note), style="yellow", markup=False, soft_wrap=True)
-    for written in writer.begin():
-        wrote(written)
-    if models.plan.region is not None:
-        console.print(limits(models.plan.region))
+    for written in outputs.writer.begin():
+        outputs.wrote(written)
+    if plan.region is not None:
+        console.print(limits(plan.region))
+
+
+def _predict_all(
+    models: LoadedModels,
+    outputs: Outputs,
+    cases: Sequence[Case],
+    targets: Sequence[Path],
+    console: Console,
+    threads: int | None,
+) -> list[str | None]:
+    """Predict the cases with their tables open; for each a sentence that says why it could not be, or None."""
+    on_cpu = models.device.type == "cpu"
     with (
         # entered first, so that its last rows are written last: where they are, a case is done
-        measurements,
-        table or nullcontext(),
+        outputs.measurements,
+        outputs.lesions or nullcontext(),
         progress_bar(console) as bar,
-        computing_with(threads if where.type == "cpu" else None) as computing,
+        computing_with(threads if on_cpu else None) as computing,
     ):
-        problems = _predict_each(models, outputs, cases, targets, bar, computing if where.type == "cpu" else None)
-    for one, kind in ((table, LESIONS), (measurements, MEASUREMENTS)):
+        return _predict_each(models, outputs, cases, targets, bar, computing if on_cpu else None)
+
+
+def _tell_tables(outputs: Outputs, output: Path, plan: Plan, console: Console) -> None:
+    """Say where the tables are, and which cases they could not take."""
+    for one, kind in ((outputs.lesions, LESIONS), (outputs.measurements, MEASUREMENTS)):
         if one is not None and one.left_out:
             console.print(
                 f"{output / kind.file}: rows of {listed(one.left_out)} are left out: {most_rows(kind):,} rows are read "
@@ -194,12 +209,10 @@ def predict_cases(
                 soft_wrap=True,
             )
     if plan.lesions:
-        wrote(WrittenFile("", "predicted lesions", output / FILE))
+        outputs.wrote(WrittenFile("", "predicted lesions", output / FILE))
         console.print(f"Predicted lesions: {output / FILE}", soft_wrap=True)
-    wrote(WrittenFile("", "measurements", output / MEASUREMENTS.file))
+    outputs.wrote(WrittenFile("", "measurements", output / MEASUREMENTS.file))
     console.print(f"Measurements: {output / MEASUREMENTS.file}", soft_wrap=True)
-    tell_order(output, {case.name for case in every_case}, fingerprint, console)
-    return tuple(problem for problem in problems if problem is not None)
 
 
 def _predict_each(
@@ -247,30 +260,6 @@ def _lesion_table(output: Path, plan: Plan) -> CaseTable | None:
     with suppress(InputError):
         return CaseTable(output, LESIONS, lists=False) if (output / FILE).exists() else None
     return None
-
-
-def _fitting(
-    scores: Sequence[LesionScores],
-    rules: Sequence[ClassRule],
-    configurations: Sequence[str],
-    plan: Plan,
-    console: Console,
-) -> Iterator[LesionScores]:
-    """The scores that were fitted to what predicts; classes of lesions without one are told."""
-    texts, fitted = {rule.name: rule.text() for rule in rules}, {of_class.name: of_class for of_class in scores}
-    for name in plan.lesions:
-        of_class, applied = fitted.get(name), texts.get(name, "none")
-        if of_class is None:
-            why = "`autoseg select` fits them, where cross-validation has enough predicted lesions"
-        elif of_class.rule != applied or of_class.configurations != tuple(configurations):
-            why = (
-                f"they were fitted to {' + '.join(of_class.configurations)} with post-processing {of_class.rule}, and "
-                f"{' + '.join(configurations)} with {applied} predicts; `autoseg select` fits them anew"
-            )
-        else:
-            yield of_class
-            continue
-        console.print(f"Predicted lesions of {name} get no scores: {why}", style="yellow", soft_wrap=True)
 
 
 def _told(case: Case, error: Exception, console: Console) -> str:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import deepcopy
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import SimpleITK as sitk
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 class PredictionWarning(UserWarning):
@@ -26,6 +29,8 @@ class Prediction(sitk.Image):
         members: label map that each model would predict alone, by configuration and fold, such as `3d fold 0`. Empty
             where they were not asked for.
         notes: what is unusual about the image or its prediction, one sentence each.
+        measurements: a row for each class, with the columns of `measurements.csv` but `case` and `image`. None where
+            they were not asked for.
     """
 
     def __init__(
@@ -34,29 +39,29 @@ class Prediction(sitk.Image):
         probabilities: Mapping[str, sitk.Image] = MappingProxyType({}),
         members: Mapping[str, sitk.Image] = MappingProxyType({}),
         notes: tuple[str, ...] = (),
+        measurements: DataFrame | None = None,
     ) -> None:
         super().__init__(*image)
         self.probabilities = dict(probabilities)
         self.members = dict(members)
         self.notes = notes
+        self.measurements = measurements
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         """Pickle the image with its attributes, which SimpleITK leaves out."""
-        return _unpickled, (sitk.Image(self), self.probabilities, self.members, self.notes)
+        return _rebuilt, (sitk.Image(self), self._attributes)
 
     def __copy__(self) -> Prediction:
-        return _unpickled(sitk.Image(self), self.probabilities, self.members, self.notes)
+        return _rebuilt(sitk.Image(self), self._attributes)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Prediction:
-        return _unpickled(
-            sitk.Image(self), deepcopy(self.probabilities, memo), deepcopy(self.members, memo), self.notes
-        )
+        return _rebuilt(sitk.Image(self), deepcopy(self._attributes, memo))
+
+    @property
+    def _attributes(self) -> dict[str, Any]:
+        names = ("probabilities", "members", "notes", "measurements")
+        return {name: getattr(self, name) for name in names}
 
 
-def _unpickled(
-    image: sitk.Image,
-    probabilities: Mapping[str, sitk.Image],
-    members: Mapping[str, sitk.Image],
-    notes: tuple[str, ...],
-) -> Prediction:
-    return Prediction(image, probabilities=probabilities, members=members, notes=notes)
+def _rebuilt(image: sitk.Image, attributes: Mapping[str, Any]) -> Prediction:
+    return Prediction(image, **attributes)

@@ -42,6 +42,11 @@ def test_links_lead_to_files_of_the_repository(document):
     links = re.findall(r"\]\(([^)#\s]+)", document.read_text(encoding="utf-8"))
     inside = [link for link in links if not re.match(r"[a-z]+:", link)]
     assert [link for link in inside if not (document.parent / link).is_file()] == []
+    # the strict build of the site refuses links to files that it does not hold, and may not be installed here
+    outside = repository_links().OUTSIDE
+    if document in PAGES or document.relative_to(ROOT).as_posix() in outside:
+        targets = [Path(os.path.normpath(document.parent / link)).relative_to(ROOT).as_posix() for link in inside]
+        assert [target for target in targets if not target.startswith("docs/") and target not in outside] == []
 
 
 @pytest.mark.parametrize(
@@ -118,6 +123,7 @@ def test_site_shows_the_predictor_and_the_notebooks(site):
     for notebook in sorted((ROOT / "examples").glob("*.ipynb")):
         page = (site / "examples" / f"{notebook.stem}.html").read_text(encoding="utf-8")
         assert page.count('class="highlight"') + page.count("language-python") > 3, notebook
+        assert 'class="dataframe"' not in page, "the theme styles tables without a class alone"
     assert "<td>ball</td>" in (site / "examples" / "first_data_set.html").read_text(encoding="utf-8")
 
 

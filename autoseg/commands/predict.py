@@ -31,9 +31,9 @@ from autoseg.commands.options import (
     command,
 )
 from autoseg.commands.what_predicts import what_predicts
-from autoseg.errors import InputError, PartialFailure
+from autoseg.errors import InputError
 from autoseg.plan.network_input import seen_sequences
-from autoseg.results import Predictions, WrittenFile
+from autoseg.results import IncompletePrediction, Predictions, WrittenFile
 from autoseg.terminal import open_console, styled
 
 
@@ -73,7 +73,8 @@ def predict(
         The files that were written; a table in a notebook.
 
     Raises:
-        PartialFailure: some inputs could not be predicted; the message lists them.
+        IncompletePrediction: some inputs could not be predicted; the message lists them, and the error's `predictions`
+            the files that were written.
         InputError, DatasetError: the inputs do not fit the models, or an option is malformed.
         RunFolderError: nothing is trained yet.
     """
@@ -125,10 +126,10 @@ def predict(
         output_format=OutputFormat(format, seg_type or "binary", None if codes is None else Path(codes)),
         wrote=written.append,
     )
+    predictions = Predictions(results, tuple(written))
     if problems:
-        listed = "\n".join(dict.fromkeys(problems))
-        raise PartialFailure(f"{len(problems)} of {len(cases)} could not be predicted:\n{listed}")
-    return Predictions(results, tuple(written))
+        raise IncompletePrediction(problems, len(cases), predictions)
+    return predictions
 
 
 def _used_sequences(

@@ -116,6 +116,7 @@ class Predictor:
         spacing: Sequence[float] | None = None,
         probabilities: bool = False,
         members: bool = False,
+        measurements: bool = False,
     ) -> Prediction:
         """Predict one image.
 
@@ -127,6 +128,7 @@ class Predictor:
             spacing: spacing (z, y, x) in mm of arrays.
             probabilities: give the probability of each class too.
             members: give the label map of each model alone too; each of them predicts the image once more.
+            measurements: measure each class too, as `autoseg predict` does for `measurements.csv`.
 
         Returns:
             The label map, an image of SimpleITK on the grid of the image, or of the first sequence that is there. What
@@ -145,7 +147,14 @@ class Predictor:
         case = one_case(image, self.sequences, spacing, needed=needed, pictures=pictures)
         # pictures get the size of their pixels by the rule of the training cases
         case = replace(case, pixel_spacing=fingerprint.pixel_spacing)
-        predicted = predict_one(self._models, case, threads=self._threads, probabilities=probabilities, members=members)
+        predicted = predict_one(
+            self._models,
+            case,
+            threads=self._threads,
+            probabilities=probabilities,
+            members=members,
+            measurements=measurements,
+        )
         for note in predicted.notes:
             warnings.warn(note, PredictionWarning, stacklevel=2)
         return predicted

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from autoseg.disk.csv_files import csv_text
 from autoseg.errors import InputError
 from inference.case_table import Kind, Row, read_table
 from inference.measurements.classes import ClassMeasurement
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 COLUMNS = (
     *("case", "class", "voxels", "volume_ml", "components", "largest_diameter_mm", "axial_diameter_mm"),
@@ -19,6 +25,8 @@ marks anything; `notes` says of the case what a person should look at; `image` i
 
 MEASUREMENTS = Kind("measurements.csv", COLUMNS, "measurements")
 BETWEEN_NOTES = " | "
+_NUMBERS = ("largest_diameter_mm", "axial_diameter_mm", "mean_probability", "agreement")
+_EMPTY = {name: [""] for name in _NUMBERS}
 
 
 @dataclass(frozen=True)
@@ -66,21 +74,30 @@ def rows_of(
     return rows
 
 
-def refuse_other_images(folder: Path, images: Mapping[str, str]) -> None:
+def as_frame(rows: Sequence[Row]) -> DataFrame:
+    """Rows of a case as pandas reads them from the file, without the columns `case` and `image`."""
+    from pandas import read_csv
+
+    texts = dict.fromkeys(("case", "class", "notes", "image"), str)
+    # a class may be called NA
+    frame = read_csv(
+        StringIO(csv_text(COLUMNS, [row.cells for row in rows])), dtype=texts, keep_default_na=False, na_values=_EMPTY
+    )
+    return frame.drop(columns=["case", "image"])
+
+
+def refuse_other_images(folder: Path, lines: Sequence[Line], images: Mapping[str, str]) -> None:
     """Refuse to replace the prediction of another image of the same name, which may be another patient's.
 
     Args:
         folder: folder of the predictions.
+        lines: what its table says, from `read_lines`.
         images: path of each case's image, by the case's name.
 
     Raises:
-        InputError: the folder holds such a prediction, or the file that is there is not one of these tables.
+        InputError: the folder holds such a prediction.
     """
-    others = {
-        line.case: line.image
-        for line in read_lines(folder)
-        if line.image and line.image != images.get(line.case, line.image)
-    }
+    others = {line.case: line.image for line in lines if line.image and line.image != images.get(line.case, line.image)}
     if not others:
         return
     name, image = next(iter(others.items()))

@@ -1,5 +1,6 @@
 """Predicting whole inputs: formats, geometry, failures."""
 
+import pickle
 from dataclasses import replace
 
 import nibabel as nib
@@ -14,6 +15,7 @@ from autoseg.dataset.inputs import read_inputs
 from autoseg.errors import InputError, PartialFailure
 from autoseg.image.geometry import Geometry
 from autoseg.image.image import read_image, read_label
+from autoseg.results import IncompletePrediction
 from inference.output_files import output_ending
 from tests.autoseg.image.dicom import write as dicom
 from tests.autoseg.image.nifti import files as nifti
@@ -154,6 +156,10 @@ def test_a_bad_input_is_reported_and_the_rest_go_on(run, tmp_path):
     assert [line.split(":")[0] for line in lines] == ["b", "c", "d"]
     assert "NaN" in lines[1]
     assert sorted(p.name for p in (tmp_path / "out").glob("*.nii.gz")) == ["a.nii.gz", "e.nii.gz"]
+    for error in (caught.value, pickle.loads(pickle.dumps(caught.value))):
+        assert isinstance(error, IncompletePrediction) and str(error) == message
+        assert error.predictions.label_maps == {name: tmp_path / "out" / f"{name}.nii.gz" for name in "ae"}
+        assert set(error.predictions.files) == {path for path in (tmp_path / "out").iterdir() if path.is_file()}
 
 
 def test_an_unexpected_failure_shows_its_traceback_and_the_rest_go_on(run, tmp_path, monkeypatch):

@@ -43,7 +43,7 @@ def at_once(monkeypatch):
 
     monkeypatch.setattr(module, "prepare_image", stand_in("prepare"))
     monkeypatch.setattr(module, "predict_image", stand_in("predict"))
-    monkeypatch.setattr(module, "_label_map", lambda *_: (Image(build.voxels()[None], straight(build.SHAPE)), ()))
+    monkeypatch.setattr(module, "_label_map", lambda *_: (Image(build.voxels()[None], straight(build.SHAPE)), (), None))
     return most
 
 

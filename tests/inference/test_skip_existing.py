@@ -3,7 +3,7 @@
 import pytest
 
 from autoseg.dataset.case import Case
-from inference.outputs import further_files
+from inference.outputs import further_files, member_file
 from inference.skip_existing import cases_done, left_to_do
 from tests.inference.bright_run import LABELS
 
@@ -14,7 +14,7 @@ CASES = [Case(name, ()) for name in "ab"]
 def test_a_case_is_done_where_all_is_there_that_is_asked_for(tmp_path, lacking) -> None:
     targets = [tmp_path / f"{case.name}.nii.gz" for case in CASES]
     beside = [
-        further_files(c.name, t, "", ["3d_1"], preview=True, probabilities=LABELS)
+        (member_file(c.name, t, "", "3d_1"), *further_files(c.name, t, "", preview=True, probabilities=LABELS))
         for c, t in zip(CASES, targets, strict=True)
     ]
     files = {"label map": targets[0], "member": beside[0][0], "preview": beside[0][1]}

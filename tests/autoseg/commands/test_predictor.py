@@ -7,6 +7,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pandas as pd
 import pytest
 import SimpleITK as sitk
 import torch
@@ -147,6 +148,22 @@ def test_probabilities_and_members_are_given_where_they_are_asked_for(tmp_path, 
     assert_same(selected, written(run, [file], tmp_path / "selected")["a"])
     assert (array(selected) != array(plain)).any()
     assert_same(autoseg.Predictor(run, threads=1, device="cpu", post_processing=False)(file), plain)
+
+
+@pytest.mark.parametrize("two", [False, True], ids=["one configuration", "two"])
+def test_measurements_are_those_of_the_command(tmp_path, two):
+    run = make_models(tmp_path / "RUN", two=two).path
+    config = ("2d", "3d") if two else None
+    build.write(tmp_path / "a.nii.gz", build.voxels(3, SHAPE), **STRAIGHT)
+    expected = written(run, [tmp_path / "a.nii.gz"], tmp_path / "out", config=config)["a"]
+    rows = pd.read_csv(tmp_path / "out" / "measurements.csv", keep_default_na=False, na_values={"agreement": [""]})
+    predictor = autoseg.Predictor(run, config=config, threads=1, device="cpu")
+    assert predictor(tmp_path / "a.nii.gz").measurements is None
+    found = predictor(tmp_path / "a.nii.gz", measurements=True)
+    assert_same(found, expected)
+    pd.testing.assert_frame_equal(found.measurements, rows.drop(columns=["case", "image"]))
+    assert found.measurements["agreement"].notna().all() and (found.measurements["volume_ml"] > 0).all()
+    pd.testing.assert_frame_equal(pickle.loads(pickle.dumps(found)).measurements, found.measurements)
 
 
 def test_four_threads_at_once_predict_the_bits_of_one_after_another(predictor):

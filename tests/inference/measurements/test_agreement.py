@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from autoseg.image.geometry import IDENTITY, Geometry
 from autoseg.image.labels import LabelRegion, Labels
 from autoseg.metrics import count_voxels
 from inference.measurements import agreement as module
 from inference.measurements.agreement import MARGIN_MM, MemberMap, class_agreement, lesion_agreement
-from tests.example_record import example_record
+from tests.example_record import example_geometry, example_record
 
 SHAPE, LOWER, UPPER = (12, 40, 30), (1, 4, 2), (11, 34, 30)
-GRID = Geometry(SHAPE, (3.0, 1.0, 1.0), (0.0, 0.0, 0.0), ((0, 0, 1), (0, 1, 0), (1, 0, 0)))
+GRID = example_geometry(SHAPE, (3.0, 1.0, 1.0))
 CROP = tuple(slice(a, b) for a, b in zip(LOWER, UPPER, strict=True))
 LABELS = Labels(values=(0, 1, 2, 3), names=("background", "a", "b", "never"))
 
@@ -25,16 +24,8 @@ def member(seed: int, step: int = 2) -> MemberMap:
     common = np.random.default_rng(9).normal(size=(10, 30 // step, 28 // step))
     noise = ndimage.gaussian_filter(common + 0.5 * rng.normal(size=common.shape), 1)
     labels = np.digitize(noise / noise.std(), (0.8, 1.4)).astype(np.uint8)
-    record = example_record(
-        GRID,
-        case="a",
-        reorientation=IDENTITY,
-        crop_lower=LOWER,
-        crop_upper=UPPER,
-        spacing=(3.0, float(step), float(step)),
-        shape=labels.shape,
-        present=(True,),
-    )
+    spacing = (3.0, float(step), float(step))
+    record = example_record(GRID, crop_lower=LOWER, crop_upper=UPPER, spacing=spacing, shape=labels.shape)
     return MemberMap(f"3d_{seed}", labels, record)
 
 

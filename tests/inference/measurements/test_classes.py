@@ -7,18 +7,18 @@ import pytest
 import SimpleITK as sitk
 from scipy import ndimage
 
-from autoseg.image.geometry import IDENTITY, Geometry
+from autoseg.image.geometry import Geometry
 from autoseg.image.labels import Labels
 from autoseg.metrics.diameters import diameters
 from autoseg.whole_image.case_probabilities import CaseProbabilities
 from autoseg.whole_image.mixture import Mixture
 from inference.measurements.classes import axial_axis, measured_classes
 from inference.measurements.lesions import lesion_rows
-from tests.example_record import example_record
+from tests.example_record import example_geometry, example_record
 
 SHAPE = (10, 24, 20)
 SPACING = (3.0, 0.8, 0.9)
-GRID = Geometry(SHAPE, SPACING, (0.0, 0.0, 0.0), ((0, 0, 1), (0, 1, 0), (1, 0, 0)))
+GRID = example_geometry(SHAPE, SPACING)
 LABELS = Labels(values=(0, 3, 8, 9), names=("background", "organ", "lesion", "absent"))
 LOWER, UPPER = (1, 2, 0), (10, 24, 20)
 CROP = tuple(slice(a, b) for a, b in zip(LOWER, UPPER, strict=True))
@@ -31,16 +31,7 @@ def case() -> tuple[np.ndarray, np.ndarray, Mixture]:
     classes = np.digitize(smooth / smooth.std(), (0.3, 1.3)).astype(np.uint8)
     classes[0], classes[:, :2] = 0, 0
     probabilities = rng.dirichlet(np.ones(4), SHAPE).transpose(3, 0, 1, 2)[(slice(None), *CROP)].astype(np.float32)
-    record = example_record(
-        GRID,
-        case="a",
-        reorientation=IDENTITY,
-        crop_lower=LOWER,
-        crop_upper=UPPER,
-        spacing=SPACING,
-        shape=probabilities.shape[1:],
-        present=(True,),
-    )
+    record = example_record(GRID, crop_lower=LOWER, crop_upper=UPPER)
     return classes, probabilities, Mixture([CaseProbabilities(probabilities, record)])
 
 
