@@ -20,6 +20,7 @@ from types import FrameType
 from cyclopts import App, CycloptsError, MissingArgumentError
 from rich.console import Console
 
+from autoseg.commands.stopped import stopped_message
 from autoseg.errors import AutosegError, DatasetError, InputError
 from autoseg.machine.processes import no_more_processes
 from autoseg.machine.stop_signals import stop_signals
@@ -75,7 +76,7 @@ def run_command(app: App, arguments: Sequence[str] | None) -> int:
             raise
         return AutosegError.exit_status
     except KeyboardInterrupt as error:
-        _say(errors, "Stopped. What is finished is kept; the same command goes on from there.")
+        _say(errors, stopped_message(app, arguments))
         return 128 + (error.number if isinstance(error, _Terminated) else signal.SIGINT)
     return 0
 
