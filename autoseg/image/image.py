@@ -61,6 +61,8 @@ class Image:
         sized_by: where the size of the pixels of a picture (PNG, TIFF, JPEG, BMP) comes from; empty for other formats.
         done: what was done with a picture, one sentence each, the same for each such file.
         localiser: sentence that says that DICOM holds a localiser alone; empty for other images.
+        made_for: grid of the image that a segmentation was made for, in each way in which its file may mean it; empty
+            where the file does not state it.
     """
 
     array: NDArray
@@ -75,6 +77,7 @@ class Image:
     sized_by: SpacingSource = ""
     done: tuple[str, ...] = ()
     localiser: str = ""
+    made_for: tuple[Geometry, ...] = ()
 
 
 def read_image(path: Path, choice: Choice = ONLY_ONE, pixel_spacing: PixelSpacing | None = None) -> Image:
