@@ -31,7 +31,7 @@ def stopped_message(app: App, arguments: Sequence[str] | None) -> str:
     """Return what is said after a command was stopped.
 
     Args:
-        app: the command-line application.
+        app: the command-line application, which knows the options of the command.
         arguments: command-line arguments without the program's name; None = those of this process.
     """
     try:

@@ -18,7 +18,7 @@ class Series:
     Args:
         uid: its identifier (Series Instance UID).
         number: its number as text.
-        description: its description.
+        description: its description, as a technician wrote it, such as `t2_tse_sag`.
         modality: kind of scanner or object, such as `MR` or `CT`.
         study: identifier of its study (Study Instance UID).
         study_date: date of its study as the file has it, such as `20240131`.
