@@ -32,6 +32,7 @@ from autoseg.image.image_header import (
 )
 from autoseg.image.integrity import PAIR_ENDINGS, inspect
 from autoseg.image.path_choice import split_choice
+from autoseg.image.stated_place import left_open
 from autoseg.image.text_headers import SEGMENTATION_ENDING
 from autoseg.image.whole_numbers import rounded
 
@@ -144,7 +145,7 @@ def read_layers(path: Path) -> Image:
 
 
 def _by_itk(path: Path, dtype: DTypeLike | None) -> Image:
-    return from_sitk(_read(path), dtype)
+    return replace(from_sitk(_read(path), dtype), notes=left_open(path))
 
 
 def from_sitk(image: sitk.Image, dtype: DTypeLike | None) -> Image:
