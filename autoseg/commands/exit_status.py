@@ -20,7 +20,6 @@ from types import FrameType
 from cyclopts import App, CycloptsError, MissingArgumentError
 from rich.console import Console
 
-from autoseg.commands.stopped import stopped_message
 from autoseg.errors import AutosegError, DatasetError, InputError
 from autoseg.machine.processes import no_more_processes
 from autoseg.machine.stop_signals import stop_signals
@@ -76,6 +75,9 @@ def run_command(app: App, arguments: Sequence[str] | None) -> int:
             raise
         return AutosegError.exit_status
     except KeyboardInterrupt as error:
+        # imported here, since it knows the RUN folder, and every command imports this module
+        from autoseg.commands.stopped import stopped_message
+
         _say(errors, stopped_message(app, arguments))
         return 128 + (error.number if isinstance(error, _Terminated) else signal.SIGINT)
     return 0
