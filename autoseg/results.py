@@ -127,7 +127,7 @@ class TrainingResults(ShownAsTable):
     """What `autoseg.train` found.
 
     Args:
-        run: the RUN folder.
+        run: RUN folder that holds the trained folds.
         folds: each finished fold that was asked for.
         reports: summary of each configuration whose folds are all finished, by its name.
     """
@@ -164,7 +164,7 @@ class RunResults(ShownAsTable):
     """What `autoseg.run` found.
 
     Args:
-        run: the RUN folder.
+        run: RUN folder that holds folds and reports.
         reports: summary of the cross-validation of each configuration whose folds are all finished, by its name.
     """
 

@@ -132,12 +132,12 @@ def write_outputs(
     """Bring a prediction to the grid of its image, and write it and what else was asked for.
 
     Args:
-        outputs: what is written.
+        outputs: writers and tables, and which files are asked for.
         models: the models that predicted.
         image: prediction, which is empty afterwards.
         case: name and files of the case.
         target: file of the prediction.
-        tell: prints a line.
+        tell: prints a warning about the case.
     """
     plan, members, name = models.plan, image.members, case.name
     image.members = []

@@ -160,10 +160,10 @@ def predict_image(
     With several groups the probabilities are stored in 8 bit, to save memory; selection compares pairs in 8 bit too.
 
     Args:
-        predictor: models and settings.
+        predictor: groups of models, and how they predict.
         image: prepared image, which is empty afterwards.
         name: name of the case.
-        tell: prints a line.
+        tell: prints a warning about the case.
         on_window: called after each batch of windows with the number of finished and of all windows.
     """
     plan = predictor.plan

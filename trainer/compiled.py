@@ -21,7 +21,7 @@ def use_compiled(learner: Learner, batch: Batch, console: Console) -> bool:
     """Let a learner compute with the compiled form of its network.
 
     Args:
-        learner: network and loss.
+        learner: network and loss on the device; its forward pass becomes the compiled one.
         batch: a batch like those of training, on the device; passing it through compiles the network.
         console: console that tells the user where that fails.
 

@@ -108,7 +108,7 @@ def _counted(index: torch.Tensor, classes: int) -> torch.Tensor:
 
     Args:
         index: class index of each voxel (N,).
-        classes: number of classes.
+        classes: number of classes, background included; no index is larger.
     """
     if index.device.type == "cpu":
         return torch.bincount(index, minlength=classes)

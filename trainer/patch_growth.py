@@ -58,7 +58,7 @@ class PatchGrowth:
         Between the two no event may change the length of the schedule.
 
         Args:
-            start: first step.
+            start: number of the first step, from 0.
             end: step after the last one.
             training: training settings that the fold was begun with.
             events: events of the fold so far.

@@ -31,7 +31,7 @@ class Ranks:
 
     Args:
         rank: number of this process, from 0.
-        count: number of processes.
+        count: number of processes that train the fold; 1 = this one alone.
     """
 
     rank: int = 0

@@ -75,7 +75,10 @@ def run_command(app: App, arguments: Sequence[str] | None) -> int:
             raise
         return AutosegError.exit_status
     except KeyboardInterrupt as error:
-        _say(errors, "Stopped. What is finished is kept; the same command goes on from there.")
+        # imported here, since it knows the RUN folder, and every command imports this module
+        from autoseg.commands.stopped import stopped_message
+
+        _say(errors, stopped_message(app, arguments))
         return 128 + (error.number if isinstance(error, _Terminated) else signal.SIGINT)
     return 0
 

@@ -312,13 +312,11 @@ def _short(seconds: float) -> str:
 
 
 def say_time(console: Console, run: RunFolder, plan: Plan) -> None:
-    """Print the time that each stage took, and the sum beside the time budget."""
+    """Print the time that each stage took and their sum, and then the sum beside the time budget."""
     spent = read_time_spent(run)
-    budget = plan.time_budget_seconds
     table = Table("stage", "time", title="Time spent")
     for stage in spent.seconds:
         table.add_row(stage, spent.told(stage))
-    of_budget = f" of {format_duration(budget)}" if budget is not None else ""
-    table.add_row("all", f"{format_duration(spent.total)}{of_budget}", style="bold")
+    table.add_row("all", format_duration(spent.total), style="bold")
     console.print(table)
     console.print(f"Time: {budget_use(run, plan).text()}.")

@@ -30,7 +30,7 @@ from autoseg.commands.options import (
     WholeImage,
     command,
 )
-from autoseg.commands.what_predicts import what_predicts
+from autoseg.commands.what_predicts import say_what_predicts, what_predicts
 from autoseg.errors import InputError
 from autoseg.plan.network_input import seen_sequences
 from autoseg.results import IncompletePrediction, Predictions, WrittenFile
@@ -82,7 +82,8 @@ def predict(
         raise InputError("--seg-type: is for --format dicom-seg alone; give both, or neither")
     results = folder_for_results(output)
     folder = existing_run(run, follow_links=follow_links)
-    plan, selected, selection, configurations = what_predicts(folder, config, post_processing=post_processing)
+    what = what_predicts(folder, config, post_processing=post_processing)
+    plan, selected, selection, configurations = what
     from autoseg.dataset.inputs import read_inputs
     from inference.predict import predict_cases
     from inference.writers import OutputFormat
@@ -103,8 +104,7 @@ def predict(
         by_patient=by_patient,
         tell=lambda sentence: console.print(styled("yellow", "images", f" {sentence}"), soft_wrap=True),
     )
-    if selection is not None:
-        console.print(f"Selected by cross-validation: {selection.text()}", soft_wrap=True)
+    say_what_predicts(console, folder, what)
     written: list[WrittenFile] = []
     problems = predict_cases(
         folder,

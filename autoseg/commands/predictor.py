@@ -22,7 +22,7 @@ from autoseg.commands.options import (
     WholeImage,
     types_of_options,
 )
-from autoseg.commands.what_predicts import what_predicts
+from autoseg.commands.what_predicts import say_what_predicts, what_predicts
 from autoseg.dataset.fingerprint import read_fingerprint
 from autoseg.dataset.one_case import one_case
 from autoseg.machine.device import resolve_device
@@ -75,14 +75,14 @@ class Predictor:
         options = {"fold": fold, "threads": threads}
         refuse_out_of_bounds(types_of_options(type(self).__init__), options)
         folder = existing_run(run, follow_links=follow_links)
-        plan, _, selection, configurations = what_predicts(folder, config, post_processing=post_processing)
+        what = what_predicts(folder, config, post_processing=post_processing)
+        plan, _, selection, configurations = what
         where, folds, console = (
             resolve_device(device),
             (fold,) if isinstance(fold, int) else fold,
             open_console(stderr=True),
         )
-        if selection is not None:
-            console.print(f"Selected by cross-validation: {selection.text()}", soft_wrap=True)
+        say_what_predicts(console, folder, what)
         if plan.region is not None and not whole_image:
             console.print(limits(plan.region))
         self._run, self._threads = folder.path, threads

@@ -21,6 +21,7 @@ from autoseg.image.flat.resolution import PixelSpacing
 from autoseg.image.geometry import Shape
 from autoseg.machine.cores import available_cores
 from autoseg.machine.map_cases import workers_within_memory
+from autoseg.names import listed
 from autoseg.plan.plan import Plan, read_plan
 from autoseg.run_folder.dataset_record import read_record, write_record
 from autoseg.run_folder.paths import RunFolder
@@ -158,10 +159,11 @@ def keep_fingerprint(run: RunFolder, read: Read, *, workers: int, console: Conso
     edits is removed, so that a new one is made.
 
     Raises:
-        RunFolderError: the fingerprint has changed, and models are already trained.
+        RunFolderError: the fingerprint has changed, or onto what cases are aligned, and models are already trained.
     """
     from planner.fingerprint import measure_fingerprint
 
+    _refuse_other_drawn_on(run, read.record)
     before = read_fingerprint(run.fingerprint) if run.fingerprint.exists() else None
     if before is not None and not read.changed and (has_boxes(before) or trained_folds(run)):
         # the description or the location of the files may have changed
@@ -178,6 +180,21 @@ def keep_fingerprint(run: RunFolder, read: Read, *, workers: int, console: Conso
     # written last: after an interruption before this line, a restart still finds the data set changed
     write_record(run, read.record)
     return now
+
+
+def _refuse_other_drawn_on(run: RunFolder, record: DatasetRecord) -> None:
+    """Refuse a data set whose column `drawn_on` now has cases aligned in another way than those of trained models."""
+    if not (run.dataset.exists() and run.plan.exists() and trained_folds(run)):
+        return
+    onto = read_plan(run.plan).align
+    if onto is None:
+        # sequences are taken as they lie, whatever the column says
+        return
+    before = {case.name: case.drawn_on or onto for case in read_record(run).cases}
+    now = {case.name: case.drawn_on or onto for case in record.cases}
+    if changed := [name for name, sequence in now.items() if before.get(name, sequence) != sequence]:
+        why = f"drawn_on has changed for {listed(changed)}: their sequences would be aligned onto another one (undo it)"
+        refuse_if_trained(run, why)
 
 
 def _drop_plan_of_others(run: RunFolder, console: Console) -> None:

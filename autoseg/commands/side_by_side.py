@@ -210,7 +210,7 @@ class _State:
         free: devices that train nothing.
         time: counts the time of those that run.
         lines: display of those that run.
-        running: processes that train.
+        running: processes that train a fold each at this moment.
         failures: what is told at the end of folds that failed.
         stopped: what is told at the end of folds that were stopped.
         is_stopping: whether all folds were asked to stop; one that was stopped by somebody else counts as failed.

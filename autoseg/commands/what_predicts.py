@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from rich.console import Console
+
 from autoseg.commands.guards import configurations_of
 from autoseg.plan.plan import Plan, read_plan
 from autoseg.run_folder.paths import RunFolder
-from autoseg.run_folder.selection import Selection, read_selection
+from autoseg.run_folder.report_folder import reported_mean_dice
+from autoseg.run_folder.selection import Selection, read_selection, weakness
+from autoseg.terminal import styled
 
 
 class WhatPredicts(NamedTuple):
@@ -48,3 +52,20 @@ def what_predicts(folder: RunFolder, config: str | Sequence[str] | None, *, post
     for name in configurations:
         plan.configuration(name)
     return WhatPredicts(plan, selected, selection, configurations)
+
+
+def say_what_predicts(console: Console, folder: RunFolder, what: WhatPredicts) -> None:
+    """Print what was selected, and a warning where cross-validation showed that the models are too weak.
+
+    Args:
+        console: console to print to.
+        folder: RUN folder, or a copy of its models.
+        what: what the folder predicts with.
+    """
+    if what.selection is not None:
+        console.print(f"Selected by cross-validation: {what.selection.text()}", soft_wrap=True)
+    dice = None if what.selected is None else what.selected.mean_dice_of(what.configurations)
+    if dice is None and len(what.configurations) == 1:
+        dice = reported_mean_dice(folder, *what.configurations)
+    if (weak := weakness(dice)) is not None:
+        console.print(styled("yellow", "cross-validation", f": {weak}"), soft_wrap=True)

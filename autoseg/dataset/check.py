@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,9 @@ from autoseg.names import listed
 USUAL_FOLDS = 5
 
 _LARGEST_LABEL, _MOST_LABELS, _SAMPLED, _NAMED = 255, 12, 200_000, 3
+_PLANES = ("axial", "coronal", "sagittal")
+# structures of fewer voxels than these may be the same by chance
+_LEAST_SAME = 50
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,11 @@ class Check:
 
 @dataclass(frozen=True)
 class _Result:
-    """Result of the check of one case; `digest` is a hash of the image's voxels."""
+    """Result of the check of one case; `digest` is a hash of the image's voxels, `label_digest` of the label's."""
 
     row: CheckedCase | None
     digest: bytes
+    label_digest: bytes
     problems: tuple[str, ...]
     warnings: tuple[str, ...]
     done: tuple[tuple[Path, str], ...]
@@ -107,6 +111,7 @@ def check_dataset(dataset: Dataset, *, workers: int) -> Check:
     problems += [problem for result in results for problem in result.problems]
     rows = tuple(result.row for result in results if result.row is not None)
     problems += sizes_differ([(row.name, row.sized_by) for row in rows]) or _impossible_sizes(rows)
+    problems += _planes_differ(rows)
     # classes and sequences that seem to be missing may be in cases that could not be read: those come first
     if problems := problems or _nothing_to_learn(dataset, rows):
         raise DatasetError(problems)
@@ -118,6 +123,7 @@ def check_dataset(dataset: Dataset, *, workers: int) -> Check:
     warnings += _lost_labels(dataset.labels, rows)
     warnings += _slices_and_volumes(rows)
     warnings += _same_voxels(dataset.cases, [result.digest for result in results])
+    warnings += _same_labels(results)
     return Check(tuple(warnings), rows)
 
 
@@ -128,7 +134,7 @@ def _check_case(case: Case, labels: Labels) -> _Result:
     label = None
     if case.label is not None:
         label = read_label_map(case.label, labels, image, findings)
-    row, digest = None, b""
+    row, digest, label_digest = None, b"", b""
     if image is not None and label is not None:
         names = dict(zip(labels.file_values, (*labels.names, IGNORE), strict=False))
         voxels = {names[int(value)]: count for value, count in label.counts.items()}
@@ -139,8 +145,11 @@ def _check_case(case: Case, labels: Labels) -> _Result:
         )
         like_labels = tuple(map(_looks_like_labels, image.array))
         row = CheckedCase(case.name, image.geometry, case.present, voxels, like_ct, like_labels, image.sized_by)
-        digest = hashlib.blake2b(np.ascontiguousarray(image.array).data, digest_size=16).digest()
-    return _Result(row, digest, tuple(findings.problems), tuple(findings.warnings), tuple(findings.done))
+        digest, label_digest = (
+            hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=16).digest()
+            for array in (image.array, label.array)
+        )
+    return _Result(row, digest, label_digest, tuple(findings.problems), tuple(findings.warnings), tuple(findings.done))
 
 
 def _tell_not_annotated(case: Case, labels: Labels, voxels: Mapping[str, int], findings: Findings) -> None:
@@ -265,6 +274,34 @@ def _slices_and_volumes(rows: tuple[CheckedCase, ...]) -> list[str]:
     return [
         f"{len(flat)} of {len(rows)} images have one slice ({listed(flat, _NAMED)}), the others are volumes; the plan "
         "follows from what most are"
+    ]
+
+
+def _planes_differ(rows: tuple[CheckedCase, ...]) -> list[str]:
+    """A problem where images of one slice lie in different planes, in which one network cannot see."""
+    planes: defaultdict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        shape = to_canonical(row.geometry).apply_to_geometry(row.geometry).shape
+        if shape.count(1) == 1:
+            planes[_PLANES[shape.index(1)]].append(row.name)
+    if len(planes) < 2:
+        return []
+    told = "; ".join(f"{plane}: {len(names)} ({listed(names, _NAMED)})" for plane, names in planes.items())
+    return [f"images of one slice lie in {len(planes)} planes, {told}; make a data set of each plane"]
+
+
+def _same_labels(results: Sequence[_Result]) -> list[str]:
+    """Warnings about identical label maps of different images: a file may have been copied to a wrong name."""
+    groups: defaultdict[bytes, list[_Result]] = defaultdict(list)
+    for result in results:
+        if result.row is not None and sum(result.row.voxels.values()) - max(result.row.voxels.values()) >= _LEAST_SAME:
+            groups[result.label_digest].append(result)
+    return [
+        f"{listed(names, _NAMED)}: their label maps are identical, voxel by voxel, and their images are not; was a "
+        "label map copied to a wrong name?"
+        for same in groups.values()
+        if len({result.digest for result in same}) > 1
+        and (names := [result.row.name for result in same if result.row is not None])
     ]
 
 

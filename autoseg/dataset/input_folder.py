@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autoseg.dataset.dicom_folder import dicom_tree
+from autoseg.dataset.folder.words import split_name
 from autoseg.dataset.names import split_ending
 from autoseg.dataset.series_names import SeriesName, name_of
 from autoseg.errors import InputError
@@ -20,6 +21,7 @@ from autoseg.names import listed, nfc
 
 _PACKED = (".bz2", ".xz", ".zip", ".gz", ".tar", ".tgz", ".7z", ".rar", ".zst")
 _SHOWN = 8
+_MASK = "by its name the label map of the image beside it; to predict it, give the file"
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ def images_of_folder(folder: Path, choice: Choice, *, by_patient: bool) -> Input
         # an image that fails is noticed; a scan that is left out for a damaged file might not be
         broken = [one.file for one in tree.damaged if one.file.parent not in held]
         images += [InputImage(file, image_name(file)) for file in broken]
-    left_out = [] if choice.series is not None else _left_out(tree, {image.path for image in images})
+    used = {image.path for image in images}
+    left_out = [] if choice.series is not None else _left_out(tree, used, _masks([*used, *tree.others]))
     sentences = told_by_reason(folder, left_out)
     if not images:
         raise InputError(
@@ -101,7 +104,15 @@ def _image_files(tree: DicomTree) -> list[Path]:
     slices_here = any(found.folder == tree.folder for found in tree.series)
     unreadable = [one.file for one in tree.left_out if why_unreadable(one.file) is not None]
     here = [file for file in (*tree.others, *unreadable) if file.parent == tree.folder and split_ending(file)[1]]
-    return sorted(file for file in here if not (slices_here and is_picture(file)))
+    masks = _masks(here)
+    return sorted(file for file in here if file not in masks and not (slices_here and is_picture(file)))
+
+
+def _masks(files: Sequence[Path]) -> set[Path]:
+    """Files that are label maps by their names and lie beside their image, as `a_seg.nii.gz` beside `a.nii.gz`."""
+    names = {file: split_name(split_ending(file)[0]) for file in files}
+    images = {(name.rest, name.sequence) for name in names.values() if not name.is_label}
+    return {file for file, name in names.items() if name.is_label and (name.rest, name.sequence) in images}
 
 
 def _image(found: FoundSeries, folder: Path, files: Sequence[Path], choice: Choice, *, by_patient: bool) -> InputImage:
@@ -113,13 +124,15 @@ def _image(found: FoundSeries, folder: Path, files: Sequence[Path], choice: Choi
     return InputImage(path, name_of(found, path, folder, by_patient=by_patient), near)
 
 
-def _left_out(tree: DicomTree, used: set[Path]) -> list[LeftOut]:
+def _left_out(tree: DicomTree, used: set[Path], masks: set[Path]) -> list[LeftOut]:
     """What is not predicted, but for what the reading of a folder as a whole tells."""
     wholes = {path for path in used if path.is_dir()}
     found = [one for one in tree.left_out if one.file not in used]
     for file in tree.others:
         if file not in used:
-            found.append(LeftOut(file, _why_not(file, tree.folder)))
+            found.append(
+                LeftOut(file, _MASK if file in masks and file.parent == tree.folder else _why_not(file, tree.folder))
+            )
     return [one for one in found if one.file.parent not in wholes]
 
 

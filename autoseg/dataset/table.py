@@ -9,6 +9,7 @@ without `labels`, every value found in the label files is a class, or every name
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,14 @@ from autoseg.names import same_name
 
 LEAST_PATIENTS = 5
 """A column with fewer values is hardly one of patients."""
+
+_PARTS = frozenset(
+    (
+        *("train", "training", "tr", "trn", "val", "valid", "validation", "validate", "dev", "development"),
+        *("test", "testing", "tst", "ts", "te", "holdout", "hold-out", "held out", "external"),
+    )
+)
+_FOLDS = frozenset(("fold", "folds", "cv_fold", "split"))
 
 
 def read_table_dataset(path: Path) -> Dataset:
@@ -182,6 +191,12 @@ def _doubtful_columns(table: CsvTable, strata: list[str]) -> tuple[str, ...]:
                 f"{table.path}: no file or folder in column {column!r} exists (such as {filled[0]}); "
                 "it is taken for a stratification column; if it is a sequence, mend its paths"
             )
+        elif parts := _parts_told(column, filled):
+            warnings.append(
+                f"{table.path}: column {column!r} {parts}, and is taken for a stratification column: all cases of the "
+                "table are trained on and validated. Leave cases for testing out of the table; to choose the folds "
+                "yourself, write them into splits.json of the RUN folder"
+            )
         elif PATIENT not in table.columns and LEAST_PATIENTS <= different < len(filled) <= 2 * different:
             warnings.append(
                 f"{table.path}: column {column!r} has {different} values in {len(filled)} cases and is taken for a "
@@ -189,6 +204,16 @@ def _doubtful_columns(table: CsvTable, strata: list[str]) -> tuple[str, ...]:
                 "validation at once"
             )
     return tuple(warnings)
+
+
+def _parts_told(column: str, filled: Sequence[str]) -> str:
+    """What a column says, if it seems to say which cases train and which test; empty where it does not."""
+    values = Counter(text.casefold() for text in filled)
+    if values and values.keys() <= _PARTS and len(values) > 1:
+        counts = ", ".join(f"{value} in {count}" for value, count in values.items())
+        return f"seems to say what cases are for ({counts} of {len(filled)} cases)"
+    numbered = bool(values) and all(value.isdecimal() for value in values)
+    return "seems to number the folds" if same_name(column) in _FOLDS and numbered else ""
 
 
 def _annotated(case: Case, table: CsvTable, row: Row, labels: Labels) -> Case:

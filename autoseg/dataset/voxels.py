@@ -6,7 +6,7 @@ be read: the check lists the problems, reading raises them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from autoseg.dataset.case import Case
 from autoseg.dataset.findings import Findings
-from autoseg.dataset.grids import covered_share, difference, overlap, placed_on
+from autoseg.dataset.grids import covered_share, difference, overlap, placed_on, same_voxels
 from autoseg.dataset.label_values import check_values
 from autoseg.dataset.lattice import padded_onto_one
 from autoseg.dataset.off_grid import why_off_grid
@@ -81,6 +81,8 @@ def read_label_map(path: Path, labels: Labels, image: Image | None, findings: Fi
     except ImageError as error:
         findings.problem(f"label: {error}")
         return None
+    if label.made_for and geometry is not None:
+        _tell_of_another_image(path, label.made_for, (geometry, *others), findings)
     if label.cropped and geometry is not None:
         try:
             label, off = padded_onto_one(label, geometry, others)
@@ -106,6 +108,17 @@ def read_label_map(path: Path, labels: Labels, image: Image | None, findings: Fi
     if placed.beside:
         findings.warn(f"label {path} lies beside the grid of the image ({placed.beside}): taken as lying on it")
     return LabelMap(placed.array[0], counts)
+
+
+def _tell_of_another_image(
+    path: Path, made_for: Sequence[Geometry], grids: Sequence[Geometry], findings: Findings
+) -> None:
+    """Tell that a segmentation was made for an image of another grid; its own voxels may fit all the same."""
+    if not any(same_voxels(stated, grid) for stated in made_for for grid in grids):
+        findings.warn(
+            f"label {path} was made for an image of another grid, as its header says "
+            f"({difference(made_for[0], grids[0])}): is it the segmentation of this image? It is taken as it is"
+        )
 
 
 def count_values(array: NDArray) -> dict[float, int]:

@@ -76,7 +76,7 @@ def require_shallow_content(path: Path, content: mmap.mmap) -> dict[int, Element
 
     Args:
         path: path of the file, for messages.
-        content: its content.
+        content: bytes of the whole file.
 
     Returns:
         The elements of a little-endian file up to its voxels, keyed by tag (group and element in one number); None

@@ -32,6 +32,7 @@ from autoseg.image.image_header import (
 )
 from autoseg.image.integrity import PAIR_ENDINGS, inspect
 from autoseg.image.path_choice import split_choice
+from autoseg.image.stated_place import left_open
 from autoseg.image.text_headers import SEGMENTATION_ENDING
 from autoseg.image.whole_numbers import rounded
 
@@ -61,6 +62,8 @@ class Image:
         sized_by: where the size of the pixels of a picture (PNG, TIFF, JPEG, BMP) comes from; empty for other formats.
         done: what was done with a picture, one sentence each, the same for each such file.
         localiser: sentence that says that DICOM holds a localiser alone; empty for other images.
+        made_for: grid of the image that a segmentation was made for, in each way in which its file may mean it; empty
+            where the file does not state it.
     """
 
     array: NDArray
@@ -75,6 +78,7 @@ class Image:
     sized_by: SpacingSource = ""
     done: tuple[str, ...] = ()
     localiser: str = ""
+    made_for: tuple[Geometry, ...] = ()
 
 
 def read_image(path: Path, choice: Choice = ONLY_ONE, pixel_spacing: PixelSpacing | None = None) -> Image:
@@ -141,7 +145,7 @@ def read_layers(path: Path) -> Image:
 
 
 def _by_itk(path: Path, dtype: DTypeLike | None) -> Image:
-    return from_sitk(_read(path), dtype)
+    return replace(from_sitk(_read(path), dtype), notes=left_open(path))
 
 
 def from_sitk(image: sitk.Image, dtype: DTypeLike | None) -> Image:

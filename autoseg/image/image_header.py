@@ -18,6 +18,7 @@ import SimpleITK as sitk
 from autoseg.errors import ImageError
 from autoseg.image.declared_size import Declared, require_contained, require_contained_as, require_memory
 from autoseg.image.dicom_file import require_shallow
+from autoseg.image.disguised import what_file_is
 from autoseg.image.file_kind import require_readable, why_unreadable
 from autoseg.image.geometry import Geometry
 from autoseg.image.integrity import Layout, inspects, require_bytes, require_held
@@ -118,7 +119,7 @@ def _reader_of(path: Path) -> str:
     if _is_nifti(path):
         raise ImageError(f"{path}: is NIfTI under a name of another format; rename it to .nii")
     if not (name := sitk.ImageFileReader.GetImageIOFromFileName(str(path))):
-        raise ImageError(f"{path}: cannot be read as an image ({_UNKNOWN})")
+        raise ImageError(f"{path}: {what_file_is(path) or f'cannot be read as an image ({_UNKNOWN})'}")
     if name not in READ_BY:
         raise ImageError(f"{path}: is in a format that is not read ({name}); convert it to NIfTI or NRRD")
     return name

@@ -19,7 +19,8 @@ from autoseg.image.image import Image, is_dicom, read_label, read_layers
 from autoseg.image.image_header import read_header
 from autoseg.image.labels import IGNORE, Labels
 from autoseg.image.nrrd_segments import segments_of
-from autoseg.image.segmentation import Segment, Segmentation
+from autoseg.image.segmentation import Segmentation
+from autoseg.image.slicer_reference import grids_of_its_image
 from autoseg.image.text_headers import NRRD_ENDINGS
 
 # 3D Slicer saves segmentations as such where the surface is their source
@@ -47,7 +48,7 @@ def read_labels(path: Path, labels: Labels, onto: Geometry | None = None) -> Ima
     if labels.ignore is not None:
         values[IGNORE] = labels.ignore
     array = found.to_values(values, {region.name: region.values for region in labels.regions})
-    return Image(array[None], found.geometry, found.left_out, cropped=True)
+    return Image(array[None], found.geometry, found.left_out, cropped=True, made_for=found.made_for)
 
 
 def names_classes(path: Path) -> bool:
@@ -57,7 +58,9 @@ def names_classes(path: Path) -> bool:
         ImageError: its header cannot be read.
     """
     path = Path(path)
-    return seg.find_segmentation(path) is not None if is_dicom(path) else _nrrd_segments(path) is not None
+    if is_dicom(path):
+        return seg.find_segmentation(path) is not None
+    return path.name.lower().endswith(NRRD_ENDINGS) and segments_of(path, read_header(path)) is not None
 
 
 def read_segmentation(path: Path, onto: Geometry | None = None) -> Segmentation | None:
@@ -82,19 +85,18 @@ def read_segmentation(path: Path, onto: Geometry | None = None) -> Segmentation 
             return None
         found = seg.read_segmentation(held[0], onto)
         return replace(found, left_out=held[1])
-    segments = _nrrd_segments(path)
+    if not path.name.lower().endswith(NRRD_ENDINGS):
+        return None
+    header = read_header(path)
+    segments = segments_of(path, header)
     if segments is None:
         return None
     image = read_layers(path)
     if image.array.ndim != 4:
         raise ImageError(f"{path}: a segmentation has layers of three dimensions; save it again")
-    return Segmentation(path, segments, image.geometry, len(image.array), partial(_layer, image.array))
-
-
-def _nrrd_segments(path: Path) -> tuple[Segment, ...] | None:
-    if not path.name.lower().endswith(NRRD_ENDINGS):
-        return None
-    return segments_of(path, read_header(path))
+    layer = partial(_layer, image.array)
+    made_for = grids_of_its_image(header)
+    return Segmentation(path, segments, image.geometry, len(image.array), layer, made_for=made_for)
 
 
 def _layer(array: NDArray, layer: int) -> NDArray:

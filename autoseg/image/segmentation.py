@@ -52,6 +52,8 @@ class Segmentation:
         layers: number of its layers.
         read_layer: returns the values (z, y, x) of a layer, by its number.
         left_out: one sentence that names what beside it in a folder was not read; empty where there was nothing.
+        made_for: grid of the image that it was made for, in each way in which the file may mean it; empty where the
+            file does not state it.
     """
 
     path: Path
@@ -60,6 +62,7 @@ class Segmentation:
     layers: int
     read_layer: Callable[[int], NDArray]
     left_out: str = ""
+    made_for: tuple[Geometry, ...] = ()
 
     def voxels(self) -> tuple[int, ...]:
         """Number of voxels of each segment.

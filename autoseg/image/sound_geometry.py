@@ -33,7 +33,7 @@ def require_sound(path: Path, geometry: Geometry) -> None:
 
     Args:
         path: path of the image, for the message.
-        geometry: its voxel grid.
+        geometry: voxel grid as its header states it.
 
     Raises:
         ImageError: spacing, origin or direction are not finite, zero, or far beyond all images; or the axes are

@@ -96,12 +96,10 @@ def require_numbers_in_mm(path: Path) -> None:
     name = path.name.lower()
     if not name.endswith((*META_ENDINGS, *NRRD_ENDINGS)):
         return
-    with path.open("rb") as file:
-        start = file.read(MOST_HEADER_BYTES)
+    fields = header_fields(path)
     if name.endswith(META_ENDINGS):
-        units = [_fields(start.partition(b"ElementDataFile")[0], "=").get("distanceunits", "")]
+        units = [fields.get("distanceunits", "")]
     else:
-        fields = _fields(re.split(rb"\r?\n\r?\n", start, maxsplit=1)[0], ":")
         if kinds := _NOT_SCALAR.intersection(fields.get("kinds", "").lower().split()):
             raise ImageError(
                 f"{path}: its voxels are of the kind {sorted(kinds)[0]}, which is no sequence; export the grey values, "
@@ -115,6 +113,19 @@ def require_numbers_in_mm(path: Path) -> None:
             f"{path}: its unit is {other[0]!r:.40}, and autoseg reads mm; write spacing and origin in mm, or remove "
             "the unit where the numbers are in mm"
         )
+
+
+def header_fields(path: Path) -> dict[str, str]:
+    """Return the fields of the header of a MetaImage or NRRD file, with their names in lower case.
+
+    Args:
+        path: path of the file, whose name has an ending of one of these formats.
+    """
+    with path.open("rb") as file:
+        start = file.read(MOST_HEADER_BYTES)
+    if path.name.lower().endswith(META_ENDINGS):
+        return _fields(start.partition(b"ElementDataFile")[0], "=")
+    return _fields(re.split(rb"\r?\n\r?\n", start, maxsplit=1)[0], ":")
 
 
 def _of_meta(path: Path, start: bytes) -> VoxelStorage | None:

@@ -23,7 +23,7 @@ from autoseg.image.geometry import Spacing
 from autoseg.plan.plan import FIRST, Plan
 from autoseg.preprocessing.edge_refinement import UNMOVED, Rigid, matrix_of, refine
 from autoseg.preprocessing.sequence_displacement import LEAST_CORRELATION, displacements, edge_correlation
-from autoseg.preprocessing.sequence_movement import FARTHEST_DEGREES, FARTHEST_MM, THINNEST
+from autoseg.preprocessing.sequence_movement import FARTHEST_DEGREES, FARTHEST_MM, LEAST_BEYOND_CHANCE, THINNEST
 
 LEAST_GAIN = 0.01
 """The correlation of the edges must grow by so much for a registration to be kept."""
@@ -52,6 +52,7 @@ class Movement:
         before: correlation of the edges before it is undone, -1 to 1.
         after: the same after it is undone.
         of_all: correlation of all edges that both images show, after it is undone.
+        beyond_chance: `after` on a scale on which chance is 0 and equal edges are 1.
     """
 
     mm: Spacing
@@ -60,12 +61,14 @@ class Movement:
     before: float
     after: float
     of_all: float
+    beyond_chance: float
 
     @property
     def is_kept(self) -> bool:
         """Whether undoing it makes the edges correspond better."""
         plausible = math.hypot(*self.mm) <= FARTHEST_MM and math.hypot(*self.degrees) <= FARTHEST_DEGREES
         better = self.after >= self.before + LEAST_GAIN and self.of_all >= LEAST_CORRELATION
+        better = better and self.beyond_chance >= LEAST_BEYOND_CHANCE
         return plausible and better and self.corner_voxels >= LEAST_VOXELS
 
     def __str__(self) -> str:
@@ -159,6 +162,7 @@ def align(
         before=refined.before,
         after=refined.after,
         of_all=edge_correlation(fixed, moved, spacing),
+        beyond_chance=refined.beyond_chance,
     )
     return moved, movement
 

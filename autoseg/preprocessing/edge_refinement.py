@@ -25,6 +25,9 @@ Rigid = tuple[float, float, float, float, float, float]
 
 _SEED = 0
 
+TURN = 10.0
+"""An image is turned by so many degrees further, to see whether its edges tell how it is turned."""
+
 UNMOVED: Rigid = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
@@ -62,12 +65,23 @@ class Refined:
             not the better for being sharper.
         after: the same with it.
         weaker_half: the smaller of the correlations in both halves of the image, with it.
+        by_chance: the correlation with it if the edges of each image were at unrelated places. Edges of thick slices
+            lie mostly within the slices, in noise too, so that any two such images agree to some extent.
+        turned_further: the largest correlation where the second image is turned further, by `TURN` about any axis.
+            Where it is hardly smaller than `after`, edges do not tell how the image is turned, as those of a ball.
     """
 
     rigid: Rigid
     before: float
     after: float
     weaker_half: float
+    by_chance: float
+    turned_further: float
+
+    @property
+    def beyond_chance(self) -> float:
+        """Correlation with the transform, on a scale on which chance is 0 and equal edges are 1."""
+        return (self.after - self.by_chance) / (1 - self.by_chance)
 
 
 def refine(
@@ -97,7 +111,7 @@ def refine(
     directions, moved = _directions(fixed, coarse), _directions(moving, coarse)
     strongest = _strongest(directions, effort.edges)
     if len(strongest) == 0:
-        return Refined(UNMOVED, 0.0, 0.0, 0.0)
+        return Refined(UNMOVED, 0.0, 0.0, 0.0, 0.0, 0.0)
     # between voxels: at voxels themselves an image that is not moved is not interpolated, and would always fit best
     points = strongest + np.random.default_rng(_SEED).uniform(-0.5, 0.5, strongest.shape)
     here = points * coarse + origin
@@ -106,12 +120,14 @@ def refine(
     longest = int(np.argmax(np.ptp(here, axis=0)))
     lower = here[:, longest] < np.median(here[:, longest])
 
-    def agreement(parameters: NDArray[np.float64], among: NDArray[np.bool_] | slice = slice(None)) -> float:
+    def theirs_at(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Directions (3, n) of `moving` where the points come to lie, turned back into those of `fixed`."""
         turn = _rotation(parameters[3:])
         there = (turn.apply(here) + parameters[:3] - origin) / coarse
-        found = _interpolated(moved, there)
-        # the direction in `moving`, turned back into that of `fixed`
-        back = turn.inv().apply(found.T).T
+        return turn.inv().apply(_interpolated(moved, there).T).T
+
+    def agreement(parameters: NDArray[np.float64], among: NDArray[np.bool_] | slice = slice(None)) -> float:
+        back = theirs_at(parameters)
         theirs = np.square(back).sum(axis=0)
         # product of the traceless tensors of both directions, of which each with itself gives two thirds
         alike = float((np.square((mine * back).sum(axis=0)) - own * theirs / 3)[among].sum())
@@ -125,7 +141,25 @@ def refine(
     best = _search(disagreement, min(found, key=disagreement), *effort.narrow)
     z, y, x, a, b, c = (float(value) for value in best)
     weaker_half = min(agreement(best, lower), agreement(best, ~lower))
-    return Refined((z, y, x, a, b, c), agreement(np.zeros(6)), agreement(best), weaker_half)
+    further = [best + sign * TURN * axis for axis in np.eye(6)[3:] for sign in (-1, 1)]
+    return Refined(
+        rigid=(z, y, x, a, b, c),
+        before=agreement(np.zeros(6)),
+        after=agreement(best),
+        weaker_half=weaker_half,
+        by_chance=_agreement_by_chance(mine, theirs_at(best)),
+        turned_further=max(agreement(parameters) for parameters in further),
+    )
+
+
+def _agreement_by_chance(mine: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
+    """Correlation of the tensors of two sets of directions (3, n) if each of one met any of the other, -1 to 1."""
+    means, size = [], 2 / 3
+    for directions in (mine, theirs):
+        squares = np.square(directions).sum(axis=0)
+        means.append(directions @ directions.T / len(squares) - squares.mean() / 3 * np.eye(3))
+        size *= math.sqrt(float(np.square(squares).mean()))
+    return float((means[0] * means[1]).sum()) / size if size > 0 else 0.0
 
 
 def _interpolated(vectors: NDArray[np.float32], points: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,5 +1,6 @@
-"""How a run used its time: the budget, the seconds of useful work, and the changes of plan and schedules.
+"""How a run used its time: the budget, the seconds that passed, those of useful work, and the changes of schedules.
 
+A budget is wall time, so that it is compared with the seconds that passed; useful work is a part of these.
 It is computed from `time_spent.json`, the plan and the summaries of the finished folds.
 """
 
@@ -39,14 +40,18 @@ class BudgetUse:
 
     def text(self) -> str:
         """Return one line that tells the user how time was used."""
-        if self.budget is None:
-            return f"no limit was planned; {format_duration(self.used)} of {format_duration(self.spent)} used"
-        share = f"{self.used / self.budget:.0%}"
+        planned = "no limit was planned" if self.budget is None else f"planned {format_duration(self.budget)}"
+        share = f" ({self.share})" if self.share is not None else ""
         return (
-            f"planned {format_duration(self.budget)}, used {format_duration(self.used)} ({share}) for steps, "
+            f"{planned}, took {format_duration(self.spent)}{share}, of which {format_duration(self.used)} for steps, "
             f"validation, preprocessing, selection and report; {len(self.revisions)} revisions of schedules, "
             f"{self.thread_changes} changes of threads"
         )
+
+    @property
+    def share(self) -> str | None:
+        """Seconds that passed, as a percentage of the budget, such as `97%`; None without a budget."""
+        return None if self.budget is None else f"{self.spent / self.budget:.0%}"
 
 
 def budget_use(run: RunFolder, plan: Plan) -> BudgetUse:

@@ -57,7 +57,7 @@ class LesionScores(FileModel):
         lesions: number of predicted lesions, out of fold, that it was fitted to.
         real: number of these that touch a lesion of the reference.
         centre, scale: what is subtracted from each feature, and what it is then divided by.
-        weights, intercept: of the regression.
+        weights, intercept: a weight for each feature, and what is added to their sum before the logistic function.
         reliability: bins of scores that were fitted for each fold to the predicted lesions of the other folds.
         calibration_error: mean difference of score and share of real ones over these bins, weighted by their number
             (expected calibration error; Guo et al., ICML 2017).

@@ -59,7 +59,7 @@ class _Holder:
     """Who holds a lock, as it was found.
 
     Args:
-        folder: the holder's folder.
+        folder: folder that is there as long as the lock is held.
         count: content of its file with the count; empty where it cannot be read just now.
     """
 

@@ -1,4 +1,4 @@
-"""The folder that the report of a configuration is in."""
+"""The folder that the report of a configuration is in, and what else is read of it without the whole of it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from autoseg.run_folder.paths import RunFolder
 
 
 class _Reported(BaseModel):
-    """The field of `summary.json` that tells which configuration `report/` is of; other fields are ignored."""
+    """The fields of `summary.json` that tell which configuration it is of, and how good; others are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
     configuration: str | None = None
+    mean_dice: float | None = None
 
 
 def report_folder(run: RunFolder, configuration: str) -> Path:
@@ -31,8 +32,27 @@ def report_folder(run: RunFolder, configuration: str) -> Path:
     Raises:
         RunFolderError: `report/summary.json` cannot be read, or is too large.
     """
-    try:
-        first = _Reported.model_validate_json(read_utf8(run.report / "summary.json")).configuration
-    except (FileNotFoundError, ValidationError):
-        first = None
+    first = _reported(run.report).configuration
     return run.report if first in (None, configuration) else run.report / configuration
+
+
+def reported_mean_dice(run: RunFolder, configuration: str) -> float | None:
+    """Return the mean Dice that a configuration's report tells; None where there is no report.
+
+    Args:
+        run: RUN folder that holds the reports.
+        configuration: name of the configuration.
+
+    Raises:
+        RunFolderError: a `summary.json` cannot be read, or is too large.
+    """
+    found = _reported(report_folder(run, configuration))
+    return found.mean_dice if found.configuration == configuration else None
+
+
+def _reported(folder: Path) -> _Reported:
+    """What `summary.json` in a folder tells; nothing where there is none, or a malformed one."""
+    try:
+        return _Reported.model_validate_json(read_utf8(folder / "summary.json"))
+    except (FileNotFoundError, ValidationError):
+        return _Reported()

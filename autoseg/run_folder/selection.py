@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 PLAIN_THRESHOLD = 0.5
 
+WEAK = 0.2
+"""Mean Dice below which the model is too weak to choose by: the choice would only follow its errors."""
+
 
 class ClassRule(FileModel):
     """Post-processing of one foreground class; the default values change nothing.
@@ -212,6 +215,13 @@ class Selection(FileModel, ShownAsTable):
         """Post-processing of each class that has some, in words."""
         return {rule.name: rule.text() for rule in self.post_processing}
 
+    def mean_dice_of(self, configurations: Sequence[str]) -> float | None:
+        """Mean Dice in cross-validation of configurations together, before post-processing; None where not known."""
+        if tuple(configurations) == self.configurations and self.plain is not None:
+            return self.plain.mean_dice
+        compared = {score.configurations: score.mean_dice for score in self.candidates}
+        return compared.get(tuple(configurations))
+
     def text(self) -> str:
         """Return the selected configurations and post-processing in words."""
         rules = "; ".join(f"{rule.name}: {rule.text()}" for rule in self.post_processing if not rule.is_plain)
@@ -238,6 +248,23 @@ class Selection(FileModel, ShownAsTable):
             for score in self.candidates
         ]
         return DataFrame(rows)
+
+
+def weakness(mean_dice: float | None) -> str | None:
+    """Return a sentence where a mean Dice in cross-validation is too low to choose by; None where it is not.
+
+    Args:
+        mean_dice: mean over classes of the mean over cases; None = not known.
+
+    Examples:
+        >>> weakness(0.05)
+        'mean Dice 0.050: too weak a model to choose by or to rely on; train for longer and select again'
+        >>> weakness(0.8) is None
+        True
+    """
+    if mean_dice is None or mean_dice >= WEAK:
+        return None
+    return f"mean Dice {mean_dice:.3f}: too weak a model to choose by or to rely on; train for longer and select again"
 
 
 def rules_by_class(rules: Sequence[ClassRule], labels: Labels) -> tuple[ClassRule, ...]:

@@ -27,7 +27,7 @@ def case_bytes(voxels: float, prepared: Sequence[float], channels: int, classes:
     Args:
         voxels: number of voxels of the image as it is stored.
         prepared: number of voxels at the spacing of each configuration that predicts.
-        channels: number of sequences.
+        channels: number of sequences of the plan, also of those that the case lacks.
         classes: number of classes, background included.
         members: number of members of each configuration whose label maps are kept.
     """

@@ -146,7 +146,7 @@ def region_mask(mixture: Mixture, index: int, threshold: float = 0.5) -> NDArray
     """Voxels of the whole reoriented image in which the probability of a region exceeds a threshold.
 
     Args:
-        mixture: probabilities of regions.
+        mixture: probabilities of regions at each configuration's spacing, of the part that is predicted.
         index: number of the region, from 1.
         threshold: probability that must be exceeded; positive.
     """

@@ -37,7 +37,7 @@ class Reason:
     Args:
         case: name of the case.
         trust: from 1 downwards: the smaller, the sooner it is to be checked.
-        words: the reasons.
+        words: the reasons, each a part of a sentence.
     """
 
     case: str

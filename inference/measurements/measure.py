@@ -24,7 +24,7 @@ class MeasuredCase:
     """What is measured of an image.
 
     Args:
-        rows: rows of `measurements.csv`.
+        rows: rows of `measurements.csv`, one for each class.
         place: a voxel (z, y, x) of the largest finding on the reoriented image; None where nothing is found.
     """
 

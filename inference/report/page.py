@@ -12,6 +12,7 @@ from markupsafe import Markup
 from autoseg.metrics import CaseMetrics, Summary
 from autoseg.metrics.summary import ClassSummary, GroupSummary, Spread
 from autoseg.names import visible
+from autoseg.run_folder.selection import weakness
 from inference.lesion_scores.froc import RATES, sensitivity_at
 from inference.report.charts import box_plots, dice_by_size, lesion_curves, training_curves
 from inference.report.encode import svg
@@ -65,6 +66,7 @@ def page(
         suspects=suspects,
         folds=folds,
         not_annotated=not_annotated or {},
+        weakness=weakness(summary.mean_dice) if facts else None,
         boxes=svg(box_plots(rows)) if rows else None,
         sizes=svg(dice_by_size(rows)) if any(row.reference_ml > 0 for row in rows) else None,
         curves=svg(training_curves(facts.logs)) if facts and facts.logs else None,

@@ -50,7 +50,7 @@ def write_preview(
     """Draw a case and write it as PNG, atomically.
 
     Args:
-        path: file to write.
+        path: PNG file to write; an existing one is replaced.
         case: name of the case.
         image: image (channel, z, y, x) on the stored grid, of which the first channel is shown; None = outlines alone.
         classes: predicted class indices (z, y, x) on `grid`.

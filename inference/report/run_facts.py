@@ -140,14 +140,15 @@ def selection_facts(selection: Selection | None) -> tuple[Fact, ...]:
 
 
 def _used_facts(used: BudgetUse) -> tuple[Fact, ...]:
-    """Planned time, used time, revisions of schedules and changes of threads."""
-    of_budget = f" ({used.used / used.budget:.0%} of the budget)" if used.budget else ""
+    """Planned time, the time that passed, its useful part, revisions of schedules and changes of threads."""
+    of_budget = f" ({used.share} of the budget)" if used.share is not None else ""
     return (
         Fact("planned", "no limit" if used.budget is None else format_duration(used.budget)),
+        Fact("taken", format_duration(used.spent) + of_budget, "all stages below; this report is not yet counted"),
         Fact(
-            "used",
-            format_duration(used.used) + of_budget,
-            "training steps, validation, preprocessing, selection and report; this report is not yet counted",
+            "of which useful work",
+            format_duration(used.used),
+            "training steps, validation, preprocessing, selection and report",
         ),
         Fact("revisions of schedules", "; ".join(used.revisions) or "none"),
         Fact("changes of threads", str(used.thread_changes), "given up where other programs compute"),

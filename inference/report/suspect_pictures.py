@@ -20,7 +20,7 @@ class SuspectPicture:
     """A suspect and its picture.
 
     Args:
-        line: the suspect.
+        line: line of `suspects.csv` that the picture shows.
         caption: plane and number of the shown slice.
         source: the picture as a data URI.
     """

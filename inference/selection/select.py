@@ -27,6 +27,7 @@ from autoseg.run_folder.selection import (
     Selection,
     StepScore,
     rules_by_class,
+    weakness,
 )
 from autoseg.run_folder.splits import read_splits
 from inference.lesion_scores.fit import LEAST_LESIONS, LEAST_OF_EACH, CaseLesions, Scored, fit_scores
@@ -49,9 +50,6 @@ from inference.selection.judge import Judged, judge, performance_of
 from inference.selection.post_processing_outcomes import DIAMETERS_MM, outcomes_of_case
 from inference.selection.reach import reach_notes
 from inference.suspects.find import Suspect, suspects
-
-WEAK = 0.2
-"""Mean Dice below which the model is too weak to choose by: the choice would only follow its errors."""
 
 
 def select_configurations(
@@ -131,6 +129,7 @@ def select_and_suspect(
     scored = {name: fit_scores(name, cases, best, rules[name].text()) for name, cases in of_lesions.items()}
     if aim.is_asked_for and tables:
         notes = (*notes, *_reached(labels.foreground, tables, aims))
+    weak = weakness(plain.mean_dice)
     selection = Selection(
         configurations=best,
         post_processing=tuple(rule for rule in applied if not rule.is_plain),
@@ -144,7 +143,7 @@ def select_and_suspect(
         post_processed=post_processed,
         lesion_scores=tuple(one.scores for one in scored.values() if one is not None),
         froc=_froc_by_threshold(labels.foreground, tables, rules, plan.lesions),
-        notes=(*compared.notes, *notes, *_unscored(of_lesions, scored), *_weakness(plain)),
+        notes=(*compared.notes, *notes, *_unscored(of_lesions, scored), *([weak] if weak else [])),
     )
     found = [one for name, cases in of_lesions.items() for one in suspects(name, cases, scored[name])]
     return selection, sorted(found, key=lambda one: -one.confidence)
@@ -225,13 +224,6 @@ def _why(lesions: Sequence[str]) -> str:
         return "Chosen by Dice: plan.yaml has no `lesions`, classes of small pieces that differ in number and size"
     named = ", ".join(lesions)
     return f"Chosen by F2, in which found lesions count twice as much as false ones: plan.yaml has lesions, {named}"
-
-
-def _weakness(plain: Performance) -> tuple[str, ...]:
-    """A note where the mean Dice is too low for the choice to mean anything."""
-    if plain.mean_dice is None or plain.mean_dice >= WEAK:
-        return ()
-    return (f"mean Dice {plain.mean_dice:.3f}: too weak a model to choose by; train for longer and select again",)
 
 
 def outcome_tables(compared: ComparedCases, best: Candidate, labels: Labels, workers: int) -> tuple[OutcomeTable, ...]:

@@ -32,7 +32,7 @@ class Suspect:
         class_name: name of the class.
         kind: what is wrong, if the network is right.
         confidence: how sure the network is, from 0 to 1.
-        lesion: the lesion.
+        lesion: the annotated or the predicted lesion, with its size.
         place_mm: its centre (x, y, z) in the patient's coordinates (LPS).
     """
 

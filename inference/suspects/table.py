@@ -48,7 +48,7 @@ def write_suspects(run: RunFolder, found: Sequence[Suspect]) -> None:
     """Write `suspects.csv`, atomically.
 
     Args:
-        run: RUN folder.
+        run: RUN folder that gets the file.
         found: suspects of all classes, the most suspicious first.
     """
     rows = []

@@ -99,7 +99,7 @@ def _region(
 
     Args:
         fingerprint: fingerprint of all cases, whose frames are known ones.
-        cases: cases with foreground.
+        cases: those of its cases that have foreground, which the region has to hold.
         splits: the folds of cross-validation.
         frame: what the ends are shares of.
     """

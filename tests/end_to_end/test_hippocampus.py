@@ -65,10 +65,17 @@ def test_the_cross_validated_dice_is_that_of_a_useful_model(run, dataset):
 
 
 @pytest.mark.slow
-def test_the_run_kept_to_its_budget_and_used_it(run):
-    spent, budget = read_time_spent(run).total, parse_duration(BUDGET)
-    # other tests run beside, also in its last minute
-    assert 0.6 * budget <= spent <= 1.2 * budget + 10, format_duration(spent)
+def test_the_run_kept_to_its_budget_and_used_it(measured_run):
+    """Training ends by the clock, also on a busy machine, where it has fewer steps. Selection and report cannot.
+
+    Two runs on two cores with a load of 16 and of 22 were trained after 366 and 419 of 420 s; then selection and report
+    took 255 and 307 s, with 0.2 of a core. So the whole is judged by its work where that is less than the wall time.
+    """
+    budget, spent = parse_duration(BUDGET), read_time_spent(measured_run.run).total
+    most = 1.05 * budget + 10
+    assert spent >= 0.6 * budget, format_duration(spent)
+    assert measured_run.trained_after <= most, measured_run
+    assert min(spent, measured_run.work) <= most, (format_duration(spent), measured_run)
 
 
 @pytest.mark.slow

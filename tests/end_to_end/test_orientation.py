@@ -53,7 +53,12 @@ def test_flips_and_axis_orders_give_the_same_labels(run, first, as_stored, tmp_p
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_an_oblique_grid_costs_little(run, dataset, as_stored, tmp_path, axis):
-    """Images resampled onto a grid that is turned by 15 degrees about one of its axes."""
+    """Images resampled onto a grid that is turned by 15 degrees about one of its axes.
+
+    The loss varies with the image by a standard deviation of 0.02, so that the mean over four has a standard error of
+    0.01. A model of 257 steps, from a busy machine, lost 0.014, 0.024 and 0.005 about the three axes over the ten test
+    images, and 0.021, 0.022 and 0.004 over these four: more than 0.02, and 0.03 lets it pass.
+    """
     plain, turned = [], []
     for path in sorted((dataset / "imagesTs").glob("hippocampus*.nii.gz"))[:4]:
         image = sitk.ReadImage(str(path), sitk.sitkFloat32)
@@ -64,7 +69,6 @@ def test_an_oblique_grid_costs_little(run, dataset, as_stored, tmp_path, axis):
         reference = sitk.Resample(label, grid, sitk.Transform(), sitk.sitkLabelGaussian)
         plain.append(dice(as_stored(path), label))
         turned.append(dice(predicted(run, oblique, tmp_path / f"{path.name}.turned"), reference))
-    # of four images, by a training of a few minutes whose length follows the machine
     assert np.mean(turned) >= np.mean(plain) - 0.03
 
 

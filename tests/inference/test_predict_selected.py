@@ -1,6 +1,7 @@
 """Prediction by several configurations together, and by what was selected."""
 
 import io
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,7 @@ from autoseg.dataset.inputs import read_inputs
 from autoseg.errors import ImageError, RunFolderError
 from autoseg.image.image import read_image, read_label
 from autoseg.run_folder.finished_fold import write_finished
-from autoseg.run_folder.selection import ClassRule, Selection, write_selection
+from autoseg.run_folder.selection import CandidateScore, ClassRule, Performance, Selection, write_selection
 from autoseg.run_folder.splits import Split
 from inference.ensemble_groups import Group, groups_that_see
 from tests.example_fold import finished_fold
@@ -24,6 +25,7 @@ from tests.words import on_one_line
 
 __all__ = ["run"]
 
+SCORES = {"2d": 0.4, "3d": 0.08}
 SIGNS = {"2d": 0.02, "3d": 0.1}
 
 
@@ -128,6 +130,30 @@ def test_what_was_selected_is_applied_unless_something_else_is_asked_for(mixed, 
     assert np.array_equal(predicted("named", config=["2d", "3d"])[plain], 500 * (both > 0.5)[plain])
     predicted("fold", fold=1)
     assert mixed.loaded == [("2d", 1), ("3d", 1)]
+
+
+@pytest.mark.parametrize(
+    ("config", "told"), [(None, "mean Dice 0.120"), ("3d", "mean Dice 0.080"), ("2d", None), (["2d", "3d"], None)]
+)
+def test_a_model_that_is_too_weak_is_told_again_where_it_predicts(mixed, tmp_path, capsys, config, told):
+    """By the evidence of the selection, of the configurations that predict."""
+    scores = [CandidateScore(configurations=(name,), mean_dice=dice, dice={}) for name, dice in SCORES.items()]
+    plain = Performance(mean_dice=0.12, classes=())
+    write_selection(mixed.run, Selection(configurations=("3d", "2d"), candidates=tuple(scores), plain=plain))
+    autoseg.predict(
+        mixed.run.path, write(tmp_path / "a.nii.gz", voxels()), tmp_path / "out", device="cpu", config=config
+    )
+    said = on_one_line(capsys.readouterr().err)
+    assert said.count("too weak") == (told is not None)
+    assert told is None or f"{told}: too weak a model to choose by or to rely on; train for longer" in said
+
+
+@pytest.mark.parametrize(("dice", "weak"), [(0.19, True), (0.21, False), (None, False)])
+def test_without_a_selection_the_report_tells_that_a_model_is_too_weak(run, tmp_path, capsys, dice, weak):
+    run.report.mkdir()
+    (run.report / "summary.json").write_text(json.dumps({"configuration": "3d", "mean_dice": dice}), encoding="utf-8")
+    autoseg.predict(run.path, write(tmp_path / "a.nii.gz", voxels()), tmp_path / "out", device="cpu")
+    assert ("too weak" in capsys.readouterr().err) == weak
 
 
 def test_a_selection_that_was_edited_to_nonsense_is_refused(mixed, tmp_path):

@@ -29,7 +29,7 @@ class DrawnBatch:
         label: class index of each voxel (B, z, y, x), uint8.
         step: number of the training step, from 0.
         lesions: lesions of the label, for the lesion-wise loss; empty where it is not used.
-        missing: as in `Batch`.
+        missing: whether nobody looked for a class in the case of each patch, (B, C) bool; None = all were looked for.
     """
 
     values: torch.Tensor

@@ -39,7 +39,7 @@ class SeededNoise:
     """Independent Gaussian noise that is drawn where it is added.
 
     Args:
-        sd: standard deviation.
+        sd: standard deviation, in units of the normalised image.
         seed: seed of the generator that draws it.
     """
 

@@ -56,7 +56,7 @@ class Failure:
 
     Args:
         message: message of the error.
-        details: its traceback.
+        details: text of its traceback in the worker.
     """
 
     message: str

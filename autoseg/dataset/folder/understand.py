@@ -109,7 +109,7 @@ def _account(
     """Make the account of the entries.
 
     Args:
-        folder: the folder.
+        folder: path of the folder that was looked through.
         kind: what it is, in words.
         entries: its images and label maps.
         left_out: what is not used.

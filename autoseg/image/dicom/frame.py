@@ -18,7 +18,7 @@ class Series:
     Args:
         uid: its identifier (Series Instance UID).
         number: its number as text.
-        description: its description.
+        description: its description, as a technician wrote it, such as `t2_tse_sag`.
         modality: kind of scanner or object, such as `MR` or `CT`.
         study: identifier of its study (Study Instance UID).
         study_date: date of its study as the file has it, such as `20240131`.
@@ -78,6 +78,8 @@ class Frame:
             states neither.
         slope: factor from stored to real values.
         intercept: offset, added after the factor.
+        is_scaled: whether the file states them; without, they are 1 and 0.
+        is_inverted: whether larger values are meant to be darker (MONOCHROME1); they are read as they are stored.
         storage: how the file stores it.
         series: DICOM series that the frame belongs to.
         instance: identifier of the file's content (SOP Instance UID); may be empty.
@@ -102,6 +104,8 @@ class Frame:
     thickness: float | None
     slope: float
     intercept: float
+    is_scaled: bool
+    is_inverted: bool
     storage: Storage
     series: Series
     instance: str

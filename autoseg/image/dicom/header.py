@@ -117,7 +117,7 @@ def damage(file: Path, error: Exception, what: str) -> ImageError:
 
     Args:
         file: path of the file.
-        error: what was raised.
+        error: exception that reading the file raised.
         what: what failed, for the message.
     """
     if isinstance(error, ImageError):

@@ -202,7 +202,8 @@ def _frame(header: Header, elements: Elements, index: int, storage: Storage, ser
     component = elements.text("ComplexImageComponent")
     image_type += "\\" + component if component and component not in image_type.split("\\") else ""
     words = image_type.upper().split("\\")
-    slope, intercept = _scale(header.file, elements)
+    scale = _scale(header.file, elements)
+    slope, intercept = scale or (1.0, 0.0)
     return Frame(
         file=header.file,
         index=index,
@@ -215,6 +216,8 @@ def _frame(header: Header, elements: Elements, index: int, storage: Storage, ser
         thickness=_thickness(elements),
         slope=slope,
         intercept=intercept,
+        is_scaled=scale is not None,
+        is_inverted=elements.text("PhotometricInterpretation") == "MONOCHROME1",
         storage=storage,
         series=series,
         instance=elements.text("SOPInstanceUID"),
@@ -251,8 +254,8 @@ def _thickness(elements: Elements) -> float | None:
     return None
 
 
-def _scale(file: Path, elements: Elements) -> tuple[float, float]:
-    """Slope and intercept: of Rescale where there is one, else of the mapping to real-world values, else 1 and 0."""
+def _scale(file: Path, elements: Elements) -> tuple[float, float] | None:
+    """Slope and intercept: of Rescale where there is one, else of the mapping to real-world values; None without."""
     if elements.find("ModalityLUTSequence"):
         raise ImageError(
             f"{file}: its values are given by a table (Modality LUT Sequence), which is not read; export it again "
@@ -269,6 +272,8 @@ def _scale(file: Path, elements: Elements) -> tuple[float, float]:
                 f"{file}: its mapping to real-world values has no slope but perhaps a table, which is not read; export "
                 "it again with Rescale Slope and Intercept"
             )
+    if slope is None and intercept is None:
+        return None
     slope, intercept = 1.0 if slope is None else slope, 0.0 if intercept is None else intercept
     if slope == 0:
         raise ImageError(f"{file}: its Rescale Slope is 0, which makes all voxels equal; export it again")

@@ -46,7 +46,7 @@ class _Parsed:
     """What highdicom made of a file.
 
     Args:
-        parsed: its segmentation.
+        parsed: segmentation as highdicom holds it, frames and descriptions.
         lattice: the lattice of its frames; None where they have none.
         labels: name and number of each segment.
         by_label_map: whether voxels hold numbers of segments, and not each segment has frames of its own.

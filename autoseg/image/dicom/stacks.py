@@ -1,6 +1,7 @@
 """Groups frames into stacks, and judges whether a stack is a volume: even, upright, each place once.
 
-Frames of another series, size, orientation or pixel spacing are never of one volume. Those of another stack, image
+Frames of another series or patient, size, orientation or pixel spacing are never of one volume, nor are those whose
+values mean something else: inverted beside plain ones, scaled beside unscaled ones. Those of another stack, image
 type, echo, b-value, inversion or time are told apart only where a place occurs more than once: within a volume these
 may change from slice to slice.
 """
@@ -69,7 +70,8 @@ def stacks_of(frames: Sequence[Frame]) -> list[Stack]:
     """All stacks of a folder or file, in the order of their first frames."""
     sized: defaultdict[tuple[object, ...], list[Frame]] = defaultdict(list)
     for frame in frames:
-        sized[frame.series.uid, frame.rows, frame.columns].append(frame)
+        size, meaning = (frame.rows, frame.columns), (frame.is_inverted, frame.is_scaled)
+        sized[frame.series.uid, frame.series.patient, size, meaning].append(frame)
     parallel = [group for same in sized.values() for group in _parallel(same)]
     return [stack for group in parallel for stack in _told_apart(_ordered(group))]
 

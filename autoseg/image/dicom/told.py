@@ -17,6 +17,9 @@ HARD: tuple[tuple[str, Callable[[Frame], object]], ...] = (
     ("size", lambda frame: (frame.rows, frame.columns)),
     ("orientation", lambda frame: tuple(round(n, 3) for n in (*frame.along_row, *frame.along_column))),
     ("pixel spacing", lambda frame: tuple(round(n, 4) for n in frame.pixel_spacing)),
+    ("patient", lambda frame: frame.series.patient),
+    ("photometric interpretation", lambda frame: frame.is_inverted),
+    ("kind of values (with and without Rescale Slope)", lambda frame: frame.is_scaled),
 )
 """What all frames of a volume have in common: its name, and its value of a frame."""
 

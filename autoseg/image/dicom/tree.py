@@ -37,7 +37,7 @@ class FoundSeries:
         about: its identifiers, number, description and modality, and its study and patient.
         patient: a name for its patient that does not tell the patient's id, such as `patient_02`.
         folder: folder of its files; where these lie in several folders, the one that holds all of them.
-        files: its files.
+        files: paths of all its files, which may lie in several folders.
         frames: number of its frames over all files.
         path: shortest path that reads it: the folder, where that holds no other series.
         path_by_series: path that reads it and names the series, or its only file.
@@ -60,7 +60,7 @@ class DicomTree:
     """The DICOM series of a folder, and what else it holds.
 
     Args:
-        folder: the folder.
+        folder: path of the folder that was looked through, at any depth.
         series: its series, in the order of their files.
         left_out: DICOM files that hold no image of a series, and entries that cannot be read.
         damaged: DICOM files that are too damaged to tell their series; no image of their folders can be read.

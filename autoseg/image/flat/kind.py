@@ -54,8 +54,8 @@ def grid(height: int, width: int, pixel_mm: tuple[float, float]) -> Geometry:
     """Voxel grid of a picture: one slice along z, rows along y, columns along x.
 
     Args:
-        height: number of rows.
-        width: number of columns.
+        height: number of pixels along y.
+        width: number of pixels along x.
         pixel_mm: distance in mm between rows, and between columns.
     """
     return Geometry((1, height, width), (THICKNESS_MM, *pixel_mm), _ORIGIN, STRAIGHT)

@@ -37,8 +37,8 @@ class Opened:
     """A picture whose pixels are not decoded yet.
 
     Args:
-        image: Pillow's image.
-        kind: its format.
+        image: file as Pillow has opened it; its header is read.
+        kind: format by its content, whatever its name is.
         bits: bits of one value in the file.
         orientation: EXIF orientation; 1 where pixels are stored as they are seen.
         white_is_zero: whether its smallest value is white.

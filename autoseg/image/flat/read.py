@@ -49,7 +49,7 @@ class Pixels:
 
     Args:
         array: (channel, 1, y, x) in the file's own dtype.
-        grid: its voxel grid.
+        grid: voxel grid with one slice along z, and where the size of its pixels comes from.
         told: what was done with it, one sentence each, the same for each such file.
     """
 

@@ -29,7 +29,7 @@ def write_label_picture(path: Path, array: NDArray, geometry: Geometry) -> None:
     Args:
         path: path of the file.
         array: (1, 1, y, x) whole numbers from 0 to 65535.
-        geometry: voxel grid.
+        geometry: voxel grid, of which only the spacing along y and x in mm is written.
 
     Raises:
         ImageError: it is no label map of one slice, or a value is beyond what PNG holds.

@@ -46,8 +46,8 @@ class NiftiFields(FileModel):
         """Take the fields from a header; numbers that are not finite become 0.
 
         Args:
-            header: header of nibabel.
-            version: version of NIfTI.
+            header: header as nibabel read it, of either version.
+            version: 1 or 2, for NIfTI-1 or NIfTI-2.
         """
         quaternion = [header[f"quatern_{letter}"] for letter in "bcd"]
         qoffset = [header[f"qoffset_{axis}"] for axis in "xyz"]

@@ -16,6 +16,7 @@ from nibabel.nifti2 import Nifti2Header
 from nibabel.spatialimages import HeaderDataError
 
 from autoseg.errors import ImageError
+from autoseg.image.disguised import what_it_is
 from autoseg.image.file_kind import require_readable
 from autoseg.image.geometry import Shape
 from autoseg.image.integrity import PAIR_ENDINGS, voxel_file
@@ -75,7 +76,7 @@ def read_volume_header(path: Path) -> VolumeHeader | None:
     if found is not None:
         return _nifti(path, start, *found)
     if not name.endswith(PAIR_ENDINGS):
-        _unknown(path, "NIfTI")
+        _unknown(path, "NIfTI", start)
     if _is_analyze(start):
         raise ImageError(
             f"{path}: is Analyze 7.5, which does not say where left and right are; convert it to NIfTI with a program "
@@ -185,7 +186,7 @@ def _mgh(path: Path) -> VolumeHeader:
     with unfolded(path) as opened:
         start = opened.read(DATA_OFFSET)
     if len(start) < DATA_OFFSET or int.from_bytes(start[:4], "big") != 1:
-        _unknown(path, "MGH")
+        _unknown(path, "MGH", start)
     header = MGHHeader(start, check=False)
     x, y, z, frames = (int(n) for n in header["dims"])
     code = int(header["type"])
@@ -210,7 +211,9 @@ def _mgh(path: Path) -> VolumeHeader:
     )
 
 
-def _unknown(path: Path, kind: str) -> NoReturn:
+def _unknown(path: Path, kind: str, start: bytes) -> NoReturn:
+    if instead := what_it_is(start):
+        raise ImageError(f"{path}: {instead}")
     raise ImageError(
         f"{path}: cannot be read as an image (damaged, empty, or no {kind} file although its name says so); copy or "
         "export it again"

@@ -182,7 +182,7 @@ def geometry_of_affine(affine: NDArray[np.float64], shape: Shape, spacing: NDArr
     """Return the grid of a matrix (4, 4) from indices (x, y, z) to RAS in mm.
 
     Args:
-        affine: the matrix.
+        affine: the matrix, whose columns are steps of one voxel along x, y and z.
         shape: number of voxels along (z, y, x).
         spacing: spacing (x, y, z) in mm of the header, taken for the lengths of the columns where they are the same
             but for rounding.

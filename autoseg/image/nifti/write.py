@@ -26,7 +26,7 @@ def write_nifti(path: Path, array: NDArray, geometry: Geometry, fields: NiftiFie
     Args:
         path: path of the file.
         array: (channel, z, y, x); several channels become a vector image.
-        geometry: voxel grid.
+        geometry: voxel grid of the axes (z, y, x).
         fields: transforms and unit that the header gets; None = both transforms as the geometry has it, in mm.
 
     Raises:

@@ -38,7 +38,7 @@ class Coding:
 
     Args:
         scheme: its coding scheme, such as `SCT` for SNOMED CT.
-        code: its code.
+        code: its code in that scheme, such as `10200004` for the liver.
         meaning: its meaning in words.
     """
 

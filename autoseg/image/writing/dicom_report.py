@@ -46,9 +46,9 @@ def make_report(
     Args:
         source: slices of the image.
         seg: segmentation of the image.
-        segments: its segments.
+        segments: segments of the segmentation, in the order of their numbers.
         measured: what is measured of each of them.
-        version: version of autoseg.
+        version: version of autoseg, which the report states as its maker.
 
     Raises:
         ImageError: what the series states of patient or study cannot be written.

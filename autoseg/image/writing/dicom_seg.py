@@ -49,7 +49,7 @@ class Made:
     """A segmentation as its report refers to it.
 
     Args:
-        dataset: the segmentation.
+        dataset: DICOM SEG, complete and not yet written.
         tracking: tracking identifier of each segment, in their order.
     """
 
@@ -109,7 +109,7 @@ def make_seg(
         labels: classes and regions of the data set.
         segments: what is written of each of them, from `segments_of`.
         kind: kind of the segmentation.
-        version: version of autoseg.
+        version: version of autoseg, which the file states as its maker.
         probabilities: probability (z, y, x, segment), from 0 to 1, for the kind `fractional`.
 
     Raises:
@@ -145,7 +145,7 @@ def new_series(version: str) -> dict[str, Any]:
     """What highdicom is told of a series of one file that autoseg writes.
 
     Args:
-        version: version of autoseg.
+        version: version of autoseg, which the file states as its maker.
     """
     return {
         "series_instance_uid": generate_uid(),

@@ -38,7 +38,7 @@ def write_seg_nrrd(
     Args:
         path: path of the file, which ends in `.seg.nrrd`.
         classes: class indices (z, y, x).
-        geometry: their geometry.
+        geometry: grid of the classes, of axes (z, y, x).
         labels: classes and regions of the data set.
         segments: what is written of each of them, from `segments_of`.
 

@@ -18,8 +18,8 @@ class NamedSegment:
         name: its name in the data set.
         number: its position in `Labels.foreground`, from 1.
         value: its value in label maps; of a region, that of voxels where it is the last one that holds them.
-        colour: its colour.
-        code: its coded concepts.
+        colour: its colour in viewers: red, green and blue, each from 0 to 255.
+        code: coded concepts by which DICOM names it: category and type.
         lesion: whether the plan says that it is of lesions.
     """
 

@@ -44,3 +44,31 @@ def test_the_most_common_sequence_becomes_that_of_the_plan(calls, tmp_path: Path
     assert told in plan("first")
     with pytest.raises(RunFolderError, match="with align: T2, not T1"):
         plan("T1")
+
+
+@pytest.mark.parametrize("align", ["first", "none"])
+def test_an_edit_after_training_is_refused_where_sequences_are_aligned_by_it(calls, tmp_path: Path, align: str) -> None:
+    raw, run = tmp_path / "raw", RunFolder(tmp_path / "run")
+    table(raw, "T2", "T2", "T2", "T2", "T1")
+
+    def plan() -> None:
+        autoseg.plan_and_preprocess(raw / "cases.csv", run.path, align=align, device="cpu", workers=1)
+
+    def edited(old: str, new: str) -> None:
+        path = raw / "cases.csv"
+        path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+
+    plan()
+    autoseg.train(run.path)
+    before = read_record(run)
+    edited("label.nii.gz,T1", "label.nii.gz,T2")
+    if align == "none":
+        # what is not used may change
+        plan()
+        assert read_record(run) != before
+        return
+    with pytest.raises(RunFolderError, match=r"drawn_on has changed for ball_4.*undo it.*3d fold 0"):
+        plan()
+    assert read_record(run) == before
+    edited("4_label.nii.gz,T2", "4_label.nii.gz,T1")
+    plan()

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -75,7 +76,7 @@ BAD_INPUTS = {
     "missing image": (lambda f: image(f).unlink(), "missing file: has the label"),
     "missing label": (lambda f: label(f).unlink(), "missing file: has no label"),
     "unreadable image": (lambda f: image(f).write_bytes(b"not an image"), "cannot be read as an image"),
-    "empty file": (lambda f: label(f).write_bytes(b""), "cannot be read as an image"),
+    "empty file": (lambda f: label(f).write_bytes(b""), "is empty (0 bytes)"),
     "truncated image": (truncate, "truncated"),
     "label shifted": (
         lambda f: build.write(label(f), build.label_voxels(), origin=(10, -20, 30.16)),
@@ -298,3 +299,39 @@ def test_a_header_that_takes_its_voxels_from_elsewhere_is_told(tmp_path: Path, e
         assert image is not None and findings.problems == []
         expected = f"takes the voxels from {tmp_path / 'scratch' / 'a.raw'}, outside"
         assert [expected in text for text in findings.warnings] == [True] * told
+
+
+def folders(folder, shapes, labels) -> Path:
+    """Images of noise and their label maps (x, y, z), in the folders `images` and `labels`, written by nibabel."""
+    for kind in ("images", "labels"):
+        (folder / kind).mkdir(parents=True)
+    for i, (shape, label) in enumerate(zip(shapes, labels, strict=True)):
+        image = np.random.default_rng(i).normal(100, 20, shape).astype(np.float32)
+        for kind, array in (("images", image), ("labels", label)):
+            nibabel.save(nibabel.Nifti1Image(array, np.diag([1, 1, 3, 1])), folder / kind / f"c{i}.nii.gz")
+    return folder
+
+
+def block(shape, start: int) -> np.ndarray:
+    label = np.zeros(shape, np.uint8)
+    label[tuple(slice(start, start + 4) if n > 1 else slice(None) for n in shape)] = 1
+    return label
+
+
+def test_one_label_map_for_several_images_is_told(tmp_path):
+    shape = (12, 14, 10)
+    labels = [block(shape, start) for start in (1, 2, 1, 3, 4)]
+    (told,) = [one for one in check(folders(tmp_path / "a", [shape] * 5, labels)).warnings if "label maps" in one]
+    assert told.startswith("c0, c2: their label maps are identical, voxel by voxel, and their images are not")
+    # no lesions in several cases, and those of few voxels, are no copies
+    few = [np.zeros(shape, np.uint8) for _ in range(5)]
+    few[0][3, 3, 3] = few[1][3, 3, 3] = few[2][4, 3, 3] = 1
+    assert not [one for one in check(folders(tmp_path / "b", [shape] * 5, few)).warnings if "label maps are" in one]
+
+
+def test_slices_of_several_planes_are_refused(tmp_path):
+    shapes = [(20, 22, 1), (1, 22, 20), (20, 22, 1), (20, 1, 22)]
+    with pytest.raises(
+        DatasetError, match=r"3 planes, axial: 2 \(c0, c2\); sagittal: 1 \(c1\); coronal: 1 \(c3\); make a data set"
+    ):
+        check(folders(tmp_path, shapes, [block(shape, 5) for shape in shapes]))

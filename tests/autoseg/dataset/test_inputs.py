@@ -371,3 +371,15 @@ def test_a_segmentation_beside_its_image_is_named_and_not_predicted(tmp_path):
         DatasetError, match=r"anna\.seg\.nrrd: is a segmentation of 3D Slicer, which is read as a label"
     ):
         load_case(found["anna.seg.nrrd"], None, "canonical")
+
+
+def test_a_mask_beside_its_image_is_left_out_and_named(tmp_path):
+    names = ("a_T1.nii.gz", "a_T1_seg.nii.gz", "b.nii.gz", "mask_b.nii.gz", "c_mask.nii.gz", "label.nii.gz")
+    folder, told = files(tmp_path / "scans", *names), []
+    cases = read_inputs([folder], ("T1",), tell=told.append)
+    # of c there is no image beside it, so that it may be one
+    assert [case.name for case in cases] == ["a_T1", "b", "c_mask", "label"]
+    (sentence,) = [one for one in told if "by its name the label map" in one]
+    assert "a_T1_seg.nii.gz" in sentence and "mask_b.nii.gz" in sentence
+    # who names the file means it
+    assert [case.name for case in read_inputs([folder / "a_T1_seg.nii.gz"], ("T1",))] == ["a_T1_seg"]

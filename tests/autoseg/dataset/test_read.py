@@ -296,3 +296,26 @@ def test_a_column_that_looks_like_patients_is_asked_about(tmp_path, values, aske
         lines.append(f"{i},{i}.nii,{i}_seg.nii,{value}")
     dataset = read_dataset(table(tmp_path, "case,T1,label,ward", *lines))
     assert any("if it names patients, call it `patient`" in warning for warning in dataset.warnings) is asked
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "told"),
+    [
+        ("split", ["train", "Train", "val", "test"], "train in 2, val in 1, test in 1 of 4 cases"),
+        ("usage", ["training", "training", "training", "testing"], "testing in 1 of 4 cases"),
+        ("fold", ["0", "0", "1", "1"], "seems to number the folds"),
+        ("site", ["A", "A", "B", "B"], None),
+        ("grade", ["0", "0", "1", "1"], None),
+        ("site", ["train"] * 4, None),
+    ],
+)
+def test_a_column_that_says_what_cases_are_for_is_not_followed_in_silence(tmp_path, column, values, told):
+    lines = []
+    for i, value in enumerate(values):
+        build.write(tmp_path / f"{i}.nii", build.voxels(i))
+        build.write(tmp_path / f"{i}_seg.nii", build.label_voxels())
+        lines.append(f"{i},{i}.nii,{i}_seg.nii,{value}")
+    dataset = read_dataset(table(tmp_path, f"case,T1,label,{column}", *lines))
+    found = [warning for warning in dataset.warnings if "Leave cases for testing out of the table" in warning]
+    assert len(found) == (told is not None) and (told is None or told in found[0])
+    assert [case.strata for case in dataset.cases] == [{column: value} for value in values]

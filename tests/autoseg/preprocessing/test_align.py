@@ -151,6 +151,15 @@ def test_unrelated_images_are_left_as_they_are(content: str) -> None:
     assert np.array_equal(found.image, loaded.image) and "left as it is" in found.warnings[0]
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_in_thick_slices_is_left_as_it_is(seed: int) -> None:
+    """Its edges lie within the slices in both images, and so agree as much as some tissue does."""
+    fixed, moving = np.random.default_rng(seed).normal(100, 20, (2, 10, 64, 64)).astype(np.float32)
+    _, movement = align(fixed, moving, (8.0, 0.5, 0.5))
+    assert movement is not None and not movement.is_kept
+    assert replace(movement, mm=(0, 0, 0), degrees=(0, 0, 0), before=0, corner_voxels=1).is_kept is False
+
+
 def test_few_slices_are_left_as_they_are() -> None:
     moved, movement = align(contrast(anatomy(), T1)[:3], contrast(anatomy(), T2)[:3], SPACING)
     assert movement is None and np.array_equal(moved, contrast(anatomy(), T2)[:3])

@@ -7,6 +7,7 @@ import pytest
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
+from autoseg.preprocessing.edge_refinement import QUICK, UNMOVED, refine
 from autoseg.preprocessing.sequence_displacement import displacements
 from autoseg.preprocessing.sequence_movement import Moved, movements
 from tests.autoseg.preprocessing.test_align import MOVED, SHAPE, SPACING, T1, T2, anatomy, contrast, displaced
@@ -51,6 +52,32 @@ def test_images_without_common_edges_do_not_tell(seed: int) -> None:
     smooth = ndimage.gaussian_filter(rng.normal(0, 1, SHAPE), (1, 3, 3)).astype(np.float32) + (anatomy() > 0)
     others = [smooth * (anatomy() > 0), contrast(anatomy(seed + 1), T2), np.zeros(SHAPE, np.float32)]
     assert movements(STILL, others, SPACING) == [None, None, None]
+
+
+def noise(seed: int, shape: tuple[int, int, int]) -> np.ndarray:
+    return np.random.default_rng(seed).normal(100, 20, shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_in_thick_slices_does_not_tell(seed: int) -> None:
+    """Its edges lie within the slices in both images, which looks like agreement."""
+    shape, spacing = (10, 64, 64), (8.0, 0.5, 0.5)
+    one, other = noise(seed, shape), noise(seed + 100, shape)
+    assert refine(one, other, spacing, [UNMOVED], QUICK).by_chance > 0.1
+    assert movements(one, [other], spacing) == [None]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_ball_in_noise_tells_where_it_lies_and_not_how_it_is_turned(seed: int) -> None:
+    shape, spacing = (12, 32, 32), (3.0, 1.0, 1.0)
+    at = np.stack(
+        np.meshgrid(*((np.arange(n) - n / 2) * s for n, s in zip(shape, spacing, strict=True)), indexing="ij")
+    )
+    ball = 90.0 * (np.square(at).sum(axis=0) < 9**2)
+    one, other = (noise(seed + i, shape) + ball.astype(np.float32) for i in (0, 100))
+    (found,) = movements(one, [np.roll(other, 3, axis=2)], spacing)
+    assert found is not None and found.degrees is None
+    assert np.abs(np.subtract(found.mm, (0, 0, 3))).max() < 0.5
 
 
 def test_halves_that_moved_differently_do_not_tell() -> None:

@@ -102,3 +102,12 @@ def test_without_a_selection_the_page_says_nothing_of_one() -> None:
     text = page_of([metrics("a")])
     assert "Selected for prediction" not in text and "Annotations to look at again" not in text
     assert "95 % intervals of the means<" not in text
+
+
+def test_a_model_that_is_too_weak_is_told_above_all_numbers() -> None:
+    facts = RunFacts((), (), (), {}, ())
+    weak = CaseMetrics("a", "organ", 0.001, Counts(1, 9, 9, 99), SurfaceMetrics(3.0, 0.9), LesionMatch((), 0, 0))
+    text = page_of([weak], facts=facts)
+    assert text.index("mean Dice 0.100: too weak a model") < text.index('class="tiles"')
+    for other in (page_of([metrics("a")], facts=facts), page_of([weak])):
+        assert "too weak" not in other
