@@ -1,4 +1,4 @@
-"""Kills and stops processes that share a folder, at random: is anything published twice, half, or lost?
+"""Kills and stops processes that share a folder, at random, and tells what was published twice, half, or not at all.
 
     python -m benchmarks.kills --rounds 200
 
@@ -36,7 +36,7 @@ CASES = 24
 
 UNSHARE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 UNSHARE_AS_USER = (UNSHARE[0], "--user", "--map-root-user", *UNSHARE[1:])
-SECONDS_OF_A_CASE = 0.1
+SECONDS_OF_A_CASE = 0.3
 
 
 @dataclass
