@@ -1,4 +1,4 @@
-"""Processes share the cases of a configuration: each case is made once, and a dead process's case is made by another."""
+"""Processes share the cases of a configuration: each is made once, and that of a dead process by another one."""
 
 import os
 import threading
