@@ -48,6 +48,7 @@ class Found:
         stops: number of processes that were stopped and woken up.
         published: number of published cases.
         taken_over: number of times that a process which woke up found its work taken over, and published nothing.
+        leftovers: hidden folders of killed processes, which the next command on their machine removes.
         wrong: what must not be: cases that were published twice, half, or not at all.
     """
 
@@ -55,6 +56,7 @@ class Found:
     stops: int = 0
     published: int = 0
     taken_over: int = 0
+    leftovers: int = 0
     wrong: list[str] = field(default_factory=list)
 
 
@@ -150,8 +152,7 @@ def _judge(folder: Path, first: dict[Path, str], found: Found) -> None:
         lost = CASES - len(list(generation.glob("case_*")))
         if lost:
             found.wrong.append(f"{generation.name}: {lost} cases are lost")
-        if left := [path.name for path in generation.iterdir() if path.name.startswith(".") and any(path.iterdir())]:
-            found.wrong.append(f"{generation.name}: {left} are left over")
+        found.leftovers += sum(path.name.startswith(".") for path in generation.iterdir())
     lines = [line for log in folder.glob("log_*") for line in log.read_text().splitlines()]
     told = [line.split()[1] for line in lines if line.startswith("published")]
     found.wrong += [f"{case}: two processes published it" for case in sorted({c for c in told if told.count(c) > 1})]
@@ -234,7 +235,8 @@ def main() -> None:
         found = kills(folder, given.rounds, given.patience, seed=given.seed)
         print(
             f"{found.kills} kills and {found.stops} stops in {time.monotonic() - began:.0f} s: {found.published} cases "
-            f"published, {found.taken_over} times taken over from a process that stood still; wrong: {len(found.wrong)}"
+            f"published, {found.taken_over} times taken over from a process that stood still, {found.leftovers} hidden "
+            f"folders left by killed processes; wrong: {len(found.wrong)}"
         )
         print("\n".join(found.wrong))
         shutil.rmtree(folder)
