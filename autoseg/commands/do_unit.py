@@ -203,6 +203,8 @@ def _train(run: RunFolder, unit: Unit, scope: Scope, watch: Watch) -> None:
 
 def _time_of(run: RunFolder, plan: Plan, scope: Scope, own: Fold, watch: Watch) -> FoldTime:
     """Training time of a fold: what the budget has left, divided by the rounds of folds that are left."""
+    if scope.request.epochs is not None:
+        return FoldTime(None, 0.0)
     left = [
         (name, fold)
         for name in scope.configurations

@@ -33,7 +33,7 @@ def test_a_run_is_given_to_an_engine_and_taken_back(slurm, dataset, tmp_path, ca
     autoseg.run(dataset, run.path, engine="slurm", retries=3, epochs=2, slurm_option=["partition=gpu"])
     request = read_request(run)
     assert request is not None and (request.dataset, request.epochs) == (str(dataset), 2)
-    assert (request.configurations, request.folds, request.parts, request.at_once) == (("3d",), 5, 1, 5)
+    assert (request.configurations, request.folds, request.parts, request.at_once) == (("3d",), 5, 1, 1)
     ((given_run, names, options),) = slurm.submitted
     assert given_run == run and names[0] == "plan" and names[-1] == "report-3d" and len(names) == 9
     assert (options.retries, options.slurm_options) == (3, ("partition=gpu",))
@@ -67,6 +67,24 @@ def test_options_of_other_engines_are_refused(options, told):
 def test_devices_are_of_this_machine(slurm, dataset, tmp_path):
     with pytest.raises(InputError, match="--devices: names devices of this machine"):
         autoseg.run(dataset, tmp_path / "run", engine="slurm", devices=["cpu", "cpu"])
+
+
+def test_options_are_checked_before_anything_is_written(slurm, dataset, tmp_path):
+    for options, told in (
+        ({"architecture": "none"}, "--architecture none"),
+        ({"replan": True}, "--replan"),
+        ({"time_budget": "long"}, "'long' is not a length of time"),
+        ({"config": "../x"}, "name"),
+    ):
+        with pytest.raises(InputError, match=told):
+            autoseg.run(dataset, tmp_path / "run", engine="slurm", **options)
+    assert not (tmp_path / "run").exists() and not slurm.submitted
+
+
+def test_the_time_is_divided_among_folds_that_are_trained_at_once(slurm, dataset, tmp_path):
+    autoseg.run(dataset, tmp_path / "run", engine="slurm", time_budget="1h")
+    request = read_request(RunFolder(tmp_path / "run"))
+    assert request is not None and (request.at_once, request.time_budget) == (5, 3600.0)
 
 
 def test_the_sizes_of_a_run_are_known_without_reading_images(dataset, tmp_path):
