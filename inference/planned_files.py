@@ -49,6 +49,16 @@ class PlannedFiles:
         refuse_overwriting(self.cases, tuple(chain.from_iterable(added)))
         return replace(self, beside=tuple((*old, *new) for old, new in zip(self.beside, added, strict=True)))
 
+    def part(self, number: int, parts: int) -> PlannedFiles:
+        """Those of one part of the cases.
+
+        Args:
+            number: number of the part, from 0.
+            parts: number of parts.
+        """
+        own = slice(number, None, parts)
+        return PlannedFiles(self.cases[own], self.targets[own], self.beside[own])
+
     def left(self, measured: Collection[str]) -> tuple[tuple[Case, ...], tuple[Path, ...]]:
         """Cases of which a file or a row is lacking, and the files of their predictions.
 
