@@ -1,0 +1,1 @@
+"""Engines: what places units of work on machines, queues them and tries them again."""

@@ -1,0 +1,136 @@
+"""The engine `slurm`: sends the units of a RUN as jobs and job arrays, with what each needs and waits for.
+
+Nothing stays on the login node. As long as there is no plan, the unit `plan` alone is sent: what the others need, and
+how many there are, follows from it, so its job sends them at its end. The scripts are text (`scripts_of`), which a
+person can read, and send by giving it to bash. Slurm alone remembers the jobs: they are found in its queue by the RUN
+folder and the names of their units, so that a unit that waits or runs is not sent again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from autoseg.errors import AutosegError
+from autoseg.run_folder.paths import RunFolder
+from autoseg.terminal import open_console
+from autoseg.work.engines import slurm_commands
+from autoseg.work.engines.slurm_jobs import Job, jobs_of
+from autoseg.work.engines.slurm_options import read_slurm_options
+from autoseg.work.engines.slurm_script import SlurmOptions, place_of, script_of
+from autoseg.work.unit import Unit
+
+Send = Callable[[Job, str, Sequence[str]], str]
+"""Sends a job, given its script and the ids of the jobs that it waits for, and returns its id."""
+
+
+def submit(run: RunFolder, units: Sequence[Unit], options: SlurmOptions) -> None:
+    """Send jobs for the units that are not done, and are not in the queue.
+
+    Args:
+        run: RUN folder that all nodes see under the same path.
+        units: units that are not done, in an order in which each comes after those that it waits for.
+        options: retries, and options that the user passes on.
+
+    Raises:
+        InputError: Slurm is not at hand, or does not take a job; those that were sent before it stay in the queue.
+    """
+    console = open_console()
+
+    def send(job: Job, script: str, after: Sequence[str]) -> str:
+        sent = slurm_commands.send(script, after)
+        console.print(f"job {sent}: {_told(job.unit_names)}", soft_wrap=True, highlight=False)
+        return sent
+
+    (run.path / "work" / "logs").mkdir(parents=True, exist_ok=True)
+    queue = slurm_commands.queued(run)
+    waiting = [unit.name for unit in units if unit.name in queue]
+    if waiting:
+        console.print(f"in the queue already: {_told(waiting)}", soft_wrap=True, highlight=False)
+    _send_all(run, units, options, {name: job.id for name, job in queue.items()}, send)
+
+
+def scripts_of(run: RunFolder, units: Sequence[Unit], options: SlurmOptions) -> str:
+    """Return what `submit` would send, as a script for bash that sends it; nothing is asked of Slurm.
+
+    Args:
+        run: RUN folder that all nodes see under the same path.
+        units: units that are not done, in an order in which each comes after those that it waits for.
+        options: retries, and options that the user passes on.
+    """
+    parts = [_HEAD.format(run=place_of(run))]
+
+    def write(job: Job, script: str, after: Sequence[str]) -> str:
+        name = f"job_{len(parts)}"
+        waits = f' --dependency="{slurm_commands.dependency(after)}"' if after else ""
+        parts.append(f"# {_told(job.unit_names)}\n{name}=$(sbatch --parsable{waits} <<'SCRIPT'\n{script}SCRIPT\n)\n")
+        return f"${{{name}}}"
+
+    _send_all(run, units, options, {}, write)
+    return "\n".join(parts)
+
+
+def cancel(run: RunFolder) -> tuple[str, ...]:
+    """Cancel every job of a RUN; work that runs saves its state.
+
+    Returns:
+        Names of the units that were in the queue.
+    """
+    queue = slurm_commands.queued(run)
+    slurm_commands.cancel(job.id for job in queue.values())
+    return tuple(queue)
+
+
+def _send_all(run: RunFolder, units: Sequence[Unit], options: SlurmOptions, queue: dict[str, str], send: Send) -> None:
+    """Send the jobs of all units that are not in the queue, in order; `queue` has the id of each that is in it."""
+    plan = [unit for unit in units if unit.kind == "plan"]
+    ids, arrays = dict(queue), dict[str, set[str]]()
+    for job in jobs_of([unit for unit in plan or units if unit.name not in queue]):
+        sent = send(job, script_of(run, job, options), _after({ids[n] for n in job.waits_for if n in ids}, arrays))
+        of_units = [f"{sent}_{number}" for number in job.numbers] or [sent]
+        ids |= dict(zip(job.unit_names, of_units, strict=True))
+        arrays[sent] = set(of_units)
+
+
+def _after(ids: set[str], arrays: dict[str, set[str]]) -> list[str]:
+    """Ids of the jobs that a job waits for; a job array that was sent now, and is waited for as a whole, has one id."""
+    whole = {array: elements for array, elements in arrays.items() if elements <= ids}
+    return sorted(whole) + sorted(ids.difference(*whole.values()))
+
+
+def _told(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{len(names)} units, {names[0]} to {names[-1]}"
+
+
+_HEAD = """\
+#!/usr/bin/env bash
+# Sends the units of work of a RUN to Slurm. On a machine that has sbatch, give this to bash.
+set -euo pipefail
+mkdir -p "{run}/work/logs"
+"""
+
+
+def _send_the_rest(arguments: Sequence[str]) -> None:
+    """`python -m autoseg.work.engines.slurm RUN`: what the job of the unit `plan` calls at its end."""
+    parser = argparse.ArgumentParser(prog="autoseg.work.engines.slurm", description=_send_the_rest.__doc__)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--retries", type=int, required=True)
+    parser.add_argument("--slurm-option", action="append", default=[])
+    given = parser.parse_args(arguments)
+    run = RunFolder(given.run)
+    from autoseg.work.state import units_left
+
+    submit(run, units_left(run), SlurmOptions(given.retries, read_slurm_options(given.slurm_option)))
+
+
+if __name__ == "__main__":
+    try:
+        _send_the_rest(sys.argv[1:])
+    except AutosegError as error:
+        open_console(stderr=True).print(
+            f"Error: {error}\nThe other units are not sent. `autoseg run` with the same options sends them.",
+            soft_wrap=True,
+        )
+        sys.exit(error.exit_status)
