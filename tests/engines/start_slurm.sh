@@ -4,7 +4,7 @@
 #     start_slurm.sh FOLDER [NODES]     (stop_slurm.sh FOLDER ends it)
 #
 # Everything lies in FOLDER, which is made; commands of Slurm find the cluster by SLURM_CONF=FOLDER/slurm.conf. Each
-# node has one CPU and 3,000 MB of memory. The daemons run as the user who calls, without cgroups and without a database.
+# node has one CPU and 20,000 MB of memory. The daemons run as the user who calls, without cgroups and without a database.
 set -euo pipefail
 export PATH="$PATH:/usr/sbin:/sbin"
 folder="$(mkdir -p "$1" && cd "$1" && pwd)"
@@ -53,9 +53,9 @@ SlurmctldTimeout=30
 SlurmdTimeout=60
 CONF
 for ((n = 1; n <= nodes; n++)); do
-    echo "NodeName=node$n NodeHostname=$host NodeAddr=127.0.0.1 Port=${ports[$n]} CPUs=1 RealMemory=3000" >>"$folder/slurm.conf"
+    echo "NodeName=node$n NodeHostname=$host NodeAddr=127.0.0.1 Port=${ports[$n]} CPUs=1 RealMemory=20000" >>"$folder/slurm.conf"
 done
-echo "PartitionName=all Nodes=ALL Default=YES MaxTime=60 DefaultTime=20 DefMemPerCPU=2500 State=UP" >>"$folder/slurm.conf"
+echo "PartitionName=all Nodes=ALL Default=YES MaxTime=60 DefaultTime=20 DefMemPerCPU=2000 State=UP" >>"$folder/slurm.conf"
 export SLURM_CONF="$folder/slurm.conf"
 
 head -c 1024 /dev/urandom >"$folder/munge/key"

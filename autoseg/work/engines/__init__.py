@@ -1,1 +1,1 @@
-"""Engines: what places units of work on machines, queues them and tries them again."""
+"""Engines that place units of work on machines: each starts `autoseg work RUN UNIT`, and looks at its exit status."""

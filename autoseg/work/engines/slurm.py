@@ -16,14 +16,25 @@ from pathlib import Path
 from autoseg.errors import AutosegError
 from autoseg.run_folder.paths import RunFolder
 from autoseg.terminal import open_console
+from autoseg.work.engine import Asked
 from autoseg.work.engines import slurm_commands
 from autoseg.work.engines.slurm_jobs import Job, jobs_of
 from autoseg.work.engines.slurm_options import read_slurm_options
 from autoseg.work.engines.slurm_script import SlurmOptions, place_of, script_of
+from autoseg.work.state import units_left
 from autoseg.work.unit import Unit
 
 Send = Callable[[Job, str, Sequence[str]], str]
 """Sends a job, given its script and the ids of the jobs that it waits for, and returns its id."""
+
+
+def options_of(asked: Asked) -> SlurmOptions:
+    """Check what a person asked of this engine.
+
+    Raises:
+        InputError: `--slurm-option` is malformed, or names an option that autoseg sets itself.
+    """
+    return SlurmOptions(asked.retries, read_slurm_options(asked.slurm_options))
 
 
 def submit(run: RunFolder, units: Sequence[Unit], options: SlurmOptions) -> None:
@@ -44,7 +55,7 @@ def submit(run: RunFolder, units: Sequence[Unit], options: SlurmOptions) -> None
         console.print(f"job {sent}: {_told(job.unit_names)}", soft_wrap=True, highlight=False)
         return sent
 
-    (run.path / "work" / "logs").mkdir(parents=True, exist_ok=True)
+    (run.work / "logs").mkdir(parents=True, exist_ok=True)
     queue = slurm_commands.queued(run)
     waiting = [unit.name for unit in units if unit.name in queue]
     if waiting:
@@ -120,8 +131,6 @@ def _send_the_rest(arguments: Sequence[str]) -> None:
     parser.add_argument("--slurm-option", action="append", default=[])
     given = parser.parse_args(arguments)
     run = RunFolder(given.run)
-    from autoseg.work.state import units_left
-
     submit(run, units_left(run), SlurmOptions(given.retries, read_slurm_options(given.slurm_option)))
 
 

@@ -155,7 +155,7 @@ trap 'heard=yes; kill -TERM $!' USR1
 trap 'heard=yes; cancelled=yes' TERM
 
 echo "== $unit: job $job, turn $((${{SLURM_RESTART_COUNT:-0}} + 1)), on $SLURMD_NODENAME"
-{python} -P -m autoseg work "$run" "$unit" &
+{python} -P -m autoseg work "$run" "$unit" --log "$run/work/logs/$unit.log" &
 # a signal ends `wait` before the work has ended
 heard=yes
 while [ "$heard" ]; do

@@ -103,7 +103,8 @@ def test_what_may_be_tried_again_is_put_back_until_retries_end(start, status: in
     started = start(f"exit {status}", turn=turn)
     ended, printed = started.ends()
     assert ended == status and f"turn {turn + 1}, on node1" in printed
-    assert f"python -P -m autoseg work {started.folder} train-3d-fold_3\n" in printed
+    assert f"python -P -m autoseg work {started.folder} train-3d-fold_3 --log " in printed
+    assert "/work/logs/train-3d-fold_3.log\n" in printed
     # by the number in the array: SLURM_JOB_ID of one element is that of the whole array
     assert ("scontrol requeue 5_3\n" in printed) == requeued
     assert ("all 2 retries are used up" in printed) == (status == 1)
