@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,11 +19,15 @@ from autoseg.run_folder.paths import RunFolder
 from autoseg.terminal import open_console
 from autoseg.work.engine import Asked
 from autoseg.work.engines import slurm_commands
+from autoseg.work.engines.slurm_commands import QueuedJob
 from autoseg.work.engines.slurm_jobs import Job, jobs_of
 from autoseg.work.engines.slurm_options import read_slurm_options
 from autoseg.work.engines.slurm_script import SlurmOptions, place_of, script_of
 from autoseg.work.state import units_left
 from autoseg.work.unit import Unit
+
+SECONDS_TO_SETTLE, SECONDS_BETWEEN_LOOKS = 60.0, 1.0
+"""A job that is cancelled leaves the queue within this time: it has Slurm's KillWait, 30 s as a rule, to stop."""
 
 Send = Callable[[Job, str, Sequence[str]], str]
 """Sends a job, given its script and the ids of the jobs that it waits for, and returns its id."""
@@ -56,7 +61,7 @@ def submit(run: RunFolder, units: Sequence[Unit], options: SlurmOptions) -> None
         return sent
 
     (run.work / "logs").mkdir(parents=True, exist_ok=True)
-    queue = slurm_commands.queued(run)
+    queue = _settled_queue(run)
     waiting = [unit.name for unit in units if unit.name in queue]
     if waiting:
         console.print(f"in the queue already: {_told(waiting)}", soft_wrap=True, highlight=False)
@@ -83,6 +88,28 @@ def scripts_of(run: RunFolder, units: Sequence[Unit], options: SlurmOptions) -> 
     return "\n".join(parts)
 
 
+def in_queue(run: RunFolder, units: Sequence[Unit]) -> dict[str, str]:
+    """Return what is told of units that are not done: their jobs, or that they have none.
+
+    Args:
+        run: RUN folder.
+        units: units that are not done.
+
+    Raises:
+        InputError: Slurm is not at hand.
+    """
+    queue = slurm_commands.queued(run)
+    comes = any(unit.kind == "plan" and unit.name in queue for unit in units)
+    missing = "is sent once the plan is made" if comes else "not in the queue; the same `autoseg run` sends it"
+    return {unit.name: _told_of(queue[unit.name]) if unit.name in queue else missing for unit in units}
+
+
+def _told_of(job: QueuedJob) -> str:
+    if job.node:
+        return f"job {job.id} on {job.node}"
+    return f"in the queue as job {job.id} ({job.reason})"
+
+
 def cancel(run: RunFolder) -> tuple[str, ...]:
     """Cancel every job of a RUN; work that runs saves its state.
 
@@ -91,7 +118,17 @@ def cancel(run: RunFolder) -> tuple[str, ...]:
     """
     queue = slurm_commands.queued(run)
     slurm_commands.cancel(job.id for job in queue.values())
-    return tuple(queue)
+    return tuple(sorted(queue))
+
+
+def _settled_queue(run: RunFolder) -> dict[str, QueuedJob]:
+    """The queue once no job is about to leave it, as those that were cancelled just now, or after some time."""
+    until = time.monotonic() + SECONDS_TO_SETTLE
+    while True:
+        queue = slurm_commands.queued(run)
+        if time.monotonic() > until or all(job.state != "COMPLETING" for job in queue.values()):
+            return queue
+        time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
 def _send_all(run: RunFolder, units: Sequence[Unit], options: SlurmOptions, queue: dict[str, str], send: Send) -> None:

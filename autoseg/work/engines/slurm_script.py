@@ -60,11 +60,11 @@ def script_of(run: RunFolder, job: Job, options: SlurmOptions) -> str:
     directives = "\n".join(f"#SBATCH --{line}" for line in _directives(run, job, options))
     python = shlex.quote(sys.executable)
     afterwards = _SENDS_THE_REST.format(python=python, options=_again(options)) if job.kind == "plan" else ""
-    number = "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID" if job.numbers else "$SLURM_JOB_ID"
+    number = "${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}" if job.numbers else "$SLURM_JOB_ID"
     return _SCRIPT.format(
         directives=directives,
         run=shlex.quote(place_of(run)),
-        unit=job.named("$SLURM_ARRAY_TASK_ID"),
+        unit=job.named("${SLURM_ARRAY_TASK_ID}"),
         number=number,
         retries=options.retries,
         python=python,

@@ -85,3 +85,26 @@ def test_cancel_names_the_units_that_were_in_the_queue(tmp_path: Path, monkeypat
     monkeypatch.setattr(slurm_commands, "queued", lambda run: queue)
     monkeypatch.setattr(slurm_commands, "cancel", cancelled.extend)
     assert slurm.cancel(RunFolder(tmp_path)) == ("plan", "x") and cancelled == ["3", "4_1"]
+
+
+def test_what_is_told_of_units_that_are_not_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = {
+        "train-3d-fold_0": QueuedJob("7_0", "RUNNING", "n1", "None"),
+        "report-3d": QueuedJob("8", "PENDING", "", "Dependency"),
+    }
+    monkeypatch.setattr(slurm_commands, "queued", lambda run: jobs)
+    assert slurm.in_queue(RunFolder(tmp_path), [ALL[3], ALL[4], ALL[-1]]) == {
+        "train-3d-fold_0": "job 7_0 on n1",
+        "train-3d-fold_1": "not in the queue; the same `autoseg run` sends it",
+        "report-3d": "in the queue as job 8 (Dependency)",
+    }
+    monkeypatch.setattr(slurm_commands, "queued", lambda run: {"plan": QueuedJob("9", "PENDING", "", "Priority")})
+    assert slurm.in_queue(RunFolder(tmp_path), [ALL[0], ALL[-1]])["report-3d"] == "is sent once the plan is made"
+
+
+def test_jobs_that_are_ending_are_waited_for(tmp_path: Path, sent, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = [{"report-3d": QueuedJob("8", "COMPLETING", "n1", "None")}, {}]
+    monkeypatch.setattr(slurm_commands, "queued", lambda run: looks.pop(0))
+    monkeypatch.setattr(slurm, "SECONDS_BETWEEN_LOOKS", 0.0)
+    slurm.submit(RunFolder(tmp_path), [ALL[-1]], OPTIONS)
+    assert sent == [("report-3d", [])]

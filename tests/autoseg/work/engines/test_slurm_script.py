@@ -11,9 +11,9 @@ import pytest
 
 from autoseg.errors import InputError
 from autoseg.run_folder.paths import RunFolder
-from autoseg.work.engines.slurm_jobs import Job
+from autoseg.work.engines.slurm_jobs import Job, jobs_of
 from autoseg.work.engines.slurm_script import SlurmOptions, script_of, time_limit
-from tests.autoseg.work.engines.units_by_hand import UNKNOWN, directives, job
+from tests.autoseg.work.engines.units_by_hand import PREPARE, UNKNOWN, directives, job
 
 FOLDS = job("train-3d-fold_", "train", numbers=(0, 3))
 
@@ -133,3 +133,9 @@ def test_a_job_that_is_cancelled_is_not_put_back(start) -> None:
 def test_the_job_of_the_plan_sends_the_rest(start, status: int, sends: bool) -> None:
     _, printed = start(f"exit {status}", job("plan", "plan")).ends()
     assert ("run --retries=2 --slurm-option=partition=gpu\n" in printed) == sends
+
+
+def test_a_number_may_stand_before_more_of_the_name(start) -> None:
+    (parts,) = jobs_of(PREPARE)
+    _, printed = start("exit 0", parts).ends()
+    assert "run prepare-3d-3of2 --log" in printed and "logs/prepare-3d-3of2.log\n" in printed
