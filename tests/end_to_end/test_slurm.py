@@ -100,10 +100,9 @@ def test_a_node_goes_down_and_a_job_is_killed(cluster, tmp_path: Path, capsys) -
     (lost, job), (killed, _), *_ = training(run).items()
     subprocess.run(["scontrol", "update", f"nodename={job.node}", "state=down", "reason=test"], check=True)
     os.kill(read_tries(run, f"train-3d-fold_{killed}").last[-1].process, signal.SIGKILL)
-    wait_until(lambda: lost not in training(run), "the job has left the node that is down")
-    subprocess.run(["scontrol", "update", f"nodename={job.node}", "state=resume"], check=True)
     assert "running" in told and f"on {job.node}" in told and "(Dependency)" in told
 
+    # the other nodes do all that is left
     wait_until(lambda: not queued(run), "all is done")
     assert (run.report / "report.html").exists()
     assert read_tries(run, f"train-3d-fold_{lost}").count >= 3 <= read_tries(run, f"train-3d-fold_{killed}").count
