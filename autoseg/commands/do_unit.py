@@ -167,7 +167,7 @@ def _prepare(run: RunFolder, unit: Unit, request: Request, watch: Watch) -> None
     plan = read_plan(run.plan)
     dataset, record = read_as_recorded(_dataset_of(request), run)
     workers = request.workers or min(default_workers(dataset), request.threads or available_cores())
-    with timed(run, Stage("preprocess", plan.preprocessed_as(name))):
+    with timed(run, Stage("preprocess", plan.preprocessed_as(name)), shared=True):
         preprocess_part(
             dataset,
             plan,
@@ -203,6 +203,8 @@ def _train(run: RunFolder, unit: Unit, scope: Scope, watch: Watch) -> None:
 
 def _time_of(run: RunFolder, plan: Plan, scope: Scope, own: Fold, watch: Watch) -> FoldTime:
     """Training time of a fold: what the budget has left, divided by the rounds of folds that are left."""
+    if scope.request.epochs is not None:
+        return FoldTime(None, 0.0)
     left = [
         (name, fold)
         for name in scope.configurations

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
+from autoseg.commands.do_unit import plan_options_of
 from autoseg.commands.guards import require_run_or_empty
+from autoseg.commands.plan_options import refuse_other_plan
 from autoseg.dataset.case import Dataset
 from autoseg.errors import DatasetError, ImageError, InputError
 from autoseg.plan.bounds import MOST_DEVICES
 from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS, SLICES_ALONE
+from autoseg.plan.plan import read_plan
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
 from autoseg.terminal import open_console
@@ -53,20 +56,21 @@ def give_to_engine(run: RunFolder, request: Request, asked: Asked) -> None:
     if request.devices is not None:
         raise InputError("--devices: names devices of this machine, for --engine local; leave it out")
     require_run_or_empty(run, follow_links=request.follow_links)
+    if run.plan.exists():
+        refuse_other_plan(run, plan_options_of(request), read_plan(run.plan), request.configurations)
     sizes = sizes_of(run, Path(request.dataset), request.configurations)
     whole = request.changed(
         configurations=sizes.configurations,
         folds=sizes.folds,
         parts=max(1, min(MOST_PARTS, sizes.cases // CASES_A_PART)),
-        at_once=min(MOST_DEVICES, sizes.folds * len(sizes.configurations)),
+        # where the clock decides nothing, the plan is that of any other engine
+        at_once=1 if request.epochs else min(MOST_DEVICES, sizes.folds * len(sizes.configurations)),
     )
-    if asked.dry_run:
-        # the units follow from what is written down, and nothing else is
-        told = "what was asked for is in"
-    else:
-        told = "units of work are given to " + asked.engine + "; what was asked for is in"
+    # the units follow from what is written down
     write_request(run, whole)
-    open_console(stderr=True).print(f"{told} {run.request}; `autoseg status {run.path}` shows them", soft_wrap=True)
+    open_console(stderr=True).print(
+        f"What was asked for is in {run.request}; `autoseg status {run.path}` shows the units of work", soft_wrap=True
+    )
     scripts = give_units(run, asked)
     if scripts is not None:
         print(scripts)
@@ -84,7 +88,7 @@ def sizes_of(run: RunFolder, path: Path, configurations: tuple[str, ...]) -> Siz
     dataset = read_dataset(path)
     if dataset.problems:
         raise DatasetError(dataset.problems)
-    folds = len(read_splits(run.splits)) if run.splits.exists() else number_of_folds(replace(dataset)).value
+    folds = len(read_splits(run.splits)) if run.splits.exists() else number_of_folds(dataset).value
     return Sizes(folds, configurations or _default(dataset), len(dataset.cases))
 
 

@@ -41,15 +41,15 @@ from autoseg.commands.printed_results import Report, ReportTime, report_if_finis
 from autoseg.commands.raw_data import pixel_size
 from autoseg.commands.select import select_at_end
 from autoseg.commands.train import require_preprocessed
-from autoseg.errors import PartialFailure
+from autoseg.errors import InputError, PartialFailure
 from autoseg.plan.plan import default_configurations
 from autoseg.results import RunResults
 from autoseg.run_folder.folds import read_folds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
-from autoseg.terminal import open_console, parse_duration
+from autoseg.terminal import open_console
 from autoseg.work.engine import asked_of, read_engine, write_engine
-from autoseg.work.request import Request, write_request
+from autoseg.work.request import request_of, write_request
 from autoseg.work.tries import tried
 from autoseg.work.units import report_unit
 
@@ -105,13 +105,25 @@ def run(
     asked = asked_of(
         engine, retries=retries, slurm_options=tuple(slurm_option or ()), dry_run=dry_run, insecure=insecure
     )
-    request = Request(
+    here = asked.engine == "local"
+    # on other machines, devices are looked for where the work is done
+    wanted = check_plan_options(
+        time_budget,
+        memory,
+        device if here else "cpu",
+        architecture,
+        devices=devices if here else None,
+        threads=threads,
+        epochs=epochs,
+        align=align,
+    )
+    request = request_of(
         dataset=str(Path(dataset).absolute()) if isinstance(dataset, (str, Path)) else None,
         configurations=configurations,
         ct=None if ct is None else tuple(ct),
         spacing=pixel_size(spacing),
         align=align,
-        time_budget=None if time_budget is None else parse_duration(time_budget),
+        time_budget=wanted.budget,
         memory=memory,
         device=device,
         devices=None if devices is None else tuple(map(str, _listed(devices))),
@@ -123,12 +135,11 @@ def run(
         trust_times=trust_times,
         follow_links=follow_links,
     )
-    if asked.engine != "local":
+    if not here:
+        if replan:
+            raise InputError("--replan: is for --engine local; `autoseg plan-and-preprocess --replan` plans anew first")
         give_to_engine(folder, request, asked)
         return RunResults(folder, {})
-    wanted = check_plan_options(
-        time_budget, memory, device, architecture, devices=devices, threads=threads, epochs=epochs, align=align
-    )
     prepared = prepare(
         source_of(dataset),
         folder,

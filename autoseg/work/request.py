@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
-from autoseg.errors import RunFolderError
+from autoseg.errors import InputError, RunFolderError, wrong_fields
 from autoseg.files import FileModel, read_model, write_text
 from autoseg.names import PlainName
 from autoseg.plan.bounds import MOST_DEVICES
@@ -62,6 +62,21 @@ class Request(FileModel):
     selects: bool = True
     trust_times: bool = False
     follow_links: bool = False
+
+
+def request_of(**options: object) -> Request:
+    """Return the request of these options.
+
+    Args:
+        options: fields of `Request`.
+
+    Raises:
+        InputError: an option is malformed.
+    """
+    try:
+        return Request.model_validate(options)
+    except ValidationError as error:
+        raise InputError(wrong_fields(error)) from None
 
 
 def write_request(run: RunFolder, request: Request) -> None:

@@ -1,0 +1,127 @@
+"""Processes share the cases of a configuration: each is made once, and that of a dead process by another one."""
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from autoseg.dataset.read import read_dataset
+from autoseg.dataset.record import record_of
+from autoseg.errors import DatasetError
+from autoseg.run_folder.lock_holder import COUNT
+from autoseg.run_folder.paths import RunFolder
+from planner import preprocess_part as module
+from planner.preprocess import preprocess_dataset
+from planner.preprocess_part import preprocess_part
+from tests.autoseg.small_dataset import make_dataset
+from tests.example_plan import example_plan
+
+PATIENCE = 1.0
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return read_dataset(make_dataset(tmp_path_factory.mktemp("data") / "balls", cases=4))
+
+
+@pytest.fixture
+def plan(dataset, tmp_path):
+    return example_plan(labels=dataset.labels)
+
+
+@pytest.fixture
+def run(tmp_path) -> RunFolder:
+    return RunFolder(tmp_path / "run")
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """Names of the cases that were preprocessed, each as often as it was."""
+    names = []
+    real = module.preprocess_case
+
+    def counted(task):
+        names.append(task.case.name)
+        return real(task)
+
+    monkeypatch.setattr(module, "preprocess_case", counted)
+    return names
+
+
+def part(dataset, plan, run, number, parts=2, **options):
+    record = record_of(dataset, workers=1)
+    preprocess_part(dataset, plan, "3d", run, part=number, parts=parts, workers=1, record=record, **options)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_parts_at_the_same_time_make_each_case_once_and_the_same_as_one_process(dataset, plan, run, tmp_path, made):
+    parts = [threading.Thread(target=part, args=(dataset, plan, run, number)) for number in range(2)]
+    for one in parts:
+        one.start()
+    for one in parts:
+        one.join(timeout=120)
+    assert sorted(made) == [f"ball_{number}" for number in range(4)]
+    whole = RunFolder(tmp_path / "whole")
+    preprocess_dataset(dataset, plan, "3d", whole, workers=1)
+    assert contents(run.preprocessed("3d")) == contents(whole.preprocessed("3d"))
+
+
+def test_a_part_begins_at_its_place_and_takes_what_is_left(dataset, plan, run, made):
+    part(dataset, plan, run, 1)
+    assert made == ["ball_2", "ball_3", "ball_0", "ball_1"]
+    part(dataset, plan, run, 0)
+    assert len(made) == 4
+
+
+def elsewhere(run: RunFolder, case: str) -> Path:
+    """The file with the count of a process of another machine that is at a case."""
+    holder = run.preprocessed("3d") / f".{case}.held" / f"{'0' * 8}.1.1.{'0' * 8}"
+    holder.mkdir(parents=True)
+    (holder / COUNT).write_text(f"{0:020d}\nprocess 1 on other\nworking\n")
+    return holder / COUNT
+
+
+def test_the_case_of_a_process_that_died_elsewhere_is_made_after_a_while(dataset, plan, run, made):
+    elsewhere(run, "ball_1")
+    began = time.monotonic()
+    part(dataset, plan, run, 0, parts=1, patience=PATIENCE)
+    assert made[-1] == "ball_1" and len(made) == 4
+    assert time.monotonic() - began > PATIENCE
+
+
+def test_the_case_of_a_process_that_lives_elsewhere_is_left_to_it(dataset, plan, run, made):
+    count, ended = elsewhere(run, "ball_1"), threading.Event()
+
+    def count_on():
+        number = 0
+        while not ended.wait(0.1):
+            number += 1
+            with count.open("r+b") as file:
+                file.write(f"{number:020d}".encode())
+
+    counting = threading.Thread(target=count_on)
+    counting.start()
+    try:
+        part(dataset, plan, run, 0, parts=1, patience=30.0)
+    finally:
+        ended.set()
+        counting.join()
+    assert sorted(made) == ["ball_0", "ball_2", "ball_3"]
+
+
+def test_files_that_changed_since_the_plan_was_made_are_refused(dataset, plan, run, tmp_path):
+    record = record_of(dataset, workers=1)
+    first = dataset.cases[0].images[0]
+    facts = first.stat()
+    os.utime(first, ns=(facts.st_atime_ns, facts.st_mtime_ns + 10**9))
+    try:
+        with pytest.raises(DatasetError, match=r"ball_0: .*ball_0_0000.* has changed since the plan was made"):
+            preprocess_part(dataset, plan, "3d", run, part=0, parts=1, workers=1, record=record)
+    finally:
+        os.utime(first, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert not run.preprocessed("3d").exists()
