@@ -16,6 +16,7 @@ from autoseg.notebook import ShownAsTable
 from autoseg.run_folder.lock_holder import COUNTS, PATIENCE, Watch
 from autoseg.run_folder.paths import RunFolder
 from autoseg.terminal import format_duration, open_console
+from autoseg.work.engine import told_by_engine
 from autoseg.work.state import State, States
 from autoseg.work.unit import Unit
 from autoseg.work.units import units_of
@@ -62,8 +63,8 @@ class Status(ShownAsTable):
 def status(run: AnyRun, *, follow_links: FollowLinks = False) -> Status:
     """Show every unit of work of a run: waiting, running where, done, or failed why.
 
-    It reads the RUN folder alone, whoever works on it and on whatever machine. Processes of other machines are
-    listened to for a few seconds.
+    It reads the RUN folder alone, whoever works on it and on whatever machine; of jobs in Slurm's queue it asks Slurm.
+    Processes of other machines are listened to for a few seconds.
 
     Returns:
         The units and their states; a table in a notebook.
@@ -75,11 +76,12 @@ def status(run: AnyRun, *, follow_links: FollowLinks = False) -> Status:
     found = Status(folder, _listened(folder, units_of(folder)))
     console = open_console()
     console.print(found.heading, soft_wrap=True)
+    queue = told_by_engine(folder)
     table = Table("unit", "state", "", "expected")
     for unit, state in found.units:
         expected = "" if unit.needs.seconds is None or state.word == "done" else format_duration(unit.needs.seconds)
         word = Text(state.word, style=_STYLES[state.word])
-        table.add_row(unit.name, word, told(state), expected)
+        table.add_row(unit.name, word, "; ".join(filter(None, (told(state), queue.get(unit.name)))), expected)
     console.print(table)
     return found
 

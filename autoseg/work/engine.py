@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
@@ -124,6 +125,24 @@ def cancel_units(run: RunFolder) -> tuple[str, ...] | None:
         return None
     taken_back = getattr(_engine(name), "cancel", None)
     return None if taken_back is None else tuple(taken_back(run))
+
+
+def told_by_engine(run: RunFolder) -> Mapping[str, str]:
+    """Return what the engine tells of each unit that is not done; nothing where none has a queue, or it is not at hand.
+
+    Returns:
+        A text for each unit, keyed by its name.
+    """
+    record = read_model(run.engine, EngineRecord, "delete it: it says only who places the units")
+    tells = None if record is None or record.engine == "local" else getattr(_engine(record.engine), "in_queue", None)
+    if tells is None:
+        return {}
+    units = units_left(run)
+    try:
+        told: Mapping[str, str] = tells(run, units)
+    except InputError as error:
+        return dict.fromkeys((unit.name for unit in units), f"its place in the queue is not known here: {error}")
+    return told
 
 
 def _engine(name: Name) -> ModuleType:

@@ -1,0 +1,182 @@
+"""The engine `slurm`: sends the units of a RUN as jobs and job arrays, with what each needs and waits for.
+
+Nothing stays on the login node. As long as there is no plan, the unit `plan` alone is sent: what the others need, and
+how many there are, follows from it, so its job sends them at its end. The scripts are text (`scripts_of`), which a
+person can read, and send by giving it to bash. Slurm alone remembers the jobs: they are found in its queue by the RUN
+folder and the names of their units, so that a unit that waits or runs is not sent again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from autoseg.errors import AutosegError
+from autoseg.run_folder.paths import RunFolder
+from autoseg.terminal import open_console
+from autoseg.work.engine import Asked
+from autoseg.work.engines import slurm_commands
+from autoseg.work.engines.slurm_commands import QueuedJob
+from autoseg.work.engines.slurm_jobs import Job, jobs_of
+from autoseg.work.engines.slurm_options import read_slurm_options
+from autoseg.work.engines.slurm_script import SlurmOptions, place_of, script_of
+from autoseg.work.state import units_left
+from autoseg.work.unit import Unit
+
+SECONDS_TO_SETTLE, SECONDS_BETWEEN_LOOKS = 60.0, 1.0
+"""A job that is cancelled leaves the queue within this time: it has Slurm's KillWait, 30 s as a rule, to stop."""
+
+Send = Callable[[Job, str, Sequence[str]], str]
+"""Sends a job, given its script and the ids of the jobs that it waits for, and returns its id."""
+
+
+def options_of(asked: Asked) -> SlurmOptions:
+    """Check what a person asked of this engine.
+
+    Raises:
+        InputError: `--slurm-option` is malformed, or names an option that autoseg sets itself.
+    """
+    return SlurmOptions(asked.retries, read_slurm_options(asked.slurm_options))
+
+
+def submit(run: RunFolder, units: Sequence[Unit], options: SlurmOptions) -> None:
+    """Send jobs for the units that are not done, and are not in the queue.
+
+    Args:
+        run: RUN folder that all nodes see under the same path.
+        units: units that are not done, in an order in which each comes after those that it waits for.
+        options: retries, and options that the user passes on.
+
+    Raises:
+        InputError: Slurm is not at hand, or does not take a job; those that were sent before it stay in the queue.
+    """
+    console = open_console()
+
+    def send(job: Job, script: str, after: Sequence[str]) -> str:
+        sent = slurm_commands.send(script, after)
+        console.print(f"job {sent}: {_told(job.unit_names)}", soft_wrap=True, highlight=False)
+        return sent
+
+    (run.work / "logs").mkdir(parents=True, exist_ok=True)
+    queue = _settled_queue(run)
+    waiting = [unit.name for unit in units if unit.name in queue]
+    if waiting:
+        console.print(f"in the queue already: {_told(waiting)}", soft_wrap=True, highlight=False)
+    _send_all(run, units, options, {name: job.id for name, job in queue.items()}, send)
+
+
+def scripts_of(run: RunFolder, units: Sequence[Unit], options: SlurmOptions) -> str:
+    """Return what `submit` would send, as a script for bash that sends it; nothing is asked of Slurm.
+
+    Args:
+        run: RUN folder that all nodes see under the same path.
+        units: units that are not done, in an order in which each comes after those that it waits for.
+        options: retries, and options that the user passes on.
+    """
+    parts = [_HEAD.format(run=place_of(run))]
+
+    def write(job: Job, script: str, after: Sequence[str]) -> str:
+        name = f"job_{len(parts)}"
+        waits = f' --dependency="{slurm_commands.dependency(after)}"' if after else ""
+        parts.append(f"# {_told(job.unit_names)}\n{name}=$(sbatch --parsable{waits} <<'SCRIPT'\n{script}SCRIPT\n)\n")
+        return f"${{{name}}}"
+
+    _send_all(run, units, options, {}, write)
+    return "\n".join(parts)
+
+
+def in_queue(run: RunFolder, units: Sequence[Unit]) -> dict[str, str]:
+    """Return what is told of units that are not done: their jobs, or that they have none.
+
+    Args:
+        run: RUN folder.
+        units: units that are not done.
+
+    Raises:
+        InputError: Slurm is not at hand.
+    """
+    queue = slurm_commands.queued(run)
+    comes = any(unit.kind == "plan" and unit.name in queue for unit in units)
+    missing = "is sent once the plan is made" if comes else "not in the queue; the same `autoseg run` sends it"
+    return {unit.name: _told_of(queue[unit.name]) if unit.name in queue else missing for unit in units}
+
+
+def _told_of(job: QueuedJob) -> str:
+    if job.node:
+        return f"job {job.id} on {job.node}"
+    return f"in the queue as job {job.id} ({job.reason})"
+
+
+def cancel(run: RunFolder) -> tuple[str, ...]:
+    """Cancel every job of a RUN; work that runs saves its state.
+
+    Returns:
+        Names of the units that were in the queue.
+    """
+    queue = slurm_commands.queued(run)
+    slurm_commands.cancel(job.id for job in queue.values())
+    return tuple(sorted(queue))
+
+
+def _settled_queue(run: RunFolder) -> dict[str, QueuedJob]:
+    """The queue once no job is about to leave it, as those that were cancelled just now, or after some time."""
+    until = time.monotonic() + SECONDS_TO_SETTLE
+    while True:
+        queue = slurm_commands.queued(run)
+        if time.monotonic() > until or all(job.state != "COMPLETING" for job in queue.values()):
+            return queue
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def _send_all(run: RunFolder, units: Sequence[Unit], options: SlurmOptions, queue: dict[str, str], send: Send) -> None:
+    """Send the jobs of all units that are not in the queue, in order; `queue` has the id of each that is in it."""
+    plan = [unit for unit in units if unit.kind == "plan"]
+    ids, arrays = dict(queue), dict[str, set[str]]()
+    for job in jobs_of([unit for unit in plan or units if unit.name not in queue]):
+        sent = send(job, script_of(run, job, options), _after({ids[n] for n in job.waits_for if n in ids}, arrays))
+        of_units = [f"{sent}_{number}" for number in job.numbers] or [sent]
+        ids |= dict(zip(job.unit_names, of_units, strict=True))
+        arrays[sent] = set(of_units)
+
+
+def _after(ids: set[str], arrays: dict[str, set[str]]) -> list[str]:
+    """Ids of the jobs that a job waits for; a job array that was sent now, and is waited for as a whole, has one id."""
+    whole = {array: elements for array, elements in arrays.items() if elements <= ids}
+    return sorted(whole) + sorted(ids.difference(*whole.values()))
+
+
+def _told(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{len(names)} units, {names[0]} to {names[-1]}"
+
+
+_HEAD = """\
+#!/usr/bin/env bash
+# Sends the units of work of a RUN to Slurm. On a machine that has sbatch, give this to bash.
+set -euo pipefail
+mkdir -p "{run}/work/logs"
+"""
+
+
+def _send_the_rest(arguments: Sequence[str]) -> None:
+    """`python -m autoseg.work.engines.slurm RUN`: what the job of the unit `plan` calls at its end."""
+    parser = argparse.ArgumentParser(prog="autoseg.work.engines.slurm", description=_send_the_rest.__doc__)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--retries", type=int, required=True)
+    parser.add_argument("--slurm-option", action="append", default=[])
+    given = parser.parse_args(arguments)
+    run = RunFolder(given.run)
+    submit(run, units_left(run), SlurmOptions(given.retries, read_slurm_options(given.slurm_option)))
+
+
+if __name__ == "__main__":
+    try:
+        _send_the_rest(sys.argv[1:])
+    except AutosegError as error:
+        open_console(stderr=True).print(
+            f"Error: {error}\nThe other units are not sent. `autoseg run` with the same options sends them.",
+            soft_wrap=True,
+        )
+        sys.exit(error.exit_status)

@@ -1,0 +1,110 @@
+"""What is sent, in which order, and what waits for what; Slurm is a list here."""
+
+import re
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from autoseg.run_folder.paths import RunFolder
+from autoseg.work.engines import slurm, slurm_commands
+from autoseg.work.engines.slurm_commands import QueuedJob
+from autoseg.work.engines.slurm_script import SlurmOptions
+from tests.autoseg.work.engines.units_by_hand import ALL
+
+OPTIONS = SlurmOptions(3)
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
+    """Name of each job that was sent, and what it waits for; ids count from 100."""
+    jobs: list[tuple[str, list[str]]] = []
+
+    def send(script: str, after: Sequence[str]) -> str:
+        jobs.append((re.search("job-name=(.*)", script)[1], list(after)))
+        return str(99 + len(jobs))
+
+    monkeypatch.setattr(slurm_commands, "send", send)
+    monkeypatch.setattr(slurm_commands, "queued", lambda run: {})
+    return jobs
+
+
+def test_without_a_plan_its_job_is_sent_alone(tmp_path: Path, sent) -> None:
+    slurm.submit(RunFolder(tmp_path), ALL, OPTIONS)
+    assert sent == [("plan", [])] and (tmp_path / "work" / "logs").is_dir()
+
+
+def test_what_follows_waits_for_whole_arrays(tmp_path: Path, sent) -> None:
+    slurm.submit(RunFolder(tmp_path), ALL[1:], OPTIONS)
+    assert sent == [("prepare-3d-%aof2", []), ("train-3d-fold_%a", ["100"]), ("report-3d", ["101"])]
+
+
+def test_what_is_done_is_waited_for_no_more(tmp_path: Path, sent) -> None:
+    slurm.submit(RunFolder(tmp_path), [ALL[4], ALL[-1]], OPTIONS)
+    assert sent == [("train-3d-fold_%a", []), ("report-3d", ["100"])]
+
+
+def test_what_is_in_the_queue_is_not_sent_again(tmp_path: Path, sent, monkeypatch, capsys) -> None:
+    running = {f"train-3d-fold_{k}": QueuedJob(f"7_{k}", "RUNNING", "node1", "None") for k in (0, 1)}
+    monkeypatch.setattr(slurm_commands, "queued", lambda run: running)
+    slurm.submit(RunFolder(tmp_path), ALL[3:], OPTIONS)
+    # of an array that was sent earlier other elements may have failed, so its elements are waited for one by one
+    assert sent == [("train-3d-fold_%a", []), ("report-3d", ["100", "7_0", "7_1"])]
+    assert "in the queue already: 2 units, train-3d-fold_0 to train-3d-fold_1" in capsys.readouterr().out
+
+
+def test_a_dry_run_is_a_script_that_bash_sends(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "it's a run")
+    (run.path).mkdir()
+    script = slurm.scripts_of(run, ALL[1:], OPTIONS)
+    # stands for sbatch: notes what it was given, and prints a number
+    stand_in = """sbatch() {
+        n=$(cat "$at/n" 2>/dev/null || echo 10)
+        echo $((n + 1)) > "$at/n"
+        echo "$*" >> "$at/log"
+        grep -e --job-name >> "$at/log"
+        echo $n
+    }
+    """
+    subprocess.run(["bash"], input=f'at="{tmp_path}"\n{stand_in}{script}', encoding="utf-8", check=True)
+    assert (tmp_path / "log").read_text(encoding="utf-8").splitlines() == [
+        "--parsable",
+        "#SBATCH --job-name=prepare-3d-%aof2",
+        "--parsable --dependency=afterok:10",
+        "#SBATCH --job-name=train-3d-fold_%a",
+        "--parsable --dependency=afterok:11",
+        "#SBATCH --job-name=report-3d",
+    ]
+    assert (run.path / "work" / "logs").is_dir()
+
+
+def test_cancel_names_the_units_that_were_in_the_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cancelled: list[str] = []
+    queue = {"plan": QueuedJob("3", "RUNNING", "node1", "None"), "x": QueuedJob("4_1", "PENDING", "", "Priority")}
+    monkeypatch.setattr(slurm_commands, "queued", lambda run: queue)
+    monkeypatch.setattr(slurm_commands, "cancel", cancelled.extend)
+    assert slurm.cancel(RunFolder(tmp_path)) == ("plan", "x") and cancelled == ["3", "4_1"]
+
+
+def test_what_is_told_of_units_that_are_not_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = {
+        "train-3d-fold_0": QueuedJob("7_0", "RUNNING", "n1", "None"),
+        "report-3d": QueuedJob("8", "PENDING", "", "Dependency"),
+    }
+    monkeypatch.setattr(slurm_commands, "queued", lambda run: jobs)
+    assert slurm.in_queue(RunFolder(tmp_path), [ALL[3], ALL[4], ALL[-1]]) == {
+        "train-3d-fold_0": "job 7_0 on n1",
+        "train-3d-fold_1": "not in the queue; the same `autoseg run` sends it",
+        "report-3d": "in the queue as job 8 (Dependency)",
+    }
+    monkeypatch.setattr(slurm_commands, "queued", lambda run: {"plan": QueuedJob("9", "PENDING", "", "Priority")})
+    assert slurm.in_queue(RunFolder(tmp_path), [ALL[0], ALL[-1]])["report-3d"] == "is sent once the plan is made"
+
+
+def test_jobs_that_are_ending_are_waited_for(tmp_path: Path, sent, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = [{"report-3d": QueuedJob("8", "COMPLETING", "n1", "None")}, {}]
+    monkeypatch.setattr(slurm_commands, "queued", lambda run: looks.pop(0))
+    monkeypatch.setattr(slurm, "SECONDS_BETWEEN_LOOKS", 0.0)
+    slurm.submit(RunFolder(tmp_path), [ALL[-1]], OPTIONS)
+    assert sent == [("report-3d", [])]

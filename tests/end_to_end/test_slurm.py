@@ -1,0 +1,113 @@
+"""A run through Slurm itself, on several nodes on this machine: one goes down, a job is killed, all are cancelled."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import autoseg
+from autoseg.commands import cli
+from autoseg.run_folder.paths import RunFolder
+from autoseg.work.engines.slurm_commands import QueuedJob, queued
+from autoseg.work.tries import read_tries
+from tests.autoseg.small_dataset import make_dataset
+
+SCRIPTS = Path(__file__).parents[1] / "engines"
+FOLDS = 5
+PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch")
+WITH_ADMINISTRATORS_PROGRAMS = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Three nodes, each with one CPU."""
+    if missing := [name for name in PROGRAMS if shutil.which(name, path=WITH_ADMINISTRATORS_PROGRAMS) is None]:
+        pytest.skip(f"{', '.join(missing)} not installed (.ci/install-slurm)")
+    folder = tmp_path / "cluster"
+    started = subprocess.run(
+        [SCRIPTS / "start_slurm.sh", folder, "3"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8"
+    )
+    monkeypatch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
+    try:
+        if started.returncode:
+            pytest.skip(f"Slurm does not start here: {started.stderr.strip()}")
+        yield
+    finally:
+        subprocess.run([SCRIPTS / "stop_slurm.sh", folder], check=True)
+
+
+def wait_until(is_so: Callable[[], object], what: str, seconds: float = 400) -> None:
+    until = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < until, f"waited in vain until {what}"
+        time.sleep(0.2)
+
+
+def at_work(run: RunFolder) -> dict[int, QueuedJob]:
+    """The folds that train just now, with their jobs."""
+    jobs = queued(run)
+    found = {fold: jobs.get(f"train-3d-fold_{fold}") for fold in range(FOLDS)}
+    return {
+        fold: job for fold, job in found.items() if job is not None and job.state == "RUNNING" and is_tried(run, fold)
+    }
+
+
+def is_tried(run: RunFolder, fold: int) -> bool:
+    tries = read_tries(run, f"train-3d-fold_{fold}").last
+    return bool(tries) and tries[-1].ended is None
+
+
+def weights(run: RunFolder, fold: int) -> dict[str, torch.Tensor]:
+    return load_file(run.weights("3d", fold))
+
+
+def test_a_node_goes_down_and_a_job_is_killed(cluster, tmp_path: Path, capsys) -> None:
+    dataset, run, alone = tmp_path / "balls", RunFolder(tmp_path / "run"), RunFolder(tmp_path / "alone")
+    make_dataset(dataset, FOLDS)
+    command = ["run", str(dataset), "-o", str(run.path), "--engine", "slurm", "--retries", "3", "--no-select"]
+    command += ["--time-budget", "40s", "--device", "cpu", "--epochs", "2", "--threads", "1", "--workers", "1"]
+    command += ["--slurm-option", "time=20"]
+    assert cli.status_of([*command, "--dry-run"]) == 0 and not queued(run)
+    assert "#SBATCH --job-name=plan" in capsys.readouterr().out
+    assert cli.status_of(command) == 0
+    wait_until(
+        lambda: [fold for fold in at_work(run) if (run.fold("3d", fold) / "log.csv").exists()],
+        "a fold has trained for an epoch",
+    )
+
+    # cancelled, and begun again
+    assert cli.status_of(["cancel", str(run.path)]) == 0
+    assert "train-3d-fold_4" in capsys.readouterr().out
+    # waits until those that are stopping have left the queue
+    assert cli.status_of(command) == 0
+    assert "in the queue already" not in capsys.readouterr().out
+    wait_until(lambda: len(at_work(run)) > 1, "two folds are at work again")
+    (lost, job), (killed, _), *_ = at_work(run).items()
+    subprocess.run(["scontrol", "update", f"nodename={job.node}", "state=down", "reason=test"], check=True)
+    os.kill(read_tries(run, f"train-3d-fold_{killed}").last[-1].process, signal.SIGKILL)
+    assert cli.status_of(["status", str(run.path)]) == 0
+    told = capsys.readouterr().out
+    # words, since the lines of a table are broken
+    assert all(word in told for word in ("done", "running", "node", "Dependency"))
+
+    # the other nodes do all that is left
+    wait_until(lambda: not queued(run), "all is done")
+    assert (run.report / "report.html").exists()
+    assert read_tries(run, f"train-3d-fold_{lost}").count >= 3 <= read_tries(run, f"train-3d-fold_{killed}").count
+    log = (run.path / "work" / "logs" / f"train-3d-fold_{killed}.log").read_text(encoding="utf-8")
+    assert "ended with status 137, and is put back into the queue" in log and "turn 2" in log
+
+    shutil.copytree(run.path, alone.path, ignore=shutil.ignore_patterns("models", "cross_validation", "report", "work"))
+    autoseg.train(alone.path, epochs=2, threads=1, device="cpu")
+    for fold in range(FOLDS):
+        one, other = weights(run, fold), weights(alone, fold)
+        assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one), fold
