@@ -73,6 +73,25 @@ class RunFolder:
         return self.path / "time_spent.json"
 
     @property
+    def work(self) -> Path:
+        """Folder of what was asked for, and of the tries of each unit of work."""
+        return self.path / "work"
+
+    @property
+    def request(self) -> Path:
+        """File of what the person asked of `autoseg run`."""
+        return self.work / "request.json"
+
+    @property
+    def engine(self) -> Path:
+        """File of what was given to the engine that places the units of work."""
+        return self.work / "engine.json"
+
+    def tries(self, unit: str) -> Path:
+        """File of the tries of a unit of work."""
+        return self.work / f"{unit}.json"
+
+    @property
     def selected(self) -> Path:
         """File of the configurations and post-processing chosen by cross-validation; the user may edit it."""
         return self.path / "selected.json"
