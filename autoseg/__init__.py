@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from autoseg.version import VERSION
 
 if TYPE_CHECKING:
+    from autoseg.commands.cancel import cancel
     from autoseg.commands.copy import copy
     from autoseg.commands.demo import demo
     from autoseg.commands.evaluate import evaluate
@@ -21,13 +22,16 @@ if TYPE_CHECKING:
     from autoseg.commands.predictor import Predictor
     from autoseg.commands.run import run
     from autoseg.commands.select import select
+    from autoseg.commands.status import status
     from autoseg.commands.study import study
     from autoseg.commands.table import table
     from autoseg.commands.train import train
+    from autoseg.commands.work_unit import work_unit
 
 __version__ = VERSION
 __all__ = [
     "Predictor",
+    "cancel",
     "copy",
     "demo",
     "evaluate",
@@ -36,9 +40,11 @@ __all__ = [
     "predict",
     "run",
     "select",
+    "status",
     "study",
     "table",
     "train",
+    "work_unit",
 ]
 
 COMMANDS = tuple(name for name in __all__ if name != "Predictor")

@@ -47,6 +47,10 @@ class RunFolderError(AutosegError):
     """A RUN folder lacks a file, is locked by another process, is damaged, or does not fit its plan or splits."""
 
 
+class LockTakenOver(RunFolderError):
+    """Another process has taken over the work of this one, since this one stood still; it wrote nothing since."""
+
+
 class TrainingDataError(AutosegError):
     """Patches cannot be made from a preprocessed case, or the processes that make patches have ended."""
 

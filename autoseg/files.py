@@ -21,7 +21,7 @@ from autoseg.disk.staging import staging_folder
 from autoseg.disk.text_files import TextRefused, read_json_bytes
 from autoseg.disk.this_process import start_of, this_machine
 from autoseg.disk.transient import patiently
-from autoseg.errors import RunFolderError, wrong_fields
+from autoseg.errors import LockTakenOver, RunFolderError, wrong_fields
 
 _LEFTOVER = re.compile(r"\.(\d+)\.([0-9a-f]{8})\.[0-9a-f]{8}\..")
 SECONDS_OF_LEFTOVERS = 24 * 3600.0
@@ -143,7 +143,7 @@ def _lock_is_ours() -> Iterator[None]:
         # the kernel says so at the rename itself, or at whatever was written before
         if staging is None or staging.exists() or error.errno not in (errno.ENOENT, errno.ESTALE):
             raise
-        raise RunFolderError(
+        raise LockTakenOver(
             f"{staging.parent.parent}: another process has taken over this work, since this process stood still for a "
             "minute or more (a paused computer, or a disk that did not answer); the other one goes on, this one wrote "
             "nothing since, and you need to do nothing"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -41,6 +42,7 @@ from autoseg.preprocessing.foreground import sample_foreground
 from autoseg.preprocessing.prepare import prepare_case
 from autoseg.preprocessing.resample import new_shape_for
 from autoseg.run_folder.lock import locked
+from autoseg.run_folder.lock_holder import ENDING
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.preprocessed_case import read_record, write_case
 from autoseg.terminal import open_console
@@ -97,13 +99,40 @@ class DecidedBy(FileModel):
 
 
 @dataclass(frozen=True)
-class _Task:
+class Task:
+    """A case that is preprocessed.
+
+    Args:
+        case: the case, with its files.
+        plan: plan in the RUN folder.
+        configuration: name of the configuration.
+        folder: folder of the preprocessed case.
+        sources: records of the case's files.
+        staging: folder in which its files are staged, inside the lock of the process that does it; None = no lock.
+    """
+
     case: Case
     plan: Plan
     configuration: str
     folder: Path
     sources: tuple[FileRecord, ...]
-    staging: Path
+    staging: Path | None
+
+    def is_done(self, console: Console) -> bool:
+        """Whether the folder of the case matches the plan and the source files as they now are.
+
+        Where only the place of its files is another one than an earlier release took, this is told.
+        """
+        made_by, now = _made_by(self.folder), _decided_by(self)
+        if made_by is None or not made_by.is_as(now):
+            return False
+        if why := why_elsewhere(self.case, read_record(self.folder)):
+            console.print(f"Warning: {why}")
+            return False
+        if made_by != now:
+            # its files were moved or only touched, or an earlier release wrote no hashes
+            write_text(self.folder / MARKER, now.model_dump_json(indent=1))
+        return True
 
 
 def preprocess_dataset(
@@ -135,32 +164,20 @@ def preprocess_dataset(
         RunFolderError: another process is preprocessing in the same folder.
         WorkerDied: a case could not be processed, probably because memory was short.
     """
-    source = plan.preprocessed_as(configuration)
-    folder = run.preprocessed(source)
+    folder = run.preprocessed(plan.preprocessed_as(configuration))
     with locked(folder, "preprocessing") as staging:
-        _remove_leftovers(folder, {case.name for case in dataset.cases})
-        sources = {case.name: case.files for case in (record or record_of(dataset, workers=workers)).cases}
-        tasks = [
-            _Task(
-                case,
-                plan,
-                configuration,
-                run.case(source, case.name),
-                tuple(file for file in sources[case.name] if file is not None),
-                staging,
-            )
-            for case in dataset.cases
-        ]
+        remove_other_cases(dataset, folder)
+        record = record or record_of(dataset, workers=workers)
         console = console or open_console(stderr=True)
-        tasks = [task for task in tasks if not _is_done(task, console)]
+        tasks = [
+            task for task in tasks_of(dataset, plan, configuration, run, record, staging) if not task.is_done(console)
+        ]
         if not tasks:
             return
-        largest = max(_bytes_of_possible(task.case, plan, configuration) for task in tasks)
-        workers = workers_within_memory(largest, at_most=workers)
         warnings = map_cases(
-            _preprocess,
+            preprocess_case,
             tasks,
-            workers,
+            workers_for(tasks, at_most=workers),
             f"Preprocessing {configuration}",
             name=lambda task: task.case.name,
             small=is_small(task.case for task in tasks),
@@ -169,7 +186,36 @@ def preprocess_dataset(
         console.print(f"Warning: {warning}")
 
 
-def _preprocess(task: _Task) -> tuple[str, ...]:
+def tasks_of(
+    dataset: Dataset, plan: Plan, configuration: str, run: RunFolder, record: DatasetRecord, staging: Path | None
+) -> list[Task]:
+    """A task for each case of a data set, in its order; arguments as in `preprocess_dataset` and `Task`."""
+    source = plan.preprocessed_as(configuration)
+    sources = {case.name: case.files for case in record.cases}
+    return [
+        Task(
+            case,
+            plan,
+            configuration,
+            run.case(source, case.name),
+            tuple(file for file in sources[case.name] if file is not None),
+            staging,
+        )
+        for case in dataset.cases
+    ]
+
+
+def workers_for(tasks: Sequence[Task], at_most: int) -> int:
+    """Number of cases that the memory holds at once; each of them must be possible.
+
+    Raises:
+        DatasetError: a case would be absurdly large or small, or larger than this machine's memory.
+    """
+    largest = max(_bytes_of_possible(task.case, task.plan, task.configuration) for task in tasks)
+    return workers_within_memory(largest, at_most=at_most)
+
+
+def preprocess_case(task: Task) -> tuple[str, ...]:
     """Preprocess one case, and return the warnings that reading it gave."""
     case, plan = task.case, task.plan
     decided_by = _decided_by(task)
@@ -218,23 +264,6 @@ def follows_plan(folder: Path, plan: Plan, configuration: str) -> bool:
     return all(getattr(made_by, field) == value for field, value in _plan_part(plan, configuration).items())
 
 
-def _is_done(task: _Task, console: Console) -> bool:
-    """Whether the folder of the case matches the plan and the source files as they now are.
-
-    Where only the place of its files is another one than an earlier release took, this is told.
-    """
-    made_by, now = _made_by(task.folder), _decided_by(task)
-    if made_by is None or not made_by.is_as(now):
-        return False
-    if why := why_elsewhere(task.case, read_record(task.folder)):
-        console.print(f"Warning: {why}")
-        return False
-    if made_by != now:
-        # its files were moved or only touched, or an earlier release wrote no hashes
-        write_text(task.folder / MARKER, now.model_dump_json(indent=1))
-    return True
-
-
 def _made_by(folder: Path) -> DecidedBy | None:
     """The record of what decided the content of a case's folder; None where it is missing or malformed."""
     try:
@@ -243,7 +272,7 @@ def _made_by(folder: Path) -> DecidedBy | None:
         return None
 
 
-def _decided_by(task: _Task) -> DecidedBy:
+def _decided_by(task: Task) -> DecidedBy:
     case, plan = task.case, task.plan
     return DecidedBy(
         case=case.name,
@@ -327,11 +356,16 @@ def bytes_needed(geometry: Geometry, plan: Plan, configuration: str) -> int:
     return int(INTERPRETER_BYTES + max(reading, resampling))
 
 
-def _remove_leftovers(folder: Path, cases: set[str]) -> None:
+def remove_other_cases(dataset: Dataset, folder: Path) -> None:
     """Remove unfinished folders of killed processes, and folders of cases that are no longer in the data set.
 
-    It is called under the lock, so that no other process writes here.
+    It is called under a lock, so that no other process writes here; locks of single cases stay.
+
+    Args:
+        dataset: the data set as it now is.
+        folder: folder of the preprocessed cases.
     """
+    cases = {case.name for case in dataset.cases}
     for path in list(folder.iterdir()) if folder.is_dir() else []:
-        if path.is_dir() and path.name not in cases:
+        if path.is_dir() and path.name not in cases and not path.name.endswith(ENDING):
             discard(path)

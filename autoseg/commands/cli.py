@@ -16,6 +16,7 @@ from autoseg.commands.options import option_of, types_of_options
 from autoseg.terminal import open_console
 
 SUMMARIES = {
+    "cancel": "Stop what `autoseg run` gave to an engine; what is finished is kept.",
     "copy": "Copy a RUN folder; with --models-only without patients' images.",
     "demo": "Draw synthetic cases and take them through the whole path, on any machine.",
     "evaluate": "Compare predicted label maps with references, by case, class and lesion.",
@@ -24,13 +25,16 @@ SUMMARIES = {
     "predict": "Predict images with all finished folds together, as `autoseg select` chose.",
     "run": "Everything: check, plan, preprocess, train all folds, cross-validate, select, report.",
     "select": "Choose the configuration or pair that is best in cross-validation, and its post-processing.",
+    "status": "Show every unit of work of a run: waiting, running where, done, or failed why.",
     "study": "Compare sequences and input dimensions: one network for each, over the same cases and folds.",
     "table": "Write the cases.csv of a folder of images and label maps, to look at and correct.",
     "train": "Train one fold, or all in turn; stopped or killed, the same command goes on.",
+    "work_unit": "Do one unit of work of a run, as `autoseg status RUN` lists them; one that is done is left as it is.",
 }
 """The first line of each public function, so that `autoseg --help` imports none of them."""
 
 EXAMPLES = {
+    "cancel": "autoseg cancel RUN",
     "copy": "autoseg copy RUN -o MODELS --models-only",
     "demo": "autoseg demo",
     "evaluate": "autoseg evaluate --reference labelsTs --prediction predictions -o report",
@@ -39,11 +43,16 @@ EXAMPLES = {
     "predict": "autoseg predict RUN -i imagesTs -o predictions",
     "run": "autoseg run hippocampus -o RUN --time-budget 40m",
     "select": "autoseg select RUN",
+    "status": "autoseg status RUN",
     "study": "autoseg study spine -o STUDY --sequences T1 T2 all --dimensions 2d 3d",
     "table": "autoseg table scans -o cases.csv --images '{case}_{sequence}.nii.gz' --label '{case}_mask.nii.gz'",
     "train": "autoseg train RUN --fold 0",
+    "work_unit": "autoseg work RUN train-3d-fold_0",
 }
 """For each public function one line that its help shows."""
+
+OTHER_NAMES = {"work_unit": "work"}
+"""Commands whose names differ from those of their functions: `autoseg.work` is a package."""
 
 INSTALL_COMPLETION = "--install-completion"
 
@@ -65,12 +74,17 @@ def make_app(asked: Sequence[str] | None = None) -> App:
     )
     app.register_install_completion_command(help="Let the shell complete commands and options.")
     for name in autoseg.COMMANDS:
-        command = name.replace("_", "-")
+        command = name_of_command(name)
         if asked is None or command in asked or INSTALL_COMPLETION in asked:
-            app.command(shell_form(getattr(autoseg, name)), help_epilogue=f"Example:  {EXAMPLES[name]}")
+            app.command(shell_form(getattr(autoseg, name)), name=command, help_epilogue=f"Example:  {EXAMPLES[name]}")
         else:
             app.command(App(name=command, help=SUMMARIES[name]))
     return app
+
+
+def name_of_command(function: str) -> str:
+    """Return the name of a command, of the name of its public function."""
+    return OTHER_NAMES.get(function, function.replace("_", "-"))
 
 
 def shell_form(function: Callable[..., object]) -> Callable[..., object]:

@@ -7,7 +7,7 @@ import io
 from rich.console import Console
 
 import autoseg
-from autoseg.commands.cli import make_app
+from autoseg.commands.cli import make_app, name_of_command
 
 HEAD = """<!-- made by python -m autoseg.commands.command_line_page -->
 
@@ -20,7 +20,7 @@ WIDTH = 100
 
 def reference() -> str:
     """Return a Markdown page with the help of every command."""
-    commands = (name.replace("_", "-") for name in autoseg.COMMANDS)
+    commands = map(name_of_command, autoseg.COMMANDS)
     return "\n\n".join([HEAD, *map(_page, commands)]) + "\n"
 
 

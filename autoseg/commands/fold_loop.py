@@ -17,7 +17,7 @@ from autoseg.commands.plan_options import PlanOptions
 from autoseg.commands.planning_again import can_plan_again, plan_again
 from autoseg.commands.preparation import PreparedRun
 from autoseg.commands.printed_results import ReportTime
-from autoseg.commands.train import train_unless_finished
+from autoseg.commands.train import recorded, train_unless_finished
 from autoseg.errors import OtherPace
 from autoseg.plan.study_cells import Cell
 from autoseg.run_folder.paths import RunFolder
@@ -80,16 +80,17 @@ def train_folds(
         time = time_of_next_fold(run, plan, left, configurations, reports_take.seconds(), edits)
         try:
             free = wanted.epochs is None and can_plan_again(run, plan, name, fold, edits, cells)
-            train_unless_finished(
-                run,
-                name,
-                fold,
-                device=wanted.device_name,
-                threads=wanted.threads,
-                epochs=wanted.epochs,
-                time=time,
-                at_other_pace="raise" if free else "go on",
-            )
+            with recorded(run, name, fold):
+                train_unless_finished(
+                    run,
+                    name,
+                    fold,
+                    device=wanted.device_name,
+                    threads=wanted.threads,
+                    epochs=wanted.epochs,
+                    time=time,
+                    at_other_pace="raise" if free else "go on",
+                )
         except OtherPace as found:
             # the traceback would keep the network in the device's memory
             other_pace = found.with_traceback(None)

@@ -15,8 +15,16 @@ from autoseg.plan.plan import Plan, default_configurations
 from autoseg.run_folder.lock import remove_abandoned_locks
 from autoseg.run_folder.paths import RunFolder
 
-# Files that a RUN folder may hold before its first plan: a person's own folds, and leftovers of an interrupted start.
-_BEFORE_THE_PLAN = {"splits.json", "splits.as_made.json", "time_spent.json", "dataset.json", "fingerprint.json"}
+# What a RUN folder may hold before its first plan: a person's own folds, what was asked for, and leftovers of an
+# interrupted start.
+_BEFORE_THE_PLAN = {
+    "splits.json",
+    "splits.as_made.json",
+    "time_spent.json",
+    "dataset.json",
+    "fingerprint.json",
+    "work",
+}
 
 
 def configurations_of(config: str | Sequence[str] | None, plan: Plan | None = None) -> tuple[str, ...]:
@@ -86,6 +94,20 @@ def existing_run(path: Path | str, *, follow_links: bool = False) -> RunFolder:
     refuse_unsafe_entries(run.path, follow_links=follow_links)
     _remove_leftovers(run)
     return run
+
+
+def require_requested_run(path: Path | str, *, follow_links: bool = False) -> RunFolder:
+    """As `existing_run`, of a RUN folder that may hold no plan yet, but what was asked for.
+
+    Raises:
+        RunFolderError: `path` is no folder, it holds neither, or a link in it leads out of it.
+    """
+    run = RunFolder(Path(path))
+    if run.path.is_dir() and not run.plan.exists() and (run.request.exists() or run.dataset.exists()):
+        refuse_unsafe_entries(run.path, follow_links=follow_links)
+        _remove_leftovers(run)
+        return run
+    return existing_run(path, follow_links=follow_links)
 
 
 def _remove_leftovers(run: RunFolder) -> None:

@@ -26,6 +26,7 @@ from autoseg.commands.option_bounds import (
     MEMORY_GB,
     PATCH_WORKERS,
     PIXEL_MM,
+    RETRIES,
     SEED,
     SHARE_MISSING,
     THREADS,
@@ -133,6 +134,8 @@ FolderToUnderstand = Annotated[Path | str, _argument("Folder of images and label
 PreprocessedRun = Annotated[Path | str, _argument("A RUN folder with preprocessed cases; raw data are not needed.")]
 TrainedRun = Annotated[Path | str, _argument("A RUN folder with trained configurations; raw data are not needed.")]
 RunOrModels = Annotated[Path | str, _argument("A RUN folder, or a copy of its models.")]
+AnyRun = Annotated[Path | str, _argument("A RUN folder.")]
+UnitName = Annotated[str, Parameter(help="Name of the unit, such as train-3d-fold_0.", metavar="UNIT")]
 RunToCopy = Annotated[Path | str, _argument("The RUN folder.")]
 Images = Annotated[
     Sequence[Path | str] | Path,
@@ -210,6 +213,8 @@ Align = Annotated[
     ),
 ]
 
+LogFile = Annotated[str | None, _path("--log", "File of what this process prints, for `autoseg status`.")]
+
 # what is planned
 Dimensions = Annotated[
     Sequence[str] | None,
@@ -272,6 +277,25 @@ NoSelect = Annotated[
 TrustTimes = Annotated[
     bool, _switch("Do not read files again whose size and time are as they were; for data on slow storage.")
 ]
+
+# who places the work
+Engine = Annotated[
+    str,
+    Parameter(
+        help="Who places the units of work: local = this command, slurm, ray, or ray=ADDRESS for a cluster that is "
+        "there.",
+        metavar="NAME",
+    ),
+]
+Retries = Annotated[
+    int | None, Parameter(help="How often slurm or ray try a unit again that failed [default: 2]."), RETRIES
+]
+SlurmOptions = Annotated[
+    Sequence[str] | None,
+    _several("--slurm-option", "Options that sbatch is given too, as partition=gpu time=12:00:00.", "KEY=VALUE"),
+]
+DryRun = Annotated[bool, _switch("Print the scripts that would be sent to Slurm, and send nothing.")]
+Insecure = Annotated[bool, _switch("Use a Ray cluster that lets anybody in who reaches its port.")]
 
 # how it is trained
 PlannedConfigurations = Annotated[

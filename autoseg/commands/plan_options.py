@@ -37,6 +37,7 @@ class PlanOptions:
         epochs: number of epochs of every fold; if given, the plan follows from counted work, not from measured time.
         devices: names of the devices that train folds side by side; empty = one fold after the other.
         align: sequence onto which the others of a case are moved, or `first`.
+        at_once: number of folds that are trained at the same time on other machines than this one alone.
     """
 
     budget: float | None
@@ -47,18 +48,19 @@ class PlanOptions:
     epochs: int | None = None
     devices: tuple[str, ...] = ()
     align: str | None = None
+    at_once: int = 1
 
     @property
     def count(self) -> int:
         """Number of folds that are trained at the same time."""
-        return max(1, len(self.devices))
+        return max(1, self.at_once, len(self.devices))
 
     @property
     def threads_of_a_fold(self) -> int | None:
         """Threads that compute for a fold on a CPU: as asked, else its share of the cores; None = all that are free."""
-        if self.threads is not None or self.count == 1 or self.devices[0] != "cpu":
+        if self.threads is not None or not self.devices or self.devices[0] != "cpu":
             return self.threads
-        return max(1, available_cores() // self.count)
+        return max(1, available_cores() // len(self.devices))
 
     @property
     def device_name(self) -> str:
@@ -112,6 +114,7 @@ def carried_over(wanted: PlanOptions, former: Plan, memory_gb: float) -> PlanOpt
         epochs=wanted.epochs,
         devices=wanted.devices,
         align=wanted.align or former.align,
+        at_once=wanted.at_once,
     )
 
 

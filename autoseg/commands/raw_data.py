@@ -120,6 +120,20 @@ def read_and_check(
     return Read(dataset, record, changed, tuple(case.geometry.shape for case in check.cases))
 
 
+def read_as_recorded(path: Path, run: RunFolder) -> tuple[Dataset, DatasetRecord]:
+    """Read a raw data set that the RUN folder has recorded, with what was found out when it was checked.
+
+    Args:
+        path: folder or `cases.csv` of the data set.
+        run: RUN folder with its record.
+    """
+    from autoseg.dataset.pictures import sized
+    from autoseg.dataset.read import read_dataset
+
+    record = read_record(run)
+    return sized(replace(read_dataset(path), ct=record.ct), record.pixel_spacing), record
+
+
 def pixel_size(spacing: Sequence[float] | float | None) -> PixelSpacing | None:
     """Return the spacing (y, x) that --spacing gives.
 

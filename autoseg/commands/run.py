@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from autoseg.commands.fold_loop import train_folds
+from autoseg.commands.give_to_engine import give_to_engine
 from autoseg.commands.guards import configurations_of
 from autoseg.commands.messages import say_changed_cases, say_time
 from autoseg.commands.options import (
@@ -15,14 +17,19 @@ from autoseg.commands.options import (
     Device,
     Devices,
     Dimensions,
+    DryRun,
+    Engine,
     Epochs,
     FollowLinks,
+    Insecure,
     Memory,
     NoSelect,
     PixelSize,
     Replan,
+    Retries,
     RunBudget,
     RunToMake,
+    SlurmOptions,
     Threads,
     TrustTimes,
     Workers,
@@ -30,7 +37,8 @@ from autoseg.commands.options import (
 )
 from autoseg.commands.plan_options import check_plan_options
 from autoseg.commands.preparation import prepare, source_of
-from autoseg.commands.printed_results import ReportTime, report_if_finished, show_report
+from autoseg.commands.printed_results import Report, ReportTime, report_if_finished, show_report
+from autoseg.commands.raw_data import pixel_size
 from autoseg.commands.select import select_at_end
 from autoseg.commands.train import require_preprocessed
 from autoseg.errors import PartialFailure
@@ -39,7 +47,11 @@ from autoseg.results import RunResults
 from autoseg.run_folder.folds import read_folds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
-from autoseg.terminal import open_console
+from autoseg.terminal import open_console, parse_duration
+from autoseg.work.engine import asked_of, read_engine, write_engine
+from autoseg.work.request import Request, write_request
+from autoseg.work.tries import tried
+from autoseg.work.units import report_unit
 
 
 @command
@@ -63,6 +75,11 @@ def run(
     no_select: NoSelect = False,
     trust_times: TrustTimes = False,
     follow_links: FollowLinks = False,
+    engine: Engine = "local",
+    retries: Retries = None,
+    slurm_option: SlurmOptions = None,
+    dry_run: DryRun = False,
+    insecure: Insecure = False,
 ) -> RunResults:
     """Everything: check, plan, preprocess, train all folds, cross-validate, select, report.
 
@@ -73,6 +90,9 @@ def run(
     With several --devices as many folds are trained at a time; cores and memory are shared out, and the time budget is
     wall time.
 
+    With --engine slurm or ray, the work is divided into units that any machine does which sees DATASET and RUN under
+    the same paths; see docs/cluster.md.
+
     Returns:
         The results of cross-validation; a table in a notebook.
 
@@ -82,6 +102,30 @@ def run(
     """
     configurations = configurations_of(config)
     folder, console = RunFolder(Path(output)), open_console()
+    asked = asked_of(
+        engine, retries=retries, slurm_options=tuple(slurm_option or ()), dry_run=dry_run, insecure=insecure
+    )
+    request = Request(
+        dataset=str(Path(dataset).absolute()) if isinstance(dataset, (str, Path)) else None,
+        configurations=configurations,
+        ct=None if ct is None else tuple(ct),
+        spacing=pixel_size(spacing),
+        align=align,
+        time_budget=None if time_budget is None else parse_duration(time_budget),
+        memory=memory,
+        device=device,
+        devices=None if devices is None else tuple(map(str, _listed(devices))),
+        architecture=architecture,
+        workers=workers,
+        threads=threads,
+        epochs=epochs,
+        selects=not no_select,
+        trust_times=trust_times,
+        follow_links=follow_links,
+    )
+    if asked.engine != "local":
+        give_to_engine(folder, request, asked)
+        return RunResults(folder, {})
     wanted = check_plan_options(
         time_budget, memory, device, architecture, devices=devices, threads=threads, epochs=epochs, align=align
     )
@@ -98,6 +142,9 @@ def run(
         follow_links=follow_links,
     )
     plan, splits = prepared.plan, read_splits(folder.splits)
+    write_request(folder, request.changed(at_once=wanted.count))
+    if read_engine(folder) is not None:
+        write_engine(folder, "local")
     configurations = configurations or default_configurations(plan)
     folds = [read_folds(folder, plan, name, splits) for name in configurations]
     for name in configurations:
@@ -113,8 +160,12 @@ def run(
         failure = some
     if not no_select:
         # before the reports, which show the choice
-        select_at_end(folder, configurations, len(splits), console, threads=threads)
-    made = {name: report_if_finished(folder, name, len(splits), threads) for name in configurations}
+        with tried(folder, "select"):
+            select_at_end(folder, configurations, len(splits), console, threads=threads)
+    made: dict[str, Report | None] = {}
+    for name in configurations:
+        with tried(folder, report_unit(name)):
+            made[name] = report_if_finished(folder, name, len(splits), threads)
     reports = {name: report for name, report in made.items() if report is not None}
     # printed first, so that the results and the report's path come last
     say_time(console, folder, prepared.plan)
@@ -123,3 +174,7 @@ def run(
     if failure is not None:
         raise failure
     return RunResults(folder, {name: report.summary for name, report in reports.items()})
+
+
+def _listed(devices: Sequence[str | int] | str | int) -> Sequence[str | int]:
+    return (devices,) if isinstance(devices, str | int) else devices

@@ -30,6 +30,8 @@ from autoseg.run_folder.plan_edits import edited_fields
 from autoseg.run_folder.shared_time import SharedTime
 from autoseg.run_folder.timed_stage import Stage
 from autoseg.terminal import FoldLines, FoldProgress, format_duration, open_console
+from autoseg.work.tries import STOPPED, Begun, begin_try, end_try
+from autoseg.work.units import train_unit
 
 SECONDS_BETWEEN_LOOKS = 0.25
 """A stop that the person asks for is answered after this time at most."""
@@ -132,6 +134,7 @@ class SideBySide:
             time=time,
         )
         running = RunningFold.start(self.main, task, state.lines)
+        state.tries[name, fold] = begin_try(self.run, train_unit(name, fold), str(self.run.training_log(name, fold)))
         state.left.pop(0)
         state.running.append(running)
         state.time.begin(Stage("train", name, fold))
@@ -168,6 +171,8 @@ class SideBySide:
         state.free.append(task.place)
         state.time.end(Stage("train", *running.pair))
         running.take_line_away()
+        status = {"finished": 0, "stopped": STOPPED, "failed": 1}[ended.how]
+        end_try(self.run, train_unit(*running.pair), state.tries.pop(running.pair), status, ended.text)
         if ended.how == "finished":
             self.console.print(f"{task.name}: finished{self._summary(running.pair)}")
         elif ended.how == "stopped" and state.is_stopping:
@@ -212,6 +217,7 @@ class _State:
         lines: display of those that run.
         running: processes that train.
         failures: what is told at the end of folds that failed.
+        tries: records of those that run.
         stopped: what is told at the end of folds that were stopped.
         is_stopping: whether all folds were asked to stop; one that was stopped by somebody else counts as failed.
     """
@@ -221,6 +227,7 @@ class _State:
     time: SharedTime
     lines: FoldLines
     running: list[RunningFold] = field(default_factory=list)
+    tries: dict[Fold, Begun] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
     is_stopping: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -38,6 +38,8 @@ from autoseg.run_folder.splits import Split, cases_of, read_splits
 from autoseg.run_folder.time_spent import timed
 from autoseg.run_folder.timed_stage import Stage
 from autoseg.terminal import open_console, parse_duration
+from autoseg.work.tries import tried
+from autoseg.work.units import train_unit
 
 if TYPE_CHECKING:
     from autoseg.metrics.summary import Summary
@@ -95,18 +97,19 @@ def train(
     reports: dict[str, Summary] = {}
     for name in configurations:
         for index in folds:
-            train_unless_finished(
-                folder,
-                name,
-                index,
-                device=device,
-                workers=workers,
-                threads=threads,
-                epochs=epochs,
-                seconds=seconds,
-                followed=followed,
-                at_other_pace="tell",
-            )
+            with recorded(folder, name, index):
+                train_unless_finished(
+                    folder,
+                    name,
+                    index,
+                    device=device,
+                    workers=workers,
+                    threads=threads,
+                    epochs=epochs,
+                    seconds=seconds,
+                    followed=followed,
+                    at_other_pace="tell",
+                )
         report = report_if_finished(folder, name, len(splits), threads) if leads_launch() else None
         if report is not None:
             show_report(open_console(), report)
@@ -176,6 +179,13 @@ def train_unless_finished(
             follows=followed,
             at_other_pace=at_other_pace,
         )
+
+
+def recorded(run: RunFolder, configuration: str, fold: int) -> AbstractContextManager[None]:
+    """Context manager that records the training of a fold as a try of its unit, for `autoseg status`."""
+    if run.is_finished(configuration, fold) or not leads_launch():
+        return nullcontext()
+    return tried(run, train_unit(configuration, fold))
 
 
 def _kind(device: str) -> str:

@@ -17,66 +17,35 @@ from __future__ import annotations
 import errno
 import os
 import platform
-import re
 import secrets
 import shutil
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from autoseg.disk.staging import staged_in
-from autoseg.disk.this_process import has_ended, this_process
+from autoseg.disk.this_process import this_process
 from autoseg.disk.transient import patiently
 from autoseg.errors import RunFolderError
 from autoseg.files import hidden_name
+from autoseg.run_folder.lock_holder import COUNT, COUNTS, ENDING, PATIENCE, Holder, Watch, holder_of, lock_of
 from autoseg.terminal import open_console
 
-PATIENCE = 60.0
-"""Seconds for which a holder's count stands still before it counts as gone."""
-
-ENDING = ".held"
 DEEPEST = 2
-"""Locks lie in a RUN folder, `preprocessed/` and `models/CONFIG/`."""
+"""Locks lie in a RUN folder, `work/`, `preprocessed/`, `preprocessed/CONFIG/` and `models/CONFIG/`."""
 
-_HOLDER = re.compile(r"[0-9a-f]{8}\.\d+\.\d*\.[0-9a-f]{8}")
+MOST_TRIES = 20
+"""So often a lock is tried whose holders are gone, or give it up at the same moment."""
+
 _TAKEN = {errno.ENOTEMPTY, errno.EEXIST}
 _PERHAPS_TAKEN = {errno.EACCES, errno.EPERM}
 """How Windows and its servers of files answer where the lock is taken; elsewhere it is not allowed to write there."""
-_COUNT = "alive"
-_WHERE = re.compile(r"\d{20}\n(process \d+ on [\w.-]+)\n.*\n", re.ASCII)
-_MOST_BYTES = 1000
 
 
 class LockedByAnother(RunFolderError):
     """Another process holds a lock."""
-
-
-@dataclass(frozen=True)
-class _Holder:
-    """Who holds a lock, as it was found.
-
-    Args:
-        folder: the holder's folder.
-        count: content of its file with the count; empty where it cannot be read just now.
-    """
-
-    folder: Path
-    count: str
-
-    @property
-    def has_ended(self) -> bool | None:
-        """Whether its process has ended; None where it is one of another machine."""
-        return has_ended(self.folder.name.rpartition(".")[0])
-
-    @property
-    def told(self) -> str:
-        """Where it runs, for a message."""
-        # somebody may have put another file in its place, whose content is not for the terminal
-        found = _WHERE.fullmatch(self.count)
-        return found[1] if found else "unknown"
 
 
 @contextmanager
@@ -115,6 +84,31 @@ def locked_briefly(place: Path, *, patience: float = PATIENCE) -> Iterator[None]
         yield
 
 
+@contextmanager
+def locked_if_free(place: Path, doing: str, watch: Watch) -> Iterator[Path | None]:
+    """Hold a lock while the block runs if no other process holds it; nobody waits.
+
+    Args:
+        place: folder with the name of what is locked.
+        doing: what the block does; a second process is told this.
+        watch: knows how long the holders of other machines have stood still.
+
+    Yields:
+        The folder in which the block's files are staged; None where another process holds the lock.
+
+    Raises:
+        RunFolderError: another process took the lock over, since this process had stood still.
+    """
+    with ExitStack() as held:
+        mine: Path | None = None
+        with suppress(LockedByAnother):
+            mine = held.enter_context(_held(place, doing, watch.patience, watch=watch))
+        if mine is not None:
+            held.enter_context(_counting(mine, watch.patience))
+            held.enter_context(staged_in(mine))
+        yield mine
+
+
 def remove_abandoned_locks(folder: Path) -> None:
     """Remove locks in a RUN folder whose holders were processes of this machine that ended.
 
@@ -124,7 +118,7 @@ def remove_abandoned_locks(folder: Path) -> None:
     for where, folders, _ in os.walk(folder):
         for name in [name for name in folders if name.endswith(ENDING)]:
             lock = Path(where, name)
-            if (holder := _holder_of(lock)) is not None and holder.has_ended:
+            if (holder := holder_of(lock)) is not None and holder.has_ended:
                 _bury(holder.folder)
             with suppress(OSError):
                 # only an empty folder, which a process that was killed leaves behind
@@ -134,15 +128,20 @@ def remove_abandoned_locks(folder: Path) -> None:
 
 
 @contextmanager
-def _held(place: Path, doing: str, patience: float, *, waits: bool) -> Iterator[Path]:
-    lock = place.with_name(f".{place.name}{ENDING}")
+def _held(
+    place: Path, doing: str, patience: float, *, waits: bool = False, watch: Watch | None = None
+) -> Iterator[Path]:
+    lock = lock_of(place)
     patiently(lock.parent.mkdir, parents=True, exist_ok=True)
     mine = lock / f"{this_process()}.{secrets.token_hex(4)}"
     prepared = hidden_name(lock.parent, lock.name)
     try:
         patiently((prepared / mine.name).mkdir, parents=True)
-        (prepared / mine.name / _COUNT).write_text(_count(0, doing), encoding="utf-8")
-        _take(lock, mine, prepared, doing, patience, waits=waits)
+        (prepared / mine.name / COUNT).write_text(_count(0, doing), encoding="utf-8")
+        if watch is None:
+            _take(lock, mine, prepared, doing, patience, waits=waits)
+        else:
+            _take_if_free(lock, mine, prepared, watch)
         yield mine
     finally:
         shutil.rmtree(prepared, ignore_errors=True)
@@ -153,10 +152,10 @@ def _held(place: Path, doing: str, patience: float, *, waits: bool) -> Iterator[
 
 def _take(lock: Path, mine: Path, prepared: Path, doing: str, patience: float, *, waits: bool) -> None:
     """Rename the prepared folder to the lock as soon as nobody holds it."""
-    seen: _Holder | None = None
+    seen: Holder | None = None
     since = time.monotonic()
     while not _is_renamed(prepared, lock, mine):
-        holder = _holder_of(lock)
+        holder = holder_of(lock)
         stands_still = time.monotonic() - since > patience
         if holder is None:
             # given up meanwhile, or half removed by a process that was killed
@@ -178,7 +177,22 @@ def _take(lock: Path, mine: Path, prepared: Path, doing: str, patience: float, *
         time.sleep(min(patience / 20, 0.02 if waits else 0.5))
 
 
-def _say_it_watches(holder: _Holder, lock: Path, patience: float) -> None:
+def _take_if_free(lock: Path, mine: Path, prepared: Path, watch: Watch) -> None:
+    """Rename the prepared folder to the lock, or raise `LockedByAnother` at once."""
+    for _ in range(MOST_TRIES):
+        if _is_renamed(prepared, lock, mine):
+            return
+        holder, lives = watch.look(lock)
+        if lives:
+            break
+        if holder is not None:
+            _bury(holder.folder)
+        with suppress(OSError):
+            lock.rmdir()
+    raise LockedByAnother(f"{lock.parent}: another process works here; wait for it or stop it")
+
+
+def _say_it_watches(holder: Holder, lock: Path, patience: float) -> None:
     open_console(stderr=True).print(
         f"{lock.parent}: locked by a process of another machine ({holder.told}); autoseg waits for at most "
         f"{patience:.0f} s to see whether that process is alive, and goes on in its place if it is not",
@@ -203,31 +217,6 @@ def _is_renamed(prepared: Path, lock: Path, mine: Path) -> bool:
     return True
 
 
-def _holder_of(lock: Path) -> _Holder | None:
-    """Who holds a lock; None where nobody does."""
-    try:
-        names = [name for name in patiently(os.listdir, lock) if _HOLDER.fullmatch(name)]
-    except FileNotFoundError:
-        return None
-    if not names:
-        return None
-    return _Holder(lock / names[0], _read_count(lock / names[0] / _COUNT))
-
-
-def _read_count(path: Path) -> str:
-    """The text of a file with a count; empty where it cannot be read just now, or is a link or a pipe."""
-    try:
-        file = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
-    except OSError:
-        return ""
-    try:
-        return os.read(file, _MOST_BYTES).decode(errors="replace")
-    except OSError:
-        return ""
-    finally:
-        os.close(file)
-
-
 def _bury(holder: Path) -> None:
     """Take the lock from a holder; of several processes that try, one does it. Its half-written files are removed."""
     gone = hidden_name(holder.parent.parent, "gone")
@@ -247,10 +236,10 @@ def _counting(mine: Path, patience: float) -> Iterator[None]:
 
     def count_on() -> None:
         number = 0
-        while not ended.wait(patience / 12):
+        while not ended.wait(patience / COUNTS):
             number += 1
             try:
-                with (mine / _COUNT).open("r+b") as file:
+                with (mine / COUNT).open("r+b") as file:
                     file.write(f"{number:020d}".encode())
             except FileNotFoundError:
                 return

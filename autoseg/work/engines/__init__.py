@@ -1,1 +1,1 @@
-"""Engines, which place the units of work of a RUN: on this machine, by Slurm, or by Ray."""
+"""Engines that place units of work on machines: each starts `autoseg work RUN UNIT`, and looks at its exit status."""

@@ -21,7 +21,7 @@ from autoseg.image.image import Image, write_image
 from tests.autoseg.small_dataset import draw_case, geometry, make_dataset
 from tests.example_plan import example_plan
 
-COMMANDS = [name.replace("_", "-") for name in autoseg.COMMANDS]
+COMMANDS = [cli.name_of_command(name) for name in autoseg.COMMANDS]
 
 
 def command(*arguments, **options):
@@ -77,7 +77,7 @@ def test_examples_of_the_help_are_valid(name, capsys, asked):
     cli.status_of([name, "--help"])
     example = re.search(r"Example:\s+autoseg (.*?)\s*$", capsys.readouterr().out, re.DOTALL).group(1)
     assert cli.status_of(example.split()) == 0
-    assert asked[0][0] == name.replace("-", "_")
+    assert cli.name_of_command(asked[0][0]) == name
 
 
 def test_the_package_is_the_command_too():

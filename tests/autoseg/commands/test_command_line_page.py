@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from autoseg import COMMANDS as functions
+from autoseg.commands.cli import name_of_command
 from autoseg.commands.command_line_page import reference
 
 PAGE = Path(__file__).parents[3] / "docs" / "command-line.md"
@@ -18,4 +19,4 @@ def test_the_page_is_current():
 
 @pytest.mark.parametrize("function", functions)
 def test_every_command_is_in_it(function):
-    assert f"autoseg {function.replace('_', '-')}" in reference()
+    assert f"autoseg {name_of_command(function)}" in reference()

@@ -1,0 +1,103 @@
+"""Gives a run to an engine: writes down what was asked for, and hands over the units; nothing is computed here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from autoseg.commands.guards import require_run_or_empty
+from autoseg.dataset.case import Dataset
+from autoseg.errors import DatasetError, ImageError, InputError
+from autoseg.plan.bounds import MOST_DEVICES
+from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS, SLICES_ALONE
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.splits import read_splits
+from autoseg.terminal import open_console
+from autoseg.work.engine import Asked, give_units
+from autoseg.work.request import Request, write_request
+
+CASES_A_PART, MOST_PARTS = 10, 16
+"""Cases of a part of the preparation at least, so that its start is a small share, and most parts."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What decides the number of units before there is a plan.
+
+    Args:
+        folds: number of folds.
+        configurations: names of the configurations.
+        cases: number of cases.
+    """
+
+    folds: int
+    configurations: tuple[str, ...]
+    cases: int
+
+
+def give_to_engine(run: RunFolder, request: Request, asked: Asked) -> None:
+    """Write down what was asked for, and give the units that are not done to the engine.
+
+    Args:
+        run: RUN folder on a file system that every machine sees under the same path.
+        request: what was asked of `autoseg run`; what is left open in it is found here.
+        asked: the engine and its options.
+
+    Raises:
+        InputError: the engine is not at hand, or the data set is a table in memory.
+        DatasetError: the data set cannot be read.
+        RunFolderError: the folder holds other files.
+    """
+    if request.dataset is None:
+        raise InputError(f"--engine {asked.engine}: a table in memory is not on other machines; give its path")
+    if request.devices is not None:
+        raise InputError("--devices: names devices of this machine, for --engine local; leave it out")
+    require_run_or_empty(run, follow_links=request.follow_links)
+    sizes = sizes_of(run, Path(request.dataset), request.configurations)
+    whole = request.changed(
+        configurations=sizes.configurations,
+        folds=sizes.folds,
+        parts=max(1, min(MOST_PARTS, sizes.cases // CASES_A_PART)),
+        at_once=min(MOST_DEVICES, sizes.folds * len(sizes.configurations)),
+    )
+    if asked.dry_run:
+        # the units follow from what is written down, and nothing else is
+        told = "what was asked for is in"
+    else:
+        told = "units of work are given to " + asked.engine + "; what was asked for is in"
+    write_request(run, whole)
+    open_console(stderr=True).print(f"{told} {run.request}; `autoseg status {run.path}` shows them", soft_wrap=True)
+    scripts = give_units(run, asked)
+    if scripts is not None:
+        print(scripts)
+
+
+def sizes_of(run: RunFolder, path: Path, configurations: tuple[str, ...]) -> Sizes:
+    """Find out how many units there will be, from the names and headers of the data set's files.
+
+    Raises:
+        DatasetError: the data set cannot be read, or has one patient alone.
+    """
+    from autoseg.dataset.read import read_dataset
+    from planner.splits import number_of_folds
+
+    dataset = read_dataset(path)
+    if dataset.problems:
+        raise DatasetError(dataset.problems)
+    folds = len(read_splits(run.splits)) if run.splits.exists() else number_of_folds(replace(dataset)).value
+    return Sizes(folds, configurations or _default(dataset), len(dataset.cases))
+
+
+def _default(dataset: Dataset) -> tuple[str, ...]:
+    """The configurations that are planned where nobody names any: 2D ones alone for images of one slice."""
+    from autoseg.image.image import read_geometry
+
+    for case in dataset.cases:
+        image = case.first_image
+        try:
+            if image is not None:
+                return SLICES_ALONE if min(read_geometry(image)[0].shape) == 1 else DEFAULT_CONFIGURATIONS
+        except ImageError:
+            # the unit that plans tells what is wrong with it
+            continue
+    return DEFAULT_CONFIGURATIONS

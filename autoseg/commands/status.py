@@ -1,0 +1,115 @@
+"""`autoseg status`: shows how far every unit of work of a run is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from autoseg.commands.guards import require_requested_run
+from autoseg.commands.options import AnyRun, FollowLinks, command
+from autoseg.notebook import ShownAsTable
+from autoseg.run_folder.lock_holder import COUNTS, PATIENCE, Watch
+from autoseg.run_folder.paths import RunFolder
+from autoseg.terminal import format_duration, open_console
+from autoseg.work.state import State, States
+from autoseg.work.unit import Unit
+from autoseg.work.units import units_of
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+SECONDS_TO_LISTEN = 2.5 * PATIENCE / COUNTS
+"""A process of another machine that lives is heard within this time."""
+
+_STYLES = {"done": "green", "running": "cyan", "failed": "red", "ready": "", "waiting": "dim"}
+
+
+@dataclass(frozen=True)
+class Status(ShownAsTable):
+    """The units of work of a run, in the order in which they can be done, and the state of each.
+
+    Args:
+        run: RUN folder.
+        units: each unit and its state.
+    """
+
+    run: RunFolder
+    units: tuple[tuple[Unit, State], ...]
+
+    @property
+    def heading(self) -> str:
+        """How many units are done."""
+        done = sum(state.word == "done" for _, state in self.units)
+        return f"{self.run.path}: {done} of {len(self.units)} units of work are done"
+
+    def to_frame(self) -> DataFrame:
+        """Return a row for each unit: `unit`, `state`, `where`, `since`, `tries`, `why` and `log`."""
+        from pandas import DataFrame
+
+        rows = [
+            (unit.name, state.word, state.where, state.since, state.tries, state.why, state.log)
+            for unit, state in self.units
+        ]
+        return DataFrame(rows, columns=["unit", "state", "where", "since", "tries", "why", "log"])
+
+
+@command
+def status(run: AnyRun, *, follow_links: FollowLinks = False) -> Status:
+    """Show every unit of work of a run: waiting, running where, done, or failed why.
+
+    It reads the RUN folder alone, whoever works on it and on whatever machine. Processes of other machines are
+    listened to for a few seconds.
+
+    Returns:
+        The units and their states; a table in a notebook.
+
+    Raises:
+        RunFolderError: the folder is no RUN folder.
+    """
+    folder = require_requested_run(run, follow_links=follow_links)
+    found = Status(folder, _listened(folder, units_of(folder)))
+    console = open_console()
+    console.print(found.heading, soft_wrap=True)
+    table = Table("unit", "state", "", "expected")
+    for unit, state in found.units:
+        expected = "" if unit.needs.seconds is None or state.word == "done" else format_duration(unit.needs.seconds)
+        word = f"[{style}]{state.word}[/]" if (style := _STYLES[state.word]) else state.word
+        table.add_row(unit.name, word, told(state), expected)
+    console.print(table)
+    return found
+
+
+def told(state: State) -> str:
+    """What is told beside the word of a state."""
+    parts = []
+    if state.word == "running":
+        parts.append(state.where)
+        if state.since is not None:
+            parts.append(f"since {state.since}")
+        if not state.heard:
+            parts.append(
+                f"not heard from for {SECONDS_TO_LISTEN:.0f} s: its machine may be off; after {PATIENCE:.0f} s another "
+                "process goes on in its place"
+            )
+    if state.why:
+        parts.append(state.why)
+    if state.tries > 1 or state.word == "failed":
+        parts.append("one try" if state.tries == 1 else f"{state.tries} tries")
+    if state.log is not None and state.word in ("running", "failed"):
+        parts.append(f"it printed into {state.log}")
+    return "; ".join(parts)
+
+
+def _listened(run: RunFolder, units: Sequence[Unit]) -> tuple[tuple[Unit, State], ...]:
+    """States of the units; processes of other machines are looked at until each was heard, or some seconds passed."""
+    watch, until = Watch(), time.monotonic() + SECONDS_TO_LISTEN
+    while True:
+        states = States(run, watch)
+        found = tuple((unit, states.of(unit)) for unit in units)
+        if all(state.heard for _, state in found) or time.monotonic() > until:
+            return found
+        time.sleep(1.0)

@@ -1,0 +1,135 @@
+"""Which engine places the units of a run, and `work/engine.json`, which remembers it for `autoseg cancel`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
+from typing import Literal
+
+from pydantic import ConfigDict
+
+from autoseg.errors import InputError
+from autoseg.files import FileModel, read_model, write_text
+from autoseg.run_folder.paths import RunFolder
+from autoseg.work.state import units_left
+
+Name = Literal["local", "slurm", "ray"]
+RETRIES = 2
+ENGINES: tuple[Name, ...] = ("local", "slurm", "ray")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a person asked of an engine.
+
+    Args:
+        engine: name of the engine.
+        address: address of a Ray cluster that is there; None = one is started.
+        retries: number of times that a unit is tried again which failed.
+        slurm_options: options that are passed on to sbatch, as `KEY=VALUE`.
+        dry_run: print what would be sent, and send nothing.
+        insecure: use a cluster that lets anybody in.
+    """
+
+    engine: Name = "local"
+    address: str | None = None
+    retries: int = RETRIES
+    slurm_options: tuple[str, ...] = ()
+    dry_run: bool = False
+    insecure: bool = False
+
+
+class EngineRecord(FileModel):
+    """Content of `work/engine.json`; what an engine adds for itself is kept for it.
+
+    Args:
+        engine: name of the engine that the units were last given to.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    engine: Name
+
+
+def asked_of(
+    engine: str,
+    *,
+    retries: int | None = None,
+    slurm_options: tuple[str, ...] = (),
+    dry_run: bool = False,
+    insecure: bool = False,
+) -> Asked:
+    """Check the options about engines together.
+
+    Raises:
+        InputError: there is no such engine, or it has no such option.
+    """
+    name, _, address = engine.partition("=")
+    found = next((known for known in ENGINES if known == name), None)
+    if found is None or (address and name != "ray"):
+        raise InputError(f"--engine {engine}: unknown; there are local, slurm, ray and ray=ADDRESS")
+    for option, given, where in (
+        ("--slurm-option", bool(slurm_options), ("slurm",)),
+        ("--dry-run", dry_run, ("slurm",)),
+        ("--insecure", insecure, ("ray",)),
+        ("--retries", retries is not None, ("slurm", "ray")),
+    ):
+        if given and name not in where:
+            raise InputError(f"{option}: is for --engine {' and '.join(where)} alone; give both, or neither")
+    return Asked(found, address or None, RETRIES if retries is None else retries, slurm_options, dry_run, insecure)
+
+
+def give_units(run: RunFolder, asked: Asked) -> str | None:
+    """Give every unit that is not done to an engine other than the local one.
+
+    Returns:
+        The scripts, where these alone were asked for.
+
+    Raises:
+        InputError: the engine is not at hand, or takes no unit.
+    """
+    module = _engine(asked.engine)
+    units, options = units_left(run), module.options_of(asked)
+    if asked.dry_run:
+        return str(module.scripts_of(run, units, options))
+    write_engine(run, asked.engine)
+    module.submit(run, units, options)
+    return None
+
+
+def write_engine(run: RunFolder, name: Name) -> None:
+    """Write down who places the units of a run from now on."""
+    write_text(run.engine, EngineRecord(engine=name).model_dump_json(indent=1))
+
+
+def read_engine(run: RunFolder) -> Name | None:
+    """Read who places the units of a run; None where they were never given to an engine.
+
+    Raises:
+        RunFolderError: the file is malformed.
+    """
+    record = read_model(run.engine, EngineRecord, "delete it: it says only who places the units")
+    return None if record is None else record.engine
+
+
+def cancel_units(run: RunFolder) -> tuple[str, ...] | None:
+    """Take back what an engine was given, and stop what runs; None where this has to be done by hand.
+
+    Returns:
+        Names of the units that were taken back.
+    """
+    name = read_engine(run)
+    if name is None or name == "local":
+        return None
+    taken_back = getattr(_engine(name), "cancel", None)
+    return None if taken_back is None else tuple(taken_back(run))
+
+
+def _engine(name: Name) -> ModuleType:
+    try:
+        return import_module(f"autoseg.work.engines.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"autoseg.work.engines.{name}":
+            raise
+        raise InputError(f"--engine {name}: this release has none of this name; use --engine local") from None

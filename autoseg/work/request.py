@@ -1,0 +1,84 @@
+"""`work/request.json`: what a person asked of `autoseg run`, so that every unit of work does it on any machine."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from autoseg.errors import RunFolderError
+from autoseg.files import FileModel, read_model, write_text
+from autoseg.names import PlainName
+from autoseg.plan.bounds import MOST_DEVICES
+from autoseg.plan.configuration import Architecture
+from autoseg.run_folder.paths import RunFolder
+
+MOST_PARTS = 1_000
+"""Preprocessing and predictions are divided into at most so many parts."""
+
+
+class Request(FileModel):
+    """Options of `autoseg run`; None where the person left the choice to autoseg.
+
+    Args:
+        dataset: whole path of the raw data set; None = it was a table in memory, which no other process has.
+        configurations: names of the configurations; empty = the default, which follows from the plan.
+        folds: number of folds of each; None = as `splits.json` has them.
+        parts: number of parts in which the cases of each configuration are prepared.
+        at_once: number of folds that are trained at the same time, over all machines; the time budget is wall time.
+        ct: names of the channels that are CT.
+        spacing: size of the pixels of pictures in mm.
+        align: sequence onto which the others are moved.
+        time_budget: time for the whole run in seconds.
+        memory: memory in GB that the plan is made for, or `auto`.
+        device: where to compute.
+        devices: devices that train side by side on this machine.
+        architecture: kind of U-Net.
+        workers: number of cases that are worked on at once.
+        threads: number of threads that compute on a CPU.
+        epochs: number of epochs of each fold.
+        selects: whether what predicts is chosen at the end.
+        trust_times: whether files whose size and time are as they were are not read again.
+        follow_links: whether links in the RUN folder may lead out of it.
+    """
+
+    schema_version: Literal[1] = 1
+    dataset: str | None
+    configurations: tuple[PlainName, ...] = ()
+    folds: int | None = Field(default=None, ge=2, le=1_000)
+    parts: int = Field(default=1, ge=1, le=MOST_PARTS)
+    at_once: int = Field(default=1, ge=1, le=MOST_DEVICES)
+    ct: tuple[str, ...] | None = None
+    spacing: tuple[float, ...] | None = None
+    align: str | None = None
+    time_budget: float | None = Field(default=None, gt=0)
+    memory: float | Literal["auto"] | None = None
+    device: str = "auto"
+    devices: tuple[str, ...] | None = None
+    architecture: Architecture | None = None
+    workers: int | None = Field(default=None, ge=1)
+    threads: int | None = Field(default=None, ge=1)
+    epochs: int | None = Field(default=None, ge=1)
+    selects: bool = True
+    trust_times: bool = False
+    follow_links: bool = False
+
+
+def write_request(run: RunFolder, request: Request) -> None:
+    """Write `work/request.json`, atomically; one that is equal is left as it is."""
+    try:
+        if read_request(run) == request:
+            return
+    except RunFolderError:
+        # of another release, or damaged; the person asks anew
+        pass
+    write_text(run.request, request.model_dump_json(indent=1))
+
+
+def read_request(run: RunFolder) -> Request | None:
+    """Read `work/request.json`; None where nobody asked, as in RUN folders of earlier releases.
+
+    Raises:
+        RunFolderError: the file is malformed; the message names the file and the field.
+    """
+    return read_model(run.request, Request, "give `autoseg run` again, which writes it anew")

@@ -1,0 +1,160 @@
+"""How far a unit of work is, from the files in the RUN folder alone, whoever did it and on whatever machine.
+
+Where a person ran `autoseg train` by hand, or an earlier release made the RUN folder, the results alone tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from autoseg.run_folder.lock_holder import PATIENCE, Watch
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.report_folder import report_folder
+from autoseg.run_folder.splits import cases_of, read_splits
+from autoseg.work.tries import STOPPED, Try, made_from_now, read_tries
+from autoseg.work.unit import Unit
+from autoseg.work.units import prepared_by, reported_by, scope_of, trained_in, units_of
+
+KILLED = "its process ended without a word: it was killed, or its machine was switched off"
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a unit is.
+
+    Args:
+        word: `waiting` for other units, `ready` to begin or to go on, `running`, `done`, or `failed` in its last try.
+        where: process and machine of a unit that runs; empty otherwise.
+        since: local time of that machine at which it began; None = unknown.
+        why: what a failed unit said last; of a waiting one, what it waits for.
+        log: file of what its last try printed; None = unknown.
+        tries: number of tries so far.
+        heard: whether the process was seen to live; False where it is one of another machine that was looked at once.
+    """
+
+    word: Literal["waiting", "ready", "running", "done", "failed"]
+    where: str = ""
+    since: str | None = None
+    why: str = ""
+    log: str | None = None
+    tries: int = 0
+    heard: bool = True
+
+
+class States:
+    """Tells how far the units of a run are; what several units ask is read once.
+
+    Args:
+        run: RUN folder.
+        watch: knows which holders of locks live; None = a new one, which believes that those of other machines do.
+    """
+
+    def __init__(self, run: RunFolder, watch: Watch | None = None) -> None:
+        self._run, self._watch = run, watch or Watch(PATIENCE)
+        self._prepared: dict[str, bool] = {}
+
+    def of(self, unit: Unit) -> State:
+        """State of a unit."""
+        tries = read_tries(self._run, unit.name)
+        last = tries.last[-1] if tries.last else None
+        log = None if last is None else last.log
+        if self.is_done(unit):
+            return State("done", log=log, tries=tries.count)
+        for place in self.places(unit):
+            if (holder := self._watch.living(place)) is not None:
+                heard = self._watch.was_heard(place)
+                return State("running", holder.told, _since(last), log=log, tries=tries.count, heard=heard)
+        if last is not None and last.exit not in (0, STOPPED):
+            return State("failed", why=last.message or KILLED, log=log, tries=tries.count)
+        if left := [name for name in unit.waits_for if not self.is_done_by_name(name)]:
+            return State("waiting", why=f"for {_some(left)}", log=log, tries=tries.count)
+        return State("ready", log=log, tries=tries.count)
+
+    def is_done(self, unit: Unit) -> bool:
+        """Whether the results of a unit are there."""
+        run = self._run
+        if unit.kind == "plan":
+            return run.plan.exists() and run.splits.exists()
+        if unit.kind == "train":
+            return run.is_finished(*trained_in(unit))
+        if unit.kind == "report":
+            return (report_folder(run, reported_by(unit)) / "report.html").exists() and self._reports(reported_by(unit))
+        if unit.kind == "select":
+            return run.selected.exists() or self._ended_well(unit)
+        if unit.kind == "prepare":
+            return self._ended_well(unit) or self._is_prepared(prepared_by(unit)[0])
+        return self._ended_well(unit)
+
+    def is_done_by_name(self, name: str) -> bool:
+        """As `is_done`, of the unit of a name."""
+        return name not in self._units or self.is_done(self._units[name])
+
+    def places(self, unit: Unit) -> tuple[Path, ...]:
+        """Places whose locks the process holds that does a unit."""
+        run, own = self._run, self._run.work / unit.name
+        if unit.kind == "plan":
+            return own, run.plan
+        if unit.kind == "train":
+            return own, run.fold(*trained_in(unit))
+        if unit.kind == "prepare":
+            return own, run.preprocessed(self._source(prepared_by(unit)[0]))
+        return (own,)
+
+    @cached_property
+    def _units(self) -> Mapping[str, Unit]:
+        return {unit.name: unit for unit in units_of(self._run)}
+
+    def _ended_well(self, unit: Unit) -> bool:
+        """Whether a try ended well with the plan and the data set as they now are."""
+        made_from = read_tries(self._run, unit.name).made_from
+        return made_from is not None and made_from == self._made_from
+
+    @cached_property
+    def _made_from(self) -> str | None:
+        return made_from_now(self._run)
+
+    def _reports(self, name: str) -> bool:
+        """Whether all folds are finished whose results the report shows."""
+        return all(self._run.is_finished(name, fold) for fold in range(scope_of(self._run).folds))
+
+    def _source(self, name: str) -> str:
+        plan = scope_of(self._run).plan
+        return name if plan is None or name not in plan.configurations else plan.preprocessed_as(name)
+
+    def _is_prepared(self, name: str) -> bool:
+        """Whether each case of the folds is preprocessed as the plan now says."""
+        if name not in self._prepared:
+            self._prepared[name] = self._looks_prepared(name)
+        return self._prepared[name]
+
+    def _looks_prepared(self, name: str) -> bool:
+        from planner.preprocess import follows_plan
+
+        plan = scope_of(self._run).plan
+        if plan is None or name not in plan.configurations or not self._run.splits.exists():
+            return False
+        folders = (self._run.case(plan.preprocessed_as(name), case) for case in cases_of(read_splits(self._run.splits)))
+        return all(follows_plan(folder, plan, name) for folder in folders)
+
+
+def state_of(run: RunFolder, unit: Unit) -> State:
+    """Return how far a unit is, from the files in the RUN folder alone."""
+    return States(run).of(unit)
+
+
+def units_left(run: RunFolder) -> tuple[Unit, ...]:
+    """Return the units of a run that are not done, each after those that it waits for."""
+    states = States(run)
+    return tuple(unit for unit in units_of(run) if not states.is_done(unit))
+
+
+def _since(last: Try | None) -> str | None:
+    return None if last is None or last.ended is not None else last.started
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

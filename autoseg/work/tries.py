@@ -1,0 +1,178 @@
+"""`work/UNIT.json`: every try of a unit of work: where, when by the clock of that machine, and how it ended."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from autoseg.errors import (
+    AutosegError,
+    LockTakenOver,
+    NotEnoughMemory,
+    OtherPace,
+    OutOfMemory,
+    RunFolderError,
+    WorkerDied,
+)
+from autoseg.files import FileModel, read_model, write_text
+from autoseg.run_folder.lock import LockedByAnother, locked_briefly
+from autoseg.run_folder.paths import RunFolder
+
+STOPPED = 75
+"""Exit status of a unit that was stopped cleanly: the same command goes on."""
+
+KEPT = 20
+"""So many of the last tries are kept."""
+
+LONGEST_MESSAGE = 2_000
+
+
+class Try(FileModel):
+    """One try of a unit.
+
+    Args:
+        host: name of the machine.
+        process: number of the process on it.
+        started: local time of that machine, for people; no time is computed from it.
+        ended: local time of its end; None = it has not ended, or was killed.
+        exit: exit status; None = it has not ended, or was killed.
+        message: last message of a try that did not end well.
+        log: file of what it printed, as the engine said; None = none was given.
+    """
+
+    host: str
+    process: int
+    started: str
+    ended: str | None = None
+    exit: int | None = None
+    message: str = ""
+    log: str | None = None
+
+
+class Tries(FileModel):
+    """Content of `work/UNIT.json`.
+
+    Args:
+        count: number of all tries so far.
+        last: the last of them, in order.
+        made_from: digest of the plan and the data set's record that the last try which succeeded began with.
+    """
+
+    schema_version: Literal[1] = 1
+    count: int = Field(default=0, ge=0)
+    last: tuple[Try, ...] = ()
+    made_from: str | None = None
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A try that has begun.
+
+    Args:
+        as_begun: its record.
+        made_from: digest of the plan and the data set's record at its begin; None = there was no plan.
+    """
+
+    as_begun: Try
+    made_from: str | None
+
+
+def read_tries(run: RunFolder, unit: str) -> Tries:
+    """Read the tries of a unit; one that nobody has tried has none.
+
+    A damaged file is forgotten: nothing but what is shown depends on it.
+    """
+    try:
+        return read_model(run.tries(unit), Tries, "") or Tries()
+    except RunFolderError:
+        return Tries()
+
+
+@contextmanager
+def tried(run: RunFolder, unit: str, log: str | None = None) -> Iterator[None]:
+    """Record the block as a try of a unit: its begin at once, and its end however it comes, but by a kill.
+
+    Args:
+        run: RUN folder.
+        unit: name of the unit.
+        log: file of what it prints; None = unknown.
+    """
+    begun = begin_try(run, unit, log)
+    try:
+        yield
+    except BaseException as error:
+        end_try(run, unit, begun, status_of(error), str(error) or type(error).__name__)
+        raise
+    end_try(run, unit, begun, 0)
+
+
+def begin_try(run: RunFolder, unit: str, log: str | None = None) -> Begun:
+    """Record that a try begins; arguments as in `tried`."""
+    begun = Begun(Try(host=platform.node(), process=os.getpid(), started=_now(), log=log), made_from_now(run))
+    # on a full disk the unit itself fails, with a message of its own
+    with suppress(OSError, RunFolderError):
+        _write(run, unit, begun.as_begun, None)
+    return begun
+
+
+def end_try(run: RunFolder, unit: str, begun: Begun, status: int, message: str = "") -> None:
+    """Record how a try ended.
+
+    Args:
+        run: RUN folder.
+        unit: name of the unit.
+        begun: what was recorded when it began.
+        status: exit status.
+        message: what is told of a try that did not end well.
+    """
+    ended = begun.as_begun.changed(ended=_now(), exit=status, message=message[:LONGEST_MESSAGE])
+    with suppress(OSError, RunFolderError):
+        made_from = (begun.made_from or made_from_now(run)) if status == 0 else None
+        _write(run, unit, ended, begun.as_begun, made_from=made_from)
+
+
+def made_from_now(run: RunFolder) -> str | None:
+    """Digest of the plan and the data set's record as they are now; None where there is no plan."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path in (run.plan, run.dataset):
+        try:
+            digest.update(path.read_bytes())
+        except OSError:
+            return None
+    return digest.hexdigest()
+
+
+def _write(run: RunFolder, unit: str, now: Try, before: Try | None, made_from: str | None = None) -> None:
+    """Add a try, or replace it by how it ended."""
+    with locked_briefly(run.tries(unit)):
+        tries = read_tries(run, unit)
+        last = tuple(one for one in tries.last if one != before)
+        written = tries.changed(
+            count=tries.count + (before is None),
+            last=(*last, now)[-KEPT:],
+            made_from=made_from or tries.made_from,
+        )
+        write_text(run.tries(unit), written.model_dump_json(indent=1))
+
+
+def status_of(error: BaseException) -> int:
+    """Exit status of a unit that ends with an error: 2 where the user has to mend something first."""
+    if isinstance(error, KeyboardInterrupt | LockedByAnother | LockTakenOver | OtherPace):
+        # another process goes on, or this one does so by another plan
+        return STOPPED
+    if isinstance(error, NotEnoughMemory | OutOfMemory | WorkerDied) or not isinstance(error, AutosegError):
+        return 1
+    # above 128: a signal that training answered by saving its state
+    return STOPPED if error.exit_status > 128 else error.exit_status
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")

@@ -1,0 +1,240 @@
+"""The units of work of a run, from what was asked for and, once it exists, the plan.
+
+Before there is a plan, the configurations and the number of folds that were asked for say which units there will be.
+What a unit takes is then not known, but for what the person says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from autoseg.dataset.fingerprint import read_fingerprint
+from autoseg.errors import InputError, RunFolderError
+from autoseg.plan.configuration import Configuration
+from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS, DEFAULT_FOLDS
+from autoseg.plan.plan import Plan, default_configurations, read_plan
+from autoseg.run_folder.finished_fold import read_finished_folds
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.splits import read_splits
+from autoseg.run_folder.step_costs import read_step_costs
+from autoseg.run_folder.time_spent import read_time_spent
+from autoseg.run_folder.timed_stage import Stage
+from autoseg.work.request import Request, read_request
+from autoseg.work.unit import Needs, Unit
+
+CORES = 4
+"""Cores of a unit where neither the person nor the plan's measurements name a number of threads."""
+
+SECONDS_TO_BEGIN = 60.0
+"""Seconds that a unit takes to start, to load torch and to open its cases, on a slow file system."""
+
+BESIDE_THE_MODEL_BYTES = 4 * 2**30
+"""Memory of a training on a CPU beside what the plan has for the network: the interpreter, and cases in validation."""
+
+A_PATCH_WORKER_BYTES = 2 * 2**30
+"""Main memory of a training on a GPU for each core: a process that draws patches."""
+
+SHARE_OF_READING = 4.0
+"""Preparing a case takes at most so many times as long as measuring its fingerprint, which reads it too."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a run has to do.
+
+    Args:
+        request: what the person asked for; where nobody asked, as in RUN folders of earlier releases, the defaults.
+        plan: plan; None = there is none yet.
+        configurations: configurations that are trained.
+        folds: number of folds of each.
+    """
+
+    request: Request
+    plan: Plan | None
+    configurations: tuple[str, ...]
+    folds: int
+
+
+def scope_of(run: RunFolder) -> Scope:
+    """Read what a run has to do.
+
+    Raises:
+        RunFolderError: the folder holds neither a plan nor what somebody asked for, or a file is malformed.
+        PlanError: the plan or the folds are malformed.
+    """
+    request, plan = read_request(run), read_plan(run.plan) if run.plan.exists() else None
+    if request is None and plan is None:
+        raise RunFolderError(f"{run.path}: holds no plan and nothing that was asked for; `autoseg run` makes both")
+    folds = len(read_splits(run.splits)) if run.splits.exists() else None
+    asked = request or Request(dataset=None)
+    names = asked.configurations
+    if not names:
+        trained = run.configurations_with_models() if request is None and plan is not None else ()
+        known = tuple(name for name in trained if plan is not None and name in plan.configurations)
+        names = known or (DEFAULT_CONFIGURATIONS if plan is None else default_configurations(plan))
+    return Scope(asked, plan, names, folds or asked.folds or DEFAULT_FOLDS)
+
+
+def units_of(run: RunFolder) -> tuple[Unit, ...]:
+    """Return the units of work of a run, each after those that it waits for.
+
+    Raises:
+        RunFolderError, PlanError: as `scope_of`.
+    """
+    scope = scope_of(run)
+    needs, parts = _Needing(run, scope), scope.request.parts
+    units = [Unit("plan", "plan", needs.of_planning(), ())]
+    trainings: list[str] = []
+    for name in scope.configurations:
+        prepared = tuple(prepare_unit(name, part, parts) for part in range(parts))
+        units += [Unit(unit, "prepare", needs.of_preparing(name), ("plan",)) for unit in prepared]
+        for fold in range(scope.folds):
+            trainings.append(train_unit(name, fold))
+            units.append(Unit(trainings[-1], "train", needs.of_training(name, fold), prepared))
+    if scope.request.selects:
+        units.append(Unit("select", "select", needs.of_the_rest(), tuple(trainings)))
+    for name in scope.configurations:
+        of_one = tuple(train_unit(name, fold) for fold in range(scope.folds))
+        waits_for = (*of_one, "select") if scope.request.selects else of_one
+        units.append(Unit(report_unit(name), "report", needs.of_the_rest(), waits_for))
+    return tuple(units)
+
+
+def unit_named(units: Sequence[Unit], name: str) -> Unit:
+    """Return the unit of a name.
+
+    Raises:
+        InputError: there is none; the message lists them.
+    """
+    found = next((unit for unit in units if unit.name == name), None)
+    if found is None:
+        raise InputError(f"{name}: there is no such unit of work; there are {', '.join(unit.name for unit in units)}")
+    return found
+
+
+def prepare_unit(configuration: str, part: int, parts: int) -> str:
+    """Name of the unit that prepares a part of the cases of a configuration."""
+    return f"prepare-{configuration}-{part}of{parts}"
+
+
+def train_unit(configuration: str, fold: int) -> str:
+    """Name of the unit that trains a fold of a configuration."""
+    return f"train-{configuration}-fold_{fold}"
+
+
+def report_unit(configuration: str) -> str:
+    """Name of the unit that writes the report of a configuration."""
+    return f"report-{configuration}"
+
+
+def prepared_by(unit: Unit) -> tuple[str, int, int]:
+    """Configuration, number of the part and number of parts of a unit that prepares cases."""
+    name, _, numbers = unit.name.removeprefix("prepare-").rpartition("-")
+    part, _, parts = numbers.partition("of")
+    return name, int(part), int(parts)
+
+
+def trained_in(unit: Unit) -> tuple[str, int]:
+    """Configuration and number of the fold of a unit that trains."""
+    name, _, fold = unit.name.removeprefix("train-").rpartition("-fold_")
+    return name, int(fold)
+
+
+def reported_by(unit: Unit) -> str:
+    """Configuration of a unit that writes a report."""
+    return unit.name.removeprefix("report-")
+
+
+class _Needing:
+    """What units need, from what was measured so far; None stands for what is not known.
+
+    Args:
+        run: RUN folder with the measurements.
+        scope: what the run has to do.
+    """
+
+    def __init__(self, run: RunFolder, scope: Scope) -> None:
+        self._run, self._scope, self._plan = run, scope, scope.plan
+        self._costs = read_step_costs(run) if scope.plan is not None else None
+        measured = None if self._costs is None else self._costs.threads
+        self._cores = scope.request.threads or (measured if self._on_cpu else None) or CORES
+        self._gpus = int(self._device.startswith("cuda"))
+        self._seconds = {name: self._seconds_of_a_fold(name) for name in scope.configurations}
+
+    @property
+    def _device(self) -> str:
+        return self._scope.request.device if self._plan is None else self._plan.device
+
+    @property
+    def _on_cpu(self) -> bool:
+        return not self._device.startswith(("cuda", "mps"))
+
+    def of_planning(self) -> Needs:
+        """Planning measures training steps on the device that trains."""
+        return Needs(self._scope.request.workers or self._cores, None, self._gpus, None)
+
+    def of_preparing(self, name: str) -> Needs:
+        """One part of the preparation of the cases of a configuration."""
+        cores = self._scope.request.workers or self._cores
+        if self._plan is None or not self._run.fingerprint.exists():
+            return Needs(cores, None, 0, None)
+        reading = read_time_spent(self._run).of(Stage("fingerprint"))
+        seconds = SECONDS_TO_BEGIN + SHARE_OF_READING * reading / self._scope.request.parts if reading else None
+        return Needs(cores, cores * self._largest_case(name), 0, seconds)
+
+    def of_training(self, name: str, fold: int) -> Needs:
+        """Training of one fold, and the prediction of its validation cases."""
+        memory = None
+        if self._plan is not None:
+            network = int(self._plan.memory_gb * 2**30)
+            on_cpu, beside = network + BESIDE_THE_MODEL_BYTES, self._cores * A_PATCH_WORKER_BYTES
+            memory = on_cpu if self._on_cpu else BESIDE_THE_MODEL_BYTES + beside
+        return Needs(self._cores, memory, self._gpus, self._seconds[name])
+
+    def of_the_rest(self) -> Needs:
+        """Selection and reports, which the processors compute."""
+        return Needs(self._cores, None, 0, None)
+
+    def _largest_case(self, name: str) -> int:
+        """Bytes of memory that preparing the largest case takes."""
+        # imports the readers of images, which take long
+        from autoseg.image.geometry import Geometry
+        from planner.preprocess import bytes_needed
+
+        plan, eye = self._plan, ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+        assert plan is not None
+        planned = name if name in plan.configurations else next(iter(plan.configurations))
+        cases = read_fingerprint(self._run.fingerprint).cases
+        grids = (Geometry(case.shape, case.spacing, (0.0, 0.0, 0.0), eye) for case in cases)
+        return max(bytes_needed(grid, plan, planned) for grid in grids)
+
+    def _seconds_of_a_fold(self, name: str) -> float | None:
+        """Seconds of a fold: as the folds that are finished took, else as planned, else by the measured steps."""
+        if self._plan is None or name not in self._plan.configurations:
+            return None
+        configuration = self._plan.configuration(name)
+        training = configuration.training
+        finished = read_finished_folds(self._run, name, range(self._scope.folds)).values()
+        took = [one.seconds_training + one.seconds_validation for one in finished]
+        if took:
+            return SECONDS_TO_BEGIN + max(took)
+        validation = training.validation_seconds or 0.0
+        if training.seconds is not None and self._scope.request.epochs is None:
+            return SECONDS_TO_BEGIN + training.seconds + validation
+        step = self._measured_step(configuration)
+        if step is None:
+            return None
+        epochs = self._scope.request.epochs
+        steps = training.iterations if epochs is None else epochs * training.iterations_per_epoch
+        return SECONDS_TO_BEGIN + steps * step + validation
+
+    def _measured_step(self, configuration: Configuration) -> float | None:
+        """Measured seconds of the step that was planned; None where none was measured."""
+        if self._costs is None or self._costs.counted:
+            return None
+        of_this = (configuration.patch_size, configuration.batch_size, configuration.network)
+        for step in reversed(self._costs.steps):
+            if (step.patch_size, step.batch_size, step.network) == of_this and step.seconds is not None:
+                return step.seconds
+        return None
