@@ -9,7 +9,10 @@ import socket
 import sys
 
 PORTS = ("metrics_agent_port", "dashboard_agent_listen_port", "runtime_env_agent_port", "metrics_export_port")
-"""Ports of a node's helpers. Ray gives up a node whose helpers have not told theirs within 15 s, as on a busy machine."""
+"""Ports of a node's helpers. Ray waits 15 s for helpers that choose their own, too short if a machine is busy."""
+
+SOON_KNOWN = {"health_check_period_ms": 1000, "health_check_failure_threshold": 4}
+"""A node that is lost is known within seconds instead of a quarter of a minute."""
 
 
 def free_ports() -> dict[str, int]:
@@ -26,13 +29,10 @@ def free_ports() -> dict[str, int]:
 def main() -> None:
     mode, nodes = sys.argv[1], int(sys.argv[2])
     os.environ["RAY_AUTH_MODE"] = mode
-    # a node that is lost is known within seconds instead of a quarter of a minute
-    os.environ["RAY_health_check_period_ms"] = "1000"
-    os.environ["RAY_health_check_failure_threshold"] = "4"
     from ray.cluster_utils import Cluster
 
     few_helpers = {"num_cpus": 1, "include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
-    cluster = Cluster(initialize_head=True, head_node_args=few_helpers | free_ports())
+    cluster = Cluster(initialize_head=True, head_node_args=few_helpers | free_ports() | {"_system_config": SOON_KNOWN})
     try:
         for _ in range(nodes - 1):
             cluster.add_node(**few_helpers, **free_ports())

@@ -8,8 +8,8 @@ from typing import Literal
 
 from autoseg.work.unit import Unit
 
-DONE, REFUSED, STOPPED = 0, 2, 75
-"""Exit statuses of a unit that mean that it is done, cannot be done by trying again, and was stopped cleanly."""
+DONE, REFUSED = 0, 2
+"""Exit statuses of a unit that is done, and of one that trying again does not help."""
 
 
 @dataclass(frozen=True)

@@ -1,178 +1,106 @@
 """`--engine ray[=ADDRESS]`: Ray places the units of work on the nodes of a cluster, as tasks with what each needs.
 
-A task starts `autoseg work RUN UNIT` on its node and waits for its end. Ray decides where and when. This process stays
-until the end: it places what waits for nothing any more, places anew what was lost with a node or failed, as often as
-was set, and shows how far all are, as the RUN folder tells.
+Commands and small results go through Ray; images, models and all that a unit makes stay in the RUN folder.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
-from rich.console import Console
-
-from autoseg.errors import InputError, PartialFailure
+from autoseg.files import write_text
+from autoseg.run_folder.lock import locked
+from autoseg.run_folder.lock_holder import Watch
 from autoseg.run_folder.paths import RunFolder
 from autoseg.terminal import open_console
-from autoseg.work.engines import ray_node
-from autoseg.work.engines.ledger import REFUSED, Ended, Ledger, told_failures
+from autoseg.work.engine import Asked
+from autoseg.work.engines.ledger import Ledger
 from autoseg.work.engines.ray_cluster import cluster
-from autoseg.work.engines.ray_nodes import Node, check_nodes, cores_for, nodes_of_cluster
-from autoseg.work.engines.unit_lines import UnitLines, shown
+from autoseg.work.engines.ray_run import RayRun
+from autoseg.work.engines.unit_lines import RunningInRun, shown
+from autoseg.work.state import units_left
 from autoseg.work.unit import Unit
+from autoseg.work.units import units_of
 
-SECONDS_BETWEEN_LOOKS = 0.25
-"""A stop that the person asks for is answered after this time at most."""
-
-
-@dataclass(frozen=True)
-class RayOptions:
-    """What the person chose for the engine.
-
-    Args:
-        address: address of a cluster that is there; None = one is started on this machine.
-        insecure: whether a cluster may be used that demands no token.
-        retries: number of times that a unit is tried again.
-    """
-
-    address: str | None = None
-    insecure: bool = False
-    retries: int = 2
+SECONDS_BETWEEN_LOOKS = 1.0
 
 
-@dataclass
-class RayRun:
-    """The units of a run on the cluster that this process is connected to.
+def options_of(asked: Asked) -> Asked:
+    """Return what the person asked of this engine; it needs no other form."""
+    return asked
+
+
+def submit(run: RunFolder, units: Sequence[Unit], options: Asked) -> None:
+    """Do units on a Ray cluster; returns once all are done.
 
     Args:
-        run: RUN folder, which all nodes see.
-        ledger: the units, by where they stand.
-        arguments: arguments of `autoseg` that do a unit.
-        units_now: reads the units again, since those after the plan follow from it.
-        console: console for messages to the user.
-        lines: display of the units that run; None = none.
+        run: RUN folder, on a disk that all nodes see under the same path.
+        units: units that are not done.
+        options: what the person asked of the engine.
+
+    Raises:
+        InputError: Ray is missing; the cluster is open, out of reach or takes another token; nodes differ.
+        LockedByAnother: another process places units of this run.
+        TrainingStopped: the person asked for a stop; every unit has saved its state.
+        PartialFailure: units failed; all that did not wait for them are done.
+    """
+    with locked(_place(run), "placing units of work by Ray"):
+        _cancelled(run).unlink(missing_ok=True)
+        left = {unit.name for unit in units}
+        done = {unit.name for unit in units_of(run)} - left
+        ledger = Ledger(tuple(units), options.retries, done)
+        with cluster(options.address, insecure=options.insecure), shown(RunningInRun(run)) as lines:
+            RayRun(
+                run,
+                ledger,
+                lambda name, log: ("work", str(run.path.absolute()), name, "--log", str(log)),
+                lambda: units_of(run),
+                _Cancelled(run).is_asked,
+                lines,
+                open_console(),
+            ).work()
+
+
+def cancel(run: RunFolder) -> tuple[str, ...]:
+    """Ask the process that places the units to stop, wherever it runs, and wait until every unit has saved its state.
+
+    Returns:
+        Names of the units that are not done.
+    """
+    watch = Watch()
+    if watch.living(_place(run)) is not None:
+        write_text(_cancelled(run), "")
+        while watch.living(_place(run)) is not None:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        _cancelled(run).unlink(missing_ok=True)
+    return tuple(unit.name for unit in units_left(run))
+
+
+class _Cancelled:
+    """Whether somebody asked for a stop by `autoseg cancel`; the disk is asked once in a while.
+
+    Args:
+        run: RUN folder.
     """
 
-    run: RunFolder
-    ledger: Ledger
-    arguments: Callable[[Unit], tuple[str, ...]]
-    units_now: Callable[[], Sequence[Unit]]
-    console: Console
-    lines: UnitLines | None = None
-    _placed: dict[Any, Unit] = field(default_factory=dict)
-    _nodes: list[Node] = field(default_factory=list)
+    def __init__(self, run: RunFolder) -> None:
+        self._file, self._next, self._asked = _cancelled(run), 0.0, False
 
-    def work(self) -> None:
-        """Do every unit that is not done.
-
-        Raises:
-            TrainingStopped: the person asked for a stop; every unit has saved its state.
-            PartialFailure: units failed; all that did not wait for them are done.
-            InputError: nodes differ from this process, or none has what a unit needs.
-        """
-        from trainer.stop_request import StopRequest, TrainingStopped
-
-        self._nodes = nodes_of_cluster()
-        check_nodes(self.run, self._nodes)
-        for unit in self.ledger.units:
-            cores_for(unit, self._nodes)
-        with StopRequest() as stop:
-            while stop.number is None:
-                for unit in self.ledger.take_ready():
-                    self._place(unit)
-                if not self._placed:
-                    break
-                self._wait()
-            else:
-                self._stop_all()
-        if stop.number is not None:
-            raise TrainingStopped("Stopped; what is finished is kept, and the same command goes on.", stop.number)
-        if self.ledger.failed:
-            raise PartialFailure(told_failures(self.ledger))
-
-    def _place(self, unit: Unit) -> None:
-        import ray
-
-        # nodes may have come or gone since; where none is left, Ray waits for one
-        self._nodes = nodes_of_cluster() or self._nodes
-        try:
-            cores = cores_for(unit, self._nodes)
-        except InputError as error:
-            self._end(unit, Ended(REFUSED, why=str(error)))
-            return
-        task = ray.remote(ray_node.do_unit).options(
-            name=unit.name,
-            num_cpus=cores,
-            num_gpus=unit.needs.gpus,
-            memory=unit.needs.memory_bytes,
-            # a try is counted and told here
-            max_retries=0,
-        )
-        log = self.run.work / f"{unit.name}.log"
-        placed = task.remote(self.arguments(unit), str(log.absolute()), ray_node.environment_here())
-        self._placed[placed] = unit
-
-    def _wait(self) -> None:
-        """Answer the units that have ended since, and show those that run."""
-        import ray
-
-        ended, _ = ray.wait(list(self._placed), timeout=SECONDS_BETWEEN_LOOKS)
-        for reference in ended:
-            self._end(self._placed.pop(reference), _how(reference))
-        if self.lines is not None:
-            self.lines.show(unit.name for unit in self._placed.values())
-
-    def _end(self, unit: Unit, ended: Ended) -> None:
-        if self.lines is not None:
-            self.lines.take_away(unit.name)
-        follows = self.ledger.end(unit.name, ended)
-        if follows == "done":
-            self.console.print(f"{unit.name}: done{f' on {ended.where}' if ended.where else ''}")
-            if unit.kind == "plan":
-                self.ledger.units = tuple(self.units_now())
-            return
-        tries, most = self.ledger.tries[unit.name], self.ledger.retries + 1
-        what = f"placed anew, try {tries + 1} of {most}" if follows == "again" else "given up; the others go on"
-        self.console.print(f"{unit.name}: {ended.told()}; {what}", style="yellow", soft_wrap=True)
-
-    def _stop_all(self) -> None:
-        """Cancel every unit, and wait until each has saved its state; those that wait for a place never begin."""
-        import ray
-
-        open_console(stderr=True).print("Stopping: every unit saves its state.")
-        for reference in self._placed:
-            ray.cancel(reference)
-        while self._placed:
-            ended, _ = ray.wait(list(self._placed), timeout=SECONDS_BETWEEN_LOOKS)
-            for reference in ended:
-                del self._placed[reference]
+    def is_asked(self) -> bool:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + SECONDS_BETWEEN_LOOKS
+            with suppress(OSError):
+                self._asked = self._file.exists()
+        return self._asked
 
 
-def _how(reference: Any) -> Ended:
-    """How a task ended."""
-    import ray
-
-    try:
-        ended: Ended = ray.get(reference)
-    except ray.exceptions.RayError as error:
-        return Ended(None, why=_cause(error))
-    return ended
+def _place(run: RunFolder) -> Path:
+    """Place whose lock the process holds that places the units."""
+    return run.work / "ray"
 
 
-def _cause(error: Exception) -> str:
-    """What Ray says of a task that it lost, in a sentence."""
-    import ray
-
-    lost = ray.exceptions
-    if isinstance(error, lost.OutOfMemoryError):
-        return "Ray ended it, since its node ran out of memory"
-    if isinstance(error, lost.TaskCancelledError):
-        return "it was cancelled"
-    if isinstance(error, lost.NodeDiedError | lost.LocalRayletDiedError):
-        return "its node was lost"
-    if isinstance(error, lost.WorkerCrashedError):
-        return "its process on the node was lost"
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1][:500] if lines else type(error).__name__
+def _cancelled(run: RunFolder) -> Path:
+    """File by which that process is asked to stop."""
+    return run.work / "ray.cancel"

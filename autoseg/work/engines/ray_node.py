@@ -24,6 +24,9 @@ SECONDS_BETWEEN_LOOKS = 0.2
 SECONDS_FOR_A_FILE = 15.0
 """A file that another machine wrote is seen after this time at most, where both share the folder."""
 
+LEASHED = ("-m", "autoseg.work.engines.leash")
+"""Arguments of Python for autoseg in a process that does not outlive its parent."""
+
 PACKAGES = ("torch", "numpy", "SimpleITK")
 """Packages on which results depend most; their versions are compared."""
 
@@ -65,7 +68,7 @@ def do_unit(arguments: Sequence[str], log: str, expected: dict[str, str]) -> End
     if differs := differences(expected, environment_here()):
         return Ended(None, host, f"this node has {differs}")
     with subprocess.Popen(
-        [sys.executable, "-m", "autoseg.work.engines.leash", *arguments],
+        [sys.executable, *LEASHED, *arguments],
         stdin=subprocess.PIPE,
         stdout=_opened(log),
         stderr=subprocess.STDOUT,
