@@ -98,6 +98,13 @@ class Command:
                 command, stdout=file, stderr=file, env=environment(**ray), cwd=ROOT, start_new_session=True
             )
 
+    def __enter__(self) -> "Command":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+
     def wait(self) -> tuple[int, str]:
         """Exit status, and all that it printed, on one line."""
         status = self.process.wait(600)
@@ -168,26 +175,25 @@ def test_stopped_and_robbed_of_a_node_it_ends_with_the_bits_of_a_run_alone(tmp_p
     write_splits(run.splits, (Split(train=cases[:2], val=cases[2:]), Split(train=cases[2:], val=cases[:2])))
 
     # Ctrl-C of a terminal reaches the whole group of processes
-    command = Command(dataset, run, f"ray={address}", RAY_AUTH_TOKEN=token)
-    command.until(lambda: in_the_middle(run) is not None)
-    os.killpg(command.process.pid, signal.SIGINT)
-    status, told = command.wait()
+    with Command(dataset, run, f"ray={address}", RAY_AUTH_TOKEN=token) as command:
+        command.until(lambda: in_the_middle(run) is not None)
+        os.killpg(command.process.pid, signal.SIGINT)
+        status, told = command.wait()
     assert status == 130 and "Stopping: every unit saves its state" in told, told
     assert trainings() == []
-    begun = [epochs_done(run, fold) for fold in (0, 1)]
     assert not (run.is_finished("3d", 0) and run.is_finished("3d", 1)), "the stop came too late to show anything"
 
     # a node is switched off while it trains
-    command = Command(dataset, run, f"ray={address}", RAY_AUTH_TOKEN=token)
-    command.until(lambda: in_the_middle(run, away_from_head=True) is not None)
-    victim = in_the_middle(run, away_from_head=True)
-    unit = f"train-3d-fold_{fold_of(victim)}"
-    kill_node(raylet_of(victim))
-    status, told = command.wait()
+    with Command(dataset, run, f"ray={address}", RAY_AUTH_TOKEN=token) as command:
+        command.until(lambda: in_the_middle(run, away_from_head=True) is not None)
+        victim = in_the_middle(run, away_from_head=True)
+        unit = f"train-3d-fold_{fold_of(victim)}"
+        kill_node(raylet_of(victim))
+        status, told = command.wait()
     assert status == 0, told
     assert f"{unit}: its node was lost; placed anew, try 2 of 3" in told
     assert units_left(run) == () and (run.report / "report.html").exists()
-    assert read_tries(run, unit).count >= 2 and max(begun) > 0
+    assert read_tries(run, unit).count >= 2
 
     alone = RunFolder(tmp_path / "alone")
     others = ("models", "cross_validation", "report", "work")
@@ -195,9 +201,64 @@ def test_stopped_and_robbed_of_a_node_it_ends_with_the_bits_of_a_run_alone(tmp_p
     for fold in (0, 1):
         autoseg.train(alone.path, fold=fold, epochs=EPOCHS, threads=1, device="cpu")
         assert same_weights(run, alone, fold)
-    assert not same_weights_of_folds(run)
 
 
-def same_weights_of_folds(run: RunFolder) -> bool:
-    a, b = load_file(run.weights("3d", 0)), load_file(run.weights("3d", 1))
-    return all(torch.equal(a[name], b[name]) for name in a)
+def said(program: str, *arguments: str, **ray: str) -> str:
+    """What a program prints that uses the engine's cluster."""
+    done = subprocess.run(
+        [PYTHON, "-c", program, *arguments], env=environment(**ray), cwd=ROOT, capture_output=True, encoding="utf-8"
+    )
+    return on_one_line(done.stdout + done.stderr)
+
+
+CONNECT = """
+import sys
+from autoseg.errors import InputError
+from autoseg.work.engines.ray_cluster import cluster
+try:
+    with cluster(sys.argv[1], insecure="--insecure" in sys.argv):
+        import ray
+        print("connected to", len(ray.nodes()), "nodes")
+except InputError as error:
+    print(error)
+"""
+
+START = """
+import os
+from autoseg.errors import InputError
+from autoseg.work.engines.ray_cluster import answer, cluster
+try:
+    with cluster(None):
+        import ray
+        node, address = ray.nodes()[0], ray.get_runtime_context().gcs_address
+        print(node["NodeManagerAddress"], answer(address, os.environ))
+        print(answer(address, os.environ | {"RAY_AUTH_TOKEN": "wrong"}))
+        print(answer(address, {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}))
+except InputError as error:
+    print(error)
+"""
+
+
+def test_a_cluster_that_demands_a_token_takes_its_own_alone(address, token, tmp_path) -> None:
+    file = tmp_path / "token"
+    file.write_text(token, encoding="utf-8")
+    assert "connected to" in said(CONNECT, address, RAY_AUTH_TOKEN_PATH=str(file))
+    assert "does not take this token, or there is none" in said(CONNECT, address, RAY_AUTH_TOKEN="wrong")
+    assert "does not take this token, or there is none" in said(CONNECT, address, HOME=str(tmp_path))
+    assert "does not take this token, or there is none" in said(CONNECT, address, "--insecure", HOME=str(tmp_path))
+
+
+def test_an_open_cluster_is_refused_unless_insecure(token) -> None:
+    with ray_cluster("disabled", 1) as address:
+        for ray in ({}, {"RAY_AUTH_TOKEN": token}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}):
+            assert "this cluster demands no token" in said(CONNECT, address, **ray)
+        assert "connected to 1 nodes" in said(CONNECT, address, "--insecure")
+    assert "no Ray cluster answers there" in said(CONNECT, "127.0.0.1:1")
+
+
+def test_a_cluster_that_is_started_here_demands_a_token_and_listens_to_this_machine_alone() -> None:
+    for _ in range(TRIES_TO_START):
+        if "could not be started" not in (told := said(START)):
+            assert told == "127.0.0.1 answers refuses refuses"
+            return
+    pytest.skip("Ray could not start on this machine, which may be too busy")

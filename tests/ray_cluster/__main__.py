@@ -11,8 +11,8 @@ import sys
 PORTS = ("metrics_agent_port", "dashboard_agent_listen_port", "runtime_env_agent_port", "metrics_export_port")
 """Ports of a node's helpers. Ray waits 15 s for helpers that choose their own, too short if a machine is busy."""
 
-SOON_KNOWN = {"health_check_period_ms": 1000, "health_check_failure_threshold": 4}
-"""A node that is lost is known within seconds instead of a quarter of a minute."""
+SETTINGS = {"health_check_period_ms": 1000, "health_check_failure_threshold": 4, "worker_niceness": 0}
+"""A node that is lost is known within seconds instead of a quarter of a minute; units do not yield to other tests."""
 
 
 def free_ports() -> dict[str, int]:
@@ -32,7 +32,7 @@ def main() -> None:
     from ray.cluster_utils import Cluster
 
     few_helpers = {"num_cpus": 1, "include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
-    cluster = Cluster(initialize_head=True, head_node_args=few_helpers | free_ports() | {"_system_config": SOON_KNOWN})
+    cluster = Cluster(initialize_head=True, head_node_args=few_helpers | free_ports() | {"_system_config": SETTINGS})
     try:
         for _ in range(nodes - 1):
             cluster.add_node(**few_helpers, **free_ports())

@@ -161,15 +161,22 @@ def _nobody(address: str) -> str:
 def _connected_here() -> Iterator[None]:
     """Start a cluster of this machine alone."""
     ray = _ray_with_token(True)
-    ray.init(
-        address="local",
-        num_cpus=available_cores(),
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="error",
-        # nothing of it listens to other machines
-        _node_ip_address="127.0.0.1",
-    )
+    try:
+        ray.init(
+            address="local",
+            num_cpus=available_cores(),
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="error",
+            # nothing of it listens to other machines
+            _node_ip_address="127.0.0.1",
+        )
+    except Exception as error:
+        # Ray has no class of its own for a node that does not start in time
+        raise InputError(
+            f"--engine ray: Ray could not be started on this machine ({_on_one_line(error)}); try again when it is less "
+            "busy, or use --engine local"
+        ) from None
     try:
         yield
     finally:
@@ -183,11 +190,15 @@ def _connected_to(address: str) -> Iterator[None]:
     try:
         ray.init(address=address, log_to_driver=False, logging_level="error")
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise InputError(f"--engine ray={address}: {' '.join(str(error).split())}") from None
+        raise InputError(f"--engine ray={address}: {_on_one_line(error)}") from None
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _on_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _ray_with_token(token: bool) -> Any:

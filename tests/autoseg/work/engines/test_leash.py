@@ -47,9 +47,9 @@ def start(command, **options) -> subprocess.Popen:
 
 def test_it_is_autoseg_with_its_exit_status() -> None:
     with start([*LEASHED, "--version"]) as process:
-        assert process.communicate()[0].strip() and process.returncode == 0
+        assert process.stdout.read().strip() and process.wait() == 0
     with start([*LEASHED, "work", "no-such-run", "plan"], stderr=subprocess.PIPE) as process:
-        assert "no-such-run" in process.communicate()[1] and process.returncode == 2
+        assert "no-such-run" in process.stderr.read() and process.wait() == 2
 
 
 def test_it_saves_its_state_once_its_parent_lets_go() -> None:
