@@ -28,7 +28,7 @@ from tests.words import on_one_line
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-ray" / "bin" / "python"
-EPOCHS = 8
+EPOCHS = 4
 TRIES_TO_START = 3
 """Ray gives a node half a minute to start, which a busy machine may need more than once."""
 
@@ -91,7 +91,7 @@ class Command:
 
     def __init__(self, dataset: Path, run: RunFolder, engine: str, *more: str, **ray: str) -> None:
         command = [PYTHON, "-m", "autoseg", "run", dataset, "-o", run.path, "--engine", engine, "--no-select"]
-        command += ["--epochs", str(EPOCHS), "--threads", "1", "--workers", "1", "--time-budget", "40s", *more]
+        command += ["--epochs", str(EPOCHS), "--threads", "1", "--workers", "1", "--time-budget", "10s", *more]
         self.told = run.path.with_name(f"told-{time.monotonic_ns()}.txt")
         with self.told.open("w") as file:
             self.process = subprocess.Popen(

@@ -174,8 +174,8 @@ def _connected_here() -> Iterator[None]:
     except Exception as error:
         # Ray has no class of its own for a node that does not start in time
         raise InputError(
-            f"--engine ray: Ray could not be started on this machine ({_on_one_line(error)}); try again when it is less "
-            "busy, or use --engine local"
+            f"--engine ray: Ray could not be started on this machine ({_on_one_line(error)}); try again when it is "
+            "less busy, or use --engine local"
         ) from None
     try:
         yield
