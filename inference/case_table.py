@@ -94,11 +94,18 @@ class CaseTable:
                 after.write()
             self.write()
 
+    @property
+    def waits(self) -> bool:
+        """Whether rows wait to be written."""
+        return bool(self._waiting)
+
     def write(self) -> None:
         """Write what waits; a table without rows is written too."""
         if not self._lists:
             return
-        self.left_out += write_rows(self._folder, self._kind, self._waiting)
+        # another process may have written rows of such a case and died before it told so
+        again = {str(row.cells[0]) for row in self._waiting}
+        self.left_out += write_rows(self._folder, self._kind, self._waiting, without=again)
         self._waiting, self._written_at = [], clock.now()
 
 

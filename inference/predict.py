@@ -11,7 +11,7 @@ reported, and the other cases go on. Outputs are written atomically, so every fi
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
@@ -23,7 +23,7 @@ from rich.progress import Progress
 
 from autoseg.dataset.case import Case
 from autoseg.dataset.fingerprint import read_fingerprint
-from autoseg.errors import AutosegError, InputError
+from autoseg.errors import AutosegError, InputError, LockTakenOver
 from autoseg.machine.device import resolve_device
 from autoseg.machine.overlap import may_overlap, overlapped
 from autoseg.machine.threads import Threads, computing_with
@@ -32,6 +32,7 @@ from autoseg.names import listed, visible
 from autoseg.plan.plan import Plan, read_plan
 from autoseg.results import WrittenFile
 from autoseg.run_folder.lesion_scores import LesionScores
+from autoseg.run_folder.lock_holder import PATIENCE
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.selection import ClassRule, rules_by_class
 from autoseg.terminal import open_console, progress_bar, styled
@@ -52,8 +53,11 @@ from inference.predict_image import (
     prepare_image,
 )
 from inference.predicted_part import limits
+from inference.shared_output import LeftToOthers, SharedOutput, sharing
 from inference.skip_existing import cases_done, left_to_do
 from inference.writers import OutputFormat, writer_for
+
+TO_OTHERS = "left to another process"
 
 
 def predict_cases(
@@ -77,6 +81,8 @@ def predict_cases(
     console: Console | None = None,
     output_format: OutputFormat | None = None,
     wrote: Wrote = lambda file: None,
+    part: tuple[int, int] = (0, 1),
+    patience: float = PATIENCE,
 ) -> tuple[str, ...]:
     """Predict label maps `OUTPUT/CASE.ENDING` in the file format of each input, or in the format that is asked for.
 
@@ -104,6 +110,8 @@ def predict_cases(
         console: prints progress and warnings; None = standard error.
         output_format: format of the predictions; None = that of each input.
         wrote: called with each file once it is written.
+        part: number of the part of the cases that is predicted, from 0, and number of parts.
+        patience: seconds after which a process of another machine, which predicts into the same folder, counts as gone.
 
     Returns:
         One sentence for each case that could not be predicted, with its name.
@@ -149,6 +157,9 @@ def predict_cases(
         done = cases_done(cases, targets, beside, measured)
         cases, targets = left_to_do(cases, targets, done)
         console.print(f"{len(done)} of {len(every_case)} are predicted already and left as they are.")
+    if part[1] > 1:
+        cases, targets = tuple(cases)[part[0] :: part[1]], tuple(targets)[part[0] :: part[1]]
+        console.print(f"Part {part[0] + 1} of {part[1]}: {len(cases)} of {len(every_case)} cases.")
     by_class = rules_by_class(rules, plan.labels)
     if (why := why_not(groups, agreement)) is not None:
         console.print(why)
@@ -176,14 +187,26 @@ def predict_cases(
         wrote(written)
     if models.plan.region is not None:
         console.print(limits(models.plan.region))
+    job = repr((names, folds, rules, mirror, whole_image, output_format, save_probabilities, save_members))
+    job += repr((preview, agreement, plan, [(group.name, len(group.members)) for group in groups])) + _trained(
+        run, names
+    )
     with (
+        sharing(output, job, patience=patience) as shared,
         # entered first, so that its last rows are written last: where they are, a case is done
         measurements,
         table or nullcontext(),
         progress_bar(console) as bar,
         computing_with(threads if where.type == "cpu" else None) as computing,
     ):
-        problems = _predict_each(models, outputs, cases, targets, bar, computing if where.type == "cpu" else None)
+        following = computing if where.type == "cpu" else None
+        target_of = dict(zip((case.name for case in cases), targets, strict=True))
+        problems = _predict_each(models, outputs, cases, target_of, bar, following, shared)
+        _publish(outputs, shared, now=True)
+        others = [case for case, problem in zip(cases, problems, strict=True) if problem == TO_OTHERS]
+        for left in shared.left_behind(others):
+            problems += _predict_each(models, outputs, left, target_of, bar, following, shared)
+            _publish(outputs, shared, now=True)
     for one, kind in ((table, LESIONS), (measurements, MEASUREMENTS)):
         if one is not None and one.left_out:
             console.print(
@@ -199,24 +222,46 @@ def predict_cases(
     wrote(WrittenFile("", "measurements", output / MEASUREMENTS.file))
     console.print(f"Measurements: {output / MEASUREMENTS.file}", soft_wrap=True)
     tell_order(output, {case.name for case in every_case}, fingerprint, console)
-    return tuple(problem for problem in problems if problem is not None)
+    if others:
+        console.print(f"{len(others)} of {len(cases)} are left to other processes that predict into the same folder.")
+    return tuple(problem for problem in problems if problem not in (None, TO_OTHERS))
+
+
+def _publish(outputs: Outputs, shared: SharedOutput, *, now: bool = False) -> None:
+    """Tell other processes of the finished cases once their rows are written."""
+    tables = [table for table in (outputs.lesions, outputs.measurements) if table is not None]
+    if now:
+        for table in tables:
+            table.write()
+    if not any(table.waits for table in tables):
+        shared.publish()
+
+
+def _trained(run: RunFolder, names: Sequence[str]) -> str:
+    """What tells one training of the models from another one."""
+    finished = (run.finished(name, fold) for name in names for fold, _ in run.folds(name))
+    return "".join(file.read_text(encoding="utf-8") for file in finished if file.exists())
 
 
 def _predict_each(
     models: LoadedModels,
     outputs: Outputs,
     cases: Sequence[Case],
-    targets: Sequence[Path],
+    target_of: Mapping[str, Path],
     bar: Progress,
     computing: Threads | None,
+    shared: SharedOutput,
 ) -> list[str | None]:
-    """Predict the cases, up to three at once; for each a sentence that says why it could not be predicted, or None."""
+    """Predict the cases, up to three at once; for each a sentence that says why it could not be predicted, or None.
+
+    A case that another process predicts gets the sentence `TO_OTHERS`.
+    """
     cases_task = bar.add_task("cases", total=len(cases))
     windows_task = bar.add_task("windows", total=None)
     on_window = partial(_after_window, bar.update, windows_task, computing)
-    target_of = dict(zip((case.name for case in cases), targets, strict=True))
 
     def prepare(case: Case) -> PreparedImage:
+        shared.claim(case)
         outputs.writer.require(case)
         return prepare_image(models, case)
 
@@ -226,11 +271,17 @@ def _predict_each(
         return predict_image(models, prepared, case.name, bar.console.print, on_window)
 
     def finish(case: Case, predicted: PredictedImage) -> None:
-        write_outputs(outputs, models, predicted, case, target_of[case.name], bar.console.print)
+        with shared.writing(case):
+            write_outputs(outputs, models, predicted, case, target_of[case.name], bar.console.print)
+        shared.finish(case)
+        _publish(outputs, shared)
         bar.advance(cases_task)
 
     def failed(case: Case, error: Exception) -> str:
         bar.advance(cases_task)
+        shared.give_up(case)
+        if isinstance(error, LeftToOthers | LockTakenOver):
+            return TO_OTHERS
         return _told(case, error, bar.console)
 
     together = may_overlap(models.device, partial(image_bytes, models))

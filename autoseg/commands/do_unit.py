@@ -167,7 +167,7 @@ def _prepare(run: RunFolder, unit: Unit, request: Request, watch: Watch) -> None
     plan = read_plan(run.plan)
     dataset, record = read_as_recorded(_dataset_of(request), run)
     workers = request.workers or min(default_workers(dataset), request.threads or available_cores())
-    with timed(run, Stage("preprocess", plan.preprocessed_as(name))):
+    with timed(run, Stage("preprocess", plan.preprocessed_as(name)), shared=True):
         preprocess_part(
             dataset,
             plan,

@@ -8,6 +8,7 @@ The shares themselves are decided in `autoseg/plan/time_shares.py`.
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,8 @@ from autoseg.run_folder.splits import read_splits
 from autoseg.run_folder.time_spent import TimeSpent, read_time_spent
 from autoseg.run_folder.timed_stage import Stage
 from autoseg.terminal import format_duration
+from autoseg.work.tries import read_tries
+from autoseg.work.units import train_unit
 
 Fold = tuple[str, int]
 """Configuration and number of a fold."""
@@ -107,9 +110,16 @@ def _queue(plan: Plan, spent: TimeSpent, folds: Sequence[Fold], left: float, apa
 
 
 def _pace_of_the_last(run: RunFolder, name: str) -> float | None:
-    """Return the seconds per step of the last finished fold, validation during training included."""
-    found = list(read_finished_folds(run, name, (fold for fold, _ in run.folds(name))).values())
+    """Return the seconds per step of the last fold that this machine finished, validation during training included."""
+    here = (fold for fold, _ in run.folds(name) if _was_trained_here(run, name, fold))
+    found = list(read_finished_folds(run, name, here).values())
     return found[-1].seconds_training / found[-1].steps if found else None
+
+
+def _was_trained_here(run: RunFolder, name: str, fold: int) -> bool:
+    """Whether this machine trained a fold last; so it is taken where nobody recorded it."""
+    tries = read_tries(run, train_unit(name, fold)).last
+    return not tries or tries[-1].host == platform.node()
 
 
 def _beside_an_equal_share(name: str, own: float, equal: float) -> str:

@@ -384,6 +384,14 @@ SkipExisting = Annotated[
         "judged: another model or a changed image is not noticed."
     ),
 ]
+Part = Annotated[
+    str | None,
+    Parameter(
+        help="Predict this part of the images alone, as 2/8; without it, commands that predict into one folder share "
+        "them.",
+        metavar="K/N",
+    ),
+]
 ByPatient = Annotated[bool, _switch("Begin the names of predictions of DICOM with the patient's id.")]
 PostProcessing = Annotated[bool, Parameter(help="Apply the post-processing that was selected.")]
 

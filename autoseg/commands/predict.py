@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from autoseg.commands.options import (
     MemberConfigurations,
     MemberFolds,
     Mirror,
+    Part,
     PostProcessing,
     PredictionFolder,
     PredictionFormat,
@@ -61,12 +63,15 @@ def predict(
     format: PredictionFormat = None,
     seg_type: SegmentationType = None,
     codes: Codes = None,
+    part: Part = None,
 ) -> Predictions:
     """Predict images with all finished folds together, as `autoseg select` chose.
 
     Each prediction has its input's name, geometry and, without --format, format (NIfTI for DICOM). A DICOM series, at
     any depth of a folder, is named by folder and series. An input that cannot be predicted is reported, and the others
     go on; the exit status is then 1. Files of sequences that are not used need not exist.
+    Several of these commands, on one machine or many, may predict into one folder: they share the cases, and each case
+    is predicted once.
     Sizes of every class, and how far the folds agree, are in measurements.csv; the last line names what to check first.
 
     Returns:
@@ -79,6 +84,7 @@ def predict(
     """
     if seg_type is not None and format != "dicom-seg":
         raise InputError("--seg-type: is for --format dicom-seg alone; give both, or neither")
+    numbers = part_of(part)
     results = folder_for_results(output)
     folder = existing_run(run, follow_links=follow_links)
     plan, selected, selection, configurations = what_predicts(folder, config, post_processing=post_processing)
@@ -124,11 +130,26 @@ def predict(
         threads=threads,
         output_format=OutputFormat(format, seg_type or "binary", None if codes is None else Path(codes)),
         wrote=written.append,
+        part=numbers,
     )
     if problems:
         listed = "\n".join(dict.fromkeys(problems))
         raise PartialFailure(f"{len(problems)} of {len(cases)} could not be predicted:\n{listed}")
     return Predictions(results, tuple(written))
+
+
+def part_of(text: str | None) -> tuple[int, int]:
+    """Return the number of a part, from 0, and the number of parts, of a text such as `2/8`.
+
+    Raises:
+        InputError: it is no such text.
+    """
+    if text is None:
+        return 0, 1
+    found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text.strip(), re.ASCII)
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise InputError(f"--part {text}: is no part; write 2/8 for the second of eight, from 1/8 to 8/8")
+    return int(found[1]) - 1, int(found[2])
 
 
 def _used_sequences(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.table import Table
+from rich.text import Text
 
 from autoseg.commands.guards import require_requested_run
 from autoseg.commands.options import AnyRun, FollowLinks, command
@@ -77,7 +78,7 @@ def status(run: AnyRun, *, follow_links: FollowLinks = False) -> Status:
     table = Table("unit", "state", "", "expected")
     for unit, state in found.units:
         expected = "" if unit.needs.seconds is None or state.word == "done" else format_duration(unit.needs.seconds)
-        word = f"[{style}]{state.word}[/]" if (style := _STYLES[state.word]) else state.word
+        word = Text(state.word, style=_STYLES[state.word])
         table.add_row(unit.name, word, told(state), expected)
     console.print(table)
     return found

@@ -153,7 +153,7 @@ def train_unless_finished(
         OtherPace: the first epochs are far slower or faster than planned, and `at_other_pace` is `raise`.
     """
     # processes that train a fold together take the time once; torch takes seconds to load inside of it
-    with timed(run, Stage("train", configuration, fold)) if leads_launch() else nullcontext():
+    with timed(run, Stage("train", configuration, fold), shared=True) if leads_launch() else nullcontext():
         from trainer.fold import train_fold
 
         if time.note:

@@ -85,13 +85,15 @@ def locked_briefly(place: Path, *, patience: float = PATIENCE) -> Iterator[None]
 
 
 @contextmanager
-def locked_if_free(place: Path, doing: str, watch: Watch) -> Iterator[Path | None]:
+def locked_if_free(place: Path, doing: str, watch: Watch, *, stages: bool = True) -> Iterator[Path | None]:
     """Hold a lock while the block runs if no other process holds it; nobody waits.
 
     Args:
         place: folder with the name of what is locked.
         doing: what the block does; a second process is told this.
         watch: knows how long the holders of other machines have stood still.
+        stages: whether what the block writes is staged in the lock; without it, the block may begin in one thread and
+            end in another, and whoever writes enters `staged_in` with the folder.
 
     Yields:
         The folder in which the block's files are staged; None where another process holds the lock.
@@ -105,7 +107,8 @@ def locked_if_free(place: Path, doing: str, watch: Watch) -> Iterator[Path | Non
             mine = held.enter_context(_held(place, doing, watch.patience, watch=watch))
         if mine is not None:
             held.enter_context(_counting(mine, watch.patience))
-            held.enter_context(staged_in(mine))
+            if stages:
+                held.enter_context(staged_in(mine))
         yield mine
 
 

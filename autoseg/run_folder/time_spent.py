@@ -20,6 +20,7 @@ from autoseg.files import FileModel, read_model, write_text
 from autoseg.machine import clock
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.lock import locked_briefly
+from autoseg.run_folder.others_at_work import OthersAtWork
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.timed_stage import Stage, stage_of
 from autoseg.terminal import format_duration, open_console
@@ -140,21 +141,28 @@ def rename_stage(run: RunFolder, stage: Stage, renamed: Stage) -> None:
 
 
 @contextmanager
-def timed(run: RunFolder, stage: Stage, *, every: float = 3.0) -> Iterator[None]:
+def timed(run: RunFolder, stage: Stage, *, every: float = 3.0, shared: bool = False) -> Iterator[None]:
     """Add the seconds that the block takes to `stage`; time in which the process was stopped does not count.
+
+    Where other processes work on the same run meanwhile, on whatever machine, `shared` lets each count its share of
+    the wall time: its own seconds, by its own clock, divided by the number of processes.
 
     Args:
         run: RUN folder that holds `time_spent.json`.
         stage: stage that the block is, or is a part of.
         every: seconds between two writes, so that kill -9 loses no more than this.
+        shared: whether other processes may do such stages at the same time, and count them too.
     """
     ended = threading.Event()
     last = clock.now()
+    others = OthersAtWork(run)
 
     def write_down() -> None:
         nonlocal last
         now = clock.now()
-        add_time(run, stage, now - last)
+        passed = now - last
+        counted = passed / (1 + others.count()) if shared else passed
+        add_times(run, {stage: Passed(counted, passed - counted)})
         last = now
 
     def keep_writing() -> None:
