@@ -28,7 +28,7 @@ from tests.words import on_one_line
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-ray" / "bin" / "python"
-EPOCHS = 4
+EPOCHS = 12
 TRIES_TO_START = 3
 """Ray gives a node half a minute to start, which a busy machine may need more than once."""
 

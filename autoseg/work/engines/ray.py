@@ -20,6 +20,7 @@ from autoseg.work.engines.ledger import Ledger
 from autoseg.work.engines.ray_cluster import cluster
 from autoseg.work.engines.ray_run import RayRun
 from autoseg.work.engines.unit_lines import RunningInRun, shown
+from autoseg.work.request import read_request
 from autoseg.work.state import units_left
 from autoseg.work.unit import Unit
 from autoseg.work.units import units_of
@@ -55,7 +56,7 @@ def submit(run: RunFolder, units: Sequence[Unit], options: Asked) -> None:
             RayRun(
                 run,
                 ledger,
-                lambda name, log: ("work", str(run.path.absolute()), name, "--log", str(log)),
+                lambda name, log: _arguments(run, name, log),
                 lambda: units_of(run),
                 _Cancelled(run).is_asked,
                 lines,
@@ -76,6 +77,13 @@ def cancel(run: RunFolder) -> tuple[str, ...]:
             time.sleep(SECONDS_BETWEEN_LOOKS)
         _cancelled(run).unlink(missing_ok=True)
     return tuple(unit.name for unit in units_left(run))
+
+
+def _arguments(run: RunFolder, name: str, log: Path) -> tuple[str, ...]:
+    """Arguments of `autoseg` that do a unit on any node."""
+    request = read_request(run)
+    links = ("--follow-links",) if request is not None and request.follow_links else ()
+    return ("work", str(run.path.absolute()), name, "--log", str(log), *links)
 
 
 class _Cancelled:

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from autoseg.commands.cli import make_app
 from autoseg.errors import InputError
 from autoseg.run_folder.lock import LockedByAnother, locked
 from autoseg.run_folder.paths import RunFolder
@@ -23,6 +24,15 @@ def run(tmp_path, monkeypatch) -> RunFolder:
     run.work.mkdir(parents=True)
     run.request.write_text(REQUEST, encoding="utf-8")
     return run
+
+
+@pytest.mark.parametrize("links", [False, True])
+def test_a_unit_is_a_command_that_any_node_understands(run, links) -> None:
+    run.request.write_text(REQUEST.replace("}", f', "follow_links": {str(links).lower()}}}'), encoding="utf-8")
+    words = engine._arguments(run, "train-3d-fold_0", run.work / "a.log")
+    command, bound = make_app(words).parse_args(words, exit_on_error=False, print_error=False)[:2]
+    assert "work" in command.__name__ and bound.arguments["unit"] == "train-3d-fold_0"
+    assert bound.arguments.get("follow_links", False) == links and bound.arguments["log"] == str(run.work / "a.log")
 
 
 def test_without_ray_nothing_is_placed(run, monkeypatch) -> None:
