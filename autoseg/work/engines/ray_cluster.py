@@ -168,8 +168,6 @@ def _connected_here() -> Iterator[None]:
             include_dashboard=False,
             log_to_driver=False,
             logging_level="error",
-            # nothing of it listens to other machines
-            _node_ip_address="127.0.0.1",
         )
     except Exception as error:
         # Ray has no class of its own for a node that does not start in time

@@ -53,13 +53,13 @@ def test_without_ray_the_extra_is_named(monkeypatch) -> None:
         pass
 
 
-def test_a_cluster_that_is_started_demands_a_token_and_listens_to_this_machine_alone(ray) -> None:
+def test_a_cluster_that_is_started_demands_a_token(ray) -> None:
     with cluster(None):
         pass
     with cluster(None):
         pass
     (options, variables), (_, again) = ray.connected
-    assert options["address"] == "local" and options["_node_ip_address"] == "127.0.0.1"
+    assert options["address"] == "local"
     assert variables["RAY_AUTH_MODE"] == "token" and len(variables["RAY_AUTH_TOKEN"]) == 64
     # Ray reads the token once in a process
     assert again == variables
