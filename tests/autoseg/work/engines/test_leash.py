@@ -14,8 +14,8 @@ LEASHED = [sys.executable, "-m", "autoseg.work.engines.leash"]
 WAITS = """
 import os, sys, time, runpy
 def waits(*args, **kwargs):
-    print(os.getpid(), os.read(0, 1) == b"", flush=True)
     try:
+        print(os.getpid(), os.read(0, 1) == b"", flush=True)
         time.sleep(60)
     except KeyboardInterrupt:
         print("saved", flush=True)
