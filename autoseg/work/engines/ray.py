@@ -1,0 +1,114 @@
+"""`--engine ray[=ADDRESS]`: Ray places the units of work on the nodes of a cluster, as tasks with what each needs.
+
+Commands and small results go through Ray; images, models and all that a unit makes stay in the RUN folder.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from autoseg.files import write_text
+from autoseg.run_folder.lock import locked
+from autoseg.run_folder.lock_holder import Watch
+from autoseg.run_folder.paths import RunFolder
+from autoseg.terminal import open_console
+from autoseg.work.engine import Asked
+from autoseg.work.engines.ledger import Ledger
+from autoseg.work.engines.ray_cluster import cluster
+from autoseg.work.engines.ray_run import RayRun
+from autoseg.work.engines.unit_lines import RunningInRun, shown
+from autoseg.work.request import read_request
+from autoseg.work.state import units_left
+from autoseg.work.unit import Unit
+from autoseg.work.units import units_of
+
+SECONDS_BETWEEN_LOOKS = 1.0
+
+
+def options_of(asked: Asked) -> Asked:
+    """Return what the person asked of this engine; it needs no other form."""
+    return asked
+
+
+def submit(run: RunFolder, units: Sequence[Unit], options: Asked) -> None:
+    """Do units on a Ray cluster; returns once all are done.
+
+    Args:
+        run: RUN folder, on a disk that all nodes see under the same path.
+        units: units that are not done.
+        options: what the person asked of the engine.
+
+    Raises:
+        InputError: Ray is missing; the cluster is open, out of reach or takes another token; nodes differ.
+        LockedByAnother: another process places units of this run.
+        TrainingStopped: the person asked for a stop; every unit has saved its state.
+        PartialFailure: units failed; all that did not wait for them are done.
+    """
+    with locked(_place(run), "placing units of work by Ray"):
+        _cancelled(run).unlink(missing_ok=True)
+        left = {unit.name for unit in units}
+        done = {unit.name for unit in units_of(run)} - left
+        ledger = Ledger(tuple(units), options.retries, done)
+        with cluster(options.address, insecure=options.insecure), shown(RunningInRun(run)) as lines:
+            RayRun(
+                run,
+                ledger,
+                lambda name, log: _arguments(run, name, log),
+                lambda: units_of(run),
+                _Cancelled(run).is_asked,
+                lines,
+                open_console(),
+            ).work()
+
+
+def cancel(run: RunFolder) -> tuple[str, ...]:
+    """Ask the process that places the units to stop, wherever it runs, and wait until every unit has saved its state.
+
+    Returns:
+        Names of the units that are not done.
+    """
+    watch = Watch()
+    if watch.living(_place(run)) is not None:
+        write_text(_cancelled(run), "")
+        while watch.living(_place(run)) is not None:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        _cancelled(run).unlink(missing_ok=True)
+    return tuple(unit.name for unit in units_left(run))
+
+
+def _arguments(run: RunFolder, name: str, log: Path) -> tuple[str, ...]:
+    """Arguments of `autoseg` that do a unit on any node."""
+    request = read_request(run)
+    links = ("--follow-links",) if request is not None and request.follow_links else ()
+    return ("work", str(run.path.absolute()), name, "--log", str(log), *links)
+
+
+class _Cancelled:
+    """Whether somebody asked for a stop by `autoseg cancel`; the disk is asked once in a while.
+
+    Args:
+        run: RUN folder.
+    """
+
+    def __init__(self, run: RunFolder) -> None:
+        self._file, self._next, self._asked = _cancelled(run), 0.0, False
+
+    def is_asked(self) -> bool:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + SECONDS_BETWEEN_LOOKS
+            with suppress(OSError):
+                self._asked = self._file.exists()
+        return self._asked
+
+
+def _place(run: RunFolder) -> Path:
+    """Place whose lock the process holds that places the units."""
+    return run.work / "ray"
+
+
+def _cancelled(run: RunFolder) -> Path:
+    """File by which that process is asked to stop."""
+    return run.work / "ray.cancel"

@@ -1,0 +1,67 @@
+"""Lines of units that run on any machine, and how far they are, from the files in RUN."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from autoseg.run_folder.lock import locked
+from autoseg.run_folder.paths import RunFolder
+from autoseg.terminal import FoldLines, FoldProgress
+from autoseg.work.engines import unit_lines
+from autoseg.work.engines.unit_lines import Running, RunningInRun, UnitLines, progress_of_log
+from autoseg.work.unit import Needs, Unit
+
+HEAD = "epoch,step,learning_rate,loss,train_dice,val_dice,seconds"
+UNITS = tuple(Unit(f"train-3d-fold_{fold}", "train", Needs(1, None, 0, None), ()) for fold in (0, 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "now"),
+    [
+        ("", None),
+        (HEAD, None),
+        (f"{HEAD}\n1,40,0.01,0.5,0.25,,3", FoldProgress(40, 80, "0.500", "0.250", "training")),
+        (
+            f"{HEAD}\n1,40,0.01,0.5,0.25,,3\n2,80,0.01,-0.4,0.75,0.7,6\n",
+            FoldProgress(80, 80, "-0.400", "0.750", "validation"),
+        ),
+        (f"{HEAD}\n1,half,0.01,0.5,0.25,,3", None),
+        ("something else\n1", None),
+    ],
+)
+def test_progress_of_a_fold_is_that_of_its_last_epoch(text, now) -> None:
+    assert progress_of_log(text, 80) == now
+
+
+def test_units_that_run_have_a_line_and_those_that_ended_have_none(monkeypatch) -> None:
+    monkeypatch.setattr(unit_lines, "SECONDS_BETWEEN_LOOKS", 0.0)
+    monkeypatch.setattr(unit_lines, "LARGEST_SHARE", 1e9)
+    lines = FoldLines(console := Console(file=io.StringIO(), width=150, force_terminal=True))
+    seen = {UNITS[0].name: Running("process 7 on ws2", FoldProgress(40, 80, "0.5", "0.25", "training"))}
+    shown = UnitLines(lines, lambda placed: dict(seen))
+    shown.show(UNITS)
+    console.print(lines._bars.get_renderable())
+    assert "train-3d-fold_0, process 7 on ws2" in console.file.getvalue() and "step 40/80" in console.file.getvalue()
+    assert UNITS[1].name not in console.file.getvalue()
+    seen.clear()
+    shown.show(UNITS)
+    assert lines._bars.tasks == []
+
+
+def test_looking_takes_a_small_share_of_the_time() -> None:
+    looks = []
+    shown = UnitLines(FoldLines(Console(file=io.StringIO())), lambda placed: looks.append(1) or {})
+    for _ in range(5):
+        shown.show(UNITS)
+    assert len(looks) == 1
+
+
+def test_a_unit_runs_whose_lock_is_held(tmp_path) -> None:
+    run = RunFolder(tmp_path)
+    run.work.mkdir()
+    run.request.write_text('{"dataset": null, "configurations": ["3d"], "folds": 2}', encoding="utf-8")
+    look = RunningInRun(run)
+    assert look(UNITS) == {}
+    with locked(run.work / UNITS[1].name, "training"):
+        assert list(look(UNITS)) == [UNITS[1].name] and "process" in look(UNITS)[UNITS[1].name].where
