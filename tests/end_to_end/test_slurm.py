@@ -74,7 +74,7 @@ def test_a_node_goes_down_and_a_job_is_killed(cluster, tmp_path: Path, capsys) -
     dataset, run, alone = tmp_path / "balls", RunFolder(tmp_path / "run"), RunFolder(tmp_path / "alone")
     make_dataset(dataset, FOLDS)
     command = ["run", str(dataset), "-o", str(run.path), "--engine", "slurm", "--retries", "3", "--no-select"]
-    command += ["--time-budget", "40s", "--device", "cpu", "--epochs", "2", "--threads", "1", "--workers", "1"]
+    command += ["--time-budget", "40s", "--device", "cpu", "--epochs", "8", "--threads", "1", "--workers", "1"]
     command += ["--slurm-option", "time=20"]
     assert cli.status_of([*command, "--dry-run"]) == 0 and not queued(run)
     assert "#SBATCH --job-name=plan" in capsys.readouterr().out
@@ -107,7 +107,7 @@ def test_a_node_goes_down_and_a_job_is_killed(cluster, tmp_path: Path, capsys) -
     assert "ended with status 137, and is put back into the queue" in log and "turn 2" in log
 
     shutil.copytree(run.path, alone.path, ignore=shutil.ignore_patterns("models", "cross_validation", "report", "work"))
-    autoseg.train(alone.path, epochs=2, threads=1, device="cpu")
+    autoseg.train(alone.path, epochs=8, threads=1, device="cpu")
     for fold in range(FOLDS):
         one, other = weights(run, fold), weights(alone, fold)
         assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one), fold
