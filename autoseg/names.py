@@ -51,6 +51,15 @@ PlainName = Annotated[str, AfterValidator(_plain)]
 """A name that is joined to paths: it names an entry of its folder and never leads out of it."""
 
 
+def is_text(path: str) -> bool:
+    """Whether a path can be written as UTF-8; that of a file whose name holds other bytes cannot."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def visible(text: str) -> str:
     """Return a text in which control characters are shown as signs and do nothing, such as `␛` for escape.
 

@@ -64,6 +64,7 @@ class CaseTable:
         self._folder, self._kind, self._lists = folder, kind, lists
         self._before = {cells[0] for cells in read_table(folder, kind)} if before is None else set(before)
         self._waiting: list[Row] = []
+        self._added: set[str] = set()
         self.left_out: list[str] = []
         self._written_at = clock.now()
 
@@ -76,19 +77,24 @@ class CaseTable:
 
     def begin(self, case: str) -> None:
         """Remove the former rows of a case, whose label map is about to be replaced."""
+        # rows of this process may still wait, where another one took the case over before they were written, and died
+        self._added.discard(case)
+        self._waiting = [row for row in self._waiting if row.cells[0] != case]
         if case in self._before:
             self._before.remove(case)
             write_rows(self._folder, self._kind, [], without={case})
 
-    def add(self, rows: Iterable[Row], after: CaseTable | None = None) -> None:
+    def add(self, case: str, rows: Iterable[Row], after: CaseTable | None = None) -> None:
         """Add the rows of a case; they are written now or a few seconds later.
 
         Args:
-            rows: rows of the case.
+            case: name of the case.
+            rows: its rows, of which there may be none.
             after: table whose waiting rows are written before these.
         """
         if not self._lists:
             return
+        self._added.add(case)
         self._waiting += rows
         if clock.now() - self._written_at > SECONDS_BETWEEN_WRITES:
             if after is not None:
@@ -104,10 +110,9 @@ class CaseTable:
         """Write what waits; a table without rows is written too."""
         if not self._lists:
             return
-        # another process may have written rows of such a case and died before it told so
-        again = {str(row.cells[0]) for row in self._waiting}
-        self.left_out += write_rows(self._folder, self._kind, self._waiting, without=again)
-        self._waiting, self._written_at = [], clock.now()
+        # another process may have written rows of such a case and died before it told so, also where it has none now
+        self.left_out += write_rows(self._folder, self._kind, self._waiting, without=self._added)
+        self._waiting, self._added, self._written_at = [], set(), clock.now()
 
 
 def write_rows(folder: Path, kind: Kind, rows: Sequence[Row], without: Collection[str] = ()) -> list[str]:

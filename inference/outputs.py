@@ -181,9 +181,9 @@ def write_outputs(
     if outputs.preview:
         _write_preview(outputs, case, target, classes, record, plan.labels, measured.place)
     if outputs.lesions is not None:
-        outputs.lesions.add(lesions)
+        outputs.lesions.add(name, lesions)
     # a case whose measurements are there counts as done, so they come last
-    outputs.measurements.add(measured.rows, after=outputs.lesions)
+    outputs.measurements.add(name, measured.rows, after=outputs.lesions)
 
 
 def _write_probabilities(

@@ -36,7 +36,7 @@ from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.selection import ClassRule, rules_by_class
 from autoseg.terminal import open_console, progress_bar, styled
 from inference.case_table import CaseTable, most_rows
-from inference.ensemble_groups import load_group, members_of
+from inference.ensemble_groups import Group, load_group, members_of
 from inference.lesion_scores.fitting import fitting_scores
 from inference.lesion_scores.table import FILE, LESIONS
 from inference.measurements.check_order import tell_order
@@ -175,10 +175,8 @@ def predict_cases(
         agreement=agreement is not False,
     )
     _begin(outputs, models.plan, console)
-    options = (names, folds, rules, mirror, whole_image, output_format, save_probabilities, save_members, preview)
-    shared_as = repr((options, agreement, plan, [(one.name, len(one.members)) for one in groups])) + _trained(
-        run, names
-    )
+    options = (names, rules, mirror, whole_image, output_format, save_probabilities, save_members, preview)
+    shared_as = repr((options, agreement, scores, plan, [_trained(run, group) for group in groups]))
     problems = _predict_all(
         models, outputs, left, targets, console, threads, sharing(output, shared_as, patience=patience)
     )
@@ -257,10 +255,14 @@ def _publish(outputs: Outputs, shared: SharedOutput, *, now: bool = False) -> No
         shared.publish()
 
 
-def _trained(run: RunFolder, names: Sequence[str]) -> str:
-    """What tells one training of the models from another one."""
-    finished = (run.finished(name, fold) for name in names for fold, _ in run.folds(name))
-    return "".join(file.read_text(encoding="utf-8") for file in finished if file.exists())
+def _trained(run: RunFolder, group: Group) -> list[str]:
+    """What tells the models, and one training of them from another one; weights of an unfinished one change."""
+    told = []
+    for name, fold in zip(group.members, group.folds, strict=True):
+        finished, weights = run.finished(group.name, fold), run.weights(group.name, fold)
+        done = finished.exists()
+        told.append(f"{name} {finished.read_text(encoding='utf-8') if done else weights.stat().st_mtime_ns}")
+    return told
 
 
 def _predict_each(

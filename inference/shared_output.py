@@ -1,8 +1,9 @@
 """Several predictions into one folder share their cases: each case is claimed by the process that begins it.
 
 Whoever predicts into a folder takes part in it as long as it runs. A case that another participant has predicted from
-the same image with the same models and options is left as it is; one that it is at is left to it, unless it dies. Once
-nobody takes part any more, the next prediction begins anew, and replaces what is there.
+the same image with the same models and options is left as it is; one that it is at is left to it, unless it dies. One
+that it predicts in another way is refused: the folder holds one prediction of a case. Once nobody takes part any more,
+the next prediction begins anew, and replaces what is there.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from pathlib import Path
 
 from autoseg.dataset.case import Case
 from autoseg.disk.staging import staged_in
-from autoseg.errors import AutosegError
+from autoseg.errors import AutosegError, InputError, LockTakenOver
 from autoseg.files import write_text
 from autoseg.run_folder.lock import locked_briefly, locked_if_free
 from autoseg.run_folder.lock_holder import COUNTS, ENDING, PATIENCE, Watch
 
 FOLDER = ".shared"
+JOB = "job"
 SECONDS_BETWEEN_LOOKS = 0.2
 
 
@@ -49,24 +51,30 @@ class SharedOutput:
 
         Raises:
             LeftToOthers: another process predicts it, or has predicted it.
+            InputError: another process predicts it from another image, or with other models or options, or has done so.
         """
         if case.name in self._held:
             return
-        held = ExitStack()
-        mine = held.enter_context(
-            locked_if_free(self._place(case), "predicting a case", self._watch, stages=False),
-        )
-        if mine is None or self.is_done(case):
-            held.close()
-            raise LeftToOthers(case.name)
-        self._held[case.name] = held, mine
+        with ExitStack() as held:
+            mine = held.enter_context(
+                locked_if_free(self._place(case), "predicting a case", self._watch, stages=False),
+            )
+            marked = _read(self._mark(case)) if mine is not None else self._job_of_holder(case)
+            if marked not in ("", self._digest(case)):
+                raise InputError(
+                    f"{case.name}: another command predicts it into the same folder from another image, or with other "
+                    "models or options; give another folder, or wait until that command has ended"
+                )
+            if mine is None or marked:
+                raise LeftToOthers(case.name)
+            # gone where another process has taken the claim over already
+            with suppress(FileNotFoundError):
+                (mine / JOB).write_text(self._digest(case), encoding="utf-8")
+            self._held[case.name] = held.pop_all(), mine
 
     def is_done(self, case: Case) -> bool:
         """Whether a participant has predicted the same with the same models."""
-        try:
-            return self._mark(case).read_text(encoding="utf-8") == self._digest(case)
-        except OSError:
-            return False
+        return _read(self._mark(case)) == self._digest(case)
 
     @contextmanager
     def writing(self, case: Case) -> Iterator[None]:
@@ -83,7 +91,8 @@ class SharedOutput:
         finished, self._finished = self._finished, {}
         for name, case in finished.items():
             held, mine = self._held.pop(name)
-            with held, staged_in(mine):
+            # without a mark, as where another process has taken the case over, it is only predicted once more
+            with suppress(OSError, LockTakenOver), held, staged_in(mine):
                 write_text(self._mark(case), self._digest(case))
 
     def give_up(self, case: Case) -> None:
@@ -98,7 +107,7 @@ class SharedOutput:
         self._held.clear()
 
     def left_behind(self, cases: list[Case]) -> Iterator[list[Case]]:
-        """Yield the cases that other processes were at and left when they died; ends when there can be no more.
+        """Yield the cases that other processes left when they died, or predict in another way; then nothing is open.
 
         Args:
             cases: cases that were left to others.
@@ -108,9 +117,10 @@ class SharedOutput:
             dead = []
             for case in list(left):
                 place = self._place(case)
-                if self.is_done(case) or self._watch.was_heard(place):
+                heard = self._watch.was_heard(place) and self._job_of_holder(case) == self._digest(case)
+                if self.is_done(case) or heard:
                     left.remove(case)
-                elif self._watch.living(place) is None:
+                elif self._watch.living(place) is None or self._job_of_holder(case) not in ("", self._digest(case)):
                     left.remove(case)
                     dead.append(case)
             if dead:
@@ -124,9 +134,24 @@ class SharedOutput:
     def _mark(self, case: Case) -> Path:
         return self._folder / "done" / case.name
 
+    def _job_of_holder(self, case: Case) -> str:
+        """Digest of what the process does that has claimed a case; empty where that is not known yet."""
+        holder = self._watch.living(self._place(case))
+        return "" if holder is None else _read(holder.folder / JOB)
+
     def _digest(self, case: Case) -> str:
         images = "\n".join(str(None if image is None else Path.cwd() / image) for image in case.images)
-        return hashlib.blake2b(f"{self._job}\n{images}".encode(), digest_size=16).hexdigest()
+        # a path may hold bytes that are no text
+        text = f"{self._job}\n{images}".encode(errors="surrogatepass")
+        return hashlib.blake2b(text, digest_size=16).hexdigest()
+
+
+def _read(path: Path) -> str:
+    """Text of a small file; empty where there is none, or it is not whole yet."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 @contextmanager

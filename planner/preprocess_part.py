@@ -130,7 +130,11 @@ def _refuse_changed(dataset: Dataset, record: DatasetRecord) -> None:
         if case.name not in known:
             problems.append(f"{case.name}: is new since the plan was made")
             continue
-        for path, before in zip((*case.images, case.label), known[case.name], strict=True):
+        files = (*case.images, case.label)
+        if len(files) != len(known[case.name]):
+            problems.append(f"{case.name}: has {len(case.images)} sequences, and others when the plan was made")
+            continue
+        for path, before in zip(files, known[case.name], strict=True):
             now = None if path is None else file_record(path, dataset.folder)
             if (now is None) != (before is None) or (
                 now is not None and before is not None and (now.size, now.modified) != (before.size, before.modified)

@@ -133,8 +133,8 @@ def plan_options_of(request: Request) -> PlanOptions:
 def _dataset_of(request: Request) -> Path:
     if request.dataset is None:
         raise InputError(
-            "the data set is not known here: it was a table in memory, or the RUN folder is of an earlier release; "
-            "give `autoseg run DATASET -o RUN` with the path of the data set"
+            "the data set is not known here: it was a table in memory, its path is not in UTF-8, or the RUN folder is "
+            "of an earlier release; give `autoseg run DATASET -o RUN` with the path of the data set"
         )
     return Path(request.dataset)
 

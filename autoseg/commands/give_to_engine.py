@@ -52,7 +52,7 @@ def give_to_engine(run: RunFolder, request: Request, asked: Asked) -> None:
         RunFolderError: the folder holds other files.
     """
     if request.dataset is None:
-        raise InputError(f"--engine {asked.engine}: a table in memory is not on other machines; give its path")
+        raise InputError(f"--engine {asked.engine}: a table in memory is not on other machines; give a path, in UTF-8")
     if request.devices is not None:
         raise InputError("--devices: names devices of this machine, for --engine local; leave it out")
     require_run_or_empty(run, follow_links=request.follow_links)

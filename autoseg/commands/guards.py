@@ -191,9 +191,17 @@ def require_run_or_empty(run: RunFolder, *, follow_links: bool = False) -> None:
         return
     if not run.path.exists():
         return
-    others = sorted(p.name for p in run.path.iterdir() if not p.name.startswith(".") and p.name not in _BEFORE_THE_PLAN)
+    known = _BEFORE_THE_PLAN - (set() if _is_ours(run) else {run.work.name})
+    others = sorted(p.name for p in run.path.iterdir() if not p.name.startswith(".") and p.name not in known)
     if others:
         raise RunFolderError(f"{run.path}: is no RUN folder and holds {others[0]}; give a new or an empty folder")
+
+
+def _is_ours(run: RunFolder) -> bool:
+    """Whether a folder `work` holds what was asked for, or nothing yet; a person may call a folder so too."""
+    if run.request.exists():
+        return True
+    return run.work.is_dir() and all(path.name.startswith(".") for path in run.work.iterdir())
 
 
 def trained_folds(run: RunFolder) -> tuple[str, ...]:

@@ -57,7 +57,7 @@ def report_if_finished(run: RunFolder, configuration: str, folds: int, threads: 
     if not all(run.is_finished(configuration, fold) for fold in range(folds)):
         return None
     folder = report_folder(run, configuration)
-    with timed(run, Stage("report", configuration)):
+    with timed(run, Stage("report", configuration), shared=True):
         from inference.evaluation.evaluate import IncompleteEvaluation, report_run
 
         try:
@@ -101,7 +101,8 @@ class ReportTime:
         return None if reports is None else reports + self._of_selection()
 
     def _of_reports(self) -> float | None:
-        spent = read_time_spent(self._run).by_stage
+        time = read_time_spent(self._run)
+        spent = {stage: time.of(stage) for stage in time.by_stage}
         reports = {name: Stage("report", name) for name in self._configurations}
         made = [spent[stage] for stage in reports.values() if stage in spent]
         left = [name for name, stage in reports.items() if stage not in spent]

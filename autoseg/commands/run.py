@@ -42,6 +42,7 @@ from autoseg.commands.raw_data import pixel_size
 from autoseg.commands.select import select_at_end
 from autoseg.commands.train import require_preprocessed
 from autoseg.errors import InputError, PartialFailure
+from autoseg.names import is_text
 from autoseg.plan.plan import default_configurations
 from autoseg.results import RunResults
 from autoseg.run_folder.folds import read_folds
@@ -118,7 +119,7 @@ def run(
         align=align,
     )
     request = request_of(
-        dataset=str(Path(dataset).absolute()) if isinstance(dataset, (str, Path)) else None,
+        dataset=_told_to_others(dataset),
         configurations=configurations,
         ct=None if ct is None else tuple(ct),
         spacing=pixel_size(spacing),
@@ -185,6 +186,12 @@ def run(
     if failure is not None:
         raise failure
     return RunResults(folder, {name: report.summary for name, report in reports.items()})
+
+
+def _told_to_others(dataset: object) -> str | None:
+    """The whole path of a data set; None for a table in memory, or where bytes of the path are no text."""
+    path = str(Path(dataset).absolute()) if isinstance(dataset, (str, Path)) else None
+    return path if path is not None and is_text(path) else None
 
 
 def _listed(devices: Sequence[str | int] | str | int) -> Sequence[str | int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from autoseg.disk.this_process import this_process
-from autoseg.run_folder.lock_holder import ENDING, PATIENCE, Watch
+from autoseg.run_folder.lock_holder import ENDING, PATIENCE, Watch, lock_of
 from autoseg.run_folder.paths import RunFolder
 
 _BRIEF = (f".json{ENDING}",)
@@ -39,4 +39,6 @@ class OthersAtWork:
             *path.glob(f"preprocessed/{pattern}"),
             *path.glob(f"models/*/{pattern}"),
         )
-        return [lock for lock in found if not lock.name.endswith(_BRIEF)]
+        # the process that places units stays beside those that do them
+        places = lock_of(self._run.ray)
+        return [lock for lock in found if lock != places and not lock.name.endswith(_BRIEF)]

@@ -87,6 +87,11 @@ class RunFolder:
         """File of what was given to the engine that places the units of work."""
         return self.work / "engine.json"
 
+    @property
+    def ray(self) -> Path:
+        """Place whose lock the process holds that places units of work by Ray, and does none itself."""
+        return self.work / "ray"
+
     def tries(self, unit: str) -> Path:
         """File of the tries of a unit of work."""
         return self.work / f"{unit}.json"

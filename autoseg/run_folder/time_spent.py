@@ -15,7 +15,7 @@ from typing import Literal
 from pydantic import Field
 
 from autoseg.disk.checksums import SealedModel
-from autoseg.errors import RunFolderError
+from autoseg.errors import LockTakenOver, RunFolderError
 from autoseg.files import FileModel, read_model, write_text
 from autoseg.machine import clock
 from autoseg.plan.plan import Plan
@@ -167,8 +167,8 @@ def timed(run: RunFolder, stage: Stage, *, every: float = 3.0, shared: bool = Fa
 
     def keep_writing() -> None:
         while not ended.wait(every):
-            # on a full disk the stage itself fails, with a message of its own
-            with suppress(OSError):
+            # on a full disk the stage itself fails, with a message of its own; who stood still adds it the next time
+            with suppress(OSError, LockTakenOver):
                 write_down()
 
     writer = threading.Thread(target=keep_writing, daemon=True)
@@ -178,5 +178,5 @@ def timed(run: RunFolder, stage: Stage, *, every: float = 3.0, shared: bool = Fa
     finally:
         ended.set()
         writer.join()
-        with suppress(OSError):
+        with suppress(OSError, LockTakenOver):
             write_down()

@@ -82,7 +82,7 @@ class States:
         if unit.kind == "train":
             return run.is_finished(*trained_in(unit))
         if unit.kind == "report":
-            return (report_folder(run, reported_by(unit)) / "report.html").exists() and self._reports(reported_by(unit))
+            return (report_folder(run, reported_by(unit)) / "report.html").exists() and self._reports(unit)
         if unit.kind == "select":
             return run.selected.exists() or self._ended_well(unit)
         if unit.kind == "prepare":
@@ -115,11 +115,14 @@ class States:
 
     @cached_property
     def _made_from(self) -> str | None:
-        return made_from_now(self._run)
+        return made_from_now(self._run, "")
 
-    def _reports(self, name: str) -> bool:
-        """Whether all folds are finished whose results the report shows."""
-        return all(self._run.is_finished(name, fold) for fold in range(scope_of(self._run).folds))
+    def _reports(self, unit: Unit) -> bool:
+        """Whether all folds are finished, and the report shows their results; one by hand is not looked into."""
+        name, made_from = reported_by(unit), read_tries(self._run, unit.name).made_from
+        if not all(self._run.is_finished(name, fold) for fold in range(scope_of(self._run).folds)):
+            return False
+        return made_from in (None, made_from_now(self._run, unit.name))
 
     def _source(self, name: str) -> str:
         plan = scope_of(self._run).plan

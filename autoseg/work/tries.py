@@ -34,6 +34,9 @@ KEPT = 20
 
 LONGEST_MESSAGE = 2_000
 
+REPORT = "report-"
+"""How the names of units begin that write reports."""
+
 
 class Try(FileModel):
     """One try of a unit.
@@ -63,7 +66,7 @@ class Tries(FileModel):
     Args:
         count: number of all tries so far.
         last: the last of them, in order.
-        made_from: digest of the plan and the data set's record that the last try which succeeded began with.
+        made_from: digest of what the last try which succeeded began with, as from `made_from_now`.
     """
 
     schema_version: Literal[1] = 1
@@ -78,7 +81,7 @@ class Begun:
 
     Args:
         as_begun: its record.
-        made_from: digest of the plan and the data set's record at its begin; None = there was no plan.
+        made_from: digest of what it works from at its begin; None = there was no plan.
     """
 
     as_begun: Try
@@ -116,7 +119,8 @@ def tried(run: RunFolder, unit: str, log: str | None = None) -> Iterator[None]:
 
 def begin_try(run: RunFolder, unit: str, log: str | None = None) -> Begun:
     """Record that a try begins; arguments as in `tried`."""
-    begun = Begun(Try(host=platform.node(), process=os.getpid(), started=_now(), log=log), made_from_now(run))
+    log = None if log is None else _as_text(log)
+    begun = Begun(Try(host=platform.node(), process=os.getpid(), started=_now(), log=log), made_from_now(run, unit))
     # on a full disk the unit itself fails, with a message of its own
     with suppress(OSError, RunFolderError):
         _write(run, unit, begun.as_begun, None)
@@ -133,21 +137,39 @@ def end_try(run: RunFolder, unit: str, begun: Begun, status: int, message: str =
         status: exit status.
         message: what is told of a try that did not end well.
     """
-    ended = begun.as_begun.changed(ended=_now(), exit=status, message=message[:LONGEST_MESSAGE])
+    ended = begun.as_begun.changed(ended=_now(), exit=status, message=_as_text(message[:LONGEST_MESSAGE]))
     with suppress(OSError, RunFolderError):
-        made_from = (begun.made_from or made_from_now(run)) if status == 0 else None
+        made_from = (begun.made_from or made_from_now(run, unit)) if status == 0 else None
         _write(run, unit, ended, begun.as_begun, made_from=made_from)
 
 
-def made_from_now(run: RunFolder) -> str | None:
-    """Digest of the plan and the data set's record as they are now; None where there is no plan."""
+def made_from_now(run: RunFolder, unit: str) -> str | None:
+    """Digest of what a unit works from as it now is: the plan and the data set's record, for a report its folds.
+
+    Args:
+        run: RUN folder.
+        unit: name of the unit.
+
+    Returns:
+        None where a file is missing, as before there is a plan.
+    """
+    files = [run.plan, run.dataset]
+    if unit.startswith(REPORT):
+        name = unit.removeprefix(REPORT)
+        # each training writes another one, also of the same fold
+        files = [run.finished(name, fold) for fold, _ in run.folds(name) if run.is_finished(name, fold)]
     digest = hashlib.blake2b(digest_size=16)
-    for path in (run.plan, run.dataset):
+    for path in files:
         try:
             digest.update(path.read_bytes())
         except OSError:
             return None
     return digest.hexdigest()
+
+
+def _as_text(text: str) -> str:
+    """Text for a file; of a path, bytes that are no text become signs."""
+    return text.encode(errors="replace").decode()
 
 
 def _write(run: RunFolder, unit: str, now: Try, before: Try | None, made_from: str | None = None) -> None:

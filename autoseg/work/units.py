@@ -21,6 +21,7 @@ from autoseg.run_folder.step_costs import read_step_costs
 from autoseg.run_folder.time_spent import read_time_spent
 from autoseg.run_folder.timed_stage import Stage
 from autoseg.work.request import Request, read_request
+from autoseg.work.tries import REPORT
 from autoseg.work.unit import Needs, Unit
 
 CORES = 4
@@ -125,7 +126,7 @@ def train_unit(configuration: str, fold: int) -> str:
 
 def report_unit(configuration: str) -> str:
     """Name of the unit that writes the report of a configuration."""
-    return f"report-{configuration}"
+    return f"{REPORT}{configuration}"
 
 
 def prepared_by(unit: Unit) -> tuple[str, int, int]:
@@ -143,7 +144,7 @@ def trained_in(unit: Unit) -> tuple[str, int]:
 
 def reported_by(unit: Unit) -> str:
     """Configuration of a unit that writes a report."""
-    return unit.name.removeprefix("report-")
+    return unit.name.removeprefix(REPORT)
 
 
 class _Needing:

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from autoseg.names import PlainName, why_unsafe
+from autoseg.names import PlainName, is_text, why_unsafe
 
 
 @pytest.mark.parametrize("name", ["case_1", "Müller 3", "a.b-c(2)", "患者1", "console", "COM10"])
@@ -24,3 +24,8 @@ def test_a_plain_name_leads_nowhere():
     for name in ("../victim", "/abs", "a/b", "..", "", "a\\b"):
         with pytest.raises(ValidationError, match="the name"):
             plain.validate_python(name)
+
+
+@pytest.mark.parametrize(("path", "can_be_written"), [("/data/Müller", True), ("/data/\udcff", False)])
+def test_a_path_of_other_bytes_is_no_text(path, can_be_written):
+    assert is_text(path) == can_be_written

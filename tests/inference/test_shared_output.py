@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from autoseg.dataset.case import Case
+from autoseg.errors import InputError
 from autoseg.run_folder.lock_holder import COUNT
 from inference.shared_output import FOLDER, LeftToOthers, sharing
 
@@ -55,15 +56,49 @@ def test_a_prediction_alone_replaces_what_an_earlier_one_made(tmp_path):
         assert len(done) == len(CASES)
 
 
-@pytest.mark.parametrize(("job", "again"), [("a", 0), ("other models", 6)])
-def test_who_comes_later_leaves_what_was_predicted_with_the_same_models(tmp_path, job, again):
+def test_who_comes_later_leaves_what_was_predicted_with_the_same_models(tmp_path):
     with sharing(tmp_path, "a", patience=PATIENCE) as first:
         for case in CASES:
             first.claim(case)
             first.finish(case)
         first.publish()
-        predict(tmp_path, job, done := [])
-        assert len(done) == again
+        predict(tmp_path, "a", done := [])
+        assert done == []
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_a_case_that_is_predicted_in_another_way_is_refused(tmp_path, published):
+    other_image = Case(CASES[0].name, (Path("/data/other.nii.gz"),))
+    with sharing(tmp_path, "a", patience=PATIENCE) as first:
+        first.claim(CASES[0])
+        first.finish(CASES[0])
+        if published:
+            first.publish()
+        for job, case in (("other models", CASES[0]), ("a", other_image)):
+            with sharing(tmp_path, job, patience=PATIENCE) as second:
+                # whoever found it claimed before it was known for what does not leave it to the other one either
+                assert list(second.left_behind([case])) == [[case]]
+                with pytest.raises(InputError, match="case_0: another command predicts it into the same folder"):
+                    second.claim(case)
+        assert first.is_done(CASES[0]) == published
+
+
+def test_a_case_that_was_taken_over_does_not_keep_the_others_from_being_told(tmp_path):
+    with sharing(tmp_path, "a", patience=PATIENCE) as first, sharing(tmp_path, "a", patience=PATIENCE) as second:
+        for case in CASES[:3]:
+            first.claim(case)
+            first.finish(case)
+        (holder,) = (tmp_path / FOLDER / "cases" / f".{CASES[1].name}.held").iterdir()
+        shutil.rmtree(holder)
+        first.publish()
+        assert [second.is_done(case) for case in CASES[:3]] == [True, False, True]
+        second.claim(CASES[1])
+
+
+def test_an_image_may_have_a_path_that_is_no_text(tmp_path):
+    case = Case("case", (Path("/data/\udcff.nii.gz"),))
+    predict(tmp_path, "a", done := [], cases=[case])
+    assert done == ["case"]
 
 
 def test_a_case_whose_rows_are_not_written_yet_stays_claimed(tmp_path):

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,11 @@ def test_files_that_changed_since_the_plan_was_made_are_refused(dataset, plan, r
     finally:
         os.utime(first, ns=(facts.st_atime_ns, facts.st_mtime_ns))
     assert not run.preprocessed("3d").exists()
+
+
+def test_other_sequences_than_when_the_plan_was_made_are_told(dataset, plan, run):
+    record = record_of(dataset, workers=1)
+    first, *others = dataset.cases
+    changed = replace(dataset, cases=(replace(first, images=first.images * 2), *others))
+    with pytest.raises(DatasetError, match=f"{first.name}: has 2 sequences, and others when the plan was made"):
+        preprocess_part(changed, plan, "3d", run, part=0, parts=1, workers=1, record=record)

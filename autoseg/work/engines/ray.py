@@ -47,7 +47,7 @@ def submit(run: RunFolder, units: Sequence[Unit], options: Asked) -> None:
         TrainingStopped: the person asked for a stop; every unit has saved its state.
         PartialFailure: units failed; all that did not wait for them are done.
     """
-    with locked(_place(run), "placing units of work by Ray"):
+    with locked(run.ray, "placing units of work by Ray"):
         _cancelled(run).unlink(missing_ok=True)
         left = {unit.name for unit in units}
         done = {unit.name for unit in units_of(run)} - left
@@ -71,9 +71,11 @@ def cancel(run: RunFolder) -> tuple[str, ...]:
         Names of the units that are not done.
     """
     watch = Watch()
-    if watch.living(_place(run)) is not None:
-        write_text(_cancelled(run), "")
-        while watch.living(_place(run)) is not None:
+    if watch.living(run.ray) is not None:
+        while watch.living(run.ray) is not None:
+            # a process that begins just now removes what an earlier cancelling left
+            if not _cancelled(run).exists():
+                write_text(_cancelled(run), "")
             time.sleep(SECONDS_BETWEEN_LOOKS)
         _cancelled(run).unlink(missing_ok=True)
     return tuple(unit.name for unit in units_left(run))
@@ -102,11 +104,6 @@ class _Cancelled:
             with suppress(OSError):
                 self._asked = self._file.exists()
         return self._asked
-
-
-def _place(run: RunFolder) -> Path:
-    """Place whose lock the process holds that places the units."""
-    return run.work / "ray"
 
 
 def _cancelled(run: RunFolder) -> Path:

@@ -67,13 +67,16 @@ def do_unit(arguments: Sequence[str], log: str, expected: dict[str, str]) -> End
     host = platform.node()
     if differs := differences(expected, environment_here()):
         return Ended(None, host, f"this node has {differs}")
-    with subprocess.Popen(
-        [sys.executable, *LEASHED, *arguments],
-        stdin=subprocess.PIPE,
-        stdout=_opened(log),
-        stderr=subprocess.STDOUT,
-        env=_without_ray(os.environ),
-    ) as process:
+    with (
+        os.fdopen(_opened(log), "ab") as printed,
+        subprocess.Popen(
+            [sys.executable, *LEASHED, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+            env=_without_ray(os.environ),
+        ) as process,
+    ):
         try:
             while process.poll() is None:
                 # not `wait`: Ray's cancelling does not interrupt it

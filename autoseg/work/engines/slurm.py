@@ -9,9 +9,11 @@ folder and the names of their units, so that a unit that waits or runs is not se
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from autoseg.errors import AutosegError
@@ -23,6 +25,7 @@ from autoseg.work.engines.slurm_commands import QueuedJob
 from autoseg.work.engines.slurm_jobs import Job, jobs_of
 from autoseg.work.engines.slurm_options import read_slurm_options
 from autoseg.work.engines.slurm_script import SlurmOptions, place_of, script_of
+from autoseg.work.request import read_request
 from autoseg.work.state import units_left
 from autoseg.work.unit import Unit
 
@@ -76,7 +79,7 @@ def scripts_of(run: RunFolder, units: Sequence[Unit], options: SlurmOptions) -> 
         units: units that are not done, in an order in which each comes after those that it waits for.
         options: retries, and options that the user passes on.
     """
-    parts = [_HEAD.format(run=place_of(run))]
+    parts = [_HEAD.format(logs=shlex.quote(f"{place_of(run)}/work/logs"))]
 
     def write(job: Job, script: str, after: Sequence[str]) -> str:
         name = f"job_{len(parts)}"
@@ -133,7 +136,8 @@ def _settled_queue(run: RunFolder) -> dict[str, QueuedJob]:
 
 def _send_all(run: RunFolder, units: Sequence[Unit], options: SlurmOptions, queue: dict[str, str], send: Send) -> None:
     """Send the jobs of all units that are not in the queue, in order; `queue` has the id of each that is in it."""
-    plan = [unit for unit in units if unit.kind == "plan"]
+    plan, request = [unit for unit in units if unit.kind == "plan"], read_request(run)
+    options = replace(options, follow_links=request is not None and request.follow_links)
     ids, arrays = dict(queue), dict[str, set[str]]()
     for job in jobs_of([unit for unit in plan or units if unit.name not in queue]):
         sent = send(job, script_of(run, job, options), _after({ids[n] for n in job.waits_for if n in ids}, arrays))
@@ -156,7 +160,7 @@ _HEAD = """\
 #!/usr/bin/env bash
 # Sends the units of work of a RUN to Slurm. On a machine that has sbatch, give this to bash.
 set -euo pipefail
-mkdir -p "{run}/work/logs"
+mkdir -p {logs}
 """
 
 

@@ -70,9 +70,11 @@ def queued(run: RunFolder) -> dict[str, QueuedJob]:
     """
     said = _call(["squeue", "--me", "--array", "--noheader", "--format=%F|%K|%T|%N|%r|%j|%Z"])
     place, found = place_of(run), {}
-    for line in said.splitlines():
-        job, number, state, node, reason, name, folder = line.split("|", 6)
-        if folder == place:
+    for line in said.split("\n"):
+        fields = line.split("|", 6)
+        # names of other jobs may hold anything
+        if len(fields) == 7 and fields[-1] == place:
+            job, number, state, node, reason, name, _ = fields
             one = QueuedJob(job if number == "N/A" else f"{job}_{number}", state, node, reason)
             found[name.replace("%a", number)] = one
     return found

@@ -52,7 +52,7 @@ def read_slurm_options(given: Sequence[str]) -> dict[str, str]:
                 f"--slurm-option {text}: it must be KEY=VALUE, such as partition=gpu, with the long name of an option "
                 "of sbatch"
             )
-        if _VALUE.fullmatch(value) is None or '"' in value:
+        if _VALUE.fullmatch(value) is None or '"' in value or "\\" in value:
             raise InputError(
                 f"--slurm-option {key}: its value {value!r} has a sign that does not go into a job's script"
             )

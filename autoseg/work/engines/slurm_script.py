@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shlex
 import sys
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ SECONDS_TO_BEGIN = 600
 """… and these seconds more, for starting Python and for stopping."""
 
 _MIB = 2**20
+_PLAIN = re.compile(r"[\w%@+=:,./-]*", re.ASCII)
 _INSTEAD = {
     "cpus-per-task": {"cpus-per-task", "cpus-per-gpu"},
     "mem": {"mem", "mem-per-cpu", "mem-per-gpu"},
@@ -40,10 +42,12 @@ class SlurmOptions:
     Args:
         retries: how often a job begins again after its first turn, whatever ended that.
         passed_on: options of sbatch that the user gives, keyed by their names; they go before those of autoseg.
+        follow_links: whether links in the RUN folder may lead out of it.
     """
 
     retries: int
     passed_on: Mapping[str, str] = field(default_factory=dict)
+    follow_links: bool = False
 
 
 def script_of(run: RunFolder, job: Job, options: SlurmOptions) -> str:
@@ -64,10 +68,11 @@ def script_of(run: RunFolder, job: Job, options: SlurmOptions) -> str:
     return _SCRIPT.format(
         directives=directives,
         run=shlex.quote(place_of(run)),
-        unit=job.named("${SLURM_ARRAY_TASK_ID}"),
+        unit=_in_bash(job),
         number=number,
         retries=options.retries,
         python=python,
+        links=" --follow-links" if options.follow_links else "",
         afterwards=afterwards,
     )
 
@@ -97,14 +102,31 @@ def _directives(run: RunFolder, job: Job, options: SlurmOptions) -> list[str]:
     }
     always = {
         "chdir": f'"{place_of(run)}"',
-        "output": f'"{place_of(run).replace("%", "%%")}/work/logs/{job.name}.log"',
+        "output": f'"{place_of(run).replace("%", "%%")}/work/logs/{_of_log(job)}.log"',
         "open-mode": "append",
         "requeue": "",
         "kill-on-invalid-dep": "yes",
     }
-    passed_on = {name: f'"{value}"' if " " in value else value for name, value in given.items()}
-    every = {"job-name": job.name, **array, **asked, **passed_on, **always}
+    passed_on = {name: _quoted(value) for name, value in given.items()}
+    every = {"job-name": _quoted(job.name), **array, **asked, **passed_on, **always}
     return [f"{name}={value}" if value else name for name, value in every.items()]
+
+
+def _quoted(value: str) -> str:
+    """A value as sbatch reads it: outside of quotation marks, a space ends it, and a # begins a comment."""
+    return value if _PLAIN.fullmatch(value) else f'"{value}"'
+
+
+def _of_log(job: Job) -> str:
+    """Name of the job's log, in which Slurm puts the number in the place of %a; any other % stands for itself."""
+    before, after = (part.replace("%", "%%") for part in (job.before, job.after))
+    return f"{before}%a{after}" if job.numbers else before
+
+
+def _in_bash(job: Job) -> str:
+    """The name of the unit as bash reads it; a name comes from the plan, and nothing in it is run."""
+    parts = [shlex.quote(part) for part in (job.before, job.after) if part]
+    return '"${SLURM_ARRAY_TASK_ID}"'.join(parts if job.after else [*parts, ""]) if job.numbers else parts[0]
 
 
 def _asked_for(needs: Needs) -> dict[str, str]:
@@ -128,7 +150,7 @@ def time_limit(seconds: float) -> str:
 
 def _again(options: SlurmOptions) -> str:
     """The options as they are given to the command that sends the other units."""
-    passed_on = [f"--slurm-option={name}={value}".rstrip("=") for name, value in options.passed_on.items()]
+    passed_on = [f"--slurm-option={name}{value and f'={value}'}" for name, value in options.passed_on.items()]
     return shlex.join([f"--retries={options.retries}", *passed_on])
 
 
@@ -145,7 +167,7 @@ _SCRIPT = """\
 {directives}
 
 run={run}
-unit="{unit}"
+unit={unit}
 job="{number}"
 retries={retries}
 
@@ -155,7 +177,7 @@ trap 'heard=yes; kill -TERM $!' USR1
 trap 'heard=yes; cancelled=yes' TERM
 
 echo "== $unit: job $job, turn $((${{SLURM_RESTART_COUNT:-0}} + 1)), on $SLURMD_NODENAME"
-{python} -P -m autoseg work "$run" "$unit" --log "$run/work/logs/$unit.log" &
+{python} -P -m autoseg work "$run" "$unit" --log "$run/work/logs/$unit.log"{links} &
 # a signal ends `wait` before the work has ended
 heard=yes
 while [ "$heard" ]; do

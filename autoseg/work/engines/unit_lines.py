@@ -103,20 +103,22 @@ class RunningInRun:
         self._run, self._watch = run, Watch()
 
     def __call__(self, units: Iterable[Unit]) -> dict[str, Running]:
-        """Return those of some units that run, by their names."""
-        states = States(self._run, self._watch)
-        found = {unit: states.of(unit) for unit in units}
-        return {
-            unit.name: Running(state.where, self._progress(unit) if unit.kind == "train" else None)
-            for unit, state in found.items()
-            if state.word == "running"
-        }
+        """Return those of some units that run, by their names; none while a file is malformed, as in an edit."""
+        with suppress(OSError, AutosegError):
+            states = States(self._run, self._watch)
+            found = {unit: states.of(unit) for unit in units}
+            return {
+                unit.name: Running(state.where, self._progress(unit) if unit.kind == "train" else None)
+                for unit, state in found.items()
+                if state.word == "running"
+            }
+        return {}
 
     def _progress(self, unit: Unit) -> FoldProgress | None:
         """How far a training is; None where its log cannot be read just now."""
         name, fold = trained_in(unit)
         scope = scope_of(self._run)
-        if scope.plan is None:
+        if scope.plan is None or name not in scope.plan.configurations:
             return None
         training = scope.plan.configurations[name].training
         epochs = scope.request.epochs

@@ -9,6 +9,7 @@ import autoseg
 from autoseg.commands import cli, do_unit
 from autoseg.commands.do_unit import UnitWaits
 from autoseg.errors import InputError, NotEnoughMemory
+from autoseg.files import write_text
 from autoseg.plan.plan import read_plan
 from autoseg.run_folder.lock import locked
 from autoseg.run_folder.paths import RunFolder
@@ -59,6 +60,17 @@ def test_all_units_in_turn_are_a_run(calls, asked, dataset, tmp_path):
         for run in (asked, whole)
     ]
     assert cases[0] == cases[1] and len(cases[0]) == 5
+    for run in (asked, whole):
+        # a stand-in for the report was called
+        write_text(run.report / "report.html", "")
+    assert words(asked)["report-3d"] == words(whole)["report-3d"] == "done"
+    # a fold is trained once more: the report is of the former one
+    for run in (asked, whole):
+        finished = run.finished("3d", 2)
+        finished.write_text(finished.read_text(encoding="utf-8") + " ", encoding="utf-8")
+        assert words(run)["report-3d"] == "ready"
+    do_unit.do_unit(asked, "report-3d")
+    assert calls.reported == ["3d", "3d", "3d"] and words(asked)["report-3d"] == "done"
 
 
 def test_a_unit_that_is_done_is_left_as_it_is(calls, run):
@@ -78,8 +90,13 @@ def test_a_unit_waits_for_those_before(calls, asked, capsys):
 
 @pytest.mark.parametrize(
     ("error", "status", "word"),
-    [(KeyboardInterrupt(), 75, "ready"), (NotEnoughMemory("too little"), 1, "failed"), (InputError("no"), 2, "failed")],
-    ids=["stopped", "memory", "mend"],
+    [
+        (KeyboardInterrupt(), 75, "ready"),
+        (NotEnoughMemory("too little"), 1, "failed"),
+        (InputError("no"), 2, "failed"),
+        (InputError("/data/\udcff: no"), 2, "failed"),
+    ],
+    ids=["stopped", "memory", "mend", "no text"],
 )
 def test_the_exit_status_says_whether_another_try_helps(calls, run, monkeypatch, error, status, word):
     def fails(*_, **__):
@@ -89,7 +106,7 @@ def test_the_exit_status_says_whether_another_try_helps(calls, run, monkeypatch,
     assert cli.status_of(["work", str(run.path), "train-3d-fold_0", "--log", "job.log"]) == status
     state = state_of(run, unit_named(units_of(run), "train-3d-fold_0"))
     assert (state.word, state.tries, state.log) == (word, 1, "job.log")
-    assert state.why == (str(error) if word == "failed" else "")
+    assert state.why == (str(error).replace("\udcff", "?") if word == "failed" else "")
 
 
 def test_a_second_process_waits_for_the_first_and_does_nothing_again(calls, run, capfd):

@@ -147,3 +147,14 @@ def test_a_lock_that_somebody_planted_is_emptied_without_following_its_links(run
         pass
     assert not holder.parent.exists()
     assert (victim / "letter.txt").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_folder_work_of_a_person_is_not_taken_for_that_of_a_run(tmp_path):
+    run = RunFolder(tmp_path)
+    run.work.mkdir()
+    require_run_or_empty(run)
+    (run.work / "letter.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(RunFolderError, match="is no RUN folder and holds work"):
+        require_run_or_empty(run)
+    run.request.write_text("{}", encoding="utf-8")
+    require_run_or_empty(run)

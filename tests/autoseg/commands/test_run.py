@@ -1,4 +1,5 @@
 import shutil
+import sys
 
 import pytest
 
@@ -8,6 +9,7 @@ from autoseg.image import image
 from autoseg.plan.plan import read_plan
 from autoseg.run_folder.selection import Selection, read_selection
 from autoseg.run_folder.time_spent import read_time_spent
+from autoseg.work.request import read_request
 from tests.words import on_one_line
 
 
@@ -81,3 +83,11 @@ def test_a_selection_that_fails_costs_no_report(calls, dataset, run, monkeypatch
     autoseg.run(dataset, run.path, device="cpu", workers=1)
     assert calls.reported == ["3d"] and not run.selected.exists()
     assert told in on_one_line(capsys.readouterr().out)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, names of files are text")
+def test_a_data_set_whose_path_is_no_text_can_be_run(calls, dataset, run, tmp_path):
+    odd = shutil.copytree(dataset, tmp_path / "\udcff")
+    autoseg.run(odd, run.path, workers=1)
+    request = read_request(run)
+    assert request is not None and request.dataset is None

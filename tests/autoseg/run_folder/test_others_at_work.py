@@ -46,7 +46,8 @@ def test_each_other_process_counts_once_and_this_one_never(run) -> None:
         first = hold(run.work / "train-3d-fold_0", run.fold("3d", 0))
         second = hold(run.preprocessed("3d"))
         assert others.count() == 2
-        brief = hold(run.work / "plan.json")
+        # a moment's lock, and that of the process that places units and does none
+        brief = hold(run.work / "plan.json", run.ray)
         assert others.count() == 2
         for process in (first, second, brief):
             process.kill()

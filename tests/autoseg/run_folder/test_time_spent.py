@@ -11,7 +11,7 @@ import SimpleITK as sitk
 
 from autoseg.dataset.read import read_dataset
 from autoseg.dataset.record import changed_cases, content_hash, record_of
-from autoseg.errors import RunFolderError
+from autoseg.errors import LockTakenOver, RunFolderError
 from autoseg.run_folder.dataset_record import read_record, write_record
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.report_folder import report_folder
@@ -155,3 +155,17 @@ def test_voxels_beside_a_header_count_as_its_content(tmp_path, ending):
     assert content_hash(path) == before
     sitk.WriteImage(sitk.GetImageFromArray(voxels + 1), path)
     assert content_hash(path) != before
+
+
+def test_who_stood_still_while_it_wrote_its_time_goes_on(tmp_path, monkeypatch):
+    run, times = RunFolder(tmp_path), []
+
+    def taken_over(*given):
+        times.append(given)
+        raise LockTakenOver("another process has taken over")
+
+    monkeypatch.setattr("autoseg.run_folder.time_spent.add_times", taken_over)
+    with timed(run, Stage("plan"), every=0.01):
+        while len(times) < 2:
+            time.sleep(0.01)
+    assert len(times) > 2

@@ -35,7 +35,7 @@ def rows(case: str, found, scores=SCORES) -> list:
 def write(folder, case: str, found, scores=SCORES) -> None:
     table = CaseTable(folder, LESIONS)
     table.begin(case)
-    table.add(rows(case, found, scores))
+    table.add(case, rows(case, found, scores))
     table.write()
 
 
@@ -94,7 +94,7 @@ def test_without_lesions_rows_of_replaced_label_maps_go_all_the_same(tmp_path) -
     write(tmp_path, "b", [lesion(1)])
     table = CaseTable(tmp_path, LESIONS, lists=False)
     table.begin("a")
-    table.add(rows("a", [lesion(1)]))
+    table.add("a", rows("a", [lesion(1)]))
     table.write()
     assert [row[0] for row in read_table(tmp_path, LESIONS)] == ["b"]
 
@@ -103,12 +103,12 @@ def test_rows_are_written_every_few_seconds(tmp_path, monkeypatch) -> None:
     now = [0.0]
     monkeypatch.setattr(module.clock, "now", lambda: now[0])
     table = CaseTable(tmp_path, LESIONS)
-    table.add(rows("a", [lesion(1)]))
+    table.add("a", rows("a", [lesion(1)]))
     assert not (tmp_path / FILE).exists()
     now[0] = 11.0
-    table.add(rows("b", [lesion(1)]))
+    table.add("b", rows("b", [lesion(1)]))
     assert [row[0] for row in read_table(tmp_path, LESIONS)] == ["a", "b"]
-    table.add(rows("c", [lesion(1)]))
+    table.add("c", rows("c", [lesion(1)]))
     table.write()
     assert [row[0] for row in read_table(tmp_path, LESIONS)] == ["a", "b", "c"]
 
@@ -120,9 +120,9 @@ def test_rows_of_another_table_are_written_before(tmp_path, monkeypatch) -> None
     now[0] = 5.0
     lesions = CaseTable(tmp_path, LESIONS)
     now[0] = 11.0
-    lesions.add(rows("a", [lesion(1)]))
+    lesions.add("a", rows("a", [lesion(1)]))
     assert not (tmp_path / FILE).exists(), "six seconds after it was begun"
-    measurements.add([], after=lesions)
+    measurements.add("a", [], after=lesions)
     assert len(read_table(tmp_path, LESIONS)) == 1 and read_table(tmp_path, MEASUREMENTS) == []
 
 
@@ -145,3 +145,27 @@ def test_a_folder_of_this_name_is_told(tmp_path) -> None:
     (tmp_path / FILE).mkdir()
     with pytest.raises(InputError, match="is a folder; move it away"):
         CaseTable(tmp_path, LESIONS)
+
+
+def test_rows_of_another_process_go_where_a_case_now_has_none_and_none_of_its_own_is_doubled(tmp_path) -> None:
+    taken_over, other = CaseTable(tmp_path, LESIONS), CaseTable(tmp_path, LESIONS)
+    other.add("a", rows("a", [lesion(1)]))
+    other.add("b", rows("b", [lesion(1)]))
+    other.write()
+    # begun after the other process has died, and predicted anew since its claim was lost before a row was written
+    for _ in range(2):
+        taken_over.begin("b")
+        taken_over.add("b", rows("b", [lesion(2)]))
+    taken_over.begin("a")
+    taken_over.add("a", [])
+    taken_over.write()
+    assert [(cells[0], cells[1]) for cells in read_table(tmp_path, LESIONS)] == [("b", "lesion")]
+
+
+def test_rows_of_a_case_that_another_process_has_taken_over_stay(tmp_path) -> None:
+    stopped, other = CaseTable(tmp_path, LESIONS), CaseTable(tmp_path, LESIONS)
+    stopped.begin("a")
+    other.add("a", rows("a", [lesion(1)]))
+    other.write()
+    stopped.write()
+    assert [cells[0] for cells in read_table(tmp_path, LESIONS)] == ["a"]

@@ -11,6 +11,7 @@ from autoseg.run_folder.paths import RunFolder
 from autoseg.work.engines import slurm, slurm_commands
 from autoseg.work.engines.slurm_commands import QueuedJob
 from autoseg.work.engines.slurm_script import SlurmOptions
+from autoseg.work.request import Request, write_request
 from tests.autoseg.work.engines.units_by_hand import ALL
 
 OPTIONS = SlurmOptions(3)
@@ -55,7 +56,7 @@ def test_what_is_in_the_queue_is_not_sent_again(tmp_path: Path, sent, monkeypatc
 
 
 def test_a_dry_run_is_a_script_that_bash_sends(tmp_path: Path) -> None:
-    run = RunFolder(tmp_path / "it's a run")
+    run = RunFolder(tmp_path / "it's a $(touch here) run")
     (run.path).mkdir()
     script = slurm.scripts_of(run, ALL[1:], OPTIONS)
     # stands for sbatch: notes what it was given, and prints a number
@@ -67,7 +68,9 @@ def test_a_dry_run_is_a_script_that_bash_sends(tmp_path: Path) -> None:
         echo $n
     }
     """
-    subprocess.run(["bash"], input=f'at="{tmp_path}"\n{stand_in}{script}', encoding="utf-8", check=True)
+    bash = ["bash"]
+    subprocess.run(bash, cwd=tmp_path, input=f'at="{tmp_path}"\n{stand_in}{script}', encoding="utf-8", check=True)
+    assert not (tmp_path / "here").exists()
     assert (tmp_path / "log").read_text(encoding="utf-8").splitlines() == [
         "--parsable",
         "#SBATCH --job-name=prepare-3d-%aof2",
@@ -108,3 +111,9 @@ def test_jobs_that_are_ending_are_waited_for(tmp_path: Path, sent, monkeypatch: 
     monkeypatch.setattr(slurm, "SECONDS_BETWEEN_LOOKS", 0.0)
     slurm.submit(RunFolder(tmp_path), [ALL[-1]], OPTIONS)
     assert sent == [("report-3d", [])]
+
+
+def test_links_are_followed_in_jobs_where_it_was_asked_for(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    write_request(run, Request(dataset="/data", follow_links=True))
+    assert slurm.scripts_of(run, ALL[1:], OPTIONS).count(" --follow-links &") == 3

@@ -47,6 +47,9 @@ def test_jobs_are_found_by_their_folder_and_name(answers, tmp_path: Path) -> Non
         f"14|0|RUNNING|node1|None|train-3d-fold_%a|{run.path}",
         f"15|N/A|PENDING||Dependency|report-3d|{run.path}",
         f"16|N/A|PENDING||Priority|report-3d|{tmp_path}/another",
+        # another job of this user, whose name holds a sign and a line break
+        "17|N/A|PENDING||Priority|a|b",
+        "c|/home",
     ]
     answers("squeue", "\n".join(f"echo '{line}'" for line in lines))
     assert slurm_commands.queued(run) == {

@@ -25,6 +25,7 @@ def test_options_are_passed_on() -> None:
         (["partition="], "it must be KEY=VALUE"),
         (["=gpu"], "it must be KEY=VALUE"),
         (["comment=a\n#SBATCH --uid=0"], "a sign that does not go into a job's script"),
+        (["comment=a\\b"], "a sign that does not go into a job's script"),
         (['comment=a" b'], "a sign that does not go into a job's script"),
     ],
 )

@@ -139,3 +139,22 @@ def test_a_number_may_stand_before_more_of_the_name(start) -> None:
     (parts,) = jobs_of(PREPARE)
     _, printed = start("exit 0", parts).ends()
     assert "run prepare-3d-3of2 --log" in printed and "logs/prepare-3d-3of2.log\n" in printed
+
+
+def test_nothing_in_the_name_of_a_configuration_is_run(start) -> None:
+    name = "train-$(touch here)`touch here` it's #1-fold_"
+    started = start("exit 0", job(name, "train", numbers=(3,)))
+    _, printed = started.ends()
+    assert f"autoseg work {started.folder} {name}3 --log" in printed and not list(started.folder.parent.rglob("here"))
+
+
+def test_a_value_with_signs_of_sbatch_stands_in_quotation_marks(tmp_path: Path) -> None:
+    lines = directives(tmp_path, job("report-50%j #1"), comment="it's#1", constraint="a&b", partition="gpu")
+    assert {'job-name="report-50%j #1"', 'comment="it\'s#1"', 'constraint="a&b"', "partition=gpu"} <= set(lines)
+    assert f'output="{tmp_path}/work/logs/report-50%%j #1.log"' in lines
+
+
+def test_links_are_followed_where_the_run_does(tmp_path: Path) -> None:
+    of = RunFolder(tmp_path)
+    assert '.log" --follow-links &' in script_of(of, job(), SlurmOptions(0, follow_links=True))
+    assert "--follow-links" not in script_of(of, job(), SlurmOptions(0))

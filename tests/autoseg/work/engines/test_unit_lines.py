@@ -65,3 +65,10 @@ def test_a_unit_runs_whose_lock_is_held(tmp_path) -> None:
     assert look(UNITS) == {}
     with locked(run.work / UNITS[1].name, "training"):
         assert list(look(UNITS)) == [UNITS[1].name] and "process" in look(UNITS)[UNITS[1].name].where
+
+
+def test_a_plan_that_is_being_edited_stops_no_display(tmp_path) -> None:
+    run = RunFolder(tmp_path)
+    run.plan.write_text("schema_version: [", encoding="utf-8")
+    waits = Unit("report-3d", "report", Needs(1, None, 0, None), ("plan",))
+    assert RunningInRun(run)([waits]) == {}
