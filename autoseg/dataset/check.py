@@ -123,7 +123,7 @@ def check_dataset(dataset: Dataset, *, workers: int) -> Check:
     warnings += _lost_labels(dataset.labels, rows)
     warnings += _slices_and_volumes(rows)
     warnings += _same_voxels(dataset.cases, [result.digest for result in results])
-    warnings += _same_labels(results)
+    warnings += _same_labels(dataset.cases, results)
     return Check(tuple(warnings), rows)
 
 
@@ -278,30 +278,42 @@ def _slices_and_volumes(rows: tuple[CheckedCase, ...]) -> list[str]:
 
 
 def _planes_differ(rows: tuple[CheckedCase, ...]) -> list[str]:
-    """A problem where images of one slice lie in different planes, in which one network cannot see."""
+    """A problem where most images are of one slice and lie in different planes, in which one network cannot see."""
     planes: defaultdict[str, list[str]] = defaultdict(list)
     for row in rows:
         shape = to_canonical(row.geometry).apply_to_geometry(row.geometry).shape
         if shape.count(1) == 1:
             planes[_PLANES[shape.index(1)]].append(row.name)
-    if len(planes) < 2:
+    # beside volumes a slice is a thin volume, whose plane does not matter
+    if len(planes) < 2 or 2 * sum(map(len, planes.values())) <= len(rows):
         return []
     told = "; ".join(f"{plane}: {len(names)} ({listed(names, _NAMED)})" for plane, names in planes.items())
-    return [f"images of one slice lie in {len(planes)} planes, {told}; make a data set of each plane"]
-
-
-def _same_labels(results: Sequence[_Result]) -> list[str]:
-    """Warnings about identical label maps of different images: a file may have been copied to a wrong name."""
-    groups: defaultdict[bytes, list[_Result]] = defaultdict(list)
-    for result in results:
-        if result.row is not None and sum(result.row.voxels.values()) - max(result.row.voxels.values()) >= _LEAST_SAME:
-            groups[result.label_digest].append(result)
     return [
-        f"{listed(names, _NAMED)}: their label maps are identical, voxel by voxel, and their images are not; was a "
-        "label map copied to a wrong name?"
+        f"images of one slice lie in {len(planes)} planes, {told}; make a data set of each plane. Oblique slices "
+        "count to the nearest plane: where all show the same view, give each image and its label map straight "
+        "directions (SimpleITK: SetDirection with the identity), or save both as PNG"
+    ]
+
+
+def _same_labels(cases: tuple[Case, ...], results: Sequence[_Result]) -> list[str]:
+    """A warning about identical label maps of different patients: a file may have been copied to a wrong name."""
+    groups: defaultdict[bytes, list[tuple[Case, _Result]]] = defaultdict(list)
+    for case, result in zip(cases, results, strict=True):
+        if result.row is not None and sum(result.row.voxels.values()) - max(result.row.voxels.values()) >= _LEAST_SAME:
+            groups[result.label_digest].append((case, result))
+    # several images of a patient may share a label map
+    found = [
+        listed([case.name for case, _ in same], _NAMED)
         for same in groups.values()
-        if len({result.digest for result in same}) > 1
-        and (names := [result.row.name for result in same if result.row is not None])
+        if len({result.digest for _, result in same}) > 1
+        and len({case.patient or f"\0{case.name}" for case, _ in same}) > 1
+    ]
+    if not found:
+        return []
+    more = f", and {len(found) - _NAMED} more groups of cases" if len(found) > _NAMED else ""
+    return [
+        f"{'; '.join(found[:_NAMED])}{more}: their label maps are identical, voxel by voxel, and their images are not; "
+        "was a label map copied to a wrong name? If they are of one patient, say so in a table's column `patient`"
     ]
 
 

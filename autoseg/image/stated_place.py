@@ -11,11 +11,13 @@ from autoseg.image.text_headers import META_ENDINGS, NRRD_ENDINGS, header_fields
 
 _ANATOMICAL = frozenset(
     (
-        *("right-anterior-superior", "ras", "left-anterior-superior", "las", "left-posterior-superior", "lps"),
-        *("right-anterior-superior-time", "rast", "left-anterior-superior-time", "last"),
-        *("left-posterior-superior-time", "lpst"),
+        *("rightanteriorsuperior", "ras", "leftanteriorsuperior", "las", "leftposteriorsuperior", "lps"),
+        *("rightanteriorsuperiortime", "rast", "leftanteriorsuperiortime", "last"),
+        *("leftposteriorsuperiortime", "lpst"),
     )
 )
+_SEPARATORS = str.maketrans("", "", " -_")
+"""NRRD writes its words with hyphens, with blanks, or together."""
 _NO_SIZE = "states no size of its voxels: 1 mm is taken, in all directions"
 _EXPORT = "export it again from its source if you have it, with a program that writes its place"
 
@@ -36,13 +38,16 @@ def left_open(path: Path) -> tuple[str, ...]:
 
 
 def _of_nrrd(fields: dict[str, str]) -> tuple[str, ...]:
-    if "space directions" not in fields:
+    # either way of writing is legal
+    fields = {name.replace(" ", ""): value for name, value in fields.items()}
+    if "spacedirections" not in fields:
         spacings = fields.get("spacings", "").lower().split()
         if not spacings or all(number == "nan" for number in spacings):
             return (_NO_SIZE,)
         return ("states no directions: taken are x to the left, y to posterior and z to superior",)
     space = fields.get("space", "")
-    if space.lower() in _ANATOMICAL:
+    # no name exists for other dimensions: ITK writes slices and series of volumes so, along the axes that it reads
+    if space.lower().translate(_SEPARATORS) in _ANATOMICAL or fields.get("spacedimension", "3") != "3":
         return ()
     named = f"its space {space!r:.40}" if space else "its header names no space, which"
     return (f"{named} does not say how the patient lies in it: taken are x to the left, y to posterior, z to superior",)

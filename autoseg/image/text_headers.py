@@ -124,7 +124,7 @@ def header_fields(path: Path) -> dict[str, str]:
     with path.open("rb") as file:
         start = file.read(MOST_HEADER_BYTES)
     if path.name.lower().endswith(META_ENDINGS):
-        return _fields(start.partition(b"ElementDataFile")[0], "=")
+        return _fields(start.partition(b"ElementDataFile")[0], "[=:]")
     return _fields(re.split(rb"\r?\n\r?\n", start, maxsplit=1)[0], ":")
 
 
@@ -133,7 +133,7 @@ def _of_meta(path: Path, start: bytes) -> VoxelStorage | None:
     _require_counts(path, start if last is None else start[: last.start()])
     if last is None:
         return None
-    fields = _fields(start[: last.start()], "=")
+    fields = _fields(start[: last.start()], "[=:]")
     is_true = {name: fields.get(name, "").upper().startswith("T") for name in ("compresseddata", "binarydata")}
     encoding: Encoding = "deflated" if is_true["compresseddata"] else "raw" if is_true["binarydata"] else "text"
     value = last[1].decode(errors="surrogateescape").strip()
@@ -170,11 +170,14 @@ def _of_nrrd(path: Path, start: bytes) -> VoxelStorage | None:
 
 
 def _fields(header: bytes, separator: str) -> dict[str, str]:
-    """Fields of a header's lines, names in lower case; the first one counts where a field is given twice."""
+    """Fields of a header's lines, names in lower case; the first one counts where a field is given twice.
+
+    Names end at the first match of the pattern `separator`; MetaIO reads `=` and `:` alike.
+    """
     found: dict[str, str] = {}
     for line in header.decode(errors="surrogateescape").splitlines():
-        name, _, value = line.partition(separator)
-        found.setdefault(name.strip().lower(), value.strip())
+        name, *value = re.split(separator, line, maxsplit=1)
+        found.setdefault(name.strip().lower(), "".join(value).strip())
     return found
 
 

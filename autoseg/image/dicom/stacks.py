@@ -1,7 +1,8 @@
 """Groups frames into stacks, and judges whether a stack is a volume: even, upright, each place once.
 
 Frames of another series or patient, size, orientation or pixel spacing are never of one volume, nor are those whose
-values mean something else: inverted beside plain ones, scaled beside unscaled ones. Those of another stack, image
+values mean something else: inverted beside plain ones, scaled beside unscaled ones. What a frame leaves out sets it not
+apart: a patient beside a stated one, a scale beside one that changes nothing. Those of another stack, image
 type, echo, b-value, inversion or time are told apart only where a place occurs more than once: within a volume these
 may change from slice to slice.
 """
@@ -9,15 +10,15 @@ may change from slice to slice.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.errors import ImageError
-from autoseg.image.dicom.frame import Frame
+from autoseg.image.dicom.frame import Frame, Series
 from autoseg.image.geometry import Geometry
 
 # largest difference of cosines within a volume; half a slice of 500 mm is moved by less than 0.2 mm
@@ -69,11 +70,37 @@ class Stack:
 def stacks_of(frames: Sequence[Frame]) -> list[Stack]:
     """All stacks of a folder or file, in the order of their first frames."""
     sized: defaultdict[tuple[object, ...], list[Frame]] = defaultdict(list)
-    for frame in frames:
+    for frame in _filled_in(frames):
         size, meaning = (frame.rows, frame.columns), (frame.is_inverted, frame.is_scaled)
         sized[frame.series.uid, frame.series.patient, size, meaning].append(frame)
     parallel = [group for same in sized.values() for group in _parallel(same)]
     return [stack for group in parallel for stack in _told_apart(_ordered(group))]
+
+
+def patients_stated(series: Iterable[Series]) -> dict[str, str]:
+    """Return the patient of each series of which some files state one, and the others the same or none.
+
+    Args:
+        series: what each file states of its series; the keys of the result are their identifiers.
+    """
+    stated: defaultdict[str, set[str]] = defaultdict(set)
+    for one in series:
+        # without a series nothing says that files belong together
+        if one.uid and one.patient:
+            stated[one.uid].add(one.patient)
+    return {uid: next(iter(patients)) for uid, patients in stated.items() if len(patients) == 1}
+
+
+def _filled_in(frames: Sequence[Frame]) -> Iterator[Frame]:
+    """The frames, with the patient that others of their series state, and without scales where none changes a value."""
+    patients = patients_stated(frame.series for frame in frames)
+    scaled = {frame.series.uid for frame in frames if (frame.slope, frame.intercept) != (1, 0)}
+    for frame in frames:
+        series, is_scaled = frame.series, frame.is_scaled and frame.series.uid in scaled
+        patient = patients.get(series.uid, series.patient)
+        if patient != series.patient or is_scaled != frame.is_scaled:
+            frame = replace(frame, series=replace(series, patient=patient), is_scaled=is_scaled)
+        yield frame
 
 
 def _parallel(frames: Sequence[Frame]) -> list[list[Frame]]:

@@ -10,7 +10,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from autoseg.image.dicom.choice import Choice
 from autoseg.image.dicom.described import described
 from autoseg.image.dicom.frame import Series
 from autoseg.image.dicom.sources import INDEX
-from autoseg.image.dicom.stacks import stacks_of, why_no_volume
+from autoseg.image.dicom.stacks import patients_stated, stacks_of, why_no_volume
 from autoseg.image.dicom_file import is_dicom_file
 from autoseg.image.walk import LeftOut, files_inside
 
@@ -172,14 +172,16 @@ class _Part:
 
 def _parts(facts: Sequence[FileFacts]) -> list[_Part]:
     """Group files by folder and series, in the order of their first files."""
+    patients = patients_stated(one.series for one in facts if one.series is not None)
     grouped: defaultdict[tuple[object, ...], list[FileFacts]] = defaultdict(list)
     for one in facts:
         assert one.series is not None
-        grouped[one.file.parent, one.series.patient, one.series.study, one.series.uid].append(one)
+        patient = patients.get(one.series.uid, one.series.patient)
+        grouped[one.file.parent, patient, one.series.study, one.series.uid].append(one)
     parts = []
-    for same in grouped.values():
-        about = same[0].series
-        assert about is not None
+    for (_, patient, *_), same in grouped.items():
+        assert same[0].series is not None
+        about = replace(same[0].series, patient=str(patient))
         frames, scouts = sum(one.frames for one in same), all(one.is_scout for one in same)
         parts.append(_Part(about, same[0].file.parent, tuple(one.file for one in same), frames, scouts))
     return parts

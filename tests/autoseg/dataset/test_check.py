@@ -1,11 +1,13 @@
 """The check finds every problem of a data set, and passes sound ones."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from autoseg.dataset.case import Case
 from autoseg.dataset.check import Check, check_dataset
@@ -323,6 +325,11 @@ def test_one_label_map_for_several_images_is_told(tmp_path):
     labels = [block(shape, start) for start in (1, 2, 1, 3, 4)]
     (told,) = [one for one in check(folders(tmp_path / "a", [shape] * 5, labels)).warnings if "label maps" in one]
     assert told.startswith("c0, c2: their label maps are identical, voxel by voxel, and their images are not")
+    assert "patient" in told
+    # several sequences of a patient as cases, with one label map
+    dataset = read_dataset(tmp_path / "a")
+    cases = [replace(case, patient="p" if case.name in ("c0", "c2") else case.name) for case in dataset.cases]
+    assert not [w for w in check_dataset(replace(dataset, cases=tuple(cases)), workers=1).warnings if "label maps" in w]
     # no lesions in several cases, and those of few voxels, are no copies
     few = [np.zeros(shape, np.uint8) for _ in range(5)]
     few[0][3, 3, 3] = few[1][3, 3, 3] = few[2][4, 3, 3] = 1
@@ -335,3 +342,29 @@ def test_slices_of_several_planes_are_refused(tmp_path):
         DatasetError, match=r"3 planes, axial: 2 \(c0, c2\); sagittal: 1 \(c1\); coronal: 1 \(c3\); make a data set"
     ):
         check(folders(tmp_path, shapes, [block(shape, 5) for shape in shapes]))
+
+
+def test_slices_of_several_planes_beside_more_volumes_are_not_refused(tmp_path):
+    shapes = [(20, 22, 1), (1, 22, 20), (20, 22, 9), (20, 22, 9)]
+    warnings = check(folders(tmp_path, shapes, [block(shape, 4) for shape in shapes])).warnings
+    (told,) = [warning for warning in warnings if "one slice" in warning]
+    assert told.startswith("2 of 4 images have one slice (c0, c1)")
+
+
+def test_the_cure_for_oblique_slices_of_one_view_works(tmp_path):
+    """Normals on both sides of the border between two planes are refused; with straight directions they are not."""
+    folder = folders(tmp_path, [(20, 22, 1)] * 4, [block((20, 22, 1), 5)] * 4)
+
+    def turn(degrees: list[float]) -> None:
+        for i, angle in enumerate(degrees):
+            for path in (folder / "images" / f"c{i}.nii.gz", folder / "labels" / f"c{i}.nii.gz"):
+                image = sitk.ReadImage(path)
+                cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+                image.SetDirection((1, 0, 0, 0, cos, -sin, 0, sin, cos))
+                sitk.WriteImage(image, path)
+
+    turn([43, 47, 43, 47])
+    with pytest.raises(DatasetError, match=r"2 planes.*Oblique slices count to the nearest plane.*SetDirection"):
+        check(folder)
+    turn([0] * 4)
+    check(folder)

@@ -50,6 +50,37 @@ def test_meta_image(tmp_path: Path, stated: bool) -> None:
     assert notes == () if stated else "states no size of its voxels" in notes[0]
 
 
+@pytest.mark.parametrize("volumes", [1, 2])
+def test_what_itk_writes_of_other_dimensions_is_not_told(tmp_path: Path, volumes: int) -> None:
+    """NRRD has no name for a space of two or four dimensions, so that ITK can write none."""
+    image = sitk.GetImageFromArray(VOXELS)
+    sitk.WriteImage(image[:, :, 0] if volumes == 1 else sitk.JoinSeries(image, image), str(tmp_path / "a.nrrd"))
+    assert header_fields(tmp_path / "a.nrrd")["space dimension"] in ("2", "4")
+    assert read_image(tmp_path / "a.nrrd").notes == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("a.nrrd", b"left-posterior-superior", b"left posterior superior"),
+        ("a.nrrd", b"left-posterior-superior", b"LeftPosteriorSuperior"),
+        ("a.nrrd", b"space directions", b"spacedirections"),
+        ("a.mha", b" = ", b": "),
+    ],
+)
+def test_other_legal_spellings(tmp_path: Path, name: str, old: bytes, new: bytes) -> None:
+    path = tmp_path / name
+    image = sitk.GetImageFromArray(VOXELS)
+    image.SetSpacing((0.5, 0.75, 3.0))
+    sitk.WriteImage(image, str(path))
+    content = path.read_bytes()
+    assert old in content
+    path.write_bytes(content.replace(old, new))
+    read = read_image(path)
+    assert read.notes == () and read.geometry.spacing == (3.0, 0.75, 0.5)
+    np.testing.assert_array_equal(read.array[0], VOXELS)
+
+
 def test_vtk_is_taken_as_it_is(tmp_path: Path) -> None:
     sitk.WriteImage(sitk.GetImageFromArray(VOXELS), str(tmp_path / "a.vtk"))
     assert read_image(tmp_path / "a.vtk").notes == ()

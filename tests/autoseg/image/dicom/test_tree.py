@@ -182,6 +182,16 @@ def test_patients_without_an_id_and_with_one_for_all(tmp_path: Path) -> None:
     assert "state one patient's id" in alike.notes[-1] and "ANON" not in alike.notes[-1]
 
 
+def test_slices_without_an_id_are_of_their_series_patient(tmp_path: Path) -> None:
+    of = slices(4, 1)
+    write.series(tmp_path / "scan", [one.with_elements(PatientID="one") if i else one for i, one in enumerate(of)])
+    tree = read_tree(tmp_path)
+    (found,) = tree.series
+    assert (found.about.patient, found.patient, found.frames) == ("one", "patient_1", 4)
+    assert not [note for note in tree.notes if "state no patient's id" in note]
+    np.testing.assert_array_equal(read_dicom(found.path).array, array_of(of))
+
+
 def test_a_file_of_many_frames_beside_slices_is_named_itself(tmp_path: Path) -> None:
     of = slices(5, 1)
     path = write.multi_frame(tmp_path / "enhanced.dcm", of)

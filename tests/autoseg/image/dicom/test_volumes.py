@@ -221,23 +221,37 @@ UNLIKE = {
 }
 
 
+def of_one_patient(count: int) -> list[write.Slice]:
+    return [one.with_elements(PatientID="one") for one in write.stack(voxels(count))]
+
+
 @pytest.mark.parametrize("what", UNLIKE)
 def test_a_slice_whose_values_mean_something_else_is_not_of_the_volume(tmp_path: Path, what: str) -> None:
     """The last one of six slices is left out, and told; in the middle it leaves a gap."""
-    slices = write.stack(voxels(6))
+    slices = of_one_patient(6)
     slices[5] = slices[5].with_elements(**UNLIKE[what])
     folder = write.series(tmp_path / "scan", slices)
     image = read_dicom(folder)
     assert image.array.shape == (5, 3, 4)
     assert f"a single slice with another {what}" in image.left_out and "f005.dcm" in image.left_out
     slices[5], slices[2] = slices[0], slices[2].with_elements(**UNLIKE[what])
-    refused(write.series(tmp_path / "gap", [*slices[:5], *write.stack(voxels(6))[5:]]), f"one slice is missing.*{what}")
+    refused(write.series(tmp_path / "gap", [*slices[:5], *of_one_patient(6)[5:]]), f"one slice is missing.*{what}")
 
 
 @pytest.mark.parametrize("what", UNLIKE)
 def test_halves_whose_values_mean_something_else_are_two_volumes(tmp_path: Path, what: str) -> None:
-    slices = write.stack(voxels(6))
+    slices = of_one_patient(6)
     mixed = [*slices[:3], *(one.with_elements(**UNLIKE[what]) for one in slices[3:])]
     told = refused(write.series(tmp_path / "scan", mixed), f"holds 2 volumes, which differ in {what}")
     # an identifier is not for the screen
     assert "another" not in told
+
+
+@pytest.mark.parametrize("stated", [{"PatientID": "one"}, {"RescaleSlope": "1", "RescaleIntercept": "0"}], ids=str)
+def test_what_some_slices_leave_out_is_no_difference(tmp_path: Path, stated: dict[str, str]) -> None:
+    """A patient beside none in the same series, and a scale that changes nothing beside none: one volume."""
+    array = voxels(6)
+    slices = [one.with_elements(**stated) if i % 2 else one for i, one in enumerate(write.stack(array))]
+    image = read_dicom(write.series(tmp_path, slices))
+    assert image.left_out == ""
+    np.testing.assert_array_equal(image.array, array)
