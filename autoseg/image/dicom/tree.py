@@ -173,15 +173,21 @@ class _Part:
 def _parts(facts: Sequence[FileFacts]) -> list[_Part]:
     """Group files by folder and series, in the order of their first files."""
     patients = patients_stated(one.series for one in facts if one.series is not None)
-    grouped: defaultdict[tuple[object, ...], list[FileFacts]] = defaultdict(list)
+    grouped: defaultdict[tuple[Path, str, str, str], list[FileFacts]] = defaultdict(list)
     for one in facts:
         assert one.series is not None
         patient = patients.get(one.series.uid, one.series.patient)
         grouped[one.file.parent, patient, one.series.study, one.series.uid].append(one)
     parts = []
+<<<<<<< HEAD
     for (_, stated, *_), same in grouped.items():
         assert same[0].series is not None
         about = replace(same[0].series, patient=str(stated))
+=======
+    for (_, patient, _, _), same in grouped.items():
+        assert same[0].series is not None
+        about = replace(same[0].series, patient=patient)
+>>>>>>> s10r-finds
         frames, scouts = sum(one.frames for one in same), all(one.is_scout for one in same)
         parts.append(_Part(about, same[0].file.parent, tuple(one.file for one in same), frames, scouts))
     return parts
