@@ -179,15 +179,9 @@ def _parts(facts: Sequence[FileFacts]) -> list[_Part]:
         patient = patients.get(one.series.uid, one.series.patient)
         grouped[one.file.parent, patient, one.series.study, one.series.uid].append(one)
     parts = []
-<<<<<<< HEAD
-    for (_, stated, *_), same in grouped.items():
-        assert same[0].series is not None
-        about = replace(same[0].series, patient=str(stated))
-=======
     for (_, patient, _, _), same in grouped.items():
         assert same[0].series is not None
         about = replace(same[0].series, patient=patient)
->>>>>>> s10r-finds
         frames, scouts = sum(one.frames for one in same), all(one.is_scout for one in same)
         parts.append(_Part(about, same[0].file.parent, tuple(one.file for one in same), frames, scouts))
     return parts
