@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shlex
 import sys
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ SECONDS_TO_BEGIN = 600
 """… and these seconds more, for starting Python and for stopping."""
 
 _MIB = 2**20
+_PLAIN = re.compile(r"[A-Za-z0-9_.,:=@%+/-]*")
 _INSTEAD = {
     "cpus-per-task": {"cpus-per-task", "cpus-per-gpu"},
     "mem": {"mem", "mem-per-cpu", "mem-per-gpu"},
@@ -102,7 +104,7 @@ def _directives(run: RunFolder, job: Job, options: SlurmOptions) -> list[str]:
         "requeue": "",
         "kill-on-invalid-dep": "yes",
     }
-    passed_on = {name: f'"{value}"' if " " in value else value for name, value in given.items()}
+    passed_on = {name: value if _PLAIN.fullmatch(value) else f'"{value}"' for name, value in given.items()}
     every = {"job-name": job.name, **array, **asked, **passed_on, **always}
     return [f"{name}={value}" if value else name for name, value in every.items()]
 
