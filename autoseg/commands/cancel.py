@@ -14,7 +14,7 @@ from autoseg.work.units import units_of
 def cancel(run: AnyRun, *, follow_links: FollowLinks = False) -> None:
     """Stop what `autoseg run` gave to an engine; what is finished is kept.
 
-    Where no engine has the run, this tells how to stop the processes that work on it.
+    Of processes that no engine began, this tells how to stop them.
 
     Raises:
         RunFolderError: the folder is no RUN folder.
@@ -23,12 +23,11 @@ def cancel(run: AnyRun, *, follow_links: FollowLinks = False) -> None:
     folder, console = require_requested_run(run, follow_links=follow_links), open_console()
     taken_back = cancel_units(folder)
     if taken_back is not None:
-        told = ", ".join(taken_back) or "nothing was left"
-        console.print(f"Taken back: {told}. `autoseg run` with the same options goes on.", soft_wrap=True)
-        return
-    states = States(folder)
-    running = [(unit.name, state) for unit in units_of(folder) if (state := states.of(unit)).word == "running"]
-    if not running:
+        told = f"Taken back: {', '.join(taken_back)}" if taken_back else "Nothing was left to take back"
+        console.print(f"{told}. `autoseg run` with the same options goes on.", soft_wrap=True)
+    states, others = States(folder), [unit for unit in units_of(folder) if unit.name not in (taken_back or ())]
+    running = [(unit.name, state) for unit in others if (state := states.of(unit)).word == "running"]
+    if not running and taken_back is None:
         console.print("No process works on this run.")
     for name, state in running:
         console.print(

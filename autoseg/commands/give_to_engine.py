@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from autoseg.plan.plan import read_plan
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
 from autoseg.terminal import open_console
-from autoseg.work.engine import Asked, give_units
+from autoseg.work.engine import Asked, check_engine, give_units
 from autoseg.work.request import Request, write_request
+from autoseg.work.state import units_left
 
 CASES_A_PART, MOST_PARTS = 10, 16
 """Cases of a part of the preparation at least, so that its start is a small share, and most parts."""
@@ -56,6 +58,7 @@ def give_to_engine(run: RunFolder, request: Request, asked: Asked) -> None:
     if request.devices is not None:
         raise InputError("--devices: names devices of this machine, for --engine local; leave it out")
     require_run_or_empty(run, follow_links=request.follow_links)
+    check_engine(run, asked)
     if run.plan.exists():
         refuse_other_plan(run, plan_options_of(request), read_plan(run.plan), request.configurations)
     sizes = sizes_of(run, Path(request.dataset), request.configurations)
@@ -68,9 +71,13 @@ def give_to_engine(run: RunFolder, request: Request, asked: Asked) -> None:
     )
     # the units follow from what is written down
     write_request(run, whole)
-    open_console(stderr=True).print(
-        f"What was asked for is in {run.request}; `autoseg status {run.path}` shows the units of work", soft_wrap=True
+    console, place = open_console(stderr=True), shlex.quote(str(run.path))
+    console.print(
+        f"What was asked for is in {run.request}; `autoseg status {place}` shows the units of work", soft_wrap=True
     )
+    if not units_left(run):
+        console.print("Every unit of work is done; nothing is sent.")
+        return
     scripts = give_units(run, asked)
     if scripts is not None:
         print(scripts)

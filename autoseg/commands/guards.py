@@ -13,6 +13,7 @@ from autoseg.files import sweep
 from autoseg.machine.passing_files import sweep_passing_files
 from autoseg.plan.plan import Plan, default_configurations
 from autoseg.run_folder.lock import remove_abandoned_locks
+from autoseg.run_folder.lock_holder import Watch
 from autoseg.run_folder.paths import RunFolder
 
 # What a RUN folder may hold before its first plan: a person's own folds, what was asked for, and leftovers of an
@@ -103,6 +104,10 @@ def require_requested_run(path: Path | str, *, follow_links: bool = False) -> Ru
         RunFolderError: `path` is no folder, it holds neither, or a link in it leads out of it.
     """
     run = RunFolder(Path(path))
+    if not run.plan.exists() and not run.request.exists() and (holder := Watch().living(run.plan)) is not None:
+        raise RunFolderError(
+            f"{run.path}: {holder.told} plans it now; what there is to do is known once {run.plan.name} is there"
+        )
     if run.path.is_dir() and not run.plan.exists() and (run.request.exists() or run.dataset.exists()):
         refuse_unsafe_entries(run.path, follow_links=follow_links)
         _remove_leftovers(run)

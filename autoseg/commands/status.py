@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from rich.text import Text
 
 from autoseg.commands.guards import require_requested_run
 from autoseg.commands.options import AnyRun, FollowLinks, command
+from autoseg.errors import InputError
 from autoseg.notebook import ShownAsTable
 from autoseg.run_folder.lock_holder import COUNTS, PATIENCE, Watch
 from autoseg.run_folder.paths import RunFolder
@@ -76,14 +77,24 @@ def status(run: AnyRun, *, follow_links: FollowLinks = False) -> Status:
     found = Status(folder, _listened(folder, units_of(folder)))
     console = open_console()
     console.print(found.heading, soft_wrap=True)
-    queue = told_by_engine(folder)
+    queue, unknown = _queue_of(found)
     table = Table("unit", "state", "", "expected")
     for unit, state in found.units:
         expected = "" if unit.needs.seconds is None or state.word == "done" else format_duration(unit.needs.seconds)
         word = Text(state.word, style=_STYLES[state.word])
         table.add_row(unit.name, word, "; ".join(filter(None, (told(state), queue.get(unit.name)))), expected)
     console.print(table)
+    if unknown:
+        console.print(unknown, style="yellow", soft_wrap=True)
     return found
+
+
+def _queue_of(found: Status) -> tuple[Mapping[str, str], str]:
+    """What the engine tells of each unit, keyed by its name, and why this is not known; empty = it is."""
+    try:
+        return told_by_engine(found.run, {unit: state for unit, state in found.units if state.word != "done"}), ""
+    except InputError as error:
+        return {}, f"Where its units stand in the queue is not known here: {error}"
 
 
 def told(state: State) -> str:

@@ -13,7 +13,8 @@ from pydantic import ConfigDict
 from autoseg.errors import InputError
 from autoseg.files import FileModel, read_model, write_text
 from autoseg.run_folder.paths import RunFolder
-from autoseg.work.state import units_left
+from autoseg.work.state import State, units_left
+from autoseg.work.unit import Unit
 
 Name = Literal["local", "slurm", "ray"]
 RETRIES = 2
@@ -81,6 +82,15 @@ def asked_of(
     return Asked(found, address or None, RETRIES if retries is None else retries, slurm_options, dry_run, insecure)
 
 
+def check_engine(run: RunFolder, asked: Asked) -> None:
+    """Check what can be checked before anything is written.
+
+    Raises:
+        InputError: an option of the engine is malformed, or the RUN folder is none for it.
+    """
+    _engine(asked.engine).options_of(run, asked)
+
+
 def give_units(run: RunFolder, asked: Asked) -> str | None:
     """Give every unit that is not done to an engine other than the local one.
 
@@ -91,7 +101,7 @@ def give_units(run: RunFolder, asked: Asked) -> str | None:
         InputError: the engine is not at hand, or takes no unit.
     """
     module = _engine(asked.engine)
-    units, options = units_left(run), module.options_of(asked)
+    units, options = units_left(run), module.options_of(run, asked)
     if asked.dry_run:
         return str(module.scripts_of(run, units, options))
     write_engine(run, asked.engine)
@@ -101,7 +111,12 @@ def give_units(run: RunFolder, asked: Asked) -> str | None:
 
 def write_engine(run: RunFolder, name: Name) -> None:
     """Write down who places the units of a run from now on."""
-    write_text(run.engine, EngineRecord(engine=name).model_dump_json(indent=1))
+    write_text(run.engine, record_of(name))
+
+
+def record_of(name: Name) -> str:
+    """Content of `work/engine.json`, on one line."""
+    return EngineRecord(engine=name).model_dump_json()
 
 
 def read_engine(run: RunFolder) -> Name | None:
@@ -127,21 +142,24 @@ def cancel_units(run: RunFolder) -> tuple[str, ...] | None:
     return None if taken_back is None else tuple(taken_back(run))
 
 
-def told_by_engine(run: RunFolder) -> Mapping[str, str]:
-    """Return what the engine tells of each unit that is not done; nothing where none has a queue, or it is not at hand.
+def told_by_engine(run: RunFolder, states: Mapping[Unit, State]) -> Mapping[str, str]:
+    """Return what the engine tells of units; nothing where none has a queue.
+
+    Args:
+        run: RUN folder.
+        states: units that are not done, and how far each is.
 
     Returns:
-        A text for each unit, keyed by its name.
+        A text for each unit of which something is told, keyed by its name.
+
+    Raises:
+        InputError: the engine is not at hand.
     """
-    record = read_model(run.engine, EngineRecord, "delete it: it says only who places the units")
-    tells = None if record is None or record.engine == "local" else getattr(_engine(record.engine), "in_queue", None)
-    if tells is None:
+    name = read_engine(run)
+    tells = None if name is None or name == "local" else getattr(_engine(name), "in_queue", None)
+    if tells is None or not states:
         return {}
-    units = units_left(run)
-    try:
-        told: Mapping[str, str] = tells(run, units)
-    except InputError as error:
-        return dict.fromkeys((unit.name for unit in units), f"its place in the queue is not known here: {error}")
+    told: Mapping[str, str] = tells(run, states)
     return told
 
 

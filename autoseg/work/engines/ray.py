@@ -28,7 +28,7 @@ from autoseg.work.units import units_of
 SECONDS_BETWEEN_LOOKS = 1.0
 
 
-def options_of(asked: Asked) -> Asked:
+def options_of(_run: RunFolder, asked: Asked) -> Asked:
     """Return what the person asked of this engine; it needs no other form."""
     return asked
 

@@ -12,21 +12,21 @@ import argparse
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from autoseg.errors import AutosegError
 from autoseg.run_folder.paths import RunFolder
 from autoseg.terminal import open_console
-from autoseg.work.engine import Asked
+from autoseg.work.engine import Asked, record_of
 from autoseg.work.engines import slurm_commands
 from autoseg.work.engines.slurm_commands import QueuedJob
 from autoseg.work.engines.slurm_jobs import Job, jobs_of
 from autoseg.work.engines.slurm_options import read_slurm_options
 from autoseg.work.engines.slurm_script import SlurmOptions, place_of, script_of
 from autoseg.work.request import read_request
-from autoseg.work.state import units_left
+from autoseg.work.state import State, units_left
 from autoseg.work.unit import Unit
 
 SECONDS_TO_SETTLE, SECONDS_BETWEEN_LOOKS = 60.0, 1.0
@@ -36,12 +36,14 @@ Send = Callable[[Job, str, Sequence[str]], str]
 """Sends a job, given its script and the ids of the jobs that it waits for, and returns its id."""
 
 
-def options_of(asked: Asked) -> SlurmOptions:
+def options_of(run: RunFolder, asked: Asked) -> SlurmOptions:
     """Check what a person asked of this engine.
 
     Raises:
-        InputError: `--slurm-option` is malformed, or names an option that autoseg sets itself.
+        InputError: `--slurm-option` is malformed, or names an option that autoseg sets itself; the path of the RUN
+            folder cannot stand in a script.
     """
+    place_of(run)
     return SlurmOptions(asked.retries, read_slurm_options(asked.slurm_options))
 
 
@@ -79,7 +81,8 @@ def scripts_of(run: RunFolder, units: Sequence[Unit], options: SlurmOptions) -> 
         units: units that are not done, in an order in which each comes after those that it waits for.
         options: retries, and options that the user passes on.
     """
-    parts = [_HEAD.format(logs=shlex.quote(f"{place_of(run)}/work/logs"))]
+    logs, record = (shlex.quote(f"{place_of(run)}/work/{name}") for name in ("logs", run.engine.name))
+    parts = [_HEAD.format(logs=logs, engine=record_of("slurm"), record=record)]
 
     def write(job: Job, script: str, after: Sequence[str]) -> str:
         name = f"job_{len(parts)}"
@@ -91,20 +94,23 @@ def scripts_of(run: RunFolder, units: Sequence[Unit], options: SlurmOptions) -> 
     return "\n".join(parts)
 
 
-def in_queue(run: RunFolder, units: Sequence[Unit]) -> dict[str, str]:
+def in_queue(run: RunFolder, states: Mapping[Unit, State]) -> dict[str, str]:
     """Return what is told of units that are not done: their jobs, or that they have none.
 
     Args:
         run: RUN folder.
-        units: units that are not done.
+        states: units that are not done, and how far each is.
 
     Raises:
         InputError: Slurm is not at hand.
     """
     queue = slurm_commands.queued(run)
-    comes = any(unit.kind == "plan" and unit.name in queue for unit in units)
+    comes = any(unit.kind == "plan" and unit.name in queue for unit in states)
     missing = "is sent once the plan is made" if comes else "not in the queue; the same `autoseg run` sends it"
-    return {unit.name: _told_of(queue[unit.name]) if unit.name in queue else missing for unit in units}
+    told = {unit.name: _told_of(queue[unit.name]) for unit in states if unit.name in queue}
+    # one that runs without a job was begun by hand
+    left = (unit.name for unit, state in states.items() if unit.name not in queue and state.word != "running")
+    return told | dict.fromkeys(left, missing)
 
 
 def _told_of(job: QueuedJob) -> str:
@@ -161,6 +167,8 @@ _HEAD = """\
 # Sends the units of work of a RUN to Slurm. On a machine that has sbatch, give this to bash.
 set -euo pipefail
 mkdir -p {logs}
+# so that `autoseg status` and `autoseg cancel` ask Slurm
+echo '{engine}' >{record}
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from autoseg.work.engines.slurm_script import place_of
 
 _KEPT = ("SLURM_CONF", "SLURM_CLUSTERS")
 """Variables of Slurm that say where the cluster is."""
+
+_NO_CLUSTER = re.compile("configuration (source|file)")
+"""What Slurm's commands say where they do not find out which cluster is meant."""
 
 _SECONDS = 120
 """Slurm answers within this time, or not at all."""
@@ -113,5 +117,7 @@ def _call(command: Sequence[str], given: str | None = None) -> str:
     except subprocess.TimeoutExpired:
         raise InputError(f"{command[0]} does not answer; try again when the cluster's controller runs") from None
     if done.returncode:
-        raise InputError(f"{command[0]}: {done.stderr.strip() or f'it ended with status {done.returncode}'}")
+        said = done.stderr.strip().removeprefix(f"{command[0]}: ") or f"it ended with status {done.returncode}"
+        no_cluster = "\nNo cluster is set up here: use a login node, or let SLURM_CONF name Slurm's configuration file"
+        raise InputError(f"{command[0]}: {said}{no_cluster if _NO_CLUSTER.search(said) else ''}")
     return done.stdout

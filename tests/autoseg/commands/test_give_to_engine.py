@@ -18,8 +18,14 @@ from tests.words import on_one_line
 def slurm(monkeypatch):
     """A stand-in for the engine."""
     given = SimpleNamespace(submitted=[])
+
+    def options_of(run, asked):
+        if "wrong" in asked.slurm_options:
+            raise InputError("--slurm-option wrong")
+        return asked
+
     module = SimpleNamespace(
-        options_of=lambda asked: asked,
+        options_of=options_of,
         submit=lambda run, units, options: given.submitted.append((run, [unit.name for unit in units], options)),
         scripts_of=lambda run, units, options: f"a script of {len(units)} units",
         cancel=lambda run: ("train-3d-fold_0",),
@@ -75,10 +81,19 @@ def test_options_are_checked_before_anything_is_written(slurm, dataset, tmp_path
         ({"replan": True}, "--replan"),
         ({"time_budget": "long"}, "'long' is not a length of time"),
         ({"config": "../x"}, "name"),
+        ({"slurm_option": ["wrong"]}, "--slurm-option wrong"),
     ):
         with pytest.raises(InputError, match=told):
             autoseg.run(dataset, tmp_path / "run", engine="slurm", **options)
     assert not (tmp_path / "run").exists() and not slurm.submitted
+
+
+def test_nothing_is_sent_where_every_unit_is_done(slurm, dataset, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("autoseg.commands.give_to_engine.units_left", lambda run: ())
+    autoseg.run(dataset, tmp_path / "a run", engine="slurm")
+    told = on_one_line(capsys.readouterr().err)
+    assert "Every unit of work is done; nothing is sent." in told and not slurm.submitted
+    assert f"autoseg status '{tmp_path}/a run'" in told
 
 
 def test_the_time_is_divided_among_folds_that_are_trained_at_once(slurm, dataset, tmp_path):

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from autoseg.commands.guards import existing_run, folder_for_results, refuse_unsafe_entries, require_run_or_empty
+from autoseg.commands.guards import (
+    existing_run,
+    folder_for_results,
+    refuse_unsafe_entries,
+    require_requested_run,
+    require_run_or_empty,
+)
 from autoseg.errors import InputError, RunFolderError
 from autoseg.files import folder_replaced_when_done, replaced_when_done, write_text
 from autoseg.plan.plan import write_plan
@@ -158,3 +164,12 @@ def test_a_folder_work_of_a_person_is_not_taken_for_that_of_a_run(tmp_path):
         require_run_or_empty(run)
     run.request.write_text("{}", encoding="utf-8")
     require_run_or_empty(run)
+
+
+def test_a_run_that_is_planned_now_says_so(tmp_path):
+    run = RunFolder(tmp_path)
+    with (
+        locked(run.plan, "planning"),
+        pytest.raises(RunFolderError, match=rf"process {os.getpid()} on .* plans it now; .* once plan.yaml is there"),
+    ):
+        require_requested_run(tmp_path)

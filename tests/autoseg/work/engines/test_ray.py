@@ -38,7 +38,7 @@ def test_a_unit_is_a_command_that_any_node_understands(run, links) -> None:
 def test_without_ray_nothing_is_placed(run, monkeypatch) -> None:
     monkeypatch.setattr(ray_cluster, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="Ray is not installed"):
-        engine.submit(run, units_of(run), engine.options_of(Asked("ray")))
+        engine.submit(run, units_of(run), engine.options_of(run, Asked("ray")))
 
 
 def test_one_process_alone_places_the_units_of_a_run(run) -> None:

@@ -1,6 +1,7 @@
 """A look at a node, and a unit as a process of it; what Ray itself does is in tests/end_to_end/test_ray.py."""
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -77,22 +78,20 @@ def test_a_unit_ends_with_the_status_of_its_process_and_its_last_line(tmp_path) 
 
 def test_a_cancelled_unit_lets_its_process_end(tmp_path, monkeypatch) -> None:
     """Ray cancels a task by a KeyboardInterrupt."""
-    program = "import sys; sys.stdin.read(); print('saved', flush=True); sys.exit(75)"
+    program = "import sys; print('begun', flush=True); sys.stdin.read(); print('saved', flush=True); sys.exit(75)"
     monkeypatch.setattr(ray_node, "LEASHED", ("-c", program))
     log = tmp_path / "log"
     main = threading.main_thread().ident
 
     def interrupt() -> None:
-        while not log.exists():
+        while not log.exists() or log.read_text(encoding="utf-8") != "begun\n":
             time.sleep(0.02)
-        import signal
-
         signal.pthread_kill(main, signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
         do_unit([], str(log), environment_here())
-    assert log.read_text(encoding="utf-8") == "saved\n"
+    assert log.read_text(encoding="utf-8") == "begun\nsaved\n"
 
 
 def test_ray_variables_do_not_reach_the_process(tmp_path, monkeypatch) -> None:

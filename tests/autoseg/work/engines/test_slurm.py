@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from autoseg.run_folder.paths import RunFolder
+from autoseg.work.engine import read_engine
 from autoseg.work.engines import slurm, slurm_commands
 from autoseg.work.engines.slurm_commands import QueuedJob
 from autoseg.work.engines.slurm_script import SlurmOptions
 from autoseg.work.request import Request, write_request
+from autoseg.work.state import State
 from tests.autoseg.work.engines.units_by_hand import ALL
 
 OPTIONS = SlurmOptions(3)
@@ -56,7 +58,7 @@ def test_what_is_in_the_queue_is_not_sent_again(tmp_path: Path, sent, monkeypatc
 
 
 def test_a_dry_run_is_a_script_that_bash_sends(tmp_path: Path) -> None:
-    run = RunFolder(tmp_path / "it's a $(touch here) run")
+    run = RunFolder(tmp_path / "it's a $(touch here) $HOME `run`")
     (run.path).mkdir()
     script = slurm.scripts_of(run, ALL[1:], OPTIONS)
     # stands for sbatch: notes what it was given, and prints a number
@@ -80,6 +82,8 @@ def test_a_dry_run_is_a_script_that_bash_sends(tmp_path: Path) -> None:
         "#SBATCH --job-name=report-3d",
     ]
     assert (run.path / "work" / "logs").is_dir()
+    # `autoseg status` and `autoseg cancel` ask Slurm from then on
+    assert read_engine(run) == "slurm"
 
 
 def test_cancel_names_the_units_that_were_in_the_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,13 +100,14 @@ def test_what_is_told_of_units_that_are_not_done(tmp_path: Path, monkeypatch: py
         "report-3d": QueuedJob("8", "PENDING", "", "Dependency"),
     }
     monkeypatch.setattr(slurm_commands, "queued", lambda run: jobs)
-    assert slurm.in_queue(RunFolder(tmp_path), [ALL[3], ALL[4], ALL[-1]]) == {
+    assert slurm.in_queue(RunFolder(tmp_path), dict.fromkeys([ALL[3], ALL[4], ALL[-1]], State("ready"))) == {
         "train-3d-fold_0": "job 7_0 on n1",
         "train-3d-fold_1": "not in the queue; the same `autoseg run` sends it",
         "report-3d": "in the queue as job 8 (Dependency)",
     }
     monkeypatch.setattr(slurm_commands, "queued", lambda run: {"plan": QueuedJob("9", "PENDING", "", "Priority")})
-    assert slurm.in_queue(RunFolder(tmp_path), [ALL[0], ALL[-1]])["report-3d"] == "is sent once the plan is made"
+    left = dict.fromkeys([ALL[0], ALL[-1]], State("waiting"))
+    assert slurm.in_queue(RunFolder(tmp_path), left)["report-3d"] == "is sent once the plan is made"
 
 
 def test_jobs_that_are_ending_are_waited_for(tmp_path: Path, sent, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,6 +65,12 @@ def test_what_slurm_says_is_told(answers) -> None:
         slurm_commands.send("", [])
 
 
+def test_a_machine_that_no_cluster_is_set_up_on_says_where_to_go(answers) -> None:
+    answers("sbatch", "echo 'sbatch: fatal: Could not establish a configuration source' >&2; exit 1")
+    with pytest.raises(InputError, match=r"^sbatch: fatal: Could not .*\nNo cluster is set up here: use a login node"):
+        slurm_commands.send("", [])
+
+
 def test_a_machine_without_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match="squeue is not found; --engine slurm is for a machine with Slurm's commands"):

@@ -41,8 +41,10 @@ def test_what_is_not_known_is_left_to_the_cluster(tmp_path: Path) -> None:
 
 
 def test_an_option_of_the_user_takes_the_place_of_autosegs(tmp_path: Path) -> None:
-    lines = directives(tmp_path, FOLDS, time="30", mem_per_cpu="2G", gpus="a100:1", partition="gpu", account="a b")
-    assert {"time=30", "mem-per-cpu=2G", "gpus=a100:1", "partition=gpu", 'account="a b"'} <= set(lines)
+    lines = directives(
+        tmp_path, FOLDS, time="30", mem_per_cpu="2G", gpus="a100:1", partition="gpu", account="a b", comment="#1"
+    )
+    assert {"time=30", "mem-per-cpu=2G", "gpus=a100:1", "partition=gpu", 'account="a b"', 'comment="#1"'} <= set(lines)
     assert not [line for line in lines if line.startswith(("time=0", "mem=", "gres="))]
 
 
