@@ -33,6 +33,7 @@ from inference.ensemble_groups import Group, groups_that_see
 from inference.input_check import require_pixel_size, require_possible_size, require_predictable, unusual
 from inference.measurements.agreement import MemberMap
 from inference.measurements.kept_members import KeptMembers, member_maps
+from inference.slice_check import require_learned_slices
 
 Tell = Callable[[Text], None]
 
@@ -135,10 +136,11 @@ def prepare_image(predictor: LoadedModels, case: Case) -> PreparedImage:
     plan, told = predictor.plan, list[Text]()
     loaded = load_case(case, None, plan.orientation)
     require_predictable(loaded, tuple(channel.name for channel in plan.channels))
+    groups = groups_that_see(predictor.groups, plan, loaded, told.append)
+    require_learned_slices(loaded, plan, predictor.fingerprint, [group.configuration for group in groups])
     require_pixel_size(loaded, predictor.fingerprint)
     loaded = aligned_as_planned(loaded, plan, case)
     part = part_of(loaded, plan.region)
-    groups = groups_that_see(predictor.groups, plan, loaded, told.append)
     for group in groups:
         require_possible_size(loaded, plan, group.configuration)
     of_groups = [unusual(loaded, plan, predictor.fingerprint, group.configuration) for group in groups]
