@@ -205,3 +205,14 @@ def test_fractions_take_four_bytes_a_voxel_and_class() -> None:
     assert found.shape == (*shape, count - 1) and found == pytest.approx(1 / count, abs=1e-3)
     # that of the result, and room for one class at a time
     assert peak < 4 * np.prod(shape) * (count - 1) + 12 * np.prod(shape) + 1e5
+
+
+def test_segmentations_may_be_written_among_their_images_time_and_again(run, tmp_path) -> None:
+    folder = tmp_path / "inout"
+    folder.mkdir()
+    write(folder / "a.nii.gz", voxels())
+    for skip_existing in (False, True, False):
+        autoseg.predict(run.path, folder, folder, device="cpu", format="seg.nrrd", skip_existing=skip_existing)
+    assert [file.name for file in sorted(folder.glob("a*"))] == ["a.nii.gz", "a.seg.nrrd"]
+    autoseg.predict(run.path, folder, tmp_path / "other", device="cpu")
+    assert [file.name for file in (tmp_path / "other").glob("*.nii.gz")] == ["a.nii.gz"]
