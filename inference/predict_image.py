@@ -146,7 +146,8 @@ def prepare_image(predictor: LoadedModels, case: Case) -> PreparedImage:
     of_groups = [unusual(loaded, plan, predictor.fingerprint, group.configuration) for group in groups]
     odd = tuple(dict.fromkeys(chain.from_iterable(of_groups)))
     for warning in dict.fromkeys((*loaded.warnings, *loaded.done, *odd)):
-        told.append(styled("yellow", case.name, f": {warning}"))
+        # those of reading name the case already
+        told.append(styled("yellow", case.name, f": {warning.removeprefix(f'{case.name}: ')}"))
     # each group removes one entry of the list, so that the last group frees the whole image, which may be large
     waiting = [loaded] * len(groups)
     del loaded
