@@ -173,5 +173,17 @@ def read_table(folder: Path, kind: Kind) -> list[list[str]]:
         raise InputError(f"{why}; move it away, it is not replaced") from None
     width = len(kind.columns)
     if not lines or lines[0] != list(kind.columns) or any(len(cells) != width for cells in lines):
-        raise InputError(f"{path}: is no table of {kind.what} of this release; move it away, it is not replaced")
+        raise InputError(f"{path}: is no table of {kind.what} of this release{_how_saved(kind, lines)}")
     return lines[1:]
+
+
+def _how_saved(kind: Kind, lines: Sequence[Sequence[str]]) -> str:
+    """What may have changed a table, and what to do, as the end of a sentence."""
+    first = lines[0][0].lower() if lines and lines[0] else ""
+    for sign, name in ((";", "semicolons"), ("\t", "tabs")):
+        if first.startswith(f"{kind.columns[0]}{sign}"):
+            return (
+                f": {name} separate its cells, as where a spreadsheet saved it. Save it with commas, or move it away; "
+                "it is not replaced"
+            )
+    return ", or a spreadsheet saved it otherwise; move it away, it is not replaced"

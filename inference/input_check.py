@@ -11,9 +11,11 @@ from autoseg.dataset.load import LoadedCase
 from autoseg.errors import ImageError
 from autoseg.image.resampled_size import in_mm, resampled_voxels, why_impossible
 from autoseg.memory import total_memory
+from autoseg.number_text import number_text, range_text
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.network_input import seen_sequences
 from autoseg.plan.plan import Channel, Plan
+from inference.slice_check import unusual_thickness
 
 # Factors that no scanner setting explains; narrower limits would warn about every second image.
 FAR_INTENSITY = 10.0
@@ -60,10 +62,11 @@ def require_pixel_size(loaded: LoadedCase, fingerprint: Fingerprint) -> None:
     if loaded.sized_by != "assumed":
         return
     spacings = np.array([case.spacing[1:] for case in fingerprint.cases])
-    lowest, highest = float(spacings.min()), float(spacings.max())
+    volumes = "" if any(1 in case.shape for case in fingerprint.cases) else "volumes of "
     raise ImageError(
-        f"the file states no size of its pixels, and the models were trained with {lowest:.4g} to {highest:.4g} mm a "
-        "pixel; state it in the file (resolution of TIFF or PNG), or save the image as NIfTI with its spacing"
+        f"the file states no size of its pixels, and the models were trained with {volumes}"
+        f"{range_text(spacings.min(), spacings.max())} mm a pixel; state it in the file (resolution of TIFF or PNG), "
+        "or save the image as NIfTI with its spacing"
     )
 
 
@@ -92,7 +95,7 @@ def require_possible_size(loaded: LoadedCase, plan: Plan, configuration: Configu
 
 
 def unusual(loaded: LoadedCase, plan: Plan, fingerprint: Fingerprint, configuration: Configuration) -> tuple[str, ...]:
-    """Warnings about intensities, spacing and sequences that differ far from the training cases.
+    """Warnings about intensities, spacing, thickness and sequences that differ far from the training cases.
 
     Args:
         loaded: image of the case.
@@ -100,7 +103,7 @@ def unusual(loaded: LoadedCase, plan: Plan, fingerprint: Fingerprint, configurat
         fingerprint: properties of the training cases.
         configuration: says which sequences its network sees, and whether it was trained with some left out.
     """
-    found = _unusual_spacing(loaded, fingerprint)
+    found = [*_unusual_spacing(loaded, fingerprint), *unusual_thickness(loaded, fingerprint, configuration)]
     needed = () if configuration.training.sequence_dropout else seen_sequences(plan, configuration)
     for index, channel in enumerate(plan.channels):
         if loaded.present[index]:
@@ -117,7 +120,9 @@ def _unusual_spacing(loaded: LoadedCase, fingerprint: Fingerprint) -> list[str]:
         lowest, highest = trained[:, spacing].min(), trained[:, spacing].max()
         value = loaded.geometry.spacing[spacing]
         if not lowest / FAR_SPACING <= value <= highest * FAR_SPACING:
-            found.append(f"spacing along {axis} is {value:.3g} mm, in training {lowest:.3g} to {highest:.3g} mm")
+            found.append(
+                f"spacing along {axis} is {number_text(value, 3)} mm, in training {range_text(lowest, highest, 3)} mm"
+            )
     return found
 
 
@@ -142,6 +147,6 @@ def unusual_intensity(image: np.ndarray, channel: Channel) -> list[str]:
     if not (misses or wider or narrower):
         return []
     return [
-        f"intensities of {channel.name} lie between {low:.4g} and {high:.4g} (0.5 and 99.5 percentile), "
-        f"those of the training foreground between {bottom:.4g} and {top:.4g}"
+        f"intensities of {channel.name} lie between {number_text(low)} and {number_text(high)} (0.5 and 99.5 "
+        f"percentile), those of the training foreground between {number_text(bottom)} and {number_text(top)}"
     ]

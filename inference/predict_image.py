@@ -33,6 +33,7 @@ from inference.ensemble_groups import Group, groups_that_see
 from inference.input_check import require_pixel_size, require_possible_size, require_predictable, unusual
 from inference.measurements.agreement import MemberMap
 from inference.measurements.kept_members import KeptMembers, member_maps
+from inference.slice_check import require_learned_slices
 
 Tell = Callable[[Text], None]
 
@@ -135,16 +136,18 @@ def prepare_image(predictor: LoadedModels, case: Case) -> PreparedImage:
     plan, told = predictor.plan, list[Text]()
     loaded = load_case(case, None, plan.orientation)
     require_predictable(loaded, tuple(channel.name for channel in plan.channels))
+    groups = groups_that_see(predictor.groups, plan, loaded, told.append)
+    require_learned_slices(loaded, plan, predictor.fingerprint, [group.configuration for group in groups])
     require_pixel_size(loaded, predictor.fingerprint)
     loaded = aligned_as_planned(loaded, plan, case)
     part = part_of(loaded, plan.region)
-    groups = groups_that_see(predictor.groups, plan, loaded, told.append)
     for group in groups:
         require_possible_size(loaded, plan, group.configuration)
     of_groups = [unusual(loaded, plan, predictor.fingerprint, group.configuration) for group in groups]
     odd = tuple(dict.fromkeys(chain.from_iterable(of_groups)))
     for warning in dict.fromkeys((*loaded.warnings, *loaded.done, *odd)):
-        told.append(styled("yellow", case.name, f": {warning}"))
+        # those of reading name the case already
+        told.append(styled("yellow", case.name, f": {warning.removeprefix(f'{case.name}: ')}"))
     # each group removes one entry of the list, so that the last group frees the whole image, which may be large
     waiting = [loaded] * len(groups)
     del loaded

@@ -21,6 +21,7 @@ from autoseg.names import listed, nfc
 
 _PACKED = (".bz2", ".xz", ".zip", ".gz", ".tar", ".tgz", ".7z", ".rar", ".zst")
 _SHOWN = 8
+_SEGMENTATION = "a segmentation of 3D Slicer, which is read as a label alone"
 _MASK = "by its name the label map of the image beside it; to predict it, give the file"
 
 
@@ -92,9 +93,9 @@ def images_of_folder(folder: Path, choice: Choice, *, by_patient: bool) -> Input
 
 def image_name(image: Path) -> str:
     """Name of an image file or folder without its ending, in one Unicode form."""
-    stem, ending = split_ending(image)
+    stem, _ = split_ending(image)
     # the image beside a segmentation has the same stem; reading says what it is
-    name = (image.name if ending.lower() == SEGMENTATION_ENDING else stem) or image.absolute().resolve().name
+    name = (image.name if _is_segmentation(image) else stem) or image.absolute().resolve().name
     return nfc(name)
 
 
@@ -104,6 +105,7 @@ def _image_files(tree: DicomTree) -> list[Path]:
     slices_here = any(found.folder == tree.folder for found in tree.series)
     unreadable = [one.file for one in tree.left_out if why_unreadable(one.file) is not None]
     here = [file for file in (*tree.others, *unreadable) if file.parent == tree.folder and split_ending(file)[1]]
+    here = [file for file in here if not _is_segmentation(file)]
     masks = _masks(here)
     return sorted(file for file in here if file not in masks and not (slices_here and is_picture(file)))
 
@@ -136,7 +138,13 @@ def _left_out(tree: DicomTree, used: set[Path], masks: set[Path]) -> list[LeftOu
     return [one for one in found if one.file.parent not in wholes]
 
 
+def _is_segmentation(file: Path) -> bool:
+    return file.name.lower().endswith(SEGMENTATION_ENDING)
+
+
 def _why_not(file: Path, folder: Path) -> str:
+    if _is_segmentation(file):
+        return _SEGMENTATION
     if split_ending(file)[1] and file.parent != folder:
         return "in a folder inside, where label maps may lie too; to predict it, give its folder"
     if split_ending(file)[1]:

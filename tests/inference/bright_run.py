@@ -12,7 +12,7 @@ from autoseg.dataset.fingerprint import Fingerprint, write_fingerprint
 from autoseg.image.geometry import Geometry
 from autoseg.image.image import Image, write_image
 from autoseg.image.labels import Labels
-from autoseg.plan.plan import ForegroundIntensity, write_plan
+from autoseg.plan.plan import ForegroundIntensity, read_plan, write_plan
 from autoseg.run_folder.finished_fold import write_finished
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split
@@ -71,6 +71,14 @@ def run(tmp_path, monkeypatch):
     return run
 
 
+def flat(run):
+    """Add a finished fold of `2d`, which takes slices along z."""
+    assert read_plan(run.plan).configuration("2d").slice_axis == 0
+    run.fold("2d", 0).mkdir(parents=True)
+    run.weights("2d", 0).touch()
+    write_finished(run, "2d", 0, finished_fold(0, Split(train=(), val=())))
+
+
 def voxels(seed=0, shape=SHAPE):
     """Intensities from 50 to 150, none of them zero or close to the mean."""
     rng = np.random.default_rng(seed)
@@ -83,9 +91,9 @@ def straight(shape=SHAPE, spacing=(1.0, 1.0, 1.0)):
     return Geometry(shape, spacing, (-11.5, 20.25, 3.0), STRAIGHT)
 
 
-def predict(run, cases, output, **options):
+def predict(run, cases, output, configuration="3d", **options):
     errors = Console(file=io.StringIO(), width=200)
-    problems = predict_cases(run, cases, output, configuration="3d", device="cpu", console=errors, **options)
+    problems = predict_cases(run, cases, output, configuration=configuration, device="cpu", console=errors, **options)
     return problems, errors.file.getvalue()
 
 

@@ -7,7 +7,7 @@ from autoseg.dataset.inputs import read_inputs
 from autoseg.plan.plan import Channel, ForegroundIntensity
 from inference.input_check import unusual_intensity
 from tests.autoseg.dataset.draw_pictures import save
-from tests.inference.bright_run import predict, run, straight, voxels, write
+from tests.inference.bright_run import flat, predict, run, straight, voxels, write
 
 __all__ = ["run"]
 
@@ -77,10 +77,23 @@ def test_scales_are_judged_by_modality(normalization, low, high, warned):
 
 
 def test_a_picture_of_unknown_size_is_refused_by_models_of_known_sizes(run, tmp_path):
+    flat(run)
     picture = np.random.default_rng(0).integers(0, 200, (24, 26), dtype=np.uint8)
-    (problem,), _ = predict(run, read_inputs([save(tmp_path / "a.png", picture)], ("T1",)), tmp_path / "out")
-    assert problem.startswith("a: the file states no size of its pixels, and the models were trained with")
+    unknown, known = save(tmp_path / "a.png", picture), save(tmp_path / "b.png", picture, dpi=(25.4, 25.4))
+    (problem,), _ = predict(run, read_inputs([unknown], ("T1",)), tmp_path / "out", configuration="2d")
+    assert problem.startswith(
+        "a: the file states no size of its pixels, and the models were trained with volumes of 1 mm"
+    )
     assert "state it in the file" in problem and not list((tmp_path / "out").glob("*.png"))
-    known = save(tmp_path / "b.png", picture, dpi=(25.4, 25.4))
-    problems, _ = predict(run, read_inputs([known], ("T1",)), tmp_path / "out")
+    problems, _ = predict(run, read_inputs([known], ("T1",)), tmp_path / "out", configuration="2d")
     assert problems == () and (tmp_path / "out" / "b.png").exists()
+    both, _ = predict(run, read_inputs([unknown, known], ("T1",)), tmp_path / "out3")
+    assert [one.split(";")[0] for one in both] == [
+        f"{name}: it has one slice along z, and the models learned from volumes of 18 slices" for name in "ab"
+    ]
+
+
+def test_a_number_has_no_exponent_where_it_can_be_read_without():
+    image = np.linspace(1, 20, 1000, dtype=np.float32).reshape(10, 10, 10)
+    (told,) = unusual_intensity(image, channel("z_score", 31, 256_600))
+    assert told.endswith("those of the training foreground between 31 and 256,600")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydicom import dcmread
+from pydicom.uid import BasicTextSRStorage
 from scipy import ndimage
 
 import autoseg
@@ -24,6 +25,7 @@ from inference.dicom_writer import DicomSegWriter
 from inference.output_files import output_files
 from inference.writers import OutputFormat
 from tests.autoseg.image.dicom import write as dicom
+from tests.autoseg.image.dicom.test_records import without_image
 from tests.autoseg.image.writing import by_hand
 from tests.autoseg.image.writing.by_hand import frames_of
 from tests.autoseg.image.writing.test_dicom_report import items, number
@@ -205,3 +207,23 @@ def test_fractions_take_four_bytes_a_voxel_and_class() -> None:
     assert found.shape == (*shape, count - 1) and found == pytest.approx(1 / count, abs=1e-3)
     # that of the result, and room for one class at a time
     assert peak < 4 * np.prod(shape) * (count - 1) + 12 * np.prod(shape) + 1e5
+
+
+def test_segmentations_may_be_written_among_their_images_time_and_again(run, tmp_path) -> None:
+    folder = tmp_path / "inout"
+    folder.mkdir()
+    write(folder / "a.nii.gz", voxels())
+    for skip_existing in (False, True, False):
+        autoseg.predict(run.path, folder, folder, device="cpu", format="seg.nrrd", skip_existing=skip_existing)
+    assert [file.name for file in sorted(folder.glob("a*"))] == ["a.nii.gz", "a.seg.nrrd"]
+    autoseg.predict(run.path, folder, tmp_path / "other", device="cpu")
+    assert [file.name for file in (tmp_path / "other").glob("*.nii.gz")] == ["a.nii.gz"]
+
+
+def test_what_is_not_read_of_a_series_names_its_case_once(run, tmp_path) -> None:
+    folder = series_of(tmp_path / "dicom2", voxels())
+    without_image(folder / "x.dcm", BasicTextSRStorage)
+    problems, shown = predict(run, read_inputs([folder], ("T1",)), tmp_path / "out")
+    told = "".join(shown.split())
+    assert problems == () and "dicom2:dicom2:" not in told
+    assert "".join(f"dicom2: {folder} has parts that are not read: x.dcm is a report (SR)".split()) in told

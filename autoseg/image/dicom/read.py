@@ -124,7 +124,7 @@ def _nothing(path: Path, others: list[LeftOut]) -> str:
 
 
 def _told(path: Path, left_out: list[str]) -> str:
-    return f"{path}: not read of it: {_listed(left_out)}" if left_out else ""
+    return f"{path} has parts that are not read: {_listed(left_out)}" if left_out else ""
 
 
 def _listed(left_out: list[str] | list[LeftOut]) -> str:

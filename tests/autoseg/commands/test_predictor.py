@@ -240,6 +240,12 @@ def sheared():
         (sitk.Image(4, 4, 4, sitk.sitkComplexFloat32), None, ImageError, "T1: its voxels are complex numbers"),
         (np.zeros((4, 5)), (1, 1, 1), ImageError, r"T1: has 2 dimensions, expected \(z, y, x\)"),
         (np.zeros((0, 5, 5)), (1, 1, 1), ImageError, "T1: has no voxel"),
+        (
+            build.voxels(1, SHAPE)[:1],
+            (4, 1, 1),
+            ImageError,
+            "one slice along z, and the models learned from volumes of",
+        ),
         (np.full(SHAPE, "a"), (1, 1, 1), ImageError, "T1: holds no numbers, its dtype is <U1"),
         (sitk.Image(), None, ImageError, "T1: its header declares an image of no voxel"),
         (sheared(), None, ImageError, "T1: its axes are sheared"),

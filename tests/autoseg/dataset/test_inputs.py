@@ -364,13 +364,18 @@ def test_names_in_both_unicode_forms_are_one(tmp_path):
 
 
 def test_a_segmentation_beside_its_image_is_named_and_not_predicted(tmp_path):
-    folder = files(tmp_path / "scans", "anna.nrrd", "anna.seg.nrrd")
-    found = by_name(read_inputs([folder], ("T1",)))
-    assert sorted(found) == ["anna", "anna.seg.nrrd"] and found["anna"].problems == ()
+    folder, told = files(tmp_path / "scans", "anna.nrrd", "anna.seg.nrrd", "bert.nrrd", "bert.SEG.NRRD"), []
+    found = by_name(read_inputs([folder], ("T1",), tell=told.append))
+    assert sorted(found) == ["anna", "bert"] and found["anna"].problems == ()
+    why = "a segmentation of 3D Slicer, which is read as a label alone"
+    assert told == [f"{folder}: left out anna.seg.nrrd, bert.SEG.NRRD: {why}"]
+    # who names the file is told that it is no image
+    ((name, case),) = by_name(read_inputs([folder / "anna.seg.nrrd"], ("T1",))).items()
+    assert name == "anna.seg.nrrd"
     with pytest.raises(
         DatasetError, match=r"anna\.seg\.nrrd: is a segmentation of 3D Slicer, which is read as a label"
     ):
-        load_case(found["anna.seg.nrrd"], None, "canonical")
+        load_case(case, None, "canonical")
 
 
 def test_a_mask_beside_its_image_is_left_out_and_named(tmp_path):

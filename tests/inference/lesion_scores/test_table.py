@@ -141,6 +141,15 @@ def test_another_file_of_this_name_is_not_replaced(tmp_path, text: str) -> None:
     assert (tmp_path / FILE).read_text(encoding="utf-8") == text
 
 
+@pytest.mark.parametrize(("sign", "name"), [(";", "semicolons"), ("\t", "tabs")])
+def test_a_table_that_a_spreadsheet_saved_otherwise_is_told_as_such(tmp_path, sign: str, name: str) -> None:
+    write(tmp_path, "a", [lesion(1)])
+    text = (tmp_path / FILE).read_text(encoding="utf-8").replace(",", sign)
+    (tmp_path / FILE).write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=rf"{name} separate its cells, as where a spreadsheet .* move it away"):
+        CaseTable(tmp_path, LESIONS)
+
+
 def test_a_folder_of_this_name_is_told(tmp_path) -> None:
     (tmp_path / FILE).mkdir()
     with pytest.raises(InputError, match="is a folder; move it away"):
