@@ -239,6 +239,7 @@ def _write_preview(
         record.reoriented,
         labels,
         place,
+        stored=record.stored,
         colours=outputs.colours,
     )
     outputs.wrote(WrittenFile(case.name, "preview", file))

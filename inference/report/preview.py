@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from autoseg.chart_style import own_style
 from autoseg.files import replaced_when_done
 from autoseg.image.flat.kind import has_no_place
-from autoseg.image.geometry import Geometry, flat_axis, to_canonical
+from autoseg.image.geometry import Geometry, Reorientation, flat_axis, to_canonical
 from autoseg.image.image import Image
 from autoseg.image.labels import Labels
 from autoseg.image.segment_colours import Colour, colour_of, written_colour
@@ -57,6 +57,7 @@ def write_preview(
     labels: Labels,
     place: tuple[int, int, int] | None,
     *,
+    stored: Geometry | None = None,
     colours: Sequence[Colour] = (),
 ) -> None:
     """Draw a case and write it as PNG, atomically.
@@ -69,6 +70,7 @@ def write_preview(
         grid: geometry of the reoriented image.
         labels: classes and regions of the data set.
         place: voxel (z, y, x) of `grid` through which the planes go; None = the middle.
+        stored: geometry of the image as its file stores it, by which slices are counted; None = `grid`.
         colours: colour of each class index from 1; those that are left out have the colours of the palette.
     """
     turn = to_canonical(grid)
@@ -81,13 +83,16 @@ def write_preview(
     # an image of one slice is shown whole
     flat = flat_axis(shown.shape)
     axes = range(3) if flat is None else (flat,)
-    slices = [_slice(shown, voxels, turn.apply_to_geometry(grid), axis, at[axis]) for axis in axes]
+    as_stored = to_canonical(stored or grid)
+    slices = [_slice(shown, voxels, turn.apply_to_geometry(grid), axis, at[axis], as_stored) for axis in axes]
     with replaced_when_done(path) as temporary:
         temporary.write_bytes(png_bytes(_draw(case, slices, shown, labels, _Colours(colours))))
 
 
-def _slice(classes: NDArray[np.uint8], voxels: NDArray | None, geometry: Geometry, axis: int, index: int) -> Slice:
-    """The slice of canonical arrays (z, y, x) across an axis."""
+def _slice(
+    classes: NDArray[np.uint8], voxels: NDArray | None, geometry: Geometry, axis: int, index: int, turn: Reorientation
+) -> Slice:
+    """The slice of canonical arrays (z, y, x) across an axis; `turn` made them of the stored ones."""
     rows, columns = (geometry.spacing[a] for a in range(3) if a != axis)
     plane = upright(np.take(classes, index, axis), axis)
     image = None if voxels is None else upright(np.take(voxels, index, axis), axis)[None].astype(np.float32)
@@ -98,7 +103,7 @@ def _slice(classes: NDArray[np.uint8], voxels: NDArray | None, geometry: Geometr
         prediction=plane,
         spacing=(rows, columns),
         axis=axis,
-        number=(index + 1, geometry.shape[axis]),
+        number=(turn.slice_before(axis, index, geometry.shape[axis]) + 1, geometry.shape[axis]),
         has_place=not has_no_place(geometry),
     )
 

@@ -53,12 +53,26 @@ def test_the_planes_go_through_the_place_however_the_image_is_stored(tmp_path) -
     turned = to_canonical(STORED).undo(classes)
     place = np.argwhere(turned == 2).mean(axis=0).round().astype(int)
     write_preview(tmp_path / "a.png", "a", None, classes, GRID, LABELS, (60, 15, 4))
-    write_preview(tmp_path / "b.png", "a", None, turned, STORED, LABELS, tuple(place.tolist()))
+    write_preview(tmp_path / "b.png", "a", None, turned, STORED, LABELS, tuple(place.tolist()), stored=GRID)
     write_preview(tmp_path / "c.png", "a", None, classes, GRID, LABELS, None)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert len(drawn(tmp_path / "a.png", SKY_BLUE)) == 3 and len(drawn(tmp_path / "c.png", SKY_BLUE)) == 0, (
         "the middle is elsewhere"
     )
+
+
+@pytest.mark.parametrize("reoriented", [True, False])
+def test_slices_have_the_numbers_of_the_file(tmp_path, monkeypatch, reoriented) -> None:
+    stored = np.zeros(STORED.shape, np.uint8)
+    # the axes of the file run to the left, downwards and to the back
+    stored[4, 11, 37] = 1
+    grid = GRID if reoriented else STORED
+    classes = to_canonical(STORED).apply(stored) if reoriented else stored
+    place = tuple(int(i[0]) for i in np.nonzero(classes))
+    captions = []
+    monkeypatch.setattr("matplotlib.axes.Axes.set_title", lambda panel, text, **_: captions.append(text))
+    write_preview(tmp_path / "a.png", "a", None, classes, grid, LABELS, place, stored=STORED)
+    assert captions == ["axial, slice 12 of 80", "coronal, slice 38 of 60", "sagittal, slice 5 of 20"]
 
 
 def test_of_regions_those_that_hold_a_voxel_are_named(tmp_path) -> None:
