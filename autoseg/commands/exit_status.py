@@ -20,6 +20,7 @@ from types import FrameType
 from cyclopts import App, CycloptsError, MissingArgumentError
 from rich.console import Console
 
+from autoseg.early_stop import stop_by_exception
 from autoseg.errors import AutosegError, DatasetError, InputError
 from autoseg.machine.processes import no_more_processes
 from autoseg.machine.stop_signals import stop_signals
@@ -58,6 +59,7 @@ def run_command(app: App, arguments: Sequence[str] | None) -> int:
         signal.signal(number, _terminate)
     try:
         with _no_stop_is_lost():
+            stop_by_exception()
             app(arguments, exit_on_error=False, print_error=False, result_action="return_none")
     except CycloptsError as error:
         _say(errors, f"{_misuse(error)}\n`autoseg --help` and `autoseg COMMAND --help` explain the options.")
