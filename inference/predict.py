@@ -300,15 +300,17 @@ def _predict_each(
         bar.advance(cases_task)
 
     def failed(case: Case, error: Exception) -> str:
-        bar.advance(cases_task)
         shared.give_up(case)
         if isinstance(error, LeftToOthers | LockTakenOver):
+            bar.advance(cases_task)
             return TO_OTHERS
+        # the bar counts predicted cases
         return _told(case, error, bar.console)
 
     together = may_overlap(models.device, partial(image_bytes, models))
     problems = overlapped(cases, prepare, compute, finish, together=together, failed=failed)
-    bar.update(cases_task, description="cases")
+    lacking = sum(problem not in (None, TO_OTHERS) for problem in problems)
+    bar.update(cases_task, description=f"cases ({lacking} not predicted)" if lacking else "cases")
     bar.remove_task(windows_task)
     return problems
 

@@ -21,7 +21,7 @@ from cyclopts import App, CycloptsError, MissingArgumentError
 from rich.console import Console
 
 from autoseg.early_stop import stop_by_exception
-from autoseg.errors import AutosegError, DatasetError, InputError
+from autoseg.errors import AutosegError, DatasetError, InputError, PartialFailure
 from autoseg.machine.processes import no_more_processes
 from autoseg.machine.stop_signals import stop_signals
 from autoseg.memory import free_memory, lacks_memory, readable_bytes
@@ -124,6 +124,8 @@ def _current_folder_exists() -> bool:
 
 def _message(error: AutosegError) -> str:
     """The text of the error; the problems of a data set are listed, one on each line."""
+    if isinstance(error, PartialFailure) and error.brief:
+        return error.brief
     if not isinstance(error, DatasetError):
         return str(error)
     count = len(error.problems)
