@@ -105,9 +105,14 @@ class OtherPace(AutosegError):
 
 
 class PartialFailure(AutosegError):
-    """Some inputs could not be processed, all others were; the exit status is 1."""
+    """Some inputs could not be processed, all others were; the exit status is 1.
+
+    Attributes:
+        brief: message of the command line, where each problem was printed when it came; empty = the whole message.
+    """
 
     exit_status = 1
+    brief = ""
 
 
 LONGEST_VALUE = 60

@@ -90,7 +90,9 @@ class IncompletePrediction(PartialFailure):
     def __init__(self, problems: Sequence[str], inputs: int, predictions: Predictions) -> None:
         self.problems, self.inputs, self.predictions = tuple(problems), inputs, predictions
         listed = "\n".join(dict.fromkeys(problems))
-        super().__init__(f"{len(problems)} of {inputs} could not be predicted:\n{listed}")
+        count = f"{len(problems)} of {inputs} could not be predicted"
+        self.brief = f"{count}; the lines `not predicted` above say which, and why"
+        super().__init__(f"{count}:\n{listed}")
 
     def __reduce__(self) -> tuple[type[IncompletePrediction], tuple[tuple[str, ...], int, Predictions]]:
         # it is rebuilt from its parts, not from the joined message

@@ -20,6 +20,7 @@ from autoseg.image.flat.kind import LABEL_ENDING
 from autoseg.image.geometry import Geometry
 from autoseg.image.image import Image, write_image
 from autoseg.image.labels import Labels
+from autoseg.image.segment_colours import Colour
 from autoseg.results import WrittenFile
 from autoseg.run_folder.lesion_scores import LesionScores
 from autoseg.run_folder.preprocessed_case import CaseRecord
@@ -57,6 +58,7 @@ class Outputs:
         save_members: whether the label maps of the single models are written too.
         preview: whether a picture is drawn.
         agreement: whether it may be measured how far the members agree.
+        colours: colour of each class index from 1 in pictures.
     """
 
     writer: Writer
@@ -68,6 +70,7 @@ class Outputs:
     save_members: bool = False
     preview: bool = False
     agreement: bool = True
+    colours: tuple[Colour, ...] = ()
 
 
 def further_files(
@@ -228,7 +231,17 @@ def _write_preview(
     from inference.report.preview import write_preview
 
     file = preview_file(target.parent, case.name)
-    write_preview(file, case.name, shown_image(case, record.stored), classes, record.reoriented, labels, place)
+    write_preview(
+        file,
+        case.name,
+        shown_image(case, record.stored),
+        classes,
+        record.reoriented,
+        labels,
+        place,
+        stored=record.stored,
+        colours=outputs.colours,
+    )
     outputs.wrote(WrittenFile(case.name, "preview", file))
 
 

@@ -55,7 +55,7 @@ from inference.predict_image import (
 )
 from inference.predicted_part import limits
 from inference.shared_output import LeftToOthers, SharedOutput, sharing
-from inference.writers import OutputFormat, writer_for
+from inference.writers import OutputFormat, preview_colours, writer_for
 
 TO_OTHERS = "left to another process"
 
@@ -126,7 +126,8 @@ def predict_cases(
     plan, fingerprint = read_plan(run.plan), read_fingerprint(run.fingerprint)
     # pictures get the size of their pixels by the rule of the training cases
     cases = [replace(case, pixel_spacing=fingerprint.pixel_spacing) for case in cases]
-    writer = writer_for(output_format or OutputFormat(), cases, output, plan, output_ending)
+    asked_format = output_format or OutputFormat()
+    writer = writer_for(asked_format, cases, output, plan, output_ending)
     # what must not be replaced is refused before anything is loaded
     files = planned_files(
         cases,
@@ -173,6 +174,7 @@ def predict_cases(
         save_members=save_members,
         preview=preview,
         agreement=agreement is not False,
+        colours=preview_colours(asked_format, plan),
     )
     _begin(outputs, models.plan, console)
     options = (names, rules, mirror, whole_image, output_format, save_probabilities, save_members, preview)
@@ -300,15 +302,17 @@ def _predict_each(
         bar.advance(cases_task)
 
     def failed(case: Case, error: Exception) -> str:
-        bar.advance(cases_task)
         shared.give_up(case)
         if isinstance(error, LeftToOthers | LockTakenOver):
+            bar.advance(cases_task)
             return TO_OTHERS
+        # the bar counts predicted cases
         return _told(case, error, bar.console)
 
     together = may_overlap(models.device, partial(image_bytes, models))
     problems = overlapped(cases, prepare, compute, finish, together=together, failed=failed)
-    bar.update(cases_task, description="cases")
+    lacking = sum(problem not in (None, TO_OTHERS) for problem in problems)
+    bar.update(cases_task, description=f"cases ({lacking} not predicted)" if lacking else "cases")
     bar.remove_task(windows_task)
     return problems
 

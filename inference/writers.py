@@ -18,11 +18,12 @@ from autoseg.dataset.case import Case
 from autoseg.errors import AutosegError, InputError
 from autoseg.image.image import is_dicom, write_image
 from autoseg.image.labels import Labels
+from autoseg.image.segment_colours import Colour
 from autoseg.image.writing.codes import code_table, told_defaults
 from autoseg.image.writing.dicom_seg import SegType, require_highdicom, told_labels
 from autoseg.image.writing.label_files import LabelFiles, label_names
 from autoseg.image.writing.seg_nrrd import write_seg_nrrd
-from autoseg.image.writing.segments import NamedSegment, segments_of
+from autoseg.image.writing.segments import NamedSegment, segments_of, value_colours
 from autoseg.names import listed
 from autoseg.plan.plan import Plan
 from autoseg.results import LABEL_MAP, WrittenFile
@@ -108,7 +109,7 @@ def writer_for(
         InputError: the table of codes is malformed, the classes or images cannot be written in this format, or a file
             of the folder that is not autoseg's would be replaced.
     """
-    segments = segments_of(plan.labels, code_table(wanted.codes), plan.lesions)
+    segments = _segments(wanted, plan)
     defaults = told_defaults([one.name for one in segments], [one.code for one in segments])
     if wanted.name is None:
         files = LabelFiles(output, label_names(plan.labels, segments))
@@ -128,6 +129,23 @@ def writer_for(
     from inference.dicom_writer import DicomSegWriter
 
     return DicomSegWriter(plan.labels, segments, wanted.seg_type, sources, (*defaults, *told_labels(segments)))
+
+
+def preview_colours(wanted: OutputFormat, plan: Plan) -> tuple[Colour, ...]:
+    """Colour of each class index from 1 in previews: the one that the format states.
+
+    Args:
+        wanted: format that was asked for.
+        plan: plan of the run.
+
+    Raises:
+        InputError: the table of codes is malformed.
+    """
+    return value_colours(plan.labels, _segments(wanted, plan))
+
+
+def _segments(wanted: OutputFormat, plan: Plan) -> tuple[NamedSegment, ...]:
+    return segments_of(plan.labels, code_table(wanted.codes), plan.lesions)
 
 
 @dataclass(frozen=True)

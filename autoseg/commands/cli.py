@@ -13,6 +13,7 @@ import autoseg
 from autoseg.commands.environment_variables import repair_thread_counts
 from autoseg.commands.exit_status import run_command
 from autoseg.commands.options import option_of, types_of_options
+from autoseg.early_stop import stop_at_once
 from autoseg.terminal import open_console
 
 SUMMARIES = {
@@ -128,6 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def status_of(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
+    stop_at_once()
     for sentence in repair_thread_counts():
         open_console(stderr=True).print(f"Warning: {sentence}")
     given = sys.argv[1:] if arguments is None else arguments

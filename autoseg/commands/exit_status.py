@@ -17,10 +17,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from cyclopts import App, CycloptsError, MissingArgumentError
+from cyclopts import App, CycloptsError, MissingArgumentError, UnusedCliTokensError
 from rich.console import Console
 
-from autoseg.errors import AutosegError, DatasetError, InputError
+from autoseg.early_stop import stop_by_exception
+from autoseg.errors import AutosegError, DatasetError, InputError, PartialFailure
 from autoseg.machine.processes import no_more_processes
 from autoseg.machine.stop_signals import stop_signals
 from autoseg.memory import free_memory, lacks_memory, readable_bytes
@@ -58,9 +59,10 @@ def run_command(app: App, arguments: Sequence[str] | None) -> int:
         signal.signal(number, _terminate)
     try:
         with _no_stop_is_lost():
+            stop_by_exception()
             app(arguments, exit_on_error=False, print_error=False, result_action="return_none")
     except CycloptsError as error:
-        _say(errors, f"{_misuse(error)}\n`autoseg --help` and `autoseg COMMAND --help` explain the options.")
+        _say(errors, f"{_misuse(error, arguments)}\n`autoseg --help` and `autoseg COMMAND --help` explain the options.")
         return InputError.exit_status
     except AutosegError as error:
         _say(errors, _message(error))
@@ -93,13 +95,26 @@ def _memory_message(arguments: Sequence[str] | None) -> str:
     )
 
 
-def _misuse(error: CycloptsError) -> str:
+def _misuse(error: CycloptsError, arguments: Sequence[str] | None) -> str:
     """The message for a wrong command line."""
+    if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
+        return _left_over(error.unused_tokens, list(sys.argv[1:] if arguments is None else arguments))
     # cyclopts says "requires an argument" even for an option that is missing altogether
     if isinstance(error, MissingArgumentError) and error.argument is not None:
         given = error.keyword is not None or error.argument.tokens
         return str(error) if given else f"{error.argument.name} is missing"
     return str(error)
+
+
+def _left_over(words: Sequence[str], given: Sequence[str]) -> str:
+    """The message for words that belong to no option, as those of a path with spaces."""
+    first = given.index(words[0]) if words[0] in given else 0
+    before = given[first - 1] if first else ""
+    count = "is one word" if len(words) == 1 else f"are {len(words)} words"
+    cure = "leave it out" if len(words) == 1 else "leave them out"
+    if first > 1 and not before.startswith("-") and list(given[first : first + len(words)]) == list(words):
+        cure = f'put quotes around a path with spaces ("{" ".join([before, *words])}"), or {cure}'
+    return f"{' '.join(words)}: {count} too many; {cure}"
 
 
 def _system_message(error: OSError) -> str:
@@ -122,6 +137,8 @@ def _current_folder_exists() -> bool:
 
 def _message(error: AutosegError) -> str:
     """The text of the error; the problems of a data set are listed, one on each line."""
+    if isinstance(error, PartialFailure) and error.brief:
+        return error.brief
     if not isinstance(error, DatasetError):
         return str(error)
     count = len(error.problems)

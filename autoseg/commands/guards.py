@@ -91,10 +91,20 @@ def existing_run(path: Path | str, *, follow_links: bool = False) -> RunFolder:
     run = RunFolder(Path(path))
     if not run.path.is_dir():
         raise RunFolderError(f"{run.path}: is not a folder; give a RUN folder that plan-and-preprocess or run made")
+    if not run.plan.exists() and not _is_begun(run):
+        raise RunFolderError(
+            f"{run.path}: is no RUN folder, since it holds no plan.yaml; give the folder that `autoseg run`, "
+            "`autoseg plan-and-preprocess` or `autoseg copy` made"
+        )
     run.require(run.plan, "autoseg plan-and-preprocess")
     refuse_unsafe_entries(run.path, follow_links=follow_links)
     _remove_leftovers(run)
     return run
+
+
+def _is_begun(run: RunFolder) -> bool:
+    """Whether a folder without a plan holds the beginning of a run; other programs' data sets have a `dataset.json`."""
+    return run.time_spent.exists() or run.fingerprint.exists() or run.request.exists()
 
 
 def require_requested_run(path: Path | str, *, follow_links: bool = False) -> RunFolder:

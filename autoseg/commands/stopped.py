@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cyclopts import App, CycloptsError
 
+from autoseg.errors import AutosegError
 from autoseg.names import visible
 from autoseg.run_folder.paths import RunFolder
 
@@ -40,8 +41,8 @@ def stopped_message(app: App, arguments: Sequence[str] | None) -> str:
         return _GENERAL
     bound.apply_defaults()
     name, given = getattr(command, "__name__", ""), bound.arguments
-    # the folder may have been removed, or may not be looked into
-    with suppress(OSError):
+    # the folder may have been removed, or may not be looked into, or its table is another one
+    with suppress(OSError, AutosegError):
         if name in IN_A_RUN:
             folder = Path(str(given[IN_A_RUN[name]]))
             return _of_run(folder / "run" if name == "demo" else folder)
@@ -73,8 +74,11 @@ def _made(run: RunFolder) -> list[str]:
 
 
 def _of_predictions(folder: Path, *, skips: bool) -> str:
-    files = [path for path in folder.glob("*") if path.is_file() and path.suffix not in (".csv", ".html")]
-    count = sum(not path.name.startswith(".") for path in files)
+    # imported here, since other commands do not need it
+    from inference.measurements.table import read_lines
+
+    # a case whose rows are there is done, also for --skip-existing
+    count = len({line.case for line in read_lines(folder)})
     if count == 0:
         return f"Stopped. Nothing is predicted yet in {_shown(folder)}; the same command begins at the start."
     then = (
@@ -82,7 +86,7 @@ def _of_predictions(folder: Path, *, skips: bool) -> str:
         if skips
         else "the same command predicts all of them again; with --skip-existing it goes on with the others"
     )
-    return f"Stopped. {_shown(folder)} holds {_count(count, 'predicted file')}; {then}."
+    return f"Stopped. {_shown(folder)} holds {_count(count, 'predicted case')}; {then}."
 
 
 def _count(number: int, what: str) -> str:

@@ -159,6 +159,16 @@ class Reorientation:
         array = array[(Ellipsis, *(slice(None, None, -1) if f else slice(None) for f in self.flips))]
         return array.transpose(*range(lead), *(lead + int(p) for p in np.argsort(self.permutation)))
 
+    def slice_before(self, axis: int, index: int, count: int) -> int:
+        """Return the index that a slice had before `apply`, along its own old axis.
+
+        Args:
+            axis: new axis across the slice (0 = z, 1 = y, 2 = x).
+            index: index of the slice along it, from 0.
+            count: number of slices along it.
+        """
+        return count - 1 - index if self.flips[axis] else index
+
     def apply_to_geometry(self, geometry: Geometry) -> Geometry:
         """Return the geometry that an array has after `apply`.
 

@@ -1,4 +1,4 @@
-"""The colours of classes in everything that viewers open: label files, `.seg.nrrd` and DICOM.
+"""The colours of classes in previews and in everything that viewers open: label files, `.seg.nrrd` and DICOM.
 
 The first seven are those of Okabe and Ito (jfly.uni-koeln.de/color, 2008) without black, which people with any kind of
 colour blindness tell apart. Further ones are darker and lighter shades of these; no two classes have the same colour.

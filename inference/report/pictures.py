@@ -137,7 +137,7 @@ def slice_of(
         prediction=upright(np.take(guess, index, axis), axis),
         spacing=spacing,
         axis=axis,
-        number=(index + 1, geometry.shape[axis]),
+        number=(turn.slice_before(axis, index, geometry.shape[axis]) + 1, geometry.shape[axis]),
         focus=None if place is None else _focus(place, axis, geometry.shape),
         has_place=not has_no_place(reference.geometry),
     )

@@ -29,7 +29,7 @@ class Slice:
         prediction: class indices (row, column) of the prediction.
         spacing: distance between rows and between columns, in mm.
         axis: canonical axis across the slice (0 = z, 1 = y, 2 = x).
-        number: number of the slice along that axis, from 1, and the number of slices.
+        number: number of the slice as the file counts along its own axis, from 1, and the number of slices.
         focus: row and column that is looked at; None = all outlines are.
         has_place: whether left and right, front and back, head and feet are known; they are not in pictures.
     """

@@ -8,19 +8,20 @@ planes go through the middle of the image.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from autoseg.chart_style import own_style
 from autoseg.files import replaced_when_done
 from autoseg.image.flat.kind import has_no_place
-from autoseg.image.geometry import Geometry, flat_axis, to_canonical
+from autoseg.image.geometry import Geometry, Reorientation, flat_axis, to_canonical
 from autoseg.image.image import Image
 from autoseg.image.labels import Labels
+from autoseg.image.segment_colours import Colour, colour_of, written_colour
 from inference.report.encode import drawn, png_bytes
 from inference.report.plane import (
     Slice,
@@ -35,7 +36,16 @@ from inference.report.plane import (
 MOST_NAMED = 8
 """So many classes are named below the picture, those with most voxels in the image first."""
 
-_COLOURS = colormaps["tab10"]
+
+@dataclass(frozen=True)
+class _Colours:
+    """Colours of class indices from 1, which may be fewer than the classes."""
+
+    given: Sequence[Colour]
+
+    def of(self, index: int) -> str:
+        """Colour of a class index as text, such as `#E69F00`."""
+        return written_colour(self.given[index - 1] if index <= len(self.given) else colour_of(index))
 
 
 def write_preview(
@@ -46,6 +56,9 @@ def write_preview(
     grid: Geometry,
     labels: Labels,
     place: tuple[int, int, int] | None,
+    *,
+    stored: Geometry | None = None,
+    colours: Sequence[Colour] = (),
 ) -> None:
     """Draw a case and write it as PNG, atomically.
 
@@ -57,6 +70,8 @@ def write_preview(
         grid: geometry of the reoriented image.
         labels: classes and regions of the data set.
         place: voxel (z, y, x) of `grid` through which the planes go; None = the middle.
+        stored: geometry of the image as its file stores it, by which slices are counted; None = `grid`.
+        colours: colour of each class index from 1; those that are left out have the colours of the palette.
     """
     turn = to_canonical(grid)
     shown = turn.apply(classes)
@@ -68,13 +83,16 @@ def write_preview(
     # an image of one slice is shown whole
     flat = flat_axis(shown.shape)
     axes = range(3) if flat is None else (flat,)
-    slices = [_slice(shown, voxels, turn.apply_to_geometry(grid), axis, at[axis]) for axis in axes]
+    as_stored = to_canonical(stored or grid)
+    slices = [_slice(shown, voxels, turn.apply_to_geometry(grid), axis, at[axis], as_stored) for axis in axes]
     with replaced_when_done(path) as temporary:
-        temporary.write_bytes(png_bytes(_draw(case, slices, shown, labels)))
+        temporary.write_bytes(png_bytes(_draw(case, slices, shown, labels, _Colours(colours))))
 
 
-def _slice(classes: NDArray[np.uint8], voxels: NDArray | None, geometry: Geometry, axis: int, index: int) -> Slice:
-    """The slice of canonical arrays (z, y, x) across an axis."""
+def _slice(
+    classes: NDArray[np.uint8], voxels: NDArray | None, geometry: Geometry, axis: int, index: int, turn: Reorientation
+) -> Slice:
+    """The slice of canonical arrays (z, y, x) across an axis; `turn` made them of the stored ones."""
     rows, columns = (geometry.spacing[a] for a in range(3) if a != axis)
     plane = upright(np.take(classes, index, axis), axis)
     image = None if voxels is None else upright(np.take(voxels, index, axis), axis)[None].astype(np.float32)
@@ -85,13 +103,13 @@ def _slice(classes: NDArray[np.uint8], voxels: NDArray | None, geometry: Geometr
         prediction=plane,
         spacing=(rows, columns),
         axis=axis,
-        number=(index + 1, geometry.shape[axis]),
+        number=(turn.slice_before(axis, index, geometry.shape[axis]) + 1, geometry.shape[axis]),
         has_place=not has_no_place(geometry),
     )
 
 
 @own_style()
-def _draw(case: str, slices: Sequence[Slice], classes: NDArray[np.uint8], labels: Labels) -> Figure:
+def _draw(case: str, slices: Sequence[Slice], classes: NDArray[np.uint8], labels: Labels, colours: _Colours) -> Figure:
     views = [extent_of(one, (0, one.prediction.shape[0], 0, one.prediction.shape[1])) for one in slices]
     height = 4.0
     widths = [max(0.3, min(3.0, (view[1] - view[0]) / (view[2] - view[3]))) for view in views]
@@ -100,22 +118,17 @@ def _draw(case: str, slices: Sequence[Slice], classes: NDArray[np.uint8], labels
     figure.subplots_adjust(0.005, 0.09, 0.995, 0.86, wspace=0.02)
     for panel, one, view in zip(panels, slices, views, strict=True):
         show_plane(panel, one, 0, view, view)
-        contours(panel, one.prediction, one.spacing, colour_of, 1.1)
+        contours(panel, one.prediction, one.spacing, colours.of, 1.1)
         panel.set_title(one.caption, color="white", fontsize=8, pad=3)
         if one.has_place:
             mark_directions(panel, one.axis)
         scale_bar(panel, view)
     figure.suptitle(drawn(case), color="white", fontsize=10, y=0.98)
-    _name_classes(figure, classes, labels)
+    _name_classes(figure, classes, labels, colours)
     return figure
 
 
-def colour_of(index: int) -> str | tuple[float, ...]:
-    """Colour of a class index, from 1; ten colours, then they begin anew."""
-    return tuple(_COLOURS((index - 1) % 10))
-
-
-def _name_classes(figure: Figure, classes: NDArray[np.uint8], labels: Labels) -> None:
+def _name_classes(figure: Figure, classes: NDArray[np.uint8], labels: Labels, colours: _Colours) -> None:
     """Write the names of the classes below the planes, each in its colour."""
     counts = np.bincount(classes.ravel(), minlength=labels.classes)[: labels.classes]
     there = [int(i) for i in np.argsort(-counts, kind="stable") if i > 0 and counts[i]]
@@ -125,7 +138,7 @@ def _name_classes(figure: Figure, classes: NDArray[np.uint8], labels: Labels) ->
     named = sorted(there[:MOST_NAMED])
     for place, index in enumerate(named):
         name = drawn(_names_of(labels, index))
-        figure.text((place + 0.5) / len(named), 0.03, name, color=colour_of(index), fontsize=8, ha="center")
+        figure.text((place + 0.5) / len(named), 0.03, name, color=colours.of(index), fontsize=8, ha="center")
 
 
 def _names_of(labels: Labels, index: int) -> str:

@@ -10,6 +10,7 @@ import SimpleITK as sitk
 
 import autoseg
 import inference.predict_image
+from autoseg.commands.cli import status_of
 from autoseg.dataset.case import Case
 from autoseg.dataset.inputs import read_inputs
 from autoseg.errors import InputError, PartialFailure
@@ -20,6 +21,7 @@ from inference.output_files import output_ending
 from tests.autoseg.image.dicom import write as dicom
 from tests.autoseg.image.nifti import files as nifti
 from tests.inference.bright_run import SHAPE, predict, run, voxels, write
+from tests.words import on_one_line
 
 __all__ = ["run"]
 
@@ -160,6 +162,18 @@ def test_a_bad_input_is_reported_and_the_rest_go_on(run, tmp_path):
         assert isinstance(error, IncompletePrediction) and str(error) == message
         assert error.predictions.label_maps == {name: tmp_path / "out" / f"{name}.nii.gz" for name in "ae"}
         assert set(error.predictions.files) == {path for path in (tmp_path / "out").iterdir() if path.is_file()}
+
+
+def test_the_command_tells_each_bad_input_once(run, tmp_path, capsys):
+    for name in ("b", "c"):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / f"{name}.nii.gz").write_bytes(b"\x1f\x8bnothing")
+    arguments = ["predict", run.path, "-i", tmp_path / "in", "-o", tmp_path / "out", "--device", "cpu"]
+    assert status_of([*map(str, arguments)]) == 1
+    told = on_one_line(capsys.readouterr().err)
+    assert told.count("not predicted b: ") == 1 and told.count("b.nii.gz") == 1
+    assert "Error: 2 of 2 could not be predicted; the lines `not predicted` above say which, and why" in told
+    assert "cases (2 not predicted)" in told and "0/2" in told and "2/2" not in told
 
 
 def test_an_unexpected_failure_shows_its_traceback_and_the_rest_go_on(run, tmp_path, monkeypatch):

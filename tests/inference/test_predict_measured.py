@@ -21,6 +21,7 @@ from autoseg.whole_image import member_labels
 from inference.case_table import most_rows
 from inference.lesion_scores.table import FILE
 from inference.measurements.table import MEASUREMENTS
+from inference.writers import OutputFormat
 from tests.inference.bright_run import predict, run, straight, voxels, write
 from tests.words import on_one_line
 
@@ -177,20 +178,35 @@ def test_an_interrupted_prediction_goes_on(run, tmp_path, monkeypatch) -> None:
     assert len(seen) == 7, "previews were not there"
 
 
-def test_a_preview_shows_three_planes_with_what_was_found(run, tmp_path) -> None:
+@pytest.mark.parametrize("colour", ["#E69F00", "#AA00C8"])
+def test_a_preview_shows_three_planes_with_what_was_found_in_its_colour(run, tmp_path, colour) -> None:
+    codes = None
+    if colour != "#E69F00":
+        codes = tmp_path / "codes.csv"
+        names = ",".join(f"{kind}_{part}" for kind in ("category", "type") for part in ("scheme", "code", "meaning"))
+        codes.write_text(f"name,{names},colour\nbright,SCT,1,One,SCT,2,Two,{colour}\n", encoding="utf-8")
     array = np.full(straight().shape, 50, np.float32)
     array[6:12, 5:15, 8:14] = 150
     write(tmp_path / "in" / "a.nii.gz", array)
     flat = np.full(straight().shape, 50, np.float32)
     flat[:2] = 51
     write(tmp_path / "in" / "cost in $.nii.gz", flat)
-    problems, _ = predict(run, read_inputs([tmp_path / "in"], ("T1",)), tmp_path / "out", preview=True, mirror=False)
+    problems, _ = predict(
+        run,
+        read_inputs([tmp_path / "in"], ("T1",)),
+        tmp_path / "out",
+        preview=True,
+        mirror=False,
+        output_format=OutputFormat(codes=codes),
+    )
     assert problems == ()
+    assert colour in (tmp_path / "out" / "labels.json").read_text(encoding="utf-8")
     with Picture.open(tmp_path / "out" / "preview" / "a.png") as picture:
         pixels = np.asarray(picture.convert("RGB")).astype(int)
     thirds = np.array_split(pixels, 3, axis=1)
-    blue = [((third[..., 2] - third[..., 0]) > 80).sum() for third in thirds]
-    assert min(blue) > 20, "the outline is in every plane"
+    stated = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    outlined = [(np.abs(third - stated).max(axis=-1) < 30).sum() for third in thirds]
+    assert min(outlined) > 20, "the outline is in every plane"
     assert (tmp_path / "out" / "preview" / "cost in $.png").stat().st_size > 1000
 
 

@@ -18,9 +18,9 @@ from autoseg.disk.text_files import MIB, TextRefused, read_bounded
 from autoseg.errors import InputError
 from autoseg.files import FileModel, write_text
 from autoseg.image.labels import Labels
-from autoseg.image.segment_colours import colour_of, written_colour
+from autoseg.image.segment_colours import written_colour
 from autoseg.image.writing.seg_nrrd import segment_name
-from autoseg.image.writing.segments import NamedSegment
+from autoseg.image.writing.segments import NamedSegment, value_colours
 
 LABELS_FILE = "labels.json"
 ITK_SNAP_FILE = "labels_itksnap.txt"
@@ -94,14 +94,11 @@ def label_names(labels: Labels, segments: Sequence[NamedSegment]) -> LabelNames:
         labels: classes and regions of the data set.
         segments: what is written of each of them, from `segments_of`.
     """
-    # with regions, a value has the colour of the region that writes it
-    colours = {segment.value: segment.colour for segment in segments}
-    named = enumerate(zip(labels.values[1:], labels.names[1:], strict=True), start=1)
+    named = zip(labels.values[1:], labels.names[1:], value_colours(labels, segments), strict=True)
     return LabelNames(
         background=labels.values[0],
         labels=tuple(
-            NamedValue(value=value, name=name, colour=written_colour(colours.get(value, colour_of(number))))
-            for number, (value, name) in named
+            NamedValue(value=value, name=name, colour=written_colour(colour)) for value, name, colour in named
         ),
         regions=tuple(
             NamedRegion(

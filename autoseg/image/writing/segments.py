@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from autoseg.image.labels import Labels
@@ -46,3 +46,15 @@ def segments_of(labels: Labels, codes: CodeTable, lesions: Collection[str] = ())
         code = codes.of(name, lesion=lesion)
         found.append(NamedSegment(name, number, value, code.colour or colour_of(number), code, lesion))
     return tuple(found)
+
+
+def value_colours(labels: Labels, segments: Sequence[NamedSegment]) -> tuple[Colour, ...]:
+    """Colour of each value of label maps but the background, in the order of `labels.values[1:]`.
+
+    Args:
+        labels: classes and regions of the data set.
+        segments: what is written of each of them, from `segments_of`.
+    """
+    # with regions, a value has the colour of the region that writes it
+    colours = {segment.value: segment.colour for segment in segments}
+    return tuple(colours.get(value, colour_of(number)) for number, value in enumerate(labels.values[1:], start=1))

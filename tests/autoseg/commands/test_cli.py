@@ -238,6 +238,27 @@ def test_a_disk_that_refuses_is_one_message(monkeypatch, capsys, number):
     assert shown.startswith(f"Error: RUN/plan.yaml: {os.strerror(number)}; ") and len(shown.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (
+            ["predict", "RUN", "-i", "in", "-o", "out", "with", "space"],
+            'with space: are 2 words too many; put quotes around a path with spaces ("out with space"), '
+            "or leave them out",
+        ),
+        (
+            ["predict", "RUN", "-o", "my", "out", "-i", "in"],
+            'out: is one word too many; put quotes around a path with spaces ("my out"), or leave it out',
+        ),
+        (["train", "my", "RUN"], 'RUN: is one word too many; put quotes around a path with spaces ("my RUN"), or'),
+    ],
+)
+def test_a_path_with_spaces_and_no_quotes_is_told_to_need_them(asked, capsys, words, expected):
+    assert cli.status_of(words) == 2 and not asked
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"Error: {expected}") and "Unused" not in shown
+
+
 def test_a_path_below_a_file_is_one_message(tmp_path):
     (tmp_path / "file").touch()
     done = command("phantom", "-o", tmp_path / "file" / "data", "--cases", "1")

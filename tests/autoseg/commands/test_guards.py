@@ -123,6 +123,16 @@ def test_a_folder_that_may_not_be_written_to_is_told_before_work(
         refused(tmp_path / "elsewhere")
 
 
+def test_a_folder_of_images_is_said_to_be_no_run(tmp_path):
+    (tmp_path / "a.nii.gz").touch()
+    (tmp_path / "dataset.json").touch()
+    with pytest.raises(RunFolderError, match=r": is no RUN folder.*plan\.yaml; give the folder that `autoseg run`"):
+        existing_run(tmp_path)
+    (tmp_path / "time_spent.json").touch()
+    with pytest.raises(RunFolderError, match=r"plan\.yaml: does not exist; `autoseg plan-and-preprocess` makes it"):
+        existing_run(tmp_path)
+
+
 @pytest.mark.parametrize("place", ["plan.yaml", "preprocessed/3d/case"])
 def test_what_another_user_may_not_read_is_told_before_work(run, monkeypatch, place):
     # root may read everything, so the answer for another user stands in

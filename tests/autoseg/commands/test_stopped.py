@@ -7,7 +7,9 @@ import pytest
 from autoseg.commands.cli import make_app
 from autoseg.commands.exit_status import run_command
 from autoseg.commands.stopped import stopped_message
+from autoseg.disk.csv_files import csv_text
 from autoseg.run_folder.paths import RunFolder
+from inference.measurements.table import COLUMNS
 
 
 def told(*arguments: object) -> str:
@@ -47,12 +49,19 @@ def test_what_a_run_holds_is_told(tmp_path: Path) -> None:
 def test_predictions_are_made_again_unless_asked_otherwise(tmp_path: Path) -> None:
     arguments = ("predict", "RUN", "-i", "images", "-o", tmp_path)
     assert "Nothing is predicted yet" in told(*arguments)
-    touch(tmp_path / "a.nii.gz", tmp_path / "b.nii.gz", tmp_path / "measurements.csv")
+    touch(tmp_path / "a.nii.gz", tmp_path / "b.nii.gz", tmp_path / "labels.json", tmp_path / "labels_itksnap.txt")
+    assert "Nothing is predicted yet" in told(*arguments), "of no case the last file is there"
+    rows = [{"case": case, "class": name, "voxels": 5} for case in "ab" for name in ("organ", "lesion")]
+    text = csv_text(COLUMNS, [[row.get(column, "") for column in COLUMNS] for row in rows])
+    (tmp_path / "measurements.csv").write_text(text, encoding="utf-8")
     assert told(*arguments) == (
-        f"Stopped. {tmp_path} holds 2 predicted files; the same command predicts all of them again; "
+        f"Stopped. {tmp_path} holds 2 predicted cases; the same command predicts all of them again; "
         "with --skip-existing it goes on with the others."
     )
-    assert told(*arguments, "--skip-existing").endswith("2 predicted files; the same command goes on with the others.")
+    assert told(*arguments, "--skip-existing").endswith("2 predicted cases; the same command goes on with the others.")
+
+    (tmp_path / "measurements.csv").write_text("mine\n", encoding="utf-8")
+    assert told(*arguments) == "Stopped. What is finished is kept; the same command goes on from there."
 
 
 def test_a_result_that_appears_at_the_end_is_not_there(tmp_path: Path) -> None:
