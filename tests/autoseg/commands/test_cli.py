@@ -275,7 +275,7 @@ def test_the_phantom_is_drawn_as_asked(asked):
 
 def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys):
     assert failing(monkeypatch, KeyboardInterrupt()) == 130
-    assert "same command goes on" in capsys.readouterr().err
+    assert "same command begins at the start" in capsys.readouterr().err
 
 
 def test_an_unknown_error_keeps_its_traceback(monkeypatch):
@@ -297,7 +297,7 @@ def test_sigterm_ends_in_a_message():
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 128 + signal.SIGTERM
-    assert "same command goes on" in errors and "Traceback" not in errors
+    assert "same command begins at the start" in errors and "Traceback" not in errors
 
 
 def test_a_bad_data_set_ends_with_status_2_without_a_traceback_and_nothing_written(tmp_path):
