@@ -240,7 +240,9 @@ def _ended(task: Task, arguments: list[str], work: Work, what: str, seen: set[in
         return Outcome(what, "fault", f"going on ended with status {status}: {said(work.log)}")
     assert task.leaves is not None
     found = differences(task.leaves, contents(work.folder))
-    found += [f"{path} is left behind" for path in work.temporary.iterdir() if path.name not in task.libraries]
+    # torch makes a cache of its compiler where the state of an optimiser is read
+    left = {path.name for path in work.temporary.iterdir() if not path.name.startswith("torchinductor_")}
+    found += [f"{work.temporary / name} is left behind" for name in sorted(left - task.libraries)]
     found += [f"{path} is left behind" for path in _in_shared_memory(seen)]
     found += [f"process {p.pid} is left behind" for p in _still_of_session(process)]
     return Outcome(what, "fault" if found else "right", "; ".join(found) or "the same bits")
