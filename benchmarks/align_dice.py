@@ -11,6 +11,7 @@ however long these take, so that other programs cannot disturb the figures. The 
 from __future__ import annotations
 
 import argparse
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -65,11 +66,7 @@ def moved(drawn: Path, folder: Path, size: int) -> Path:
     dataset = read_dataset(drawn)
     channel = dataset.channels.index(MOVED)
     with folder_replaced_when_done(folder) as making:
-        for path in sorted(drawn.rglob("*")):
-            if path.is_file():
-                target = making / path.relative_to(drawn)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(path.read_bytes())
+        shutil.copytree(drawn, making, dirs_exist_ok=True)
         for case in dataset.cases:
             original = case.images[channel]
             assert original is not None

@@ -88,15 +88,18 @@ class _Summed(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: object, values: torch.Tensor) -> torch.Tensor:
-        total = values.detach().clone()
-        distributed.all_reduce(total)
-        return total
+        return _total(values)
 
     @staticmethod
     def backward(ctx: object, gradient: torch.Tensor) -> torch.Tensor:
-        total = gradient.contiguous().clone()
-        distributed.all_reduce(total)
-        return total
+        return _total(gradient)
+
+
+def _total(values: torch.Tensor) -> torch.Tensor:
+    """A new tensor: the sum over all processes, without gradients."""
+    total = values.detach().clone(memory_format=torch.contiguous_format)
+    distributed.all_reduce(total)
+    return total
 
 
 ALONE = Ranks()

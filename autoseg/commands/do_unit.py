@@ -90,12 +90,16 @@ def _is_ours(run: RunFolder, unit: Unit, watch: Watch, log: str | None) -> bool:
 
 def _require_those_before(run: RunFolder, unit: Unit, watch: Watch) -> None:
     until = time.monotonic() + SECONDS_FOR_OTHERS
-    while left := [name for name in unit.waits_for if not States(run, watch).is_done_by_name(name)]:
+    while left := _not_done(unit.waits_for, States(run, watch)):
         if time.monotonic() > until:
             raise UnitWaits(
                 f"{unit.name}: waits for {', '.join(left)}; `autoseg work {run.path} {left[0]}` does the first of them"
             )
         time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def _not_done(names: Sequence[str], states: States) -> list[str]:
+    return [name for name in names if not states.is_done_by_name(name)]
 
 
 def _do(run: RunFolder, unit: Unit, scope: Scope, watch: Watch) -> None:

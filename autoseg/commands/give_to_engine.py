@@ -30,9 +30,9 @@ class Sizes:
     """What decides the number of units before there is a plan.
 
     Args:
-        folds: number of folds.
+        folds: number of folds of each configuration.
         configurations: names of the configurations.
-        cases: number of cases.
+        cases: number of cases in the data set.
     """
 
     folds: int

@@ -46,7 +46,7 @@ class UnitLines:
     """A line for each unit that runs on any machine.
 
     Args:
-        lines: the display.
+        lines: display in the terminal, a progress line for each unit.
         look: tells which units run.
     """
 
