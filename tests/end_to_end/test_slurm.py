@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,28 +29,42 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Three nodes, each with one CPU."""
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Folder of a cluster of three nodes, each with one CPU."""
     if missing := [name for name in PROGRAMS if shutil.which(name, path=WITH_ADMINISTRATORS_PROGRAMS) is None]:
         pytest.skip(f"{', '.join(missing)} not installed (.ci/install-slurm)")
-    folder = tmp_path / "cluster"
-    started = subprocess.run(
-        [SCRIPTS / "start_slurm.sh", folder, "3"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8"
-    )
-    monkeypatch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
-    try:
-        if started.returncode:
-            pytest.skip(f"Slurm does not start here: {started.stderr.strip()}")
-        yield
-    finally:
-        subprocess.run([SCRIPTS / "stop_slurm.sh", folder], check=True)
+    # short, since sockets lie in it
+    with tempfile.TemporaryDirectory(prefix="slurm", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        started = subprocess.run(
+            [SCRIPTS / "start_slurm.sh", folder, "3"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        monkeypatch.setenv("SLURM_CONF", f"{folder}/slurm.conf")
+        try:
+            if started.returncode:
+                pytest.skip(f"Slurm does not start here: {started.stderr.strip()}")
+            yield Path(folder)
+        finally:
+            subprocess.run([SCRIPTS / "stop_slurm.sh", folder], check=True)
 
 
-def wait_until(is_so: Callable[[], object], what: str, seconds: float = 400) -> None:
+def wait_until(is_so: Callable[[], object], what: str, run: RunFolder, cluster: Path, seconds: float = 400) -> None:
     until = time.monotonic() + seconds
     while not is_so():
-        assert time.monotonic() < until, f"waited in vain until {what}"
+        if time.monotonic() > until:
+            pytest.fail(f"waited in vain until {what}\n{told_by_all(run, cluster)}")
         time.sleep(0.2)
+
+
+def told_by_all(run: RunFolder, cluster: Path) -> str:
+    """What the queue, the nodes, the jobs and Slurm's own programs say."""
+    asked = (["squeue", "--long"], ["sinfo", "--Node", "--long"])
+    said = [subprocess.run(command, capture_output=True, encoding="utf-8").stdout for command in asked]
+    logs = (*(run.work / "logs").glob("*"), *(cluster / "log").glob("*"))
+    last = (log.read_text(encoding="utf-8", errors="replace")[-2000:] for log in logs)
+    return "\n".join([*said, *(f"{log}:\n{text}" for log, text in zip(logs, last, strict=True))])
 
 
 def at_work(run: RunFolder) -> dict[int, QueuedJob]:
@@ -70,7 +85,7 @@ def weights(run: RunFolder, fold: int) -> dict[str, torch.Tensor]:
     return load_file(run.weights("3d", fold))
 
 
-def test_a_node_goes_down_and_a_job_is_killed(cluster, tmp_path: Path, capsys) -> None:
+def test_a_node_goes_down_and_a_job_is_killed(cluster: Path, tmp_path: Path, capsys) -> None:
     dataset, run, alone = tmp_path / "balls", RunFolder(tmp_path / "run"), RunFolder(tmp_path / "alone")
     make_dataset(dataset, FOLDS)
     command = ["run", str(dataset), "-o", str(run.path), "--engine", "slurm", "--retries", "3", "--no-select"]
@@ -82,6 +97,8 @@ def test_a_node_goes_down_and_a_job_is_killed(cluster, tmp_path: Path, capsys) -
     wait_until(
         lambda: [fold for fold in at_work(run) if (run.fold("3d", fold) / "log.csv").exists()],
         "a fold has trained for an epoch",
+        run,
+        cluster,
     )
 
     # cancelled, and begun again
@@ -90,7 +107,7 @@ def test_a_node_goes_down_and_a_job_is_killed(cluster, tmp_path: Path, capsys) -
     # waits until those that are stopping have left the queue
     assert cli.status_of(command) == 0
     assert "in the queue already" not in capsys.readouterr().out
-    wait_until(lambda: len(at_work(run)) > 1, "two folds are at work again")
+    wait_until(lambda: len(at_work(run)) > 1, "two folds are at work again", run, cluster)
     (lost, job), (killed, _), *_ = at_work(run).items()
     subprocess.run(["scontrol", "update", f"nodename={job.node}", "state=down", "reason=test"], check=True)
     os.kill(read_tries(run, f"train-3d-fold_{killed}").last[-1].process, signal.SIGKILL)
@@ -100,7 +117,7 @@ def test_a_node_goes_down_and_a_job_is_killed(cluster, tmp_path: Path, capsys) -
     assert all(word in told for word in ("done", "running", "node", "Dependency"))
 
     # the other nodes do all that is left
-    wait_until(lambda: not queued(run), "all is done")
+    wait_until(lambda: not queued(run), "all is done", run, cluster)
     assert (run.report / "report.html").exists()
     assert read_tries(run, f"train-3d-fold_{lost}").count >= 3 <= read_tries(run, f"train-3d-fold_{killed}").count
     log = (run.path / "work" / "logs" / f"train-3d-fold_{killed}.log").read_text(encoding="utf-8")

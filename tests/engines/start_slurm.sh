@@ -10,6 +10,12 @@ export PATH="$PATH:/usr/sbin:/sbin"
 folder="$(mkdir -p "$1" && cd "$1" && pwd)"
 nodes="${2:-3}"
 host="$(hostname -s)"
+# each step of a job has a socket there, NODE_JOB.STEP, and a socket's path may have 107 characters
+longest="$folder/spool/node$nodes/node${nodes}_1000.4294967291"
+if [ "${#longest}" -gt 107 ]; then
+    echo "$folder: this path is too long for the sockets of Slurm's jobs; name a folder such as /tmp/slurm" >&2
+    exit 1
+fi
 mkdir -p "$folder"/{state,spool,log,munge}
 chmod 700 "$folder/munge"
 
