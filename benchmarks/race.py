@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 from pathlib import Path
 
@@ -71,7 +71,8 @@ def planned(data: Path, folder: Path, seconds: float) -> Iterator[tuple[str, Run
     measured = measure_data(data, RunFolder(folder / f"measured_{data.name}"))
     runs = {cost: RunFolder(folder / f"{data.name}_{cost}") for cost in COSTS}
     if not all(run.plan.exists() for run in runs.values()):
-        split = race_split(read_splits(measured.splits)[0])
+        patients = {case.name: case.patient or case.name for case in read_dataset(data).cases}
+        split = race_split(read_splits(measured.splits)[0], patients)
         for cost, plan in plans(measured, split, seconds):
             run = runs[cost]
             run.path.mkdir(parents=True, exist_ok=True)
@@ -86,11 +87,17 @@ def planned(data: Path, folder: Path, seconds: float) -> Iterator[tuple[str, Run
         yield cost, run
 
 
-def race_split(split: Split) -> Split:
-    """The fold without four of its training cases, which come first among those that are predicted."""
+def race_split(split: Split, patients: Mapping[str, str]) -> Split:
+    """The fold without four of its training cases, which come first among those that are predicted.
+
+    Args:
+        split: the fold.
+        patients: patient of each case; other cases of the held-out patients are left out.
+    """
     rng = np.random.default_rng(SEED)
     held = tuple(str(case) for case in rng.choice(split.train, CASES_A_VALIDATION, replace=False))
-    return Split(train=tuple(case for case in split.train if case not in held), val=(*held, *split.val))
+    seen = {patients[case] for case in held}
+    return Split(train=tuple(case for case in split.train if patients[case] not in seen), val=(*held, *split.val))
 
 
 def plans(measured: RunFolder, split: Split, seconds: float) -> Iterator[tuple[str, PlannedDecisions]]:
