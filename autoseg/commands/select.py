@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from autoseg.commands.command import command
 from autoseg.commands.guards import configurations_of, existing_run, require_writable
 from autoseg.commands.options import (
     CandidateConfigurations,
@@ -18,7 +19,6 @@ from autoseg.commands.options import (
     Threads,
     TrainedRun,
     Workers,
-    command,
 )
 from autoseg.errors import AutosegError
 from autoseg.machine.stop_answer import stop_stays_a_stop

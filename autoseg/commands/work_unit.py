@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from autoseg.commands.command import command
 from autoseg.commands.do_unit import do_unit
 from autoseg.commands.guards import require_requested_run
-from autoseg.commands.options import AnyRun, FollowLinks, LogFile, UnitName, command
+from autoseg.commands.options import AnyRun, FollowLinks, LogFile, UnitName
 from autoseg.early_stop import STOPPED as STOP_TOLD
 from autoseg.errors import AutosegError, Stopped
 from autoseg.machine.stop_answer import stop_stays_a_stop
