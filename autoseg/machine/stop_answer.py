@@ -59,6 +59,8 @@ class StopAnswer:
         self._handled: BaseException | None = None
         # its `put` may be called anywhere, also while another call of it is interrupted
         self._to_look_after: SimpleQueue[tuple[int, float] | None] = SimpleQueue()
+        # no answer to a signal takes it
+        self._asking = threading.Lock()
 
     def begin(self) -> None:
         """From now on answer the signals, but not those that this process ignores, as in the background of a script."""
@@ -69,6 +71,9 @@ class StopAnswer:
 
     def end(self) -> None:
         """Look after stops no more; the signals stay answered."""
+        with self._asking:
+            # who answers signals later is not asked for this stop
+            self.is_at_work = False
         self._handled = None
         self._to_look_after.put(None)
 
@@ -99,11 +104,12 @@ class StopAnswer:
         while asked is not None:
             number, seconds = asked
             time.sleep(seconds)
-            if not self.is_at_work:
-                return
-            is_ours = signal.getsignal(number) == self._answer
-            self._again = number if is_ours else None
-            _ask_main_thread(number)
+            with self._asking:
+                if not self.is_at_work:
+                    return
+                is_ours = signal.getsignal(number) == self._answer
+                self._again = number if is_ours else None
+                _ask_main_thread(number)
             # training gives an answer of its own: it saves its state, and takes a further signal for another wish
             waits = not is_ours or not self._to_look_after.empty()
             asked = self._to_look_after.get() if waits else (number, min(2 * seconds, LONGEST_BETWEEN_LOOKS))
@@ -114,7 +120,7 @@ def _ask_main_thread(number: int) -> None:
         # a real signal, so that whatever the main thread waits for is interrupted
         signal.pthread_kill(threading.main_thread().ident, number)  # type: ignore[arg-type]
     else:
-        interrupt_main(number)
+        interrupt_main(signal.Signals(number))
 
 
 # a context variable and no argument, since libraries stand between the command and the places that ask
