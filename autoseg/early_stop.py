@@ -11,32 +11,35 @@ import signal
 import threading
 from types import FrameType
 
-TOLD = "Stopped. Nothing is begun yet; the same command begins at the start.\n"
+TOLD = "Stopped. Nothing is begun yet; the same command begins at the start."
+STOPPED = "Stopped. What is finished is kept; the same command goes on from there."
+"""What holds of every command that was stopped."""
 
 
 def stop_at_once() -> None:
     """From now on Ctrl-C ends the process, with one sentence and exit status 130.
 
-    Where Ctrl-C is ignored, as in the background of a script, it stays so.
+    Where Ctrl-C is ignored, as in the background of a script, it stays so. Python lets the main thread alone change it.
     """
-    if _answers(signal.default_int_handler):
+    in_main = threading.current_thread() is threading.main_thread()
+    if in_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _end)
 
 
-def stop_by_exception() -> None:
-    """From now on Ctrl-C raises `KeyboardInterrupt` again, so that what is begun is put in order."""
-    if _answers(_end):
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+def end_at_once(number: int, words: str) -> None:
+    """End this process without an exception, with the exit status of a signal.
 
-
-def _answers(handler: object) -> bool:
-    """Whether this is what answers Ctrl-C; Python lets the main thread alone change it."""
-    return threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is handler
-
-
-def _end(number: int, frame: FrameType | None) -> None:
+    Args:
+        number: number of the signal.
+        words: what is said on standard error; empty = nothing.
+    """
     try:
-        os.write(2, TOLD.encode())
+        if words:
+            os.write(2, f"{words}\n".encode())
     finally:
         # the terminal may be closed
         os._exit(128 + number)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    end_at_once(number, TOLD)

@@ -104,6 +104,10 @@ class OtherPace(AutosegError):
         self.planned, self.real = planned, real
 
 
+class Stopped(AutosegError):
+    """Work was stopped by a signal; the message says what is kept and how it goes on."""
+
+
 class PartialFailure(AutosegError):
     """Some inputs could not be processed, all others were; the exit status is 1.
 

@@ -10,6 +10,7 @@ import torch
 from rich.console import Console
 
 from autoseg.machine import clock
+from autoseg.machine.stop_answer import raise_if_stopped
 from trainer.data.batch import Batch
 from trainer.learner import Learner
 
@@ -33,6 +34,7 @@ def use_compiled(learner: Learner, batch: Batch, console: Console) -> bool:
         learner.pass_through(batch)
     # whatever a compiler, a driver or a missing tool raises: the plain network is always there
     except Exception as error:
+        raise_if_stopped(error)
         learner.forward = learner.module
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         console.print(f"The network is not compiled: torch.compile fails here ({reason:.200})", markup=False)

@@ -6,11 +6,14 @@ import signal
 import threading
 from types import FrameType, TracebackType
 
-from autoseg.errors import AutosegError
+from autoseg.errors import Stopped
+from autoseg.machine.stop_answer import may_come_from_a_stop
 from autoseg.machine.stop_signals import stop_signals
 
+GOES_ON = "Stopped; what is finished is kept, and the same command goes on."
 
-class TrainingStopped(AutosegError):
+
+class TrainingStopped(Stopped):
     """The user asked training to stop; its present state is saved.
 
     Args:
@@ -28,6 +31,9 @@ class StopRequest:
 
     These are Ctrl-C, SIGTERM, and SIGHUP of a closed terminal, but where it is ignored, as under `nohup`. A second
     signal ends the process at once. Outside the main thread signals are not handled.
+
+    An error that leaves the block after the signal counts as the stop if it may come from it: a scheduler also ends the
+    processes that prepare batches.
     """
 
     def __init__(self) -> None:
@@ -46,6 +52,8 @@ class StopRequest:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if self.number is not None and isinstance(error, Exception) and may_come_from_a_stop(error):
+            raise TrainingStopped(GOES_ON, self.number) from error
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         self.number = number

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from autoseg.commands.command import command
 from autoseg.commands.guards import require_requested_run
-from autoseg.commands.options import AnyRun, FollowLinks, command
+from autoseg.commands.options import AnyRun, FollowLinks
 from autoseg.terminal import open_console
 from autoseg.work.engine import cancel_units
 from autoseg.work.state import States

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from cyclopts import App
 
 import autoseg
+from autoseg.commands.command import option_of, types_of_options
 from autoseg.commands.environment_variables import repair_thread_counts
 from autoseg.commands.exit_status import run_command
-from autoseg.commands.options import option_of, types_of_options
 from autoseg.early_stop import stop_at_once
 from autoseg.terminal import open_console
 

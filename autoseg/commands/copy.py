@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from autoseg.commands.command import command
 from autoseg.commands.guards import existing_run, folder_for_results
-from autoseg.commands.options import CopyFolder, FollowLinks, ModelsOnly, RunToCopy, command
+from autoseg.commands.options import CopyFolder, FollowLinks, ModelsOnly, RunToCopy
 from autoseg.run_folder.copy_run import copy_run
 from autoseg.terminal import open_console
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from autoseg.commands.command import command
 from autoseg.commands.guards import folder_for_results
 from autoseg.commands.options import (
     DemoBudget,
@@ -9,7 +10,6 @@ from autoseg.commands.options import (
     Device,
     PhantomCases,
     Threads,
-    command,
 )
 from autoseg.commands.phantom import phantom
 from autoseg.commands.run import run

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autoseg.commands.command import command
 from autoseg.commands.guards import existing_run, folder_for_results
 from autoseg.commands.options import (
     FollowLinks,
@@ -15,7 +16,6 @@ from autoseg.commands.options import (
     ShownImages,
     Threads,
     Workers,
-    command,
 )
 from autoseg.commands.printed_results import Report, show_report
 from autoseg.plan.plan import read_plan

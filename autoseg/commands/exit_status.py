@@ -10,40 +10,25 @@ import errno
 import io
 import signal
 import sys
-import threading
-from _thread import interrupt_main
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 
 from cyclopts import App, CycloptsError, MissingArgumentError, UnusedCliTokensError
 from rich.console import Console
 
-from autoseg.early_stop import stop_by_exception
+from autoseg.early_stop import STOPPED
 from autoseg.errors import AutosegError, DatasetError, InputError, PartialFailure
 from autoseg.machine.processes import no_more_processes
-from autoseg.machine.stop_signals import stop_signals
+from autoseg.machine.stop_answer import StopAnswer, StopAsked, stop_stays_a_stop, stops_answered
 from autoseg.memory import free_memory, lacks_memory, readable_bytes
 from autoseg.terminal import open_console
-
-_SECONDS_TO_CLEAN_UP = 0.05
-
-
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM or SIGHUP as an exception: it ends a command like Ctrl-C, so that workers are closed.
-
-    Args:
-        number: number of the signal.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
 
 
 def run_command(app: App, arguments: Sequence[str] | None) -> int:
     """Run a command of the command line and return its exit status.
+
+    A signal that asks for a stop, and comes after that, ends the process at once: the interpreter is about to end.
 
     Args:
         app: the command-line application with all commands.
@@ -54,35 +39,53 @@ def run_command(app: App, arguments: Sequence[str] | None) -> int:
     """
     _print_whatever_the_terminal_has()
     errors = open_console(stderr=True)
-    # Python answers signals in its main thread alone
-    for number in stop_signals() if threading.current_thread() is threading.main_thread() else ():
-        signal.signal(number, _terminate)
-    try:
-        with _no_stop_is_lost():
-            stop_by_exception()
-            app(arguments, exit_on_error=False, print_error=False, result_action="return_none")
-    except CycloptsError as error:
-        _say(errors, f"{_misuse(error, arguments)}\n`autoseg --help` and `autoseg COMMAND --help` explain the options.")
-        return InputError.exit_status
-    except AutosegError as error:
-        _say(errors, _message(error))
-        return error.exit_status
-    except Exception as error:
-        if lacks_memory(error):
-            _say(errors, _memory_message(arguments))
-        elif isinstance(error, OSError) and error.errno is not None:
-            _say(errors, _system_message(error))
-        else:
-            # no answer of the operating system, so a defect
-            raise
-        return AutosegError.exit_status
-    except KeyboardInterrupt as error:
-        # imported here, since it knows the RUN folder, and every command imports this module
-        from autoseg.commands.stopped import stopped_message
+    with stops_answered() as answer:
+        error = _error_of(app, arguments, answer)
+        if isinstance(error, KeyboardInterrupt):
+            # imported here, since it knows the RUN folder, and every command imports this module
+            from autoseg.commands.stopped import stopped_message
 
-        _say(errors, stopped_message(app, arguments))
-        return 128 + (error.number if isinstance(error, _Terminated) else signal.SIGINT)
-    return 0
+            text: str | None = stopped_message(app, arguments)
+            status = 128 + (error.number if isinstance(error, StopAsked) else signal.SIGINT)
+        elif error is not None:
+            text, status = _text_and_status(error, arguments)
+        else:
+            text, status = None, 0
+        if text is not None:
+            _say(errors, text)
+        answer.last_words = ""
+    return status
+
+
+def _error_of(app: App, arguments: Sequence[str] | None, answer: StopAnswer) -> BaseException | None:
+    """Carry a command out; return the error that it ends with, None for none."""
+    try:
+        answer.is_at_work = True
+        with stop_stays_a_stop():
+            app(arguments, exit_on_error=False, print_error=False, result_action="return_none")
+    except BaseException as error:
+        # from here on a stop must raise nothing, so that no function is called before: Python answers signals at calls
+        answer.is_at_work = False
+        answer.last_words = STOPPED
+        return error
+    answer.is_at_work = False
+    answer.last_words = ""
+    return None
+
+
+def _text_and_status(error: BaseException, arguments: Sequence[str] | None) -> tuple[str, int]:
+    """What is said of an error, and the exit status; a defect is raised again."""
+    if isinstance(error, CycloptsError):
+        more = "`autoseg --help` and `autoseg COMMAND --help` explain the options."
+        return f"{_misuse(error, arguments)}\n{more}", InputError.exit_status
+    if isinstance(error, AutosegError):
+        return _message(error), error.exit_status
+    if isinstance(error, Exception) and lacks_memory(error):
+        return _memory_message(arguments), AutosegError.exit_status
+    if isinstance(error, OSError) and error.errno is not None:
+        return _system_message(error), AutosegError.exit_status
+    # no answer of the operating system, so a defect
+    raise error
 
 
 def _memory_message(arguments: Sequence[str] | None) -> str:
@@ -152,43 +155,6 @@ def _say(console: Console, text: str) -> None:
     # the terminal may be closed
     with suppress(OSError):
         console.print(text, soft_wrap=True)
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    if number != signal.SIGTERM:
-        # a closed terminal sends SIGHUP twice, and the first one is being answered
-        signal.signal(number, signal.SIG_IGN)
-    raise _Terminated(number)
-
-
-@contextmanager
-def _no_stop_is_lost() -> Iterator[None]:
-    """Context manager in which a stop is asked for again where Python had to ignore its exception.
-
-    A signal may come while a weak reference or an object is cleaned up, and no exception leaves such a function.
-    """
-    before, waiting = sys.unraisablehook, list[threading.Timer]()
-
-    def again(ignored: sys.UnraisableHookArgs) -> None:
-        error = ignored.exc_value
-        if not isinstance(error, KeyboardInterrupt):
-            before(ignored)
-            return
-        number = signal.SIGINT
-        if isinstance(error, _Terminated):
-            number = signal.Signals(error.number)
-            signal.signal(number, _terminate)
-        # not at once: the clean-up has to be left first
-        waiting.append(threading.Timer(_SECONDS_TO_CLEAN_UP, interrupt_main, (number,)))
-        waiting[-1].start()
-
-    sys.unraisablehook = again
-    try:
-        yield
-    finally:
-        sys.unraisablehook = before
-        for timer in waiting:
-            timer.cancel()
 
 
 def _print_whatever_the_terminal_has() -> None:

@@ -19,6 +19,7 @@ from autoseg.commands.preparation import PreparedRun
 from autoseg.commands.printed_results import ReportTime
 from autoseg.commands.train import recorded, train_unless_finished
 from autoseg.errors import OtherPace
+from autoseg.machine.stop_answer import raise_if_stopped
 from autoseg.plan.study_cells import Cell
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import edited_fields
@@ -95,6 +96,7 @@ def train_folds(
             # the traceback would keep the network in the device's memory
             other_pace = found.with_traceback(None)
         except Exception as error:
+            raise_if_stopped(error)
             if failed is None:
                 raise
             failed(name, fold, error)

@@ -26,6 +26,7 @@ from autoseg.commands.devices import Place
 from autoseg.commands.fold_time import FoldTime
 from autoseg.errors import AutosegError
 from autoseg.machine.cores import take_cores
+from autoseg.machine.stop_answer import may_come_from_a_stop
 from autoseg.machine.stop_signals import leave_stopping_to_the_parent
 from autoseg.memory import free_memory, lacks_memory, readable_bytes
 from autoseg.run_folder.paths import RunFolder
@@ -107,11 +108,16 @@ def train_in_process(connection: Connection, task: FoldTask) -> None:
     try:
         _answer_stops(connection, stop)
         ended = _train(connection, task, stop, None if has_cores else len(task.place.cores))
-    except KeyboardInterrupt:
-        ended = Ended("stopped", "Stopped before its first step or in its validation; nothing is lost.")
     except BaseException as error:
-        traceback.print_exc()
-        ended = _failure(error)
+        # a further stop raises nothing; no function is called before, since Python answers signals at calls
+        asked, stop.number = stop.number, 0
+        # a library in C may make another error of the exception that a stop raises
+        if isinstance(error, KeyboardInterrupt) or (asked is not None and may_come_from_a_stop(error)):
+            ended = Ended("stopped", "Stopped before its first step or in its validation; nothing is lost.")
+        else:
+            traceback.print_exc()
+            ended = _failure(error)
+    stop.number = 0
     try:
         connection.send(ended)
     except OSError:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from autoseg.disk.leftovers import sweep
 from autoseg.errors import InputError, RunFolderError
-from autoseg.files import sweep
 from autoseg.machine.passing_files import sweep_passing_files
 from autoseg.plan.plan import Plan, default_configurations
 from autoseg.run_folder.lock import remove_abandoned_locks

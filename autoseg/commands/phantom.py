@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from autoseg.commands.command import command
 from autoseg.commands.guards import folder_for_results
 from autoseg.commands.options import (
     Missing,
@@ -13,7 +14,6 @@ from autoseg.commands.options import (
     Seed,
     Threads,
     Workers,
-    command,
 )
 from autoseg.terminal import open_console
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from autoseg.commands.command import command
 from autoseg.commands.guards import configurations_of
 from autoseg.commands.options import (
     Align,
@@ -23,7 +24,6 @@ from autoseg.commands.options import (
     Threads,
     TrustTimes,
     Workers,
-    command,
 )
 from autoseg.commands.plan_options import check_plan_options
 from autoseg.commands.preparation import prepare, source_of

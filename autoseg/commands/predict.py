@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from autoseg.commands.command import command
 from autoseg.commands.guards import existing_run, folder_for_results
 from autoseg.commands.options import (
     Agreement,
@@ -30,7 +31,6 @@ from autoseg.commands.options import (
     SkipExisting,
     Threads,
     WholeImage,
-    command,
 )
 from autoseg.commands.what_predicts import say_what_predicts, what_predicts
 from autoseg.errors import InputError

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from autoseg.commands.command import types_of_options
 from autoseg.commands.dictionary_transform import OnDictionary
 from autoseg.commands.guards import existing_run
 from autoseg.commands.option_bounds import refuse_out_of_bounds
@@ -20,7 +21,6 @@ from autoseg.commands.options import (
     RunOrModels,
     Threads,
     WholeImage,
-    types_of_options,
 )
 from autoseg.commands.what_predicts import say_what_predicts, what_predicts
 from autoseg.dataset.fingerprint import read_fingerprint

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from autoseg.commands.command import command
 from autoseg.commands.fold_loop import train_folds
 from autoseg.commands.give_to_engine import give_to_engine
 from autoseg.commands.guards import configurations_of
@@ -33,7 +34,6 @@ from autoseg.commands.options import (
     Threads,
     TrustTimes,
     Workers,
-    command,
 )
 from autoseg.commands.plan_options import check_plan_options
 from autoseg.commands.preparation import prepare, source_of

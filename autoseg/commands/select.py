@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from autoseg.commands.command import command
 from autoseg.commands.guards import configurations_of, existing_run, require_writable
 from autoseg.commands.options import (
     CandidateConfigurations,
@@ -18,9 +19,9 @@ from autoseg.commands.options import (
     Threads,
     TrainedRun,
     Workers,
-    command,
 )
 from autoseg.errors import AutosegError
+from autoseg.machine.stop_answer import stop_stays_a_stop
 from autoseg.plan.plan import read_plan
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.report_folder import report_folder
@@ -124,7 +125,8 @@ def select_at_end(
         console.print(f"{run.selected}: kept as it is; `autoseg select {run.path}` chooses anew", soft_wrap=True)
         return
     try:
-        selection = make_selection(run, configurations, threads=threads)
+        with stop_stays_a_stop():
+            selection = make_selection(run, configurations, threads=threads)
     except AutosegError as error:
         console.print(f"Nothing is selected: {error}", style="yellow", soft_wrap=True)
         return

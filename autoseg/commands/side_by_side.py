@@ -83,7 +83,7 @@ class SideBySide:
                 "--devices: this process may not start others, as a daemon of multiprocessing; use --device"
             )
         _release_memory_of_devices()
-        from trainer.stop_request import StopRequest, TrainingStopped
+        from trainer.stop_request import GOES_ON, StopRequest, TrainingStopped
 
         devices = self.wanted.devices
         named = f"{len(folds_left)} {'fold' if len(folds_left) == 1 else 'folds'} on {', '.join(devices)}"
@@ -101,7 +101,7 @@ class SideBySide:
                     running.kill()
         if stop.number is not None:
             raise TrainingStopped(
-                "\n".join(["Stopped; what is finished is kept, and the same command goes on.", *state.stopped]),
+                "\n".join([GOES_ON, *state.stopped]),
                 stop.number,
             )
         if state.failures:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from autoseg.commands.command import command
 from autoseg.commands.guards import require_requested_run
-from autoseg.commands.options import AnyRun, FollowLinks, command
+from autoseg.commands.options import AnyRun, FollowLinks
 from autoseg.errors import InputError
 from autoseg.notebook import ShownAsTable
 from autoseg.run_folder.lock_holder import COUNTS, PATIENCE, Watch

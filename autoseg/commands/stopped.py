@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cyclopts import App, CycloptsError
 
+from autoseg.early_stop import STOPPED
 from autoseg.errors import AutosegError
 from autoseg.names import visible
 from autoseg.run_folder.paths import RunFolder
@@ -25,8 +26,6 @@ IN_A_RUN = {
 AT_THE_END = ("copy", "evaluate", "phantom", "table")
 """Commands whose result appears at their end."""
 
-_GENERAL = "Stopped. What is finished is kept; the same command goes on from there."
-
 
 def stopped_message(app: App, arguments: Sequence[str] | None) -> str:
     """Return what is said after a command was stopped.
@@ -38,7 +37,7 @@ def stopped_message(app: App, arguments: Sequence[str] | None) -> str:
     try:
         command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
     except CycloptsError:
-        return _GENERAL
+        return STOPPED
     bound.apply_defaults()
     name, given = getattr(command, "__name__", ""), bound.arguments
     # the folder may have been removed, or may not be looked into, or its table is another one
@@ -50,7 +49,7 @@ def stopped_message(app: App, arguments: Sequence[str] | None) -> str:
             return _of_predictions(Path(str(given["output"])), skips=bool(given["skip_existing"]))
         if name in AT_THE_END:
             return f"Stopped. {_shown(given['output'])} is as it was; the same command begins at the start."
-    return _GENERAL
+    return STOPPED
 
 
 def _of_run(folder: Path) -> str:

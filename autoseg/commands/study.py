@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from autoseg.commands.command import command
 from autoseg.commands.fold_loop import train_folds
 from autoseg.commands.messages import say_changed_cases, say_time
 from autoseg.commands.options import (
@@ -33,7 +34,6 @@ from autoseg.commands.options import (
     Threads,
     TrustTimes,
     Workers,
-    command,
 )
 from autoseg.commands.plan_options import PlanOptions, check_plan_options
 from autoseg.commands.preparation import PreparedRun, prepare, source_of

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from autoseg.commands.command import command
 from autoseg.commands.options import (
     ByPatient,
     FolderToUnderstand,
@@ -16,7 +17,6 @@ from autoseg.commands.options import (
     LabelPattern,
     SequencePatterns,
     TableToMake,
-    command,
 )
 from autoseg.dataset.csv_rows import LABEL
 from autoseg.dataset.folder.account import Account

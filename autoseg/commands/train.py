@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from autoseg.commands.command import command
 from autoseg.commands.fold_time import FoldTime
 from autoseg.commands.guards import configurations_of, existing_run, refuse_models_alone, require_writable
 from autoseg.commands.messages import say_changed_cases, say_notes_on_splits, say_other_device
@@ -21,7 +22,6 @@ from autoseg.commands.options import (
     PlannedConfigurations,
     PreprocessedRun,
     Threads,
-    command,
 )
 from autoseg.commands.printed_results import report_if_finished, show_report
 from autoseg.errors import InputError, RunFolderError

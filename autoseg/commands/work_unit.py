@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from autoseg.commands.command import command
 from autoseg.commands.do_unit import do_unit
 from autoseg.commands.guards import require_requested_run
-from autoseg.commands.options import AnyRun, FollowLinks, LogFile, UnitName, command
-from autoseg.errors import AutosegError
+from autoseg.commands.options import AnyRun, FollowLinks, LogFile, UnitName
+from autoseg.early_stop import STOPPED as STOP_TOLD
+from autoseg.errors import AutosegError, Stopped
+from autoseg.machine.stop_answer import stop_stays_a_stop
 from autoseg.work.tries import STOPPED, status_of
 
 
-class UnitStopped(AutosegError):
+class UnitStopped(Stopped):
     """A unit was stopped cleanly; the same command goes on."""
 
     exit_status = STOPPED
@@ -36,9 +39,10 @@ def work_unit(run: AnyRun, unit: UnitName, *, log: LogFile = None, follow_links:
     """
     folder = require_requested_run(run, follow_links=follow_links)
     try:
-        do_unit(folder, unit, log=log)
+        with stop_stays_a_stop():
+            do_unit(folder, unit, log=log)
     except KeyboardInterrupt:
-        raise UnitStopped("Stopped. What is finished is kept; the same command goes on from there.") from None
+        raise UnitStopped(STOP_TOLD) from None
     except AutosegError as error:
         status = status_of(error)
         if status == STOPPED:

@@ -20,6 +20,7 @@ from typing import Generic, TypeVar
 
 import torch
 
+from autoseg.machine.stop_answer import raise_if_stopped
 from autoseg.memory import free_memory
 
 Item = TypeVar("Item")
@@ -199,6 +200,7 @@ class _Parts(Generic[Item, Prepared, Computed, Result]):
                 self._fail(behind[0], error)
 
     def _fail(self, index: int, error: Exception) -> None:
+        raise_if_stopped(error)
         if self.failed is None:
             raise error
         self.results[index] = self.failed(self.items[index], error)

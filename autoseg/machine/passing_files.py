@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from autoseg.files import PASSING_NAME, is_left_behind, passing_folder, passing_name
+from autoseg.disk.leftovers import PASSING_NAME, is_left_behind, passing_folder, passing_name
 
 SHARED_MEMORY = Path("/dev/shm")
 MORE_SHARED_MEMORY = "in Docker give the container more of it (--shm-size 8g), or use --workers 0"

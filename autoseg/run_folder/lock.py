@@ -25,11 +25,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from autoseg.disk.leftovers import hidden_name
 from autoseg.disk.staging import staged_in
 from autoseg.disk.this_process import this_process
 from autoseg.disk.transient import patiently
 from autoseg.errors import RunFolderError
-from autoseg.files import hidden_name
 from autoseg.run_folder.lock_holder import COUNT, COUNTS, ENDING, PATIENCE, Holder, Watch, holder_of, lock_of
 from autoseg.terminal import open_console
 

@@ -23,6 +23,7 @@ from autoseg.errors import (
     WorkerDied,
 )
 from autoseg.files import FileModel, read_model, write_text
+from autoseg.machine.stop_answer import stop_stays_a_stop
 from autoseg.run_folder.lock import LockedByAnother, locked_briefly
 from autoseg.run_folder.paths import RunFolder
 
@@ -110,7 +111,8 @@ def tried(run: RunFolder, unit: str, log: str | None = None) -> Iterator[None]:
     """
     begun = begin_try(run, unit, log)
     try:
-        yield
+        with stop_stays_a_stop():
+            yield
     except BaseException as error:
         end_try(run, unit, begun, status_of(error), str(error) or type(error).__name__)
         raise

@@ -30,7 +30,7 @@ def status(*arguments: object) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 def test_the_run_holds_what_it_promises(run):
     splits = read_splits(run.splits)
     assert len(splits) == 2

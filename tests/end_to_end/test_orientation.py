@@ -11,7 +11,7 @@ import SimpleITK as sitk
 import autoseg
 from autoseg.run_folder.paths import RunFolder
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 ORIENTATIONS = ("LPS", "RAI", "SLA", "PSR", "ILA", "AIR")
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 import pytest
@@ -29,12 +30,13 @@ from tests.words import on_one_line
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-ray" / "bin" / "python"
 EPOCHS = 12
+Found = TypeVar("Found")
 TRIES_TO_START = 3
 """Ray gives a node half a minute to start, which a busy machine may need more than once."""
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(1200),
+    pytest.mark.timeout(3600),
     pytest.mark.skipif(not PYTHON.exists(), reason="Ray is not at hand: .ci/install-ray installs it"),
 ]
 
@@ -107,14 +109,19 @@ class Command:
 
     def wait(self) -> tuple[int, str]:
         """Exit status, and all that it printed, on one line."""
-        status = self.process.wait(600)
+        status = self.process.wait(1800)
         return status, on_one_line(self.told.read_text(encoding="utf-8"))
 
-    def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until a condition holds; a command that has ended never makes it true."""
-        while not condition():
+    def until(self, look: Callable[[], Found | None]) -> Found:
+        """Wait until something is found; of a command that has ended nothing more comes."""
+        while (found := look()) is None:
             assert self.process.poll() is None, self.told.read_text(encoding="utf-8")
             time.sleep(0.1)
+        return found
+
+    def until_told(self, words: str) -> None:
+        """Wait until it has printed something."""
+        self.until(lambda: words in on_one_line(self.told.read_text(encoding="utf-8")) or None)
 
 
 def trainings() -> list[psutil.Process]:
@@ -151,17 +158,25 @@ def epochs_done(run: RunFolder, fold: int) -> int:
     return max(0, len(log.read_text(encoding="utf-8").splitlines()) - 1) if log.exists() else 0
 
 
-def in_the_middle(run: RunFolder, *, away_from_head: bool = False) -> psutil.Process | None:
-    """A process that trains and has done some epochs, but not all."""
+def held_in_the_middle(run: RunFolder, *, away_from_head: bool = False) -> psutil.Process | None:
+    """A process that trains and has done some epochs, but not all; it stands still until it is let go on."""
     for process in trainings():
         try:
             if away_from_head and is_head(raylet_of(process)):
                 continue
-            if 0 < epochs_done(run, fold_of(process)) < EPOCHS - 1:
-                return process
+            if is_in_the_middle(run, process):
+                process.suspend()
+                # it went on until now
+                if is_in_the_middle(run, process):
+                    return process
+                process.resume()
         except (psutil.NoSuchProcess, StopIteration):
             continue
     return None
+
+
+def is_in_the_middle(run: RunFolder, process: psutil.Process) -> bool:
+    return 0 < epochs_done(run, fold_of(process)) < EPOCHS - 1
 
 
 def same_weights(one: RunFolder, other: RunFolder, fold: int) -> bool:
@@ -176,17 +191,18 @@ def test_stopped_and_robbed_of_a_node_it_ends_with_the_bits_of_a_run_alone(tmp_p
 
     # Ctrl-C of a terminal reaches the whole group of processes
     with Command(dataset, run, f"ray={address}", RAY_AUTH_TOKEN=token) as command:
-        command.until(lambda: in_the_middle(run) is not None)
+        held = command.until(lambda: held_in_the_middle(run))
         os.killpg(command.process.pid, signal.SIGINT)
+        command.until_told("Stopping: every unit saves its state")
+        held.resume()
         status, told = command.wait()
     assert status == 130 and "Stopping: every unit saves its state" in told, told
     assert trainings() == []
-    assert not (run.is_finished("3d", 0) and run.is_finished("3d", 1)), "the stop came too late to show anything"
+    assert not (run.is_finished("3d", 0) and run.is_finished("3d", 1))
 
     # a node is switched off while it trains
     with Command(dataset, run, f"ray={address}", RAY_AUTH_TOKEN=token) as command:
-        command.until(lambda: in_the_middle(run, away_from_head=True) is not None)
-        victim = in_the_middle(run, away_from_head=True)
+        victim = command.until(lambda: held_in_the_middle(run, away_from_head=True))
         unit = f"train-3d-fold_{fold_of(victim)}"
         kill_node(raylet_of(victim))
         status, told = command.wait()

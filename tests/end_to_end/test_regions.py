@@ -15,7 +15,7 @@ from autoseg.run_folder.splits import Split, write_splits
 from tests.autoseg.dataset import build
 from tests.end_to_end.plan_of_seconds import FITTED, plan_of_seconds
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SHAPE = (8, 24, 28)
 SPACING = (1.0, 1.0, 4.0)

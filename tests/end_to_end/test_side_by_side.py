@@ -20,7 +20,7 @@ from tests.words import on_one_line
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1800),
     pytest.mark.skipif(available_cores() < 2, reason="two processes need two cores"),
 ]
 

@@ -18,7 +18,7 @@ from planner.rules.reference_plan import PlannedDecisions
 from tests.autoseg.dataset import build
 from tests.example_plan import example_network
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 VALUES = np.array([0, 200, 500, 600])
 SHAPE = (8, 24, 28)

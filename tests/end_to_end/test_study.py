@@ -11,7 +11,7 @@ from autoseg.run_folder.splits import Split, write_splits
 from planner.rules.reference_plan import PlannedDecisions
 from tests.end_to_end.test_small_run import CASES, dataset, shrunk
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 __all__ = ["dataset"]
 
 CELLS = ["STIR.2d", "STIR.2.5d", "all.2d", "all.2.5d"]

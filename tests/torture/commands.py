@@ -20,6 +20,7 @@ from typing import Any
 
 import tests
 from autoseg.commands.cli import status_of
+from autoseg.early_stop import stop_at_once
 
 ROOT = Path(tests.__file__).parents[1]
 LOADED = ("autoseg.commands.run", "autoseg.commands.study", "planner.preprocess", "trainer.fold", "inference.predict")
@@ -27,6 +28,16 @@ LOADED_LATER = ("torch._dynamo", "matplotlib.figure", "matplotlib.backends.backe
 """What training loads where it makes an optimiser and where it draws, which takes seconds."""
 CRASHED = 70
 """Exit status of a command that ended in an exception which is no message to the user."""
+
+BEGIN = """
+import runpy, sys
+from autoseg.early_stop import stop_at_once
+stop_at_once()
+print(flush=True)
+del sys.argv[0]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+"""Says by an empty line that Ctrl-C is answered from now on, and runs a module: Python starts for a while before it."""
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
@@ -53,7 +64,7 @@ class Ended:
 
 
 def carry_out(
-    *arguments: str | Path, log: Path, seconds: float = 240, prepare: Callable[[], None] | None = None
+    *arguments: str | Path, log: Path, seconds: float = 600, prepare: Callable[[], None] | None = None
 ) -> Ended:
     """Carry out a command of autoseg to its end.
 
@@ -98,10 +109,10 @@ class Forked:
 
 
 class Started:
-    """A command in a new process of Python, in a session of its own; the arguments are those of `Forked`.
+    """A command in a new process of Python, in a session of its own; it answers Ctrl-C from the beginning.
 
     Args:
-        arguments: arguments of the interpreter.
+        arguments: name of a module, and its arguments.
         log: file for what the command prints; it is replaced.
         temporary: folder for temporary files.
     """
@@ -111,7 +122,7 @@ class Started:
         streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stderr": subprocess.STDOUT}
         with log.open("wb") as file:
             self._process = subprocess.Popen(
-                [sys.executable, *arguments],
+                [sys.executable, "-c", BEGIN, *arguments],
                 cwd=ROOT,
                 env=environment,
                 stdout=file,
@@ -119,6 +130,8 @@ class Started:
                 **streams,
             )
         self.pid = self._process.pid
+        while not log.stat().st_size and self._process.poll() is None:
+            time.sleep(0.002)
 
     def wait(self, seconds: float) -> int | None:
         """Return its exit status once it has ended; None if that takes longer. Signals are negative."""
@@ -134,6 +147,8 @@ def said(log: Path) -> str:
 
 def _carry_out(arguments: Sequence[str], log: Path, prepare: Callable[[], None] | None) -> None:
     os.setsid()
+    # signals come once there is a log
+    stop_at_once()
     with log.open("wb") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from tests.torture.outcome import Outcome
 
-SECONDS = 30.0
+SECONDS = 300.0
 MOST_KIB = 2**20
 """Memory that reading an image of a few kilobytes may take, above that of the process before its first one."""
 
@@ -335,7 +335,7 @@ class _Child:
                 return Answer(f"no answer within {SECONDS:g} s", "", 0)
             answer: Answer = connection.recv()
         except (EOFError, OSError):
-            process.join(5)
+            process.join(SECONDS)
             return Answer(f"the process ended with status {process.exitcode}", "", 0)
         if answer.peak_kib - self._base_kib > MOST_KIB:
             return Answer(f"took {(answer.peak_kib - self._base_kib) >> 10} MiB: {answer.fault or answer.told}", "", 0)

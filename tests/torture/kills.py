@@ -37,10 +37,10 @@ from tests.torture.finished_run import (
 from tests.torture.killed_at_rename import arm
 from tests.torture.outcome import Outcome
 
-SECONDS_TO_END = 90.0
+SECONDS_TO_END = 600.0
 """Processes whose parent was killed, and a command that was asked to stop, have this long to end."""
 
-LONGEST = 300.0
+LONGEST = 1200.0
 """A command that takes longer hangs."""
 
 SIGNALS = (
@@ -252,7 +252,7 @@ def _start(arguments: list[str], work: Work, *rename: str) -> Forked | Started:
     """Start a command whose temporary files go to a folder of their own; `rename` are arguments of `arm`."""
     if "--workers" in arguments:
         # a forked process would share what cleans up behind processes with this one
-        module = ["-m", "tests.torture.killed_at_rename", *rename] if rename else ["-m", "autoseg"]
+        module = ["tests.torture.killed_at_rename", *rename] if rename else ["autoseg"]
         return Started([*module, *arguments], work.log, work.temporary)
     return Forked(arguments, work.log, partial(_prepare, work.temporary, rename))
 

@@ -36,7 +36,7 @@ from tests.torture.outcome import Outcome
 from tests.torture.recorded_steps import record_steps
 
 STEPS = 3
-SECONDS = 60.0
+SECONDS = 600.0
 WRONG = (None, "", "x", "3", True, 1.5, 0, -1, 2, 10**12, 10**30, 1e308, math.nan, math.inf, -math.inf, [], [1], {})
 SPACING = (1.5, 1.0, 1.0)
 """Spacing (z, y, x) of the data set in mm."""

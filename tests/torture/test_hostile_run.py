@@ -5,7 +5,7 @@ import pytest
 from tests.torture.hostile_run import outcomes
 from tests.torture.hostile_template import make_template
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
 @pytest.fixture(scope="module")

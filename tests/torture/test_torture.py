@@ -9,7 +9,7 @@ from tests.torture import bytes as turned_bytes
 from tests.torture import kills, plan_edits
 from tests.torture.outcome import Torture
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,15 @@
 """The compiled form is used where it works and saves more time than it takes, by a clock that the forms move."""
 
 import io
+import signal
 
 import pytest
 import torch
 from rich.console import Console
 
 from autoseg.machine import clock
+from autoseg.machine.stop_answer import StopAsked
+from tests.stopped_in_c import at_work, translate
 from tests.trainer.tiny_run import make_plan, make_training
 from trainer.compiled import compile_where_it_pays
 from trainer.data.batch import Batch
@@ -78,3 +81,9 @@ def test_no_weight_is_changed(forms) -> None:
     probe(forms.learner, 1000)
     assert all(torch.equal(before[name], weight) for name, weight in forms.learner.module.state_dict().items())
     assert all(parameter.grad is None for parameter in forms.learner.module.parameters())
+
+
+def test_a_stop_while_it_is_compiled_is_no_failure_of_the_compiler(forms, monkeypatch) -> None:
+    monkeypatch.setattr(torch, "compile", lambda module: lambda image: translate(signal.SIGTERM))
+    with at_work(), pytest.raises(StopAsked):
+        probe(forms.learner, 1000)

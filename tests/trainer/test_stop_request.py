@@ -1,8 +1,10 @@
+import errno
 import os
 import signal
 
 import pytest
 
+from autoseg.errors import TrainingDataError
 from trainer.stop_request import StopRequest, TrainingStopped
 
 
@@ -21,6 +23,26 @@ def test_the_exit_status_tells_the_signal(number: int, status: int) -> None:
     finally:
         signal.signal(number, found)
     assert TrainingStopped("Stopped", number).exit_status == status
+
+
+@pytest.mark.parametrize(
+    "error", [TrainingDataError("a worker ended"), ValueError(), ConnectionResetError(104, "reset")]
+)
+def test_an_error_that_may_come_from_the_stop_is_the_stop(error: Exception) -> None:
+    with pytest.raises(type(error)), StopRequest():
+        raise error
+    with pytest.raises(TrainingStopped) as stopped, StopRequest():
+        os.kill(os.getpid(), signal.SIGINT)
+        raise error
+    assert stopped.value.exit_status == 130 and stopped.value.__cause__ is error
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), TrainingStopped("saved", 2), KeyboardInterrupt()])
+def test_what_has_to_be_told_of_a_stop_stays(error: BaseException) -> None:
+    with pytest.raises(type(error)) as raised, StopRequest():
+        os.kill(os.getpid(), signal.SIGINT)
+        raise error
+    assert raised.value is error
 
 
 def test_under_nohup_a_closed_terminal_stops_nothing() -> None:

@@ -18,8 +18,8 @@ from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels import iter_pixels
 from pydicom.uid import UID, SecondaryCaptureImageStorage
 
+from autoseg.disk.leftovers import passing_folder
 from autoseg.errors import ImageError
-from autoseg.files import passing_folder
 from autoseg.image.dicom.frame import Frame, Storage
 from autoseg.image.dicom.header import BIG_ENDIAN, damage_told
 from autoseg.image.dicom_file import UNCOMPRESSED

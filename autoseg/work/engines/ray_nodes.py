@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autoseg.disk.leftovers import hidden_name
 from autoseg.errors import InputError
-from autoseg.files import hidden_name, write_text
+from autoseg.files import write_text
 from autoseg.memory import readable_bytes
 from autoseg.run_folder.paths import RunFolder
 from autoseg.work.engines import ray_node

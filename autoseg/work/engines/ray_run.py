@@ -59,7 +59,7 @@ class RayRun:
             PartialFailure: units failed; all that did not wait for them are done.
             InputError: nodes differ from this process, or none has what a unit needs.
         """
-        from trainer.stop_request import StopRequest, TrainingStopped
+        from trainer.stop_request import GOES_ON, StopRequest, TrainingStopped
 
         self._nodes = nodes_of_cluster()
         check_nodes(self.run, self._nodes)
@@ -74,9 +74,7 @@ class RayRun:
                 self._wait()
             else:
                 self._stop_all()
-                raise TrainingStopped(
-                    "Stopped; what is finished is kept, and the same command goes on.", stop.number or signal.SIGTERM
-                )
+                raise TrainingStopped(GOES_ON, stop.number or signal.SIGTERM)
         if self.ledger.failed:
             raise PartialFailure(told_failures(self.ledger))
 

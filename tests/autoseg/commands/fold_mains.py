@@ -39,7 +39,7 @@ def works_long(connection: Connection, task: FoldTask) -> None:
     """Train until asked to stop, without an answer to Ctrl-C, which the terminal sends to all processes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     log(task, "began")
-    _sleep_until_stopped(connection, task, 60.0)
+    _sleep_until_stopped(connection, task, 600.0)
 
 
 def first_fails(connection: Connection, task: FoldTask) -> None:
@@ -57,7 +57,7 @@ def disk_is_full(connection: Connection, task: FoldTask) -> None:
     if task.fold:
         works_long(connection, task)
         return
-    until = time.monotonic() + 120
+    until = time.monotonic() + 600
     while not (task.run / "calls.txt").exists() and time.monotonic() < until:
         time.sleep(0.02)
     connection.send(Ended("failed", "full", system=(28, "No space left on device", str(RunFolder(task.run).plan))))
@@ -67,4 +67,4 @@ def deaf(connection: Connection, task: FoldTask) -> None:
     """Never stop."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     log(task, "began")
-    time.sleep(120)
+    time.sleep(600)

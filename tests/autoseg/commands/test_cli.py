@@ -14,8 +14,8 @@ import pytest
 
 import autoseg
 from autoseg.commands import cli
+from autoseg.commands.command import option_of, types_of_options
 from autoseg.commands.guards import configurations_of
-from autoseg.commands.options import option_of, types_of_options
 from autoseg.errors import DatasetError, PartialFailure, PlanError
 from autoseg.image.image import Image, write_image
 from tests.autoseg.small_dataset import draw_case, geometry, make_dataset
@@ -287,7 +287,7 @@ def test_sigterm_ends_in_a_message():
     code = (
         "import autoseg, functools, time; from autoseg.commands import cli\n"
         "@functools.wraps(autoseg.run)\n"
-        "def run(*a, **k): print('begun', flush=True); time.sleep(60)\n"
+        "def run(*a, **k): print('begun', flush=True); time.sleep(600)\n"
         "autoseg.run = run; cli.main(['run', 'data', '-o', 'RUN'])"
     )
     process = subprocess.Popen(
@@ -295,7 +295,7 @@ def test_sigterm_ends_in_a_message():
     )
     assert process.stdout.readline() == "begun\n"
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 128 + signal.SIGTERM
     assert "same command begins at the start" in errors and "Traceback" not in errors
 

@@ -1,6 +1,7 @@
 """One unit after the other makes the run that `autoseg run` makes; a unit that is done is not done again."""
 
 import os
+import signal
 import threading
 
 import pytest
@@ -18,6 +19,7 @@ from autoseg.work.request import Request, write_request
 from autoseg.work.state import States, state_of
 from autoseg.work.tries import read_tries
 from autoseg.work.units import unit_named, units_of
+from tests.stopped_in_c import translate
 from tests.words import on_one_line
 
 
@@ -109,6 +111,13 @@ def test_the_exit_status_says_whether_another_try_helps(calls, run, monkeypatch,
     assert state.why == (str(error).replace("\udcff", "?") if word == "failed" else "")
 
 
+def test_a_stop_that_a_library_made_an_error_of_is_a_clean_stop(calls, run, monkeypatch, capfd):
+    monkeypatch.setattr("autoseg.commands.train.train_unless_finished", lambda *_, **__: translate(signal.SIGTERM))
+    assert cli.status_of(["work", str(run.path), "train-3d-fold_0"]) == 75
+    assert state_of(run, unit_named(units_of(run), "train-3d-fold_0")).word == "ready"
+    assert "Stopped. What is finished is kept" in on_one_line(capfd.readouterr().err)
+
+
 def test_a_second_process_waits_for_the_first_and_does_nothing_again(calls, run, capfd):
     with locked(run.work / "train-3d-fold_0", "doing it"):
         assert words(run)["train-3d-fold_0"] == "running"
@@ -118,7 +127,7 @@ def test_a_second_process_waits_for_the_first_and_does_nothing_again(calls, run,
             pass
         assert f"process {os.getpid()} on" in told
         autoseg.train(run.path, fold=0)
-    second.join(timeout=30)
+    second.join(timeout=300)
     assert not second.is_alive() and len(calls.trained) == 1
 
 

@@ -133,3 +133,26 @@ def test_an_answer_of_the_system_stays_one() -> None:
     full = Ended("failed", "full", system=(28, "No space left on device", "RUN/plan.yaml")).error
     assert isinstance(full, OSError) and (full.errno, full.filename) == (28, "RUN/plan.yaml")
     assert isinstance(Ended("failed", "x", is_defect=True).error, RuntimeError)
+
+
+STOPPED_IN_C = """
+import multiprocessing, pathlib, signal, sys
+from autoseg.commands import fold_process
+from autoseg.commands.devices import Place
+from autoseg.commands.fold_time import FoldTime
+from tests.stopped_in_c import translate
+
+ours, theirs = multiprocessing.Pipe()
+fold_process._train = lambda *_: translate(int(sys.argv[1]))
+place = Place("cpu", (int(sys.argv[3]),))
+task = fold_process.FoldTask(pathlib.Path(sys.argv[2]), "3d", 0, place, 2, 1, None, FoldTime(None, 0.0))
+fold_process.train_in_process(theirs, task)
+pathlib.Path(sys.argv[2], "ended").write_text(ours.recv().how)
+"""
+
+
+@pytest.mark.parametrize(("number", "how"), [(signal.SIGTERM, "stopped"), (0, "failed")])
+def test_an_error_that_a_library_makes_of_a_stop_is_the_stop(tmp_path, number, how) -> None:
+    command = [sys.executable, "-c", STOPPED_IN_C, str(int(number)), str(tmp_path), str(CORE)]
+    subprocess.run(command, check=True, timeout=300)
+    assert (tmp_path / "ended").read_text() == how

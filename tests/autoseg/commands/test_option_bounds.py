@@ -7,8 +7,8 @@ import pytest
 
 import autoseg
 from autoseg.commands import cli
+from autoseg.commands.command import types_of_options
 from autoseg.commands.option_bounds import DURATION, Between
-from autoseg.commands.options import types_of_options
 from autoseg.errors import InputError
 
 COMMANDS = [getattr(autoseg, name) for name in autoseg.COMMANDS]

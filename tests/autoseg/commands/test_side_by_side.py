@@ -40,7 +40,7 @@ def when(condition, action) -> threading.Thread:
     """Do something as soon as a condition holds, from another thread."""
 
     def wait() -> None:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 300
         while not condition() and time.monotonic() < until:
             time.sleep(0.02)
         action()
@@ -146,14 +146,16 @@ def test_one_signal_stops_all_and_each_saves_its_state(run, number, status) -> N
 def test_a_second_signal_ends_the_processes_at_once(run) -> None:
     def twice() -> None:
         os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(1.0)
+        # two signals at once count as one
+        while signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+            time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
 
     when(lambda: len(calls(run)) == 2, twice)
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         side_by_side(run, fold_mains.deaf).train(FOLDS)
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < 300
     assert not multiprocessing.active_children()
 
 

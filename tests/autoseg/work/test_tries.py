@@ -1,10 +1,14 @@
 """Every try of a unit is written down, however it ends."""
 
+import signal
+
 import pytest
 
 from autoseg.errors import InputError, LockTakenOver, NotEnoughMemory, OutOfMemory
+from autoseg.machine.stop_answer import StopAsked
 from autoseg.run_folder.paths import RunFolder
-from autoseg.work.tries import KEPT, begin_try, end_try, read_tries, status_of, tried
+from autoseg.work.tries import KEPT, STOPPED, begin_try, end_try, read_tries, status_of, tried
+from tests.stopped_in_c import at_work, translate
 
 
 class Stopped(InputError):
@@ -34,6 +38,14 @@ def test_the_status_says_whether_another_try_helps(tmp_path, error, status) -> N
     assert status_of(error) == status == tries.last[-1].exit
     assert tries.count == 1 and tries.last[-1].log == "plan.log" and tries.last[-1].ended is not None
     assert tries.last[-1].message and tries.made_from is None
+
+
+def test_a_stop_that_a_library_made_an_error_of_is_a_stop(tmp_path) -> None:
+    run = RunFolder(tmp_path)
+    with at_work(), pytest.raises(StopAsked), tried(run, "plan"):
+        translate(signal.SIGTERM)
+    last = read_tries(run, "plan").last[-1]
+    assert (last.exit, last.message) == (STOPPED, "stopped by SIGTERM")
 
 
 def test_two_processes_that_try_the_same_keep_both_records(tmp_path) -> None:

@@ -221,7 +221,7 @@ def test_workers_end_with_a_killed_parent_but_not_by_signals_to_the_group(
     assert process.poll() is None
     process.send_signal(signal.SIGKILL)
     process.wait()
-    _, alive = psutil.wait_procs(workers, timeout=5)
+    _, alive = psutil.wait_procs(workers, timeout=40)
     assert not [w for w in alive if w.status() != psutil.STATUS_ZOMBIE]
 
 
@@ -229,7 +229,7 @@ def test_workers_end_with_a_killed_parent_but_not_by_signals_to_the_group(
 def test_the_end_of_a_worker_is_explained(parent: tuple[subprocess.Popen, list[psutil.Process]]) -> None:
     process, workers = parent
     workers[0].kill()
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=300)
     assert out.startswith("TrainingDataError a process that prepares batches was ended by SIGKILL")
     assert "fewer than 2 workers" in out
 

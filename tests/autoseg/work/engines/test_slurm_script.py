@@ -89,7 +89,7 @@ class Started:
         self.process.send_signal(number)
 
     def ends(self) -> tuple[int, str]:
-        printed, _ = self.process.communicate(timeout=20)
+        printed, _ = self.process.communicate(timeout=300)
         return self.process.returncode, printed
 
 
