@@ -9,6 +9,7 @@ folder and the names of their units, so that a unit that waits or runs is not se
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 import sys
 import time
@@ -25,7 +26,7 @@ from autoseg.work.engines.slurm_commands import QueuedJob
 from autoseg.work.engines.slurm_jobs import Job, jobs_of
 from autoseg.work.engines.slurm_options import read_slurm_options
 from autoseg.work.engines.slurm_script import SlurmOptions, place_of, script_of
-from autoseg.work.request import read_request
+from autoseg.work.request import Request, read_request
 from autoseg.work.state import State, units_left
 from autoseg.work.unit import Unit
 
@@ -70,19 +71,33 @@ def submit(run: RunFolder, units: Sequence[Unit], options: SlurmOptions) -> None
     waiting = [unit.name for unit in units if unit.name in queue]
     if waiting:
         console.print(f"in the queue already: {_told(waiting)}", soft_wrap=True, highlight=False)
-    _send_all(run, units, options, {name: job.id for name, job in queue.items()}, send)
+    _send_all(run, units, _with_links(options, read_request(run)), {name: job.id for name, job in queue.items()}, send)
 
 
-def scripts_of(run: RunFolder, units: Sequence[Unit], options: SlurmOptions) -> str:
-    """Return what `submit` would send, as a script for bash that sends it; nothing is asked of Slurm.
+def scripts_of(
+    run: RunFolder,
+    units: Sequence[Unit],
+    request: Request,
+    options: SlurmOptions,
+    *,
+    dataset_changed: bool = False,
+) -> str:
+    """Return a script for bash that does what `submit` would do, and writes down what is written before that.
+
+    Nothing is written here, and nothing is asked of Slurm.
 
     Args:
         run: RUN folder that all nodes see under the same path.
         units: units that are not done, in an order in which each comes after those that it waits for.
+        request: what was asked for.
         options: retries, and options that the user passes on.
+        dataset_changed: whether the data set may be another than the plan was made for.
     """
-    logs, record = (shlex.quote(f"{place_of(run)}/work/{name}") for name in ("logs", run.engine.name))
-    parts = [_HEAD.format(logs=logs, engine=record_of("slurm"), record=record)]
+    files = {"logs": run.work / "logs", "request": run.request, "record": run.engine, "changed": run.dataset_changed}
+    places = {name: shlex.quote(f"{place_of(run)}/{path.relative_to(run.path)}") for name, path in files.items()}
+    asked = json.dumps(request.model_dump(mode="json"), indent=1)
+    head = _HEAD.format(run=shlex.quote(place_of(run)), engine=record_of("slurm"), asked=asked, **places)
+    parts = [head + (_CHANGED.format(**places) if dataset_changed else "")]
 
     def write(job: Job, script: str, after: Sequence[str]) -> str:
         name = f"job_{len(parts)}"
@@ -90,7 +105,7 @@ def scripts_of(run: RunFolder, units: Sequence[Unit], options: SlurmOptions) -> 
         parts.append(f"# {_told(job.unit_names)}\n{name}=$(sbatch --parsable{waits} <<'SCRIPT'\n{script}SCRIPT\n)\n")
         return f"${{{name}}}"
 
-    _send_all(run, units, options, {}, write)
+    _send_all(run, units, _with_links(options, request), {}, write)
     return "\n".join(parts)
 
 
@@ -119,6 +134,15 @@ def _told_of(job: QueuedJob) -> str:
     return f"in the queue as job {job.id} ({job.reason})"
 
 
+def held(run: RunFolder) -> tuple[str, ...]:
+    """Return the names of the units in the queue; those that were cancelled just now are waited for.
+
+    Raises:
+        InputError: Slurm is not at hand.
+    """
+    return tuple(sorted(_settled_queue(run)))
+
+
 def cancel(run: RunFolder) -> tuple[str, ...]:
     """Cancel every job of a RUN; work that runs saves its state.
 
@@ -142,14 +166,17 @@ def _settled_queue(run: RunFolder) -> dict[str, QueuedJob]:
 
 def _send_all(run: RunFolder, units: Sequence[Unit], options: SlurmOptions, queue: dict[str, str], send: Send) -> None:
     """Send the jobs of all units that are not in the queue, in order; `queue` has the id of each that is in it."""
-    plan, request = [unit for unit in units if unit.kind == "plan"], read_request(run)
-    options = replace(options, follow_links=request is not None and request.follow_links)
+    plan = [unit for unit in units if unit.kind == "plan"]
     ids, arrays = dict(queue), dict[str, set[str]]()
     for job in jobs_of([unit for unit in plan or units if unit.name not in queue]):
         sent = send(job, script_of(run, job, options), _after({ids[n] for n in job.waits_for if n in ids}, arrays))
         of_units = [f"{sent}_{number}" for number in job.numbers] or [sent]
         ids |= dict(zip(job.unit_names, of_units, strict=True))
         arrays[sent] = set(of_units)
+
+
+def _with_links(options: SlurmOptions, request: Request | None) -> SlurmOptions:
+    return replace(options, follow_links=request is not None and request.follow_links)
 
 
 def _after(ids: set[str], arrays: dict[str, set[str]]) -> list[str]:
@@ -166,9 +193,24 @@ _HEAD = """\
 #!/usr/bin/env bash
 # Sends the units of work of a RUN to Slurm. On a machine that has sbatch, give this to bash.
 set -euo pipefail
+run={run}
+jobs="$(squeue --me --noheader --format=%Z)"
+if [[ $'\\n'"$jobs"$'\\n' == *$'\\n'"$run"$'\\n'* ]]; then
+    echo "$run: has jobs in the queue. Nothing is sent; take them back first, with autoseg cancel" >&2
+    exit 1
+fi
 mkdir -p {logs}
+# what was asked for, from which each unit knows what to do
+cat >{request} <<'REQUEST'
+{asked}
+REQUEST
 # so that `autoseg status` and `autoseg cancel` ask Slurm
 echo '{engine}' >{record}
+"""
+
+_CHANGED = """\
+# the data set may be another than the plan was made for: the job of the unit `plan` looks at it
+touch {changed}
 """
 
 
