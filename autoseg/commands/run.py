@@ -143,10 +143,12 @@ def run(
             raise InputError("--replan: is for --engine local; `autoseg plan-and-preprocess --replan` plans anew first")
         give_to_engine(folder, request, asked)
         return RunResults(folder, {})
-    if folder.request.exists():
+    at_work = False
+    if folder.work.exists():
         require_run_or_empty(folder, follow_links=follow_links)
         refuse_other_request(folder, request, "local")
-    written = partial(write_down_here, folder, request.changed(at_once=wanted.count), at_work=is_at_work(folder))
+        at_work = is_at_work(folder)
+    write_down = partial(write_down_here, folder, request.changed(at_once=wanted.count), at_work=at_work)
     prepared = prepare(
         source_of(dataset),
         folder,
@@ -158,7 +160,7 @@ def run(
         workers=workers,
         trust_times=trust_times,
         follow_links=follow_links,
-        write_down=written,
+        write_down=write_down,
     )
     plan, splits = prepared.plan, read_splits(folder.splits)
     configurations = configurations or default_configurations(plan)

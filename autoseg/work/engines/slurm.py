@@ -196,7 +196,7 @@ set -euo pipefail
 run={run}
 jobs="$(squeue --me --noheader --format=%Z)"
 if [[ $'\\n'"$jobs"$'\\n' == *$'\\n'"$run"$'\\n'* ]]; then
-    echo "$run: has jobs in the queue, so nothing is sent. Wait for their end, or take them back with autoseg cancel" >&2
+    echo "$run: has jobs in the queue, so nothing is sent. Wait for their end, or use autoseg cancel" >&2
     exit 1
 fi
 mkdir -p {logs}
