@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,8 +125,11 @@ def _print_scripts(run: RunFolder, request: Request, asked: Asked, *, dataset_ch
     """Print what would be sent and written, and do neither."""
     # as long as the data set may be another, nothing but its plan is sent
     units = units_of(run, request)[:1] if dataset_changed else units_left(run, request)
+    written = {run.request: json.dumps(request.model_dump(mode="json"), indent=1)}
+    if dataset_changed:
+        written[run.dataset_changed] = ""
     if units:
-        print(scripts_of_units(run, asked, units, request, dataset_changed=dataset_changed))
+        print(scripts_of_units(run, asked, units, written=written, follow_links=request.follow_links))
     else:
         open_console(stderr=True).print(NOTHING_LEFT)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
 from pydantic import ConfigDict
@@ -12,7 +13,6 @@ from pydantic import ConfigDict
 from autoseg.errors import InputError
 from autoseg.files import FileModel, read_model, write_text
 from autoseg.run_folder.paths import RunFolder
-from autoseg.work.request import Request
 from autoseg.work.state import State, units_left
 from autoseg.work.unit import Unit
 
@@ -65,7 +65,7 @@ class PrintsScripts(EngineModule, Protocol):
     """An engine with `--dry-run`."""
 
     def scripts_of(
-        self, run: RunFolder, units: Sequence[Unit], request: Request, options: Any, /, *, dataset_changed: bool
+        self, run: RunFolder, units: Sequence[Unit], options: Any, /, *, written: Mapping[Path, str], follow_links: bool
     ) -> str:
         """A script that does what `submit` would do, with what is written down before it."""
 
@@ -132,7 +132,7 @@ def give_units(run: RunFolder, asked: Asked) -> None:
 
 
 def scripts_of_units(
-    run: RunFolder, asked: Asked, units: Sequence[Unit], request: Request, *, dataset_changed: bool
+    run: RunFolder, asked: Asked, units: Sequence[Unit], *, written: Mapping[Path, str], follow_links: bool
 ) -> str:
     """Return a script that gives units to an engine, with all that is written down before; nothing is written here.
 
@@ -140,11 +140,11 @@ def scripts_of_units(
         run: RUN folder.
         asked: the engine and its options.
         units: units that are not done.
-        request: what was asked for.
-        dataset_changed: whether the data set may be another than the plan was made for.
+        written: text of each file in RUN from which the units know what to do, in ASCII.
+        follow_links: whether links in the RUN folder may lead out of it.
     """
     module = cast("PrintsScripts", _engine(asked.engine))
-    return module.scripts_of(run, units, request, module.options_of(run, asked), dataset_changed=dataset_changed)
+    return module.scripts_of(run, units, module.options_of(run, asked), written=written, follow_links=follow_links)
 
 
 def write_engine(run: RunFolder, name: Name) -> None:

@@ -9,7 +9,6 @@ folder and the names of their units, so that a unit that waits or runs is not se
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import sys
 import time
@@ -26,7 +25,7 @@ from autoseg.work.engines.slurm_commands import QueuedJob
 from autoseg.work.engines.slurm_jobs import Job, jobs_of
 from autoseg.work.engines.slurm_options import read_slurm_options
 from autoseg.work.engines.slurm_script import SlurmOptions, place_of, script_of
-from autoseg.work.request import Request, read_request
+from autoseg.work.request import read_request
 from autoseg.work.state import State, units_left
 from autoseg.work.unit import Unit
 
@@ -71,16 +70,18 @@ def submit(run: RunFolder, units: Sequence[Unit], options: SlurmOptions) -> None
     waiting = [unit.name for unit in units if unit.name in queue]
     if waiting:
         console.print(f"in the queue already: {_told(waiting)}", soft_wrap=True, highlight=False)
-    _send_all(run, units, _with_links(options, read_request(run)), {name: job.id for name, job in queue.items()}, send)
+    request = read_request(run)
+    options = replace(options, follow_links=request is not None and request.follow_links)
+    _send_all(run, units, options, {name: job.id for name, job in queue.items()}, send)
 
 
 def scripts_of(
     run: RunFolder,
     units: Sequence[Unit],
-    request: Request,
     options: SlurmOptions,
     *,
-    dataset_changed: bool = False,
+    written: Mapping[Path, str],
+    follow_links: bool = False,
 ) -> str:
     """Return a script for bash that does what `submit` would do, and writes down what is written before that.
 
@@ -89,15 +90,18 @@ def scripts_of(
     Args:
         run: RUN folder that all nodes see under the same path.
         units: units that are not done, in an order in which each comes after those that it waits for.
-        request: what was asked for.
         options: retries, and options that the user passes on.
-        dataset_changed: whether the data set may be another than the plan was made for.
+        written: text of each file in RUN from which the units know what to do, in ASCII.
+        follow_links: whether links in the RUN folder may lead out of it.
     """
-    files = {"logs": run.work / "logs", "request": run.request, "record": run.engine, "changed": run.dataset_changed}
-    places = {name: shlex.quote(f"{place_of(run)}/{path.relative_to(run.path)}") for name, path in files.items()}
-    asked = json.dumps(request.model_dump(mode="json"), indent=1)
-    head = _HEAD.format(run=shlex.quote(place_of(run)), engine=record_of("slurm"), asked=asked, **places)
-    parts = [head + (_CHANGED.format(**places) if dataset_changed else "")]
+
+    def place(path: Path) -> str:
+        return shlex.quote(f"{place_of(run)}/{path.relative_to(run.path)}")
+
+    files = (_WRITTEN.format(place=place(path), text=text) for path, text in written.items())
+    record = {"engine": record_of("slurm"), "record": place(run.engine)}
+    head = _HEAD.format(run=shlex.quote(place_of(run)), logs=place(run.work / "logs"), files="".join(files), **record)
+    parts, options = [head], replace(options, follow_links=follow_links)
 
     def write(job: Job, script: str, after: Sequence[str]) -> str:
         name = f"job_{len(parts)}"
@@ -105,7 +109,7 @@ def scripts_of(
         parts.append(f"# {_told(job.unit_names)}\n{name}=$(sbatch --parsable{waits} <<'SCRIPT'\n{script}SCRIPT\n)\n")
         return f"${{{name}}}"
 
-    _send_all(run, units, _with_links(options, request), {}, write)
+    _send_all(run, units, options, {}, write)
     return "\n".join(parts)
 
 
@@ -175,10 +179,6 @@ def _send_all(run: RunFolder, units: Sequence[Unit], options: SlurmOptions, queu
         arrays[sent] = set(of_units)
 
 
-def _with_links(options: SlurmOptions, request: Request | None) -> SlurmOptions:
-    return replace(options, follow_links=request is not None and request.follow_links)
-
-
 def _after(ids: set[str], arrays: dict[str, set[str]]) -> list[str]:
     """Ids of the jobs that a job waits for; a job array that was sent now, and is waited for as a whole, has one id."""
     whole = {array: elements for array, elements in arrays.items() if elements <= ids}
@@ -200,17 +200,15 @@ if [[ $'\\n'"$jobs"$'\\n' == *$'\\n'"$run"$'\\n'* ]]; then
     exit 1
 fi
 mkdir -p {logs}
-# what was asked for, from which each unit knows what to do
-cat >{request} <<'REQUEST'
-{asked}
-REQUEST
-# so that `autoseg status` and `autoseg cancel` ask Slurm
+# from this each unit knows what to do
+{files}# so that `autoseg status` and `autoseg cancel` ask Slurm
 echo '{engine}' >{record}
 """
 
-_CHANGED = """\
-# the data set may be another than the plan was made for: the job of the unit `plan` looks at it
-touch {changed}
+_WRITTEN = """\
+cat >{place} <<'WRITTEN'
+{text}
+WRITTEN
 """
 
 

@@ -36,8 +36,8 @@ def slurm(monkeypatch):
     module = SimpleNamespace(
         options_of=options_of,
         submit=lambda run, units, options: given.submitted.append((run, [unit.name for unit in units], options)),
-        scripts_of=lambda run, units, request, options, dataset_changed: (
-            f"a script of {len(units)} units, changed: {dataset_changed}, epochs: {request.epochs}"
+        scripts_of=lambda run, units, options, written, follow_links: (
+            f"a script of {len(units)} units, which writes {[path.name for path in written]} {written[run.request]}"
         ),
         cancel=lambda run: ("train-3d-fold_0",),
         held=lambda run: given.held,
@@ -63,7 +63,8 @@ def test_a_run_is_given_to_an_engine_and_taken_back(slurm, dataset, tmp_path, ca
 
 def test_a_dry_run_prints_and_neither_sends_nor_writes(slurm, dataset, tmp_path, capsys):
     autoseg.run(dataset, tmp_path / "run", engine="slurm", dry_run=True, epochs=3)
-    assert "a script of 9 units, changed: False, epochs: 3" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "a script of 9 units, which writes ['request.json']" in told and '"epochs": 3' in told
     assert not slurm.submitted and not (tmp_path / "run").exists()
 
 
@@ -99,7 +100,8 @@ def test_a_data_set_that_changed_since_it_was_planned_for_is_read_again(calls, s
     change(own, what)
     before = sorted(tmp_path.rglob("*"))
     autoseg.run(own, run.path, engine="slurm", dry_run=True)
-    assert "a script of 1 units, changed: True" in capsys.readouterr().out and sorted(tmp_path.rglob("*")) == before
+    assert "of 1 units, which writes ['request.json', 'dataset.changed']" in capsys.readouterr().out
+    assert sorted(tmp_path.rglob("*")) == before
     assert given(slurm, own, run)[:2] == ["plan", "prepare-3d-0of1"]
     changed = "ball_5" if what == "added" else "ball_2"
     assert f"not as it was when the plan was made ({changed})" in on_one_line(capsys.readouterr().err)

@@ -1,5 +1,6 @@
 """What is sent, in which order, and what waits for what; Slurm is a list here."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -61,7 +62,8 @@ def test_what_is_in_the_queue_is_not_sent_again(tmp_path: Path, sent, monkeypatc
 def test_a_dry_run_is_a_script_that_bash_sends(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "it's a $(touch here) $HOME `run`")
     request = Request(dataset="/d\u00e4ta/$HOME/'x'", configurations=("3d",), folds=2, epochs=3)
-    script = slurm.scripts_of(run, ALL[1:], request, OPTIONS, dataset_changed=True)
+    written = {run.request: json.dumps(request.model_dump(mode="json"), indent=1), run.dataset_changed: ""}
+    script = slurm.scripts_of(run, ALL[1:], OPTIONS, written=written)
     # stand for Slurm: sbatch notes what it was given, and prints a number
     stand_in = """sbatch() {
         n=$(cat "$at/n" 2>/dev/null || echo 10)
@@ -130,8 +132,5 @@ def test_jobs_that_are_ending_are_waited_for(tmp_path: Path, sent, monkeypatch: 
 
 
 def test_links_are_followed_in_jobs_where_it_was_asked_for(tmp_path: Path) -> None:
-    run = RunFolder(tmp_path)
-    assert (
-        slurm.scripts_of(run, ALL[1:], Request(dataset="/data", follow_links=True), OPTIONS).count(" --follow-links &")
-        == 3
-    )
+    script = slurm.scripts_of(RunFolder(tmp_path), ALL[1:], OPTIONS, written={}, follow_links=True)
+    assert script.count(" --follow-links &") == 3
