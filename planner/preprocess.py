@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from autoseg.dataset.case import Case, Dataset
 from autoseg.dataset.disk_space import is_small
 from autoseg.dataset.load import LoadedCase, load_case
-from autoseg.dataset.record import DatasetRecord, FileRecord, are_as, record_of
+from autoseg.dataset.record import CaseSource, DatasetRecord, FileRecord, are_as, record_of
 from autoseg.disk.staging import staged_in
 from autoseg.errors import DatasetError
 from autoseg.files import FileModel, discard, folder_replaced_when_done, read_utf8, write_text
@@ -31,7 +32,7 @@ from autoseg.image.geometry import Geometry, overlap, to_canonical
 from autoseg.image.image import Image, read_geometry, write_image
 from autoseg.image.labels import Labels
 from autoseg.image.resampled_size import in_mm, why_impossible
-from autoseg.machine.map_cases import map_cases, workers_within_memory
+from autoseg.machine.map_cases import workers_within_memory
 from autoseg.memory import total_memory
 from autoseg.names import PlainName
 from autoseg.plan.plan import Channel, Plan
@@ -46,6 +47,7 @@ from autoseg.run_folder.lock_holder import ENDING
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.preprocessed_case import read_record, write_case
 from autoseg.terminal import open_console
+from planner.claims import do_each
 from planner.earlier_place import why_elsewhere
 
 MARKER = "decided_by.json"
@@ -108,7 +110,7 @@ class Task:
         configuration: name of the configuration.
         folder: folder of the preprocessed case.
         sources: records of the case's files.
-        staging: folder in which its files are staged, inside the lock of the process that does it; None = no lock.
+        staging: folder in which its files are staged, inside the lock of the process that does it; None = not claimed.
     """
 
     case: Case
@@ -116,7 +118,11 @@ class Task:
     configuration: str
     folder: Path
     sources: tuple[FileRecord, ...]
-    staging: Path | None
+    staging: Path | None = None
+
+    def do_in(self, staging: Path) -> tuple[str, ...]:
+        """Preprocess the case with its files staged in a folder, and return the warnings that reading it gave."""
+        return preprocess_case(replace(self, staging=staging))
 
     def is_done(self, console: Console) -> bool:
         """Whether the folder of the case matches the plan and the source files as they now are.
@@ -147,7 +153,8 @@ def preprocess_dataset(
 ) -> None:
     """Preprocess every case whose folder does not yet match the plan and the source files.
 
-    Folders of cases that the data set no longer holds are removed.
+    Folders of cases that the data set no longer holds are removed. Cases that parts of other processes are at are
+    waited for.
 
     Args:
         dataset: data set that was checked before.
@@ -165,31 +172,26 @@ def preprocess_dataset(
         WorkerDied: a case could not be processed, probably because memory was short.
     """
     folder = run.preprocessed(plan.preprocessed_as(configuration))
-    with locked(folder, "preprocessing") as staging:
-        remove_other_cases(dataset, folder)
+    with locked(folder, "preprocessing"):
+        _remove_other_cases({case.name for case in dataset.cases}, folder)
         record = record or record_of(dataset, workers=workers)
         console = console or open_console(stderr=True)
-        tasks = [
-            task for task in tasks_of(dataset, plan, configuration, run, record, staging) if not task.is_done(console)
-        ]
+        tasks = [task for task in tasks_of(dataset, plan, configuration, run, record) if not task.is_done(console)]
         if not tasks:
             return
-        warnings = map_cases(
-            preprocess_case,
+        warnings = do_each(
             tasks,
             workers_for(tasks, at_most=workers),
             f"Preprocessing {configuration}",
-            name=lambda task: task.case.name,
             small=is_small(task.case for task in tasks),
+            waits=True,
         )
-    for warning in [w for of_case in warnings for w in of_case]:
+    for warning in warnings:
         console.print(f"Warning: {warning}")
 
 
-def tasks_of(
-    dataset: Dataset, plan: Plan, configuration: str, run: RunFolder, record: DatasetRecord, staging: Path | None
-) -> list[Task]:
-    """A task for each case of a data set, in its order; arguments as in `preprocess_dataset` and `Task`."""
+def tasks_of(dataset: Dataset, plan: Plan, configuration: str, run: RunFolder, record: DatasetRecord) -> list[Task]:
+    """A task for each case of a data set, in its order; arguments as in `preprocess_dataset`."""
     source = plan.preprocessed_as(configuration)
     sources = {case.name: case.files for case in record.cases}
     return [
@@ -199,7 +201,6 @@ def tasks_of(
             configuration,
             run.case(source, case.name),
             tuple(file for file in sources[case.name] if file is not None),
-            staging,
         )
         for case in dataset.cases
     ]
@@ -250,18 +251,28 @@ def _reference(loaded: LoadedCase, labels: Labels) -> Image:
     return Image(values[None], loaded.stored, nifti=loaded.nifti)
 
 
-def follows_plan(folder: Path, plan: Plan, configuration: str) -> bool:
+def follows_plan(folder: Path, plan: Plan, configuration: str, source: CaseSource | None = None) -> bool:
     """Whether a preprocessed case matches the plan as it now is; source files are not needed.
 
     Args:
         folder: folder of the preprocessed case.
         plan: plan in the RUN folder.
         configuration: name of the configuration in the plan, such as `3d`.
+        source: record of the case's files that it must match too; None = it is not looked at.
     """
     made_by = _made_by(folder)
-    if made_by is None:
+    if made_by is None or not (source is None or _is_made_from(made_by, source, plan)):
         return False
     return all(getattr(made_by, field) == value for field, value in _plan_part(plan, configuration).items())
+
+
+def _is_made_from(made_by: DecidedBy, source: CaseSource, plan: Plan) -> bool:
+    """Whether a case was made from files of the content that its record in the RUN folder now names."""
+    present = tuple(image is not None for image in source.images)
+    drawn_on = None if plan.align is None else source.drawn_on
+    facts = (made_by.present, made_by.drawn_on, made_by.annotated)
+    files = [file for file in source.files if file is not None]
+    return facts == (present, drawn_on, source.annotated) and are_as(made_by.sources, files)
 
 
 def _made_by(folder: Path) -> DecidedBy | None:
@@ -356,16 +367,25 @@ def bytes_needed(geometry: Geometry, plan: Plan, configuration: str) -> int:
     return int(INTERPRETER_BYTES + max(reading, resampling))
 
 
-def remove_other_cases(dataset: Dataset, folder: Path) -> None:
+def remove_other_cases(cases: Collection[str], folder: Path) -> None:
     """Remove unfinished folders of killed processes, and folders of cases that are no longer in the data set.
 
-    It is called under a lock, so that no other process writes here; locks of single cases stay.
-
     Args:
-        dataset: the data set as it now is.
+        cases: names of the cases of the data set as it now is.
         folder: folder of the preprocessed cases.
+
+    Raises:
+        LockedByAnother: another process preprocesses a whole data set there; it does the same at its begin.
     """
-    cases = {case.name for case in dataset.cases}
+    if folder.is_dir():
+        with locked(folder, "preprocessing"):
+            _remove_other_cases(cases, folder)
+
+
+def _remove_other_cases(cases: Collection[str], folder: Path) -> None:
+    """As `remove_other_cases`, under the lock of the folder; locks of single cases stay."""
     for path in list(folder.iterdir()) if folder.is_dir() else []:
         if path.is_dir() and path.name not in cases and not path.name.endswith(ENDING):
-            discard(path)
+            # what a process leaves that gives up the lock of a case, it removes itself
+            with suppress(FileNotFoundError):
+                discard(path)

@@ -6,39 +6,18 @@ part begins at another place of the list and takes whatever is left, so that a s
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import partial
-
 from rich.console import Console
 
 from autoseg.dataset.case import Dataset
 from autoseg.dataset.disk_space import is_small
 from autoseg.dataset.record import DatasetRecord, file_record
 from autoseg.errors import DatasetError
-from autoseg.machine.map_cases import map_cases
 from autoseg.plan.plan import Plan
-from autoseg.run_folder.lock import locked_if_free
-from autoseg.run_folder.lock_holder import PATIENCE, Watch
+from autoseg.run_folder.lock_holder import PATIENCE
 from autoseg.run_folder.paths import RunFolder
 from autoseg.terminal import open_console
-from planner.preprocess import Task, preprocess_case, tasks_of, workers_for
-
-SECONDS_BETWEEN_LOOKS = 0.2
-
-
-@dataclass(frozen=True)
-class _Claimed:
-    """What became of a case.
-
-    Args:
-        was_free: whether no other process was at it.
-        warnings: what reading it gave.
-    """
-
-    was_free: bool
-    warnings: tuple[str, ...] = ()
+from planner.claims import do_each
+from planner.preprocess import tasks_of, workers_for
 
 
 def preprocess_part(
@@ -76,56 +55,27 @@ def preprocess_part(
     """
     console = console or open_console(stderr=True)
     _refuse_changed(dataset, record)
-    tasks = tasks_of(dataset, plan, configuration, run, record, None)
+    tasks = tasks_of(dataset, plan, configuration, run, record)
     begin = part * len(tasks) // parts
     left = [task for task in [*tasks[begin:], *tasks[:begin]] if not task.is_done(console)]
     if not left:
         return
-    results = map_cases(
-        partial(_claim, patience=patience),
+    warnings = do_each(
         left,
         workers_for(left, at_most=workers),
         f"Preprocessing {configuration}",
-        name=lambda task: task.case.name,
         small=is_small(task.case for task in left),
+        waits=False,
+        patience=patience,
     )
-    taken = [task for task, result in zip(left, results, strict=True) if not result.was_free]
-    results += _after_the_others(taken, patience, console)
-    for warning in (warning for result in results for warning in result.warnings):
+    for warning in warnings:
         console.print(f"Warning: {warning}")
-
-
-def _claim(task: Task, patience: float, watch: Watch | None = None) -> _Claimed:
-    """Preprocess a case unless another process is at it or has done it meanwhile."""
-    with locked_if_free(task.folder, "preprocessing a case", watch or Watch(patience)) as staging:
-        if staging is None:
-            return _Claimed(was_free=False)
-        if task.is_done(open_console(stderr=True)):
-            return _Claimed(was_free=True)
-        return _Claimed(was_free=True, warnings=preprocess_case(replace(task, staging=staging)))
-
-
-def _after_the_others(taken: Sequence[Task], patience: float, console: Console) -> list[_Claimed]:
-    """Do what processes left behind that were at a case and died; one that is seen to live is left alone."""
-    watch, results, left = Watch(patience), list[_Claimed](), list(taken)
-    while left:
-        for task in list(left):
-            if watch.living(task.folder) is None:
-                result = _claim(task, patience, watch)
-                results.append(result)
-                if result.was_free:
-                    left.remove(task)
-            elif watch.was_heard(task.folder):
-                left.remove(task)
-        if left:
-            time.sleep(min(SECONDS_BETWEEN_LOOKS, patience / 20))
-    return results
 
 
 def _refuse_changed(dataset: Dataset, record: DatasetRecord) -> None:
     """Refuse files that have another size or time than when the plan was made: each part would see them otherwise."""
-    known = {case.name: case.files for case in record.cases}
-    problems = []
+    known, now_there = {case.name: case.files for case in record.cases}, {case.name for case in dataset.cases}
+    problems = [f"{name}: is gone since the plan was made" for name in known if name not in now_there]
     for case in dataset.cases:
         if case.name not in known:
             problems.append(f"{case.name}: is new since the plan was made")
@@ -141,4 +91,9 @@ def _refuse_changed(dataset: Dataset, record: DatasetRecord) -> None:
             ):
                 problems.append(f"{case.name}: {path} has changed since the plan was made")
     if problems:
-        raise DatasetError([*problems, "`autoseg plan-and-preprocess DATASET -o RUN` reads the data set again"])
+        raise DatasetError(
+            [
+                *problems,
+                "`autoseg run` with the same options reads the data set again, as `autoseg plan-and-preprocess` does",
+            ]
+        )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from autoseg.commands.fold_time import Fold, FoldTime, time_of_next_fold
@@ -17,7 +18,8 @@ from autoseg.errors import AutosegError, InputError, LockTakenOver
 from autoseg.machine.cores import available_cores
 from autoseg.plan.plan import Plan, read_plan
 from autoseg.plan.time_shares import queues_of
-from autoseg.run_folder.lock import LockedByAnother, locked_if_free
+from autoseg.run_folder.dataset_record import read_record
+from autoseg.run_folder.lock import LockedByAnother, locked, locked_if_free
 from autoseg.run_folder.lock_holder import PATIENCE, Watch
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import edited_fields, settle_plans
@@ -145,7 +147,6 @@ def _dataset_of(request: Request) -> Path:
 
 def _plan(run: RunFolder, request: Request) -> None:
     from autoseg.commands.preparation import prepare
-    from planner.preprocess import remove_other_cases
 
     prepared = prepare(
         _dataset_of(request),
@@ -159,8 +160,18 @@ def _plan(run: RunFolder, request: Request) -> None:
         trust_times=request.trust_times,
         follow_links=request.follow_links,
     )
-    for source in {prepared.plan.preprocessed_as(name) for name in prepared.plan.configurations}:
-        remove_other_cases(prepared.dataset, run.preprocessed(source))
+    _remove_other_cases(run, prepared.plan)
+
+
+def _remove_other_cases(run: RunFolder, plan: Plan) -> None:
+    """Remove preprocessed cases that the data set no longer has; whoever plans there now does the same."""
+    from planner.preprocess import remove_other_cases
+
+    with suppress(LockedByAnother), locked(run.plan, "planning"):
+        # the record tells what the data set is now, also where another process has planned since
+        cases = {case.name for case in read_record(run).cases}
+        for source in {plan.preprocessed_as(name) for name in plan.configurations}:
+            remove_other_cases(cases, run.preprocessed(source))
 
 
 def _prepare(run: RunFolder, unit: Unit, request: Request, watch: Watch) -> None:

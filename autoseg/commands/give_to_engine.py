@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from autoseg.commands.do_unit import plan_options_of
 from autoseg.commands.guards import require_run_or_empty
+from autoseg.commands.messages import CASES_NAMED, say_changed_cases
 from autoseg.commands.plan_options import refuse_other_plan
+from autoseg.commands.raw_data import changed_since_planned, pixel_size
 from autoseg.dataset.case import Dataset
 from autoseg.errors import DatasetError, ImageError, InputError
+from autoseg.files import write_text
+from autoseg.names import listed
 from autoseg.plan.bounds import MOST_DEVICES
 from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS, SLICES_ALONE
 from autoseg.plan.plan import read_plan
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
 from autoseg.terminal import open_console
-from autoseg.work.engine import Asked, check_engine, give_units
+from autoseg.work.at_work import refuse_if_at_work, refuse_other_request
+from autoseg.work.engine import Asked, check_engine, give_units, scripts_of_units
 from autoseg.work.request import Request, write_request
 from autoseg.work.state import units_left
+from autoseg.work.units import units_of
+
+NOTHING_LEFT = "Every unit of work is done; nothing is sent."
 
 CASES_A_PART, MOST_PARTS = 10, 16
 """Cases of a part of the preparation at least, so that its start is a small share, and most parts."""
@@ -41,7 +50,9 @@ class Sizes:
 
 
 def give_to_engine(run: RunFolder, request: Request, asked: Asked) -> None:
-    """Write down what was asked for, and give the units that are not done to the engine.
+    """Write down what was asked for, and give the units that are not done to the engine; a dry run prints both.
+
+    Whether the data set is as it was planned for is looked at by paths, sizes and times of its files.
 
     Args:
         run: RUN folder on a file system that every machine sees under the same path.
@@ -51,7 +62,7 @@ def give_to_engine(run: RunFolder, request: Request, asked: Asked) -> None:
     Raises:
         InputError: the engine is not at hand, or the data set is a table in memory.
         DatasetError: the data set cannot be read.
-        RunFolderError: the folder holds other files.
+        RunFolderError: the folder holds other files, or units of an earlier request wait or run.
     """
     if request.dataset is None:
         raise InputError(f"--engine {asked.engine}: a table in memory is not on other machines; give a path, in UTF-8")
@@ -61,7 +72,9 @@ def give_to_engine(run: RunFolder, request: Request, asked: Asked) -> None:
     check_engine(run, asked)
     if run.plan.exists():
         refuse_other_plan(run, plan_options_of(request), read_plan(run.plan), request.configurations)
-    sizes = sizes_of(run, Path(request.dataset), request.configurations)
+    path = Path(request.dataset)
+    sizes = sizes_of(run, path, request.configurations)
+    changed = _changed(run, path, request)
     whole = request.changed(
         configurations=sizes.configurations,
         folds=sizes.folds,
@@ -69,18 +82,56 @@ def give_to_engine(run: RunFolder, request: Request, asked: Asked) -> None:
         # where the clock decides nothing, the plan is that of any other engine
         at_once=1 if request.epochs else min(MOST_DEVICES, sizes.folds * len(sizes.configurations)),
     )
+    console = open_console(stderr=True)
+    if run.plan.exists() and not changed:
+        plan = read_plan(run.plan)
+        say_changed_cases(console, run, plan, [name for name in sizes.configurations if name in plan.configurations])
+    if changed:
+        console.print(
+            f"The data set is not as it was when the plan was made ({listed(changed, CASES_NAMED)}). The unit `plan` "
+            "reads it again; what has changed is then done again, or refused where models are trained.",
+            style="yellow",
+            soft_wrap=True,
+        )
+    if asked.dry_run:
+        _print_scripts(run, whole, asked, dataset_changed=bool(changed))
+        return
+    refuse_other_request(run, whole, asked.engine)
+    if not changed:
+        run.dataset_changed.unlink(missing_ok=True)
+    elif not run.dataset_changed.exists():
+        refuse_if_at_work(run, "the data set has changed since the plan was made")
+        write_text(run.dataset_changed, "")
     # the units follow from what is written down
     write_request(run, whole)
-    console, place = open_console(stderr=True), shlex.quote(str(run.path))
+    place = shlex.quote(str(run.path))
     console.print(
         f"What was asked for is in {run.request}; `autoseg status {place}` shows the units of work", soft_wrap=True
     )
-    if not units_left(run):
-        console.print("Every unit of work is done; nothing is sent.")
-        return
-    scripts = give_units(run, asked)
-    if scripts is not None:
-        print(scripts)
+    if units_left(run):
+        give_units(run, asked)
+    else:
+        console.print(NOTHING_LEFT)
+
+
+def _changed(run: RunFolder, path: Path, request: Request) -> tuple[str, ...]:
+    """Names of the cases that may be others than when the plan was made; without a plan, its unit reads all of them."""
+    if not run.plan.exists():
+        return ()
+    return changed_since_planned(path, run, ct=request.ct, pixel_spacing=pixel_size(request.spacing))
+
+
+def _print_scripts(run: RunFolder, request: Request, asked: Asked, *, dataset_changed: bool) -> None:
+    """Print what would be sent and written, and do neither."""
+    # as long as the data set may be another, nothing but its plan is sent
+    units = units_of(run, request)[:1] if dataset_changed else units_left(run, request)
+    written = {run.request: json.dumps(request.model_dump(mode="json"), indent=1)}
+    if dataset_changed:
+        written[run.dataset_changed] = ""
+    if units:
+        print(scripts_of_units(run, asked, units, written=written, follow_links=request.follow_links))
+    else:
+        open_console(stderr=True).print(NOTHING_LEFT)
 
 
 def sizes_of(run: RunFolder, path: Path, configurations: tuple[str, ...]) -> Sizes:

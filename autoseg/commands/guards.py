@@ -90,7 +90,10 @@ def existing_run(path: Path | str, *, follow_links: bool = False) -> RunFolder:
     """
     run = RunFolder(Path(path))
     if not run.path.is_dir():
-        raise RunFolderError(f"{run.path}: is not a folder; give a RUN folder that plan-and-preprocess or run made")
+        raise RunFolderError(
+            f"{run.path}: is not a folder; give a RUN folder that plan-and-preprocess or run made. They make it once "
+            "the data set is checked"
+        )
     if not run.plan.exists() and not _is_begun(run):
         raise RunFolderError(
             f"{run.path}: is no RUN folder, since it holds no plan.yaml; give the folder that `autoseg run`, "

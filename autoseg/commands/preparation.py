@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -101,6 +101,7 @@ def prepare(
     workers: int | None = None,
     follow_links: bool = False,
     trust_times: bool = False,
+    write_down: Callable[[], None] = lambda: None,
 ) -> PreparedRun:
     """Check, plan, split and preprocess, for `plan_and_preprocess`, `run` and `study` alike.
 
@@ -118,6 +119,7 @@ def prepare(
         workers: number of cases that are processed at once; None = as many as cores and memory allow.
         follow_links: whether links in the RUN folder may lead out of it.
         trust_times: whether files whose size and time are as they were are not read again.
+        write_down: writes down what was asked for, once that is known to be possible.
 
     Raises:
         AutosegError: under the same conditions as in `plan_and_preprocess`.
@@ -152,6 +154,9 @@ def prepare(
         require_disk_space(run.path, estimate_bytes(read.shapes, len(read.dataset.channels)))
     count = workers or min(default_workers(read.dataset), wanted.threads or available_cores())
     with locked(run.plan, "planning and preprocessing"):
+        if not run.plan.exists():
+            # so that `autoseg status` tells of the units while the first one plans
+            write_down()
         if replan:
             run.time_spent.unlink(missing_ok=True)
         add_time(run, Stage("check"), clock.now() - started)
@@ -165,6 +170,9 @@ def prepare(
             trained = tuple(cell.dimension for cell in cells) or configurations
             purpose = Purpose(to_plan_for, where, measured_on, trained, cells, folds)
             plan = make_plan(run, read.dataset, fingerprint, purpose, console)
+        # from here on, plan and folds are those of the data set as it was read
+        run.dataset_changed.unlink(missing_ok=True)
+        write_down()
         messages.say_drawn_on(console, plan, drawn)
         if not plan_only:
             names = [cell.name for cell in cells] or configurations or default_configurations(plan)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from rich.console import Console
 from autoseg.commands.guards import refuse_if_trained, trained_folds
 from autoseg.dataset.case import Dataset
 from autoseg.dataset.fingerprint import Fingerprint, has_boxes, read_fingerprint, same_properties, write_fingerprint
-from autoseg.dataset.record import DatasetRecord, changed_cases, record_of
+from autoseg.dataset.record import DatasetRecord, changed_by_times, changed_cases, record_of
 from autoseg.dataset.sequences_apart import far_apart
 from autoseg.errors import ImageError, InputError
 from autoseg.image.flat.resolution import PixelSpacing
@@ -78,21 +79,13 @@ def read_and_check(
         InputError: `ct` names no channel, or a spacing is given for images that are no pictures.
     """
     from autoseg.dataset.check import check_dataset
-    from autoseg.dataset.ct_channels import asked_for, decide, notes
+    from autoseg.dataset.ct_channels import decide, notes
     from autoseg.dataset.pictures import sized
-    from autoseg.dataset.read import read_dataset
     from autoseg.dataset.summary import print_summary
     from autoseg.image.flat.read import ASSUMED
 
-    dataset = read_dataset(path)
     seen = read_record(run) if run.dataset.exists() else None
-    if ct is not None:
-        dataset = replace(dataset, ct=asked_for(dataset.channels, ct))
-    elif seen is not None and seen.channels == dataset.channels:
-        # what was said or seen when the data set was first read
-        dataset = replace(dataset, ct=seen.ct)
-    given = pixel_spacing or (None if seen is None else seen.pixel_spacing)
-    dataset = sized(dataset, given)
+    dataset = _as_seen(path, seen, ct, pixel_spacing)
     record = record_of(dataset, seen, trust_times=trust_times, workers=workers or available_cores())
     changed = tuple(case.name for case in record.cases) if seen is None else changed_cases(seen, record)
     if not changed:
@@ -119,6 +112,39 @@ def read_and_check(
     told = notes(channels, dataset.ct, present, alike)
     print_summary(dataset, replace(check, warnings=(*check.warnings, *told)), console)
     return Read(dataset, record, changed, tuple(case.geometry.shape for case in check.cases))
+
+
+def changed_since_planned(
+    path: Path, run: RunFolder, *, ct: Sequence[str] | None, pixel_spacing: PixelSpacing | None
+) -> tuple[str, ...]:
+    """Names of the cases that are not as the RUN folder has recorded them, by paths, sizes and times of their files.
+
+    No image is read, so that this can be asked where nothing is computed. Arguments as in `read_and_check`.
+
+    Returns:
+        All cases where channels or labels are others; nothing where nothing is recorded yet.
+    """
+    if not run.dataset.exists():
+        return ()
+    seen = read_record(run)
+    return changed_by_times(seen, _as_seen(path, seen, ct, pixel_spacing))
+
+
+def _as_seen(
+    path: Path | DataFrame, seen: DatasetRecord | None, ct: Sequence[str] | None, pixel_spacing: PixelSpacing | None
+) -> Dataset:
+    """Read the names of a data set, with what the person says, or what was found when it was first read."""
+    from autoseg.dataset.ct_channels import asked_for
+    from autoseg.dataset.pictures import sized
+    from autoseg.dataset.read import read_dataset
+
+    dataset = read_dataset(path)
+    if ct is not None:
+        dataset = replace(dataset, ct=asked_for(dataset.channels, ct))
+    elif seen is not None and seen.channels == dataset.channels:
+        # what was said or seen when the data set was first read
+        dataset = replace(dataset, ct=seen.ct)
+    return sized(dataset, pixel_spacing or (None if seen is None else seen.pixel_spacing))
 
 
 def read_as_recorded(path: Path, run: RunFolder) -> tuple[Dataset, DatasetRecord]:
@@ -244,7 +270,15 @@ def require_room(run: RunFolder, plan: Plan, configurations: Sequence[str], case
     for name in configurations:
         z, y, x = (max(1, round(n)) for n in plan.configuration(name).median_shape)
         needed += estimate_bytes([(z, y, x)] * cases, len(plan.channels))
-    done = sum(
-        file.stat().st_size for name in configurations for file in run.preprocessed(name).rglob("*") if file.is_file()
-    )
+    done = sum(_bytes_in(run.preprocessed(name)) for name in configurations)
     require_disk_space(run.path, max(0, needed - done))
+
+
+def _bytes_in(folder: Path) -> int:
+    """Size of all files in a folder, in which other processes may make and remove some meanwhile."""
+    size = 0
+    for where, _, files in os.walk(folder):
+        for name in files:
+            with suppress(FileNotFoundError):
+                size += Path(where, name).stat().st_size
+    return size

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from autoseg.commands.command import command
 from autoseg.commands.fold_loop import train_folds
 from autoseg.commands.give_to_engine import give_to_engine
-from autoseg.commands.guards import configurations_of
+from autoseg.commands.guards import configurations_of, require_run_or_empty
 from autoseg.commands.messages import say_changed_cases, say_time
 from autoseg.commands.options import (
     Align,
@@ -49,8 +50,9 @@ from autoseg.run_folder.folds import read_folds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
 from autoseg.terminal import open_console
-from autoseg.work.engine import asked_of, read_engine, write_engine
-from autoseg.work.request import request_of, write_request
+from autoseg.work.at_work import is_at_work, refuse_other_request, write_down_here
+from autoseg.work.engine import asked_of
+from autoseg.work.request import request_of
 from autoseg.work.tries import tried
 from autoseg.work.units import report_unit
 
@@ -141,6 +143,12 @@ def run(
             raise InputError("--replan: is for --engine local; `autoseg plan-and-preprocess --replan` plans anew first")
         give_to_engine(folder, request, asked)
         return RunResults(folder, {})
+    at_work = False
+    if folder.work.exists():
+        require_run_or_empty(folder, follow_links=follow_links)
+        refuse_other_request(folder, request, "local")
+        at_work = is_at_work(folder)
+    write_down = partial(write_down_here, folder, request.changed(at_once=wanted.count), at_work=at_work)
     prepared = prepare(
         source_of(dataset),
         folder,
@@ -152,11 +160,9 @@ def run(
         workers=workers,
         trust_times=trust_times,
         follow_links=follow_links,
+        write_down=write_down,
     )
     plan, splits = prepared.plan, read_splits(folder.splits)
-    write_request(folder, request.changed(at_once=wanted.count))
-    if read_engine(folder) is not None:
-        write_engine(folder, "local")
     configurations = configurations or default_configurations(plan)
     folds = [read_folds(folder, plan, name, splits) for name in configurations]
     for name in configurations:

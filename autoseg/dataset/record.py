@@ -142,9 +142,20 @@ def record_of(
         trust_times: take the hash of a file from `known` where its path, size and time are as they were.
         workers: number of files that are read at once.
     """
+    hashes = _known_hashes(known) if trust_times and known is not None else {}
+    return _record_of(dataset, hashes, workers)
+
+
+def _record_of(dataset: Dataset, hashes: Mapping[tuple[str, int, int], str], workers: int | None) -> DatasetRecord:
+    """Make the record of a data set.
+
+    Args:
+        dataset: data set whose cases are listed.
+        hashes: known hashes by path, size and time.
+        workers: number of files that are read at once for theirs; None = none is read, and gets no hash.
+    """
     paths = [path for case in dataset.cases for path in (*case.images, case.label) if path is not None]
     records = {path: file_record(path, dataset.folder) for path in dict.fromkeys(paths)}
-    hashes = _known_hashes(known) if trust_times and known is not None else {}
     files = _hashed(records, hashes, workers)
 
     def source(case: Case) -> CaseSource:
@@ -172,6 +183,16 @@ def record_of(
     )
 
 
+def changed_by_times(before: DatasetRecord, dataset: Dataset) -> tuple[str, ...]:
+    """As `changed_cases`, without reading a file: one whose path, size or time is another counts as changed.
+
+    Args:
+        before: record of the data set.
+        dataset: the data set as it now is.
+    """
+    return changed_cases(before, _record_of(dataset, _known_hashes(before), None))
+
+
 def _known_hashes(known: DatasetRecord) -> dict[tuple[str, int, int], str]:
     """Hashes of a former record, keyed by path, size and time."""
     files = (file for case in known.cases for file in case.files if file is not None)
@@ -179,13 +200,13 @@ def _known_hashes(known: DatasetRecord) -> dict[tuple[str, int, int], str]:
 
 
 def _hashed(
-    records: Mapping[Path, FileRecord], known: Mapping[tuple[str, int, int], str], workers: int
+    records: Mapping[Path, FileRecord], known: Mapping[tuple[str, int, int], str], workers: int | None
 ) -> dict[Path, FileRecord]:
-    """Add to every record the hash of its file; files are read in threads."""
+    """Add to every record the hash of its file; files are read in threads, or none is where `workers` is None."""
     found = {path: known.get((record.path, record.size, record.modified)) for path, record in records.items()}
-    left = [path for path, digest in found.items() if digest is None]
+    left = [] if workers is None else [path for path, digest in found.items() if digest is None]
     large = sum(records[path].size for path in left) > BYTES_WITHOUT_A_BAR
-    with ThreadPoolExecutor(max(1, workers)) as pool, progress_bar() if large else nullcontext() as bar:
+    with ThreadPoolExecutor(max(1, workers or 1)) as pool, progress_bar() if large else nullcontext() as bar:
         task = None if bar is None else bar.add_task("Reading the files", total=len(left))
         for path, digest in zip(left, pool.map(content_hash, left), strict=True):
             found[path] = digest

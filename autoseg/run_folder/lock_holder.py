@@ -115,6 +115,14 @@ class Watch:
         seen = self._seen.get(lock_of(place))
         return holder is not None and lives and (seen is None or seen.goes_on)
 
+    def lives_for_sure(self, place: Path) -> bool:
+        """Whether a living process holds the lock of a place; one of another machine is watched until that is known."""
+        while self.living(place) is not None:
+            if self.was_heard(place):
+                return True
+            time.sleep(min(1.0, self.patience / 20))
+        return False
+
 
 @dataclass(frozen=True)
 class _Seen:

@@ -88,6 +88,11 @@ class RunFolder:
         return self.work / "engine.json"
 
     @property
+    def dataset_changed(self) -> Path:
+        """File that is there as long as the data set may be another than the plan was made for, for the unit `plan`."""
+        return self.work / "dataset.changed"
+
+    @property
     def ray(self) -> Path:
         """Place whose lock the process holds that places units of work by Ray, and does none itself."""
         return self.work / "ray"

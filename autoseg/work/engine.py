@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from types import ModuleType
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal, Protocol, cast
 
 from pydantic import ConfigDict
 
@@ -40,6 +40,34 @@ class Asked:
     slurm_options: tuple[str, ...] = ()
     dry_run: bool = False
     insecure: bool = False
+
+
+class EngineModule(Protocol):
+    """What each module in `engines` has; its options are of a type of its own."""
+
+    def options_of(self, run: RunFolder, asked: Asked, /) -> Any:
+        """Check what a person asked of this engine."""
+
+    def submit(self, run: RunFolder, units: Sequence[Unit], options: Any, /) -> None:
+        """Take units that are not done."""
+
+    def held(self, run: RunFolder, /) -> tuple[str, ...]:
+        """Names of the units that it was given and that have not ended, so that they may still begin."""
+
+    def in_queue(self, run: RunFolder, states: Mapping[Unit, State], /) -> Mapping[str, str]:
+        """What is told of units that are not done, keyed by their names."""
+
+    def cancel(self, run: RunFolder, /) -> tuple[str, ...]:
+        """Take back and stop all that it was given, and return the names of those units."""
+
+
+class PrintsScripts(EngineModule, Protocol):
+    """An engine with `--dry-run`."""
+
+    def scripts_of(
+        self, run: RunFolder, units: Sequence[Unit], options: Any, /, *, written: Mapping[Path, str], follow_links: bool
+    ) -> str:
+        """A script that does what `submit` would do, with what is written down before it."""
 
 
 class EngineRecord(FileModel):
@@ -91,22 +119,32 @@ def check_engine(run: RunFolder, asked: Asked) -> None:
     _engine(asked.engine).options_of(run, asked)
 
 
-def give_units(run: RunFolder, asked: Asked) -> str | None:
+def give_units(run: RunFolder, asked: Asked) -> None:
     """Give every unit that is not done to an engine other than the local one.
-
-    Returns:
-        The scripts, where these alone were asked for.
 
     Raises:
         InputError: the engine is not at hand, or takes no unit.
     """
     module = _engine(asked.engine)
     units, options = units_left(run), module.options_of(run, asked)
-    if asked.dry_run:
-        return str(module.scripts_of(run, units, options))
     write_engine(run, asked.engine)
     module.submit(run, units, options)
-    return None
+
+
+def scripts_of_units(
+    run: RunFolder, asked: Asked, units: Sequence[Unit], *, written: Mapping[Path, str], follow_links: bool
+) -> str:
+    """Return a script that gives units to an engine, with all that is written down before; nothing is written here.
+
+    Args:
+        run: RUN folder.
+        asked: the engine and its options.
+        units: units that are not done.
+        written: text of each file in RUN from which the units know what to do, in ASCII.
+        follow_links: whether links in the RUN folder may lead out of it.
+    """
+    module = cast("PrintsScripts", _engine(asked.engine))
+    return module.scripts_of(run, units, module.options_of(run, asked), written=written, follow_links=follow_links)
 
 
 def write_engine(run: RunFolder, name: Name) -> None:
@@ -129,17 +167,24 @@ def read_engine(run: RunFolder) -> Name | None:
     return None if record is None else record.engine
 
 
+def held_by_engine(run: RunFolder) -> tuple[str, ...]:
+    """Names of the units that were given to an engine and have not ended; nothing where none places them.
+
+    Raises:
+        InputError: the engine is not at hand, so that this is not known here.
+    """
+    name = read_engine(run)
+    return () if name is None or name == "local" else tuple(_engine(name).held(run))
+
+
 def cancel_units(run: RunFolder) -> tuple[str, ...] | None:
-    """Take back what an engine was given, and stop what runs; None where this has to be done by hand.
+    """Take back what an engine was given, and stop what runs; None where no engine was given anything.
 
     Returns:
         Names of the units that were taken back.
     """
     name = read_engine(run)
-    if name is None or name == "local":
-        return None
-    taken_back = getattr(_engine(name), "cancel", None)
-    return None if taken_back is None else tuple(taken_back(run))
+    return None if name is None or name == "local" else tuple(_engine(name).cancel(run))
 
 
 def told_by_engine(run: RunFolder, states: Mapping[Unit, State]) -> Mapping[str, str]:
@@ -156,16 +201,12 @@ def told_by_engine(run: RunFolder, states: Mapping[Unit, State]) -> Mapping[str,
         InputError: the engine is not at hand.
     """
     name = read_engine(run)
-    tells = None if name is None or name == "local" else getattr(_engine(name), "in_queue", None)
-    if tells is None or not states:
-        return {}
-    told: Mapping[str, str] = tells(run, states)
-    return told
+    return {} if name is None or name == "local" or not states else _engine(name).in_queue(run, states)
 
 
-def _engine(name: Name) -> ModuleType:
+def _engine(name: Name) -> EngineModule:
     try:
-        return import_module(f"autoseg.work.engines.{name}")
+        return cast("EngineModule", import_module(f"autoseg.work.engines.{name}"))
     except ModuleNotFoundError as error:
         if error.name != f"autoseg.work.engines.{name}":
             raise

@@ -11,10 +11,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from autoseg.dataset.record import CaseSource
+from autoseg.run_folder.dataset_record import read_record
 from autoseg.run_folder.lock_holder import PATIENCE, Watch
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.report_folder import report_folder
 from autoseg.run_folder.splits import cases_of, read_splits
+from autoseg.work.request import Request
 from autoseg.work.tries import STOPPED, Try, made_from_now, read_tries
 from autoseg.work.unit import Unit
 from autoseg.work.units import prepared_by, reported_by, scope_of, trained_in, units_of
@@ -51,10 +54,11 @@ class States:
     Args:
         run: RUN folder.
         watch: knows which holders of locks live; None = a new one, which believes that those of other machines do.
+        wanted: what the person asks for; None = as `work/request.json` says.
     """
 
-    def __init__(self, run: RunFolder, watch: Watch | None = None) -> None:
-        self._run, self._watch = run, watch or Watch(PATIENCE)
+    def __init__(self, run: RunFolder, watch: Watch | None = None, wanted: Request | None = None) -> None:
+        self._run, self._watch, self._wanted = run, watch or Watch(PATIENCE), wanted
         self._prepared: dict[str, bool] = {}
 
     def of(self, unit: Unit) -> State:
@@ -78,7 +82,7 @@ class States:
         """Whether the results of a unit are there."""
         run = self._run
         if unit.kind == "plan":
-            return run.plan.exists() and run.splits.exists()
+            return self._is_planned
         if unit.kind == "train":
             return run.is_finished(*trained_in(unit))
         if unit.kind == "report":
@@ -86,7 +90,7 @@ class States:
         if unit.kind == "select":
             return run.selected.exists() or self._ended_well(unit)
         if unit.kind == "prepare":
-            return self._ended_well(unit) or self._is_prepared(prepared_by(unit)[0])
+            return self._is_planned and (self._ended_well(unit) or self._is_prepared(prepared_by(unit)[0]))
         return self._ended_well(unit)
 
     def is_done_by_name(self, name: str) -> bool:
@@ -106,7 +110,13 @@ class States:
 
     @cached_property
     def _units(self) -> Mapping[str, Unit]:
-        return {unit.name: unit for unit in units_of(self._run)}
+        return {unit.name: unit for unit in units_of(self._run, self._wanted)}
+
+    @property
+    def _is_planned(self) -> bool:
+        """Whether there is a plan, and the data set was not found to be another one since it was made."""
+        run = self._run
+        return run.plan.exists() and run.splits.exists() and not run.dataset_changed.exists()
 
     def _ended_well(self, unit: Unit) -> bool:
         """Whether a try ended well with the plan and the data set as they now are."""
@@ -120,16 +130,16 @@ class States:
     def _reports(self, unit: Unit) -> bool:
         """Whether all folds are finished, and the report shows their results; one by hand is not looked into."""
         name, made_from = reported_by(unit), read_tries(self._run, unit.name).made_from
-        if not all(self._run.is_finished(name, fold) for fold in range(scope_of(self._run).folds)):
+        if not all(self._run.is_finished(name, fold) for fold in range(scope_of(self._run, self._wanted).folds)):
             return False
         return made_from in (None, made_from_now(self._run, unit.name))
 
     def _source(self, name: str) -> str:
-        plan = scope_of(self._run).plan
+        plan = scope_of(self._run, self._wanted).plan
         return name if plan is None or name not in plan.configurations else plan.preprocessed_as(name)
 
     def _is_prepared(self, name: str) -> bool:
-        """Whether each case of the folds is preprocessed as the plan now says."""
+        """Whether each case of the folds is preprocessed as the plan and the record of its files now say."""
         if name not in self._prepared:
             self._prepared[name] = self._looks_prepared(name)
         return self._prepared[name]
@@ -137,11 +147,17 @@ class States:
     def _looks_prepared(self, name: str) -> bool:
         from planner.preprocess import follows_plan
 
-        plan = scope_of(self._run).plan
+        plan = scope_of(self._run, self._wanted).plan
         if plan is None or name not in plan.configurations or not self._run.splits.exists():
             return False
-        folders = (self._run.case(plan.preprocessed_as(name), case) for case in cases_of(read_splits(self._run.splits)))
-        return all(follows_plan(folder, plan, name) for folder in folders)
+        source, cases = plan.preprocessed_as(name), cases_of(read_splits(self._run.splits))
+        return all(follows_plan(self._run.case(source, case), plan, name, self._sources.get(case)) for case in cases)
+
+    @cached_property
+    def _sources(self) -> Mapping[str, CaseSource]:
+        """The record of each case's files, by its name; empty where there is none, as in a copy for predictions."""
+        record = read_record(self._run) if self._run.dataset.exists() else None
+        return {} if record is None else {case.name: case for case in record.cases}
 
 
 def state_of(run: RunFolder, unit: Unit) -> State:
@@ -149,10 +165,10 @@ def state_of(run: RunFolder, unit: Unit) -> State:
     return States(run).of(unit)
 
 
-def units_left(run: RunFolder) -> tuple[Unit, ...]:
-    """Return the units of a run that are not done, each after those that it waits for."""
-    states = States(run)
-    return tuple(unit for unit in units_of(run) if not states.is_done(unit))
+def units_left(run: RunFolder, wanted: Request | None = None) -> tuple[Unit, ...]:
+    """Return the units of a run that are not done, each after those that it waits for; arguments as in `States`."""
+    states = States(run, wanted=wanted)
+    return tuple(unit for unit in units_of(run, wanted) if not states.is_done(unit))
 
 
 def _since(last: Try | None) -> str | None:

@@ -114,7 +114,8 @@ def tried(run: RunFolder, unit: str, log: str | None = None) -> Iterator[None]:
         with stop_stays_a_stop():
             yield
     except BaseException as error:
-        end_try(run, unit, begun, status_of(error), str(error) or type(error).__name__)
+        stopped = "it was stopped" if isinstance(error, KeyboardInterrupt) else type(error).__name__
+        end_try(run, unit, begun, status_of(error), str(error) or stopped)
         raise
     end_try(run, unit, begun, 0)
 

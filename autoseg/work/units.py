@@ -57,16 +57,23 @@ class Scope:
     folds: int
 
 
-def scope_of(run: RunFolder) -> Scope:
+def scope_of(run: RunFolder, wanted: Request | None = None) -> Scope:
     """Read what a run has to do.
+
+    Args:
+        run: RUN folder.
+        wanted: what the person asks for; None = as `work/request.json` says.
 
     Raises:
         RunFolderError: the folder holds neither a plan nor what somebody asked for, or a file is malformed.
         PlanError: the plan or the folds are malformed.
     """
-    request, plan = read_request(run), read_plan(run.plan) if run.plan.exists() else None
+    request, plan = wanted or read_request(run), read_plan(run.plan) if run.plan.exists() else None
     if request is None and plan is None:
-        raise RunFolderError(f"{run.path}: holds no plan and nothing that was asked for; `autoseg run` makes both")
+        raise RunFolderError(
+            f"{run.path}: holds no plan and nothing that was asked for. `autoseg run` makes both; if one "
+            "works now, it still checks the data set"
+        )
     folds = len(read_splits(run.splits)) if run.splits.exists() else None
     asked = request or Request(dataset=None)
     names = asked.configurations
@@ -77,13 +84,13 @@ def scope_of(run: RunFolder) -> Scope:
     return Scope(asked, plan, names, folds or asked.folds or DEFAULT_FOLDS)
 
 
-def units_of(run: RunFolder) -> tuple[Unit, ...]:
-    """Return the units of work of a run, each after those that it waits for.
+def units_of(run: RunFolder, wanted: Request | None = None) -> tuple[Unit, ...]:
+    """Return the units of work of a run, each after those that it waits for; arguments as in `scope_of`.
 
     Raises:
         RunFolderError, PlanError: as `scope_of`.
     """
-    scope = scope_of(run)
+    scope = scope_of(run, wanted)
     needs, parts = _Needing(run, scope), scope.request.parts
     units = [Unit("plan", "plan", needs.of_planning(), ())]
     trainings: list[str] = []

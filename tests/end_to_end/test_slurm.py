@@ -19,6 +19,7 @@ from autoseg.run_folder.paths import RunFolder
 from autoseg.work.engines.slurm_commands import QueuedJob, queued
 from autoseg.work.tries import read_tries
 from tests.autoseg.small_dataset import make_dataset
+from tests.words import on_one_line
 
 SCRIPTS = Path(__file__).parents[1] / "engines"
 FOLDS = 5
@@ -92,7 +93,7 @@ def test_a_node_goes_down_and_a_job_is_killed(cluster: Path, tmp_path: Path, cap
     command += ["--time-budget", "40s", "--device", "cpu", "--epochs", "8", "--threads", "1", "--workers", "1"]
     command += ["--slurm-option", "time=20"]
     assert cli.status_of([*command, "--dry-run"]) == 0 and not queued(run)
-    assert "#SBATCH --job-name=plan" in capsys.readouterr().out
+    assert "#SBATCH --job-name=plan" in capsys.readouterr().out and not run.path.exists()
     assert cli.status_of(command) == 0
     wait_until(
         lambda: [fold for fold in at_work(run) if (run.fold("3d", fold) / "log.csv").exists()],
@@ -100,6 +101,10 @@ def test_a_node_goes_down_and_a_job_is_killed(cluster: Path, tmp_path: Path, cap
         run,
         cluster,
     )
+
+    # other options would change what the jobs do
+    assert cli.status_of(["9" if word == "8" else word for word in command]) == 2
+    assert "--epochs was 8, and is 9" in on_one_line(capsys.readouterr().err)
 
     # cancelled, and begun again
     assert cli.status_of(["cancel", str(run.path)]) == 0

@@ -20,7 +20,7 @@ from autoseg.errors import DatasetError, PlanError, RunFolderError
 from autoseg.image.geometry import Geometry
 from autoseg.image.image import Image, read_label, write_image
 from autoseg.image.labels import Labels
-from autoseg.run_folder.lock import locked
+from autoseg.run_folder.lock import locked, remove_abandoned_locks
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.preprocessed_case import open_case
 from planner.preprocess import MARKER, preprocess_dataset
@@ -245,6 +245,8 @@ def test_killed_preprocessing_goes_on_where_it_was(
     whole = whole_cases(run)
     assert 1 <= len(whole) < 4 and half_written(run)
 
+    # as each command does at its begin
+    remove_abandoned_locks(run.path)
     preprocess_dataset(dataset, example_plan(), "3d", run, workers=workers)
     after = whole_cases(run)
     assert [path.name for path in run.preprocessed("3d").parent.iterdir()] == ["3d"]
@@ -302,7 +304,7 @@ def start_slow_preprocessing(
 
 def half_written(run: RunFolder) -> list[Path]:
     """The folders of cases that a process writes, or was writing when it was killed."""
-    return list(run.preprocessed("3d").parent.glob(".3d.held/*/.*"))
+    return list(run.preprocessed("3d").glob(".*.held/*/.*"))
 
 
 def whole_cases(run: RunFolder) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """Processes share the cases of a configuration: each is made once, and that of a dead process by another one."""
 
 import os
+import shutil
 import threading
 import time
 from dataclasses import replace
@@ -11,13 +12,15 @@ import pytest
 from autoseg.dataset.read import read_dataset
 from autoseg.dataset.record import record_of
 from autoseg.errors import DatasetError
-from autoseg.run_folder.lock_holder import COUNT
+from autoseg.run_folder.lock import locked_if_free
+from autoseg.run_folder.lock_holder import COUNT, Watch
 from autoseg.run_folder.paths import RunFolder
-from planner import preprocess_part as module
-from planner.preprocess import preprocess_dataset
+from planner import preprocess as module
+from planner.preprocess import follows_plan, preprocess_dataset
 from planner.preprocess_part import preprocess_part
 from tests.autoseg.small_dataset import make_dataset
 from tests.example_plan import example_plan
+from tests.words import on_one_line
 
 PATIENCE = 1.0
 
@@ -70,6 +73,34 @@ def test_parts_at_the_same_time_make_each_case_once_and_the_same_as_one_process(
     whole = RunFolder(tmp_path / "whole")
     preprocess_dataset(dataset, plan, "3d", whole, workers=1)
     assert contents(run.preprocessed("3d")) == contents(whole.preprocessed("3d"))
+
+
+def test_a_whole_data_set_beside_parts_makes_each_case_once(dataset, plan, run, made):
+    both = [
+        threading.Thread(target=part, args=(dataset, plan, run, 0, 1)),
+        threading.Thread(target=preprocess_dataset, args=(dataset, plan, "3d", run), kwargs={"workers": 1}),
+    ]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join(timeout=120)
+    assert sorted(made) == [f"ball_{number}" for number in range(4)]
+    assert sorted(path.name for path in run.preprocessed("3d").iterdir()) == sorted(made)
+
+
+def test_a_whole_data_set_waits_for_the_case_of_a_process_that_lives(dataset, plan, run, made, capsys):
+    def give_up():
+        time.sleep(0.5)
+        assert "ball_1" not in made
+        shutil.rmtree(holder)
+
+    with locked_if_free(run.case("3d", "ball_1"), "preprocessing a case", Watch()) as holder:
+        giving_up = threading.Thread(target=give_up)
+        giving_up.start()
+        preprocess_dataset(dataset, plan, "3d", run, workers=1)
+        giving_up.join()
+    assert made == ["ball_0", "ball_2", "ball_3", "ball_1"]
+    assert "1 case is prepared by other processes; waits for them" in on_one_line(capsys.readouterr().err)
 
 
 def test_a_part_begins_at_its_place_and_takes_what_is_left(dataset, plan, run, made):
@@ -126,6 +157,24 @@ def test_files_that_changed_since_the_plan_was_made_are_refused(dataset, plan, r
     finally:
         os.utime(first, ns=(facts.st_atime_ns, facts.st_mtime_ns))
     assert not run.preprocessed("3d").exists()
+
+
+def test_a_case_that_is_gone_since_the_plan_was_made_is_told(dataset, plan, run):
+    record = record_of(dataset, workers=1)
+    fewer = replace(dataset, cases=dataset.cases[1:])
+    with pytest.raises(DatasetError, match=r"ball_0: is gone since the plan was made"):
+        preprocess_part(fewer, plan, "3d", run, part=0, parts=1, workers=1, record=record)
+
+
+def test_a_case_is_done_where_it_was_made_from_the_files_on_record(dataset, plan, run):
+    preprocess_dataset(dataset, plan, "3d", run, workers=1)
+    (source, *_), folder = record_of(dataset, workers=1).cases, run.case("3d", "ball_0")
+    assert follows_plan(folder, plan, "3d", source) and follows_plan(folder, plan, "3d")
+    moved = source.changed(images=tuple(file.changed(path="x", modified=1) for file in source.images))
+    assert follows_plan(folder, plan, "3d", moved)
+    other = source.changed(label=source.label.changed(sha256="0" * 64))
+    assert not follows_plan(folder, plan, "3d", other)
+    assert not follows_plan(folder, plan, "3d", source.changed(images=(None, *source.images)))
 
 
 def test_other_sequences_than_when_the_plan_was_made_are_told(dataset, plan, run):

@@ -6,7 +6,7 @@ Commands and small results go through Ray; images, models and all that a unit ma
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from autoseg.work.engines.ray_cluster import cluster
 from autoseg.work.engines.ray_run import RayRun
 from autoseg.work.engines.unit_lines import RunningInRun, shown
 from autoseg.work.request import read_request
-from autoseg.work.state import units_left
+from autoseg.work.state import State, units_left
 from autoseg.work.unit import Unit
 from autoseg.work.units import units_of
 
@@ -62,6 +62,23 @@ def submit(run: RunFolder, units: Sequence[Unit], options: Asked) -> None:
                 lines,
                 open_console(),
             ).work()
+
+
+def held(run: RunFolder) -> tuple[str, ...]:
+    """Return the names of the units that are not done, while a process places them."""
+    return tuple(unit.name for unit in units_left(run)) if Watch().lives_for_sure(run.ray) else ()
+
+
+def in_queue(run: RunFolder, states: Mapping[Unit, State]) -> dict[str, str]:
+    """Return who places the units that are ready to begin; nothing while nobody does.
+
+    Args:
+        run: RUN folder.
+        states: units that are not done, and how far each is.
+    """
+    holder = Watch().living(run.ray)
+    ready = [unit.name for unit, state in states.items() if state.word == "ready"]
+    return {} if holder is None else dict.fromkeys(ready, f"Ray places it, by {holder.told}")
 
 
 def cancel(run: RunFolder) -> tuple[str, ...]:

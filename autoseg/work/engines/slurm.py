@@ -70,19 +70,38 @@ def submit(run: RunFolder, units: Sequence[Unit], options: SlurmOptions) -> None
     waiting = [unit.name for unit in units if unit.name in queue]
     if waiting:
         console.print(f"in the queue already: {_told(waiting)}", soft_wrap=True, highlight=False)
+    request = read_request(run)
+    options = replace(options, follow_links=request is not None and request.follow_links)
     _send_all(run, units, options, {name: job.id for name, job in queue.items()}, send)
 
 
-def scripts_of(run: RunFolder, units: Sequence[Unit], options: SlurmOptions) -> str:
-    """Return what `submit` would send, as a script for bash that sends it; nothing is asked of Slurm.
+def scripts_of(
+    run: RunFolder,
+    units: Sequence[Unit],
+    options: SlurmOptions,
+    *,
+    written: Mapping[Path, str],
+    follow_links: bool = False,
+) -> str:
+    """Return a script for bash that does what `submit` would do, and writes down what is written before that.
+
+    Nothing is written here, and nothing is asked of Slurm.
 
     Args:
         run: RUN folder that all nodes see under the same path.
         units: units that are not done, in an order in which each comes after those that it waits for.
         options: retries, and options that the user passes on.
+        written: text of each file in RUN from which the units know what to do, in ASCII.
+        follow_links: whether links in the RUN folder may lead out of it.
     """
-    logs, record = (shlex.quote(f"{place_of(run)}/work/{name}") for name in ("logs", run.engine.name))
-    parts = [_HEAD.format(logs=logs, engine=record_of("slurm"), record=record)]
+
+    def place(path: Path) -> str:
+        return shlex.quote(f"{place_of(run)}/{path.relative_to(run.path)}")
+
+    files = (_WRITTEN.format(place=place(path), text=text) for path, text in written.items())
+    record = {"engine": record_of("slurm"), "record": place(run.engine)}
+    head = _HEAD.format(run=shlex.quote(place_of(run)), logs=place(run.work / "logs"), files="".join(files), **record)
+    parts, options = [head], replace(options, follow_links=follow_links)
 
     def write(job: Job, script: str, after: Sequence[str]) -> str:
         name = f"job_{len(parts)}"
@@ -119,6 +138,15 @@ def _told_of(job: QueuedJob) -> str:
     return f"in the queue as job {job.id} ({job.reason})"
 
 
+def held(run: RunFolder) -> tuple[str, ...]:
+    """Return the names of the units in the queue; those that were cancelled just now are waited for.
+
+    Raises:
+        InputError: Slurm is not at hand.
+    """
+    return tuple(sorted(_settled_queue(run)))
+
+
 def cancel(run: RunFolder) -> tuple[str, ...]:
     """Cancel every job of a RUN; work that runs saves its state.
 
@@ -142,8 +170,7 @@ def _settled_queue(run: RunFolder) -> dict[str, QueuedJob]:
 
 def _send_all(run: RunFolder, units: Sequence[Unit], options: SlurmOptions, queue: dict[str, str], send: Send) -> None:
     """Send the jobs of all units that are not in the queue, in order; `queue` has the id of each that is in it."""
-    plan, request = [unit for unit in units if unit.kind == "plan"], read_request(run)
-    options = replace(options, follow_links=request is not None and request.follow_links)
+    plan = [unit for unit in units if unit.kind == "plan"]
     ids, arrays = dict(queue), dict[str, set[str]]()
     for job in jobs_of([unit for unit in plan or units if unit.name not in queue]):
         sent = send(job, script_of(run, job, options), _after({ids[n] for n in job.waits_for if n in ids}, arrays))
@@ -166,9 +193,22 @@ _HEAD = """\
 #!/usr/bin/env bash
 # Sends the units of work of a RUN to Slurm. On a machine that has sbatch, give this to bash.
 set -euo pipefail
+run={run}
+jobs="$(squeue --me --noheader --format=%Z)"
+if [[ $'\\n'"$jobs"$'\\n' == *$'\\n'"$run"$'\\n'* ]]; then
+    echo "$run: has jobs in the queue, so nothing is sent. Wait for their end, or use autoseg cancel" >&2
+    exit 1
+fi
 mkdir -p {logs}
-# so that `autoseg status` and `autoseg cancel` ask Slurm
+# from this each unit knows what to do
+{files}# so that `autoseg status` and `autoseg cancel` ask Slurm
 echo '{engine}' >{record}
+"""
+
+_WRITTEN = """\
+cat >{place} <<'WRITTEN'
+{text}
+WRITTEN
 """
 
 

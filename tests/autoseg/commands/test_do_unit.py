@@ -7,9 +7,9 @@ import threading
 import pytest
 
 import autoseg
-from autoseg.commands import cli, do_unit
+from autoseg.commands import cli, do_unit, preparation
 from autoseg.commands.do_unit import UnitWaits
-from autoseg.errors import InputError, NotEnoughMemory
+from autoseg.errors import InputError, NotEnoughMemory, RunFolderError
 from autoseg.files import write_text
 from autoseg.plan.plan import read_plan
 from autoseg.run_folder.lock import locked
@@ -154,6 +154,35 @@ def test_status_of_a_plain_run_and_of_a_killed_try(calls, dataset, run, capsys):
     assert list(found.to_frame().columns)[:2] == ["unit", "state"]
     autoseg.run(dataset, run.path, workers=1)
     assert words(run)["train-3d-fold_1"] == "done"
+
+
+def test_cases_that_are_gone_are_removed_unless_a_process_preprocesses_there(calls, asked):
+    for unit in units_of(asked)[:2]:
+        do_unit.do_unit(asked, unit.name)
+    gone = asked.case("3d", "gone")
+    gone.mkdir()
+    write_text(asked.dataset_changed, "")
+    with locked(asked.preprocessed("3d"), "preprocessing"):
+        do_unit.do_unit(asked, "plan")
+    assert gone.exists() and words(asked)["plan"] == "done"
+    write_text(asked.dataset_changed, "")
+    do_unit.do_unit(asked, "plan")
+    assert not gone.exists() and asked.case("3d", "ball_0").exists()
+
+
+def test_the_status_of_a_plain_run_is_known_while_it_plans(calls, dataset, tmp_path, monkeypatch, capsys):
+    run, real, seen = RunFolder(tmp_path / "plain"), preparation.make_plan, []
+
+    def watched(*given):
+        seen.append({unit.name: state for unit, state in autoseg.status(run.path).units})
+        return real(*given)
+
+    monkeypatch.setattr(preparation, "make_plan", watched)
+    with pytest.raises(RunFolderError, match="They make it once the data set is checked"):
+        autoseg.status(run.path)
+    autoseg.run(dataset, run.path, config="2d", workers=1, device="cpu")
+    assert seen[0]["plan"].word == "running" and seen[0]["train-2d-fold_0"].word == "waiting" and len(seen[0]) == 9
+    assert "0 of 9 units of work are done" in on_one_line(capsys.readouterr().out)
 
 
 def test_folds_side_by_side_have_all_that_is_left(calls, asked):

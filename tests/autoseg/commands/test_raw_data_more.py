@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from autoseg.commands.raw_data import keep_fingerprint, read_and_check
+from autoseg.commands.raw_data import _bytes_in, keep_fingerprint, read_and_check
 from autoseg.run_folder.paths import RunFolder
 from tests.autoseg.dataset import build
 from tests.autoseg.preprocessing.test_align import SHAPE, SPACING, T1, T2, anatomy, contrast, displaced
@@ -48,3 +48,11 @@ def test_what_lies_apart_is_told_with_its_rotation(tmp_path: Path) -> None:
 
 def test_nothing_is_told_where_the_patient_lay_still(tmp_path: Path) -> None:
     assert told_of(tmp_path, STILL, STILL) == []
+
+
+def test_a_file_that_vanishes_while_room_is_counted_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "case").mkdir()
+    (tmp_path / "case" / "image").write_bytes(b"1234567")
+    # another process has removed it between the listing and the look at its size
+    monkeypatch.setattr("os.walk", lambda folder: [(str(folder / "case"), [], ["image", "gone"])])
+    assert _bytes_in(tmp_path) == 7

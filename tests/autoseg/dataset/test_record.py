@@ -1,13 +1,18 @@
 """The record of a data set's files, of which one may be a series in a folder of DICOM files."""
 
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from autoseg.dataset.record import content_hash, file_record, record_of
+from autoseg.dataset.read import read_dataset
+from autoseg.dataset.record import changed_by_times, content_hash, file_record, record_of
 from autoseg.dataset.table import read_table_dataset
 from tests.autoseg.dataset import build
 from tests.autoseg.image.dicom import write
+from tests.autoseg.small_dataset import make_dataset
 
 
 def two_series(folder: Path) -> Path:
@@ -56,3 +61,20 @@ def test_a_table_names_series(tmp_path: Path) -> None:
     rows[1]["T1"] = "gone?series=4"
     problem = read_table_dataset(build.write_table(tmp_path, rows)).cases[1].problems[0]
     assert "gone?series=4 does not exist" in problem
+
+
+def test_what_changed_is_seen_by_times_without_reading_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_dataset(tmp_path / "balls", 4)
+    before = record_of(read_dataset(folder))
+    monkeypatch.setattr("autoseg.dataset.record.content_hash", None)
+    assert changed_by_times(before, read_dataset(folder)) == ()
+    os.utime(folder / "imagesTr" / "ball_1_0000.nii.gz", (5, 5))
+    with (folder / "labelsTr" / "ball_2.nii.gz").open("ab") as file:
+        file.write(b"x")
+    assert changed_by_times(before, read_dataset(folder)) == ("ball_1", "ball_2")
+    for old, new in (("imagesTr/ball_3_0000", "imagesTr/ball_9_0000"), ("labelsTr/ball_3", "labelsTr/ball_9")):
+        shutil.move(folder / f"{old}.nii.gz", folder / f"{new}.nii.gz")
+    assert changed_by_times(before, read_dataset(folder)) == ("ball_1", "ball_2", "ball_3", "ball_9")
+    text = (folder / "dataset.json").read_text(encoding="utf-8")
+    (folder / "dataset.json").write_text(text.replace('"ball"', '"sphere"'), encoding="utf-8")
+    assert len(changed_by_times(before, read_dataset(folder))) == 5

@@ -12,6 +12,7 @@ from autoseg.run_folder.paths import RunFolder
 from autoseg.work.engine import Asked
 from autoseg.work.engines import ray as engine
 from autoseg.work.engines import ray_cluster
+from autoseg.work.state import State
 from autoseg.work.units import units_of
 
 REQUEST = '{"dataset": null, "configurations": ["3d"], "folds": 2, "selects": false}'
@@ -66,6 +67,13 @@ def test_cancel_asks_the_process_that_places_units_and_waits_for_it(run) -> None
     placing.join()
     assert left == tuple(unit.name for unit in units_of(run)) and len(left) == 5
     assert not (run.work / "ray.cancel").exists()
+
+
+def test_who_places_the_units_is_told_of_those_that_are_ready(run) -> None:
+    states = {unit: State("ready" if unit.name == "plan" else "waiting") for unit in units_of(run)}
+    assert engine.in_queue(run, states) == {} and engine.held(run) == ()
+    with locked(run.ray, "placing units"):
+        assert list(engine.in_queue(run, states)) == ["plan"] and len(engine.held(run)) == 5
 
 
 def test_cancel_of_a_run_that_nobody_places_asks_nobody(run) -> None:

@@ -1,6 +1,8 @@
 """What is sent, in which order, and what waits for what; Slurm is a list here."""
 
+import json
 import re
+import shlex
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +14,7 @@ from autoseg.work.engine import read_engine
 from autoseg.work.engines import slurm, slurm_commands
 from autoseg.work.engines.slurm_commands import QueuedJob
 from autoseg.work.engines.slurm_script import SlurmOptions
-from autoseg.work.request import Request, write_request
+from autoseg.work.request import Request, read_request
 from autoseg.work.state import State
 from tests.autoseg.work.engines.units_by_hand import ALL
 
@@ -59,9 +61,10 @@ def test_what_is_in_the_queue_is_not_sent_again(tmp_path: Path, sent, monkeypatc
 
 def test_a_dry_run_is_a_script_that_bash_sends(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "it's a $(touch here) $HOME `run`")
-    (run.path).mkdir()
-    script = slurm.scripts_of(run, ALL[1:], OPTIONS)
-    # stands for sbatch: notes what it was given, and prints a number
+    request = Request(dataset="/d\u00e4ta/$HOME/'x'", configurations=("3d",), folds=2, epochs=3)
+    written = {run.request: json.dumps(request.model_dump(mode="json"), indent=1), run.dataset_changed: ""}
+    script = slurm.scripts_of(run, ALL[1:], OPTIONS, written=written)
+    # stand for Slurm: sbatch notes what it was given, and prints a number
     stand_in = """sbatch() {
         n=$(cat "$at/n" 2>/dev/null || echo 10)
         echo $((n + 1)) > "$at/n"
@@ -69,9 +72,17 @@ def test_a_dry_run_is_a_script_that_bash_sends(tmp_path: Path) -> None:
         grep -e --job-name >> "$at/log"
         echo $n
     }
+    squeue() { echo "$queue"; }
     """
     bash = ["bash"]
-    subprocess.run(bash, cwd=tmp_path, input=f'at="{tmp_path}"\n{stand_in}{script}', encoding="utf-8", check=True)
+    assert not run.path.exists()
+    of_others, own = (
+        f"at={shlex.quote(str(tmp_path))}\nqueue={shlex.quote(jobs)}\n{stand_in}"
+        for jobs in (f"/other\n{run.path}/x", f"/other\n{run.path}\n/more")
+    )
+    refused = subprocess.run(bash, input=own + script, cwd=tmp_path, encoding="utf-8", capture_output=True)
+    assert refused.returncode == 1 and "has jobs in the queue" in refused.stderr and not run.path.exists()
+    subprocess.run(bash, cwd=tmp_path, input=of_others + script, encoding="utf-8", check=True)
     assert not (tmp_path / "here").exists()
     assert (tmp_path / "log").read_text(encoding="utf-8").splitlines() == [
         "--parsable",
@@ -84,6 +95,8 @@ def test_a_dry_run_is_a_script_that_bash_sends(tmp_path: Path) -> None:
     assert (run.path / "work" / "logs").is_dir()
     # `autoseg status` and `autoseg cancel` ask Slurm from then on
     assert read_engine(run) == "slurm"
+    # and what `autoseg run` writes before it sends anything
+    assert read_request(run) == request and run.dataset_changed.exists()
 
 
 def test_cancel_names_the_units_that_were_in_the_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,6 +132,5 @@ def test_jobs_that_are_ending_are_waited_for(tmp_path: Path, sent, monkeypatch: 
 
 
 def test_links_are_followed_in_jobs_where_it_was_asked_for(tmp_path: Path) -> None:
-    run = RunFolder(tmp_path)
-    write_request(run, Request(dataset="/data", follow_links=True))
-    assert slurm.scripts_of(run, ALL[1:], OPTIONS).count(" --follow-links &") == 3
+    script = slurm.scripts_of(RunFolder(tmp_path), ALL[1:], OPTIONS, written={}, follow_links=True)
+    assert script.count(" --follow-links &") == 3

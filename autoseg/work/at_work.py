@@ -1,0 +1,168 @@
+"""What is still at work of a run, on any machine and in any queue, and what another `autoseg run` must not change then.
+
+Each unit reads what was asked for when it begins. So while units wait or run, it stays as it is, and who places them
+is not forgotten.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+
+from autoseg.errors import InputError, RunFolderError
+from autoseg.names import listed
+from autoseg.plan.plan import default_configurations, read_plan
+from autoseg.run_folder.lock_holder import PATIENCE, Watch
+from autoseg.run_folder.paths import RunFolder
+from autoseg.terminal import open_console
+from autoseg.work.engine import Name, held_by_engine, read_engine, write_engine
+from autoseg.work.request import Request, read_request, write_request
+from autoseg.work.state import States, units_left
+from autoseg.work.units import units_of
+
+_FREE = frozenset({"folds", "parts", "at_once", "workers", "devices", "trust_times", "follow_links"})
+"""Fields of a request that follow from others, or that change no result."""
+
+_OPTIONS = {"dataset": "DATASET", "configurations": "--config", "selects": "--no-select"}
+"""Fields of a request whose option has another name."""
+
+NAMED = 5
+"""Units that are named in a message at most."""
+
+
+def units_at_work(run: RunFolder) -> tuple[str, ...]:
+    """Names of the units that an engine holds, or that a process does now.
+
+    Processes of other machines are watched until it is known whether they live.
+
+    Raises:
+        InputError: the engine is not at hand, so that this is not known here.
+    """
+    if not (run.request.exists() or run.plan.exists()):
+        return ()
+    asked = _read_former(run)
+    if asked is None and run.request.exists():
+        # damaged, or of another release
+        asked = Request(dataset=None)
+    states, watch = States(run, wanted=asked), Watch()
+    # a run that is done is in no queue, wherever its folder was copied to
+    held = held_by_engine(run) if read_engine(run) not in (None, "local") and units_left(run, asked) else ()
+    places = {unit.name: states.places(unit) for unit in units_of(run, asked)}
+    if any(
+        watch.living(place) is not None and not watch.was_heard(place) for of_one in places.values() for place in of_one
+    ):
+        open_console(stderr=True).print(
+            f"{run.path}: looks whether processes of other machines still live, for {PATIENCE:.0f} s at most",
+            soft_wrap=True,
+        )
+    running = [name for name, of_one in places.items() if any(map(watch.lives_for_sure, of_one))]
+    return tuple(dict.fromkeys([*held, *running]))
+
+
+def is_at_work(run: RunFolder) -> bool:
+    """Whether units wait or run, or may do so in a queue that cannot be asked on this machine."""
+    try:
+        return bool(units_at_work(run))
+    except InputError:
+        return True
+
+
+def write_down_here(run: RunFolder, request: Request, *, at_work: bool) -> None:
+    """Write down what was asked of this process, which does the units itself.
+
+    Args:
+        run: RUN folder.
+        request: what was asked for.
+        at_work: whether units wait or run, as from `is_at_work`; what they follow, and their engine, then stay.
+    """
+    if not at_work or _read_former(run) is None:
+        write_request(run, request)
+    if not at_work and read_engine(run) is not None:
+        write_engine(run, "local")
+
+
+def refuse_if_at_work(run: RunFolder, why: str) -> None:
+    """Refuse what would change the work of units that wait in a queue or run.
+
+    Args:
+        run: RUN folder.
+        why: why they would be changed, which stands before their names.
+
+    Raises:
+        RunFolderError: there are such units, or whether there are any is not known on this machine.
+    """
+    cancel = f"`autoseg cancel {shlex.quote(str(run.path))}`"
+    try:
+        there = units_at_work(run)
+    except InputError as error:
+        raise RunFolderError(
+            f"{run.path}: {why}. Whether units of it still wait or run is not known here: {error}\nGive {cancel} where "
+            f"that is at hand; if you know that none does, delete {run.engine}"
+        ) from None
+    if there:
+        raise RunFolderError(f"{run.path}: {why}, and units wait or run ({listed(there, NAMED)}); {cancel} first")
+
+
+def refuse_other_request(run: RunFolder, request: Request, engine: Name) -> None:
+    """Refuse a request that differs from the one that units now follow, or another engine than the one that has them.
+
+    Args:
+        run: RUN folder.
+        request: what is asked for now.
+        engine: engine that is asked for now; the local one may work beside any other.
+
+    Raises:
+        RunFolderError: units wait or run; the message says what differs.
+    """
+    before, recorded = _read_former(run), read_engine(run)
+    if before is None:
+        return
+    if differs := differences(run, before, request):
+        refuse_if_at_work(run, f"an earlier `autoseg run` asked for something else ({'; '.join(differs)})")
+    if engine != "local" and recorded not in (None, "local", engine):
+        refuse_if_at_work(run, f"its units were given to {recorded}, and are to be given to {engine}")
+
+
+def differences(run: RunFolder, before: Request, now: Request) -> list[str]:
+    """Say in which options two requests differ, of those that decide results.
+
+    Args:
+        run: RUN folder; with a plan, no configuration stands for the default one.
+        before: what was asked for earlier.
+        now: what is asked for now.
+    """
+    told = []
+    for field in type(now).model_fields:
+        then, value = _compared(run, before, field), _compared(run, now, field)
+        # the default follows from the data set, which is not read here
+        unknown = field == "configurations" and not run.plan.exists() and () in (then, value)
+        if field not in _FREE and then != value and not unknown:
+            option = _OPTIONS.get(field, f"--{field.replace('_', '-')}")
+            told.append(f"{option} was {_text(field, then)}, and is {_text(field, value)}")
+    return told
+
+
+def _compared(run: RunFolder, request: Request, field: str) -> object:
+    value = getattr(request, field)
+    if field == "dataset" and value is not None:
+        return os.path.realpath(value)
+    if field == "configurations" and not value and run.plan.exists():
+        return default_configurations(read_plan(run.plan))
+    return value
+
+
+def _text(field: str, value: object) -> str:
+    if field == "selects":
+        return "not given" if value else "given"
+    if value is None:
+        return "not given"
+    return " ".join(map(str, value)) if isinstance(value, Sequence) and not isinstance(value, str) else str(value)
+
+
+def _read_former(run: RunFolder) -> Request | None:
+    try:
+        return read_request(run)
+    except RunFolderError:
+        # of another release, or damaged: no unit can follow it
+        return None
