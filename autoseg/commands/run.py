@@ -119,7 +119,7 @@ def run(
         align=align,
     )
     request = request_of(
-        dataset=_told_to_others(dataset),
+        dataset=told_to_others(dataset),
         configurations=configurations,
         ct=None if ct is None else tuple(ct),
         spacing=pixel_size(spacing),
@@ -127,7 +127,7 @@ def run(
         time_budget=wanted.budget,
         memory=memory,
         device=device,
-        devices=None if devices is None else tuple(map(str, _listed(devices))),
+        devices=None if devices is None else names_of_devices(devices),
         architecture=architecture,
         workers=workers,
         threads=threads,
@@ -188,11 +188,12 @@ def run(
     return RunResults(folder, {name: report.summary for name, report in reports.items()})
 
 
-def _told_to_others(dataset: object) -> str | None:
+def told_to_others(dataset: object) -> str | None:
     """The whole path of a data set; None for a table in memory, or where bytes of the path are no text."""
     path = str(Path(dataset).absolute()) if isinstance(dataset, (str, Path)) else None
     return path if path is not None and is_text(path) else None
 
 
-def _listed(devices: Sequence[str | int] | str | int) -> Sequence[str | int]:
-    return (devices,) if isinstance(devices, str | int) else devices
+def names_of_devices(devices: Sequence[str | int] | str | int) -> tuple[str, ...]:
+    """The names of one device or several, as a person gave them."""
+    return tuple(map(str, (devices,) if isinstance(devices, str | int) else devices))

@@ -70,8 +70,9 @@ class States:
                 return State("running", holder.told, _since(last), log=log, tries=tries.count, heard=heard)
         if last is not None and last.exit not in (0, STOPPED):
             return State("failed", why=last.message or KILLED, log=log, tries=tries.count)
-        if left := [name for name in unit.waits_for if not self.is_done_by_name(name)]:
-            return State("waiting", why=f"for {_some(left)}", log=log, tries=tries.count)
+        if left := [name for name in (*unit.waits_for, *unit.after_end_of) if not self.is_done_by_name(name)]:
+            shown = f"; {self._run.study} shows what is finished" if self._is_shown(unit) else ""
+            return State("waiting", why=f"for {_some(left)}{shown}", log=log, tries=tries.count)
         return State("ready", log=log, tries=tries.count)
 
     def is_done(self, unit: Unit) -> bool:
@@ -85,6 +86,8 @@ class States:
             return (report_folder(run, reported_by(unit)) / "report.html").exists() and self._reports(unit)
         if unit.kind == "select":
             return run.selected.exists() or self._ended_well(unit)
+        if unit.kind == "study":
+            return self._is_shown(unit) and all(map(self.is_done_by_name, unit.after_end_of))
         if unit.kind == "prepare":
             return self._ended_well(unit) or self._is_prepared(prepared_by(unit)[0])
         return self._ended_well(unit)
@@ -123,6 +126,12 @@ class States:
         if not all(self._run.is_finished(name, fold) for fold in range(scope_of(self._run).folds)):
             return False
         return made_from in (None, made_from_now(self._run, unit.name))
+
+    def _is_shown(self, unit: Unit) -> bool:
+        """Whether the results of a study show every fold that is finished now; those by hand are not looked into."""
+        if unit.kind != "study" or not (self._run.study / "study.html").exists():
+            return False
+        return read_tries(self._run, unit.name).made_from in (None, made_from_now(self._run, unit.name))
 
     def _source(self, name: str) -> str:
         plan = scope_of(self._run).plan

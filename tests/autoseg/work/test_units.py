@@ -85,5 +85,8 @@ def test_a_plan_without_a_request_has_units_too(run) -> None:
 
 
 def test_a_folder_of_something_else_has_none(run) -> None:
-    with pytest.raises(RunFolderError, match="holds no plan and nothing that was asked for; `autoseg run` makes both"):
+    with pytest.raises(
+        RunFolderError,
+        match="holds no plan and nothing that was asked for; `autoseg run` and `autoseg study` make both",
+    ):
         units_of(run)

@@ -1,0 +1,260 @@
+"""A study as units of work: given to an engine by one command, done in turn, and told where a cell fails."""
+
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import autoseg
+from autoseg.commands import cli, do_unit
+from autoseg.commands.do_unit import UnitWaits
+from autoseg.commands.give_to_engine import sizes_of
+from autoseg.errors import InputError, RunFolderError
+from autoseg.files import write_text
+from autoseg.image.image import Image, write_image
+from autoseg.plan.plan import read_plan
+from autoseg.run_folder.lock import locked
+from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.splits import read_splits
+from autoseg.run_folder.time_spent import add_time, read_time_spent
+from autoseg.run_folder.timed_stage import Stage
+from autoseg.work.engine import read_engine
+from autoseg.work.request import read_request, write_request
+from autoseg.work.state import States
+from autoseg.work.study_scope import AskedGrid
+from autoseg.work.units import units_of
+from tests.autoseg.commands.stand_ins import install
+from tests.autoseg.commands.test_study import ASKED, CELLS, dataset, failing, trained
+from tests.autoseg.dataset import build
+from tests.autoseg.small_dataset import geometry
+from tests.words import on_one_line
+
+__all__ = ["dataset"]
+BUDGET = 3 * 3600.0
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    """Nobody waits for a slow file system."""
+    monkeypatch.setattr(do_unit, "SECONDS_FOR_OTHERS", 0.0)
+    monkeypatch.setattr(do_unit, "SECONDS_BETWEEN_LOOKS", 0.02)
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    calls = install(monkeypatch)
+    calls.written = []
+
+    def write_study(run, cells, *, failures, workers, threads):
+        calls.written.append(([cell.name for cell in cells], dict(failures)))
+        write_text(run.study / "study.html", "")
+        return SimpleNamespace(problems=tuple(f"{name}: {why}" for name, why in failures.items()))
+
+    monkeypatch.setitem(sys.modules, "inference.study.write", SimpleNamespace(write_study=write_study))
+    for module in ("study", "study_unit"):
+        monkeypatch.setattr(f"autoseg.commands.{module}.print_study", lambda *arguments: None)
+    return calls
+
+
+@pytest.fixture
+def slurm(monkeypatch):
+    """A stand-in for the engine."""
+    given = SimpleNamespace(submitted=[])
+    module = SimpleNamespace(
+        options_of=lambda run, asked: asked,
+        submit=lambda run, units, options: given.submitted.append([unit.name for unit in units]),
+        scripts_of=lambda run, units, options: f"a script of {len(units)} units",
+    )
+    monkeypatch.setitem(sys.modules, "autoseg.work.engines.slurm", module)
+    return given
+
+
+@pytest.fixture
+def asked(slurm, dataset, tmp_path) -> RunFolder:
+    """A STUDY folder that holds nothing but what was asked for."""
+    run = RunFolder(tmp_path / "asked")
+    assert autoseg.study(dataset, run.path, **ASKED, engine="slurm") is None
+    return run
+
+
+def work(run: RunFolder, name: str, status: int = 0) -> None:
+    assert cli.status_of(["work", str(run.path), name]) == status, name
+
+
+def words(run: RunFolder) -> dict[str, str]:
+    states = States(run)
+    return {unit.name: states.of(unit).word for unit in units_of(run)}
+
+
+def prepared(run: RunFolder) -> RunFolder:
+    for name in ("plan", "prepare-2d-0of1", "prepare-3d-0of1"):
+        work(run, name)
+    return run
+
+
+def test_one_command_gives_all_cells_to_an_engine(slurm, asked, dataset, capsys):
+    request = read_request(asked)
+    assert request is not None and request.grid == AskedGrid(sequences=("T1", "T2"), dimensions=("2d", "3d"))
+    assert (request.configurations, request.folds, request.at_once) == (tuple(CELLS), 5, 20)
+    (names,) = slurm.submitted
+    assert names[0] == "plan" and names[-1] == "study" and len(names) == 1 + 2 + 20 + 1
+    assert read_engine(asked) == "slurm" and not asked.plan.exists()
+    autoseg.study(dataset, asked.path, **ASKED, engine="slurm", dry_run=True)
+    assert "as if 20 folds were trained at once" in on_one_line(capsys.readouterr().err)
+    autoseg.study(dataset, asked.path, **ASKED, epochs=3, folds=2, engine="slurm", dry_run=True)
+    told = capsys.readouterr()
+    assert "a script of 12 units" in told.out and "trained at once" not in told.err
+
+
+def test_all_units_in_turn_are_a_study(calls, asked, dataset, tmp_path):
+    work(asked, "plan")
+    assert [unit.name for unit in units_of(asked)][1:3] == ["prepare-2d-0of1", "prepare-3d-0of1"]
+    for unit in units_of(asked)[1:]:
+        assert words(asked)[unit.name] == "ready"
+        work(asked, unit.name)
+    assert set(words(asked).values()) == {"done"}
+    by_units, calls.trained[:] = trained(calls), []
+    whole = RunFolder(tmp_path / "whole")
+    autoseg.study(dataset, whole.path, **ASKED)
+    assert by_units == trained(calls) == [(cell, fold) for cell in CELLS for fold in range(5)]
+    assert calls.written == 2 * [(CELLS, {})]
+    assert read_splits(asked.splits) == read_splits(whole.splits)
+    assert read_plan(asked.plan).changed(devices=1) == read_plan(whole.plan).changed(devices=1)
+    folders = [
+        sorted(p.relative_to(run.path) for p in (run.path / "preprocessed").glob("*/*")) for run in (asked, whole)
+    ]
+    assert folders[0] == folders[1] and {p.parts[1] for p in folders[0]} == {"2d", "3d"}
+    # the command of one machine leaves the same behind
+    assert words(whole) == dict.fromkeys(words(asked), "done")
+    work(asked, "study")
+    assert len(calls.written) == 2, "what is done is left as it is"
+
+
+@pytest.mark.parametrize(("error", "status"), [(RunFolderError("no such case"), 2), (RuntimeError("no memory"), None)])
+def test_a_cell_that_fails_is_told_with_the_results_of_the_others(
+    calls, asked, dataset, monkeypatch, error, status, slurm
+):
+    prepared(asked)
+    with monkeypatch.context() as patch:
+        failing(patch, "T1.3d", error)
+        for unit in [unit for unit in units_of(asked) if unit.kind == "train"]:
+            try:
+                found = cli.status_of(["work", str(asked.path), unit.name, "--log", f"/logs/{unit.name}.log"])
+            except RuntimeError:
+                found = None
+            assert found == (status if unit.name == "train-T1.3d-fold_1" else 0)
+        work(asked, "study")
+    why = f"fold 1: {error} (what it printed: /logs/train-T1.3d-fold_1.log)"
+    assert calls.written == [(CELLS, {"T1.3d": why})]
+    assert len(calls.trained) == 19
+    # the same command gives both to the engine again
+    assert {name: word for name, word in words(asked).items() if word != "done"} == {
+        "train-T1.3d-fold_1": "failed",
+        "study": "waiting",
+    }
+    slurm.submitted.clear()
+    autoseg.study(dataset, asked.path, **ASKED, engine="slurm")
+    assert slurm.submitted == [["train-T1.3d-fold_1", "study"]]
+    work(asked, "train-T1.3d-fold_1")
+    work(asked, "study")
+    assert calls.written[1:] == [(CELLS, {})] and set(words(asked).values()) == {"done"}
+
+
+def test_cells_whose_cases_cannot_be_prepared_are_told_so(calls, asked, monkeypatch):
+    for name in ("plan", "prepare-2d-0of1"):
+        work(asked, name)
+
+    def fails(*_, **__):
+        raise InputError("the disk is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("planner.preprocess_part.preprocess_part", fails)
+        work(asked, "prepare-3d-0of1", 2)
+    for cell in ("T1.2d", "T2.2d"):
+        for fold in range(5):
+            work(asked, f"train-{cell}-fold_{fold}")
+    work(asked, "study")
+    ((_, failures),) = calls.written
+    assert set(failures) == {"T1.3d", "T2.3d"}
+    assert failures["T1.3d"].startswith("fold 0: not begun, since prepare-3d-0of1 failed: the disk is gone; fold 1: ")
+
+
+def test_results_are_written_while_trainings_are_not_begun_and_that_is_no_success(calls, asked):
+    prepared(asked)
+    for fold in range(5):
+        work(asked, f"train-T1.2d-fold_{fold}")
+    with pytest.raises(UnitWaits, match=r"shows what is finished; it waits for train-T1\.3d-fold_0, .* and 5 more"):
+        do_unit.do_unit(asked, "study")
+    ((_, failures),) = calls.written
+    assert failures["T2.2d"] == "; ".join(f"fold {fold}: not begun" for fold in range(5))
+
+
+def test_results_wait_for_a_training_that_runs(calls, asked):
+    prepared(asked)
+    with locked(asked.fold("T2.3d", 4), "training"), pytest.raises(UnitWaits, match=r"waits for train-T2\.3d-fold_4"):
+        do_unit.do_unit(asked, "study", patience=0.05)
+    assert not calls.written
+
+
+def test_the_time_is_shared_by_all_folds_and_counts_the_preparation(calls, asked):
+    prepared(asked)
+    request = read_request(asked)
+    assert request is not None and "preprocess 2d" in read_time_spent(asked).seconds
+
+    def seconds_of_next(fold: int, at_once: int) -> float:
+        write_request(asked, request.changed(at_once=at_once))
+        work(asked, f"train-T1.2d-fold_{fold}")
+        return calls.trained[-1][2]["seconds_from_now"]
+
+    # one round, so that each has nearly all; and twenty in turn
+    assert 0.9 * BUDGET < seconds_of_next(0, 20) < BUDGET
+    assert 0.9 * BUDGET / 19 < seconds_of_next(1, 1) < BUDGET / 19
+    # the cells of 2d and 2.5d read what was prepared for `2d`, which is no cell
+    add_time(asked, Stage("preprocess", "2d"), BUDGET / 2)
+    assert 0.4 * BUDGET < seconds_of_next(2, 20) < 0.5 * BUDGET
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"sequences": ["T1+FLAIR"]}, "FLAIR"),
+        ({"dimensions": ["4d"]}, "--dimensions 4d"),
+        ({"replan": True}, "--replan: is for --engine local"),
+        ({"devices": ["cpu", "cpu"]}, "--devices: names devices of this machine"),
+        ({"retries": 2, "engine": "local"}, "--retries: is for --engine slurm and ray alone"),
+    ],
+)
+def test_options_are_checked_before_anything_is_written(slurm, dataset, tmp_path, options, told):
+    with pytest.raises(InputError, match=told):
+        autoseg.study(dataset, tmp_path / "study", **({**ASKED, "engine": "slurm"} | options))
+    assert not (tmp_path / "study").exists() and not slurm.submitted
+
+
+def test_more_cells_or_other_folds_than_planned_are_refused(calls, slurm, dataset, tmp_path):
+    autoseg.study(dataset, tmp_path / "study", **ASKED)
+    for options, told in (({"sequences": ["T1+T2"]}, r"T1\+T2\.2d"), ({"folds": 3}, "5 folds, not 3")):
+        with pytest.raises(RunFolderError, match=told):
+            autoseg.study(dataset, tmp_path / "study", **({**ASKED, "engine": "slurm"} | options))
+    assert not slurm.submitted
+
+
+def test_images_of_one_slice_have_cells_of_2d_alone(tmp_path):
+    rows = [{"case": f"c{i}", "T1": f"{i}.nii.gz", "label": f"{i}_l.nii.gz"} for i in range(3)]
+    for row in rows:
+        for file in (row["T1"], row["label"]):
+            write_image(tmp_path / "data" / file, Image(np.ones((1, 1, 8, 8), np.uint8), geometry((1, 8, 8))))
+    build.write_table(tmp_path / "data", rows)
+    sizes = sizes_of(RunFolder(tmp_path / "run"), tmp_path / "data", (), grid=AskedGrid(sequences=("T1",)), folds=2)
+    assert (sizes.configurations, sizes.folds) == (("T1.2d",), 2)
+
+
+def test_status_and_cancel_know_a_study(calls, dataset, tmp_path, capsys):
+    study = tmp_path / "study"
+    autoseg.study(dataset, study, **ASKED)
+    capsys.readouterr()
+    found = autoseg.status(study)
+    assert len(found.units) == 24 and {state.word for _, state in found.units} == {"done"}
+    assert "24 of 24 units of work are done" in on_one_line(capsys.readouterr().out)
+    autoseg.cancel(study)
+    assert "No process works on this run." in capsys.readouterr().out
