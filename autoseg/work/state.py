@@ -17,7 +17,7 @@ from autoseg.run_folder.report_folder import report_folder
 from autoseg.run_folder.splits import cases_of, read_splits
 from autoseg.work.tries import STOPPED, Try, made_from_now, read_tries
 from autoseg.work.unit import Unit
-from autoseg.work.units import prepared_by, reported_by, scope_of, trained_in, units_of
+from autoseg.work.units import Scope, prepared_by, reported_by, scope_of, trained_in, units_of
 
 KILLED = "its process ended without a word: it was killed, or its machine was switched off"
 
@@ -117,13 +117,17 @@ class States:
         return made_from is not None and made_from == self._made_from
 
     @cached_property
+    def _scope(self) -> Scope:
+        return scope_of(self._run)
+
+    @cached_property
     def _made_from(self) -> str | None:
         return made_from_now(self._run, "")
 
     def _reports(self, unit: Unit) -> bool:
         """Whether all folds are finished, and the report shows their results; one by hand is not looked into."""
         name, made_from = reported_by(unit), read_tries(self._run, unit.name).made_from
-        if not all(self._run.is_finished(name, fold) for fold in range(scope_of(self._run).folds)):
+        if not all(self._run.is_finished(name, fold) for fold in range(self._scope.folds)):
             return False
         return made_from in (None, made_from_now(self._run, unit.name))
 
@@ -134,7 +138,7 @@ class States:
         return read_tries(self._run, unit.name).made_from in (None, made_from_now(self._run, unit.name))
 
     def _source(self, name: str) -> str:
-        plan = scope_of(self._run).plan
+        plan = self._scope.plan
         return name if plan is None or name not in plan.configurations else plan.preprocessed_as(name)
 
     def _is_prepared(self, name: str) -> bool:
@@ -146,7 +150,7 @@ class States:
     def _looks_prepared(self, name: str) -> bool:
         from planner.preprocess import follows_plan
 
-        plan = scope_of(self._run).plan
+        plan = self._scope.plan
         if plan is None or name not in plan.configurations or not self._run.splits.exists():
             return False
         folders = (self._run.case(plan.preprocessed_as(name), case) for case in cases_of(read_splits(self._run.splits)))

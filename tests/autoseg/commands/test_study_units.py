@@ -25,12 +25,14 @@ from autoseg.work.state import States
 from autoseg.work.study_scope import AskedGrid
 from autoseg.work.units import units_of
 from tests.autoseg.commands.stand_ins import install
-from tests.autoseg.commands.test_study import ASKED, CELLS, dataset, failing, trained
+from tests.autoseg.commands.test_study import ASKED as OF_ALL_FOLDS
+from tests.autoseg.commands.test_study import CELLS, dataset, failing, trained
 from tests.autoseg.dataset import build
 from tests.autoseg.small_dataset import geometry
 from tests.words import on_one_line
 
 __all__ = ["dataset"]
+ASKED = OF_ALL_FOLDS | {"folds": 2}
 BUDGET = 3 * 3600.0
 
 
@@ -96,13 +98,13 @@ def prepared(run: RunFolder) -> RunFolder:
 def test_one_command_gives_all_cells_to_an_engine(slurm, asked, dataset, capsys):
     request = read_request(asked)
     assert request is not None and request.grid == AskedGrid(sequences=("T1", "T2"), dimensions=("2d", "3d"))
-    assert (request.configurations, request.folds, request.at_once) == (tuple(CELLS), 5, 20)
+    assert (request.configurations, request.folds, request.at_once) == (tuple(CELLS), 2, 8)
     (names,) = slurm.submitted
-    assert names[0] == "plan" and names[-1] == "study" and len(names) == 1 + 2 + 20 + 1
+    assert names[0] == "plan" and names[-1] == "study" and len(names) == 1 + 2 + 8 + 1
     assert read_engine(asked) == "slurm" and not asked.plan.exists()
     autoseg.study(dataset, asked.path, **ASKED, engine="slurm", dry_run=True)
-    assert "as if 20 folds were trained at once" in on_one_line(capsys.readouterr().err)
-    autoseg.study(dataset, asked.path, **ASKED, epochs=3, folds=2, engine="slurm", dry_run=True)
+    assert "as if 8 folds were trained at once" in on_one_line(capsys.readouterr().err)
+    autoseg.study(dataset, asked.path, **ASKED, epochs=3, engine="slurm", dry_run=True)
     told = capsys.readouterr()
     assert "a script of 12 units" in told.out and "trained at once" not in told.err
 
@@ -110,14 +112,14 @@ def test_one_command_gives_all_cells_to_an_engine(slurm, asked, dataset, capsys)
 def test_all_units_in_turn_are_a_study(calls, asked, dataset, tmp_path):
     work(asked, "plan")
     assert [unit.name for unit in units_of(asked)][1:3] == ["prepare-2d-0of1", "prepare-3d-0of1"]
+    assert words(asked)["prepare-3d-0of1"] == "ready" and words(asked)["study"] == "waiting"
     for unit in units_of(asked)[1:]:
-        assert words(asked)[unit.name] == "ready"
         work(asked, unit.name)
     assert set(words(asked).values()) == {"done"}
     by_units, calls.trained[:] = trained(calls), []
     whole = RunFolder(tmp_path / "whole")
     autoseg.study(dataset, whole.path, **ASKED)
-    assert by_units == trained(calls) == [(cell, fold) for cell in CELLS for fold in range(5)]
+    assert by_units == trained(calls) == [(cell, fold) for cell in CELLS for fold in range(2)]
     assert calls.written == 2 * [(CELLS, {})]
     assert read_splits(asked.splits) == read_splits(whole.splits)
     assert read_plan(asked.plan).changed(devices=1) == read_plan(whole.plan).changed(devices=1)
@@ -147,7 +149,7 @@ def test_a_cell_that_fails_is_told_with_the_results_of_the_others(
         work(asked, "study")
     why = f"fold 1: {error} (what it printed: /logs/train-T1.3d-fold_1.log)"
     assert calls.written == [(CELLS, {"T1.3d": why})]
-    assert len(calls.trained) == 19
+    assert len(calls.trained) == 7
     # the same command gives both to the engine again
     assert {name: word for name, word in words(asked).items() if word != "done"} == {
         "train-T1.3d-fold_1": "failed",
@@ -172,7 +174,7 @@ def test_cells_whose_cases_cannot_be_prepared_are_told_so(calls, asked, monkeypa
         patch.setattr("planner.preprocess_part.preprocess_part", fails)
         work(asked, "prepare-3d-0of1", 2)
     for cell in ("T1.2d", "T2.2d"):
-        for fold in range(5):
+        for fold in range(2):
             work(asked, f"train-{cell}-fold_{fold}")
     work(asked, "study")
     ((_, failures),) = calls.written
@@ -182,17 +184,16 @@ def test_cells_whose_cases_cannot_be_prepared_are_told_so(calls, asked, monkeypa
 
 def test_results_are_written_while_trainings_are_not_begun_and_that_is_no_success(calls, asked):
     prepared(asked)
-    for fold in range(5):
-        work(asked, f"train-T1.2d-fold_{fold}")
-    with pytest.raises(UnitWaits, match=r"shows what is finished; it waits for train-T1\.3d-fold_0, .* and 5 more"):
+    work(asked, "train-T1.2d-fold_0")
+    with pytest.raises(UnitWaits, match=r"shows what is finished; it waits for train-T1\.2d-fold_1, train-T1\.3d-fold_0"):
         do_unit.do_unit(asked, "study")
     ((_, failures),) = calls.written
-    assert failures["T2.2d"] == "; ".join(f"fold {fold}: not begun" for fold in range(5))
+    assert failures["T2.2d"] == "fold 0: not begun; fold 1: not begun"
 
 
 def test_results_wait_for_a_training_that_runs(calls, asked):
     prepared(asked)
-    with locked(asked.fold("T2.3d", 4), "training"), pytest.raises(UnitWaits, match=r"waits for train-T2\.3d-fold_4"):
+    with locked(asked.fold("T2.3d", 1), "training"), pytest.raises(UnitWaits, match=r"waits for train-T2\.3d-fold_1"):
         do_unit.do_unit(asked, "study", patience=0.05)
     assert not calls.written
 
@@ -202,17 +203,17 @@ def test_the_time_is_shared_by_all_folds_and_counts_the_preparation(calls, asked
     request = read_request(asked)
     assert request is not None and "preprocess 2d" in read_time_spent(asked).seconds
 
-    def seconds_of_next(fold: int, at_once: int) -> float:
+    def seconds_of_next(unit: str, at_once: int) -> float:
         write_request(asked, request.changed(at_once=at_once))
-        work(asked, f"train-T1.2d-fold_{fold}")
+        work(asked, unit)
         return calls.trained[-1][2]["seconds_from_now"]
 
-    # one round, so that each has nearly all; and twenty in turn
-    assert 0.9 * BUDGET < seconds_of_next(0, 20) < BUDGET
-    assert 0.9 * BUDGET / 19 < seconds_of_next(1, 1) < BUDGET / 19
-    # the cells of 2d and 2.5d read what was prepared for `2d`, which is no cell
+    # one round, so that each has nearly all; and the other seven in turn
+    assert 0.9 * BUDGET < seconds_of_next("train-T1.2d-fold_0", 8) < BUDGET
+    assert 0.9 * BUDGET / 7 < seconds_of_next("train-T1.2d-fold_1", 1) < BUDGET / 7
+    # cells read what was prepared for `2d`, which is no cell
     add_time(asked, Stage("preprocess", "2d"), BUDGET / 2)
-    assert 0.4 * BUDGET < seconds_of_next(2, 20) < 0.5 * BUDGET
+    assert 0.4 * BUDGET < seconds_of_next("train-T1.3d-fold_0", 8) < 0.5 * BUDGET
 
 
 @pytest.mark.parametrize(
@@ -233,7 +234,7 @@ def test_options_are_checked_before_anything_is_written(slurm, dataset, tmp_path
 
 def test_more_cells_or_other_folds_than_planned_are_refused(calls, slurm, dataset, tmp_path):
     autoseg.study(dataset, tmp_path / "study", **ASKED)
-    for options, told in (({"sequences": ["T1+T2"]}, r"T1\+T2\.2d"), ({"folds": 3}, "5 folds, not 3")):
+    for options, told in (({"sequences": ["T1+T2"]}, r"T1\+T2\.2d"), ({"folds": 3}, "2 folds, not 3")):
         with pytest.raises(RunFolderError, match=told):
             autoseg.study(dataset, tmp_path / "study", **({**ASKED, "engine": "slurm"} | options))
     assert not slurm.submitted
@@ -254,7 +255,7 @@ def test_status_and_cancel_know_a_study(calls, dataset, tmp_path, capsys):
     autoseg.study(dataset, study, **ASKED)
     capsys.readouterr()
     found = autoseg.status(study)
-    assert len(found.units) == 24 and {state.word for _, state in found.units} == {"done"}
-    assert "24 of 24 units of work are done" in on_one_line(capsys.readouterr().out)
+    assert len(found.units) == 12 and {state.word for _, state in found.units} == {"done"}
+    assert "12 of 12 units of work are done" in on_one_line(capsys.readouterr().out)
     autoseg.cancel(study)
     assert "No process works on this run." in capsys.readouterr().out
