@@ -180,7 +180,7 @@ def _plan(run: RunFolder, scope: Scope) -> None:
         () if scope.of_study else request.configurations,
         ct=request.ct,
         spacing=request.spacing,
-        grid=request.grid and request.grid.grid,
+        grid=None if request.grid is None else request.grid.grid,
         folds=request.folds if scope.of_study else None,
         plan_only=True,
         workers=request.workers,

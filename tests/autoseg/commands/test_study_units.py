@@ -1,5 +1,6 @@
 """A study as units of work: given to an engine by one command, done in turn, and told where a cell fails."""
 
+import shutil
 import sys
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ from autoseg.commands import cli, do_unit
 from autoseg.commands.do_unit import UnitWaits
 from autoseg.commands.give_to_engine import sizes_of
 from autoseg.errors import InputError, RunFolderError
-from autoseg.files import write_text
+from autoseg.files import discard, write_text
 from autoseg.image.image import Image, write_image
 from autoseg.plan.plan import read_plan
 from autoseg.run_folder.lock import locked
@@ -19,11 +20,11 @@ from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
 from autoseg.run_folder.time_spent import add_time, read_time_spent
 from autoseg.run_folder.timed_stage import Stage
-from autoseg.work.engine import read_engine
+from autoseg.work.engine import read_engine, write_engine
 from autoseg.work.request import read_request, write_request
 from autoseg.work.state import States
 from autoseg.work.study_scope import AskedGrid
-from autoseg.work.units import units_of
+from autoseg.work.units import trained_in, units_of
 from tests.autoseg.commands.stand_ins import install
 from tests.autoseg.commands.test_study import ASKED as OF_ALL_FOLDS
 from tests.autoseg.commands.test_study import CELLS, dataset, failing, trained
@@ -59,17 +60,22 @@ def calls(monkeypatch):
     return calls
 
 
-@pytest.fixture
-def slurm(monkeypatch):
-    """A stand-in for the engine."""
-    given = SimpleNamespace(submitted=[])
-    module = SimpleNamespace(
+def stand_in_for_slurm() -> SimpleNamespace:
+    """An engine that writes down what it is given."""
+    submitted: list[list[str]] = []
+    return SimpleNamespace(
+        submitted=submitted,
         options_of=lambda run, asked: asked,
-        submit=lambda run, units, options: given.submitted.append([unit.name for unit in units]),
+        submit=lambda run, units, options: submitted.append([unit.name for unit in units]),
         scripts_of=lambda run, units, options: f"a script of {len(units)} units",
     )
-    monkeypatch.setitem(sys.modules, "autoseg.work.engines.slurm", module)
-    return given
+
+
+@pytest.fixture
+def slurm(monkeypatch):
+    engine = stand_in_for_slurm()
+    monkeypatch.setitem(sys.modules, "autoseg.work.engines.slurm", engine)
+    return engine
 
 
 @pytest.fixture
@@ -89,10 +95,31 @@ def words(run: RunFolder) -> dict[str, str]:
     return {unit.name: states.of(unit).word for unit in units_of(run)}
 
 
-def prepared(run: RunFolder) -> RunFolder:
-    for name in ("plan", "prepare-2d-0of1", "prepare-3d-0of1"):
-        work(run, name)
-    return run
+@pytest.fixture(scope="module")
+def prepared_once(dataset, tmp_path_factory):
+    """A study that was given to an engine, planned and prepared, made once."""
+    path = tmp_path_factory.mktemp("prepared") / "study"
+    with pytest.MonkeyPatch.context() as patch:
+        install(patch)
+        patch.setitem(sys.modules, "autoseg.work.engines.slurm", stand_in_for_slurm())
+        autoseg.study(dataset, path, **ASKED, engine="slurm")
+        for name in ("plan", "prepare-2d-0of1", "prepare-3d-0of1"):
+            assert cli.status_of(["work", str(path), name]) == 0
+    return path
+
+
+@pytest.fixture
+def prepared(prepared_once, tmp_path) -> RunFolder:
+    """A copy of it that the test may change."""
+    shutil.copytree(prepared_once, tmp_path / "study")
+    return RunFolder(tmp_path / "study")
+
+
+def train(run: RunFolder, *, but: str = "none") -> None:
+    """Train all folds of all cells by hand, but those whose units' names begin so."""
+    for unit in units_of(run):
+        if unit.kind == "train" and not unit.name.startswith(but):
+            sys.modules["trainer.fold"].train_fold(run, *trained_in(unit))
 
 
 def test_one_command_gives_all_cells_to_an_engine(slurm, asked, dataset, capsys):
@@ -133,86 +160,75 @@ def test_all_units_in_turn_are_a_study(calls, asked, dataset, tmp_path):
     assert len(calls.written) == 2, "what is done is left as it is"
 
 
-@pytest.mark.parametrize(("error", "status"), [(RunFolderError("no such case"), 2), (RuntimeError("no memory"), None)])
-def test_a_cell_that_fails_is_told_with_the_results_of_the_others(
-    calls, asked, dataset, monkeypatch, error, status, slurm
-):
-    prepared(asked)
+def test_a_cell_that_fails_is_told_with_the_results_of_the_others(calls, prepared, dataset, monkeypatch, slurm):
+    train(prepared, but="train-T1.3d-fold_1")
     with monkeypatch.context() as patch:
-        failing(patch, "T1.3d", error)
-        for unit in [unit for unit in units_of(asked) if unit.kind == "train"]:
-            try:
-                found = cli.status_of(["work", str(asked.path), unit.name, "--log", f"/logs/{unit.name}.log"])
-            except RuntimeError:
-                found = None
-            assert found == (status if unit.name == "train-T1.3d-fold_1" else 0)
-        work(asked, "study")
-    why = f"fold 1: {error} (what it printed: /logs/train-T1.3d-fold_1.log)"
-    assert calls.written == [(CELLS, {"T1.3d": why})]
-    assert len(calls.trained) == 7
+        failing(patch, "T1.3d", RunFolderError("no such case"))
+        unit, log = "train-T1.3d-fold_1", "/logs/train-T1.3d-fold_1.log"
+        assert cli.status_of(["work", str(prepared.path), unit, "--log", log]) == 2
+        work(prepared, "study")
+    assert calls.written == [(CELLS, {"T1.3d": f"fold 1: no such case (what it printed: {log})"})]
     # the same command gives both to the engine again
-    assert {name: word for name, word in words(asked).items() if word != "done"} == {
-        "train-T1.3d-fold_1": "failed",
-        "study": "waiting",
-    }
-    slurm.submitted.clear()
-    autoseg.study(dataset, asked.path, **ASKED, engine="slurm")
-    assert slurm.submitted == [["train-T1.3d-fold_1", "study"]]
-    work(asked, "train-T1.3d-fold_1")
-    work(asked, "study")
-    assert calls.written[1:] == [(CELLS, {})] and set(words(asked).values()) == {"done"}
+    left = {name: word for name, word in words(prepared).items() if word != "done"}
+    assert left == {unit: "failed", "study": "waiting"}
+    autoseg.study(dataset, prepared.path, **ASKED, engine="slurm")
+    assert slurm.submitted == [[unit, "study"]]
+    work(prepared, unit)
+    work(prepared, "study")
+    assert calls.written[1:] == [(CELLS, {})] and set(words(prepared).values()) == {"done"}
 
 
-def test_cells_whose_cases_cannot_be_prepared_are_told_so(calls, asked, monkeypatch):
-    for name in ("plan", "prepare-2d-0of1"):
-        work(asked, name)
+def test_cells_whose_cases_cannot_be_prepared_are_told_so(calls, prepared, monkeypatch):
+    discard(prepared.preprocessed("3d") / "ball_2")
+    prepared.tries("prepare-3d-0of1").unlink()
 
     def fails(*_, **__):
         raise InputError("the disk is gone")
 
-    with monkeypatch.context() as patch:
-        patch.setattr("planner.preprocess_part.preprocess_part", fails)
-        work(asked, "prepare-3d-0of1", 2)
-    for cell in ("T1.2d", "T2.2d"):
-        for fold in range(2):
-            work(asked, f"train-{cell}-fold_{fold}")
-    work(asked, "study")
+    monkeypatch.setattr("planner.preprocess_part.preprocess_part", fails)
+    work(prepared, "prepare-3d-0of1", 2)
+    for fold in range(2):
+        for cell in ("T1.2d", "T2.2d"):
+            sys.modules["trainer.fold"].train_fold(prepared, cell, fold)
+    work(prepared, "study")
     ((_, failures),) = calls.written
     assert set(failures) == {"T1.3d", "T2.3d"}
     assert failures["T1.3d"].startswith("fold 0: not begun, since prepare-3d-0of1 failed: the disk is gone; fold 1: ")
 
 
-def test_results_are_written_while_trainings_are_not_begun_and_that_is_no_success(calls, asked):
-    prepared(asked)
-    work(asked, "train-T1.2d-fold_0")
-    with pytest.raises(UnitWaits, match=r"shows what is finished; it waits for train-T1\.2d-fold_1, train-T1\.3d-fold_0"):
-        do_unit.do_unit(asked, "study")
+def test_results_are_written_while_trainings_are_not_begun_and_that_is_no_success(calls, prepared):
+    work(prepared, "train-T1.2d-fold_0")
+    with pytest.raises(
+        UnitWaits, match=r"shows what is finished; it waits for train-T1\.2d-fold_1, train-T1\.3d-fold_0"
+    ):
+        do_unit.do_unit(prepared, "study")
     ((_, failures),) = calls.written
     assert failures["T2.2d"] == "fold 0: not begun; fold 1: not begun"
 
 
-def test_results_wait_for_a_training_that_runs(calls, asked):
-    prepared(asked)
-    with locked(asked.fold("T2.3d", 1), "training"), pytest.raises(UnitWaits, match=r"waits for train-T2\.3d-fold_1"):
-        do_unit.do_unit(asked, "study", patience=0.05)
+def test_results_wait_for_a_training_that_runs(calls, prepared):
+    with (
+        locked(prepared.fold("T2.3d", 1), "training"),
+        pytest.raises(UnitWaits, match=r"waits for train-T2\.3d-fold_1"),
+    ):
+        do_unit.do_unit(prepared, "study", patience=0.05)
     assert not calls.written
 
 
-def test_the_time_is_shared_by_all_folds_and_counts_the_preparation(calls, asked):
-    prepared(asked)
-    request = read_request(asked)
-    assert request is not None and "preprocess 2d" in read_time_spent(asked).seconds
+def test_the_time_is_shared_by_all_folds_and_counts_the_preparation(calls, prepared):
+    request = read_request(prepared)
+    assert request is not None and "preprocess 2d" in read_time_spent(prepared).seconds
 
     def seconds_of_next(unit: str, at_once: int) -> float:
-        write_request(asked, request.changed(at_once=at_once))
-        work(asked, unit)
+        write_request(prepared, request.changed(at_once=at_once))
+        work(prepared, unit)
         return calls.trained[-1][2]["seconds_from_now"]
 
     # one round, so that each has nearly all; and the other seven in turn
     assert 0.9 * BUDGET < seconds_of_next("train-T1.2d-fold_0", 8) < BUDGET
     assert 0.9 * BUDGET / 7 < seconds_of_next("train-T1.2d-fold_1", 1) < BUDGET / 7
     # cells read what was prepared for `2d`, which is no cell
-    add_time(asked, Stage("preprocess", "2d"), BUDGET / 2)
+    add_time(prepared, Stage("preprocess", "2d"), BUDGET / 2)
     assert 0.4 * BUDGET < seconds_of_next("train-T1.3d-fold_0", 8) < 0.5 * BUDGET
 
 
@@ -232,11 +248,10 @@ def test_options_are_checked_before_anything_is_written(slurm, dataset, tmp_path
     assert not (tmp_path / "study").exists() and not slurm.submitted
 
 
-def test_more_cells_or_other_folds_than_planned_are_refused(calls, slurm, dataset, tmp_path):
-    autoseg.study(dataset, tmp_path / "study", **ASKED)
+def test_more_cells_or_other_folds_than_planned_are_refused(calls, slurm, dataset, prepared):
     for options, told in (({"sequences": ["T1+T2"]}, r"T1\+T2\.2d"), ({"folds": 3}, "2 folds, not 3")):
         with pytest.raises(RunFolderError, match=told):
-            autoseg.study(dataset, tmp_path / "study", **({**ASKED, "engine": "slurm"} | options))
+            autoseg.study(dataset, prepared.path, **({**ASKED, "engine": "slurm"} | options))
     assert not slurm.submitted
 
 
@@ -250,12 +265,12 @@ def test_images_of_one_slice_have_cells_of_2d_alone(tmp_path):
     assert (sizes.configurations, sizes.folds) == (("T1.2d",), 2)
 
 
-def test_status_and_cancel_know_a_study(calls, dataset, tmp_path, capsys):
-    study = tmp_path / "study"
-    autoseg.study(dataset, study, **ASKED)
-    capsys.readouterr()
-    found = autoseg.status(study)
-    assert len(found.units) == 12 and {state.word for _, state in found.units} == {"done"}
-    assert "12 of 12 units of work are done" in on_one_line(capsys.readouterr().out)
-    autoseg.cancel(study)
+def test_status_and_cancel_know_a_study_that_is_not_in_a_queue(calls, prepared, capsys):
+    # as after the command of one machine
+    write_engine(prepared, "local")
+    train(prepared)
+    found = autoseg.status(prepared.path)
+    assert {unit.name for unit, state in found.units if state.word != "done"} == {"study"}
+    assert "11 of 12 units of work are done" in on_one_line(capsys.readouterr().out)
+    autoseg.cancel(prepared.path)
     assert "No process works on this run." in capsys.readouterr().out
