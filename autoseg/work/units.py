@@ -79,7 +79,7 @@ def scope_of(run: RunFolder) -> Scope:
     of_study = asked.grid is not None or (request is None and plan is not None and cells_in(plan) != ())
     if of_study and plan is not None:
         names = tuple(cell.name for cell in cells_of(asked.grid, plan))
-    if not names:
+    if not names and not of_study:
         trained = run.configurations_with_models() if request is None and plan is not None else ()
         known = tuple(name for name in trained if plan is not None and name in plan.configurations)
         names = known or (DEFAULT_CONFIGURATIONS if plan is None else default_configurations(plan))

@@ -77,6 +77,11 @@ def test_before_the_plan_each_dimension_is_prepared_and_every_fold_is_counted(ru
     assert names(run, "train") == [f"train-{cell}-fold_{fold}" for cell in CELLS for fold in range(3)]
 
 
+def test_cells_that_nobody_wrote_down_are_known_with_the_plan(run) -> None:
+    write_request(run, Request(dataset="/d", grid=ASKED, selects=False))
+    assert [unit.name for unit in units_of(run)] == ["plan", "study"]
+
+
 def test_cells_that_share_cases_wait_for_one_preparation(planned) -> None:
     assert names(planned, "prepare") == [f"prepare-{name}-{part}of2" for name in ("2d", "3d") for part in range(2)]
     units = {unit.name: unit for unit in units_of(planned)}
