@@ -1,5 +1,7 @@
 """The study in seconds: a table with a sequence missing, two sets of sequences in 2D and 2.5D, and on from a stop."""
 
+import shutil
+
 import pandas as pd
 import pytest
 
@@ -66,15 +68,17 @@ def test_a_study_from_a_table_to_its_page(dataset, tmp_path, monkeypatch):
     assert {cell: run.weights(cell, 0).stat().st_mtime_ns for cell in CELLS} == before
     assert weights.read_bytes() == learned, "the fold that was lost is learned anew to the same bits"
 
-    # the same unit by unit, as an engine does it
+    # a cell of the same study unit by unit, as an engine does it; the others are taken over
     by_units = RunFolder(tmp_path / "by_units")
     write_splits(by_units.splits, splits)
     write_request(by_units, Request(dataset=str(dataset), grid=AskedGrid(**asked), selects=False, parts=2, **fixed))
     assert cli.status_of(["work", str(by_units.path), "plan"]) == 0
+    for cell in CELLS[:-1]:
+        for folder in (RunFolder.models, RunFolder.cross_validation):
+            shutil.copytree(folder(run, cell), folder(by_units, cell))
     for unit in units_of(by_units)[1:]:
         assert cli.status_of(["work", str(by_units.path), unit.name]) == 0
-    for cell in CELLS:
-        for fold in range(2):
-            assert by_units.weights(cell, fold).read_bytes() == run.weights(cell, fold).read_bytes(), (cell, fold)
+    for fold in range(2):
+        assert by_units.weights(CELLS[-1], fold).read_bytes() == run.weights(CELLS[-1], fold).read_bytes(), fold
     results = (by_units.study / "results.csv").read_bytes()
     assert results == (run.study / "results.csv").read_bytes()
