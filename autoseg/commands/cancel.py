@@ -13,7 +13,7 @@ from autoseg.work.units import units_of
 
 @command
 def cancel(run: AnyRun, *, follow_links: FollowLinks = False) -> None:
-    """Stop what `autoseg run` gave to an engine; what is finished is kept.
+    """Stop what `autoseg run` or `autoseg study` gave to an engine; what is finished is kept.
 
     Of processes that no engine began, this tells how to stop them.
 
@@ -25,7 +25,7 @@ def cancel(run: AnyRun, *, follow_links: FollowLinks = False) -> None:
     taken_back = cancel_units(folder)
     if taken_back is not None:
         told = f"Taken back: {', '.join(taken_back)}" if taken_back else "Nothing was left to take back"
-        console.print(f"{told}. `autoseg run` with the same options goes on.", soft_wrap=True)
+        console.print(f"{told}. The same command goes on.", soft_wrap=True)
     states, others = States(folder), [unit for unit in units_of(folder) if unit.name not in (taken_back or ())]
     running = [(unit.name, state) for unit in others if (state := states.of(unit)).word == "running"]
     if not running and taken_back is None:

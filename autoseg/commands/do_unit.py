@@ -16,6 +16,7 @@ from autoseg.commands.plan_options import PlanOptions
 from autoseg.commands.printed_results import ReportTime, report_if_finished, show_report
 from autoseg.errors import AutosegError, InputError, LockTakenOver
 from autoseg.machine.cores import available_cores
+from autoseg.names import listed
 from autoseg.plan.plan import Plan, read_plan
 from autoseg.plan.time_shares import queues_of
 from autoseg.run_folder.dataset_record import read_record
@@ -30,7 +31,17 @@ from autoseg.work.request import Request
 from autoseg.work.state import States
 from autoseg.work.tries import tried
 from autoseg.work.unit import Unit
-from autoseg.work.units import Scope, prepared_by, reported_by, scope_of, train_unit, trained_in, unit_named, units_of
+from autoseg.work.units import (
+    Scope,
+    prepared_by,
+    reported_by,
+    scope_of,
+    train_unit,
+    trained_in,
+    trainings_of,
+    unit_named,
+    units_of,
+)
 
 SECONDS_FOR_OTHERS = 20.0
 """A unit looks for the results of those before it for so long: a file system of a network may show them late."""
@@ -91,8 +102,9 @@ def _is_ours(run: RunFolder, unit: Unit, watch: Watch, log: str | None) -> bool:
 
 
 def _require_those_before(run: RunFolder, unit: Unit, watch: Watch) -> None:
-    until = time.monotonic() + SECONDS_FOR_OTHERS
-    while left := _not_done(unit.waits_for, States(run, watch)):
+    # a process of another machine that was killed counts as gone no sooner
+    until = time.monotonic() + SECONDS_FOR_OTHERS + (2 * watch.patience if unit.after_end_of else 0.0)
+    while left := [*_not_done(unit.waits_for, States(run, watch)), *_running(run, unit.after_end_of, watch)]:
         if time.monotonic() > until:
             raise UnitWaits(
                 f"{unit.name}: waits for {', '.join(left)}; `autoseg work {run.path} {left[0]}` does the first of them"
@@ -104,10 +116,18 @@ def _not_done(names: Sequence[str], states: States) -> list[str]:
     return [name for name in names if not states.is_done_by_name(name)]
 
 
+def _running(run: RunFolder, names: Sequence[str], watch: Watch) -> list[str]:
+    """Of some units those that a process is at now."""
+    if not names:
+        return []
+    units, states = {unit.name: unit for unit in units_of(run)}, States(run, watch)
+    return [name for name in names if any(map(watch.living, states.places(units[name])))]
+
+
 def _do(run: RunFolder, unit: Unit, scope: Scope, watch: Watch) -> None:
     request = scope.request
     if unit.kind == "plan":
-        _plan(run, request)
+        _plan(run, scope)
     elif unit.kind == "prepare":
         _prepare(run, unit, request, watch)
     elif unit.kind == "train":
@@ -118,6 +138,11 @@ def _do(run: RunFolder, unit: Unit, scope: Scope, watch: Watch) -> None:
         select_at_end(run, scope.configurations, scope.folds, open_console(), threads=request.threads)
     elif unit.kind == "report":
         _report(run, reported_by(unit), scope, watch)
+    elif unit.kind == "study":
+        from autoseg.commands.study_unit import write_study_so_far
+
+        if left := write_study_so_far(run, request, States(run, watch)):
+            raise UnitWaits(f"{unit.name}: {run.study} shows what is finished; it waits for {listed(left)}")
     else:
         raise InputError(f"{unit.name}: is no unit of a RUN folder; `autoseg predict --part` predicts in parts")
 
@@ -145,16 +170,19 @@ def _dataset_of(request: Request) -> Path:
     return Path(request.dataset)
 
 
-def _plan(run: RunFolder, request: Request) -> None:
+def _plan(run: RunFolder, scope: Scope) -> None:
     from autoseg.commands.preparation import prepare
 
+    request = scope.request
     prepared = prepare(
         _dataset_of(request),
         run,
         plan_options_of(request),
-        request.configurations,
+        () if scope.of_study else request.configurations,
         ct=request.ct,
         spacing=request.spacing,
+        grid=None if request.grid is None else request.grid.grid,
+        folds=request.folds if scope.of_study else None,
         plan_only=True,
         workers=request.workers,
         trust_times=request.trust_times,
@@ -220,25 +248,30 @@ def _time_of(run: RunFolder, plan: Plan, scope: Scope, own: Fold, watch: Watch) 
     """Training time of a fold: what the budget has left, divided by the rounds of folds that are left."""
     if scope.request.epochs is not None:
         return FoldTime(None, 0.0)
-    left = [
-        (name, fold)
-        for name in scope.configurations
-        for fold in range(scope.folds)
-        if (name, fold) != own and not run.is_finished(name, fold)
-    ]
+    left = [pair for pair in trainings_of(run, scope) if pair != own and not run.is_finished(*pair)]
     running = [pair for pair in left if _runs(run, pair, watch)]
     to_come = [own, *(pair for pair in left if pair not in running)]
-    reports = ReportTime(run, scope.configurations, threads=scope.request.threads, selects=scope.request.selects)
     at_once = max(scope.request.at_once, 1)
     return time_of_next_fold(
         run,
         plan,
         to_come,
-        scope.configurations,
-        reports.seconds(),
+        # cells share their preprocessed cases, whose time counts too
+        tuple(plan.configurations) if scope.of_study else scope.configurations,
+        _seconds_of_reports(run, scope),
         edited_fields(run, plan),
         queues=queues_of([*running, *to_come], at_once),
     )
+
+
+def _seconds_of_reports(run: RunFolder, scope: Scope) -> float | None:
+    """Expected seconds of all that follows the trainings; None while nothing is known."""
+    request, names = scope.request, scope.configurations
+    if scope.of_study:
+        from autoseg.commands.study_unit import seconds_of_results
+
+        return seconds_of_results(run, names, request.threads)
+    return ReportTime(run, names, threads=request.threads, selects=request.selects).seconds()
 
 
 def _runs(run: RunFolder, pair: Fold, watch: Watch) -> bool:

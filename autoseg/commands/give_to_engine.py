@@ -9,16 +9,20 @@ from pathlib import Path
 
 from autoseg.commands.do_unit import plan_options_of
 from autoseg.commands.guards import require_run_or_empty
+from autoseg.commands.make_folds import refuse_other_number
 from autoseg.commands.messages import CASES_NAMED, say_changed_cases
 from autoseg.commands.plan_options import refuse_other_plan
+from autoseg.commands.preparation import refuse_other_cells
 from autoseg.commands.raw_data import changed_since_planned, pixel_size
 from autoseg.dataset.case import Dataset
+from autoseg.dataset.fingerprint import is_of_slices, read_fingerprint
 from autoseg.errors import DatasetError, ImageError, InputError
 from autoseg.files import write_text
 from autoseg.names import listed
 from autoseg.plan.bounds import MOST_DEVICES
-from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS, SLICES_ALONE
+from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS, DEFAULT_FOLDS, SLICES_ALONE
 from autoseg.plan.plan import read_plan
+from autoseg.plan.study_cells import Cell
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
 from autoseg.terminal import open_console
@@ -26,6 +30,7 @@ from autoseg.work.at_work import refuse_if_at_work, refuse_other_request
 from autoseg.work.engine import Asked, check_engine, give_units, scripts_of_units
 from autoseg.work.request import Request, write_request
 from autoseg.work.state import units_left
+from autoseg.work.study_scope import AskedGrid
 from autoseg.work.units import units_of
 
 NOTHING_LEFT = "Every unit of work is done; nothing is sent."
@@ -56,7 +61,7 @@ def give_to_engine(run: RunFolder, request: Request, asked: Asked) -> None:
 
     Args:
         run: RUN folder on a file system that every machine sees under the same path.
-        request: what was asked of `autoseg run`; what is left open in it is found here.
+        request: what was asked of `autoseg run` or `autoseg study`; what is left open in it is found here.
         asked: the engine and its options.
 
     Raises:
@@ -68,19 +73,23 @@ def give_to_engine(run: RunFolder, request: Request, asked: Asked) -> None:
         raise InputError(f"--engine {asked.engine}: a table in memory is not on other machines; give a path, in UTF-8")
     if request.devices is not None:
         raise InputError("--devices: names devices of this machine, for --engine local; leave it out")
+    if asked.at_once is not None and request.epochs is not None:
+        raise InputError(
+            "--at-once: shares out a time budget; with --epochs every fold has its length, so leave it out"
+        )
     require_run_or_empty(run, follow_links=request.follow_links)
     check_engine(run, asked)
     if run.plan.exists():
         refuse_other_plan(run, plan_options_of(request), read_plan(run.plan), request.configurations)
     path = Path(request.dataset)
-    sizes = sizes_of(run, path, request.configurations)
+    sizes = sizes_of(run, path, request.configurations, grid=request.grid, folds=request.folds)
     changed = _changed(run, path, request)
     whole = request.changed(
         configurations=sizes.configurations,
         folds=sizes.folds,
         parts=max(1, min(MOST_PARTS, sizes.cases // CASES_A_PART)),
         # where the clock decides nothing, the plan is that of any other engine
-        at_once=1 if request.epochs else min(MOST_DEVICES, sizes.folds * len(sizes.configurations)),
+        at_once=1 if request.epochs else min(asked.at_once or MOST_DEVICES, sizes.folds * len(sizes.configurations)),
     )
     console = open_console(stderr=True)
     if run.plan.exists() and not changed:
@@ -90,6 +99,14 @@ def give_to_engine(run: RunFolder, request: Request, asked: Asked) -> None:
         console.print(
             f"The data set is not as it was when the plan was made ({listed(changed, CASES_NAMED)}). The unit `plan` "
             "reads it again; what has changed is then done again, or refused where models are trained.",
+            style="yellow",
+            soft_wrap=True,
+        )
+    if asked.at_once is None and whole.at_once > 1 and _has_time_limit(request):
+        compared = "" if request.grid is None else ", and cells cannot be compared"
+        console.print(
+            f"Each fold gets its time as if {whole.at_once} folds were trained at once. Where fewer are, the later "
+            f"ones get less{compared}; say how many by --at-once, or give every fold the same length by --epochs.",
             style="yellow",
             soft_wrap=True,
         )
@@ -134,11 +151,32 @@ def _print_scripts(run: RunFolder, request: Request, asked: Asked, *, dataset_ch
         open_console(stderr=True).print(NOTHING_LEFT)
 
 
-def sizes_of(run: RunFolder, path: Path, configurations: tuple[str, ...]) -> Sizes:
+def _has_time_limit(request: Request) -> bool:
+    """Whether a time budget holds, or may hold, as it does on a CPU where nobody names one."""
+    return request.time_budget is not None or request.device in ("auto", "cpu")
+
+
+def sizes_of(
+    run: RunFolder,
+    path: Path,
+    configurations: tuple[str, ...],
+    *,
+    grid: AskedGrid | None = None,
+    folds: int | None = None,
+) -> Sizes:
     """Find out how many units there will be, from the names and headers of the data set's files.
+
+    Args:
+        run: RUN folder, which may hold a plan.
+        path: raw data set.
+        configurations: names of the configurations; empty = the default, or the cells of the grid.
+        grid: grid of a study; None = the run is no study.
+        folds: number of folds; None = as many as `splits.json` has, or else five.
 
     Raises:
         DatasetError: the data set cannot be read, or has one patient alone.
+        InputError: the data set does not have a sequence of the grid.
+        RunFolderError: the RUN folder has other cells, or another number of folds.
     """
     from autoseg.dataset.read import read_dataset
     from planner.splits import number_of_folds
@@ -146,8 +184,26 @@ def sizes_of(run: RunFolder, path: Path, configurations: tuple[str, ...]) -> Siz
     dataset = read_dataset(path)
     if dataset.problems:
         raise DatasetError(dataset.problems)
-    folds = len(read_splits(run.splits)) if run.splits.exists() else number_of_folds(dataset).value
-    return Sizes(folds, configurations or _default(dataset), len(dataset.cases))
+    if run.splits.exists():
+        there = read_splits(run.splits)
+        refuse_other_number(run, there, dataset, folds)
+        count = len(there)
+    else:
+        count = number_of_folds(dataset, folds or DEFAULT_FOLDS).value
+    names = configurations
+    if grid is not None:
+        names = tuple(cell.name for cell in _cells_of(run, dataset, grid))
+    return Sizes(count, names or _default(dataset), len(dataset.cases))
+
+
+def _cells_of(run: RunFolder, dataset: Dataset, grid: AskedGrid) -> tuple[Cell, ...]:
+    """The cells of a study; before there is a plan, whether images are single slices is seen by one of them."""
+    if not run.plan.exists():
+        return grid.grid.cells(dataset.channels, slices_alone=_default(dataset) == SLICES_ALONE)
+    slices_alone = is_of_slices(read_fingerprint(run.fingerprint))
+    cells = grid.grid.cells(dataset.channels, slices_alone=slices_alone)
+    refuse_other_cells(run, read_plan(run.plan), cells)
+    return cells
 
 
 def _default(dataset: Dataset) -> tuple[str, ...]:

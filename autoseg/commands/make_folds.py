@@ -36,16 +36,12 @@ def keep_or_make_folds(
         PlanError: the existing folds do not fit the data set.
         RunFolderError: `splits.json` has another number of folds than `folds`.
     """
-    from planner.splits import check_splits, make_splits, number_of_folds
+    from planner.splits import check_splits, make_splits
 
     there = read_splits(run.splits) if run.splits.exists() else None
     if there is not None and not _made_for_other_cases(run, there, dataset):
         check_splits(there, dataset)
-        if folds is not None and number_of_folds(dataset, folds).value != len(there):
-            raise RunFolderError(
-                f"{run.splits}: has {len(there)} folds, not {folds}; delete it to have folds made anew, "
-                "or use a new RUN folder"
-            )
+        refuse_other_number(run, there, dataset, folds)
         say_notes_on_splits(console, run, there, dataset)
         say_notes_on_classes(console, there, dataset)
         return there
@@ -56,6 +52,27 @@ def keep_or_make_folds(
     console.print(f"{len(made)} folds, in {run.splits}")
     say_notes_on_classes(console, made, dataset)
     return made
+
+
+def refuse_other_number(run: RunFolder, there: Sequence[Split], dataset: Dataset, folds: int | None) -> None:
+    """Refuse another number of folds than `splits.json` has.
+
+    Args:
+        run: RUN folder that holds `splits.json`.
+        there: its folds.
+        dataset: data set whose cases the folds divide.
+        folds: number of folds that is asked for; None = any.
+
+    Raises:
+        RunFolderError: the numbers differ.
+    """
+    from planner.splits import number_of_folds
+
+    if folds is not None and number_of_folds(dataset, folds).value != len(there):
+        raise RunFolderError(
+            f"{run.splits}: has {len(there)} folds, not {folds}; delete it to have folds made anew, "
+            "or use a new RUN folder"
+        )
 
 
 def _made_for_other_cases(run: RunFolder, splits: Sequence[Split], dataset: Dataset) -> bool:

@@ -49,6 +49,9 @@ MEMORY_GB = Between(0.5, 10_000)
 FOLDS = Between(2, 1_000)
 FOLD = Between(0, 999)
 RETRIES = Between(0, 100)
+AT_ONCE = Between(1, 64)
+"""As many as a plan has devices at most (`autoseg.plan.bounds`)."""
+
 SEED = Between(0, 2**32 - 1)
 CASES = Between(1, 100_000)
 PIXEL_MM = Between(1e-6, 200)

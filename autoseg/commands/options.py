@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from autoseg.commands.option_bounds import (
+    AT_ONCE,
     CASES,
     DURATION,
     EPOCHS,
@@ -239,6 +240,14 @@ Engine = Annotated[
 ]
 Retries = Annotated[
     int | None, Parameter(help="How often slurm or ray try a unit again that failed [default: 2]."), RETRIES
+]
+AtOnce = Annotated[
+    int | None,
+    Parameter(
+        help="How many folds slurm or ray train at the same time, by which a time budget is shared out "
+        "[default: all, 64 at most]. It limits nothing."
+    ),
+    AT_ONCE,
 ]
 SlurmOptions = Annotated[
     Sequence[str] | None,

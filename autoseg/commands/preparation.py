@@ -165,7 +165,7 @@ def prepare(
         cells = grid.cells(read.dataset.channels, slices_alone=slices_alone) if grid else ()
         if run.plan.exists() and not replan:
             plan = _keep_plan(run, read.dataset, fingerprint, console, folds)
-            _refuse_other_cells(run, plan, cells)
+            refuse_other_cells(run, plan, cells)
         else:
             trained = tuple(cell.dimension for cell in cells) or configurations
             purpose = Purpose(to_plan_for, where, measured_on, trained, cells, folds)
@@ -248,7 +248,12 @@ def _refuse_other_axes(run: RunFolder, plan: Plan, fingerprint: Fingerprint) -> 
             )
 
 
-def _refuse_other_cells(run: RunFolder, plan: Plan, cells: Sequence[Cell]) -> None:
+def refuse_other_cells(run: RunFolder, plan: Plan, cells: Sequence[Cell]) -> None:
+    """Refuse cells of a study that the plan does not have.
+
+    Raises:
+        RunFolderError: there is such a cell; the message says how to have it planned.
+    """
     if missing := [cell.name for cell in cells if cell.name not in plan.configurations]:
         raise RunFolderError(f"{run.path}: was planned without {', '.join(missing)}; {how_to_plan_anew(run)}")
 

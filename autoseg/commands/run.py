@@ -14,6 +14,7 @@ from autoseg.commands.messages import say_changed_cases, say_time
 from autoseg.commands.options import (
     Align,
     Architecture,
+    AtOnce,
     Ct,
     DatasetFolder,
     Device,
@@ -80,6 +81,7 @@ def run(
     follow_links: FollowLinks = False,
     engine: Engine = "local",
     retries: Retries = None,
+    at_once: AtOnce = None,
     slurm_option: SlurmOptions = None,
     dry_run: DryRun = False,
     insecure: Insecure = False,
@@ -106,7 +108,12 @@ def run(
     configurations = configurations_of(config)
     folder, console = RunFolder(Path(output)), open_console()
     asked = asked_of(
-        engine, retries=retries, slurm_options=tuple(slurm_option or ()), dry_run=dry_run, insecure=insecure
+        engine,
+        retries=retries,
+        slurm_options=tuple(slurm_option or ()),
+        dry_run=dry_run,
+        insecure=insecure,
+        at_once=at_once,
     )
     here = asked.engine == "local"
     # on other machines, devices are looked for where the work is done
@@ -121,7 +128,7 @@ def run(
         align=align,
     )
     request = request_of(
-        dataset=_told_to_others(dataset),
+        dataset=told_to_others(dataset),
         configurations=configurations,
         ct=None if ct is None else tuple(ct),
         spacing=pixel_size(spacing),
@@ -129,7 +136,7 @@ def run(
         time_budget=wanted.budget,
         memory=memory,
         device=device,
-        devices=None if devices is None else tuple(map(str, _listed(devices))),
+        devices=None if devices is None else names_of_devices(devices),
         architecture=architecture,
         workers=workers,
         threads=threads,
@@ -194,11 +201,12 @@ def run(
     return RunResults(folder, {name: report.summary for name, report in reports.items()})
 
 
-def _told_to_others(dataset: object) -> str | None:
+def told_to_others(dataset: object) -> str | None:
     """The whole path of a data set; None for a table in memory, or where bytes of the path are no text."""
     path = str(Path(dataset).absolute()) if isinstance(dataset, (str, Path)) else None
     return path if path is not None and is_text(path) else None
 
 
-def _listed(devices: Sequence[str | int] | str | int) -> Sequence[str | int]:
-    return (devices,) if isinstance(devices, str | int) else devices
+def names_of_devices(devices: Sequence[str | int] | str | int) -> tuple[str, ...]:
+    """The names of one device or several, as a person gave them."""
+    return tuple(map(str, (devices,) if isinstance(devices, str | int) else devices))

@@ -5,28 +5,36 @@ from __future__ import annotations
 import errno
 import traceback
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
 
 from autoseg.commands.command import command
 from autoseg.commands.fold_loop import train_folds
+from autoseg.commands.give_to_engine import give_to_engine
+from autoseg.commands.guards import require_run_or_empty
 from autoseg.commands.messages import say_changed_cases, say_time
 from autoseg.commands.options import (
     Align,
     Architecture,
+    AtOnce,
     Ct,
     DatasetFolder,
     Device,
     Devices,
+    DryRun,
+    Engine,
     Epochs,
     FoldCount,
     FollowLinks,
+    Insecure,
     Memory,
     PixelSize,
     Replan,
+    Retries,
+    SlurmOptions,
     StudyBudget,
     StudyDimensions,
     StudySequences,
@@ -38,16 +46,24 @@ from autoseg.commands.options import (
 from autoseg.commands.plan_options import PlanOptions, check_plan_options
 from autoseg.commands.preparation import PreparedRun, prepare, source_of
 from autoseg.commands.printed_results import ReportTime
+from autoseg.commands.printed_study import failed_parts, print_study
+from autoseg.commands.raw_data import pixel_size
+from autoseg.commands.run import names_of_devices, told_to_others
 from autoseg.dataset.fingerprint import is_of_slices
-from autoseg.errors import AutosegError, PartialFailure
+from autoseg.errors import AutosegError, InputError
 from autoseg.plan.plan import Plan
-from autoseg.plan.study_cells import Cell, Grid, cells_in
+from autoseg.plan.study_cells import Cell, cells_in
 from autoseg.run_folder.folds import read_folds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
 from autoseg.run_folder.time_spent import timed
 from autoseg.run_folder.timed_stage import Stage
 from autoseg.terminal import open_console, styled
+from autoseg.work.at_work import is_at_work, refuse_other_request, write_down_here
+from autoseg.work.engine import asked_of
+from autoseg.work.request import request_of
+from autoseg.work.study_scope import AskedGrid
+from autoseg.work.tries import STUDY, tried
 
 if TYPE_CHECKING:
     from inference.study.results import StudyResults
@@ -75,7 +91,13 @@ def study(
     epochs: Epochs = None,
     trust_times: TrustTimes = False,
     follow_links: FollowLinks = False,
-) -> StudyResults:
+    engine: Engine = "local",
+    retries: Retries = None,
+    at_once: AtOnce = None,
+    slurm_option: SlurmOptions = None,
+    dry_run: DryRun = False,
+    insecure: Insecure = False,
+) -> StudyResults | None:
     """Compare sequences and input dimensions: one network for each, over the same cases and folds.
 
     Each pair of a set of sequences and a dimension is a cell, in the plan a configuration SEQUENCES.DIMENSION. Cells
@@ -83,20 +105,71 @@ def study(
     the same command goes on. A cell that fails is skipped until the next call, and the exit status is then 1. Results
     are in STUDY/study: study.html, results.csv and the tables.
 
+    With --engine slurm or ray, the work is divided into units that any machine does which sees DATASET and STUDY under
+    the same paths; see docs/cluster.md.
+
     Returns:
-        The figures of every cell; a table in a notebook.
+        The figures of every cell; a table in a notebook. None where other processes do the work.
 
     Raises:
         InputError: a set names a sequence that the data set does not have, or an option is malformed.
         AutosegError: under the same conditions as in `plan_and_preprocess`.
         PartialFailure: a cell failed; the results of the others are written.
     """
-    asked = None if dimensions is None else tuple(dimensions)
-    grid = Grid(None if sequences is None else tuple(sequences), asked)
-    run, console = RunFolder(Path(output)), open_console()
-    wanted = check_plan_options(
-        time_budget, memory, device, architecture, devices=devices, threads=threads, epochs=epochs, align=align
+    asked_grid = AskedGrid(
+        sequences=None if sequences is None else tuple(sequences),
+        dimensions=None if dimensions is None else tuple(dimensions),
     )
+    grid, run, console = asked_grid.grid, RunFolder(Path(output)), open_console()
+    asked = asked_of(
+        engine,
+        retries=retries,
+        slurm_options=tuple(slurm_option or ()),
+        dry_run=dry_run,
+        insecure=insecure,
+        at_once=at_once,
+    )
+    here = asked.engine == "local"
+    # on other machines, devices are looked for where the work is done
+    wanted = check_plan_options(
+        time_budget,
+        memory,
+        device if here else "cpu",
+        architecture,
+        devices=devices if here else None,
+        threads=threads,
+        epochs=epochs,
+        align=align,
+    )
+    request = request_of(
+        dataset=told_to_others(dataset),
+        grid=asked_grid,
+        folds=folds,
+        ct=None if ct is None else tuple(ct),
+        spacing=pixel_size(spacing),
+        align=align,
+        time_budget=wanted.budget,
+        memory=memory,
+        device=device,
+        devices=None if devices is None else names_of_devices(devices),
+        architecture=architecture,
+        workers=workers,
+        threads=threads,
+        epochs=epochs,
+        selects=False,
+        trust_times=trust_times,
+        follow_links=follow_links,
+    )
+    if not here:
+        if replan:
+            raise InputError("--replan: is for --engine local; use a new STUDY folder, or leave --engine out")
+        give_to_engine(run, request, asked)
+        return None
+    at_work = False
+    if run.work.exists():
+        require_run_or_empty(run, follow_links=follow_links)
+        refuse_other_request(run, request, "local")
+        at_work = is_at_work(run)
     prepared = prepare(
         source_of(dataset),
         run,
@@ -110,11 +183,13 @@ def study(
         workers=workers,
         trust_times=trust_times,
         follow_links=follow_links,
+        # the cells follow from the grid and the plan
+        write_down=partial(write_down_here, run, request.changed(at_once=wanted.count), at_work=at_work),
     )
     channels = tuple(channel.name for channel in prepared.plan.channels)
     cells = grid.cells(channels, slices_alone=is_of_slices(prepared.fingerprint))
     failures, plan = train_cells(run, prepared, cells, wanted, console=console)
-    with timed(run, Stage("study report")):
+    with tried(run, STUDY), timed(run, Stage("study report")):
         from inference.study.write import write_study
 
         # the page shows all cells of the plan, even if this call asked for some only
@@ -123,11 +198,7 @@ def study(
     say_time(console, run, plan)
     print_study(console, results)
     if results.problems:
-        raise PartialFailure(
-            f"{len(results.problems)} {'part' if len(results.problems) == 1 else 'parts'} of the study failed; "
-            f"the others are in {run.study / 'study.html'}, and the same command tries these again\n"
-            + "\n".join(results.problems)
-        )
+        raise failed_parts(run, results.problems)
     return results
 
 
@@ -194,19 +265,6 @@ def concerns_all(error: Exception) -> bool:
 
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     return full or isinstance(error, TrainingStopped)
-
-
-def print_study(console: Console, results: StudyResults) -> None:
-    """Print the table of mean Dice, a row per set of sequences, a column per dimension; then the path of the page."""
-    table = Table("", *results.dimensions, title=f"{results.dataset}: Dice, {results.main_class}")
-    for label in results.labels:
-        table.add_row(label, *(results.figure(label, dimension, "dice").text for dimension in results.dimensions))
-    console.print(table)
-    for line in (*results.problems, *results.warnings):
-        console.print(line, style="yellow")
-    if results.synthetic:
-        console.print("The images are synthetic: these numbers say nothing about patients.", style="bold")
-    console.print(f"Study: {results.folder / 'study.html'}", soft_wrap=True)
 
 
 def _give_up(name: str, why: str, failures: dict[str, str], console: Console) -> None:

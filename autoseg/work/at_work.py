@@ -1,4 +1,4 @@
-"""What is still at work of a run, on any machine and in any queue, and what another `autoseg run` must not change then.
+"""What is still at work of a run, on any machine and in any queue, and what another command must not change then.
 
 Each unit reads what was asked for when it begins. So while units wait or run, it stays as it is, and who places them
 is not forgotten.
@@ -21,11 +21,14 @@ from autoseg.work.request import Request, read_request, write_request
 from autoseg.work.state import States, units_left
 from autoseg.work.units import units_of
 
-_FREE = frozenset({"folds", "parts", "at_once", "workers", "devices", "trust_times", "follow_links"})
+_FREE = frozenset({"parts", "at_once", "workers", "devices", "trust_times", "follow_links"})
 """Fields of a request that follow from others, or that change no result."""
 
 _OPTIONS = {"dataset": "DATASET", "configurations": "--config", "selects": "--no-select"}
 """Fields of a request whose option has another name."""
+
+_LEFT_OPEN = {"configurations": (), "folds": None}
+"""Values of fields that follow from the data set, which is not read here."""
 
 NAMED = 5
 """Units that are named in a message at most."""
@@ -119,7 +122,7 @@ def refuse_other_request(run: RunFolder, request: Request, engine: Name) -> None
     if before is None:
         return
     if differs := differences(run, before, request):
-        refuse_if_at_work(run, f"an earlier `autoseg run` asked for something else ({'; '.join(differs)})")
+        refuse_if_at_work(run, f"an earlier {_command(before)} asked for something else ({'; '.join(differs)})")
     if engine != "local" and recorded not in (None, "local", engine):
         refuse_if_at_work(run, f"its units were given to {recorded}, and are to be given to {engine}")
 
@@ -132,24 +135,36 @@ def differences(run: RunFolder, before: Request, now: Request) -> list[str]:
         before: what was asked for earlier.
         now: what is asked for now.
     """
-    told = []
-    for field in type(now).model_fields:
-        then, value = _compared(run, before, field), _compared(run, now, field)
-        # the default follows from the data set, which is not read here
-        unknown = field == "configurations" and not run.plan.exists() and () in (then, value)
-        if field not in _FREE and then != value and not unknown:
+    if (before.grid is None) != (now.grid is None):
+        return [f"it was {_command(before)}, and is {_command(now)}"]
+    told, then, values = [], _compared(run, before), _compared(run, now)
+    for field, value in values.items():
+        unknown = field in _LEFT_OPEN and _LEFT_OPEN[field] in (then[field], value)
+        if field not in _FREE and then[field] != value and not unknown:
             option = _OPTIONS.get(field, f"--{field.replace('_', '-')}")
-            told.append(f"{option} was {_text(field, then)}, and is {_text(field, value)}")
+            told.append(f"{option} was {_text(field, then[field])}, and is {_text(field, value)}")
     return told
 
 
-def _compared(run: RunFolder, request: Request, field: str) -> object:
-    value = getattr(request, field)
-    if field == "dataset" and value is not None:
-        return os.path.realpath(value)
-    if field == "configurations" and not value and run.plan.exists():
-        return default_configurations(read_plan(run.plan))
-    return value
+def _command(request: Request) -> str:
+    return "`autoseg run`" if request.grid is None else "`autoseg study`"
+
+
+def _compared(run: RunFolder, request: Request) -> dict[str, object]:
+    """Fields of a request as they are compared, keyed by their names; in place of a study's grid its two options."""
+    values = dict(request)
+    grid = values.pop("grid")
+    if request.dataset is not None:
+        values["dataset"] = os.path.realpath(request.dataset)
+    if grid is None:
+        # folds follow from the data set
+        values["folds"] = None
+        if not request.configurations and run.plan.exists():
+            values["configurations"] = default_configurations(read_plan(run.plan))
+        return values
+    # cells follow from the grid; where there are folds, whoever plans refuses another number of them
+    open_folds = {"folds": None} if run.splits.exists() else {}
+    return values | {"configurations": ()} | open_folds | dict(grid)
 
 
 def _text(field: str, value: object) -> str:

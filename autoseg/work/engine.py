@@ -32,6 +32,7 @@ class Asked:
         slurm_options: options that are passed on to sbatch, as `KEY=VALUE`.
         dry_run: print what would be sent, and send nothing.
         insecure: use a cluster that lets anybody in.
+        at_once: number of folds that are trained at the same time; None = all of them.
     """
 
     engine: Name = "local"
@@ -40,6 +41,7 @@ class Asked:
     slurm_options: tuple[str, ...] = ()
     dry_run: bool = False
     insecure: bool = False
+    at_once: int | None = None
 
 
 class EngineModule(Protocol):
@@ -89,6 +91,7 @@ def asked_of(
     slurm_options: tuple[str, ...] = (),
     dry_run: bool = False,
     insecure: bool = False,
+    at_once: int | None = None,
 ) -> Asked:
     """Check the options about engines together.
 
@@ -104,10 +107,12 @@ def asked_of(
         ("--dry-run", dry_run, ("slurm",)),
         ("--insecure", insecure, ("ray",)),
         ("--retries", retries is not None, ("slurm", "ray")),
+        ("--at-once", at_once is not None, ("slurm", "ray")),
     ):
         if given and name not in where:
             raise InputError(f"{option}: is for --engine {' and '.join(where)} alone; give both, or neither")
-    return Asked(found, address or None, RETRIES if retries is None else retries, slurm_options, dry_run, insecure)
+    retries = RETRIES if retries is None else retries
+    return Asked(found, address or None, retries, slurm_options, dry_run, insecure, at_once)
 
 
 def check_engine(run: RunFolder, asked: Asked) -> None:

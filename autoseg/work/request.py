@@ -1,4 +1,7 @@
-"""`work/request.json`: what a person asked of `autoseg run`, so that every unit of work does it on any machine."""
+"""`work/request.json`: what a person asked of `autoseg run` or `autoseg study`.
+
+So every unit of work does it on any machine.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,20 @@ from autoseg.names import PlainName
 from autoseg.plan.bounds import MOST_DEVICES
 from autoseg.plan.configuration import Architecture
 from autoseg.run_folder.paths import RunFolder
+from autoseg.work.study_scope import AskedGrid
 
 MOST_PARTS = 1_000
 """Preprocessing and predictions are divided into at most so many parts."""
 
 
 class Request(FileModel):
-    """Options of `autoseg run`; None where the person left the choice to autoseg.
+    """Options of `autoseg run` or `autoseg study`; None where the person left the choice to autoseg.
 
     Args:
         dataset: whole path of the raw data set; None = it was a table in memory, which no other process has.
-        configurations: names of the configurations; empty = the default, which follows from the plan.
+        configurations: names of the configurations; empty = the default, which follows from the plan. Of a study the
+            cells, as far as they are known before the plan.
+        grid: grid of the study; None = the run is no study.
         folds: number of folds of each; None = as `splits.json` has them.
         parts: number of parts in which the cases of each configuration are prepared.
         at_once: number of folds that are trained at the same time, over all machines; the time budget is wall time.
@@ -45,6 +51,7 @@ class Request(FileModel):
     schema_version: Literal[1] = 1
     dataset: str | None
     configurations: tuple[PlainName, ...] = ()
+    grid: AskedGrid | None = None
     folds: int | None = Field(default=None, ge=2, le=1_000)
     parts: int = Field(default=1, ge=1, le=MOST_PARTS)
     at_once: int = Field(default=1, ge=1, le=MOST_DEVICES)
@@ -96,4 +103,6 @@ def read_request(run: RunFolder) -> Request | None:
     Raises:
         RunFolderError: the file is malformed; the message names the file and the field.
     """
-    return read_model(run.request, Request, "give `autoseg run` again, which writes it anew")
+    return read_model(
+        run.request, Request, "give the same `autoseg run` or `autoseg study` again, which writes it anew"
+    )

@@ -20,7 +20,7 @@ from autoseg.run_folder.splits import cases_of, read_splits
 from autoseg.work.request import Request
 from autoseg.work.tries import STOPPED, Try, made_from_now, read_tries
 from autoseg.work.unit import Unit
-from autoseg.work.units import prepared_by, reported_by, scope_of, trained_in, units_of
+from autoseg.work.units import Scope, prepared_by, reported_by, scope_of, trained_in, units_of
 
 KILLED = "its process ended without a word: it was killed, or its machine was switched off"
 
@@ -74,8 +74,9 @@ class States:
                 return State("running", holder.told, _since(last), log=log, tries=tries.count, heard=heard)
         if last is not None and last.exit not in (0, STOPPED):
             return State("failed", why=last.message or KILLED, log=log, tries=tries.count)
-        if left := [name for name in unit.waits_for if not self.is_done_by_name(name)]:
-            return State("waiting", why=f"for {_some(left)}", log=log, tries=tries.count)
+        if left := [name for name in (*unit.waits_for, *unit.after_end_of) if not self.is_done_by_name(name)]:
+            shown = f"; {self._run.study} shows what is finished" if self._is_shown(unit) else ""
+            return State("waiting", why=f"for {_some(left)}{shown}", log=log, tries=tries.count)
         return State("ready", log=log, tries=tries.count)
 
     def is_done(self, unit: Unit) -> bool:
@@ -89,6 +90,8 @@ class States:
             return (report_folder(run, reported_by(unit)) / "report.html").exists() and self._reports(unit)
         if unit.kind == "select":
             return run.selected.exists() or self._ended_well(unit)
+        if unit.kind == "study":
+            return self._is_shown(unit) and all(map(self.is_done_by_name, unit.after_end_of))
         if unit.kind == "prepare":
             return self._is_planned and (self._ended_well(unit) or self._is_prepared(prepared_by(unit)[0]))
         return self._ended_well(unit)
@@ -124,18 +127,28 @@ class States:
         return made_from is not None and made_from == self._made_from
 
     @cached_property
+    def _scope(self) -> Scope:
+        return scope_of(self._run, self._wanted)
+
+    @cached_property
     def _made_from(self) -> str | None:
         return made_from_now(self._run, "")
 
     def _reports(self, unit: Unit) -> bool:
         """Whether all folds are finished, and the report shows their results; one by hand is not looked into."""
         name, made_from = reported_by(unit), read_tries(self._run, unit.name).made_from
-        if not all(self._run.is_finished(name, fold) for fold in range(scope_of(self._run, self._wanted).folds)):
+        if not all(self._run.is_finished(name, fold) for fold in range(self._scope.folds)):
             return False
         return made_from in (None, made_from_now(self._run, unit.name))
 
+    def _is_shown(self, unit: Unit) -> bool:
+        """Whether the results of a study show every fold that is finished now; those by hand are not looked into."""
+        if unit.kind != "study" or not (self._run.study / "study.html").exists():
+            return False
+        return read_tries(self._run, unit.name).made_from in (None, made_from_now(self._run, unit.name))
+
     def _source(self, name: str) -> str:
-        plan = scope_of(self._run, self._wanted).plan
+        plan = self._scope.plan
         return name if plan is None or name not in plan.configurations else plan.preprocessed_as(name)
 
     def _is_prepared(self, name: str) -> bool:
@@ -147,7 +160,7 @@ class States:
     def _looks_prepared(self, name: str) -> bool:
         from planner.preprocess import follows_plan
 
-        plan = scope_of(self._run, self._wanted).plan
+        plan = self._scope.plan
         if plan is None or name not in plan.configurations or not self._run.splits.exists():
             return False
         source, cases = plan.preprocessed_as(name), cases_of(read_splits(self._run.splits))

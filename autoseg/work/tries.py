@@ -38,6 +38,9 @@ LONGEST_MESSAGE = 2_000
 REPORT = "report-"
 """How the names of units begin that write reports."""
 
+STUDY = "study"
+"""Name of the unit that writes the results of a study."""
+
 
 class Try(FileModel):
     """One try of a unit.
@@ -149,6 +152,8 @@ def end_try(run: RunFolder, unit: str, begun: Begun, status: int, message: str =
 def made_from_now(run: RunFolder, unit: str) -> str | None:
     """Digest of what a unit works from as it now is: the plan and the data set's record, for a report its folds.
 
+    The results of a study follow from the folds of every configuration.
+
     Args:
         run: RUN folder.
         unit: name of the unit.
@@ -157,10 +162,11 @@ def made_from_now(run: RunFolder, unit: str) -> str | None:
         None where a file is missing, as before there is a plan.
     """
     files = [run.plan, run.dataset]
-    if unit.startswith(REPORT):
-        name = unit.removeprefix(REPORT)
+    if unit == STUDY or unit.startswith(REPORT):
+        names = run.configurations_with_models() if unit == STUDY else (unit.removeprefix(REPORT),)
         # each training writes another one, also of the same fold
-        files = [run.finished(name, fold) for fold, _ in run.folds(name) if run.is_finished(name, fold)]
+        files = [run.finished(name, fold) for name in names for fold, _ in run.folds(name)]
+        files = [file for file in files if file.exists()]
     digest = hashlib.blake2b(digest_size=16)
     for path in files:
         try:

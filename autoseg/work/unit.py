@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["plan", "prepare", "train", "select", "report", "predict"]
+Kind = Literal["plan", "prepare", "train", "select", "report", "predict", "study"]
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,11 @@ class Unit:
         kind: what it does.
         needs: what it needs of a machine.
         waits_for: names of the units that must be done before it begins.
+        after_end_of: names of the units that must have ended before it begins, done or failed for good.
     """
 
     name: str
     kind: Kind
     needs: Needs
     waits_for: tuple[str, ...]
+    after_end_of: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ from autoseg.errors import InputError, RunFolderError
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS, DEFAULT_FOLDS
 from autoseg.plan.plan import Plan, default_configurations, read_plan
+from autoseg.plan.study_cells import cells_in
 from autoseg.run_folder.finished_fold import read_finished_folds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
@@ -21,7 +22,8 @@ from autoseg.run_folder.step_costs import read_step_costs
 from autoseg.run_folder.time_spent import read_time_spent
 from autoseg.run_folder.timed_stage import Stage
 from autoseg.work.request import Request, read_request
-from autoseg.work.tries import REPORT
+from autoseg.work.study_scope import cells_of, possible_folds, source_of
+from autoseg.work.tries import REPORT, STUDY
 from autoseg.work.unit import Needs, Unit
 
 CORES = 4
@@ -49,12 +51,14 @@ class Scope:
         plan: plan; None = there is none yet.
         configurations: configurations that are trained.
         folds: number of folds of each.
+        of_study: whether the configurations are the cells of a study.
     """
 
     request: Request
     plan: Plan | None
     configurations: tuple[str, ...]
     folds: int
+    of_study: bool = False
 
 
 def scope_of(run: RunFolder, wanted: Request | None = None) -> Scope:
@@ -71,17 +75,31 @@ def scope_of(run: RunFolder, wanted: Request | None = None) -> Scope:
     request, plan = wanted or read_request(run), read_plan(run.plan) if run.plan.exists() else None
     if request is None and plan is None:
         raise RunFolderError(
-            f"{run.path}: holds no plan and nothing that was asked for. `autoseg run` makes both; if one "
-            "works now, it still checks the data set"
+            f"{run.path}: holds no plan and nothing that was asked for. `autoseg run` and `autoseg study` make both; "
+            "if one works now, it still checks the data set"
         )
     folds = len(read_splits(run.splits)) if run.splits.exists() else None
     asked = request or Request(dataset=None)
     names = asked.configurations
-    if not names:
+    of_study = asked.grid is not None or (request is None and plan is not None and cells_in(plan) != ())
+    if of_study and plan is not None:
+        names = tuple(cell.name for cell in cells_of(asked.grid, plan))
+    if not names and not of_study:
         trained = run.configurations_with_models() if request is None and plan is not None else ()
         known = tuple(name for name in trained if plan is not None and name in plan.configurations)
         names = known or (DEFAULT_CONFIGURATIONS if plan is None else default_configurations(plan))
-    return Scope(asked, plan, names, folds or asked.folds or DEFAULT_FOLDS)
+    return Scope(asked, plan, names, folds or asked.folds or DEFAULT_FOLDS, of_study)
+
+
+def trainings_of(run: RunFolder, scope: Scope) -> tuple[tuple[str, int], ...]:
+    """Return configuration and fold of every training of a run.
+
+    A fold of a study's cell is left out that has no case to learn from, or none to be validated on.
+    """
+    every = dict.fromkeys(scope.configurations, tuple(range(scope.folds)))
+    if scope.of_study and scope.plan is not None and run.splits.exists():
+        every = possible_folds(run, scope.plan, scope.configurations, read_splits(run.splits))
+    return tuple((name, fold) for name, folds in every.items() for fold in folds)
 
 
 def units_of(run: RunFolder, wanted: Request | None = None) -> tuple[Unit, ...]:
@@ -93,6 +111,8 @@ def units_of(run: RunFolder, wanted: Request | None = None) -> tuple[Unit, ...]:
     scope = scope_of(run, wanted)
     needs, parts = _Needing(run, scope), scope.request.parts
     units = [Unit("plan", "plan", needs.of_planning(), ())]
+    if scope.of_study:
+        return (*units, *_units_of_cells(run, scope, needs))
     trainings: list[str] = []
     for name in scope.configurations:
         prepared = tuple(prepare_unit(name, part, parts) for part in range(parts))
@@ -107,6 +127,26 @@ def units_of(run: RunFolder, wanted: Request | None = None) -> tuple[Unit, ...]:
         waits_for = (*of_one, "select") if scope.request.selects else of_one
         units.append(Unit(report_unit(name), "report", needs.of_the_rest(), waits_for))
     return tuple(units)
+
+
+def _units_of_cells(run: RunFolder, scope: Scope, needs: _Needing) -> tuple[Unit, ...]:
+    """The units of a study after its plan: cells that share preprocessed cases wait for the same preparation.
+
+    A cell that fails does not stop the results of the others: these wait for the end of every training.
+    """
+    parts, sources = scope.request.parts, {name: source_of(name, scope.plan) for name in scope.configurations}
+    preparing: dict[str, list[Unit]] = {}
+    for source in dict.fromkeys(sources.values()):
+        takes = needs.of_preparing(source)
+        names = (prepare_unit(source, part, parts) for part in range(parts))
+        preparing[source] = [Unit(name, "prepare", takes, ("plan",)) for name in names]
+    prepared = {source: tuple(unit.name for unit in units) for source, units in preparing.items()}
+    trainings = [
+        Unit(train_unit(name, fold), "train", needs.of_training(name, fold), prepared[sources[name]])
+        for name, fold in trainings_of(run, scope)
+    ]
+    study = Unit(STUDY, "study", needs.of_the_rest(), ("plan",), tuple(unit.name for unit in trainings))
+    return (*(unit for units in preparing.values() for unit in units), *trainings, study)
 
 
 def unit_named(units: Sequence[Unit], name: str) -> Unit:

@@ -55,7 +55,9 @@ def write_study(
     synthetic = is_synthetic(record.synthetic if record else None, plan.dataset)
     results = study_results(run, plan, cells, collected, record, synthetic=synthetic, problems=problems)
     pairs = {pair.case: pair for of_cell in collected for pair in of_cell.found.pairs}
-    backgrounds = preprocessed_backgrounds(run, cells[0].name, plan, list(pairs.values()))
+    # of a cell that predicted cases, all are preprocessed
+    shown = next(of_cell.cell.name for of_cell in collected if of_cell.rows)
+    backgrounds = preprocessed_backgrounds(run, shown, plan, list(pairs.values()))
     pictures = side_by_side(collected, plan.labels, backgrounds)
     _write_csv(run, "results.csv", results.frame)
     _write_csv(run, "lesions.csv", lesions_frame(collected))

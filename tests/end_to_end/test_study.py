@@ -1,13 +1,19 @@
 """The study in seconds: a table with a sequence missing, two sets of sequences in 2D and 2.5D, and on from a stop."""
 
+import shutil
+
 import pandas as pd
 import pytest
 
 import autoseg
+from autoseg.commands import cli
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.plan import read_plan
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split, write_splits
+from autoseg.work.request import Request, write_request
+from autoseg.work.study_scope import AskedGrid
+from autoseg.work.units import units_of
 from planner.rules.reference_plan import PlannedDecisions
 from tests.end_to_end.test_small_run import CASES, dataset, shrunk
 
@@ -33,12 +39,14 @@ def fit(decisions: PlannedDecisions, *arguments: object, device: str, **options:
 def test_a_study_from_a_table_to_its_page(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr("planner.budget.time_budget.fit_to_budget", fit)
     run = RunFolder(tmp_path / "study")
-    write_splits(run.splits, (Split(train=CASES[:2], val=CASES[2:]), Split(train=CASES[2:], val=CASES[:2])))
+    splits = (Split(train=CASES[:2], val=CASES[2:]), Split(train=CASES[2:], val=CASES[:2]))
+    write_splits(run.splits, splits)
+    asked = {"sequences": ("STIR", "all"), "dimensions": ("2d", "2.5d")}
+    # bits are those of the length and the threads alone
+    fixed = {"device": "cpu", "workers": 1, "threads": 2, "epochs": 2}
 
     def study() -> None:
-        # bits are those of the length and the threads alone
-        fixed = {"device": "cpu", "workers": 1, "threads": 2, "epochs": 2}
-        autoseg.study(dataset, run.path, sequences=["STIR", "all"], dimensions=["2d", "2.5d"], **fixed)
+        autoseg.study(dataset, run.path, **asked, **fixed)
 
     study()
     plan = read_plan(run.plan)
@@ -59,3 +67,18 @@ def test_a_study_from_a_table_to_its_page(dataset, tmp_path, monkeypatch):
     study()
     assert {cell: run.weights(cell, 0).stat().st_mtime_ns for cell in CELLS} == before
     assert weights.read_bytes() == learned, "the fold that was lost is learned anew to the same bits"
+
+    # a cell of the same study unit by unit, as an engine does it; the others are taken over
+    by_units = RunFolder(tmp_path / "by_units")
+    write_splits(by_units.splits, splits)
+    write_request(by_units, Request(dataset=str(dataset), grid=AskedGrid(**asked), selects=False, parts=2, **fixed))
+    assert cli.status_of(["work", str(by_units.path), "plan"]) == 0
+    for cell in CELLS[:-1]:
+        for folder in (RunFolder.models, RunFolder.cross_validation):
+            shutil.copytree(folder(run, cell), folder(by_units, cell))
+    for unit in units_of(by_units)[1:]:
+        assert cli.status_of(["work", str(by_units.path), unit.name]) == 0
+    for fold in range(2):
+        assert by_units.weights(CELLS[-1], fold).read_bytes() == run.weights(CELLS[-1], fold).read_bytes(), fold
+    results = (by_units.study / "results.csv").read_bytes()
+    assert results == (run.study / "results.csv").read_bytes()

@@ -58,9 +58,23 @@ class Ledger:
     def take_ready(self) -> list[Unit]:
         """Return the units that wait for nothing any more, which count as placed from now on."""
         out = self.done | self._placed | self.failed.keys()
-        ready = [unit for unit in self.units if unit.name not in out and self.done.issuperset(unit.waits_for)]
+        ready = [unit for unit in self.units if unit.name not in out and self._may_begin(unit)]
         self._placed.update(unit.name for unit in ready)
         return ready
+
+    def _may_begin(self, unit: Unit) -> bool:
+        ended = self.done | self.failed.keys()
+        if not self.done.issuperset(unit.waits_for):
+            return False
+        # one that waits for a failed unit never begins
+        return all(name in ended or self._is_stuck(name) for name in unit.after_end_of)
+
+    def _is_stuck(self, name: str) -> bool:
+        """Whether a unit is given up, or never begins, since one that it waits for is given up."""
+        if name in self.done or name in self._placed:
+            return False
+        before = next((unit.waits_for for unit in self.units if unit.name == name), ())
+        return name in self.failed or any(map(self._is_stuck, before))
 
     def end(self, name: str, ended: Ended) -> Literal["done", "again", "failed"]:
         """Record how the try of a unit ended.

@@ -32,8 +32,9 @@ from autoseg.work.unit import Unit
 SECONDS_TO_SETTLE, SECONDS_BETWEEN_LOOKS = 60.0, 1.0
 """A job that is cancelled leaves the queue within this time: it has Slurm's KillWait, 30 s as a rule, to stop."""
 
-Send = Callable[[Job, str, Sequence[str]], str]
-"""Sends a job, given its script and the ids of the jobs that it waits for, and returns its id."""
+Send = Callable[[Job, str, Sequence[str], Sequence[str]], str]
+"""Sends a job, given its script, the ids of the jobs that must end well before it, and of those that must end at all;
+returns its id."""
 
 
 def options_of(run: RunFolder, asked: Asked) -> SlurmOptions:
@@ -60,13 +61,13 @@ def submit(run: RunFolder, units: Sequence[Unit], options: SlurmOptions) -> None
     """
     console = open_console()
 
-    def send(job: Job, script: str, after: Sequence[str]) -> str:
-        sent = slurm_commands.send(script, after)
+    def send(job: Job, script: str, after: Sequence[str], after_end_of: Sequence[str]) -> str:
+        sent = slurm_commands.send(script, after, after_end_of)
         console.print(f"job {sent}: {_told(job.unit_names)}", soft_wrap=True, highlight=False)
         return sent
 
     (run.work / "logs").mkdir(parents=True, exist_ok=True)
-    queue = _settled_queue(run)
+    queue = _without_those_to_send_again(units, _settled_queue(run))
     waiting = [unit.name for unit in units if unit.name in queue]
     if waiting:
         console.print(f"in the queue already: {_told(waiting)}", soft_wrap=True, highlight=False)
@@ -103,9 +104,10 @@ def scripts_of(
     head = _HEAD.format(run=shlex.quote(place_of(run)), logs=place(run.work / "logs"), files="".join(files), **record)
     parts, options = [head], replace(options, follow_links=follow_links)
 
-    def write(job: Job, script: str, after: Sequence[str]) -> str:
+    def write(job: Job, script: str, after: Sequence[str], after_end_of: Sequence[str]) -> str:
         name = f"job_{len(parts)}"
-        waits = f' --dependency="{slurm_commands.dependency(after)}"' if after else ""
+        waits_for = slurm_commands.dependency(after, after_end_of)
+        waits = f' --dependency="{waits_for}"' if waits_for else ""
         parts.append(f"# {_told(job.unit_names)}\n{name}=$(sbatch --parsable{waits} <<'SCRIPT'\n{script}SCRIPT\n)\n")
         return f"${{{name}}}"
 
@@ -125,7 +127,7 @@ def in_queue(run: RunFolder, states: Mapping[Unit, State]) -> dict[str, str]:
     """
     queue = slurm_commands.queued(run)
     comes = any(unit.kind == "plan" and unit.name in queue for unit in states)
-    missing = "is sent once the plan is made" if comes else "not in the queue; the same `autoseg run` sends it"
+    missing = "is sent once the plan is made" if comes else "not in the queue; the same command sends it"
     told = {unit.name: _told_of(queue[unit.name]) for unit in states if unit.name in queue}
     # one that runs without a job was begun by hand
     left = (unit.name for unit, state in states.items() if unit.name not in queue and state.word != "running")
@@ -168,12 +170,26 @@ def _settled_queue(run: RunFolder) -> dict[str, QueuedJob]:
         time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
+def _without_those_to_send_again(units: Sequence[Unit], queue: dict[str, QueuedJob]) -> dict[str, QueuedJob]:
+    """The queue without jobs that wait for the end of units which are sent only now; these are taken out of it."""
+    new = {unit.name for unit in units} - queue.keys()
+    early = [
+        unit.name
+        for unit in units
+        if unit.name in queue and queue[unit.name].state == "PENDING" and not new.isdisjoint(unit.after_end_of)
+    ]
+    slurm_commands.cancel(queue[name].id for name in early)
+    return {name: job for name, job in queue.items() if name not in early}
+
+
 def _send_all(run: RunFolder, units: Sequence[Unit], options: SlurmOptions, queue: dict[str, str], send: Send) -> None:
     """Send the jobs of all units that are not in the queue, in order; `queue` has the id of each that is in it."""
     plan = [unit for unit in units if unit.kind == "plan"]
     ids, arrays = dict(queue), dict[str, set[str]]()
     for job in jobs_of([unit for unit in plan or units if unit.name not in queue]):
-        sent = send(job, script_of(run, job, options), _after({ids[n] for n in job.waits_for if n in ids}, arrays))
+        waits = ({ids[n] for n in names if n in ids} for names in (job.waits_for, job.after_end_of))
+        after, after_end_of = (_after(some, arrays) for some in waits)
+        sent = send(job, script_of(run, job, options), after, after_end_of)
         of_units = [f"{sent}_{number}" for number in job.numbers] or [sent]
         ids |= dict(zip(job.unit_names, of_units, strict=True))
         arrays[sent] = set(of_units)
@@ -228,7 +244,7 @@ if __name__ == "__main__":
         _send_the_rest(sys.argv[1:])
     except AutosegError as error:
         open_console(stderr=True).print(
-            f"Error: {error}\nThe other units are not sent. `autoseg run` with the same options sends them.",
+            f"Error: {error}\nThe other units are not sent. The command that gave the work to Slurm sends them.",
             soft_wrap=True,
         )
         sys.exit(error.exit_status)

@@ -39,12 +39,13 @@ class QueuedJob:
     reason: str
 
 
-def send(script: str, after: Sequence[str]) -> str:
+def send(script: str, after: Sequence[str], after_end_of: Sequence[str] = ()) -> str:
     """Send a job.
 
     Args:
         script: text of the job's script.
         after: ids of the jobs that must have ended well before it begins.
+        after_end_of: ids of the jobs that must have ended, well or not.
 
     Returns:
         The id of the job.
@@ -52,15 +53,17 @@ def send(script: str, after: Sequence[str]) -> str:
     Raises:
         InputError: Slurm does not take the job, or is not at hand; the message holds what it says.
     """
-    waits = [f"--dependency={dependency(after)}"] if after else []
+    waits = [f"--dependency={dependency(after, after_end_of)}"] if after or after_end_of else []
     said = _call(["sbatch", "--parsable", *waits], script)
     # on a federation of clusters the name of the cluster follows
     return said.strip().split(";")[0]
 
 
-def dependency(after: Sequence[str]) -> str:
-    """The value of sbatch's `--dependency` for a job that begins once others have ended well."""
-    return "afterok:" + ":".join(after)
+def dependency(after: Sequence[str], after_end_of: Sequence[str] = ()) -> str:
+    """The value of sbatch's `--dependency` for a job that begins once others have ended well, or ended at all."""
+    # a job that is put back into the queue has not ended
+    kinds = {"afterok": after, "afterany": after_end_of}
+    return ",".join(":".join([kind, *ids]) for kind, ids in kinds.items() if ids)
 
 
 def queued(run: RunFolder) -> dict[str, QueuedJob]:

@@ -25,6 +25,7 @@ class Job:
         needs: what each of the units needs; of those that need unlike much, the most.
         kind: what the units do.
         waits_for: names of the units that each of them waits for.
+        after_end_of: names of the units for whose end each of them waits, whether they are done or failed.
     """
 
     before: str
@@ -33,6 +34,7 @@ class Job:
     needs: Needs
     kind: Kind
     waits_for: tuple[str, ...]
+    after_end_of: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -63,7 +65,8 @@ def jobs_of(units: Sequence[Unit]) -> tuple[Job, ...]:
         match = _NUMBERED.fullmatch(unit.name) or re.fullmatch(r"(?P<before>.*)", unit.name)
         assert match is not None, unit.name
         parts = match.groupdict()
-        key = (parts["before"], parts.get("after"), unit.kind, unit.needs.gpus, unit.waits_for)
+        waits = (unit.waits_for, unit.after_end_of)
+        key = (parts["before"], parts.get("after"), unit.kind, unit.needs.gpus, waits)
         groups.setdefault(key, []).append((unit, match))
     return tuple(_job(group) for group in groups.values())
 
@@ -77,6 +80,7 @@ def _job(group: Sequence[tuple[Unit, re.Match[str]]]) -> Job:
         needs=_most([unit.needs for unit in units]),
         kind=units[0].kind,
         waits_for=units[0].waits_for,
+        after_end_of=units[0].after_end_of,
     )
 
 

@@ -181,6 +181,7 @@ def test_other_options_are_refused_while_units_wait_and_nothing_is_written(calls
         ({"engine": "nonsense"}, "--engine nonsense: unknown; there are local, slurm, ray and ray=ADDRESS"),
         ({"engine": "slurm=here"}, "--engine slurm=here: unknown"),
         ({"engine": "local", "retries": 2}, "--retries: is for --engine slurm and ray alone"),
+        ({"engine": "local", "at_once": 2}, "--at-once: is for --engine slurm and ray alone"),
         ({"engine": "ray", "dry_run": True}, "--dry-run: is for --engine slurm alone"),
         ({"engine": "slurm", "insecure": True}, "--insecure: is for --engine ray alone"),
     ],
@@ -202,6 +203,8 @@ def test_options_are_checked_before_anything_is_written(slurm, dataset, tmp_path
         ({"time_budget": "long"}, "'long' is not a length of time"),
         ({"config": "../x"}, "name"),
         ({"slurm_option": ["wrong"]}, "--slurm-option wrong"),
+        ({"at_once": 2, "epochs": 3}, "--at-once: shares out a time budget"),
+        ({"at_once": 65}, "--at-once 65: at least one, and at most 64"),
     ):
         with pytest.raises(InputError, match=told):
             autoseg.run(dataset, tmp_path / "run", engine="slurm", **options)
@@ -216,10 +219,15 @@ def test_nothing_is_sent_where_every_unit_is_done(slurm, dataset, tmp_path, caps
     assert f"autoseg status '{tmp_path}/a run'" in told
 
 
-def test_the_time_is_divided_among_folds_that_are_trained_at_once(slurm, dataset, tmp_path):
-    autoseg.run(dataset, tmp_path / "run", engine="slurm", time_budget="1h")
+@pytest.mark.parametrize(("given_at_once", "at_once"), [(None, 5), (2, 2), (9, 5)])
+def test_the_time_is_divided_among_folds_that_are_trained_at_once(
+    slurm, dataset, tmp_path, capsys, given_at_once, at_once
+):
+    autoseg.run(dataset, tmp_path / "run", engine="slurm", time_budget="1h", at_once=given_at_once)
     request = read_request(RunFolder(tmp_path / "run"))
-    assert request is not None and (request.at_once, request.time_budget) == (5, 3600.0)
+    assert request is not None and (request.at_once, request.time_budget) == (at_once, 3600.0)
+    warned = "as if 5 folds were trained at once" in on_one_line(capsys.readouterr().err)
+    assert warned == (given_at_once is None)
 
 
 def test_the_sizes_of_a_run_are_known_without_reading_images(dataset, tmp_path):

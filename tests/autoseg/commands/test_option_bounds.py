@@ -8,8 +8,9 @@ import pytest
 import autoseg
 from autoseg.commands import cli
 from autoseg.commands.command import types_of_options
-from autoseg.commands.option_bounds import DURATION, Between
+from autoseg.commands.option_bounds import AT_ONCE, DURATION, Between
 from autoseg.errors import InputError
+from autoseg.plan.bounds import MOST_DEVICES
 
 COMMANDS = [getattr(autoseg, name) for name in autoseg.COMMANDS]
 NUMBERS = [
@@ -30,6 +31,7 @@ def test_every_number_has_bounds() -> None:
         parts = get_args(types_of_options(command)[name])
         assert DURATION in parts or any(isinstance(part, Between) for part in parts), f"{command.__name__} {name}"
     assert len(NUMBERS) > 30
+    assert AT_ONCE.high == MOST_DEVICES
 
 
 @pytest.mark.parametrize("value", [-5, float("nan"), float("inf"), -float("inf"), 1e308, 10**12])

@@ -13,6 +13,7 @@ from autoseg.work.engine import read_engine, record_of
 from autoseg.work.engines import slurm_commands
 from autoseg.work.engines.slurm_commands import QueuedJob
 from autoseg.work.request import Request, read_request, write_request
+from autoseg.work.study_scope import AskedGrid
 
 ASKED = Request(dataset="/data", configurations=("3d",), folds=2, epochs=100)
 OTHER = ASKED.changed(epochs=200)
@@ -116,6 +117,28 @@ def test_a_process_elsewhere_is_watched_until_it_is_known_to_be_gone(run, monkey
 )
 def test_what_decides_no_result_may_differ(run, changes, told) -> None:
     assert differences(run, ASKED, ASKED.changed(**changes)) == told
+
+
+STUDY = Request(dataset="/data", grid=AskedGrid(sequences=("T1", "T2")), selects=False)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "told"),
+    [
+        # an engine's request has cells and folds written down, that of this process has what the person said
+        ({"configurations": ("T1.2d", "T2.2d"), "folds": 5}, {}, []),
+        ({"folds": 5}, {"folds": 3}, ["--folds was 5, and is 3"]),
+        ({}, {"grid": AskedGrid(sequences=("T1",))}, ["--sequences was T1 T2, and is T1"]),
+        (
+            {},
+            {"grid": AskedGrid(sequences=("T1", "T2"), dimensions=("2d",))},
+            ["--dimensions was not given, and is 2d"],
+        ),
+        ({}, {"grid": None, "selects": True}, ["it was `autoseg study`, and is `autoseg run`"]),
+    ],
+)
+def test_studies_differ_by_their_grids_and_folds(run, before, now, told) -> None:
+    assert differences(run, STUDY.changed(**before), STUDY.changed(**now)) == told
 
 
 def test_a_damaged_request_binds_nobody(run, queue) -> None:

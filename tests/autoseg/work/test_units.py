@@ -85,5 +85,6 @@ def test_a_plan_without_a_request_has_units_too(run) -> None:
 
 
 def test_a_folder_of_something_else_has_none(run) -> None:
-    with pytest.raises(RunFolderError, match=r"holds no plan and nothing that was asked for\. `autoseg run` makes"):
+    told = r"holds no plan and nothing that was asked for\. `autoseg run` and `autoseg study` make both; if one works"
+    with pytest.raises(RunFolderError, match=told):
         units_of(run)

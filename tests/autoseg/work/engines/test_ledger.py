@@ -67,3 +67,26 @@ def test_units_that_follow_from_the_plan_take_the_place_of_those_before() -> Non
     ledger.end("plan", GOOD)
     ledger.units = UNITS
     assert ready(ledger) == ["prepare"]
+
+
+WITH_RESULTS = (*UNITS[:1], Unit("other", "prepare", NEEDS, ("plan",)), *UNITS[1:4])
+WITH_RESULTS += (Unit("train-2", "train", NEEDS, ("other",)),)
+WITH_RESULTS += (Unit("results", "study", NEEDS, ("plan",), ("train-0", "train-1", "train-2")),)
+
+
+def test_what_waits_for_the_end_of_others_begins_once_none_of_them_can_go_on() -> None:
+    ledger = Ledger(WITH_RESULTS, 1, {"plan", "prepare"})
+    assert ready(ledger) == ["other", "train-0", "train-1"]
+    # train-2 never begins
+    assert ledger.end("other", REFUSED) == "failed" and ready(ledger) == []
+    ledger.end("train-0", GOOD)
+    assert ready(ledger) == [] and ledger.end("train-1", LOST) == "again"
+    assert ready(ledger) == ["train-1"] and ledger.end("train-1", LOST) == "failed"
+    assert ready(ledger) == ["results"] and ledger.end("results", GOOD) == "done"
+    assert set(ledger.failed) == {"other", "train-1"} and ledger.not_begun() == ["train-2"]
+
+
+def test_without_a_plan_there_are_no_results() -> None:
+    ledger = Ledger(WITH_RESULTS, 0, set())
+    assert ready(ledger) == ["plan"] and ledger.end("plan", LOST) == "failed" and ready(ledger) == []
+    assert "results" in ledger.not_begun()

@@ -16,9 +16,11 @@ from autoseg.work.engines.slurm_commands import QueuedJob
 from autoseg.work.engines.slurm_script import SlurmOptions
 from autoseg.work.request import Request, read_request
 from autoseg.work.state import State
-from tests.autoseg.work.engines.units_by_hand import ALL
+from autoseg.work.unit import Unit
+from tests.autoseg.work.engines.units_by_hand import ALL, GPU, TRAIN, UNKNOWN
 
 OPTIONS = SlurmOptions(3)
+OTHER_CELL = Unit("train-T1+T2.3d-fold_0", "train", GPU, ("prepare-3d-0of2", "prepare-3d-1of2"))
 
 
 @pytest.fixture
@@ -26,8 +28,9 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
     """Name of each job that was sent, and what it waits for; ids count from 100."""
     jobs: list[tuple[str, list[str]]] = []
 
-    def send(script: str, after: Sequence[str]) -> str:
-        jobs.append((re.search("job-name=(.*)", script)[1], list(after)))
+    def send(script: str, after: Sequence[str], after_end_of: Sequence[str] = ()) -> str:
+        any_end = [f"any:{one}" for one in after_end_of]
+        jobs.append((re.search("job-name=(.*)", script)[1], [*after, *any_end]))
         return str(99 + len(jobs))
 
     monkeypatch.setattr(slurm_commands, "send", send)
@@ -115,7 +118,7 @@ def test_what_is_told_of_units_that_are_not_done(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(slurm_commands, "queued", lambda run: jobs)
     assert slurm.in_queue(RunFolder(tmp_path), dict.fromkeys([ALL[3], ALL[4], ALL[-1]], State("ready"))) == {
         "train-3d-fold_0": "job 7_0 on n1",
-        "train-3d-fold_1": "not in the queue; the same `autoseg run` sends it",
+        "train-3d-fold_1": "not in the queue; the same command sends it",
         "report-3d": "in the queue as job 8 (Dependency)",
     }
     monkeypatch.setattr(slurm_commands, "queued", lambda run: {"plan": QueuedJob("9", "PENDING", "", "Priority")})
@@ -134,3 +137,28 @@ def test_jobs_that_are_ending_are_waited_for(tmp_path: Path, sent, monkeypatch: 
 def test_links_are_followed_in_jobs_where_it_was_asked_for(tmp_path: Path) -> None:
     script = slurm.scripts_of(RunFolder(tmp_path), ALL[1:], OPTIONS, written={}, follow_links=True)
     assert script.count(" --follow-links &") == 3
+
+
+RESULTS = Unit("study", "study", UNKNOWN, ("plan",), tuple(unit.name for unit in (*TRAIN, OTHER_CELL)))
+
+
+def test_results_wait_for_the_end_of_trainings_good_or_bad(tmp_path: Path, sent) -> None:
+    slurm.submit(RunFolder(tmp_path), [*TRAIN, OTHER_CELL, RESULTS], OPTIONS)
+    assert sent == [("train-3d-fold_%a", []), ("train-T1+T2.3d-fold_%a", []), ("study", ["any:100", "any:101"])]
+    script = slurm.scripts_of(RunFolder(tmp_path), [*TRAIN, OTHER_CELL, RESULTS], OPTIONS, written={})
+    assert 'job_3=$(sbatch --parsable --dependency="afterany:${job_1}:${job_2}"' in script
+    assert "#SBATCH --job-name=train-T1+T2.3d-fold_%a" in script
+
+
+def test_results_that_still_wait_are_sent_anew_with_what_failed(tmp_path: Path, sent, monkeypatch) -> None:
+    cancelled: list[str] = []
+    queue = {f"train-3d-fold_{k}": QueuedJob(f"7_{k}", "RUNNING", "node1", "None") for k in range(5)}
+    queue["study"] = QueuedJob("9", "PENDING", "", "Dependency")
+    monkeypatch.setattr(slurm_commands, "queued", lambda run: dict(queue))
+    monkeypatch.setattr(slurm_commands, "cancel", lambda ids: cancelled.extend(ids))
+    slurm.submit(RunFolder(tmp_path), [*TRAIN, RESULTS], OPTIONS)
+    assert not sent and not cancelled
+    slurm.submit(RunFolder(tmp_path), [*TRAIN, OTHER_CELL, RESULTS], OPTIONS)
+    assert cancelled == ["9"]
+    waits_for = ["any:100", *(f"any:7_{k}" for k in range(5))]
+    assert sent == [("train-T1+T2.3d-fold_%a", []), ("study", waits_for)]

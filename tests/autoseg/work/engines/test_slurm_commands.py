@@ -38,6 +38,8 @@ def test_a_job_is_sent_with_what_it_waits_for(answers, tmp_path: Path, monkeypat
     assert (tmp_path / "script").read_text(encoding="utf-8") == "#!/bin/bash\n"
     given = (tmp_path / "given").read_text(encoding="utf-8")
     assert given == "--parsable --dependency=afterok:5:6_1  /etc/here\n"
+    assert slurm_commands.dependency(["5"], ["6", "7_1"]) == "afterok:5,afterany:6:7_1"
+    assert slurm_commands.dependency([], ["6"]) == "afterany:6"
 
 
 def test_jobs_are_found_by_their_folder_and_name(answers, tmp_path: Path) -> None:
