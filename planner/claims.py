@@ -16,8 +16,8 @@ from typing import Protocol, TypeVar
 from rich.console import Console
 
 from autoseg.machine.map_cases import map_cases
-from autoseg.run_folder.lock import locked_if_free
-from autoseg.run_folder.lock_holder import PATIENCE, Watch
+from autoseg.run_folder.lock import locked_if_free, remove_if_abandoned
+from autoseg.run_folder.lock_holder import PATIENCE, Watch, lock_of
 from autoseg.terminal import open_console
 
 SECONDS_BETWEEN_LOOKS = 0.2
@@ -76,7 +76,13 @@ def do_each(
         The warnings that reading the cases gave.
     """
     claim = partial(_claim, patience=patience)
-    results = map_cases(claim, tasks, workers, description, name=lambda task: task.folder.name, small=small)
+    try:
+        results = map_cases(claim, tasks, workers, description, name=lambda task: task.folder.name, small=small)
+    except BaseException:
+        # a worker that is ended in the midst of a case cannot give up its claim; one on another machine would watch it
+        for task in tasks:
+            remove_if_abandoned(lock_of(task.folder))
+        raise
     taken = [task for task, result in zip(tasks, results, strict=True) if not result.was_free]
     if taken and waits:
         open_console(stderr=True).print(

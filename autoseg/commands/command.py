@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar, cast, get_args, get_origin, get_type
 from cyclopts import Parameter
 
 from autoseg.commands.option_bounds import refuse_out_of_bounds
+from autoseg.machine.stop_answer import own_stops
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -35,7 +36,8 @@ def command(function: Function) -> Function:
     @functools.wraps(function)
     def bounded(*positional: Any, **by_name: Any) -> Any:
         refuse_out_of_bounds(types, signature.bind(*positional, **by_name).arguments)
-        return function(*positional, **by_name)
+        with own_stops():
+            return function(*positional, **by_name)
 
     return cast(Function, bounded)
 

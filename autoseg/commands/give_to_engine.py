@@ -97,8 +97,9 @@ def give_to_engine(run: RunFolder, request: Request, asked: Asked) -> None:
         say_changed_cases(console, run, plan, [name for name in sizes.configurations if name in plan.configurations])
     if changed:
         console.print(
-            f"The data set is not as it was when the plan was made ({listed(changed, CASES_NAMED)}). The unit `plan` "
-            "reads it again; what has changed is then done again, or refused where models are trained.",
+            "By sizes and times of its files, the data set is not as it was when the plan was made "
+            f"({listed(changed, CASES_NAMED)}). The unit `plan` reads it again; what has changed is then done again, "
+            "or refused where models are trained.",
             style="yellow",
             soft_wrap=True,
         )

@@ -51,7 +51,7 @@ from autoseg.run_folder.folds import read_folds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
 from autoseg.terminal import open_console
-from autoseg.work.at_work import is_at_work, refuse_other_request, write_down_here
+from autoseg.work.at_work import refuse_other_request, stays_as_written, write_down_here
 from autoseg.work.engine import asked_of
 from autoseg.work.request import request_of
 from autoseg.work.tries import tried
@@ -150,12 +150,12 @@ def run(
             raise InputError("--replan: is for --engine local; `autoseg plan-and-preprocess --replan` plans anew first")
         give_to_engine(folder, request, asked)
         return RunResults(folder, {})
-    at_work = False
+    request, at_work = request.changed(at_once=wanted.count), False
     if folder.work.exists():
         require_run_or_empty(folder, follow_links=follow_links)
         refuse_other_request(folder, request, "local")
-        at_work = is_at_work(folder)
-    write_down = partial(write_down_here, folder, request.changed(at_once=wanted.count), at_work=at_work)
+        at_work = stays_as_written(folder, request)
+    write_down = partial(write_down_here, folder, request, at_work=at_work)
     prepared = prepare(
         source_of(dataset),
         folder,

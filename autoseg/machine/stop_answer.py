@@ -125,6 +125,7 @@ def _ask_main_thread(number: int) -> None:
 
 # a context variable and no argument, since libraries stand between the command and the places that ask
 _ANSWER: ContextVar[StopAnswer | None] = ContextVar("answer", default=None)
+_HANDLED_BEFORE: ContextVar[BaseException | None] = ContextVar("handled before", default=None)
 
 
 @contextmanager
@@ -153,6 +154,19 @@ def stops_answered() -> Iterator[StopAnswer]:
         sys.unraisablehook = before
         _ANSWER.reset(former)
         answer.end()
+
+
+@contextmanager
+def own_stops() -> Iterator[None]:
+    """Context manager in which a stop that is being handled already is none of the block's.
+
+    So a function that somebody calls after Ctrl-C, in `except KeyboardInterrupt`, still raises its own errors.
+    """
+    former = _HANDLED_BEFORE.set(sys.exception())
+    try:
+        yield
+    finally:
+        _HANDLED_BEFORE.reset(former)
 
 
 @contextmanager
@@ -204,7 +218,7 @@ def may_come_from_a_stop(error: BaseException) -> bool:
 
 def _stop_behind(error: BaseException) -> int | None:
     """Number of the signal of a stop that was being handled when an error was raised; None = there was none."""
-    seen, behind = set[int](), [error]
+    seen, behind = {id(_HANDLED_BEFORE.get())}, [error]
     while behind:
         one = behind.pop()
         if isinstance(one, KeyboardInterrupt):

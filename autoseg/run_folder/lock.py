@@ -120,14 +120,18 @@ def remove_abandoned_locks(folder: Path) -> None:
     """
     for where, folders, _ in os.walk(folder):
         for name in [name for name in folders if name.endswith(ENDING)]:
-            lock = Path(where, name)
-            if (holder := holder_of(lock)) is not None and holder.has_ended:
-                _bury(holder.folder)
-            with suppress(OSError):
-                # only an empty folder, which a process that was killed leaves behind
-                lock.rmdir()
+            remove_if_abandoned(Path(where, name))
         if len(Path(where).relative_to(folder).parts) == DEEPEST:
             folders.clear()
+
+
+def remove_if_abandoned(lock: Path) -> None:
+    """Remove a lock whose holder was a process of this machine that ended, with what it had begun to write."""
+    if (holder := holder_of(lock)) is not None and holder.has_ended:
+        _bury(holder.folder)
+    with suppress(OSError):
+        # only an empty folder, which a process that was killed leaves behind
+        lock.rmdir()
 
 
 @contextmanager

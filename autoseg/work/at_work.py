@@ -52,9 +52,9 @@ def units_at_work(run: RunFolder) -> tuple[str, ...]:
     # a run that is done is in no queue, wherever its folder was copied to
     held = held_by_engine(run) if read_engine(run) not in (None, "local") and units_left(run, asked) else ()
     places = {unit.name: states.places(unit) for unit in units_of(run, asked)}
-    if any(
-        watch.living(place) is not None and not watch.was_heard(place) for of_one in places.values() for place in of_one
-    ):
+    every = [place for of_one in places.values() for place in of_one]
+    # all are looked at before the first is waited for, so that they are watched at the same time
+    if [place for place in every if watch.living(place) is not None and not watch.was_heard(place)]:
         open_console(stderr=True).print(
             f"{run.path}: looks whether processes of other machines still live, for {PATIENCE:.0f} s at most",
             soft_wrap=True,
@@ -71,13 +71,22 @@ def is_at_work(run: RunFolder) -> bool:
         return True
 
 
+def stays_as_written(run: RunFolder, request: Request) -> bool:
+    """Whether a request would change what units follow that wait or run, or who places them.
+
+    Where it would change nothing, nobody is asked or watched.
+    """
+    is_same = _read_former(run) in (None, request) and read_engine(run) in (None, "local")
+    return not is_same and is_at_work(run)
+
+
 def write_down_here(run: RunFolder, request: Request, *, at_work: bool) -> None:
     """Write down what was asked of this process, which does the units itself.
 
     Args:
         run: RUN folder.
         request: what was asked for.
-        at_work: whether units wait or run, as from `is_at_work`; what they follow, and their engine, then stay.
+        at_work: whether units wait or run, as from `stays_as_written`; what they follow, and their engine, then stay.
     """
     if not at_work or _read_former(run) is None:
         write_request(run, request)

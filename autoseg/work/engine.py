@@ -132,6 +132,8 @@ def give_units(run: RunFolder, asked: Asked) -> None:
     """
     module = _engine(asked.engine)
     units, options = units_left(run), module.options_of(run, asked)
+    # one that is not at hand is not written down: it was given nothing, and nobody could ask it that here
+    module.in_queue(run, {})
     write_engine(run, asked.engine)
     module.submit(run, units, options)
 

@@ -15,6 +15,7 @@ from autoseg.image.image import Image, write_image
 from autoseg.plan.plan import read_plan
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
+from autoseg.work.at_work import refuse_other_request
 from autoseg.work.engine import asked_of, read_engine
 from autoseg.work.request import read_request
 from autoseg.work.state import state_of, units_left
@@ -41,6 +42,7 @@ def slurm(monkeypatch):
         ),
         cancel=lambda run: ("train-3d-fold_0",),
         held=lambda run: given.held,
+        in_queue=lambda run, states: {},
     )
     monkeypatch.setitem(sys.modules, "autoseg.work.engines.slurm", module)
     return given
@@ -209,6 +211,20 @@ def test_options_are_checked_before_anything_is_written(slurm, dataset, tmp_path
         with pytest.raises(InputError, match=told):
             autoseg.run(dataset, tmp_path / "run", engine="slurm", **options)
     assert not (tmp_path / "run").exists() and not slurm.submitted
+
+
+def test_an_engine_that_is_not_at_hand_is_not_remembered(slurm, dataset, tmp_path, monkeypatch):
+    def missing(run, states=None):
+        raise InputError("squeue is not found")
+
+    for name in ("submit", "held", "in_queue"):
+        monkeypatch.setattr(sys.modules["autoseg.work.engines.slurm"], name, missing)
+    run = RunFolder(tmp_path / "run")
+    with pytest.raises(InputError, match="squeue"):
+        autoseg.run(dataset, run.path, engine="slurm", config="3d", epochs=1)
+    assert read_engine(run) is None
+    # so that other options are welcome here
+    refuse_other_request(run, read_request(run).changed(epochs=2), "local")
 
 
 def test_nothing_is_sent_where_every_unit_is_done(slurm, dataset, tmp_path, capsys, monkeypatch):

@@ -1,14 +1,23 @@
 """While units wait in a queue or run, another `autoseg run` changes neither what was asked for nor who places them."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from autoseg.errors import InputError, RunFolderError
 from autoseg.files import write_text
 from autoseg.run_folder.lock import locked
+from autoseg.run_folder.lock_holder import PATIENCE
 from autoseg.run_folder.paths import RunFolder
-from autoseg.work.at_work import differences, is_at_work, refuse_other_request, units_at_work, write_down_here
+from autoseg.work.at_work import (
+    differences,
+    is_at_work,
+    refuse_other_request,
+    stays_as_written,
+    units_at_work,
+    write_down_here,
+)
 from autoseg.work.engine import read_engine, record_of
 from autoseg.work.engines import slurm_commands
 from autoseg.work.engines.slurm_commands import QueuedJob
@@ -91,13 +100,37 @@ def test_who_places_units_by_ray_holds_all_that_are_left(run) -> None:
             refuse_other_request(run, ASKED, "slurm")
 
 
-def test_a_process_elsewhere_is_watched_until_it_is_known_to_be_gone(run, monkeypatch, capsys) -> None:
-    monkeypatch.setattr("autoseg.work.at_work.Watch.__init__.__defaults__", (0.5,))
-    holder = run.work / ".train-3d-fold_0.held" / "00000000.1.1.00000000"
+def held_elsewhere(run: RunFolder, fold: int) -> None:
+    """A process of another machine holds a fold; nobody sees it count on."""
+    holder = run.work / f".train-3d-fold_{fold}.held" / "00000000.1.1.00000000"
     holder.mkdir(parents=True)
     (holder / "alive").write_text(f"{0:020d}\nprocess 1 on other\nworking\n", encoding="utf-8")
+
+
+def test_processes_elsewhere_are_watched_at_the_same_time_until_they_are_known_to_be_gone(
+    run, monkeypatch, capsys
+) -> None:
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=sleep)
+    monkeypatch.setattr("autoseg.run_folder.lock_holder.time", clock)
+    held_elsewhere(run, 0)
+    held_elsewhere(run, 1)
     assert units_at_work(run) == ()
+    assert PATIENCE < now[0] < PATIENCE + 5
     assert "processes of other machines" in capsys.readouterr().err
+
+
+def test_what_changes_nothing_waits_for_nobody(run, queue, monkeypatch) -> None:
+    assert stays_as_written(run, ASKED) and stays_as_written(run, OTHER)
+    run.engine.unlink()
+    monkeypatch.setattr("autoseg.work.at_work.units_at_work", lambda run: pytest.fail("asked who is at work"))
+    assert not stays_as_written(run, ASKED)
+    run.request.unlink()
+    assert not stays_as_written(run, OTHER)
 
 
 @pytest.mark.parametrize(
