@@ -4,16 +4,21 @@ Whoever predicts into a folder takes part in it as long as it runs. A case that 
 the same image with the same models and options is left as it is; one that it is at is left to it, unless it dies. One
 that it predicts in another way is refused: the folder holds one prediction of a case. Once nobody takes part any more,
 the next prediction begins anew, and replaces what is there.
+
+Units of work may run one after the other. What they have predicted lasts: it stays known when nobody takes part, until
+somebody begins anew, or with other models.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from autoseg.dataset.case import Case
@@ -25,11 +30,30 @@ from autoseg.run_folder.lock_holder import COUNTS, ENDING, PATIENCE, Watch
 
 FOLDER = ".shared"
 JOB = "job"
+LASTING = "lasting"
+"""File of what lasts: what the units are made from, and the job whose predictions are known."""
+
 SECONDS_BETWEEN_LOOKS = 0.2
+
+_LASTING = re.compile("([0-9a-f]{32}) ([0-9a-f]{32})")
 
 
 class LeftToOthers(AutosegError):
     """Another process predicts a case, or has predicted it."""
+
+
+@dataclass(frozen=True)
+class Lasting:
+    """That what is predicted stays known once nobody takes part any more.
+
+    Args:
+        made_from: digest of the models and options of units of work; None = this prediction is none of theirs, and
+            leaves what they have predicted as it is.
+        present: tells the names of the cases of which all files are there; it is asked where nobody else takes part.
+    """
+
+    made_from: str | None
+    present: Callable[[], Collection[str]]
 
 
 class SharedOutput:
@@ -59,7 +83,7 @@ class SharedOutput:
             mine = held.enter_context(
                 locked_if_free(self._place(case), "predicting a case", self._watch, stages=False),
             )
-            marked = _read(self._mark(case)) if mine is not None else self._job_of_holder(case)
+            marked = self._marked(case) if mine is not None else self._job_of_holder(case)
             if marked not in ("", self._digest(case)):
                 raise InputError(
                     f"{case.name}: another command predicts it into the same folder from another image, or with other "
@@ -106,11 +130,12 @@ class SharedOutput:
             held.close()
         self._held.clear()
 
-    def left_behind(self, cases: list[Case]) -> Iterator[list[Case]]:
+    def left_behind(self, cases: list[Case], *, until_done: bool = False) -> Iterator[list[Case]]:
         """Yield the cases that other processes left when they died, or predict in another way; then nothing is open.
 
         Args:
             cases: cases that were left to others.
+            until_done: whether those are waited for too that are in the hands of a process which was seen to live.
         """
         left = list(cases)
         while left:
@@ -118,7 +143,7 @@ class SharedOutput:
             for case in list(left):
                 place = self._place(case)
                 heard = self._watch.was_heard(place) and self._job_of_holder(case) == self._digest(case)
-                if self.is_done(case) or heard:
+                if self.is_done(case) or (heard and not until_done):
                     left.remove(case)
                 elif self._watch.living(place) is None or self._job_of_holder(case) not in ("", self._digest(case)):
                     left.remove(case)
@@ -132,7 +157,16 @@ class SharedOutput:
         return self._folder / "cases" / case.name
 
     def _mark(self, case: Case) -> Path:
-        return self._folder / "done" / case.name
+        return _done(self._folder, self._job) / case.name
+
+    def _marked(self, case: Case) -> str:
+        """Digest of what was done of a case; empty = nothing, `other` = its prediction in another way."""
+        if own := _read(self._mark(case)):
+            return own
+        with suppress(FileNotFoundError):
+            if any((job / case.name).exists() for job in self._mark(case).parent.parent.iterdir()):
+                return "other"
+        return ""
 
     def _job_of_holder(self, case: Case) -> str:
         """Digest of what the process does that has claimed a case; empty where that is not known yet."""
@@ -141,9 +175,65 @@ class SharedOutput:
 
     def _digest(self, case: Case) -> str:
         images = "\n".join(str(None if image is None else Path.cwd() / image) for image in case.images)
-        # a path may hold bytes that are no text
-        text = f"{self._job}\n{images}".encode(errors="surrogatepass")
-        return hashlib.blake2b(text, digest_size=16).hexdigest()
+        return _digest_of(f"{self._job}\n{images}")
+
+
+def lasting_cases(output: Path, made_from: str) -> frozenset[str]:
+    """Names of the cases that units of work have predicted.
+
+    Args:
+        output: folder of the predictions.
+        made_from: digest of the models and options of the units.
+    """
+    found = _read_lasting(output / FOLDER)
+    if found is None or found[0] != made_from:
+        return frozenset()
+    with suppress(OSError):
+        return frozenset(mark.name for mark in (output / FOLDER / "done" / found[1]).iterdir())
+    return frozenset()
+
+
+def forget(output: Path, cases: Collection[str]) -> None:
+    """Let cases be predicted again that units of work have predicted, as where their images have changed since.
+
+    Args:
+        output: folder of the predictions.
+        cases: names of the cases.
+    """
+    for done in (output / FOLDER / "done").glob("*"):
+        for name in cases:
+            (done / name).unlink(missing_ok=True)
+
+
+def _read_lasting(folder: Path) -> tuple[str, str] | None:
+    """What units are made from, and the digest of the job that they do; None where nothing lasts."""
+    found = _LASTING.fullmatch(_read(folder / LASTING))
+    return None if found is None else (found[1], found[2])
+
+
+def _done(folder: Path, job: str) -> Path:
+    """Folder of the marks of the cases that are predicted by a job."""
+    return folder / "done" / _digest_of(job)
+
+
+def _digest_of(text: str) -> str:
+    # a path may hold bytes that are no text
+    return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+
+
+def _begin_anew(folder: Path, job: str, lasting: Lasting | None) -> None:
+    """Forget what was predicted before, but for what lasts, is there, and was made by the same job."""
+    found = _read_lasting(folder)
+    if found is None or lasting is None or found != (lasting.made_from or found[0], _digest_of(job)):
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    present, kept = lasting.present(), _done(folder, job)
+    for mark in kept.iterdir() if kept.exists() else ():
+        if mark.name not in present:
+            mark.unlink()
+    for other in (folder / "done").glob("*"):
+        if other != kept:
+            shutil.rmtree(other, ignore_errors=True)
 
 
 def _read(path: Path) -> str:
@@ -155,20 +245,25 @@ def _read(path: Path) -> str:
 
 
 @contextmanager
-def sharing(output: Path, job: str, *, patience: float = PATIENCE) -> Iterator[SharedOutput]:
+def sharing(
+    output: Path, job: str, *, patience: float = PATIENCE, lasting: Lasting | None = None
+) -> Iterator[SharedOutput]:
     """Take part in the predictions of a folder while the block runs.
 
     Args:
         output: folder of the predictions.
         job: what decides a prediction beside its image: models and options.
         patience: seconds after which a process of another machine counts as gone.
+        lasting: that what is predicted lasts; None = it does not.
     """
     folder, watch = output / FOLDER, Watch(patience)
     own = folder / f"taking_part_{secrets.token_hex(4)}"
     with ExitStack() as taking_part:
         with locked_briefly(folder, patience=patience):
             if not _others_live(folder, own, watch):
-                shutil.rmtree(folder, ignore_errors=True)
+                _begin_anew(folder, job, lasting)
+            if lasting is not None and lasting.made_from is not None:
+                write_text(folder / LASTING, f"{lasting.made_from} {_digest_of(job)}")
             # what is written of a case is staged in the lock of the case
             taking_part.enter_context(locked_if_free(own, "predicting", watch, stages=False))
         shared = SharedOutput(folder, job, watch)
@@ -177,7 +272,7 @@ def sharing(output: Path, job: str, *, patience: float = PATIENCE) -> Iterator[S
         finally:
             shared.close()
     with suppress(OSError), locked_briefly(folder, patience=patience):
-        if not any(watch.living(place) for place in _places(folder)):
+        if _read_lasting(folder) is None and not any(watch.living(place) for place in _places(folder)):
             shutil.rmtree(folder, ignore_errors=True)
 
 

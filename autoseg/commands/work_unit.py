@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autoseg.commands.do_unit import do_unit
-from autoseg.commands.guards import require_requested_run
+from autoseg.commands.folder_with_units import folder_with_units
 from autoseg.commands.options import AnyRun, FollowLinks, LogFile, UnitName, command
 from autoseg.errors import AutosegError
 from autoseg.work.tries import STOPPED, status_of
@@ -32,9 +32,9 @@ def work_unit(run: AnyRun, unit: UnitName, *, log: LogFile = None, follow_links:
     Raises:
         UnitStopped: Ctrl-C or SIGTERM came; what is finished is kept.
         MayBeTriedAgain: memory or disk did not suffice, or a process died.
-        AutosegError: under the same conditions as in `plan_and_preprocess`, `train` and `select`.
+        AutosegError: under the same conditions as in `plan_and_preprocess`, `train`, `select` and `predict`.
     """
-    folder = require_requested_run(run, follow_links=follow_links)
+    folder = folder_with_units(run, follow_links=follow_links)
     try:
         do_unit(folder, unit, log=log)
     except KeyboardInterrupt:

@@ -12,7 +12,7 @@ from pydantic import ConfigDict
 
 from autoseg.errors import InputError
 from autoseg.files import FileModel, read_model, write_text
-from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.predictions_folder import WorkFolder
 from autoseg.work.state import State, units_left
 from autoseg.work.unit import Unit
 
@@ -82,7 +82,7 @@ def asked_of(
     return Asked(found, address or None, RETRIES if retries is None else retries, slurm_options, dry_run, insecure)
 
 
-def check_engine(run: RunFolder, asked: Asked) -> None:
+def check_engine(run: WorkFolder, asked: Asked) -> None:
     """Check what can be checked before anything is written.
 
     Raises:
@@ -91,7 +91,7 @@ def check_engine(run: RunFolder, asked: Asked) -> None:
     _engine(asked.engine).options_of(run, asked)
 
 
-def give_units(run: RunFolder, asked: Asked) -> str | None:
+def give_units(run: WorkFolder, asked: Asked) -> str | None:
     """Give every unit that is not done to an engine other than the local one.
 
     Returns:
@@ -109,7 +109,7 @@ def give_units(run: RunFolder, asked: Asked) -> str | None:
     return None
 
 
-def write_engine(run: RunFolder, name: Name) -> None:
+def write_engine(run: WorkFolder, name: Name) -> None:
     """Write down who places the units of a run from now on."""
     write_text(run.engine, record_of(name))
 
@@ -119,7 +119,7 @@ def record_of(name: Name) -> str:
     return EngineRecord(engine=name).model_dump_json()
 
 
-def read_engine(run: RunFolder) -> Name | None:
+def read_engine(run: WorkFolder) -> Name | None:
     """Read who places the units of a run; None where they were never given to an engine.
 
     Raises:
@@ -129,7 +129,7 @@ def read_engine(run: RunFolder) -> Name | None:
     return None if record is None else record.engine
 
 
-def cancel_units(run: RunFolder) -> tuple[str, ...] | None:
+def cancel_units(run: WorkFolder) -> tuple[str, ...] | None:
     """Take back what an engine was given, and stop what runs; None where this has to be done by hand.
 
     Returns:
@@ -142,7 +142,7 @@ def cancel_units(run: RunFolder) -> tuple[str, ...] | None:
     return None if taken_back is None else tuple(taken_back(run))
 
 
-def told_by_engine(run: RunFolder, states: Mapping[Unit, State]) -> Mapping[str, str]:
+def told_by_engine(run: WorkFolder, states: Mapping[Unit, State]) -> Mapping[str, str]:
     """Return what the engine tells of units; nothing where none has a queue.
 
     Args:

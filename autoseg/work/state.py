@@ -13,8 +13,10 @@ from typing import Literal
 
 from autoseg.run_folder.lock_holder import PATIENCE, Watch
 from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.predictions_folder import PredictionsFolder, WorkFolder
 from autoseg.run_folder.report_folder import report_folder
 from autoseg.run_folder.splits import cases_of, read_splits
+from autoseg.work.prediction_units import Predicted, predicted_by
 from autoseg.work.tries import STOPPED, Try, made_from_now, read_tries
 from autoseg.work.unit import Unit
 from autoseg.work.units import prepared_by, reported_by, scope_of, trained_in, units_of
@@ -49,17 +51,17 @@ class States:
     """Tells how far the units of a run are; what several units ask is read once.
 
     Args:
-        run: RUN folder.
+        run: RUN folder, or folder of predictions.
         watch: knows which holders of locks live; None = a new one, which believes that those of other machines do.
     """
 
-    def __init__(self, run: RunFolder, watch: Watch | None = None) -> None:
-        self._run, self._watch = run, watch or Watch(PATIENCE)
+    def __init__(self, run: WorkFolder, watch: Watch | None = None) -> None:
+        self._folder, self._watch = run, watch or Watch(PATIENCE)
         self._prepared: dict[str, bool] = {}
 
     def of(self, unit: Unit) -> State:
         """State of a unit."""
-        tries = read_tries(self._run, unit.name)
+        tries = read_tries(self._folder, unit.name)
         last = tries.last[-1] if tries.last else None
         log = None if last is None else last.log
         if self.is_done(unit):
@@ -76,6 +78,10 @@ class States:
 
     def is_done(self, unit: Unit) -> bool:
         """Whether the results of a unit are there."""
+        if unit.kind == "predict":
+            return self._predicted.is_done(predicted_by(unit)[0])
+        if unit.kind == "evaluate":
+            return self._ended_well(unit)
         run = self._run
         if unit.kind == "plan":
             return run.plan.exists() and run.splits.exists()
@@ -95,7 +101,10 @@ class States:
 
     def places(self, unit: Unit) -> tuple[Path, ...]:
         """Places whose locks the process holds that does a unit."""
-        run, own = self._run, self._run.work / unit.name
+        own = self._folder.work / unit.name
+        if unit.kind in ("predict", "evaluate"):
+            return (own,)
+        run = self._run
         if unit.kind == "plan":
             return own, run.plan
         if unit.kind == "train":
@@ -106,16 +115,26 @@ class States:
 
     @cached_property
     def _units(self) -> Mapping[str, Unit]:
-        return {unit.name: unit for unit in units_of(self._run)}
+        return {unit.name: unit for unit in units_of(self._folder)}
+
+    @property
+    def _run(self) -> RunFolder:
+        assert isinstance(self._folder, RunFolder)
+        return self._folder
+
+    @cached_property
+    def _predicted(self) -> Predicted:
+        assert isinstance(self._folder, PredictionsFolder)
+        return Predicted(self._folder)
 
     def _ended_well(self, unit: Unit) -> bool:
         """Whether a try ended well with the plan and the data set as they now are."""
-        made_from = read_tries(self._run, unit.name).made_from
+        made_from = read_tries(self._folder, unit.name).made_from
         return made_from is not None and made_from == self._made_from
 
     @cached_property
     def _made_from(self) -> str | None:
-        return made_from_now(self._run, "")
+        return made_from_now(self._folder, "")
 
     def _reports(self, unit: Unit) -> bool:
         """Whether all folds are finished, and the report shows their results; one by hand is not looked into."""
@@ -144,12 +163,12 @@ class States:
         return all(follows_plan(folder, plan, name) for folder in folders)
 
 
-def state_of(run: RunFolder, unit: Unit) -> State:
+def state_of(run: WorkFolder, unit: Unit) -> State:
     """Return how far a unit is, from the files in the RUN folder alone."""
     return States(run).of(unit)
 
 
-def units_left(run: RunFolder) -> tuple[Unit, ...]:
+def units_left(run: WorkFolder) -> tuple[Unit, ...]:
     """Return the units of a run that are not done, each after those that it waits for."""
     states = States(run)
     return tuple(unit for unit in units_of(run) if not states.is_done(unit))

@@ -16,10 +16,13 @@ from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS, DEFAULT_FOLDS
 from autoseg.plan.plan import Plan, default_configurations, read_plan
 from autoseg.run_folder.finished_fold import read_finished_folds
 from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.predictions_folder import PredictionsFolder, WorkFolder
 from autoseg.run_folder.splits import read_splits
 from autoseg.run_folder.step_costs import read_step_costs
 from autoseg.run_folder.time_spent import read_time_spent
 from autoseg.run_folder.timed_stage import Stage
+from autoseg.work.prediction_request import read_prediction_request
+from autoseg.work.prediction_units import units_of_predictions
 from autoseg.work.request import Request, read_request
 from autoseg.work.tries import REPORT
 from autoseg.work.unit import Needs, Unit
@@ -77,12 +80,14 @@ def scope_of(run: RunFolder) -> Scope:
     return Scope(asked, plan, names, folds or asked.folds or DEFAULT_FOLDS)
 
 
-def units_of(run: RunFolder) -> tuple[Unit, ...]:
-    """Return the units of work of a run, each after those that it waits for.
+def units_of(run: WorkFolder) -> tuple[Unit, ...]:
+    """Return the units of work of a run, or of a folder of predictions, each after those that it waits for.
 
     Raises:
         RunFolderError, PlanError: as `scope_of`.
     """
+    if isinstance(run, PredictionsFolder):
+        return units_of_predictions(run)
     scope = scope_of(run)
     needs, parts = _Needing(run, scope), scope.request.parts
     units = [Unit("plan", "plan", needs.of_planning(), ())]
@@ -100,6 +105,14 @@ def units_of(run: RunFolder) -> tuple[Unit, ...]:
         waits_for = (*of_one, "select") if scope.request.selects else of_one
         units.append(Unit(report_unit(name), "report", needs.of_the_rest(), waits_for))
     return tuple(units)
+
+
+def follows_links(run: WorkFolder) -> bool:
+    """Whether links in the RUN folder may lead out of it, as the person who asked for the units said."""
+    if isinstance(run, PredictionsFolder):
+        return read_prediction_request(run).options.follow_links
+    request = read_request(run)
+    return request is not None and request.follow_links
 
 
 def unit_named(units: Sequence[Unit], name: str) -> Unit:
