@@ -87,7 +87,7 @@ def evaluated_from(folder: PredictionsFolder) -> bytes | None:
 
 def _names_there(folder: PredictionsFolder) -> frozenset[str]:
     """Every text before a point in the name of a file, since a name may have points, and an ending too."""
-    found = set()
+    found = set[str]()
     for path in folder.path.iterdir():
         parts = path.name.split(".")
         found.update(".".join(parts[:count]) for count in range(1, len(parts)))

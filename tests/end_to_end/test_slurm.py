@@ -20,7 +20,7 @@ from autoseg.image.image import Image, write_image
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.predictions_folder import PredictionsFolder
 from autoseg.work.engines.slurm_commands import QueuedJob, queued
-from autoseg.work.prediction_units import Predicted
+from autoseg.work.prediction_request import read_prediction_request
 from autoseg.work.tries import read_tries
 from tests.autoseg.small_dataset import make_dataset
 from tests.example_record import STRAIGHT
@@ -123,7 +123,7 @@ def test_a_node_goes_down_and_a_job_is_killed(cluster, tmp_path: Path, capsys) -
 def test_many_images_are_predicted_in_parts_and_a_job_is_killed(cluster, tmp_path: Path, monkeypatch, capsys) -> None:
     run, out, scans = make_models(tmp_path / "run"), PredictionsFolder(tmp_path / "out"), tmp_path / "scans"
     for number in range(12):
-        shape = (24, 160, 160)
+        shape = (8, 80, 80)
         voxels = np.random.default_rng(number).normal(100, 20, (1, *shape)).astype(np.float32)
         write_image(scans / f"scan_{number}.nii.gz", Image(voxels, Geometry(shape, SPACING, (0, 0, 0), STRAIGHT)))
     autoseg.predict(run.path, scans, tmp_path / "alone", device="cpu", threads=1)
@@ -133,10 +133,8 @@ def test_many_images_are_predicted_in_parts_and_a_job_is_killed(cluster, tmp_pat
     assert cli.status_of(command) == 0
     assert [unit for unit in queued(out) if unit.startswith("predict")] == [f"predict-{k}of3" for k in range(3)]
 
-    def begun() -> bool:
-        return 0 < len(Predicted(out).left_of(1)) < 4
-
-    wait_until(begun, "a part is in the middle")
+    of_one = [out.path / f"{name}.nii.gz" for name in read_prediction_request(out).names_of(1)]
+    wait_until(lambda: any(path.exists() for path in of_one), "a part is in the middle")
     os.kill(read_tries(out, "predict-1of3").last[-1].process, signal.SIGKILL)
     wait_until(lambda: not queued(out), "all is done")
     assert cli.status_of(["status", str(out.path)]) == 0

@@ -1,7 +1,7 @@
 """Many images are given to an engine, which predicts them in parts; `status`, `cancel` and `work` know the folder."""
 
-import json
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +13,7 @@ from autoseg.commands.do_prediction import cases_to_help
 from autoseg.errors import InputError, RunFolderError
 from autoseg.image.geometry import Geometry
 from autoseg.image.image import Image, write_image
+from autoseg.results import IncompletePrediction
 from autoseg.run_folder.lock import locked
 from autoseg.run_folder.lock_holder import Watch
 from autoseg.run_folder.predictions_folder import PredictionsFolder
@@ -51,6 +52,17 @@ def slurm(monkeypatch):
     return given
 
 
+@pytest.fixture
+def compared(monkeypatch):
+    """Folders that were compared, by a stand-in."""
+    found = list[tuple[Path, PredictionsFolder]]()
+    for module in ("predict", "do_prediction"):
+        monkeypatch.setattr(
+            f"autoseg.commands.{module}.compare", lambda folder, labels, options: found.append((labels, folder))
+        )
+    return found
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     return make_models(tmp_path_factory.mktemp("models") / "run")
@@ -86,7 +98,7 @@ def label_maps(folder):
     return {path.name: path.read_bytes() for path in folder.glob("*.nii.gz")}
 
 
-def test_parts_by_an_engine_are_a_plain_prediction(slurm, run, scans, out, tmp_path, capsys):
+def test_parts_by_an_engine_are_a_plain_prediction(slurm, compared, run, scans, out, tmp_path, capsys):
     give(run, scans, out, evaluate=tmp_path / "alone")
     assert slurm.submitted == [["predict-0of2", "predict-1of2", "evaluate"]] and read_engine(out) == "slurm"
     assert "5 images, in 2 parts" in on_one_line(capsys.readouterr().err)
@@ -98,7 +110,7 @@ def test_parts_by_an_engine_are_a_plain_prediction(slurm, run, scans, out, tmp_p
         assert work(out, name) == 0 and words(out)[name] == "done"
     autoseg.predict(run.path, scans, tmp_path / "alone", device="cpu")
     assert label_maps(out.path) == label_maps(tmp_path / "alone") and len(label_maps(out.path)) == 5
-    assert work(out, "evaluate") == 0 and (out.evaluation / "report.html").exists()
+    assert work(out, "evaluate") == 0 and compared == [(tmp_path / "alone", out)]
     capsys.readouterr()
     give(run, scans, out, evaluate=tmp_path / "alone")
     assert len(slurm.submitted) == 1
@@ -109,8 +121,6 @@ def test_parts_by_an_engine_are_a_plain_prediction(slurm, run, scans, out, tmp_p
     told = on_one_line(capsys.readouterr().out)
     assert "3 of 3 units of work are done" in told and "5 of 5 images are predicted" in told and "Check first" in told
     assert list(found.to_frame()["state"]) == ["done"] * 3
-    summary = json.loads((out.evaluation / "summary.json").read_text(encoding="utf-8"))
-    assert summary["cases"] == len(NAMES)
 
 
 def test_more_images_and_changed_ones_are_predicted_and_the_others_left(slurm, run, scans, out, capsys):
@@ -119,11 +129,11 @@ def test_more_images_and_changed_ones_are_predicted_and_the_others_left(slurm, r
     (scans / "scan_0.nii.gz").rename(scans / "scan_9.nii.gz")
     (scans / "scan_1.nii.gz").write_bytes((scans / "scan_2.nii.gz").read_bytes())
     give(run, scans, out)
-    assert words(out) == {"predict-0of2": "ready", "predict-1of2": "ready"}
+    # the new one and the changed one are in the first part, with one that is as it was
+    assert words(out) == {"predict-0of2": "ready", "predict-1of2": "done"}
     capsys.readouterr()
-    assert work(out, "predict-0of2") == work(out, "predict-1of2") == 0
-    told = on_one_line(capsys.readouterr().err)
-    assert "2 of 3 are predicted already" in told and "1 of 2 are predicted already" in told
+    assert work(out, "predict-0of2") == 0
+    assert "1 of 3 are predicted already and left as they are." in on_one_line(capsys.readouterr().err)
     assert label_maps(out.path)["scan_1.nii.gz"] == label_maps(out.path)["scan_2.nii.gz"]
     assert set(words(out).values()) == {"done"}
 
@@ -205,7 +215,8 @@ def test_a_run_folder_is_no_folder_of_predictions(slurm, run, scans):
         autoseg.predict(run.path, scans, scans.parent / "out", evaluate=scans, part="1/2")
 
 
-def test_a_prediction_here_is_compared_too(run, scans, out, tmp_path):
-    autoseg.predict(run.path, scans, tmp_path / "labels", device="cpu")
-    autoseg.predict(run.path, scans, out.path, device="cpu", evaluate=tmp_path / "labels")
-    assert (out.evaluation / "report.html").exists()
+def test_a_prediction_here_is_compared_too(compared, run, scans, out):
+    (scans / "scan_2.nii.gz").write_bytes(b"nothing")
+    with pytest.raises(IncompletePrediction, match="scan_2"):
+        autoseg.predict(run.path, scans, out.path, device="cpu", evaluate=scans)
+    assert compared == [(scans, out)]
