@@ -231,9 +231,10 @@ def _begin_anew(folder: Path, job: str, lasting: Lasting | None) -> None:
     for mark in kept.iterdir() if kept.exists() else ():
         if mark.name not in present:
             mark.unlink()
-    for other in (folder / "done").glob("*"):
-        if other != kept:
-            shutil.rmtree(other, ignore_errors=True)
+    # locks of processes that died on other machines are among what goes
+    for entry in (*folder.iterdir(), *(folder / "done").glob("*")):
+        if entry not in (kept, kept.parent, folder / LASTING):
+            shutil.rmtree(entry, ignore_errors=True)
 
 
 def _read(path: Path) -> str:

@@ -64,9 +64,12 @@ def cases_to_help(folder: PredictionsFolder, own: Unit, watch: Watch) -> tuple[s
         own: unit that is done, and may help.
         watch: knows which processes live.
     """
-    states, predicted = States(folder, watch), Predicted(folder)
-    words = {unit: states.of(unit).word for unit in units_of(folder) if unit.kind == "predict" and unit != own}
-    if "ready" in words.values():
-        return ()
-    running = [predicted_by(unit)[0] for unit, word in words.items() if word == "running"]
-    return tuple(name for part in running for name in reversed(predicted.left_of(part)))
+    states, predicted, left = States(folder, watch), Predicted(folder), list[str]()
+    # parts that wait are the last ones as a rule, so that few of many are looked at
+    for unit in reversed([unit for unit in units_of(folder) if unit.kind == "predict" and unit != own]):
+        if of_unit := predicted.left_of(predicted_by(unit)[0]):
+            word = states.of(unit).word
+            if word == "ready":
+                return ()
+            left += reversed(of_unit) if word == "running" else ()
+    return tuple(left)

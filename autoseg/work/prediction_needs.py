@@ -21,8 +21,8 @@ from autoseg.work.units import BESIDE_THE_MODEL_BYTES, CORES, SECONDS_TO_BEGIN
 SECONDS_TO_START = 20.0
 """Seconds until a part predicts its first image: Python, torch and five models, read over a network.
 
-Measured on a local disk are about 5 s; a file system of a network takes several times as long, above all for the
-many small files of Python.
+With five small models on a local disk, it is 7 s of a processor for everything but the images themselves; a file system
+of a network takes longer, above all for the many small files of Python.
 """
 
 SHARE_OF_STARTING = 0.05
