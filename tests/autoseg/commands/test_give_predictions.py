@@ -22,6 +22,7 @@ from autoseg.work.prediction_request import read_prediction_request
 from autoseg.work.state import States
 from autoseg.work.tries import read_tries
 from autoseg.work.units import units_of
+from inference.shared_output import FOLDER
 from tests.example_record import STRAIGHT
 from tests.tiny_models import SHAPE, SPACING, make_models
 from tests.words import on_one_line
@@ -173,6 +174,20 @@ def test_who_is_done_helps_only_where_no_part_waits(slurm, run, scans, out):
         # so a part that is at the last one predicts the others', too
         assert work(out, own.name) == 0
     assert set(words(out).values()) == {"done"} and read_tries(out, other.name).count == 0
+
+
+def test_a_prediction_by_hand_shares_the_images_with_the_parts(slurm, run, scans, out, monkeypatch):
+    give(run, scans, out)
+    assert work(out, "predict-0of2") == 0
+    monkeypatch.chdir(scans.parent)
+    # a part that runs
+    with locked(out.path / FOLDER / "taking_part_too", "predicting"):
+        by_hand = autoseg.predict(run.path, "scans", "out", device="cpu")
+        assert set(by_hand.label_maps) == {"scan_1", "scan_3"}
+    assert set(words(out).values()) == {"done"}
+    # and by itself it begins anew
+    assert len(autoseg.predict(run.path, "scans", "out", device="cpu").label_maps) == 5
+    assert set(words(out).values()) == {"ready"}
 
 
 def test_other_options_are_refused_while_a_part_runs(slurm, run, scans, out):
