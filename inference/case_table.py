@@ -21,9 +21,6 @@ from autoseg.run_folder.lock import locked_briefly
 
 SECONDS_BETWEEN_WRITES = 10.0
 
-SHARE_OF_WRITING = 0.05
-"""Writing takes at most this share of the time: the whole table is written each time, by one process at a time."""
-
 
 @dataclass(frozen=True)
 class Kind:
@@ -69,7 +66,7 @@ class CaseTable:
         self._waiting: list[Row] = []
         self._added: set[str] = set()
         self.left_out: list[str] = []
-        self._written_at, self._seconds_between = clock.now(), SECONDS_BETWEEN_WRITES
+        self._written_at = clock.now()
 
     def __enter__(self) -> CaseTable:
         return self
@@ -99,7 +96,7 @@ class CaseTable:
             return
         self._added.add(case)
         self._waiting += rows
-        if clock.now() - self._written_at > self._seconds_between:
+        if clock.now() - self._written_at > SECONDS_BETWEEN_WRITES:
             if after is not None:
                 after.write()
             self.write()
@@ -113,11 +110,9 @@ class CaseTable:
         """Write what waits; a table without rows is written too."""
         if not self._lists:
             return
-        begun = clock.now()
         # another process may have written rows of such a case and died before it told so, also where it has none now
         self.left_out += write_rows(self._folder, self._kind, self._waiting, without=self._added)
         self._waiting, self._added, self._written_at = [], set(), clock.now()
-        self._seconds_between = max(SECONDS_BETWEEN_WRITES, (self._written_at - begun) / SHARE_OF_WRITING)
 
 
 def write_rows(folder: Path, kind: Kind, rows: Sequence[Row], without: Collection[str] = ()) -> list[str]:
