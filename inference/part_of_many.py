@@ -13,10 +13,8 @@ from pathlib import Path
 from rich.console import Console
 
 from autoseg.dataset.case import Case
-from inference.measurements.table import read_lines
 from inference.planned_files import PlannedFiles
 from inference.shared_output import Lasting, SharedOutput
-from inference.skip_existing import cases_done
 
 
 @dataclass(frozen=True)
@@ -68,19 +66,13 @@ class CasesToPredict:
         return [case for case in named if not shared.is_done(case)]
 
 
-def what_lasts(files: PlannedFiles, output: Path, of_many: PartOfMany | None, *, skip_existing: bool) -> Lasting | None:
+def what_lasts(of_many: PartOfMany | None, *, skip_existing: bool) -> Lasting | None:
     """What a prediction leaves known when it ends, and keeps of what was predicted before; None = it begins anew.
 
     Args:
-        files: files of all cases.
-        output: folder of the predictions.
         of_many: what a part knows of the others.
         skip_existing: whether cases are left as they are of which all outputs are there.
     """
     if of_many is None and not skip_existing:
         return None
-
-    def present() -> frozenset[str]:
-        return cases_done(files.cases, files.targets, files.beside, {line.case for line in read_lines(output)})
-
-    return Lasting(None if of_many is None else of_many.made_from, present)
+    return Lasting(None if of_many is None else of_many.made_from)

@@ -36,7 +36,7 @@ from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.selection import ClassRule, rules_by_class
 from autoseg.terminal import open_console, progress_bar, styled
 from inference.case_table import CaseTable, most_rows
-from inference.ensemble_groups import Group, load_group, members_of
+from inference.ensemble_groups import load_group, members_of
 from inference.lesion_scores.fitting import fitting_scores
 from inference.lesion_scores.table import FILE, LESIONS
 from inference.measurements.check_order import tell_order
@@ -55,6 +55,7 @@ from inference.predict_image import (
     prepare_image,
 )
 from inference.predicted_part import limits
+from inference.shared_job import shared_job
 from inference.shared_output import LeftToOthers, SharedOutput, sharing
 from inference.writers import OutputFormat, preview_colours, writer_for
 
@@ -181,9 +182,9 @@ def predict_cases(
         colours=preview_colours(asked_format, plan),
     )
     _begin(outputs, models.plan, console)
-    options = (names, rules, mirror, whole_image, output_format, save_probabilities, save_members, preview)
-    shared_as = repr((options, agreement, scores, plan, [_trained(run, group) for group in groups]))
-    lasting = what_lasts(every, output, of_many, skip_existing=skip_existing)
+    options = (names, rules, mirror, whole_image, save_probabilities, save_members, preview, agreement, scores)
+    shared_as = shared_job(run, plan, groups, asked_format, options)
+    lasting = what_lasts(of_many, skip_existing=skip_existing)
     problems = _predict_all(
         models,
         outputs,
@@ -227,10 +228,13 @@ def _predict_all(
         computing_with(threads if on_cpu else None) as computing,
     ):
         following = computing if on_cpu else None
+        if of.of_many is not None:
+            _forget_without_rows(outputs, models.plan, shared, of.left)
         cases = of.not_done(shared, console)
         problems = _predict_each(models, outputs, cases, target_of, bar, following, shared)
         _publish(outputs, shared, now=True)
         others = [case for case, problem in zip(cases, problems, strict=True) if problem == TO_OTHERS]
+        _forget_without_rows(outputs, models.plan, shared, others)
         for behind in shared.left_behind(others, until_done=of.of_many is not None):
             problems += _predict_each(models, outputs, behind, target_of, bar, following, shared)
             _publish(outputs, shared, now=True)
@@ -241,6 +245,14 @@ def _predict_all(
     if others:
         console.print(f"{len(others)} of {len(cases)} are left to other processes that predict into the same folder.")
     return [problem for problem in problems if problem not in (None, TO_OTHERS)]
+
+
+def _forget_without_rows(outputs: Outputs, plan: Plan, shared: SharedOutput, others: Sequence[Case]) -> None:
+    """Let cases that others have finished count as not done where a person has removed their rows since."""
+    done = {case.name: case for case in others if shared.is_done(case)}
+    if done:
+        for name in outputs.measurements.lacking(done, len(plan.labels.foreground)):
+            shared.forget(done[name])
 
 
 def _tell_tables(outputs: Outputs, output: Path, plan: Plan, console: Console) -> None:
@@ -271,16 +283,6 @@ def _publish(outputs: Outputs, shared: SharedOutput, *, now: bool = False) -> No
         shared.publish()
 
 
-def _trained(run: RunFolder, group: Group) -> list[str]:
-    """What tells the models, and one training of them from another one; weights of an unfinished one change."""
-    told = []
-    for name, fold in zip(group.members, group.folds, strict=True):
-        finished, weights = run.finished(group.name, fold), run.weights(group.name, fold)
-        done = finished.exists()
-        told.append(f"{name} {finished.read_text(encoding='utf-8') if done else weights.stat().st_mtime_ns}")
-    return told
-
-
 def _predict_each(
     models: LoadedModels,
     outputs: Outputs,
@@ -309,9 +311,16 @@ def _predict_each(
         return predict_image(models, prepared, case.name, bar.console.print, on_window)
 
     def finish(case: Case, predicted: PredictedImage) -> None:
+        files: list[Path] = []
+
+        def wrote(file: WrittenFile) -> None:
+            files.append(file.path)
+            outputs.wrote(file)
+
         with shared.writing(case):
-            write_outputs(outputs, models, predicted, case, target_of[case.name], bar.console.print)
-        shared.finish(case)
+            noting = replace(outputs, wrote=wrote)
+            write_outputs(noting, models, predicted, case, target_of[case.name], bar.console.print)
+        shared.finish(case, files)
         _publish(outputs, shared)
         bar.advance(cases_task)
 

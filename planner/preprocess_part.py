@@ -15,8 +15,10 @@ from rich.console import Console
 
 from autoseg.dataset.case import Dataset
 from autoseg.dataset.disk_space import is_small
+from autoseg.dataset.fingerprint import read_fingerprint
 from autoseg.dataset.record import DatasetRecord, file_record
 from autoseg.errors import DatasetError
+from autoseg.image.geometry import STRAIGHT, Geometry
 from autoseg.machine.map_cases import map_cases
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.lock import locked_if_free
@@ -84,7 +86,7 @@ def preprocess_part(
     results = map_cases(
         partial(_claim, patience=patience),
         left,
-        workers_for(left, at_most=workers),
+        workers_for(left, workers, _measured_grids(run)),
         f"Preprocessing {configuration}",
         name=lambda task: task.case.name,
         small=is_small(task.case for task in left),
@@ -95,8 +97,21 @@ def preprocess_part(
         console.print(f"Warning: {warning}")
 
 
+def _measured_grids(run: RunFolder) -> dict[str, Geometry]:
+    """Grid of each case by its name, as the plan's measurements found it, so that no header is read again."""
+    if not run.fingerprint.exists():
+        return {}
+    return {
+        case.case: Geometry(case.shape, case.spacing, (0.0, 0.0, 0.0), STRAIGHT)
+        for case in read_fingerprint(run.fingerprint).cases
+    }
+
+
 def _claim(task: Task, patience: float, watch: Watch | None = None) -> _Claimed:
     """Preprocess a case unless another process is at it or has done it meanwhile."""
+    # most cases were done by others: that costs a look, and no lock; why one is not done is told once it is begun
+    if task.folder.is_dir() and task.is_done(Console(quiet=True)):
+        return _Claimed(was_free=True)
     with locked_if_free(task.folder, "preprocessing a case", watch or Watch(patience)) as staging:
         if staging is None:
             return _Claimed(was_free=False)

@@ -57,18 +57,21 @@ def do_unit(run: WorkFolder, name: str, *, log: str | None = None, patience: flo
         UnitWaits: units that it waits for are not done.
         AutosegError: as the command that does the same.
     """
-    unit, watch, console = unit_named(units_of(run), name), Watch(patience), open_console(stderr=True)
+    unit = unit_named(units_of(run, needs_of_cases=False), name)
+    watch, console = Watch(patience), open_console(stderr=True)
     told = False
     while True:
         states = States(run, watch)
         if states.is_done(unit):
             console.print(f"{name}: done")
             return
-        _require_those_before(run, unit, watch)
         holder = next(filter(None, map(watch.living, states.places(unit))), None)
-        if holder is None and _is_ours(run, unit, watch, log):
-            return
-        if holder is not None and not told:
+        if holder is None:
+            # not while another process is at it: those before are done then, and looking may read every case
+            _require_those_before(run, unit, watch)
+            if _is_ours(run, unit, watch, log):
+                return
+        elif not told:
             console.print(f"{name}: {holder.told} is at it; waits for that process", soft_wrap=True)
             told = True
         time.sleep(min(SECONDS_BETWEEN_LOOKS, patience / 10))

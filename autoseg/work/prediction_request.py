@@ -155,8 +155,8 @@ class PredictionRequest(FileModel):
 
     @property
     def made_from(self) -> str:
-        """Digest of what decides every prediction beside its image: models and options."""
-        deciding = replace(self.options, images=(), threads=None, follow_links=False)
+        """Digest of what decides every prediction beside its image: models and options, whatever the device."""
+        deciding = replace(self.options, images=(), device="auto", threads=None, follow_links=False)
         return _digest([repr(deciding).encode(), self.models.encode()])
 
     def names_of(self, part: int) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from autoseg.run_folder.splits import cases_of, read_splits
 from autoseg.work.prediction_units import Predicted, predicted_by
 from autoseg.work.tries import STOPPED, Try, made_from_now, read_tries
 from autoseg.work.unit import Unit
-from autoseg.work.units import prepared_by, reported_by, scope_of, trained_in, units_of
+from autoseg.work.units import Scope, prepared_by, reported_by, scope_of, trained_in, units_of
 
 KILLED = "its process ended without a word: it was killed, or its machine was switched off"
 
@@ -115,7 +115,8 @@ class States:
 
     @cached_property
     def _units(self) -> Mapping[str, Unit]:
-        return {unit.name: unit for unit in units_of(self._folder)}
+        scope = None if isinstance(self._folder, PredictionsFolder) else self._scope
+        return {unit.name: unit for unit in units_of(self._folder, needs_of_cases=False, scope=scope)}
 
     @property
     def _run(self) -> RunFolder:
@@ -126,6 +127,10 @@ class States:
     def _predicted(self) -> Predicted:
         assert isinstance(self._folder, PredictionsFolder)
         return Predicted(self._folder)
+
+    @cached_property
+    def _scope(self) -> Scope:
+        return scope_of(self._run)
 
     def _ended_well(self, unit: Unit) -> bool:
         """Whether a try ended well with the plan and the data set as they now are."""
@@ -139,12 +144,12 @@ class States:
     def _reports(self, unit: Unit) -> bool:
         """Whether all folds are finished, and the report shows their results; one by hand is not looked into."""
         name, made_from = reported_by(unit), read_tries(self._run, unit.name).made_from
-        if not all(self._run.is_finished(name, fold) for fold in range(scope_of(self._run).folds)):
+        if not all(self._run.is_finished(name, fold) for fold in range(self._scope.folds)):
             return False
         return made_from in (None, made_from_now(self._run, unit.name))
 
     def _source(self, name: str) -> str:
-        plan = scope_of(self._run).plan
+        plan = self._scope.plan
         return name if plan is None or name not in plan.configurations else plan.preprocessed_as(name)
 
     def _is_prepared(self, name: str) -> bool:
@@ -154,13 +159,15 @@ class States:
         return self._prepared[name]
 
     def _looks_prepared(self, name: str) -> bool:
-        from planner.preprocess import follows_plan
+        from planner.preprocess import all_follow_plan
 
-        plan = scope_of(self._run).plan
+        plan = self._scope.plan
         if plan is None or name not in plan.configurations or not self._run.splits.exists():
             return False
-        folders = (self._run.case(plan.preprocessed_as(name), case) for case in cases_of(read_splits(self._run.splits)))
-        return all(follows_plan(folder, plan, name) for folder in folders)
+        cases, place = cases_of(read_splits(self._run.splits)), self._run.preprocessed(plan.preprocessed_as(name))
+        # the folder of a case appears whole or not at all: while some are missing, the others need not be opened
+        there = sum(not entry.name.startswith(".") for entry in place.iterdir()) if place.is_dir() else 0
+        return there >= len(cases) and all_follow_plan([place / case for case in cases], plan, name)
 
 
 def state_of(run: WorkFolder, unit: Unit) -> State:
