@@ -1,6 +1,7 @@
 """Measures what scheduling costs with many cases and workers: the real code, with a stand-in for the work.
 
-    python -m benchmarks.scale FOLDER [--cases 10 1000 10000 100000] [--workers 1 8 64] [--seconds 120] [--json FILE]
+    python -m benchmarks.scale FOLDER [--cases 10 1000 10000 100000] [--workers 1 8 64] [--seconds 120]
+        [--what preparation units prediction] [--json FILE]
 
 For each number of cases a data set and a RUN folder are made (`benchmarks.scale_run`). Then are measured: what every
 command does first, the units and their states, the begin of a unit that trains; and the claims of preparation and of a
@@ -18,6 +19,7 @@ processes are forked.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import multiprocessing
 import os
@@ -26,8 +28,8 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -38,6 +40,7 @@ import inference.ensemble
 from autoseg.commands import do_unit as doing
 from autoseg.commands.guards import require_requested_run
 from autoseg.commands.raw_data import read_as_recorded
+from autoseg.dataset.case import Case, Dataset
 from autoseg.dataset.inputs import read_inputs
 from autoseg.errors import AutosegError
 from autoseg.files import replaced_when_done
@@ -114,6 +117,24 @@ def alone(what: str, cases: int, function: Callable[[], object], note: str = "")
     return Cost(what, cases, 1, seconds, processor, count, note=said)
 
 
+def import_what_needs(function: Callable[[], object]) -> None:
+    """Import what a function imports where it is called, so that forked processes need not do it each."""
+    ours, theirs = _FORK.Pipe(duplex=False)
+
+    def inside() -> None:
+        _say_nothing()
+        function()
+        theirs.send([name for name, module in sys.modules.items() if isinstance(module, ModuleType)])
+
+    process = _FORK.Process(target=inside)
+    process.start()
+    for name in ours.recv():
+        # some modules are no files of their own
+        with suppress(Exception):
+            importlib.import_module(name)
+    process.join()
+
+
 def together(
     what: str, cases: int, work: Sequence[Callable[[], object]], done: Callable[[], int], limit: float
 ) -> Cost:
@@ -176,31 +197,39 @@ def _replaced(module: ModuleType, **stand_ins: object) -> object:
 
 
 def of_preparation(many: Made, workers: Sequence[int], limit: float) -> list[Cost]:
-    """Claims of preparation by each number of workers; afterwards every case is prepared."""
+    """Claims of preparation by each number of workers, and a part that comes when all is prepared."""
     cases, place, costs = len(many.dataset.cases), many.run.preprocessed("3d"), []
     plan = doing.read_plan(many.run.plan)
 
-    def part(number: int, parts: int) -> None:
+    def part(number: int, parts: int, dataset: Dataset = many.dataset) -> None:
         preparing.preprocess_part(
-            many.dataset, plan, "3d", many.run, part=number, parts=parts, workers=1, record=many.record
+            dataset, plan, "3d", many.run, part=number, parts=parts, workers=1, record=many.record
         )
 
     with _replaced(preparing, preprocess_case=prepare_nothing):
+        import_what_needs(lambda: part(0, 1, replace(many.dataset, cases=many.dataset.cases[:1])))
         for count in workers:
             shutil.rmtree(place, ignore_errors=True)
             work = [lambda number=number, count=count: part(number, count) for number in range(count)]
             costs.append(together("claims of preparation", cases, work, lambda: _entries(place), limit))
-        for task in preparing.tasks_of(many.dataset, plan, "3d", many.run, many.record, None):
-            if not task.folder.exists():
-                prepare_nothing(task)
+        _prepare_all(many)
         costs.append(alone("a part that finds all prepared", cases, lambda: part(0, 1)))
-    add_stand_ins(place)
     return costs
 
 
-def of_units(many: Made) -> list[Cost]:
+def _prepare_all(many: Made) -> None:
+    """Prepare the cases that are not, with as many files as after real preprocessing."""
+    plan = doing.read_plan(many.run.plan)
+    for task in preparing.tasks_of(many.dataset, plan, "3d", many.run, many.record, None):
+        if not task.folder.exists():
+            prepare_nothing(task)
+    add_stand_ins(many.run.preprocessed("3d"))
+
+
+def of_units(many: Made, _workers: Sequence[int], _limit: float) -> list[Cost]:
     """What a command, the list of units, their states and the begin of a training cost, once all is prepared."""
     run, cases = many.run, len(many.dataset.cases)
+    _prepare_all(many)
     files, folders = _count(run.path)
     said = f"{files} files and {folders} folders"
     costs = [alone("what every command does first", cases, lambda: require_requested_run(run.path), said)]
@@ -245,9 +274,9 @@ def of_prediction(many: Made, workers: Sequence[int], limit: float) -> list[Cost
     images = read_inputs([many.images], ("T1",))
     costs.append(alone("images, listed by each command", cases, lambda: read_inputs([many.images], ("T1",))))
 
-    def predict(output: Path) -> None:
+    def predict(output: Path, cases: Sequence[Case] = images) -> None:
         problems = predicting.predict_cases(
-            run, images, output, configuration="3d", device="cpu", threads=1, agreement=False
+            run, cases, output, configuration="3d", device="cpu", threads=1, agreement=False
         )
         assert not problems, problems
 
@@ -260,6 +289,8 @@ def of_prediction(many: Made, workers: Sequence[int], limit: float) -> list[Cost
         _replaced(predicting, **stand_ins),
         _replaced(inference.ensemble, load_network=lambda *_: torch.nn.Identity()),
     ):
+        import_what_needs(lambda: predict(many.run.path.parent / "first", images[:1]))
+        shutil.rmtree(many.run.path.parent / "first")
         for count in workers:
             output = many.run.path.parent / f"predicted_{count}"
             # somebody who takes part from the beginning to the end, so that what is done stays known
@@ -298,27 +329,34 @@ def _count(folder: Path) -> tuple[int, int]:
     return sum(files for files, _ in walked), sum(folders for _, folders in walked)
 
 
-def measured(folder: Path, cases: int, workers: Sequence[int], limit: float) -> list[Cost]:
-    """Measure everything with so many cases; what autoseg refuses is noted, and what needs it left out."""
+def measured(folder: Path, cases: int, workers: Sequence[int], limit: float, what: Sequence[str]) -> list[Cost]:
+    """Measure with so many cases; what autoseg refuses is noted, and what needs it left out.
+
+    Args:
+        folder: where data set and RUN folder are made.
+        cases: number of cases.
+        workers: numbers of processes.
+        limit: seconds after which a row of several processes is broken off.
+        what: which of `MEASURES`.
+    """
     costs, place = list[Cost](), folder / f"cases_{cases}"
     shutil.rmtree(place, ignore_errors=True)
     try:
         began = time.perf_counter()
         many = made(place, cases, PARTS)
         print(f"{cases} cases made in {time.perf_counter() - began:.0f} s", file=sys.stderr)
-        for measure in (
-            lambda: of_preparation(many, workers, limit),
-            lambda: of_units(many),
-            lambda: of_prediction(many, workers, limit),
-        ):
+        for name in what:
             try:
-                costs += measure()
+                costs += MEASURES[name](many, workers, limit)
             except AutosegError as error:
                 costs.append(Cost("refused", cases, 1, None, note=str(error)))
             print(f"{cases} cases: {time.perf_counter() - began:.0f} s", file=sys.stderr)
     finally:
         shutil.rmtree(place, ignore_errors=True)
     return costs
+
+
+MEASURES = {"preparation": of_preparation, "units": of_units, "prediction": of_prediction}
 
 
 def table_of(costs: Sequence[Cost]) -> Table:
@@ -349,12 +387,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="where data set and RUN folder are made")
     parser.add_argument("--cases", type=int, nargs="+", default=[10, 1_000, 10_000, 100_000])
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 8, 64])
+    parser.add_argument("--what", nargs="+", choices=MEASURES, default=list(MEASURES))
     parser.add_argument("--seconds", type=float, default=120.0, help="after which a row of several workers ends")
     parser.add_argument("--json", type=Path, default=Path(__file__).parent / "measured" / "scale.json")
     given = parser.parse_args(arguments)
     costs = list[Cost]()
     for cases in given.cases:
-        of_these = measured(given.folder, cases, given.workers, given.seconds)
+        of_these = measured(given.folder, cases, given.workers, given.seconds, given.what)
         costs += of_these
         open_console().print(table_of(of_these))
         kept = {
