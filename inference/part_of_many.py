@@ -13,8 +13,9 @@ from pathlib import Path
 from rich.console import Console
 
 from autoseg.dataset.case import Case
+from inference.lasting_marks import Lasting
 from inference.planned_files import PlannedFiles
-from inference.shared_output import Lasting, SharedOutput
+from inference.shared_output import SharedOutput
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,11 @@ file, its mark, and no lock.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 import secrets
-import shutil
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -33,31 +29,25 @@ from autoseg.files import write_text
 from autoseg.image.path_choice import split_choice
 from autoseg.run_folder.lock import locked_briefly, locked_if_free
 from autoseg.run_folder.lock_holder import COUNTS, ENDING, PATIENCE, Watch
+from inference.lasting_marks import (
+    FOLDER,
+    Lasting,
+    begin,
+    digest_of,
+    done_folder,
+    lasts,
+    move_away,
+    note_what_lasts,
+    read_small,
+    remove_moved,
+)
 
-FOLDER, MOVED = ".shared", ".shared_before_"
 JOB = "job"
-LASTING = "lasting"
-"""File of what lasts: what the units are made from, and the job whose predictions are known."""
-
 SECONDS_BETWEEN_LOOKS = 0.2
-
-_LASTING = re.compile("([0-9a-f]{32}) ([0-9a-f]{32})")
 
 
 class LeftToOthers(AutosegError):
     """Another process predicts a case, or has predicted it."""
-
-
-@dataclass(frozen=True)
-class Lasting:
-    """That what is predicted stays known once nobody takes part any more.
-
-    Args:
-        made_from: digest of the models and options of units of work; None = this prediction is none of theirs, and
-            leaves what they have predicted as it is.
-    """
-
-    made_from: str | None
 
 
 class SharedOutput:
@@ -183,7 +173,7 @@ class SharedOutput:
         if holder is None:
             # it may have been published since
             return "in good hands" if self.is_done(case) else "left behind"
-        job = _read(holder.folder / JOB)
+        job = read_small(holder.folder / JOB)
         if job not in ("", self._digest(case)):
             return "left behind"
         return "in good hands" if job and not until_done and self._watch.was_heard(self._place(case)) else "open"
@@ -192,12 +182,12 @@ class SharedOutput:
         return self._folder / "cases" / case.name
 
     def _mark(self, case: Case) -> Path:
-        return _done(self._folder, self._job) / case.name
+        return done_folder(self._folder, self._job) / case.name
 
     def _marked(self, case: Case) -> tuple[str, tuple[str, ...]]:
         """Digest of what predicted a case, empty where nothing did, and the files that it wrote."""
         try:
-            job, *files = json.loads(_read(self._mark(case)) or '[""]')
+            job, *files = json.loads(read_small(self._mark(case)) or '[""]')
         except (ValueError, TypeError):
             return "", ()
         return str(job), tuple(map(str, files))
@@ -211,70 +201,14 @@ class SharedOutput:
     def _job_of_holder(self, case: Case) -> str:
         """Digest of what the process does that has claimed a case; empty where that is not known yet."""
         holder = self._watch.living(self._place(case))
-        return "" if holder is None else _read(holder.folder / JOB)
+        return "" if holder is None else read_small(holder.folder / JOB)
 
     def _digest(self, case: Case) -> str:
         """Digest of what decides the prediction of a case, with its images as this process first saw them."""
         if case.name not in self._digests:
             images = "\n".join(map(_facts, case.images))
-            self._digests[case.name] = _digest_of(f"{self._job}\n{images}")
+            self._digests[case.name] = digest_of(f"{self._job}\n{images}")
         return self._digests[case.name]
-
-
-def lasting_cases(output: Path, made_from: str) -> frozenset[str]:
-    """Names of the cases that units of work have predicted.
-
-    Args:
-        output: folder of the predictions.
-        made_from: digest of the models and options of the units.
-    """
-    found = _read_lasting(output / FOLDER)
-    if found is None or found[0] != made_from:
-        return frozenset()
-    with suppress(OSError):
-        return frozenset(mark.name for mark in (output / FOLDER / "done" / found[1]).iterdir())
-    return frozenset()
-
-
-def forget(output: Path, cases: Collection[str]) -> None:
-    """Let cases be predicted again that units of work have predicted, as where their images have changed since.
-
-    Args:
-        output: folder of the predictions.
-        cases: names of the cases.
-    """
-    for done in (output / FOLDER / "done").glob("*"):
-        for name in cases:
-            (done / name).unlink(missing_ok=True)
-
-
-def _read_lasting(folder: Path) -> tuple[str, str] | None:
-    """What units are made from, and the digest of the job that they do; None where nothing lasts."""
-    found = _LASTING.fullmatch(_read(folder / LASTING))
-    return None if found is None else (found[1], found[2])
-
-
-def _done(folder: Path, job: str) -> Path:
-    """Folder of the marks of the cases that are predicted by a job."""
-    return folder / "done" / _digest_of(job)
-
-
-def _digest_of(text: str) -> str:
-    # a path may hold bytes that are no text
-    return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
-
-
-def _begin_anew(folder: Path, job: str, lasting: Lasting | None) -> None:
-    """Forget what was predicted before, but for what lasts and was made by the same job."""
-    found = _read_lasting(folder)
-    if found is None or lasting is None or found != (lasting.made_from or found[0], _digest_of(job)):
-        _move_away(folder)
-        return
-    # locks of processes that died on other machines, and marks of other jobs
-    kept = (folder / LASTING, folder / "done", _done(folder, job))
-    for entry in (*folder.iterdir(), *(folder / "done").glob("*")):
-        if entry not in kept:
-            _move_away(entry, folder.parent)
 
 
 def _facts(image: Path | None) -> str:
@@ -291,14 +225,6 @@ def _facts(image: Path | None) -> str:
         # why it cannot be read is told when it is
         return str(path)
     return f"{path} {facts.st_size} {int(facts.st_mtime)}"
-
-
-def _read(path: Path) -> str:
-    """Text of a small file; empty where there is none, or it is not whole yet."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return ""
 
 
 @contextmanager
@@ -318,13 +244,12 @@ def sharing(
     with ExitStack() as taking_part:
         with locked_briefly(folder, patience=patience):
             if begins := not _others_live(folder, own, watch):
-                _begin_anew(folder, job, lasting)
-            if lasting is not None and lasting.made_from is not None:
-                write_text(folder / LASTING, f"{lasting.made_from} {_digest_of(job)}")
+                begin(folder, job, lasting)
+            note_what_lasts(folder, job, lasting)
             # what is written of a case is staged in the lock of the case
             taking_part.enter_context(locked_if_free(own, "predicting", watch, stages=False))
         if begins:
-            _remove_moved(output)
+            remove_moved(output)
         shared = SharedOutput(folder, job, watch)
         try:
             yield shared
@@ -332,32 +257,10 @@ def sharing(
             shared.close()
     ends = False
     with suppress(OSError), locked_briefly(folder, patience=patience):
-        if ends := _read_lasting(folder) is None and not any(watch.living(place) for place in _places(folder)):
-            _move_away(folder)
+        if ends := not lasts(folder) and not any(watch.living(place) for place in _places(folder)):
+            move_away(folder)
     if ends:
-        _remove_moved(output)
-
-
-def _move_away(folder: Path, output: Path | None = None) -> None:
-    """Rename the folder of marks; it may hold so many that removing them takes longer than its lock may be held.
-
-    Args:
-        folder: folder that is moved.
-        output: folder of the predictions; None = it lies in it.
-    """
-    try:
-        folder.rename((output or folder.parent) / f"{MOVED}{secrets.token_hex(4)}")
-    except FileNotFoundError:
-        return
-    except OSError:
-        # Windows renames no folder in which a file is open
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _remove_moved(output: Path) -> None:
-    """Remove what was moved away, also by a process that was killed since."""
-    for folder in output.glob(f"{MOVED}*"):
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_moved(output)
 
 
 def _others_live(folder: Path, own: Path, watch: Watch) -> bool:

@@ -122,7 +122,7 @@ def _refuse_running(folder: PredictionsFolder) -> None:
 
 
 def _forget_changed(folder: PredictionsFolder, before: PredictionRequest, now: PredictionRequest) -> None:
-    from inference.shared_output import forget
+    from inference.lasting_marks import forget
 
     known = {case.name: case for case in before.cases}
     forget(folder.path, [case.name for case in now.cases if known.get(case.name, case) != case])

@@ -69,7 +69,7 @@ class Predicted:
 def predicted_cases(folder: PredictionsFolder, request: PredictionRequest) -> frozenset[str]:
     """Names of the cases that are predicted with the models and options of a request, and whose files are there."""
     # imports libraries that read images
-    from inference.shared_output import lasting_cases
+    from inference.lasting_marks import lasting_cases
 
     if not (folder.path / MEASUREMENTS).exists():
         return frozenset()

@@ -3,8 +3,9 @@
 import pytest
 
 from autoseg.dataset.case import Case
+from inference.lasting_marks import FOLDER, forget, lasting_cases
 from inference.part_of_many import PartOfMany
-from inference.shared_output import FOLDER, forget, lasting_cases, sharing
+from inference.shared_output import sharing
 from tests.inference.bright_run import predict, run, voxels, write
 
 __all__ = ["run"]

@@ -9,6 +9,7 @@ import pytest
 from autoseg.dataset.case import Case
 from autoseg.errors import InputError
 from autoseg.run_folder.lock_holder import COUNT
+from inference import lasting_marks
 from inference import shared_output as module
 from inference.shared_output import FOLDER, LeftToOthers, sharing
 
@@ -194,8 +195,8 @@ def test_a_look_at_a_case_that_another_process_has_done_opens_one_file_and_takes
             first.finish(case)
         first.publish()
         opened = []
-        real = module._read
-        monkeypatch.setattr(module, "_read", lambda path: opened.append(path) or real(path))
+        real = module.read_small
+        monkeypatch.setattr(module, "read_small", lambda path: opened.append(path) or real(path))
         monkeypatch.setattr(module, "locked_if_free", lambda *_, **__: pytest.fail("takes a lock"))
         for case in cases:
             with pytest.raises(LeftToOthers):
@@ -210,12 +211,12 @@ def test_marks_are_moved_away_at_once_and_those_of_a_killed_process_are_removed(
 
     def look(folder, **options):
         # a hundred thousand marks take longer than the lock may be held: whoever comes meanwhile begins anew
-        if Path(folder).name.startswith(module.MOVED):
+        if Path(folder).name.startswith(lasting_marks.MOVED):
             seen.append(((tmp_path / FOLDER / "done").exists(), (tmp_path / f".{FOLDER}.held").exists()))
         return real(folder, **options)
 
-    (tmp_path / f"{module.MOVED}killed" / "done").mkdir(parents=True)
-    monkeypatch.setattr(module.shutil, "rmtree", look)
+    (tmp_path / f"{lasting_marks.MOVED}killed" / "done").mkdir(parents=True)
+    monkeypatch.setattr(lasting_marks.shutil, "rmtree", look)
     predict(tmp_path, "a", done := [])
     assert len(done) == len(CASES) and seen == [(False, False), (False, False)]
     assert {path.name for path in tmp_path.iterdir()} == set(done)

@@ -22,7 +22,7 @@ from autoseg.work.prediction_request import read_prediction_request
 from autoseg.work.state import States
 from autoseg.work.tries import read_tries
 from autoseg.work.units import units_of
-from inference.shared_output import FOLDER
+from inference.lasting_marks import FOLDER
 from tests.example_record import STRAIGHT
 from tests.tiny_models import SHAPE, SPACING, make_models
 from tests.words import on_one_line

@@ -8,7 +8,8 @@ from autoseg.work.prediction_request import write_prediction_request
 from autoseg.work.prediction_units import predicted_by, predicted_cases
 from autoseg.work.state import States
 from autoseg.work.units import follows_links, units_of
-from inference.shared_output import Lasting, sharing
+from inference.lasting_marks import Lasting
+from inference.shared_output import sharing
 from tests.autoseg.work.test_prediction_request import CASES, request
 
 
