@@ -25,7 +25,11 @@ def units_of_predictions(folder: PredictionsFolder) -> tuple[Unit, ...]:
     Raises:
         RunFolderError: what was asked for is malformed.
     """
-    request = read_prediction_request(folder)
+    return units_of_request(read_prediction_request(folder))
+
+
+def units_of_request(request: PredictionRequest) -> tuple[Unit, ...]:
+    """Return the units of work of what was asked for, each after those that it waits for."""
     needs = request.needs.as_needs()
     parts = tuple(predict_unit(part, request.parts) for part in range(request.parts))
     units = [Unit(name, "predict", needs, ()) for name in parts]
@@ -51,10 +55,11 @@ class Predicted:
 
     Args:
         folder: folder of the predictions.
+        request: what is asked for; None = as the folder says.
     """
 
-    def __init__(self, folder: PredictionsFolder) -> None:
-        self.request = read_prediction_request(folder)
+    def __init__(self, folder: PredictionsFolder, request: PredictionRequest | None = None) -> None:
+        self.request = request or read_prediction_request(folder)
         self.cases = predicted_cases(folder, self.request)
 
     def is_done(self, part: int) -> bool:
