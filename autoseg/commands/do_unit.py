@@ -23,6 +23,7 @@ from autoseg.run_folder.lock import LockedByAnother, locked, locked_if_free
 from autoseg.run_folder.lock_holder import PATIENCE, Watch
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import edited_fields, settle_plans
+from autoseg.run_folder.predictions_folder import PredictionsFolder, WorkFolder
 from autoseg.run_folder.time_spent import timed
 from autoseg.run_folder.timed_stage import Stage
 from autoseg.terminal import open_console
@@ -44,11 +45,11 @@ class UnitWaits(AutosegError):
     exit_status = 1
 
 
-def do_unit(run: RunFolder, name: str, *, log: str | None = None, patience: float = PATIENCE) -> None:
+def do_unit(run: WorkFolder, name: str, *, log: str | None = None, patience: float = PATIENCE) -> None:
     """Do a unit unless it is done; returns once it is done, by whichever process.
 
     Args:
-        run: RUN folder.
+        run: RUN folder, or folder of predictions.
         name: name of the unit.
         log: file of what this process prints, for the record; None = unknown.
         patience: seconds after which a process of another machine counts as gone.
@@ -58,24 +59,27 @@ def do_unit(run: RunFolder, name: str, *, log: str | None = None, patience: floa
         UnitWaits: units that it waits for are not done.
         AutosegError: as the command that does the same.
     """
-    unit, watch, console = unit_named(units_of(run), name), Watch(patience), open_console(stderr=True)
+    unit = unit_named(units_of(run, needs_of_cases=False), name)
+    watch, console = Watch(patience), open_console(stderr=True)
     told = False
     while True:
         states = States(run, watch)
         if states.is_done(unit):
             console.print(f"{name}: done")
             return
-        _require_those_before(run, unit, watch)
         holder = next(filter(None, map(watch.living, states.places(unit))), None)
-        if holder is None and _is_ours(run, unit, watch, log):
-            return
-        if holder is not None and not told:
+        if holder is None:
+            # not while another process is at it: those before are done then, and looking may read every case
+            _require_those_before(run, unit, watch)
+            if _is_ours(run, unit, watch, log):
+                return
+        elif not told:
             console.print(f"{name}: {holder.told} is at it; waits for that process", soft_wrap=True)
             told = True
         time.sleep(min(SECONDS_BETWEEN_LOOKS, patience / 10))
 
 
-def _is_ours(run: RunFolder, unit: Unit, watch: Watch, log: str | None) -> bool:
+def _is_ours(run: WorkFolder, unit: Unit, watch: Watch, log: str | None) -> bool:
     """Do the unit; False where another process has it, or has taken it over meanwhile."""
     try:
         with locked_if_free(run.work / unit.name, f"doing {unit.name}", watch) as mine:
@@ -83,14 +87,14 @@ def _is_ours(run: RunFolder, unit: Unit, watch: Watch, log: str | None) -> bool:
                 return False
             if not States(run, watch).is_done(unit):
                 with tried(run, unit.name, log):
-                    _do(run, unit, scope_of(run), watch)
+                    _do(run, unit, watch)
             return True
     except (LockedByAnother, LockTakenOver) as error:
         open_console(stderr=True).print(str(error), style="yellow", soft_wrap=True)
         return False
 
 
-def _require_those_before(run: RunFolder, unit: Unit, watch: Watch) -> None:
+def _require_those_before(run: WorkFolder, unit: Unit, watch: Watch) -> None:
     until = time.monotonic() + SECONDS_FOR_OTHERS
     while left := _not_done(unit.waits_for, States(run, watch)):
         if time.monotonic() > until:
@@ -104,7 +108,13 @@ def _not_done(names: Sequence[str], states: States) -> list[str]:
     return [name for name in names if not states.is_done_by_name(name)]
 
 
-def _do(run: RunFolder, unit: Unit, scope: Scope, watch: Watch) -> None:
+def _do(run: WorkFolder, unit: Unit, watch: Watch) -> None:
+    if isinstance(run, PredictionsFolder):
+        from autoseg.commands.do_prediction import do_prediction
+
+        do_prediction(run, unit, watch)
+        return
+    scope = scope_of(run)
     request = scope.request
     if unit.kind == "plan":
         _plan(run, request)
@@ -119,7 +129,7 @@ def _do(run: RunFolder, unit: Unit, scope: Scope, watch: Watch) -> None:
     elif unit.kind == "report":
         _report(run, reported_by(unit), scope, watch)
     else:
-        raise InputError(f"{unit.name}: is no unit of a RUN folder; `autoseg predict --part` predicts in parts")
+        raise InputError(f"{unit.name}: is no unit of a RUN folder; `autoseg predict --engine` predicts in parts")
 
 
 def plan_options_of(request: Request) -> PlanOptions:
