@@ -27,9 +27,10 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -54,6 +55,7 @@ from benchmarks.beside.figures import machine, our_versions
 from benchmarks.scale_run import CLASSES, Made, add_stand_ins, finish_folds, made, prepare_nothing
 from inference import predict as predicting
 from inference.case_table import Row as TableRow
+from inference.outputs import Outputs
 from inference.shared_output import FOLDER, sharing
 from planner import preprocess_part as preparing
 
@@ -184,7 +186,7 @@ def _say_nothing() -> None:
 
 
 @contextmanager
-def _replaced(module: ModuleType, **stand_ins: object) -> object:
+def _replaced(module: ModuleType, **stand_ins: object) -> Iterator[None]:
     """Put stand-ins in the place of a module's functions while the block runs."""
     former = {name: getattr(module, name) for name in stand_ins}
     try:
@@ -210,7 +212,7 @@ def of_preparation(many: Made, workers: Sequence[int], limit: float) -> list[Cos
         import_what_needs(lambda: part(0, 1, replace(many.dataset, cases=many.dataset.cases[:1])))
         for count in workers:
             shutil.rmtree(place, ignore_errors=True)
-            work = [lambda number=number, count=count: part(number, count) for number in range(count)]
+            work = [partial(part, number, count) for number in range(count)]
             costs.append(together("claims of preparation", cases, work, lambda: _entries(place), limit))
         _prepare_all(many)
         costs.append(alone("a part that finds all prepared", cases, lambda: part(0, 1)))
@@ -296,17 +298,19 @@ def of_prediction(many: Made, workers: Sequence[int], limit: float) -> list[Cost
             # somebody who takes part from the beginning to the end, so that what is done stays known
             with sharing(output, "another job"):
                 marks = output / FOLDER / "done"
-                work = [lambda output=output: predict(output)] * count
-                costs.append(together("claims of prediction", cases, work, lambda marks=marks: _entries(marks), limit))
+                work = [partial(predict, output)] * count
+                costs.append(together("claims of prediction", cases, work, partial(_entries, marks), limit))
                 if costs[-1].done is None:
                     said = "{} files and {} folders while it runs".format(*_count(output))
                     late = "a prediction that finds all predicted"
-                    costs.append(alone(late, cases, lambda output=output: predict(output), said))
+                    costs.append(alone(late, cases, partial(predict, output), said))
             shutil.rmtree(output)
     return costs
 
 
-def _write_a_few_bytes(outputs, models, image, case, target, tell) -> None:  # type: ignore[no-untyped-def]
+def _write_a_few_bytes(
+    outputs: Outputs, _models: object, _image: object, case: Case, target: Path, _tell: object
+) -> None:
     """Stand-in for the writing of a prediction: a small file, and a row for each class."""
     outputs.measurements.begin(case.name)
     with replaced_when_done(target) as temporary:
