@@ -57,6 +57,7 @@ from inference import predict as predicting
 from inference.case_table import Row as TableRow
 from inference.outputs import Outputs
 from inference.shared_output import FOLDER, sharing
+from planner import preprocess as preprocessing
 from planner import preprocess_part as preparing
 
 PARTS = 64
@@ -208,7 +209,7 @@ def of_preparation(many: Made, workers: Sequence[int], limit: float) -> list[Cos
             dataset, plan, "3d", many.run, part=number, parts=parts, workers=1, record=many.record
         )
 
-    with _replaced(preparing, preprocess_case=prepare_nothing):
+    with _replaced(preprocessing, preprocess_case=prepare_nothing):
         import_what_needs(lambda: part(0, 1, replace(many.dataset, cases=many.dataset.cases[:1])))
         for count in workers:
             shutil.rmtree(place, ignore_errors=True)
@@ -222,7 +223,7 @@ def of_preparation(many: Made, workers: Sequence[int], limit: float) -> list[Cos
 def _prepare_all(many: Made) -> None:
     """Prepare the cases that are not, with as many files as after real preprocessing."""
     plan = doing.read_plan(many.run.plan)
-    for task in preparing.tasks_of(many.dataset, plan, "3d", many.run, many.record, None):
+    for task in preparing.tasks_of(many.dataset, plan, "3d", many.run, many.record):
         if not task.folder.exists():
             prepare_nothing(task)
     add_stand_ins(many.run.preprocessed("3d"))

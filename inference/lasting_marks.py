@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoseg.files import write_text
+from autoseg.names import why_unsafe
 
 FOLDER, MOVED = ".shared", ".shared_before_"
 LASTING = "lasting"
@@ -58,9 +59,16 @@ def forget(output: Path, cases: Collection[str]) -> None:
         output: folder of the predictions.
         cases: names of the cases.
     """
-    for done in (output / FOLDER / "done").glob("*"):
-        for name in cases:
-            (done / name).unlink(missing_ok=True)
+    for mark in marks_of(output, cases):
+        mark.unlink(missing_ok=True)
+
+
+def marks_of(output: Path, cases: Collection[str]) -> tuple[Path, ...]:
+    """The marks that are there of some cases; arguments as of `forget`."""
+    # a name that leads to another folder is refused when its case is claimed: it has no mark
+    names = [name for name in cases if why_unsafe(name) is None]
+    marks = (done / name for done in (output / FOLDER / "done").glob("*") for name in names)
+    return tuple(mark for mark in marks if mark.exists())
 
 
 def _read_lasting(folder: Path) -> tuple[str, str] | None:

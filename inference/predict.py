@@ -22,6 +22,7 @@ from rich.progress import Progress
 
 from autoseg.dataset.case import Case
 from autoseg.dataset.fingerprint import read_fingerprint
+from autoseg.dataset.load import require_sound
 from autoseg.errors import AutosegError, InputError, LockTakenOver
 from autoseg.machine.device import resolve_device
 from autoseg.machine.overlap import may_overlap, overlapped
@@ -301,6 +302,8 @@ def _predict_each(
     on_window = partial(_after_window, bar.update, windows_task, computing)
 
     def prepare(case: Case) -> PreparedImage:
+        # before its name becomes that of a file
+        require_sound(case)
         shared.claim(case)
         outputs.writer.require(case)
         return prepare_image(models, case)

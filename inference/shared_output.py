@@ -27,6 +27,7 @@ from autoseg.disk.staging import staged_in
 from autoseg.errors import AutosegError, InputError, LockTakenOver
 from autoseg.files import write_text
 from autoseg.image.path_choice import split_choice
+from autoseg.names import why_unsafe
 from autoseg.run_folder.lock import locked_briefly, locked_if_free
 from autoseg.run_folder.lock_holder import COUNTS, ENDING, PATIENCE, Watch
 from inference.lasting_marks import (
@@ -70,10 +71,13 @@ class SharedOutput:
 
         Raises:
             LeftToOthers: another process predicts it, or has predicted it.
-            InputError: another process predicts it from another image, or with other models or options, or has done so.
+            InputError: another process predicts it from another image, or with other models or options, or has done so;
+                or its name leads to another folder.
         """
         if case.name in self._held:
             return
+        if (why := why_unsafe(case.name)) is not None:
+            raise InputError(f"{case.name}: the name {why}; files will bear it, rename the case")
         if self.is_done(case):
             raise LeftToOthers(case.name)
         with ExitStack() as held:
@@ -100,6 +104,8 @@ class SharedOutput:
 
     def is_done(self, case: Case) -> bool:
         """Whether a participant has predicted the same with the same models, and nobody has removed a file of it."""
+        if why_unsafe(case.name) is not None:
+            return False
         job, files = self._marked(case)
         return job == self._digest(case) and all((self._folder.parent / file).exists() for file in files)
 

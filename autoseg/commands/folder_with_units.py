@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from autoseg.commands.guards import refuse_unsafe_entries, require_requested_run
+from autoseg.disk.leftovers import sweep
 from autoseg.errors import RunFolderError
-from autoseg.files import sweep
 from autoseg.run_folder.lock import remove_abandoned_locks
 from autoseg.run_folder.predictions_folder import PredictionsFolder, WorkFolder
 

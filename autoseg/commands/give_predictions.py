@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Collection, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 
+from autoseg.commands.give_to_engine import NOTHING_LEFT
 from autoseg.commands.messages_of_predictions import say_predicted
 from autoseg.commands.predicting import Models, list_cases, models_of, output_format_of
-from autoseg.commands.status import listened
 from autoseg.dataset.case import Case
 from autoseg.errors import InputError, RunFolderError
-from autoseg.names import is_text, listed
+from autoseg.names import is_text
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.predictions_folder import PredictionsFolder
 from autoseg.terminal import open_console
-from autoseg.work.engine import Asked, check_engine, give_units
+from autoseg.work.at_work import refuse_if_at_work
+from autoseg.work.engine import Asked, Name, check_engine, give_units, read_engine, scripts_of_units
 from autoseg.work.prediction_needs import needs_of_a_part
 from autoseg.work.prediction_request import (
     AskedCase,
@@ -25,14 +26,15 @@ from autoseg.work.prediction_request import (
     read_prediction_request,
     write_prediction_request,
 )
-from autoseg.work.state import units_left
-from autoseg.work.units import units_of
+from autoseg.work.prediction_units import EVALUATE, Predicted, predicted_by, units_of_request
+from autoseg.work.state import States, units_left
+from autoseg.work.unit import Unit
 
 
 def give_predictions(
     folder: PredictionsFolder, options: PredictionOptions, labels: Path | str | None, asked: Asked
 ) -> None:
-    """Write down what was asked for, and give the parts that are not predicted to the engine.
+    """Write down what was asked for, and give the parts that are not predicted to the engine; a dry run prints both.
 
     Args:
         folder: folder of the predictions, on a file system that every machine sees under the same path.
@@ -41,10 +43,12 @@ def give_predictions(
         asked: the engine and its options.
 
     Raises:
-        InputError: the engine is not at hand, an option is malformed, the images do not fit the models, or other units
-            of the folder run.
-        RunFolderError: the folder is a RUN folder, or nothing is trained yet.
+        InputError: the engine is not at hand, an option is malformed, or the images do not fit the models.
+        RunFolderError: the folder is a RUN folder, nothing is trained yet, or units of an earlier request wait or run.
     """
+    # imports libraries that read images
+    from inference.lasting_marks import forget
+
     run = RunFolder(folder.path)
     if run.plan.exists() or run.request.exists():
         raise RunFolderError(f"{folder.path}: is a RUN folder; give another folder for the predictions")
@@ -54,7 +58,18 @@ def give_predictions(
     cases = list_cases(models, options, console)
     _refuse_impossible(models, cases, options, folder.path)
     request = _request_of(models, cases, options, None if labels is None else _whole("--evaluate", str(labels)))
-    request = _write(folder, request)
+    before = _read_former(folder)
+    if before is not None and [case.name for case in before.cases] == [case.name for case in request.cases]:
+        # as long as the images are the same, so are the parts, which may wait in a queue
+        request = request.changed(parts=before.parts, needs=before.needs)
+    again = _changed(folder, before, request)
+    if asked.dry_run:
+        _print_scripts(folder, asked, before, request, again)
+        return
+    _refuse_other_request(folder, before, request, asked.engine)
+    if before != request:
+        forget(folder.path, again)
+        write_prediction_request(folder, request)
     place = shlex.quote(str(folder.path))
     console.print(
         f"What was asked for is in {folder.request}: {len(cases):,} {'image' if len(cases) == 1 else 'images'}, in "
@@ -63,11 +78,9 @@ def give_predictions(
         soft_wrap=True,
     )
     if units_left(folder):
-        scripts = give_units(folder, asked)
-        if scripts is not None:
-            print(scripts)
+        give_units(folder, asked)
     else:
-        console.print("Every unit of work is done; nothing is sent.")
+        console.print(NOTHING_LEFT)
     if not units_left(folder):
         say_predicted(console, folder)
 
@@ -86,46 +99,79 @@ def _request_of(
     )
 
 
-def _write(folder: PredictionsFolder, request: PredictionRequest) -> PredictionRequest:
-    """Write down what was asked for, and let images be predicted again that have changed since they were listed.
-
-    Returns:
-        What was written: as long as the images are the same, so are the parts, which may wait in a queue.
-
-    Raises:
-        InputError: units run that were given something else.
-    """
+def _read_former(folder: PredictionsFolder) -> PredictionRequest | None:
     try:
-        before = read_prediction_request(folder) if folder.request.exists() else None
+        return read_prediction_request(folder) if folder.request.exists() else None
     except RunFolderError:
-        # of another release, or damaged; the person asks anew
-        before = None
-    if before is not None and [case.name for case in before.cases] == [case.name for case in request.cases]:
-        request = request.changed(parts=before.parts, needs=before.needs)
-    if before == request:
-        return request
-    if before is not None:
-        _refuse_running(folder)
-        _forget_changed(folder, before, request)
-    write_prediction_request(folder, request)
-    return request
+        # of another release, or damaged: no unit can follow it
+        return None
 
 
-def _refuse_running(folder: PredictionsFolder) -> None:
-    states = listened(folder, units_of(folder))
-    if running := [unit.name for unit, state in states if state.word == "running" and state.heard]:
-        raise InputError(
-            f"{folder.path}: {listed(running)} {'runs' if len(running) == 1 else 'run'} with other images, models or "
-            f"options than you ask for now; wait for that, or give `autoseg cancel {shlex.quote(str(folder.path))}` "
-            "first"
-        )
+def _changed(folder: PredictionsFolder, before: PredictionRequest | None, now: PredictionRequest) -> tuple[str, ...]:
+    """Names of the cases that were not in the list before as they are now, so that a mark may be of another image."""
+    from inference.lasting_marks import FOLDER, lasts
+
+    if before is None and not lasts(folder.path / FOLDER):
+        # marks that are there now are of commands that run, and each of them is looked at with its image
+        return ()
+    known = {} if before is None else {case.name: case for case in before.cases}
+    return tuple(case.name for case in now.cases if known.get(case.name) != case)
 
 
-def _forget_changed(folder: PredictionsFolder, before: PredictionRequest, now: PredictionRequest) -> None:
-    from inference.lasting_marks import forget
+def _print_scripts(
+    folder: PredictionsFolder,
+    asked: Asked,
+    before: PredictionRequest | None,
+    request: PredictionRequest,
+    again: Collection[str],
+) -> None:
+    """Print what would be written, forgotten and sent, and do nothing of it."""
+    from inference.lasting_marks import marks_of
 
-    known = {case.name: case for case in before.cases}
-    forget(folder.path, [case.name for case in now.cases if known.get(case.name, case) != case])
+    if units := _left(folder, before, request, frozenset(again)):
+        written, marks = {folder.request: request.as_ascii}, marks_of(folder.path, again)
+        follow_links = request.options.follow_links
+        print(scripts_of_units(folder, asked, units, written=written, removed=marks, follow_links=follow_links))
+    else:
+        open_console(stderr=True).print(NOTHING_LEFT)
+
+
+def _left(
+    folder: PredictionsFolder, before: PredictionRequest | None, request: PredictionRequest, again: frozenset[str]
+) -> tuple[Unit, ...]:
+    """The units of a request that are not done, before it is written down; the cases `again` count as not predicted."""
+    predicted = Predicted(folder, request)
+    left = [
+        unit
+        for unit in units_of_request(request)
+        if unit.kind == "predict"
+        and not (predicted.is_done(part := predicted_by(unit)[0]) and again.isdisjoint(request.names_of(part)))
+    ]
+    is_compared = before is not None and before.labels == request.labels and States(folder).is_done_by_name(EVALUATE)
+    compared = [unit for unit in units_of_request(request) if unit.kind == "evaluate" and (left or not is_compared)]
+    return (*left, *compared)
+
+
+def _refuse_other_request(
+    folder: PredictionsFolder, before: PredictionRequest | None, now: PredictionRequest, engine: Name
+) -> None:
+    """Refuse other images, models, options or another engine than those of units that wait in a queue or run."""
+    if before is None:
+        return
+    if differs := _differences(before, now):
+        refuse_if_at_work(folder, f"an earlier `{folder.made_by}` asked for something else ({', '.join(differs)})")
+    recorded = read_engine(folder)
+    if recorded not in (None, "local", engine):
+        refuse_if_at_work(folder, f"its units were given to {recorded}, and are to be given to {engine}")
+
+
+def _differences(before: PredictionRequest, now: PredictionRequest) -> list[str]:
+    """What differs in two requests, by the names of the options."""
+    parts = {"the images": "cases", "the models": "models", "--evaluate": "labels"}
+    told = [name for name, field in parts.items() if getattr(before, field) != getattr(now, field)]
+    options = (field.name for field in fields(now.options) if field.name != "images")
+    differing = (name for name in options if getattr(before.options, name) != getattr(now.options, name))
+    return told + ["RUN" if name == "run" else f"--{name.replace('_', '-')}" for name in differing]
 
 
 def _refuse_impossible(models: Models, cases: Sequence[Case], options: PredictionOptions, output: Path) -> None:

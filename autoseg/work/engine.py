@@ -65,9 +65,17 @@ class PrintsScripts(EngineModule, Protocol):
     """An engine with `--dry-run`."""
 
     def scripts_of(
-        self, run: WorkFolder, units: Sequence[Unit], options: Any, /, *, written: Mapping[Path, str], follow_links: bool
+        self,
+        run: WorkFolder,
+        units: Sequence[Unit],
+        options: Any,
+        /,
+        *,
+        written: Mapping[Path, str],
+        removed: Sequence[Path] = (),
+        follow_links: bool,
     ) -> str:
-        """A script that does what `submit` would do, with what is written down before it."""
+        """A script that does what `submit` would do, with what is written down and removed before it."""
 
 
 class EngineRecord(FileModel):
@@ -132,19 +140,27 @@ def give_units(run: WorkFolder, asked: Asked) -> None:
 
 
 def scripts_of_units(
-    run: WorkFolder, asked: Asked, units: Sequence[Unit], *, written: Mapping[Path, str], follow_links: bool
+    run: WorkFolder,
+    asked: Asked,
+    units: Sequence[Unit],
+    *,
+    written: Mapping[Path, str],
+    removed: Sequence[Path] = (),
+    follow_links: bool,
 ) -> str:
     """Return a script that gives units to an engine, with all that is written down before; nothing is written here.
 
     Args:
-        run: RUN folder.
+        run: RUN folder, or folder of predictions.
         asked: the engine and its options.
         units: units that are not done.
         written: text of each file in RUN from which the units know what to do, in ASCII.
+        removed: files in RUN that the script removes, as those by which something counts as done that is not any more.
         follow_links: whether links in the RUN folder may lead out of it.
     """
     module = cast("PrintsScripts", _engine(asked.engine))
-    return module.scripts_of(run, units, module.options_of(run, asked), written=written, follow_links=follow_links)
+    options = module.options_of(run, asked)
+    return module.scripts_of(run, units, options, written=written, removed=removed, follow_links=follow_links)
 
 
 def write_engine(run: WorkFolder, name: Name) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -154,6 +155,11 @@ class PredictionRequest(FileModel):
     needs: PartNeeds
 
     @property
+    def as_ascii(self) -> str:
+        """Content of `work/predictions.json`, in characters that any program takes as they are."""
+        return json.dumps(self.model_dump(mode="json"), indent=1)
+
+    @property
     def made_from(self) -> str:
         """Digest of what decides every prediction beside its image: models and options, whatever the device."""
         deciding = replace(self.options, images=(), device="auto", threads=None, follow_links=False)
@@ -166,7 +172,7 @@ class PredictionRequest(FileModel):
 
 def write_prediction_request(folder: PredictionsFolder, request: PredictionRequest) -> None:
     """Write `work/predictions.json`, atomically."""
-    write_text(folder.request, request.model_dump_json(indent=1))
+    write_text(folder.request, request.as_ascii)
 
 
 def read_prediction_request(folder: PredictionsFolder) -> PredictionRequest:

@@ -85,7 +85,8 @@ class States:
         if unit.kind == "predict":
             return self._predicted.is_done(predicted_by(unit)[0])
         if unit.kind == "evaluate":
-            return self._ended_well(unit)
+            # of what is to be predicted again, the table does not tell yet
+            return all(map(self.is_done_by_name, unit.waits_for)) and self._ended_well(unit)
         run = self._run
         if unit.kind == "plan":
             return self._is_planned

@@ -8,7 +8,7 @@ import pytest
 
 from autoseg.dataset.case import Case
 from autoseg.errors import InputError
-from autoseg.run_folder.lock_holder import COUNT
+from autoseg.run_folder.lock_holder import COUNT, Watch
 from inference import lasting_marks
 from inference import shared_output as module
 from inference.shared_output import FOLDER, LeftToOthers, sharing
@@ -220,3 +220,14 @@ def test_marks_are_moved_away_at_once_and_those_of_a_killed_process_are_removed(
     predict(tmp_path, "a", done := [])
     assert len(done) == len(CASES) and seen == [(False, False), (False, False)]
     assert {path.name for path in tmp_path.iterdir()} == set(done)
+
+
+@pytest.mark.parametrize("name", ["../x", "..", "/x", "a/b"])
+def test_a_name_that_leads_to_another_folder_is_refused_before_its_lock_is_made(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(module, "locked_if_free", lambda *_, **__: pytest.fail("makes a lock"))
+    shared, case = module.SharedOutput(tmp_path / FOLDER, "a", Watch(PATIENCE)), Case(name, ())
+    monkeypatch.setattr(module, "read_small", lambda path: pytest.fail("opens a file"))
+    assert not shared.is_done(case)
+    with pytest.raises(InputError, match="rename the case"):
+        shared.claim(case)
+    assert list(tmp_path.iterdir()) == []

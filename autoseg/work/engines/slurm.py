@@ -81,6 +81,7 @@ def scripts_of(
     options: SlurmOptions,
     *,
     written: Mapping[Path, str],
+    removed: Sequence[Path] = (),
     follow_links: bool = False,
 ) -> str:
     """Return a script for bash that does what `submit` would do, and writes down what is written before that.
@@ -92,13 +93,15 @@ def scripts_of(
         units: units that are not done, in an order in which each comes after those that it waits for.
         options: retries, and options that the user passes on.
         written: text of each file in RUN from which the units know what to do, in ASCII.
+        removed: files in RUN that the script removes.
         follow_links: whether links in the RUN folder may lead out of it.
     """
 
     def place(path: Path) -> str:
         return shlex.quote(f"{place_of(run)}/{path.relative_to(run.path)}")
 
-    files = (_WRITTEN.format(place=place(path), text=text) for path, text in written.items())
+    files = [_WRITTEN.format(place=place(path), text=text) for path, text in written.items()]
+    files += [f"rm -f -- {place(path)}\n" for path in removed]
     record = {"engine": record_of("slurm"), "record": place(run.engine)}
     head = _HEAD.format(run=shlex.quote(place_of(run)), logs=place(run.work / "logs"), files="".join(files), **record)
     parts, options = [head], replace(options, follow_links=follow_links)

@@ -1,6 +1,8 @@
 """Many images are given to an engine, which predicts them in parts; `status`, `cancel` and `work` know the folder."""
 
+import json
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +15,7 @@ from autoseg.commands.do_prediction import cases_to_help
 from autoseg.errors import InputError, RunFolderError
 from autoseg.image.geometry import Geometry
 from autoseg.image.image import Image, write_image
+from autoseg.plan.plan import read_plan
 from autoseg.results import IncompletePrediction
 from autoseg.run_folder.lock import locked
 from autoseg.run_folder.lock_holder import Watch
@@ -41,11 +44,19 @@ def at_once(monkeypatch):
 @pytest.fixture
 def slurm(monkeypatch):
     """A stand-in for the engine."""
-    given = SimpleNamespace(submitted=[])
+    given = SimpleNamespace(submitted=[], held=())
     module = SimpleNamespace(
         options_of=lambda folder, asked: asked,
         submit=lambda folder, units, options: given.submitted.append([unit.name for unit in units]),
-        scripts_of=lambda folder, units, options: f"a script of {len(units)} units",
+        scripts_of=lambda folder, units, options, written, removed, follow_links: json.dumps(
+            [
+                [unit.name for unit in units],
+                {path.name: text for path, text in written.items()},
+                [path.name for path in removed],
+                follow_links,
+            ]
+        ),
+        held=lambda folder: given.held,
         cancel=lambda folder: ("predict-0of2",),
         in_queue=lambda folder, states: {},
     )
@@ -190,18 +201,107 @@ def test_a_prediction_by_hand_shares_the_images_with_the_parts(slurm, run, scans
     assert set(words(out).values()) == {"ready"}
 
 
-def test_other_options_are_refused_while_a_part_runs(slurm, run, scans, out):
+@pytest.mark.parametrize("waits", [False, True])
+def test_other_options_are_refused_while_a_part_waits_or_runs(slurm, run, scans, out, waits):
     give(run, scans, out)
-    with locked(out.work / "predict-1of2", "predicting"):
+    before = out.request.read_bytes()
+    with ExitStack() as at_work:
+        if waits:
+            slurm.held = ("predict-1of2",)
+            at_work.callback(setattr, slurm, "held", ())
+        else:
+            at_work.enter_context(locked(out.work / "predict-1of2", "predicting"))
         give(run, scans, out)
-        with pytest.raises(InputError, match="predict-1of2 runs with other images, models or options"):
+        with pytest.raises(RunFolderError, match=r"asked for something else \(--mirror\).*\(predict-1of2\).*cancel"):
             give(run, scans, out, mirror=False)
+        with pytest.raises(RunFolderError, match=r"asked for something else \(the images\)"):
+            give(run, [scans / "scan_0.nii.gz"], out)
+        with pytest.raises(RunFolderError, match="were given to slurm, and are to be given to ray"):
+            autoseg.predict(run.path, scans, out.path, engine="ray", device="cpu")
+        assert out.request.read_bytes() == before and read_engine(out) == "slurm"
     give(run, scans, out, mirror=False)
 
 
-def test_cancel_and_a_dry_run(slurm, run, scans, out, capsys):
+def script(capsys) -> tuple[list[str], dict[str, str], list[str], bool]:
+    return tuple(json.loads(capsys.readouterr().out))
+
+
+def test_a_dry_run_writes_nothing_and_prints_what_would_be_written(slurm, run, scans, out, capsys):
     give(run, scans, out, dry_run=True)
-    assert "a script of 2 units" in capsys.readouterr().out and read_engine(out) is None and not slurm.submitted
+    units, written, marks, follow_links = script(capsys)
+    assert not out.path.exists() and not slurm.submitted
+    assert (units, marks, follow_links) == (["predict-0of2", "predict-1of2"], [], False)
+    give(run, scans, out)
+    assert written == {"predictions.json": out.request.read_text(encoding="utf-8")}
+
+
+def test_a_dry_run_forgets_no_mark_of_a_changed_image_and_its_script_does(slurm, compared, run, scans, out, capsys):
+    give(run, scans, out, evaluate=scans)
+    for name in ("predict-0of2", "predict-1of2", "evaluate"):
+        assert work(out, name) == 0
+    before = {path: path.read_bytes() for path in out.path.rglob("*") if path.is_file()}
+    capsys.readouterr()
+    give(run, scans, out, evaluate=scans, dry_run=True)
+    told = capsys.readouterr()
+    assert told.out == "" and "Every unit of work is done" in on_one_line(told.err)
+    (scans / "scan_1.nii.gz").write_bytes((scans / "scan_2.nii.gz").read_bytes())
+    give(run, scans, out, evaluate=scans, dry_run=True)
+    # the second part has the changed image, and what is compared changes with it
+    assert script(capsys)[0::2] == (["predict-1of2", "evaluate"], ["scan_1"])
+    assert {path: path.read_bytes() for path in out.path.rglob("*") if path.is_file()} == before
+    assert set(words(out).values()) == {"done"}
+    give(run, scans, out, evaluate=scans)
+    assert slurm.submitted[-1] == ["predict-1of2", "evaluate"]
+
+
+def test_an_image_that_was_left_out_and_changed_meanwhile_is_predicted_again(slurm, run, scans, out):
+    give(run, scans, out)
+    assert work(out, "predict-0of2") == work(out, "predict-1of2") == 0
+    changed = scans / "scan_1.nii.gz"
+    changed.rename(scans.parent / "away.nii.gz")
+    give(run, scans, out)
+    assert set(words(out).values()) == {"done"}
+    changed.write_bytes((scans / "scan_2.nii.gz").read_bytes())
+    give(run, scans, out)
+    assert words(out) == {"predict-0of2": "done", "predict-1of2": "ready"}
+    # nor is anything known of the images where the list of them is lost
+    out.request.write_text("damaged", encoding="utf-8")
+    give(run, scans, out)
+    assert set(words(out).values()) == {"ready"}
+
+
+@pytest.mark.parametrize("name", ["../x", "../../../x", "{outside}/x"])
+def test_a_name_that_leads_out_of_the_folder_makes_and_removes_nothing_there(slurm, run, scans, out, tmp_path, name):
+    name = name.format(outside=tmp_path / "outside")
+    table = tmp_path / "cases.csv"
+    (channel,) = read_plan(run.plan).channels
+    table.write_text(
+        f"case,{channel.name}\n{name},{scans / 'scan_0.nii.gz'}\nsound,{scans / 'scan_1.nii.gz'}\n", encoding="utf-8"
+    )
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "x").write_text("kept")
+    (tmp_path / "x").write_text("kept")
+    out.path.mkdir()
+    (out.path / "x").write_text("kept")
+
+    def everything():
+        return {path for path in tmp_path.rglob("*") if out.path not in path.parents}
+
+    before = everything()
+    give(run, table, out)
+    hidden = out.path / FOLDER
+    assert work(out, "predict-0of1") == 1
+    assert list(label_maps(out.path)) == ["sound.nii.gz"] and hidden.is_dir()
+    (scans / "scan_0.nii.gz").write_bytes((scans / "scan_2.nii.gz").read_bytes())
+    give(run, table, out)
+    assert everything() == before
+    assert (out.path / "x").read_text() == (tmp_path / "x").read_text() == "kept"
+    with pytest.raises(IncompletePrediction, match="holds one of the characters"):
+        autoseg.predict(run.path, table, out.path, device="cpu")
+    assert everything() == before and (out.path / "x").read_text() == "kept"
+
+
+def test_cancel(slurm, run, scans, out, capsys):
     give(run, scans, out)
     autoseg.cancel(out.path)
     assert "Taken back: predict-0of2. `autoseg predict` with the same" in on_one_line(capsys.readouterr().out)
