@@ -93,7 +93,9 @@ def test_a_whole_data_set_beside_parts_makes_each_case_once(dataset, plan, run, 
 
 def test_a_whole_data_set_waits_for_the_case_of_a_process_that_lives(dataset, plan, run, made, capsys):
     def give_up():
-        time.sleep(0.5)
+        until = time.monotonic() + 60
+        while "ball_3" not in made and time.monotonic() < until:
+            time.sleep(0.02)
         assert "ball_1" not in made
         shutil.rmtree(holder)
 

@@ -6,7 +6,9 @@ import pytest
 
 from autoseg.commands import do_unit as doing
 from autoseg.dataset.fingerprint import write_fingerprint
+from autoseg.dataset.record import CaseSource, DatasetRecord, FileRecord
 from autoseg.plan.plan import write_plan
+from autoseg.run_folder.dataset_record import write_record
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import Split, write_splits
 from autoseg.work.request import Request, write_request
@@ -20,6 +22,16 @@ from tests.opened_files import opened_files
 
 CASES, PARTS = 30, 16
 NAMES = tuple(f"case_{number}" for number in range(CASES))
+SCAN = (FileRecord(path="scan.nii.gz", size=1, modified=1, sha256="0" * 64),)
+RECORD = DatasetRecord(
+    name="example",
+    layout="nnunet",
+    channels=("T1",),
+    ct=(False,),
+    labels=example_plan().labels,
+    file_ending=".nii.gz",
+    cases=tuple(CaseSource(name=name, patient=None, strata={}, images=SCAN, label=None) for name in NAMES),
+)
 
 
 @pytest.fixture
@@ -30,14 +42,14 @@ def run(tmp_path) -> RunFolder:
     write_plan(run.plan, example_plan(), {})
     write_splits(run.splits, (Split(train=NAMES[:15], val=NAMES[15:]), Split(train=NAMES[15:], val=NAMES[:15])))
     write_fingerprint(run.fingerprint, example_fingerprint([example_case_fingerprint(name) for name in NAMES]))
-    run.dataset.write_text("{}")
+    write_record(run, RECORD)
     write_request(run, Request(dataset="/data", configurations=("3d",), folds=2, parts=PARTS))
     return run
 
 
 def prepare(run: RunFolder, name: str) -> None:
     decided = _plan_part(example_plan(), "3d")
-    made_by = DecidedBy(case=name, present=(True,), several_channels_in_one_file=False, sources=(), **decided)
+    made_by = DecidedBy(case=name, present=(True,), several_channels_in_one_file=False, sources=SCAN, **decided)
     folder = run.case("3d", name)
     folder.mkdir(parents=True)
     (folder / MARKER).write_text(made_by.model_dump_json())
