@@ -43,6 +43,7 @@ from autoseg.commands.guards import require_requested_run
 from autoseg.commands.raw_data import read_as_recorded
 from autoseg.dataset.case import Case, Dataset
 from autoseg.dataset.inputs import read_inputs
+from autoseg.dataset.record import DatasetRecord
 from autoseg.errors import AutosegError
 from autoseg.files import replaced_when_done
 from autoseg.results import LABEL_MAP, WrittenFile
@@ -131,6 +132,8 @@ def import_what_needs(function: Callable[[], object]) -> None:
 
     process = _FORK.Process(target=inside)
     process.start()
+    # so that nothing is waited for where the process fails
+    theirs.close()
     for name in ours.recv():
         # some modules are no files of their own
         with suppress(Exception):
@@ -204,13 +207,12 @@ def of_preparation(many: Made, workers: Sequence[int], limit: float) -> list[Cos
     cases, place, costs = len(many.dataset.cases), many.run.preprocessed("3d"), []
     plan = doing.read_plan(many.run.plan)
 
-    def part(number: int, parts: int, dataset: Dataset = many.dataset) -> None:
-        preparing.preprocess_part(
-            dataset, plan, "3d", many.run, part=number, parts=parts, workers=1, record=many.record
-        )
+    def part(number: int, parts: int, dataset: Dataset = many.dataset, record: DatasetRecord = many.record) -> None:
+        preparing.preprocess_part(dataset, plan, "3d", many.run, part=number, parts=parts, workers=1, record=record)
 
     with _replaced(preprocessing, preprocess_case=prepare_nothing):
-        import_what_needs(lambda: part(0, 1, replace(many.dataset, cases=many.dataset.cases[:1])))
+        one = replace(many.dataset, cases=many.dataset.cases[:1])
+        import_what_needs(lambda: part(0, 1, one, many.record.changed(cases=many.record.cases[:1])))
         for count in workers:
             shutil.rmtree(place, ignore_errors=True)
             work = [partial(part, number, count) for number in range(count)]
@@ -300,7 +302,8 @@ def of_prediction(many: Made, workers: Sequence[int], limit: float) -> list[Cost
             with sharing(output, "another job"):
                 marks = output / FOLDER / "done"
                 work = [partial(predict, output)] * count
-                costs.append(together("claims of prediction", cases, work, partial(_entries, marks), limit))
+                # a mark lies in the folder of its job, and in earlier commits beside the others
+                costs.append(together("claims of prediction", cases, work, partial(_files, marks), limit))
                 if costs[-1].done is None:
                     said = "{} files and {} folders while it runs".format(*_count(output))
                     late = "a prediction that finds all predicted"
@@ -326,6 +329,11 @@ def _write_a_few_bytes(
 def _entries(folder: Path) -> int:
     """Number of entries of a folder that are not hidden; 0 where there is none."""
     return sum(not entry.name.startswith(".") for entry in folder.iterdir()) if folder.is_dir() else 0
+
+
+def _files(folder: Path) -> int:
+    """Number of files in a folder, at any depth."""
+    return _count(folder)[0]
 
 
 def _count(folder: Path) -> tuple[int, int]:
