@@ -2,7 +2,7 @@
 
 Rows of images that were predicted before into the same folder stay, until their label map is replaced: then they are
 removed, so that no row ever speaks of another label map than the one that is there. New rows are written every few
-seconds; a killed prediction may lack those of its last label maps.
+seconds, less often where that takes long; a killed prediction may lack those of its last label maps.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from autoseg.machine import clock
 from autoseg.run_folder.lock import locked_briefly
 
 SECONDS_BETWEEN_WRITES = 10.0
+SHARE_OF_WRITING = 0.05
+"""Writing, and waiting for others that write, takes no more than this share of the time."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class CaseTable:
         self._waiting: list[Row] = []
         self._added: set[str] = set()
         self.left_out: list[str] = []
-        self._written_at = clock.now()
+        self._written_at, self._pause = clock.now(), SECONDS_BETWEEN_WRITES
 
     def __enter__(self) -> CaseTable:
         return self
@@ -96,10 +98,22 @@ class CaseTable:
             return
         self._added.add(case)
         self._waiting += rows
-        if clock.now() - self._written_at > SECONDS_BETWEEN_WRITES:
+        if clock.now() - self._written_at > self._pause:
             if after is not None:
                 after.write()
             self.write()
+
+    def lacking(self, cases: Collection[str], rows_each: int) -> frozenset[str]:
+        """Names of cases without rows; none where the table has no room for them.
+
+        Args:
+            cases: names of cases that have rows.
+            rows_each: number of rows of each.
+        """
+        # whoever holds the lock sees the table as it was last written, on any file system
+        with locked_briefly(self._folder / self._kind.file):
+            rows = read_table(self._folder, self._kind)
+        return frozenset() if len(rows) + rows_each > most_rows(self._kind) else frozenset(cases) - {r[0] for r in rows}
 
     @property
     def waits(self) -> bool:
@@ -110,9 +124,12 @@ class CaseTable:
         """Write what waits; a table without rows is written too."""
         if not self._lists:
             return
+        began = clock.now()
         # another process may have written rows of such a case and died before it told so, also where it has none now
         self.left_out += write_rows(self._folder, self._kind, self._waiting, without=self._added)
         self._waiting, self._added, self._written_at = [], set(), clock.now()
+        # a long table is written whole, and by one process after the other
+        self._pause = max(SECONDS_BETWEEN_WRITES, (self._written_at - began) / SHARE_OF_WRITING)
 
 
 def write_rows(folder: Path, kind: Kind, rows: Sequence[Row], without: Collection[str] = ()) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from autoseg.dataset.case import Case
@@ -44,15 +45,15 @@ def output_files(
         raise InputError("no image to predict was found")
     of_case = endings or (lambda case: (output_ending(case),))
     files = [[output / f"{case.name}{ending}" for ending in of_case(case)] for case in cases]
-    names = [case.name for case in cases]
-    every = [file.name for of_one in files for file in of_one]
-    twice = sorted({name for name in names if names.count(name) > 1}) or sorted(
-        {name for name in every if every.count(name) > 1}
-    )
+    twice = _twice(case.name for case in cases) or _twice(file.name for of_one in files for file in of_one)
     if twice:
         raise InputError(f"{', '.join(twice)}: several inputs have this name; predict them into separate folders")
     refuse_overwriting(cases, [file for of_one in files for file in of_one])
     return tuple(of_one[0] for of_one in files)
+
+
+def _twice(names: Iterable[str]) -> list[str]:
+    return sorted(name for name, count in Counter(names).items() if count > 1)
 
 
 def refuse_overwriting(cases: Sequence[Case], targets: Sequence[Path]) -> None:

@@ -22,6 +22,7 @@ from rich.progress import Progress
 
 from autoseg.dataset.case import Case
 from autoseg.dataset.fingerprint import read_fingerprint
+from autoseg.dataset.load import require_sound
 from autoseg.errors import AutosegError, InputError, LockTakenOver
 from autoseg.machine.device import resolve_device
 from autoseg.machine.overlap import may_overlap, overlapped
@@ -36,7 +37,7 @@ from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.selection import ClassRule, rules_by_class
 from autoseg.terminal import open_console, progress_bar, styled
 from inference.case_table import CaseTable, most_rows
-from inference.ensemble_groups import Group, load_group, members_of
+from inference.ensemble_groups import load_group, members_of
 from inference.lesion_scores.fitting import fitting_scores
 from inference.lesion_scores.table import FILE, LESIONS
 from inference.measurements.check_order import tell_order
@@ -44,6 +45,7 @@ from inference.measurements.kept_members import kept_members, why_not
 from inference.measurements.table import MEASUREMENTS, read_lines, refuse_other_images
 from inference.output_files import image_of, output_ending
 from inference.outputs import Outputs, Wrote, write_outputs
+from inference.part_of_many import CasesToPredict, PartOfMany, what_lasts
 from inference.planned_files import planned_files
 from inference.predict_image import (
     LoadedModels,
@@ -54,6 +56,7 @@ from inference.predict_image import (
     prepare_image,
 )
 from inference.predicted_part import limits
+from inference.shared_job import shared_job
 from inference.shared_output import LeftToOthers, SharedOutput, sharing
 from inference.writers import OutputFormat, preview_colours, writer_for
 
@@ -82,6 +85,7 @@ def predict_cases(
     output_format: OutputFormat | None = None,
     wrote: Wrote = lambda file: None,
     part: tuple[int, int] = (0, 1),
+    of_many: PartOfMany | None = None,
     patience: float = PATIENCE,
 ) -> tuple[str, ...]:
     """Predict label maps `OUTPUT/CASE.ENDING` in the file format of each input, or in the format that is asked for.
@@ -111,6 +115,7 @@ def predict_cases(
         output_format: format of the predictions; None = that of each input.
         wrote: called with each file once it is written.
         part: number of the part of the cases that is predicted, from 0, and number of parts.
+        of_many: what this part knows of the others; None = it is predicted by itself.
         patience: seconds after which a process of another machine, which predicts into the same folder, counts as gone.
 
     Returns:
@@ -145,11 +150,12 @@ def predict_cases(
     groups = tuple(load_group(run, plan, name, folds, device=where, mirror=mirror, console=console) for name in names)
     if save_members:
         files = files.with_members([members_of(case, groups, plan) for case in cases], writer.beside_ending)
+    every = files
     if part[1] > 1:
         # before what is done is left out, which other parts see at other times
         files = files.part(*part)
         console.print(f"Part {part[0] + 1} of {part[1]}: {len(files.cases)} of {len(cases)} cases.")
-    left, targets = files.left(measured_before) if skip_existing else (files.cases, files.targets)
+    left = files.left(measured_before)[0] if skip_existing else files.cases
     if skip_existing:
         console.print(
             f"{len(files.cases) - len(left)} of {len(files.cases)} are predicted already and left as they are."
@@ -177,13 +183,19 @@ def predict_cases(
         colours=preview_colours(asked_format, plan),
     )
     _begin(outputs, models.plan, console)
-    options = (names, rules, mirror, whole_image, output_format, save_probabilities, save_members, preview)
-    shared_as = repr((options, agreement, scores, plan, [_trained(run, group) for group in groups]))
+    options = (names, rules, mirror, whole_image, save_probabilities, save_members, preview, agreement, scores)
+    shared_as = shared_job(run, plan, groups, asked_format, options)
+    lasting = what_lasts(of_many, skip_existing=skip_existing)
     problems = _predict_all(
-        models, outputs, left, targets, console, threads, sharing(output, shared_as, patience=patience)
+        models,
+        outputs,
+        CasesToPredict(left, every, of_many),
+        console,
+        threads,
+        sharing(output, shared_as, patience=patience, lasting=lasting),
     )
     _tell_tables(outputs, output, plan, console)
-    tell_order(output, {case.name for case in cases}, fingerprint, console)
+    tell_order(output, {case.name for case in (cases if of_many is None else files.cases)}, fingerprint, console)
     return tuple(problems)
 
 
@@ -200,15 +212,14 @@ def _begin(outputs: Outputs, plan: Plan, console: Console) -> None:
 def _predict_all(
     models: LoadedModels,
     outputs: Outputs,
-    cases: Sequence[Case],
-    targets: Sequence[Path],
+    of: CasesToPredict,
     console: Console,
     threads: int | None,
     sharing_output: AbstractContextManager[SharedOutput],
 ) -> list[str]:
     """Predict the cases with their tables open; return a sentence for each that could not be predicted."""
     on_cpu = models.device.type == "cpu"
-    target_of = dict(zip((case.name for case in cases), targets, strict=True))
+    target_of = of.targets()
     with (
         sharing_output as shared,
         # entered first, so that its last rows are written last: where they are, a case is done
@@ -218,15 +229,31 @@ def _predict_all(
         computing_with(threads if on_cpu else None) as computing,
     ):
         following = computing if on_cpu else None
+        if of.of_many is not None:
+            _forget_without_rows(outputs, models.plan, shared, of.left)
+        cases = of.not_done(shared, console)
         problems = _predict_each(models, outputs, cases, target_of, bar, following, shared)
         _publish(outputs, shared, now=True)
         others = [case for case, problem in zip(cases, problems, strict=True) if problem == TO_OTHERS]
-        for behind in shared.left_behind(others):
+        _forget_without_rows(outputs, models.plan, shared, others)
+        for behind in shared.left_behind(others, until_done=of.of_many is not None):
             problems += _predict_each(models, outputs, behind, target_of, bar, following, shared)
+            _publish(outputs, shared, now=True)
+        if of_others := of.to_help(shared):
+            # whoever has them tells what cannot be predicted
+            _predict_each(models, outputs, of_others, target_of, bar, following, shared)
             _publish(outputs, shared, now=True)
     if others:
         console.print(f"{len(others)} of {len(cases)} are left to other processes that predict into the same folder.")
     return [problem for problem in problems if problem not in (None, TO_OTHERS)]
+
+
+def _forget_without_rows(outputs: Outputs, plan: Plan, shared: SharedOutput, others: Sequence[Case]) -> None:
+    """Let cases that others have finished count as not done where a person has removed their rows since."""
+    done = {case.name: case for case in others if shared.is_done(case)}
+    if done:
+        for name in outputs.measurements.lacking(done, len(plan.labels.foreground)):
+            shared.forget(done[name])
 
 
 def _tell_tables(outputs: Outputs, output: Path, plan: Plan, console: Console) -> None:
@@ -257,16 +284,6 @@ def _publish(outputs: Outputs, shared: SharedOutput, *, now: bool = False) -> No
         shared.publish()
 
 
-def _trained(run: RunFolder, group: Group) -> list[str]:
-    """What tells the models, and one training of them from another one; weights of an unfinished one change."""
-    told = []
-    for name, fold in zip(group.members, group.folds, strict=True):
-        finished, weights = run.finished(group.name, fold), run.weights(group.name, fold)
-        done = finished.exists()
-        told.append(f"{name} {finished.read_text(encoding='utf-8') if done else weights.stat().st_mtime_ns}")
-    return told
-
-
 def _predict_each(
     models: LoadedModels,
     outputs: Outputs,
@@ -285,6 +302,8 @@ def _predict_each(
     on_window = partial(_after_window, bar.update, windows_task, computing)
 
     def prepare(case: Case) -> PreparedImage:
+        # before its name becomes that of a file
+        require_sound(case)
         shared.claim(case)
         outputs.writer.require(case)
         return prepare_image(models, case)
@@ -295,9 +314,16 @@ def _predict_each(
         return predict_image(models, prepared, case.name, bar.console.print, on_window)
 
     def finish(case: Case, predicted: PredictedImage) -> None:
+        files: list[Path] = []
+
+        def wrote(file: WrittenFile) -> None:
+            files.append(file.path)
+            outputs.wrote(file)
+
         with shared.writing(case):
-            write_outputs(outputs, models, predicted, case, target_of[case.name], bar.console.print)
-        shared.finish(case)
+            noting = replace(outputs, wrote=wrote)
+            write_outputs(noting, models, predicted, case, target_of[case.name], bar.console.print)
+        shared.finish(case, files)
         _publish(outputs, shared)
         bar.advance(cases_task)
 

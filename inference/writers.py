@@ -109,7 +109,7 @@ def writer_for(
         InputError: the table of codes is malformed, the classes or images cannot be written in this format, or a file
             of the folder that is not autoseg's would be replaced.
     """
-    segments = _segments(wanted, plan)
+    segments = segments_for(wanted, plan)
     defaults = told_defaults([one.name for one in segments], [one.code for one in segments])
     if wanted.name is None:
         files = LabelFiles(output, label_names(plan.labels, segments))
@@ -141,10 +141,19 @@ def preview_colours(wanted: OutputFormat, plan: Plan) -> tuple[Colour, ...]:
     Raises:
         InputError: the table of codes is malformed.
     """
-    return value_colours(plan.labels, _segments(wanted, plan))
+    return value_colours(plan.labels, segments_for(wanted, plan))
 
 
-def _segments(wanted: OutputFormat, plan: Plan) -> tuple[NamedSegment, ...]:
+def segments_for(wanted: OutputFormat, plan: Plan) -> tuple[NamedSegment, ...]:
+    """Name, colour and code of each class, as a table of codes that was given says, else the default one.
+
+    Args:
+        wanted: format that was asked for.
+        plan: plan of the run.
+
+    Raises:
+        InputError: the table of codes is malformed.
+    """
     return segments_of(plan.labels, code_table(wanted.codes), plan.lesions)
 
 

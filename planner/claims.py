@@ -94,6 +94,9 @@ def do_each(
 
 def _claim(task: Task, patience: float, watch: Watch | None = None) -> _Claimed:
     """Do a case unless another process is at it or has done it meanwhile."""
+    # most cases were done by others: that costs a look, and no lock; why one is not done is told once it is begun
+    if task.folder.is_dir() and task.is_done(Console(quiet=True)):
+        return _Claimed(was_free=True)
     with locked_if_free(task.folder, "preprocessing a case", watch or Watch(patience)) as staging:
         if staging is None:
             return _Claimed(was_free=False)

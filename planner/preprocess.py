@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -206,13 +206,21 @@ def tasks_of(dataset: Dataset, plan: Plan, configuration: str, run: RunFolder, r
     ]
 
 
-def workers_for(tasks: Sequence[Task], at_most: int) -> int:
+def workers_for(tasks: Sequence[Task], at_most: int, grids: Mapping[str, Geometry] | None = None) -> int:
     """Number of cases that the memory holds at once; each of them must be possible.
+
+    Args:
+        tasks: cases that are preprocessed.
+        at_most: largest number.
+        grids: grids of cases, as from `grid_of`, by their names; the headers of the other cases are read.
 
     Raises:
         DatasetError: a case would be absurdly large or small, or larger than this machine's memory.
     """
-    largest = max(_bytes_of_possible(task.case, task.plan, task.configuration) for task in tasks)
+    known = grids or {}
+    largest = max(
+        _bytes_of_possible(task, known.get(task.case.name) or grid_of(task.case, task.plan)) for task in tasks
+    )
     return workers_within_memory(largest, at_most=at_most)
 
 
@@ -260,10 +268,22 @@ def follows_plan(folder: Path, plan: Plan, configuration: str, source: CaseSourc
         configuration: name of the configuration in the plan, such as `3d`.
         source: record of the case's files that it must match too; None = it is not looked at.
     """
-    made_by = _made_by(folder)
-    if made_by is None or not (source is None or _is_made_from(made_by, source, plan)):
-        return False
-    return all(getattr(made_by, field) == value for field, value in _plan_part(plan, configuration).items())
+    return all_follow_plan([folder], plan, configuration, {} if source is None else {folder.name: source})
+
+
+def all_follow_plan(
+    folders: Sequence[Path], plan: Plan, configuration: str, sources: Mapping[str, CaseSource] | None = None
+) -> bool:
+    """As `follows_plan`, of several cases, whose folders have their names; it ends at the first that does not."""
+    decided, known = _plan_part(plan, configuration), sources or {}
+
+    def follows(folder: Path) -> bool:
+        made_by, source = _made_by(folder), known.get(folder.name)
+        if made_by is None or not (source is None or _is_made_from(made_by, source, plan)):
+            return False
+        return all(getattr(made_by, field) == value for field, value in decided.items())
+
+    return all(map(follows, folders))
 
 
 def _is_made_from(made_by: DecidedBy, source: CaseSource, plan: Plan) -> bool:
@@ -317,17 +337,17 @@ def _deciding_fields(channel: Channel) -> dict[str, object]:
     return channel.model_dump(mode="json", exclude=unused)
 
 
-def _bytes_of_possible(case: Case, plan: Plan, configuration: str) -> int:
-    """Peak memory for a case in bytes, which must be possible at the plan's spacing.
+def _bytes_of_possible(task: Task, geometry: Geometry) -> int:
+    """Peak memory for a case of a grid in bytes, which must be possible at the plan's spacing.
 
     Raises:
         DatasetError: the case would be absurdly large or small there, or larger than this machine's memory.
     """
-    geometry, planned = grid_of(case, plan), plan.configuration(configuration)
+    case, plan, planned = task.case, task.plan, task.plan.configuration(task.configuration)
     target = planned.target_spacing(geometry.spacing)
     if reason := why_impossible(geometry, target, math.prod(planned.median_shape)):
         raise DatasetError([f"{case.name}: {reason}, or leave the case out"])
-    needed, there = bytes_needed(geometry, plan, configuration), total_memory()
+    needed, there = bytes_needed(geometry, plan, task.configuration), total_memory()
     if needed > there:
         raise DatasetError(
             [

@@ -10,8 +10,10 @@ from rich.console import Console
 
 from autoseg.dataset.case import Dataset
 from autoseg.dataset.disk_space import is_small
+from autoseg.dataset.fingerprint import read_fingerprint
 from autoseg.dataset.record import DatasetRecord, file_record
 from autoseg.errors import DatasetError
+from autoseg.image.geometry import STRAIGHT, Geometry
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.lock_holder import PATIENCE
 from autoseg.run_folder.paths import RunFolder
@@ -62,7 +64,7 @@ def preprocess_part(
         return
     warnings = do_each(
         left,
-        workers_for(left, at_most=workers),
+        workers_for(left, workers, _measured_grids(run)),
         f"Preprocessing {configuration}",
         small=is_small(task.case for task in left),
         waits=False,
@@ -70,6 +72,16 @@ def preprocess_part(
     )
     for warning in warnings:
         console.print(f"Warning: {warning}")
+
+
+def _measured_grids(run: RunFolder) -> dict[str, Geometry]:
+    """Grid of each case by its name, as the plan's measurements found it, so that no header is read again."""
+    if not run.fingerprint.exists():
+        return {}
+    return {
+        case.case: Geometry(case.shape, case.spacing, (0.0, 0.0, 0.0), STRAIGHT)
+        for case in read_fingerprint(run.fingerprint).cases
+    }
 
 
 def _refuse_changed(dataset: Dataset, record: DatasetRecord) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autoseg.commands.command import command
-from autoseg.commands.guards import require_requested_run
+from autoseg.commands.folder_with_units import folder_with_units
 from autoseg.commands.options import AnyRun, FollowLinks
 from autoseg.terminal import open_console
 from autoseg.work.engine import cancel_units
@@ -13,7 +13,7 @@ from autoseg.work.units import units_of
 
 @command
 def cancel(run: AnyRun, *, follow_links: FollowLinks = False) -> None:
-    """Stop what `autoseg run` or `autoseg study` gave to an engine; what is finished is kept.
+    """Stop what `autoseg run`, `study` or `predict` gave to an engine; what is finished is kept.
 
     Of processes that no engine began, this tells how to stop them.
 
@@ -21,7 +21,7 @@ def cancel(run: AnyRun, *, follow_links: FollowLinks = False) -> None:
         RunFolderError: the folder is no RUN folder.
         InputError: the engine is not at hand.
     """
-    folder, console = require_requested_run(run, follow_links=follow_links), open_console()
+    folder, console = folder_with_units(run, follow_links=follow_links), open_console()
     taken_back = cancel_units(folder)
     if taken_back is not None:
         told = f"Taken back: {', '.join(taken_back)}" if taken_back else "Nothing was left to take back"

@@ -17,7 +17,7 @@ from autoseg.early_stop import stop_at_once
 from autoseg.terminal import open_console
 
 SUMMARIES = {
-    "cancel": "Stop what `autoseg run` or `autoseg study` gave to an engine; what is finished is kept.",
+    "cancel": "Stop what `autoseg run`, `study` or `predict` gave to an engine; what is finished is kept.",
     "copy": "Copy a RUN folder; with --models-only without patients' images.",
     "demo": "Draw synthetic cases and take them through the whole path, on any machine.",
     "evaluate": "Compare predicted label maps with references, by case, class and lesion.",

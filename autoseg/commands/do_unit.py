@@ -24,6 +24,7 @@ from autoseg.run_folder.lock import LockedByAnother, locked, locked_if_free
 from autoseg.run_folder.lock_holder import PATIENCE, Watch
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.plan_edits import edited_fields, settle_plans
+from autoseg.run_folder.predictions_folder import PredictionsFolder, WorkFolder
 from autoseg.run_folder.time_spent import timed
 from autoseg.run_folder.timed_stage import Stage
 from autoseg.terminal import open_console
@@ -55,11 +56,11 @@ class UnitWaits(AutosegError):
     exit_status = 1
 
 
-def do_unit(run: RunFolder, name: str, *, log: str | None = None, patience: float = PATIENCE) -> None:
+def do_unit(run: WorkFolder, name: str, *, log: str | None = None, patience: float = PATIENCE) -> None:
     """Do a unit unless it is done; returns once it is done, by whichever process.
 
     Args:
-        run: RUN folder.
+        run: RUN folder, or folder of predictions.
         name: name of the unit.
         log: file of what this process prints, for the record; None = unknown.
         patience: seconds after which a process of another machine counts as gone.
@@ -69,24 +70,27 @@ def do_unit(run: RunFolder, name: str, *, log: str | None = None, patience: floa
         UnitWaits: units that it waits for are not done.
         AutosegError: as the command that does the same.
     """
-    unit, watch, console = unit_named(units_of(run), name), Watch(patience), open_console(stderr=True)
+    unit = unit_named(units_of(run, needs_of_cases=False), name)
+    watch, console = Watch(patience), open_console(stderr=True)
     told = False
     while True:
         states = States(run, watch)
         if states.is_done(unit):
             console.print(f"{name}: done")
             return
-        _require_those_before(run, unit, watch)
         holder = next(filter(None, map(watch.living, states.places(unit))), None)
-        if holder is None and _is_ours(run, unit, watch, log):
-            return
-        if holder is not None and not told:
+        if holder is None:
+            # not while another process is at it: those before are done then, and looking may read every case
+            _require_those_before(run, unit, watch)
+            if _is_ours(run, unit, watch, log):
+                return
+        elif not told:
             console.print(f"{name}: {holder.told} is at it; waits for that process", soft_wrap=True)
             told = True
         time.sleep(min(SECONDS_BETWEEN_LOOKS, patience / 10))
 
 
-def _is_ours(run: RunFolder, unit: Unit, watch: Watch, log: str | None) -> bool:
+def _is_ours(run: WorkFolder, unit: Unit, watch: Watch, log: str | None) -> bool:
     """Do the unit; False where another process has it, or has taken it over meanwhile."""
     try:
         with locked_if_free(run.work / unit.name, f"doing {unit.name}", watch) as mine:
@@ -94,14 +98,14 @@ def _is_ours(run: RunFolder, unit: Unit, watch: Watch, log: str | None) -> bool:
                 return False
             if not States(run, watch).is_done(unit):
                 with tried(run, unit.name, log):
-                    _do(run, unit, scope_of(run), watch)
+                    _do(run, unit, watch)
             return True
     except (LockedByAnother, LockTakenOver) as error:
         open_console(stderr=True).print(str(error), style="yellow", soft_wrap=True)
         return False
 
 
-def _require_those_before(run: RunFolder, unit: Unit, watch: Watch) -> None:
+def _require_those_before(run: WorkFolder, unit: Unit, watch: Watch) -> None:
     # a process of another machine that was killed counts as gone no sooner
     until = time.monotonic() + SECONDS_FOR_OTHERS + (2 * watch.patience if unit.after_end_of else 0.0)
     while left := [*_not_done(unit.waits_for, States(run, watch)), *_running(run, unit.after_end_of, watch)]:
@@ -116,7 +120,7 @@ def _not_done(names: Sequence[str], states: States) -> list[str]:
     return [name for name in names if not states.is_done_by_name(name)]
 
 
-def _running(run: RunFolder, names: Sequence[str], watch: Watch) -> list[str]:
+def _running(run: WorkFolder, names: Sequence[str], watch: Watch) -> list[str]:
     """Of some units those that a process is at now."""
     if not names:
         return []
@@ -124,7 +128,13 @@ def _running(run: RunFolder, names: Sequence[str], watch: Watch) -> list[str]:
     return [name for name in names if any(map(watch.living, states.places(units[name])))]
 
 
-def _do(run: RunFolder, unit: Unit, scope: Scope, watch: Watch) -> None:
+def _do(run: WorkFolder, unit: Unit, watch: Watch) -> None:
+    if isinstance(run, PredictionsFolder):
+        from autoseg.commands.do_prediction import do_prediction
+
+        do_prediction(run, unit, watch)
+        return
+    scope = scope_of(run)
     request = scope.request
     if unit.kind == "plan":
         _plan(run, scope)
@@ -144,7 +154,7 @@ def _do(run: RunFolder, unit: Unit, scope: Scope, watch: Watch) -> None:
         if left := write_study_so_far(run, request, States(run, watch)):
             raise UnitWaits(f"{unit.name}: {run.study} shows what is finished; it waits for {listed(left)}")
     else:
-        raise InputError(f"{unit.name}: is no unit of a RUN folder; `autoseg predict --part` predicts in parts")
+        raise InputError(f"{unit.name}: is no unit of a RUN folder; `autoseg predict --engine` predicts in parts")
 
 
 def plan_options_of(request: Request) -> PlanOptions:

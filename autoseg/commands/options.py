@@ -85,8 +85,8 @@ FolderToUnderstand = Annotated[Path | str, _argument("Folder of images and label
 PreprocessedRun = Annotated[Path | str, _argument("A RUN folder with preprocessed cases; raw data are not needed.")]
 TrainedRun = Annotated[Path | str, _argument("A RUN folder with trained configurations; raw data are not needed.")]
 RunOrModels = Annotated[Path | str, _argument("A RUN folder, or a copy of its models.")]
-AnyRun = Annotated[Path | str, _argument("A RUN folder.")]
-UnitName = Annotated[str, Parameter(help="Name of the unit, such as train-3d-fold_0.", metavar="UNIT")]
+AnyRun = Annotated[Path | str, _argument("A RUN folder, or a folder of predictions.")]
+UnitName = Annotated[str, Parameter(help="Name of the unit, such as train-3d-fold_0 or predict-0of8.", metavar="UNIT")]
 RunToCopy = Annotated[Path | str, _argument("The RUN folder.")]
 Images = Annotated[
     Sequence[Path | str] | Path,
@@ -350,6 +350,10 @@ Part = Annotated[
         "them.",
         metavar="K/N",
     ),
+]
+EvaluateWith = Annotated[
+    Path | str | None,
+    _path("--evaluate", "Folder of references, with which the predictions are compared at the end: evaluation/."),
 ]
 ByPatient = Annotated[bool, _switch("Begin the names of predictions of DICOM with the patient's id.")]
 PostProcessing = Annotated[bool, Parameter(help="Apply the post-processing that was selected.")]

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from autoseg.commands.command import command
-from autoseg.commands.guards import existing_run, folder_for_results
+from autoseg.commands.give_predictions import give_predictions
+from autoseg.commands.guards import folder_for_results
 from autoseg.commands.options import (
     Agreement,
     ByPatient,
     Codes,
     Device,
+    DryRun,
+    Engine,
+    EvaluateWith,
     FollowLinks,
     Images,
+    Insecure,
     MemberConfigurations,
     MemberFolds,
     Mirror,
@@ -23,20 +29,26 @@ from autoseg.commands.options import (
     PredictionFolder,
     PredictionFormat,
     Preview,
+    Retries,
     RunOrModels,
     SaveMembers,
     SaveProbabilities,
     SegmentationType,
     Sequences,
     SkipExisting,
+    SlurmOptions,
     Threads,
     WholeImage,
 )
-from autoseg.commands.what_predicts import say_what_predicts, what_predicts
+from autoseg.commands.predicting import compare, list_cases, models_of, predict_listed
 from autoseg.errors import InputError
-from autoseg.plan.network_input import seen_sequences
-from autoseg.results import IncompletePrediction, Predictions, WrittenFile
-from autoseg.terminal import open_console, styled
+from autoseg.results import IncompletePrediction, Predictions
+from autoseg.run_folder.predictions_folder import PredictionsFolder
+from autoseg.terminal import open_console
+from autoseg.work.engine import asked_of
+from autoseg.work.prediction_request import PredictionOptions
+
+Value = TypeVar("Value", str, int)
 
 
 @command
@@ -64,6 +76,12 @@ def predict(
     seg_type: SegmentationType = None,
     codes: Codes = None,
     part: Part = None,
+    evaluate: EvaluateWith = None,
+    engine: Engine = "local",
+    retries: Retries = None,
+    slurm_option: SlurmOptions = None,
+    dry_run: DryRun = False,
+    insecure: Insecure = False,
 ) -> Predictions:
     """Predict images with all finished folds together, as `autoseg select` chose.
 
@@ -71,7 +89,8 @@ def predict(
     any depth of a folder, is named by folder and series. An input that cannot be predicted is reported, and the others
     go on; the exit status is then 1. Files of sequences that are not used need not exist.
     Several of these commands, on one machine or many, may predict into one folder: they share the cases, and each case
-    is predicted once.
+    is predicted once. With --engine slurm or ray, parts of the images are predicted on any machine which sees RUN, the
+    images and the folder of the predictions under the same paths; see docs/cluster.md.
     Sizes of every class, and how far the folds agree, are in measurements.csv; the last line names what to check first.
 
     Returns:
@@ -81,61 +100,61 @@ def predict(
         IncompletePrediction: some inputs could not be predicted; the message lists them, and the error's `predictions`
             the files that were written.
         InputError, DatasetError: the inputs do not fit the models, or an option is malformed.
+        PartialFailure: units of work failed, or some predictions could not be evaluated.
         RunFolderError: nothing is trained yet.
     """
     if seg_type is not None and format != "dicom-seg":
         raise InputError("--seg-type: is for --format dicom-seg alone; give both, or neither")
     numbers = part_of(part)
-    results = folder_for_results(output)
-    folder = existing_run(run, follow_links=follow_links)
-    what = what_predicts(folder, config, post_processing=post_processing)
-    plan, selected, selection, configurations = what
-    from autoseg.dataset.inputs import read_inputs
-    from inference.predict import predict_cases
-    from inference.writers import OutputFormat
-
-    paths = [Path(images)] if isinstance(images, (str, Path)) else [Path(image) for image in images]
-    if not paths:
-        raise InputError("no image to predict was given")
-    channels = tuple(channel.name for channel in plan.channels)
-    seen = {name: seen_sequences(plan, plan.configuration(name)) for name in configurations}
-    used = _used_sequences(channels, seen, sequences)
-    needed = [name for name in used if any(name in of_one for of_one in seen.values())]
-    console = open_console(stderr=True)
-    cases = read_inputs(
-        paths,
-        channels,
-        sequences=used,
-        needed=needed,
-        by_patient=by_patient,
-        tell=lambda sentence: console.print(styled("yellow", "images", f" {sentence}"), soft_wrap=True),
+    asked = asked_of(
+        engine, retries=retries, slurm_options=tuple(slurm_option or ()), dry_run=dry_run, insecure=insecure
     )
-    say_what_predicts(console, folder, what)
-    written: list[WrittenFile] = []
-    problems = predict_cases(
-        folder,
-        cases,
-        results,
-        configuration=configurations,
-        folds=(fold,) if isinstance(fold, int) else fold,
-        rules=() if selection is None else selection.post_processing,
-        scores=() if selected is None else selected.lesion_scores,
+    if evaluate is not None and part is not None:
+        raise InputError("--evaluate: compares the predictions of all images; leave --part out")
+    results = folder_for_results(output)
+    options = PredictionOptions(
+        run=str(run),
+        images=tuple(map(str, [images] if isinstance(images, (str, Path)) else images)),
+        config=_several(config),
+        fold=_several(fold),
+        sequences=_several(sequences),
         device=device,
         mirror=mirror,
         save_probabilities=save_probabilities,
         save_members=save_members,
         agreement=agreement,
         preview=preview,
-        skip_existing=skip_existing,
+        post_processing=post_processing,
         whole_image=whole_image,
+        by_patient=by_patient,
         threads=threads,
-        output_format=OutputFormat(format, seg_type or "binary", None if codes is None else Path(codes)),
-        wrote=written.append,
-        part=numbers,
+        follow_links=follow_links,
+        format=format,
+        seg_type=seg_type,
+        codes=None if codes is None else str(codes),
     )
-    predictions = Predictions(results, tuple(written))
-    if problems:
-        raise IncompletePrediction(problems, len(cases), predictions)
+    if asked.engine != "local":
+        if part is not None or skip_existing:
+            raise InputError(
+                f"--{'part' if part is not None else 'skip-existing'}: is for --engine local; units of work leave as "
+                "it is what is predicted with the same models and options"
+            )
+        give_predictions(PredictionsFolder(results), options, evaluate, asked)
+        return Predictions(results, ())
+    models, console = models_of(options), open_console(stderr=True)
+    cases = list_cases(models, options, console)
+    failure: IncompletePrediction | None = None
+    try:
+        predictions = predict_listed(
+            models, cases, options, results, console, skip_existing=skip_existing, part=numbers
+        )
+    except IncompletePrediction as some:
+        # the others are compared first
+        failure, predictions = some, some.predictions
+    if evaluate is not None:
+        compare(PredictionsFolder(results), Path(evaluate), options)
+    if failure is not None:
+        raise failure
     return predictions
 
 
@@ -153,27 +172,8 @@ def part_of(text: str | None) -> tuple[int, int]:
     return int(found[1]) - 1, int(found[2])
 
 
-def _used_sequences(
-    channels: Sequence[str], seen: Mapping[str, Sequence[str]], asked: str | Sequence[str] | None
-) -> tuple[str, ...]:
-    """Return the names of the sequences to predict from.
-
-    Args:
-        channels: names of the plan's channels.
-        seen: for each configuration, the sequences that are input to its network.
-        asked: sequences that the person asked for; None = all.
-
-    Raises:
-        InputError: there is no such sequence, or no configuration uses any of those that were asked for.
-    """
-    if asked is None:
-        return tuple(channels)
-    used = (asked,) if isinstance(asked, str) else tuple(asked)
-    if not used:
-        raise InputError("--sequences: name at least one")
-    if unknown := [name for name in used if name not in channels]:
-        raise InputError(f"--sequences {' '.join(unknown)}: the models know {', '.join(channels)}")
-    if not any(set(sequences) & set(used) for sequences in seen.values()):
-        sights = "; ".join(f"{name} sees only {', '.join(sequences)}" for name, sequences in seen.items())
-        raise InputError(f"--sequences {' '.join(used)}: {sights}")
-    return used
+def _several(value: Value | Sequence[Value] | None) -> tuple[Value, ...] | None:
+    """One value, or several, as a tuple; None stays."""
+    if value is None:
+        return None
+    return (value,) if isinstance(value, str | int) else tuple(value)

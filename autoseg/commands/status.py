@@ -11,12 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from autoseg.commands.command import command
-from autoseg.commands.guards import require_requested_run
+from autoseg.commands.folder_with_units import folder_with_units
+from autoseg.commands.messages_of_predictions import say_predicted
 from autoseg.commands.options import AnyRun, FollowLinks
 from autoseg.errors import InputError
 from autoseg.notebook import ShownAsTable
 from autoseg.run_folder.lock_holder import COUNTS, PATIENCE, Watch
-from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.predictions_folder import PredictionsFolder, WorkFolder
 from autoseg.terminal import format_duration, open_console
 from autoseg.work.engine import told_by_engine
 from autoseg.work.state import State, States
@@ -37,11 +38,11 @@ class Status(ShownAsTable):
     """The units of work of a run, in the order in which they can be done, and the state of each.
 
     Args:
-        run: RUN folder.
+        run: RUN folder, or folder of predictions.
         units: each unit and its state.
     """
 
-    run: RunFolder
+    run: WorkFolder
     units: tuple[tuple[Unit, State], ...]
 
     @property
@@ -74,8 +75,8 @@ def status(run: AnyRun, *, follow_links: FollowLinks = False) -> Status:
     Raises:
         RunFolderError: the folder is no RUN folder.
     """
-    folder = require_requested_run(run, follow_links=follow_links)
-    found = Status(folder, _listened(folder, units_of(folder)))
+    folder = folder_with_units(run, follow_links=follow_links)
+    found = Status(folder, listened(folder, units_of(folder)))
     console = open_console()
     console.print(found.heading, soft_wrap=True)
     queue, unknown = _queue_of(found)
@@ -85,6 +86,8 @@ def status(run: AnyRun, *, follow_links: FollowLinks = False) -> Status:
         word = Text(state.word, style=_STYLES[state.word])
         table.add_row(unit.name, word, "; ".join(filter(None, (told(state), queue.get(unit.name)))), expected)
     console.print(table)
+    if isinstance(folder, PredictionsFolder):
+        say_predicted(console, folder)
     if unknown:
         console.print(unknown, style="yellow", soft_wrap=True)
     return found
@@ -119,7 +122,7 @@ def told(state: State) -> str:
     return "; ".join(parts)
 
 
-def _listened(run: RunFolder, units: Sequence[Unit]) -> tuple[tuple[Unit, State], ...]:
+def listened(run: WorkFolder, units: Sequence[Unit]) -> tuple[tuple[Unit, State], ...]:
     """States of the units; processes of other machines are looked at until each was heard, or some seconds passed."""
     watch, until = Watch(), time.monotonic() + SECONDS_TO_LISTEN
     while True:

@@ -46,7 +46,8 @@ def stopped_message(app: App, arguments: Sequence[str] | None) -> str:
             folder = Path(str(given[IN_A_RUN[name]]))
             return _of_run(folder / "run" if name == "demo" else folder)
         if name == "predict":
-            return _of_predictions(Path(str(given["output"])), skips=bool(given["skip_existing"]))
+            goes_on = bool(given["skip_existing"]) or given["engine"] != "local"
+            return _of_predictions(Path(str(given["output"])), goes_on=goes_on)
         if name in AT_THE_END:
             return f"Stopped. {_shown(given['output'])} is as it was; the same command begins at the start."
     return STOPPED
@@ -72,7 +73,7 @@ def _made(run: RunFolder) -> list[str]:
     return made
 
 
-def _of_predictions(folder: Path, *, skips: bool) -> str:
+def _of_predictions(folder: Path, *, goes_on: bool) -> str:
     # imported here, since other commands do not need it
     from inference.measurements.table import read_lines
 
@@ -82,7 +83,7 @@ def _of_predictions(folder: Path, *, skips: bool) -> str:
         return f"Stopped. Nothing is predicted yet in {_shown(folder)}; the same command begins at the start."
     then = (
         "the same command goes on with the others"
-        if skips
+        if goes_on
         else "the same command predicts all of them again; with --skip-existing it goes on with the others"
     )
     return f"Stopped. {_shown(folder)} holds {_count(count, 'predicted case')}; {then}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from autoseg.commands.command import command
 from autoseg.commands.do_unit import do_unit
-from autoseg.commands.guards import require_requested_run
+from autoseg.commands.folder_with_units import folder_with_units
 from autoseg.commands.options import AnyRun, FollowLinks, LogFile, UnitName
 from autoseg.early_stop import STOPPED as STOP_TOLD
 from autoseg.errors import AutosegError, Stopped
@@ -35,9 +35,9 @@ def work_unit(run: AnyRun, unit: UnitName, *, log: LogFile = None, follow_links:
     Raises:
         UnitStopped: Ctrl-C or SIGTERM came; what is finished is kept.
         MayBeTriedAgain: memory or disk did not suffice, or a process died.
-        AutosegError: under the same conditions as in `plan_and_preprocess`, `train` and `select`.
+        AutosegError: under the same conditions as in `plan_and_preprocess`, `train`, `select` and `predict`.
     """
-    folder = require_requested_run(run, follow_links=follow_links)
+    folder = folder_with_units(run, follow_links=follow_links)
     try:
         with stop_stays_a_stop():
             do_unit(folder, unit, log=log)

@@ -12,6 +12,7 @@ from autoseg.dataset.case import Case
 from autoseg.dataset.findings import Findings
 from autoseg.dataset.pictures import told_together
 from autoseg.dataset.voxels import read_channels, read_label_map
+from autoseg.errors import DatasetError
 from autoseg.image.flat.read import SpacingSource
 from autoseg.image.geometry import IDENTITY, Geometry, Reorientation, to_canonical
 from autoseg.image.labels import Labels
@@ -51,6 +52,16 @@ class LoadedCase:
         return self.reorientation.apply_to_geometry(self.stored)
 
 
+def require_sound(case: Case) -> None:
+    """Refuse a case in which something was wrong when it was listed, such as its name; nothing is read.
+
+    Raises:
+        DatasetError: the case has problems; the message lists all of them.
+    """
+    if case.problems:
+        raise DatasetError([f"{case.name}: {problem}" for problem in case.problems])
+
+
 def load_case(case: Case, labels: Labels | None, orientation: Literal["canonical", "as_stored"]) -> LoadedCase:
     """Read a case.
 
@@ -66,8 +77,8 @@ def load_case(case: Case, labels: Labels | None, orientation: Literal["canonical
     Raises:
         DatasetError: the case has problems; the message lists all of them.
     """
-    findings = Findings(case.name, problems=[f"{case.name}: {problem}" for problem in case.problems])
-    findings.raise_problems()
+    require_sound(case)
+    findings = Findings(case.name)
     image = read_channels(case, findings)
     label = None
     if labels is not None and case.label is not None:

@@ -39,6 +39,15 @@ def _digest(tensors: Mapping[str, torch.Tensor]) -> str:
     return digest.hexdigest()
 
 
+def stated_checksum(path: Path) -> str | None:
+    """Checksum of weights as the header of their file states it; None where it states none or cannot be read."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return (file.metadata() or {}).get(CHECKSUM)
+    except (OSError, SafetensorError):
+        return None
+
+
 def load_network(run: RunFolder, plan: Plan, configuration: str, fold: int, device: str | torch.device) -> UNet:
     """Load the trained network of one fold, in evaluation mode on `device`.
 
@@ -49,8 +58,7 @@ def load_network(run: RunFolder, plan: Plan, configuration: str, fold: int, devi
     module = network_by_plan(plan, plan.configuration(configuration))
     try:
         tensors = load_file(path)
-        with safe_open(path, framework="pt") as file:
-            written = (file.metadata() or {}).get(CHECKSUM)
+        written = stated_checksum(path)
         if written is None:
             open_console(stderr=True).print(
                 f"{path}: written by an earlier release without a checksum, so a damaged file would not be noticed",

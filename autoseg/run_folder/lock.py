@@ -103,8 +103,10 @@ def locked_if_free(place: Path, doing: str, watch: Watch, *, stages: bool = True
     """
     with ExitStack() as held:
         mine: Path | None = None
-        with suppress(LockedByAnother):
-            mine = held.enter_context(_held(place, doing, watch.patience, watch=watch))
+        # a look is cheap, and a try makes and removes folders: of many workers, most find a lock held
+        if watch.living(place) is None:
+            with suppress(LockedByAnother):
+                mine = held.enter_context(_held(place, doing, watch.patience, watch=watch))
         if mine is not None:
             held.enter_context(_counting(mine, watch.patience))
             if stages:

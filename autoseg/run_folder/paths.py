@@ -8,19 +8,18 @@ from pathlib import Path
 
 from autoseg.errors import RunFolderError
 from autoseg.plan.plan import PLANNED_NAME
+from autoseg.run_folder.folder_of_units import FolderOfUnits
 
 _FOLD = re.compile(r"fold_(0|[1-9][0-9]{0,8})")
 
 
 @dataclass(frozen=True)
-class RunFolder:
+class RunFolder(FolderOfUnits):
     """Folder of one self-contained run, and the paths of everything in it.
 
     Args:
         path: path of the folder; it need not exist yet.
     """
-
-    path: Path
 
     @property
     def dataset(self) -> Path:
@@ -73,33 +72,14 @@ class RunFolder:
         return self.path / "time_spent.json"
 
     @property
-    def work(self) -> Path:
-        """Folder of what was asked for, and of the tries of each unit of work."""
-        return self.path / "work"
-
-    @property
     def request(self) -> Path:
         """File of what the person asked of `autoseg run`."""
         return self.work / "request.json"
 
     @property
-    def engine(self) -> Path:
-        """File of what was given to the engine that places the units of work."""
-        return self.work / "engine.json"
-
-    @property
     def dataset_changed(self) -> Path:
         """File that is there as long as the data set may be another than the plan was made for, for the unit `plan`."""
         return self.work / "dataset.changed"
-
-    @property
-    def ray(self) -> Path:
-        """Place whose lock the process holds that places units of work by Ray, and does none itself."""
-        return self.work / "ray"
-
-    def tries(self, unit: str) -> Path:
-        """File of the tries of a unit of work."""
-        return self.work / f"{unit}.json"
 
     @property
     def selected(self) -> Path:

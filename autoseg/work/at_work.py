@@ -15,6 +15,7 @@ from autoseg.names import listed
 from autoseg.plan.plan import default_configurations, read_plan
 from autoseg.run_folder.lock_holder import PATIENCE, Watch
 from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.predictions_folder import WorkFolder
 from autoseg.terminal import open_console
 from autoseg.work.engine import Name, held_by_engine, read_engine, write_engine
 from autoseg.work.request import Request, read_request, write_request
@@ -34,7 +35,7 @@ NAMED = 5
 """Units that are named in a message at most."""
 
 
-def units_at_work(run: RunFolder) -> tuple[str, ...]:
+def units_at_work(run: WorkFolder) -> tuple[str, ...]:
     """Names of the units that an engine holds, or that a process does now.
 
     Processes of other machines are watched until it is known whether they live.
@@ -42,10 +43,10 @@ def units_at_work(run: RunFolder) -> tuple[str, ...]:
     Raises:
         InputError: the engine is not at hand, so that this is not known here.
     """
-    if not (run.request.exists() or run.plan.exists()):
+    if not (run.request.exists() or (isinstance(run, RunFolder) and run.plan.exists())):
         return ()
-    asked = _read_former(run)
-    if asked is None and run.request.exists():
+    asked = _read_former(run) if isinstance(run, RunFolder) else None
+    if asked is None and isinstance(run, RunFolder) and run.request.exists():
         # damaged, or of another release
         asked = Request(dataset=None)
     states, watch = States(run, wanted=asked), Watch()
@@ -94,11 +95,11 @@ def write_down_here(run: RunFolder, request: Request, *, at_work: bool) -> None:
         write_engine(run, "local")
 
 
-def refuse_if_at_work(run: RunFolder, why: str) -> None:
+def refuse_if_at_work(run: WorkFolder, why: str) -> None:
     """Refuse what would change the work of units that wait in a queue or run.
 
     Args:
-        run: RUN folder.
+        run: RUN folder, or folder of predictions, whose request can be read.
         why: why they would be changed, which stands before their names.
 
     Raises:

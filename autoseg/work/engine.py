@@ -12,7 +12,7 @@ from pydantic import ConfigDict
 
 from autoseg.errors import InputError
 from autoseg.files import FileModel, read_model, write_text
-from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.predictions_folder import WorkFolder
 from autoseg.work.state import State, units_left
 from autoseg.work.unit import Unit
 
@@ -47,19 +47,19 @@ class Asked:
 class EngineModule(Protocol):
     """What each module in `engines` has; its options are of a type of its own."""
 
-    def options_of(self, run: RunFolder, asked: Asked, /) -> Any:
+    def options_of(self, run: WorkFolder, asked: Asked, /) -> Any:
         """Check what a person asked of this engine."""
 
-    def submit(self, run: RunFolder, units: Sequence[Unit], options: Any, /) -> None:
+    def submit(self, run: WorkFolder, units: Sequence[Unit], options: Any, /) -> None:
         """Take units that are not done."""
 
-    def held(self, run: RunFolder, /) -> tuple[str, ...]:
+    def held(self, run: WorkFolder, /) -> tuple[str, ...]:
         """Names of the units that it was given and that have not ended, so that they may still begin."""
 
-    def in_queue(self, run: RunFolder, states: Mapping[Unit, State], /) -> Mapping[str, str]:
+    def in_queue(self, run: WorkFolder, states: Mapping[Unit, State], /) -> Mapping[str, str]:
         """What is told of units that are not done, keyed by their names."""
 
-    def cancel(self, run: RunFolder, /) -> tuple[str, ...]:
+    def cancel(self, run: WorkFolder, /) -> tuple[str, ...]:
         """Take back and stop all that it was given, and return the names of those units."""
 
 
@@ -67,9 +67,17 @@ class PrintsScripts(EngineModule, Protocol):
     """An engine with `--dry-run`."""
 
     def scripts_of(
-        self, run: RunFolder, units: Sequence[Unit], options: Any, /, *, written: Mapping[Path, str], follow_links: bool
+        self,
+        run: WorkFolder,
+        units: Sequence[Unit],
+        options: Any,
+        /,
+        *,
+        written: Mapping[Path, str],
+        removed: Sequence[Path] = (),
+        follow_links: bool,
     ) -> str:
-        """A script that does what `submit` would do, with what is written down before it."""
+        """A script that does what `submit` would do, with what is written down and removed before it."""
 
 
 class EngineRecord(FileModel):
@@ -115,7 +123,7 @@ def asked_of(
     return Asked(found, address or None, retries, slurm_options, dry_run, insecure, at_once)
 
 
-def check_engine(run: RunFolder, asked: Asked) -> None:
+def check_engine(run: WorkFolder, asked: Asked) -> None:
     """Check what can be checked before anything is written.
 
     Raises:
@@ -124,7 +132,7 @@ def check_engine(run: RunFolder, asked: Asked) -> None:
     _engine(asked.engine).options_of(run, asked)
 
 
-def give_units(run: RunFolder, asked: Asked) -> None:
+def give_units(run: WorkFolder, asked: Asked) -> None:
     """Give every unit that is not done to an engine other than the local one.
 
     Raises:
@@ -139,22 +147,30 @@ def give_units(run: RunFolder, asked: Asked) -> None:
 
 
 def scripts_of_units(
-    run: RunFolder, asked: Asked, units: Sequence[Unit], *, written: Mapping[Path, str], follow_links: bool
+    run: WorkFolder,
+    asked: Asked,
+    units: Sequence[Unit],
+    *,
+    written: Mapping[Path, str],
+    removed: Sequence[Path] = (),
+    follow_links: bool,
 ) -> str:
     """Return a script that gives units to an engine, with all that is written down before; nothing is written here.
 
     Args:
-        run: RUN folder.
+        run: RUN folder, or folder of predictions.
         asked: the engine and its options.
         units: units that are not done.
         written: text of each file in RUN from which the units know what to do, in ASCII.
+        removed: files in RUN that the script removes, as those by which something counts as done that is not any more.
         follow_links: whether links in the RUN folder may lead out of it.
     """
     module = cast("PrintsScripts", _engine(asked.engine))
-    return module.scripts_of(run, units, module.options_of(run, asked), written=written, follow_links=follow_links)
+    options = module.options_of(run, asked)
+    return module.scripts_of(run, units, options, written=written, removed=removed, follow_links=follow_links)
 
 
-def write_engine(run: RunFolder, name: Name) -> None:
+def write_engine(run: WorkFolder, name: Name) -> None:
     """Write down who places the units of a run from now on."""
     write_text(run.engine, record_of(name))
 
@@ -164,7 +180,7 @@ def record_of(name: Name) -> str:
     return EngineRecord(engine=name).model_dump_json()
 
 
-def read_engine(run: RunFolder) -> Name | None:
+def read_engine(run: WorkFolder) -> Name | None:
     """Read who places the units of a run; None where they were never given to an engine.
 
     Raises:
@@ -174,7 +190,7 @@ def read_engine(run: RunFolder) -> Name | None:
     return None if record is None else record.engine
 
 
-def held_by_engine(run: RunFolder) -> tuple[str, ...]:
+def held_by_engine(run: WorkFolder) -> tuple[str, ...]:
     """Names of the units that were given to an engine and have not ended; nothing where none places them.
 
     Raises:
@@ -184,7 +200,7 @@ def held_by_engine(run: RunFolder) -> tuple[str, ...]:
     return () if name is None or name == "local" else tuple(_engine(name).held(run))
 
 
-def cancel_units(run: RunFolder) -> tuple[str, ...] | None:
+def cancel_units(run: WorkFolder) -> tuple[str, ...] | None:
     """Take back what an engine was given, and stop what runs; None where no engine was given anything.
 
     Returns:
@@ -194,7 +210,7 @@ def cancel_units(run: RunFolder) -> tuple[str, ...] | None:
     return None if name is None or name == "local" else tuple(_engine(name).cancel(run))
 
 
-def told_by_engine(run: RunFolder, states: Mapping[Unit, State]) -> Mapping[str, str]:
+def told_by_engine(run: WorkFolder, states: Mapping[Unit, State]) -> Mapping[str, str]:
     """Return what the engine tells of units; nothing where none has a queue.
 
     Args:

@@ -15,8 +15,10 @@ from autoseg.dataset.record import CaseSource
 from autoseg.run_folder.dataset_record import read_record
 from autoseg.run_folder.lock_holder import PATIENCE, Watch
 from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.predictions_folder import PredictionsFolder, WorkFolder
 from autoseg.run_folder.report_folder import report_folder
 from autoseg.run_folder.splits import cases_of, read_splits
+from autoseg.work.prediction_units import Predicted, predicted_by
 from autoseg.work.request import Request
 from autoseg.work.tries import STOPPED, Try, made_from_now, read_tries
 from autoseg.work.unit import Unit
@@ -52,18 +54,18 @@ class States:
     """Tells how far the units of a run are; what several units ask is read once.
 
     Args:
-        run: RUN folder.
+        run: RUN folder, or folder of predictions.
         watch: knows which holders of locks live; None = a new one, which believes that those of other machines do.
         wanted: what the person asks for; None = as `work/request.json` says.
     """
 
-    def __init__(self, run: RunFolder, watch: Watch | None = None, wanted: Request | None = None) -> None:
-        self._run, self._watch, self._wanted = run, watch or Watch(PATIENCE), wanted
+    def __init__(self, run: WorkFolder, watch: Watch | None = None, wanted: Request | None = None) -> None:
+        self._folder, self._watch, self._wanted = run, watch or Watch(PATIENCE), wanted
         self._prepared: dict[str, bool] = {}
 
     def of(self, unit: Unit) -> State:
         """State of a unit."""
-        tries = read_tries(self._run, unit.name)
+        tries = read_tries(self._folder, unit.name)
         last = tries.last[-1] if tries.last else None
         log = None if last is None else last.log
         if self.is_done(unit):
@@ -81,6 +83,11 @@ class States:
 
     def is_done(self, unit: Unit) -> bool:
         """Whether the results of a unit are there."""
+        if unit.kind == "predict":
+            return self._predicted.is_done(predicted_by(unit)[0])
+        if unit.kind == "evaluate":
+            # of what is to be predicted again, the table does not tell yet
+            return all(map(self.is_done_by_name, unit.waits_for)) and self._ended_well(unit)
         run = self._run
         if unit.kind == "plan":
             return self._is_planned
@@ -102,7 +109,10 @@ class States:
 
     def places(self, unit: Unit) -> tuple[Path, ...]:
         """Places whose locks the process holds that does a unit."""
-        run, own = self._run, self._run.work / unit.name
+        own = self._folder.work / unit.name
+        if unit.kind in ("predict", "evaluate"):
+            return (own,)
+        run = self._run
         if unit.kind == "plan":
             return own, run.plan
         if unit.kind == "train":
@@ -113,7 +123,8 @@ class States:
 
     @cached_property
     def _units(self) -> Mapping[str, Unit]:
-        return {unit.name: unit for unit in units_of(self._run, self._wanted)}
+        scope = None if isinstance(self._folder, PredictionsFolder) else self._scope
+        return {unit.name: unit for unit in units_of(self._folder, needs_of_cases=False, scope=scope)}
 
     @property
     def _is_planned(self) -> bool:
@@ -121,9 +132,19 @@ class States:
         run = self._run
         return run.plan.exists() and run.splits.exists() and not run.dataset_changed.exists()
 
+    @property
+    def _run(self) -> RunFolder:
+        assert isinstance(self._folder, RunFolder)
+        return self._folder
+
+    @cached_property
+    def _predicted(self) -> Predicted:
+        assert isinstance(self._folder, PredictionsFolder)
+        return Predicted(self._folder)
+
     def _ended_well(self, unit: Unit) -> bool:
         """Whether a try ended well with the plan and the data set as they now are."""
-        made_from = read_tries(self._run, unit.name).made_from
+        made_from = read_tries(self._folder, unit.name).made_from
         return made_from is not None and made_from == self._made_from
 
     @cached_property
@@ -132,7 +153,7 @@ class States:
 
     @cached_property
     def _made_from(self) -> str | None:
-        return made_from_now(self._run, "")
+        return made_from_now(self._folder, "")
 
     def _reports(self, unit: Unit) -> bool:
         """Whether all folds are finished, and the report shows their results; one by hand is not looked into."""
@@ -158,13 +179,15 @@ class States:
         return self._prepared[name]
 
     def _looks_prepared(self, name: str) -> bool:
-        from planner.preprocess import follows_plan
+        from planner.preprocess import all_follow_plan
 
         plan = self._scope.plan
         if plan is None or name not in plan.configurations or not self._run.splits.exists():
             return False
-        source, cases = plan.preprocessed_as(name), cases_of(read_splits(self._run.splits))
-        return all(follows_plan(self._run.case(source, case), plan, name, self._sources.get(case)) for case in cases)
+        cases, place = cases_of(read_splits(self._run.splits)), self._run.preprocessed(plan.preprocessed_as(name))
+        # the folder of a case appears whole or not at all: while some are missing, the others need not be opened
+        there = sum(not entry.name.startswith(".") for entry in place.iterdir()) if place.is_dir() else 0
+        return there >= len(cases) and all_follow_plan([place / case for case in cases], plan, name, self._sources)
 
     @cached_property
     def _sources(self) -> Mapping[str, CaseSource]:
@@ -173,12 +196,12 @@ class States:
         return {} if record is None else {case.name: case for case in record.cases}
 
 
-def state_of(run: RunFolder, unit: Unit) -> State:
+def state_of(run: WorkFolder, unit: Unit) -> State:
     """Return how far a unit is, from the files in the RUN folder alone."""
     return States(run).of(unit)
 
 
-def units_left(run: RunFolder, wanted: Request | None = None) -> tuple[Unit, ...]:
+def units_left(run: WorkFolder, wanted: Request | None = None) -> tuple[Unit, ...]:
     """Return the units of a run that are not done, each after those that it waits for; arguments as in `States`."""
     states = States(run, wanted=wanted)
     return tuple(unit for unit in units_of(run, wanted) if not states.is_done(unit))

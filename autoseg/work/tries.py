@@ -25,7 +25,8 @@ from autoseg.errors import (
 from autoseg.files import FileModel, read_model, write_text
 from autoseg.machine.stop_answer import stop_stays_a_stop
 from autoseg.run_folder.lock import LockedByAnother, locked_briefly
-from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.predictions_folder import PredictionsFolder, WorkFolder
+from autoseg.work.prediction_units import evaluated_from
 
 STOPPED = 75
 """Exit status of a unit that was stopped cleanly: the same command goes on."""
@@ -92,7 +93,7 @@ class Begun:
     made_from: str | None
 
 
-def read_tries(run: RunFolder, unit: str) -> Tries:
+def read_tries(run: WorkFolder, unit: str) -> Tries:
     """Read the tries of a unit; one that nobody has tried has none.
 
     A damaged file is forgotten: nothing but what is shown depends on it.
@@ -104,11 +105,11 @@ def read_tries(run: RunFolder, unit: str) -> Tries:
 
 
 @contextmanager
-def tried(run: RunFolder, unit: str, log: str | None = None) -> Iterator[None]:
+def tried(run: WorkFolder, unit: str, log: str | None = None) -> Iterator[None]:
     """Record the block as a try of a unit: its begin at once, and its end however it comes, but by a kill.
 
     Args:
-        run: RUN folder.
+        run: RUN folder, or folder of predictions.
         unit: name of the unit.
         log: file of what it prints; None = unknown.
     """
@@ -123,7 +124,7 @@ def tried(run: RunFolder, unit: str, log: str | None = None) -> Iterator[None]:
     end_try(run, unit, begun, 0)
 
 
-def begin_try(run: RunFolder, unit: str, log: str | None = None) -> Begun:
+def begin_try(run: WorkFolder, unit: str, log: str | None = None) -> Begun:
     """Record that a try begins; arguments as in `tried`."""
     log = None if log is None else _as_text(log)
     begun = Begun(Try(host=platform.node(), process=os.getpid(), started=_now(), log=log), made_from_now(run, unit))
@@ -133,11 +134,11 @@ def begin_try(run: RunFolder, unit: str, log: str | None = None) -> Begun:
     return begun
 
 
-def end_try(run: RunFolder, unit: str, begun: Begun, status: int, message: str = "") -> None:
+def end_try(run: WorkFolder, unit: str, begun: Begun, status: int, message: str = "") -> None:
     """Record how a try ended.
 
     Args:
-        run: RUN folder.
+        run: RUN folder, or folder of predictions.
         unit: name of the unit.
         begun: what was recorded when it began.
         status: exit status.
@@ -149,18 +150,22 @@ def end_try(run: RunFolder, unit: str, begun: Begun, status: int, message: str =
         _write(run, unit, ended, begun.as_begun, made_from=made_from)
 
 
-def made_from_now(run: RunFolder, unit: str) -> str | None:
+def made_from_now(run: WorkFolder, unit: str) -> str | None:
     """Digest of what a unit works from as it now is: the plan and the data set's record, for a report its folds.
 
-    The results of a study follow from the folds of every configuration.
+    The results of a study follow from the folds of every configuration; the evaluation of predictions from those that
+    are there.
 
     Args:
-        run: RUN folder.
+        run: RUN folder, or folder of predictions.
         unit: name of the unit.
 
     Returns:
         None where a file is missing, as before there is a plan.
     """
+    if isinstance(run, PredictionsFolder):
+        found = evaluated_from(run)
+        return None if found is None else hashlib.blake2b(found, digest_size=16).hexdigest()
     files = [run.plan, run.dataset]
     if unit == STUDY or unit.startswith(REPORT):
         names = run.configurations_with_models() if unit == STUDY else (unit.removeprefix(REPORT),)
@@ -181,7 +186,7 @@ def _as_text(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def _write(run: RunFolder, unit: str, now: Try, before: Try | None, made_from: str | None = None) -> None:
+def _write(run: WorkFolder, unit: str, now: Try, before: Try | None, made_from: str | None = None) -> None:
     """Add a try, or replace it by how it ended."""
     with locked_briefly(run.tries(unit)):
         tries = read_tries(run, unit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["plan", "prepare", "train", "select", "report", "predict", "study"]
+Kind = Literal["plan", "prepare", "train", "select", "report", "predict", "evaluate", "study"]
 
 
 @dataclass(frozen=True)

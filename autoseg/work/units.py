@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from autoseg.dataset.fingerprint import read_fingerprint
+from autoseg.dataset.fingerprint import CaseFingerprint, read_fingerprint
 from autoseg.errors import InputError, RunFolderError
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS, DEFAULT_FOLDS
@@ -17,10 +18,13 @@ from autoseg.plan.plan import Plan, default_configurations, read_plan
 from autoseg.plan.study_cells import cells_in
 from autoseg.run_folder.finished_fold import read_finished_folds
 from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.predictions_folder import PredictionsFolder, WorkFolder
 from autoseg.run_folder.splits import read_splits
 from autoseg.run_folder.step_costs import read_step_costs
 from autoseg.run_folder.time_spent import read_time_spent
 from autoseg.run_folder.timed_stage import Stage
+from autoseg.work.prediction_request import read_prediction_request
+from autoseg.work.prediction_units import units_of_predictions
 from autoseg.work.request import Request, read_request
 from autoseg.work.study_scope import cells_of, possible_folds, source_of
 from autoseg.work.tries import REPORT, STUDY
@@ -102,21 +106,34 @@ def trainings_of(run: RunFolder, scope: Scope) -> tuple[tuple[str, int], ...]:
     return tuple((name, fold) for name, folds in every.items() for fold in folds)
 
 
-def units_of(run: RunFolder, wanted: Request | None = None) -> tuple[Unit, ...]:
-    """Return the units of work of a run, each after those that it waits for; arguments as in `scope_of`.
+def units_of(
+    run: WorkFolder, wanted: Request | None = None, *, needs_of_cases: bool = True, scope: Scope | None = None
+) -> tuple[Unit, ...]:
+    """Return the units of work of a run, or of a folder of predictions, each after those that it waits for.
+
+    Args:
+        run: RUN folder, or folder of predictions.
+        wanted: what the person asks for of a run; None = as `work/request.json` says.
+        needs_of_cases: whether what follows from the single cases is told too, such as the memory that the largest one
+            takes. It takes seconds with ten thousand cases, and who only does a unit need not know it.
+        scope: what the run has to do, where it was read already.
 
     Raises:
         RunFolderError, PlanError: as `scope_of`.
     """
-    scope = scope_of(run, wanted)
-    needs, parts = _Needing(run, scope), scope.request.parts
+    if isinstance(run, PredictionsFolder):
+        return units_of_predictions(run)
+    scope = scope or scope_of(run, wanted)
+    needs, parts = _Needing(run, scope, of_cases=needs_of_cases), scope.request.parts
     units = [Unit("plan", "plan", needs.of_planning(), ())]
     if scope.of_study:
         return (*units, *_units_of_cells(run, scope, needs))
     trainings: list[str] = []
     for name in scope.configurations:
         prepared = tuple(prepare_unit(name, part, parts) for part in range(parts))
-        units += [Unit(unit, "prepare", needs.of_preparing(name), ("plan",)) for unit in prepared]
+        # the same for each part: the fingerprint is read once a configuration, however many parts there are
+        preparing = needs.of_preparing(name)
+        units += [Unit(unit, "prepare", preparing, ("plan",)) for unit in prepared]
         for fold in range(scope.folds):
             trainings.append(train_unit(name, fold))
             units.append(Unit(trainings[-1], "train", needs.of_training(name, fold), prepared))
@@ -147,6 +164,14 @@ def _units_of_cells(run: RunFolder, scope: Scope, needs: _Needing) -> tuple[Unit
     ]
     study = Unit(STUDY, "study", needs.of_the_rest(), ("plan",), tuple(unit.name for unit in trainings))
     return (*(unit for units in preparing.values() for unit in units), *trainings, study)
+
+
+def follows_links(run: WorkFolder) -> bool:
+    """Whether links in the RUN folder may lead out of it, as the person who asked for the units said."""
+    if isinstance(run, PredictionsFolder):
+        return read_prediction_request(run).options.follow_links
+    request = read_request(run)
+    return request is not None and request.follow_links
 
 
 def unit_named(units: Sequence[Unit], name: str) -> Unit:
@@ -200,10 +225,11 @@ class _Needing:
     Args:
         run: RUN folder with the measurements.
         scope: what the run has to do.
+        of_cases: whether single cases are looked at.
     """
 
-    def __init__(self, run: RunFolder, scope: Scope) -> None:
-        self._run, self._scope, self._plan = run, scope, scope.plan
+    def __init__(self, run: RunFolder, scope: Scope, *, of_cases: bool) -> None:
+        self._run, self._scope, self._plan, self._of_cases = run, scope, scope.plan, of_cases
         self._costs = read_step_costs(run) if scope.plan is not None else None
         measured = None if self._costs is None else self._costs.threads
         self._cores = scope.request.threads or (measured if self._on_cpu else None) or CORES
@@ -229,7 +255,8 @@ class _Needing:
             return Needs(cores, None, 0, None)
         reading = read_time_spent(self._run).of(Stage("fingerprint"))
         seconds = SECONDS_TO_BEGIN + SHARE_OF_READING * reading / self._scope.request.parts if reading else None
-        return Needs(cores, cores * self._largest_case(name), 0, seconds)
+        memory = cores * self._largest_case(name) if self._of_cases else None
+        return Needs(cores, memory, 0, seconds)
 
     def of_training(self, name: str, fold: int) -> Needs:
         """Training of one fold, and the prediction of its validation cases."""
@@ -253,9 +280,14 @@ class _Needing:
         plan, eye = self._plan, ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
         assert plan is not None
         planned = name if name in plan.configurations else next(iter(plan.configurations))
-        cases = read_fingerprint(self._run.fingerprint).cases
-        grids = (Geometry(case.shape, case.spacing, (0.0, 0.0, 0.0), eye) for case in cases)
+        # many cases are of one size
+        sizes = {(case.shape, case.spacing) for case in self._cases}
+        grids = (Geometry(shape, spacing, (0.0, 0.0, 0.0), eye) for shape, spacing in sizes)
         return max(bytes_needed(grid, plan, planned) for grid in grids)
+
+    @cached_property
+    def _cases(self) -> tuple[CaseFingerprint, ...]:
+        return read_fingerprint(self._run.fingerprint).cases
 
     def _seconds_of_a_fold(self, name: str) -> float | None:
         """Seconds of a fold: as the folds that are finished took, else as planned, else by the measured steps."""

@@ -9,16 +9,23 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 import autoseg
 from autoseg.commands import cli
+from autoseg.image.geometry import Geometry
+from autoseg.image.image import Image, write_image
 from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.predictions_folder import PredictionsFolder
 from autoseg.work.engines.slurm_commands import QueuedJob, queued
+from autoseg.work.prediction_request import read_prediction_request
 from autoseg.work.tries import read_tries
 from tests.autoseg.small_dataset import make_dataset
+from tests.example_record import STRAIGHT
+from tests.tiny_models import SPACING, make_models
 from tests.words import on_one_line
 
 SCRIPTS = Path(__file__).parents[1] / "engines"
@@ -133,3 +140,28 @@ def test_a_node_goes_down_and_a_job_is_killed(cluster: Path, tmp_path: Path, cap
     for fold in range(FOLDS):
         one, other = weights(run, fold), weights(alone, fold)
         assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one), fold
+
+
+def test_many_images_are_predicted_in_parts_and_a_job_is_killed(cluster, tmp_path: Path, monkeypatch, capsys) -> None:
+    run, out, scans = make_models(tmp_path / "run"), PredictionsFolder(tmp_path / "out"), tmp_path / "scans"
+    for number in range(12):
+        shape = (8, 64, 64)
+        voxels = np.random.default_rng(number).normal(100, 20, (1, *shape)).astype(np.float32)
+        write_image(scans / f"scan_{number}.nii.gz", Image(voxels, Geometry(shape, SPACING, (0, 0, 0), STRAIGHT)))
+    autoseg.predict(run.path, scans, tmp_path / "alone", device="cpu", threads=1)
+    monkeypatch.setattr("autoseg.work.prediction_needs.CASES_A_PART", 4)
+    command = ["predict", str(run.path), "-i", str(scans), "-o", str(out.path), "--engine", "slurm", "--threads", "1"]
+    command += ["--device", "cpu", "--slurm-option", "time=20", "mem=4G"]
+    assert cli.status_of(command) == 0
+    assert sorted(queued(out)) == [f"predict-{k}of3" for k in range(3)]
+
+    of_one = [out.path / f"{name}.nii.gz" for name in read_prediction_request(out).names_of(1)]
+    wait_until(lambda: any(path.exists() for path in of_one), "a part is in the middle")
+    os.kill(read_tries(out, "predict-1of3").last[-1].process, signal.SIGKILL)
+    wait_until(lambda: not queued(out), "all is done")
+    assert cli.status_of(["status", str(out.path)]) == 0
+    assert "3 of 3 units of work are done" in capsys.readouterr().out
+    log = (out.work / "logs" / "predict-1of3.log").read_text(encoding="utf-8")
+    assert "ended with status 137, and is put back into the queue" in log and "turn 2" in log
+    for alone in (tmp_path / "alone").glob("*.nii.gz"):
+        assert (out.path / alone.name).read_bytes() == alone.read_bytes()

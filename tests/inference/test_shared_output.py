@@ -8,7 +8,9 @@ import pytest
 
 from autoseg.dataset.case import Case
 from autoseg.errors import InputError
-from autoseg.run_folder.lock_holder import COUNT
+from autoseg.run_folder.lock_holder import COUNT, Watch
+from inference import lasting_marks
+from inference import shared_output as module
 from inference.shared_output import FOLDER, LeftToOthers, sharing
 
 CASES = [Case(f"case_{number}", (Path(f"/data/{number}.nii.gz"),)) for number in range(6)]
@@ -137,3 +139,95 @@ def test_what_was_done_with_a_process_that_died_elsewhere_is_not_taken_for_done(
             holder.rename(lock / f"{'0' * 8}.1.1.{'0' * 8}")
     predict(tmp_path, "a", done := [])
     assert len(done) == 6
+
+
+def test_a_case_of_which_a_person_removes_a_file_is_done_no_more(tmp_path):
+    files = [tmp_path / "case_0.nii.gz", tmp_path / "preview" / "case_0.png"]
+    with sharing(tmp_path, "a", patience=PATIENCE) as first, sharing(tmp_path, "a", patience=PATIENCE) as second:
+        for case, removed in zip(CASES[:2], files, strict=True):
+            for file in files:
+                file.parent.mkdir(exist_ok=True)
+                file.touch()
+            first.claim(case)
+            first.finish(case, files)
+            first.publish()
+            assert second.is_done(case)
+            removed.unlink()
+            assert not second.is_done(case) and list(second.left_behind([case])) == [[case]]
+            second.claim(case)
+            removed.touch()
+            assert not first.is_done(case), "its rows may still wait"
+            second.finish(case, files)
+            second.publish()
+            assert first.is_done(case)
+
+
+def test_an_image_that_was_replaced_since_another_process_predicted_it_is_refused(tmp_path):
+    image = tmp_path / "image.nii.gz"
+    image.write_bytes(b"one patient")
+    case = Case("case", (image,))
+    with sharing(tmp_path, "a", patience=PATIENCE) as first:
+        first.claim(case)
+        first.finish(case)
+        first.publish()
+        image.write_bytes(b"another patient")
+        with (
+            sharing(tmp_path, "a", patience=PATIENCE) as second,
+            pytest.raises(InputError, match="from another image"),
+        ):
+            second.claim(case)
+
+
+def test_a_mark_that_is_no_mark_counts_for_nothing(tmp_path):
+    with sharing(tmp_path, "a", patience=PATIENCE) as shared:
+        for text in ("", "[", "[]", '"a"', "{}", "7"):
+            mark = tmp_path / FOLDER / "done" / CASES[0].name
+            mark.parent.mkdir(exist_ok=True)
+            mark.write_text(text)
+            assert not shared.is_done(CASES[0])
+
+
+def test_a_look_at_a_case_that_another_process_has_done_opens_one_file_and_takes_no_lock(tmp_path, monkeypatch):
+    cases = [Case(f"case_{number}", (Path(f"/data/{number}.nii.gz"),)) for number in range(50)]
+    with sharing(tmp_path, "a", patience=PATIENCE) as first, sharing(tmp_path, "a", patience=PATIENCE) as late:
+        for case in cases:
+            first.claim(case)
+            first.finish(case)
+        first.publish()
+        opened = []
+        real = module.read_small
+        monkeypatch.setattr(module, "read_small", lambda path: opened.append(path) or real(path))
+        monkeypatch.setattr(module, "locked_if_free", lambda *_, **__: pytest.fail("takes a lock"))
+        for case in cases:
+            with pytest.raises(LeftToOthers):
+                late.claim(case)
+        assert len(opened) == len(cases)
+        assert list(late.left_behind(cases)) == [] and len(opened) == 2 * len(cases)
+
+
+def test_marks_are_moved_away_at_once_and_those_of_a_killed_process_are_removed(tmp_path, monkeypatch):
+    seen = []
+    real = shutil.rmtree
+
+    def look(folder, **options):
+        # a hundred thousand marks take longer than the lock may be held: whoever comes meanwhile begins anew
+        if Path(folder).name.startswith(lasting_marks.MOVED):
+            seen.append(((tmp_path / FOLDER / "done").exists(), (tmp_path / f".{FOLDER}.held").exists()))
+        return real(folder, **options)
+
+    (tmp_path / f"{lasting_marks.MOVED}killed" / "done").mkdir(parents=True)
+    monkeypatch.setattr(lasting_marks.shutil, "rmtree", look)
+    predict(tmp_path, "a", done := [])
+    assert len(done) == len(CASES) and seen == [(False, False), (False, False)]
+    assert {path.name for path in tmp_path.iterdir()} == set(done)
+
+
+@pytest.mark.parametrize("name", ["../x", "..", "/x", "a/b"])
+def test_a_name_that_leads_to_another_folder_is_refused_before_its_lock_is_made(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(module, "locked_if_free", lambda *_, **__: pytest.fail("makes a lock"))
+    shared, case = module.SharedOutput(tmp_path / FOLDER, "a", Watch(PATIENCE)), Case(name, ())
+    monkeypatch.setattr(module, "read_small", lambda path: pytest.fail("opens a file"))
+    assert not shared.is_done(case)
+    with pytest.raises(InputError, match="rename the case"):
+        shared.claim(case)
+    assert list(tmp_path.iterdir()) == []

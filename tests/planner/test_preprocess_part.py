@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from autoseg.dataset.fingerprint import write_fingerprint
 from autoseg.dataset.read import read_dataset
 from autoseg.dataset.record import record_of
 from autoseg.errors import DatasetError
@@ -16,8 +17,10 @@ from autoseg.run_folder.lock import locked_if_free
 from autoseg.run_folder.lock_holder import COUNT, Watch
 from autoseg.run_folder.paths import RunFolder
 from planner import preprocess as module
-from planner.preprocess import follows_plan, preprocess_dataset
-from planner.preprocess_part import preprocess_part
+from planner.claims import do_each
+from planner.fingerprint import measure_fingerprint
+from planner.preprocess import follows_plan, grid_of, preprocess_dataset
+from planner.preprocess_part import _measured_grids, preprocess_part
 from tests.autoseg.small_dataset import make_dataset
 from tests.example_plan import example_plan
 from tests.words import on_one_line
@@ -90,7 +93,9 @@ def test_a_whole_data_set_beside_parts_makes_each_case_once(dataset, plan, run, 
 
 def test_a_whole_data_set_waits_for_the_case_of_a_process_that_lives(dataset, plan, run, made, capsys):
     def give_up():
-        time.sleep(0.5)
+        until = time.monotonic() + 60
+        while "ball_3" not in made and time.monotonic() < until:
+            time.sleep(0.02)
         assert "ball_1" not in made
         shutil.rmtree(holder)
 
@@ -183,3 +188,23 @@ def test_other_sequences_than_when_the_plan_was_made_are_told(dataset, plan, run
     changed = replace(dataset, cases=(replace(first, images=first.images * 2), *others))
     with pytest.raises(DatasetError, match=f"{first.name}: has 2 sequences, and others when the plan was made"):
         preprocess_part(changed, plan, "3d", run, part=0, parts=1, workers=1, record=record)
+
+
+def test_a_case_that_others_have_made_since_takes_no_lock(dataset, plan, run, made, monkeypatch):
+    (task, *others) = module.tasks_of(dataset, plan, "3d", run, record_of(dataset, workers=1))
+    module.preprocess_case(task)
+    monkeypatch.setattr("planner.claims.locked_if_free", lambda *_: pytest.fail("takes a lock"))
+    assert do_each([task], 1, "", small=True, waits=False) == ()
+    assert made == [task.case.name] and not any(other.folder.exists() for other in others)
+
+
+def test_grids_are_those_that_were_measured_and_no_header_is_read_again(dataset, plan, run, made, monkeypatch):
+    measured = measure_fingerprint(dataset, workers=1)
+    write_fingerprint(run.fingerprint, measured)
+    grids = _measured_grids(run)
+    for case in dataset.cases:
+        grid = grid_of(case, plan)
+        assert (grids[case.name].shape, grids[case.name].spacing) == (grid.shape, grid.spacing)
+    monkeypatch.setattr("planner.preprocess.grid_of", lambda *_: pytest.fail("reads a header"))
+    part(dataset, plan, run, 0, parts=1)
+    assert len(made) == 4

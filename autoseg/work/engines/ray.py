@@ -13,27 +13,26 @@ from pathlib import Path
 from autoseg.files import write_text
 from autoseg.run_folder.lock import locked
 from autoseg.run_folder.lock_holder import Watch
-from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.predictions_folder import WorkFolder
 from autoseg.terminal import open_console
 from autoseg.work.engine import Asked
 from autoseg.work.engines.ledger import Ledger
 from autoseg.work.engines.ray_cluster import cluster
 from autoseg.work.engines.ray_run import RayRun
 from autoseg.work.engines.unit_lines import RunningInRun, shown
-from autoseg.work.request import read_request
 from autoseg.work.state import State, units_left
 from autoseg.work.unit import Unit
-from autoseg.work.units import units_of
+from autoseg.work.units import follows_links, units_of
 
 SECONDS_BETWEEN_LOOKS = 1.0
 
 
-def options_of(_run: RunFolder, asked: Asked) -> Asked:
+def options_of(_run: WorkFolder, asked: Asked) -> Asked:
     """Return what the person asked of this engine; it needs no other form."""
     return asked
 
 
-def submit(run: RunFolder, units: Sequence[Unit], options: Asked) -> None:
+def submit(run: WorkFolder, units: Sequence[Unit], options: Asked) -> None:
     """Do units on a Ray cluster; returns once all are done.
 
     Args:
@@ -64,12 +63,12 @@ def submit(run: RunFolder, units: Sequence[Unit], options: Asked) -> None:
             ).work()
 
 
-def held(run: RunFolder) -> tuple[str, ...]:
+def held(run: WorkFolder) -> tuple[str, ...]:
     """Return the names of the units that are not done, while a process places them."""
     return tuple(unit.name for unit in units_left(run)) if Watch().lives_for_sure(run.ray) else ()
 
 
-def in_queue(run: RunFolder, states: Mapping[Unit, State]) -> dict[str, str]:
+def in_queue(run: WorkFolder, states: Mapping[Unit, State]) -> dict[str, str]:
     """Return who places the units that are ready to begin; nothing while nobody does.
 
     Args:
@@ -81,7 +80,7 @@ def in_queue(run: RunFolder, states: Mapping[Unit, State]) -> dict[str, str]:
     return {} if holder is None else dict.fromkeys(ready, f"Ray places it, by {holder.told}")
 
 
-def cancel(run: RunFolder) -> tuple[str, ...]:
+def cancel(run: WorkFolder) -> tuple[str, ...]:
     """Ask the process that places the units to stop, wherever it runs, and wait until every unit has saved its state.
 
     Returns:
@@ -98,10 +97,9 @@ def cancel(run: RunFolder) -> tuple[str, ...]:
     return tuple(unit.name for unit in units_left(run))
 
 
-def _arguments(run: RunFolder, name: str, log: Path) -> tuple[str, ...]:
+def _arguments(run: WorkFolder, name: str, log: Path) -> tuple[str, ...]:
     """Arguments of `autoseg` that do a unit on any node."""
-    request = read_request(run)
-    links = ("--follow-links",) if request is not None and request.follow_links else ()
+    links = ("--follow-links",) if follows_links(run) else ()
     return ("work", str(run.path.absolute()), name, "--log", str(log), *links)
 
 
@@ -112,7 +110,7 @@ class _Cancelled:
         run: RUN folder.
     """
 
-    def __init__(self, run: RunFolder) -> None:
+    def __init__(self, run: WorkFolder) -> None:
         self._file, self._next, self._asked = _cancelled(run), 0.0, False
 
     def is_asked(self) -> bool:
@@ -123,6 +121,6 @@ class _Cancelled:
         return self._asked
 
 
-def _cancelled(run: RunFolder) -> Path:
+def _cancelled(run: WorkFolder) -> Path:
     """File by which that process is asked to stop."""
     return run.work / "ray.cancel"

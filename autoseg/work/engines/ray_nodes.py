@@ -13,7 +13,7 @@ from autoseg.disk.leftovers import hidden_name
 from autoseg.errors import InputError
 from autoseg.files import write_text
 from autoseg.memory import readable_bytes
-from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.predictions_folder import WorkFolder
 from autoseg.work.engines import ray_node
 from autoseg.work.unit import Unit
 
@@ -55,7 +55,7 @@ def nodes_of_cluster() -> list[Node]:
     return [node for node in nodes if node.cores > 0]
 
 
-def check_nodes(run: RunFolder, nodes: Sequence[Node]) -> None:
+def check_nodes(run: WorkFolder, nodes: Sequence[Node]) -> None:
     """Look at every node.
 
     Args:
@@ -118,7 +118,7 @@ def _node(number: str, address: str, offers: dict[str, float]) -> Node:
 
 
 @contextmanager
-def _file_for_all(run: RunFolder) -> Iterator[tuple[str, str]]:
+def _file_for_all(run: WorkFolder) -> Iterator[tuple[str, str]]:
     """Write a file that every node must see; its name and its content cannot be foreseen."""
     file, content = hidden_name(run.work, "nodes"), secrets.token_hex(16)
     write_text(file, content)
@@ -130,7 +130,7 @@ def _file_for_all(run: RunFolder) -> Iterator[tuple[str, str]]:
                 left.unlink()
 
 
-def _answer(run: RunFolder, name: str, node: Node, expected: dict[str, str], reference: Any) -> str:
+def _answer(run: WorkFolder, name: str, node: Node, expected: dict[str, str], reference: Any) -> str:
     """What is wrong with a node, in words; empty where nothing is."""
     import ray
 
@@ -146,7 +146,7 @@ def _answer(run: RunFolder, name: str, node: Node, expected: dict[str, str], ref
     return f"{found['host']} ({node.address}): {'; '.join(told)}" if told else ""
 
 
-def _written(file: Path, run: RunFolder) -> str:
+def _written(file: Path, run: WorkFolder) -> str:
     """Whether what a node wrote is here."""
     return "" if ray_node.appears(file) else f"what it writes into {run.path} is not seen here"
 

@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from autoseg.errors import InputError, PartialFailure
-from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.predictions_folder import WorkFolder
 from autoseg.terminal import open_console
 from autoseg.work.engines import ray_node
 from autoseg.work.engines.ledger import REFUSED, Ended, Ledger, told_failures
@@ -41,7 +41,7 @@ class RayRun:
         console: console for messages to the user.
     """
 
-    run: RunFolder
+    run: WorkFolder
     ledger: Ledger
     arguments: Callable[[str, Path], tuple[str, ...]]
     units_now: Callable[[], Sequence[Unit]]

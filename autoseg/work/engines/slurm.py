@@ -18,6 +18,7 @@ from pathlib import Path
 
 from autoseg.errors import AutosegError
 from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.predictions_folder import WorkFolder
 from autoseg.terminal import open_console
 from autoseg.work.engine import Asked, record_of
 from autoseg.work.engines import slurm_commands
@@ -25,9 +26,9 @@ from autoseg.work.engines.slurm_commands import QueuedJob
 from autoseg.work.engines.slurm_jobs import Job, jobs_of
 from autoseg.work.engines.slurm_options import read_slurm_options
 from autoseg.work.engines.slurm_script import SlurmOptions, place_of, script_of
-from autoseg.work.request import read_request
 from autoseg.work.state import State, units_left
 from autoseg.work.unit import Unit
+from autoseg.work.units import follows_links
 
 SECONDS_TO_SETTLE, SECONDS_BETWEEN_LOOKS = 60.0, 1.0
 """A job that is cancelled leaves the queue within this time: it has Slurm's KillWait, 30 s as a rule, to stop."""
@@ -37,7 +38,7 @@ Send = Callable[[Job, str, Sequence[str], Sequence[str]], str]
 returns its id."""
 
 
-def options_of(run: RunFolder, asked: Asked) -> SlurmOptions:
+def options_of(run: WorkFolder, asked: Asked) -> SlurmOptions:
     """Check what a person asked of this engine.
 
     Raises:
@@ -48,7 +49,7 @@ def options_of(run: RunFolder, asked: Asked) -> SlurmOptions:
     return SlurmOptions(asked.retries, read_slurm_options(asked.slurm_options))
 
 
-def submit(run: RunFolder, units: Sequence[Unit], options: SlurmOptions) -> None:
+def submit(run: WorkFolder, units: Sequence[Unit], options: SlurmOptions) -> None:
     """Send jobs for the units that are not done, and are not in the queue.
 
     Args:
@@ -71,17 +72,17 @@ def submit(run: RunFolder, units: Sequence[Unit], options: SlurmOptions) -> None
     waiting = [unit.name for unit in units if unit.name in queue]
     if waiting:
         console.print(f"in the queue already: {_told(waiting)}", soft_wrap=True, highlight=False)
-    request = read_request(run)
-    options = replace(options, follow_links=request is not None and request.follow_links)
+    options = replace(options, follow_links=follows_links(run))
     _send_all(run, units, options, {name: job.id for name, job in queue.items()}, send)
 
 
 def scripts_of(
-    run: RunFolder,
+    run: WorkFolder,
     units: Sequence[Unit],
     options: SlurmOptions,
     *,
     written: Mapping[Path, str],
+    removed: Sequence[Path] = (),
     follow_links: bool = False,
 ) -> str:
     """Return a script for bash that does what `submit` would do, and writes down what is written before that.
@@ -93,13 +94,15 @@ def scripts_of(
         units: units that are not done, in an order in which each comes after those that it waits for.
         options: retries, and options that the user passes on.
         written: text of each file in RUN from which the units know what to do, in ASCII.
+        removed: files in RUN that the script removes.
         follow_links: whether links in the RUN folder may lead out of it.
     """
 
     def place(path: Path) -> str:
         return shlex.quote(f"{place_of(run)}/{path.relative_to(run.path)}")
 
-    files = (_WRITTEN.format(place=place(path), text=text) for path, text in written.items())
+    files = [_WRITTEN.format(place=place(path), text=text) for path, text in written.items()]
+    files += [f"rm -f -- {place(path)}\n" for path in removed]
     record = {"engine": record_of("slurm"), "record": place(run.engine)}
     head = _HEAD.format(run=shlex.quote(place_of(run)), logs=place(run.work / "logs"), files="".join(files), **record)
     parts, options = [head], replace(options, follow_links=follow_links)
@@ -115,7 +118,7 @@ def scripts_of(
     return "\n".join(parts)
 
 
-def in_queue(run: RunFolder, states: Mapping[Unit, State]) -> dict[str, str]:
+def in_queue(run: WorkFolder, states: Mapping[Unit, State]) -> dict[str, str]:
     """Return what is told of units that are not done: their jobs, or that they have none.
 
     Args:
@@ -140,7 +143,7 @@ def _told_of(job: QueuedJob) -> str:
     return f"in the queue as job {job.id} ({job.reason})"
 
 
-def held(run: RunFolder) -> tuple[str, ...]:
+def held(run: WorkFolder) -> tuple[str, ...]:
     """Return the names of the units in the queue; those that were cancelled just now are waited for.
 
     Raises:
@@ -149,7 +152,7 @@ def held(run: RunFolder) -> tuple[str, ...]:
     return tuple(sorted(_settled_queue(run)))
 
 
-def cancel(run: RunFolder) -> tuple[str, ...]:
+def cancel(run: WorkFolder) -> tuple[str, ...]:
     """Cancel every job of a RUN; work that runs saves its state.
 
     Returns:
@@ -160,7 +163,7 @@ def cancel(run: RunFolder) -> tuple[str, ...]:
     return tuple(sorted(queue))
 
 
-def _settled_queue(run: RunFolder) -> dict[str, QueuedJob]:
+def _settled_queue(run: WorkFolder) -> dict[str, QueuedJob]:
     """The queue once no job is about to leave it, as those that were cancelled just now, or after some time."""
     until = time.monotonic() + SECONDS_TO_SETTLE
     while True:
@@ -182,7 +185,7 @@ def _without_those_to_send_again(units: Sequence[Unit], queue: dict[str, QueuedJ
     return {name: job for name, job in queue.items() if name not in early}
 
 
-def _send_all(run: RunFolder, units: Sequence[Unit], options: SlurmOptions, queue: dict[str, str], send: Send) -> None:
+def _send_all(run: WorkFolder, units: Sequence[Unit], options: SlurmOptions, queue: dict[str, str], send: Send) -> None:
     """Send the jobs of all units that are not in the queue, in order; `queue` has the id of each that is in it."""
     plan = [unit for unit in units if unit.kind == "plan"]
     ids, arrays = dict(queue), dict[str, set[str]]()

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from autoseg.errors import InputError
-from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.predictions_folder import WorkFolder
 from autoseg.work.engines.slurm_script import place_of
 
 _KEPT = ("SLURM_CONF", "SLURM_CLUSTERS")
@@ -66,7 +66,7 @@ def dependency(after: Sequence[str], after_end_of: Sequence[str] = ()) -> str:
     return ",".join(":".join([kind, *ids]) for kind, ids in kinds.items() if ids)
 
 
-def queued(run: RunFolder) -> dict[str, QueuedJob]:
+def queued(run: WorkFolder) -> dict[str, QueuedJob]:
     """Ask Slurm for the jobs of a RUN that wait or run; they are found by folder and name, however they were sent.
 
     Returns:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from autoseg.errors import InputError
-from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.predictions_folder import WorkFolder
 from autoseg.work.engines.slurm_jobs import Job
 from autoseg.work.unit import Needs
 
@@ -50,7 +50,7 @@ class SlurmOptions:
     follow_links: bool = False
 
 
-def script_of(run: RunFolder, job: Job, options: SlurmOptions) -> str:
+def script_of(run: WorkFolder, job: Job, options: SlurmOptions) -> str:
     """Return the script of a job.
 
     Args:
@@ -77,7 +77,7 @@ def script_of(run: RunFolder, job: Job, options: SlurmOptions) -> str:
     )
 
 
-def place_of(run: RunFolder) -> str:
+def place_of(run: WorkFolder) -> str:
     """The RUN folder's path as all nodes know it, which is also the folder in which its jobs run.
 
     Raises:
@@ -91,7 +91,7 @@ def place_of(run: RunFolder) -> str:
     return path
 
 
-def _directives(run: RunFolder, job: Job, options: SlurmOptions) -> list[str]:
+def _directives(run: WorkFolder, job: Job, options: SlurmOptions) -> list[str]:
     """Options of sbatch, one a line, without their dashes in front."""
     array = {"array": ",".join(map(str, job.numbers))} if job.numbers else {}
     given = options.passed_on

@@ -14,6 +14,7 @@ from autoseg.errors import AutosegError
 from autoseg.files import read_utf8
 from autoseg.run_folder.lock_holder import Watch
 from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.predictions_folder import WorkFolder
 from autoseg.terminal import FoldLines, FoldProgress, open_console
 from autoseg.work.state import States
 from autoseg.work.unit import Unit
@@ -99,7 +100,7 @@ class RunningInRun:
         run: RUN folder.
     """
 
-    def __init__(self, run: RunFolder) -> None:
+    def __init__(self, run: WorkFolder) -> None:
         self._run, self._watch = run, Watch()
 
     def __call__(self, units: Iterable[Unit]) -> dict[str, Running]:
@@ -117,6 +118,7 @@ class RunningInRun:
     def _progress(self, unit: Unit) -> FoldProgress | None:
         """How far a training is; None where its log cannot be read just now."""
         name, fold = trained_in(unit)
+        assert isinstance(self._run, RunFolder)
         scope = scope_of(self._run)
         if scope.plan is None or name not in scope.plan.configurations:
             return None

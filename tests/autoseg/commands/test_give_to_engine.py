@@ -37,7 +37,7 @@ def slurm(monkeypatch):
     module = SimpleNamespace(
         options_of=options_of,
         submit=lambda run, units, options: given.submitted.append((run, [unit.name for unit in units], options)),
-        scripts_of=lambda run, units, options, written, follow_links: (
+        scripts_of=lambda run, units, options, written, removed, follow_links: (
             f"a script of {len(units)} units, which writes {[path.name for path in written]} {written[run.request]}"
         ),
         cancel=lambda run: ("train-3d-fold_0",),

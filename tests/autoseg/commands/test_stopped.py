@@ -58,6 +58,7 @@ def test_predictions_are_made_again_unless_asked_otherwise(tmp_path: Path) -> No
         f"Stopped. {tmp_path} holds 2 predicted cases; the same command predicts all of them again; "
         "with --skip-existing it goes on with the others."
     )
+    assert told(*arguments, "--engine", "ray").endswith("2 predicted cases; the same command goes on with the others.")
     assert told(*arguments, "--skip-existing").endswith("2 predicted cases; the same command goes on with the others.")
 
     (tmp_path / "measurements.csv").write_text("mine\n", encoding="utf-8")

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from autoseg.errors import RunFolderError
 from autoseg.network.build import network_by_plan
-from autoseg.network.weights import load_network, save_weights
+from autoseg.network.weights import load_network, save_weights, stated_checksum
 from autoseg.run_folder.paths import RunFolder
 from tests.example_plan import example_plan
 
@@ -41,3 +41,16 @@ def test_weights_of_an_earlier_release_predict_with_a_word(run: RunFolder, capfd
     loaded = load_network(run, example_plan(), "3d", 0, "cpu")
     assert all(torch.equal(value, weights[name]) for name, value in loaded.state_dict().items())
     assert f"{path}: written by an earlier release without a checksum" in " ".join(capfd.readouterr().err.split())
+
+
+def test_the_stated_checksum_tells_one_training_from_another(run: RunFolder, tmp_path: Path) -> None:
+    path, again = run.weights("3d", 0), tmp_path / "again.safetensors"
+    weights = load_file(path)
+    save_weights(again, weights)
+    assert stated_checksum(path) is not None and stated_checksum(again) == stated_checksum(path)
+    save_weights(again, {name: value + 1 for name, value in weights.items()})
+    assert stated_checksum(again) not in (None, stated_checksum(path))
+    save_file(weights, again)
+    assert stated_checksum(again) is None
+    again.write_text("no weights")
+    assert stated_checksum(again) is None and stated_checksum(tmp_path / "absent") is None

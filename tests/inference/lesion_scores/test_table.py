@@ -113,6 +113,25 @@ def test_rows_are_written_every_few_seconds(tmp_path, monkeypatch) -> None:
     assert [row[0] for row in read_table(tmp_path, LESIONS)] == ["a", "b", "c"]
 
 
+def test_a_table_that_takes_long_to_write_is_written_less_often(tmp_path, monkeypatch) -> None:
+    now, real = [0.0], module.write_rows
+
+    def slow(*arguments, **options):
+        now[0] += 3.0
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(module.clock, "now", lambda: now[0])
+    monkeypatch.setattr(module, "write_rows", slow)
+    table, written = CaseTable(tmp_path, LESIONS), list[float]()
+    for number in range(200):
+        before = now[0] = now[0] + 1.0
+        table.add(f"case_{number}", rows(f"case_{number}", [lesion(1)]))
+        if now[0] > before:
+            written.append(before)
+    assert written[0] == 11.0, "the first one as ever"
+    assert len(written) == 4 and 3.0 * len(written) <= 0.07 * now[0]
+
+
 def test_rows_of_another_table_are_written_before(tmp_path, monkeypatch) -> None:
     now = [0.0]
     monkeypatch.setattr(module.clock, "now", lambda: now[0])

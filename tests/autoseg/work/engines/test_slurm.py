@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from autoseg.files import write_text
 from autoseg.run_folder.paths import RunFolder
 from autoseg.work.engine import read_engine
 from autoseg.work.engines import slurm, slurm_commands
@@ -66,7 +67,8 @@ def test_a_dry_run_is_a_script_that_bash_sends(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "it's a $(touch here) $HOME `run`")
     request = Request(dataset="/d\u00e4ta/$HOME/'x'", configurations=("3d",), folds=2, epochs=3)
     written = {run.request: json.dumps(request.model_dump(mode="json"), indent=1), run.dataset_changed: ""}
-    script = slurm.scripts_of(run, ALL[1:], OPTIONS, written=written)
+    mark = run.work / "a $mark"
+    script = slurm.scripts_of(run, ALL[1:], OPTIONS, written=written, removed=[mark, run.work / "none"])
     # stand for Slurm: sbatch notes what it was given, and prints a number
     stand_in = """sbatch() {
         n=$(cat "$at/n" 2>/dev/null || echo 10)
@@ -85,7 +87,9 @@ def test_a_dry_run_is_a_script_that_bash_sends(tmp_path: Path) -> None:
     )
     refused = subprocess.run(bash, input=own + script, cwd=tmp_path, encoding="utf-8", capture_output=True)
     assert refused.returncode == 1 and "has jobs in the queue" in refused.stderr and not run.path.exists()
+    write_text(mark, "")
     subprocess.run(bash, cwd=tmp_path, input=of_others + script, encoding="utf-8", check=True)
+    assert not mark.exists()
     assert not (tmp_path / "here").exists()
     assert (tmp_path / "log").read_text(encoding="utf-8").splitlines() == [
         "--parsable",
