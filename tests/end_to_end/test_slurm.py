@@ -19,7 +19,7 @@ from autoseg.commands import cli
 from autoseg.image.geometry import Geometry
 from autoseg.image.image import Image, write_image
 from autoseg.run_folder.paths import RunFolder
-from autoseg.run_folder.predictions_folder import PredictionsFolder
+from autoseg.run_folder.predictions_folder import PredictionsFolder, WorkFolder
 from autoseg.work.engines.slurm_commands import QueuedJob, queued
 from autoseg.work.prediction_request import read_prediction_request
 from autoseg.work.tries import read_tries
@@ -58,7 +58,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             subprocess.run([SCRIPTS / "stop_slurm.sh", folder], check=True)
 
 
-def wait_until(is_so: Callable[[], object], what: str, run: RunFolder, cluster: Path, seconds: float = 400) -> None:
+def wait_until(is_so: Callable[[], object], what: str, run: WorkFolder, cluster: Path, seconds: float = 400) -> None:
     until = time.monotonic() + seconds
     while not is_so():
         if time.monotonic() > until:
@@ -66,7 +66,7 @@ def wait_until(is_so: Callable[[], object], what: str, run: RunFolder, cluster: 
         time.sleep(0.2)
 
 
-def told_by_all(run: RunFolder, cluster: Path) -> str:
+def told_by_all(run: WorkFolder, cluster: Path) -> str:
     """What the queue, the nodes, the jobs and Slurm's own programs say."""
     asked = (["squeue", "--long"], ["sinfo", "--Node", "--long"])
     said = [subprocess.run(command, capture_output=True, encoding="utf-8").stdout for command in asked]
@@ -142,7 +142,9 @@ def test_a_node_goes_down_and_a_job_is_killed(cluster: Path, tmp_path: Path, cap
         assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one), fold
 
 
-def test_many_images_are_predicted_in_parts_and_a_job_is_killed(cluster, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_many_images_are_predicted_in_parts_and_a_job_is_killed(
+    cluster: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
     run, out, scans = make_models(tmp_path / "run"), PredictionsFolder(tmp_path / "out"), tmp_path / "scans"
     for number in range(12):
         shape = (8, 64, 64)
@@ -156,9 +158,9 @@ def test_many_images_are_predicted_in_parts_and_a_job_is_killed(cluster, tmp_pat
     assert sorted(queued(out)) == [f"predict-{k}of3" for k in range(3)]
 
     of_one = [out.path / f"{name}.nii.gz" for name in read_prediction_request(out).names_of(1)]
-    wait_until(lambda: any(path.exists() for path in of_one), "a part is in the middle")
+    wait_until(lambda: any(path.exists() for path in of_one), "a part is in the middle", out, cluster)
     os.kill(read_tries(out, "predict-1of3").last[-1].process, signal.SIGKILL)
-    wait_until(lambda: not queued(out), "all is done")
+    wait_until(lambda: not queued(out), "all is done", out, cluster)
     assert cli.status_of(["status", str(out.path)]) == 0
     assert "3 of 3 units of work are done" in capsys.readouterr().out
     log = (out.work / "logs" / "predict-1of3.log").read_text(encoding="utf-8")
