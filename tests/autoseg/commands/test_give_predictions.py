@@ -304,7 +304,7 @@ def test_a_name_that_leads_out_of_the_folder_makes_and_removes_nothing_there(slu
 def test_cancel(slurm, run, scans, out, capsys):
     give(run, scans, out)
     autoseg.cancel(out.path)
-    assert "Taken back: predict-0of2. `autoseg predict` with the same" in on_one_line(capsys.readouterr().out)
+    assert "Taken back: predict-0of2. The same command goes on" in on_one_line(capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(

@@ -68,10 +68,11 @@ def stand_in_for_slurm() -> SimpleNamespace:
         submitted=submitted,
         options_of=lambda run, asked: asked,
         submit=lambda run, units, options: submitted.append([unit.name for unit in units]),
-        scripts_of=lambda run, units, options, written, follow_links: (
+        scripts_of=lambda run, units, options, written, removed, follow_links: (
             f"a script of {len(units)} units, which writes {written[run.request]}"
         ),
         held=lambda run: held,
+        in_queue=lambda run, states: {},
         waiting=held,
     )
 
