@@ -120,13 +120,14 @@ def test_a_node_goes_down_and_a_job_is_killed(cluster: Path, tmp_path: Path, cap
     assert cli.status_of(command) == 0
     assert "in the queue already" not in capsys.readouterr().out
     wait_until(lambda: len(at_work(run)) > 1, "two folds are at work again", run, cluster)
-    (lost, job), (killed, _), *_ = at_work(run).items()
-    subprocess.run(["scontrol", "update", f"nodename={job.node}", "state=down", "reason=test"], check=True)
-    os.kill(read_tries(run, f"train-3d-fold_{killed}").last[-1].process, signal.SIGKILL)
     assert cli.status_of(["status", str(run.path)]) == 0
     told = capsys.readouterr().out
     # words, since the lines of a table are broken
     assert not [word for word in ("done", "running", "node", "Dependency") if word not in told], told
+    wait_until(lambda: len(at_work(run)) > 1, "two folds are at work still", run, cluster)
+    (lost, job), (killed, _), *_ = at_work(run).items()
+    subprocess.run(["scontrol", "update", f"nodename={job.node}", "state=down", "reason=test"], check=True)
+    os.kill(read_tries(run, f"train-3d-fold_{killed}").last[-1].process, signal.SIGKILL)
 
     # the other nodes do all that is left
     wait_until(lambda: not queued(run), "all is done", run, cluster)
