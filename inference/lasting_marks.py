@@ -162,7 +162,7 @@ def read_small(path: Path) -> str:
     except OSError:
         return ""
     try:
-        with open(file, "rb") as opened:
+        with os.fdopen(file, "rb") as opened:
             content = opened.read(MOST_BYTES + 1) or b""
         return "" if len(content) > MOST_BYTES else content.decode()
     except (OSError, UnicodeDecodeError):

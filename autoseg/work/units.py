@@ -12,6 +12,7 @@ from functools import cached_property
 
 from autoseg.dataset.fingerprint import CaseFingerprint, read_fingerprint
 from autoseg.errors import InputError, RunFolderError
+from autoseg.names import listed
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS, DEFAULT_FOLDS
 from autoseg.plan.plan import Plan, default_configurations, read_plan
@@ -178,11 +179,11 @@ def unit_named(units: Sequence[Unit], name: str) -> Unit:
     """Return the unit of a name.
 
     Raises:
-        InputError: there is none; the message lists them.
+        InputError: there is none; the message names the first ones.
     """
     found = next((unit for unit in units if unit.name == name), None)
     if found is None:
-        raise InputError(f"{name}: there is no such unit of work; there are {', '.join(unit.name for unit in units)}")
+        raise InputError(f"{name}: there is no such unit of work; there are {listed(unit.name for unit in units)}")
     return found
 
 
