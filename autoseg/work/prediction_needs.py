@@ -114,16 +114,15 @@ def _memory(run: RunFolder, plan: Plan, configurations: Sequence[str], *, on_cpu
 
     On a CPU the network's own memory is that of training, which takes more.
     """
-    from autoseg.image.geometry import Geometry
+    from autoseg.image.geometry import STRAIGHT, Geometry
     from autoseg.image.resampled_size import resampled_voxels
     from autoseg.whole_image.case_memory import case_bytes
 
-    eye = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
     planned = [plan.configuration(name) for name in configurations]
     members, largest = max(len(run.folds(name)) for name in configurations), 0
     # many cases are of one size
     for shape, spacing in {(case.shape, case.spacing) for case in read_fingerprint(run.fingerprint).cases}:
-        grid = Geometry(shape, spacing, (0.0, 0.0, 0.0), eye)
+        grid = Geometry(shape, spacing, (0.0, 0.0, 0.0), STRAIGHT)
         prepared = [resampled_voxels(grid, one.target_spacing(spacing)) for one in planned]
         needed = case_bytes(math.prod(shape), prepared, len(plan.channels), plan.labels.outputs, members)
         largest = max(largest, needed)

@@ -275,15 +275,15 @@ class _Needing:
     def _largest_case(self, name: str) -> int:
         """Bytes of memory that preparing the largest case takes."""
         # imports the readers of images, which take long
-        from autoseg.image.geometry import Geometry
+        from autoseg.image.geometry import STRAIGHT, Geometry
         from planner.preprocess import bytes_needed
 
-        plan, eye = self._plan, ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+        plan = self._plan
         assert plan is not None
         planned = name if name in plan.configurations else next(iter(plan.configurations))
         # many cases are of one size
         sizes = {(case.shape, case.spacing) for case in self._cases}
-        grids = (Geometry(shape, spacing, (0.0, 0.0, 0.0), eye) for shape, spacing in sizes)
+        grids = (Geometry(shape, spacing, (0.0, 0.0, 0.0), STRAIGHT) for shape, spacing in sizes)
         return max(bytes_needed(grid, plan, planned) for grid in grids)
 
     @cached_property
