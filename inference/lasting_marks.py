@@ -7,6 +7,7 @@ marks. Those of units of work last, since units run one after the other too.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import secrets
 import shutil
@@ -15,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoseg.errors import InputError
 from autoseg.files import write_text
 from autoseg.names import why_unsafe
 
@@ -23,6 +25,9 @@ LASTING = "lasting"
 """File of what lasts: what the units are made from, and the job whose predictions are known."""
 
 _LASTING = re.compile("([0-9a-f]{32}) ([0-9a-f]{32})")
+
+MOST_BYTES = 2**20
+"""A mark names the files of a case, a few hundred at most."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,21 @@ def digest_of(text: str) -> str:
     return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
 
 
+def refuse_links(folder: Path, job: str) -> None:
+    """Refuse folders of marks that are links: what is written and removed in them would not be of these predictions.
+
+    Args:
+        folder: folder of marks, which need not exist.
+        job: what decides a prediction beside its image.
+
+    Raises:
+        InputError: one of them is a link.
+    """
+    for place in (folder, folder / "cases", folder / "done", done_folder(folder, job)):
+        if place.is_symlink():
+            raise InputError(f"{place}: is a link where autoseg makes a folder; delete the link")
+
+
 def begin(folder: Path, job: str, lasting: Lasting | None) -> None:
     """Forget what was predicted before, but for what lasts and was made by the same job."""
     found = _read_lasting(folder)
@@ -135,8 +155,15 @@ def remove_moved(output: Path) -> None:
 
 
 def read_small(path: Path) -> str:
-    """Text of a small file; empty where there is none, or it is not whole yet."""
+    """Text of a small file; empty where there is none, it is not whole yet, or it is none that autoseg has written."""
     try:
-        return path.read_text(encoding="utf-8")
+        # a link is not followed, and a pipe is not waited for
+        file = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    except OSError:
+        return ""
+    try:
+        with os.fdopen(file, "rb") as opened:
+            content = opened.read(MOST_BYTES + 1) or b""
+        return "" if len(content) > MOST_BYTES else content.decode()
     except (OSError, UnicodeDecodeError):
         return ""

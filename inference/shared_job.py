@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from autoseg.disk.checksums import digest_of
-from autoseg.network.weights import stated_checksum
+from autoseg.network.weights import training_of
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.paths import RunFolder
 from autoseg.version import VERSION
@@ -31,17 +31,7 @@ def shared_job(
     Raises:
         InputError: the table of codes is malformed.
     """
-    models = [_trained(run, group, fold) for group in groups for fold in group.folds]
+    models = [(group.name, fold, training_of(run, group.name, fold)) for group in groups for fold in group.folds]
     # the fingerprint gives the size of pixels, and what is odd in an image
     facts = (VERSION, plan, digest_of(run.fingerprint), models, wanted.name, wanted.seg_type)
     return repr((*facts, segments_for(wanted, plan), *options))
-
-
-def _trained(run: RunFolder, group: Group, fold: int) -> tuple[str, int, str]:
-    """What tells a model, and one training of it from another one; weights of an unfinished one change."""
-    weights, finished = run.weights(group.name, fold), run.finished(group.name, fold)
-    told = stated_checksum(weights)
-    if told is None:
-        # of an earlier release
-        told = finished.read_text(encoding="utf-8") if finished.exists() else str(weights.stat().st_mtime_ns)
-    return group.name, fold, told

@@ -40,6 +40,7 @@ from inference.lasting_marks import (
     move_away,
     note_what_lasts,
     read_small,
+    refuse_links,
     remove_moved,
 )
 
@@ -107,7 +108,10 @@ class SharedOutput:
         if why_unsafe(case.name) is not None:
             return False
         job, files = self._marked(case)
-        return job == self._digest(case) and all((self._folder.parent / file).exists() for file in files)
+        # what is no path of a file is no file
+        with suppress(OSError):
+            return job == self._digest(case) and all((self._folder.parent / file).exists() for file in files)
+        return False
 
     @contextmanager
     def writing(self, case: Case) -> Iterator[None]:
@@ -194,7 +198,7 @@ class SharedOutput:
         """Digest of what predicted a case, empty where nothing did, and the files that it wrote."""
         try:
             job, *files = json.loads(read_small(self._mark(case)) or '[""]')
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             return "", ()
         return str(job), tuple(map(str, files))
 
@@ -244,11 +248,15 @@ def sharing(
         job: what decides a prediction beside its image: models and options.
         patience: seconds after which a process of another machine counts as gone.
         lasting: that what is predicted lasts; None = it does not.
+
+    Raises:
+        InputError: a link stands in the place of a folder of marks.
     """
     folder, watch = output / FOLDER, Watch(patience)
     own = folder / f"taking_part_{secrets.token_hex(4)}"
     with ExitStack() as taking_part:
         with locked_briefly(folder, patience=patience):
+            refuse_links(folder, job)
             if begins := not _others_live(folder, own, watch):
                 begin(folder, job, lasting)
             note_what_lasts(folder, job, lasting)

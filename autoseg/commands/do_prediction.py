@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from autoseg.commands.predicting import compare, models_of, predict_listed
@@ -16,13 +17,14 @@ from autoseg.work.unit import Unit
 from autoseg.work.units import units_of
 
 
-def do_prediction(folder: PredictionsFolder, unit: Unit, watch: Watch) -> None:
+def do_prediction(folder: PredictionsFolder, unit: Unit, watch: Watch, *, follow_links: bool) -> None:
     """Do a unit.
 
     Args:
         folder: folder of the predictions.
         unit: one of its units.
         watch: knows which processes live.
+        follow_links: whether links in the RUN folder may lead out of it, as whoever does the unit says.
 
     Raises:
         InputError: the models have changed since they were asked for.
@@ -30,23 +32,24 @@ def do_prediction(folder: PredictionsFolder, unit: Unit, watch: Watch) -> None:
         AutosegError: as `autoseg predict` and `autoseg evaluate`.
     """
     request = read_prediction_request(folder)
+    options = replace(request.options, follow_links=follow_links)
     if unit.kind == "evaluate":
         assert request.labels is not None
-        compare(folder, Path(request.labels), request.options)
+        compare(folder, Path(request.labels), options)
         return
     from inference.part_of_many import PartOfMany
 
-    models = models_of(request.options)
-    if models.digest(request.options) != request.models:
+    models = models_of(options)
+    if models.digest(options) != request.models:
         raise InputError(
             f"{models.folder.path}: its plan, selection or models have changed since the predictions in {folder.path} "
-            f"were asked for; give the same `autoseg predict` again, which predicts all images with the models that "
-            "are there now"
+            "were asked for, or the table of --codes, or the release of autoseg; give the same `autoseg predict` "
+            "again, which predicts all images with what is there now"
         )
     predict_listed(
         models,
         [case.as_case() for case in request.cases],
-        request.options,
+        options,
         folder.path,
         open_console(stderr=True),
         part=predicted_by(unit),

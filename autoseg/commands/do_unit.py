@@ -56,7 +56,9 @@ class UnitWaits(AutosegError):
     exit_status = 1
 
 
-def do_unit(run: WorkFolder, name: str, *, log: str | None = None, patience: float = PATIENCE) -> None:
+def do_unit(
+    run: WorkFolder, name: str, *, log: str | None = None, patience: float = PATIENCE, follow_links: bool = False
+) -> None:
     """Do a unit unless it is done; returns once it is done, by whichever process.
 
     Args:
@@ -64,6 +66,8 @@ def do_unit(run: WorkFolder, name: str, *, log: str | None = None, patience: flo
         name: name of the unit.
         log: file of what this process prints, for the record; None = unknown.
         patience: seconds after which a process of another machine counts as gone.
+        follow_links: whether links in the RUN folder that predicts may lead out of it; a folder of predictions names
+            that RUN, and may be a stranger's.
 
     Raises:
         InputError: there is no such unit.
@@ -82,7 +86,7 @@ def do_unit(run: WorkFolder, name: str, *, log: str | None = None, patience: flo
         if holder is None:
             # not while another process is at it: those before are done then, and looking may read every case
             _require_those_before(run, unit, watch)
-            if _is_ours(run, unit, watch, log):
+            if _is_ours(run, unit, watch, log, follow_links=follow_links):
                 return
         elif not told:
             console.print(f"{name}: {holder.told} is at it; waits for that process", soft_wrap=True)
@@ -90,7 +94,7 @@ def do_unit(run: WorkFolder, name: str, *, log: str | None = None, patience: flo
         time.sleep(min(SECONDS_BETWEEN_LOOKS, patience / 10))
 
 
-def _is_ours(run: WorkFolder, unit: Unit, watch: Watch, log: str | None) -> bool:
+def _is_ours(run: WorkFolder, unit: Unit, watch: Watch, log: str | None, *, follow_links: bool) -> bool:
     """Do the unit; False where another process has it, or has taken it over meanwhile."""
     try:
         with locked_if_free(run.work / unit.name, f"doing {unit.name}", watch) as mine:
@@ -98,7 +102,7 @@ def _is_ours(run: WorkFolder, unit: Unit, watch: Watch, log: str | None) -> bool
                 return False
             if not States(run, watch).is_done(unit):
                 with tried(run, unit.name, log):
-                    _do(run, unit, watch)
+                    _do(run, unit, watch, follow_links=follow_links)
             return True
     except (LockedByAnother, LockTakenOver) as error:
         open_console(stderr=True).print(str(error), style="yellow", soft_wrap=True)
@@ -128,11 +132,11 @@ def _running(run: WorkFolder, names: Sequence[str], watch: Watch) -> list[str]:
     return [name for name in names if any(map(watch.living, states.places(units[name])))]
 
 
-def _do(run: WorkFolder, unit: Unit, watch: Watch) -> None:
+def _do(run: WorkFolder, unit: Unit, watch: Watch, *, follow_links: bool) -> None:
     if isinstance(run, PredictionsFolder):
         from autoseg.commands.do_prediction import do_prediction
 
-        do_prediction(run, unit, watch)
+        do_prediction(run, unit, watch, follow_links=follow_links)
         return
     scope = scope_of(run)
     request = scope.request

@@ -25,9 +25,22 @@ def folder_with_units(path: Path | str, *, follow_links: bool = False) -> WorkFo
     predictions = PredictionsFolder(Path(path))
     if not predictions.request.exists():
         return require_requested_run(path, follow_links=follow_links)
-    if predictions.work.is_symlink() and not follow_links:
-        raise RunFolderError(f"{predictions.work}: is a link; add --follow-links if you made it")
-    refuse_unsafe_entries(predictions.work, follow_links=follow_links)
+    refuse_unsafe_work(predictions, follow_links=follow_links)
     remove_abandoned_locks(predictions.work)
     sweep(predictions.work)
     return predictions
+
+
+def refuse_unsafe_work(folder: PredictionsFolder, *, follow_links: bool) -> None:
+    """Refuse links that lead out, pipes and the like, where what was asked for is read and written.
+
+    Args:
+        folder: folder of predictions, which need not exist.
+        follow_links: whether links in it may lead out of it.
+
+    Raises:
+        RunFolderError: there is such an entry; the message names it.
+    """
+    if folder.work.is_symlink() and not follow_links:
+        raise RunFolderError(f"{folder.work}: is a link; add --follow-links if you made it")
+    refuse_unsafe_entries(folder.work, follow_links=follow_links)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
+from autoseg.commands.folder_with_units import refuse_unsafe_work
 from autoseg.commands.give_to_engine import NOTHING_LEFT
 from autoseg.commands.messages_of_predictions import say_predicted
 from autoseg.commands.predicting import Models, list_cases, models_of, output_format_of
@@ -24,6 +25,7 @@ from autoseg.work.prediction_request import (
     PredictionOptions,
     PredictionRequest,
     read_prediction_request,
+    require_room,
     write_prediction_request,
 )
 from autoseg.work.prediction_units import EVALUATE, Predicted, predicted_by, units_of_request
@@ -52,16 +54,15 @@ def give_predictions(
     run = RunFolder(folder.path)
     if run.plan.exists() or run.request.exists():
         raise RunFolderError(f"{folder.path}: is a RUN folder; give another folder for the predictions")
+    refuse_unsafe_work(folder, follow_links=options.follow_links)
     check_engine(folder, asked)
     options, console = _everywhere(options), open_console(stderr=True)
     models = models_of(options)
     cases = list_cases(models, options, console)
     _refuse_impossible(models, cases, options, folder.path)
-    request = _request_of(models, cases, options, None if labels is None else _whole("--evaluate", str(labels)))
     before = _read_former(folder)
-    if before is not None and [case.name for case in before.cases] == [case.name for case in request.cases]:
-        # as long as the images are the same, so are the parts, which may wait in a queue
-        request = request.changed(parts=before.parts, needs=before.needs)
+    request = _request_of(models, cases, options, None if labels is None else _whole("--evaluate", str(labels)), before)
+    require_room(request)
     again = _changed(folder, before, request)
     if asked.dry_run:
         _print_scripts(folder, asked, before, request, again)
@@ -86,9 +87,17 @@ def give_predictions(
 
 
 def _request_of(
-    models: Models, cases: Sequence[Case], options: PredictionOptions, labels: str | None
+    models: Models,
+    cases: Sequence[Case],
+    options: PredictionOptions,
+    labels: str | None,
+    before: PredictionRequest | None,
 ) -> PredictionRequest:
-    parts, needs = needs_of_a_part(models.folder, models.what.plan, models.what.configurations, options, len(cases))
+    # as long as the images are the same, so are the parts, which may wait in a queue
+    same = before is not None and [case.name for case in before.cases] == [case.name for case in cases]
+    there = before.parts if before is not None and same else None
+    run, what = models.folder, models.what
+    parts, needs = needs_of_a_part(run, what.plan, what.configurations, options, len(cases), there)
     return PredictionRequest(
         options=options,
         labels=labels,

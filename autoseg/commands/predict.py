@@ -111,6 +111,9 @@ def predict(
     )
     if evaluate is not None and part is not None:
         raise InputError("--evaluate: compares the predictions of all images; leave --part out")
+    if evaluate is not None and not Path(evaluate).is_dir():
+        # told now, and not once all images are predicted
+        raise InputError(f"--evaluate {evaluate}: is no folder; give the folder of the references")
     results = folder_for_results(output)
     options = PredictionOptions(
         run=str(run),

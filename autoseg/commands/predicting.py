@@ -41,13 +41,18 @@ class Models:
     def digest(self, options: PredictionOptions) -> str:
         """Digest of the models, which changes where one of them is trained anew or another fold is finished.
 
+        So does what the table of codes says of the classes.
+
         Raises:
             RunFolderError: a fold is not trained.
+            InputError: the table of codes is malformed.
         """
         from inference.ensemble import choose_members
+        from inference.writers import segments_for
 
         chosen = [choose_members(self.folder, name, options.fold) for name in self.what.configurations]
-        return models_now(self.folder, [(one.configuration, one.fold) for of_one in chosen for one in of_one])
+        members = [(one.configuration, one.fold) for of_one in chosen for one in of_one]
+        return models_now(self.folder, members, repr(segments_for(output_format_of(options), self.what.plan)))
 
 
 def models_of(options: PredictionOptions) -> Models:

@@ -59,7 +59,7 @@ from autoseg.run_folder.splits import read_splits
 from autoseg.run_folder.time_spent import timed
 from autoseg.run_folder.timed_stage import Stage
 from autoseg.terminal import open_console, styled
-from autoseg.work.at_work import is_at_work, refuse_other_request, write_down_here
+from autoseg.work.at_work import refuse_other_request, stays_as_written, write_down_here
 from autoseg.work.engine import asked_of
 from autoseg.work.request import request_of
 from autoseg.work.study_scope import AskedGrid
@@ -165,11 +165,11 @@ def study(
             raise InputError("--replan: is for --engine local; use a new STUDY folder, or leave --engine out")
         give_to_engine(run, request, asked)
         return None
-    at_work = False
+    request, at_work = request.changed(at_once=wanted.count), False
     if run.work.exists():
         require_run_or_empty(run, follow_links=follow_links)
         refuse_other_request(run, request, "local")
-        at_work = is_at_work(run)
+        at_work = stays_as_written(run, request)
     prepared = prepare(
         source_of(dataset),
         run,
@@ -184,7 +184,7 @@ def study(
         trust_times=trust_times,
         follow_links=follow_links,
         # the cells follow from the grid and the plan
-        write_down=partial(write_down_here, run, request.changed(at_once=wanted.count), at_work=at_work),
+        write_down=partial(write_down_here, run, request, at_work=at_work),
     )
     channels = tuple(channel.name for channel in prepared.plan.channels)
     cells = grid.cells(channels, slices_alone=is_of_slices(prepared.fingerprint))

@@ -40,7 +40,7 @@ def work_unit(run: AnyRun, unit: UnitName, *, log: LogFile = None, follow_links:
     folder = folder_with_units(run, follow_links=follow_links)
     try:
         with stop_stays_a_stop():
-            do_unit(folder, unit, log=log)
+            do_unit(folder, unit, log=log, follow_links=follow_links)
     except KeyboardInterrupt:
         raise UnitStopped(STOP_TOLD) from None
     except AutosegError as error:

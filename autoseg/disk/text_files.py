@@ -70,10 +70,17 @@ def read_json_bytes(path: Path) -> bytes:
         TextRefused: the file has more bytes or values than are read, or is no file.
     """
     content = as_utf8(read_bounded(path, MOST_JSON_BYTES))
-    values = sum(content.count(mark) for mark in (b",", b"[", b"{"))
-    if values > MOST_VALUES:
-        raise TextRefused(f"has {values:,} values, at most {MOST_VALUES:,} are read; is it the right file?")
+    if (why := why_too_large(content)) is not None:
+        raise TextRefused(f"{why}; is it the right file?")
     return content
+
+
+def why_too_large(content: bytes) -> str | None:
+    """Return why the content of a JSON file is not read, as the end of a sentence; None if it is."""
+    if len(content) > MOST_JSON_BYTES:
+        return f"is {len(content) / MIB:.0f} MiB large, and {MOST_JSON_BYTES / MIB:.0f} MiB are read at most"
+    values = sum(content.count(mark) for mark in (b",", b"[", b"{"))
+    return f"has {values:,} values, at most {MOST_VALUES:,} are read" if values > MOST_VALUES else None
 
 
 def read_yaml_bytes(path: Path) -> bytes:

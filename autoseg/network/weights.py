@@ -48,6 +48,16 @@ def stated_checksum(path: Path) -> str | None:
         return None
 
 
+def training_of(run: RunFolder, configuration: str, fold: int) -> str:
+    """What tells a model, and one training of it from another one; weights of an unfinished one change."""
+    weights, finished = run.weights(configuration, fold), run.finished(configuration, fold)
+    told = stated_checksum(weights)
+    if told is None:
+        # of an earlier release
+        told = finished.read_text(encoding="utf-8") if finished.exists() else str(weights.stat().st_mtime_ns)
+    return told
+
+
 def load_network(run: RunFolder, plan: Plan, configuration: str, fold: int, device: str | torch.device) -> UNet:
     """Load the trained network of one fold, in evaluation mode on `device`.
 

@@ -31,6 +31,11 @@ class FolderOfUnits:
         """Place whose lock the process holds that places units of work by Ray, and does none itself."""
         return self.work / "ray"
 
+    @property
+    def logs(self) -> Path:
+        """Folder of what units of work print under an engine, a file each."""
+        return self.work / "logs"
+
     def tries(self, unit: str) -> Path:
         """File of the tries of a unit of work."""
         return self.work / f"{unit}.json"

@@ -73,7 +73,12 @@ def seconds_of_a_case(
 
 
 def needs_of_a_part(
-    run: RunFolder, plan: Plan, configurations: Sequence[str], options: PredictionOptions, cases: int
+    run: RunFolder,
+    plan: Plan,
+    configurations: Sequence[str],
+    options: PredictionOptions,
+    cases: int,
+    parts: int | None = None,
 ) -> tuple[int, PartNeeds]:
     """Return the number of parts, and what each needs.
 
@@ -83,13 +88,14 @@ def needs_of_a_part(
         configurations: names of the configurations that predict.
         options: what is asked of the prediction.
         cases: number of cases to predict.
+        parts: number of parts that there are already; None = it is chosen.
     """
     device = plan.device if options.device == "auto" else options.device
     on_cpu = not device.startswith(("cuda", "mps"))
     costs = read_step_costs(run)
     cores = options.threads or (costs.threads if on_cpu and costs is not None and not costs.counted else None) or CORES
     seconds = seconds_of_a_case(run, configurations, options, device)
-    parts = number_of_parts(cases, seconds)
+    parts = number_of_parts(cases, seconds) if parts is None else parts
     needs = PartNeeds(
         cores=cores,
         memory_bytes=_memory(run, plan, configurations, on_cpu=on_cpu),
@@ -108,17 +114,16 @@ def _memory(run: RunFolder, plan: Plan, configurations: Sequence[str], *, on_cpu
 
     On a CPU the network's own memory is that of training, which takes more.
     """
-    from autoseg.image.geometry import Geometry
+    from autoseg.image.geometry import STRAIGHT, Geometry
     from autoseg.image.resampled_size import resampled_voxels
     from autoseg.whole_image.case_memory import case_bytes
 
-    eye = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
     planned = [plan.configuration(name) for name in configurations]
-    largest = 0
-    for case in read_fingerprint(run.fingerprint).cases:
-        grid = Geometry(case.shape, case.spacing, (0.0, 0.0, 0.0), eye)
-        prepared = [resampled_voxels(grid, one.target_spacing(case.spacing)) for one in planned]
-        members = max(len(run.folds(name)) for name in configurations)
-        needed = case_bytes(math.prod(case.shape), prepared, len(plan.channels), plan.labels.outputs, members)
+    members, largest = max(len(run.folds(name)) for name in configurations), 0
+    # many cases are of one size
+    for shape, spacing in {(case.shape, case.spacing) for case in read_fingerprint(run.fingerprint).cases}:
+        grid = Geometry(shape, spacing, (0.0, 0.0, 0.0), STRAIGHT)
+        prepared = [resampled_voxels(grid, one.target_spacing(spacing)) for one in planned]
+        needed = case_bytes(math.prod(shape), prepared, len(plan.channels), plan.labels.outputs, members)
         largest = max(largest, needed)
     return BESIDE_THE_MODEL_BYTES + largest + (int(plan.memory_gb * 2**30) if on_cpu else 0)

@@ -12,12 +12,14 @@ from typing import ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from autoseg.dataset.case import Case
+from autoseg.disk.text_files import why_too_large
 from autoseg.errors import InputError, RunFolderError
 from autoseg.files import FileModel, read_model, write_text
 from autoseg.image.path_choice import split_choice
 from autoseg.names import is_text
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.predictions_folder import PredictionsFolder
+from autoseg.version import VERSION
 from autoseg.work.request import MOST_PARTS
 from autoseg.work.unit import Needs
 
@@ -171,8 +173,25 @@ class PredictionRequest(FileModel):
 
 
 def write_prediction_request(folder: PredictionsFolder, request: PredictionRequest) -> None:
-    """Write `work/predictions.json`, atomically."""
+    """Write `work/predictions.json`, atomically.
+
+    Raises:
+        InputError: it would be too large to be read again.
+    """
+    require_room(request)
     write_text(folder.request, request.as_ascii)
+
+
+def require_room(request: PredictionRequest) -> None:
+    """Refuse more images than a list holds that is read again.
+
+    Raises:
+        InputError: there are more.
+    """
+    if (why := why_too_large(request.as_ascii.encode())) is not None:
+        raise InputError(
+            f"{len(request.cases):,} images are too many for one list, which {why}; predict them into several folders"
+        )
 
 
 def read_prediction_request(folder: PredictionsFolder) -> PredictionRequest:
@@ -187,25 +206,21 @@ def read_prediction_request(folder: PredictionsFolder) -> PredictionRequest:
     return found
 
 
-def models_now(run: RunFolder, members: Sequence[tuple[str, int]]) -> str:
+def models_now(run: RunFolder, members: Sequence[tuple[str, int]], segments: str = "") -> str:
     """Digest of what a RUN folder predicts with, as it now is: the plan, the selection and the trained folds.
 
     Args:
         run: RUN folder, or a copy of its models.
         members: configuration and fold of each model that predicts.
+        segments: what the table of codes says of the classes.
     """
-    told = [_content(file) for file in (run.plan, run.fingerprint, run.selected)]
+    # imports torch
+    from autoseg.network.weights import training_of
+
+    told = [VERSION.encode(), *(_content(file) for file in (run.plan, run.fingerprint, run.selected))]
     for name, fold in members:
-        told += [f"{name} {fold}".encode(), _trained(run, name, fold)]
-    return _digest(told)
-
-
-def _trained(run: RunFolder, name: str, fold: int) -> bytes:
-    """What tells one training of a fold from another one; the weights of an unfinished one change."""
-    weights = run.weights(name, fold)
-    if run.is_finished(name, fold):
-        return _content(run.finished(name, fold))
-    return str(weights.stat().st_mtime_ns).encode()
+        told += [f"{name} {fold}".encode(), training_of(run, name, fold).encode()]
+    return _digest([*told, segments.encode()])
 
 
 def _size_and_time(image: Path) -> str:

@@ -6,8 +6,10 @@ parts have predicted in its place counts, and so do predictions that a person st
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+from autoseg.disk.csv_files import MOST_BYTES
+from autoseg.disk.text_files import TextRefused, read_bounded
 from autoseg.run_folder.predictions_folder import PredictionsFolder
 from autoseg.work.prediction_request import PredictionRequest, read_prediction_request
 from autoseg.work.request import MOST_PARTS
@@ -78,22 +80,27 @@ def predicted_cases(folder: PredictionsFolder, request: PredictionRequest) -> fr
 
     if not (folder.path / MEASUREMENTS).exists():
         return frozenset()
-    return lasting_cases(folder.path, request.made_from) & _names_there(folder)
+    names = frozenset(case.name for case in request.cases)
+    return lasting_cases(folder.path, request.made_from) & _names_there(folder, names)
 
 
 def evaluated_from(folder: PredictionsFolder) -> bytes | None:
     """What an evaluation works from: the references' folder, and the table that each prediction changes."""
     try:
-        table = (folder.path / MEASUREMENTS).read_bytes()
-    except OSError:
+        table = read_bounded(folder.path / MEASUREMENTS, MOST_BYTES)
+    except (OSError, TextRefused):
         return None
     return f"{read_prediction_request(folder).labels}\n".encode() + table
 
 
-def _names_there(folder: PredictionsFolder) -> frozenset[str]:
-    """Every text before a point in the name of a file, since a name may have points, and an ending too."""
+def _names_there(folder: PredictionsFolder, names: Collection[str]) -> frozenset[str]:
+    """Of some names those of which there is a file; a name may have points, and an ending too.
+
+    Where one name begins another, as `a` and `a.b`, the file `a.b.nii.gz` is that of the longer one.
+    """
     found = set[str]()
     for path in folder.path.iterdir():
         parts = path.name.split(".")
-        found.update(".".join(parts[:count]) for count in range(1, len(parts)))
+        before_a_point = (".".join(parts[:count]) for count in range(len(parts) - 1, 0, -1))
+        found.update([name for name in before_a_point if name in names][:1])
     return frozenset(found)

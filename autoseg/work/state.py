@@ -5,13 +5,14 @@ Where a person ran `autoseg train` by hand, or an earlier release made the RUN f
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from autoseg.dataset.record import CaseSource
+from autoseg.names import listed
 from autoseg.run_folder.dataset_record import read_record
 from autoseg.run_folder.lock_holder import PATIENCE, Watch
 from autoseg.run_folder.paths import RunFolder
@@ -23,6 +24,9 @@ from autoseg.work.request import Request
 from autoseg.work.tries import STOPPED, Try, made_from_now, read_tries
 from autoseg.work.unit import Unit
 from autoseg.work.units import Scope, prepared_by, reported_by, scope_of, trained_in, units_of
+
+NAMED = 3
+"""Units that a waiting one names at most."""
 
 KILLED = "its process ended without a word: it was killed, or its machine was switched off"
 
@@ -78,7 +82,7 @@ class States:
             return State("failed", why=last.message or KILLED, log=log, tries=tries.count)
         if left := [name for name in (*unit.waits_for, *unit.after_end_of) if not self.is_done_by_name(name)]:
             shown = f"; {self._run.study} shows what is finished" if self._is_shown(unit) else ""
-            return State("waiting", why=f"for {_some(left)}{shown}", log=log, tries=tries.count)
+            return State("waiting", why=f"for {listed(left, NAMED)}{shown}", log=log, tries=tries.count)
         return State("ready", log=log, tries=tries.count)
 
     def is_done(self, unit: Unit) -> bool:
@@ -209,7 +213,3 @@ def units_left(run: WorkFolder, wanted: Request | None = None) -> tuple[Unit, ..
 
 def _since(last: Try | None) -> str | None:
     return None if last is None or last.ended is not None else last.started
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

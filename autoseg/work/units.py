@@ -12,6 +12,7 @@ from functools import cached_property
 
 from autoseg.dataset.fingerprint import CaseFingerprint, read_fingerprint
 from autoseg.errors import InputError, RunFolderError
+from autoseg.names import listed
 from autoseg.plan.configuration import Configuration
 from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS, DEFAULT_FOLDS
 from autoseg.plan.plan import Plan, default_configurations, read_plan
@@ -178,11 +179,11 @@ def unit_named(units: Sequence[Unit], name: str) -> Unit:
     """Return the unit of a name.
 
     Raises:
-        InputError: there is none; the message lists them.
+        InputError: there is none; the message names the first ones.
     """
     found = next((unit for unit in units if unit.name == name), None)
     if found is None:
-        raise InputError(f"{name}: there is no such unit of work; there are {', '.join(unit.name for unit in units)}")
+        raise InputError(f"{name}: there is no such unit of work; there are {listed(unit.name for unit in units)}")
     return found
 
 
@@ -274,15 +275,15 @@ class _Needing:
     def _largest_case(self, name: str) -> int:
         """Bytes of memory that preparing the largest case takes."""
         # imports the readers of images, which take long
-        from autoseg.image.geometry import Geometry
+        from autoseg.image.geometry import STRAIGHT, Geometry
         from planner.preprocess import bytes_needed
 
-        plan, eye = self._plan, ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+        plan = self._plan
         assert plan is not None
         planned = name if name in plan.configurations else next(iter(plan.configurations))
         # many cases are of one size
         sizes = {(case.shape, case.spacing) for case in self._cases}
-        grids = (Geometry(shape, spacing, (0.0, 0.0, 0.0), eye) for shape, spacing in sizes)
+        grids = (Geometry(shape, spacing, (0.0, 0.0, 0.0), STRAIGHT) for shape, spacing in sizes)
         return max(bytes_needed(grid, plan, planned) for grid in grids)
 
     @cached_property

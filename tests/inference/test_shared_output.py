@@ -1,5 +1,7 @@
 """Predictions into one folder share the cases: each is predicted once, and what a dead process left is done."""
 
+import json
+import os
 import shutil
 import threading
 from pathlib import Path
@@ -11,6 +13,7 @@ from autoseg.errors import InputError
 from autoseg.run_folder.lock_holder import COUNT, Watch
 from inference import lasting_marks
 from inference import shared_output as module
+from inference.lasting_marks import Lasting, done_folder
 from inference.shared_output import FOLDER, LeftToOthers, sharing
 
 CASES = [Case(f"case_{number}", (Path(f"/data/{number}.nii.gz"),)) for number in range(6)]
@@ -180,11 +183,39 @@ def test_an_image_that_was_replaced_since_another_process_predicted_it_is_refuse
 
 def test_a_mark_that_is_no_mark_counts_for_nothing(tmp_path):
     with sharing(tmp_path, "a", patience=PATIENCE) as shared:
-        for text in ("", "[", "[]", '"a"', "{}", "7"):
-            mark = tmp_path / FOLDER / "done" / CASES[0].name
-            mark.parent.mkdir(exist_ok=True)
+        shared.claim(CASES[0])
+        shared.finish(CASES[0])
+        shared.publish()
+        (mark,) = (tmp_path / FOLDER / "done").rglob(CASES[0].name)
+        sound = mark.read_text()
+        assert shared.is_done(CASES[0])
+        digest = json.loads(sound)[0]
+        too_long, too_large = json.dumps([digest, "x" * 300]), sound + " " * lasting_marks.MOST_BYTES
+        for text in ("", "[", "[" * 100_000, "[]", '"a"', "{}", "7", too_long, too_large):
             mark.write_text(text)
             assert not shared.is_done(CASES[0])
+        mark.rename(tmp_path / "elsewhere")
+        (tmp_path / "elsewhere").write_text(sound)
+        mark.symlink_to(tmp_path / "elsewhere")
+        assert not shared.is_done(CASES[0])
+        mark.unlink()
+        os.mkfifo(mark)
+        # opening it would wait for whoever writes into it
+        assert not shared.is_done(CASES[0])
+
+
+@pytest.mark.parametrize("place", ["", "cases", "done", "of the job"])
+def test_a_link_in_the_place_of_a_folder_of_marks_is_refused(tmp_path, place):
+    output, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "a person's file").write_text("kept")
+    linked = done_folder(output / FOLDER, "a") if place == "of the job" else output / FOLDER / place
+    linked.parent.mkdir(parents=True)
+    linked.symlink_to(elsewhere)
+    lasts = Lasting("0" * 32)
+    with pytest.raises(InputError, match="is a link"), sharing(output, "a", patience=PATIENCE, lasting=lasts):
+        pass
+    assert (elsewhere / "a person's file").read_text() == "kept" and len(list(elsewhere.iterdir())) == 1
 
 
 def test_a_look_at_a_case_that_another_process_has_done_opens_one_file_and_takes_no_lock(tmp_path, monkeypatch):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from autoseg.names import listed
 from autoseg.work.unit import Unit
 
 DONE, REFUSED = 0, 2
 """Exit statuses of a unit that is done, and of one that trying again does not help."""
+
+NAMED = 5
+"""Units that are named in a message at most."""
 
 
 @dataclass(frozen=True)
@@ -109,10 +112,5 @@ def told_failures(ledger: Ledger) -> str:
         log = f"; what it printed: {ended.log}" if ended.log else ""
         lines.append(f"{name}: failed{often}: {ended.told()}{log}")
     if waiting := ledger.not_begun():
-        lines.append(f"not begun, since they wait for these: {_listed(waiting)}")
+        lines.append(f"not begun, since they wait for these: {listed(waiting, NAMED)}")
     return "\n".join(lines)
-
-
-def _listed(names: Sequence[str], most: int = 5) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

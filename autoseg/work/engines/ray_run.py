@@ -96,7 +96,7 @@ class RayRun:
             # a try is counted and told here
             max_retries=0,
         )
-        log = self.run.work.absolute() / f"{unit.name}.log"
+        log = self.run.logs.absolute() / f"{unit.name}.log"
         placed = task.remote(self.arguments(unit.name, log), str(log), ray_node.environment_here())
         self._placed[placed] = unit
 

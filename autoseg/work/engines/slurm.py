@@ -67,7 +67,7 @@ def submit(run: WorkFolder, units: Sequence[Unit], options: SlurmOptions) -> Non
         console.print(f"job {sent}: {_told(job.unit_names)}", soft_wrap=True, highlight=False)
         return sent
 
-    (run.work / "logs").mkdir(parents=True, exist_ok=True)
+    run.logs.mkdir(parents=True, exist_ok=True)
     queue = _without_those_to_send_again(units, _settled_queue(run))
     waiting = [unit.name for unit in units if unit.name in queue]
     if waiting:
@@ -104,7 +104,7 @@ def scripts_of(
     files = [_WRITTEN.format(place=place(path), text=text) for path, text in written.items()]
     files += [f"rm -f -- {place(path)}\n" for path in removed]
     record = {"engine": record_of("slurm"), "record": place(run.engine)}
-    head = _HEAD.format(run=shlex.quote(place_of(run)), logs=place(run.work / "logs"), files="".join(files), **record)
+    head = _HEAD.format(run=shlex.quote(place_of(run)), logs=place(run.logs), files="".join(files), **record)
     parts, options = [head], replace(options, follow_links=follow_links)
 
     def write(job: Job, script: str, after: Sequence[str], after_end_of: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file
 
 import autoseg
 from autoseg.commands import cli, do_unit
@@ -15,6 +16,8 @@ from autoseg.commands.do_prediction import cases_to_help
 from autoseg.errors import InputError, RunFolderError
 from autoseg.image.geometry import Geometry
 from autoseg.image.image import Image, write_image
+from autoseg.image.writing.codes import COLUMNS
+from autoseg.network.weights import save_weights
 from autoseg.plan.plan import read_plan
 from autoseg.results import IncompletePrediction
 from autoseg.run_folder.lock import locked
@@ -111,6 +114,7 @@ def label_maps(folder):
 
 
 def test_parts_by_an_engine_are_a_plain_prediction(slurm, compared, run, scans, out, tmp_path, capsys):
+    (tmp_path / "alone").mkdir()
     give(run, scans, out, evaluate=tmp_path / "alone")
     assert slurm.submitted == [["predict-0of2", "predict-1of2", "evaluate"]] and read_engine(out) == "slurm"
     assert "5 images, in 2 parts" in on_one_line(capsys.readouterr().err)
@@ -154,12 +158,62 @@ def test_other_models_are_refused_until_it_is_asked_again(slurm, scans, out, tmp
     run = make_models(tmp_path / "run")
     give(run, scans, out)
     assert work(out, "predict-0of2") == 0
-    finished = run.finished("3d", 1)
-    finished.write_text(finished.read_text(encoding="utf-8") + " ", encoding="utf-8")
+    save_weights(run.weights("3d", 1), load_file(run.weights("3d", 0)))
     assert work(out, "predict-1of2") == 2
     assert "models have changed since the predictions" in on_one_line(capsys.readouterr().err)
     give(run, scans, out)
     assert slurm.submitted[-1] == ["predict-0of2", "predict-1of2"]
+
+
+def test_another_table_of_codes_predicts_anew_wherever_its_file_was(slurm, run, scans, out, tmp_path):
+    codes = tmp_path / "codes.csv"
+
+    def meaning(text):
+        cells = ("body", "SCT", "123037004", "Anatomical Structure", "SCT", "10200004", text, "#E69F00")
+        codes.write_text(f"{','.join(COLUMNS)}\n{','.join(cells)}\n", encoding="utf-8")
+        give(run, scans, out, codes=codes, format="seg.nrrd")
+
+    meaning("Liver")
+    assert work(out, "predict-0of2") == work(out, "predict-1of2") == 0
+    meaning("Liver")
+    assert len(slurm.submitted) == 1
+    meaning("Hepar")
+    assert slurm.submitted[-1] == ["predict-0of2", "predict-1of2"]
+
+
+def test_other_threads_change_what_a_part_needs_and_not_what_is_done(slurm, run, scans, out):
+    give(run, scans, out, threads=1)
+    assert work(out, "predict-0of2") == 0
+    give(run, scans, out, threads=3)
+    assert words(out) == {"predict-0of2": "done", "predict-1of2": "ready"}
+    assert {unit.needs.cores for unit in units_of(out)} == {3}
+
+
+def test_a_folder_of_a_stranger_is_looked_at_before_it_is_read_or_written(slurm, run, scans, out, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    out.path.mkdir()
+    out.work.symlink_to(elsewhere)
+    with pytest.raises(RunFolderError, match="work: is a link"):
+        give(run, scans, out)
+    assert list(elsewhere.iterdir()) == [] and not slurm.submitted
+
+
+def test_links_in_the_models_are_followed_only_for_who_does_the_part(slurm, scans, out, tmp_path, capsys):
+    run = make_models(tmp_path / "run")
+    run.weights("3d", 1).rename(tmp_path / "weights")
+    run.weights("3d", 1).symlink_to(tmp_path / "weights")
+    give(run, scans, out, follow_links=True)
+    assert work(out, "predict-0of2") == 2
+    assert "--follow-links if you made the link" in on_one_line(capsys.readouterr().err)
+    assert cli.status_of(["work", str(out.path), "predict-0of2", "--follow-links"]) == 0
+
+
+def test_a_list_that_would_not_be_read_again_is_refused(slurm, run, scans, out, monkeypatch):
+    monkeypatch.setattr("autoseg.work.prediction_request.why_too_large", lambda content: "has 9 values")
+    with pytest.raises(InputError, match="5 images are too many for one list, which has 9 values; predict them into"):
+        give(run, scans, out)
+    assert not out.path.exists()
 
 
 def test_an_image_that_cannot_be_predicted_leaves_the_others(slurm, run, scans, out, capsys):
@@ -315,6 +369,7 @@ def test_cancel(slurm, run, scans, out, capsys):
         ({"insecure": True}, "--insecure: is for --engine ray alone"),
         ({"fold": [7]}, "fold 7 is not trained"),
         ({"sequences": ["T9"]}, "--sequences T9"),
+        ({"evaluate": "none"}, "--evaluate none: is no folder"),
     ],
 )
 def test_options_are_checked_before_anything_is_written(slurm, run, scans, out, options, told):

@@ -145,7 +145,7 @@ def test_one_command_gives_all_cells_to_an_engine(slurm, asked, dataset, capsys)
 
 
 def test_a_study_with_other_options_is_refused_while_units_wait_and_the_same_one_works_beside(
-    calls, slurm, prepared, dataset
+    calls, slurm, prepared, dataset, monkeypatch
 ):
     slurm.waiting.append("train-T1.2d-fold_0")
     before = prepared.request.read_bytes()
@@ -163,6 +163,9 @@ def test_a_study_with_other_options_is_refused_while_units_wait_and_the_same_one
     asked = read_request(prepared)
     assert read_engine(prepared) == "local" and asked is not None and (asked.configurations, asked.at_once) == ((), 1)
     assert set(words(prepared).values()) == {"done"}
+    # where nothing changes, nobody is asked
+    monkeypatch.setattr("autoseg.work.at_work.units_at_work", lambda run: pytest.fail("asked who is at work"))
+    autoseg.study(dataset, prepared.path, **ASKED)
 
 
 def test_all_units_in_turn_are_a_study(calls, asked, dataset, tmp_path):

@@ -1,11 +1,13 @@
 """A part is done once each of its cases is predicted with what was asked for, whoever did it."""
 
+import os
+
 import pytest
 
 from autoseg.dataset.case import Case
 from autoseg.run_folder.predictions_folder import PredictionsFolder
 from autoseg.work.prediction_request import write_prediction_request
-from autoseg.work.prediction_units import predicted_by, predicted_cases
+from autoseg.work.prediction_units import evaluated_from, predicted_by, predicted_cases
 from autoseg.work.state import States
 from autoseg.work.units import follows_links, units_of
 from inference.lasting_marks import Lasting
@@ -59,6 +61,20 @@ def test_what_is_lost_or_of_other_models_is_not_done(folder):
     predict(folder, "ab", made_from="0" * 32)
     assert predicted_cases(folder, request()) == frozenset()
     predict(folder, "abcde")
-    assert len(predicted_cases(folder, request(cases=CASES[:1]))) == 5
+    assert predicted_cases(folder, request(cases=CASES[:1])) == {"a"}
     (folder.path / "measurements.csv").unlink()
     assert predicted_cases(folder, request()) == frozenset()
+
+
+def test_a_file_of_a_name_that_another_one_begins_is_not_that_of_the_other(folder):
+    of_both = request(cases=tuple(CASES[0].changed(name=name) for name in ("a", "a.b", "a.b.c")))
+    predict(folder, ["a", "a.b", "a.b.c"])
+    assert predicted_cases(folder, of_both) == {"a", "a.b", "a.b.c"}
+    (folder.path / "a.seg.nrrd").unlink()
+    (folder.path / "a.b.seg.nrrd").unlink()
+    assert predicted_cases(folder, of_both) == {"a.b.c"}
+
+
+def test_a_table_that_is_no_file_is_not_waited_for(folder):
+    os.mkfifo(folder.path / "measurements.csv")
+    assert evaluated_from(folder) is None

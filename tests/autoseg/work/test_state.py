@@ -115,7 +115,7 @@ def test_a_case_by_another_plan_is_not_prepared(run) -> None:
 
 def test_a_training_begins_without_a_look_at_the_cases_where_units_prepared_them(run, monkeypatch) -> None:
     began = []
-    monkeypatch.setattr(doing, "_do", lambda *arguments: began.append(arguments))
+    monkeypatch.setattr(doing, "_do", lambda *arguments, **_: began.append(arguments))
     for unit in units_of(run):
         if unit.kind == "prepare":
             with tried(run, unit.name):
