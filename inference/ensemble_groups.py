@@ -73,7 +73,7 @@ def load_group(
     planned = plan.configuration(name)
     refuse_other_plan_than_trained(run, plan, name)
     members = choose_members(run, name, folds)
-    _tell_members(name, members, console)
+    tell_members(name, members, console)
     if mirror and not planned.training.mirror:
         console.print(
             styled("yellow", "not mirrored", ": no axis was mirrored in training, so mirroring would mislead")
@@ -123,7 +123,8 @@ def members_of(case: Case, groups: Sequence[Group], plan: Plan) -> tuple[str, ..
     return tuple(member for group in seeing for member in group.members)
 
 
-def _tell_members(configuration: str, members: Sequence[Member], console: Console) -> None:
+def tell_members(configuration: str, members: Sequence[Member], console: Console) -> None:
+    """Print which folds of a configuration predict, and which of them were not trained to their end."""
     folds = ", ".join(str(member.fold) for member in members)
     console.print(f"Predicting with {configuration}, fold {folds}.")
     stopped = ", ".join(str(member.fold) for member in members if not member.finished)

@@ -26,10 +26,12 @@ class PartOfMany:
         made_from: digest of the models and options of all parts, by which what is predicted stays known.
         to_help: names the cases of parts that still run, in the order in which a part that is done predicts them too;
             none as long as a part waits for its turn.
+        waits: whether a part ends only once the cases are done that others are at.
     """
 
     made_from: str
     to_help: Callable[[], Sequence[str]]
+    waits: bool = True
 
 
 @dataclass(frozen=True)

@@ -236,7 +236,7 @@ def _predict_all(
         _publish(outputs, shared, now=True)
         others = [case for case, problem in zip(cases, problems, strict=True) if problem == TO_OTHERS]
         _forget_without_rows(outputs, models.plan, shared, others)
-        for behind in shared.left_behind(others, until_done=of.of_many is not None):
+        for behind in shared.left_behind(others, until_done=of.of_many is not None and of.of_many.waits):
             problems += _predict_each(models, outputs, behind, target_of, bar, following, shared)
             _publish(outputs, shared, now=True)
         if of_others := of.to_help(shared):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 from autoseg.commands.folder_with_units import refuse_unsafe_work
@@ -24,7 +24,8 @@ from autoseg.work.prediction_request import (
     AskedCase,
     PredictionOptions,
     PredictionRequest,
-    read_prediction_request,
+    differing_options,
+    read_former_request,
     require_room,
     write_prediction_request,
 )
@@ -60,7 +61,8 @@ def give_predictions(
     models = models_of(options)
     cases = list_cases(models, options, console)
     _refuse_impossible(models, cases, options, folder.path)
-    before = _read_former(folder)
+    before = read_former_request(folder)
+    models.tell_members(options, console)
     request = _request_of(models, cases, options, None if labels is None else _whole("--evaluate", str(labels)), before)
     require_room(request)
     again = _changed(folder, before, request)
@@ -106,14 +108,6 @@ def _request_of(
         parts=parts,
         needs=needs,
     )
-
-
-def _read_former(folder: PredictionsFolder) -> PredictionRequest | None:
-    try:
-        return read_prediction_request(folder) if folder.request.exists() else None
-    except RunFolderError:
-        # of another release, or damaged: no unit can follow it
-        return None
 
 
 def _changed(folder: PredictionsFolder, before: PredictionRequest | None, now: PredictionRequest) -> tuple[str, ...]:
@@ -178,9 +172,7 @@ def _differences(before: PredictionRequest, now: PredictionRequest) -> list[str]
     """What differs in two requests, by the names of the options."""
     parts = {"the images": "cases", "the models": "models", "--evaluate": "labels"}
     told = [name for name, field in parts.items() if getattr(before, field) != getattr(now, field)]
-    options = (field.name for field in fields(now.options) if field.name != "images")
-    differing = (name for name in options if getattr(before.options, name) != getattr(now.options, name))
-    return told + ["RUN" if name == "run" else f"--{name.replace('_', '-')}" for name in differing]
+    return told + differing_options(before.options, now.options)
 
 
 def _refuse_impossible(models: Models, cases: Sequence[Case], options: PredictionOptions, output: Path) -> None:

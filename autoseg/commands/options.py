@@ -296,7 +296,7 @@ MemberConfigurations = Annotated[
 ]
 MemberFolds = Annotated[
     Sequence[int] | int | None,
-    _several("--fold", "Predict with these folds only, as 0 1 [default: all finished].", "NUMBER"),
+    _several("--fold", "Predict with these folds only, as 0 1 [default: all finished, else all begun].", "NUMBER"),
     FOLD,
 ]
 Sequences = Annotated[

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from autoseg.commands.beside_units import beside_units
 from autoseg.commands.command import command
 from autoseg.commands.give_predictions import give_predictions
 from autoseg.commands.guards import folder_for_results
@@ -101,7 +102,8 @@ def predict(
             the files that were written.
         InputError, DatasetError: the inputs do not fit the models, or an option is malformed.
         PartialFailure: units of work failed, or some predictions could not be evaluated.
-        RunFolderError: nothing is trained yet.
+        RunFolderError: nothing is trained yet, or units of work wait or run that predict something else into the
+            folder.
     """
     if seg_type is not None and format != "dicom-seg":
         raise InputError("--seg-type: is for --format dicom-seg alone; give both, or neither")
@@ -146,10 +148,11 @@ def predict(
         return Predictions(results, ())
     models, console = models_of(options), open_console(stderr=True)
     cases = list_cases(models, options, console)
+    of_many = beside_units(PredictionsFolder(results), models, cases, options)
     failure: IncompletePrediction | None = None
     try:
         predictions = predict_listed(
-            models, cases, options, results, console, skip_existing=skip_existing, part=numbers
+            models, cases, options, results, console, skip_existing=skip_existing, part=numbers, of_many=of_many
         )
     except IncompletePrediction as some:
         # the others are compared first

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +13,18 @@ from rich.console import Console
 from autoseg.commands.guards import existing_run
 from autoseg.commands.what_predicts import WhatPredicts, say_what_predicts, what_predicts
 from autoseg.dataset.case import Case
-from autoseg.errors import InputError
+from autoseg.errors import InputError, RunFolderError
 from autoseg.plan.network_input import seen_sequences
 from autoseg.results import IncompletePrediction, Predictions, WrittenFile
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.predictions_folder import PredictionsFolder
 from autoseg.terminal import styled
+from autoseg.work.at_work import is_at_work
 from autoseg.work.prediction_request import PredictionOptions, models_now
 
 if TYPE_CHECKING:
     # imports torch
+    from inference.ensemble import Member
     from inference.part_of_many import PartOfMany
     from inference.writers import OutputFormat
 
@@ -47,23 +50,54 @@ class Models:
             RunFolderError: a fold is not trained.
             InputError: the table of codes is malformed.
         """
-        from inference.ensemble import choose_members
         from inference.writers import segments_for
 
-        chosen = [choose_members(self.folder, name, options.fold) for name in self.what.configurations]
-        members = [(one.configuration, one.fold) for of_one in chosen for one in of_one]
+        members = [(one.configuration, one.fold) for of_one in self._members(options).values() for one in of_one]
         return models_now(self.folder, members, repr(segments_for(output_format_of(options), self.what.plan)))
+
+    def tell_members(self, options: PredictionOptions, console: Console) -> None:
+        """Print which folds predict, and which of them were not trained to their end.
+
+        Raises:
+            RunFolderError: a fold is not trained.
+        """
+        from inference.ensemble_groups import tell_members
+
+        for name, members in self._members(options).items():
+            tell_members(name, members, console)
+
+    def _members(self, options: PredictionOptions) -> dict[str, tuple[Member, ...]]:
+        """The folds that predict, by the name of their configuration."""
+        from inference.ensemble import choose_members
+
+        return {name: choose_members(self.folder, name, options.fold) for name in self.what.configurations}
 
 
 def models_of(options: PredictionOptions) -> Models:
     """Find the models that predict.
 
     Raises:
-        RunFolderError: the folder is no RUN folder.
+        RunFolderError: the folder is no RUN folder, or no fold is trained yet of a run that is at work.
         PlanError: a configuration is not in the plan.
     """
     folder = existing_run(options.run, follow_links=options.follow_links)
-    return Models(folder, what_predicts(folder, options.config, post_processing=options.post_processing))
+    models = Models(folder, what_predicts(folder, options.config, post_processing=options.post_processing))
+    for name in models.what.configurations:
+        _refuse_in_training(folder, name)
+    return models
+
+
+def _refuse_in_training(folder: RunFolder, name: str) -> None:
+    """Refuse a configuration without a trained fold while units of its run wait or run.
+
+    Nobody is told to train it then: another training would run beside them.
+    """
+    has_weights = any(folder.weights(name, fold).exists() for fold, _ in folder.folds(name))
+    if not has_weights and is_at_work(folder):
+        raise RunFolderError(
+            f"{folder.models(name)}: no fold of {name} is trained yet, and units of the run wait or run; see "
+            f"`autoseg status {shlex.quote(str(folder.path))}`"
+        )
 
 
 def list_cases(models: Models, options: PredictionOptions, console: Console) -> tuple[Case, ...]:

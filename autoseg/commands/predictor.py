@@ -45,7 +45,7 @@ class Predictor:
     Args:
         run (Path | str): A RUN folder, or a copy of its models.
         config (Sequence[str] | str | None): Predict with these configurations together [default: as selected, else 3d].
-        fold (Sequence[int] | int | None): Predict with these folds alone [default: all finished ones].
+        fold (Sequence[int] | int | None): Predict with these folds alone [default: all finished, else all begun].
         device (str): `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         mirror (bool | None): Average over mirrored images too [default: as planned].
         post_processing (bool): Apply the post-processing that was selected.

@@ -64,7 +64,7 @@ def units_at_work(run: WorkFolder) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*held, *running]))
 
 
-def is_at_work(run: RunFolder) -> bool:
+def is_at_work(run: WorkFolder) -> bool:
     """Whether units wait or run, or may do so in a queue that cannot be asked on this machine."""
     try:
         return bool(units_at_work(run))

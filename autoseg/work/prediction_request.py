@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -164,12 +164,23 @@ class PredictionRequest(FileModel):
     @property
     def made_from(self) -> str:
         """Digest of what decides every prediction beside its image: models and options, whatever the device."""
-        deciding = replace(self.options, images=(), device="auto", threads=None, follow_links=False)
-        return _digest([repr(deciding).encode(), self.models.encode()])
+        return _digest([repr(deciding(self.options)).encode(), self.models.encode()])
 
     def names_of(self, part: int) -> tuple[str, ...]:
         """Names of the cases of a part, whose number counts from 0."""
         return tuple(case.name for case in self.cases[part :: self.parts])
+
+
+def deciding(options: PredictionOptions) -> PredictionOptions:
+    """The options that decide every prediction beside its image; the others have their defaults."""
+    return replace(options, images=(), device="auto", threads=None, follow_links=False)
+
+
+def differing_options(before: PredictionOptions, now: PredictionOptions) -> list[str]:
+    """Names of the options that differ, as they are given on the command line, but for the images."""
+    options = (field.name for field in fields(now) if field.name != "images")
+    differing = (name for name in options if getattr(before, name) != getattr(now, name))
+    return ["RUN" if name == "run" else f"--{name.replace('_', '-')}" for name in differing]
 
 
 def write_prediction_request(folder: PredictionsFolder, request: PredictionRequest) -> None:
@@ -204,6 +215,15 @@ def read_prediction_request(folder: PredictionsFolder) -> PredictionRequest:
     if found is None:
         raise RunFolderError(f"{folder.request}: does not exist; `autoseg predict` with --engine makes it")
     return found
+
+
+def read_former_request(folder: PredictionsFolder) -> PredictionRequest | None:
+    """Read `work/predictions.json`; None where there is none that units can follow."""
+    try:
+        return read_prediction_request(folder) if folder.request.exists() else None
+    except RunFolderError:
+        # of another release, or damaged: no unit can follow it
+        return None
 
 
 def models_now(run: RunFolder, members: Sequence[tuple[str, int]], segments: str = "") -> str:
