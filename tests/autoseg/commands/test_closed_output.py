@@ -1,0 +1,53 @@
+"""A command whose output nobody reads any more ends quietly."""
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cyclopts import App
+
+from autoseg.commands.exit_status import run_command
+
+ROOT = Path(__file__).parents[3]
+
+COMMAND = """
+import sys
+from cyclopts import App
+from autoseg.commands.exit_status import run_command
+from autoseg.terminal import open_console
+
+def work():
+    for number in range({lines}):
+        {printed}
+
+app = App()
+app.command(work)
+sys.exit(run_command(app, ["work"]))
+"""
+
+
+@pytest.mark.parametrize("lines", [1, 50_000])
+@pytest.mark.parametrize("printed", ["print(number)", "open_console().print(str(number)) if number < 9 else None"])
+def test_a_closed_pipe_ends_a_command_quietly(printed: str, lines: int) -> None:
+    reader, writer = os.pipe()
+    # as where `head` has what it wants
+    os.close(reader)
+    code = [sys.executable, "-c", COMMAND.format(printed=printed, lines=lines)]
+    try:
+        ended = subprocess.run(code, stdout=writer, stderr=subprocess.PIPE, encoding="utf-8", cwd=ROOT, timeout=300)
+    finally:
+        os.close(writer)
+    assert (ended.returncode, ended.stderr) == (141, "")
+
+
+def test_a_pipe_between_processes_that_breaks_is_told(capfd: pytest.CaptureFixture[str]) -> None:
+    def work() -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    app = App()
+    app.command(work)
+    assert run_command(app, ["work"]) == 2
+    assert "Broken pipe" in capfd.readouterr().err
