@@ -23,6 +23,14 @@ def print_all() -> None:
         sys.stdout.flush()
 
 
+def is_of_closed_output(error: BaseException) -> bool:
+    """Whether an error says that nobody reads any more what is printed; pipes between processes break too."""
+    if isinstance(error, SystemExit):
+        # of the console that prints the help: rich ends the program itself
+        return isinstance(error.__context__, BrokenPipeError)
+    return isinstance(error, BrokenPipeError) and bool(closed_outputs())
+
+
 def closed_outputs() -> tuple[int, ...]:
     """Descriptors of standard output and error that are pipes whose reader has ended; empty where this is not known."""
     if not hasattr(select, "poll"):

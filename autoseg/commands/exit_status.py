@@ -17,7 +17,13 @@ from pathlib import Path
 from cyclopts import App, CycloptsError, MissingArgumentError, UnusedCliTokensError
 from rich.console import Console
 
-from autoseg.commands.closed_output import OUTPUT_CLOSED, closed_outputs, leave_unprinted, print_all
+from autoseg.commands.closed_output import (
+    OUTPUT_CLOSED,
+    closed_outputs,
+    is_of_closed_output,
+    leave_unprinted,
+    print_all,
+)
 from autoseg.early_stop import STOPPED
 from autoseg.errors import AutosegError, DatasetError, InputError, PartialFailure
 from autoseg.machine.processes import no_more_processes
@@ -48,9 +54,9 @@ def run_command(app: App, arguments: Sequence[str] | None) -> int:
 
             text: str | None = stopped_message(app, arguments)
             status = 128 + (error.number if isinstance(error, StopAsked) else signal.SIGINT)
-        elif isinstance(error, BrokenPipeError) and (closed := closed_outputs()):
+        elif error is not None and is_of_closed_output(error):
             # whoever read it has enough, as `head`; nothing went wrong
-            leave_unprinted(closed)
+            leave_unprinted(closed_outputs())
             text, status = None, OUTPUT_CLOSED
         elif error is not None:
             text, status = _text_and_status(error, arguments)

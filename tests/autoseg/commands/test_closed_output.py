@@ -23,19 +23,26 @@ def work():
     for number in range({lines}):
         {printed}
 
-app = App()
+app = App(help_format="plaintext")
 app.command(work)
-sys.exit(run_command(app, ["work"]))
+sys.exit(run_command(app, [{asked!r}]))
 """
 
 
-@pytest.mark.parametrize("lines", [1, 50_000])
-@pytest.mark.parametrize("printed", ["print(number)", "open_console().print(str(number)) if number < 9 else None"])
-def test_a_closed_pipe_ends_a_command_quietly(printed: str, lines: int) -> None:
+@pytest.mark.parametrize(
+    ("asked", "lines", "printed"),
+    [
+        ("work", 1, "print(number)"),
+        ("work", 50_000, "print(number)"),
+        ("work", 2, "open_console().print(str(number))"),
+        ("--help", 0, "pass"),
+    ],
+)
+def test_a_closed_pipe_ends_a_command_quietly(asked: str, lines: int, printed: str) -> None:
     reader, writer = os.pipe()
     # as where `head` has what it wants
     os.close(reader)
-    code = [sys.executable, "-c", COMMAND.format(printed=printed, lines=lines)]
+    code = [sys.executable, "-c", COMMAND.format(asked=asked, printed=printed, lines=lines)]
     try:
         ended = subprocess.run(code, stdout=writer, stderr=subprocess.PIPE, encoding="utf-8", cwd=ROOT, timeout=300)
     finally:
