@@ -24,15 +24,16 @@ class DatasetError(AutosegError):
 
     Args:
         problems: one sentence for each problem, which names the case or file; they are shown as a list.
+        advice: what the user can do about all of them, which follows the list; empty = each problem says it.
     """
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(self.problems))
+    def __init__(self, problems: Sequence[str], advice: str = "") -> None:
+        self.problems, self.advice = tuple(problems), advice
+        super().__init__("\n".join([*self.problems, *([advice] if advice else [])]))
 
-    def __reduce__(self) -> tuple[type[DatasetError], tuple[tuple[str, ...]]]:
+    def __reduce__(self) -> tuple[type[DatasetError], tuple[tuple[str, ...], str]]:
         # an error from a worker is pickled; it must be rebuilt from the problems, not from the joined message
-        return type(self), (self.problems,)
+        return type(self), (self.problems, self.advice)
 
 
 class ImageError(AutosegError):

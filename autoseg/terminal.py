@@ -66,6 +66,10 @@ class PlainConsole(Console):
     def file(self, stream: IO[str]) -> None:
         Console.file.fset(self, stream)  # type: ignore[attr-defined]
 
+    def on_broken_pipe(self) -> None:
+        """Raise `BrokenPipeError` on, where rich ends the whole program with status 1."""
+        raise
+
     def render_str(self, text: str, **options: Any) -> Text:
         """Turn a text, or a cell of a table, into what is printed."""
         return super().render_str(visible(text), **options)

@@ -11,7 +11,7 @@ from rich.console import Console
 from autoseg.dataset.case import Dataset
 from autoseg.dataset.disk_space import is_small
 from autoseg.dataset.fingerprint import read_fingerprint
-from autoseg.dataset.record import DatasetRecord, file_record
+from autoseg.dataset.record import DatasetRecord, are_as, record_of
 from autoseg.errors import DatasetError
 from autoseg.image.geometry import STRAIGHT, Geometry
 from autoseg.plan.plan import Plan
@@ -56,7 +56,7 @@ def preprocess_part(
         WorkerDied: a case could not be processed, probably because memory was short.
     """
     console = console or open_console(stderr=True)
-    _refuse_changed(dataset, record)
+    _refuse_changed(dataset, record, workers)
     tasks = tasks_of(dataset, plan, configuration, run, record)
     begin = part * len(tasks) // parts
     left = [task for task in [*tasks[begin:], *tasks[:begin]] if not task.is_done(console)]
@@ -84,28 +84,27 @@ def _measured_grids(run: RunFolder) -> dict[str, Geometry]:
     }
 
 
-def _refuse_changed(dataset: Dataset, record: DatasetRecord) -> None:
-    """Refuse files that have another size or time than when the plan was made: each part would see them otherwise."""
-    known, now_there = {case.name: case.files for case in record.cases}, {case.name for case in dataset.cases}
-    problems = [f"{name}: is gone since the plan was made" for name in known if name not in now_there]
-    for case in dataset.cases:
+def _refuse_changed(dataset: Dataset, record: DatasetRecord, workers: int) -> None:
+    """Refuse files of other content than when the plan was made: each part would see them otherwise.
+
+    What has the size and time that it had is not read.
+    """
+    known, now = (
+        {case.name: case for case in record.cases},
+        record_of(dataset, record, trust_times=True, workers=workers),
+    )
+    there = {case.name for case in now.cases}
+    problems = [f"{name}: is gone since the plan was made" for name in known if name not in there]
+    for case, source in zip(dataset.cases, now.cases, strict=True):
         if case.name not in known:
             problems.append(f"{case.name}: is new since the plan was made")
             continue
-        files = (*case.images, case.label)
-        if len(files) != len(known[case.name]):
+        before = known[case.name].files
+        if len(before) != len(source.files):
             problems.append(f"{case.name}: has {len(case.images)} sequences, and others when the plan was made")
             continue
-        for path, before in zip(files, known[case.name], strict=True):
-            now = None if path is None else file_record(path, dataset.folder)
-            if (now is None) != (before is None) or (
-                now is not None and before is not None and (now.size, now.modified) != (before.size, before.modified)
-            ):
+        for path, then, file in zip((*case.images, case.label), before, source.files, strict=True):
+            if not are_as([then], [file]):
                 problems.append(f"{case.name}: {path} has changed since the plan was made")
     if problems:
-        raise DatasetError(
-            [
-                *problems,
-                "`autoseg run` with the same options reads the data set again, as `autoseg plan-and-preprocess` does",
-            ]
-        )
+        raise DatasetError(problems, "Give the same `autoseg run` or `autoseg study` again: it reads the data set anew")

@@ -1,7 +1,7 @@
 """Turns errors that a user can cause into one message on standard error and an exit status, without a traceback.
 
 The exit status is 2 for an error that the user has to correct, 1 if some inputs failed, 130 for Ctrl-C, 143 for
-SIGTERM and 129 for a closed terminal (SIGHUP).
+SIGTERM, 129 for a closed terminal (SIGHUP) and 141 where whoever reads what is printed has ended, as `head` does.
 """
 
 from __future__ import annotations
@@ -17,6 +17,13 @@ from pathlib import Path
 from cyclopts import App, CycloptsError, MissingArgumentError, UnusedCliTokensError
 from rich.console import Console
 
+from autoseg.commands.closed_output import (
+    OUTPUT_CLOSED,
+    closed_outputs,
+    is_of_closed_output,
+    leave_unprinted,
+    print_all,
+)
 from autoseg.early_stop import STOPPED
 from autoseg.errors import AutosegError, DatasetError, InputError, PartialFailure
 from autoseg.machine.processes import no_more_processes
@@ -47,6 +54,10 @@ def run_command(app: App, arguments: Sequence[str] | None) -> int:
 
             text: str | None = stopped_message(app, arguments)
             status = 128 + (error.number if isinstance(error, StopAsked) else signal.SIGINT)
+        elif error is not None and is_of_closed_output(error):
+            # whoever read it has enough, as `head`; nothing went wrong
+            leave_unprinted(closed_outputs())
+            text, status = None, OUTPUT_CLOSED
         elif error is not None:
             text, status = _text_and_status(error, arguments)
         else:
@@ -63,6 +74,7 @@ def _error_of(app: App, arguments: Sequence[str] | None, answer: StopAnswer) -> 
         answer.is_at_work = True
         with stop_stays_a_stop():
             app(arguments, exit_on_error=False, print_error=False, result_action="return_none")
+            print_all()
     except BaseException as error:
         # from here on a stop must raise nothing, so that no function is called before: Python answers signals at calls
         answer.is_at_work = False
@@ -146,7 +158,8 @@ def _message(error: AutosegError) -> str:
         return str(error)
     count = len(error.problems)
     heading = "1 problem in the data set:" if count == 1 else f"{count} problems in the data set:"
-    return "\n".join([heading, *(f"  {problem}" for problem in error.problems)])
+    advice = [error.advice] if error.advice else []
+    return "\n".join([heading, *(f"  {problem}" for problem in error.problems), *advice])
 
 
 def _say(console: Console, text: str) -> None:

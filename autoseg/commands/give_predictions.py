@@ -18,7 +18,16 @@ from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.predictions_folder import PredictionsFolder
 from autoseg.terminal import open_console
 from autoseg.work.at_work import refuse_if_at_work
-from autoseg.work.engine import Asked, Name, check_engine, give_units, read_engine, scripts_of_units
+from autoseg.work.engine import (
+    Asked,
+    Name,
+    check_engine,
+    give_units,
+    giving,
+    read_engine,
+    require_at_hand,
+    scripts_of_units,
+)
 from autoseg.work.prediction_needs import needs_of_a_part
 from autoseg.work.prediction_request import (
     AskedCase,
@@ -49,9 +58,6 @@ def give_predictions(
         InputError: the engine is not at hand, an option is malformed, or the images do not fit the models.
         RunFolderError: the folder is a RUN folder, nothing is trained yet, or units of an earlier request wait or run.
     """
-    # imports libraries that read images
-    from inference.lasting_marks import forget
-
     run = RunFolder(folder.path)
     if run.plan.exists() or run.request.exists():
         raise RunFolderError(f"{folder.path}: is a RUN folder; give another folder for the predictions")
@@ -61,26 +67,48 @@ def give_predictions(
     models = models_of(options)
     cases = list_cases(models, options, console)
     _refuse_impossible(models, cases, options, folder.path)
+    reference = None if labels is None else _whole("--evaluate", str(labels))
     before = read_former_request(folder)
     models.tell_members(options, console)
-    request = _request_of(models, cases, options, None if labels is None else _whole("--evaluate", str(labels)), before)
+    request = _request_of(models, cases, options, reference, before)
     require_room(request)
-    again = _changed(folder, before, request)
     if asked.dry_run:
-        _print_scripts(folder, asked, before, request, again)
+        _print_scripts(folder, asked, before, request, _changed(folder, before, request))
         return
+    with giving(folder, asked):
+        # another process may have written its own since
+        if (now := read_former_request(folder)) != before:
+            before, request = now, _request_of(models, cases, options, reference, now)
+        _hand_over(folder, before, request, asked)
+
+
+def _hand_over(
+    folder: PredictionsFolder,
+    before: PredictionRequest | None,
+    request: PredictionRequest,
+    asked: Asked,
+) -> None:
+    """Write down what was asked for, and give the units to the engine; no other process does so here meanwhile."""
+    # imports libraries that read images
+    from inference.lasting_marks import forget
+
+    console, count = open_console(stderr=True), len(request.cases)
     _refuse_other_request(folder, before, request, asked.engine)
     if before != request:
-        forget(folder.path, again)
+        forget(folder.path, _changed(folder, before, request))
         write_prediction_request(folder, request)
+    left = units_left(folder)
+    if left:
+        # one that is not at hand is not written down: it was given nothing, and nobody could ask it that here
+        require_at_hand(folder, asked.engine)
     place = shlex.quote(str(folder.path))
     console.print(
-        f"What was asked for is in {folder.request}: {len(cases):,} {'image' if len(cases) == 1 else 'images'}, in "
+        f"What was asked for is in {folder.request}: {count:,} {'image' if count == 1 else 'images'}, in "
         f"{request.parts:,} {'part' if request.parts == 1 else 'parts'}; `autoseg status {place}` shows the units of "
         "work",
         soft_wrap=True,
     )
-    if units_left(folder):
+    if left:
         give_units(folder, asked)
     else:
         console.print(NOTHING_LEFT)

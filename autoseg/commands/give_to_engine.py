@@ -27,7 +27,7 @@ from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
 from autoseg.terminal import open_console
 from autoseg.work.at_work import refuse_if_at_work, refuse_other_request
-from autoseg.work.engine import Asked, check_engine, give_units, scripts_of_units
+from autoseg.work.engine import Asked, check_engine, give_units, giving, require_at_hand, scripts_of_units
 from autoseg.work.request import Request, write_request
 from autoseg.work.state import units_left
 from autoseg.work.study_scope import AskedGrid
@@ -114,6 +114,12 @@ def give_to_engine(run: RunFolder, request: Request, asked: Asked) -> None:
     if asked.dry_run:
         _print_scripts(run, whole, asked, dataset_changed=bool(changed))
         return
+    with giving(run, asked):
+        _hand_over(run, whole, asked, changed=bool(changed))
+
+
+def _hand_over(run: RunFolder, whole: Request, asked: Asked, *, changed: bool) -> None:
+    """Write down what was asked for, and give the units to the engine; no other process does so here meanwhile."""
     refuse_other_request(run, whole, asked.engine)
     if not changed:
         run.dataset_changed.unlink(missing_ok=True)
@@ -122,11 +128,15 @@ def give_to_engine(run: RunFolder, request: Request, asked: Asked) -> None:
         write_text(run.dataset_changed, "")
     # the units follow from what is written down
     write_request(run, whole)
+    left, console = units_left(run), open_console(stderr=True)
+    if left:
+        # one that is not at hand is not written down: it was given nothing, and nobody could ask it that here
+        require_at_hand(run, asked.engine)
     place = shlex.quote(str(run.path))
     console.print(
         f"What was asked for is in {run.request}; `autoseg status {place}` shows the units of work", soft_wrap=True
     )
-    if units_left(run):
+    if left:
         give_units(run, asked)
     else:
         console.print(NOTHING_LEFT)

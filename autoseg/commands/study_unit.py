@@ -39,11 +39,7 @@ def write_study_so_far(run: RunFolder, request: Request, states: States) -> tupl
     found = {unit: states.of(unit) for unit in units if unit.kind in ("prepare", "train")}
     missing = {unit: state for unit, state in found.items() if unit.kind == "train" and state.word != "done"}
     failed = {unit.name: state for unit, state in found.items() if state.word == "failed"}
-    reasons: dict[str, list[str]] = {}
-    for unit, state in missing.items():
-        cell, fold = trained_in(unit)
-        reasons.setdefault(cell, []).append(f"fold {fold}: {_why_missing(unit, state, failed)}")
-    failures = {cell: "; ".join(told) for cell, told in reasons.items()}
+    failures = _why_missing(missing, failed)
     with timed(run, Stage("study report"), shared=True):
         from inference.study.write import write_study
 
@@ -60,18 +56,37 @@ def write_study_so_far(run: RunFolder, request: Request, states: States) -> tupl
     )
 
 
-def _why_missing(unit: Unit, state: State, failed: Mapping[str, State]) -> str:
-    """Say why the training of a fold is not finished, and where it printed what."""
-    if before := next((name for name in unit.waits_for if name in failed), None):
-        return f"not begun, since {before} failed: {_on_one_line(failed[before])}"
-    if state.word == "failed":
-        return _on_one_line(state)
-    return "stopped before its end" if state.tries else "not begun"
+def _why_missing(missing: Mapping[Unit, State], failed: Mapping[str, State]) -> dict[str, str]:
+    """Say of each cell why which folds are not finished; what a unit before them said is told with the first cell.
+
+    Args:
+        missing: trainings that are not finished.
+        failed: units that failed, by name.
+    """
+    folds: dict[str, dict[str, list[int]]] = {}
+    told_by: dict[str, str] = {}
+    for unit, state in missing.items():
+        cell, fold = trained_in(unit)
+        why = "stopped before its end" if state.tries else "not begun"
+        if before := next((name for name in unit.waits_for if name in failed), None):
+            is_first = told_by.setdefault(before, cell) == cell
+            why = f"not begun, since {before} failed" + (f": {_on_one_line(failed[before])}" if is_first else "")
+        elif state.word == "failed":
+            why = _on_one_line(state)
+        folds.setdefault(cell, {}).setdefault(why, []).append(fold)
+    return {cell: "; ".join(f"{_folds(of)}: {why}" for why, of in reasons.items()) for cell, reasons in folds.items()}
+
+
+def _folds(numbers: Sequence[int]) -> str:
+    return f"{'fold' if len(numbers) == 1 else 'folds'} {', '.join(map(str, numbers))}"
 
 
 def _on_one_line(state: State) -> str:
+    """The first line of what a unit said, how many more there are, and where it printed all of them."""
+    first, *others = [" ".join(line.split()) for line in state.why.splitlines() if line.strip()] or [""]
+    more = f", and {len(others)} more {'line' if len(others) == 1 else 'lines'}" if others else ""
     printed = "" if state.log is None else f" (what it printed: {state.log})"
-    return " ".join(state.why.split()) + printed
+    return first + more + printed
 
 
 def seconds_of_results(run: RunFolder, cells: Sequence[str], threads: int | None) -> float | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic import ConfigDict
 
 from autoseg.errors import InputError
 from autoseg.files import FileModel, read_model, write_text
+from autoseg.run_folder.lock import locked
 from autoseg.run_folder.predictions_folder import WorkFolder
 from autoseg.work.state import State, units_left
 from autoseg.work.unit import Unit
@@ -132,16 +134,37 @@ def check_engine(run: WorkFolder, asked: Asked) -> None:
     _engine(asked.engine).options_of(run, asked)
 
 
-def give_units(run: WorkFolder, asked: Asked) -> None:
-    """Give every unit that is not done to an engine other than the local one.
+def require_at_hand(run: WorkFolder, engine: Name) -> None:
+    """Ask an engine for what it holds of a run, to see whether it answers here.
 
     Raises:
-        InputError: the engine is not at hand, or takes no unit.
+        InputError: it does not, so that nothing is sent.
+    """
+    try:
+        _engine(engine).in_queue(run, {})
+    except InputError as error:
+        raise InputError(f"{error}\nNothing was sent; once this is mended, give the command again") from None
+
+
+@contextmanager
+def giving(run: WorkFolder, asked: Asked) -> Iterator[None]:
+    """Keep other processes from writing down what they ask for, and giving it to an engine, while the block does so.
+
+    Raises:
+        LockedByAnother: another process does so here now; nothing of this one is written or sent.
+    """
+    with locked(run.request, f"giving units of work to {asked.engine}"):
+        yield
+
+
+def give_units(run: WorkFolder, asked: Asked) -> None:
+    """Give every unit that is not done to an engine other than the local one, which is at hand.
+
+    Raises:
+        InputError: the engine takes no unit.
     """
     module = _engine(asked.engine)
     units, options = units_left(run), module.options_of(run, asked)
-    # one that is not at hand is not written down: it was given nothing, and nobody could ask it that here
-    module.in_queue(run, {})
     write_engine(run, asked.engine)
     module.submit(run, units, options)
 

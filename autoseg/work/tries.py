@@ -144,7 +144,7 @@ def end_try(run: WorkFolder, unit: str, begun: Begun, status: int, message: str 
         status: exit status.
         message: what is told of a try that did not end well.
     """
-    ended = begun.as_begun.changed(ended=_now(), exit=status, message=_as_text(message[:LONGEST_MESSAGE]))
+    ended = begun.as_begun.changed(ended=_now(), exit=status, message=_as_text(_cut(message)))
     with suppress(OSError, RunFolderError):
         made_from = (begun.made_from or made_from_now(run, unit)) if status == 0 else None
         _write(run, unit, ended, begun.as_begun, made_from=made_from)
@@ -179,6 +179,14 @@ def made_from_now(run: WorkFolder, unit: str) -> str | None:
         except OSError:
             return None
     return digest.hexdigest()
+
+
+def _cut(message: str) -> str:
+    """A message of at most `LONGEST_MESSAGE` characters and a sign that more followed; no word is cut in two."""
+    if len(message) <= LONGEST_MESSAGE:
+        return message
+    whole = message[: LONGEST_MESSAGE + 1].rsplit(maxsplit=1)
+    return f"{whole[0] if len(whole) == 2 else message[:LONGEST_MESSAGE]} …"
 
 
 def _as_text(text: str) -> str:

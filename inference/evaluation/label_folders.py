@@ -22,6 +22,7 @@ from autoseg.image.labels import Labels
 from autoseg.image.walk import LeftOut, told_by_reason
 from autoseg.machine.map_cases import map_cases
 from autoseg.names import listed, nfc
+from autoseg.run_folder.predictions_folder import PredictionsFolder
 from inference.compare import Pair, workers_for
 
 _SAY_CLASSES = "give a RUN folder (--run) or a dataset.json beside the references that names the classes to compare"
@@ -96,13 +97,15 @@ def list_labels(folder: Path) -> LabelFolder:
         raise InputError(f"{folder}: is not a folder")
     files: dict[str, Path] = {}
     left_out: list[LeftOut] = []
-    there = entries(folder)
+    there, own = entries(folder), _own_folders(folder)
     names = {file.name for file in there}
     for file in there:
         if file.name.endswith(_REPORT) and f"{file.name.removesuffix(_REPORT)}.dcm" in names:
             # autoseg writes it beside its DICOM SEG
             continue
         ending = split_ending(file)[1]
+        if file in own:
+            continue
         if why := _why_passed_over(file, ending):
             left_out.append(LeftOut(file, why))
         elif ending:
@@ -112,6 +115,12 @@ def list_labels(folder: Path) -> LabelFolder:
             files[name] = file
     told = told_by_reason(folder, left_out)
     return LabelFolder(files, tuple(f"{folder}: not compared: {sentence}" for sentence in told))
+
+
+def _own_folders(folder: Path) -> tuple[Path, ...]:
+    """Folders that autoseg itself makes in a folder of predictions of many machines."""
+    predictions = PredictionsFolder(folder)
+    return (predictions.work, predictions.evaluation) if predictions.request.exists() else ()
 
 
 def _case_of(file: Path) -> str:

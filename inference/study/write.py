@@ -49,7 +49,9 @@ def write_study(
     collected = collect(run, plan, cells, workers=workers, threads=threads)
     problems = [f"{name}: {why}" for name, why in failures.items()]
     if not any(of_cell.rows for of_cell in collected):
-        lines = "\n".join([*problems, *(p for of_cell in collected for p in of_cell.problems)])
+        # what else is wrong with a cell whose training failed follows from that
+        others = (p for of_cell in collected if of_cell.cell.name not in failures for p in of_cell.problems)
+        lines = "\n".join([*problems, *others])
         raise RunFolderError(f"{run.path}: no cell has predicted a case, so there is nothing to compare\n{lines}")
     record = read_record(run) if run.dataset.exists() else None
     synthetic = is_synthetic(record.synthetic if record else None, plan.dataset)

@@ -155,13 +155,30 @@ def test_files_that_changed_since_the_plan_was_made_are_refused(dataset, plan, r
     record = record_of(dataset, workers=1)
     first = dataset.cases[0].images[0]
     facts = first.stat()
-    os.utime(first, ns=(facts.st_atime_ns, facts.st_mtime_ns + 10**9))
+    content = first.read_bytes()
+    # of the same size
+    first.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     try:
-        with pytest.raises(DatasetError, match=r"ball_0: .*ball_0_0000.* has changed since the plan was made"):
+        with pytest.raises(DatasetError, match=r"ball_0: .*ball_0_0000.* has changed since the plan") as refused:
             preprocess_part(dataset, plan, "3d", run, part=0, parts=1, workers=1, record=record)
     finally:
+        first.write_bytes(content)
         os.utime(first, ns=(facts.st_atime_ns, facts.st_mtime_ns))
     assert not run.preprocessed("3d").exists()
+    # the advice is no problem of the data set
+    assert len(refused.value.problems) == 1 and "same `autoseg run` or `autoseg study`" in refused.value.advice
+
+
+def test_a_label_that_was_only_touched_is_no_change(dataset, plan, run, made):
+    record = record_of(dataset, workers=1)
+    label = dataset.cases[0].label
+    facts = label.stat()
+    os.utime(label, ns=(facts.st_atime_ns, facts.st_mtime_ns + 10**9))
+    try:
+        preprocess_part(dataset, plan, "3d", run, part=0, parts=1, workers=1, record=record)
+    finally:
+        os.utime(label, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert len(made) == 4
 
 
 def test_a_case_that_is_gone_since_the_plan_was_made_is_told(dataset, plan, run):

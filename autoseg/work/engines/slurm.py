@@ -16,7 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from autoseg.errors import AutosegError
+from autoseg.errors import AutosegError, InputError
+from autoseg.names import listed
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.predictions_folder import WorkFolder
 from autoseg.terminal import open_console
@@ -60,10 +61,14 @@ def submit(run: WorkFolder, units: Sequence[Unit], options: SlurmOptions) -> Non
     Raises:
         InputError: Slurm is not at hand, or does not take a job; those that were sent before it stay in the queue.
     """
-    console = open_console()
+    console, jobs_sent = open_console(), list[str]()
 
     def send(job: Job, script: str, after: Sequence[str], after_end_of: Sequence[str]) -> str:
-        sent = slurm_commands.send(script, after, after_end_of)
+        try:
+            sent = slurm_commands.send(script, after, after_end_of)
+        except InputError as error:
+            raise InputError(f"{error}\n{_what_was_sent(jobs_sent, options)}") from None
+        jobs_sent.append(sent)
         console.print(f"job {sent}: {_told(job.unit_names)}", soft_wrap=True, highlight=False)
         return sent
 
@@ -74,6 +79,15 @@ def submit(run: WorkFolder, units: Sequence[Unit], options: SlurmOptions) -> Non
         console.print(f"in the queue already: {_told(waiting)}", soft_wrap=True, highlight=False)
     options = replace(options, follow_links=follows_links(run))
     _send_all(run, units, options, {name: job.id for name, job in queue.items()}, send)
+
+
+def _what_was_sent(jobs: Sequence[str], options: SlurmOptions) -> str:
+    """What is told after a job that Slurm does not take: what of it the user gave, what was sent, and what to do."""
+    given = ", ".join(f"{key}={value}" if value else key for key, value in options.passed_on.items())
+    of_user = f"By --slurm-option came {given}. " if given else ""
+    if not jobs:
+        return f"{of_user}Nothing was sent; once this is mended, give the command again"
+    return f"{of_user}Sent before it, and still in the queue: {listed(jobs)}; the command again sends the rest"
 
 
 def scripts_of(
@@ -153,14 +167,14 @@ def held(run: WorkFolder) -> tuple[str, ...]:
 
 
 def cancel(run: WorkFolder) -> tuple[str, ...]:
-    """Cancel every job of a RUN; work that runs saves its state.
+    """Cancel every job of a RUN, also several of one unit; work that runs saves its state.
 
     Returns:
         Names of the units that were in the queue.
     """
-    queue = slurm_commands.queued(run)
-    slurm_commands.cancel(job.id for job in queue.values())
-    return tuple(sorted(queue))
+    queue = slurm_commands.every_queued(run)
+    slurm_commands.cancel(job.id for _, job in queue)
+    return tuple(sorted({name for name, _ in queue}))
 
 
 def _settled_queue(run: WorkFolder) -> dict[str, QueuedJob]:

@@ -67,24 +67,33 @@ def dependency(after: Sequence[str], after_end_of: Sequence[str] = ()) -> str:
 
 
 def queued(run: WorkFolder) -> dict[str, QueuedJob]:
+    """Ask Slurm for the job of each unit of a RUN that waits or runs; arguments and errors as in `every_queued`.
+
+    Returns:
+        A job by the name of its unit; of several of one unit the last.
+    """
+    return dict(every_queued(run))
+
+
+def every_queued(run: WorkFolder) -> tuple[tuple[str, QueuedJob], ...]:
     """Ask Slurm for the jobs of a RUN that wait or run; they are found by folder and name, however they were sent.
 
     Returns:
-        What this user has in the queue, keyed by the name of the unit. A job that has ended is missing.
+        Name of the unit and job, of all that this user has in the queue. A job that has ended is missing.
 
     Raises:
         InputError: Slurm is not at hand; the message holds what it says.
     """
     said = _call(["squeue", "--me", "--array", "--noheader", "--format=%F|%K|%T|%N|%r|%j|%Z"])
-    place, found = place_of(run), {}
+    place, found = place_of(run), list[tuple[str, QueuedJob]]()
     for line in said.split("\n"):
         fields = line.split("|", 6)
         # names of other jobs may hold anything
         if len(fields) == 7 and fields[-1] == place:
             job, number, state, node, reason, name, _ = fields
             one = QueuedJob(job if number == "N/A" else f"{job}_{number}", state, node, reason)
-            found[name.replace("%a", number)] = one
-    return found
+            found.append((name.replace("%a", number), one))
+    return tuple(found)
 
 
 def cancel(ids: Iterable[str]) -> None:

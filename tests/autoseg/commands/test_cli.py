@@ -2,6 +2,7 @@ import errno
 import functools
 import inspect
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -218,6 +219,12 @@ def test_each_problem_of_a_data_set_has_its_line(monkeypatch, capsys):
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "Error: 3 problems in the data set:"
     assert [line.strip() for line in lines[1:]] == problems
+
+
+def test_advice_about_a_data_set_is_not_counted_as_a_problem(monkeypatch, capsys):
+    error = pickle.loads(pickle.dumps(DatasetError(["a: odd", "b: odd"], "mend them")))
+    assert failing(monkeypatch, error) == 2
+    assert capsys.readouterr().err == "Error: 2 problems in the data set:\n  a: odd\n  b: odd\nmend them\n"
 
 
 @pytest.mark.parametrize(("error", "status"), [(PlanError("plan.yaml: odd"), 2), (PartialFailure("a: unreadable"), 1)])

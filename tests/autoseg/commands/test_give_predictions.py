@@ -276,6 +276,16 @@ def test_other_options_are_refused_while_a_part_waits_or_runs(slurm, run, scans,
     give(run, scans, out, mirror=False)
 
 
+def test_while_another_process_gives_its_parts_nothing_is_written_or_sent(slurm, run, scans, out):
+    with locked(out.request, "giving units of work to slurm"):
+        with pytest.raises(RunFolderError, match="another process is giving units of work to slurm here"):
+            give(run, scans, out)
+        assert not out.request.exists() and read_engine(out) is None
+        give(run, scans, out, dry_run=True)
+    give(run, scans, out)
+    assert read_engine(out) == "slurm"
+
+
 def script(capsys) -> tuple[list[str], dict[str, str], list[str], bool]:
     return tuple(json.loads(capsys.readouterr().out))
 

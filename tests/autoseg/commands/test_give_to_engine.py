@@ -13,6 +13,7 @@ from autoseg.commands.give_to_engine import sizes_of
 from autoseg.errors import InputError, RunFolderError
 from autoseg.image.image import Image, write_image
 from autoseg.plan.plan import read_plan
+from autoseg.run_folder.lock import LockedByAnother
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
 from autoseg.work.at_work import refuse_other_request
@@ -213,18 +214,40 @@ def test_options_are_checked_before_anything_is_written(slurm, dataset, tmp_path
     assert not (tmp_path / "run").exists() and not slurm.submitted
 
 
-def test_an_engine_that_is_not_at_hand_is_not_remembered(slurm, dataset, tmp_path, monkeypatch):
+def test_an_engine_that_is_not_at_hand_is_not_remembered(slurm, dataset, tmp_path, monkeypatch, capsys):
     def missing(run, states=None):
         raise InputError("squeue is not found")
 
     for name in ("submit", "held", "in_queue"):
         monkeypatch.setattr(sys.modules["autoseg.work.engines.slurm"], name, missing)
     run = RunFolder(tmp_path / "run")
-    with pytest.raises(InputError, match="squeue"):
+    with pytest.raises(InputError, match=r"^squeue is not found\nNothing was sent; once this is mended"):
         autoseg.run(dataset, run.path, engine="slurm", config="3d", epochs=1)
     assert read_engine(run) is None
+    assert "What was asked for" not in capsys.readouterr().err
     # so that other options are welcome here
     refuse_other_request(run, read_request(run).changed(epochs=2), "local")
+
+
+def test_of_two_terminals_that_give_the_same_run_at_once_the_second_is_refused(slurm, dataset, tmp_path, capsys):
+    run = RunFolder(tmp_path / "run")
+    other = sys.modules["autoseg.work.engines.slurm"]
+    submit, seen = other.submit, []
+
+    def while_it_is_sent(*arguments):
+        with pytest.raises(LockedByAnother, match=r"giving units of work to slurm here .*; wait for it or stop it"):
+            autoseg.run(dataset, run.path, engine="slurm", epochs=4)
+        autoseg.run(dataset, run.path, engine="slurm", epochs=4, dry_run=True)
+        seen.append(read_request(run).epochs)
+        submit(*arguments)
+
+    other.submit = while_it_is_sent
+    autoseg.run(dataset, run.path, engine="slurm", epochs=3)
+    assert seen == [3] and len(slurm.submitted) == 1 and '"epochs": 4' in capsys.readouterr().out
+    # the lock is given up
+    other.submit = submit
+    autoseg.run(dataset, run.path, engine="slurm", epochs=3)
+    assert len(slurm.submitted) == 2 and not list(run.work.glob("*.held"))
 
 
 def test_nothing_is_sent_where_every_unit_is_done(slurm, dataset, tmp_path, capsys, monkeypatch):

@@ -11,7 +11,7 @@ import autoseg
 from autoseg.commands import cli, do_unit
 from autoseg.commands.do_unit import UnitWaits
 from autoseg.commands.give_to_engine import sizes_of
-from autoseg.errors import InputError, RunFolderError
+from autoseg.errors import DatasetError, InputError, RunFolderError
 from autoseg.files import discard, write_text
 from autoseg.image.image import Image, write_image
 from autoseg.plan.plan import read_plan
@@ -215,7 +215,7 @@ def test_cells_whose_cases_cannot_be_prepared_are_told_so(calls, prepared, monke
     prepared.tries("prepare-3d-0of1").unlink()
 
     def fails(*_, **__):
-        raise InputError("the disk is gone")
+        raise DatasetError(["ball_2: the disk is gone", "ball_3: the disk is gone"], "mend it")
 
     monkeypatch.setattr("planner.preprocess_part.preprocess_part", fails)
     work(prepared, "prepare-3d-0of1", 2)
@@ -225,7 +225,16 @@ def test_cells_whose_cases_cannot_be_prepared_are_told_so(calls, prepared, monke
     work(prepared, "study")
     ((_, failures),) = calls.written
     assert set(failures) == {"T1.3d", "T2.3d"}
-    assert failures["T1.3d"].startswith("fold 0: not begun, since prepare-3d-0of1 failed: the disk is gone; fold 1: ")
+    # told once, in short
+    begin = "folds 0, 1: not begun, since prepare-3d-0of1 failed"
+    assert failures == {"T1.3d": f"{begin}: ball_2: the disk is gone, and 2 more lines", "T2.3d": begin}
+
+
+def test_a_study_is_not_given_while_another_process_gives_it(slurm, dataset, asked):
+    before = asked.request.read_bytes()
+    with locked(asked.request, "giving units of work to slurm"), pytest.raises(RunFolderError, match="wait for it"):
+        autoseg.study(dataset, asked.path, **ASKED | {"epochs": 7}, engine="slurm")
+    assert asked.request.read_bytes() == before and len(slurm.submitted) == 1
 
 
 def test_results_are_written_while_trainings_are_not_begun_and_that_is_no_success(calls, prepared):
@@ -235,7 +244,7 @@ def test_results_are_written_while_trainings_are_not_begun_and_that_is_no_succes
     ):
         do_unit.do_unit(prepared, "study")
     ((_, failures),) = calls.written
-    assert failures["T2.2d"] == "fold 0: not begun; fold 1: not begun"
+    assert failures["T2.2d"] == "folds 0, 1: not begun"
 
 
 def test_results_wait_for_a_training_that_runs(calls, prepared):

@@ -60,7 +60,7 @@ def test_a_machine_without_slurm_says_so_once_and_shows_the_rest(
 def test_cancel_tells_of_processes_that_no_job_began(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(slurm_commands, "queued", lambda run: {})
+    monkeypatch.setattr(slurm_commands, "every_queued", lambda run: ())
     run = given_to("slurm", tmp_path)
     with locked(run.work / "plan", "planning"):
         cancel(run.path)

@@ -74,3 +74,10 @@ def test_a_damaged_record_is_forgotten(tmp_path) -> None:
     with tried(run, "plan"):
         pass
     assert read_tries(run, "plan").last[-1].exit == 0
+
+
+def test_a_long_message_ends_with_a_whole_word(tmp_path) -> None:
+    run = RunFolder(tmp_path)
+    end_try(run, "plan", begin_try(run, "plan"), 1, "sentence " * 1_000)
+    (one,) = read_tries(run, "plan").last
+    assert one.message.endswith("sentence …") and 1_980 < len(one.message) <= 2_002

@@ -4,6 +4,7 @@ import unicodedata
 from pathlib import Path
 
 from autoseg.image.labels import Labels
+from autoseg.run_folder.predictions_folder import PredictionsFolder
 from inference.evaluation import label_folders
 from inference.evaluation.label_folders import (
     annotated_beside,
@@ -42,6 +43,16 @@ def test_what_is_not_compared_is_named(tmp_path: Path) -> None:
         "old: a folder, which is not looked into",
     ]
     assert set(found.files) == {"a"}
+
+
+def test_folders_that_autoseg_makes_beside_predictions_are_not_told(tmp_path: Path) -> None:
+    folder = PredictionsFolder(tmp_path)
+    for own in (folder.work, folder.evaluation):
+        own.mkdir()
+    (tmp_path / "a.nii.gz").touch()
+    assert "evaluation, work: a folder" in list_labels(tmp_path).passed_over[0]
+    folder.request.touch()
+    assert not list_labels(tmp_path).passed_over
 
 
 def test_accents_written_in_two_ways_are_one_name(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from autoseg.errors import InputError
 from autoseg.files import write_text
 from autoseg.run_folder.paths import RunFolder
 from autoseg.work.engine import read_engine
@@ -108,10 +109,40 @@ def test_a_dry_run_is_a_script_that_bash_sends(tmp_path: Path) -> None:
 
 def test_cancel_names_the_units_that_were_in_the_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cancelled: list[str] = []
-    queue = {"plan": QueuedJob("3", "RUNNING", "node1", "None"), "x": QueuedJob("4_1", "PENDING", "", "Priority")}
-    monkeypatch.setattr(slurm_commands, "queued", lambda run: queue)
+    queue = [
+        ("plan", QueuedJob("3", "RUNNING", "node1", "None")),
+        ("x", QueuedJob("4_1", "PENDING", "", "Priority")),
+        # sent twice
+        ("plan", QueuedJob("5", "PENDING", "", "Priority")),
+    ]
+    monkeypatch.setattr(slurm_commands, "every_queued", lambda run: queue)
     monkeypatch.setattr(slurm_commands, "cancel", cancelled.extend)
-    assert slurm.cancel(RunFolder(tmp_path)) == ("plan", "x") and cancelled == ["3", "4_1"]
+    assert slurm.cancel(RunFolder(tmp_path)) == ("plan", "x") and cancelled == ["3", "4_1", "5"]
+
+
+@pytest.mark.parametrize(
+    ("taken", "told"),
+    [
+        (0, "By --slurm-option came partition=gpux, exclusive. Nothing was sent; once this is mended, give the"),
+        (1, "exclusive. Sent before it, and still in the queue: 1; the command again sends the rest"),
+    ],
+)
+def test_a_job_that_slurm_does_not_take_is_told_with_the_users_options_and_what_was_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: int, told: str
+) -> None:
+    jobs: list[str] = []
+
+    def send(script: str, after: Sequence[str], after_end_of: Sequence[str] = ()) -> str:
+        if len(jobs) == taken:
+            raise InputError("sbatch: error: invalid partition specified: gpux")
+        jobs.append(script)
+        return str(len(jobs))
+
+    monkeypatch.setattr(slurm_commands, "send", send)
+    monkeypatch.setattr(slurm_commands, "queued", lambda run: {})
+    options = SlurmOptions(3, {"partition": "gpux", "exclusive": ""})
+    with pytest.raises(InputError, match=f"^sbatch: error: invalid partition.*\n.*{re.escape(told)}"):
+        slurm.submit(RunFolder(tmp_path), ALL[1:], options)
 
 
 def test_what_is_told_of_units_that_are_not_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,6 +48,7 @@ def test_jobs_are_found_by_their_folder_and_name(answers, tmp_path: Path) -> Non
         f"14|3|PENDING||Resources|train-3d-fold_%a|{run.path}",
         f"14|0|RUNNING|node1|None|train-3d-fold_%a|{run.path}",
         f"15|N/A|PENDING||Dependency|report-3d|{run.path}",
+        f"18|N/A|PENDING||Priority|report-3d|{run.path}",
         f"16|N/A|PENDING||Priority|report-3d|{tmp_path}/another",
         # another job of this user, whose name holds a sign and a line break
         "17|N/A|PENDING||Priority|a|b",
@@ -57,8 +58,10 @@ def test_jobs_are_found_by_their_folder_and_name(answers, tmp_path: Path) -> Non
     assert slurm_commands.queued(run) == {
         "train-3d-fold_3": QueuedJob("14_3", "PENDING", "", "Resources"),
         "train-3d-fold_0": QueuedJob("14_0", "RUNNING", "node1", "None"),
-        "report-3d": QueuedJob("15", "PENDING", "", "Dependency"),
+        "report-3d": QueuedJob("18", "PENDING", "", "Priority"),
     }
+    # one that was sent twice has two jobs
+    assert [job.id for _, job in slurm_commands.every_queued(run)] == ["14_3", "14_0", "15", "18"]
 
 
 def test_what_slurm_says_is_told(answers) -> None:
