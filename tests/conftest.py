@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,14 +49,24 @@ def ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.fixture(autouse=True)
-def signals_as_before() -> Iterator[None]:
-    """A command that a test carries out in this process leaves its answers to signals; the next test has none."""
+@pytest.fixture(scope="session", autouse=True)
+def answers_to_signals(ctrl_c: None) -> dict[int, Any]:
+    """The answers to signals before any command was carried out."""
     numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in numbers}
+    return {number: signal.getsignal(number) for number in numbers}
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before(answers_to_signals: dict[int, Any]) -> Iterator[None]:
+    """A command that a test, or a fixture of several, carries out in this process leaves its answers to signals."""
+
+    def restore() -> None:
+        for number, answer in answers_to_signals.items():
+            signal.signal(number, answer)
+
+    restore()
     yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    restore()
 
 
 @pytest.fixture(scope="session")
