@@ -7,7 +7,6 @@ marks. Those of units of work last, since units run one after the other too.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import secrets
 import shutil
@@ -16,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoseg.disk.text_files import first_bytes
 from autoseg.errors import InputError
 from autoseg.files import write_text
 from autoseg.names import why_unsafe
@@ -156,14 +156,8 @@ def remove_moved(output: Path) -> None:
 
 def read_small(path: Path) -> str:
     """Text of a small file; empty where there is none, it is not whole yet, or it is none that autoseg has written."""
+    content = first_bytes(path, MOST_BYTES + 1)
     try:
-        # a link is not followed, and a pipe is not waited for
-        file = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
-    except OSError:
-        return ""
-    try:
-        with os.fdopen(file, "rb") as opened:
-            content = opened.read(MOST_BYTES + 1) or b""
         return "" if len(content) > MOST_BYTES else content.decode()
-    except (OSError, UnicodeDecodeError):
+    except UnicodeDecodeError:
         return ""

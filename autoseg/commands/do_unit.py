@@ -112,7 +112,7 @@ def _is_ours(run: WorkFolder, unit: Unit, watch: Watch, log: str | None, *, foll
 def _require_those_before(run: WorkFolder, unit: Unit, watch: Watch) -> None:
     # a process of another machine that was killed counts as gone no sooner
     until = time.monotonic() + SECONDS_FOR_OTHERS + (2 * watch.patience if unit.after_end_of else 0.0)
-    while left := [*_not_done(unit.waits_for, States(run, watch)), *_running(run, unit.after_end_of, watch)]:
+    while left := _left_before(unit, States(run, watch)):
         if time.monotonic() > until:
             raise UnitWaits(
                 f"{unit.name}: waits for {', '.join(left)}; `autoseg work {run.path} {left[0]}` does the first of them"
@@ -120,16 +120,10 @@ def _require_those_before(run: WorkFolder, unit: Unit, watch: Watch) -> None:
         time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
-def _not_done(names: Sequence[str], states: States) -> list[str]:
-    return [name for name in names if not states.is_done_by_name(name)]
-
-
-def _running(run: WorkFolder, names: Sequence[str], watch: Watch) -> list[str]:
-    """Of some units those that a process is at now."""
-    if not names:
-        return []
-    units, states = {unit.name: unit for unit in units_of(run)}, States(run, watch)
-    return [name for name in names if any(map(watch.living, states.places(units[name])))]
+def _left_before(unit: Unit, states: States) -> list[str]:
+    """Names of the units that must be done before a unit and are not, and of those that must end and run now."""
+    not_done = [name for name in unit.waits_for if not states.is_done_by_name(name)]
+    return not_done + [name for name in unit.after_end_of if states.runs_by_name(name)]
 
 
 def _do(run: WorkFolder, unit: Unit, watch: Watch, *, follow_links: bool) -> None:

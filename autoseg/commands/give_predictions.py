@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from autoseg.commands.folder_with_units import refuse_unsafe_work
-from autoseg.commands.give_to_engine import NOTHING_LEFT
+from autoseg.commands.give_to_engine import NOTHING_LEFT, give_what_is_left
 from autoseg.commands.messages_of_predictions import say_predicted
 from autoseg.commands.predicting import Models, list_cases, models_of, output_format_of
 from autoseg.dataset.case import Case
@@ -22,10 +21,8 @@ from autoseg.work.engine import (
     Asked,
     Name,
     check_engine,
-    give_units,
     giving,
     read_engine,
-    require_at_hand,
     scripts_of_units,
 )
 from autoseg.work.prediction_needs import needs_of_a_part
@@ -92,28 +89,16 @@ def _hand_over(
     # imports libraries that read images
     from inference.lasting_marks import forget
 
-    console, count = open_console(stderr=True), len(request.cases)
+    count = len(request.cases)
     _refuse_other_request(folder, before, request, asked.engine)
     if before != request:
         forget(folder.path, _changed(folder, before, request))
         write_prediction_request(folder, request)
-    left = units_left(folder)
-    if left:
-        # one that is not at hand is not written down: it was given nothing, and nobody could ask it that here
-        require_at_hand(folder, asked.engine)
-    place = shlex.quote(str(folder.path))
-    console.print(
-        f"What was asked for is in {folder.request}: {count:,} {'image' if count == 1 else 'images'}, in "
-        f"{request.parts:,} {'part' if request.parts == 1 else 'parts'}; `autoseg status {place}` shows the units of "
-        "work",
-        soft_wrap=True,
-    )
-    if left:
-        give_units(folder, asked)
-    else:
-        console.print(NOTHING_LEFT)
-    if not units_left(folder):
-        say_predicted(console, folder)
+    images = f"{count:,} {'image' if count == 1 else 'images'}"
+    parts = f"{request.parts:,} {'part' if request.parts == 1 else 'parts'}"
+    was_given = give_what_is_left(folder, asked, f": {images}, in {parts}")
+    if not was_given or not units_left(folder):
+        say_predicted(open_console(stderr=True), folder)
 
 
 def _request_of(

@@ -24,19 +24,17 @@ from autoseg.plan.defaults import DEFAULT_CONFIGURATIONS, DEFAULT_FOLDS, SLICES_
 from autoseg.plan.plan import read_plan
 from autoseg.plan.study_cells import Cell
 from autoseg.run_folder.paths import RunFolder
+from autoseg.run_folder.predictions_folder import WorkFolder
 from autoseg.run_folder.splits import read_splits
 from autoseg.terminal import open_console
 from autoseg.work.at_work import refuse_if_at_work, refuse_other_request
 from autoseg.work.engine import Asked, check_engine, give_units, giving, require_at_hand, scripts_of_units
-from autoseg.work.request import Request, write_request
+from autoseg.work.request import Request, unmeasured_parts, write_request
 from autoseg.work.state import units_left
 from autoseg.work.study_scope import AskedGrid
 from autoseg.work.units import units_of
 
 NOTHING_LEFT = "Every unit of work is done; nothing is sent."
-
-CASES_A_PART, MOST_PARTS = 10, 16
-"""Cases of a part of the preparation at least, so that its start is a small share, and most parts."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ def give_to_engine(run: RunFolder, request: Request, asked: Asked) -> None:
     whole = request.changed(
         configurations=sizes.configurations,
         folds=sizes.folds,
-        parts=max(1, min(MOST_PARTS, sizes.cases // CASES_A_PART)),
+        parts=unmeasured_parts(sizes.cases),
         # where the clock decides nothing, the plan is that of any other engine
         at_once=1 if request.epochs else min(asked.at_once or MOST_DEVICES, sizes.folds * len(sizes.configurations)),
     )
@@ -128,18 +126,37 @@ def _hand_over(run: RunFolder, whole: Request, asked: Asked, *, changed: bool) -
         write_text(run.dataset_changed, "")
     # the units follow from what is written down
     write_request(run, whole)
+    give_what_is_left(run, asked)
+
+
+def give_what_is_left(run: WorkFolder, asked: Asked, told: str = "") -> bool:
+    """Give the units that are not done to the engine, and say where that stands which was asked for.
+
+    Args:
+        run: RUN folder, or folder of predictions, with what was asked for.
+        asked: the engine and its options.
+        told: what is said of the request, after the name of its file.
+
+    Returns:
+        Whether a unit was left to be given.
+
+    Raises:
+        InputError: the engine is not at hand, or takes no unit.
+    """
     left, console = units_left(run), open_console(stderr=True)
     if left:
         # one that is not at hand is not written down: it was given nothing, and nobody could ask it that here
         require_at_hand(run, asked.engine)
     place = shlex.quote(str(run.path))
     console.print(
-        f"What was asked for is in {run.request}; `autoseg status {place}` shows the units of work", soft_wrap=True
+        f"What was asked for is in {run.request}{told}; `autoseg status {place}` shows the units of work",
+        soft_wrap=True,
     )
     if left:
-        give_units(run, asked)
+        give_units(run, asked, left)
     else:
         console.print(NOTHING_LEFT)
+    return bool(left)
 
 
 def _changed(run: RunFolder, path: Path, request: Request) -> tuple[str, ...]:

@@ -128,14 +128,28 @@ def check_plan_options(
     threads: int | None = None,
     epochs: int | None = None,
     align: str | None = None,
+    elsewhere: bool = False,
 ) -> PlanOptions:
     """Check each option by itself and return them together.
+
+    Args:
+        time_budget: time for the whole run.
+        memory: memory in GB that the plan is made for, or `auto`.
+        device: where to compute.
+        architecture: kind of U-Net.
+        devices: devices that train side by side.
+        threads: number of threads that compute on a CPU.
+        epochs: number of epochs of each fold.
+        align: sequence onto which the others are moved.
+        elsewhere: whether other machines do the work, so that devices are looked for there, and not here.
 
     Raises:
         InputError: an option is malformed.
     """
     if architecture is not None and architecture not in get_args(Architecture):
         raise InputError(f"--architecture {architecture}: unknown; there are {', '.join(get_args(Architecture))}")
+    if elsewhere:
+        device, devices = "cpu", None
     names = choose_devices(device, devices)
     if devices is not None:
         # the plan is made on the first of them; they are of one kind

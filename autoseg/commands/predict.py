@@ -108,9 +108,7 @@ def predict(
     if seg_type is not None and format != "dicom-seg":
         raise InputError("--seg-type: is for --format dicom-seg alone; give both, or neither")
     numbers = part_of(part)
-    asked = asked_of(
-        engine, retries=retries, slurm_options=tuple(slurm_option or ()), dry_run=dry_run, insecure=insecure
-    )
+    asked = asked_of(engine, retries=retries, slurm_options=slurm_option, dry_run=dry_run, insecure=insecure)
     if evaluate is not None and part is not None:
         raise InputError("--evaluate: compares the predictions of all images; leave --part out")
     if evaluate is not None and not Path(evaluate).is_dir():

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
+from autoseg.commands.asked_here import names_of_devices, told_to_others, written_once_planned
 from autoseg.commands.command import command
 from autoseg.commands.fold_loop import train_folds
 from autoseg.commands.give_to_engine import give_to_engine
-from autoseg.commands.guards import configurations_of, require_run_or_empty
+from autoseg.commands.guards import configurations_of
 from autoseg.commands.messages import say_changed_cases, say_time
 from autoseg.commands.options import (
     Align,
@@ -44,14 +43,12 @@ from autoseg.commands.raw_data import pixel_size
 from autoseg.commands.select import select_at_end
 from autoseg.commands.train import require_preprocessed
 from autoseg.errors import InputError, PartialFailure
-from autoseg.names import is_text
 from autoseg.plan.plan import default_configurations
 from autoseg.results import RunResults
 from autoseg.run_folder.folds import read_folds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
 from autoseg.terminal import open_console
-from autoseg.work.at_work import refuse_other_request, stays_as_written, write_down_here
 from autoseg.work.engine import asked_of
 from autoseg.work.request import request_of
 from autoseg.work.tries import tried
@@ -110,22 +107,22 @@ def run(
     asked = asked_of(
         engine,
         retries=retries,
-        slurm_options=tuple(slurm_option or ()),
+        slurm_options=slurm_option,
         dry_run=dry_run,
         insecure=insecure,
         at_once=at_once,
     )
     here = asked.engine == "local"
-    # on other machines, devices are looked for where the work is done
     wanted = check_plan_options(
         time_budget,
         memory,
-        device if here else "cpu",
+        device,
         architecture,
-        devices=devices if here else None,
+        devices=devices,
         threads=threads,
         epochs=epochs,
         align=align,
+        elsewhere=not here,
     )
     request = request_of(
         dataset=told_to_others(dataset),
@@ -136,7 +133,7 @@ def run(
         time_budget=wanted.budget,
         memory=memory,
         device=device,
-        devices=None if devices is None else names_of_devices(devices),
+        devices=names_of_devices(devices),
         architecture=architecture,
         workers=workers,
         threads=threads,
@@ -150,12 +147,7 @@ def run(
             raise InputError("--replan: is for --engine local; `autoseg plan-and-preprocess --replan` plans anew first")
         give_to_engine(folder, request, asked)
         return RunResults(folder, {})
-    request, at_work = request.changed(at_once=wanted.count), False
-    if folder.work.exists():
-        require_run_or_empty(folder, follow_links=follow_links)
-        refuse_other_request(folder, request, "local")
-        at_work = stays_as_written(folder, request)
-    write_down = partial(write_down_here, folder, request, at_work=at_work)
+    write_down = written_once_planned(folder, request, wanted)
     prepared = prepare(
         source_of(dataset),
         folder,
@@ -199,14 +191,3 @@ def run(
     if failure is not None:
         raise failure
     return RunResults(folder, {name: report.summary for name, report in reports.items()})
-
-
-def told_to_others(dataset: object) -> str | None:
-    """The whole path of a data set; None for a table in memory, or where bytes of the path are no text."""
-    path = str(Path(dataset).absolute()) if isinstance(dataset, (str, Path)) else None
-    return path if path is not None and is_text(path) else None
-
-
-def names_of_devices(devices: Sequence[str | int] | str | int) -> tuple[str, ...]:
-    """The names of one device or several, as a person gave them."""
-    return tuple(map(str, (devices,) if isinstance(devices, str | int) else devices))

@@ -5,16 +5,15 @@ from __future__ import annotations
 import errno
 import traceback
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from autoseg.commands.asked_here import names_of_devices, told_to_others, written_once_planned
 from autoseg.commands.command import command
 from autoseg.commands.fold_loop import train_folds
 from autoseg.commands.give_to_engine import give_to_engine
-from autoseg.commands.guards import require_run_or_empty
 from autoseg.commands.messages import say_changed_cases, say_time
 from autoseg.commands.options import (
     Align,
@@ -48,7 +47,6 @@ from autoseg.commands.preparation import PreparedRun, prepare, source_of
 from autoseg.commands.printed_results import ReportTime
 from autoseg.commands.printed_study import failed_parts, print_study
 from autoseg.commands.raw_data import pixel_size
-from autoseg.commands.run import names_of_devices, told_to_others
 from autoseg.dataset.fingerprint import is_of_slices
 from autoseg.errors import AutosegError, InputError
 from autoseg.plan.plan import Plan
@@ -59,7 +57,6 @@ from autoseg.run_folder.splits import read_splits
 from autoseg.run_folder.time_spent import timed
 from autoseg.run_folder.timed_stage import Stage
 from autoseg.terminal import open_console, styled
-from autoseg.work.at_work import refuse_other_request, stays_as_written, write_down_here
 from autoseg.work.engine import asked_of
 from autoseg.work.request import request_of
 from autoseg.work.study_scope import AskedGrid
@@ -124,22 +121,22 @@ def study(
     asked = asked_of(
         engine,
         retries=retries,
-        slurm_options=tuple(slurm_option or ()),
+        slurm_options=slurm_option,
         dry_run=dry_run,
         insecure=insecure,
         at_once=at_once,
     )
     here = asked.engine == "local"
-    # on other machines, devices are looked for where the work is done
     wanted = check_plan_options(
         time_budget,
         memory,
-        device if here else "cpu",
+        device,
         architecture,
-        devices=devices if here else None,
+        devices=devices,
         threads=threads,
         epochs=epochs,
         align=align,
+        elsewhere=not here,
     )
     request = request_of(
         dataset=told_to_others(dataset),
@@ -151,7 +148,7 @@ def study(
         time_budget=wanted.budget,
         memory=memory,
         device=device,
-        devices=None if devices is None else names_of_devices(devices),
+        devices=names_of_devices(devices),
         architecture=architecture,
         workers=workers,
         threads=threads,
@@ -165,11 +162,7 @@ def study(
             raise InputError("--replan: is for --engine local; use a new STUDY folder, or leave --engine out")
         give_to_engine(run, request, asked)
         return None
-    request, at_work = request.changed(at_once=wanted.count), False
-    if run.work.exists():
-        require_run_or_empty(run, follow_links=follow_links)
-        refuse_other_request(run, request, "local")
-        at_work = stays_as_written(run, request)
+    write_down = written_once_planned(run, request, wanted)
     prepared = prepare(
         source_of(dataset),
         run,
@@ -184,7 +177,7 @@ def study(
         trust_times=trust_times,
         follow_links=follow_links,
         # the cells follow from the grid and the plan
-        write_down=partial(write_down_here, run, request, at_work=at_work),
+        write_down=write_down,
     )
     channels = tuple(channel.name for channel in prepared.plan.channels)
     cells = grid.cells(channels, slices_alone=is_of_slices(prepared.fingerprint))

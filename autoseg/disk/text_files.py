@@ -37,6 +37,25 @@ def is_special(path: Path) -> bool:
     return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
+def first_bytes(path: Path, most_bytes: int) -> bytes:
+    """Return the beginning of a small file; nothing where it cannot be read just now, or is a link or a pipe.
+
+    Args:
+        path: path of the file, which other processes may write or remove meanwhile.
+        most_bytes: number of bytes that are read at most.
+    """
+    try:
+        with open(path, "rb", opener=_without_waiting) as file:
+            return file.read(most_bytes) or b""
+    except OSError:
+        return b""
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file, but follow no link, and wait for no writer of a pipe."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+
+
 def read_bounded(path: Path, most_bytes: int) -> bytes:
     """Return the content of a text file.
 

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoseg.disk.text_files import first_bytes
 from autoseg.disk.this_process import has_ended
 from autoseg.disk.transient import patiently
 
@@ -68,7 +69,7 @@ def holder_of(lock: Path) -> Holder | None:
         return None
     if not names:
         return None
-    return Holder(lock / names[0], _read_count(lock / names[0] / COUNT))
+    return Holder(lock / names[0], first_bytes(lock / names[0] / COUNT, _MOST_BYTES).decode(errors="replace"))
 
 
 class Watch:
@@ -137,17 +138,3 @@ class _Seen:
     holder: Holder
     since: float
     goes_on: bool = False
-
-
-def _read_count(path: Path) -> str:
-    """The text of a file with a count; empty where it cannot be read just now, or is a link or a pipe."""
-    try:
-        file = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
-    except OSError:
-        return ""
-    try:
-        return os.read(file, _MOST_BYTES).decode(errors="replace")
-    except OSError:
-        return ""
-    finally:
-        os.close(file)

@@ -15,7 +15,7 @@ from autoseg.errors import InputError
 from autoseg.files import FileModel, read_model, write_text
 from autoseg.run_folder.lock import locked
 from autoseg.run_folder.predictions_folder import WorkFolder
-from autoseg.work.state import State, units_left
+from autoseg.work.state import State
 from autoseg.work.unit import Unit
 
 Name = Literal["local", "slurm", "ray"]
@@ -98,7 +98,7 @@ def asked_of(
     engine: str,
     *,
     retries: int | None = None,
-    slurm_options: tuple[str, ...] = (),
+    slurm_options: Sequence[str] | None = None,
     dry_run: bool = False,
     insecure: bool = False,
     at_once: int | None = None,
@@ -122,7 +122,7 @@ def asked_of(
         if given and name not in where:
             raise InputError(f"{option}: is for --engine {' and '.join(where)} alone; give both, or neither")
     retries = RETRIES if retries is None else retries
-    return Asked(found, address or None, retries, slurm_options, dry_run, insecure, at_once)
+    return Asked(found, address or None, retries, tuple(slurm_options or ()), dry_run, insecure, at_once)
 
 
 def check_engine(run: WorkFolder, asked: Asked) -> None:
@@ -157,14 +157,14 @@ def giving(run: WorkFolder, asked: Asked) -> Iterator[None]:
         yield
 
 
-def give_units(run: WorkFolder, asked: Asked) -> None:
-    """Give every unit that is not done to an engine other than the local one, which is at hand.
+def give_units(run: WorkFolder, asked: Asked, units: Sequence[Unit]) -> None:
+    """Give units that are not done to an engine other than the local one, which is at hand.
 
     Raises:
         InputError: the engine takes no unit.
     """
     module = _engine(asked.engine)
-    units, options = units_left(run), module.options_of(run, asked)
+    options = module.options_of(run, asked)
     write_engine(run, asked.engine)
     module.submit(run, units, options)
 

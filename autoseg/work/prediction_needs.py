@@ -15,7 +15,7 @@ from autoseg.run_folder.finished_fold import read_finished_folds
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.step_costs import read_step_costs
 from autoseg.work.prediction_request import PartNeeds, PredictionOptions
-from autoseg.work.request import MOST_PARTS
+from autoseg.work.request import MOST_PARTS, unmeasured_parts
 from autoseg.work.units import BESIDE_THE_MODEL_BYTES, CORES, SECONDS_TO_BEGIN
 
 SECONDS_TO_START = 20.0
@@ -28,9 +28,6 @@ of a network takes longer, above all for the many small files of Python.
 SHARE_OF_STARTING = 0.05
 """Starting takes at most this share of a part's time."""
 
-CASES_A_PART, MOST_UNMEASURED_PARTS = 10, 16
-"""Where nothing is measured: cases of a part at least, and most parts."""
-
 
 def number_of_parts(cases: int, seconds_a_case: float | None) -> int:
     """Return the number of parts.
@@ -40,7 +37,7 @@ def number_of_parts(cases: int, seconds_a_case: float | None) -> int:
         seconds_a_case: seconds that predicting a case takes; None = not known.
     """
     if seconds_a_case is None:
-        return max(1, min(MOST_UNMEASURED_PARTS, cases // CASES_A_PART))
+        return unmeasured_parts(cases)
     predicting = SECONDS_TO_START / SHARE_OF_STARTING - SECONDS_TO_START
     of_a_part = max(1, math.ceil(predicting / max(seconds_a_case, 1e-3)))
     return max(1, min(MOST_PARTS, cases // of_a_part))

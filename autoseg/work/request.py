@@ -17,6 +17,9 @@ from autoseg.plan.configuration import Architecture
 from autoseg.run_folder.paths import RunFolder
 from autoseg.work.study_scope import AskedGrid
 
+CASES_A_PART, MOST_UNMEASURED_PARTS = 10, 16
+"""Where nothing is measured: cases of a part at least, so that its start is a small share, and most parts."""
+
 MOST_PARTS = 1_000
 """Preprocessing and predictions are divided into at most so many parts."""
 
@@ -69,6 +72,11 @@ class Request(FileModel):
     selects: bool = True
     trust_times: bool = False
     follow_links: bool = False
+
+
+def unmeasured_parts(cases: int) -> int:
+    """Number of parts into which so many cases are divided as long as nothing is measured."""
+    return max(1, min(MOST_UNMEASURED_PARTS, cases // CASES_A_PART))
 
 
 def request_of(**options: object) -> Request:

@@ -111,6 +111,10 @@ class States:
         """As `is_done`, of the unit of a name."""
         return name not in self._units or self.is_done(self._units[name])
 
+    def runs_by_name(self, name: str) -> bool:
+        """Whether a process is at the unit of a name now."""
+        return any(map(self._watch.living, self.places(self._units[name])))
+
     def places(self, unit: Unit) -> tuple[Path, ...]:
         """Places whose locks the process holds that does a unit."""
         own = self._folder.work / unit.name

@@ -152,7 +152,7 @@ def test_many_images_are_predicted_in_parts_and_a_job_is_killed(
         voxels = np.random.default_rng(number).normal(100, 20, (1, *shape)).astype(np.float32)
         write_image(scans / f"scan_{number}.nii.gz", Image(voxels, Geometry(shape, SPACING, (0, 0, 0), STRAIGHT)))
     autoseg.predict(run.path, scans, tmp_path / "alone", device="cpu", threads=1)
-    monkeypatch.setattr("autoseg.work.prediction_needs.CASES_A_PART", 4)
+    monkeypatch.setattr("autoseg.work.request.CASES_A_PART", 4)
     command = ["predict", str(run.path), "-i", str(scans), "-o", str(out.path), "--engine", "slurm", "--threads", "1"]
     command += ["--device", "cpu", "--slurm-option", "time=20", "mem=4G"]
     assert cli.status_of(command) == 0

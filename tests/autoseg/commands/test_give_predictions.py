@@ -41,7 +41,7 @@ def at_once(monkeypatch):
     """Nobody waits for a slow file system, and parts may be short."""
     monkeypatch.setattr(do_unit, "SECONDS_FOR_OTHERS", 0.0)
     monkeypatch.setattr(do_unit, "SECONDS_BETWEEN_LOOKS", 0.02)
-    monkeypatch.setattr("autoseg.work.prediction_needs.CASES_A_PART", 2)
+    monkeypatch.setattr("autoseg.work.request.CASES_A_PART", 2)
 
 
 @pytest.fixture
