@@ -36,8 +36,8 @@ def beside_units(
 
     Args:
         folder: folder of the predictions.
-        models: models that predict.
-        cases: cases to predict.
+        models: RUN folder of the models, with the configurations and the post-processing that predict.
+        cases: images to predict, with the name that each prediction gets.
         options: what is predicted and what is written.
 
     Raises:

@@ -196,7 +196,7 @@ def sizes_of(
 
     Args:
         run: RUN folder, which may hold a plan.
-        path: raw data set.
+        path: path of the raw data set: its folder or its table of cases.
         configurations: names of the configurations; empty = the default, or the cells of the grid.
         grid: grid of a study; None = the run is no study.
         folds: number of folds; None = as many as `splits.json` has, or else five.

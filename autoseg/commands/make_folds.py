@@ -59,7 +59,7 @@ def refuse_other_number(run: RunFolder, there: Sequence[Split], dataset: Dataset
 
     Args:
         run: RUN folder that holds `splits.json`.
-        there: its folds.
+        there: the folds that `splits.json` has, with the cases of each.
         dataset: data set whose cases the folds divide.
         folds: number of folds that is asked for; None = any.
 

@@ -139,7 +139,7 @@ def predict_listed(
     """Predict cases.
 
     Args:
-        models: models that predict.
+        models: RUN folder of the models, with the configurations and the post-processing that predict.
         cases: cases of all parts.
         options: what is predicted and what is written.
         results: folder of the predictions.

@@ -33,7 +33,7 @@ def failed_parts(run: RunFolder, problems: Sequence[str]) -> PartialFailure:
     """Return the error that tells which parts of a study failed.
 
     Args:
-        run: STUDY folder.
+        run: STUDY folder, whose page `study.html` shows the parts that are finished.
         problems: a sentence for each part.
     """
     return PartialFailure(
