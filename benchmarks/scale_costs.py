@@ -30,7 +30,7 @@ class Cost:
         what: what was done.
         cases: number of cases.
         workers: number of processes.
-        seconds: wall time; None where it was refused.
+        seconds: wall time; None where it was refused, or no case was done when it was broken off.
         processor: seconds of processor time of all processes.
         opened: number of files and folders that were opened or listed; None = not counted.
         done: cases that were done when it was broken off, from which the seconds are extrapolated; None = it ended.
@@ -129,8 +129,9 @@ def together(
     if not broken_off:
         note = "" if count == cases else f"only {count} cases are done"
         return Cost(what, cases, len(work), seconds, processor, note=note)
-    scale = cases / count if count else float("nan")
-    note = f"broken off after {seconds:.0f} s"
+    if not count:
+        return Cost(what, cases, len(work), None, note=f"no case was done when it was broken off after {seconds:.0f} s")
+    scale, note = cases / count, f"broken off after {seconds:.0f} s"
     return Cost(what, cases, len(work), seconds * scale, processor * scale, done=count, note=note)
 
 

@@ -24,6 +24,7 @@ class Arm:
         enough_steps: steps that a fold must afford before the plan is richer; None = the planner's.
         labels: how the labels are changed in training (`labels.CLASSES`); None = as they are.
         training: further fields of the training settings.
+        predict_mirrored: axes (0 = z, 1 = y, 2 = x) that prediction mirrors, training apart.
     """
 
     what: str
@@ -36,10 +37,14 @@ class Arm:
     enough_steps: int | None = None
     labels: str | None = None
     training: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    predict_mirrored: tuple[int, ...] = ()
 
     def plans_like(self, other: Arm) -> bool:
-        """Whether two ideas differ at most in how they are trained."""
-        return replace(self, what="", training={}) == replace(other, what="", training={})
+        """Whether two ideas differ at most in how they are trained, and in what prediction mirrors."""
+        return self._planned() == other._planned()
+
+    def _planned(self) -> Arm:
+        return replace(self, what="", training={}, predict_mirrored=())
 
 
 LARGE, SMALL, SMALLER = (16, 128, 128), (16, 96, 96), (16, 64, 64)
@@ -61,6 +66,10 @@ ARMS = {
     "region-1200": Arm("region, a plan that affords 1,200 steps", enough_steps=1200),
     "region-contrast": Arm("region, contrast maps", training={"contrast_maps": 0.3}),
     "region-mirror": Arm("region, mirrored patches", training={"mirror": (0, 1, 2)}),
+    "region-mirror-both": Arm(
+        "region, mirrored patches, mirrored prediction", training={"mirror": (0, 1, 2)}, predict_mirrored=(0, 1, 2)
+    ),
+    "region-decay": Arm("region, ten times the weight decay", training={"weight_decay": 0.1}),
     "region-prior": Arm("region, foreground expected in 0.1 %", training={"foreground_prior": 0.001}),
     "region-rim": Arm("region, core and rim as classes", labels="rim"),
     "region-size": Arm("region, small and large lesions as classes", labels="size"),

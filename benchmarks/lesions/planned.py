@@ -95,7 +95,7 @@ def _decided(whole: Fingerprint, splits: Sequence[Split], arm: Arm, length: Leng
     steps = choice.steps.value if length.steps is None else length.steps
     if length.steps is not None:
         given |= WITHOUT_A_CLOCK
-    return trained_by(decisions, choice, steps, fingerprint, given)
+    return trained_by(decisions, choice, steps, fingerprint, given, arm.predict_mirrored)
 
 
 def decided_before(
@@ -131,6 +131,7 @@ def trained_by(
     steps: int,
     fingerprint: Fingerprint,
     given: Mapping[str, Decision[Any]],
+    predict_mirrored: tuple[int, ...] = (),
 ) -> PlannedDecisions:
     """The plan with one configuration alone: a choice that is trained for so many steps.
 
@@ -140,6 +141,7 @@ def trained_by(
         steps: number of steps of a fold.
         fingerprint: fingerprint within the region.
         given: further fields of the training settings.
+        predict_mirrored: axes (0 = z, 1 = y, 2 = x) that prediction mirrors.
     """
     reference = decisions.configuration(CONFIG)
     training = short_training(
@@ -150,7 +152,7 @@ def trained_by(
         validations=0,
     ).changed(validation_seconds=choice.validation_seconds)
     configuration = choice.candidate.changed(
-        training=training.changed(**given), prediction=short_prediction(reference.value.prediction)
+        training=training.changed(**given), prediction=short_prediction(reference.value.prediction, predict_mirrored)
     )
     return decisions.changed(configurations={CONFIG: configuration})
 
@@ -165,7 +167,10 @@ def plan_like(other: RunFolder, run: RunFolder, arm: Arm) -> Plan:
     """
     plan = read_plan(other.plan)
     configuration = plan.configuration(CONFIG)
-    configuration = configuration.changed(training=configuration.training.changed(**arm.training))
+    configuration = configuration.changed(
+        training=configuration.training.changed(**arm.training),
+        prediction=configuration.prediction.changed(mirror=arm.predict_mirrored),
+    )
     plan = plan.changed(configurations={CONFIG: configuration})
     for path in (run.planned, run.plan):
         write_plan(path, plan, {})

@@ -2,10 +2,13 @@
 
 import json
 import sys
+import time
+from functools import partial
 
 import pytest
 
 from benchmarks import scale
+from benchmarks.scale_costs import together
 from benchmarks.start_up_share import Call, found_in
 
 
@@ -19,6 +22,12 @@ def test_every_row_of_a_few_cases_is_measured_and_none_is_left_undone(tmp_path):
     # folders are listed, and the mark of each case is opened
     assert told["states, prepared by hand"]["opened"] > 4
     assert list((tmp_path / "scale").iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are forked")
+def test_a_row_that_is_broken_off_before_any_case_is_done_tells_no_time():
+    cost = together("claims", 4, [partial(time.sleep, 60)] * 2, lambda: 0, limit=0.2)
+    assert (cost.seconds, cost.processor) == (None, None) and "no case was done" in cost.note
 
 
 def test_the_start_up_is_what_does_not_grow_with_the_cases():
