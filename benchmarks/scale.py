@@ -1,11 +1,11 @@
 """Measures what scheduling costs with many cases and workers: the real code, with a stand-in for the work.
 
     python -m benchmarks.scale FOLDER [--cases 10 1000 10000 100000] [--workers 1 8 64] [--seconds 120]
-        [--what preparation units prediction] [--json FILE]
+        [--what preparation units prediction parts] [--json FILE]
 
 For each number of cases a data set and a RUN folder are made (`benchmarks.scale_run`). Then are measured: what every
 command does first, the units and their states, the begin of a unit that trains; and the claims of preparation and of a
-prediction by so many processes of this machine, each of which does its part by autoseg's own functions, where only
+prediction by so many processes of this machine, each of which does its work by autoseg's own functions, where only
 preprocessing, the network, and the writing of a label map are replaced by the writing of a few bytes. Last comes a
 process that finds all done. Processor time is that of all processes together: on a cluster each worker has its own
 machine, and what counts is that time divided by the workers.
@@ -34,10 +34,10 @@ from autoseg.errors import AutosegError
 from autoseg.terminal import open_console
 from benchmarks.beside.figures import machine, our_versions
 from benchmarks.scale_costs import Cost
-from benchmarks.scale_measures import PARTS, of_prediction, of_preparation, of_units
+from benchmarks.scale_measures import PARTS, of_parts, of_prediction, of_preparation, of_units
 from benchmarks.scale_run import made
 
-MEASURES = {"preparation": of_preparation, "units": of_units, "prediction": of_prediction}
+MEASURES = {"preparation": of_preparation, "units": of_units, "prediction": of_prediction, "parts": of_parts}
 
 
 def measured(folder: Path, cases: int, workers: Sequence[int], limit: float, what: Sequence[str]) -> list[Cost]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,9 @@ from autoseg.dataset.inputs import read_inputs
 from autoseg.dataset.record import DatasetRecord
 from autoseg.files import replaced_when_done
 from autoseg.results import LABEL_MAP, WrittenFile
+from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
+from autoseg.work.request import MOST_PARTS
 from autoseg.work.state import States
 from autoseg.work.tries import tried
 from autoseg.work.units import prepare_unit, train_unit, units_of
@@ -28,8 +31,11 @@ from benchmarks.scale_costs import Cost, alone, import_what_needs, replaced, tog
 from benchmarks.scale_run import CLASSES, Made, add_stand_ins, finish_folds, made, prepare_nothing
 from inference import predict as predicting
 from inference.case_table import Row as TableRow
+from inference.lasting_marks import FOLDER as MARKS
+from inference.lasting_marks import digest_of
 from inference.outputs import Outputs
-from inference.shared_output import FOLDER, sharing
+from inference.part_of_many import PartOfMany
+from inference.shared_output import sharing
 from planner import preprocess as preprocessing
 from planner import preprocess_part as preparing
 
@@ -109,20 +115,40 @@ def _read_again(many: Made) -> None:
 
 
 def of_prediction(many: Made, workers: Sequence[int], limit: float) -> list[Cost]:
-    """Claims of a prediction by each number of workers, and one that comes when all is predicted."""
-    cases, costs = len(many.dataset.cases), list[Cost]()
+    """Claims of a prediction by commands that each have all cases, and one that comes when all is predicted."""
+    with _stand_ins(many) as predict:
+        costs = [_listed(many)]
+        for count in workers:
+            costs += _claimed(
+                many, "claims of prediction, all cases each", [predict] * count, limit, afterwards=predict
+            )
+    return costs
+
+
+def of_parts(many: Made, workers: Sequence[int], limit: float) -> list[Cost]:
+    """Claims of a prediction by the parts of an engine, each of which has its own cases."""
+    costs, alike = list[Cost](), PartOfMany(digest_of("models and options"), tuple)
+    with _stand_ins(many) as predict:
+        for count in workers:
+            parts = [partial(predict, part=(number, count), of_many=alike) for number in range(count)]
+            costs += _claimed(many, "claims of prediction, a part each", parts, limit)
+        shortest, output = partial(predict, part=(0, MOST_PARTS), of_many=alike), many.run.path.parent / "shortest"
+        costs.append(alone(f"one of {MOST_PARTS} parts, alone", len(many.dataset.cases), lambda: shortest(output)))
+    return costs
+
+
+def _listed(many: Made) -> Cost:
+    cases = len(many.dataset.cases)
+    return alone("images, listed by each command", cases, lambda: read_inputs([many.images], ("T1",)))
+
+
+@contextmanager
+def _stand_ins(many: Made) -> Iterator[Callable[..., None]]:
+    """A prediction of all cases, or a part, in which nothing is computed; it takes the folder of its predictions."""
     # how many cases were trained on is another matter
-    run = made(many.run.path.parent / "models", min(cases, TRAINED_ON), 1).run
+    run = made(many.run.path.parent / "models", min(len(many.dataset.cases), TRAINED_ON), 1).run
     finish_folds(run, read_splits(run.splits))
-    images = read_inputs([many.images], ("T1",))
-    costs.append(alone("images, listed by each command", cases, lambda: read_inputs([many.images], ("T1",))))
-
-    def predict(output: Path, cases: Sequence[Case] = images) -> None:
-        problems = predicting.predict_cases(
-            run, cases, output, configuration="3d", device="cpu", threads=1, agreement=False
-        )
-        assert not problems, problems
-
+    images, first = read_inputs([many.images], ("T1",)), many.run.path.parent / "first"
     stand_ins = {
         "prepare_image": lambda *_: None,
         "predict_image": lambda *_: None,
@@ -132,21 +158,44 @@ def of_prediction(many: Made, workers: Sequence[int], limit: float) -> list[Cost
         replaced(predicting, **stand_ins),
         replaced(inference.ensemble, load_network=lambda *_: torch.nn.Identity()),
     ):
-        import_what_needs(lambda: predict(many.run.path.parent / "first", images[:1]))
-        shutil.rmtree(many.run.path.parent / "first")
-        for count in workers:
-            output = many.run.path.parent / f"predicted_{count}"
-            # somebody who takes part from the beginning to the end, so that what is done stays known
-            with sharing(output, "another job"):
-                marks = output / FOLDER / "done"
-                work = [partial(predict, output)] * count
-                # a mark lies in the folder of its job, and in earlier commits beside the others
-                costs.append(together("claims of prediction", cases, work, partial(_files, marks), limit))
-                if costs[-1].done is None:
-                    said = "{} files and {} folders while it runs".format(*_count(output))
-                    late = "a prediction that finds all predicted"
-                    costs.append(alone(late, cases, partial(predict, output), said))
-            shutil.rmtree(output)
+        import_what_needs(lambda: _predict(run, images[:1], first))
+        shutil.rmtree(first)
+        yield partial(_predict, run, images)
+    shutil.rmtree(run.path.parent)
+
+
+def _predict(
+    run: RunFolder,
+    cases: Sequence[Case],
+    output: Path,
+    part: tuple[int, int] = (0, 1),
+    of_many: PartOfMany | None = None,
+) -> None:
+    problems = predicting.predict_cases(
+        run, cases, output, configuration="3d", device="cpu", threads=1, agreement=False, part=part, of_many=of_many
+    )
+    assert not problems, problems
+
+
+def _claimed(
+    many: Made,
+    what: str,
+    work: Sequence[Callable[[Path], None]],
+    limit: float,
+    afterwards: Callable[[Path], None] | None = None,
+) -> list[Cost]:
+    """Predictions of several processes into one folder, and one that comes when all is predicted."""
+    output, cases = many.run.path.parent / "predicted", len(many.dataset.cases)
+    # somebody who takes part from the beginning to the end, so that what is done stays known
+    with sharing(output, "another job"):
+        marks = output / MARKS / "done"
+        # a mark lies in the folder of its job, and in earlier commits beside the others
+        costs = [together(what, cases, [partial(each, output) for each in work], partial(_files, marks), limit)]
+        if costs[0].done is None and costs[0].seconds is not None and afterwards is not None:
+            said = "{} files and {} folders while it runs".format(*_count(output))
+            late = partial(afterwards, output)
+            costs.append(alone("a prediction that finds all predicted", cases, late, said))
+    shutil.rmtree(output)
     return costs
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from autoseg.dataset.case import Case
@@ -65,13 +66,40 @@ def refuse_overwriting(cases: Sequence[Case], targets: Sequence[Path]) -> None:
         InputError: one of `targets` is an image of one of the cases, or may be a slice of one.
     """
     images = {image for case in cases for image in case.images if image is not None}
-    # `Path.resolve` fails at a loop of links, which is told when its case is read
-    inputs = {os.path.realpath(path) for image in images for path in (image, split_choice(image)[0])}
+    real = _RealPaths()
+    inputs = {real.of(path) for image in images for path in {image, split_choice(image)[0]}}
+    within: dict[str, bool] = {}
     for target in targets:
-        path = os.path.realpath(target)
-        inside = not inputs.isdisjoint(map(str, Path(path).parents))
-        if path in inputs or (inside and is_foreign_dicom(target)):
+        path = real.of(target)
+        folder = path.rpartition(os.sep)[0]
+        if folder not in within:
+            within[folder] = not inputs.isdisjoint(map(str, Path(path).parents))
+        if path in inputs or (within[folder] and is_foreign_dicom(target)):
             raise InputError(f"{target}: is an input and would be overwritten; choose another output folder")
+
+
+class _RealPaths:
+    """Whole paths without links. Each folder is looked at once: a hundred thousand files lie in a few of them."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, str] = {}
+
+    def of(self, path: Path) -> str:
+        """Whole path of a file without links, of which none needs to exist."""
+        folder, name = os.path.split(path)
+        # `Path.resolve` fails at a loop of links, which is told when its case is read
+        if name in ("", os.curdir, os.pardir) or _is_link(path):
+            return os.path.realpath(path)
+        if folder not in self._folders:
+            self._folders[folder] = os.path.realpath(folder)
+        return f"{self._folders[folder].rstrip(os.sep)}{os.sep}{name}"
+
+
+def _is_link(path: Path) -> bool:
+    # a name that is too long is told when its file is opened
+    with suppress(OSError):
+        return path.is_symlink()
+    return False
 
 
 def require_places(targets: Sequence[Path], output: Path) -> None:
@@ -104,7 +132,7 @@ def _may_replace(preview: Path) -> bool:
 def image_of(case: Case) -> str:
     """Whole path of a case's first image, by which its prediction is known; empty where it has none."""
     image = case.first_image
-    return "" if image is None else str(Path.cwd() / image)
+    return "" if image is None else os.fspath(image if image.is_absolute() else Path.cwd() / image)
 
 
 def output_ending(case: Case) -> str:

@@ -36,6 +36,10 @@ from autoseg.terminal import open_console
 DEEPEST = 2
 """Locks lie in a RUN folder, `work/`, `preprocessed/`, `preprocessed/CONFIG/` and `models/CONFIG/`."""
 
+FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.25
+"""Seconds between two tries of whoever waits for a short moment: longer ones as more wait, so that a server of files
+and the processors have something left for those that work."""
+
 MOST_TRIES = 20
 """So often a lock is tried whose holders are gone, or give it up at the same moment."""
 
@@ -162,7 +166,7 @@ def _held(
 def _take(lock: Path, mine: Path, prepared: Path, doing: str, patience: float, *, waits: bool) -> None:
     """Rename the prepared folder to the lock as soon as nobody holds it."""
     seen: Holder | None = None
-    since = time.monotonic()
+    since, pause = time.monotonic(), FIRST_PAUSE
     while not _is_renamed(prepared, lock, mine):
         holder = holder_of(lock)
         stands_still = time.monotonic() - since > patience
@@ -183,7 +187,8 @@ def _take(lock: Path, mine: Path, prepared: Path, doing: str, patience: float, *
             if not waits:
                 _say_it_watches(holder, lock, patience)
             seen, since = holder, time.monotonic()
-        time.sleep(min(patience / 20, 0.02 if waits else 0.5))
+        time.sleep(min(patience / 20, pause if waits else 0.5))
+        pause = min(1.3 * pause, LONGEST_PAUSE)
 
 
 def _take_if_free(lock: Path, mine: Path, prepared: Path, watch: Watch) -> None:
