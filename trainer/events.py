@@ -184,21 +184,23 @@ def _may_be_noise(state: State, length: int, change: float) -> bool:
     return seen < EPOCHS_THAT_TELL < to_come
 
 
-def tell_what_it_takes(state: State, limit: float, console: Console, growth: PatchGrowth = NO_GROWTH) -> None:
+def tell_what_it_takes(state: State, limit: float | None, console: Console, growth: PatchGrowth = NO_GROWTH) -> None:
     """Tell the user how long a schedule of fixed length takes, compared with the time limit.
 
     Args:
         state: training state with at least one log row that counts for the pace.
-        limit: value of `state.seconds` at which training should end.
+        limit: value of `state.seconds` at which training should end; None = no time holds for it.
         console: console that tells the user.
         growth: growth of the patches, by which later steps take longer.
     """
     length = iterations_after(state.training, state.events)
     of_step, of_validation = pace_to_come(state, growth)
     takes = state.seconds + _seconds_to_come(state, length, of_step, of_validation)
-    apart = format_duration(abs(takes - limit))
-    compared = f"{apart} more than its time" if takes > limit else f"{apart} of its time left over"
-    console.print(f"{length} steps, as you wrote, take {format_duration(takes)}: {compared}")
+    compared = ""
+    if limit is not None:
+        apart = format_duration(abs(takes - limit))
+        compared = f": {apart} more than its time" if takes > limit else f": {apart} of its time left over"
+    console.print(f"{length} steps, as you wrote, take {format_duration(takes)}{compared}")
 
 
 def end_now(state: State, console: Console) -> None:

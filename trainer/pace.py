@@ -61,7 +61,9 @@ def compare_pace(task: Fold, at_other_pace: AtOtherPace) -> None:
         limit = task.planned.seconds if task.limit is None else task.limit
         # a short schedule may end after its first epoch
         if limit is not None and (seen == EPOCHS_BEFORE_PACE or (state.step >= task.length and seen == 1)):
-            events.tell_what_it_takes(state, limit, task.console, task.growth)
+            # by epochs, without a share of the time of a run, it has no time to keep to
+            has_time = state.requested.epochs is None or state.limit is not None
+            events.tell_what_it_takes(state, limit if has_time else None, task.console, task.growth)
         return
     planned = task.planned_pace
     if seen not in (1, EPOCHS_BEFORE_PACE) or at_other_pace == "go on" or planned is None:

@@ -10,7 +10,7 @@ from autoseg.commands.guards import require_run_or_empty
 from autoseg.commands.plan_options import PlanOptions
 from autoseg.names import is_text
 from autoseg.run_folder.paths import RunFolder
-from autoseg.work.at_work import refuse_other_request, stays_as_written, write_down_here
+from autoseg.work.at_work import AskedBefore, asked_before, refuse_other_request, write_down_here
 from autoseg.work.request import Request
 
 
@@ -38,9 +38,9 @@ def written_once_planned(run: RunFolder, request: Request, wanted: PlanOptions) 
     Raises:
         RunFolderError: the folder holds other files, or units of another request or engine wait or run.
     """
-    request, at_work = request.changed(at_once=wanted.count), False
+    request, before = request.changed(at_once=wanted.count), AskedBefore()
     if run.work.exists():
         require_run_or_empty(run, follow_links=request.follow_links)
         refuse_other_request(run, request, "local")
-        at_work = stays_as_written(run, request)
-    return partial(write_down_here, run, request, at_work=at_work)
+        before = asked_before(run, request)
+    return partial(write_down_here, run, request, before)

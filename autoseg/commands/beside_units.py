@@ -19,6 +19,7 @@ from autoseg.work.prediction_request import (
     PredictionRequest,
     deciding,
     differing_options,
+    models_told,
     read_former_request,
 )
 
@@ -68,14 +69,10 @@ def _differences(
     request: PredictionRequest, models: Models, cases: Sequence[Case], options: PredictionOptions
 ) -> list[str]:
     """What differs from what the units predict; images that are not in their list are no difference."""
-    whole = replace(
-        options,
-        run=str(Path(options.run).absolute()),
-        codes=None if options.codes is None else str(Path(options.codes).absolute()),
-    )
+    whole = replace(options, run=str(Path(options.run).absolute()))
     told = differing_options(deciding(request.options), deciding(whole))
     if models.digest(options) != request.models:
-        told.insert(0, "the models")
+        told.insert(0, models_told(request.options, options))
     known = {case.name: case.as_case().images for case in request.cases}
     now = {case.name: tuple(None if image is None else image.absolute() for image in case.images) for case in cases}
     if others := [name for name, images in now.items() if known.get(name, images) != images]:

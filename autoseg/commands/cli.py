@@ -26,7 +26,7 @@ SUMMARIES = {
     "predict": "Predict images with all finished folds together, as `autoseg select` chose.",
     "run": "Everything: check, plan, preprocess, train all folds, cross-validate, select, report.",
     "select": "Choose the configuration or pair that is best in cross-validation, and its post-processing.",
-    "status": "Show every unit of work of a run: waiting, running where, done, or failed why.",
+    "status": "Show every unit of work of a run: waiting, running where and how far, done, or failed why.",
     "study": "Compare sequences and input dimensions: one network for each, over the same cases and folds.",
     "table": "Write the cases.csv of a folder of images and label maps, to look at and correct.",
     "train": "Train one fold, or all in turn; stopped or killed, the same command goes on.",

@@ -145,7 +145,7 @@ def _do(run: WorkFolder, unit: Unit, watch: Watch, *, follow_links: bool) -> Non
 
         select_at_end(run, scope.configurations, scope.folds, open_console(), threads=request.threads)
     elif unit.kind == "report":
-        _report(run, reported_by(unit), scope, watch)
+        _report(run, reported_by(unit), scope)
     elif unit.kind == "study":
         from autoseg.commands.study_unit import write_study_so_far
 
@@ -287,13 +287,7 @@ def _runs(run: RunFolder, pair: Fold, watch: Watch) -> bool:
     return any(watch.living(place) is not None for place in places)
 
 
-def _report(run: RunFolder, name: str, scope: Scope, watch: Watch) -> None:
-    """Write the report of a configuration, one after the other: the first of them takes the folder `report`."""
-    while True:
-        with locked_if_free(run.work / "reports", f"reporting on {name}", watch) as mine:
-            if mine is not None:
-                report = report_if_finished(run, name, scope.folds, scope.request.threads)
-                if report is not None:
-                    show_report(open_console(), report)
-                return
-        time.sleep(min(SECONDS_BETWEEN_LOOKS, watch.patience / 10))
+def _report(run: RunFolder, name: str, scope: Scope) -> None:
+    report = report_if_finished(run, name, scope.folds, scope.request.threads)
+    if report is not None:
+        show_report(open_console(), report)

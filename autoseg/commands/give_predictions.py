@@ -31,13 +31,12 @@ from autoseg.work.prediction_request import (
     PredictionOptions,
     PredictionRequest,
     differing_options,
+    models_told,
     read_former_request,
     require_room,
     write_prediction_request,
 )
-from autoseg.work.prediction_units import EVALUATE, Predicted, predicted_by, units_of_request
-from autoseg.work.state import States, units_left
-from autoseg.work.unit import Unit
+from autoseg.work.state import units_left
 
 
 def give_predictions(
@@ -70,9 +69,9 @@ def give_predictions(
     request = _request_of(models, cases, options, reference, before)
     require_room(request)
     if asked.dry_run:
-        _print_scripts(folder, asked, before, request, _changed(folder, before, request))
+        _print_scripts(folder, asked, request, _changed(folder, before, request))
         return
-    with giving(folder, asked):
+    with giving(folder, asked.engine):
         # another process may have written its own since
         if (now := read_former_request(folder)) != before:
             before, request = now, _request_of(models, cases, options, reference, now)
@@ -137,35 +136,18 @@ def _changed(folder: PredictionsFolder, before: PredictionRequest | None, now: P
 def _print_scripts(
     folder: PredictionsFolder,
     asked: Asked,
-    before: PredictionRequest | None,
     request: PredictionRequest,
     again: Collection[str],
 ) -> None:
     """Print what would be written, forgotten and sent, and do nothing of it."""
     from inference.lasting_marks import marks_of
 
-    if units := _left(folder, before, request, frozenset(again)):
+    if units := units_left(folder, request, again):
         written, marks = {folder.request: request.as_ascii}, marks_of(folder.path, again)
         follow_links = request.options.follow_links
         print(scripts_of_units(folder, asked, units, written=written, removed=marks, follow_links=follow_links))
     else:
         open_console(stderr=True).print(NOTHING_LEFT)
-
-
-def _left(
-    folder: PredictionsFolder, before: PredictionRequest | None, request: PredictionRequest, again: frozenset[str]
-) -> tuple[Unit, ...]:
-    """The units of a request that are not done, before it is written down; the cases `again` count as not predicted."""
-    predicted = Predicted(folder, request)
-    left = [
-        unit
-        for unit in units_of_request(request)
-        if unit.kind == "predict"
-        and not (predicted.is_done(part := predicted_by(unit)[0]) and again.isdisjoint(request.names_of(part)))
-    ]
-    is_compared = before is not None and before.labels == request.labels and States(folder).is_done_by_name(EVALUATE)
-    compared = [unit for unit in units_of_request(request) if unit.kind == "evaluate" and (left or not is_compared)]
-    return (*left, *compared)
 
 
 def _refuse_other_request(
@@ -183,7 +165,7 @@ def _refuse_other_request(
 
 def _differences(before: PredictionRequest, now: PredictionRequest) -> list[str]:
     """What differs in two requests, by the names of the options."""
-    parts = {"the images": "cases", "the models": "models", "--evaluate": "labels"}
+    parts = {"the images": "cases", models_told(before.options, now.options): "models", "--evaluate": "labels"}
     told = [name for name, field in parts.items() if getattr(before, field) != getattr(now, field)]
     return told + differing_options(before.options, now.options)
 

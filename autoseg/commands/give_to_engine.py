@@ -101,7 +101,7 @@ def give_to_engine(run: RunFolder, request: Request, asked: Asked) -> None:
             style="yellow",
             soft_wrap=True,
         )
-    if asked.at_once is None and whole.at_once > 1 and _has_time_limit(request):
+    if asked.at_once is None and whole.at_once > 1 and _has_time_limit(run, request):
         compared = "" if request.grid is None else ", and cells cannot be compared"
         console.print(
             f"Each fold gets its time as if {whole.at_once} folds were trained at once. Where fewer are, the later "
@@ -112,7 +112,7 @@ def give_to_engine(run: RunFolder, request: Request, asked: Asked) -> None:
     if asked.dry_run:
         _print_scripts(run, whole, asked, dataset_changed=bool(changed))
         return
-    with giving(run, asked):
+    with giving(run, asked.engine):
         _hand_over(run, whole, asked, changed=bool(changed))
 
 
@@ -179,8 +179,10 @@ def _print_scripts(run: RunFolder, request: Request, asked: Asked, *, dataset_ch
         open_console(stderr=True).print(NOTHING_LEFT)
 
 
-def _has_time_limit(request: Request) -> bool:
-    """Whether a time budget holds, or may hold, as it does on a CPU where nobody names one."""
+def _has_time_limit(run: RunFolder, request: Request) -> bool:
+    """Whether a time budget holds, or before there is a plan may hold, as on a CPU where nobody names one."""
+    if run.plan.exists():
+        return read_plan(run.plan).time_budget_seconds is not None
     return request.time_budget is not None or request.device in ("auto", "cpu")
 
 

@@ -115,7 +115,7 @@ def make_plan(run: RunFolder, dataset: Dataset, fingerprint: Fingerprint, purpos
         write_plan(run.planned, decided.plan, decided.reasons)
         write_plan(run.plan, decided.plan, decided.reasons)
     names = tuple(dict.fromkeys(purpose.configurations))
-    messages.say_plan(console, run, decided.plan, reference.plan, names, len(splits), costs)
+    messages.say_plan(console, run, decided.plan, reference.plan, names, len(splits), costs, wanted.epochs)
     if wanted.memory_gb is None:
         messages.say_memory(console, decided.plan, free_memory_of(purpose.measured_on))
     if purpose.measured_on is None:

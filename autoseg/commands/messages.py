@@ -122,6 +122,9 @@ def say_budget(console: Console, budget: float | None, device: str, wanted: Plan
         device: type of the device that the plan is made for, such as `cpu`.
         wanted: options that the person gave.
     """
+    if wanted.epochs is not None:
+        _say_budget_of_plan(console, budget, device, wanted)
+        return
     if budget is None:
         console.print(
             f"No time limit on {device}: the length of training follows from the data set and is stated with the plan. "
@@ -129,12 +132,29 @@ def say_budget(console: Console, budget: float | None, device: str, wanted: Plan
             "--time-budget 12h fits the plan into less."
         )
         return
-    is_default = wanted.budget is None and budget == wanted.budget_on(device)
-    chosen = f"the default on {device}" if is_default else "as asked"
     console.print(
-        f"Time budget: {format_duration(budget)} for the whole run ({chosen}), restarts included. More time buys "
-        f"finer spacing, larger networks and more iterations: --time-budget {_short(2 * budget)}."
+        f"Time budget: {format_duration(budget)} for the whole run ({_chosen(budget, device, wanted)}), restarts "
+        f"included. More time buys finer spacing, larger networks and more iterations: --time-budget "
+        f"{_short(2 * budget)}."
     )
+
+
+def _say_budget_of_plan(console: Console, budget: float | None, device: str, wanted: PlanOptions) -> None:
+    """Print what the plan is made for where the person gave epochs, which decide how long the run takes."""
+    made_for = (
+        f"no time limit on {device}"
+        if budget is None
+        else f"a run of {format_duration(budget)} ({_chosen(budget, device, wanted)})"
+    )
+    console.print(
+        f"The plan is made for {made_for}. How long the run takes follows from --epochs {wanted.epochs}: no time "
+        "budget ends it."
+    )
+
+
+def _chosen(budget: float, device: str, wanted: PlanOptions) -> str:
+    is_default = wanted.budget is None and budget == wanted.budget_on(device)
+    return f"the default on {device}" if is_default else "as asked"
 
 
 def say_plan(
@@ -145,6 +165,7 @@ def say_plan(
     configurations: Sequence[str],
     folds: int,
     costs: StepCosts | None = None,
+    epochs: int | None = None,
 ) -> None:
     """Print the plan beside the reference plan, and how reliable the time of a step is.
 
@@ -156,9 +177,9 @@ def say_plan(
         configurations: names of the configurations that will be trained.
         folds: number of folds of each configuration.
         costs: training steps that were measured for the plan; None = nothing is known of them.
+        epochs: number of epochs of each fold that the person gave; None = the plan decides.
     """
     reasons = read_reasons(run.plan)
-    by_hand = ", or as --epochs says" if costs is not None and costs.counted else ""
     for name in configurations:
         planned, full = plan.configuration(name), reference.configuration(name)
         table = Table("", "planned", "reference plan", title=f"{name}, {folds} folds")
@@ -166,10 +187,16 @@ def say_plan(
             table.add_row(row, ours, theirs)
         console.print(table)
         seconds = planned.training.seconds
-        if seconds is not None:
+        if epochs is not None:
+            steps = epochs * planned.training.iterations_per_epoch
+            console.print(
+                f"A fold is trained for {steps:,} steps, by --epochs {epochs}; {planned.training.iterations:,} are "
+                "planned."
+            )
+        elif seconds is not None:
             console.print(
                 f"Steps of {seconds / planned.training.iterations:.2g} s{_how_sure(planned, costs)}. A fold is trained "
-                f"for {format_duration(seconds)}, with as many steps as the machine's real pace affords{by_hand}. The "
+                f"for {format_duration(seconds)}, with as many steps as the machine's real pace affords. The "
                 f"reference plan shows each fold {_times(patch_voxels(full) / patch_voxels(planned))} as many voxels: "
                 "that is what more time buys.",
             )
@@ -274,8 +301,6 @@ def _seconds_a_step(planned: Configuration, costs: StepCosts) -> float:
 def _how_sure(planned: Configuration, costs: StepCosts | None) -> str:
     """Words on how the time of a configuration's step was found; empty for an undisturbed measurement."""
     others = [step.others for step in _measurements_of(planned, costs)]
-    if costs is not None and costs.counted:
-        return ", counted from their work and not measured"
     if costs is None or not others:
         return ", estimated"
     if min(others) < DISTURBING:

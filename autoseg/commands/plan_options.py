@@ -188,7 +188,8 @@ def refuse_other_plan(run: RunFolder, wanted: PlanOptions, planned: Plan, config
         differences.append(f"with the architecture {', '.join(sorted(architectures))}, not {wanted.architecture}")
     if wanted.align is not None and not _is_align_of(run, planned, wanted.align):
         differences.append(f"with align: {planned.align or 'null'}, not {wanted.align}")
-    differences += _beyond_the_budget(run, planned, configurations)
+    if wanted.epochs is None:
+        differences += _beyond_the_budget(run, planned, configurations)
     if differences:
         raise RunFolderError(f"{run.path}: was planned {'; '.join(differences)}; {how_to_plan_anew(run)}")
 

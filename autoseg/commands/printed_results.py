@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autoseg.errors import AutosegError, PartialFailure
+from autoseg.run_folder.lock import locked_in_turn
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.report_folder import report_folder
 from autoseg.run_folder.time_spent import read_time_spent, timed
@@ -48,6 +49,8 @@ class Report:
 def report_if_finished(run: RunFolder, configuration: str, folds: int, threads: int | None = None) -> Report | None:
     """Write the report of a configuration if every fold is finished; otherwise return None.
 
+    One process writes after the other: the first report takes the folder `report`, and the others their own.
+
     Args:
         run: RUN folder that holds the finished folds and their validation predictions.
         configuration: name of the configuration.
@@ -56,14 +59,15 @@ def report_if_finished(run: RunFolder, configuration: str, folds: int, threads: 
     """
     if not all(run.is_finished(configuration, fold) for fold in range(folds)):
         return None
-    folder = report_folder(run, configuration)
-    with timed(run, Stage("report", configuration), shared=True):
-        from inference.evaluation.evaluate import IncompleteEvaluation, report_run
+    with locked_in_turn(run.work / "reports", f"reporting on {configuration}"):
+        folder = report_folder(run, configuration)
+        with timed(run, Stage("report", configuration), shared=True):
+            from inference.evaluation.evaluate import IncompleteEvaluation, report_run
 
-        try:
-            return Report(report_run(run, configuration, threads=threads), folder, None)
-        except IncompleteEvaluation as incomplete:
-            return Report(incomplete.summary, folder, incomplete)
+            try:
+                return Report(report_run(run, configuration, threads=threads), folder, None)
+            except IncompleteEvaluation as incomplete:
+                return Report(incomplete.summary, folder, incomplete)
 
 
 class ReportTime:

@@ -23,6 +23,7 @@ from autoseg.commands.options import (
 from autoseg.errors import AutosegError
 from autoseg.machine.stop_answer import stop_stays_a_stop
 from autoseg.plan.plan import read_plan
+from autoseg.run_folder.lock import locked_in_turn
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.report_folder import report_folder
 from autoseg.run_folder.selection import CandidateScore, Performance, Selection, write_selection
@@ -121,11 +122,14 @@ def select_at_end(
     """
     if not all(run.is_finished(name, fold) for name in configurations for fold in range(folds)):
         return
-    if run.selected.exists():
-        console.print(f"{run.selected}: kept as it is; `autoseg select {run.path}` chooses anew", soft_wrap=True)
-        return
     try:
-        with stop_stays_a_stop():
+        # of two processes that come to the end of a run, one selects
+        with locked_in_turn(run.work / "selection", "selecting what predicts"), stop_stays_a_stop():
+            if run.selected.exists():
+                console.print(
+                    f"{run.selected}: kept as it is; `autoseg select {run.path}` chooses anew", soft_wrap=True
+                )
+                return
             selection = make_selection(run, configurations, threads=threads)
     except AutosegError as error:
         console.print(f"Nothing is selected: {error}", style="yellow", soft_wrap=True)

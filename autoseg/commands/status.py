@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -18,8 +18,9 @@ from autoseg.errors import InputError
 from autoseg.notebook import ShownAsTable
 from autoseg.run_folder.lock_holder import COUNTS, PATIENCE, Watch
 from autoseg.run_folder.predictions_folder import PredictionsFolder, WorkFolder
-from autoseg.terminal import format_duration, open_console
+from autoseg.terminal import FoldProgress, format_duration, open_console
 from autoseg.work.engine import told_by_engine
+from autoseg.work.fold_progress import progress_of_running, told_progress
 from autoseg.work.state import State, States
 from autoseg.work.unit import Unit
 from autoseg.work.units import units_of
@@ -40,10 +41,12 @@ class Status(ShownAsTable):
     Args:
         run: RUN folder, or folder of predictions.
         units: each unit and its state.
+        progress: how far the trainings are that run, keyed by the names of their units.
     """
 
     run: WorkFolder
     units: tuple[tuple[Unit, State], ...]
+    progress: Mapping[str, FoldProgress] = field(default_factory=dict)
 
     @property
     def heading(self) -> str:
@@ -52,19 +55,24 @@ class Status(ShownAsTable):
         return f"{self.run.path}: {done} of {len(self.units)} units of work are done"
 
     def to_frame(self) -> DataFrame:
-        """Return a row for each unit: `unit`, `state`, `where`, `since`, `tries`, `why` and `log`."""
+        """Return a row for each unit: `unit`, `state`, `progress`, `where`, `since`, `tries`, `why` and `log`."""
         from pandas import DataFrame
 
         rows = [
-            (unit.name, state.word, state.where, state.since, state.tries, state.why, state.log)
+            (unit.name, state.word, self.progress_of(unit), state.where, state.since, state.tries, state.why, state.log)
             for unit, state in self.units
         ]
-        return DataFrame(rows, columns=["unit", "state", "where", "since", "tries", "why", "log"])
+        return DataFrame(rows, columns=["unit", "state", "progress", "where", "since", "tries", "why", "log"])
+
+    def progress_of(self, unit: Unit) -> str:
+        """How far the training of a unit is; empty where it trains nothing now, or has told nothing yet."""
+        progress = self.progress.get(unit.name)
+        return "" if progress is None else told_progress(progress)
 
 
 @command
 def status(run: AnyRun, *, follow_links: FollowLinks = False) -> Status:
-    """Show every unit of work of a run: waiting, running where, done, or failed why.
+    """Show every unit of work of a run: waiting, running where and how far, done, or failed why.
 
     It reads the RUN folder alone, whoever works on it and on whatever machine; of jobs in Slurm's queue it asks Slurm.
     Processes of other machines are listened to for a few seconds.
@@ -76,7 +84,8 @@ def status(run: AnyRun, *, follow_links: FollowLinks = False) -> Status:
         RunFolderError: the folder is no RUN folder.
     """
     folder = folder_with_units(run, follow_links=follow_links)
-    found = Status(folder, listened(folder, units_of(folder)))
+    units = listened(folder, units_of(folder))
+    found = Status(folder, units, progress_of_running(folder, [unit for unit, now in units if now.word == "running"]))
     console = open_console()
     console.print(found.heading, soft_wrap=True)
     queue, unknown = _queue_of(found)
@@ -84,7 +93,8 @@ def status(run: AnyRun, *, follow_links: FollowLinks = False) -> Status:
     for unit, state in found.units:
         expected = "" if unit.needs.seconds is None or state.word == "done" else format_duration(unit.needs.seconds)
         word = Text(state.word, style=_STYLES[state.word])
-        table.add_row(unit.name, word, "; ".join(filter(None, (told(state), queue.get(unit.name)))), expected)
+        parts = (found.progress_of(unit), told(state), queue.get(unit.name))
+        table.add_row(unit.name, word, "; ".join(filter(None, parts)), expected)
     console.print(table)
     if isinstance(folder, PredictionsFolder):
         say_predicted(console, folder)

@@ -7,7 +7,6 @@ import re
 import secrets
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -17,7 +16,7 @@ from autoseg.disk.this_process import start_of, this_machine
 
 _LEFTOVER = re.compile(r"\.(\d+)\.([0-9a-f]{8})\.[0-9a-f]{8}\..")
 SECONDS_OF_LEFTOVERS = 24 * 3600.0
-"""What a process of another machine began to write counts as left behind after this time."""
+"""What a process of another machine began to write counts as left behind after this time, by the clock of its disk."""
 
 PASSING_NAME = "autoseg"
 """End of the names of temporary files and folders that the next command removes where their process was killed."""
@@ -97,7 +96,12 @@ def is_left_behind(entry: Path, name: str) -> bool:
     if machine == this_machine():
         return start_of(process) is None
     try:
-        age = time.time() - entry.lstat().st_mtime
+        return _now_in(entry.parent) - entry.lstat().st_mtime > SECONDS_OF_LEFTOVERS
     except OSError:
         return False
-    return age > SECONDS_OF_LEFTOVERS
+
+
+def _now_in(folder: Path) -> float:
+    """The present time by the clock that also dates the other files of a folder, which is not that of this machine."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        return os.fstat(file.fileno()).st_mtime

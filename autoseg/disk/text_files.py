@@ -51,6 +51,16 @@ def first_bytes(path: Path, most_bytes: int) -> bytes:
         return b""
 
 
+def last_bytes(path: Path, most_bytes: int) -> bytes:
+    """Return the end of a file; arguments, and what is not read, as of `first_bytes`."""
+    try:
+        with open(path, "rb", opener=_without_waiting) as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - most_bytes))
+            return file.read(most_bytes) or b""
+    except OSError:
+        return b""
+
+
 def _without_waiting(path: str, flags: int) -> int:
     """Open a file, but follow no link, and wait for no writer of a pipe."""
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))

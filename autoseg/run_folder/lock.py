@@ -118,6 +118,30 @@ def locked_if_free(place: Path, doing: str, watch: Watch, *, stages: bool = True
         yield mine
 
 
+@contextmanager
+def locked_in_turn(place: Path, doing: str, *, patience: float = PATIENCE) -> Iterator[Path]:
+    """Wait for a lock as long as its holder lives, and hold it while the block runs, however long that takes.
+
+    Args:
+        place: folder with the name of what is locked.
+        doing: what the block does; a second process is told this.
+        patience: seconds after which a process of another machine counts as gone.
+
+    Yields:
+        The folder in which the block's files are staged.
+
+    Raises:
+        RunFolderError: another process took the lock over, since this process had stood still.
+    """
+    watch = Watch(patience)
+    while True:
+        with locked_if_free(place, doing, watch) as mine:
+            if mine is not None:
+                yield mine
+                return
+        time.sleep(min(1.0, patience / 10))
+
+
 def remove_abandoned_locks(folder: Path) -> None:
     """Remove locks in a RUN folder whose holders were processes of this machine that ended.
 

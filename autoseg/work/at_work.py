@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from autoseg.errors import InputError, RunFolderError
 from autoseg.names import listed
@@ -17,7 +18,7 @@ from autoseg.run_folder.lock_holder import PATIENCE, Watch
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.predictions_folder import WorkFolder
 from autoseg.terminal import open_console
-from autoseg.work.engine import Name, held_by_engine, read_engine, write_engine
+from autoseg.work.engine import Name, giving, held_by_engine, read_engine, write_engine
 from autoseg.work.request import Request, read_request, write_request
 from autoseg.work.state import States, units_left
 from autoseg.work.units import units_of
@@ -72,27 +73,67 @@ def is_at_work(run: WorkFolder) -> bool:
         return True
 
 
-def stays_as_written(run: RunFolder, request: Request) -> bool:
-    """Whether a request would change what units follow that wait or run, or who places them.
+@dataclass(frozen=True)
+class AskedBefore:
+    """What a RUN folder said of its units when a command began to work on it.
 
-    Where it would change nothing, nobody is asked or watched.
+    Args:
+        request: what was asked for; None = nothing that units can follow.
+        engine: who places the units; None = nobody.
+        at_work: whether units wait or run that the command's own request would change, or who places them. Both then
+            stay as they are.
     """
-    is_same = _read_former(run) in (None, request) and read_engine(run) in (None, "local")
-    return not is_same and is_at_work(run)
+
+    request: Request | None = None
+    engine: Name | None = None
+    at_work: bool = False
 
 
-def write_down_here(run: RunFolder, request: Request, *, at_work: bool) -> None:
+def asked_before(run: RunFolder, request: Request) -> AskedBefore:
+    """Return what a RUN folder says of its units, before a command works on it.
+
+    Where its request would change nothing, nobody is asked or watched.
+    """
+    former, engine = _read_former(run), read_engine(run)
+    is_same = former in (None, request) and engine in (None, "local")
+    return AskedBefore(former, engine, not is_same and is_at_work(run))
+
+
+def write_down_here(run: RunFolder, request: Request, before: AskedBefore) -> None:
     """Write down what was asked of this process, which does the units itself.
+
+    Nothing is written where units wait or run that follow what is there. It may have come there since this command
+    began, while the data set was read.
 
     Args:
         run: RUN folder.
         request: what was asked for.
-        at_work: whether units wait or run, as from `stays_as_written`; what they follow, and their engine, then stay.
+        before: what the folder said when this command began.
+
+    Raises:
+        RunFolderError: another command has asked for something else since, or gives units to an engine just now.
     """
-    if not at_work or _read_former(run) is None:
+    if (before.at_work and before.request is not None) or _stands_there(run, request, before):
+        return
+    with giving(run, "local"):
+        if _stands_there(run, request, before):
+            return
         write_request(run, request)
-    if not at_work and read_engine(run) is not None:
-        write_engine(run, "local")
+        if not before.at_work and read_engine(run) is not None:
+            write_engine(run, "local")
+
+
+def _stands_there(run: RunFolder, request: Request, before: AskedBefore) -> bool:
+    """Whether a request stands there already, or another command has given the same to an engine since."""
+    former, engine = _read_former(run), read_engine(run)
+    if former is None or (former, engine) == (before.request, before.engine):
+        return former == request and engine in (None, "local")
+    if differs := differences(run, former, request):
+        raise RunFolderError(
+            f"{run.path}: since this command began, another {_command(former)} has asked for something else "
+            f"({'; '.join(differs)}); `autoseg status {shlex.quote(str(run.path))}` shows what it does"
+        )
+    return former == request or engine not in (None, "local")
 
 
 def refuse_if_at_work(run: WorkFolder, why: str) -> None:

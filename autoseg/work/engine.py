@@ -13,7 +13,7 @@ from pydantic import ConfigDict
 
 from autoseg.errors import InputError
 from autoseg.files import FileModel, read_model, write_text
-from autoseg.run_folder.lock import locked
+from autoseg.run_folder.lock import locked, locked_in_turn
 from autoseg.run_folder.predictions_folder import WorkFolder
 from autoseg.work.state import State
 from autoseg.work.unit import Unit
@@ -147,13 +147,19 @@ def require_at_hand(run: WorkFolder, engine: Name) -> None:
 
 
 @contextmanager
-def giving(run: WorkFolder, asked: Asked) -> Iterator[None]:
+def giving(run: WorkFolder, engine: Name, *, waits: bool = False) -> Iterator[None]:
     """Keep other processes from writing down what they ask for, and giving it to an engine, while the block does so.
+
+    Args:
+        run: RUN folder, or folder of predictions.
+        engine: engine that units are given to.
+        waits: whether to wait until another process has done so.
 
     Raises:
         LockedByAnother: another process does so here now; nothing of this one is written or sent.
     """
-    with locked(run.request, f"giving units of work to {asked.engine}"):
+    doing = "writing down what was asked for" if engine == "local" else f"giving units of work to {engine}"
+    with locked_in_turn(run.request, doing) if waits else locked(run.request, doing):
         yield
 
 

@@ -172,15 +172,26 @@ class PredictionRequest(FileModel):
 
 
 def deciding(options: PredictionOptions) -> PredictionOptions:
-    """The options that decide every prediction beside its image; the others have their defaults."""
-    return replace(options, images=(), device="auto", threads=None, follow_links=False)
+    """The options that decide every prediction beside its image; the others have their defaults.
+
+    What the table of codes says is in the digest of the models, wherever the table lies.
+    """
+    return replace(options, images=(), device="auto", threads=None, follow_links=False, codes=None)
 
 
 def differing_options(before: PredictionOptions, now: PredictionOptions) -> list[str]:
-    """Names of the options that differ, as they are given on the command line, but for the images."""
-    options = (field.name for field in fields(now) if field.name != "images")
+    """Names of the options that differ, as they are given on the command line, but for images and codes.
+
+    A table of codes that says something else is told by `models_told`, wherever it lies.
+    """
+    options = (field.name for field in fields(now) if field.name not in ("images", "codes"))
     differing = (name for name in options if getattr(before, name) != getattr(now, name))
     return ["RUN" if name == "run" else f"--{name.replace('_', '-')}" for name in differing]
+
+
+def models_told(before: PredictionOptions, now: PredictionOptions) -> str:
+    """What differs, in words, where the digest of the models does."""
+    return "the models" if before.codes is None is now.codes else "the models or the table of --codes"
 
 
 def write_prediction_request(folder: PredictionsFolder, request: PredictionRequest) -> None:

@@ -21,15 +21,6 @@ MEASUREMENTS = "measurements.csv"
 """Table of the predictions, which changes with each of them."""
 
 
-def units_of_predictions(folder: PredictionsFolder) -> tuple[Unit, ...]:
-    """Return the units of work, each after those that it waits for.
-
-    Raises:
-        RunFolderError: what was asked for is malformed.
-    """
-    return units_of_request(read_prediction_request(folder))
-
-
 def units_of_request(request: PredictionRequest) -> tuple[Unit, ...]:
     """Return the units of work of what was asked for, each after those that it waits for."""
     needs = request.needs.as_needs()
@@ -58,11 +49,14 @@ class Predicted:
     Args:
         folder: folder of the predictions.
         request: what is asked for; None = as the folder says.
+        again: names of cases that count as not predicted.
     """
 
-    def __init__(self, folder: PredictionsFolder, request: PredictionRequest | None = None) -> None:
+    def __init__(
+        self, folder: PredictionsFolder, request: PredictionRequest | None = None, again: Collection[str] = ()
+    ) -> None:
         self.request = request or read_prediction_request(folder)
-        self.cases = predicted_cases(folder, self.request)
+        self.cases = predicted_cases(folder, self.request).difference(again)
 
     def is_done(self, part: int) -> bool:
         """Whether each case of a part is predicted."""
@@ -84,13 +78,18 @@ def predicted_cases(folder: PredictionsFolder, request: PredictionRequest) -> fr
     return lasting_cases(folder.path, request.made_from) & _names_there(folder, names)
 
 
-def evaluated_from(folder: PredictionsFolder) -> bytes | None:
-    """What an evaluation works from: the references' folder, and the table that each prediction changes."""
+def evaluated_from(folder: PredictionsFolder, request: PredictionRequest | None = None) -> bytes | None:
+    """What an evaluation works from: the references' folder, and the table that each prediction changes.
+
+    Args:
+        folder: folder of the predictions.
+        request: what is asked for; None = as the folder says.
+    """
     try:
         table = read_bounded(folder.path / MEASUREMENTS, MOST_BYTES)
     except (OSError, TextRefused):
         return None
-    return f"{read_prediction_request(folder).labels}\n".encode() + table
+    return f"{(request or read_prediction_request(folder)).labels}\n".encode() + table
 
 
 def _names_there(folder: PredictionsFolder, names: Collection[str]) -> frozenset[str]:

@@ -5,7 +5,7 @@ Where a person ran `autoseg train` by hand, or an earlier release made the RUN f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,16 +19,19 @@ from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.predictions_folder import PredictionsFolder, WorkFolder
 from autoseg.run_folder.report_folder import report_folder
 from autoseg.run_folder.splits import cases_of, read_splits
+from autoseg.work.prediction_request import PredictionRequest
 from autoseg.work.prediction_units import Predicted, predicted_by
 from autoseg.work.request import Request
 from autoseg.work.tries import STOPPED, Try, made_from_now, read_tries
 from autoseg.work.unit import Unit
-from autoseg.work.units import Scope, prepared_by, reported_by, scope_of, trained_in, units_of
+from autoseg.work.units import Scope, Wanted, prepared_by, reported_by, scope_of, trained_in, units_of
 
 NAMED = 3
 """Units that a waiting one names at most."""
 
 KILLED = "its process ended without a word: it was killed, or its machine was switched off"
+
+CANCELLED = "it was cancelled, and its process was ended before it had saved all; it goes on at what was saved last"
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ class State:
         word: `waiting` for other units, `ready` to begin or to go on, `running`, `done`, or `failed` in its last try.
         where: process and machine of a unit that runs; empty otherwise.
         since: local time of that machine at which it began; None = unknown.
-        why: what a failed unit said last; of a waiting one, what it waits for.
+        why: what a failed unit said last; of a waiting one, what it waits for; of a ready one that was cancelled and
+            killed, that it was.
         log: file of what its last try printed; None = unknown.
         tries: number of tries so far.
         heard: whether the process was seen to live; False where it is one of another machine that was looked at once.
@@ -60,11 +64,14 @@ class States:
     Args:
         run: RUN folder, or folder of predictions.
         watch: knows which holders of locks live; None = a new one, which believes that those of other machines do.
-        wanted: what the person asks for; None = as `work/request.json` says.
+        wanted: what the person asks for, of a run or of predictions; None = as the folder says.
+        again: names of cases that count as not predicted.
     """
 
-    def __init__(self, run: WorkFolder, watch: Watch | None = None, wanted: Request | None = None) -> None:
-        self._folder, self._watch, self._wanted = run, watch or Watch(PATIENCE), wanted
+    def __init__(
+        self, run: WorkFolder, watch: Watch | None = None, wanted: Wanted | None = None, again: Collection[str] = ()
+    ) -> None:
+        self._folder, self._watch, self._wanted, self._again = run, watch or Watch(PATIENCE), wanted, again
         self._prepared: dict[str, bool] = {}
 
     def of(self, unit: Unit) -> State:
@@ -78,12 +85,13 @@ class States:
             if (holder := self._watch.living(place)) is not None:
                 heard = self._watch.was_heard(place)
                 return State("running", holder.told, _since(last), log=log, tries=tries.count, heard=heard)
-        if last is not None and last.exit not in (0, STOPPED):
+        cut_off = last is not None and last.cancelled and last.ended is None
+        if last is not None and last.exit not in (0, STOPPED) and not cut_off:
             return State("failed", why=last.message or KILLED, log=log, tries=tries.count)
         if left := [name for name in (*unit.waits_for, *unit.after_end_of) if not self.is_done_by_name(name)]:
             shown = f"; {self._run.study} shows what is finished" if self._is_shown(unit) else ""
             return State("waiting", why=f"for {listed(left, NAMED)}{shown}", log=log, tries=tries.count)
-        return State("ready", log=log, tries=tries.count)
+        return State("ready", why=CANCELLED if cut_off else "", log=log, tries=tries.count)
 
     def is_done(self, unit: Unit) -> bool:
         """Whether the results of a unit are there."""
@@ -132,7 +140,8 @@ class States:
     @cached_property
     def _units(self) -> Mapping[str, Unit]:
         scope = None if isinstance(self._folder, PredictionsFolder) else self._scope
-        return {unit.name: unit for unit in units_of(self._folder, needs_of_cases=False, scope=scope)}
+        units = units_of(self._folder, self._wanted, needs_of_cases=False, scope=scope)
+        return {unit.name: unit for unit in units}
 
     @property
     def _is_planned(self) -> bool:
@@ -148,7 +157,11 @@ class States:
     @cached_property
     def _predicted(self) -> Predicted:
         assert isinstance(self._folder, PredictionsFolder)
-        return Predicted(self._folder)
+        return Predicted(self._folder, self._of_predictions, self._again)
+
+    @property
+    def _of_predictions(self) -> PredictionRequest | None:
+        return self._wanted if isinstance(self._wanted, PredictionRequest) else None
 
     def _ended_well(self, unit: Unit) -> bool:
         """Whether a try ended well with the plan and the data set as they now are."""
@@ -157,11 +170,11 @@ class States:
 
     @cached_property
     def _scope(self) -> Scope:
-        return scope_of(self._run, self._wanted)
+        return scope_of(self._run, self._wanted if isinstance(self._wanted, Request) else None)
 
     @cached_property
     def _made_from(self) -> str | None:
-        return made_from_now(self._folder, "")
+        return made_from_now(self._folder, "", self._of_predictions)
 
     def _reports(self, unit: Unit) -> bool:
         """Whether all folds are finished, and the report shows their results; one by hand is not looked into."""
@@ -209,9 +222,9 @@ def state_of(run: WorkFolder, unit: Unit) -> State:
     return States(run).of(unit)
 
 
-def units_left(run: WorkFolder, wanted: Request | None = None) -> tuple[Unit, ...]:
+def units_left(run: WorkFolder, wanted: Wanted | None = None, again: Collection[str] = ()) -> tuple[Unit, ...]:
     """Return the units of a run that are not done, each after those that it waits for; arguments as in `States`."""
-    states = States(run, wanted=wanted)
+    states = States(run, wanted=wanted, again=again)
     return tuple(unit for unit in units_of(run, wanted) if not states.is_done(unit))
 
 

@@ -26,6 +26,7 @@ from autoseg.files import FileModel, read_model, write_text
 from autoseg.machine.stop_answer import stop_stays_a_stop
 from autoseg.run_folder.lock import LockedByAnother, locked_briefly
 from autoseg.run_folder.predictions_folder import PredictionsFolder, WorkFolder
+from autoseg.work.prediction_request import PredictionRequest
 from autoseg.work.prediction_units import evaluated_from
 
 STOPPED = 75
@@ -54,6 +55,7 @@ class Try(FileModel):
         exit: exit status; None = it has not ended, or was killed.
         message: last message of a try that did not end well.
         log: file of what it printed, as the engine said; None = none was given.
+        cancelled: whether somebody took it back while it ran; if it was then killed before it had ended, that is why.
     """
 
     host: str
@@ -63,6 +65,7 @@ class Try(FileModel):
     exit: int | None = None
     message: str = ""
     log: str | None = None
+    cancelled: bool = False
 
 
 class Tries(FileModel):
@@ -150,7 +153,16 @@ def end_try(run: WorkFolder, unit: str, begun: Begun, status: int, message: str 
         _write(run, unit, ended, begun.as_begun, made_from=made_from)
 
 
-def made_from_now(run: WorkFolder, unit: str) -> str | None:
+def mark_cancelled(run: WorkFolder, unit: str) -> None:
+    """Record that a try which has not ended is taken back; how it ends may still be recorded after that."""
+    with suppress(OSError, RunFolderError), locked_briefly(run.tries(unit)):
+        tries = read_tries(run, unit)
+        if tries.last and tries.last[-1].ended is None:
+            last = (*tries.last[:-1], tries.last[-1].changed(cancelled=True))
+            write_text(run.tries(unit), tries.changed(last=last).model_dump_json(indent=1))
+
+
+def made_from_now(run: WorkFolder, unit: str, asked: PredictionRequest | None = None) -> str | None:
     """Digest of what a unit works from as it now is: the plan and the data set's record, for a report its folds.
 
     The results of a study follow from the folds of every configuration; the evaluation of predictions from those that
@@ -159,12 +171,13 @@ def made_from_now(run: WorkFolder, unit: str) -> str | None:
     Args:
         run: RUN folder, or folder of predictions.
         unit: name of the unit.
+        asked: what is asked for of predictions; None = as the folder says.
 
     Returns:
         None where a file is missing, as before there is a plan.
     """
     if isinstance(run, PredictionsFolder):
-        found = evaluated_from(run)
+        found = evaluated_from(run, asked)
         return None if found is None else hashlib.blake2b(found, digest_size=16).hexdigest()
     files = [run.plan, run.dataset]
     if unit == STUDY or unit.startswith(REPORT):
@@ -198,7 +211,7 @@ def _write(run: WorkFolder, unit: str, now: Try, before: Try | None, made_from: 
     """Add a try, or replace it by how it ended."""
     with locked_briefly(run.tries(unit)):
         tries = read_tries(run, unit)
-        last = tuple(one for one in tries.last if one != before)
+        last = tuple(one for one in tries.last if one.changed(cancelled=False) != before)
         written = tries.changed(
             count=tries.count + (before is None),
             last=(*last, now)[-KEPT:],

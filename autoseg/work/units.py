@@ -24,8 +24,8 @@ from autoseg.run_folder.splits import read_splits
 from autoseg.run_folder.step_costs import read_step_costs
 from autoseg.run_folder.time_spent import read_time_spent
 from autoseg.run_folder.timed_stage import Stage
-from autoseg.work.prediction_request import read_prediction_request
-from autoseg.work.prediction_units import units_of_predictions
+from autoseg.work.prediction_request import PredictionRequest, read_prediction_request
+from autoseg.work.prediction_units import units_of_request
 from autoseg.work.request import Request, read_request
 from autoseg.work.study_scope import cells_of, possible_folds, source_of
 from autoseg.work.tries import REPORT, STUDY
@@ -45,6 +45,9 @@ A_PATCH_WORKER_BYTES = 2 * 2**30
 
 SHARE_OF_READING = 4.0
 """Preparing a case takes at most so many times as long as measuring its fingerprint, which reads it too."""
+
+Wanted = Request | PredictionRequest
+"""What a person asks for, of a run or a study, or of predictions."""
 
 
 @dataclass(frozen=True)
@@ -108,13 +111,13 @@ def trainings_of(run: RunFolder, scope: Scope) -> tuple[tuple[str, int], ...]:
 
 
 def units_of(
-    run: WorkFolder, wanted: Request | None = None, *, needs_of_cases: bool = True, scope: Scope | None = None
+    run: WorkFolder, wanted: Wanted | None = None, *, needs_of_cases: bool = True, scope: Scope | None = None
 ) -> tuple[Unit, ...]:
     """Return the units of work of a run, or of a folder of predictions, each after those that it waits for.
 
     Args:
         run: RUN folder, or folder of predictions.
-        wanted: what the person asks for of a run; None = as `work/request.json` says.
+        wanted: what the person asks for, of a run or of predictions; None = as the folder says.
         needs_of_cases: whether what follows from the single cases is told too, such as the memory that the largest one
             takes. It takes seconds with ten thousand cases, and who only does a unit need not know it.
         scope: what the run has to do, where it was read already.
@@ -123,8 +126,8 @@ def units_of(
         RunFolderError, PlanError: as `scope_of`.
     """
     if isinstance(run, PredictionsFolder):
-        return units_of_predictions(run)
-    scope = scope or scope_of(run, wanted)
+        return units_of_request(wanted if isinstance(wanted, PredictionRequest) else read_prediction_request(run))
+    scope = scope or scope_of(run, wanted if isinstance(wanted, Request) else None)
     needs, parts = _Needing(run, scope, of_cases=needs_of_cases), scope.request.parts
     units = [Unit("plan", "plan", needs.of_planning(), ())]
     if scope.of_study:

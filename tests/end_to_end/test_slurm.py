@@ -5,8 +5,10 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +20,14 @@ import autoseg
 from autoseg.commands import cli
 from autoseg.image.geometry import Geometry
 from autoseg.image.image import Image, write_image
+from autoseg.plan.plan import read_plan
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.predictions_folder import PredictionsFolder, WorkFolder
 from autoseg.work.engines.slurm_commands import QueuedJob, queued
 from autoseg.work.prediction_request import read_prediction_request
+from autoseg.work.state import CANCELLED, state_of
 from autoseg.work.tries import read_tries
+from autoseg.work.units import units_of
 from tests.autoseg.small_dataset import make_dataset
 from tests.example_record import STRAIGHT
 from tests.tiny_models import SPACING, make_models
@@ -89,6 +94,25 @@ def is_tried(run: RunFolder, fold: int) -> bool:
     return bool(tries) and tries[-1].ended is None
 
 
+@contextmanager
+def standing_still(process: int) -> Iterator[None]:
+    """Context manager that stops a process again whenever it is let go on, as Slurm does before it asks it to end."""
+    ended = threading.Event()
+
+    def stop() -> None:
+        while not ended.wait(0.002):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGSTOP)
+
+    stopping = threading.Thread(target=stop)
+    stopping.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        stopping.join()
+
+
 def weights(run: RunFolder, fold: int) -> dict[str, torch.Tensor]:
     return load_file(run.weights("3d", fold))
 
@@ -113,15 +137,24 @@ def test_a_node_goes_down_and_a_job_is_killed(cluster: Path, tmp_path: Path, cap
     assert cli.status_of(["9" if word == "8" else word for word in command]) == 2
     assert "--epochs was 8, and is 9" in on_one_line(capsys.readouterr().err)
 
-    # cancelled, and begun again
-    assert cli.status_of(["cancel", str(run.path)]) == 0
-    assert "train-3d-fold_4" in capsys.readouterr().out
-    # waits until those that are stopping have left the queue
+    # cancelled: one stands still until Slurm kills it, and the others stop by themselves
+    stuck = next(iter(at_work(run)))
+    with standing_still(read_tries(run, f"train-3d-fold_{stuck}").last[-1].process):
+        assert cli.status_of(["cancel", str(run.path)]) == 0
+        assert "train-3d-fold_4" in capsys.readouterr().out
+        wait_until(lambda: not queued(run), "what was cancelled has left the queue", run, cluster)
+    states = {unit.name: state_of(run, unit) for unit in units_of(run) if unit.kind == "train"}
+    assert {state.word for state in states.values()} <= {"ready", "done"}
+    assert states[f"train-3d-fold_{stuck}"].why == CANCELLED
+
+    # begun again
     assert cli.status_of(command) == 0
     assert "in the queue already" not in capsys.readouterr().out
     wait_until(lambda: len(at_work(run)) > 1, "two folds are at work again", run, cluster)
-    assert cli.status_of(["status", str(run.path)]) == 0
+    found = autoseg.status(run.path)
     told = capsys.readouterr().out
+    length = 8 * read_plan(run.plan).configuration("3d").training.iterations_per_epoch
+    assert length in {progress.length for progress in found.progress.values()}
     # words, since the lines of a table are broken
     assert not [word for word in ("done", "running", "node", "Dependency") if word not in told], told
     wait_until(lambda: len(at_work(run)) > 1, "two folds are at work still", run, cluster)

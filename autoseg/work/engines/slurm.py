@@ -21,18 +21,22 @@ from autoseg.names import listed
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.predictions_folder import WorkFolder
 from autoseg.terminal import open_console
-from autoseg.work.engine import Asked, record_of
+from autoseg.work.engine import Asked, giving, record_of
 from autoseg.work.engines import slurm_commands
 from autoseg.work.engines.slurm_commands import QueuedJob
 from autoseg.work.engines.slurm_jobs import Job, jobs_of
 from autoseg.work.engines.slurm_options import read_slurm_options
 from autoseg.work.engines.slurm_script import SlurmOptions, place_of, script_of
 from autoseg.work.state import State, units_left
+from autoseg.work.tries import mark_cancelled
 from autoseg.work.unit import Unit
 from autoseg.work.units import follows_links
 
 SECONDS_TO_SETTLE, SECONDS_BETWEEN_LOOKS = 60.0, 1.0
 """A job that is cancelled leaves the queue within this time: it has Slurm's KillWait, 30 s as a rule, to stop."""
+
+PLAN = "plan"
+"""Name of the unit whose job sends the others."""
 
 Send = Callable[[Job, str, Sequence[str], Sequence[str]], str]
 """Sends a job, given its script, the ids of the jobs that must end well before it, and of those that must end at all;
@@ -172,9 +176,18 @@ def cancel(run: WorkFolder) -> tuple[str, ...]:
     Returns:
         Names of the units that were in the queue.
     """
-    queue = slurm_commands.every_queued(run)
-    slurm_commands.cancel(job.id for _, job in queue)
-    return tuple(sorted({name for name, _ in queue}))
+    cancelled = dict[str, str]()
+    while new := [(name, job) for name, job in slurm_commands.every_queued(run) if job.id not in cancelled]:
+        slurm_commands.cancel(job.id for _, job in new)
+        cancelled |= {job.id: name for name, job in new}
+        for name in {name for name, job in new if job.node}:
+            # Slurm kills work that takes longer to stop than its KillWait
+            mark_cancelled(run, name)
+        if not any(name == PLAN and job.node for name, job in new):
+            break
+        # a job that plans may be sending the others just now
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    return tuple(sorted(set(cancelled.values())))
 
 
 def _settled_queue(run: WorkFolder) -> dict[str, QueuedJob]:
@@ -252,8 +265,10 @@ def _send_the_rest(arguments: Sequence[str]) -> None:
     parser.add_argument("--retries", type=int, required=True)
     parser.add_argument("--slurm-option", action="append", default=[])
     given = parser.parse_args(arguments)
-    run = RunFolder(given.run)
-    submit(run, units_left(run), SlurmOptions(given.retries, read_slurm_options(given.slurm_option)))
+    run, options = RunFolder(given.run), SlurmOptions(given.retries, read_slurm_options(given.slurm_option))
+    # a person may give the same command just now; who comes second finds in the queue what the first has sent
+    with giving(run, "slurm", waits=True):
+        submit(run, units_left(run), options)
 
 
 if __name__ == "__main__":

@@ -177,6 +177,11 @@ trap 'heard=yes; kill -TERM $!' USR1
 trap 'heard=yes; cancelled=yes' TERM
 
 echo "== $unit: job $job, turn $((${{SLURM_RESTART_COUNT:-0}} + 1)), on $SLURMD_NODENAME"
+if [ "${{SLURM_RESTART_COUNT:-0}}" -gt "$retries" ]; then
+    # Slurm itself puts the jobs of a node that goes down back into the queue, however often
+    echo "== $unit: not begun again, since all $retries retries are used up" >&2
+    exit 1
+fi
 {python} -P -m autoseg work "$run" "$unit" --log "$run/work/logs/$unit.log"{links} &
 # a signal ends `wait` before the work has ended
 heard=yes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -11,14 +10,12 @@ from dataclasses import dataclass, field
 from rich.progress import TaskID
 
 from autoseg.errors import AutosegError
-from autoseg.files import read_utf8
 from autoseg.run_folder.lock_holder import Watch
-from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.predictions_folder import WorkFolder
 from autoseg.terminal import FoldLines, FoldProgress, open_console
+from autoseg.work.fold_progress import progress_of_running
 from autoseg.work.state import States
 from autoseg.work.unit import Unit
-from autoseg.work.units import scope_of, trained_in
 
 SECONDS_BETWEEN_LOOKS = 2.0
 LARGEST_SHARE = 0.05
@@ -108,46 +105,7 @@ class RunningInRun:
         with suppress(OSError, AutosegError):
             states = States(self._run, self._watch)
             found = {unit: states.of(unit) for unit in units}
-            return {
-                unit.name: Running(state.where, self._progress(unit) if unit.kind == "train" else None)
-                for unit, state in found.items()
-                if state.word == "running"
-            }
+            running = {unit: state for unit, state in found.items() if state.word == "running"}
+            progress = progress_of_running(self._run, running)
+            return {unit.name: Running(state.where, progress.get(unit.name)) for unit, state in running.items()}
         return {}
-
-    def _progress(self, unit: Unit) -> FoldProgress | None:
-        """How far a training is; None where its log cannot be read just now."""
-        name, fold = trained_in(unit)
-        assert isinstance(self._run, RunFolder)
-        scope = scope_of(self._run)
-        if scope.plan is None or name not in scope.plan.configurations:
-            return None
-        training = scope.plan.configurations[name].training
-        epochs = scope.request.epochs
-        length = training.iterations if epochs is None else epochs * training.iterations_per_epoch
-        with suppress(OSError, AutosegError):
-            return progress_of_log(read_utf8(self._run.fold(name, fold) / "log.csv").decode(errors="replace"), length)
-        return None
-
-
-def progress_of_log(text: str, length: int) -> FoldProgress | None:
-    """Return how far the training of a fold is.
-
-    Args:
-        text: content of the fold's `log.csv`, which gets a line an epoch.
-        length: number of steps of its schedule.
-
-    Returns:
-        None where no epoch is done.
-    """
-    rows = list(csv.DictReader(text.splitlines()))
-    if not rows:
-        return None
-    last = rows[-1]
-    try:
-        step, loss, dice = int(last["step"]), float(last["loss"]), float(last["train_dice"])
-    except (KeyError, TypeError, ValueError):
-        return None
-    return FoldProgress(
-        step, max(step, length), f"{loss:.3f}", f"{dice:.3f}", "training" if step < length else "validation"
-    )

@@ -166,17 +166,27 @@ def test_other_models_are_refused_until_it_is_asked_again(slurm, scans, out, tmp
 
 
 def test_another_table_of_codes_predicts_anew_wherever_its_file_was(slurm, run, scans, out, tmp_path):
-    codes = tmp_path / "codes.csv"
-
-    def meaning(text):
+    def meaning(text, name="codes.csv"):
         cells = ("body", "SCT", "123037004", "Anatomical Structure", "SCT", "10200004", text, "#E69F00")
-        codes.write_text(f"{','.join(COLUMNS)}\n{','.join(cells)}\n", encoding="utf-8")
-        give(run, scans, out, codes=codes, format="seg.nrrd")
+        (tmp_path / name).write_text(f"{','.join(COLUMNS)}\n{','.join(cells)}\n", encoding="utf-8")
+        give(run, scans, out, codes=tmp_path / name, format="seg.nrrd")
 
     meaning("Liver")
-    assert work(out, "predict-0of2") == work(out, "predict-1of2") == 0
+    assert work(out, "predict-0of2") == 0
+    slurm.held = ("predict-1of2",)
+    # the same table, wherever it lies
+    meaning("Liver", "moved.csv")
+    assert words(out) == {"predict-0of2": "done", "predict-1of2": "ready"}
+    with pytest.raises(RunFolderError, match=r"something else \(the models or the table of --codes\)"):
+        meaning("Hepar", "other.csv")
+    by_hand = autoseg.predict(
+        run.path, scans, out.path, device="cpu", codes=tmp_path / "codes.csv", format="seg.nrrd", part="2/2"
+    )
+    assert set(by_hand.label_maps) == {"scan_1", "scan_3"} and set(words(out).values()) == {"done"}
+    slurm.held = ()
+    submitted = len(slurm.submitted)
     meaning("Liver")
-    assert len(slurm.submitted) == 1
+    assert len(slurm.submitted) == submitted
     meaning("Hepar")
     assert slurm.submitted[-1] == ["predict-0of2", "predict-1of2"]
 
@@ -316,6 +326,27 @@ def test_a_dry_run_forgets_no_mark_of_a_changed_image_and_its_script_does(slurm,
     assert set(words(out).values()) == {"done"}
     give(run, scans, out, evaluate=scans)
     assert slurm.submitted[-1] == ["predict-1of2", "evaluate"]
+
+
+def test_a_dry_run_prints_the_units_that_are_sent(slurm, compared, run, scans, out, tmp_path, capsys):
+    (tmp_path / "other").mkdir()
+    for units, options in (
+        (["predict-0of2", "predict-1of2"], {}),
+        (["predict-1of2", "evaluate"], {"evaluate": scans}),
+        (["evaluate"], {"evaluate": scans}),
+        (["evaluate"], {"evaluate": tmp_path / "other"}),
+        ([], {}),
+        (["predict-0of2", "predict-1of2"], {"mirror": False}),
+    ):
+        capsys.readouterr()
+        give(run, scans, out, dry_run=True, **options)
+        printed = capsys.readouterr().out
+        assert (json.loads(printed)[0] if printed else []) == units
+        sent = len(slurm.submitted)
+        give(run, scans, out, **options)
+        assert slurm.submitted[sent:] == ([units] if units else [])
+        if options != {"mirror": False} and units:
+            assert work(out, units[0]) == 0
 
 
 def test_an_image_that_was_left_out_and_changed_meanwhile_is_predicted_again(slurm, run, scans, out):

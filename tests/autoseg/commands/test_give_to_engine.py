@@ -12,7 +12,7 @@ from autoseg.commands.do_unit import do_unit
 from autoseg.commands.give_to_engine import sizes_of
 from autoseg.errors import InputError, RunFolderError
 from autoseg.image.image import Image, write_image
-from autoseg.plan.plan import read_plan
+from autoseg.plan.plan import read_plan, write_plan
 from autoseg.run_folder.lock import LockedByAnother
 from autoseg.run_folder.paths import RunFolder
 from autoseg.run_folder.splits import read_splits
@@ -267,6 +267,15 @@ def test_the_time_is_divided_among_folds_that_are_trained_at_once(
     assert request is not None and (request.at_once, request.time_budget) == (at_once, 3600.0)
     warned = "as if 5 folds were trained at once" in on_one_line(capsys.readouterr().err)
     assert warned == (given_at_once is None)
+
+
+def test_a_plan_without_a_time_limit_has_no_time_to_share_out(calls, slurm, dataset, run, capsys):
+    told = []
+    for budget in (2400.0, None):
+        write_plan(run.plan, read_plan(run.plan).changed(time_budget_seconds=budget), {})
+        given(slurm, dataset, run)
+        told.append("folds were trained at once" in on_one_line(capsys.readouterr().err))
+    assert told == [True, False]
 
 
 def test_the_sizes_of_a_run_are_known_without_reading_images(dataset, tmp_path):

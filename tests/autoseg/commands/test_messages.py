@@ -32,6 +32,27 @@ def test_the_length_of_training_is_stated_with_the_plan(tmp_path, seconds) -> No
     assert ("A fold is trained for 5 min" in shown(console)) == (seconds is not None)
 
 
+@pytest.mark.parametrize(
+    ("budget", "device", "asked", "made_for"),
+    [
+        (None, "cuda", None, "no time limit on cuda"),
+        (2400.0, "cpu", None, "a run of 40 min (the default on cpu)"),
+        (60.0, "cpu", "60s", "a run of 1 min (as asked)"),
+    ],
+)
+def test_epochs_decide_the_length_and_no_time_is_told_that_does_not_hold(
+    tmp_path, budget, device, asked, made_for
+) -> None:
+    run, console = RunFolder(tmp_path), Console(file=io.StringIO(), width=400)
+    say_budget(console, budget, device, check_plan_options(asked, None, device, None, epochs=8, elsewhere=True))
+    assert f"The plan is made for {made_for}. How long the run takes follows from --epochs 8" in shown(console)
+    planned = with_training(of_length(37_500, 300.0), iterations_per_epoch=25)
+    write_plan(run.plan, planned, {})
+    say_plan(console, run, planned, planned, ["3d"], 5, epochs=8)
+    assert "A fold is trained for 200 steps, by --epochs 8; 37,500 are planned." in shown(console)
+    assert "real pace affords" not in shown(console)
+
+
 def test_without_a_limit_it_is_said_how_to_set_one() -> None:
     console = Console(file=io.StringIO(), width=400)
     say_budget(console, None, "cuda", check_plan_options(None, None, "cuda", None))

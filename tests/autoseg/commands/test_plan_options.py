@@ -1,4 +1,4 @@
-"""Options beside an existing plan: `--align first` means what it meant when the plan was made."""
+"""Options beside an existing plan: `--align first` means what it did then, and with epochs no time has to suffice."""
 
 from pathlib import Path
 
@@ -9,7 +9,8 @@ from autoseg.dataset.record import CaseSource, DatasetRecord
 from autoseg.errors import RunFolderError
 from autoseg.run_folder.dataset_record import write_record
 from autoseg.run_folder.paths import RunFolder
-from tests.example_plan import LABELS, example_channel, example_plan
+from autoseg.run_folder.splits import Split, write_splits
+from tests.example_plan import LABELS, example_channel, example_plan, with_training
 
 PLAN = example_plan(channels=(example_channel("T1"), example_channel("T2")), align="T2")
 
@@ -40,3 +41,14 @@ def test_first_is_the_sequence_that_most_labels_were_drawn_on(tmp_path: Path, dr
             asked(run, align)
     if drawn_on == ("T2", "T1", "T2"):
         asked(run, "First")
+
+
+def test_two_configurations_need_time_for_both_unless_epochs_decide(tmp_path: Path) -> None:
+    run, plan = RunFolder(tmp_path / "run"), with_training(PLAN, seconds=100.0)
+    plan = plan.changed(
+        configurations={"2d": plan.configuration("3d"), "3d": plan.configuration("3d")}, time_budget_seconds=300.0
+    )
+    write_splits(run.splits, (Split(train=("a",), val=("b",)), Split(train=("b",), val=("a",))))
+    with pytest.raises(RunFolderError, match="without time for 2d and 3d together"):
+        refuse_other_plan(run, check_plan_options(None, None, "cpu", None), plan, ("2d", "3d"))
+    refuse_other_plan(run, check_plan_options(None, None, "cpu", None, epochs=2), plan, ("2d", "3d"))

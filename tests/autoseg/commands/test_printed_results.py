@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from autoseg.commands.printed_results import print_results
+from autoseg.commands.printed_results import print_results, report_if_finished
 from autoseg.image.labels import Labels
 from autoseg.metrics import case_metrics, summarize
+from autoseg.run_folder.lock_holder import Watch
+from autoseg.run_folder.paths import RunFolder
 
 LABELS = Labels(values=(0, 1), names=("background", "lesion"))
 
@@ -35,3 +37,16 @@ def test_lesions_and_strata_are_told_with_the_cases_behind_them() -> None:
     assert "2 of 2 1 (0.50) 0.80, 0.91" in lytic
     sclerotic = next(" ".join(line) for line in lines if line[:2] == ["sclerotic", "1"])
     assert "0 of 1 0 (0.00)" in sclerotic
+
+
+def test_one_report_is_written_after_the_other(tmp_path: Path, monkeypatch) -> None:
+    run, seen = RunFolder(tmp_path), []
+    monkeypatch.setattr(RunFolder, "is_finished", lambda *_: True)
+
+    def report(of: RunFolder, name: str, threads: int | None) -> None:
+        seen.append(Watch().living(of.work / "reports"))
+
+    monkeypatch.setattr("inference.evaluation.evaluate.report_run", report)
+    report_if_finished(run, "3d", 2)
+    # where two configurations end at once, the first report takes the folder `report`
+    assert None not in seen and len(seen) == 1 and Watch().living(run.work / "reports") is None

@@ -5,13 +5,20 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from autoseg.errors import RunFolderError
 from autoseg.files import discard, folder_replaced_when_done, move, write_text
-from autoseg.run_folder.lock import LockedByAnother, locked, locked_briefly, remove_abandoned_locks
+from autoseg.run_folder.lock import (
+    LockedByAnother,
+    locked,
+    locked_briefly,
+    locked_in_turn,
+    remove_abandoned_locks,
+)
 
 HOLD = """
 import os, sys, time
@@ -182,6 +189,23 @@ def test_of_many_that_find_a_dead_holder_one_at_a_time_works(tmp_path: Path) -> 
     # far longer than a block takes on a busy machine: who holds the lock for longer counts as gone
     processes = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(8)]
     assert [process.wait(timeout=120) for process in processes] == [0] * 8
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_waits_for_a_turn_begins_once_the_other_has_ended(tmp_path: Path) -> None:
+    place, published = tmp_path / "reports", []
+    process = hold(place)
+    ending = threading.Timer(0.3, lambda: published.append(end(process)))
+    ending.start()
+    with locked_in_turn(place, "reporting", patience=1.0):
+        ending.join()
+        assert published == ["published\n"]
+    # one that was killed has no turn
+    dead = hold(place, machine="0" * 8, patience=0.5)
+    dead.kill()
+    dead.wait()
+    with pytest.raises(ValueError, match="of the block"), locked_in_turn(place, "reporting", patience=0.5):
+        raise ValueError("of the block")
     assert list(tmp_path.iterdir()) == []
 
 

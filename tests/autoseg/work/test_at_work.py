@@ -11,10 +11,11 @@ from autoseg.run_folder.lock import locked
 from autoseg.run_folder.lock_holder import PATIENCE
 from autoseg.run_folder.paths import RunFolder
 from autoseg.work.at_work import (
+    AskedBefore,
+    asked_before,
     differences,
     is_at_work,
     refuse_other_request,
-    stays_as_written,
     units_at_work,
     write_down_here,
 )
@@ -125,12 +126,12 @@ def test_processes_elsewhere_are_watched_at_the_same_time_until_they_are_known_t
 
 
 def test_what_changes_nothing_waits_for_nobody(run, queue, monkeypatch) -> None:
-    assert stays_as_written(run, ASKED) and stays_as_written(run, OTHER)
+    assert asked_before(run, ASKED) == asked_before(run, OTHER) == AskedBefore(ASKED, "slurm", True)
     run.engine.unlink()
     monkeypatch.setattr("autoseg.work.at_work.units_at_work", lambda run: pytest.fail("asked who is at work"))
-    assert not stays_as_written(run, ASKED)
+    assert asked_before(run, ASKED) == AskedBefore(ASKED)
     run.request.unlink()
-    assert not stays_as_written(run, OTHER)
+    assert asked_before(run, OTHER) == AskedBefore()
 
 
 @pytest.mark.parametrize(
@@ -178,5 +179,30 @@ def test_a_damaged_request_binds_nobody(run, queue) -> None:
     run.request.write_text("{", encoding="utf-8")
     refuse_other_request(run, OTHER, "slurm")
     assert units_at_work(run) == ("train-3d-fold_1",)
-    write_down_here(run, OTHER, at_work=True)
+    write_down_here(run, OTHER, asked_before(run, OTHER))
     assert read_request(run) == OTHER and read_engine(run) == "slurm"
+
+
+def test_what_another_command_asked_meanwhile_is_neither_changed_nor_forgotten(run, queue) -> None:
+    # this one began when nothing was there yet, and has read the data set since
+    began = AskedBefore()
+    write_down_here(run, ASKED.changed(workers=3), began)
+    assert read_request(run) == ASKED and read_engine(run) == "slurm"
+    with pytest.raises(RunFolderError, match=r"another `autoseg run` has asked for something else \(--epochs was 100"):
+        write_down_here(run, OTHER, began)
+    assert read_request(run) == ASKED
+    # what was done before this command began is its own to change
+    write_down_here(run, OTHER, AskedBefore(ASKED, "slurm"))
+    assert read_request(run) == OTHER and read_engine(run) == "local"
+
+
+def test_while_another_command_gives_units_nothing_is_written(run) -> None:
+    with locked(run.request, "giving units of work to ray"):
+        # nothing is to be written, as beside an engine that stays until the end
+        write_down_here(run, ASKED, AskedBefore(ASKED))
+        with pytest.raises(RunFolderError, match="another process is writing down what was asked for here"):
+            write_down_here(run, OTHER, AskedBefore(ASKED))
+        write_text(run.engine, record_of("ray"))
+        write_down_here(run, ASKED, AskedBefore())
+    assert read_request(run) == ASKED and read_engine(run) == "ray"
+    assert [path.name for path in run.work.iterdir() if path.name.startswith(".")] == []

@@ -11,13 +11,15 @@ import pytest
 
 from autoseg.errors import InputError
 from autoseg.files import write_text
+from autoseg.run_folder.lock_holder import Watch
 from autoseg.run_folder.paths import RunFolder
 from autoseg.work.engine import read_engine
 from autoseg.work.engines import slurm, slurm_commands
 from autoseg.work.engines.slurm_commands import QueuedJob
 from autoseg.work.engines.slurm_script import SlurmOptions
-from autoseg.work.request import Request, read_request
-from autoseg.work.state import State
+from autoseg.work.request import Request, read_request, write_request
+from autoseg.work.state import State, state_of
+from autoseg.work.tries import begin_try, end_try, read_tries
 from autoseg.work.unit import Unit
 from tests.autoseg.work.engines.units_by_hand import ALL, GPU, TRAIN, UNKNOWN
 
@@ -43,6 +45,20 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
 def test_without_a_plan_its_job_is_sent_alone(tmp_path: Path, sent) -> None:
     slurm.submit(RunFolder(tmp_path), ALL, OPTIONS)
     assert sent == [("plan", [])] and (tmp_path / "work" / "logs").is_dir()
+
+
+def test_the_job_that_plans_sends_the_others_while_nobody_else_sends(tmp_path: Path, monkeypatch) -> None:
+    run, found = RunFolder(tmp_path), []
+
+    def submit(of: RunFolder, units: Sequence[Unit], options: SlurmOptions) -> None:
+        found.append((options, Watch().living(of.request)))
+
+    write_request(run, Request(dataset="/data", configurations=("3d",), folds=2))
+    monkeypatch.setattr(slurm, "submit", submit)
+    slurm._send_the_rest([str(tmp_path), "--retries=3", "--slurm-option=partition=gpu"])
+    ((options, holder),) = found
+    assert options == SlurmOptions(3, {"partition": "gpu"}) and holder is not None
+    assert Watch().living(run.request) is None
 
 
 def test_what_follows_waits_for_whole_arrays(tmp_path: Path, sent) -> None:
@@ -117,7 +133,43 @@ def test_cancel_names_the_units_that_were_in_the_queue(tmp_path: Path, monkeypat
     ]
     monkeypatch.setattr(slurm_commands, "every_queued", lambda run: queue)
     monkeypatch.setattr(slurm_commands, "cancel", cancelled.extend)
+    monkeypatch.setattr(slurm, "SECONDS_BETWEEN_LOOKS", 0.0)
     assert slurm.cancel(RunFolder(tmp_path)) == ("plan", "x") and cancelled == ["3", "4_1", "5"]
+
+
+def test_what_a_job_that_plans_sends_while_it_is_cancelled_is_cancelled_too(tmp_path: Path, monkeypatch) -> None:
+    cancelled: list[list[str]] = []
+    plan = ("plan", QueuedJob("3", "RUNNING", "node1", "None"))
+    late = [("prepare-3d-0of2", QueuedJob("4_0", "PENDING", "", "None"))]
+    looks = [[plan], [plan, *late], [plan]]
+    monkeypatch.setattr(slurm_commands, "every_queued", lambda run: looks.pop(0))
+    monkeypatch.setattr(slurm_commands, "cancel", lambda ids: cancelled.append(list(ids)))
+    monkeypatch.setattr(slurm, "SECONDS_BETWEEN_LOOKS", 0.0)
+    assert slurm.cancel(RunFolder(tmp_path)) == ("plan", "prepare-3d-0of2")
+    assert cancelled == [["3"], ["4_0"]]
+    # others send nothing, and are looked for once
+    looks = [late]
+    slurm.cancel(RunFolder(tmp_path))
+    assert looks == []
+
+
+@pytest.mark.parametrize(("kill", "word"), [(True, "ready"), (False, "failed")])
+def test_work_that_slurm_kills_after_cancel_is_cancelled_and_not_failed(tmp_path, monkeypatch, kill, word) -> None:
+    run, unit = RunFolder(tmp_path), Unit("plan", "plan", UNKNOWN, ())
+    write_request(run, Request(dataset="/data", configurations=("3d",), folds=2))
+    begun = begin_try(run, unit.name)
+    queue = [("plan", QueuedJob("3", "RUNNING" if kill else "PENDING", "node1" if kill else "", "None"))]
+    monkeypatch.setattr(slurm_commands, "every_queued", lambda run: queue)
+    monkeypatch.setattr(slurm_commands, "cancel", lambda ids: None)
+    monkeypatch.setattr(slurm, "SECONDS_BETWEEN_LOOKS", 0.0)
+    slurm.cancel(run)
+    # the process was killed; nobody holds its lock
+    state = state_of(run, unit)
+    assert state.word == word and ("was cancelled" in state.why) == kill
+    # what ends by itself says how, once
+    end_try(run, unit.name, begun, 1, "no memory")
+    assert [(one.exit, one.cancelled) for one in read_tries(run, unit.name).last] == [(1, False)]
+    assert (state_of(run, unit).word, state_of(run, unit).why) == ("failed", "no memory")
 
 
 @pytest.mark.parametrize(

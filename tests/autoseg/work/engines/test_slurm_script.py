@@ -112,6 +112,12 @@ def test_what_may_be_tried_again_is_put_back_until_retries_end(start, status: in
     assert ("all 2 retries are used up" in printed) == (status == 1)
 
 
+def test_what_slurm_itself_puts_back_too_often_is_not_begun(start) -> None:
+    ended, printed = start("exit 0", turn=3).ends()
+    assert ended == 1 and "not begun again, since all 2 retries are used up" in printed
+    assert "python" not in printed and "scontrol" not in printed
+
+
 WAITS = """trap 'echo stopped; exit 75' TERM
 touch "$5/begun"
 while true; do sleep 0.05; done"""

@@ -2,36 +2,16 @@
 
 import io
 
-import pytest
 from rich.console import Console
 
 from autoseg.run_folder.lock import locked
 from autoseg.run_folder.paths import RunFolder
 from autoseg.terminal import FoldLines, FoldProgress
 from autoseg.work.engines import unit_lines
-from autoseg.work.engines.unit_lines import Running, RunningInRun, UnitLines, progress_of_log
+from autoseg.work.engines.unit_lines import Running, RunningInRun, UnitLines
 from autoseg.work.unit import Needs, Unit
 
-HEAD = "epoch,step,learning_rate,loss,train_dice,val_dice,seconds"
 UNITS = tuple(Unit(f"train-3d-fold_{fold}", "train", Needs(1, None, 0, None), ()) for fold in (0, 1))
-
-
-@pytest.mark.parametrize(
-    ("text", "now"),
-    [
-        ("", None),
-        (HEAD, None),
-        (f"{HEAD}\n1,40,0.01,0.5,0.25,,3", FoldProgress(40, 80, "0.500", "0.250", "training")),
-        (
-            f"{HEAD}\n1,40,0.01,0.5,0.25,,3\n2,80,0.01,-0.4,0.75,0.7,6\n",
-            FoldProgress(80, 80, "-0.400", "0.750", "validation"),
-        ),
-        (f"{HEAD}\n1,half,0.01,0.5,0.25,,3", None),
-        ("something else\n1", None),
-    ],
-)
-def test_progress_of_a_fold_is_that_of_its_last_epoch(text, now) -> None:
-    assert progress_of_log(text, 80) == now
 
 
 def test_units_that_run_have_a_line_and_those_that_ended_have_none(monkeypatch) -> None:
