@@ -94,7 +94,11 @@ def planned_files(
     """
     targets = output_files(cases, output, writer.endings)
     beside = tuple(
-        further_files(case.name, target, writer.beside_ending, preview=preview, probabilities=probabilities)
+        (
+            # a report beside a segmentation
+            *(output / f"{case.name}{ending}" for ending in writer.endings(case)[1:]),
+            *further_files(case.name, target, writer.beside_ending, preview=preview, probabilities=probabilities),
+        )
         for case, target in zip(cases, targets, strict=True)
     )
     every = tuple(chain.from_iterable(beside))

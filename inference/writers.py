@@ -19,7 +19,7 @@ from autoseg.errors import AutosegError, InputError
 from autoseg.image.image import is_dicom, write_image
 from autoseg.image.labels import Labels
 from autoseg.image.segment_colours import Colour
-from autoseg.image.writing.codes import code_table, told_defaults
+from autoseg.image.writing.codes import code_table, told_defaults, told_unused
 from autoseg.image.writing.dicom_seg import SegType, require_highdicom, told_labels
 from autoseg.image.writing.label_files import LabelFiles, label_names
 from autoseg.image.writing.seg_nrrd import write_seg_nrrd
@@ -110,13 +110,15 @@ def writer_for(
             of the folder that is not autoseg's would be replaced.
     """
     segments = segments_for(wanted, plan)
-    defaults = told_defaults([one.name for one in segments], [one.code for one in segments])
+    names = [one.name for one in segments]
+    unused = () if wanted.codes is None else told_unused(wanted.codes, names)
+    told = (*unused, *told_defaults(names, [one.code for one in segments]))
     if wanted.name is None:
         files = LabelFiles(output, label_names(plan.labels, segments))
         files.require_own()
-        return LabelMapWriter(plan.labels, files, ending)
+        return LabelMapWriter(plan.labels, files, ending, unused)
     if wanted.name == "seg.nrrd":
-        return SegNrrdWriter(plan.labels, segments, defaults)
+        return SegNrrdWriter(plan.labels, segments, told)
     require_highdicom()
     if wanted.seg_type == "labelmap" and plan.labels.overlapping:
         raise InputError(
@@ -128,7 +130,7 @@ def writer_for(
     # the dictionary of codes takes long to import
     from inference.dicom_writer import DicomSegWriter
 
-    return DicomSegWriter(plan.labels, segments, wanted.seg_type, sources, (*defaults, *told_labels(segments)))
+    return DicomSegWriter(plan.labels, segments, wanted.seg_type, sources, (*told, *told_labels(segments)))
 
 
 def preview_colours(wanted: OutputFormat, plan: Plan) -> tuple[Colour, ...]:

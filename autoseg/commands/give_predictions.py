@@ -9,7 +9,7 @@ from pathlib import Path
 from autoseg.commands.folder_with_units import refuse_unsafe_work
 from autoseg.commands.give_to_engine import NOTHING_LEFT, give_what_is_left
 from autoseg.commands.messages_of_predictions import say_predicted
-from autoseg.commands.predicting import Models, list_cases, models_of, output_format_of
+from autoseg.commands.predicting import Models, list_cases, models_of, output_format_of, refuse_incomparable
 from autoseg.dataset.case import Case
 from autoseg.errors import InputError, RunFolderError
 from autoseg.names import is_text
@@ -61,6 +61,8 @@ def give_predictions(
     check_engine(folder, asked)
     options, console = _everywhere(options), open_console(stderr=True)
     models = models_of(options)
+    if labels is not None:
+        refuse_incomparable(models, options)
     cases = list_cases(models, options, console)
     _refuse_impossible(models, cases, options, folder.path)
     reference = None if labels is None else _whole("--evaluate", str(labels))

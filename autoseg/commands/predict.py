@@ -41,11 +41,11 @@ from autoseg.commands.options import (
     Threads,
     WholeImage,
 )
-from autoseg.commands.predicting import compare, list_cases, models_of, predict_listed
-from autoseg.errors import InputError
+from autoseg.commands.predicting import compare, list_cases, models_of, predict_listed, refuse_incomparable
+from autoseg.errors import AutosegError, InputError
 from autoseg.results import IncompletePrediction, Predictions
 from autoseg.run_folder.predictions_folder import PredictionsFolder
-from autoseg.terminal import open_console
+from autoseg.terminal import open_console, styled
 from autoseg.work.engine import asked_of
 from autoseg.work.prediction_request import PredictionOptions
 
@@ -95,7 +95,7 @@ def predict(
     Sizes of every class, and how far the folds agree, are in measurements.csv; the last line names what to check first.
 
     Returns:
-        The files that were written; a table in a notebook.
+        The files that this process wrote; a table in a notebook. With --engine slurm or ray others write them.
 
     Raises:
         IncompletePrediction: some inputs could not be predicted; the message lists them, and the error's `predictions`
@@ -145,6 +145,8 @@ def predict(
         give_predictions(PredictionsFolder(results), options, evaluate, asked)
         return Predictions(results, ())
     models, console = models_of(options), open_console(stderr=True)
+    if evaluate is not None:
+        refuse_incomparable(models, options)
     cases = list_cases(models, options, console)
     of_many = beside_units(PredictionsFolder(results), models, cases, options)
     failure: IncompletePrediction | None = None
@@ -156,7 +158,13 @@ def predict(
         # the others are compared first
         failure, predictions = some, some.predictions
     if evaluate is not None:
-        compare(PredictionsFolder(results), Path(evaluate), options)
+        try:
+            compare(PredictionsFolder(results), Path(evaluate), options)
+        except AutosegError as error:
+            # that some are not predicted matters more, and is told last
+            if failure is None:
+                raise
+            console.print(styled("red", "--evaluate", f" {error}"), soft_wrap=True)
     if failure is not None:
         raise failure
     return predictions

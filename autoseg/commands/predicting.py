@@ -186,6 +186,21 @@ def predict_listed(
     return predictions
 
 
+def refuse_incomparable(models: Models, options: PredictionOptions) -> None:
+    """Refuse predictions of a kind that is not read as labels, before anything is predicted.
+
+    Raises:
+        InputError: the predictions would not be compared.
+    """
+    if options.seg_type == "fractional":
+        raise InputError("--evaluate: label maps are compared, and no fractions; leave --seg-type fractional out")
+    if options.format is not None and models.what.plan.labels.overlapping:
+        raise InputError(
+            f"--evaluate: the classes are regions, and of segments that may overlap no label map is made; leave "
+            f"--format {options.format} out"
+        )
+
+
 def compare(folder: PredictionsFolder, labels: Path, options: PredictionOptions) -> None:
     """Compare predictions with references, as `autoseg evaluate` does.
 

@@ -96,7 +96,7 @@ def run(
     the same paths; see docs/cluster.md.
 
     Returns:
-        The results of cross-validation; a table in a notebook.
+        The results of cross-validation; a table in a notebook. Empty where other processes do the work.
 
     Raises:
         PartialFailure: folds on several devices failed; the others are finished.

@@ -48,6 +48,11 @@ def image_in_memory(given: object, name: Path, spacing: Sequence[float] | None, 
             f"{name}: is an image of SimpleITK with two dimensions, and the models are of pictures, of which SimpleITK "
             "makes up the size of a pixel; give the path of the picture, or an array (1, y, x) with its spacing"
         )
+    if image.GetPixelIDTypeAsString().startswith("label"):
+        # ITK ends the whole process where one asks for its voxels
+        raise ImageError(
+            f"{name}: is a label map object of ITK; give an image, such as sitk.LabelMapToLabel makes of it"
+        )
     require_image(name, image)
     with itk_errors_told(name), np.errstate(over="ignore"):
         # what float32 cannot hold becomes infinite, and is refused as such
@@ -76,6 +81,8 @@ def _of_array(array: NDArray, name: Path, spacing: Sequence[float] | None) -> Im
         raise ImageError(f"{name}: {COMPLEX}")
     if array.dtype.kind not in "buif":
         raise ImageError(f"{name}: holds no numbers, its dtype is {array.dtype}")
+    if np.ma.is_masked(array):
+        raise ImageError(f"{name}: some of its voxels are masked; give each of them a value, by array.filled(value)")
     z, y, x = array.shape[-3:]
     geometry = Geometry((z, y, x), _spacing(spacing, name), (0.0, 0.0, 0.0), STRAIGHT)
     require_sound(name, geometry)

@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from autoseg.dataset.fingerprint import Fingerprint
-from autoseg.names import visible
+from autoseg.names import listed, visible
 from inference.measurements.table import Line, read_lines
 
 OF_A_NOTE = 0.25
@@ -25,6 +25,9 @@ WELL_AGREED = 0.9
 
 MOST_CASES = 5
 """So many cases are named; `measurements.csv` has all."""
+
+MOST_ABSENT = 3
+"""So many absent classes of a case are named; the others are counted."""
 
 BORDER = "the region's border is reached"
 UNLIKE = "unlike the training cases"
@@ -95,7 +98,8 @@ def tell_order(output: Path, cases: Collection[str], fingerprint: Fingerprint, c
 def _reason(case: str, lines: Sequence[Line], always: Collection[str]) -> Reason:
     absent = [line.class_name for line in lines if line.voxels == 0 and line.class_name in always]
     known = [(line.agreement, line.class_name) for line in lines if line.agreement is not None]
-    words = [f"no {name}, which every training case has" for name in absent]
+    # an image of another body part may lack a hundred classes
+    words = [f"no {listed(absent, MOST_ABSENT)}, which every training case has"] if absent else []
     trust = 1.0
     if known:
         lowest, name = min(known)

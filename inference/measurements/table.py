@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
@@ -97,7 +98,8 @@ def refuse_other_images(folder: Path, lines: Sequence[Line], images: Mapping[str
     Raises:
         InputError: the folder holds such a prediction.
     """
-    others = {line.case: line.image for line in lines if line.image and line.image != images.get(line.case, line.image)}
+    former = {line.case: line.image for line in lines if line.image and line.case in images}
+    others = {name: image for name, image in former.items() if not _is_same(image, images[name])}
     if not others:
         return
     name, image = next(iter(others.items()))
@@ -107,6 +109,15 @@ def refuse_other_images(folder: Path, lines: Sequence[Line], images: Mapping[str
         f"{more}. Choose another output folder; where the image was only moved, remove its prediction and its rows in "
         f"{MEASUREMENTS.file}"
     )
+
+
+def _is_same(one: str, other: str) -> bool:
+    """Whether two paths name one image, also where a link or `..` leads to it."""
+    try:
+        return one == other or os.path.realpath(one) == os.path.realpath(other)
+    except ValueError:
+        # a path with a null character is none
+        return False
 
 
 def read_lines(folder: Path) -> list[Line]:

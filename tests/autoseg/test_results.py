@@ -1,17 +1,19 @@
 """What the commands return in Python, and that the command line prints none of it."""
 
+import numpy as np
 import pytest
 
 import autoseg
 from autoseg.commands import cli
 from autoseg.plan.plan import read_plan
-from autoseg.results import Predictions, RunResults, TrainedFold, TrainingResults, WrittenFile
+from autoseg.results import IncompletePrediction, Predictions, RunResults, TrainedFold, TrainingResults, WrittenFile
 from autoseg.run_folder.finished_fold import read_finished
 from autoseg.run_folder.selection import CandidateScore, Selection, write_selection
 from inference.evaluation.evaluate import report_run
 from tests.autoseg.dataset import build
 from tests.inference.run_fixture import make_run
 from tests.tiny_models import SHAPE, make_models
+from tests.words import on_one_line
 
 HOSTILE = "<b>lytic</b>"
 
@@ -32,6 +34,19 @@ def test_predict_returns_the_files_that_it_wrote(tmp_path, capsys):
     arguments = ["predict", str(run), "-i", str(tmp_path / "in"), "-o", str(tmp_path / "again"), "--device", "cpu"]
     assert cli.status_of(arguments) == 0
     assert "Predictions" not in capsys.readouterr().out
+
+
+def test_what_could_be_predicted_is_listed_also_where_it_is_compared(tmp_path, capsys):
+    run = make_models(tmp_path / "RUN", folds=1).path
+    for name in "ab":
+        build.write(tmp_path / "in" / f"{name}.nii.gz", build.voxels(ord(name), SHAPE), spacing=(1, 1, 4))
+    options = {"device": "cpu", "threads": 1}
+    autoseg.predict(run, [tmp_path / "in"], tmp_path / "references", **options)
+    build.write(tmp_path / "in" / "b.nii.gz", np.full(SHAPE, 7.0), spacing=(1, 1, 4))
+    with pytest.raises(IncompletePrediction, match="1 of 2 could not be predicted") as failure:
+        autoseg.predict(run, [tmp_path / "in"], tmp_path / "out", evaluate=tmp_path / "references", **options)
+    assert list(failure.value.predictions.label_maps) == ["a"]
+    assert "case b: has no prediction" in on_one_line(capsys.readouterr().err)
 
 
 def test_the_list_of_lesions_is_among_the_files(tmp_path):

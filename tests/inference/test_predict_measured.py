@@ -331,3 +331,14 @@ def test_the_prediction_of_another_image_of_the_same_name_is_not_replaced(run, t
     with pytest.raises(InputError, match=r"another image that is called a too: .*one.*, and now .*other"):
         predict(run, other, tmp_path / "out", mirror=False)
     assert written.stat().st_mtime_ns == before
+
+
+def test_an_image_is_the_same_whatever_way_leads_to_it(run, tmp_path, monkeypatch) -> None:
+    inputs(tmp_path / "in")
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    (tmp_path / "link").symlink_to(tmp_path / "in")
+    for folder in (Path("..", "in"), tmp_path / "in", tmp_path / "link"):
+        problems, told = predict(run, read_inputs([folder], ("T1",)), tmp_path / "out", skip_existing=True)
+        assert problems == ()
+    assert "1 of 1 are predicted already" in told

@@ -18,6 +18,7 @@ from autoseg.errors import InputError
 from autoseg.image.image import read_geometry, read_image
 from autoseg.image.label_file import read_labels
 from autoseg.image.labels import LabelRegion, Labels
+from autoseg.image.writing.codes import COLUMNS
 from autoseg.image.writing.dicom_sources import Source, read_source
 from autoseg.plan.plan import read_plan, write_plan
 from autoseg.whole_image.case_probabilities import CaseProbabilities
@@ -31,6 +32,7 @@ from tests.autoseg.image.writing.by_hand import frames_of
 from tests.autoseg.image.writing.test_dicom_report import items, number
 from tests.example_record import example_record
 from tests.inference.bright_run import LABELS, predict, run, straight, voxels, write
+from tests.words import on_one_line
 
 __all__ = ["run"]
 
@@ -145,6 +147,9 @@ def test_label_maps_cannot_hold_regions(run, tmp_path) -> None:
     cases = read_inputs([series_of(tmp_path / "series", voxels())], ("T1",))
     with pytest.raises(InputError, match="--seg-type labelmap: the classes are regions"):
         predict(run, cases, tmp_path / "out", output_format=OutputFormat("dicom-seg", "labelmap"))
+    # it would be told only once all is predicted
+    with pytest.raises(InputError, match=r"--evaluate: the classes are regions.*leave --format seg\.nrrd out"):
+        autoseg.predict(run.path, tmp_path / "series", tmp_path / "out", format="seg.nrrd", evaluate=tmp_path)
 
 
 def test_highdicom_is_asked_for_by_name(run, tmp_path, monkeypatch) -> None:
@@ -227,3 +232,23 @@ def test_what_is_not_read_of_a_series_names_its_case_once(run, tmp_path) -> None
     told = "".join(shown.split())
     assert problems == () and "dicom2:dicom2:" not in told
     assert "".join(f"dicom2: {folder} has parts that are not read: x.dcm is a report (SR)".split()) in told
+
+
+def test_a_case_whose_report_is_gone_is_not_left_as_it_is(run, tmp_path) -> None:
+    cases = read_inputs([series_of(tmp_path / "in" / "s", voxels())], ("T1",))
+    done = []
+    for _ in range(3):
+        _, told = predict(run, cases, tmp_path / "out", output_format=DICOM_SEG, skip_existing=True)
+        done.append("1 of 1 are predicted already" in told)
+        if len(done) == 2:
+            (tmp_path / "out" / "s_report.dcm").unlink()
+    assert done == [False, True, False] and (tmp_path / "out" / "s_report.dcm").exists()
+
+
+@pytest.mark.parametrize("name", ["seg.nrrd", None])
+def test_a_table_of_codes_that_names_no_class_is_told(run, tmp_path, name) -> None:
+    codes = tmp_path / "codes.csv"
+    codes.write_text(",".join(COLUMNS) + "\nbrigth,99L,1,Part,99L,2,Bright part,#010203\n", encoding="utf-8")
+    cases = read_inputs([write(tmp_path / "a.nii.gz", voxels())], ("T1",))
+    _, told = predict(run, cases, tmp_path / "out", output_format=OutputFormat(name, codes=codes))
+    assert "codes.csv: names none of the classes (bright), so that it changes nothing" in on_one_line(told)

@@ -15,7 +15,7 @@ from pathlib import Path
 from autoseg.disk.csv_files import TableRefused, read_rows
 from autoseg.errors import InputError
 from autoseg.image.segment_colours import Colour, parsed_colour
-from autoseg.names import nfc
+from autoseg.names import listed, nfc
 
 COLUMNS = (
     *("name", "category_scheme", "category_code", "category_meaning"),
@@ -88,9 +88,8 @@ class CodeTable:
             name: name of the class.
             lesion: whether the plan says that it is of lesions.
         """
-        key = _folded(name)
-        without_side = " ".join(word for word in key.split() if word not in _SIDES)
-        return self.codes.get(key) or self.codes.get(without_side) or (LESION if lesion else TISSUE)
+        found = (self.codes[key] for key in _keys(name) if key in self.codes)
+        return next(found, LESION if lesion else TISSUE)
 
 
 def code_table(path: Path | None = None) -> CodeTable:
@@ -107,6 +106,12 @@ def code_table(path: Path | None = None) -> CodeTable:
 
 def _folded(name: str) -> str:
     return " ".join(re.sub(r"[\W_]+", " ", nfc(name).casefold()).split())
+
+
+def _keys(name: str) -> tuple[str, str]:
+    """Folded name of a class, and the same without the words of a side."""
+    key = _folded(name)
+    return key, " ".join(word for word in key.split() if word not in _SIDES)
 
 
 def _read(path: Path) -> dict[str, ClassCode]:
@@ -171,3 +176,19 @@ def told_defaults(names: Sequence[str], codes: Sequence[ClassCode]) -> tuple[str
                 f"({general.type.scheme} {general.type.code}); a table given by --codes says better"
             )
     return tuple(sentences)
+
+
+def told_unused(path: Path, names: Sequence[str]) -> tuple[str, ...]:
+    """A sentence where a user's table names none of the classes, as where it spells them otherwise.
+
+    Args:
+        path: the table.
+        names: names of the classes.
+
+    Raises:
+        InputError: the file is no table of codes.
+    """
+    given = _read(path)
+    if any(key in given for name in names for key in _keys(name)):
+        return ()
+    return (f"{path}: names none of the classes ({listed(names)}), so that it changes nothing",)

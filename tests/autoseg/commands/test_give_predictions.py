@@ -411,6 +411,10 @@ def test_cancel(slurm, run, scans, out, capsys):
         ({"fold": [7]}, "fold 7 is not trained"),
         ({"sequences": ["T9"]}, "--sequences T9"),
         ({"evaluate": "none"}, "--evaluate none: is no folder"),
+        (
+            {"evaluate": ".", "format": "dicom-seg", "seg_type": "fractional"},
+            "label maps are compared, and no fractions",
+        ),
     ],
 )
 def test_options_are_checked_before_anything_is_written(slurm, run, scans, out, options, told):

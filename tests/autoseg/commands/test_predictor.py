@@ -247,6 +247,13 @@ def sheared():
             "one slice along z, and the models learned from volumes of",
         ),
         (np.full(SHAPE, "a"), (1, 1, 1), ImageError, "T1: holds no numbers, its dtype is <U1"),
+        (
+            np.ma.masked_less(build.voxels(1, SHAPE), 90),
+            (4, 1, 1),
+            ImageError,
+            "T1: some of its voxels are masked; give",
+        ),
+        (sitk.LabelImageToLabelMap(sitk.Image(4, 4, 4, sitk.sitkUInt8)), None, ImageError, "T1: is a label map object"),
         (sitk.Image(), None, ImageError, "T1: its header declares an image of no voxel"),
         (sheared(), None, ImageError, "T1: its axes are sheared"),
         (build.voxels(1, SHAPE), (0, 1, 1), ImageError, r"a spacing of 1 × 1 × 0 mm \(x, y, z\)"),

@@ -24,6 +24,12 @@ def test_what_is_absent_and_always_was_there_comes_first() -> None:
     assert order[0].words[0] == "no organ, which every training case has"
 
 
+def test_of_many_absent_classes_a_few_are_named() -> None:
+    names = [f"organ {i}" for i in range(100)]
+    (only,) = check_order([line("a", None, name, 0) for name in names], names)
+    assert only.words == ("no organ 0, organ 1, organ 2 and 97 more, which every training case has",)
+
+
 def test_notes_bring_a_case_forward_and_are_told_by_their_kind() -> None:
     lines = [
         line("a", 0.8, notes=[BORDER]),

@@ -6,7 +6,7 @@ import pytest
 from pydicom.sr.codedict import codes
 
 from autoseg.errors import InputError
-from autoseg.image.writing.codes import COLUMNS, LESION, TISSUE, code_table, told_defaults
+from autoseg.image.writing.codes import COLUMNS, LESION, TISSUE, code_table, told_defaults, told_unused
 
 HEADER = ",".join(COLUMNS)
 LIVER = "SCT,91723000,Anatomical Structure,SCT,10200004,Liver"
@@ -90,3 +90,11 @@ def test_a_malformed_table_is_refused_with_its_line(tmp_path: Path, text: str, t
 def test_a_table_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.csv: cannot be read"):
         code_table(tmp_path / "none.csv")
+
+
+def test_a_users_table_that_names_no_class_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text(f"{HEADER}\nlivr,{LIVER},\nkidney,{LIVER},\n", encoding="utf-8")
+    told = told_unused(path, ["liver", "spleen"])
+    assert told == (f"{path}: names none of the classes (liver, spleen), so that it changes nothing",)
+    assert told_unused(path, ["liver", "Kidney_left"]) == ()
