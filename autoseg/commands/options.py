@@ -373,8 +373,8 @@ OperatingPoint = Annotated[
 HeldOutAgreement = Annotated[
     bool,
     _switch(
-        "Also write cross_validation/CONFIG/agreement.csv: how far mirrored predictions of the fold that did not see a "
-        "case agree; predicts every case again."
+        "Also write cross_validation/CONFIG/agreement.csv: how far mirrored or jittered predictions of the fold that "
+        "did not see a case agree; predicts every case again."
     ),
 ]
 RunOfClasses = Annotated[
