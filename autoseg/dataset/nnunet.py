@@ -24,7 +24,7 @@ from autoseg.dataset.dataset_json import (
     labels_of,
     parse,
 )
-from autoseg.dataset.listing import Found, checked_cases, missing
+from autoseg.dataset.listing import Found, checked_cases, missing, unlisted
 from autoseg.dataset.names import entries, split_channel
 from autoseg.errors import DatasetError
 from autoseg.image.flat.kind import COLOURS, are_colours, is_picture
@@ -77,6 +77,7 @@ def read_nnunet(folder: Path, document: Mapping[str, Any]) -> Dataset:
     left_out: list[LeftOut] = []
     if declared.dataset is not None:
         found = _listed(folder, declared.dataset, channels)
+        left_out = unlisted(found, f"not in the field dataset of {FILE_NAME}")
     else:
         found, problems = _by_convention(folder, channels, declared.file_ending)
         left_out = _of_other_ending(folder, declared.file_ending)

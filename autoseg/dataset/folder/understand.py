@@ -20,6 +20,7 @@ from autoseg.dataset.folder.words import IMAGE_FOLDERS, LABEL_FOLDERS, in_order
 from autoseg.dataset.names import split_ending
 from autoseg.errors import DatasetError
 from autoseg.image.walk import LeftOut, told_by_reason
+from autoseg.names import listed
 
 _SHOWN = 6
 
@@ -61,7 +62,10 @@ def understand(folder: Path, images: str | None = None, label: str | None = None
         else:
             entries, kind = unpaired(parts), "images without label maps"
         if not entries:
-            raise DatasetError([_refusal(folder, _seen(folder, parts), left_out, paths)])
+            masks = _masks_of_classes(parts)
+            raise DatasetError(
+                [f"{folder}: {masks}" if masks else _refusal(folder, _seen(folder, parts), left_out, paths)]
+            )
     return _account(folder, kind, entries, [*left_out, *others], by_folders=by_folders)
 
 
@@ -175,6 +179,30 @@ def _seen(folder: Path, parts: Sequence[Part]) -> str:
     return (
         f"holds {len(labels)} label maps and {len(images)} images, and their names do not tell which belong together; "
         f"without a partner of the same name: {shown}{_more(alone)}"
+    )
+
+
+def _masks_of_classes(parts: Sequence[Part]) -> str:
+    """What is wrong where each case has a mask for each class, as the end of a sentence; empty where it has not."""
+    names: defaultdict[tuple[str, ...], set[str]] = defaultdict(set)
+    for part in parts:
+        if part.is_label:
+            names[part.folders].add(part.rest)
+    shared = set.intersection(*names.values()) if len(names) > 1 else set()
+    images = [part for part in parts if not part.is_label]
+    if len(shared) < 2:
+        return ""
+    if names.keys() <= {part.folders for part in images}:
+        # p01/ct.nii.gz, p01/segmentations/liver.nii.gz, p01/segmentations/spleen.nii.gz
+        classes = sorted(shared)
+    elif shared <= {part.rest for part in images}:
+        # images/p01.nii.gz, labels/liver/p01.nii.gz, labels/spleen/p01.nii.gz
+        classes = sorted("_".join(folders) for folders in names)
+    else:
+        return ""
+    return (
+        f"holds a mask for each class ({listed(classes, _SHOWN)}) in each case, and one label map for each case is "
+        "read: save them as one, with another value for each class, or as segments of one .seg.nrrd of 3D Slicer"
     )
 
 

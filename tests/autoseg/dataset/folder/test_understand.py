@@ -133,6 +133,16 @@ def test_sessions_of_bids(tmp_path: Path) -> None:
     assert account.sequences == ("acq-ax_T2w", "acq-sag_T2w")
 
 
+def test_series_in_time_and_field_maps_of_bids_are_left_out(tmp_path: Path) -> None:
+    names = ("anat/{}_T1w", "func/{}_task-rest_bold", "fmap/{}_phasediff", "anat/{}_dseg")
+    files = [f"sub-{i}/{name.format(f'sub-{i}')}.nii.gz" for i in range(3) for name in names]
+    account = understand(touch(tmp_path, *files))
+    assert account.sequences == ("T1",) and len(account.cases) == 3
+    assert {(one.file.parent.name, one.why) for one in account.left_out} == {
+        (kind, f"in the folder {kind}, which holds no anatomy") for kind in ("func", "fmap")
+    }
+
+
 @pytest.mark.parametrize(
     ("files", "patients", "told"),
     [
@@ -287,6 +297,18 @@ def test_refused_with_what_was_seen_and_a_way_out(tmp_path: Path, case: str) -> 
     with pytest.raises(DatasetError, match=told) as error:
         understand(touch(tmp_path, *files))
     assert f"autoseg table {tmp_path} -o cases.csv --images" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        of_everyone("{}/ct.nii.gz", "{}/segmentations/liver.nii.gz", "{}/segmentations/spleen.nii.gz"),
+        of_everyone("images/{}.nii.gz", "labels/liver/{}.nii.gz", "labels/spleen/{}.nii.gz"),
+    ],
+)
+def test_a_mask_for_each_class_is_told_with_what_to_save(tmp_path: Path, files: list[str]) -> None:
+    with pytest.raises(DatasetError, match=r"a mask for each class \(liver, spleen\) in each case.*save them as one"):
+        understand(touch(tmp_path, *files))
 
 
 def test_a_folder_without_images_says_what_lies_there(tmp_path: Path) -> None:
