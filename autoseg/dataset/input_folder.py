@@ -12,7 +12,7 @@ from autoseg.dataset.names import split_ending
 from autoseg.dataset.series_names import SeriesName, name_of
 from autoseg.errors import InputError
 from autoseg.image.dicom.choice import Choice, place_and_choice
-from autoseg.image.dicom.tree import DicomTree, FoundSeries
+from autoseg.image.dicom.tree import SCOUT_BY_DESCRIPTION, DicomTree, FoundSeries
 from autoseg.image.file_kind import why_unreadable
 from autoseg.image.flat.kind import is_picture
 from autoseg.image.text_headers import SEGMENTATION_ENDING
@@ -85,8 +85,11 @@ def images_of_folder(folder: Path, choice: Choice, *, by_patient: bool) -> Input
     left_out = [] if choice.series is not None else _left_out(tree, used, masks_beside_images([*used, *tree.others]))
     sentences = told_by_reason(folder, left_out)
     if not images:
-        inside = any(one.why == _INSIDE for one in left_out)
-        way = f"; or write a table of the folders: autoseg table {folder} -o cases.csv" if inside else ""
+        way = ""
+        if any(one.why == _INSIDE for one in left_out):
+            way = f"; or write a table of the folders: autoseg table {folder} -o cases.csv"
+        elif any(one.why.startswith(SCOUT_BY_DESCRIPTION) for one in left_out):
+            way = "; to predict one all the same, name its folder in a cases.csv"
         raise InputError(
             f"{folder}: holds no image, no DICOM series and no cases.csv"
             + "".join(f"; {one}" for one in sentences)

@@ -202,6 +202,16 @@ def test_folders_of_patients_are_told_with_the_way_to_a_table(tmp_path):
         read_inputs([tmp_path], ("T1", "T2"))
 
 
+def test_a_localiser_by_its_description_may_be_named_in_a_table(tmp_path):
+    for z, one in enumerate(dicom.stack(np.ones((2, 3, 4), np.int16))):
+        dicom.single(tmp_path / "scan" / str(z), one.with_elements(SeriesDescription="Survey spine"))
+    with pytest.raises(InputError, match=r"by its description \(Survey spine\); to predict one all the same, name its"):
+        read_inputs([tmp_path], ("T1",))
+    (tmp_path / "cases.csv").write_text("case,T1\na,scan\n", encoding="utf-8")
+    (case,) = read_inputs([tmp_path], ("T1",))
+    assert case.images == (tmp_path / "scan",) and not case.problems
+
+
 @pytest.mark.parametrize(("channel", "told"), [("T1", True), ("image", False), ("T2", True)])
 def test_names_of_another_sequence_than_the_models_are_told(tmp_path, channel, told):
     files(tmp_path, "a_T1.nii.gz", "a_T2.nii.gz", "b.nii.gz")

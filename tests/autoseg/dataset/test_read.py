@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 
 from autoseg.dataset.dataset_json import is_synthetic
@@ -293,6 +294,31 @@ def test_files_of_another_sequence_in_a_column_are_told(tmp_path):
     folder = table(tmp_path, "case,T1,T2,label", *lines)
     (told,) = [text for text in read_dataset(folder).warnings if "another sequence" in text]
     assert "column 'T2' names 1 of 3 files that are called as another sequence: b_T1w.nii." in told
+
+
+@pytest.mark.parametrize(
+    ("channels", "ending", "told"),
+    [
+        (("noNorm", "T1"), ".nii.gz", ["noNorm"]),
+        (("rgb_to_0_1",) * 3, ".nii.gz", ["rgb_to_0_1"]),
+        (("rgb_to_0_1",) * 3, ".png", []),
+        (("T1",), ".nii.gz", []),
+    ],
+)
+def test_channels_that_name_a_normalisation_of_nnunet_are_told(tmp_path, channels, ending, told):
+    folder = build.nnunet(tmp_path, cases=1, channels=channels, file_ending=ending)
+    warnings = [text for text in read_dataset(folder).warnings if "nnU-Net chooses how to normalise" in text]
+    assert [f"channel {name}: " in text for name, text in zip(told, warnings, strict=True)] == [True] * len(told)
+
+
+def test_the_index_of_a_data_frame_may_name_the_cases(tmp_path):
+    folder = table(tmp_path, "case,T1,label", "a,a.nii,a_seg.nii")
+    files = {
+        "T1": [str(folder / f"{name}.nii") for name in "ab"],
+        "label": [str(folder / f"{name}_seg.nii") for name in "ab"],
+    }
+    frame = pandas.DataFrame(files, index=pandas.Index(["a", "b"], name="case"))
+    assert [case.name for case in read_dataset(frame).cases] == ["a", "b"]
 
 
 def test_a_spreadsheet_is_to_be_saved_as_csv(tmp_path):
