@@ -63,7 +63,8 @@ def unlisted(found: Sequence[Found], why: str) -> list[LeftOut]:
     """
     files = {file for item in found for file in (*item.case.images, item.case.label) if file is not None}
     listed = set(map(_plain, files))
-    folders = sorted(parent for parent in {file.parent for file in files} if why_unreadable(parent) is None)
+    parents = {file.parent for file in files}
+    folders = sorted(parent for parent in parents if why_unreadable(parent) is None and parent.is_dir())
     beside = [entry for folder in folders for entry in entries(folder) if split_ending(entry)[1]]
     return [LeftOut(entry, why) for entry in beside if _plain(entry) not in listed]
 

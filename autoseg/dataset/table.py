@@ -70,6 +70,10 @@ def dataset_of_table(table: CsvTable, declaration: Declaration | None = None) ->
     declared = path.parent / FILE_NAME
     if LABEL not in table.columns:
         raise DatasetError([f"{path}, line 1: has no column `{LABEL}`; {_meant_by_label(table)}"])
+    if table.rows and not any(table.text(row, LABEL) for row in table.rows):
+        raise DatasetError(
+            [f"{path}: column `{LABEL}` is empty in all {len(table.rows)} rows; fill in the path of each label map"]
+        )
     channels = _channels(table, declaration)
     others = [column for column in table.columns if column not in (*RESERVED, *channels)]
     strata = [column for column in others if any(row.cells[column] for row in table.rows)]

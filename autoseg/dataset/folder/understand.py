@@ -213,8 +213,8 @@ def _masks_of_classes(parts: Sequence[Part]) -> str:
         return ""
     return (
         f"holds several label maps for each case ({listed(classes, _SHOWN)}), and one is read: if each is the mask of "
-        "a class, save them as one, with another value for each class, or as segments of one .seg.nrrd of 3D Slicer; if "
-        "several people drew the same, leave one folder"
+        "a class, save them as one, with another value for each class, or as segments of one .seg.nrrd of 3D Slicer; "
+        "if several people drew the same, leave one folder"
     )
 
 

@@ -103,6 +103,13 @@ def test_nnunet_1_lists_names_without_the_numbers_of_channels(tmp_path):
     np.testing.assert_array_equal(loaded.image, [build.voxels(20), build.voxels(21)])
 
 
+def test_a_listed_path_that_leads_through_a_file_is_told(tmp_path):
+    build.decathlon(tmp_path, cases=1)
+    listed = [{"image": "./imagesTr/case_0.nii.gz/a.nii.gz", "label": "./labelsTr/case_0.nii.gz"}]
+    (case,) = read_dataset(build.decathlon(tmp_path, cases=1, training=listed)).cases
+    assert "case_0.nii.gz/a.nii.gz does not exist" in case.problems[0]
+
+
 def test_channels_of_nnunet_1_that_lack_or_are_too_many_are_told(tmp_path):
     folder = as_nnunet_1(tmp_path)
     (folder / "imagesTr" / "case_1_0001.nii.gz").rename(folder / "imagesTr" / "case_3_0002.nii.gz")
@@ -261,6 +268,10 @@ def test_json_field_given_twice(tmp_path):
         ("case,T1,T1,label\na,b,c,d\n", "line 1: column 'T1' is given twice"),
         ("case,T1,,label\na,b,c,d\n", "line 1: column 3 has no name"),
         ("case,T1,label\n", "lists no case"),
+        (
+            "case,T1,label\na,b.nii.gz,\nb,c.nii.gz,NA\n",
+            "column `label` is empty in all 2 rows; fill in the path of each",
+        ),
         ("", "line 1: has no column `case`"),
         ('case,T1,label\na,"b.nii.gz,c\n', "line 2: not a table"),
         ("case,grade,label\na,high,c.nii.gz\n", "no column names image files"),
