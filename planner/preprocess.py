@@ -38,6 +38,7 @@ from autoseg.names import PlainName
 from autoseg.plan.plan import Channel, Plan
 from autoseg.plan.region import Region
 from autoseg.preprocessing.align import BYTES_PER_VOXEL, aligned_as_planned
+from autoseg.preprocessing.annotated_share import annotated_share, note_on_lost
 from autoseg.preprocessing.crop import labelled_box
 from autoseg.preprocessing.foreground import sample_foreground
 from autoseg.preprocessing.prepare import prepare_case
@@ -233,6 +234,7 @@ def preprocess_case(task: Task) -> tuple[str, ...]:
     loaded = aligned_as_planned(load_case(case, plan.labels, plan.orientation), plan, case)
     assert loaded.label is not None
     warnings, labelled = loaded.warnings, labelled_box(plan.labels.any_foreground(loaded.label))
+    annotated = annotated_share(loaded.label, plan.labels)
     with staged_in(task.staging), folder_replaced_when_done(task.folder) as folder:
         write_image(folder / "reference.nii.gz", _reference(loaded, plan.labels))
         # the list gives up the only reference, so that the original voxels are freed once they are normalised
@@ -244,6 +246,8 @@ def preprocess_case(task: Task) -> tuple[str, ...]:
         assert prepared.label is not None
         if plan.region and labelled and overlap(labelled, prepared.record.crop) != labelled:
             warnings += (f"{case.name}: {OUTSIDE}",)
+        left = annotated_share(prepared.label, plan.labels)
+        warnings += note_on_lost(case.name, annotated, left, prepared.record.spacing)
         rng = np.random.default_rng([plan.seed, zlib.crc32(case.name.encode())])
         foreground = sample_foreground(prepared.label, rng, plan.labels)
         record = prepared.record.changed(annotated=case.annotated)

@@ -49,6 +49,13 @@ def test_links_lead_to_files_of_the_repository(document):
         assert [target for target in targets if not target.startswith("docs/") and target not in outside] == []
 
 
+def test_the_page_of_faults_names_tests_that_there_are():
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "robustness.md").read_text(encoding="utf-8")))
+    files = (ROOT / "tests").rglob("test_*.py")
+    there = {name for file in files for name in re.findall(r"def (test_\w+)", file.read_text(encoding="utf-8"))}
+    assert len(named) > 50 and named <= there, named - there
+
+
 @pytest.mark.parametrize(
     ("page", "link", "expected"),
     [

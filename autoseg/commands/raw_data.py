@@ -109,7 +109,7 @@ def read_and_check(
     if ct is None and (seen is None or seen.channels != dataset.channels):
         dataset = replace(dataset, ct=decide(channels, present, alike))
         record = record.changed(ct=dataset.ct)
-    told = notes(channels, dataset.ct, present, alike)
+    told = notes(channels, dataset.ct, present, alike, [case.reaches_air for case in check.cases])
     print_summary(dataset, replace(check, warnings=(*check.warnings, *told)), console)
     return Read(dataset, record, changed, tuple(case.geometry.shape for case in check.cases))
 

@@ -19,6 +19,7 @@ from autoseg.dataset.across_cases import (
 from autoseg.dataset.case import Dataset
 from autoseg.dataset.check_case import CheckedCase, check_case
 from autoseg.dataset.disk_space import is_small
+from autoseg.dataset.folder.patients import note_on_visits
 from autoseg.dataset.pictures import sizes_differ, told_together
 from autoseg.errors import DatasetError
 from autoseg.image.annotated_classes import known_by_none
@@ -71,7 +72,7 @@ def check_dataset(dataset: Dataset, *, workers: int) -> Check:
     # classes and sequences that seem to be missing may be in cases that could not be read: those come first
     if problems := problems or nothing_to_learn(dataset, rows):
         raise DatasetError(problems)
-    warnings = [*dataset.warnings, *_few(dataset)]
+    warnings = [*dataset.warnings, *_few(dataset), *_visits(dataset)]
     warnings += [warning for result in results for warning in result.warnings]
     warnings += told_together([one for result in results for one in result.done])
     warnings += absent_classes(dataset.labels, rows)
@@ -104,6 +105,13 @@ def _known_by_none(dataset: Dataset) -> list[str]:
         "all classes), or leave it out of `labels` in dataset.json"
         for name in known_by_none(dataset.labels, [case.annotated for case in dataset.cases])
     ]
+
+
+def _visits(dataset: Dataset) -> tuple[str, ...]:
+    """A warning about cases that may be of one patient, where the data set names no patient."""
+    if any(case.patient is not None for case in dataset.cases):
+        return ()
+    return note_on_visits([case.name for case in dataset.cases])
 
 
 def _few(dataset: Dataset) -> list[str]:

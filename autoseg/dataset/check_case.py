@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.dataset.case import Case
-from autoseg.dataset.ct_channels import looks_like_ct
+from autoseg.dataset.ct_channels import looks_like_ct, reaches_air
 from autoseg.dataset.findings import Findings
 from autoseg.dataset.voxels import read_channels, read_label_map
 from autoseg.image.annotated_classes import not_annotated
@@ -33,6 +34,7 @@ class CheckedCase:
         present: for each channel whether the sequence was acquired.
         voxels: number of voxels of each class in the label map, by class name; background and ignored ones included.
         like_ct: for each channel whether its image is CT by DICOM, or its values look like it where it is no DICOM.
+        reaches_air: for each channel whether the values of its image, which is no DICOM, go as low as air in a CT.
         like_labels: for each channel whether its image has a few small whole numbers alone, as a label map has.
         sized_by: where the size of a picture's pixels comes from; empty for images with a place in a patient.
     """
@@ -42,6 +44,7 @@ class CheckedCase:
     present: tuple[bool, ...]
     voxels: Mapping[str, int]
     like_ct: tuple[bool, ...]
+    reaches_air: tuple[bool, ...]
     like_labels: tuple[bool, ...]
     sized_by: SpacingSource = ""
 
@@ -79,8 +82,10 @@ def check_case(case: Case, labels: Labels) -> CaseResult:
     image = read_channels(case, findings) if any(case.present) else None
     label = None
     if case.label is not None:
-        label = read_label_map(case.label, labels, image, findings)
+        label = read_label_map(case.label, labels, image, findings, case.images)
     row, digest, label_digest = None, b"", b""
+    if image is not None and not case.colours:
+        _tell_copies(case, image.array, findings)
     if image is not None and label is not None:
         names = dict(zip(labels.file_values, (*labels.names, IGNORE), strict=False))
         voxels = {names[int(value)]: count for value, count in label.counts.items()}
@@ -89,8 +94,9 @@ def check_case(case: Case, labels: Labels) -> CaseResult:
             findings.modalities[i] == "CT" if i in findings.modalities else looks_like_ct(volume)
             for i, volume in enumerate(image.array)
         )
+        low = tuple(i not in findings.modalities and reaches_air(volume) for i, volume in enumerate(image.array))
         like_labels = tuple(map(_looks_like_labels, image.array))
-        row = CheckedCase(case.name, image.geometry, case.present, voxels, like_ct, like_labels, image.sized_by)
+        row = CheckedCase(case.name, image.geometry, case.present, voxels, like_ct, low, like_labels, image.sized_by)
         digest, label_digest = (
             hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=16).digest()
             for array in (image.array, label.array)
@@ -98,6 +104,14 @@ def check_case(case: Case, labels: Labels) -> CaseResult:
     return CaseResult(
         row, digest, label_digest, tuple(findings.problems), tuple(findings.warnings), tuple(findings.done)
     )
+
+
+def _tell_copies(case: Case, array: NDArray[np.float32], findings: Findings) -> None:
+    """Tell which sequences (channel, z, y, x) hold the same voxels, as where a file was copied to a wrong name."""
+    for i, j in combinations((i for i, present in enumerate(case.present) if present), 2):
+        if np.array_equal(array[i], array[j]):
+            where = "" if case.several_channels_in_one_file else f" ({case.images[i]}, {case.images[j]})"
+            findings.warn(f"sequences {i} and {j}{where} hold the same voxels: is one a copy under a wrong name?")
 
 
 def _tell_not_annotated(case: Case, labels: Labels, voxels: Mapping[str, int], findings: Findings) -> None:

@@ -30,9 +30,14 @@ _MOST = 0.5
 _WORD = re.compile(r"[^\W_]+")
 
 
+def reaches_air(volume: NDArray[np.float32]) -> bool:
+    """Whether the values of an image (z, y, x) go down to -900 or less."""
+    return volume.size > 0 and float(volume.min()) <= AIR
+
+
 def looks_like_ct(volume: NDArray[np.float32]) -> bool:
     """Whether the values of an image (z, y, x) look like Hounsfield units: whole, and down to -900 or less."""
-    if volume.size == 0 or float(volume.min()) > AIR:
+    if not reaches_air(volume):
         return False
     sample = volume.ravel()[:: max(1, volume.size // _SAMPLED)]
     # below air there are only the values of padding, unlike in phase images, which have all values from -4096 on
@@ -81,6 +86,7 @@ def notes(
     ct: Sequence[bool],
     present: Sequence[Sequence[bool]],
     alike: Sequence[Sequence[bool]],
+    low: Sequence[Sequence[bool]],
 ) -> tuple[str, ...]:
     """A sentence for each channel whose name and values do not say the same as what it is taken for.
 
@@ -89,9 +95,11 @@ def notes(
         ct: for each channel whether it is taken for CT.
         present: for each case and channel whether there is an image.
         alike: for each case and channel whether the values of the image look like CT.
+        low: for each case and channel whether the values of the image go as low as air in a CT.
     """
     told = []
-    for i, (name, taken, by_values) in enumerate(zip(channels, ct, _most(len(channels), present, alike), strict=True)):
+    most, deep = (_most(len(channels), present, values) for values in (alike, low))
+    for i, (name, taken, by_values) in enumerate(zip(channels, ct, most, strict=True)):
         total, like = sum(case[i] for case in present), sum(case[i] for case in alike)
         counted = f"{like} of {total} images are CT by DICOM or hold whole numbers from {AIR} and below"
         if taken and by_values and not is_ct(name):
@@ -105,6 +113,12 @@ def notes(
             told.append(f"channel {name} is not taken for CT, although {counted}. If it is one, give --ct {name}")
         elif not taken and _has_the_word(name):
             told.append(f"channel {name} is not taken for CT: only {counted}. If it is one, give --ct {name}")
+        elif not taken and deep[i] and not _is_another_sequence(name):
+            reaching = sum(case[i] for case in low)
+            told.append(
+                f"channel {name} is not taken for CT: {reaching} of {total} images reach {AIR} and below, but not in "
+                f"whole numbers that end at air. If it is a CT, such as one that was resampled, give --ct {name}"
+            )
     return tuple(told)
 
 

@@ -19,12 +19,15 @@ def frame_as_table(frame: DataFrame) -> CsvTable:
     """Return the rows of a DataFrame as those of a table in the current folder.
 
     Args:
-        frame: a row for each case, with the columns of a `cases.csv`. Missing values are empty cells; lists and tuples
-            of names are joined as in the column `annotated`.
+        frame: a row for each case, with the columns of a `cases.csv`; a named index is a column too. Missing values are
+            empty cells; lists and tuples of names are joined as in the column `annotated`.
 
     Raises:
         DatasetError: a column is missing or given twice, there is no row, or a list names nothing.
     """
+    if frame.index.name is not None and frame.index.name not in frame.columns:
+        # people make the names of the cases the index
+        frame = frame.reset_index()
     header = [str(column).strip() for column in frame.columns]
     cells = frame.astype(object).where(frame.notna(), "")
     # the header counts as line 1

@@ -1,6 +1,7 @@
 """Reads the Medical Segmentation Decathlon's layout: `dataset.json` lists an image and a label for each case.
 
-An image with several channels is one 4D file (Simpson et al., arXiv:1902.09063).
+An image with several channels is one 4D file (Simpson et al., arXiv:1902.09063). Data sets of nnU-Net v1 have the same
+`dataset.json`, which lists `a.nii.gz`, but a file for each channel: `a_0000.nii.gz`, `a_0001.nii.gz` and so on.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from autoseg.dataset.dataset_json import (
     labels_of,
     parse,
 )
-from autoseg.dataset.listing import Found, checked_cases, missing
+from autoseg.dataset.listing import Found, checked_cases, missing, unlisted
 from autoseg.dataset.names import split_ending
+from autoseg.image.file_kind import why_unreadable
+from autoseg.image.walk import told_by_reason
 
 
 class TrainingCase(BaseModel):
@@ -73,6 +76,11 @@ def read_decathlon(folder: Path, document: Mapping[str, Any]) -> Dataset:
     warnings = []
     if declared.training_count is not None and declared.training_count != len(found):
         warnings.append(f"{path}, field numTraining: {declared.training_count}, but training lists {len(found)} cases")
+    if numbered := sum(_is_numbered(folder / PurePosixPath(files.image)) for files in declared.training):
+        warnings.append(
+            f"{path}: {numbered} of {len(declared.training)} images of its list are files numbered by channel "
+            "(_0000), as nnU-Net v1 has them; they are read so"
+        )
     first = next((image for item in found for image in item.case.images if image is not None), None)
     return Dataset(
         name=declared.name or folder.absolute().name,
@@ -84,6 +92,7 @@ def read_decathlon(folder: Path, document: Mapping[str, Any]) -> Dataset:
         file_ending=(split_ending(first)[1] if first else "") or ".nii.gz",
         folder=folder,
         warnings=tuple(warnings),
+        left_out=tuple(told_by_reason(folder, unlisted(found, f"not in the field training of {FILE_NAME}"))),
         description=declared.description,
         synthetic=declared.synthetic,
     )
@@ -91,11 +100,26 @@ def read_decathlon(folder: Path, document: Mapping[str, Any]) -> Dataset:
 
 def _found(folder: Path, files: TrainingCase, channels: int, where: str) -> Found:
     image, label = folder / PurePosixPath(files.image), folder / PurePosixPath(files.label)
+    numbered = _is_numbered(image)
+    images = tuple(_of_channel(image, i) for i in range(channels)) if numbered else (image,) * channels
+    problems = [text for one in dict.fromkeys(images) for text in missing(one, f"{where}.image")]
+    if numbered and why_unreadable(more := _of_channel(image, channels)) is None:
+        problems.append(f"wrong number of channels: {more.name}, but {FILE_NAME} declares {channels}")
     case = Case(
         name=split_ending(image)[0],
-        images=(image,) * channels,
+        images=images,
         label=label,
-        several_channels_in_one_file=channels > 1,
-        problems=(*missing(image, f"{where}.image"), *missing(label, f"{where}.label")),
+        several_channels_in_one_file=channels > 1 and not numbered,
+        problems=(*problems, *missing(label, f"{where}.label")),
     )
     return Found(case, where)
+
+
+def _is_numbered(image: Path) -> bool:
+    """Whether a listed image stands for files numbered by channel, as in nnU-Net v1."""
+    return why_unreadable(image) is not None and why_unreadable(_of_channel(image, 0)) is None
+
+
+def _of_channel(image: Path, channel: int) -> Path:
+    stem, ending = split_ending(image)
+    return image.with_name(f"{stem}_{channel:04d}{ending}")

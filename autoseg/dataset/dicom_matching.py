@@ -217,10 +217,11 @@ def _doubles(
     problems = []
     for name, found in by_sequence.items():
         if len(found) > 1:
-            pattern = patterns[name][0].text
+            pattern, word = patterns[name][0].text, _word_that_tells(found)
+            narrow = f"narrow the pattern, such as {name}='{pattern} not *{word}*', or " if word else ""
             problems.append(
-                f"{case}: {name} fits {len(found)} series, {listed(map(str, found), _SHOWN)}; narrow the pattern, such "
-                f"as {name}='{pattern} not *{_word_that_tells(found)}*', or move the files away that are not meant"
+                f"{case}: {name} fits {len(found)} series, {listed(map(str, found), _SHOWN)}; {narrow}move the files "
+                "away that are not meant"
             )
     for one, names in fitting.items():
         if len(names) > 1:
@@ -232,9 +233,9 @@ def _doubles(
 
 
 def _word_that_tells(found: Sequence[FoundSeries]) -> str:
-    """A word that the last series has in its description and the first has not."""
+    """A word that the last series has in its description and the first has not; empty where there is none."""
     words = [re.findall(r"[^\W_]+", one.about.description.casefold()) for one in (found[0], found[-1])]
-    return next((word for word in words[1] if word not in words[0] and len(word) > 1), "word")
+    return next((word for word in words[1] if word not in words[0] and len(word) > 1), "")
 
 
 def _unmatched_told(unmatched: Sequence[FoundSeries]) -> list[str]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autoseg.dataset.dicom_folder import dicom_tree
-from autoseg.dataset.folder.words import split_name
+from autoseg.dataset.folder.beside import masks_beside_images
 from autoseg.dataset.names import split_ending
 from autoseg.dataset.series_names import SeriesName, name_of
 from autoseg.errors import InputError
 from autoseg.image.dicom.choice import Choice, place_and_choice
-from autoseg.image.dicom.tree import DicomTree, FoundSeries
+from autoseg.image.dicom.tree import SCOUT_BY_DESCRIPTION, DicomTree, FoundSeries
 from autoseg.image.file_kind import why_unreadable
 from autoseg.image.flat.kind import is_picture
 from autoseg.image.text_headers import SEGMENTATION_ENDING
@@ -22,6 +22,7 @@ from autoseg.names import listed, nfc
 _PACKED = (".bz2", ".xz", ".zip", ".gz", ".tar", ".tgz", ".7z", ".rar", ".zst")
 _SHOWN = 8
 _SEGMENTATION = "a segmentation of 3D Slicer, which is read as a label alone"
+_INSIDE = "in a folder inside, where label maps may lie too; to predict it, give its folder"
 _MASK = "by its name the label map of the image beside it; to predict it, give the file"
 
 
@@ -81,11 +82,18 @@ def images_of_folder(folder: Path, choice: Choice, *, by_patient: bool) -> Input
         broken = [one.file for one in tree.damaged if one.file.parent not in held]
         images += [InputImage(file, image_name(file)) for file in broken]
     used = {image.path for image in images}
-    left_out = [] if choice.series is not None else _left_out(tree, used, _masks([*used, *tree.others]))
+    left_out = [] if choice.series is not None else _left_out(tree, used, masks_beside_images([*used, *tree.others]))
     sentences = told_by_reason(folder, left_out)
     if not images:
+        way = ""
+        if any(one.why == _INSIDE for one in left_out):
+            way = f"; or write a table of the folders: autoseg table {folder} -o cases.csv"
+        elif any(one.why.startswith(SCOUT_BY_DESCRIPTION) for one in left_out):
+            way = "; to predict one all the same, name its folder in a cases.csv"
         raise InputError(
-            f"{folder}: holds no image, no DICOM series and no cases.csv" + "".join(f"; {one}" for one in sentences)
+            f"{folder}: holds no image, no DICOM series and no cases.csv"
+            + "".join(f"; {one}" for one in sentences)
+            + way
         )
     told = [*_series_told(folder, series, tree), *(f"{folder}: left out {one}" for one in sentences)]
     return InputFolder(tuple(images), tuple(told))
@@ -106,15 +114,8 @@ def _image_files(tree: DicomTree) -> list[Path]:
     unreadable = [one.file for one in tree.left_out if why_unreadable(one.file) is not None]
     here = [file for file in (*tree.others, *unreadable) if file.parent == tree.folder and split_ending(file)[1]]
     here = [file for file in here if not _is_segmentation(file)]
-    masks = _masks(here)
+    masks = masks_beside_images(here)
     return sorted(file for file in here if file not in masks and not (slices_here and is_picture(file)))
-
-
-def _masks(files: Sequence[Path]) -> set[Path]:
-    """Files that are label maps by their names and lie beside their image, as `a_seg.nii.gz` beside `a.nii.gz`."""
-    names = {file: split_name(split_ending(file)[0]) for file in files}
-    images = {(name.rest, name.sequence) for name in names.values() if not name.is_label}
-    return {file for file, name in names.items() if name.is_label and (name.rest, name.sequence) in images}
 
 
 def _image(found: FoundSeries, folder: Path, files: Sequence[Path], choice: Choice, *, by_patient: bool) -> InputImage:
@@ -126,7 +127,7 @@ def _image(found: FoundSeries, folder: Path, files: Sequence[Path], choice: Choi
     return InputImage(path, name_of(found, path, folder, by_patient=by_patient), near)
 
 
-def _left_out(tree: DicomTree, used: set[Path], masks: set[Path]) -> list[LeftOut]:
+def _left_out(tree: DicomTree, used: set[Path], masks: Collection[Path]) -> list[LeftOut]:
     """What is not predicted, but for what the reading of a folder as a whole tells."""
     wholes = {path for path in used if path.is_dir()}
     found = [one for one in tree.left_out if one.file not in used]
@@ -146,7 +147,7 @@ def _why_not(file: Path, folder: Path) -> str:
     if _is_segmentation(file):
         return _SEGMENTATION
     if split_ending(file)[1] and file.parent != folder:
-        return "in a folder inside, where label maps may lie too; to predict it, give its folder"
+        return _INSIDE
     if split_ending(file)[1]:
         return "a picture beside DICOM slices; to predict it, give the file"
     if file.suffix.lower() in _PACKED:

@@ -14,6 +14,7 @@ from pathlib import Path
 from autoseg.dataset.case import Case
 from autoseg.dataset.csv_rows import PATIENT, CsvTable, Row, read_table
 from autoseg.dataset.drawn_on import named
+from autoseg.dataset.folder.words import split_name
 from autoseg.dataset.input_folder import InputFolder, InputImage, image_name, images_of_folder
 from autoseg.dataset.listing import Found, checked_cases, missing
 from autoseg.dataset.names import split_channel, split_ending
@@ -26,6 +27,8 @@ from autoseg.image.file_kind import why_unreadable
 from autoseg.image.flat.kind import are_colours, is_picture
 from autoseg.image.image import is_dicom
 from autoseg.names import listed
+
+_SHOWN = 4
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,11 @@ def read_inputs(
             if tell is not None:
                 for sentence in inside.told:
                     tell(sentence)
-    found += _from_names(_named(list(images.values())), model)
+    named_images = _named(list(images.values()))
+    if tell is not None:
+        for sentence in _of_other_sequences(named_images, model):
+            tell(sentence)
+    found += _from_names(named_images, model)
     if not found:
         raise InputError(f"{', '.join(map(str, paths))}: holds no image to predict")
     return checked_cases(found, training=False)
@@ -129,6 +136,19 @@ def _named(images: Sequence[InputImage]) -> list[InputImage]:
 
 def _plain(name: str | SeriesName) -> str:
     return name if isinstance(name, str) else name.text(0)
+
+
+def _of_other_sequences(images: Sequence[InputImage], channels: _Channels) -> list[str]:
+    """A sentence on images whose names tell another sequence than the only one that the models use; or none."""
+    used = [name for name, there in zip(channels.names, channels.used, strict=True) if there]
+    own = split_name(used[0]).sequence if len(used) == 1 else ""
+    others = [str(image.path) for image in images if split_name(_plain(image.name)).sequence not in ("", own)]
+    if not own or not others:
+        return []
+    return [
+        f"{listed(others, _SHOWN)}: by the name another sequence than {used[0]}, which the models use; predicted all "
+        f"the same: if the name is right, give images of {used[0]} alone"
+    ]
 
 
 def _from_names(images: Sequence[InputImage], channels: _Channels) -> list[Found]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autoseg.dataset.case import Case
+from autoseg.dataset.names import entries, split_ending
 from autoseg.image.file_kind import why_unreadable
+from autoseg.image.walk import LeftOut
 from autoseg.names import nfc, same_name, why_unsafe
 
 MOST_NAMED = 5
@@ -49,6 +52,26 @@ def missing(file: Path | None, where: str) -> list[str]:
     if file is None or (why := why_unreadable(file)) is None:
         return []
     return [f"{'missing' if why.endswith('not exist') else 'unreadable'} file: {where}: {file} {why}"]
+
+
+def unlisted(found: Sequence[Found], why: str) -> list[LeftOut]:
+    """Image files in the folders of the cases' images and label maps that no case names.
+
+    Args:
+        found: the cases that a file lists.
+        why: why such a file is not used, as the end of a sentence.
+    """
+    files = {file for item in found for file in (*item.case.images, item.case.label) if file is not None}
+    listed = set(map(_plain, files))
+    parents = {file.parent for file in files}
+    folders = sorted(parent for parent in parents if why_unreadable(parent) is None and parent.is_dir())
+    beside = [entry for folder in folders for entry in entries(folder) if split_ending(entry)[1]]
+    return [LeftOut(entry, why) for entry in beside if _plain(entry) not in listed]
+
+
+def _plain(path: Path) -> str:
+    """An absolute path without `..`."""
+    return os.path.normpath(path.absolute())
 
 
 def _add(problems: dict[int, list[str]], same: list[int], problem: str | None) -> None:

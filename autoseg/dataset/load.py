@@ -82,7 +82,7 @@ def load_case(case: Case, labels: Labels | None, orientation: Literal["canonical
     image = read_channels(case, findings)
     label = None
     if labels is not None and case.label is not None:
-        label = read_label_map(case.label, labels, image, findings)
+        label = read_label_map(case.label, labels, image, findings, case.images)
     findings.raise_problems()
     assert image is not None
     reorientation = to_canonical(image.geometry) if orientation == "canonical" else IDENTITY

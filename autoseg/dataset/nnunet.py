@@ -7,7 +7,7 @@ convention.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,15 @@ from autoseg.dataset.dataset_json import (
     labels_of,
     parse,
 )
-from autoseg.dataset.listing import Found, checked_cases, missing
+from autoseg.dataset.listing import Found, checked_cases, missing, unlisted
 from autoseg.dataset.names import entries, split_channel
 from autoseg.errors import DatasetError
 from autoseg.image.flat.kind import COLOURS, are_colours, is_picture
 from autoseg.image.text_headers import SEGMENTATION_ENDING
 from autoseg.image.walk import LeftOut, told_by_reason
+
+# names of channels that stand for a normalisation in nnU-Net, release 2.8.1
+_OTHER_SCHEMES, _OF_PICTURES = ("nonorm", "rescale_to_0_1"), "rgb_to_0_1"
 
 
 class NnunetCaseFiles(BaseModel):
@@ -77,12 +80,14 @@ def read_nnunet(folder: Path, document: Mapping[str, Any]) -> Dataset:
     left_out: list[LeftOut] = []
     if declared.dataset is not None:
         found = _listed(folder, declared.dataset, channels)
+        left_out = unlisted(found, f"not in the field dataset of {FILE_NAME}")
     else:
         found, problems = _by_convention(folder, channels, declared.file_ending)
         left_out = _of_other_ending(folder, declared.file_ending)
     warnings = []
     if declared.training_count is not None and declared.training_count != len(found):
         warnings.append(f"{path}, field numTraining: {declared.training_count}, but {len(found)} cases were found")
+    warnings += _other_schemes(declared.channel_names, path, pictures=is_picture(Path(f"a{declared.file_ending}")))
     return Dataset(
         name=declared.name or folder.absolute().name,
         layout="nnunet",
@@ -98,6 +103,16 @@ def read_nnunet(folder: Path, document: Mapping[str, Any]) -> Dataset:
         description=declared.description,
         synthetic=declared.synthetic,
     )
+
+
+def _other_schemes(names: Sequence[str], path: Path, *, pictures: bool) -> list[str]:
+    """A warning about channels by whose names nnU-Net chooses a normalisation that autoseg does not have."""
+    unknown = _OTHER_SCHEMES if pictures else (*_OTHER_SCHEMES, _OF_PICTURES)
+    return [
+        f"{path}: channel {name}: by this name nnU-Net chooses how to normalise; here the channel is z-scored"
+        for name in dict.fromkeys(names)
+        if name.casefold() in unknown
+    ]
 
 
 def _listed(folder: Path, files: Mapping[str, NnunetCaseFiles], channels: tuple[str, ...]) -> list[Found]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -9,9 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg.dataset.grids import difference
+from autoseg.dataset.grids import difference, same_voxels
+from autoseg.dataset.lattice import padded_onto
+from autoseg.errors import ImageError
 from autoseg.image.geometry import Geometry, farthest_apart, to_canonical
-from autoseg.image.image import Image
+from autoseg.image.image import Image, read_geometry
 
 _SAME_SPACING, _SAME_DIRECTION = 1e-2, 1e-2
 # a header that was written with wrong signs fits to far less; one that is a voxel beside is another case
@@ -34,6 +38,33 @@ def why_off_grid(path: Path, label: Image, image: Image) -> str:
     same_size = _turned(here).shape == _turned(there).shape
     scout = [image.localiser] if image.localiser and not same_size else []
     return "; ".join([told, *scout, *unusual])
+
+
+def on_another_sequence(path: Path, label: Image, images: Sequence[Path | None]) -> str:
+    """The sentence on a label map that lies on another image of its case than the first; empty where it lies on none.
+
+    Args:
+        path: file of the label map.
+        label: label map (1, z, y, x) that does not lie on the first image.
+        images: images of the case, of which headers alone are read.
+    """
+    for image in dict.fromkeys(one for one in images if one is not None):
+        # one that cannot be read is told where it is read
+        with suppress(ImageError):
+            if _lies_on(label, read_geometry(image)[0]):
+                return (
+                    f"label {path} lies on the voxels of {image}, and not on those of the first image of the case: "
+                    "list that sequence first (in a table: its column), so that the others come onto its grid"
+                )
+    return ""
+
+
+def _lies_on(label: Image, grid: Geometry) -> bool:
+    if label.cropped:
+        # what does not fit is an error
+        padded_onto(label, grid)
+        return True
+    return same_voxels(label.geometry, grid)
 
 
 def _told(path: Path, label: Image, image: Image) -> str:

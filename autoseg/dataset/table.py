@@ -9,7 +9,7 @@ without `labels`, every value found in the label files is a class, or every name
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,14 +19,16 @@ from autoseg.dataset.case import Case, Dataset
 from autoseg.dataset.csv_rows import ANNOTATED, CASE, LABEL, PATIENT, RESERVED, CsvTable, Row, read_table
 from autoseg.dataset.dataset_json import FILE_NAME, Declaration, is_ct, labels_of, parse, read_json
 from autoseg.dataset.drawn_on import drawn_on
-from autoseg.dataset.folder.words import LABEL_FOLDERS
+from autoseg.dataset.folder.words import LABEL_FOLDERS, split_name
 from autoseg.dataset.found_labels import labels_found
 from autoseg.dataset.listing import Found, checked_cases, missing
 from autoseg.dataset.names import split_ending
 from autoseg.errors import DatasetError
 from autoseg.image.annotated_classes import EVERY, AnnotatedClasses
 from autoseg.image.labels import Labels
-from autoseg.names import same_name
+from autoseg.names import listed, same_name
+
+_NAMED = 3
 
 LEAST_PATIENTS = 5
 """A column with fewer values is hardly one of patients."""
@@ -68,6 +70,10 @@ def dataset_of_table(table: CsvTable, declaration: Declaration | None = None) ->
     declared = path.parent / FILE_NAME
     if LABEL not in table.columns:
         raise DatasetError([f"{path}, line 1: has no column `{LABEL}`; {_meant_by_label(table)}"])
+    if table.rows and not any(table.text(row, LABEL) for row in table.rows):
+        raise DatasetError(
+            [f"{path}: column `{LABEL}` is empty in all {len(table.rows)} rows; fill in the path of each label map"]
+        )
     channels = _channels(table, declaration)
     others = [column for column in table.columns if column not in (*RESERVED, *channels)]
     strata = [column for column in others if any(row.cells[column] for row in table.rows)]
@@ -95,6 +101,8 @@ def dataset_of_table(table: CsvTable, declaration: Declaration | None = None) ->
             *table.notes,
             *_empty_columns(table, [column for column in others if column not in strata]),
             *_some_patients(table),
+            *_alike_patients(table),
+            *_other_sequences(table, channels),
             *_doubtful_columns(table, strata),
             *empty,
         ),
@@ -177,6 +185,37 @@ def _some_patients(table: CsvTable) -> tuple[str, ...]:
         f"{table.case_name(without[0])}; each of them is taken for another patient. Fill it in, so that no patient is "
         "in training and validation at once",
     )
+
+
+def _alike_patients(table: CsvTable) -> tuple[str, ...]:
+    """A warning where the names of patients differ in their spelling alone."""
+    spellings: defaultdict[str, set[str]] = defaultdict(set)
+    for row in table.rows:
+        if patient := table.text(row, PATIENT):
+            spellings[same_name(patient)].add(patient)
+    alike = [" and ".join(sorted(found)) for found in spellings.values() if len(found) > 1]
+    if not alike:
+        return ()
+    return (
+        f"{table.path}: column `{PATIENT}`: {listed(alike)} differ in upper and lower case or accents alone, and count "
+        "as different patients; if they are one, write them alike, so that no patient is in training and validation at "
+        "once",
+    )
+
+
+def _other_sequences(table: CsvTable, channels: tuple[str, ...]) -> tuple[str, ...]:
+    """A warning for each column of a sequence that names files which are called as another one."""
+    warnings = []
+    for channel in channels:
+        own = split_name(channel).sequence
+        files = [file for row in table.rows if own and (file := table.file(row, channel)) is not None]
+        others = [file.name for file in files if split_name(split_ending(file)[0]).sequence not in ("", own)]
+        if others:
+            warnings.append(
+                f"{table.path}: column {channel!r} names {len(others)} of {len(files)} files that are called as "
+                f"another sequence: {listed(others, _NAMED)}. Is a path in the wrong column?"
+            )
+    return tuple(warnings)
 
 
 def _doubtful_columns(table: CsvTable, strata: list[str]) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from autoseg.dataset.findings import Findings
 from autoseg.dataset.grids import covered_share, difference, overlap, placed_on, same_voxels
 from autoseg.dataset.label_values import check_values
 from autoseg.dataset.lattice import padded_onto_one
-from autoseg.dataset.off_grid import why_off_grid
+from autoseg.dataset.off_grid import on_another_sequence, why_off_grid
 from autoseg.dataset.pictures import fitted
 from autoseg.errors import ImageError
 from autoseg.image.geometry import ROUNDING_VOXELS, Geometry
@@ -62,7 +62,9 @@ def read_channels(case: Case, findings: Findings) -> Image | None:
     return image if len(findings.problems) == before else None
 
 
-def read_label_map(path: Path, labels: Labels, image: Image | None, findings: Findings) -> LabelMap | None:
+def read_label_map(
+    path: Path, labels: Labels, image: Image | None, findings: Findings, images: Sequence[Path | None] = ()
+) -> LabelMap | None:
     """Read a label map and bring it to the axis order of its image.
 
     Args:
@@ -70,6 +72,7 @@ def read_label_map(path: Path, labels: Labels, image: Image | None, findings: Fi
         labels: labels whose values may occur.
         image: the image, of which the place counts; None = it could not be read, and only the values are checked.
         findings: list to which problems and warnings are added.
+        images: images of the case, to tell on which of them a label lies that is not on the first one's grid.
 
     Returns:
         The label map; None if problems were added to `findings`.
@@ -87,7 +90,7 @@ def read_label_map(path: Path, labels: Labels, image: Image | None, findings: Fi
         try:
             label, off = padded_onto_one(label, geometry, others)
         except ImageError as error:
-            findings.problem(f"label {path} {error}")
+            findings.problem(on_another_sequence(path, label, images) or f"label {path} {error}")
             return None
         if off > ROUNDING_VOXELS:
             findings.warn(f"label {path} lies up to {off:.3g} voxels beside its image; it is taken as it is")
@@ -102,7 +105,7 @@ def read_label_map(path: Path, labels: Labels, image: Image | None, findings: Fi
         return None if len(findings.problems) > before else LabelMap(label.array[0], counts)
     placed = placed_on(label, geometry, others)
     if placed is None:
-        findings.problem(why_off_grid(path, label, image))
+        findings.problem(on_another_sequence(path, label, images) or why_off_grid(path, label, image))
     if placed is None or len(findings.problems) > before:
         return None
     if placed.beside:

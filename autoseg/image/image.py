@@ -31,9 +31,10 @@ from autoseg.image.image_header import (
     require_possible,
 )
 from autoseg.image.integrity import PAIR_ENDINGS, inspect
+from autoseg.image.nrrd_segments import segments_of
 from autoseg.image.path_choice import split_choice
 from autoseg.image.stated_place import left_open
-from autoseg.image.text_headers import SEGMENTATION_ENDING
+from autoseg.image.text_headers import NRRD_ENDINGS, SEGMENTATION_ENDING
 from autoseg.image.whole_numbers import rounded
 
 if TYPE_CHECKING:
@@ -100,6 +101,8 @@ def read_image(path: Path, choice: Choice = ONLY_ONE, pixel_spacing: PixelSpacin
         return _dicom_image(path, choice, np.float32)
     if path.name.lower().endswith(SEGMENTATION_ENDING):
         raise ImageError(f"{path}: is a segmentation of 3D Slicer, which is read as a label; give the image")
+    if path.name.lower().endswith(NRRD_ENDINGS) and segments_of(path, read_header(path)) is not None:
+        raise ImageError(f"{path}: names segments, so it is a segmentation, which is read as a label; give the image")
     if (picture := _picture(path, pixel_spacing, is_label=False)) is not None:
         return replace(picture, array=picture.array.astype(np.float32))
     if (own := _own_reader(path, as_stored=False)) is not None:

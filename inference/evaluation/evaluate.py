@@ -32,6 +32,7 @@ from inference.compare import Compared, Pair, compare, compare_all, voxels_of, w
 from inference.evaluation.cross_validated import cross_validated
 from inference.evaluation.label_folders import (
     annotated_beside,
+    by_case,
     declaration_beside,
     images_of,
     labels_declared,
@@ -105,8 +106,8 @@ def evaluate_folders(
     if labels is None:
         labels = labels_found(matched.pairs)
     name = (declared[0].name if declared else None) or reference.absolute().parent.name
-    strata = strata_beside(reference)
-    looked_for = annotated_beside(reference, labels)
+    strata = by_case(strata_beside(reference), matched.pairs)
+    looked_for = by_case(annotated_beside(reference, labels), matched.pairs)
     pairs = [replace(pair, annotated=looked_for.get(pair.case, EVERY)) for pair in matched.pairs]
     compared = compare_all(pairs, labels, workers=workers, threads=threads)
     rows, not_annotated = _rows(compared), _not_annotated(compared)

@@ -6,10 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from autoseg.dataset.annotated_column import WrongNames
 from autoseg.dataset.csv_rows import ANNOTATED, LABEL, RESERVED, CsvTable, read_table
 from autoseg.dataset.dataset_json import FILE_NAME, MOST_LABELS, Declaration, labels_of, parse, read_json
+from autoseg.dataset.folder.beside import masks_beside_images
 from autoseg.dataset.found_labels import ClassesDiffer, classes_in, classes_of, problems_of
 from autoseg.dataset.names import entries, split_channel, split_ending
 from autoseg.dataset.read import TABLE_NAME
@@ -24,6 +26,8 @@ from autoseg.machine.map_cases import map_cases
 from autoseg.names import listed, nfc
 from autoseg.run_folder.predictions_folder import PredictionsFolder
 from inference.compare import Pair, workers_for
+
+Value = TypeVar("Value")
 
 _SAY_CLASSES = "give a RUN folder (--run) or a dataset.json beside the references that names the classes to compare"
 
@@ -65,13 +69,19 @@ class LabelFolder:
 def match_folders(reference: Path, prediction: Path) -> Matched:
     """Match the files of two folders by name without its ending; their formats may differ.
 
+    Where references lie beside their images, as `a_seg.nii.gz` beside `a.nii.gz`, they have the names of these.
+
     Raises:
         InputError: a folder is missing, holds no label file or two files of one case, or no names match.
     """
     of_reference, of_prediction = list_labels(reference), list_labels(prediction)
+    of_reference = _without_images(reference, of_reference, of_prediction.files)
     references, predictions = of_reference.files, of_prediction.files
     if not references:
-        raise InputError(f"{reference}: holds no label file; give the folder of reference label maps")
+        raise InputError(
+            f"{reference}: holds no label file; give a folder of reference label maps, each under the name of its "
+            "prediction" + "".join(f"; {sentence}" for sentence in of_reference.passed_over)
+        )
     both = [case for case in references if case in predictions]
     if not both:
         raise InputError(
@@ -115,6 +125,20 @@ def list_labels(folder: Path) -> LabelFolder:
             files[name] = file
     told = told_by_reason(folder, left_out)
     return LabelFolder(files, tuple(f"{folder}: not compared: {sentence}" for sentence in told))
+
+
+def _without_images(folder: Path, listed_there: LabelFolder, predicted: Collection[str]) -> LabelFolder:
+    """Label maps under the names of the images that lie beside them, unless a prediction has the label map's own."""
+    beside = masks_beside_images(listed_there.files.values())
+    masks = {mask: image for mask, image in beside.items() if _case_of(mask) not in predicted}
+    mask_of: dict[Path, Path] = {}
+    for mask, image in masks.items():
+        if (other := mask_of.setdefault(image, mask)) != mask:
+            raise InputError(f"{folder}: {other.name} and {mask.name} are both label maps of {image.name}; remove one")
+    files = {name: mask_of.get(file, file) for name, file in listed_there.files.items() if file not in masks}
+    images = told_by_reason(folder, [LeftOut(image, "the image beside its label map") for image in mask_of])
+    told = (f"{folder}: not compared: {sentence}" for sentence in images)
+    return LabelFolder(files, (*listed_there.passed_over, *told))
 
 
 def _own_folders(folder: Path) -> tuple[Path, ...]:
@@ -219,6 +243,12 @@ def _require_named(predictions: Sequence[Path], reference: Path) -> None:
                     f"{reference} names its classes, and {prediction} holds numbers alone: which number has which name "
                     f"is not said; {_SAY_CLASSES}"
                 )
+
+
+def by_case(of_files: Mapping[str, Value], pairs: Sequence[Pair]) -> dict[str, Value]:
+    """What is known by the names of reference files, by the names of their cases, which may be those of images."""
+    names = {_case_of(pair.reference): pair.case for pair in pairs}
+    return {names.get(name, name): value for name, value in of_files.items()}
 
 
 def strata_beside(folder: Path) -> dict[str, dict[str, str]]:

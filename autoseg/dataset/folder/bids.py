@@ -21,6 +21,8 @@ _SUBJECT = re.compile(r"sub-[^_/]+")
 _ENTITY = re.compile(r"([a-z]+)-([^_]+)", re.IGNORECASE)
 _LABEL_SUFFIXES = ("dseg", "mask", "probseg", "seg", "roi", "msk")
 _PROBABILITIES = "probseg"
+# series in time, and maps of the field
+_NO_ANATOMY = ("func", "fmap")
 # they tell which image or label, but not another sequence
 _NOT_A_SEQUENCE = ("sub", "ses", "space", "label", "desc", "res", "den", "hemi", "from", "to")
 
@@ -67,6 +69,8 @@ def bids_entries(folder: Path, images: Sequence[Path]) -> tuple[list[Entry], lis
             left_out.append(LeftOut(image, "a mask of the whole brain"))
         elif is_label:
             entries.append(Entry(image, case, "", subject, is_label=True))
+        elif (kind := image.parent.name.lower()) in _NO_ANATOMY:
+            left_out.append(LeftOut(image, f"in the folder {kind}, which holds no anatomy"))
         elif "derivatives" in image.relative_to(folder).parts:
             left_out.append(LeftOut(image, "a processed image among the derivatives"))
         else:

@@ -68,20 +68,48 @@ def with_visits(cases: Sequence[FoundCase]) -> tuple[tuple[FoundCase, ...], tupl
     Returns:
         The cases, and a sentence that says so; both unchanged and empty where no two names are alike.
     """
-    stems = {case.name: match[1] if (match := _AT_THE_END.fullmatch(case.name)) else case.name for case in cases}
-    of_stem: dict[str, list[str]] = {}
-    for name, stem in stems.items():
-        of_stem.setdefault(stem.casefold(), []).append(name)
-    # one stem for many cases is a word such as `knee_2001`, whose numbers count the cases
-    alike = {stem for stem, names in of_stem.items() if 1 < len(names) <= MOST_VISITS}
-    several = [of_stem[stem] for stem in alike]
+    several = visits([case.name for case in cases])
     if not several:
         return tuple(cases), ()
-    shown = "; ".join(", ".join(names[:_SHOWN]) for names in several[:2])
-    told = f"cases whose names differ in a date, visit or side alone are taken for one patient's, such as {shown}"
-    return tuple(
-        replace(case, patient=stems[case.name] if stems[case.name].casefold() in alike else case.name) for case in cases
-    ), (told,)
+    patients = {name: _stem(name) for names in several for name in names}
+    told = "cases whose names differ in a date, visit or side alone are taken for one patient's, such as "
+    told += _shown(several)
+    return tuple(replace(case, patient=patients.get(case.name, case.name)) for case in cases), (told,)
+
+
+def visits(names: Sequence[str]) -> list[list[str]]:
+    """Names that differ in a date, a visit or a side alone, together.
+
+    Args:
+        names: names of all cases.
+    """
+    of_stem: dict[str, list[str]] = {}
+    for name in names:
+        of_stem.setdefault(_stem(name).casefold(), []).append(name)
+    # one stem for many cases is a word such as `knee_2001`, whose numbers count the cases
+    return [alike for alike in of_stem.values() if 1 < len(alike) <= MOST_VISITS]
+
+
+def note_on_visits(names: Sequence[str]) -> tuple[str, ...]:
+    """A sentence on cases that may be of one patient by their names, where no patient is stated; or none."""
+    several = visits(names)
+    if not several:
+        return ()
+    return (
+        f"names of cases differ in a date, visit or side alone, such as {_shown(several)}, and each counts as another "
+        "patient's: if they are of one, say so in the column `patient` of a table (cases.csv), so that no patient is "
+        "in training and validation at once",
+    )
+
+
+def _stem(name: str) -> str:
+    """A name without a date, a visit or a side at its end."""
+    match = _AT_THE_END.fullmatch(name)
+    return match[1] if match else name
+
+
+def _shown(several: Sequence[Sequence[str]]) -> str:
+    return "; ".join(", ".join(names[:_SHOWN]) for names in several[:2])
 
 
 def _sizes(cases: Sequence[FoundCase]) -> dict[str, int]:

@@ -16,10 +16,11 @@ from autoseg.dataset.folder.parts import Part, parts_of
 from autoseg.dataset.folder.patients import folders_are_patients, note_on_folders, with_visits
 from autoseg.dataset.folder.pattern import entries_by_pattern
 from autoseg.dataset.folder.spellings import names_that_differ
+from autoseg.dataset.folder.suggest import suggested
 from autoseg.dataset.folder.words import IMAGE_FOLDERS, LABEL_FOLDERS, in_order
-from autoseg.dataset.names import split_ending
 from autoseg.errors import DatasetError
 from autoseg.image.walk import LeftOut, told_by_reason
+from autoseg.names import listed
 
 _SHOWN = 6
 
@@ -43,6 +44,9 @@ def understand(folder: Path, images: str | None = None, label: str | None = None
         raise DatasetError(
             [f"{folder}: has neither a dataset.json nor a cases.csv, and holds no image{beside}; is the path right?"]
         )
+    if images is None and (declared := [one.file for one in left_out if _declares(folder, one.file)]):
+        names = ", ".join(_below(folder, file) for file in declared[:_SHOWN]) + _more(declared)
+        raise DatasetError([f"{folder}: holds a data set in a folder inside, by its {names}; give that folder"])
     if images is not None:
         by_folders = False
         entries, others = entries_by_pattern(folder, paths, images, label)
@@ -61,8 +65,19 @@ def understand(folder: Path, images: str | None = None, label: str | None = None
         else:
             entries, kind = unpaired(parts), "images without label maps"
         if not entries:
-            raise DatasetError([_refusal(folder, _seen(folder, parts), left_out, paths)])
+            masks = _masks_of_classes(parts)
+            raise DatasetError(
+                [f"{folder}: {masks}" if masks else _refusal(folder, _seen(folder, parts), left_out, paths)]
+            )
     return _account(folder, kind, entries, [*left_out, *others], by_folders=by_folders)
+
+
+def _declares(folder: Path, file: Path) -> bool:
+    """Whether a file in a folder inside says what a data set holds, so that names alone would say something else."""
+    inside = file.parent != folder and file.parent.name.lower() not in LABEL_FOLDERS | IMAGE_FOLDERS
+    return inside and (
+        file.name == "cases.csv" or (file.name == "dataset.json" and (file.parent / "imagesTr").is_dir())
+    )
 
 
 def _doubt(folder: Path, parts: Sequence[Part]) -> str:
@@ -178,6 +193,31 @@ def _seen(folder: Path, parts: Sequence[Part]) -> str:
     )
 
 
+def _masks_of_classes(parts: Sequence[Part]) -> str:
+    """What is wrong where each case has a mask for each class, as the end of a sentence; empty where it has not."""
+    names: defaultdict[tuple[str, ...], set[str]] = defaultdict(set)
+    for part in parts:
+        if part.is_label:
+            names[part.folders].add(part.rest)
+    shared = set.intersection(*names.values()) if len(names) > 1 else set()
+    images = [part for part in parts if not part.is_label]
+    if len(shared) < 2:
+        return ""
+    if names.keys() <= {part.folders for part in images}:
+        # p01/ct.nii.gz, p01/segmentations/liver.nii.gz, p01/segmentations/spleen.nii.gz
+        classes = sorted(shared)
+    elif shared <= {part.rest for part in images}:
+        # images/p01.nii.gz, labels/liver/p01.nii.gz, labels/spleen/p01.nii.gz
+        classes = sorted("_".join(folders) for folders in names)
+    else:
+        return ""
+    return (
+        f"holds several label maps for each case ({listed(classes, _SHOWN)}), and one is read: if each is the mask of "
+        "a class, save them as one, with another value for each class, or as segments of one .seg.nrrd of 3D Slicer; "
+        "if several people drew the same, leave one folder"
+    )
+
+
 def _refusal(folder: Path, seen: str, left_out: Sequence[LeftOut], paths: Sequence[Path]) -> str:
     if 2 * sum(path.is_dir() for path in paths) > len(paths):
         return (
@@ -186,24 +226,12 @@ def _refusal(folder: Path, seen: str, left_out: Sequence[LeftOut], paths: Sequen
             f"autoseg table {folder} -o cases.csv --sequence T1='*t1*' T2='*t2*'; "
             "the command lists the descriptions that fit no pattern"
         )
-    images, label = _patterns(folder, paths)
+    images, label = suggested(folder, paths)
     return (
         f"{folder}: has neither a dataset.json nor a cases.csv, and {seen}{_told_left_out(folder, left_out)}. Write a "
         f"table by patterns of the names, such as these, and correct it: autoseg table {folder} -o cases.csv --images "
         f"'{images}' --label '{label}'"
     )
-
-
-def _patterns(folder: Path, paths: Sequence[Path]) -> tuple[str, str]:
-    """Patterns of images and label maps with the folder's own names, as far as they are known."""
-    above = list(dict.fromkeys(path.relative_to(folder).parts[0] for path in paths if path.parent != folder))
-    endings = Counter(split_ending(path)[1] for path in paths if not path.is_dir())
-    ending = next((ending for ending, _ in endings.most_common() if ending), ".nii.gz")
-    if not above:
-        return f"{{case}}_{{sequence}}{ending}", f"{{case}}_seg{ending}"
-    images = next((name for name in above if name.lower() in IMAGE_FOLDERS), "scans")
-    labels = next((name for name in above if name.lower() in LABEL_FOLDERS), "masks")
-    return f"{images}/{{case}}_{{sequence}}{ending}", f"{labels}/{{case}}{ending}"
 
 
 def _told_left_out(folder: Path, left_out: Sequence[LeftOut]) -> str:

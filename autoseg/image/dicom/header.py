@@ -23,6 +23,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 
 from autoseg.errors import ImageError
 from autoseg.image.dicom_file import UNDEFINED, Element, file_meta, require_shallow_content
+from autoseg.image.disguised import FIRST_BYTES, what_it_is
 from autoseg.memory import lacks_memory
 
 _KEYWORDS = (
@@ -141,6 +142,9 @@ def read_header(file: Path) -> Header:
         # a map cannot be read beyond its end, whatever length an element declares
         mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content,
     ):
+        start = content[:FIRST_BYTES]
+        if start[128:132] != b"DICM" and (instead := what_it_is(start)):
+            raise ImageError(f"{file}: {instead}")
         elements = require_shallow_content(file, content)
         if elements is None or not _are_plain(elements, len(content)):
             return _parsed(file, content)

@@ -197,6 +197,9 @@ def _frame(header: Header, elements: Elements, index: int, storage: Storage, ser
     assert position is not None and cosines is not None and spacing is not None
     if max(map(abs, position)) > FARTHEST_MM:
         raise ImageError(f"{header.file}: its position {position} is no place in a scanner; copy or export it again")
+    if min(spacing) <= 0:
+        told = " ".join(f"{number:g}" for number in spacing)
+        raise ImageError(f"{header.file}: its Pixel Spacing {told} is no size of a pixel; copy or export it again")
     along_row, along_column = _unit_vectors(header.file, cosines)
     image_type = elements.text("FrameType") or elements.text("ImageType")
     component = elements.text("ComplexImageComponent")

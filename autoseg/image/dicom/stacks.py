@@ -3,8 +3,8 @@
 Frames of another series or patient, size, orientation or pixel spacing are never of one volume, nor are those whose
 values mean something else: inverted beside plain ones, scaled beside unscaled ones. What a frame leaves out sets it not
 apart: a patient beside a stated one, a scale beside one that changes nothing. Those of another stack, image
-type, echo, b-value, inversion or time are told apart only where a place occurs more than once: within a volume these
-may change from slice to slice.
+type, echo, b-value, inversion or time are told apart only where a place occurs more than once, or where each is a
+volume between the slices of the others: within a volume these may change from slice to slice.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ _SAME_PLACE = 0.01
 _UNEVEN, _UNEVEN_GAP = 0.25, 0.5
 # by at most so much of a pixel the last slice is shifted against the first
 _SHIFTED = 0.5
+# parts of fewer slices are no volumes between the slices of others
+_LEAST_BETWEEN = 3
 # a part of a stack is told by a trait only if it has at least this share of the stack's places
 _LEAST_PLACES = 0.5
 
@@ -148,12 +150,30 @@ def _told_apart(frames: tuple[Frame, ...]) -> list[Stack]:
     places = places_of(stack)
     if len(places) == len(frames):
         parts = _by_value(frames, TRAITS[0][2])
-        return [Stack(part) for part in parts] if len(parts) > 1 and why_no_volume(stack) else [stack]
+        if len(parts) > 1 and why_no_volume(stack):
+            return [Stack(part) for part in parts]
+        for _, _, value_of in TRAITS[1:]:
+            parts = _by_value(frames, value_of)
+            if _are_interleaved(parts):
+                return [Stack(part) for part in parts]
+        return [stack]
     for field, _, value_of in TRAITS:
         parts = _by_value(frames, value_of)
         if len(parts) > 1 and (field == "stack" or all(_covers(part, places) for part in parts)):
             return [found for part in parts for found in _told_apart(part)]
     return _by_time(places) or [stack]
+
+
+def _are_interleaved(parts: Sequence[tuple[Frame, ...]]) -> bool:
+    """Whether parts are volumes of their own that lie between each other's slices, as echoes half a slice apart do."""
+    if len(parts) < 2 or min(map(len, parts)) < _LEAST_BETWEEN:
+        return False
+    stacks = [Stack(part) for part in parts]
+    if any(why_no_volume(stack) for stack in stacks):
+        return False
+    begins, ends = zip(*((stack.along[0], stack.along[-1]) for stack in stacks), strict=True)
+    # parts that follow each other are stations of one scan
+    return max(begins) < min(ends)
 
 
 def _by_value(frames: Sequence[Frame], value_of: Callable[[Frame], object]) -> list[tuple[Frame, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def several_told(stacks: Sequence[Stack]) -> str:
     if differ:
         return f"holds {len(stacks)} volumes, which differ in {' and '.join(differ)}: {listed(stacks)}"
     counts = {len(stack.frames) for stack in stacks}
-    if len(counts) > 1 or _varies(stacks, TRAITS[0][2]):
+    if len(counts) > 1 or _varies(stacks, TRAITS[0][2]) or not _begin_together(stacks):
         return f"holds {len(stacks)} volumes: {listed(stacks)}"
     places = "its one place" if counts == {1} else f"each of its {counts.pop()} places"
     return f"holds {len(stacks)} volumes, since {places} occurs {len(stacks)} times: {listed(stacks)}"
@@ -108,6 +109,12 @@ def files_told(stack: Stack) -> str:
 
 def _varies(stacks: Sequence[Stack], value_of: Callable[[Frame], object]) -> bool:
     return len({value_of(stack.frames[0]) for stack in stacks}) > 1
+
+
+def _begin_together(stacks: Sequence[Stack]) -> bool:
+    """Whether the first slices of all stacks are at one place, to half a pixel."""
+    first = stacks[0].frames[0]
+    return all(math.dist(stack.frames[0].position, first.position) < 0.5 * min(first.pixel_spacing) for stack in stacks)
 
 
 def _described(stack: Stack, stacks: Sequence[Stack]) -> str:

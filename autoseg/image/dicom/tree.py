@@ -23,6 +23,9 @@ from autoseg.image.dicom.stacks import patients_stated, stacks_of, why_no_volume
 from autoseg.image.dicom_file import is_dicom_file
 from autoseg.image.walk import LeftOut, files_inside
 
+SCOUT_BY_DESCRIPTION = "a localiser by its description"
+"""Begin of the reason why a series is left out that its description alone makes a localiser."""
+
 # headers are read in portions of so many files, each by one worker
 _FILES_AT_ONCE = 100
 # descriptions that localisers have whose image type does not say so
@@ -195,7 +198,7 @@ def _images(parts: Sequence[_Part]) -> tuple[list[_Part], list[LeftOut]]:
         if part.is_scout and part.frames:
             why = "a localiser"
         elif _SCOUT.search(part.about.description.casefold()):
-            why = f"a localiser by its description ({part.about.description})"
+            why = f"{SCOUT_BY_DESCRIPTION} ({part.about.description})"
         elif part.frames == 1 and part.folder in with_volume:
             why = "a single slice beside a volume of another series"
         else:
@@ -279,7 +282,8 @@ def _choice_of(part: _Part, beside: Sequence[_Part]) -> Choice:
 def _notes_on_patients(folder: Path, images: Sequence[_Part]) -> list[str]:
     notes = []
     if nameless := {part.about.study for part in images if not part.about.patient}:
-        notes.append(f"{folder}: {len(nameless)} studies state no patient's id; each counts as a patient of its own")
+        states = "study states" if len(nameless) == 1 else "studies state"
+        notes.append(f"{folder}: {len(nameless)} {states} no patient's id; each counts as a patient of its own")
     patients = {part.about.patient for part in images}
     tops = {part.folder.relative_to(folder).parts[:1] for part in images}
     if len(patients) == 1 and "" not in patients and min(len(tops), len({part.about.study for part in images})) > 1:

@@ -320,6 +320,23 @@ def block(shape, start: int) -> np.ndarray:
     return label
 
 
+def test_a_sequence_that_is_a_copy_of_another_is_told(tmp_path):
+    folder = build.nnunet(tmp_path, channels=("T1", "T2"))
+    shutil.copy(folder / "imagesTr" / "case_2_0000.nii.gz", folder / "imagesTr" / "case_2_0001.nii.gz")
+    (told,) = check_dataset(read_dataset(folder), workers=1).warnings
+    assert told.startswith("case_2: sequences 0 and 1 (") and "case_2_0001.nii.gz) hold the same voxels" in told
+
+
+@pytest.mark.parametrize("with_patients", [False, True])
+def test_visits_of_a_patient_by_the_names_are_told_where_no_patient_is_stated(tmp_path, with_patients):
+    names = ("a_pre", "a_post", "b", "c", "d")
+    rows = [row | {"case": name} for row, name in zip(build.table(tmp_path), names, strict=True)]
+    rows = rows if with_patients else [{key: row[key] for key in row if key != "patient"} for row in rows]
+    warnings = check_dataset(read_dataset(build.write_table(tmp_path, rows)), workers=1).warnings
+    told = [text for text in warnings if "such as a_pre, a_post, and each counts as another patient's" in text]
+    assert len(told) == (not with_patients)
+
+
 def test_one_label_map_for_several_images_is_told(tmp_path):
     shape = (12, 14, 10)
     labels = [block(shape, start) for start in (1, 2, 1, 3, 4)]

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from autoseg.dataset.ct_channels import asked_for, decide, looks_like_ct, notes
+from autoseg.dataset.ct_channels import asked_for, decide, looks_like_ct, notes, reaches_air
 from autoseg.errors import InputError
 
 
@@ -45,12 +45,26 @@ def test_names_and_values(name: str, alike: list[tuple[bool]], is_ct: bool, told
     present = [TRUE] * 4
     ct = decide([name], present, alike)
     assert ct == (is_ct,)
-    sentences = notes([name], ct, present, alike)
+    sentences = notes([name], ct, present, alike, alike)
     if told is None:
         assert sentences == ()
     else:
         (sentence,) = sentences
         assert re.search(told, sentence)
+
+
+@pytest.mark.parametrize(("name", "told"), [("image", True), ("portal", True), ("T1", False)])
+def test_fractions_as_low_as_air_are_told(name: str, told: bool) -> None:
+    """A CT that was resampled holds fractions; it is no CT by its values, and z-scored unless somebody says so."""
+    volume = np.array([-1000.5, 40.25, 300], np.float32).reshape(1, 1, -1)
+    assert reaches_air(volume) and not looks_like_ct(volume)
+    present, alike, low = [TRUE] * 4, [FALSE] * 4, [TRUE] * 3 + [FALSE]
+    ct = decide([name], present, alike)
+    assert ct == (False,)
+    sentences = notes([name], ct, present, alike, low)
+    expected = f"channel {name} is not taken for CT: 3 of 4 images reach -900 and below, but not in whole numbers"
+    assert [sentence.startswith(expected) for sentence in sentences] == [True] * told
+    assert all(f"give --ct {name}" in sentence for sentence in sentences)
 
 
 def test_absent_images_do_not_count() -> None:

@@ -90,6 +90,15 @@ def test_what_fits_twice_is_refused_with_a_way_out(tmp_path: Path) -> None:
     assert case.images["T2"].about.description == "t2_sag"
 
 
+def test_copies_of_a_series_are_told_without_a_word_that_would_part_them(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        study(tmp_path / name, "P1", 1, "t1_sag")
+    with pytest.raises(DatasetError) as error:
+        match_folder(tmp_path, ["T1=*t1*"])
+    (told,) = error.value.problems
+    assert "T1 fits 2 series" in told and "; move the files away that are not meant" in told and "not *" not in told
+
+
 @pytest.mark.parametrize("text", ["*t1*", "T1=", "=*t1*", "T1=*t1* not", "T1=not *t1*"])
 def test_malformed_patterns(text: str) -> None:
     with pytest.raises(InputError, match="must be a name and a pattern, such as T1="):

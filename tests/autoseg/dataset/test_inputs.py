@@ -195,6 +195,35 @@ def test_nothing_to_predict(tmp_path):
         read_inputs([tmp_path], ("FLAIR",))
 
 
+def test_folders_of_patients_are_told_with_the_way_to_a_table(tmp_path):
+    for name in ("a/T1.nii.gz", "a/T2.nii.gz", "b/T1.nii.gz"):
+        build.write(tmp_path / name, build.voxels())
+    with pytest.raises(InputError, match=rf"or write a table of the folders: autoseg table {tmp_path} -o cases.csv"):
+        read_inputs([tmp_path], ("T1", "T2"))
+
+
+def test_a_localiser_by_its_description_may_be_named_in_a_table(tmp_path):
+    for z, one in enumerate(dicom.stack(np.ones((2, 3, 4), np.int16))):
+        dicom.single(tmp_path / "scan" / str(z), one.with_elements(SeriesDescription="Survey spine"))
+    with pytest.raises(InputError, match=r"by its description \(Survey spine\); to predict one all the same, name its"):
+        read_inputs([tmp_path], ("T1",))
+    (tmp_path / "cases.csv").write_text("case,T1\na,scan\n", encoding="utf-8")
+    (case,) = read_inputs([tmp_path], ("T1",))
+    assert case.images == (tmp_path / "scan",) and not case.problems
+
+
+@pytest.mark.parametrize(("channel", "told"), [("T1", True), ("image", False), ("T2", True)])
+def test_names_of_another_sequence_than_the_models_are_told(tmp_path, channel, told):
+    files(tmp_path, "a_T1.nii.gz", "a_T2.nii.gz", "b.nii.gz")
+    sentences: list[str] = []
+    cases = read_inputs([tmp_path], (channel,), tell=sentences.append)
+    assert [case.name for case in cases] == ["a_T1", "a_T2", "b"]
+    other = {"T1": "a_T2.nii.gz", "T2": "a_T1.nii.gz"}.get(channel)
+    assert [sentence.startswith(f"{tmp_path / str(other)}: by the name another") for sentence in sentences] == [
+        True
+    ] * told
+
+
 def test_real_data(test_data):
     cases = read_inputs([test_data / "hippocampus40" / "imagesTs"], ("MRI",))
     assert len(cases) == 10 and all(case.name.startswith("hippocampus_") for case in cases)

@@ -86,3 +86,25 @@ def test_a_localiser_alone_is_named_as_the_cause(tmp_path: Path) -> None:
     label = build.write(tmp_path / "label.nrrd", build.label_voxels())
     told = refused(tmp_path / "scan", label)
     assert f"{tmp_path / 'scan'} holds only a localiser of 3 slices; give the folder of the real series" in told
+
+
+@pytest.mark.parametrize("name", ["label.nii.gz", "label.seg.nrrd"])
+def test_a_label_that_was_drawn_on_another_sequence_than_the_first(tmp_path: Path, name: str) -> None:
+    """Its header is right: neither copying the first image's header nor resampling is the cure."""
+    first = build.write(tmp_path / "t1.nii.gz", build.voxels())
+    second = build.write(tmp_path / "t2.nii.gz", build.voxels(1), origin=(10, -20, 33.5))
+    label = build.write(tmp_path / name, build.label_voxels(), origin=(10, -20, 33.5))
+    if name.endswith(".seg.nrrd"):
+        segments = {"ID": "s", "Name": "lesion", "LabelValue": "1", "Layer": "0"}
+        image = sitk.ReadImage(str(label))
+        for key, value in segments.items():
+            image.SetMetaData(f"Segment0_{key}", value)
+        sitk.WriteImage(image, str(label))
+    with pytest.raises(DatasetError) as error:
+        load_case(Case("a", (first, second), label), LABELS, "as_stored")
+    (problem,) = error.value.problems
+    assert f"label {label} lies on the voxels of {second}, and not on those of the first image" in problem
+    assert "list that sequence first" in problem and "header" not in problem
+    # and that is enough
+    loaded = load_case(Case("a", (second, first), label), LABELS, "as_stored")
+    assert loaded.label is not None and np.array_equal(loaded.label, build.label_voxels())

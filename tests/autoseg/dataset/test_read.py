@@ -3,9 +3,12 @@
 import re
 from pathlib import Path
 
+import numpy as np
+import pandas
 import pytest
 
 from autoseg.dataset.dataset_json import is_synthetic
+from autoseg.dataset.load import load_case
 from autoseg.dataset.read import read_dataset
 from autoseg.dataset.record import record_of
 from autoseg.errors import DatasetError
@@ -77,6 +80,56 @@ def test_decathlon_modality_ct_and_macos_files_in_its_list(tmp_path):
     assert dataset.ct == (True,)
     assert [case.name for case in dataset.cases] == ["case_0"]
     assert not dataset.cases[0].several_channels_in_one_file
+
+
+def as_nnunet_1(folder):
+    """The Decathlon's list with a file for each channel, as data sets of nnU-Net v1 have them."""
+    build.decathlon(folder, channels=("FLAIR", "T1w"))
+    for i in range(5):
+        (folder / "imagesTr" / f"case_{i}.nii.gz").unlink()
+        for channel in range(2):
+            build.write(folder / "imagesTr" / f"case_{i}_{channel:04d}.nii.gz", build.voxels(10 * i + channel))
+    return folder
+
+
+def test_nnunet_1_lists_names_without_the_numbers_of_channels(tmp_path):
+    folder = as_nnunet_1(tmp_path)
+    dataset = read_dataset(folder)
+    assert [case.name for case in dataset.cases] == [f"case_{i}" for i in range(5)]
+    assert dataset.cases[2].images == tuple(folder / "imagesTr" / f"case_2_{i:04d}.nii.gz" for i in range(2))
+    assert not dataset.cases[2].several_channels_in_one_file and dataset.left_out == ()
+    assert "5 of 5 images of its list are files numbered by channel (_0000), as nnU-Net v1" in dataset.warnings[0]
+    loaded = load_case(dataset.cases[2], dataset.labels, "as_stored")
+    np.testing.assert_array_equal(loaded.image, [build.voxels(20), build.voxels(21)])
+
+
+def test_a_listed_path_that_leads_through_a_file_is_told(tmp_path):
+    build.decathlon(tmp_path, cases=1)
+    listed = [{"image": "./imagesTr/case_0.nii.gz/a.nii.gz", "label": "./labelsTr/case_0.nii.gz"}]
+    (case,) = read_dataset(build.decathlon(tmp_path, cases=1, training=listed)).cases
+    assert "case_0.nii.gz/a.nii.gz does not exist" in case.problems[0]
+
+
+def test_channels_of_nnunet_1_that_lack_or_are_too_many_are_told(tmp_path):
+    folder = as_nnunet_1(tmp_path)
+    (folder / "imagesTr" / "case_1_0001.nii.gz").rename(folder / "imagesTr" / "case_3_0002.nii.gz")
+    found = {case.name: " ".join(case.problems) for case in read_dataset(folder).cases if case.problems}
+    assert set(found) == {"case_1", "case_3"}
+    assert "field training.1.image: " in found["case_1"] and "case_1_0001.nii.gz does not exist" in found["case_1"]
+    assert "case_3_0002.nii.gz, but dataset.json declares 2" in found["case_3"]
+
+
+@pytest.mark.parametrize("layout", ["decathlon", "nnunet"])
+def test_files_that_a_list_does_not_name_are_told(tmp_path, layout):
+    if layout == "decathlon":
+        folder = build.decathlon(tmp_path)
+    else:
+        names = {"images": ["imagesTr/case_0_0000.nii.gz"], "label": "labelsTr/case_0.nii.gz"}
+        folder = build.nnunet(tmp_path, cases=1, dataset={"a": names})
+    build.write(folder / "imagesTr" / "late.nii.gz", build.voxels(9))
+    (folder / "imagesTr" / "._late.nii.gz").touch()
+    field = "training" if layout == "decathlon" else "dataset"
+    assert read_dataset(folder).left_out == (f"imagesTr/late.nii.gz: not in the field {field} of dataset.json",)
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
@@ -215,6 +268,10 @@ def test_json_field_given_twice(tmp_path):
         ("case,T1,T1,label\na,b,c,d\n", "line 1: column 'T1' is given twice"),
         ("case,T1,,label\na,b,c,d\n", "line 1: column 3 has no name"),
         ("case,T1,label\n", "lists no case"),
+        (
+            "case,T1,label\na,b.nii.gz,\nb,c.nii.gz,NA\n",
+            "column `label` is empty in all 2 rows; fill in the path of each",
+        ),
         ("", "line 1: has no column `case`"),
         ('case,T1,label\na,"b.nii.gz,c\n', "line 2: not a table"),
         ("case,grade,label\na,high,c.nii.gz\n", "no column names image files"),
@@ -233,6 +290,46 @@ def test_empty_columns_and_missing_patients_are_told(tmp_path):
     assert "column 'T2' is empty: a sequence that no case has? It is passed over" in told
     assert "column `patient` is empty in 4 of 5 cases, such as case_1" in told
     assert all("T2" not in case.strata for case in dataset.cases)
+
+
+@pytest.mark.parametrize(("patients", "told"), [(("p1", "P1", "q"), True), (("p1", "p1", "q"), False)])
+def test_patients_that_differ_in_their_spelling_alone_are_told(tmp_path, patients, told):
+    rows = [row | {"patient": name} for row, name in zip(build.table(tmp_path, cases=3), patients, strict=True)]
+    warnings = [text for text in read_dataset(build.write_table(tmp_path, rows)).warnings if "P1 and p1 differ" in text]
+    assert len(warnings) == told and all("write them alike" in text for text in warnings)
+
+
+def test_files_of_another_sequence_in_a_column_are_told(tmp_path):
+    seconds = {"a": "T2", "b": "T1w", "c": "x"}
+    lines = [f"{name},{name}_T1.nii,{name}_{second}.nii,{name}_seg.nii" for name, second in seconds.items()]
+    folder = table(tmp_path, "case,T1,T2,label", *lines)
+    (told,) = [text for text in read_dataset(folder).warnings if "another sequence" in text]
+    assert "column 'T2' names 1 of 3 files that are called as another sequence: b_T1w.nii." in told
+
+
+@pytest.mark.parametrize(
+    ("channels", "ending", "told"),
+    [
+        (("noNorm", "T1"), ".nii.gz", ["noNorm"]),
+        (("rgb_to_0_1",) * 3, ".nii.gz", ["rgb_to_0_1"]),
+        (("rgb_to_0_1",) * 3, ".png", []),
+        (("T1",), ".nii.gz", []),
+    ],
+)
+def test_channels_that_name_a_normalisation_of_nnunet_are_told(tmp_path, channels, ending, told):
+    folder = build.nnunet(tmp_path, cases=1, channels=channels, file_ending=ending)
+    warnings = [text for text in read_dataset(folder).warnings if "nnU-Net chooses how to normalise" in text]
+    assert [f"channel {name}: " in text for name, text in zip(told, warnings, strict=True)] == [True] * len(told)
+
+
+def test_the_index_of_a_data_frame_may_name_the_cases(tmp_path):
+    folder = table(tmp_path, "case,T1,label", "a,a.nii,a_seg.nii")
+    files = {
+        "T1": [str(folder / f"{name}.nii") for name in "ab"],
+        "label": [str(folder / f"{name}_seg.nii") for name in "ab"],
+    }
+    frame = pandas.DataFrame(files, index=pandas.Index(["a", "b"], name="case"))
+    assert [case.name for case in read_dataset(frame).cases] == ["a", "b"]
 
 
 def test_a_spreadsheet_is_to_be_saved_as_csv(tmp_path):
@@ -259,6 +356,14 @@ def test_words_for_a_sequence_that_was_not_acquired(tmp_path, word):
     dataset = read_dataset(folder)
     assert dataset.channels == ("T1", "T2")
     assert [case.present for case in dataset.cases] == [(True, False), (True, True)]
+    assert not any(case.problems for case in dataset.cases)
+
+
+def test_a_table_written_on_windows(tmp_path):
+    build.write(tmp_path / "mr" / "a.nii", build.voxels(9))
+    folder = table(tmp_path, "case,T1,label", "a,mr\\a.nii,a_seg.nii", "b,.\\b.nii,.\\b_seg.nii")
+    dataset = read_dataset(folder)
+    assert [case.images for case in dataset.cases] == [(tmp_path / "mr/a.nii",), (tmp_path / "b.nii",)]
     assert not any(case.problems for case in dataset.cases)
 
 

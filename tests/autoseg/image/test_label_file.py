@@ -7,6 +7,7 @@ import pytest
 
 from autoseg.dataset.lattice import padded_onto
 from autoseg.errors import ImageError
+from autoseg.image.image import read_image
 from autoseg.image.label_file import names_classes, read_labels, read_segmentation
 from autoseg.image.labels import LabelRegion, Labels
 from tests.autoseg.image import named
@@ -67,6 +68,13 @@ def test_overlapping_segments_are_named_with_their_voxels_unless_they_are_of_one
     # where no class is declared by that name, the two names are still two classes
     with pytest.raises(ImageError, match=r"not declared: segment 'liver' \(216 voxels\), 'Liver' \(90 voxels\)"):
         read_labels(same, Labels(values=(0, 1), names=("background", "spleen")))
+
+
+def test_a_segmentation_under_another_name_is_no_image(tmp_path: Path) -> None:
+    layers, _ = three_layers()
+    path = named.slicer(tmp_path / "t1.nrrd", layers, named.cropped(GRID, LOWER, UPPER), SEGMENTS)
+    with pytest.raises(ImageError, match=r"t1\.nrrd: names segments, so it is a segmentation"):
+        read_image(path)
 
 
 def test_a_segment_called_background_is_background(tmp_path: Path) -> None:

@@ -3,11 +3,15 @@
 import unicodedata
 from pathlib import Path
 
+import pytest
+
+from autoseg.errors import InputError
 from autoseg.image.labels import Labels
 from autoseg.run_folder.predictions_folder import PredictionsFolder
 from inference.evaluation import label_folders
 from inference.evaluation.label_folders import (
     annotated_beside,
+    by_case,
     images_of,
     list_labels,
     match_folders,
@@ -61,6 +65,50 @@ def test_accents_written_in_two_ways_are_one_name(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
         (tmp_path / folder / f"{name}.nii.gz").touch()
     assert [pair.case for pair in match_folders(tmp_path / "references", tmp_path / "predictions").pairs] == [composed]
+
+
+def filled(folder: Path, *names: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        (folder / name).touch()
+    return folder
+
+
+def test_references_beside_their_images_have_the_names_of_these(tmp_path: Path) -> None:
+    references = filled(tmp_path / "references", "a.nii.gz", "a_seg.nii.gz", "b.nrrd", "b-label.nrrd", "c.nii.gz")
+    predictions = filled(tmp_path / "predictions", "a.nii.gz", "b.nrrd", "c.nii.gz")
+    matched = match_folders(references, predictions)
+    assert [(pair.case, pair.reference.name) for pair in matched.pairs] == [
+        ("a", "a_seg.nii.gz"),
+        ("b", "b-label.nrrd"),
+        ("c", "c.nii.gz"),
+    ]
+    assert matched.missing == matched.extra == ()
+    assert matched.passed_over == (f"{references}: not compared: a.nii.gz, b.nrrd: the image beside its label map",)
+    text = "case,T1,label,annotated,site\na,a.nii.gz,a_seg.nii.gz,liver,x\n"
+    (references / "cases.csv").write_text(text, encoding="utf-8")
+    labels = Labels(values=(0, 1, 2), names=("background", "liver", "spleen"))
+    assert by_case(annotated_beside(references, labels), matched.pairs) == {"a": ("liver",)}
+    assert by_case(strata_beside(references), matched.pairs) == {"a": {"site": "x"}}
+
+
+def test_a_prediction_that_is_called_like_the_label_map_is_compared_with_it(tmp_path: Path) -> None:
+    references = filled(tmp_path / "references", "a.nii.gz", "a_seg.nii.gz")
+    matched = match_folders(references, filled(tmp_path / "predictions", "a_seg.nii.gz"))
+    assert [(pair.case, pair.reference.name) for pair in matched.pairs] == [("a_seg", "a_seg.nii.gz")]
+
+
+def test_references_that_cannot_be_told_are_refused_with_what_lies_there(tmp_path: Path) -> None:
+    references, predictions = (tmp_path / name for name in ("references", "predictions"))
+    filled(predictions, "a.nii.gz")
+    (filled(references) / "a").mkdir()
+    with pytest.raises(
+        InputError, match=r"holds no label file; .* not compared: a: a folder, which is not looked into"
+    ):
+        match_folders(references, predictions)
+    filled(references, "a.nii.gz", "a_seg.nii.gz", "a_mask.nii.gz")
+    with pytest.raises(InputError, match=r"a_mask\.nii\.gz and a_seg\.nii\.gz are both label maps of a\.nii\.gz"):
+        match_folders(references, predictions)
 
 
 def test_each_folder_is_listed_once(tmp_path: Path, monkeypatch) -> None:

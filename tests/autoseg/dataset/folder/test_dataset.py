@@ -37,20 +37,39 @@ def test_the_folder_its_table_and_its_data_frame_say_the_same(tmp_path: Path, mo
     assert found.labels.values == (0, 3) and found.layout == "a folder for each case"
 
 
-def test_real_images_in_folders(tmp_path: Path, test_data: Path) -> None:
-    source = test_data / "hippocampus40"
-    declared = read_dataset(source)
-    for case in declared.cases[:4]:
-        for part, file in (("images", case.images[0]), ("labels", case.label)):
+REAL = {
+    "folders of images and of label maps": ("images/{}.nii.gz", "labels/{}.nii.gz", "image"),
+    "images and label maps side by side": ("{}.nii.gz", "{}_seg.nii.gz", "image"),
+    "a folder for each case": ("{}/T1.nii.gz", "{}/mask.nii.gz", "T1"),
+    "BIDS": ("sub-{}/anat/sub-{}_T1w.nii.gz", "derivatives/drawn/sub-{}/anat/sub-{}_dseg.nii.gz", "T1"),
+}
+
+
+@pytest.mark.parametrize("layout", REAL)
+def test_real_images_in_every_layout(tmp_path: Path, test_data: Path, layout: str) -> None:
+    declared = read_dataset(test_data / "hippocampus40")
+    image, label, channel = REAL[layout]
+    cases = sorted(declared.cases[:4], key=lambda case: case.name)
+    for case in cases:
+        for pattern, file in ((image, case.images[0]), (label, case.label)):
             assert file is not None
-            (tmp_path / part).mkdir(exist_ok=True)
-            (tmp_path / part / f"{case.name}.nii.gz").symlink_to(file)
+            link = tmp_path / pattern.replace("{}", case.name.removeprefix("hippocampus_"))
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(file)
     named = dict(zip(declared.labels.names, declared.labels.values, strict=True))
     build.write_json(tmp_path / "dataset.json", {"labels": named})
     found = read_dataset(tmp_path)
-    assert [case.name for case in found.cases] == [case.name for case in declared.cases[:4]]
-    assert found.labels == declared.labels and found.channels == ("image",)
+    assert (found.layout, found.channels, found.labels) == (layout, (channel,), declared.labels)
+    for case, original in zip(found.cases, cases, strict=True):
+        files, originals = (case.images[0], case.label), (original.images[0], original.label)
+        assert [file and file.resolve() for file in files] == [file and file.resolve() for file in originals]
     assert all(sum(row.voxels.values()) == np.prod(row.geometry.shape) for row in check_dataset(found, workers=1).cases)
+    # a label map under a name of no image, beside the sound ones
+    strange = tmp_path / label.replace("{}", "strange")
+    strange.parent.mkdir(parents=True, exist_ok=True)
+    strange.symlink_to(declared.cases[0].images[0] or "")
+    with pytest.raises(DatasetError, match=rf"strange.*autoseg table {tmp_path} -o cases\.csv --images"):
+        read_dataset(tmp_path)
 
 
 def test_a_link_that_leads_nowhere_is_told(tmp_path: Path) -> None:

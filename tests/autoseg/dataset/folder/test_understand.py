@@ -133,6 +133,16 @@ def test_sessions_of_bids(tmp_path: Path) -> None:
     assert account.sequences == ("acq-ax_T2w", "acq-sag_T2w")
 
 
+def test_series_in_time_and_field_maps_of_bids_are_left_out(tmp_path: Path) -> None:
+    names = ("anat/{}_T1w", "func/{}_task-rest_bold", "fmap/{}_phasediff", "anat/{}_dseg")
+    files = [f"sub-{i}/{name.format(f'sub-{i}')}.nii.gz" for i in range(3) for name in names]
+    account = understand(touch(tmp_path, *files))
+    assert account.sequences == ("T1",) and len(account.cases) == 3
+    assert {(one.file.parent.name, one.why) for one in account.left_out} == {
+        (kind, f"in the folder {kind}, which holds no anatomy") for kind in ("func", "fmap")
+    }
+
+
 @pytest.mark.parametrize(
     ("files", "patients", "told"),
     [
@@ -289,6 +299,28 @@ def test_refused_with_what_was_seen_and_a_way_out(tmp_path: Path, case: str) -> 
     assert f"autoseg table {tmp_path} -o cases.csv --images" in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "files",
+    [
+        of_everyone("{}/ct.nii.gz", "{}/segmentations/liver.nii.gz", "{}/segmentations/spleen.nii.gz"),
+        of_everyone("images/{}.nii.gz", "labels/liver/{}.nii.gz", "labels/spleen/{}.nii.gz"),
+    ],
+)
+def test_a_mask_for_each_class_is_told_with_what_to_save(tmp_path: Path, files: list[str]) -> None:
+    with pytest.raises(DatasetError, match=r"several label maps for each case \(liver, spleen\).*save them as one"):
+        understand(touch(tmp_path, *files))
+
+
+def test_a_data_set_in_a_folder_inside_is_told(tmp_path: Path) -> None:
+    """By its names alone it would lose the names of its classes, regions and voxels that are not annotated."""
+    inside = [f"Dataset001_X/{name}" for name in ("dataset.json", "imagesTr/a_0000.nii", "labelsTr/a.nii")]
+    with pytest.raises(DatasetError, match=r"in a folder inside, by its Dataset001_X/dataset\.json; give that folder"):
+        understand(touch(tmp_path, *inside))
+    # classes that are named beside the label maps for `evaluate` are no data set
+    beside = touch(tmp_path / "other", "images/a.nii", "labels/a.nii", "labels/dataset.json")
+    assert len(understand(beside).cases) == 1
+
+
 def test_a_folder_without_images_says_what_lies_there(tmp_path: Path) -> None:
     told = (
         r"holds no image \(left out: a\.txt: no image; cases\.xlsx: .* save it as CSV UTF-8 .*\); is the path right\?"
@@ -298,7 +330,7 @@ def test_a_folder_without_images_says_what_lies_there(tmp_path: Path) -> None:
 
 
 def test_the_pattern_that_is_told_has_the_names_of_the_folder(tmp_path: Path) -> None:
-    told = r"--images 'Images/\{case\}_\{sequence\}\.nii' --label 'labels/\{case\}\.nii'"
+    told = r"--images 'Images/\{case\}\.nii' --label 'labels/\{case\}\.nii'"
     with pytest.raises(DatasetError, match=told):
         understand(touch(tmp_path, "Images/a.nii", "Images/b.nii", "labels/x.nii", "labels/y.nii"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import replace
 from pathlib import Path
 
@@ -89,6 +90,20 @@ def test_a_slice_without_its_place_is_refused(tmp_path: Path, keyword: str, name
     with pytest.raises(ImageError) as error:
         read_dicom(folder)
     assert f"f000.dcm: has no {name}" in str(error.value)
+
+
+@pytest.mark.parametrize("spacing", [(0.0, 0.5), (-0.5, 0.5)])
+def test_a_pixel_without_size_is_refused(tmp_path: Path, spacing: tuple[float, float]) -> None:
+    one = replace(write.stack(np.zeros((1, 3, 4), np.int16))[0], spacing=spacing)
+    with pytest.raises(ImageError, match=rf"its Pixel Spacing {spacing[0]:g} 0\.5 is no size of a pixel"):
+        read_dicom(write.single(tmp_path / "a.dcm", one))
+
+
+def test_a_gzipped_slice_is_told_as_such(tmp_path: Path) -> None:
+    path = write.single(tmp_path / "a.dcm", write.stack(np.zeros((1, 3, 4), np.int16))[0])
+    path.write_bytes(gzip.compress(path.read_bytes()))
+    with pytest.raises(ImageError, match=r"a\.dcm: holds a file that is compressed by gzip.*unpack it"):
+        read_dicom(path)
 
 
 def test_one_slice_has_its_thickness_or_is_refused(tmp_path: Path) -> None:

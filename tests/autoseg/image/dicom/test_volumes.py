@@ -205,6 +205,31 @@ def test_what_changes_from_slice_to_slice_splits_no_volume(tmp_path: Path) -> No
     np.testing.assert_array_equal(read_dicom(write.series(tmp_path, slices)).array, array)
 
 
+@pytest.mark.parametrize(
+    ("elements", "way"),
+    [({"EchoTime": "5"}, "echo=80"), ({"ImageType": ["DERIVED", "PRIMARY"]}, "image_type=ORIGINAL")],
+)
+def test_volumes_half_a_slice_apart_are_not_one_of_twice_as_many_slices(
+    tmp_path: Path, elements: dict[str, object], way: str
+) -> None:
+    """Two contrasts whose slices alternate are even by their places; nothing else would tell."""
+    array, usual = voxels(8), {"EchoTime": "80", "ImageType": ["ORIGINAL", "PRIMARY"]}
+    slices = [
+        one.with_elements(**(usual | (elements if z % 2 == 0 else {}))) for z, one in enumerate(write.stack(array))
+    ]
+    folder = write.series(tmp_path / "scan", slices)
+    assert way in refused(folder, "holds 2 volumes: ")
+    image = read_dicom(folder.with_name(f"scan?{way}"))
+    np.testing.assert_array_equal(image.array, array[1::2])
+    assert image.geometry.spacing[0] == 6.0
+
+
+def test_stations_of_one_scan_that_follow_each_other_are_one_volume(tmp_path: Path) -> None:
+    array = voxels(8)
+    slices = [one.with_elements(EchoTime="5" if z < 4 else "80") for z, one in enumerate(write.stack(array))]
+    np.testing.assert_array_equal(read_dicom(write.series(tmp_path, slices)).array, array)
+
+
 def test_directions_that_were_rounded_differently(tmp_path: Path) -> None:
     array = voxels(5)
     slices = [
