@@ -39,8 +39,8 @@ FILE, LESIONS_FILE = "agreement.csv", "lesion_agreement.csv"
 COLUMNS = ("case", "class", "fold", "predictions", "agreement")
 """`fold` is that of the network, which did not see the case; `predictions` is how many of them are compared."""
 LESION_COLUMNS = ("case", "class", "fold", "lesion", "voxels", "x_mm", "y_mm", "z_mm", "agreement")
-"""`lesion` counts the lesions of a class in a case from 1, the largest first. `x_mm`, `y_mm`, `z_mm` are the centre in the
-patient's coordinates (LPS)."""
+"""`lesion` counts the lesions of a class in a case from 1, the largest first. `x_mm`, `y_mm`, `z_mm` are the centre in
+the patient's coordinates (LPS)."""
 
 
 class Mirrored:
