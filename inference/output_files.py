@@ -40,7 +40,7 @@ def output_files(
             label map in its image's format.
 
     Raises:
-        InputError: there is no case, two cases have the same name, or an output would overwrite an input.
+        InputError: there is no case, or two cases have the same name.
     """
     if not cases:
         raise InputError("no image to predict was found")
@@ -49,7 +49,6 @@ def output_files(
     twice = _twice(case.name for case in cases) or _twice(file.name for of_one in files for file in of_one)
     if twice:
         raise InputError(f"{', '.join(twice)}: several inputs have this name; predict them into separate folders")
-    refuse_overwriting(cases, [file for of_one in files for file in of_one])
     return tuple(of_one[0] for of_one in files)
 
 

@@ -102,6 +102,7 @@ def planned_files(
         for case, target in zip(cases, targets, strict=True)
     )
     every = tuple(chain.from_iterable(beside))
+    # all at once, since each image is looked at for it
+    refuse_overwriting(cases, (*targets, *every))
     require_places([*every, *([output / MEMBERS / "any"] if save_members else [])], output)
-    refuse_overwriting(cases, every)
     return PlannedFiles(tuple(cases), targets, beside)

@@ -30,10 +30,10 @@ from autoseg.whole_image.prepared_case import predict_prepared_case
 from inference.ensemble import Ensemble, Member
 from inference.evaluation.cross_validated import cross_validated
 from inference.lesion_scores.components import numbered
-from inference.measurements.agreement import MemberMap, class_agreement, lesion_agreement
+from inference.measurements.agreement import MemberMap, class_agreement
 from inference.measurements.jitter import AS_IT_IS, JITTERS, jittered
 from inference.measurements.kept_members import decide_by
-from inference.measurements.lesions import MOST_COMPARED
+from inference.measurements.lesions import agreement_of_each
 
 FILE, LESIONS_FILE = "agreement.csv", "lesion_agreement.csv"
 COLUMNS = ("case", "class", "fold", "predictions", "agreement")
@@ -170,13 +170,12 @@ def _lesions(maps: Sequence[MemberMap], plan: Plan, of_class: str) -> list[tuple
     if not count:
         return []
     found = cc3d.statistics(parts)
-    compared = maps if count <= MOST_COMPARED else ()
+    agreed = agreement_of_each(maps, plan.labels, index, parts, found["bounding_boxes"][1:])
     rows: list[tuple[object, ...]] = []
     for lesion, number in enumerate(np.argsort(-found["voxel_counts"][1:].astype(np.int64), kind="stable") + 1, 1):
-        agreed = lesion_agreement(compared, plan.labels, index, parts, number, found["bounding_boxes"][number])
         # world coordinates are (x, y, z), and indices (z, y, x)
         place = (f"{mm:.2f}" for mm in grid.to_world(np.asarray(found["centroids"][number])).tolist())
-        rows.append((lesion, int(found["voxel_counts"][number]), *place, _cell(agreed)))
+        rows.append((lesion, int(found["voxel_counts"][number]), *place, _cell(agreed[number - 1])))
     return rows
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.image.geometry import flat_axis
+from autoseg.image.labels import Labels
 from autoseg.metrics.diameters import DiametersByShape
 from autoseg.plan.plan import Plan
 from autoseg.run_folder.lesion_scores import LesionScores
@@ -16,7 +17,7 @@ from autoseg.whole_image.mixture import Mixture
 from inference.case_table import Row
 from inference.lesion_scores.components import numbered, numbered_lesions
 from inference.lesion_scores.table import rows_of
-from inference.measurements.agreement import MemberMap, lesion_agreement
+from inference.measurements.agreement import Box, MemberMap, lesion_agreement
 from inference.measurements.classes import axial_axis
 
 MOST_COMPARED = 2000
@@ -49,15 +50,27 @@ def lesion_rows(
         index = labels.foreground.index(name) + 1
         parts, count = numbered(labels.mask(classes, index))
         found = numbered_lesions(parts, count, mixture, index)
-        compared = maps if count <= MOST_COMPARED else ()
         if len(maps) > 1 and count > MOST_COMPARED:
             tell(f"{count:,} predicted lesions of {name}; the agreement on each is measured up to {MOST_COMPARED:,}")
         boxes = cc3d.statistics(parts)["bounding_boxes"][1:] if count else []
-        extents = [
-            (
-                measure.of(parts[box] == number),
-                lesion_agreement(compared, labels, index, parts, number, box),
-            )
-            for number, box in enumerate(boxes, start=1)
-        ]
+        diameters = [measure.of(parts[box] == number) for number, box in enumerate(boxes, start=1)]
+        extents = list(zip(diameters, agreement_of_each(maps, labels, index, parts, boxes), strict=True))
         yield from rows_of(case, name, found, extents, scores.get(name), grid)
+
+
+def agreement_of_each(
+    maps: Sequence[MemberMap], labels: Labels, index: int, parts: NDArray[np.integer], boxes: Sequence[Box]
+) -> list[float | None]:
+    """Agreement of the members on each predicted lesion of a class, in the order of their numbers.
+
+    None for all of them where there are more than `MOST_COMPARED`.
+
+    Args:
+        maps: label maps of the members; fewer than two have no agreement.
+        labels: classes and regions of the data set.
+        index: number of the class or region, from 1.
+        parts: number of the predicted lesion at each voxel (z, y, x) of the whole reoriented image; 0 = none.
+        boxes: box (z, y, x) of each lesion in voxels of the reoriented image.
+    """
+    compared = maps if len(boxes) <= MOST_COMPARED else ()
+    return [lesion_agreement(compared, labels, index, parts, number, box) for number, box in enumerate(boxes, start=1)]
