@@ -133,10 +133,10 @@ def check_plan_options(
     """Check each option by itself and return them together.
 
     Args:
-        time_budget: time for the whole run.
+        time_budget: time for the whole run, restarts included, such as `90m` or `2h`.
         memory: memory in GB that the plan is made for, or `auto`.
-        device: where to compute.
-        architecture: kind of U-Net.
+        device: name of the device that plans and trains: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
+        architecture: name of the kind of U-Net, `plain` or one of the residual encoders; None = the plan decides.
         devices: devices that train side by side.
         threads: number of threads that compute on a CPU.
         epochs: number of epochs of each fold.

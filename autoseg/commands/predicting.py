@@ -35,7 +35,7 @@ class Models:
 
     Args:
         folder: RUN folder, or a copy of its models.
-        what: configurations and post-processing.
+        what: names of the configurations that predict together, and the post-processing of each class.
     """
 
     folder: RunFolder

@@ -106,8 +106,8 @@ def write_down_here(run: RunFolder, request: Request, before: AskedBefore) -> No
     began, while the data set was read.
 
     Args:
-        run: RUN folder.
-        request: what was asked for.
+        run: RUN folder, in which the request is written.
+        request: what was asked for: the data set, the folds and the options.
         before: what the folder said when this command began.
 
     Raises:
@@ -162,7 +162,7 @@ def refuse_other_request(run: RunFolder, request: Request, engine: Name) -> None
     """Refuse a request that differs from the one that units now follow, or another engine than the one that has them.
 
     Args:
-        run: RUN folder.
+        run: RUN folder, whose units may wait or run by an earlier request.
         request: what is asked for now.
         engine: engine that is asked for now; the local one may work beside any other.
 

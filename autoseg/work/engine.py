@@ -243,7 +243,7 @@ def told_by_engine(run: WorkFolder, states: Mapping[Unit, State]) -> Mapping[str
     """Return what the engine tells of units; nothing where none has a queue.
 
     Args:
-        run: RUN folder.
+        run: RUN folder, or folder of predictions, whose units are told of.
         states: units that are not done, and how far each is.
 
     Returns:

@@ -81,7 +81,7 @@ def needs_of_a_part(
 
     Args:
         run: RUN folder, or a copy of its models.
-        plan: its plan.
+        plan: plan of that RUN, which says the device, the patch and the number of classes.
         configurations: names of the configurations that predict.
         options: what is asked of the prediction.
         cases: number of cases to predict.

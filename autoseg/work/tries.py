@@ -88,7 +88,7 @@ class Begun:
     """A try that has begun.
 
     Args:
-        as_begun: its record.
+        as_begun: its record with machine, process and begin; end and exit status are still empty.
         made_from: digest of what it works from at its begin; None = there was no plan.
     """
 
@@ -144,7 +144,7 @@ def end_try(run: WorkFolder, unit: str, begun: Begun, status: int, message: str 
         run: RUN folder, or folder of predictions.
         unit: name of the unit.
         begun: what was recorded when it began.
-        status: exit status.
+        status: exit status of the unit: 0 = it is done, 75 = it was stopped cleanly.
         message: what is told of a try that did not end well.
     """
     ended = begun.as_begun.changed(ended=_now(), exit=status, message=_as_text(_cut(message)))

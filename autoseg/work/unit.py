@@ -16,7 +16,7 @@ class Needs:
         cores: processor cores that it can use.
         memory_bytes: peak of main memory in bytes; None = not known, since the plan does not exist or was made
             unmeasured.
-        gpus: number of GPUs.
+        gpus: number of GPUs that it uses at once.
         seconds: wall time in seconds that the unit is expected to take; None = not known.
     """
 
@@ -32,7 +32,7 @@ class Unit:
 
     Args:
         name: its name, such as `train-3d-fold_0`: unique in the RUN, and fit for the name of a file.
-        kind: what it does.
+        kind: kind of its work, such as `prepare`, `train` or `report`.
         needs: what it needs of a machine.
         waits_for: names of the units that must be done before it begins.
         after_end_of: names of the units that must have ended before it begins, done or failed for good.

@@ -73,7 +73,7 @@ def scope_of(run: RunFolder, wanted: Request | None = None) -> Scope:
     """Read what a run has to do.
 
     Args:
-        run: RUN folder.
+        run: RUN folder, with its plan or with what somebody asked for.
         wanted: what the person asks for; None = as `work/request.json` says.
 
     Raises:

@@ -182,7 +182,7 @@ def told_unused(path: Path, names: Sequence[str]) -> tuple[str, ...]:
     """A sentence where a user's table names none of the classes, as where it spells them otherwise.
 
     Args:
-        path: the table.
+        path: CSV file of the user's coded concepts, a row for each name of a class.
         names: names of the classes.
 
     Raises:

@@ -72,7 +72,7 @@ def in_queue(run: WorkFolder, states: Mapping[Unit, State]) -> dict[str, str]:
     """Return who places the units that are ready to begin; nothing while nobody does.
 
     Args:
-        run: RUN folder.
+        run: RUN folder, or folder of predictions, whose units are told of.
         states: units that are not done, and how far each is.
     """
     holder = Watch().living(run.ray)
@@ -107,7 +107,7 @@ class _Cancelled:
     """Whether somebody asked for a stop by `autoseg cancel`; the disk is asked once in a while.
 
     Args:
-        run: RUN folder.
+        run: RUN folder, or folder of predictions, whose units are done.
     """
 
     def __init__(self, run: WorkFolder) -> None:

@@ -140,7 +140,7 @@ def in_queue(run: WorkFolder, states: Mapping[Unit, State]) -> dict[str, str]:
     """Return what is told of units that are not done: their jobs, or that they have none.
 
     Args:
-        run: RUN folder.
+        run: RUN folder, or folder of predictions, whose units are told of.
         states: units that are not done, and how far each is.
 
     Raises:

@@ -94,7 +94,7 @@ class RunningInRun:
     """Tells which units run and how far they are, from the files in the RUN folder alone.
 
     Args:
-        run: RUN folder.
+        run: RUN folder, or folder of predictions, whose units are done.
     """
 
     def __init__(self, run: WorkFolder) -> None:
